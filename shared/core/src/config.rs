@@ -1,0 +1,428 @@
+//! `lakewright.toml`: one file that the functions and the CDK app both read.
+//!
+//! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
+//! from these same structs ([`json_schema`]).
+
+use std::collections::BTreeSet;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{catalog::TableName, location::Location};
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Jobs that rewrite landed objects into partitions by event time.
+    #[serde(default)]
+    pub rekey: Vec<Rekey>,
+}
+
+/// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
+/// record's own timestamp.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rekey {
+    /// The job's name in reports, metrics and alarms.
+    pub name: String,
+    /// The prefix that Firehose writes under, ending with `/`.
+    #[schemars(with = "String")]
+    pub source: Location,
+    /// Firehose's error prefix, where it lies inside `source`: nothing below it is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub error_prefix: Option<Location>,
+    /// What the objects hold. Compression is found from the bytes.
+    #[serde(default)]
+    pub format: InputFormat,
+    /// Where a record's time stands and how to read it.
+    pub timestamp: TimestampRule,
+    /// The prefix to write the partitions under, ending with `/`.
+    #[schemars(with = "String")]
+    pub target: Location,
+    /// Time parts (`year`, `month`, `day`, `hour`, `minute`, `date`) and columns, in path order.
+    #[serde(default = "default_partition_by")]
+    pub partition_by: Vec<String>,
+    /// How the numbers of time parts are written in the path.
+    #[serde(default)]
+    pub path_style: PathStyle,
+    /// The Glue table, as `database.table`, that gives the schema and takes the new partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub table: Option<TableName>,
+    /// What to do with a field that the table has no column for.
+    #[serde(default = "drop_policy")]
+    pub on_unknown: Policy,
+    /// What to do with a value that does not fit its column's type.
+    #[serde(default = "quarantine_policy")]
+    pub on_mismatch: Policy,
+    /// What to write, in one pass. Parquet with zstd where nothing is said.
+    #[serde(default = "default_output")]
+    pub output: Vec<Output>,
+    /// What is refused, so that a broken object cannot take the function down.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the objects under a source hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InputFormat {
+    /// JSON objects: one a line, concatenated, or in arrays.
+    #[default]
+    Json,
+}
+
+/// Where a record's time stands and how to read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimestampRule {
+    /// The column, or a path into nested columns such as `detail.time`.
+    pub column: String,
+    /// A pattern in strptime's notation, such as `%d/%m/%Y %H:%M`, for times in no usual form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The unit of numbers; by their magnitude where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<EpochUnit>,
+    /// The IANA time zone of times that name none, and of the partitions. `UTC` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Records before this time (a timestamp, or `now` with an offset such as `now-400d`) are quarantined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest: Option<String>,
+    /// Records after this time (a timestamp, or `now` with an offset such as `now+1d`) are quarantined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<String>,
+}
+
+/// The unit of a number that counts from 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EpochUnit {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// How the numbers of time parts are written in the path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PathStyle {
+    /// `month=05`: sorts as text.
+    #[default]
+    Padded,
+    /// `month=5`: as Spark writes integers.
+    Spark,
+}
+
+/// What to do with what the table's schema does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// The record goes to the quarantine.
+    Quarantine,
+    /// The field or value is left out (null), the record is kept.
+    Drop,
+    /// The whole object is refused before anything is written.
+    Fail,
+}
+
+/// One form in which the records are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The file format.
+    pub format: OutputFormat,
+    /// The compression; the format's usual one where nothing is said.
+    #[serde(default)]
+    pub compression: Compression,
+}
+
+/// A file format that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// How an output is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy.
+    Snappy,
+    /// Zstandard.
+    #[default]
+    Zstd,
+    /// Gzip.
+    Gzip,
+}
+
+/// What is refused. Each limit has its own error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The longest record.
+    #[schemars(with = "String")]
+    pub record_size: ByteSize,
+    /// The most decompressed bytes for one compressed byte.
+    pub compression_ratio: u32,
+    /// The most partitions that one object may touch.
+    pub partitions: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_size: ByteSize::mib(16),
+            compression_ratio: 1_000,
+            partitions: 20_000,
+        }
+    }
+}
+
+fn default_partition_by() -> Vec<String> {
+    ["year", "month", "day", "hour"].map(String::from).to_vec()
+}
+
+fn default_output() -> Vec<Output> {
+    vec![Output {
+        format: OutputFormat::Parquet,
+        compression: Compression::Zstd,
+    }]
+}
+
+fn drop_policy() -> Policy {
+    Policy::Drop
+}
+
+fn quarantine_policy() -> Policy {
+    Policy::Quarantine
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// It is not TOML of the right shape. The message names the line and the key.
+    #[error("lakewright.toml: {0}")]
+    Syntax(String),
+    /// Two jobs have one name.
+    #[error("two jobs are named `{0}`: names are unique")]
+    DuplicateName(String),
+    /// A prefix does not end with `/`, so it would match its siblings too.
+    #[error("rekey `{job}`: {field} = \"{location}\" must end with `/`")]
+    PrefixWithoutSlash {
+        /// The job.
+        job: String,
+        /// `source` or `target`.
+        field: &'static str,
+        /// What it says.
+        location: Location,
+    },
+    /// What the job writes would trigger it again.
+    #[error(
+        "rekey `{job}`: target {target} lies inside source {source_prefix} (of `{source_job}`), so its output would trigger it again: choose a target outside"
+    )]
+    TargetInsideSource {
+        /// The job that writes.
+        job: String,
+        /// Its target.
+        target: Location,
+        /// The job whose source it hits.
+        source_job: String,
+        /// That source.
+        source_prefix: Location,
+    },
+    /// One object would belong to two jobs.
+    #[error("rekey `{first}` and `{second}` have overlapping sources")]
+    OverlappingSources {
+        /// One job.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A setting has a value that means nothing.
+    #[error("rekey `{job}`: {message}")]
+    Invalid {
+        /// The job.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the text of a `lakewright.toml` and checks it.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by name.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The rekey job that an object belongs to, by its source prefix.
+    pub fn rekey_of(&self, object: &Location) -> Option<&Rekey> {
+        self.rekey.iter().find(|job| job.source.contains(object))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut names = BTreeSet::new();
+        for job in &self.rekey {
+            if !names.insert(&job.name) {
+                return Err(ConfigError::DuplicateName(job.name.clone()));
+            }
+            job.check()?;
+            for other in &self.rekey {
+                if other.source.contains(&job.target) {
+                    return Err(ConfigError::TargetInsideSource {
+                        job: job.name.clone(),
+                        target: job.target.clone(),
+                        source_job: other.name.clone(),
+                        source_prefix: other.source.clone(),
+                    });
+                }
+                if other.name < job.name
+                    && (other.source.contains(&job.source) || job.source.contains(&other.source))
+                {
+                    return Err(ConfigError::OverlappingSources {
+                        first: other.name.clone(),
+                        second: job.name.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Rekey {
+    /// The prefix of the job's ledger. Its name is hidden from Hive, Spark, Trino, Athena and `DuckDB`'s usual globs.
+    pub fn ledger(&self) -> Location {
+        self.target.join("_lakewright/")
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let invalid = |message: String| {
+            Err(ConfigError::Invalid {
+                job: self.name.clone(),
+                message,
+            })
+        };
+        if self.name.is_empty() {
+            return invalid("name is empty".to_owned());
+        }
+        for (field, location) in [("source", &self.source), ("target", &self.target)] {
+            if !location.key.is_empty() && !location.key.ends_with('/') {
+                return Err(ConfigError::PrefixWithoutSlash {
+                    job: self.name.clone(),
+                    field,
+                    location: location.clone(),
+                });
+            }
+        }
+        if self.output.is_empty() {
+            return invalid("output is empty: name at least one".to_owned());
+        }
+        if self.partition_by.is_empty() {
+            return invalid("partition_by is empty: name at least one part".to_owned());
+        }
+        let mut parts = BTreeSet::new();
+        for part in &self.partition_by {
+            if !parts.insert(part.to_lowercase()) {
+                return invalid(format!("partition_by names `{part}` twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The JSON Schema of `lakewright.toml`.
+pub fn json_schema() -> schemars::Schema {
+    schemars::schema_for!(Config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANPR: &str = r#"
+        [[rekey]]
+        name = "anpr"
+        source = "s3://landing/anpr/"
+        timestamp = { column = "t" }
+        target = "s3://lake/anpr/"
+    "#;
+
+    #[test]
+    fn defaults() {
+        let config = Config::parse(ANPR).unwrap();
+        let job = &config.rekey[0];
+        assert_eq!(job.partition_by, ["year", "month", "day", "hour"]);
+        assert_eq!(job.output, default_output());
+        assert_eq!(job.ledger().to_string(), "s3://lake/anpr/_lakewright/");
+        assert_eq!(
+            config.rekey_of(&Location::new("landing", "anpr/2026/x")),
+            Some(job)
+        );
+        assert_eq!(config.rekey_of(&Location::new("landing", "anp")), None);
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let with = |from: &str, to: &str| ANPR.replace(from, to);
+        for (text, says) in [
+            (with("name", "nam"), "nam"),
+            (format!("{ANPR}\nspeling = 1"), "speling"),
+            (with("lake/anpr/", "landing/anpr/out/"), "trigger it again"),
+            (with("landing/anpr/", "landing/anpr"), "must end with `/`"),
+            (with("lake/anpr/", "lake/anpr"), "must end with `/`"),
+            (format!("{ANPR}{ANPR}"), "two jobs"),
+            (
+                format!("{ANPR}{}", with("\"anpr\"", "\"b\"")),
+                "overlapping",
+            ),
+            (format!("{ANPR}\npartition_by = []"), "partition_by"),
+            (
+                format!("{ANPR}\npartition_by = [\"a\", \"A\"]"),
+                "names `A` twice",
+            ),
+            (format!("{ANPR}\noutput = []"), "output is empty"),
+        ] {
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_name_the_line() {
+        let error = Config::parse("[[rekey]]\nname = \"a\"\nbogus = 1\n")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 3") && error.contains("bogus"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_schema_knows_every_job() {
+        let schema = serde_json::to_value(json_schema()).unwrap();
+        assert!(schema["properties"]["rekey"].is_object());
+        assert_eq!(schema["additionalProperties"], false);
+    }
+}

@@ -1,0 +1,7 @@
+//! Formats, timestamps, partition values, key names and planners, as pure functions over values.
+//!
+//! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
+
+pub mod catalog;
+pub mod config;
+pub mod location;

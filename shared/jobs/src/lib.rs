@@ -1,0 +1,8 @@
+//! The jobs and their commit protocols, as async code over four ports.
+//!
+//! Nothing here knows AWS: [`ports`] names what a job needs from the outside, `lakewright-aws` gives it for
+//! real, and the project's tests give it from an in-memory model with faults.
+
+pub mod ports;
+pub mod rekey;
+pub mod report;

@@ -1,0 +1,17 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+/// The time, and waiting for it to pass.
+///
+/// Only for waiting, deadlines and reports. What the commit protocols compare are S3's own times
+/// (`Last-Modified` and `Date`), never this clock's.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Returns once `duration` has passed.
+    async fn sleep(&self, duration: Duration);
+}

@@ -1,0 +1,295 @@
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use lakewright_core::location::Location;
+use thiserror::Error;
+
+/// The most keys in one page of a listing.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
+pub const MAX_LIST_PAGE: usize = 1000;
+
+/// The most keys that one batch delete takes.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+pub const MAX_DELETE_BATCH: usize = 1000;
+
+/// An object store with S3's contract: strong consistency for reads and listings, atomic single-object
+/// writes, and conditional writes.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+///
+/// A call that fails with [`StoreErrorKind::Network`] or [`StoreErrorKind::Internal`] may have taken effect.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The object's size, `ETag`, version and time of writing.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] when there is no such object (or version).
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError>;
+
+    /// The object's bytes, whole or the given range of them. The range may pass the end; what is there comes back.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`]; [`StoreErrorKind::PreconditionFailed`] when `if_match` names another `ETag`
+    /// than the object's; [`StoreErrorKind::InvalidRange`] when the range begins at or past the end.
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError>;
+
+    /// Writes the object in one piece.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::PreconditionFailed`] when the precondition does not hold;
+    /// [`StoreErrorKind::Conflict`] when another conditional write of this key was under way;
+    /// [`StoreErrorKind::NotFound`] for [`Precondition::Matches`] where there is no object.
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<Written, StoreError>;
+
+    /// One page of the keys that begin with `prefix.key`, in UTF-8 byte order, after the key `after`.
+    /// Pages are not a snapshot: what is written between two pages may or may not be in the later one.
+    ///
+    /// # Errors
+    /// When the call failed.
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError>;
+
+    /// Copies an object within the store, server-side, up to 5 GiB.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] when the source does not exist; as [`Store::put`] for the target;
+    /// [`StoreErrorKind::PreconditionFailed`] also when the source's `ETag` is not `if_source_matches`.
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError>;
+
+    /// Deletes at most [`MAX_DELETE_BATCH`] keys of one bucket; a key that does not exist counts as deleted.
+    /// Returns those that were not deleted.
+    ///
+    /// # Errors
+    /// When the call failed as a whole; any of the keys may have been deleted all the same.
+    async fn delete(&self, bucket: &str, keys: &[String])
+    -> Result<Vec<DeleteFailure>, StoreError>;
+
+    /// Begins a multipart upload. Nothing is visible under the key until it is completed.
+    ///
+    /// # Errors
+    /// When the call failed.
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+    ) -> Result<UploadId, StoreError>;
+
+    /// Uploads part `number` (1 to 10,000), 5 MiB or more unless it is the last.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] when the upload was completed or aborted.
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError>;
+
+    /// Makes the object out of its parts, in ascending order of their numbers.
+    ///
+    /// # Errors
+    /// As [`Store::put`]. After [`StoreErrorKind::Conflict`] the upload is void: it must begin again from
+    /// [`Store::create_multipart`]. [`StoreErrorKind::NotFound`] when the upload was completed or aborted.
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError>;
+
+    /// Gives the upload up and frees its parts. Succeeds where there is no such upload.
+    ///
+    /// # Errors
+    /// When the call failed.
+    async fn abort_multipart(&self, object: &Location, upload: &UploadId)
+    -> Result<(), StoreError>;
+}
+
+/// What is known of an object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Bytes.
+    pub size: u64,
+    /// The entity tag as S3 gives it, with its quotes.
+    pub etag: String,
+    /// The version, in a bucket that has versioning on.
+    pub version: Option<String>,
+    /// When it was written, on the store's clock.
+    pub last_modified: Timestamp,
+    /// The store's clock when it answered.
+    pub answered_at: Timestamp,
+}
+
+/// Which bytes to read, and of which object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GetOptions {
+    /// Read this version only.
+    pub version: Option<String>,
+    /// Read only if the object's `ETag` is this one.
+    pub if_match: Option<String>,
+    /// Read these bytes only: first to one past the last.
+    pub range: Option<Range<u64>>,
+}
+
+/// An object's bytes, or the range that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectBody {
+    /// Of the whole object, also where only a range was read.
+    pub meta: ObjectMeta,
+    /// The bytes, complete.
+    pub bytes: Bytes,
+}
+
+/// When a write may take effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Always: what stands there is replaced.
+    #[default]
+    None,
+    /// Only where no object stands (`If-None-Match: *`): create-only.
+    Absent,
+    /// Only where the object that stands has this `ETag` (`If-Match`).
+    Matches(String),
+}
+
+/// How to write an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// When the write may take effect.
+    pub precondition: Precondition,
+    /// The media type; the store's default where it is not given.
+    pub content_type: Option<String>,
+}
+
+impl PutOptions {
+    /// Create-only: fails with [`StoreErrorKind::PreconditionFailed`] where an object stands.
+    pub fn create_only() -> Self {
+        Self {
+            precondition: Precondition::Absent,
+            content_type: None,
+        }
+    }
+}
+
+/// What a write made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The new object's `ETag`, with its quotes.
+    pub etag: String,
+    /// Its version, in a bucket that has versioning on.
+    pub version: Option<String>,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The whole key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// The entity tag, with its quotes.
+    pub etag: String,
+    /// When it was written, on the store's clock.
+    pub last_modified: Timestamp,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPage {
+    /// At most [`MAX_LIST_PAGE`] objects, in key order.
+    pub objects: Vec<Listed>,
+    /// Whether there is more: list again after the last key.
+    pub truncated: bool,
+    /// The store's clock when it answered.
+    pub answered_at: Timestamp,
+}
+
+/// A key that a batch delete did not delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteFailure {
+    /// The key.
+    pub key: String,
+    /// The store's error code, such as `InternalError`.
+    pub code: String,
+    /// What the store said.
+    pub message: String,
+}
+
+/// A multipart upload under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UploadId(pub String);
+
+/// A part that has been uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletedPart {
+    /// 1 to 10,000.
+    pub number: u16,
+    /// The part's `ETag`, with its quotes.
+    pub etag: String,
+}
+
+/// What kind of failure a call to the store met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// No such object, version, bucket or upload (404).
+    NotFound,
+    /// The condition does not hold (412).
+    PreconditionFailed,
+    /// Another conditional write of this key was under way; nothing is said about which one won (409).
+    Conflict,
+    /// Too many requests (503 SlowDown, 429).
+    SlowDown,
+    /// The store failed (500, other 5xx); the call may have taken effect.
+    Internal,
+    /// The connection failed or the answer was cut short; the call may have taken effect.
+    Network,
+    /// The range begins at or past the object's end (416).
+    InvalidRange,
+    /// The role lacks a permission (403).
+    AccessDenied,
+    /// The invocation's deadline is too near to begin the call.
+    Deadline,
+    /// Anything else that the store refused (other 4xx).
+    Other,
+}
+
+impl StoreErrorKind {
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Conflict | Self::SlowDown | Self::Internal | Self::Network
+        )
+    }
+}
+
+/// A call to the store that failed.
+#[derive(Debug, Clone, Error)]
+#[error("S3 {operation} {location}: {message}")]
+pub struct StoreError {
+    /// What kind of failure it is.
+    pub kind: StoreErrorKind,
+    /// The service's operation, such as `PutObject`.
+    pub operation: &'static str,
+    /// What it was about: an object, a prefix, or a bucket (empty key).
+    pub location: Location,
+    /// What the service or the network said.
+    pub message: String,
+}
