@@ -316,6 +316,20 @@ impl Rekey {
         self.target.join("_lakewright/")
     }
 
+    /// Where the commit of the source object `sid` stands.
+    pub fn commit(&self, sid: &str) -> Location {
+        self.ledger().join(&format!("commit/{sid}"))
+    }
+
+    /// Whether the job reads an object of this name: one below its source that is neither below Firehose's
+    /// error prefix nor a folder marker, as consoles make them.
+    pub fn reads(&self, object: &Location) -> bool {
+        let errors = self.error_prefix.as_ref();
+        self.source.contains(object)
+            && !errors.is_some_and(|prefix| prefix.contains(object))
+            && !object.key.ends_with('/')
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |message: String| {
             Err(ConfigError::Invalid {

@@ -6,3 +6,4 @@
 pub mod ports;
 pub mod rekey;
 pub mod report;
+pub mod sweep;

@@ -1,13 +1,43 @@
 //! rekey: every row of a landed object stands exactly once in the partition of its own time.
+//!
+//! The protocol, one source object at a time (`sid` is a hash of its bucket, key and `ETag`):
+//!
+//! 1. `commit/<sid>` stands: it is a duplicate.
+//! 2. Read and route the whole object into a spool, so that all its outputs are known by name and rows.
+//! 3. PUT `intent/<sid>`, create-only. If one stands, go by its settings.
+//! 4. PUT the outputs, create-only. Where one stands it was made by the same plan.
+//! 5. Register new partitions in the catalog.
+//! 6. PUT `commit/<sid>`, create-only.
+//!
+//! Killed anywhere, the next attempt goes on from what stands. Invariants R1 to R5 are in
+//! docs/ARCHITECTURE.md; the simulation in `tests/` holds this code to them.
+
+mod error;
+mod ledger;
+mod plan;
+mod quarantine;
+mod read;
+mod register;
+mod route;
+mod schema;
+mod source;
+mod spool;
+mod upload;
+mod write;
 
 use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use lakewright_core::{config, location::Location};
+use lakewright_core::{config, location::Location, naming::source_id};
 
+pub use self::{
+    error::{RekeyError, Stage},
+    ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
+};
+use self::{ledger::Ledger, plan::Plan};
 use crate::{
-    ports::{Catalog, Clock, Store},
-    report::ObjectReport,
+    ports::{Catalog, Clock, Store, StoreErrorKind},
+    report::{ObjectReport, Status},
 };
 
 /// What rekey needs from the outside.
@@ -21,13 +51,11 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What one invocation may use.
+/// What one object's processing may use.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    /// Bytes of memory for this object's processing.
+    /// Bytes of memory.
     pub memory: u64,
-    /// Bytes below [`Self::scratch`].
-    pub disk: u64,
     /// A folder for temporary files, such as `/tmp`.
     pub scratch: PathBuf,
     /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
@@ -39,7 +67,8 @@ pub struct Budget {
 pub struct SourceObject {
     /// Where it is.
     pub location: Location,
-    /// The `ETag` that the trigger names, with or without quotes; the object's own where it names none.
+    /// The `ETag` that the trigger names, with or without quotes; where it names none, that of the object
+    /// that stands there now.
     pub etag: Option<String>,
 }
 
@@ -48,15 +77,86 @@ pub struct SourceObject {
 /// # Errors
 /// See [`RekeyError`]. After any error the same call may be made again: it goes on from what stands.
 pub async fn rekey(
-    _ports: &Ports,
-    _job: &config::Rekey,
-    _source: &SourceObject,
-    _budget: &Budget,
+    ports: &Ports,
+    job: &config::Rekey,
+    source: &SourceObject,
+    budget: &Budget,
 ) -> Result<ObjectReport, RekeyError> {
-    Err(RekeyError)
+    let without_rows =
+        |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
+    let Some(etag) = etag_of(&*ports.store, source).await? else {
+        return without_rows(Status::Gone);
+    };
+    let sid = source_id(&source.location.bucket, &source.location.key, &etag);
+    let ledger = Ledger::new(job, sid.clone());
+    if ledger.is_committed(&*ports.store).await? {
+        return without_rows(Status::Duplicate);
+    }
+
+    let table = plan::table(&*ports.catalog, job).await?;
+    let standing = ledger.read_intent(&*ports.store).await?;
+    let mut resumed = standing.is_some();
+    let mut settings =
+        standing.map_or_else(|| Settings::current(job, table.as_ref()), |intent| intent.settings);
+    // Twice at most: a plan that another invocation made meanwhile is final.
+    let (plan, mut routed) = loop {
+        let routed =
+            match route::route(ports, budget, &settings, &source.location, &etag).await? {
+                Ok(routed) => routed,
+                Err(status) => return without_rows(status),
+            };
+        let plan = Plan::new(&ledger, &sid, &settings, &routed)?;
+        let intent = ledger
+            .propose(&*ports.store, plan.intent(&source.location, &etag))
+            .await?;
+        if intent.settings == settings {
+            plan.check_against(&ledger, &intent)?;
+            break (plan, routed);
+        }
+        settings = intent.settings;
+        resumed = true;
+    };
+
+    let outputs = write::outputs(ports, budget, &plan, &routed, resumed).await?;
+    let quarantine = write::quarantine(ports, &plan, &mut routed.quarantine).await?;
+    if let Some(table) = &table {
+        register::register(&*ports.catalog, table, &plan.partitions(&routed)).await?;
+    }
+    let commit = Commit {
+        version: Commit::VERSION,
+        source: source.location.clone(),
+        etag,
+        rows_in: routed.rows_in,
+        rows_out: routed.rows_in - routed.quarantine.rows(),
+        rows_quarantined: routed.quarantine.rows(),
+        fields_dropped: routed.fields_dropped,
+        outputs,
+        quarantine,
+    };
+    ledger.write_commit(&*ports.store, &commit).await?;
+    Ok(ObjectReport {
+        source: commit.source,
+        status: Status::Committed,
+        rows_in: commit.rows_in,
+        rows_out: commit.rows_out,
+        rows_quarantined: commit.rows_quarantined,
+        fields_dropped: commit.fields_dropped,
+        outputs: commit.outputs,
+        quarantine: commit.quarantine,
+    })
 }
 
-/// Why an object was not committed.
-#[derive(Debug, thiserror::Error)]
-#[error("not built yet")]
-pub struct RekeyError;
+/// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
+async fn etag_of(
+    store: &dyn Store,
+    source: &SourceObject,
+) -> Result<Option<String>, RekeyError> {
+    if let Some(etag) = &source.etag {
+        return Ok(Some(format!("\"{}\"", etag.trim_matches('"'))));
+    }
+    match store.head(&source.location, None).await {
+        Ok(meta) => Ok(Some(meta.etag)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RekeyError::store(Stage::Read, error)),
+    }
+}

@@ -1,0 +1,206 @@
+use std::io;
+
+use arrow::error::ArrowError;
+use lakewright_core::{catalog::TableName, location::Location};
+use thiserror::Error;
+
+use crate::ports::{CatalogError, StoreError, StoreErrorKind};
+
+/// The step of rekey in which something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading or writing the ledger.
+    Ledger,
+    /// Reading the source object.
+    Read,
+    /// Writing the outputs.
+    Write,
+    /// Registering partitions in the catalog.
+    Register,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Ledger => "ledger",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Register => "register",
+        })
+    }
+}
+
+/// Why a source object was not committed. After any of these the same call may be made again: it goes on
+/// from what stands, and nothing is lost, for the source object is only read.
+#[derive(Debug, Error)]
+pub enum RekeyError {
+    /// The store failed.
+    #[error("{stage}: {source}")]
+    Store {
+        /// In which step.
+        stage: Stage,
+        /// What it said.
+        source: StoreError,
+    },
+    /// The catalog failed.
+    #[error("register: {0}")]
+    Catalog(#[from] CatalogError),
+    /// The configured table does not exist.
+    #[error("table {0} does not exist: create it, or remove `table` from the job")]
+    TableMissing(TableName),
+    /// The table's partition keys are not what the job partitions by.
+    #[error(
+        "table {table} is partitioned by {keys:?}, the job by {partition_by:?}: they must be the same, in the same order"
+    )]
+    PartitionKeysDiffer {
+        /// The table.
+        table: TableName,
+        /// Its partition keys.
+        keys: Vec<String>,
+        /// The job's `partition_by`.
+        partition_by: Vec<String>,
+    },
+    /// The catalog refused a partition.
+    #[error("register: partition {values:?} of {table}: {message}")]
+    PartitionRefused {
+        /// The table.
+        table: TableName,
+        /// The partition's values.
+        values: Vec<String>,
+        /// What the catalog said.
+        message: String,
+    },
+    /// The catalog has the partition in another place than the job writes to.
+    #[error(
+        "register: partition {values:?} of {table} lies at {location} in the catalog, the job writes to {expected}"
+    )]
+    PartitionElsewhere {
+        /// The table.
+        table: TableName,
+        /// The partition's values.
+        values: Vec<String>,
+        /// Where the catalog has it.
+        location: String,
+        /// Where the job writes.
+        expected: Location,
+    },
+    /// The table or its configuration cannot be used.
+    #[error("{0}")]
+    Schema(String),
+    /// The source cannot be decompressed or framed at all.
+    #[error("read: {location} at byte {offset}: {message}")]
+    Unreadable {
+        /// The source object.
+        location: Location,
+        /// Where in it: the compressed offset if decompression failed, otherwise the decompressed one.
+        offset: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// A record was met that the job's policy refuses (`on_unknown` or `on_mismatch` = `fail`).
+    #[error("refused: {location} at byte {offset}: {message}")]
+    RecordRefused {
+        /// The source object.
+        location: Location,
+        /// The record's offset in the decompressed bytes.
+        offset: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The object touches more partitions than `limits.partitions` allows.
+    #[error("refused: {location} touches more than {limit} partitions (limits.partitions)")]
+    TooManyPartitions {
+        /// The source object.
+        location: Location,
+        /// The limit.
+        limit: u32,
+    },
+    /// The plan that stands names other outputs than this code makes by the plan's own settings.
+    #[error(
+        "the plan at {intent} was made by code that routes rows differently ({difference}): see OPERATIONS.md, \"Superseding a plan\""
+    )]
+    PlanDiffers {
+        /// Where the plan stands.
+        intent: Location,
+        /// The first difference.
+        difference: String,
+    },
+    /// A ledger entry stood, and a moment later did not.
+    #[error("ledger: {location} vanished while it was read; nothing of the ledger may be deleted by hand")]
+    LedgerEntryVanished {
+        /// The entry.
+        location: Location,
+    },
+    /// An output stood, and a moment later did not.
+    #[error("write: {location} vanished while it was written; nothing that a plan names may be deleted before its commit")]
+    OutputVanished {
+        /// The output.
+        location: Location,
+    },
+    /// A ledger entry cannot be read or written as JSON.
+    #[error("ledger: {location}: {message}")]
+    LedgerDocument {
+        /// The entry.
+        location: Location,
+        /// What is wrong.
+        message: String,
+    },
+    /// A temporary file failed.
+    #[error("scratch file: {0}")]
+    Scratch(#[from] io::Error),
+    /// A file could not be encoded.
+    #[error("encode {key}: {message}")]
+    Encode {
+        /// The output's key.
+        key: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A batch of columns could not be handled.
+    #[error("columns: {0}")]
+    Arrow(#[from] ArrowError),
+    /// A task of this invocation ended without an answer.
+    #[error("{stage}: a task ended early: {message}")]
+    Task {
+        /// In which step.
+        stage: Stage,
+        /// How.
+        message: String,
+    },
+    /// The deadline is too near to go on.
+    #[error("the invocation's deadline came before the commit")]
+    Deadline,
+}
+
+impl RekeyError {
+    /// A failure of the store in a step.
+    pub fn store(stage: Stage, source: StoreError) -> Self {
+        if source.kind == StoreErrorKind::Deadline {
+            return Self::Deadline;
+        }
+        Self::Store { stage, source }
+    }
+
+    /// A stable name of the kind of failure, for logs, metrics and Step Functions' `Retry` and `Catch`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Store { .. } => "StoreFailed",
+            Self::Catalog(_) => "CatalogFailed",
+            Self::TableMissing(_) => "TableMissing",
+            Self::PartitionKeysDiffer { .. } => "PartitionKeysDiffer",
+            Self::PartitionRefused { .. } => "PartitionRefused",
+            Self::PartitionElsewhere { .. } => "PartitionElsewhere",
+            Self::Schema(_) => "SchemaUnusable",
+            Self::Unreadable { .. } => "Unreadable",
+            Self::RecordRefused { .. } => "RecordRefused",
+            Self::TooManyPartitions { .. } => "TooManyPartitions",
+            Self::PlanDiffers { .. } => "PlanDiffers",
+            Self::LedgerEntryVanished { .. } | Self::LedgerDocument { .. } => "LedgerUnreadable",
+            Self::OutputVanished { .. } => "OutputVanished",
+            Self::Scratch(_) => "ScratchFailed",
+            Self::Encode { .. } | Self::Arrow(_) => "EncodeFailed",
+            Self::Task { .. } => "TaskFailed",
+            Self::Deadline => "Deadline",
+        }
+    }
+}

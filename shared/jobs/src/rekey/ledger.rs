@@ -1,0 +1,237 @@
+//! The ledger: what is intended, and what has happened, as create-only objects beside the data.
+//!
+//! - `intent/<sid>`: the one plan of a source object. Whoever comes second adopts the one that stands.
+//! - `commit/<sid>`: its rows stand, are registered, and are accounted for.
+//! - `quarantine/<sid>-<planhash>.jsonl`: the records that went nowhere else.
+
+use bytes::Bytes;
+use lakewright_core::{catalog::Column, config, location::Location};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::error::{RekeyError, Stage};
+use crate::{
+    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
+    report::OutputReport,
+};
+
+/// The form of the ledger's documents.
+const LEDGER_VERSION: u32 = 1;
+
+/// The plan of one source object, written once before its first output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The form of this document.
+    pub version: u32,
+    /// The source object.
+    pub source: Location,
+    /// Its `ETag`.
+    pub etag: String,
+    /// What decides where a row goes; every later attempt goes by this one.
+    pub settings: Settings,
+    /// What is to stand, in key order.
+    pub outputs: Vec<PlannedOutput>,
+    /// The records that are to stand in the quarantine, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<PlannedOutput>,
+}
+
+/// What a plan is made from, besides the source object itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The job's configuration.
+    pub job: config::Rekey,
+    /// The table's columns when the plan was made; `None` where the schema is inferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableColumns>,
+}
+
+/// A table's columns, as the catalog gave them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableColumns {
+    /// Those inside the files.
+    pub columns: Vec<Column>,
+    /// Those in the path.
+    pub partition_keys: Vec<Column>,
+}
+
+/// One object that a plan names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlannedOutput {
+    /// Its key in the target bucket.
+    pub key: String,
+    /// The records in it.
+    pub rows: u64,
+}
+
+/// What happened to one source object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The form of this document.
+    pub version: u32,
+    /// The source object.
+    pub source: Location,
+    /// Its `ETag`.
+    pub etag: String,
+    /// Records read.
+    pub rows_in: u64,
+    /// Records written.
+    pub rows_out: u64,
+    /// Records in the quarantine.
+    pub rows_quarantined: u64,
+    /// Fields left out because the table has no column for them.
+    pub fields_dropped: u64,
+    /// The objects that stand.
+    pub outputs: Vec<OutputReport>,
+    /// The key of the quarantined records, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
+}
+
+impl Intent {
+    /// The plan of `source` under `settings`.
+    pub fn new(
+        source: Location,
+        etag: String,
+        settings: Settings,
+        outputs: Vec<PlannedOutput>,
+        quarantine: Option<PlannedOutput>,
+    ) -> Self {
+        Self {
+            version: LEDGER_VERSION,
+            source,
+            etag,
+            settings,
+            outputs,
+            quarantine,
+        }
+    }
+}
+
+impl Commit {
+    /// The form of a commit document that is written now.
+    pub const VERSION: u32 = LEDGER_VERSION;
+}
+
+/// The ledger's entries for one source object.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    prefix: Location,
+    commit: Location,
+    sid: String,
+}
+
+impl Ledger {
+    /// The entries of the source object `sid` in the job's ledger.
+    pub fn new(job: &config::Rekey, sid: String) -> Self {
+        Self {
+            prefix: job.ledger(),
+            commit: job.commit(&sid),
+            sid,
+        }
+    }
+
+    /// Where the plan stands.
+    pub fn intent(&self) -> Location {
+        self.prefix.join(&format!("intent/{}", self.sid))
+    }
+
+    /// Where the commit stands.
+    pub fn commit(&self) -> &Location {
+        &self.commit
+    }
+
+    /// Where the quarantined records of the plan `plan_hash` stand.
+    pub fn quarantine(&self, plan_hash: &str) -> Location {
+        self.prefix
+            .join(&format!("quarantine/{}-{plan_hash}.jsonl", self.sid))
+    }
+
+    /// Whether the source object is committed.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn is_committed(&self, store: &dyn Store) -> Result<bool, RekeyError> {
+        match store.head(self.commit(), None).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+            Err(error) => Err(RekeyError::store(Stage::Ledger, error)),
+        }
+    }
+
+    /// The plan that stands, if one does.
+    ///
+    /// # Errors
+    /// When the store fails, or the document cannot be read.
+    pub async fn read_intent(&self, store: &dyn Store) -> Result<Option<Intent>, RekeyError> {
+        read(store, &self.intent()).await
+    }
+
+    /// Makes `intent` the plan of its source object, or answers with the one that stands already.
+    ///
+    /// # Errors
+    /// When the store fails, or the document that stands cannot be read.
+    pub async fn propose(&self, store: &dyn Store, intent: Intent) -> Result<Intent, RekeyError> {
+        let location = self.intent();
+        match create(store, &location, &intent).await? {
+            Created::Now => Ok(intent),
+            Created::Before => {
+                read(store, &location)
+                    .await?
+                    .ok_or_else(|| RekeyError::LedgerEntryVanished {
+                        location: location.clone(),
+                    })
+            }
+        }
+    }
+
+    /// Writes the commit; one that stands already says the same.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn write_commit(&self, store: &dyn Store, commit: &Commit) -> Result<(), RekeyError> {
+        create(store, self.commit(), commit).await?;
+        Ok(())
+    }
+}
+
+enum Created {
+    Now,
+    Before,
+}
+
+async fn create<T: Serialize>(
+    store: &dyn Store,
+    location: &Location,
+    document: &T,
+) -> Result<Created, RekeyError> {
+    let body = serde_json::to_vec(document).map_err(|error| RekeyError::LedgerDocument {
+        location: location.clone(),
+        message: error.to_string(),
+    })?;
+    let options = PutOptions {
+        content_type: Some("application/json".to_owned()),
+        ..PutOptions::create_only()
+    };
+    match store.put(location, Bytes::from(body), options).await {
+        Ok(_) => Ok(Created::Now),
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Created::Before),
+        Err(error) => Err(RekeyError::store(Stage::Ledger, error)),
+    }
+}
+
+async fn read<T: DeserializeOwned>(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<Option<T>, RekeyError> {
+    let body = match store.get(location, GetOptions::default()).await {
+        Ok(body) => body,
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(RekeyError::store(Stage::Ledger, error)),
+    };
+    serde_json::from_slice(&body.bytes)
+        .map(Some)
+        .map_err(|error| RekeyError::LedgerDocument {
+            location: location.clone(),
+            message: error.to_string(),
+        })
+}

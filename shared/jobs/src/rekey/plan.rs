@@ -1,0 +1,191 @@
+//! What is to stand for one source object: its outputs by name and rows.
+
+use lakewright_core::{
+    catalog::Table,
+    config::{self, Compression, OutputFormat},
+    location::Location,
+    naming::{digest, output_name},
+};
+
+use super::{
+    error::RekeyError,
+    ledger::{Intent, Ledger, PlannedOutput, Settings, TableColumns},
+    register::Written,
+    route::Routed,
+};
+use crate::ports::Catalog;
+
+/// Hexadecimal digits of the plan's hash in the names of outputs.
+pub(super) const PLAN_HASH_LENGTH: usize = 8;
+
+/// The one plan of a source object.
+pub(super) struct Plan {
+    settings: Settings,
+    /// In key order.
+    pub(super) outputs: Vec<Output>,
+    /// Where the quarantined records go, if there are any.
+    pub(super) quarantine: Option<(Location, u64)>,
+}
+
+/// One object that is to stand.
+pub(super) struct Output {
+    /// Where.
+    pub(super) location: Location,
+    /// How it is written.
+    pub(super) form: config::Output,
+    /// Which of the routed partitions is in it.
+    pub(super) partition: usize,
+    /// The records in it.
+    pub(super) rows: u64,
+}
+
+impl Settings {
+    /// The settings for a source object that has no plan yet.
+    pub(super) fn current(job: &config::Rekey, table: Option<&Table>) -> Self {
+        Self {
+            job: job.clone(),
+            table: table.map(|table| TableColumns {
+                columns: table.storage.columns.clone(),
+                partition_keys: table.partition_keys.clone(),
+            }),
+        }
+    }
+
+    /// A hash of these settings, for the names of outputs.
+    pub(super) fn hash(&self) -> Result<String, RekeyError> {
+        let text = serde_json::to_string(self)
+            .map_err(|error| RekeyError::Schema(format!("settings: {error}")))?;
+        let mut hash = digest(&[&text]);
+        hash.truncate(PLAN_HASH_LENGTH);
+        Ok(hash)
+    }
+}
+
+/// The job's table, if it names one, as the catalog has it now.
+pub(super) async fn table(
+    catalog: &dyn Catalog,
+    job: &config::Rekey,
+) -> Result<Option<Table>, RekeyError> {
+    let Some(name) = &job.table else {
+        return Ok(None);
+    };
+    let Some(table) = catalog.table(name).await? else {
+        return Err(RekeyError::TableMissing(name.clone()));
+    };
+    let keys = table.partition_keys.iter().map(|key| &key.name);
+    if !keys.map(|key| key.to_lowercase()).eq(job.partition_by.iter().map(|part| part.to_lowercase())) {
+        return Err(RekeyError::PartitionKeysDiffer {
+            table: name.clone(),
+            keys: table.partition_keys.iter().map(|key| key.name.clone()).collect(),
+            partition_by: job.partition_by.clone(),
+        });
+    }
+    Ok(Some(table))
+}
+
+/// The extension of an output's name, by format and compression, as Spark and Hive users know it.
+pub(super) fn extension(output: &config::Output) -> &'static str {
+    match (output.format, output.compression) {
+        (OutputFormat::Parquet, Compression::None) => "parquet",
+        (OutputFormat::Parquet, Compression::Snappy) => "snappy.parquet",
+        (OutputFormat::Parquet, Compression::Zstd) => "zstd.parquet",
+        (OutputFormat::Parquet, Compression::Gzip) => "gz.parquet",
+    }
+}
+
+impl Plan {
+    /// The plan that follows from what was routed by `settings`.
+    pub(super) fn new(
+        ledger: &Ledger,
+        sid: &str,
+        settings: &Settings,
+        routed: &Routed,
+    ) -> Result<Self, RekeyError> {
+        let hash = settings.hash()?;
+        let mut outputs = Vec::new();
+        for (partition, place) in routed.partitions.iter().enumerate() {
+            for form in &settings.job.output {
+                let name = output_name(&place.path, sid, &hash, 0, extension(form));
+                outputs.push(Output {
+                    location: settings.job.target.join(&name),
+                    form: form.clone(),
+                    partition,
+                    rows: routed.spool.rows(partition),
+                });
+            }
+        }
+        // A partition that only records without a place in it named has no rows and no output.
+        outputs.retain(|output| output.rows > 0);
+        outputs.sort_by(|a, b| a.location.cmp(&b.location));
+        let quarantined = routed.quarantine.rows();
+        Ok(Self {
+            settings: settings.clone(),
+            outputs,
+            quarantine: (quarantined > 0).then(|| (ledger.quarantine(&hash), quarantined)),
+        })
+    }
+
+    /// The plan as the ledger keeps it.
+    pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
+        let outputs = self.outputs.iter().map(|output| PlannedOutput {
+            key: output.location.key.clone(),
+            rows: output.rows,
+        });
+        let quarantine = self
+            .quarantine
+            .as_ref()
+            .map(|(location, rows)| PlannedOutput {
+                key: location.key.clone(),
+                rows: *rows,
+            });
+        Intent::new(
+            source.clone(),
+            etag.to_owned(),
+            self.settings.clone(),
+            outputs.collect(),
+            quarantine,
+        )
+    }
+
+    /// Makes sure that `standing`, made from the same settings, names the same outputs.
+    pub(super) fn check_against(
+        &self,
+        ledger: &Ledger,
+        standing: &Intent,
+    ) -> Result<(), RekeyError> {
+        let mine = self.intent(&standing.source, &standing.etag);
+        let everything = |intent: &Intent| {
+            let outputs = intent.outputs.iter().chain(&intent.quarantine);
+            outputs.cloned().collect::<std::collections::BTreeSet<_>>()
+        };
+        let (mine, theirs) = (everything(&mine), everything(standing));
+        match mine.symmetric_difference(&theirs).next() {
+            None => Ok(()),
+            Some(output) => Err(RekeyError::PlanDiffers {
+                intent: ledger.intent(),
+                difference: format!(
+                    "{} rows of {} are {} the plan",
+                    output.rows,
+                    output.key,
+                    if mine.contains(output) { "not in" } else { "only in" }
+                ),
+            }),
+        }
+    }
+
+    /// The partitions that hold rows, and where.
+    pub(super) fn partitions(&self, routed: &Routed) -> Vec<Written> {
+        let mut written = self
+            .outputs
+            .iter()
+            .filter_map(|output| routed.partitions.get(output.partition))
+            .map(|place| Written {
+                values: place.values.clone(),
+                directory: self.settings.job.target.join(&place.path),
+            })
+            .collect::<Vec<_>>();
+        written.sort();
+        written.dedup();
+        written
+    }
+}

@@ -1,0 +1,133 @@
+//! Registers partitions in the catalog, so that a commit implies that readers find its rows.
+
+use std::collections::BTreeMap;
+
+use lakewright_core::{
+    catalog::{StorageDescriptor, Table},
+    location::Location,
+};
+
+use super::error::RekeyError;
+use crate::ports::{
+    Catalog, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
+    PartitionFailure,
+};
+
+/// A partition as rekey writes it: its values, and the prefix of its objects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Written {
+    pub(super) values: Vec<String>,
+    pub(super) directory: Location,
+}
+
+/// Makes every partition of `written` known to the catalog under its directory.
+///
+/// # Errors
+/// When the catalog fails, refuses a partition, or holds one that lies elsewhere.
+pub(super) async fn register(
+    catalog: &dyn Catalog,
+    table: &Table,
+    written: &[Written],
+) -> Result<(), RekeyError> {
+    for chunk in written.chunks(MAX_GET_PARTITIONS) {
+        let missing = missing(catalog, table, chunk).await?;
+        for chunk in missing.chunks(MAX_CREATE_PARTITIONS) {
+            create(catalog, table, chunk).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn create(
+    catalog: &dyn Catalog,
+    table: &Table,
+    written: &[&Written],
+) -> Result<(), RekeyError> {
+    let partitions = written
+        .iter()
+        .map(|partition| Partition {
+            values: partition.values.clone(),
+            storage: StorageDescriptor {
+                location: partition.directory.to_string(),
+                ..table.storage.clone()
+            },
+        })
+        .collect::<Vec<_>>();
+    let failures = catalog.create_partitions(&table.name, &partitions).await?;
+    let (stood, refused): (Vec<_>, Vec<_>) = failures
+        .into_iter()
+        .partition(|failure| failure.kind == CatalogErrorKind::AlreadyExists);
+    if let Some(failure) = refused.into_iter().next() {
+        return Err(refuse(table, failure));
+    }
+    // Another invocation was quicker: what it registered must be the same place.
+    let others = written
+        .iter()
+        .filter(|partition| stood.iter().any(|other| other.values == partition.values))
+        .map(|&partition| partition.clone())
+        .collect::<Vec<_>>();
+    if let Some(lost) = missing(catalog, table, &others).await?.first() {
+        return Err(refuse(
+            table,
+            PartitionFailure {
+                values: lost.values.clone(),
+                kind: CatalogErrorKind::NotFound,
+                message: "it existed already, and a moment later did not".to_owned(),
+            },
+        ));
+    }
+    Ok(())
+}
+
+/// Those of `written` that the catalog does not hold.
+async fn missing<'a>(
+    catalog: &dyn Catalog,
+    table: &Table,
+    written: &'a [Written],
+) -> Result<Vec<&'a Written>, RekeyError> {
+    if written.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values = written
+        .iter()
+        .map(|partition| partition.values.clone())
+        .collect::<Vec<_>>();
+    let standing = catalog
+        .partitions(&table.name, &values)
+        .await?
+        .into_iter()
+        .map(|partition| (partition.values, partition.storage.location))
+        .collect::<BTreeMap<_, _>>();
+    let mut missing = Vec::new();
+    for partition in written {
+        match standing.get(&partition.values) {
+            None => missing.push(partition),
+            Some(location) if same_place(location, &partition.directory) => {}
+            Some(location) => {
+                return Err(RekeyError::PartitionElsewhere {
+                    table: table.name.clone(),
+                    values: partition.values.clone(),
+                    location: location.clone(),
+                    expected: partition.directory.clone(),
+                });
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether a location in the catalog means `directory`; crawlers leave the last slash out.
+fn same_place(location: &str, directory: &Location) -> bool {
+    location.parse().is_ok_and(|location: Location| {
+        location.bucket == directory.bucket
+            && location.key.trim_end_matches('/') == directory.key.trim_end_matches('/')
+    })
+}
+
+fn refuse(table: &Table, failure: PartitionFailure) -> RekeyError {
+    RekeyError::PartitionRefused {
+        table: table.name.clone(),
+        values: failure.values,
+        message: failure.message,
+    }
+}

@@ -1,0 +1,115 @@
+//! The columns of the files, and those that only say which partition a record goes to.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use lakewright_core::{
+    hive_type,
+    json::{Framer, Inference},
+    location::Location,
+};
+
+use super::{
+    Budget, Ports, Settings, TableColumns,
+    error::RekeyError,
+    read::{records, unframeable},
+    source::SourceReader,
+};
+
+/// What is read out of every record: the files' columns first, then the partition columns.
+pub(super) struct RecordSchema {
+    fields: Vec<Arc<Field>>,
+    files: usize,
+}
+
+impl RecordSchema {
+    /// From the columns of a table; `partition_columns` are those of its partition keys that are not time parts.
+    pub(super) fn of_table(
+        table: &TableColumns,
+        partition_columns: &[String],
+    ) -> Result<Self, RekeyError> {
+        let schema = hive_type::columns_schema(&table.columns, &table.partition_keys)
+            .map_err(|error| RekeyError::Schema(error.to_string()))?;
+        let mut fields = schema.fields().to_vec();
+        let files = fields.len();
+        for name in partition_columns {
+            let key = table
+                .partition_keys
+                .iter()
+                .find(|key| key.name.eq_ignore_ascii_case(name));
+            let field = match key {
+                Some(key) => hive_type::parse_field(&key.name, &key.hive_type)
+                    .map_err(|error| RekeyError::Schema(error.to_string()))?,
+                None => Field::new(name.to_lowercase(), DataType::Utf8, true),
+            };
+            fields.push(Arc::new(field));
+        }
+        Ok(Self { fields, files })
+    }
+
+    /// From the columns that were inferred from the records; partition columns are not repeated in the files.
+    pub(super) fn inferred(schema: &Schema, partition_columns: &[String]) -> Self {
+        let is_partition_column = |field: &&Arc<Field>| {
+            let mut names = partition_columns.iter();
+            names.any(|name| name.eq_ignore_ascii_case(field.name()))
+        };
+        let (keys, files): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_partition_column);
+        let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
+        let files = fields.len();
+        for name in partition_columns {
+            let known = keys.iter().find(|key| name.eq_ignore_ascii_case(key.name()));
+            fields.push(known.map_or_else(
+                || Arc::new(Field::new(name.to_lowercase(), DataType::Utf8, true)),
+                |&field| Arc::clone(field),
+            ));
+        }
+        Self { fields, files }
+    }
+
+    /// Every column.
+    pub(super) fn whole(&self) -> Schema {
+        Schema::new(self.fields.clone())
+    }
+
+    /// The columns inside the files.
+    pub(super) fn of_files(&self) -> SchemaRef {
+        let fields = self.fields.iter().take(self.files).cloned();
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// How many columns are inside the files; the partition columns follow them.
+    pub(super) fn files(&self) -> usize {
+        self.files
+    }
+}
+
+/// Infers the columns from all records of an object.
+pub(super) async fn infer(
+    ports: &Ports,
+    budget: &Budget,
+    settings: &Settings,
+    reader: SourceReader,
+) -> Result<Schema, RekeyError> {
+    let location = reader.location().clone();
+    let unusable = |location: &Location, error: &dyn std::error::Error| {
+        RekeyError::Schema(format!("{location}: {error}"))
+    };
+    let mut inference = Inference::new();
+    let drain = |framer: &mut Framer| {
+        while let Some(frame) = framer
+            .next()
+            .map_err(|error| unframeable(&location, &error))?
+        {
+            if frame.broken.is_none() {
+                inference
+                    .observe(frame.bytes)
+                    .map_err(|error| unusable(&location, &error))?;
+            }
+        }
+        Ok(())
+    };
+    records(ports, budget, &settings.job.limits, reader, drain).await?;
+    inference
+        .schema()
+        .map_err(|error| unusable(&location, &error))
+}

@@ -1,0 +1,135 @@
+//! Puts an object up while it is made: small ones in one piece, large ones in parts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lakewright_core::location::Location;
+
+use crate::ports::{
+    CompletedPart, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
+};
+
+/// An object of more bytes than this goes up in parts of about this size. S3 takes at most 10,000 parts, so
+/// the largest object is 80 GB.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
+pub(super) const PART: usize = 8 << 20;
+
+/// What became of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// The object was made of this many bytes.
+    Written(u64),
+    /// An object stood under the key already, and still does.
+    Stood,
+}
+
+/// An object on its way up. Nothing is visible under its key before [`Upload::finish`], which creates it
+/// only where no object stands.
+pub(super) struct Upload {
+    store: Arc<dyn Store>,
+    location: Location,
+    content_type: &'static str,
+    multipart: Option<(UploadId, Vec<CompletedPart>)>,
+    bytes: u64,
+}
+
+impl Upload {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        location: Location,
+        content_type: &'static str,
+    ) -> Self {
+        Self {
+            store,
+            location,
+            content_type,
+            multipart: None,
+            bytes: 0,
+        }
+    }
+
+    /// Uploads the next bytes as a part of their own: [`PART`] or more of them.
+    pub(super) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
+        let (upload, parts) = match &mut self.multipart {
+            Some(multipart) => multipart,
+            None => {
+                let upload = self
+                    .store
+                    .create_multipart(&self.location, Some(self.content_type))
+                    .await?;
+                self.multipart.insert((upload, Vec::new()))
+            }
+        };
+        let number = u16::try_from(parts.len() + 1).map_err(|_| StoreError {
+            kind: StoreErrorKind::Other,
+            operation: "UploadPart",
+            location: self.location.clone(),
+            message: "more than 65,535 parts".to_owned(),
+        })?;
+        self.bytes += body.len() as u64;
+        let result = self
+            .store
+            .upload_part(&self.location, upload, number, Bytes::from(body))
+            .await;
+        match result {
+            Ok(part) => parts.push(part),
+            Err(error) => {
+                self.abandon().await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads the last bytes and makes the object, unless one stands already.
+    pub(super) async fn finish(mut self, last: Vec<u8>) -> Result<Finished, StoreError> {
+        if self.multipart.is_some() {
+            if !last.is_empty() {
+                self.part(last).await?;
+            }
+            return self.complete().await;
+        }
+        let options = PutOptions {
+            content_type: Some(self.content_type.to_owned()),
+            ..PutOptions::create_only()
+        };
+        let bytes = last.len() as u64;
+        let result = self
+            .store
+            .put(&self.location, Bytes::from(last), options)
+            .await;
+        finished(result.map(|_| bytes))
+    }
+
+    async fn complete(&mut self) -> Result<Finished, StoreError> {
+        let Some((upload, parts)) = &self.multipart else {
+            return Ok(Finished::Written(0));
+        };
+        let result = self
+            .store
+            .complete_multipart(&self.location, upload, parts, Precondition::Absent)
+            .await;
+        let finished = finished(result.map(|_| self.bytes));
+        if !matches!(finished, Ok(Finished::Written(_))) {
+            self.abandon().await;
+        }
+        finished
+    }
+
+    /// Frees the parts, which would be paid for until the bucket's lifecycle rule removes them.
+    async fn abandon(&mut self) {
+        if let Some((upload, _)) = self.multipart.take()
+            && let Err(error) = self.store.abort_multipart(&self.location, &upload).await
+        {
+            tracing::warn!(%error, "parts of an upload are left to the lifecycle rule");
+        }
+    }
+}
+
+fn finished(result: Result<u64, StoreError>) -> Result<Finished, StoreError> {
+    match result {
+        Ok(bytes) => Ok(Finished::Written(bytes)),
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Finished::Stood),
+        Err(error) => Err(error),
+    }
+}

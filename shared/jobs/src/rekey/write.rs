@@ -1,0 +1,164 @@
+//! Writes what a plan names: each output once, and the quarantine.
+
+use std::{io::Read, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_core::parquet_out::{RowGroupLimit, writer_options};
+use parquet::arrow::ArrowWriter;
+
+use super::{
+    Budget, Ports,
+    error::{RekeyError, Stage},
+    plan::{Output, Plan},
+    quarantine::Quarantine,
+    route::Routed,
+    upload::{Finished, PART, Upload},
+};
+use crate::{
+    ports::{Store, StoreErrorKind},
+    report::OutputReport,
+};
+
+/// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
+const ATTEMPTS: usize = 3;
+
+/// Bytes of memory that one output under way is reckoned to need.
+const OUTPUT_MEMORY: u64 = 32 << 20;
+
+/// Outputs under way at most.
+const MAX_CONCURRENT_OUTPUTS: u64 = 16;
+
+/// Writes every output of the plan that does not stand yet, and reports them all in key order.
+///
+/// An output that stands was written by this plan, for its name holds the plan's hash and there is one plan
+/// for each source object.
+pub(super) async fn outputs(
+    ports: &Ports,
+    budget: &Budget,
+    plan: &Plan,
+    routed: &Routed,
+    resumed: bool,
+) -> Result<Vec<OutputReport>, RekeyError> {
+    let concurrent = (budget.memory / 2 / OUTPUT_MEMORY).clamp(1, MAX_CONCURRENT_OUTPUTS);
+    let row_group = RowGroupLimit {
+        bytes: row_group_bytes(budget.memory / 2 / concurrent),
+        ..RowGroupLimit::default()
+    };
+    let written = plan.outputs.iter().map(|output| async move {
+        let standing = if resumed {
+            standing_size(&*ports.store, output).await?
+        } else {
+            None
+        };
+        let bytes = match standing {
+            Some(bytes) => bytes,
+            None => write(ports, output, routed, row_group).await?,
+        };
+        Ok::<_, RekeyError>(OutputReport {
+            key: output.location.key.clone(),
+            rows: output.rows,
+            bytes,
+        })
+    });
+    stream::iter(written)
+        .buffered(usize::try_from(concurrent).unwrap_or(1))
+        .try_collect()
+        .await
+}
+
+fn row_group_bytes(available: u64) -> usize {
+    usize::try_from(available)
+        .unwrap_or(usize::MAX)
+        .min(RowGroupLimit::default().bytes)
+}
+
+/// The size of an output that stands.
+async fn standing_size(store: &dyn Store, output: &Output) -> Result<Option<u64>, RekeyError> {
+    match store.head(&output.location, None).await {
+        Ok(meta) => Ok(Some(meta.size)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RekeyError::store(Stage::Write, error)),
+    }
+}
+
+async fn write(
+    ports: &Ports,
+    output: &Output,
+    routed: &Routed,
+    row_group: RowGroupLimit,
+) -> Result<u64, RekeyError> {
+    for _ in 1..ATTEMPTS {
+        match write_once(ports, output, routed, row_group).await {
+            Err(RekeyError::Store { source, .. }) if source.kind == StoreErrorKind::Conflict => {}
+            other => return other,
+        }
+    }
+    write_once(ports, output, routed, row_group).await
+}
+
+async fn write_once(
+    ports: &Ports,
+    output: &Output,
+    routed: &Routed,
+    row_group: RowGroupLimit,
+) -> Result<u64, RekeyError> {
+    let encode = |error: parquet::errors::ParquetError| RekeyError::Encode {
+        key: output.location.key.clone(),
+        message: error.to_string(),
+    };
+    let put = |error| RekeyError::store(Stage::Write, error);
+    let mut upload = Upload::new(
+        Arc::clone(&ports.store),
+        output.location.clone(),
+        "application/vnd.apache.parquet",
+    );
+    let options = writer_options(output.form.compression, row_group);
+    let schema = routed.spool.schema();
+    let mut writer =
+        ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(encode)?;
+    for batch in routed.spool.batches(output.partition) {
+        writer.write(&batch?).map_err(encode)?;
+        if writer.inner().len() >= PART {
+            upload
+                .part(std::mem::take(writer.inner_mut()))
+                .await
+                .map_err(put)?;
+        }
+    }
+    let last = writer.into_inner().map_err(encode)?;
+    match upload.finish(last).await.map_err(put)? {
+        Finished::Written(bytes) => Ok(bytes),
+        Finished::Stood => standing_size(&*ports.store, output).await?.ok_or_else(|| {
+            RekeyError::OutputVanished {
+                location: output.location.clone(),
+            }
+        }),
+    }
+}
+
+/// Writes the quarantined records, if there are any, and answers with their key.
+pub(super) async fn quarantine(
+    ports: &Ports,
+    plan: &Plan,
+    quarantine: &mut Quarantine,
+) -> Result<Option<String>, RekeyError> {
+    let Some((location, _)) = &plan.quarantine else {
+        return Ok(None);
+    };
+    let put = |error| RekeyError::store(Stage::Write, error);
+    let mut upload = Upload::new(
+        Arc::clone(&ports.store),
+        location.clone(),
+        "application/jsonl",
+    );
+    let mut reader = quarantine.reader()?;
+    loop {
+        let mut chunk = Vec::new();
+        (&mut reader).take(PART as u64).read_to_end(&mut chunk)?;
+        if chunk.len() < PART {
+            upload.finish(chunk).await.map_err(put)?;
+            return Ok(Some(location.key.clone()));
+        }
+        upload.part(chunk).await.map_err(put)?;
+    }
+}

@@ -1,0 +1,233 @@
+//! sweep: finds landed objects that have no commit and hands them to rekey.
+//!
+//! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed never
+//! had one. The sweep lists the source, asks the ledger about each object, and sends those that are missing
+//! to rekey's own queue. A backfill of a year is the same thing with more pages: one page is in memory at a
+//! time, and a sweep that runs out of time says where the next one goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use lakewright_core::{config, location::Location, naming::source_id};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::ports::{
+    Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, SendFailure, Store, StoreError,
+    StoreErrorKind,
+};
+
+/// Questions to the ledger under way at a time.
+const CONCURRENT_QUESTIONS: usize = 64;
+
+/// How often a message that the queue did not take is sent again.
+const SEND_ATTEMPTS: u32 = 6;
+
+/// How long an object is left to its own event before the sweep looks for its commit.
+pub const DEFAULT_MIN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// What a sweep needs from the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Objects.
+    pub store: Arc<dyn Store>,
+    /// Rekey's queue.
+    pub queue: Arc<dyn Queue>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What to sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepRequest {
+    /// The rekey job's name.
+    pub sweep: String,
+    /// Only keys that begin with this, below the job's source: `2026/05/` for a month of Firehose's.
+    #[serde(default)]
+    pub prefix: String,
+    /// Only keys after this one: the `next` of the sweep before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Only objects that landed at least this many seconds ago; an hour where nothing is said.
+    #[serde(default)]
+    pub min_age_seconds: Option<u64>,
+}
+
+/// What a sweep found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepReport {
+    /// `sweep`.
+    pub job: String,
+    /// The rekey job's name.
+    pub name: String,
+    /// Objects listed.
+    pub listed: u64,
+    /// Those that are committed.
+    pub committed: u64,
+    /// Those left alone: not the job's to read, empty, or too young.
+    pub passed_over: u64,
+    /// Those handed to rekey.
+    pub sent: u64,
+    /// Where the next sweep goes on (its `after`); `None` when all was listed.
+    pub next: Option<String>,
+}
+
+/// Why a sweep ended early. What it sent by then is sent; the same request may be made again.
+#[derive(Debug, Error)]
+pub enum SweepError {
+    /// The store failed.
+    #[error("sweep: {0}")]
+    Store(#[from] StoreError),
+    /// The queue failed.
+    #[error("sweep: {0}")]
+    Queue(#[from] QueueError),
+    /// The queue keeps refusing a message.
+    #[error("sweep: the queue does not take the message for {source_object}: {code}")]
+    Refused {
+        /// The object that the message names.
+        source_object: Location,
+        /// The queue's error code.
+        code: String,
+    },
+}
+
+impl SweepError {
+    /// A stable name of the kind of failure, for logs and Step Functions' `Retry` and `Catch`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "StoreFailed",
+            Self::Queue(_) | Self::Refused { .. } => "QueueFailed",
+        }
+    }
+}
+
+/// Sweeps until everything is listed or the `deadline` is reached.
+///
+/// # Errors
+/// See [`SweepError`].
+pub async fn sweep(
+    ports: &Ports,
+    job: &config::Rekey,
+    request: &SweepRequest,
+    queue_url: &str,
+    deadline: Timestamp,
+) -> Result<SweepReport, SweepError> {
+    let prefix = job.source.join(&request.prefix);
+    let min_age = request
+        .min_age_seconds
+        .map_or(DEFAULT_MIN_AGE, Duration::from_secs);
+    let mut report = SweepReport {
+        job: "sweep".to_owned(),
+        name: job.name.clone(),
+        listed: 0,
+        committed: 0,
+        passed_over: 0,
+        sent: 0,
+        next: request.after.clone(),
+    };
+    loop {
+        let page = ports.store.list(&prefix, report.next.as_deref()).await?;
+        let missing = missing(&*ports.store, job, &page, min_age, &mut report).await?;
+        for batch in missing.chunks(MAX_SEND_BATCH) {
+            send(ports, queue_url, batch).await?;
+            report.sent += batch.len() as u64;
+        }
+        match page.objects.last() {
+            Some(last) if page.truncated => report.next = Some(last.key.clone()),
+            _ => {
+                report.next = None;
+                return Ok(report);
+            }
+        }
+        if ports.clock.now() >= deadline {
+            return Ok(report);
+        }
+    }
+}
+
+/// The objects of a page that rekey should have committed by now, and has not.
+async fn missing(
+    store: &dyn Store,
+    job: &config::Rekey,
+    page: &ListPage,
+    min_age: Duration,
+    report: &mut SweepReport,
+) -> Result<Vec<Location>, SweepError> {
+    let due = |object: &&Listed| {
+        let age = page.answered_at.duration_since(object.last_modified);
+        let location = Location::new(&job.source.bucket, &object.key);
+        object.size > 0 && job.reads(&location) && age.unsigned_abs() >= min_age
+    };
+    let due = page.objects.iter().filter(due).collect::<Vec<_>>();
+    report.listed += page.objects.len() as u64;
+    report.passed_over += (page.objects.len() - due.len()) as u64;
+    let asked = due.len();
+    let questions = due.into_iter().map(|object| async move {
+        let sid = source_id(&job.source.bucket, &object.key, &object.etag);
+        match store.head(&job.commit(&sid), None).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                Ok(Some(Location::new(&job.source.bucket, &object.key)))
+            }
+            Err(error) => Err(error),
+        }
+    });
+    let missing = stream::iter(questions)
+        .buffered(CONCURRENT_QUESTIONS)
+        .try_filter_map(|missing| async move { Ok(missing) })
+        .try_collect::<Vec<_>>()
+        .await?;
+    report.committed += (asked - missing.len()) as u64;
+    Ok(missing)
+}
+
+/// Sends one message for each object, and those again that the queue did not take.
+async fn send(ports: &Ports, queue_url: &str, objects: &[Location]) -> Result<(), SweepError> {
+    let mut waiting = objects.to_vec();
+    let mut attempt = 0;
+    loop {
+        let bodies = waiting
+            .iter()
+            .map(|object| serde_json::json!({ "objects": [object] }).to_string())
+            .collect::<Vec<_>>();
+        let failures = match ports.queue.send(queue_url, &bodies).await {
+            Ok(failures) => failures,
+            Err(error) if error.retryable && attempt < SEND_ATTEMPTS => {
+                // A message that was taken all the same is only a duplicate.
+                (0..bodies.len()).map(unanswered).collect()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if failures.is_empty() {
+            return Ok(());
+        }
+        attempt += 1;
+        let last = attempt > SEND_ATTEMPTS;
+        if let Some(failure) = failures.iter().find(|failure| last || failure.sender_fault)
+            && let Some(object) = waiting.get(failure.index)
+        {
+            return Err(SweepError::Refused {
+                source_object: object.clone(),
+                code: failure.code.clone(),
+            });
+        }
+        waiting = failures
+            .iter()
+            .filter_map(|failure| waiting.get(failure.index).cloned())
+            .collect();
+        ports
+            .clock
+            .sleep(Duration::from_millis(100 << attempt))
+            .await;
+    }
+}
+
+fn unanswered(index: usize) -> SendFailure {
+    SendFailure {
+        index,
+        code: "NoAnswer".to_owned(),
+        sender_fault: false,
+    }
+}
