@@ -229,7 +229,7 @@ impl<'a> Parser<'a> {
         let length = self.number("a length", 1, most)?;
         self.expect(')', "`)`")?;
         let declared = (DECLARED.to_owned(), format!("{word}({length})"));
-        Ok(Field::new(name, DataType::Utf8, true).with_metadata([declared].into()))
+        Ok(Field::new(name, DataType::Utf8, true).with_metadata([declared]))
     }
 
     /// `with local time zone`, if it stands here.

@@ -130,6 +130,7 @@ fn other_forms() {
             ("20260501T130709Z", "2026-05-01T13:07:09Z"),
             ("20260501T130709.5+0200", "2026-05-01T11:07:09.5Z"),
             ("20260501T130709", "2026-05-01T13:07:09Z"),
+            ("2026-05-01T13", "2026-05-01T13:00:00Z"),
             ("20260501", "2026-05-01T00:00:00Z"),
             ("20260501130709", "2026-05-01T13:07:09Z"),
             (
@@ -167,12 +168,11 @@ fn what_is_no_time_is_refused() {
             "null",
             "yesterday",
             "now",
-            "2026",
             "2026-05",
             "26-05-01",
             "2026-05-01T",
             "2026-05-01x",
-            "2026-05-01T13",
+            "2026-05-01T1",
             "2026-05-01T13:7:09Z",
             "2026-05-01T13:07:9Z",
             "2026-05-01T13:07:09.Z",
@@ -300,7 +300,6 @@ fn epochs_by_magnitude() {
         ("100000000000000", "1973-03-03T09:46:40Z"),
         ("99999999999999999", "5138-11-16T09:46:39.999999Z"),
         ("100000000000000000", "1973-03-03T09:46:40Z"),
-        ("-99999999999.5", "-1199-02-15T14:13:20.5Z"),
         ("1590105600.123456789", "2020-05-22T00:00:00.123456789Z"),
         ("1590105600.1234567899", "2020-05-22T00:00:00.123456789Z"),
         ("-0.0000000001", "1969-12-31T23:59:59.999999999Z"),
@@ -318,16 +317,6 @@ fn epochs_by_magnitude() {
         ),
     ] {
         let expected = at(instant);
-        if expected < at("0000-01-01T00:00:00Z") {
-            assert!(
-                matches!(
-                    reader.read_number(number),
-                    Err(TimeError::OutOfRange { .. })
-                ),
-                "{number}"
-            );
-            continue;
-        }
         assert_eq!(reader.read_number(number), Ok(expected), "{number}");
         if let Some(pattern) = forms::compact(number) {
             assert!(
@@ -348,9 +337,15 @@ fn epochs_by_magnitude() {
     // A number keeps its meaning where a text would be a date.
     assert_eq!(
         reader.read_number("20260501"),
-        Ok(at("1970-08-23T12:01:41Z"))
+        Ok(at("1970-08-23T11:55:01Z"))
     );
-    for number in ["1e30", "-1e30", "9223372036854775808e3", "1e400"] {
+    for number in [
+        "-99999999999.5",
+        "1e30",
+        "-1e30",
+        "9223372036854775808e3",
+        "1e400",
+    ] {
         assert!(
             matches!(
                 reader.read_number(number),
@@ -364,8 +359,8 @@ fn epochs_by_magnitude() {
 #[test]
 fn epochs_by_unit() {
     for (unit, number, instant) in [
-        (EpochUnit::S, "20260501", "1970-08-23T12:01:41Z"),
-        (EpochUnit::S, "200000000000", "8307-10-08T19:33:20Z"),
+        (EpochUnit::S, "20260501", "1970-08-23T11:55:01Z"),
+        (EpochUnit::S, "200000000000", "8307-10-01T19:33:20Z"),
         (EpochUnit::Ms, "1", "1970-01-01T00:00:00.001Z"),
         (EpochUnit::Ms, "-1.5", "1969-12-31T23:59:59.9985Z"),
         (EpochUnit::Us, "1590105600", "1970-01-01T00:26:30.1056Z"),
@@ -483,16 +478,9 @@ fn patterns() {
             "2026-05-01T13:07:09Z",
             "1590105600",
             "30/02/2026 13:07",
-            "01/05/2026 13:07 ",
+            "01/05/2026",
             "01/05/2026 13:07x",
-        ]
-        .map(|text| {
-            if text.ends_with(' ') {
-                "01/05/2026"
-            } else {
-                text
-            }
-        }),
+        ],
     );
 }
 
@@ -535,7 +523,6 @@ fn bounds() {
             "2025-05-01T12:00:00Z",
             "2029-12-31T23:00:00Z",
         ),
-        // These cross, as a fixed bound and a moving one may: then nothing is within.
     ] {
         let reader = bounded(earliest, latest);
         let nanosecond = SignedDuration::from_nanos(1);
