@@ -6,11 +6,14 @@
 use std::collections::BTreeSet;
 
 use bytesize::ByteSize;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{catalog::TableName, location::Location};
+use crate::{
+    catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
+};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -352,16 +355,15 @@ impl Rekey {
         if self.output.is_empty() {
             return invalid("output is empty: name at least one".to_owned());
         }
-        if self.partition_by.is_empty() {
-            return invalid("partition_by is empty: name at least one part".to_owned());
+        // Which instant it is does not matter for whether the rule can be read.
+        let reader = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
+            Ok(reader) => reader,
+            Err(error) => return invalid(error.to_string()),
+        };
+        match Partitioner::new(&self.partition_by, self.path_style, reader.zone()) {
+            Ok(_) => Ok(()),
+            Err(error) => invalid(error.to_string()),
         }
-        let mut parts = BTreeSet::new();
-        for part in &self.partition_by {
-            if !parts.insert(part.to_lowercase()) {
-                return invalid(format!("partition_by names `{part}` twice"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -413,7 +415,16 @@ mod tests {
             (format!("{ANPR}\npartition_by = []"), "partition_by"),
             (
                 format!("{ANPR}\npartition_by = [\"a\", \"A\"]"),
-                "names `A` twice",
+                "`a` and `A`",
+            ),
+            (format!("{ANPR}\npartition_by = [\"_a\"]"), "begin with `_`"),
+            (
+                with("column = \"t\"", "column = \"t\", zone = \"Mars/Base\""),
+                "timestamp.zone = \"Mars/Base\"",
+            ),
+            (
+                with("column = \"t\"", "column = \"t\", latest = \"tomorrow\""),
+                "timestamp.latest = \"tomorrow\"",
             ),
             (format!("{ANPR}\noutput = []"), "output is empty"),
         ] {

@@ -4,4 +4,11 @@
 
 pub mod catalog;
 pub mod config;
+pub mod hive_type;
 pub mod location;
+pub mod naming;
+pub mod parquet_out;
+pub mod partition;
+#[cfg(test)]
+mod semantics;
+pub mod time;

@@ -1,0 +1,99 @@
+//! Names of what is written: they follow from the source and the plan alone, so doing a task twice makes the same objects.
+
+use sha2::{Digest, Sha256};
+
+/// The longest key that S3 takes, in bytes of UTF-8.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+const LONGEST_KEY: usize = 1_024;
+/// The length of a source id.
+const SOURCE_ID: usize = 32;
+/// `-`, `-`, five digits, `.`.
+const PUNCTUATION_AND_PART: usize = 8;
+
+/// The identity of a source object's content: 32 hexadecimal digits of SHA-256 over the bucket, the key and the
+/// `ETag`, each after its length. The quotes that S3 puts around an `ETag` are no part of it.
+pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
+    let mut hash = Sha256::new();
+    for field in [bucket, key, etag.trim_matches('"')] {
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
+    }
+    let mut id = String::with_capacity(SOURCE_ID);
+    for byte in hash.finalize().iter().take(SOURCE_ID / 2) {
+        for digit in [byte >> 4, byte & 15] {
+            id.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    id
+}
+
+/// `<partition path><source id>-<plan hash>-<part>.<extension>`, the part in five digits.
+pub fn output_name(
+    partition_path: &str,
+    source_id: &str,
+    plan_hash: &str,
+    part: u32,
+    extension: &str,
+) -> String {
+    format!("{partition_path}{source_id}-{plan_hash}-{part:05}.{extension}")
+}
+
+/// How many bytes a partition's path may have below `prefix`, so that an object of at most 100,000 parts has a key
+/// that S3 takes.
+pub fn path_room(prefix: &str, plan_hash: &str, extension: &str) -> usize {
+    let name = SOURCE_ID + plan_hash.len() + extension.len() + PUNCTUATION_AND_PART;
+    LONGEST_KEY.saturating_sub(prefix.len() + name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::semantics::stated;
+
+    #[test]
+    fn source_ids() {
+        stated(
+            "A source object's identity is the first 32 hexadecimal digits of SHA-256 over its bucket, its key and its ETag without quotes, each after its length as eight bytes.",
+        );
+        // printf '\0\0\0\0\0\0\0\1b\0\0\0\0\0\0\0\1k\0\0\0\0\0\0\0\1e' | sha256sum
+        assert_eq!(
+            source_id("b", "k", "\"e\""),
+            "fe771e8a1c559117b2bfe76d89de771f"
+        );
+        assert_eq!(source_id("b", "k", "e"), source_id("b", "k", "\"e\""));
+        let all: BTreeSet<_> = [
+            ("b", "k", "e"),
+            ("bk", "", "e"),
+            ("", "bk", "e"),
+            ("b", "ke", ""),
+            ("b", "k", "f"),
+        ]
+        .map(|(bucket, key, etag)| source_id(bucket, key, etag))
+        .into();
+        assert_eq!(all.len(), 5);
+    }
+
+    #[test]
+    fn output_names() {
+        stated(
+            "An output is named `<partition>/<source id>-<plan hash>-<part>.<extension>`, the part as five digits, so writing it again makes the same object.",
+        );
+        assert_eq!(
+            output_name("year=2026/", "0123", "abcd", 7, "parquet"),
+            "year=2026/0123-abcd-00007.parquet"
+        );
+    }
+
+    #[test]
+    fn the_room_is_what_a_key_leaves() {
+        let path = "x=".to_owned() + &"a".repeat(path_room("anpr/", "abcd", "parquet") - 3) + "/";
+        let key = format!(
+            "anpr/{}",
+            output_name(&path, &source_id("b", "k", "e"), "abcd", 99_999, "parquet")
+        );
+        assert_eq!(key.len(), LONGEST_KEY);
+        assert_eq!(path_room(&"p".repeat(2_000), "abcd", "parquet"), 0);
+    }
+}

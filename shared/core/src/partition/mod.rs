@@ -1,0 +1,295 @@
+//! Hive partitions: from a record's time and columns to a path and to the values that Glue registers.
+//! docs/SEMANTICS.md, "Partitions and paths", states the rules.
+
+mod escape;
+mod key;
+#[cfg(test)]
+mod tests;
+
+use jiff::{
+    Timestamp,
+    tz::{Offset, TimeZone},
+};
+use thiserror::Error;
+
+use self::key::PackedTime;
+pub use self::{
+    escape::{DEFAULT_PARTITION, escape, unescape},
+    key::PartitionKey,
+};
+use crate::config::PathStyle;
+
+/// The longest partition value that Glue takes, in characters.
+/// <https://docs.aws.amazon.com/glue/latest/webapi/API_PartitionInput.html>
+const LONGEST_VALUE: usize = 1_024;
+
+/// Finds a record's partition.
+#[derive(Debug, Clone)]
+pub struct Partitioner {
+    parts: Vec<Part>,
+    columns: Vec<String>,
+    style: PathStyle,
+    zone: TimeZone,
+    /// The zone's offset where it has only one, which spares looking up the zone's transitions.
+    fixed: Option<Offset>,
+    /// Which parts of a time tell partitions apart.
+    mask: u64,
+}
+
+/// One level of the path.
+#[derive(Debug, Clone)]
+struct Part {
+    /// The name in the path and in the catalog.
+    name: String,
+    source: Source,
+}
+
+/// What gives a level its value.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Year,
+    Month,
+    Day,
+    Hour,
+    Minute,
+    Date,
+    /// The next column.
+    Column,
+}
+
+impl Source {
+    fn of(name: &str) -> Self {
+        match name {
+            "year" => Self::Year,
+            "month" => Self::Month,
+            "day" => Self::Day,
+            "hour" => Self::Hour,
+            "minute" => Self::Minute,
+            "date" => Self::Date,
+            _ => Self::Column,
+        }
+    }
+
+    fn mask(self) -> u64 {
+        match self {
+            Self::Year => PackedTime::YEAR,
+            Self::Month => PackedTime::MONTH,
+            Self::Day => PackedTime::DAY,
+            Self::Hour => PackedTime::HOUR,
+            Self::Minute => PackedTime::MINUTE,
+            Self::Date => PackedTime::YEAR | PackedTime::MONTH | PackedTime::DAY,
+            Self::Column => 0,
+        }
+    }
+}
+
+/// Why `partition_by` is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PartitionByError {
+    /// It names nothing.
+    #[error("partition_by is empty: name at least one part")]
+    Empty,
+    /// A name is empty.
+    #[error("partition_by has an empty name")]
+    EmptyName,
+    /// Two names are one after lower-casing, as names in paths are.
+    #[error("partition_by names `{first}` and `{second}`, which are one name in a path")]
+    Duplicate {
+        /// One name.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// Readers take the directories of this name for hidden.
+    #[error("partition_by names `{0}`: readers skip directories that begin with `_` or `.`")]
+    Hidden(String),
+}
+
+/// Why a record has no partition, although it has a time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PartitionError {
+    /// A value is longer than the catalog takes.
+    #[error(
+        "the value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}"
+    )]
+    ValueTooLong {
+        /// The column.
+        column: String,
+        /// Its value's length in characters.
+        length: usize,
+    },
+    /// The key of an object in the partition would be longer than S3 takes.
+    #[error("the partition's path has {length} bytes, and S3's limit on keys leaves {room}")]
+    PathTooLong {
+        /// The path's length in bytes.
+        length: usize,
+        /// The bytes that are left for it.
+        room: usize,
+    },
+}
+
+impl PartitionError {
+    /// One word for the quarantine and for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ValueTooLong { .. } => "partition_value_too_long",
+            Self::PathTooLong { .. } => "partition_path_too_long",
+        }
+    }
+}
+
+/// A partition as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// The path below the target, such as `year=2026/month=05/`.
+    pub path: String,
+    /// The values in path order, not escaped, as a crawler would register them in Glue.
+    pub values: Vec<String>,
+}
+
+impl Partitioner {
+    /// A partitioner by the names of `partition_by`. `year`, `month`, `day`, `hour`, `minute` and `date` are parts
+    /// of the record's time in `zone`, in any case of their letters; every other name is a column.
+    ///
+    /// # Errors
+    /// If the names cannot be those of a path.
+    pub fn new(
+        partition_by: &[String],
+        style: PathStyle,
+        zone: &TimeZone,
+    ) -> Result<Self, PartitionByError> {
+        let mut parts: Vec<Part> = Vec::with_capacity(partition_by.len());
+        let mut columns = Vec::new();
+        for (index, given) in partition_by.iter().enumerate() {
+            let name = given.to_lowercase();
+            if name.is_empty() {
+                return Err(PartitionByError::EmptyName);
+            }
+            if name.starts_with(['_', '.']) {
+                return Err(PartitionByError::Hidden(given.clone()));
+            }
+            let earlier = partition_by.iter().take(index);
+            if let Some((_, first)) = parts
+                .iter()
+                .zip(earlier)
+                .find(|(part, _)| part.name == name)
+            {
+                return Err(PartitionByError::Duplicate {
+                    first: first.clone(),
+                    second: given.clone(),
+                });
+            }
+            let source = Source::of(&name);
+            if let Source::Column = source {
+                columns.push(given.clone());
+            }
+            parts.push(Part { name, source });
+        }
+        if parts.is_empty() {
+            return Err(PartitionByError::Empty);
+        }
+        Ok(Self {
+            mask: parts.iter().fold(0, |mask, part| mask | part.source.mask()),
+            parts,
+            columns,
+            style,
+            zone: zone.clone(),
+            fixed: zone.to_fixed_offset().ok(),
+        })
+    }
+
+    /// The columns whose values are needed, as the configuration spells them, in the order in which they are to be given.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The names of the partition keys, lower-case, in path order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.name.as_str())
+    }
+
+    /// The partition of a record. `columns` are the values of [`columns`](Self::columns); a missing one is null.
+    pub fn key(&self, time: Timestamp, columns: &[Option<&str>]) -> PartitionKey {
+        let mut buffer = Vec::new();
+        self.write_key(time, columns, &mut buffer);
+        PartitionKey::from_bytes(&buffer)
+    }
+
+    /// Appends the partition of a record to a buffer, for looking it up without an allocation.
+    #[inline]
+    pub fn write_key(&self, time: Timestamp, columns: &[Option<&str>], buffer: &mut Vec<u8>) {
+        let civil = match self.fixed {
+            Some(offset) => offset.to_datetime(time),
+            None => self.zone.to_datetime(time),
+        };
+        let values = (0..self.columns.len()).map(|index| columns.get(index).copied().flatten());
+        key::encode(PackedTime::pack(civil, self.mask), values, buffer);
+    }
+
+    /// The path and the values of a partition. `room` is how many bytes its path may have
+    /// ([`path_room`](crate::naming::path_room)).
+    ///
+    /// # Errors
+    /// If a value or the path is too long.
+    pub fn render(&self, key: &PartitionKey, room: usize) -> Result<Partition, PartitionError> {
+        let (time, columns) = key.decode();
+        let mut columns = columns.into_iter();
+        let mut partition = Partition {
+            path: String::new(),
+            values: Vec::with_capacity(self.parts.len()),
+        };
+        for part in &self.parts {
+            let value = match part.source {
+                Source::Column => columns
+                    .next()
+                    .flatten()
+                    .unwrap_or(DEFAULT_PARTITION)
+                    .to_owned(),
+                _ => self.time_value(part.source, time),
+            };
+            // Characters are never more than bytes, so most values are not counted.
+            if value.len() > LONGEST_VALUE {
+                let length = value.chars().count();
+                if length > LONGEST_VALUE {
+                    return Err(PartitionError::ValueTooLong {
+                        column: part.name.clone(),
+                        length,
+                    });
+                }
+            }
+            partition.path.push_str(&escape(&part.name));
+            partition.path.push('=');
+            partition.path.push_str(&escape(&value));
+            partition.path.push('/');
+            partition.values.push(value);
+        }
+        let length = partition.path.len();
+        if length > room {
+            return Err(PartitionError::PathTooLong { length, room });
+        }
+        Ok(partition)
+    }
+
+    fn time_value(&self, source: Source, time: PackedTime) -> String {
+        let number = match source {
+            Source::Year => {
+                return match self.style {
+                    PathStyle::Padded => format!("{:04}", time.year()),
+                    PathStyle::Spark => time.year().to_string(),
+                };
+            }
+            Source::Date => {
+                return format!("{:04}-{:02}-{:02}", time.year(), time.month(), time.day());
+            }
+            Source::Month => time.month(),
+            Source::Day => time.day(),
+            Source::Hour => time.hour(),
+            Source::Minute => time.minute(),
+            Source::Column => return String::new(),
+        };
+        match self.style {
+            PathStyle::Padded => format!("{number:02}"),
+            PathStyle::Spark => number.to_string(),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+use std::collections::HashMap;
+
+use jiff::{Timestamp, tz::TimeZone};
+use proptest::prelude::*;
+
+use super::*;
+use crate::semantics::stated;
+
+const ROOM: usize = 900;
+
+fn names(partition_by: &[&str]) -> Vec<String> {
+    partition_by.iter().map(ToString::to_string).collect()
+}
+
+fn partitioner(partition_by: &[&str], style: PathStyle, zone: &str) -> Partitioner {
+    Partitioner::new(&names(partition_by), style, &TimeZone::get(zone).unwrap()).unwrap()
+}
+
+fn render(
+    partitioner: &Partitioner,
+    time: &str,
+    columns: &[Option<&str>],
+) -> Result<Partition, PartitionError> {
+    partitioner.render(&partitioner.key(time.parse().unwrap(), columns), ROOM)
+}
+
+#[test]
+fn time_parts() {
+    stated(
+        "`year`, `month`, `day`, `hour`, `minute` and `date` (`yyyy-MM-dd`) in `partition_by`, in any case, are parts of the record's time in the configured zone, and every other name is a column.",
+    );
+    stated(
+        "With `path_style = \"padded\"` a year has four digits and the other parts two, and with `\"spark\"` they are plain integers.",
+    );
+    stated("Names in paths are lower-case.");
+    let all = ["year", "month", "day", "hour", "minute"];
+    let (padded, spark) = (PathStyle::Padded, PathStyle::Spark);
+    for (partition_by, style, zone, time, path) in [
+        (
+            &all[..],
+            padded,
+            "UTC",
+            "2026-05-01T03:07:09Z",
+            "year=2026/month=05/day=01/hour=03/minute=07/",
+        ),
+        (
+            &all[..],
+            spark,
+            "UTC",
+            "2026-05-01T03:07:09Z",
+            "year=2026/month=5/day=1/hour=3/minute=7/",
+        ),
+        (
+            &all[..4],
+            padded,
+            "UTC",
+            "2026-12-31T23:59:59.999999999Z",
+            "year=2026/month=12/day=31/hour=23/",
+        ),
+        (
+            &all[..4],
+            padded,
+            "Europe/Berlin",
+            "2026-12-31T23:59:59Z",
+            "year=2027/month=01/day=01/hour=00/",
+        ),
+        (
+            &all[..4],
+            padded,
+            "America/New_York",
+            "2026-01-01T00:00:00Z",
+            "year=2025/month=12/day=31/hour=19/",
+        ),
+        (
+            &["date"],
+            padded,
+            "UTC",
+            "2024-02-29T00:00:00Z",
+            "date=2024-02-29/",
+        ),
+        (
+            &["date", "hour"],
+            spark,
+            "Asia/Kolkata",
+            "2026-05-01T18:30:00Z",
+            "date=2026-05-02/hour=0/",
+        ),
+        (
+            &["hour", "YEAR"],
+            padded,
+            "UTC",
+            "2026-05-01T03:07:09Z",
+            "hour=03/year=2026/",
+        ),
+        (
+            &all[..3],
+            padded,
+            "UTC",
+            "1969-12-31T23:59:59.5Z",
+            "year=1969/month=12/day=31/",
+        ),
+        (
+            &all[..2],
+            padded,
+            "UTC",
+            "0007-05-01T00:00:00Z",
+            "year=0007/month=05/",
+        ),
+        (
+            &["date"],
+            spark,
+            "UTC",
+            "0007-05-01T00:00:00Z",
+            "date=0007-05-01/",
+        ),
+        (&all[..1], spark, "UTC", "0000-05-01T00:00:00Z", "year=0/"),
+        (
+            &all[..2],
+            padded,
+            "UTC",
+            "9999-12-01T00:00:00Z",
+            "year=9999/month=12/",
+        ),
+    ] {
+        let partitioner = partitioner(partition_by, style, zone);
+        assert!(partitioner.columns().is_empty());
+        let partition = render(&partitioner, time, &[]).unwrap();
+        assert_eq!(partition.path, path);
+        let values: Vec<_> = path
+            .trim_end_matches('/')
+            .split('/')
+            .map(|part| part.split_once('=').unwrap().1)
+            .collect();
+        assert_eq!(partition.values, values);
+    }
+}
+
+#[test]
+fn columns() {
+    stated("Null and the empty string are `__HIVE_DEFAULT_PARTITION__`.");
+    stated("The values registered in the catalog are those of the path before escaping.");
+    let partitioner = partitioner(&["Make", "month", "Model Year"], PathStyle::Padded, "UTC");
+    assert_eq!(partitioner.columns(), ["Make", "Model Year"]);
+    assert_eq!(
+        partitioner.names().collect::<Vec<_>>(),
+        ["make", "month", "model year"]
+    );
+    for (columns, path, values) in [
+        (
+            &[Some("KIA"), Some("2021")][..],
+            "make=KIA/month=05/model year=2021/",
+            ["KIA", "05", "2021"],
+        ),
+        (
+            &[Some("a/b=c%"), Some("é ü")],
+            "make=a%2Fb%3Dc%25/month=05/model year=é ü/",
+            ["a/b=c%", "05", "é ü"],
+        ),
+        (
+            &[Some(".."), Some("_x")],
+            "make=../month=05/model year=_x/",
+            ["..", "05", "_x"],
+        ),
+        (
+            &[None, Some("")],
+            "make=__HIVE_DEFAULT_PARTITION__/month=05/model year=__HIVE_DEFAULT_PARTITION__/",
+            [DEFAULT_PARTITION, "05", DEFAULT_PARTITION],
+        ),
+        (
+            &[Some(DEFAULT_PARTITION)],
+            "make=__HIVE_DEFAULT_PARTITION__/month=05/model year=__HIVE_DEFAULT_PARTITION__/",
+            [DEFAULT_PARTITION, "05", DEFAULT_PARTITION],
+        ),
+    ] {
+        let partition = render(&partitioner, "2026-05-01T00:00:00Z", columns).unwrap();
+        assert_eq!(partition.path, path);
+        assert_eq!(partition.values, values);
+    }
+    assert_eq!(
+        render(
+            &self::partitioner(&["A:B"], PathStyle::Padded, "UTC"),
+            "2026-05-01T00:00:00Z",
+            &[Some("x")]
+        )
+        .unwrap()
+        .path,
+        "a%3Ab=x/"
+    );
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    stated(
+        "A record whose partition value has more than 1,024 characters, or whose object's key would have more than 1,024 bytes, is refused with its reason.",
+    );
+    let partitioner = partitioner(&["make"], PathStyle::Padded, "UTC");
+    let time = Timestamp::UNIX_EPOCH;
+    let outcome =
+        |value: &str, room| partitioner.render(&partitioner.key(time, &[Some(value)]), room);
+    assert!(outcome(&"é".repeat(1_024), usize::MAX).is_ok());
+    let error = outcome(&"é".repeat(1_025), usize::MAX).unwrap_err();
+    assert_eq!(
+        error,
+        PartitionError::ValueTooLong {
+            column: "make".to_owned(),
+            length: 1_025
+        }
+    );
+    assert_eq!(error.reason(), "partition_value_too_long");
+    assert!(outcome("abc", 9).is_ok());
+    // An escaped character takes three bytes.
+    let error = outcome("ab/", 9).unwrap_err();
+    assert_eq!(
+        error,
+        PartitionError::PathTooLong {
+            length: 11,
+            room: 9
+        }
+    );
+    assert_eq!(error.reason(), "partition_path_too_long");
+}
+
+#[test]
+fn names_that_are_refused() {
+    stated(
+        "A name in `partition_by` that begins with `_` or `.` is refused, because readers skip such directories.",
+    );
+    for (partition_by, error) in [
+        (&[][..], PartitionByError::Empty),
+        (&["a", ""], PartitionByError::EmptyName),
+        (&["_a"], PartitionByError::Hidden("_a".to_owned())),
+        (&[".a"], PartitionByError::Hidden(".a".to_owned())),
+        (
+            &["b", "Year", "YEAR"],
+            PartitionByError::Duplicate {
+                first: "Year".to_owned(),
+                second: "YEAR".to_owned(),
+            },
+        ),
+        (
+            &["É", "é"],
+            PartitionByError::Duplicate {
+                first: "É".to_owned(),
+                second: "é".to_owned(),
+            },
+        ),
+    ] {
+        assert_eq!(
+            Partitioner::new(&names(partition_by), PathStyle::Padded, &TimeZone::UTC).map(drop),
+            Err(error)
+        );
+    }
+}
+
+#[test]
+fn a_map_is_searched_with_a_buffer() {
+    let partitioner = partitioner(&["hour", "make"], PathStyle::Padded, "UTC");
+    let mut map = HashMap::new();
+    let mut buffer = Vec::new();
+    for (time, make) in [
+        ("2026-05-01T03:07:09Z", Some("KIA")),
+        ("2027-06-02T03:59:59Z", Some("KIA")),
+        ("2026-05-01T03:07:09Z", None),
+        ("2026-05-01T03:07:09Z", Some("")),
+        ("2026-05-01T04:07:09Z", Some("KIA")),
+    ] {
+        let time = time.parse().unwrap();
+        buffer.clear();
+        partitioner.write_key(time, &[make], &mut buffer);
+        if let Some(count) = map.get_mut(&buffer[..]) {
+            *count += 1;
+        } else {
+            map.insert(partitioner.key(time, &[make]), 1);
+        }
+    }
+    let mut counts: Vec<_> = map
+        .iter()
+        .map(|(key, count)| (partitioner.render(key, ROOM).unwrap().path, *count))
+        .collect();
+    counts.sort();
+    assert_eq!(
+        counts,
+        [
+            ("hour=03/make=KIA/".to_owned(), 2),
+            ("hour=03/make=__HIVE_DEFAULT_PARTITION__/".to_owned(), 2),
+            ("hour=04/make=KIA/".to_owned(), 1),
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn keys_are_equal_exactly_if_paths_are(
+        parts in proptest::sample::subsequence(vec!["year", "month", "day", "hour", "minute", "date", "a", "b"], 1..8).prop_shuffle(),
+        seconds in prop::array::uniform2(-62_000_000_000_i64..253_000_000_000),
+        near in any::<bool>(),
+        columns in prop::array::uniform2(prop::array::uniform2(prop::option::of("[a/%]?|__HIVE_DEFAULT_PARTITION__"))),
+        spark in any::<bool>(),
+        zone in prop::sample::select(vec!["UTC", "Europe/Berlin"]),
+    ) {
+        let style = if spark { PathStyle::Spark } else { PathStyle::Padded };
+        let partitioner = partitioner(&parts, style, zone);
+        let seconds = if near { [seconds[0], seconds[0] + seconds[1] % 4_000] } else { seconds };
+        let [(key, partition), (other_key, other)] = [0, 1].map(|record| {
+            let time = Timestamp::from_second(seconds[record]).unwrap();
+            let values: Vec<_> = columns[record].iter().map(Option::as_deref).collect();
+            let key = partitioner.key(time, &values);
+            let partition = partitioner.render(&key, ROOM).unwrap();
+            (key, partition)
+        });
+        prop_assert_eq!(key == other_key, partition.path == other.path);
+        prop_assert_eq!(key == other_key, partition.values == other.values);
+    }
+
+    #[test]
+    fn paths_unescape_to_the_values(value in "\\PC{0,40}", zone_seconds in 0..4_000_000_000_i64) {
+        let partitioner = partitioner(&["date", "make"], PathStyle::Padded, "UTC");
+        let time = Timestamp::from_second(zone_seconds).unwrap();
+        let partition = partitioner.render(&partitioner.key(time, &[Some(&value)]), ROOM).unwrap();
+        let read: Vec<_> = partition.path.split_terminator('/')
+            .map(|part| unescape(part.split_once('=').unwrap().1).into_owned())
+            .collect();
+        prop_assert_eq!(&partition.values, &read);
+        let expected = if value.is_empty() { DEFAULT_PARTITION } else { &value };
+        prop_assert_eq!(read[1].as_str(), expected);
+    }
+}

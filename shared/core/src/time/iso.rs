@@ -1,0 +1,226 @@
+//! The ISO 8601 family, read from bytes: it is what nearly every record carries, and it is read once a record.
+//!
+//! ```text
+//! yyyy-M[M]-d[d]
+//! yyyy-M[M]-d[d](T|t| +)H[H]:mm[:ss[(.|,)f{1,9}]]
+//! yyyy-M[M]-d[d](T|t| +)H[H]:mm[:ss[(.|,)f{1,9}]] *(Z|z|UTC|GMT|±hh[[:]mm])
+//! ```
+
+use jiff::{
+    civil::{Date, DateTime, Time},
+    tz::Offset,
+};
+
+/// A time as it is written: the reading on a calendar and a clock, and the offset where one is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) civil: DateTime,
+    pub(super) offset: Option<Offset>,
+}
+
+/// What became of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// It is a time.
+    Time(Written),
+    /// It has the form, but there is no such date, time of day or offset.
+    Impossible,
+    /// It has another form.
+    OtherForm,
+}
+
+/// Reads the whole of `text`.
+#[inline]
+pub(super) fn scan(text: &[u8]) -> Scan {
+    let Some(fields) = Fields::read(text) else {
+        return Scan::OtherForm;
+    };
+    fields.resolve().map_or(Scan::Impossible, Scan::Time)
+}
+
+/// The numbers of a text that has the form, not yet checked against the calendar.
+struct Fields {
+    year: i16,
+    month: i8,
+    day: i8,
+    hour: i8,
+    minute: i8,
+    second: i8,
+    nanosecond: i32,
+    zone: Zone,
+}
+
+enum Zone {
+    None,
+    Zulu,
+    Offset {
+        negative: bool,
+        hours: i32,
+        minutes: i32,
+    },
+}
+
+impl Fields {
+    fn read(text: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor(text);
+        let year = cursor.four_digits()?;
+        cursor.expect(b'-')?;
+        let month = cursor.one_or_two_digits()?;
+        cursor.expect(b'-')?;
+        let day = cursor.one_or_two_digits()?;
+        let mut fields = Self {
+            year,
+            month,
+            day,
+            hour: 0,
+            minute: 0,
+            second: 0,
+            nanosecond: 0,
+            zone: Zone::None,
+        };
+        match cursor.0 {
+            [] => return Some(fields),
+            [b'T' | b't', ..] => cursor.skip(1),
+            [b' ', ..] => cursor.skip_spaces(),
+            _ => return None,
+        }
+        fields.hour = cursor.one_or_two_digits()?;
+        cursor.expect(b':')?;
+        fields.minute = cursor.two_digits()?;
+        if cursor.expect(b':').is_some() {
+            fields.second = cursor.two_digits()?;
+            if let [b'.' | b',', ..] = cursor.0 {
+                cursor.skip(1);
+                fields.nanosecond = cursor.fraction()?;
+            }
+        }
+        fields.zone = cursor.zone()?;
+        Some(fields)
+    }
+
+    fn resolve(self) -> Option<Written> {
+        // As Temporal and jiff do: civil calendars have no 60th second.
+        let second = if self.second == 60 { 59 } else { self.second };
+        let date = Date::new(self.year, self.month, self.day).ok()?;
+        let time = Time::new(self.hour, self.minute, second, self.nanosecond).ok()?;
+        let offset = match self.zone {
+            Zone::None => None,
+            Zone::Zulu => Some(Offset::UTC),
+            Zone::Offset {
+                negative,
+                hours,
+                minutes,
+            } => {
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                let seconds = (hours * 60 + minutes) * 60;
+                Some(Offset::from_seconds(if negative { -seconds } else { seconds }).ok()?)
+            }
+        };
+        Some(Written {
+            civil: DateTime::from_parts(date, time),
+            offset,
+        })
+    }
+}
+
+/// What is left of a text.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn skip(&mut self, count: usize) {
+        self.0 = self.0.get(count..).unwrap_or_default();
+    }
+
+    fn skip_spaces(&mut self) {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        match self.0 {
+            [first, rest @ ..] if *first == byte => {
+                self.0 = rest;
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    fn two_digits(&mut self) -> Option<i8> {
+        let [tens, ones, rest @ ..] = self.0 else {
+            return None;
+        };
+        let number = digit(*tens)? * 10 + digit(*ones)?;
+        self.0 = rest;
+        Some(number)
+    }
+
+    fn one_or_two_digits(&mut self) -> Option<i8> {
+        if let Some(number) = self.two_digits() {
+            return Some(number);
+        }
+        let [only, rest @ ..] = self.0 else {
+            return None;
+        };
+        let number = digit(*only)?;
+        self.0 = rest;
+        Some(number)
+    }
+
+    fn four_digits(&mut self) -> Option<i16> {
+        let century = i16::from(self.two_digits()?);
+        Some(century * 100 + i16::from(self.two_digits()?))
+    }
+
+    /// One to nine digits after the decimal sign, as nanoseconds.
+    fn fraction(&mut self) -> Option<i32> {
+        let mut nanoseconds = 0;
+        let mut unit = 100_000_000;
+        let mut count = 0;
+        while let [byte, rest @ ..] = self.0
+            && let Some(digit) = digit(*byte)
+        {
+            nanoseconds += i32::from(digit) * unit;
+            unit /= 10;
+            count += 1;
+            self.0 = rest;
+        }
+        (1..=9).contains(&count).then_some(nanoseconds)
+    }
+
+    /// The zone, which ends the text.
+    fn zone(&mut self) -> Option<Zone> {
+        if self.0.is_empty() {
+            return Some(Zone::None);
+        }
+        self.skip_spaces();
+        let negative = match self.0 {
+            [b'Z' | b'z'] | b"UTC" | b"GMT" => return Some(Zone::Zulu),
+            [b'+', ..] => false,
+            [b'-', ..] => true,
+            _ => return None,
+        };
+        self.skip(1);
+        let hours = i32::from(self.two_digits()?);
+        let mut minutes = 0;
+        if !self.0.is_empty() {
+            // `+02:00` and `+0200` are both common; a colon without minutes is neither.
+            let _colon = self.expect(b':');
+            minutes = i32::from(self.two_digits()?);
+        }
+        self.0.is_empty().then_some(Zone::Offset {
+            negative,
+            hours,
+            minutes,
+        })
+    }
+}
+
+fn digit(byte: u8) -> Option<i8> {
+    let value = byte.wrapping_sub(b'0');
+    // A value below ten fits every integer type.
+    (value < 10).then_some(value.cast_signed())
+}
