@@ -3,5 +3,8 @@
 //! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
 
 pub mod catalog;
+pub mod compression;
 pub mod config;
+pub mod json;
 pub mod location;
+pub mod quarantine;
