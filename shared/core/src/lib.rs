@@ -3,12 +3,15 @@
 //! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
 
 pub mod catalog;
+pub mod compression;
 pub mod config;
 pub mod hive_type;
+pub mod json;
 pub mod location;
 pub mod naming;
 pub mod parquet_out;
 pub mod partition;
+pub mod quarantine;
 #[cfg(test)]
 mod semantics;
 pub mod time;

@@ -1,0 +1,286 @@
+//! The codecs behind one step function: some input in, some output out, never blocking.
+
+use std::io::{self, Read};
+
+use flate2::FlushDecompress;
+use zstd::stream::raw::{DParameter, Operation};
+
+use super::Codec;
+
+/// The base-2 logarithm of the largest window of a zstd frame, in bytes: what RFC 8878 asks every decoder to take.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// What one step did.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Step {
+    /// Bytes of input used.
+    pub(super) consumed: usize,
+    /// Bytes of output written.
+    pub(super) produced: usize,
+    /// Whether a member ended, all of its output written.
+    pub(super) ended: bool,
+}
+
+/// A decoder in the middle of a stream.
+pub(super) enum Engine {
+    Gzip(flate2::Decompress),
+    Zstd(zstd::stream::raw::Decoder<'static>),
+    Bzip2(bzip2::Decompress),
+    Chunks(Box<Chunks>),
+}
+
+impl Engine {
+    /// None for [`Codec::None`].
+    pub(super) fn new(codec: Codec) -> Result<Option<Self>, String> {
+        Ok(Some(match codec {
+            Codec::None => return Ok(None),
+            Codec::Gzip => Self::Gzip(flate2::Decompress::new_gzip(15)),
+            Codec::Zstd => {
+                let mut decoder =
+                    zstd::stream::raw::Decoder::new().map_err(|error| error.to_string())?;
+                decoder
+                    .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
+                    .map_err(|error| error.to_string())?;
+                Self::Zstd(decoder)
+            }
+            Codec::Bzip2 => Self::Bzip2(bzip2::Decompress::new(false)),
+            Codec::SnappyFramed => Self::Chunks(Box::new(Chunks::framed())),
+            Codec::HadoopSnappy => Self::Chunks(Box::new(Chunks::hadoop())),
+        }))
+    }
+
+    /// Whether the stream may end here although no end was announced.
+    pub(super) fn at_boundary(&self) -> bool {
+        match self {
+            Self::Gzip(_) | Self::Zstd(_) | Self::Bzip2(_) => false,
+            Self::Chunks(chunks) => chunks.at_boundary(),
+        }
+    }
+
+    pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
+        match self {
+            Self::Gzip(decoder) => {
+                let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
+                let status = decoder
+                    .decompress(input, output, FlushDecompress::None)
+                    .map_err(|error| error.to_string())?;
+                Ok(Step {
+                    consumed: difference(decoder.total_in(), before_in),
+                    produced: difference(decoder.total_out(), before_out),
+                    ended: status == flate2::Status::StreamEnd,
+                })
+            }
+            Self::Bzip2(decoder) => {
+                let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
+                let status = decoder
+                    .decompress(input, output)
+                    .map_err(|error| error.to_string())?;
+                Ok(Step {
+                    consumed: difference(decoder.total_in(), before_in),
+                    produced: difference(decoder.total_out(), before_out),
+                    ended: status == bzip2::Status::StreamEnd,
+                })
+            }
+            Self::Zstd(decoder) => {
+                let status = decoder
+                    .run_on_buffers(input, output)
+                    .map_err(|error| error.to_string())?;
+                Ok(Step {
+                    consumed: status.bytes_read,
+                    produced: status.bytes_written,
+                    ended: status.remaining == 0 && status.bytes_read + status.bytes_written > 0,
+                })
+            }
+            Self::Chunks(chunks) => chunks.step(input, output),
+        }
+    }
+}
+
+fn difference(after: u64, before: u64) -> usize {
+    usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
+}
+
+/// The longest raw Snappy chunk that holds `length` bytes.
+pub(super) fn longest_chunk(length: usize) -> usize {
+    snap::raw::max_compress_len(length)
+}
+
+/// A format of chunks that each say how long they are: a chunk is gathered whole, then decompressed at once.
+pub(super) struct Chunks {
+    format: Format,
+    /// What is there of the header or chunk being gathered.
+    gathered: Vec<u8>,
+    /// How long that is when it is whole.
+    wanted: usize,
+    /// Decompressed bytes, and how many of them have been handed out.
+    ready: Vec<u8>,
+    handed_out: usize,
+}
+
+enum Format {
+    Framed(Box<snap::read::FrameDecoder<Feed>>),
+    Hadoop {
+        /// How much of the current block has still to come out.
+        left: usize,
+        decoder: snap::raw::Decoder,
+        /// What is being gathered.
+        part: HadoopPart,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HadoopPart {
+    BlockLength,
+    ChunkLength,
+    Chunk,
+}
+
+/// Hands whole chunks to Snappy's own reader.
+#[derive(Default)]
+struct Feed(io::Cursor<Vec<u8>>);
+
+impl Read for Feed {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+/// The type byte and three bytes of length.
+const FRAME_HEADER: usize = 4;
+
+impl Chunks {
+    fn framed() -> Self {
+        let decoder = snap::read::FrameDecoder::new(Feed::default());
+        Self::new(Format::Framed(Box::new(decoder)))
+    }
+
+    fn hadoop() -> Self {
+        Self::new(Format::Hadoop {
+            left: 0,
+            decoder: snap::raw::Decoder::new(),
+            part: HadoopPart::BlockLength,
+        })
+    }
+
+    fn new(format: Format) -> Self {
+        Self {
+            format,
+            gathered: Vec::new(),
+            wanted: FRAME_HEADER,
+            ready: Vec::new(),
+            handed_out: 0,
+        }
+    }
+
+    fn at_boundary(&self) -> bool {
+        let within_block = matches!(
+            self.format,
+            Format::Hadoop {
+                part: HadoopPart::ChunkLength | HadoopPart::Chunk,
+                ..
+            }
+        );
+        self.gathered.is_empty() && !within_block
+    }
+
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
+        let mut step = Step::default();
+        loop {
+            let ready = self.ready.get(self.handed_out..).unwrap_or_default();
+            let room = output.get_mut(step.produced..).unwrap_or_default();
+            let count = ready.len().min(room.len());
+            if let (Some(from), Some(to)) = (ready.get(..count), room.get_mut(..count)) {
+                to.copy_from_slice(from);
+            }
+            self.handed_out += count;
+            step.produced += count;
+            if self.handed_out < self.ready.len() {
+                return Ok(step);
+            }
+            let rest = input.get(step.consumed..).unwrap_or_default();
+            let count = rest.len().min(self.wanted - self.gathered.len());
+            self.gathered
+                .extend_from_slice(rest.get(..count).unwrap_or_default());
+            step.consumed += count;
+            if self.gathered.len() < self.wanted {
+                return Ok(step);
+            }
+            self.take_part()?;
+        }
+    }
+
+    /// Goes on from a header or chunk that is whole.
+    fn take_part(&mut self) -> Result<(), String> {
+        match &mut self.format {
+            Format::Framed(decoder) => {
+                if self.gathered.len() == FRAME_HEADER
+                    && let [_, length @ ..] = self.gathered.as_slice()
+                {
+                    let length = length
+                        .iter()
+                        .rev()
+                        .fold(0, |length, &byte| length << 8 | usize::from(byte));
+                    self.wanted = FRAME_HEADER + length;
+                    if length > 0 {
+                        return Ok(());
+                    }
+                }
+                decoder.get_mut().0 = io::Cursor::new(std::mem::take(&mut self.gathered));
+                self.ready.clear();
+                self.handed_out = 0;
+                decoder
+                    .read_to_end(&mut self.ready)
+                    .map_err(|error| error.to_string())?;
+                self.gathered = std::mem::take(&mut decoder.get_mut().0).into_inner();
+                self.wanted = FRAME_HEADER;
+            }
+            Format::Hadoop {
+                left,
+                decoder,
+                part,
+            } => {
+                if *part == HadoopPart::Chunk {
+                    let length = snap::raw::decompress_len(&self.gathered)
+                        .map_err(|error| error.to_string())?;
+                    *left = left
+                        .checked_sub(length)
+                        .ok_or("a chunk holds more than is left of its block")?;
+                    self.ready.resize(length, 0);
+                    self.handed_out = 0;
+                    decoder
+                        .decompress(&self.gathered, &mut self.ready)
+                        .map_err(|error| error.to_string())?;
+                } else {
+                    let bytes = self.gathered.first_chunk::<4>().copied();
+                    let length = usize::try_from(u32::from_be_bytes(bytes.unwrap_or_default()))
+                        .map_err(|error| error.to_string())?;
+                    if *part == HadoopPart::BlockLength {
+                        if length > MAX_BLOCK {
+                            return Err(format!("a block of {length} bytes"));
+                        }
+                        *left = length;
+                    } else {
+                        if length > longest_chunk(*left) {
+                            return Err(format!("a chunk of {length} bytes"));
+                        }
+                        self.gathered.clear();
+                        self.wanted = length;
+                        *part = HadoopPart::Chunk;
+                        return Ok(());
+                    }
+                }
+                self.wanted = 4;
+                *part = if *left == 0 {
+                    HadoopPart::BlockLength
+                } else {
+                    HadoopPart::ChunkLength
+                };
+            }
+        }
+        self.gathered.clear();
+        Ok(())
+    }
+}
+
+/// The longest block of Hadoop's: beyond this the first byte of a stream would not be zero.
+const MAX_BLOCK: usize = (16 << 20) - 1;

@@ -1,0 +1,402 @@
+//! Decompression of a stream that comes in chunks, its codec found from its first bytes.
+
+mod engine;
+
+use std::fmt;
+
+use thiserror::Error;
+
+use self::engine::{Engine, Step};
+
+/// The most that one call of [`Decompressor::push`] appends, in bytes.
+pub const MAX_OUTPUT: usize = 1 << 20;
+
+/// This much may come out of a stream whatever its size: a few bytes of input may rightly stand for a page of zeros.
+const FREE_OUTPUT: u64 = 1 << 20;
+
+/// How much is decompressed at a time.
+const STEP: usize = 64 << 10;
+
+/// A way in which a stream is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    None,
+    /// [Gzip](https://www.rfc-editor.org/rfc/rfc1952), with any number of members, and zeros behind the last.
+    Gzip,
+    /// [Zstandard](https://www.rfc-editor.org/rfc/rfc8878), with any number of frames. Windows beyond
+    /// 8 MiB (`zstd --ultra` and `--long`) are refused, as that much memory would go into each stream.
+    Zstd,
+    /// Bzip2, with any number of streams, and zeros behind the last.
+    Bzip2,
+    /// Snappy in its [framing format](https://github.com/google/snappy/blob/main/framing_format.txt).
+    SnappyFramed,
+    /// Snappy in Hadoop's blocks: the length of a block, then chunks of raw Snappy, each behind its own
+    /// length, until that many bytes have come out. All lengths are 4 bytes, big-endian.
+    HadoopSnappy,
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "uncompressed",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::SnappyFramed => "framed snappy",
+            Self::HadoopSnappy => "hadoop snappy",
+        })
+    }
+}
+
+/// Why a stream cannot be decompressed. Offsets count the compressed bytes that were consumed when it was noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecompressError {
+    /// The bytes are wrong, or a checksum is.
+    #[error("corrupt {codec} stream near byte {offset}: {detail}")]
+    Corrupt {
+        /// The stream's codec.
+        codec: Codec,
+        /// Where.
+        offset: u64,
+        /// What the decoder says.
+        detail: String,
+    },
+    /// The stream ends in the middle.
+    #[error("truncated {codec} stream: it ends at byte {offset}")]
+    Truncated {
+        /// The stream's codec.
+        codec: Codec,
+        /// Its length.
+        offset: u64,
+    },
+    /// More came out than the limit allows for what went in.
+    #[error("more than {limit} bytes come out for one of the first {offset} bytes")]
+    Ratio {
+        /// Where.
+        offset: u64,
+        /// The most decompressed bytes for a compressed one.
+        limit: u32,
+    },
+    /// Something else follows the last member.
+    #[error("the {codec} stream ends at byte {offset}, and something else follows")]
+    TrailingGarbage {
+        /// The stream's codec.
+        codec: Codec,
+        /// Where the stream ends.
+        offset: u64,
+    },
+}
+
+/// Whether [`Decompressor::push`] is to be called again before there is more input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// The input is used up, and so is all that follows from it.
+    NeedsInput,
+    /// There is more output to come, also where the input is used up.
+    HasOutput,
+}
+
+/// Where in the stream's members (gzip), frames (zstd) or streams (bzip2) we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Within,
+    /// After the end of one.
+    Between,
+    /// In the zeros after the last one.
+    Padding,
+}
+
+/// Decompresses a stream that is pushed in chunks of any size.
+pub struct Decompressor {
+    max_ratio: u32,
+    /// The first bytes, until they have gone through the engine.
+    head: Vec<u8>,
+    codec: Option<Codec>,
+    engine: Option<Engine>,
+    place: Place,
+    compressed: u64,
+    decompressed: u64,
+}
+
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decompressor")
+            .field("codec", &self.codec)
+            .field("compressed", &self.compressed)
+            .field("decompressed", &self.decompressed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decompressor {
+    /// A decompressor that refuses streams with more than `max_ratio` decompressed bytes for each compressed byte
+    /// (beyond the first MiB).
+    pub fn new(max_ratio: u32) -> Self {
+        Self {
+            max_ratio,
+            head: Vec::new(),
+            codec: None,
+            engine: None,
+            place: Place::Within,
+            compressed: 0,
+            decompressed: 0,
+        }
+    }
+
+    /// The codec, once enough bytes have been seen.
+    pub fn codec(&self) -> Option<Codec> {
+        self.codec
+    }
+
+    /// Takes bytes from the front of `input` and appends at most [`MAX_OUTPUT`] decompressed bytes to `out`.
+    ///
+    /// # Errors
+    /// [`DecompressError`]. What has been appended by then is right.
+    pub fn push(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Status, DecompressError> {
+        while self.codec.is_none() {
+            let Some((&byte, rest)) = input.split_first() else {
+                return Ok(Status::NeedsInput);
+            };
+            *input = rest;
+            self.head.push(byte);
+            self.open(detect(&self.head, false))?;
+        }
+        let limit = out.len() + MAX_OUTPUT;
+        let mut head = std::mem::take(&mut self.head);
+        let mut rest = head.as_slice();
+        let mut status = self.run(&mut rest, out, limit);
+        let consumed = head.len() - rest.len();
+        head.drain(..consumed);
+        self.head = head;
+        if let Ok(Status::NeedsInput) = status {
+            status = self.run(input, out, limit);
+        }
+        status
+    }
+
+    /// Says that the input has ended, after a [`push`](Self::push) that needed more.
+    ///
+    /// # Errors
+    /// [`DecompressError::Truncated`].
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), DecompressError> {
+        if self.codec.is_none() {
+            self.open(detect(&self.head, true))?;
+            let head = std::mem::take(&mut self.head);
+            // A head too short to tell the codec is shorter than what one step gives.
+            self.run(&mut head.as_slice(), out, out.len() + MAX_OUTPUT)?;
+        }
+        let codec = self.codec.unwrap_or(Codec::None);
+        let whole = match &self.engine {
+            Some(engine) => self.place != Place::Within || engine.at_boundary(),
+            None => true,
+        };
+        if whole {
+            Ok(())
+        } else {
+            Err(DecompressError::Truncated {
+                codec,
+                offset: self.compressed,
+            })
+        }
+    }
+
+    fn open(&mut self, codec: Option<Codec>) -> Result<(), DecompressError> {
+        if let Some(codec) = codec {
+            self.codec = Some(codec);
+            self.engine = Engine::new(codec).map_err(|detail| self.corrupt(detail))?;
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, detail: String) -> DecompressError {
+        DecompressError::Corrupt {
+            codec: self.codec.unwrap_or(Codec::None),
+            offset: self.compressed,
+            detail,
+        }
+    }
+
+    fn take<'a>(&mut self, input: &mut &'a [u8], count: usize) -> &'a [u8] {
+        let (taken, rest) = input.split_at(count.min(input.len()));
+        *input = rest;
+        self.compressed += taken.len() as u64;
+        taken
+    }
+
+    /// Until the input is used up or `out` holds `limit` bytes.
+    fn run(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<Status, DecompressError> {
+        if self.engine.is_none() {
+            let taken = self.take(input, limit.saturating_sub(out.len()));
+            out.extend_from_slice(taken);
+            return Ok(if input.is_empty() {
+                Status::NeedsInput
+            } else {
+                Status::HasOutput
+            });
+        }
+        loop {
+            if self.place != Place::Within && !self.next_member(input)? {
+                return Ok(Status::NeedsInput);
+            }
+            let filled = out.len();
+            let room = limit.saturating_sub(filled).min(STEP);
+            if room == 0 {
+                return Ok(Status::HasOutput);
+            }
+            out.resize(filled + room, 0);
+            let step = match (&mut self.engine, out.get_mut(filled..)) {
+                (Some(engine), Some(room)) => engine.step(input, room),
+                _ => Ok(Step::default()),
+            };
+            let produced = step.as_ref().map_or(0, |step| step.produced);
+            out.truncate(filled + produced);
+            let step = step.map_err(|detail| self.corrupt(detail))?;
+            self.take(input, step.consumed);
+            self.decompressed += step.produced as u64;
+            let allowed = self.compressed.saturating_mul(u64::from(self.max_ratio));
+            if self.decompressed > allowed.saturating_add(FREE_OUTPUT) {
+                return Err(DecompressError::Ratio {
+                    offset: self.compressed,
+                    limit: self.max_ratio,
+                });
+            }
+            if step.ended {
+                self.place = Place::Between;
+            } else if step.consumed == 0 && step.produced == 0 {
+                return if input.is_empty() {
+                    Ok(Status::NeedsInput)
+                } else {
+                    Err(self.corrupt("the decoder does not go on".to_owned()))
+                };
+            }
+        }
+    }
+
+    /// After the end of a member: whether the next one begins in `input`.
+    fn next_member(&mut self, input: &mut &[u8]) -> Result<bool, DecompressError> {
+        let codec = self.codec.unwrap_or(Codec::None);
+        while let Some(&byte) = input.first() {
+            let begins = match codec {
+                Codec::Gzip => byte == 0x1f,
+                Codec::Bzip2 => byte == b'B',
+                Codec::Zstd => matches!(byte, 0x28 | 0x50..=0x5f),
+                Codec::None | Codec::SnappyFramed | Codec::HadoopSnappy => true,
+            };
+            if begins && self.place == Place::Between {
+                self.engine = Engine::new(codec).map_err(|detail| self.corrupt(detail))?;
+                self.place = Place::Within;
+                return Ok(true);
+            }
+            // Tapes and block devices leave zeros behind; gzip(1) skips them too.
+            if byte != 0 || codec == Codec::Zstd {
+                return Err(DecompressError::TrailingGarbage {
+                    codec,
+                    offset: self.compressed,
+                });
+            }
+            self.place = Place::Padding;
+            self.take(input, 1);
+        }
+        Ok(false)
+    }
+}
+
+/// Whether the first bytes are those of a codec.
+enum Match {
+    Yes,
+    No,
+    /// They may be; more are needed.
+    Perhaps,
+}
+
+fn begins_with(head: &[u8], magic: &[u8]) -> Match {
+    if head.starts_with(magic) {
+        Match::Yes
+    } else if magic.starts_with(head) {
+        Match::Perhaps
+    } else {
+        Match::No
+    }
+}
+
+/// The codec of a stream that begins with `head`. `None`: more bytes are needed. A stream that has `ended` is known.
+fn detect(head: &[u8], ended: bool) -> Option<Codec> {
+    let bzip2 = {
+        // The block size is a digit; then comes the mark of a block, or of the end of an empty stream.
+        let mut plain = head.to_vec();
+        if let Some(size @ b'1'..=b'9') = plain.get_mut(3) {
+            *size = b'9';
+        }
+        let block = begins_with(&plain, b"BZh9\x31\x41\x59\x26\x53\x59");
+        match begins_with(&plain, b"BZh9\x17\x72\x45\x38\x50\x90") {
+            Match::No => block,
+            found => found,
+        }
+    };
+    let skippable = {
+        let mut plain = head.to_vec();
+        if let Some(kind @ 0x50..=0x5f) = plain.first_mut() {
+            *kind = 0x50;
+        }
+        begins_with(&plain, b"\x50\x2a\x4d\x18")
+    };
+    let mut perhaps = false;
+    for (codec, found) in [
+        (Codec::Gzip, begins_with(head, b"\x1f\x8b\x08")),
+        (Codec::Zstd, begins_with(head, b"\x28\xb5\x2f\xfd")),
+        (Codec::Zstd, skippable),
+        (Codec::Bzip2, bzip2),
+        (
+            Codec::SnappyFramed,
+            begins_with(head, b"\xff\x06\x00\x00sNaPpY"),
+        ),
+        (Codec::HadoopSnappy, begins_hadoop_snappy(head, ended)),
+    ] {
+        match found {
+            Match::Yes => return Some(codec),
+            Match::Perhaps => perhaps = true,
+            Match::No => {}
+        }
+    }
+    (ended || !perhaps).then_some(Codec::None)
+}
+
+/// Hadoop's blocks have no magic number. Theirs is that the lengths agree: of the block (below 16 MiB, so that the
+/// first byte is zero, as it is in no text and no Parquet file), of the first chunk, and the one inside that chunk.
+fn begins_hadoop_snappy(head: &[u8], ended: bool) -> Match {
+    if !matches!(head.first(), Some(0) | None) {
+        return Match::No;
+    }
+    let number = |at: usize| {
+        let bytes = head.get(at..)?.first_chunk::<4>()?;
+        usize::try_from(u32::from_be_bytes(*bytes)).ok()
+    };
+    if ended && head == [0; 4] {
+        return Match::Yes;
+    }
+    let (Some(block), Some(chunk)) = (number(0), number(4)) else {
+        return Match::Perhaps;
+    };
+    if block == 0 || chunk == 0 || chunk > engine::longest_chunk(block) {
+        return Match::No;
+    }
+    let inner = head.get(8..).unwrap_or_default();
+    match snap::raw::decompress_len(inner) {
+        Ok(length) if length > 0 && length <= block => Match::Yes,
+        Err(_) if inner.len() < 5 && inner.iter().all(|&b| b >= 0x80) => Match::Perhaps,
+        _ => Match::No,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,351 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RATIO: u32 = 1_000;
+
+fn compress(codec: Codec, data: &[u8]) -> Vec<u8> {
+    match codec {
+        Codec::None => data.to_vec(),
+        Codec::Gzip => {
+            let mut encoder = flate2::GzBuilder::new()
+                .filename("a name")
+                .comment("a comment")
+                .write(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(data).unwrap();
+            encoder.finish().unwrap()
+        }
+        Codec::Zstd => zstd::stream::encode_all(data, 1).unwrap(),
+        Codec::Bzip2 => {
+            let level = bzip2::Compression::fast();
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), level);
+            encoder.write_all(data).unwrap();
+            encoder.finish().unwrap()
+        }
+        Codec::SnappyFramed => {
+            let mut encoder = snap::write::FrameEncoder::new(Vec::new());
+            encoder.write_all(data).unwrap();
+            encoder.into_inner().unwrap()
+        }
+        Codec::HadoopSnappy => {
+            // As Hadoop does: each block holds the bytes of one buffer, in chunks.
+            let mut out = Vec::new();
+            for block in data.chunks(1_000) {
+                out.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
+                for chunk in block.chunks(400) {
+                    let chunk = snap::raw::Encoder::new().compress_vec(chunk).unwrap();
+                    out.extend(u32::try_from(chunk.len()).unwrap().to_be_bytes());
+                    out.extend(chunk);
+                }
+            }
+            out
+        }
+    }
+}
+
+const COMPRESSED: [Codec; 5] = [
+    Codec::Gzip,
+    Codec::Zstd,
+    Codec::Bzip2,
+    Codec::SnappyFramed,
+    Codec::HadoopSnappy,
+];
+
+/// What comes out of the chunks, and the codec that was found.
+fn decompress_with<'a>(
+    mut decompressor: Decompressor,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Result<Option<Codec>, DecompressError>) {
+    let mut all = Vec::new();
+    let run = || {
+        for mut chunk in chunks {
+            loop {
+                let mut out = Vec::new();
+                let status = decompressor.push(&mut chunk, &mut out);
+                assert!(out.len() <= MAX_OUTPUT);
+                all.extend(out);
+                if status? == Status::NeedsInput {
+                    break;
+                }
+            }
+            assert_eq!(chunk, b"", "input is left over");
+        }
+        decompressor.finish(&mut all)?;
+        Ok(decompressor.codec())
+    };
+    let result = run();
+    (all, result)
+}
+
+fn decompress<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<u8>, Result<Option<Codec>, DecompressError>) {
+    decompress_with(Decompressor::new(RATIO), chunks)
+}
+
+fn text(lines: usize) -> Vec<u8> {
+    let lines: Vec<_> = (0..lines)
+        .map(|i| format!("{{\"line\":{i},\"é\":{}}}\n", i * i))
+        .collect();
+    lines.concat().into_bytes()
+}
+
+#[test]
+fn every_codec_is_found_and_read() {
+    for data in [b"{}".to_vec(), text(100), text(100_000)] {
+        for codec in COMPRESSED.into_iter().chain([Codec::None]) {
+            let compressed = compress(codec, &data);
+            let (out, result) = decompress([compressed.as_slice()]);
+            assert_eq!(result, Ok(Some(codec)));
+            assert!(out == data, "{codec}");
+        }
+    }
+}
+
+#[test]
+fn empty_streams() {
+    for codec in [Codec::Gzip, Codec::Zstd, Codec::Bzip2] {
+        let compressed = compress(codec, b"");
+        assert_eq!(
+            decompress([compressed.as_slice()]),
+            (vec![], Ok(Some(codec)))
+        );
+    }
+    // What the snappy encoder writes for nothing is nothing; Hadoop's closes with an empty block.
+    assert_eq!(decompress([]), (vec![], Ok(Some(Codec::None))));
+    assert_eq!(
+        decompress([[0; 4].as_slice()]),
+        (vec![], Ok(Some(Codec::HadoopSnappy)))
+    );
+}
+
+#[test]
+fn several_members() {
+    for codec in COMPRESSED {
+        let parts = [text(10), Vec::new(), text(2_000), text(1)];
+        let compressed: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| compress(codec, part))
+            .collect();
+        let (out, result) = decompress([compressed.as_slice()]);
+        assert_eq!(result, Ok(Some(codec)));
+        assert_eq!(out, parts.concat(), "{codec}");
+    }
+}
+
+#[test]
+fn zstd_skippable_frames() {
+    let skippable = b"\x53\x2a\x4d\x18\x03\x00\x00\x00abc";
+    let frame = compress(Codec::Zstd, b"{}");
+    let compressed = [skippable, frame.as_slice(), skippable, frame.as_slice()].concat();
+    assert_eq!(
+        decompress([compressed.as_slice()]),
+        (b"{}{}".to_vec(), Ok(Some(Codec::Zstd)))
+    );
+}
+
+#[test]
+fn what_follows_the_last_member() {
+    for codec in [Codec::Gzip, Codec::Bzip2] {
+        let mut compressed = compress(codec, b"{}");
+        let offset = compressed.len() as u64;
+        compressed.extend([0; 700]);
+        assert_eq!(
+            decompress([compressed.as_slice()]),
+            (b"{}".to_vec(), Ok(Some(codec)))
+        );
+        compressed.push(b'x');
+        let offset_of_x = offset + 700;
+        let error = DecompressError::TrailingGarbage {
+            codec,
+            offset: offset_of_x,
+        };
+        assert_eq!(
+            decompress([compressed.as_slice()]),
+            (b"{}".to_vec(), Err(error))
+        );
+    }
+    for codec in [Codec::Gzip, Codec::Bzip2, Codec::Zstd] {
+        let mut compressed = compress(codec, b"{}");
+        let offset = compressed.len() as u64;
+        compressed.extend(b"{\"plain\":1}");
+        let error = DecompressError::TrailingGarbage { codec, offset };
+        assert_eq!(
+            decompress([compressed.as_slice()]),
+            (b"{}".to_vec(), Err(error))
+        );
+    }
+}
+
+#[test]
+fn truncation_is_noticed_wherever_it_happens() {
+    let data = text(60);
+    for codec in COMPRESSED {
+        let compressed = compress(codec, &data);
+        let (_, known) = (0..compressed.len())
+            .map(|length| detect(&compressed[..length], false))
+            .fold((0, None), |(length, known), found| {
+                (length + 1, known.or(found.map(|_| length)))
+            });
+        for length in known.unwrap()..compressed.len() {
+            let (out, result) = decompress([&compressed[..length]]);
+            assert!(data.starts_with(&out), "{codec} cut to {length}");
+            // Between two chunks or blocks a snappy stream may rightly end.
+            let boundary =
+                matches!(codec, Codec::SnappyFramed | Codec::HadoopSnappy) && result.is_ok();
+            let offset = length as u64;
+            assert!(
+                boundary || result == Err(DecompressError::Truncated { codec, offset }),
+                "{codec} cut to {length}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn corruption_is_noticed() {
+    let data = text(60);
+    // Hadoop's blocks have no checksum.
+    for codec in [Codec::Gzip, Codec::Bzip2, Codec::SnappyFramed] {
+        let compressed = compress(codec, &data);
+        for at in [compressed.len() / 2, compressed.len() - 9] {
+            let mut corrupt = compressed.clone();
+            corrupt[at] ^= 0x10;
+            let (_, result) = decompress([corrupt.as_slice()]);
+            assert!(
+                matches!(
+                    result,
+                    Err(DecompressError::Corrupt { .. } | DecompressError::Truncated { .. })
+                ),
+                "{codec} at {at}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bombs_are_refused() {
+    let zeros = vec![0; 8 << 20];
+    for codec in [Codec::Gzip, Codec::Zstd, Codec::Bzip2] {
+        let compressed = compress(codec, &zeros);
+        let (out, result) = decompress_with(Decompressor::new(100), [compressed.as_slice()]);
+        let offset = compressed.len() as u64;
+        assert!(
+            matches!(result, Err(DecompressError::Ratio { offset: at, limit: 100 }) if at <= offset),
+            "{codec}: {result:?}"
+        );
+        assert!(
+            out.len() < 4 << 20,
+            "{codec}: {} bytes before the refusal",
+            out.len()
+        );
+        let generous = Decompressor::new(1_000_000);
+        assert_eq!(
+            decompress_with(generous, [compressed.as_slice()]).0.len(),
+            zeros.len()
+        );
+    }
+    // The first MiB is free.
+    let compressed = compress(Codec::Gzip, &zeros[..1 << 20]);
+    assert!(
+        decompress_with(Decompressor::new(1), [compressed.as_slice()])
+            .1
+            .is_ok()
+    );
+}
+
+#[test]
+fn large_zstd_windows_are_refused() {
+    // A frame header that asks for a window of 2^31 bytes, then an empty last block.
+    let frame = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00";
+    let (_, result) = decompress([frame.as_slice()]);
+    assert!(
+        matches!(result, Err(DecompressError::Corrupt { .. })),
+        "{result:?}"
+    );
+}
+
+#[test]
+fn what_only_resembles_a_codec_is_plain() {
+    let cases: &[&[u8]] = &[
+        b"{}",
+        b"\x1f\x8b",
+        b"\x1f\x8b\x07 not deflate",
+        b"BZh",
+        b"BZh9 is a name",
+        b"BZhou,1\nx,2\n",
+        b"PAR1\x15\x04\x15\x10",
+        b"(\xb5/",
+        b"P*M",
+        b"\xff\x06\x00\x00sNaPp",
+        b"\xef\xbb\xbf{}",
+        b"\0{\0\"\0a\0\"\0:\01\0}\0",
+        b"\0\0\0\x05",
+        b"\0\0\0\0\0\0\0\0\0",
+        b"\0\0\0\x05\0\0\0\x05\x06abcd",
+        b"\0\0\0\x05\x7f\0\0\x05\x05abcd",
+        b"\0",
+    ];
+    for input in cases {
+        assert_eq!(
+            decompress([*input]),
+            (input.to_vec(), Ok(Some(Codec::None)))
+        );
+        let bytes: Vec<_> = input.chunks(1).collect();
+        assert_eq!(decompress(bytes), (input.to_vec(), Ok(Some(Codec::None))));
+    }
+}
+
+#[test]
+fn hadoop_lengths_that_do_not_agree() {
+    let good = compress(Codec::HadoopSnappy, &text(60));
+    for (at, value) in [(3, 1), (7, 0xff)] {
+        let mut bad = good.clone();
+        bad[at] = value;
+        // The first lengths do not agree, so it is no such stream; behind a good block it is a corrupt one.
+        assert_eq!(decompress([bad.as_slice()]).1, Ok(Some(Codec::None)));
+        let (_, result) = decompress([good.as_slice(), bad.as_slice()]);
+        assert!(
+            matches!(result, Err(DecompressError::Corrupt { .. })),
+            "{at}: {result:?}"
+        );
+    }
+}
+
+fn kind(result: Result<Option<Codec>, DecompressError>) -> String {
+    match result {
+        Ok(codec) => format!("{codec:?}"),
+        Err(DecompressError::Corrupt { codec, .. }) => format!("corrupt {codec}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_cut_changes_the_output(
+        parts in prop::collection::vec("[a-c{}\":,0-9\n]{0,60}", 1..4),
+        tail in prop_oneof![3 => Just(&b""[..]), 1 => Just(&b"\0\0"[..]), 1 => Just(&b"x"[..])],
+    ) {
+        let plain = parts.concat().into_bytes();
+        for codec in COMPRESSED.into_iter().chain([Codec::None]) {
+            let mut input: Vec<u8> = parts.iter().flat_map(|part| compress(codec, part.as_bytes())).collect();
+            input.extend(tail);
+            let (expected, result) = decompress([input.as_slice()]);
+            if result.is_ok() && codec != Codec::None {
+                prop_assert_eq!(&expected, &plain);
+            }
+            let expected = (expected, kind(result));
+            for cut in 0..=input.len() {
+                let (head, tail) = input.split_at(cut);
+                let (out, result) = decompress([head, tail]);
+                prop_assert_eq!(&(out, kind(result)), &expected, "{} cut at {}", codec, cut);
+            }
+            let (out, result) = decompress(input.chunks(1));
+            prop_assert_eq!(&(out, kind(result)), &expected, "{} by the byte", codec);
+        }
+    }
+}

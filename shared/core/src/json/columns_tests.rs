@@ -1,0 +1,576 @@
+use arrow::{
+    array::{Array, AsArray, BinaryArray},
+    datatypes::{Fields, TimeUnit},
+    util::display::array_value_to_string,
+};
+
+use super::*;
+use crate::json::{SyntaxError, tests::options};
+
+fn field(name: &str, data_type: DataType) -> Field {
+    Field::new(name, data_type, true)
+}
+
+fn list_of(data_type: DataType) -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(data_type, true)))
+}
+
+fn struct_of(fields: &[(&str, DataType)]) -> DataType {
+    DataType::Struct(
+        fields
+            .iter()
+            .map(|(name, data_type)| field(name, data_type.clone()))
+            .collect(),
+    )
+}
+
+fn map_of(key: DataType, value: DataType) -> DataType {
+    let entries: Fields = vec![Field::new("key", key, false), field("value", value)].into();
+    let entries = Field::new("entries", DataType::Struct(entries), false);
+    DataType::Map(Arc::new(entries), false)
+}
+
+fn columns(fields: &[(&str, DataType)], options: ColumnsOptions) -> Columns {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, data_type)| field(name, data_type.clone()))
+        .collect();
+    Columns::new(&Schema::new(fields), options).unwrap()
+}
+
+/// The row as text: `null`, or as Arrow shows the value.
+fn shown(batch: &RecordBatch, column: usize, row: usize) -> String {
+    let array = batch.column(column);
+    if array.is_null(row) {
+        "null".to_owned()
+    } else {
+        array_value_to_string(array, row).unwrap()
+    }
+}
+
+/// What a value becomes in a column of a type; `Err` for a mismatch.
+fn convert(data_type: &DataType, value: &str) -> Result<String, String> {
+    let mut columns = columns(&[("c", data_type.clone())], options());
+    match columns.append(format!("{{\"c\":{value}}}").as_bytes()) {
+        Ok(_) => Ok(shown(&columns.finish().unwrap(), 0, 0)),
+        Err(RecordError::Mismatch { found, .. }) => Err(found),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn conversions() {
+    use DataType as T;
+    let micros = T::Timestamp(TimeUnit::Microsecond, None);
+    let millis = T::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let nanos = T::Timestamp(TimeUnit::Nanosecond, None);
+    let point = struct_of(&[("x", T::Int64), ("Y", T::Float64)]);
+    let cases: &[(T, &[(&str, Result<&str, &str>)])] = &[
+        (
+            T::Boolean,
+            &[
+                ("true", Ok("true")),
+                ("false", Ok("false")),
+                ("null", Ok("null")),
+                ("\"TRUE\"", Ok("true")),
+                ("\"False\"", Ok("false")),
+                ("1", Err("1")),
+                ("\"yes\"", Err("\"yes\"")),
+                ("[]", Err("an array")),
+            ],
+        ),
+        (
+            T::Int8,
+            &[
+                ("127", Ok("127")),
+                ("-128", Ok("-128")),
+                ("128", Err("128")),
+                ("\"-129\"", Err("\"-129\"")),
+            ],
+        ),
+        (T::Int16, &[("32767", Ok("32767")), ("32768", Err("32768"))]),
+        (
+            T::Int32,
+            &[
+                ("-2147483648", Ok("-2147483648")),
+                ("2147483648", Err("2147483648")),
+            ],
+        ),
+        (
+            T::Int64,
+            &[
+                ("9007199254740993", Ok("9007199254740993")),
+                ("-9223372036854775808", Ok("-9223372036854775808")),
+                ("9223372036854775808", Err("9223372036854775808")),
+                ("1.0", Ok("1")),
+                ("1e3", Ok("1000")),
+                ("1.5", Err("1.5")),
+                ("\"42\"", Ok("42")),
+                ("\"4\\u0032\"", Ok("42")),
+                ("\"\"", Err("\"\"")),
+                ("\"42 \"", Err("\"42 \"")),
+                ("true", Err("true")),
+                ("{}", Err("an object")),
+            ],
+        ),
+        (
+            T::Float64,
+            &[
+                ("0.1", Ok("0.1")),
+                ("-0.0", Ok("-0.0")),
+                ("1e400", Err("1e400")),
+                ("\"2.5\"", Ok("2.5")),
+                ("\"NaN\"", Ok("NaN")),
+                ("\"-Infinity\"", Ok("-inf")),
+                ("\"nan\"", Err("\"nan\"")),
+                ("5e-324", Ok("5e-324")),
+            ],
+        ),
+        (
+            T::Float32,
+            &[
+                ("0.1", Ok("0.1")),
+                ("3.5e38", Err("3.5e38")),
+                ("\"1.5\"", Ok("1.5")),
+            ],
+        ),
+        (
+            T::Decimal128(20, 2),
+            &[
+                ("123456789012345678.91", Ok("123456789012345678.91")),
+                ("1", Ok("1.00")),
+                ("1.500", Ok("1.50")),
+                ("1.505", Err("1.505")),
+                ("1e17", Ok("100000000000000000.00")),
+                ("1e18", Err("1e18")),
+                ("\"-0.01\"", Ok("-0.01")),
+            ],
+        ),
+        (
+            T::Date32,
+            &[
+                ("\"1970-01-01\"", Ok("1970-01-01")),
+                ("\"2024-02-29\"", Ok("2024-02-29")),
+                ("\"1969-12-31\"", Ok("1969-12-31")),
+                ("\"2023-02-29\"", Err("\"2023-02-29\"")),
+                ("\"2024-2-9\"", Err("\"2024-2-9\"")),
+                ("\"2024-01-01T00:00:00\"", Err("\"2024-01-01T00:00:00\"")),
+                ("0", Err("0")),
+            ],
+        ),
+        (
+            micros,
+            &[
+                ("\"now\"", Ok("1970-01-01T00:00:00.001500")),
+                ("-1", Ok("1969-12-31T23:59:59.999999")),
+                ("\"then\"", Err("\"then\"")),
+            ],
+        ),
+        (
+            millis,
+            &[
+                ("\"now\"", Ok("1970-01-01T00:00:00.001Z")),
+                ("-1", Ok("1969-12-31T23:59:59.999Z")),
+            ],
+        ),
+        (
+            nanos,
+            &[
+                ("7", Ok("1970-01-01T00:00:00.000007")),
+                ("9223372036854775807", Err("9223372036854775807")),
+            ],
+        ),
+        (
+            T::Utf8,
+            &[
+                ("\"a\\n\\u00e9\\ud83d\\ude00\\/\"", Ok("a\né😀/")),
+                ("\"é\"", Ok("é")),
+                ("1.50", Ok("1.50")),
+                ("true", Ok("true")),
+                ("null", Ok("null")),
+                ("{\"a\": [1]}", Ok("{\"a\": [1]}")),
+                ("[1, 2]", Ok("[1, 2]")),
+            ],
+        ),
+        (T::Binary, &[("\"é\"", Ok("c3a9")), ("12", Ok("3132"))]),
+        (
+            list_of(T::Int64),
+            &[
+                ("[]", Ok("[]")),
+                ("[1,null,\"3\"]", Ok("[1, , 3]")),
+                ("{}", Err("an object")),
+                ("\"[]\"", Err("\"[]\"")),
+                ("[1,\"x\"]", Err("\"x\"")),
+            ],
+        ),
+        (
+            map_of(T::Utf8, T::Int64),
+            &[
+                ("{}", Ok("{}")),
+                ("{\"b\":1,\"a\":null,\"b\":2}", Ok("{a: , b: 2}")),
+                ("[]", Err("an array")),
+            ],
+        ),
+        (
+            map_of(T::Int32, T::Boolean),
+            &[
+                ("{\"7\":true}", Ok("{7: true}")),
+                ("{\"x\":true}", Err("\"x\"")),
+            ],
+        ),
+        (
+            point,
+            &[
+                ("{\"X\":1,\"y\":2}", Ok("{x: 1, Y: 2.0}")),
+                ("{\"y\":null}", Ok("{x: , Y: }")),
+                ("{}", Ok("{x: , Y: }")),
+                ("1", Err("1")),
+            ],
+        ),
+    ];
+    for (data_type, examples) in cases {
+        for (value, expected) in *examples {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(
+                convert(data_type, value),
+                expected,
+                "{value} into {data_type}"
+            );
+        }
+    }
+}
+
+#[test]
+fn errors_name_the_column() {
+    let inner = struct_of(&[("n", map_of(DataType::Utf8, list_of(DataType::Int64)))]);
+    let fields = [("Outer", list_of(inner))];
+    let mut strict = options();
+    strict.on_unknown = Policy::Quarantine;
+    let mut columns = columns(&fields, strict);
+    for (record, expected) in [
+        (
+            r#"{"outer":[{"n":{"k":[1,"x"]}}]}"#,
+            r#"column `Outer[].n{}[]` is bigint, the record has "x""#,
+        ),
+        (
+            r#"{"outer":[{"n":1}]}"#,
+            "column `Outer[].n` is map, the record has 1",
+        ),
+        (
+            r#"{"outer":[{},{"m":1}]}"#,
+            "the schema has no column for the field `Outer[].m`",
+        ),
+        (
+            r#"{"outer":[{"n":null,"N":null}]}"#,
+            "in `Outer[]`, the keys `n` and `N` differ only in upper and lower case",
+        ),
+        (r#"{"x":1}"#, "the schema has no column for the field `x`"),
+    ] {
+        assert_eq!(
+            columns.append(record.as_bytes()).unwrap_err().to_string(),
+            expected
+        );
+    }
+}
+
+#[test]
+fn long_values_are_shown_in_part() {
+    let value = format!("\"{}é\"", "x".repeat(SHOWN_BEFORE_CUT));
+    assert_eq!(
+        convert(&DataType::Int64, &value).unwrap_err(),
+        format!("\"{}…", "x".repeat(SHOWN_BEFORE_CUT))
+    );
+}
+
+/// With the opening quote one byte short of the limit, so that the cut falls into the `é`.
+const SHOWN_BEFORE_CUT: usize = 58;
+
+#[test]
+fn duplicate_keys() {
+    let fields = [("id", DataType::Int64), ("tags", list_of(DataType::Utf8))];
+    let last_wins = r#"{"id":1,"tags":["a","b"],"id":2,"\u0069d":3,"tags":["c"]}"#;
+    let differ = r#"{"Id":1,"tags":["a"],"id":2,"ID":3}"#;
+
+    let mut strict = columns(&fields, options());
+    strict.append(last_wins.as_bytes()).unwrap();
+    assert_eq!(
+        strict.append(differ.as_bytes()).unwrap_err(),
+        RecordError::KeyCollision {
+            column: String::new(),
+            first: "Id".to_owned(),
+            second: "id".to_owned()
+        }
+    );
+    let batch = strict.finish().unwrap();
+    assert_eq!(batch.num_rows(), 1);
+    assert_eq!(
+        (shown(&batch, 0, 0), shown(&batch, 1, 0)),
+        ("3".to_owned(), "[c]".to_owned())
+    );
+
+    let mut lenient = options();
+    lenient.on_mismatch = Policy::Drop;
+    let mut columns = columns(&fields, lenient);
+    assert_eq!(columns.append(differ.as_bytes()).unwrap().mismatched, 1);
+    let batch = columns.finish().unwrap();
+    assert_eq!(
+        (shown(&batch, 0, 0), shown(&batch, 1, 0)),
+        ("null".to_owned(), "[a]".to_owned())
+    );
+}
+
+#[test]
+fn policies() {
+    let fields = [
+        ("a", DataType::Int64),
+        (
+            "s",
+            struct_of(&[("b", DataType::Boolean), ("c", DataType::Utf8)]),
+        ),
+        ("l", list_of(map_of(DataType::Int32, DataType::Date32))),
+    ];
+    let record =
+        r#"{"a":"x","z":{"a":1},"s":{"b":7,"c":"kept","d":1},"l":[{"1":"no date"},{"x":null},5]}"#;
+    for policy in [Policy::Quarantine, Policy::Fail] {
+        let strict = ColumnsOptions {
+            on_unknown: policy,
+            on_mismatch: policy,
+            ..options()
+        };
+        let mut columns = columns(&fields, strict);
+        let error = columns.append(record.as_bytes()).unwrap_err();
+        assert!(matches!(error, RecordError::Mismatch { .. }), "{error}");
+        assert!(matches!(
+            columns.append(br#"{"z":1}"#),
+            Err(RecordError::UnknownField { .. })
+        ));
+        assert_eq!(columns.rows(), 0);
+    }
+    let lenient = ColumnsOptions {
+        on_unknown: Policy::Drop,
+        on_mismatch: Policy::Drop,
+        ..options()
+    };
+    let mut columns = columns(&fields, lenient);
+    let appended = columns.append(record.as_bytes()).unwrap();
+    assert_eq!((appended.unknown, appended.mismatched), (2, 5));
+    let batch = columns.finish().unwrap();
+    assert_eq!(shown(&batch, 0, 0), "null");
+    assert_eq!(shown(&batch, 1, 0), "{b: , c: kept}");
+    assert_eq!(shown(&batch, 2, 0), "[{1: }, , ]");
+}
+
+#[test]
+fn the_timestamp_is_found_with_and_without_a_column() {
+    let detail = struct_of(&[("Time", DataType::Utf8)]);
+    let without_time = struct_of(&[("other", DataType::Utf8)]);
+    let schemas: [&[(&str, DataType)]; 5] = [
+        &[],
+        &[("detail", detail)],
+        &[("detail", without_time)],
+        &[("detail", DataType::Utf8)],
+        &[("detail", map_of(DataType::Utf8, DataType::Utf8))],
+    ];
+    use JsonScalar as S;
+    for fields in schemas {
+        let mut found = columns(
+            fields,
+            ColumnsOptions {
+                on_mismatch: Policy::Drop,
+                timestamp: vec!["Detail".to_owned(), "time".to_owned()],
+                ..options()
+            },
+        );
+        for (record, expected) in [
+            ("{}", S::Missing),
+            (r#"{"detail":{}}"#, S::Missing),
+            (r#"{"detail":null}"#, S::Missing),
+            (r#"{"detail":[{"time":"x"}]}"#, S::Missing),
+            (r#"{"time":"x","other":{"time":"x"}}"#, S::Missing),
+            (r#"{"detail":{"time":"x"}}"#, S::String("x".into())),
+            (
+                r#"{"DETAIL":{"a":{"time":1},"TIME":"\u0078","b":1}}"#,
+                S::String("x".into()),
+            ),
+            (r#"{"detail":{"time":null}}"#, S::Null),
+            (r#"{"detail":{"time":1.50}}"#, S::Number("1.50")),
+            (r#"{"detail":{"time":true}}"#, S::Bool(true)),
+            (r#"{"detail":{"time":[1]}}"#, S::Other),
+            (r#"{"detail":{"time":1,"time":2}}"#, S::Number("2")),
+            (
+                r#"{"detail":{"time":1},"detail":{"time":3}}"#,
+                S::Number("3"),
+            ),
+            (r#"{"detail":{"time":1},"detail":{}}"#, S::Missing),
+            (r#"{"detail":{"time":1,"Time":2}}"#, S::Missing),
+        ] {
+            let timestamp = found.append(record.as_bytes()).unwrap().timestamp;
+            assert_eq!(timestamp, expected, "{record} with {fields:?}");
+        }
+    }
+}
+
+#[test]
+fn a_timestamp_under_two_spellings_is_refused() {
+    let detail = struct_of(&[("time", DataType::Utf8)]);
+    for fields in [&[][..], &[("detail", detail)]] {
+        let path = vec!["detail".to_owned(), "time".to_owned()];
+        let mut columns = columns(
+            fields,
+            ColumnsOptions {
+                timestamp: path,
+                ..options()
+            },
+        );
+        for record in [
+            r#"{"detail":{"time":1,"Time":2}}"#,
+            r#"{"detail":{"time":1},"Detail":{}}"#,
+        ] {
+            let error = columns.append(record.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, RecordError::KeyCollision { .. }),
+                "{record}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_refused_record_leaves_no_trace() {
+    let fields = [
+        ("text", DataType::Utf8),
+        ("list", list_of(struct_of(&[("a", DataType::Utf8)]))),
+        ("map", map_of(DataType::Utf8, list_of(DataType::Int64))),
+        ("flag", DataType::Boolean),
+        ("last", DataType::Int64),
+    ];
+    let good =
+        r#"{"text":"t","list":[{"a":"x"},{"a":null}],"map":{"k":[1,2]},"flag":true,"last":1}"#;
+    let bad = [
+        r#"{"text":"lost","list":[{"a":"lost"},{"a":"lost"}],"map":{"l":[3],"k":[1,"x"]},"last":1}"#,
+        r#"{"flag":false,"map":{"l":[3]},"list":[{"a":"lost"},7]}"#,
+        r#"{"text":"lost","map":{},"list":[],"flag":null,"last":"x"}"#,
+        r#"{"text":"lost","flag":true,"last":1,}"#,
+        r#"{"text":"lost","flag":true"#,
+        r#"{"text":"lost"}{}"#,
+        r#"["text"]"#,
+        "",
+    ];
+    let with_raw = || ColumnsOptions {
+        raw_column: Some("raw".to_owned()),
+        ..options()
+    };
+    let mut clean = columns(&fields, with_raw());
+    let mut tried = columns(&fields, with_raw());
+    for _ in 0..3 {
+        clean.append(good.as_bytes()).unwrap();
+        for record in bad {
+            tried.append(record.as_bytes()).unwrap_err();
+        }
+        tried.append(good.as_bytes()).unwrap();
+        tried.append(b"{}").unwrap();
+        tried.undo();
+    }
+    assert_eq!(tried.rows(), 3);
+    assert_eq!(tried.finish().unwrap(), clean.finish().unwrap());
+    tried.undo();
+    assert_eq!((tried.rows(), tried.finish().unwrap().num_rows()), (0, 0));
+}
+
+#[test]
+fn the_raw_column_holds_the_record() {
+    let raw = ColumnsOptions {
+        raw_column: Some("raw".to_owned()),
+        ..options()
+    };
+    let mut columns = columns(&[("a", DataType::Int64)], raw);
+    let record = " {\"a\" : 1.0, \"b\":\"\\u00e9\"}\n";
+    columns.append(record.as_bytes()).unwrap();
+    let batch = columns.finish().unwrap();
+    assert_eq!(batch.schema(), columns.schema());
+    let column: &BinaryArray = batch.column_by_name("raw").unwrap().as_binary();
+    assert_eq!(column.value(0), record.trim().as_bytes());
+}
+
+#[test]
+fn keys_in_any_order_and_number() {
+    let names: Vec<String> = (0..200).map(|i| format!("K{i}")).collect();
+    let fields: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), DataType::Int64))
+        .collect();
+    let mut columns = columns(&fields, options());
+    for step in [1_usize, 7, 199] {
+        let members: Vec<_> = (0..200)
+            .map(|i| (i * step) % 200)
+            .map(|i| format!("\"k{i}\":{i},\"unknown{step}_{i}\":0"))
+            .collect();
+        let record = format!("{{{}}}", members.join(" , "));
+        assert_eq!(columns.append(record.as_bytes()).unwrap().unknown, 200);
+    }
+    let batch = columns.finish().unwrap();
+    for row in 0..3 {
+        for column in 0..200 {
+            assert_eq!(shown(&batch, column, row), column.to_string());
+        }
+    }
+}
+
+#[test]
+fn schemas_that_cannot_be_filled() {
+    let schema = |fields: &[(&str, DataType)]| {
+        let fields: Vec<_> = fields.iter().map(|(n, t)| field(n, t.clone())).collect();
+        Columns::new(&Schema::new(fields), options())
+            .map(|_| ())
+            .unwrap_err()
+    };
+    assert_eq!(
+        schema(&[("Id", DataType::Utf8), ("iD", DataType::Utf8)]),
+        SchemaError::Collision {
+            first: "Id".to_owned(),
+            second: "iD".to_owned()
+        }
+    );
+    let data_type = DataType::Duration(TimeUnit::Second);
+    assert_eq!(
+        schema(&[("a", list_of(data_type.clone()))]),
+        SchemaError::Unsupported {
+            column: "item".to_owned(),
+            data_type
+        }
+    );
+}
+
+#[test]
+fn what_is_no_record() {
+    let mut columns = columns(&[], options());
+    let error = columns.append(b"{\"a\":1} x").unwrap_err();
+    let (at, error_kind) = (8, SyntaxError::UnexpectedByte);
+    assert_eq!(
+        error,
+        RecordError::Broken(Broken::Syntax {
+            at,
+            error: error_kind
+        })
+    );
+    assert_eq!(
+        columns.append(b"{\"a\":").unwrap_err(),
+        RecordError::Broken(Broken::Truncated)
+    );
+    let deep = "{\"a\":".repeat(10_000);
+    let limit = crate::json::MAX_DEPTH;
+    assert_eq!(
+        columns.append(deep.as_bytes()).unwrap_err(),
+        RecordError::Broken(Broken::TooDeep { limit })
+    );
+}
+
+#[test]
+fn memory_is_counted() {
+    let mut columns = columns(&[("a", DataType::Utf8)], options());
+    let record = format!("{{\"a\":\"{}\"}}", "x".repeat(100_000));
+    columns.append(record.as_bytes()).unwrap();
+    assert!(columns.bytes() >= 100_000);
+    columns.finish().unwrap();
+    assert!(columns.bytes() < 1_000);
+}

@@ -1,0 +1,604 @@
+//! One pass over a record's bytes, each value straight into its column.
+
+use std::borrow::Cow;
+
+use arrow::datatypes::TimeUnit;
+use jiff::civil;
+
+use super::{
+    ColumnsOptions, JsonScalar, MAX_DEPTH, RecordError,
+    columns::Reject,
+    lex::{self, Kind, Member, Stop},
+    node::{Full, ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
+    number,
+};
+use crate::config::Policy;
+
+/// How much of a value that does not fit is shown, in bytes.
+const SHOWN: usize = 60;
+
+impl From<Stop> for Reject {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<RecordError> for Reject {
+    fn from(error: RecordError) -> Self {
+        Self::Record(Box::new(error))
+    }
+}
+
+impl From<Full> for Reject {
+    fn from(Full: Full) -> Self {
+        RecordError::Full.into()
+    }
+}
+
+impl Reject {
+    /// Puts the outer part in front of the column's path.
+    fn inside(mut self, outer: &str) -> Self {
+        if let Self::Record(error) = &mut self
+            && let RecordError::Mismatch { column, .. }
+            | RecordError::KeyCollision { column, .. }
+            | RecordError::UnknownField { name: column } = error.as_mut()
+        {
+            let dot = if column.is_empty() || column.starts_with(['[', '{']) {
+                ""
+            } else {
+                "."
+            };
+            column.insert_str(0, dot);
+            column.insert_str(0, outer);
+        }
+        self
+    }
+}
+
+type Filled<T = usize> = Result<T, Reject>;
+
+/// One record on its way into the columns.
+pub(super) struct Filling<'a> {
+    pub(super) buf: &'a [u8],
+    pub(super) options: &'a ColumnsOptions,
+    /// The timestamp's path in lower case.
+    pub(super) path: &'a [String],
+    /// How many objects and arrays are open.
+    pub(super) depth: usize,
+    pub(super) unknown: u32,
+    pub(super) mismatched: u32,
+    /// Where the value at the timestamp's path stands.
+    pub(super) timestamp: Option<(usize, usize)>,
+}
+
+impl Filling<'_> {
+    fn open(&mut self) -> Result<(), Stop> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Stop::TooDeep);
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn text(&self, start: usize, end: usize) -> &[u8] {
+        self.buf.get(start..end).unwrap_or_default()
+    }
+
+    fn drops_mismatches(&self) -> bool {
+        self.options.on_mismatch == Policy::Drop
+    }
+
+    /// The value at `start`, which does not fit `node`.
+    #[cold]
+    fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
+        let end = lex::skip_value(self.buf, start, self.depth)?;
+        let found = match Kind::at(self.buf, start)? {
+            Kind::Object => "an object".to_owned(),
+            Kind::Array => "an array".to_owned(),
+            _ => {
+                let text = self.text(start, end);
+                let shown = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
+                let more = if text.len() > SHOWN { "…" } else { "" };
+                format!(
+                    "{}{more}",
+                    shown.trim_end_matches(char::REPLACEMENT_CHARACTER)
+                )
+            }
+        };
+        Err(RecordError::Mismatch {
+            column: String::new(),
+            expected: node.type_name(),
+            found,
+        }
+        .into())
+    }
+
+    /// Puts the value at `at` into `node`, or a null where it does not fit and the policy says so.
+    #[inline]
+    fn value(&mut self, node: &mut Node, at: usize) -> Filled {
+        if !self.drops_mismatches() {
+            return self.exact_value(node, at);
+        }
+        let (len, depth) = (node.len(), self.depth);
+        match self.exact_value(node, at) {
+            Err(Reject::Record(error)) if matches!(*error, RecordError::Mismatch { .. }) => {
+                node.truncate(len);
+                node.push_null();
+                self.depth = depth;
+                self.mismatched += 1;
+                Ok(lex::skip_value(self.buf, at, depth)?)
+            }
+            filled => filled,
+        }
+    }
+
+    #[inline]
+    fn exact_value(&mut self, node: &mut Node, at: usize) -> Filled {
+        let kind = Kind::at(self.buf, at)?;
+        if kind == Kind::Null {
+            let end = lex::word(self.buf, at, b"null")?;
+            node.push_null();
+            return Ok(end);
+        }
+        match (node, kind) {
+            (Node::Utf8(text) | Node::Binary(text), Kind::String) => {
+                let string = lex::string(self.buf, at)?;
+                if string.escaped {
+                    lex::unescape(string.raw(self.buf), &mut text.values);
+                    text.end()?;
+                } else {
+                    text.push(string.raw(self.buf))?;
+                }
+                Ok(string.next())
+            }
+            (Node::Utf8(text) | Node::Binary(text), _) => {
+                let end = lex::skip_value(self.buf, at, self.depth)?;
+                text.push(self.text(at, end))?;
+                Ok(end)
+            }
+            (Node::Struct(node), Kind::Object) => self.object(node, at),
+            (Node::List(node), Kind::Array) => self.list(node, at),
+            (Node::Map(node), Kind::Object) => self.map(node, at),
+            (node, Kind::Number) => self.number(node, at),
+            (node, Kind::String) => {
+                let string = lex::string(self.buf, at)?;
+                if self.string(node, &string.decode(self.buf)) {
+                    Ok(string.next())
+                } else {
+                    self.mismatch(node, at)
+                }
+            }
+            (Node::Boolean(values, nulls), Kind::True | Kind::False) => {
+                let end = lex::scalar(self.buf, at, kind)?;
+                values.append(kind == Kind::True);
+                nulls.append_non_null();
+                Ok(end)
+            }
+            (node, _) => self.mismatch(node, at),
+        }
+    }
+
+    #[inline]
+    fn number(&self, node: &mut Node, at: usize) -> Filled {
+        let number = number::read(self.buf, at)?;
+        let fits = match node {
+            Node::Float64(column) => {
+                let value = number.double(self.buf);
+                value.is_some_and(|value| {
+                    column.push(Some(value));
+                    true
+                })
+            }
+            Node::Integer(column, data_type) => number
+                .integer(self.buf)
+                .filter(|&value| fits_integer(value, data_type))
+                .is_some_and(|value| {
+                    column.push(Some(value));
+                    true
+                }),
+            Node::Decimal(column, precision, scale) => number
+                .decimal(self.buf, *precision, *scale)
+                .is_some_and(|value| {
+                    column.push(Some(value));
+                    true
+                }),
+            Node::Float32(column) => {
+                number::float(self.text(at, number.end)).is_some_and(|value| {
+                    column.push(Some(value));
+                    true
+                })
+            }
+            Node::Timestamp(column, unit, _) => {
+                let text = str::from_utf8(self.text(at, number.end)).unwrap_or_default();
+                self.timestamp(&JsonScalar::Number(text), *unit)
+                    .is_some_and(|value| {
+                        column.push(Some(value));
+                        true
+                    })
+            }
+            _ => false,
+        };
+        if fits {
+            Ok(number.end)
+        } else {
+            self.mismatch(node, at)
+        }
+    }
+
+    /// The text of a string into a column of another type than text. False where it does not fit.
+    fn string(&self, node: &mut Node, text: &str) -> bool {
+        /// Pushes the value, if there is one.
+        fn put<T>(value: Option<T>, push: impl FnOnce(Option<T>)) -> bool {
+            let fits = value.is_some();
+            if fits {
+                push(value);
+            }
+            fits
+        }
+        let bytes = text.as_bytes();
+        match node {
+            Node::Utf8(column) | Node::Binary(column) => column.push(bytes).is_ok(),
+            Node::Boolean(values, nulls) => {
+                let value = if text.eq_ignore_ascii_case("true") {
+                    true
+                } else if text.eq_ignore_ascii_case("false") {
+                    false
+                } else {
+                    return false;
+                };
+                values.append(value);
+                nulls.append_non_null();
+                true
+            }
+            Node::Integer(column, data_type) => put(
+                number::integer(bytes).filter(|&value| fits_integer(value, data_type)),
+                |value| column.push(value),
+            ),
+            Node::Float64(column) => put(
+                match text {
+                    "NaN" => Some(f64::NAN),
+                    "Infinity" => Some(f64::INFINITY),
+                    "-Infinity" => Some(f64::NEG_INFINITY),
+                    _ => number::double(bytes),
+                },
+                |value| column.push(value),
+            ),
+            Node::Float32(column) => put(
+                match text {
+                    "NaN" => Some(f32::NAN),
+                    "Infinity" => Some(f32::INFINITY),
+                    "-Infinity" => Some(f32::NEG_INFINITY),
+                    _ => number::float(bytes),
+                },
+                |value| column.push(value),
+            ),
+            Node::Decimal(column, precision, scale) => {
+                put(number::decimal(bytes, *precision, *scale), |value| {
+                    column.push(value);
+                })
+            }
+            Node::Date(column) => put(date(text), |value| column.push(value)),
+            Node::Timestamp(column, unit, _) => put(
+                self.timestamp(&JsonScalar::String(text.into()), *unit),
+                |value| column.push(value),
+            ),
+            Node::Struct(_) | Node::List(_) | Node::Map(_) => false,
+        }
+    }
+
+    fn timestamp(&self, scalar: &JsonScalar<'_>, unit: TimeUnit) -> Option<i64> {
+        let micros = (self.options.parse_timestamp)(scalar)?;
+        match unit {
+            TimeUnit::Nanosecond => micros.checked_mul(1_000),
+            TimeUnit::Millisecond => Some(micros.div_euclid(1_000)),
+            _ => Some(micros),
+        }
+    }
+
+    /// The object at `at` as the next row of `node`.
+    pub(super) fn object(&mut self, node: &mut StructNode, at: usize) -> Filled {
+        self.open()?;
+        let row = node.len();
+        node.seen.fill(Seen::No);
+        node.keys.restart();
+        let mut at = at + 1;
+        let mut first = true;
+        let mut missing = node.columns.len();
+        loop {
+            let key = match lex::next_member(self.buf, at, first)? {
+                Member::Key(key) => key,
+                Member::End(end) => {
+                    at = end;
+                    break;
+                }
+            };
+            first = false;
+            let StructNode {
+                keys,
+                names,
+                segment,
+                columns,
+                ..
+            } = node;
+            let (after_key, target) = keys.read(self.buf, key, |name| {
+                resolve(
+                    &name.to_lowercase(),
+                    names,
+                    columns.len(),
+                    *segment,
+                    self.path,
+                )
+            })?;
+            let value = lex::value_of_key(self.buf, after_key)?;
+            at = match target.slot {
+                None => self.unknown_field(key, value)?,
+                Some(slot) => {
+                    let seen = node.seen.get(slot).copied().unwrap_or(Seen::No);
+                    if seen == Seen::No {
+                        missing -= usize::from(slot < node.columns.len());
+                    } else if !self.take_back(node, slot, seen, row, key)? {
+                        at = lex::skip_value(self.buf, value, self.depth)?;
+                        continue;
+                    }
+                    if let Some(seen) = node.seen.get_mut(slot) {
+                        *seen = Seen::At(key);
+                    }
+                    self.field(node, target, slot, key, value)?
+                }
+            };
+        }
+        if missing > 0 {
+            for (column, seen) in node.columns.iter_mut().zip(&node.seen) {
+                if *seen == Seen::No {
+                    column.push_null();
+                }
+            }
+        }
+        node.nulls.append_non_null();
+        self.depth -= 1;
+        Ok(at)
+    }
+
+    /// The value at `value` of a key that is of use.
+    #[inline]
+    fn field(
+        &mut self,
+        node: &mut StructNode,
+        target: Target,
+        slot: usize,
+        key: usize,
+        value: usize,
+    ) -> Filled {
+        if target.timestamp == OnPath::Above {
+            // An earlier key of the same name does not count.
+            self.timestamp = None;
+        }
+        let end = match node.columns.get_mut(slot) {
+            Some(column) => match self.value(column, value) {
+                Err(reject) => {
+                    let name = node.fields.get(slot).map_or("", |field| field.name());
+                    return Err(reject.inside(name));
+                }
+                Ok(end) => end,
+            },
+            None => self.unknown_field(key, value)?,
+        };
+        match target.timestamp {
+            OnPath::No => {}
+            OnPath::Here => self.timestamp = Some((value, end)),
+            OnPath::Above => {
+                if !matches!(node.columns.get(slot), Some(Node::Struct(_))) {
+                    let below = node.segment.map_or(0, |segment| segment + 1);
+                    self.timestamp = self.look_up(value, below)?;
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// A field that the schema has no column for.
+    fn unknown_field(&mut self, key: usize, value: usize) -> Filled {
+        let end = lex::skip_value(self.buf, value, self.depth)?;
+        if self.options.on_unknown != Policy::Drop {
+            let name = lex::string(self.buf, key)?.decode(self.buf).into_owned();
+            return Err(RecordError::UnknownField { name }.into());
+        }
+        self.unknown += 1;
+        Ok(end)
+    }
+
+    /// A second key for the column `slot`. The same key: its value replaces the earlier one, which is taken back. One
+    /// that differs in case: an error, or a null in that column (false) where the policy says so.
+    #[cold]
+    fn take_back(
+        &mut self,
+        node: &mut StructNode,
+        slot: usize,
+        seen: Seen,
+        row: usize,
+        key: usize,
+    ) -> Filled<bool> {
+        let Seen::At(earlier) = seen else {
+            return Ok(false);
+        };
+        let first = lex::string(self.buf, earlier)?.decode(self.buf);
+        let second = lex::string(self.buf, key)?.decode(self.buf);
+        if let Some(column) = node.columns.get_mut(slot) {
+            column.truncate(row);
+        }
+        if first == second {
+            return Ok(true);
+        }
+        if !self.drops_mismatches() {
+            return Err(collision(&first, &second));
+        }
+        if let Some(column) = node.columns.get_mut(slot) {
+            column.push_null();
+        }
+        if let Some(seen) = node.seen.get_mut(slot) {
+            *seen = Seen::Collided;
+        }
+        self.mismatched += 1;
+        self.timestamp = None;
+        Ok(false)
+    }
+
+    fn list(&mut self, node: &mut ListNode, at: usize) -> Filled {
+        self.open()?;
+        let mut at = at + 1;
+        let mut first = true;
+        loop {
+            match lex::next_element(self.buf, at, first)? {
+                Ok(element) => at = element,
+                Err(end) => {
+                    at = end;
+                    break;
+                }
+            }
+            first = false;
+            at = self
+                .value(&mut node.element, at)
+                .map_err(|reject| reject.inside("[]"))?;
+        }
+        node.offsets.push(node.element.len())?;
+        node.nulls.append_non_null();
+        self.depth -= 1;
+        Ok(at)
+    }
+
+    /// An object as a map. Of several entries with one key the last counts.
+    fn map(&mut self, node: &mut MapNode, at: usize) -> Filled {
+        self.open()?;
+        let mut entries = Vec::new();
+        let mut at = at + 1;
+        let end = loop {
+            match lex::next_member(self.buf, at, entries.is_empty())? {
+                Member::End(end) => break end,
+                Member::Key(key) => {
+                    let name = lex::string(self.buf, key)?;
+                    let value = lex::value_of_key(self.buf, name.next())?;
+                    at = lex::skip_value(self.buf, value, self.depth)?;
+                    entries.push((name.decode(self.buf), key, value));
+                }
+            }
+        };
+        // By key, the last of equals first; then the order in which they stand.
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+        entries.dedup_by(|later, kept| later.0 == kept.0);
+        entries.sort_unstable_by_key(|&(_, key, _)| key);
+        for (name, key, value) in entries {
+            if !self.string(&mut node.key, &name) {
+                return self.mismatch(&node.key, key);
+            }
+            self.value(&mut node.value, value)
+                .map_err(|reject| reject.inside("{}"))?;
+        }
+        node.offsets.push(node.value.len())?;
+        node.nulls.append_non_null();
+        self.depth -= 1;
+        Ok(end)
+    }
+
+    /// The value at the rest of the timestamp's path inside the value at `at`, which has no column of its own.
+    fn look_up(&mut self, mut at: usize, mut segment: usize) -> Filled<Option<(usize, usize)>> {
+        while let Some(name) = self.path.get(segment) {
+            if Kind::at(self.buf, at)? != Kind::Object {
+                return Ok(None);
+            }
+            let mut found: Option<(Cow<'_, str>, usize, usize)> = None;
+            let mut first = true;
+            at += 1;
+            while let Member::Key(key) = lex::next_member(self.buf, at, first)? {
+                first = false;
+                let string = lex::string(self.buf, key)?;
+                let value = lex::value_of_key(self.buf, string.next())?;
+                at = lex::skip_value(self.buf, value, self.depth)?;
+                let text = string.decode(self.buf);
+                if text.to_lowercase() != *name {
+                    continue;
+                }
+                match found {
+                    Some((earlier, ..)) if earlier != text => {
+                        if self.drops_mismatches() {
+                            self.mismatched += 1;
+                            return Ok(None);
+                        }
+                        return Err(collision(&earlier, &text));
+                    }
+                    _ => found = Some((text, value, at)),
+                }
+            }
+            let Some((_, value, end)) = found else {
+                return Ok(None);
+            };
+            segment += 1;
+            if segment == self.path.len() {
+                return Ok(Some((value, end)));
+            }
+            at = value;
+        }
+        Ok(None)
+    }
+}
+
+fn collision(first: &str, second: &str) -> Reject {
+    RecordError::KeyCollision {
+        column: String::new(),
+        first: first.to_owned(),
+        second: second.to_owned(),
+    }
+    .into()
+}
+
+/// What the key of the lower-case `name` means in an object.
+fn resolve(
+    name: &str,
+    names: &std::collections::HashMap<String, usize>,
+    columns: usize,
+    segment: Option<usize>,
+    path: &[String],
+) -> Target {
+    let timestamp = match segment {
+        Some(segment) if path.get(segment).is_some_and(|part| part == name) => {
+            if segment + 1 == path.len() {
+                OnPath::Here
+            } else {
+                OnPath::Above
+            }
+        }
+        _ => OnPath::No,
+    };
+    let of_timestamp = (timestamp != OnPath::No).then_some(columns);
+    Target {
+        slot: names.get(name).copied().or(of_timestamp),
+        timestamp,
+    }
+}
+
+fn fits_integer(value: i64, data_type: &arrow::datatypes::DataType) -> bool {
+    use arrow::datatypes::DataType;
+    match data_type {
+        DataType::Int8 => i8::try_from(value).is_ok(),
+        DataType::Int16 => i16::try_from(value).is_ok(),
+        DataType::Int32 => i32::try_from(value).is_ok(),
+        _ => true,
+    }
+}
+
+/// Days since 1970-01-01 of a `yyyy-MM-dd`.
+fn date(text: &str) -> Option<i32> {
+    let (year, rest) = text.split_at_checked(4)?;
+    let (month, day) = rest.strip_prefix('-')?.split_once('-')?;
+    let number = |part: &str, digits: usize| {
+        let plain = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| part.parse::<i16>().ok()).flatten()
+    };
+    let date = civil::Date::new(
+        number(year, 4)?,
+        i8::try_from(number(month, 2)?).ok()?,
+        i8::try_from(number(day, 2)?).ok()?,
+    )
+    .ok()?;
+    let days = date.since(civil::Date::constant(1970, 1, 1)).ok()?;
+    Some(days.get_days())
+}

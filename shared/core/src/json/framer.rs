@@ -1,0 +1,363 @@
+//! Records in a stream of bytes that comes in chunks.
+//!
+//! Records are JSON objects: one a line, one after the other without anything between, spread over lines, or the
+//! elements of top-level arrays. A byte order mark at the start and white space between records are skipped.
+//!
+//! **After an error** the broken stretch runs from the record's start to the first newline (searched from
+//! that start) that `{` or `[` follows at once, or to the end of the input. So a truncated line loses only itself, and an
+//! indented part of a broken record is never taken for a record.
+
+use thiserror::Error;
+
+use super::{
+    Appended, Broken, Columns, NotAnObject, RecordError, SyntaxError,
+    columns::Reject,
+    lex::{self, Kind, Stop},
+};
+
+/// A stretch of the stream: a record, or what stands where a record should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Where it starts, in bytes of the decompressed stream.
+    pub offset: u64,
+    /// The record's bytes, from `{` to `}`; or the broken stretch, without the white space at its end.
+    pub bytes: &'a [u8],
+    /// Why it is not a record. `None`: it is exactly one valid JSON object.
+    pub broken: Option<Broken>,
+}
+
+/// A [`Frame`] whose record has been put into columns, or not.
+#[derive(Debug)]
+pub struct Filled<'a> {
+    /// Where it starts, in bytes of the decompressed stream.
+    pub offset: u64,
+    /// As in [`Frame`].
+    pub bytes: &'a [u8],
+    /// What [`Columns::append`] says of the record.
+    pub result: Result<Appended<'a>, RecordError>,
+}
+
+/// Why no more records can be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// A record, or a broken stretch, is longer than the limit.
+    #[error("the record at byte {offset} is longer than {limit} bytes")]
+    RecordTooLong {
+        /// Where it starts, in bytes of the decompressed stream.
+        offset: u64,
+        /// The longest that is taken, in bytes.
+        limit: usize,
+    },
+}
+
+/// Where in the document the next byte stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Context {
+    /// At the very start, where a byte order mark may stand.
+    Start,
+    /// Between top-level values.
+    Top,
+    /// After the bracket of a top-level array.
+    ArrayStart,
+    /// After an element of it.
+    ArrayElement,
+    /// After a comma of it.
+    ArrayComma,
+    /// After a broken element: commas and the closing bracket of that array may still come.
+    Resumed,
+}
+
+/// A stretch that has been found, and what was read there.
+struct Found<T> {
+    start: usize,
+    end: usize,
+    outcome: Result<T, Broken>,
+}
+
+/// Finds records in bytes that are pushed in chunks of any size. The frames do not depend on the chunks.
+///
+/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+#[derive(Debug)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    /// Where in the buffer the part begins that is not framed yet.
+    at: usize,
+    /// Where in the stream the buffer begins.
+    offset: u64,
+    ended: bool,
+    max_record: usize,
+    context: Context,
+    /// The value at `at` is not looked at again before this many bytes of it are there: twice those that
+    /// did not suffice, so that a long record in small chunks is not read over and over.
+    wanted: usize,
+    /// The error in the value at `at`, and how far the search for the end of the broken stretch has come.
+    broken: Option<(Broken, usize)>,
+}
+
+impl Framer {
+    /// A framer that refuses records longer than `max_record` bytes.
+    pub fn new(max_record: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            at: 0,
+            offset: 0,
+            ended: false,
+            max_record,
+            context: Context::Start,
+            wanted: 0,
+            broken: None,
+        }
+    }
+
+    /// Takes the next bytes of the stream. Call [`next`](Self::next) or [`next_into`](Self::next_into) until it gives
+    /// `None` before the next push.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.at > self.buffer.len() / 2 {
+            self.buffer.drain(..self.at);
+            self.offset += self.at as u64;
+            if let Some((_, searched)) = &mut self.broken {
+                *searched -= self.at;
+            }
+            self.at = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Says that the stream has ended: what is left in the buffer is whole or truncated.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next frame in the bytes so far. `None`: none before more bytes come, or none any more after
+    /// [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// [`FrameError::RecordTooLong`], and from then on at each call.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the frame borrows the buffer"
+    )]
+    pub fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, 0)?, ())))?;
+        Ok(found.map(|found| Frame {
+            offset: self.offset + found.start as u64,
+            bytes: self.buffer.get(found.start..found.end).unwrap_or_default(),
+            broken: found.outcome.err(),
+        }))
+    }
+
+    /// The next frame, its record appended to `columns` in the same pass over its bytes. Gives what
+    /// [`next`](Self::next) and then [`Columns::append`] would.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
+            Ok((end, report)) => Ok((end, Ok(report))),
+            Err(Reject::Stop(stop)) => Err(stop),
+            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, 0)?, Err(*error))),
+        })?;
+        let buffer = &self.buffer;
+        Ok(found.map(|found| Filled {
+            offset: self.offset + found.start as u64,
+            bytes: buffer.get(found.start..found.end).unwrap_or_default(),
+            result: match found.outcome {
+                Ok(Ok(report)) => Ok(report.into_appended(buffer)),
+                Ok(Err(error)) => Err(error),
+                Err(broken) => Err(RecordError::Broken(broken)),
+            },
+        }))
+    }
+
+    /// Moves to the next stretch. `read` reads the object at a place of the buffer and gives its end.
+    fn find<T>(
+        &mut self,
+        mut read: impl FnMut(&[u8], usize) -> Result<(usize, T), Stop>,
+    ) -> Result<Option<Found<T>>, FrameError> {
+        if self.broken.is_some() {
+            return self.find_end_of_broken();
+        }
+        let Some(opening) = self.find_value() else {
+            return Ok(self.find_unclosed_array());
+        };
+        let start = self.at;
+        let available = self.buffer.len() - start;
+        if !self.ended && available < self.wanted {
+            return Ok(None);
+        }
+        let limit = self.buffer.len().min(start.saturating_add(self.max_record));
+        let visible = self.buffer.get(..limit).unwrap_or_default();
+        let outcome = match opening {
+            Opening::Misplaced => Err(Stop::Syntax {
+                at: start,
+                error: SyntaxError::ExpectedCommaOrEnd,
+            }),
+            Opening::Value if visible.get(start) == Some(&b'{') => {
+                read(visible, start).map(|(end, value)| (end, Ok(value)))
+            }
+            Opening::Value => {
+                other_value(visible, start, self.ended).map(|(end, not)| (end, Err(not)))
+            }
+        };
+        match outcome {
+            Ok((end, outcome)) => {
+                self.at = end;
+                self.wanted = 0;
+                if let Context::ArrayStart | Context::ArrayComma = self.context {
+                    self.context = Context::ArrayElement;
+                }
+                Ok(Some(Found {
+                    start,
+                    end,
+                    outcome: outcome.map_err(Broken::NotAnObject),
+                }))
+            }
+            Err(Stop::Incomplete) if available > self.max_record => Err(self.too_long()),
+            Err(Stop::Incomplete) if !self.ended => {
+                self.wanted = (available * 2).min(self.max_record.saturating_add(1));
+                Ok(None)
+            }
+            Err(stop) => {
+                self.broken = Some((stop.into_broken(start), start));
+                self.find_end_of_broken()
+            }
+        }
+    }
+
+    /// Moves to the first byte of the next value, through white space and the punctuation of top-level arrays.
+    fn find_value(&mut self) -> Option<Opening> {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        if self.context == Context::Start {
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.at = BYTE_ORDER_MARK.len();
+            } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return None;
+            }
+            self.context = Context::Top;
+        }
+        loop {
+            self.at = lex::skip_space(&self.buffer, self.at);
+            let byte = *self.buffer.get(self.at)?;
+            self.context = match (self.context, byte) {
+                (Context::Top | Context::Resumed, b'[') => Context::ArrayStart,
+                (Context::ArrayElement, b',') => Context::ArrayComma,
+                (Context::Resumed, b',') => Context::Resumed,
+                (Context::ArrayStart | Context::ArrayElement | Context::Resumed, b']') => {
+                    Context::Top
+                }
+                (Context::ArrayElement, _) => return Some(Opening::Misplaced),
+                _ => return Some(Opening::Value),
+            };
+            self.at += 1;
+        }
+    }
+
+    /// At the end of the input: an array that it cuts.
+    fn find_unclosed_array<T>(&mut self) -> Option<Found<T>> {
+        let unclosed = matches!(
+            self.context,
+            Context::ArrayStart | Context::ArrayElement | Context::ArrayComma
+        );
+        if !(self.ended && unclosed) {
+            return None;
+        }
+        self.context = Context::Top;
+        Some(Found {
+            start: self.at,
+            end: self.at,
+            outcome: Err(Broken::UnclosedArray),
+        })
+    }
+
+    fn find_end_of_broken<T>(&mut self) -> Result<Option<Found<T>>, FrameError> {
+        let Some((broken, mut searched)) = self.broken else {
+            return Ok(None);
+        };
+        let start = self.at;
+        let mut end = None;
+        while let Some(offset) =
+            memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default())
+        {
+            let newline = searched + offset;
+            match self.buffer.get(newline + 1) {
+                Some(b'{' | b'[') => {
+                    end = Some(newline);
+                    break;
+                }
+                Some(_) => searched = newline + 1,
+                None => {
+                    searched = newline;
+                    break;
+                }
+            }
+        }
+        let whole = self.buffer.len();
+        let known = match end {
+            Some(newline) => newline,
+            None if self.ended => whole,
+            // The last byte seen may be the newline that ends the stretch.
+            None => whole.saturating_sub(1).max(start),
+        };
+        if known - start > self.max_record {
+            return Err(self.too_long());
+        }
+        if end.is_none() && !self.ended {
+            let rest = self.buffer.get(searched..).unwrap_or_default();
+            let searched = if rest == b"\n" { searched } else { whole };
+            self.broken = Some((broken, searched));
+            return Ok(None);
+        }
+        self.broken = None;
+        self.wanted = 0;
+        self.at = end.map_or(whole, |newline| newline + 1);
+        if !matches!(self.context, Context::Top) {
+            self.context = Context::Resumed;
+        }
+        let stretch = self.buffer.get(start..known).unwrap_or_default();
+        Ok(Some(Found {
+            start,
+            end: start + stretch.trim_ascii_end().len(),
+            outcome: Err(broken),
+        }))
+    }
+
+    fn too_long(&self) -> FrameError {
+        FrameError::RecordTooLong {
+            offset: self.offset + self.at as u64,
+            limit: self.max_record,
+        }
+    }
+}
+
+/// What stands where a value is looked for.
+enum Opening {
+    /// A value, or a byte that begins none.
+    Value,
+    /// Something else than the comma or bracket after an element.
+    Misplaced,
+}
+
+/// Where the value at `at`, which is no object, ends.
+fn other_value(buffer: &[u8], at: usize, ended: bool) -> Result<(usize, NotAnObject), Stop> {
+    let kind = Kind::at(buffer, at)?;
+    let end = match lex::skip_value(buffer, at, 0) {
+        Err(Stop::Incomplete) if ended && kind == Kind::Number => {
+            let mut text = buffer.get(at..).unwrap_or_default().to_vec();
+            text.push(b'\n');
+            lex::number(&text, 0)? + at
+        }
+        end => end?,
+    };
+    let not = match kind {
+        Kind::Array | Kind::Object => NotAnObject::Array,
+        Kind::String => NotAnObject::String,
+        Kind::Number => NotAnObject::Number,
+        Kind::True | Kind::False => NotAnObject::Boolean,
+        Kind::Null => NotAnObject::Null,
+    };
+    Ok((end, not))
+}
+
+#[cfg(test)]
+#[path = "framer_tests.rs"]
+mod tests;

@@ -1,0 +1,439 @@
+//! The schema of records, found from all of them.
+//!
+//! - Names are in lower case, as Glue registers them; columns stand in the order in which they were first seen.
+//! - Integers are `Int64`. Mixed with other numbers they are `Float64`, but text where that would not be exact: an integer
+//!   beyond 2^53 among fractions, an integer beyond 64 bits, a number beyond the range of a double. (A text column
+//!   keeps each number as it stands.)
+//! - Strings stay text, also where they look like times or numbers.
+//! - Objects become structs merged by field, arrays lists of the merged element.
+//! - Different kinds in one place, only nulls, and objects that never have a field (Parquet has no empty struct) are text.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::datatypes::{DataType, Field, Fields, Schema};
+use thiserror::Error;
+
+use super::{
+    Broken, MAX_DEPTH, SyntaxError,
+    keys::Keys,
+    lex::{self, Kind, Member, Stop},
+    number,
+};
+
+/// The most columns, nested fields included, that a schema is inferred with.
+pub const MAX_COLUMNS: usize = 10_000;
+
+/// Why no schema can be inferred.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InferError {
+    /// A record is not one valid JSON object.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// Two fields of one object have one name but for case.
+    #[error("the fields `{first}` and `{second}` have the same name but for upper and lower case")]
+    Collision {
+        /// The one seen first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The records have too many fields.
+    #[error("the records have more than {limit} fields, nested ones included")]
+    TooManyColumns {
+        /// The most that are taken.
+        limit: usize,
+    },
+}
+
+/// What has been seen in one place, each a bit of [`Place::seen`].
+mod seen {
+    pub(super) const BOOLEAN: u8 = 1;
+    pub(super) const INTEGER: u8 = 2;
+    /// An integer that is not exact as a double.
+    pub(super) const WIDE_INTEGER: u8 = 4;
+    pub(super) const FRACTION: u8 = 8;
+    /// A number that neither `Int64` nor `Float64` holds.
+    pub(super) const HUGE_NUMBER: u8 = 16;
+    pub(super) const STRING: u8 = 32;
+    pub(super) const OBJECT: u8 = 64;
+    pub(super) const ARRAY: u8 = 128;
+    pub(super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
+}
+
+/// What one place in the records holds.
+#[derive(Debug)]
+struct Place {
+    seen: u8,
+    object: Option<Box<Object>>,
+    element: Option<Box<Place>>,
+}
+
+/// The fields of the objects in one place.
+#[derive(Debug)]
+struct Object {
+    keys: Keys<Option<usize>>,
+    /// The first spelling of each field, and what it holds.
+    fields: Vec<(String, Place)>,
+    /// From the lower-case name to the field.
+    names: HashMap<String, usize>,
+}
+
+impl Object {
+    fn new() -> Self {
+        Self {
+            keys: Keys::new(),
+            fields: Vec::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    fn schema(&self) -> Fields {
+        self.fields
+            .iter()
+            .map(|(name, place)| Field::new(name.to_lowercase(), place.data_type(), true))
+            .collect()
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            seen: 0,
+            object: None,
+            element: None,
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        if self.seen == seen::BOOLEAN {
+            return DataType::Boolean;
+        }
+        if self.seen != 0 && self.seen & !seen::NUMBER == 0 {
+            let has = |kinds: u8| self.seen & kinds != 0;
+            return if has(seen::HUGE_NUMBER) || has(seen::WIDE_INTEGER) && has(seen::FRACTION) {
+                DataType::Utf8
+            } else if has(seen::FRACTION) {
+                DataType::Float64
+            } else {
+                DataType::Int64
+            };
+        }
+        match (self.seen, &self.object, &self.element) {
+            (seen::OBJECT, Some(object), _) if !object.fields.is_empty() => {
+                DataType::Struct(object.schema())
+            }
+            (seen::ARRAY, _, element) => {
+                let element = element.as_ref().map_or(DataType::Utf8, |e| e.data_type());
+                DataType::List(Arc::new(Field::new_list_field(element, true)))
+            }
+            _ => DataType::Utf8,
+        }
+    }
+}
+
+/// Why a walk over a record ended early.
+enum Halt {
+    Stop(Stop),
+    Error(InferError),
+}
+
+impl From<Stop> for Halt {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+/// A schema in the making.
+#[derive(Debug)]
+pub struct Inference {
+    root: Object,
+    columns: usize,
+    limit: usize,
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inference {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self {
+            root: Object::new(),
+            columns: 0,
+            limit: MAX_COLUMNS,
+        }
+    }
+
+    /// Takes one record into account, which is exactly one JSON object.
+    ///
+    /// # Errors
+    /// It is not; or there is no schema for it and the records before it ([`InferError`]).
+    pub fn observe(&mut self, record: &[u8]) -> Result<(), InferError> {
+        let start = lex::skip_space(record, 0);
+        let mut walk = Walk {
+            buf: record,
+            depth: 0,
+            columns: &mut self.columns,
+            limit: self.limit,
+        };
+        let end = match record.get(start) {
+            Some(b'{') => walk.object(&mut self.root, start),
+            _ => Ok(start),
+        };
+        let broken = match end {
+            Ok(end) if end > start && lex::skip_space(record, end) == record.len() => return Ok(()),
+            Ok(end) => Stop::Syntax {
+                at: lex::skip_space(record, end),
+                error: SyntaxError::UnexpectedByte,
+            },
+            Err(Halt::Stop(stop)) => stop,
+            Err(Halt::Error(error)) => return Err(error),
+        };
+        Err(InferError::Broken(broken.into_broken(0)))
+    }
+
+    /// The schema of all records so far.
+    pub fn schema(&self) -> Schema {
+        Schema::new(self.root.schema())
+    }
+}
+
+struct Walk<'a> {
+    buf: &'a [u8],
+    depth: usize,
+    columns: &'a mut usize,
+    limit: usize,
+}
+
+impl Walk<'_> {
+    fn open(&mut self) -> Result<(), Stop> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Stop::TooDeep);
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn value(&mut self, place: &mut Place, at: usize) -> Result<usize, Halt> {
+        let kind = Kind::at(self.buf, at)?;
+        let end = match kind {
+            Kind::Object => {
+                place.seen |= seen::OBJECT;
+                let object = place.object.get_or_insert_with(|| Box::new(Object::new()));
+                self.object(object, at)?
+            }
+            Kind::Array => {
+                place.seen |= seen::ARRAY;
+                let element = place.element.get_or_insert_with(|| Box::new(Place::new()));
+                self.array(element, at)?
+            }
+            Kind::Number => {
+                let number = number::read(self.buf, at)?;
+                place.seen |= self.number_kind(number);
+                number.end
+            }
+            Kind::String => {
+                place.seen |= seen::STRING;
+                lex::string(self.buf, at)?.next()
+            }
+            Kind::True | Kind::False => {
+                place.seen |= seen::BOOLEAN;
+                lex::scalar(self.buf, at, kind)?
+            }
+            Kind::Null => lex::scalar(self.buf, at, kind)?,
+        };
+        Ok(end)
+    }
+
+    fn number_kind(&self, number: number::Number) -> u8 {
+        /// Up to here every integer is exact as a double.
+        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+        let text = self.buf.get(number.start..number.end).unwrap_or_default();
+        let written_as_integer = !text.iter().any(|b| matches!(b, b'.' | b'e' | b'E'));
+        if written_as_integer {
+            match number.integer(self.buf) {
+                Some(value) if value.unsigned_abs() <= EXACT => seen::INTEGER,
+                Some(_) => seen::WIDE_INTEGER,
+                None => seen::HUGE_NUMBER,
+            }
+        } else if number.double(self.buf).is_some() {
+            seen::FRACTION
+        } else {
+            seen::HUGE_NUMBER
+        }
+    }
+
+    fn object(&mut self, object: &mut Object, at: usize) -> Result<usize, Halt> {
+        self.open()?;
+        object.keys.restart();
+        let mut at = at + 1;
+        let mut first = true;
+        loop {
+            let key = match lex::next_member(self.buf, at, first)? {
+                Member::Key(key) => key,
+                Member::End(end) => {
+                    self.depth -= 1;
+                    return Ok(end);
+                }
+            };
+            first = false;
+            let Object {
+                keys,
+                fields,
+                names,
+            } = object;
+            let fields_before = fields.len();
+            let (after_key, known) = keys.read(self.buf, key, |name| {
+                let index = *names.entry(name.to_lowercase()).or_insert(fields.len());
+                if index == fields.len() {
+                    fields.push((name.to_owned(), Place::new()));
+                }
+                let same = fields.get(index).is_some_and(|(first, _)| first == name);
+                same.then_some(index)
+            })?;
+            *self.columns += fields.len() - fields_before;
+            if *self.columns > self.limit {
+                let limit = self.limit;
+                return Err(Halt::Error(InferError::TooManyColumns { limit }));
+            }
+            let Some((_, place)) = known.and_then(|index| fields.get_mut(index)) else {
+                return Err(Halt::Error(self.collision(object, key)?));
+            };
+            at = lex::value_of_key(self.buf, after_key)?;
+            at = self.value(place, at)?;
+        }
+    }
+
+    #[cold]
+    fn collision(&self, object: &Object, key: usize) -> Result<InferError, Stop> {
+        let second = lex::string(self.buf, key)?.decode(self.buf);
+        let first = object
+            .names
+            .get(&second.to_lowercase())
+            .and_then(|&index| object.fields.get(index));
+        Ok(InferError::Collision {
+            first: first.map_or_else(String::new, |(name, _)| name.clone()),
+            second: second.into_owned(),
+        })
+    }
+
+    fn array(&mut self, element: &mut Place, at: usize) -> Result<usize, Halt> {
+        self.open()?;
+        let mut at = at + 1;
+        let mut first = true;
+        loop {
+            match lex::next_element(self.buf, at, first)? {
+                Err(end) => {
+                    self.depth -= 1;
+                    return Ok(end);
+                }
+                Ok(next) => at = self.value(element, next)?,
+            }
+            first = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn infer(records: &[&str]) -> Result<Schema, InferError> {
+        let mut inference = Inference::new();
+        for record in records {
+            inference.observe(record.as_bytes())?;
+        }
+        Ok(inference.schema())
+    }
+
+    #[test]
+    fn types() {
+        let record_of_a = DataType::Struct(vec![Field::new("a", DataType::Int64, true)].into());
+        let list = |element| DataType::List(Arc::new(Field::new_list_field(element, true)));
+        for (values, expected) in [
+            (vec!["null"], DataType::Utf8),
+            (vec!["null", "true"], DataType::Boolean),
+            (vec!["1", "-9223372036854775808"], DataType::Int64),
+            (vec!["9007199254740993"], DataType::Int64),
+            (vec!["1", "2.5"], DataType::Float64),
+            (vec!["1.0"], DataType::Float64),
+            (vec!["1e3", "9007199254740992"], DataType::Float64),
+            (vec!["9007199254740993", "2.5"], DataType::Utf8),
+            (vec!["9223372036854775808"], DataType::Utf8),
+            (vec!["1e400"], DataType::Utf8),
+            (vec!["1", "true"], DataType::Utf8),
+            (vec!["\"2026-05-01\""], DataType::Utf8),
+            (vec!["{}"], DataType::Utf8),
+            (vec!["{}", "null", "{\"a\":1}"], record_of_a.clone()),
+            (vec!["{\"a\":1}", "[]"], DataType::Utf8),
+            (vec!["[]"], list(DataType::Utf8)),
+            (vec!["[]", "[1,null]", "[2.5]"], list(DataType::Float64)),
+            (vec!["[{\"a\":1},{}]"], list(record_of_a)),
+        ] {
+            let records: Vec<_> = values.iter().map(|v| format!("{{\"x\":{v}}}")).collect();
+            let records: Vec<_> = records.iter().map(String::as_str).collect();
+            let schema = infer(&records).unwrap();
+            assert_eq!(*schema.field(0).data_type(), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn order_and_names() {
+        let schema = infer(&[
+            r#"{"B":1,"deviceId":{"Z":1}}"#,
+            r#"{"a":1,"deviceId":{"y":1,"Z":null},"B":2}"#,
+        ])
+        .unwrap();
+        let names: Vec<_> = schema.fields.iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["b", "deviceid", "a"]);
+        let DataType::Struct(nested) = schema.field(1).data_type() else {
+            panic!("{schema}");
+        };
+        let names: Vec<_> = nested.iter().map(|f| f.name().as_str()).collect();
+        assert_eq!(names, ["z", "y"]);
+    }
+
+    #[test]
+    fn collisions_name_both() {
+        for records in [
+            vec![r#"{"x":{"Id":1,"id":2}}"#],
+            vec![r#"{"x":{"Id":1}}"#, r#"{"x":{"id":2}}"#],
+            vec![r#"{"Id":1}"#, r#"{"Id":1}"#, r#"{"\u0069d":2}"#],
+        ] {
+            let error = infer(&records).unwrap_err();
+            let (first, second) = ("Id".to_owned(), "id".to_owned());
+            assert_eq!(error, InferError::Collision { first, second });
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let mut inference = Inference::new();
+        inference.limit = 3;
+        inference.observe(br#"{"a":{"b":1,"c":2}}"#).unwrap();
+        inference.observe(br#"{"a":{"c":1}}"#).unwrap();
+        let error = inference.observe(br#"{"a":[{"d":1}]}"#).unwrap_err();
+        assert_eq!(error, InferError::TooManyColumns { limit: 3 });
+
+        let deep = format!(
+            "{{\"a\":{}1{}}}",
+            "[".repeat(MAX_DEPTH),
+            "]".repeat(MAX_DEPTH)
+        );
+        let limit = MAX_DEPTH;
+        assert_eq!(
+            infer(&[&deep]).unwrap_err(),
+            InferError::Broken(Broken::TooDeep { limit })
+        );
+    }
+
+    #[test]
+    fn only_whole_objects() {
+        for bad in ["", "1", "[]", "{", "{}{}", "{} x", "{\"a\":01}"] {
+            assert!(matches!(infer(&[bad]), Err(InferError::Broken(_))), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The keys of one kind of object, remembered in the order in which they came, so that a record like
+//! the one before it costs one comparison a key.
+
+use std::collections::HashMap;
+
+use super::lex::{self, Stop};
+
+/// Keys beyond these are looked up by name each time: made-up names must not fill the memory.
+const REMEMBERED: usize = 4096;
+
+/// How many keys after the last one are tried before the search, for keys that a record leaves out.
+const AHEAD: usize = 3;
+
+/// Keys as they stand in the text, with what each means (`T`).
+#[derive(Debug)]
+pub(super) struct Keys<T> {
+    in_order: Vec<(Box<[u8]>, T)>,
+    by_text: HashMap<Box<[u8]>, usize>,
+    expected: usize,
+}
+
+impl<T: Copy> Keys<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            in_order: Vec::new(),
+            by_text: HashMap::new(),
+            expected: 0,
+        }
+    }
+
+    /// To call at the start of an object.
+    #[inline]
+    pub(super) fn restart(&mut self) {
+        self.expected = 0;
+    }
+
+    /// Reads the key whose quote stands at `at`: its end and its meaning, which `resolve` finds from the
+    /// name when it is met first.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        resolve: impl FnOnce(&str) -> T,
+    ) -> Result<(usize, T), Stop> {
+        let rest = buf.get(at..).unwrap_or_default();
+        let expected = self.in_order.get(self.expected..).unwrap_or_default();
+        for (skipped, (text, meaning)) in expected.iter().take(AHEAD).enumerate() {
+            if rest.starts_with(text) {
+                self.expected += skipped + 1;
+                return Ok((at + text.len(), *meaning));
+            }
+        }
+        self.search(buf, at, resolve)
+    }
+
+    #[cold]
+    fn search(
+        &mut self,
+        buf: &[u8],
+        at: usize,
+        resolve: impl FnOnce(&str) -> T,
+    ) -> Result<(usize, T), Stop> {
+        let key = lex::string(buf, at)?;
+        let text = buf.get(at..key.next()).unwrap_or_default();
+        if let Some(&index) = self.by_text.get(text)
+            && let Some((_, meaning)) = self.in_order.get(index)
+        {
+            self.expected = index + 1;
+            return Ok((key.next(), *meaning));
+        }
+        let meaning = resolve(&key.decode(buf));
+        if self.in_order.len() < REMEMBERED {
+            self.by_text.insert(text.into(), self.in_order.len());
+            self.in_order.push((text.into(), meaning));
+            self.expected = self.in_order.len();
+        }
+        Ok((key.next(), meaning))
+    }
+}

@@ -1,0 +1,144 @@
+//! JSON: finding records in a stream of bytes ([`Framer`]), filling Arrow columns from their bytes
+//! ([`Columns`]), and inferring a schema ([`Inference`]). No document tree is built.
+
+mod columns;
+mod fill;
+mod framer;
+mod infer;
+mod keys;
+mod lex;
+mod node;
+mod number;
+
+pub use columns::{
+    Appended, Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError,
+};
+pub use framer::{Filled, Frame, FrameError, Framer};
+pub use infer::{InferError, Inference, MAX_COLUMNS};
+
+use thiserror::Error;
+
+use crate::quarantine::Reason;
+
+/// The deepest nesting of objects and arrays in a record, the record itself included.
+pub const MAX_DEPTH: usize = 64;
+
+/// What is wrong with the syntax, after [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SyntaxError {
+    /// No value begins so.
+    #[error("unexpected byte where a value should stand")]
+    UnexpectedByte,
+    /// A key's opening quote should stand here.
+    #[error("expected a key in quotes")]
+    ExpectedKey,
+    /// A colon should stand here.
+    #[error("expected `:`")]
+    ExpectedColon,
+    /// A comma, or the end of the object or array, should stand here.
+    #[error("expected `,` or the end of the object or array")]
+    ExpectedCommaOrEnd,
+    /// Not a number after JSON's grammar.
+    #[error("invalid number")]
+    InvalidNumber,
+    /// Not an escape sequence after JSON's grammar.
+    #[error("invalid escape sequence")]
+    InvalidEscape,
+    /// An escaped UTF-16 surrogate without its other half stands for no character.
+    #[error("lone surrogate")]
+    LoneSurrogate,
+    /// A raw control character in a string.
+    #[error("control character in a string")]
+    ControlCharacter,
+    /// A string that is not UTF-8.
+    #[error("invalid UTF-8")]
+    InvalidUtf8,
+}
+
+/// A value that is not an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAnObject {
+    /// An array within a top-level array.
+    Array,
+    /// A string.
+    String,
+    /// A number.
+    Number,
+    /// `true` or `false`.
+    Boolean,
+    /// `null`.
+    Null,
+}
+
+impl std::fmt::Display for NotAnObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Boolean => "a boolean",
+            Self::Null => "null",
+        })
+    }
+}
+
+/// Why a stretch of the input is not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Broken {
+    /// It is not JSON.
+    #[error("{error} (at byte {at} of the record)")]
+    Syntax {
+        /// Where in the record, in bytes.
+        at: usize,
+        /// What is wrong there.
+        error: SyntaxError,
+    },
+    /// It is nested too deep.
+    #[error("nested deeper than {limit}")]
+    TooDeep {
+        /// The deepest that is taken.
+        limit: usize,
+    },
+    /// It is another JSON value than an object.
+    #[error("{0} instead of an object")]
+    NotAnObject(NotAnObject),
+    /// The input ends inside it.
+    #[error("the input ends inside the record")]
+    Truncated,
+    /// The input ends inside a top-level array, after its last whole element. The stretch is empty.
+    #[error("the input ends inside an array of records")]
+    UnclosedArray,
+}
+
+impl Broken {
+    /// The reason to give in the quarantine.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Syntax { .. } => Reason::InvalidJson,
+            Self::TooDeep { .. } => Reason::TooDeep,
+            Self::NotAnObject(_) => Reason::NotAnObject,
+            Self::Truncated | Self::UnclosedArray => Reason::Truncated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ColumnsOptions, JsonScalar};
+    use crate::config::Policy;
+
+    /// Unknown fields are dropped, mismatches refused, the timestamp is at `t`; the only time is `now`, at 1,500 µs.
+    pub(super) fn options() -> ColumnsOptions {
+        ColumnsOptions {
+            on_unknown: Policy::Drop,
+            on_mismatch: Policy::Quarantine,
+            timestamp: vec!["t".to_owned()],
+            parse_timestamp: Box::new(|scalar| match scalar {
+                JsonScalar::String(text) => (text == "now").then_some(1_500),
+                JsonScalar::Number(text) => text.parse().ok(),
+                _ => None,
+            }),
+            raw_column: None,
+        }
+    }
+}

@@ -1,0 +1,549 @@
+//! Column buffers that can be cut back to an earlier length, so that a record that turns out not to fit
+//! leaves no trace.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::{
+    array::{
+        ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array,
+        Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray,
+        MapArray, StringArray, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+        TimestampNanosecondArray,
+    },
+    buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
+    datatypes::{DataType, FieldRef, Fields, TimeUnit},
+    error::ArrowError,
+};
+
+use super::{SchemaError, keys::Keys};
+
+/// Which values are null, as long as none is: a count only.
+pub(super) type Nulls = arrow::array::NullBufferBuilder;
+
+/// Values of a fixed width.
+#[derive(Debug)]
+pub(super) struct Fixed<T> {
+    pub(super) values: Vec<T>,
+    pub(super) nulls: Nulls,
+}
+
+impl<T: Default + Copy> Fixed<T> {
+    fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            nulls: Nulls::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, value: Option<T>) {
+        self.values.push(value.unwrap_or_default());
+        self.nulls.append(value.is_some());
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.nulls.truncate(len);
+    }
+
+    fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T>() + self.nulls.allocated_size()
+    }
+
+    fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
+        (std::mem::take(&mut self.values), self.nulls.finish())
+    }
+}
+
+impl Fixed<i64> {
+    /// The values in a narrower type, whose range was checked when they were pushed.
+    fn take_as<T: TryFrom<i64> + Default>(&mut self) -> (Vec<T>, Option<NullBuffer>) {
+        let (values, nulls) = self.take();
+        let narrow = values
+            .into_iter()
+            .map(|value| T::try_from(value).unwrap_or_default());
+        (narrow.collect(), nulls)
+    }
+}
+
+/// A column would pass the 2 GiB, or 2^31 elements, that its 32-bit offsets reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// Where each value of variable length ends. The first offset is 0.
+#[derive(Debug)]
+pub(super) struct Offsets(Vec<i32>);
+
+impl Offsets {
+    fn new() -> Self {
+        Self(vec![0])
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, end: usize) -> Result<(), Full> {
+        self.0.push(i32::try_from(end).map_err(|_| Full)?);
+        Ok(())
+    }
+
+    /// Repeats the last end: an empty value.
+    fn push_empty(&mut self) {
+        self.0.push(self.0.last().copied().unwrap_or(0));
+    }
+
+    /// Cuts back to `len` values, and gives where the last of them ends.
+    fn truncate(&mut self, len: usize) -> usize {
+        self.0.truncate(len + 1);
+        self.0
+            .last()
+            .and_then(|&end| usize::try_from(end).ok())
+            .unwrap_or(0)
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<i32>()
+    }
+
+    fn take(&mut self) -> OffsetBuffer<i32> {
+        let offsets = std::mem::replace(&mut self.0, vec![0]);
+        OffsetBuffer::new(ScalarBuffer::from(offsets))
+    }
+}
+
+/// Byte strings.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) values: Vec<u8>,
+    pub(super) offsets: Offsets,
+    pub(super) nulls: Nulls,
+}
+
+impl Text {
+    pub(super) fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            offsets: Offsets::new(),
+            nulls: Nulls::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
+        self.values.extend_from_slice(value);
+        self.end()
+    }
+
+    /// Makes a value of the bytes that have been put into `values` since the last one.
+    #[inline]
+    pub(super) fn end(&mut self) -> Result<(), Full> {
+        self.offsets.push(self.values.len())?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_null(&mut self) {
+        self.offsets.push_empty();
+        self.nulls.append_null();
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        let end = self.offsets.truncate(len);
+        self.values.truncate(end);
+        self.nulls.truncate(len);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.values.capacity() + self.offsets.bytes() + self.nulls.allocated_size()
+    }
+
+    fn take(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
+        let values = Buffer::from(std::mem::take(&mut self.values));
+        (self.offsets.take(), values, self.nulls.finish())
+    }
+
+    pub(super) fn take_binary(&mut self) -> Result<ArrayRef, ArrowError> {
+        let (offsets, values, nulls) = self.take();
+        Ok(Arc::new(BinaryArray::try_new(offsets, values, nulls)?))
+    }
+}
+
+/// What a key of an object means to a [`StructNode`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// Which entry of [`StructNode::seen`] (and of the columns, if there are as many).
+    pub(super) slot: Option<usize>,
+    pub(super) timestamp: OnPath,
+}
+
+/// How a key relates to the path of the timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnPath {
+    No,
+    /// Its value is the timestamp.
+    Here,
+    /// The timestamp lies inside its value.
+    Above,
+}
+
+/// Whether an object has had a key for a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    No,
+    /// The quote of the key stands here.
+    At(usize),
+    /// Several keys that differ in case; the column is null.
+    Collided,
+}
+
+/// The columns of an object's fields.
+#[derive(Debug)]
+pub(super) struct StructNode {
+    pub(super) fields: Fields,
+    pub(super) columns: Vec<Node>,
+    /// One for each column, and one more for the timestamp's key where no column has its name.
+    pub(super) seen: Vec<Seen>,
+    pub(super) keys: Keys<Target>,
+    /// From the lower-case name to the column.
+    pub(super) names: HashMap<String, usize>,
+    /// The part of the timestamp's path that is looked for here.
+    pub(super) segment: Option<usize>,
+    pub(super) nulls: Nulls,
+}
+
+impl StructNode {
+    /// `path` holds the timestamp's path in lower case, of which the part `segment` is looked for here.
+    pub(super) fn new(
+        fields: &Fields,
+        path: &[String],
+        segment: Option<usize>,
+    ) -> Result<Self, SchemaError> {
+        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut columns = Vec::with_capacity(fields.len());
+        for (index, field) in fields.iter().enumerate() {
+            let name = field.name().to_lowercase();
+            let below = segment
+                .filter(|&segment| path.get(segment) == Some(&name))
+                .map(|segment| segment + 1)
+                .filter(|&below| below < path.len());
+            columns.push(Node::new(field, path, below)?);
+            if let Some(&first) = names.get(&name) {
+                return Err(SchemaError::Collision {
+                    first: fields
+                        .get(first)
+                        .map_or_else(String::new, |f| f.name().clone()),
+                    second: field.name().clone(),
+                });
+            }
+            names.insert(name, index);
+        }
+        Ok(Self {
+            fields: fields.clone(),
+            seen: vec![Seen::No; columns.len() + 1],
+            columns,
+            keys: Keys::new(),
+            names,
+            segment,
+            nulls: Nulls::new(0),
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nulls.len()
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        for column in &mut self.columns {
+            column.truncate(len);
+        }
+        self.nulls.truncate(len);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.columns.iter().map(Node::bytes).sum::<usize>() + self.nulls.allocated_size()
+    }
+
+    pub(super) fn take_columns(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+        self.columns.iter_mut().map(Node::take).collect()
+    }
+}
+
+/// A column by its type.
+#[derive(Debug)]
+pub(super) enum Node {
+    Boolean(BooleanBufferBuilder, Nulls),
+    /// All integers, with the type they become.
+    Integer(Fixed<i64>, DataType),
+    Float32(Fixed<f32>),
+    Float64(Fixed<f64>),
+    Decimal(Fixed<i128>, u8, u8),
+    Date(Fixed<i32>),
+    Timestamp(Fixed<i64>, TimeUnit, Option<Arc<str>>),
+    Utf8(Text),
+    Binary(Text),
+    Struct(Box<StructNode>),
+    List(Box<ListNode>),
+    Map(Box<MapNode>),
+}
+
+/// Lists of one element type.
+#[derive(Debug)]
+pub(super) struct ListNode {
+    pub(super) field: FieldRef,
+    pub(super) element: Node,
+    pub(super) offsets: Offsets,
+    pub(super) nulls: Nulls,
+}
+
+/// Maps.
+#[derive(Debug)]
+pub(super) struct MapNode {
+    /// The field of the entries, a struct of two.
+    pub(super) entries: FieldRef,
+    pub(super) fields: Fields,
+    pub(super) sorted: bool,
+    pub(super) key: Node,
+    pub(super) value: Node,
+    pub(super) offsets: Offsets,
+    pub(super) nulls: Nulls,
+}
+
+impl Node {
+    fn new(field: &FieldRef, path: &[String], below: Option<usize>) -> Result<Self, SchemaError> {
+        let unsupported = || SchemaError::Unsupported {
+            column: field.name().clone(),
+            data_type: field.data_type().clone(),
+        };
+        Ok(match field.data_type() {
+            DataType::Boolean => Self::Boolean(BooleanBufferBuilder::new(0), Nulls::new(0)),
+            integer @ (DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64) => {
+                Self::Integer(Fixed::new(), integer.clone())
+            }
+            DataType::Float32 => Self::Float32(Fixed::new()),
+            DataType::Float64 => Self::Float64(Fixed::new()),
+            DataType::Decimal128(precision, scale) => Self::Decimal(
+                Fixed::new(),
+                *precision,
+                u8::try_from(*scale).map_err(|_| unsupported())?,
+            ),
+            DataType::Date32 => Self::Date(Fixed::new()),
+            DataType::Timestamp(unit, zone) if *unit != TimeUnit::Second => {
+                Self::Timestamp(Fixed::new(), *unit, zone.clone())
+            }
+            DataType::Utf8 => Self::Utf8(Text::new()),
+            DataType::Binary => Self::Binary(Text::new()),
+            DataType::Struct(fields) => {
+                Self::Struct(Box::new(StructNode::new(fields, path, below)?))
+            }
+            DataType::List(element) => Self::List(Box::new(ListNode {
+                field: element.clone(),
+                element: Self::new(element, path, None)?,
+                offsets: Offsets::new(),
+                nulls: Nulls::new(0),
+            })),
+            DataType::Map(entries, sorted) => {
+                let DataType::Struct(fields) = entries.data_type() else {
+                    return Err(unsupported());
+                };
+                let [key, value] = fields.as_ref() else {
+                    return Err(unsupported());
+                };
+                Self::Map(Box::new(MapNode {
+                    entries: entries.clone(),
+                    fields: fields.clone(),
+                    sorted: *sorted,
+                    key: Self::new(key, path, None)?,
+                    value: Self::new(value, path, None)?,
+                    offsets: Offsets::new(),
+                    nulls: Nulls::new(0),
+                }))
+            }
+            _ => return Err(unsupported()),
+        })
+    }
+
+    /// The type's name in Hive's words.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Boolean(..) => "boolean",
+            Self::Integer(_, DataType::Int8) => "tinyint",
+            Self::Integer(_, DataType::Int16) => "smallint",
+            Self::Integer(_, DataType::Int32) => "int",
+            Self::Integer(..) => "bigint",
+            Self::Float32(_) => "float",
+            Self::Float64(_) => "double",
+            Self::Decimal(..) => "decimal",
+            Self::Date(_) => "date",
+            Self::Timestamp(..) => "timestamp",
+            Self::Utf8(_) => "string",
+            Self::Binary(_) => "binary",
+            Self::Struct(_) => "struct",
+            Self::List(_) => "array",
+            Self::Map(_) => "map",
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Boolean(_, nulls) => nulls.len(),
+            Self::Integer(column, _) | Self::Timestamp(column, ..) => column.values.len(),
+            Self::Float32(column) => column.values.len(),
+            Self::Float64(column) => column.values.len(),
+            Self::Decimal(column, ..) => column.values.len(),
+            Self::Date(column) => column.values.len(),
+            Self::Utf8(text) | Self::Binary(text) => text.nulls.len(),
+            Self::Struct(node) => node.len(),
+            Self::List(node) => node.nulls.len(),
+            Self::Map(node) => node.nulls.len(),
+        }
+    }
+
+    pub(super) fn push_null(&mut self) {
+        match self {
+            Self::Boolean(values, nulls) => {
+                values.append(false);
+                nulls.append_null();
+            }
+            Self::Integer(column, _) | Self::Timestamp(column, ..) => column.push(None),
+            Self::Float32(column) => column.push(None),
+            Self::Float64(column) => column.push(None),
+            Self::Decimal(column, ..) => column.push(None),
+            Self::Date(column) => column.push(None),
+            Self::Utf8(text) | Self::Binary(text) => text.push_null(),
+            Self::Struct(node) => {
+                node.columns.iter_mut().for_each(Self::push_null);
+                node.nulls.append_null();
+            }
+            Self::List(node) => {
+                node.offsets.push_empty();
+                node.nulls.append_null();
+            }
+            Self::Map(node) => {
+                node.offsets.push_empty();
+                node.nulls.append_null();
+            }
+        }
+    }
+
+    /// Cuts back to the first `len` values, also where the next one is there only in part.
+    pub(super) fn truncate(&mut self, len: usize) {
+        match self {
+            Self::Boolean(values, nulls) => {
+                values.truncate(len);
+                nulls.truncate(len);
+            }
+            Self::Integer(column, _) | Self::Timestamp(column, ..) => column.truncate(len),
+            Self::Float32(column) => column.truncate(len),
+            Self::Float64(column) => column.truncate(len),
+            Self::Decimal(column, ..) => column.truncate(len),
+            Self::Date(column) => column.truncate(len),
+            Self::Utf8(text) | Self::Binary(text) => text.truncate(len),
+            Self::Struct(node) => node.truncate(len),
+            Self::List(node) => {
+                node.element.truncate(node.offsets.truncate(len));
+                node.nulls.truncate(len);
+            }
+            Self::Map(node) => {
+                let entries = node.offsets.truncate(len);
+                node.key.truncate(entries);
+                node.value.truncate(entries);
+                node.nulls.truncate(len);
+            }
+        }
+    }
+
+    /// The memory held.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Boolean(values, nulls) => values.capacity() / 8 + nulls.allocated_size(),
+            Self::Integer(column, _) | Self::Timestamp(column, ..) => column.bytes(),
+            Self::Float32(column) => column.bytes(),
+            Self::Float64(column) => column.bytes(),
+            Self::Decimal(column, ..) => column.bytes(),
+            Self::Date(column) => column.bytes(),
+            Self::Utf8(text) | Self::Binary(text) => text.bytes(),
+            Self::Struct(node) => node.bytes(),
+            Self::List(node) => {
+                node.element.bytes() + node.offsets.bytes() + node.nulls.allocated_size()
+            }
+            Self::Map(node) => {
+                node.key.bytes()
+                    + node.value.bytes()
+                    + node.offsets.bytes()
+                    + node.nulls.allocated_size()
+            }
+        }
+    }
+
+    /// The values as an array; the column is empty afterwards.
+    pub(super) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
+        /// An array of fixed-width values.
+        macro_rules! fixed {
+            ($array:ty, $taken:expr) => {{
+                let (values, nulls) = $taken;
+                <$array>::try_new(ScalarBuffer::from(values), nulls)?
+            }};
+        }
+        Ok(match self {
+            Self::Boolean(values, nulls) => {
+                Arc::new(BooleanArray::new(values.finish(), nulls.finish()))
+            }
+            Self::Integer(column, DataType::Int8) => Arc::new(fixed!(Int8Array, column.take_as())),
+            Self::Integer(column, DataType::Int16) => {
+                Arc::new(fixed!(Int16Array, column.take_as()))
+            }
+            Self::Integer(column, DataType::Int32) => {
+                Arc::new(fixed!(Int32Array, column.take_as()))
+            }
+            Self::Integer(column, _) => Arc::new(fixed!(Int64Array, column.take())),
+            Self::Float32(column) => Arc::new(fixed!(Float32Array, column.take())),
+            Self::Float64(column) => Arc::new(fixed!(Float64Array, column.take())),
+            Self::Decimal(column, precision, scale) => {
+                let scale = i8::try_from(*scale)
+                    .map_err(|error| ArrowError::InvalidArgumentError(error.to_string()))?;
+                let array = fixed!(Decimal128Array, column.take());
+                Arc::new(array.with_precision_and_scale(*precision, scale)?)
+            }
+            Self::Date(column) => Arc::new(fixed!(Date32Array, column.take())),
+            Self::Timestamp(column, TimeUnit::Nanosecond, zone) => Arc::new(
+                fixed!(TimestampNanosecondArray, column.take()).with_timezone_opt(zone.clone()),
+            ),
+            Self::Timestamp(column, TimeUnit::Millisecond, zone) => Arc::new(
+                fixed!(TimestampMillisecondArray, column.take()).with_timezone_opt(zone.clone()),
+            ),
+            Self::Timestamp(column, _, zone) => Arc::new(
+                fixed!(TimestampMicrosecondArray, column.take()).with_timezone_opt(zone.clone()),
+            ),
+            Self::Utf8(text) => {
+                let (offsets, values, nulls) = text.take();
+                Arc::new(StringArray::try_new(offsets, values, nulls)?)
+            }
+            Self::Binary(text) => text.take_binary()?,
+            Self::Struct(node) => {
+                let len = node.len();
+                let columns = node.take_columns()?;
+                let nulls = node.nulls.finish();
+                Arc::new(StructArray::try_new_with_length(
+                    node.fields.clone(),
+                    columns,
+                    nulls,
+                    len,
+                )?)
+            }
+            Self::List(node) => Arc::new(ListArray::try_new(
+                node.field.clone(),
+                node.offsets.take(),
+                node.element.take()?,
+                node.nulls.finish(),
+            )?),
+            Self::Map(node) => {
+                let columns = vec![node.key.take()?, node.value.take()?];
+                Arc::new(MapArray::try_new(
+                    node.entries.clone(),
+                    node.offsets.take(),
+                    StructArray::try_new(node.fields.clone(), columns, None)?,
+                    node.nulls.finish(),
+                    node.sorted,
+                )?)
+            }
+        })
+    }
+}

@@ -1,0 +1,369 @@
+//! Numbers, without loss: integers and decimals by exact decimal arithmetic, floats correctly rounded.
+
+use super::lex::{self, Stop};
+
+/// A number read from the buffer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Number {
+    /// Where it starts.
+    pub(super) start: usize,
+    /// Where it ends.
+    pub(super) end: usize,
+    negative: bool,
+    /// Its digits as one integer, where there are few enough of them to fit.
+    mantissa: Option<u64>,
+    /// The power of ten that the mantissa is to be multiplied with.
+    exponent: i32,
+}
+
+/// The most digits that always fit a `u64`.
+const U64_DIGITS: usize = 19;
+
+/// Reads the number at `at` in one pass: its end and, where it is short, its value.
+#[inline]
+pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
+    let mut at = start;
+    let negative = lex::byte(buf, at)? == b'-';
+    at += usize::from(negative);
+    let first = at;
+    let mut mantissa = 0_u64;
+    let mut next = lex::byte(buf, at)?;
+    while next.is_ascii_digit() {
+        mantissa = mantissa
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(next - b'0'));
+        at += 1;
+        next = lex::byte(buf, at)?;
+    }
+    let mut digits = at - first;
+    let mut exponent = 0;
+    if next == b'.' {
+        let fraction = at + 1;
+        at = fraction;
+        next = lex::byte(buf, at)?;
+        while next.is_ascii_digit() {
+            mantissa = mantissa
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(next - b'0'));
+            at += 1;
+            next = lex::byte(buf, at)?;
+        }
+        digits += at - fraction;
+        exponent = fraction.wrapping_sub(at).cast_signed();
+        if at == fraction {
+            // A point without digits: the grammar's own reader says where it is wrong.
+            return reread(buf, start, negative);
+        }
+    }
+    let leading_zero = at > first + 1
+        && buf.get(first) == Some(&b'0')
+        && buf.get(first + 1).is_some_and(u8::is_ascii_digit);
+    let usual = matches!(next, b',' | b'}' | b']' | b'\n' | b'\r' | b' ');
+    if !usual || at == first || leading_zero || digits > U64_DIGITS || buf.get(first) == Some(&b'.')
+    {
+        return reread(buf, start, negative);
+    }
+    Ok(Number {
+        start,
+        end: at,
+        negative,
+        mantissa: Some(mantissa),
+        exponent: i32::try_from(exponent).unwrap_or(i32::MIN),
+    })
+}
+
+/// A number with an exponent or many digits, or none.
+#[cold]
+fn reread(buf: &[u8], start: usize, negative: bool) -> Result<Number, Stop> {
+    Ok(Number {
+        start,
+        end: lex::number(buf, start)?,
+        negative,
+        mantissa: None,
+        exponent: 0,
+    })
+}
+
+impl Number {
+    fn text(self, buf: &[u8]) -> &[u8] {
+        buf.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The number as an integer, where it is one (`1.0` and `1e3` are) and fits.
+    #[inline]
+    pub(super) fn integer(self, buf: &[u8]) -> Option<i64> {
+        match self.mantissa {
+            Some(mantissa) if self.exponent == 0 => {
+                if self.negative {
+                    0_i64.checked_sub_unsigned(mantissa)
+                } else {
+                    i64::try_from(mantissa).ok()
+                }
+            }
+            _ => integer(self.text(buf)),
+        }
+    }
+
+    /// The nearest double; none where that would be infinite.
+    #[inline]
+    pub(super) fn double(self, buf: &[u8]) -> Option<f64> {
+        // Both the digits and the power of ten are exact doubles, so that one division rounds once, correctly
+        // (Clinger, "How to read floating point numbers accurately", 1990).
+        const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+        const POWERS: [f64; 23] = [
+            1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+        ];
+        if let Some(mantissa) = self.mantissa
+            && mantissa <= EXACT
+            && let Some(power) = POWERS.get(self.exponent.unsigned_abs() as usize)
+        {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "at most 2^53, hence exact as a double"
+            )]
+            let value = mantissa as f64 / power;
+            return Some(if self.negative { -value } else { value });
+        }
+        double(self.text(buf))
+    }
+
+    /// The number times ten to the `scale`, where that is an integer of at most `precision` digits.
+    pub(super) fn decimal(self, buf: &[u8], precision: u8, scale: u8) -> Option<i128> {
+        decimal(self.text(buf), precision, scale)
+    }
+}
+
+/// Whether the text is a decimal number: JSON's grammar, and also a plus sign, leading zeros, and a point without digits
+/// on one side of it.
+fn is_number(text: &[u8]) -> bool {
+    fn digits(text: &[u8]) -> (usize, &[u8]) {
+        let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
+        (count, text.get(count..).unwrap_or_default())
+    }
+    fn sign(text: &[u8]) -> &[u8] {
+        match text {
+            [b'+' | b'-', rest @ ..] => rest,
+            _ => text,
+        }
+    }
+    let (whole, rest) = digits(sign(text));
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        _ => (0, rest),
+    };
+    let rest = match rest {
+        [b'e' | b'E', rest @ ..] => match digits(sign(rest)) {
+            (0, _) => return false,
+            (_, rest) => rest,
+        },
+        _ => rest,
+    };
+    whole + fraction > 0 && rest.is_empty()
+}
+
+/// The number that the text holds, times ten to the `scale`, where that is an integer of at most
+/// `precision` digits.
+pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
+    let value = unscaled(text, scale)?;
+    let limit = 10_u128.checked_pow(u32::from(precision))?;
+    (value.unsigned_abs() < limit).then_some(value)
+}
+
+/// The number that the text holds, where it is an integer that fits.
+pub(super) fn integer(text: &[u8]) -> Option<i64> {
+    unscaled(text, 0).and_then(|value| i64::try_from(value).ok())
+}
+
+fn unscaled(text: &[u8], scale: u8) -> Option<i128> {
+    if !is_number(text) {
+        return None;
+    }
+    let (mantissa, exponent) = match text.iter().position(|b| matches!(b, b'e' | b'E')) {
+        Some(at) => {
+            let (mantissa, exponent) = text.split_at(at);
+            (mantissa, parse_exponent(exponent.get(1..)?))
+        }
+        None => (text, 0),
+    };
+    let mut power = i64::from(scale).saturating_add(exponent);
+    let mut value = 0_i128;
+    // Zeros wait here: at the end of the digits they only raise the power.
+    let mut zeros = 0_u32;
+    let mut fraction = false;
+    for &byte in mantissa {
+        match byte {
+            b'.' => fraction = true,
+            b'0'..=b'9' => {
+                power -= i64::from(fraction);
+                zeros += 1;
+                if byte != b'0' {
+                    let digit = i128::from(byte - b'0');
+                    value = if value == 0 {
+                        digit
+                    } else {
+                        value
+                            .checked_mul(10_i128.checked_pow(zeros)?)?
+                            .checked_add(digit)?
+                    };
+                    zeros = 0;
+                }
+            }
+            _ => {}
+        }
+    }
+    if value == 0 {
+        return Some(0);
+    }
+    let power = power.saturating_add(i64::from(zeros));
+    let value = value.checked_mul(10_i128.checked_pow(u32::try_from(power).ok()?)?)?;
+    Some(if mantissa.first() == Some(&b'-') {
+        -value
+    } else {
+        value
+    })
+}
+
+/// An exponent, as far from zero as makes a difference.
+fn parse_exponent(text: &[u8]) -> i64 {
+    let magnitude = text
+        .iter()
+        .filter(|b| b.is_ascii_digit())
+        .fold(0_i64, |sum, b| {
+            (sum.saturating_mul(10).saturating_add(i64::from(b - b'0'))).min(1 << 40)
+        });
+    if text.first() == Some(&b'-') {
+        -magnitude
+    } else {
+        magnitude
+    }
+}
+
+/// The double nearest to the number that the text holds; none where that would be infinite.
+pub(super) fn double(text: &[u8]) -> Option<f64> {
+    let value: f64 = is_number(text).then(|| str::from_utf8(text).ok()?.parse().ok())??;
+    value.is_finite().then_some(value)
+}
+
+/// The same in single precision.
+pub(super) fn float(text: &[u8]) -> Option<f32> {
+    let value: f32 = is_number(text).then(|| str::from_utf8(text).ok()?.parse().ok())??;
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn integers() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("1.0", Some(1)),
+            ("1e3", Some(1000)),
+            ("1500e-2", Some(15)),
+            ("1e-1", None),
+            ("1.5", None),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9007199254740993", Some(9_007_199_254_740_993)),
+            ("9.007199254740993e15", Some(9_007_199_254_740_993)),
+            ("0e999999999999999999999", Some(0)),
+            ("1e999999999999999999999", None),
+            ("1e-999999999999999999999", None),
+        ] {
+            assert_eq!(integer(text.as_bytes()), expected, "{text}");
+            let buf = format!("{text},");
+            let number = read(buf.as_bytes(), 0).unwrap();
+            assert_eq!(number.end, text.len());
+            assert_eq!(number.integer(buf.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals() {
+        let nines = "9".repeat(38);
+        let many_zeros = format!("1.{}", "0".repeat(60));
+        for (text, precision, scale, expected) in [
+            ("1.5", 10, 2, Some(150)),
+            ("-1.50", 10, 1, Some(-15)),
+            ("1.55", 10, 1, None),
+            ("99.9", 3, 1, Some(999)),
+            ("100", 3, 1, None),
+            ("0.1", 38, 38, Some(10_i128.pow(37))),
+            (nines.as_str(), 38, 0, Some(10_i128.pow(38) - 1)),
+            ("1e38", 38, 0, None),
+            (many_zeros.as_str(), 5, 2, Some(100)),
+            (
+                "123456789012345678901234567890.12",
+                38,
+                2,
+                Some(12_345_678_901_234_567_890_123_456_789_012),
+            ),
+        ] {
+            assert_eq!(
+                decimal(text.as_bytes(), precision, scale),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_in_strings() {
+        for good in ["007", "+7", ".5", "5.", "-1e+2"] {
+            assert!(double(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in [
+            "", "+", ".", "e1", "1e", " 1", "1 ", "0x10", "1d", "inf", "NaN", "1_0",
+        ] {
+            assert!(double(bad.as_bytes()).is_none(), "{bad}");
+            assert!(integer(bad.as_bytes()).is_none(), "{bad}");
+        }
+        assert_eq!(double(b"1e400"), None);
+        assert_eq!(float(b"1e39"), None);
+    }
+
+    #[test]
+    fn what_is_no_json_number() {
+        for bad in [
+            "01,", "-,", "1.,", ".5,", "1e,", "1x,", "-01,", "+1,", "00,", "0.,",
+        ] {
+            assert!(
+                matches!(read(bad.as_bytes(), 0), Err(Stop::Syntax { .. })),
+                "{bad}"
+            );
+        }
+        for short in ["1", "-", "1.", "1e", "1e+", "12.5"] {
+            assert_eq!(
+                read(short.as_bytes(), 0).unwrap_err(),
+                Stop::Incomplete,
+                "{short}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn doubles_are_correctly_rounded(whole in "-?(0|[1-9][0-9]{0,20})", rest in "(\\.[0-9]{1,22})?([eE][+-]?[0-9]{1,3})?") {
+            let text = format!("{whole}{rest}}}");
+            let number = read(text.as_bytes(), 0).unwrap();
+            let expected: f64 = text.trim_end_matches('}').parse().unwrap();
+            prop_assert_eq!(
+                number.double(text.as_bytes()).map(f64::to_bits),
+                expected.is_finite().then(|| expected.to_bits())
+            );
+        }
+
+        #[test]
+        fn every_integer(value: i64) {
+            let text = format!("{value} ");
+            prop_assert_eq!(read(text.as_bytes(), 0).unwrap().integer(text.as_bytes()), Some(value));
+            prop_assert_eq!(decimal(value.to_string().as_bytes(), 38, 3), Some(i128::from(value) * 1000));
+        }
+    }
+}
