@@ -242,11 +242,11 @@ pub enum ConfigError {
         /// The job that writes.
         job: String,
         /// Its target.
-        target: Location,
+        target: Box<Location>,
         /// The job whose source it hits.
         source_job: String,
         /// That source.
-        source_prefix: Location,
+        source_prefix: Box<Location>,
     },
     /// One object would belong to two jobs.
     #[error("rekey `{first}` and `{second}` have overlapping sources")]
@@ -294,9 +294,9 @@ impl Config {
                 if other.source.contains(&job.target) {
                     return Err(ConfigError::TargetInsideSource {
                         job: job.name.clone(),
-                        target: job.target.clone(),
+                        target: Box::new(job.target.clone()),
                         source_job: other.name.clone(),
-                        source_prefix: other.source.clone(),
+                        source_prefix: Box::new(other.source.clone()),
                     });
                 }
                 if other.name < job.name

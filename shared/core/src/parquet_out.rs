@@ -84,7 +84,9 @@ mod tests {
     use parquet::{
         arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
         basic::Encoding,
-        file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+        file::metadata::{
+            PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+        },
     };
 
     use super::*;
@@ -95,9 +97,11 @@ mod tests {
         let columns: Vec<(&str, ArrayRef)> = vec![
             (
                 "plate",
-                Arc::new(StringArray::from_iter(
-                    (0..rows).map(|row| (row % 7 != 0).then(|| format!("p{}", row % 1000))),
-                )),
+                Arc::new(
+                    (0..rows)
+                        .map(|row| (row % 7 != 0).then(|| format!("p{}", row % 1000)))
+                        .collect::<StringArray>(),
+                ),
             ),
             ("speed", Arc::new(Int64Array::from_iter_values(0..rows))),
             (
@@ -217,7 +221,7 @@ mod tests {
             footer(&write(Compression::Snappy, limit))
                 .row_groups()
                 .iter()
-                .map(|group| group.num_rows())
+                .map(RowGroupMetaData::num_rows)
                 .collect()
         };
         assert_eq!(counts(rows), [20_000, 20_000, 10_000]);

@@ -68,7 +68,13 @@ fn write_type(data_type: &DataType, depth: usize, text: &mut String) -> Result<(
             if scale > *precision {
                 return Err(unsupported());
             }
-            text.push_str(&format!("decimal({precision},{scale})"));
+            text.extend([
+                "decimal(",
+                &precision.to_string(),
+                ",",
+                &scale.to_string(),
+                ")",
+            ]);
             return Ok(());
         }
         DataType::List(element)

@@ -24,114 +24,108 @@ fn render(
     partitioner.render(&partitioner.key(time.parse().unwrap(), columns), ROOM)
 }
 
+#[track_caller]
+fn check(partitioner: &Partitioner, time: &str, path: &str) {
+    let partition = render(partitioner, time, &[]).unwrap();
+    assert_eq!(partition.path, path);
+    let values: Vec<_> = path
+        .split_terminator('/')
+        .map(|part| part.split_once('=').unwrap().1)
+        .collect();
+    assert_eq!(partition.values, values);
+}
+
 #[test]
 fn time_parts() {
-    stated(
-        "`year`, `month`, `day`, `hour`, `minute` and `date` (`yyyy-MM-dd`) in `partition_by`, in any case, are parts of the record's time in the configured zone, and every other name is a column.",
-    );
     stated(
         "With `path_style = \"padded\"` a year has four digits and the other parts two, and with `\"spark\"` they are plain integers.",
     );
     stated("Names in paths are lower-case.");
-    let all = ["year", "month", "day", "hour", "minute"];
-    let (padded, spark) = (PathStyle::Padded, PathStyle::Spark);
-    for (partition_by, style, zone, time, path) in [
+    let all = "year month day hour minute";
+    for (partition_by, time, padded, spark) in [
         (
-            &all[..],
-            padded,
-            "UTC",
+            all,
             "2026-05-01T03:07:09Z",
             "year=2026/month=05/day=01/hour=03/minute=07/",
-        ),
-        (
-            &all[..],
-            spark,
-            "UTC",
-            "2026-05-01T03:07:09Z",
             "year=2026/month=5/day=1/hour=3/minute=7/",
         ),
         (
-            &all[..4],
-            padded,
-            "UTC",
+            all,
             "2026-12-31T23:59:59.999999999Z",
-            "year=2026/month=12/day=31/hour=23/",
+            "year=2026/month=12/day=31/hour=23/minute=59/",
+            "year=2026/month=12/day=31/hour=23/minute=59/",
         ),
         (
-            &all[..4],
-            padded,
-            "Europe/Berlin",
-            "2026-12-31T23:59:59Z",
-            "year=2027/month=01/day=01/hour=00/",
-        ),
-        (
-            &all[..4],
-            padded,
-            "America/New_York",
-            "2026-01-01T00:00:00Z",
-            "year=2025/month=12/day=31/hour=19/",
-        ),
-        (
-            &["date"],
-            padded,
-            "UTC",
-            "2024-02-29T00:00:00Z",
-            "date=2024-02-29/",
-        ),
-        (
-            &["date", "hour"],
-            spark,
-            "Asia/Kolkata",
-            "2026-05-01T18:30:00Z",
-            "date=2026-05-02/hour=0/",
-        ),
-        (
-            &["hour", "YEAR"],
-            padded,
-            "UTC",
-            "2026-05-01T03:07:09Z",
-            "hour=03/year=2026/",
-        ),
-        (
-            &all[..3],
-            padded,
-            "UTC",
+            "year month day",
             "1969-12-31T23:59:59.5Z",
+            "year=1969/month=12/day=31/",
             "year=1969/month=12/day=31/",
         ),
         (
-            &all[..2],
-            padded,
-            "UTC",
-            "0007-05-01T00:00:00Z",
-            "year=0007/month=05/",
+            "date",
+            "2024-02-29T00:00:00Z",
+            "date=2024-02-29/",
+            "date=2024-02-29/",
         ),
         (
-            &["date"],
-            spark,
-            "UTC",
-            "0007-05-01T00:00:00Z",
-            "date=0007-05-01/",
+            "hour YEAR",
+            "2026-05-01T03:07:09Z",
+            "hour=03/year=2026/",
+            "hour=3/year=2026/",
         ),
-        (&all[..1], spark, "UTC", "0000-05-01T00:00:00Z", "year=0/"),
         (
-            &all[..2],
-            padded,
-            "UTC",
-            "9999-12-01T00:00:00Z",
-            "year=9999/month=12/",
+            "year date",
+            "0007-05-01T00:00:00Z",
+            "year=0007/date=0007-05-01/",
+            "year=7/date=0007-05-01/",
+        ),
+        ("year", "0000-05-01T00:00:00Z", "year=0000/", "year=0/"),
+        ("year", "9999-12-01T00:00:00Z", "year=9999/", "year=9999/"),
+    ] {
+        let partition_by: Vec<_> = partition_by.split(' ').collect();
+        for (style, path) in [(PathStyle::Padded, padded), (PathStyle::Spark, spark)] {
+            let partitioner = partitioner(&partition_by, style, "UTC");
+            assert!(partitioner.columns().is_empty());
+            check(&partitioner, time, path);
+        }
+    }
+}
+
+#[test]
+fn time_parts_are_those_of_the_zone() {
+    stated(
+        "`year`, `month`, `day`, `hour`, `minute` and `date` (`yyyy-MM-dd`) in `partition_by`, in any case, are parts of the record's time in the configured zone, and every other name is a column.",
+    );
+    for (zone, time, path) in [
+        (
+            "Europe/Berlin",
+            "2026-12-31T23:59:59Z",
+            "date=2027-01-01/Hour=00/",
+        ),
+        (
+            "America/New_York",
+            "2026-01-01T00:00:00Z",
+            "date=2025-12-31/Hour=19/",
+        ),
+        (
+            "Asia/Kolkata",
+            "2026-05-01T18:30:00Z",
+            "date=2026-05-02/Hour=00/",
+        ),
+        // An hour that the clocks show twice is one partition.
+        (
+            "Europe/Berlin",
+            "2026-10-25T00:30:00Z",
+            "date=2026-10-25/Hour=02/",
+        ),
+        (
+            "Europe/Berlin",
+            "2026-10-25T01:30:00Z",
+            "date=2026-10-25/Hour=02/",
         ),
     ] {
-        let partitioner = partitioner(partition_by, style, zone);
-        assert!(partitioner.columns().is_empty());
-        let partition = render(&partitioner, time, &[]).unwrap();
-        assert_eq!(partition.path, path);
-        let values: Vec<_> = path
-            .trim_end_matches('/')
-            .split('/')
-            .map(|part| part.split_once('=').unwrap().1)
-            .collect();
-        assert_eq!(partition.values, values);
+        let partitioner = partitioner(&["date", "Hour"], PathStyle::Padded, zone);
+        check(&partitioner, time, &path.to_lowercase());
     }
 }
 

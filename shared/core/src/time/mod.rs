@@ -209,7 +209,7 @@ impl TimestampReader {
     /// If it is no time, or one outside the bounds.
     #[inline]
     pub fn read_text(&self, text: &str) -> Result<Timestamp, TimeError> {
-        self.finish(self.instant_of_text(text.trim()), || text.to_owned())
+        self.finish(self.instant_of_text(text), || text.to_owned())
     }
 
     /// Reads the text of a JSON number, exactly: no digit of a fraction is lost down to the nanosecond.
@@ -255,12 +255,20 @@ impl TimestampReader {
 
     fn instant_of_text(&self, text: &str) -> Result<Timestamp, Refusal> {
         if let Some(pattern) = &self.pattern {
-            return self.instant_by_pattern(pattern, text);
+            return self.instant_by_pattern(pattern, text.trim());
         }
         match iso::scan(text.as_bytes()) {
             Scan::Time(written) => self.instant_of_written(written),
             Scan::Impossible => Err(Refusal::Unrecognised),
-            Scan::OtherForm => self.instant_of_other_text(text),
+            Scan::OtherForm => {
+                // Few texts have white space around them, so it is looked for only now.
+                let trimmed = text.trim();
+                if trimmed.len() < text.len() {
+                    self.instant_of_text(trimmed)
+                } else {
+                    self.instant_of_other_text(text)
+                }
+            }
         }
     }
 
