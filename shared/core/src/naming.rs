@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 const LONGEST_KEY: usize = 1_024;
 /// The length of a source id.
 const SOURCE_ID: usize = 32;
+/// The length of a plan's hash.
+const PLAN_HASH: usize = 8;
 /// `-`, `-`, five digits, `.`.
 const PUNCTUATION_AND_PART: usize = 8;
 
@@ -18,13 +20,18 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
-    let mut id = String::with_capacity(SOURCE_ID);
-    for byte in hash.finalize().iter().take(SOURCE_ID / 2) {
-        for digit in [byte >> 4, byte & 15] {
-            id.extend(char::from_digit(u32::from(digit), 16));
-        }
-    }
-    id
+    hexadecimal(&hash.finalize(), SOURCE_ID)
+}
+
+/// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
+pub fn plan_hash(settings: &str) -> String {
+    hexadecimal(&Sha256::digest(settings), PLAN_HASH)
+}
+
+fn hexadecimal(bytes: &[u8], digits: usize) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.take(digits).filter_map(digit).collect()
 }
 
 /// `<partition path><source id>-<plan hash>-<part>.<extension>`, the part in five digits.

@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 pub enum Reason {
     /// The bytes are not JSON.
     InvalidJson,
+    /// A value that would name its partition is too long for a path.
+    BadPartition,
     /// A JSON value, but no object.
     NotAnObject,
     /// JSON nested deeper than is taken.
@@ -38,6 +40,7 @@ impl Reason {
     pub fn code(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
+            Self::BadPartition => "bad_partition",
             Self::NotAnObject => "not_an_object",
             Self::TooDeep => "too_deep",
             Self::Truncated => "truncated",

@@ -4,7 +4,7 @@ use arrow::datatypes::Schema;
 use thiserror::Error;
 
 use super::{HiveTypeError, parse_field};
-use crate::catalog::Table;
+use crate::catalog::Column;
 
 /// Why a table's columns are no schema.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,14 +40,17 @@ pub enum TableSchemaError {
 }
 
 /// The schema of a table's files: the columns of its storage descriptor with lower-case names, all nullable. Partition
-/// keys are no part of it.
+/// keys are no part of it, and may not stand among them.
 ///
 /// # Errors
 /// If a type is not understood, or two names are one after lower-casing; both are named.
-pub fn table_schema(table: &Table) -> Result<Schema, TableSchemaError> {
-    let mut fields = Vec::with_capacity(table.storage.columns.len());
+pub fn table_schema(
+    table_columns: &[Column],
+    partition_keys: &[Column],
+) -> Result<Schema, TableSchemaError> {
+    let mut fields = Vec::with_capacity(table_columns.len());
     let mut columns = BTreeMap::new();
-    for column in &table.storage.columns {
+    for column in table_columns {
         let name = column.name.to_lowercase();
         let field =
             parse_field(&name, &column.hive_type).map_err(|error| TableSchemaError::Type {
@@ -64,7 +67,7 @@ pub fn table_schema(table: &Table) -> Result<Schema, TableSchemaError> {
         }
     }
     let mut keys = BTreeMap::new();
-    for key in &table.partition_keys {
+    for key in partition_keys {
         let name = key.name.to_lowercase();
         if let Some(column) = columns.get(&name) {
             return Err(TableSchemaError::PartitionKeyIsColumn {

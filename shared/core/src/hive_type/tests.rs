@@ -1,13 +1,10 @@
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    catalog::{Column, StorageDescriptor, Table},
-    semantics::stated,
-};
+use crate::{catalog::Column, semantics::stated};
 
 fn list(element: DataType) -> DataType {
     DataType::List(Arc::new(Field::new("element", element, true)))
@@ -237,17 +234,11 @@ fn columns(columns: &[(&str, &str)]) -> Vec<Column> {
         .collect()
 }
 
-fn table(of: &[(&str, &str)], partition_keys: &[(&str, &str)]) -> Table {
-    Table {
-        name: "d.t".parse().unwrap(),
-        storage: StorageDescriptor {
-            columns: columns(of),
-            ..StorageDescriptor::default()
-        },
-        partition_keys: columns(partition_keys),
-        parameters: [].into(),
-        version_id: None,
-    }
+fn schema(
+    of: &[(&str, &str)],
+    partition_keys: &[(&str, &str)],
+) -> Result<Schema, TableSchemaError> {
+    table_schema(&columns(of), &columns(partition_keys))
 }
 
 #[test]
@@ -255,14 +246,14 @@ fn schemas_of_tables() {
     stated(
         "A table's columns have lower-case names and may be null, and partition keys are not repeated inside the files.",
     );
-    let schema = table_schema(&table(
+    let schema = schema(
         &[
             ("Plate", "string"),
             ("speed", "decimal(5,2)"),
             ("code", "char(2)"),
         ],
         &[("year", "string")],
-    ))
+    )
     .unwrap();
     let fields: Vec<_> = schema
         .fields()
@@ -290,25 +281,25 @@ fn tables_that_have_no_schema() {
     stated(
         "Two columns whose names are equal after lower-casing, or a partition key that is also a column, are an error that names both.",
     );
-    for (table, says) in [
+    for (schema, says) in [
         (
-            table(&[("a", "int"), ("b", "array<")], &[]),
+            schema(&[("a", "int"), ("b", "array<")], &[]),
             "column `b` has the type `array<`: at character 7",
         ),
         (
-            table(&[("Plate", "int"), ("plate", "int")], &[]),
+            schema(&[("Plate", "int"), ("plate", "int")], &[]),
             "columns `Plate` and `plate`",
         ),
         (
-            table(&[("a", "int")], &[("y", "int"), ("Y", "int")]),
+            schema(&[("a", "int")], &[("y", "int"), ("Y", "int")]),
             "columns `y` and `Y`",
         ),
         (
-            table(&[("Year", "int")], &[("year", "int")]),
+            schema(&[("Year", "int")], &[("year", "int")]),
             "partition key `year` is also a column (`Year`)",
         ),
     ] {
-        let error = table_schema(&table).unwrap_err().to_string();
+        let error = schema.unwrap_err().to_string();
         assert!(error.contains(says), "{error} should say {says}");
     }
 }

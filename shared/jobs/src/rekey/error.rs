@@ -88,13 +88,11 @@ pub enum RekeyError {
     #[error("{0}")]
     Schema(String),
     /// The source cannot be decompressed or framed at all.
-    #[error("read: {location} at byte {offset}: {message}")]
+    #[error("read: {location}: {message}")]
     Unreadable {
         /// The source object.
         location: Location,
-        /// Where in it: the compressed offset if decompression failed, otherwise the decompressed one.
-        offset: u64,
-        /// What is wrong.
+        /// What is wrong, and where: the compressed offset if decompression failed, otherwise the decompressed one.
         message: String,
     },
     /// A record was met that the job's policy refuses (`on_unknown` or `on_mismatch` = `fail`).
@@ -126,13 +124,17 @@ pub enum RekeyError {
         difference: String,
     },
     /// A ledger entry stood, and a moment later did not.
-    #[error("ledger: {location} vanished while it was read; nothing of the ledger may be deleted by hand")]
+    #[error(
+        "ledger: {location} vanished while it was read; nothing of the ledger may be deleted by hand"
+    )]
     LedgerEntryVanished {
         /// The entry.
         location: Location,
     },
     /// An output stood, and a moment later did not.
-    #[error("write: {location} vanished while it was written; nothing that a plan names may be deleted before its commit")]
+    #[error(
+        "write: {location} vanished while it was written; nothing that a plan names may be deleted before its commit"
+    )]
     OutputVanished {
         /// The output.
         location: Location,

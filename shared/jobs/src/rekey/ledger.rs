@@ -114,7 +114,7 @@ impl Commit {
 
 /// The ledger's entries for one source object.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub(super) struct Ledger {
     prefix: Location,
     commit: Location,
     sid: String,
@@ -122,7 +122,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// The entries of the source object `sid` in the job's ledger.
-    pub fn new(job: &config::Rekey, sid: String) -> Self {
+    pub(super) fn new(job: &config::Rekey, sid: String) -> Self {
         Self {
             prefix: job.ledger(),
             commit: job.commit(&sid),
@@ -131,17 +131,17 @@ impl Ledger {
     }
 
     /// Where the plan stands.
-    pub fn intent(&self) -> Location {
+    pub(super) fn intent(&self) -> Location {
         self.prefix.join(&format!("intent/{}", self.sid))
     }
 
     /// Where the commit stands.
-    pub fn commit(&self) -> &Location {
+    pub(super) fn commit(&self) -> &Location {
         &self.commit
     }
 
     /// Where the quarantined records of the plan `plan_hash` stand.
-    pub fn quarantine(&self, plan_hash: &str) -> Location {
+    pub(super) fn quarantine(&self, plan_hash: &str) -> Location {
         self.prefix
             .join(&format!("quarantine/{}-{plan_hash}.jsonl", self.sid))
     }
@@ -150,7 +150,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the store cannot say.
-    pub async fn is_committed(&self, store: &dyn Store) -> Result<bool, RekeyError> {
+    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, RekeyError> {
         match store.head(self.commit(), None).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
@@ -162,7 +162,10 @@ impl Ledger {
     ///
     /// # Errors
     /// When the store fails, or the document cannot be read.
-    pub async fn read_intent(&self, store: &dyn Store) -> Result<Option<Intent>, RekeyError> {
+    pub(super) async fn read_intent(
+        &self,
+        store: &dyn Store,
+    ) -> Result<Option<Intent>, RekeyError> {
         read(store, &self.intent()).await
     }
 
@@ -170,7 +173,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the store fails, or the document that stands cannot be read.
-    pub async fn propose(&self, store: &dyn Store, intent: Intent) -> Result<Intent, RekeyError> {
+    pub(super) async fn propose(
+        &self,
+        store: &dyn Store,
+        intent: Intent,
+    ) -> Result<Intent, RekeyError> {
         let location = self.intent();
         match create(store, &location, &intent).await? {
             Created::Now => Ok(intent),
@@ -188,7 +195,11 @@ impl Ledger {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn write_commit(&self, store: &dyn Store, commit: &Commit) -> Result<(), RekeyError> {
+    pub(super) async fn write_commit(
+        &self,
+        store: &dyn Store,
+        commit: &Commit,
+    ) -> Result<(), RekeyError> {
         create(store, self.commit(), commit).await?;
         Ok(())
     }

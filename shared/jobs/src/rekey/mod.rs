@@ -82,8 +82,7 @@ pub async fn rekey(
     source: &SourceObject,
     budget: &Budget,
 ) -> Result<ObjectReport, RekeyError> {
-    let without_rows =
-        |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
+    let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
     let Some(etag) = etag_of(&*ports.store, source).await? else {
         return without_rows(Status::Gone);
     };
@@ -96,15 +95,16 @@ pub async fn rekey(
     let table = plan::table(&*ports.catalog, job).await?;
     let standing = ledger.read_intent(&*ports.store).await?;
     let mut resumed = standing.is_some();
-    let mut settings =
-        standing.map_or_else(|| Settings::current(job, table.as_ref()), |intent| intent.settings);
+    let mut settings = standing.map_or_else(
+        || Settings::current(job, table.as_ref()),
+        |intent| intent.settings,
+    );
     // Twice at most: a plan that another invocation made meanwhile is final.
     let (plan, mut routed) = loop {
-        let routed =
-            match route::route(ports, budget, &settings, &source.location, &etag).await? {
-                Ok(routed) => routed,
-                Err(status) => return without_rows(status),
-            };
+        let routed = match route::route(ports, budget, &settings, &source.location, &etag).await? {
+            Ok(routed) => routed,
+            Err(status) => return without_rows(status),
+        };
         let plan = Plan::new(&ledger, &sid, &settings, &routed)?;
         let intent = ledger
             .propose(&*ports.store, plan.intent(&source.location, &etag))
@@ -147,10 +147,7 @@ pub async fn rekey(
 }
 
 /// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
-async fn etag_of(
-    store: &dyn Store,
-    source: &SourceObject,
-) -> Result<Option<String>, RekeyError> {
+async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, RekeyError> {
     if let Some(etag) = &source.etag {
         return Ok(Some(format!("\"{}\"", etag.trim_matches('"'))));
     }

@@ -4,7 +4,7 @@ use lakewright_core::{
     catalog::Table,
     config::{self, Compression, OutputFormat},
     location::Location,
-    naming::{digest, output_name},
+    naming::{output_name, plan_hash},
 };
 
 use super::{
@@ -14,9 +14,6 @@ use super::{
     route::Routed,
 };
 use crate::ports::Catalog;
-
-/// Hexadecimal digits of the plan's hash in the names of outputs.
-pub(super) const PLAN_HASH_LENGTH: usize = 8;
 
 /// The one plan of a source object.
 pub(super) struct Plan {
@@ -55,9 +52,7 @@ impl Settings {
     pub(super) fn hash(&self) -> Result<String, RekeyError> {
         let text = serde_json::to_string(self)
             .map_err(|error| RekeyError::Schema(format!("settings: {error}")))?;
-        let mut hash = digest(&[&text]);
-        hash.truncate(PLAN_HASH_LENGTH);
-        Ok(hash)
+        Ok(plan_hash(&text))
     }
 }
 
@@ -73,10 +68,17 @@ pub(super) async fn table(
         return Err(RekeyError::TableMissing(name.clone()));
     };
     let keys = table.partition_keys.iter().map(|key| &key.name);
-    if !keys.map(|key| key.to_lowercase()).eq(job.partition_by.iter().map(|part| part.to_lowercase())) {
+    if !keys
+        .map(|key| key.to_lowercase())
+        .eq(job.partition_by.iter().map(|part| part.to_lowercase()))
+    {
         return Err(RekeyError::PartitionKeysDiffer {
             table: name.clone(),
-            keys: table.partition_keys.iter().map(|key| key.name.clone()).collect(),
+            keys: table
+                .partition_keys
+                .iter()
+                .map(|key| key.name.clone())
+                .collect(),
             partition_by: job.partition_by.clone(),
         });
     }
@@ -167,7 +169,11 @@ impl Plan {
                     "{} rows of {} are {} the plan",
                     output.rows,
                     output.key,
-                    if mine.contains(output) { "not in" } else { "only in" }
+                    if mine.contains(output) {
+                        "not in"
+                    } else {
+                        "only in"
+                    }
                 ),
             }),
         }

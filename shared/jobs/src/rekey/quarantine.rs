@@ -1,7 +1,7 @@
 //! The records that no partition takes, kept aside until they are written out.
 
 use std::{
-    io::{self, Read, Seek, Write},
+    io::{self, Read, Seek},
     path::Path,
 };
 
@@ -14,7 +14,6 @@ const MEMORY: usize = 1 << 20;
 /// Quarantined records, as the lines of the object that will hold them.
 pub(super) struct Quarantine {
     lines: SpooledTempFile,
-    line: Vec<u8>,
     rows: u64,
 }
 
@@ -22,15 +21,12 @@ impl Quarantine {
     pub(super) fn new(scratch: &Path) -> Self {
         Self {
             lines: spooled_tempfile_in(MEMORY, scratch),
-            line: Vec::new(),
             rows: 0,
         }
     }
 
     pub(super) fn push(&mut self, record: &Quarantined<'_>) -> io::Result<()> {
-        self.line.clear();
-        record.write_line(&mut self.line);
-        self.lines.write_all(&self.line)?;
+        record.write_line(&mut self.lines)?;
         self.rows += 1;
         Ok(())
     }

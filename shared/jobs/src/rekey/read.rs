@@ -1,7 +1,7 @@
 //! A source object's records: decompressed and framed.
 
 use lakewright_core::{
-    compression::{Decompressor, Status},
+    compression::{DecompressError, Decompressor, Status},
     config::Limits,
     json::{FrameError, Framer},
     location::Location,
@@ -19,9 +19,8 @@ pub(super) async fn records(
     mut drain: impl FnMut(&mut Framer) -> Result<(), RekeyError>,
 ) -> Result<(), RekeyError> {
     let location = reader.location().clone();
-    let unreadable = |offset, error: &dyn std::error::Error| RekeyError::Unreadable {
+    let unreadable = |error: DecompressError| RekeyError::Unreadable {
         location: location.clone(),
-        offset,
         message: error.to_string(),
     };
     let longest = usize::try_from(limits.record_size.as_u64()).unwrap_or(usize::MAX);
@@ -34,7 +33,7 @@ pub(super) async fn records(
             plain.clear();
             let status = decompressor
                 .push(&mut input, &mut plain)
-                .map_err(|error| unreadable(error.offset(), &error))?;
+                .map_err(unreadable)?;
             framer.push(&plain);
             drain(&mut framer)?;
             if status == Status::NeedsInput {
@@ -48,9 +47,7 @@ pub(super) async fn records(
         tokio::task::yield_now().await;
     }
     plain.clear();
-    decompressor
-        .finish(&mut plain)
-        .map_err(|error| unreadable(error.offset(), &error))?;
+    decompressor.finish(&mut plain).map_err(unreadable)?;
     framer.push(&plain);
     framer.finish();
     drain(&mut framer)
@@ -60,7 +57,6 @@ pub(super) async fn records(
 pub(super) fn unframeable(location: &Location, error: &FrameError) -> RekeyError {
     RekeyError::Unreadable {
         location: location.clone(),
-        offset: error.offset(),
         message: error.to_string(),
     }
 }

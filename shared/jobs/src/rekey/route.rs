@@ -10,7 +10,9 @@ use arrow::{
 use jiff::Timestamp;
 use lakewright_core::{
     config::{Policy, TimestampRule},
-    json::{Appended, Columns, ColumnsOptions, Filled, Framer, JsonScalar, RecordError},
+    json::{
+        Appended, Columns, ColumnsOptions, Filled, Framer, JsonScalar, ParseTimestamp, RecordError,
+    },
     location::Location,
     naming::path_room,
     partition::{Partition, PartitionKey, Partitioner},
@@ -21,7 +23,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports, Settings,
     error::RekeyError,
-    plan::{PLAN_HASH_LENGTH, extension},
+    plan::extension,
     quarantine::Quarantine,
     read::{records, unframeable},
     schema::{RecordSchema, infer},
@@ -130,10 +132,10 @@ impl<'a> Router<'a> {
             // A partition column's value is looked at when the batch is cut, and may be refused then.
             raw_column: (!partitioner.columns().is_empty()).then(|| RAW.to_owned()),
         };
-        let columns =
-            Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
-        let longest = job.output.iter().map(|form| extension(form).len()).max();
-        let room = path_room(&job.target.key, PLAN_HASH_LENGTH, longest.unwrap_or_default());
+        let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
+        let extensions = job.output.iter().map(extension);
+        let longest = extensions.max_by_key(|name| name.len()).unwrap_or_default();
+        let room = path_room(&job.target.key, &settings.hash()?, longest);
         Ok(Self {
             settings,
             source,
@@ -176,6 +178,7 @@ impl<'a> Router<'a> {
             mut result,
         } = filled;
         if matches!(result, Err(RecordError::Full)) {
+            // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
             self.cut()?;
             result = self.columns.append(bytes);
         }
@@ -184,7 +187,13 @@ impl<'a> Router<'a> {
             Ok(appended) => appended,
             Err(error) => {
                 self.check_policy(&error, offset)?;
-                return self.set_aside(offset, bytes, error.reason(), &error.to_string());
+                let Some(reason) = error.reason() else {
+                    return Err(RekeyError::Unreadable {
+                        location: self.source.location.clone(),
+                        message: format!("the record at byte {offset}: {error}"),
+                    });
+                };
+                return self.set_aside(offset, bytes, reason, &error.to_string());
             }
         };
         match self.time_of(&appended) {
@@ -254,7 +263,6 @@ impl<'a> Router<'a> {
             source: &source,
             etag: self.source.etag,
             offset,
-            length: record.len() as u64,
             reason,
             detail,
             record,
@@ -285,15 +293,17 @@ impl<'a> Router<'a> {
             self.partitioner.write_key(time, &columns, &mut key);
             let number = match self.numbers.get(&key[..]) {
                 Some(number) => *number,
-                None => match self.partitioner.render(&self.partitioner.key(time, &columns), self.room)
-                {
-                    Ok(partition) => self.add_partition(&key, partition)?,
-                    Err(error) => {
-                        let record = raw_of(&batch, row);
-                        self.set_aside(offset, record, Reason::PartitionValue, &error.to_string())?;
-                        NO_PARTITION
+                None => {
+                    let key = self.partitioner.key(time, &columns);
+                    match self.partitioner.render(&key, self.room) {
+                        Ok(partition) => self.add_partition(key, partition)?,
+                        Err(error) => {
+                            let (record, detail) = (raw_of(&batch, row), error.to_string());
+                            self.set_aside(offset, record, Reason::BadPartition, &detail)?;
+                            NO_PARTITION
+                        }
                     }
-                },
+                }
             };
             numbers.push(number);
         }
@@ -301,7 +311,11 @@ impl<'a> Router<'a> {
         self.routed.spool.push(&batch.project(&files)?, &numbers)
     }
 
-    fn add_partition(&mut self, key: &[u8], partition: Partition) -> Result<u32, RekeyError> {
+    fn add_partition(
+        &mut self,
+        key: PartitionKey,
+        partition: Partition,
+    ) -> Result<u32, RekeyError> {
         let limit = self.settings.job.limits.partitions;
         let number = u32::try_from(self.routed.partitions.len()).unwrap_or(NO_PARTITION);
         if number >= limit {
@@ -310,7 +324,7 @@ impl<'a> Router<'a> {
                 limit,
             });
         }
-        self.numbers.insert(PartitionKey::from(key), number);
+        self.numbers.insert(key, number);
         self.routed.partitions.push(partition);
         Ok(number)
     }
@@ -341,9 +355,7 @@ fn raw_of(batch: &RecordBatch, row: usize) -> &[u8] {
 }
 
 /// How a value of a timestamp column is read: as the record's own time, but without its pattern and bounds.
-fn column_timestamps(
-    rule: &TimestampRule,
-) -> Result<Box<dyn Fn(&JsonScalar<'_>) -> Option<i64> + Send>, RekeyError> {
+fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError> {
     let rule = TimestampRule {
         column: rule.column.clone(),
         format: None,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use lakewright_core::{
     hive_type,
-    json::{Framer, Inference},
-    location::Location,
+    json::{Framer, InferError, Inference},
 };
 
 use super::{
@@ -28,7 +27,7 @@ impl RecordSchema {
         table: &TableColumns,
         partition_columns: &[String],
     ) -> Result<Self, RekeyError> {
-        let schema = hive_type::columns_schema(&table.columns, &table.partition_keys)
+        let schema = hive_type::table_schema(&table.columns, &table.partition_keys)
             .map_err(|error| RekeyError::Schema(error.to_string()))?;
         let mut fields = schema.fields().to_vec();
         let files = fields.len();
@@ -57,7 +56,9 @@ impl RecordSchema {
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
         for name in partition_columns {
-            let known = keys.iter().find(|key| name.eq_ignore_ascii_case(key.name()));
+            let known = keys
+                .iter()
+                .find(|key| name.eq_ignore_ascii_case(key.name()));
             fields.push(known.map_or_else(
                 || Arc::new(Field::new(name.to_lowercase(), DataType::Utf8, true)),
                 |&field| Arc::clone(field),
@@ -91,9 +92,7 @@ pub(super) async fn infer(
     reader: SourceReader,
 ) -> Result<Schema, RekeyError> {
     let location = reader.location().clone();
-    let unusable = |location: &Location, error: &dyn std::error::Error| {
-        RekeyError::Schema(format!("{location}: {error}"))
-    };
+    let unusable = |error: InferError| RekeyError::Schema(format!("{location}: {error}"));
     let mut inference = Inference::new();
     let drain = |framer: &mut Framer| {
         while let Some(frame) = framer
@@ -101,15 +100,11 @@ pub(super) async fn infer(
             .map_err(|error| unframeable(&location, &error))?
         {
             if frame.broken.is_none() {
-                inference
-                    .observe(frame.bytes)
-                    .map_err(|error| unusable(&location, &error))?;
+                inference.observe(frame.bytes).map_err(unusable)?;
             }
         }
         Ok(())
     };
     records(ports, budget, &settings.job.limits, reader, drain).await?;
-    inference
-        .schema()
-        .map_err(|error| unusable(&location, &error))
+    Ok(inference.schema())
 }

@@ -132,7 +132,8 @@ impl Spool {
             }
         }
         writer.finish()?;
-        self.files.push(Mutex::new(FileReader::try_new(file, None)?));
+        self.files
+            .push(Mutex::new(FileReader::try_new(file, None)?));
         self.memory_held = 0;
         Ok(())
     }

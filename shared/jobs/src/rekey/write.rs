@@ -128,11 +128,13 @@ async fn write_once(
     let last = writer.into_inner().map_err(encode)?;
     match upload.finish(last).await.map_err(put)? {
         Finished::Written(bytes) => Ok(bytes),
-        Finished::Stood => standing_size(&*ports.store, output).await?.ok_or_else(|| {
-            RekeyError::OutputVanished {
-                location: output.location.clone(),
-            }
-        }),
+        Finished::Stood => {
+            standing_size(&*ports.store, output)
+                .await?
+                .ok_or_else(|| RekeyError::OutputVanished {
+                    location: output.location.clone(),
+                })
+        }
     }
 }
 
