@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod model;
+pub mod sim;
 
 /// Runs a future to its end on one thread, in virtual time: the clock moves on when nothing else can happen.
 pub fn virtual_time<T>(future: impl Future<Output = T>) -> T {

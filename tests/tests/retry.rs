@@ -1,6 +1,9 @@
 //! What [`Retrying`] and [`RetryingCatalog`] make of each fault, over the model.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +19,9 @@ use lakewright_jobs::{
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_tests::{
-    model::{Change, Client, Cloud, Fault, FaultRates, Observer, Plan, Settings},
+    model::{
+        Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+    },
     virtual_time,
 };
 
@@ -73,21 +78,16 @@ async fn put(
     result.map_err(|error| error.kind)
 }
 
-/// What stands, and how many times something was written there.
+/// Every write that took effect.
 #[derive(Default)]
-struct Writes(Arc<std::sync::Mutex<Vec<Bytes>>>);
+struct Writes(Arc<Mutex<Vec<Bytes>>>);
 
 impl Observer for Writes {
-    fn step(
-        &mut self,
-        _now: Timestamp,
-        changes: &[Change],
-        _s3: &lakewright_tests::model::ModelS3,
-        _glue: &lakewright_tests::model::ModelGlue,
-    ) {
+    fn step(&mut self, _now: Timestamp, changes: &[Change], _s3: &ModelS3, _glue: &ModelGlue) {
         for change in changes {
             if let Change::Written { object, .. } = change {
-                self.0.lock().unwrap().push(object.bytes.clone());
+                let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                writes.push(object.bytes.clone());
             }
         }
     }
@@ -314,7 +314,7 @@ fn nothing_is_begun_after_the_deadline() {
             assert_eq!(create(&store, "x").await, Err(StoreErrorKind::Deadline));
             assert!(cloud.clock.now() <= deadline, "{patience:#}");
             let calls = client.calls();
-            assert_eq!(create(&store, "x").await.is_err(), true);
+            assert!(create(&store, "x").await.is_err());
             if cloud.clock.now() == deadline {
                 assert_eq!(client.calls(), calls, "{patience:#}");
             }

@@ -71,8 +71,8 @@ pub(super) async fn list_more_than_a_page(ground: &Ground<'_>) -> Verdict {
     let wanted: Vec<String> = (0..MAX_LIST_PAGE + 50)
         .map(|index| format!("{index:05}"))
         .collect();
-    stream::iter(&wanted)
-        .map(|name| ground.put(name, "x"))
+    stream::iter(wanted.clone())
+        .map(|name| async move { ground.put(&name, "x").await })
         .buffer_unordered(32)
         .try_for_each(|_| async { Ok(()) })
         .await?;

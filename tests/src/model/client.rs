@@ -37,6 +37,8 @@ pub struct Plan {
     pub loses_in_flight: bool,
     /// Before this call it sleeps until this time.
     pub sleep: Option<(u64, Timestamp)>,
+    /// Whether nothing else befalls it.
+    pub immune: bool,
     /// What befalls its first calls, each in turn, instead of what the cloud's seed says.
     pub script: VecDeque<Option<Fault>>,
 }
@@ -166,7 +168,7 @@ impl Client {
         let (fate, legs) = inner.cloud.with(|state| {
             let drawn = state.rates.fate(&mut state.rng);
             let fate = scripted
-                .unwrap_or(drawn)
+                .unwrap_or(drawn.filter(|_| !inner.plan.immune))
                 .filter(|fault| *fault != Fault::Truncated || request.has_body);
             if let Some(fault) = fate {
                 state.injected.add(fault);
@@ -246,16 +248,16 @@ impl Client {
             Ok(_) => "ok".to_owned(),
             Err(error) => error.describe(),
         };
-        let told = match fate {
-            Some(fault @ (Fault::InternalAfter | Fault::ResetAfter | Fault::Truncated)) => {
+        let told =
+            if let Some(fault @ (Fault::InternalAfter | Fault::ResetAfter | Fault::Truncated)) =
+                fate
+            {
                 self.record(call, &request, format!("{outcome}, told {fault}"));
                 injected(fault)
-            }
-            _ => {
+            } else {
                 self.record(call, &request, outcome);
                 result
-            }
-        };
+            };
         if self.inner.plan.death == Some(Death::After(call)) {
             self.die(Fault::KilledAfter);
             return;

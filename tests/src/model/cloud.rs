@@ -3,9 +3,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use fastrand::Rng;
 use jiff::Timestamp;
-use lakewright_jobs::ports::Clock;
+use lakewright_core::location::Location;
+use lakewright_jobs::ports::{Clock, Precondition};
 
 use super::{
     clock::SimClock,
@@ -72,6 +74,27 @@ impl Cloud {
     /// Looks at or changes what the services hold, past all calls and faults. The observer is not told.
     pub fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts an object in its place at once; the observer is not told. Returns its `ETag`.
+    pub fn place(&self, location: &Location, bytes: Bytes) -> String {
+        let now = self.clock.now();
+        self.with(|state| {
+            let written = state.s3.put(now, location, bytes, &Precondition::None);
+            state.s3.take_changes();
+            written.map(|written| written.etag).unwrap_or_default()
+        })
+    }
+
+    /// Takes an object away at once; the observer is not told.
+    pub fn remove(&self, location: &Location) {
+        self.with(|state| {
+            // One key is never too many.
+            let _ = state
+                .s3
+                .delete(&location.bucket, std::slice::from_ref(&location.key));
+            state.s3.take_changes();
+        });
     }
 
     /// Sets who watches.

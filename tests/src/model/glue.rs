@@ -13,6 +13,10 @@ const LONGEST_VALUE: usize = 1024;
 /// Why Glue refuses a call as a whole.
 pub(super) type Refusal = (CatalogErrorKind, &'static str);
 
+/// A batch call that changes partitions.
+pub(super) type Change =
+    fn(&mut ModelGlue, &TableName, &[Partition]) -> Result<Vec<PartitionFailure>, Refusal>;
+
 const NO_TABLE: Refusal = (CatalogErrorKind::NotFound, "EntityNotFoundException");
 const TOO_MANY: Refusal = (
     CatalogErrorKind::Invalid,

@@ -334,11 +334,7 @@ impl Client {
         operation: &'static str,
         table: &TableName,
         partitions: &[Partition],
-        change: fn(
-            &mut glue::ModelGlue,
-            &TableName,
-            &[Partition],
-        ) -> Result<Vec<PartitionFailure>, glue::Refusal>,
+        change: glue::Change,
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
         let (at, batch) = (table.clone(), partitions.to_vec());
         self.ask_glue(operation, table, move |state| {
