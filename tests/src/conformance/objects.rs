@@ -22,7 +22,12 @@ const ODD_NAMES: &[&str] = &[
 
 /// Control characters that can stand in an XML 1.0 document, such as the body of `DeleteObjects`. A key with any
 /// other cannot be deleted in a batch.
-const CONTROL_NAMES: &[&str] = &["tab\there", "line\nfeed", "carriage\rreturn", "delete\u{7f}"];
+const CONTROL_NAMES: &[&str] = &[
+    "tab\there",
+    "line\nfeed",
+    "carriage\rreturn",
+    "delete\u{7f}",
+];
 
 const MISSING: &[StoreErrorKind] = &[StoreErrorKind::NotFound];
 const MISMATCH: &[StoreErrorKind] = &[StoreErrorKind::PreconditionFailed];

@@ -38,6 +38,10 @@ const POLLERS: usize = 3;
 /// How long things go wrong, in seconds.
 const STORM: u64 = 900;
 
+/// How long a poller waits between looks at an empty queue, in milliseconds.
+const SHORTEST_IDLE: u64 = 500;
+const LONGEST_IDLE: u64 = 4 * 3_600_000;
+
 /// How often dead letters are sent back and the sweep is made before a source counts as lost.
 const ROUNDS: usize = 8;
 
@@ -214,6 +218,7 @@ impl Theatre {
             state.rates = FaultRates {
                 reset_after: 0.05,
                 slow_down: 0.05,
+                send_failure: 0.2,
                 ..FaultRates::default()
             };
         });
@@ -225,14 +230,13 @@ impl Theatre {
         for _ in 0..ROUNDS {
             self.drain().await;
             cloud.with(|state| state.sqs.redrive(DEAD_LETTERS, QUEUE, cloud.clock.now()));
-            let missing: Vec<&SourceObject> = landed
-                .iter()
-                .filter(|source| !self.world.checker().is_committed(&source.location))
-                .collect();
-            for source in &missing {
-                self.send(source, 1);
-            }
-            if self.failed() || missing.is_empty() && cloud.with(|s| s.sqs.is_empty(QUEUE)) {
+            // A sweep that fails is made again in the next round.
+            let swept = self.world.sweep(QUEUE).await;
+            cloud.note("sweep", QUEUE, &format!("{swept:?}"));
+            let is_committed =
+                |source: &SourceObject| self.world.checker().is_committed(&source.location);
+            let done = landed.iter().all(is_committed);
+            if self.failed() || done && cloud.with(|state| state.sqs.is_empty(QUEUE)) {
                 return;
             }
         }
@@ -241,7 +245,7 @@ impl Theatre {
     /// Waits until the queue is empty.
     async fn drain(&self) {
         while !self.failed() && !self.world.cloud.with(|state| state.sqs.is_empty(QUEUE)) {
-            pause(&self.world, 5_000).await;
+            pause(&self.world, 60_000).await;
         }
     }
 
@@ -281,6 +285,7 @@ impl Theatre {
     /// An event source mapping: receives messages, invokes the function, deletes what it answers for.
     async fn poll(self: Arc<Self>, mut rng: Rng) {
         let cloud = Arc::clone(&self.world.cloud);
+        let mut idle = SHORTEST_IDLE;
         while !self.over.load(Ordering::Relaxed) && !self.failed() {
             let most = rng.usize(1..4);
             let now = cloud.clock.now();
@@ -300,8 +305,12 @@ impl Theatre {
                 received
             });
             if received.is_empty() {
-                pause(&self.world, rng.u64(500..3_000)).await;
+                pause(&self.world, rng.u64(idle / 2..idle)).await;
+                let stormy = self.stormy.load(Ordering::Relaxed);
+                let longest = if stormy { 8_000 } else { LONGEST_IDLE };
+                idle = (idle * 2).min(longest);
             } else {
+                idle = SHORTEST_IDLE;
                 self.deliver(&received, &mut rng).await;
             }
         }
@@ -362,8 +371,15 @@ impl Theatre {
     }
 }
 
+/// What a message is about: a notification, or what the sweep sends.
 fn source(body: &str) -> Option<SourceObject> {
     let body: Value = serde_json::from_str(body).ok()?;
+    if let Some(object) = body["objects"][0].as_str() {
+        return Some(SourceObject {
+            location: object.parse().ok()?,
+            etag: None,
+        });
+    }
     Some(SourceObject {
         location: Location::new(body["bucket"].as_str()?, body["key"].as_str()?),
         etag: body["etag"].as_str().map(str::to_owned),

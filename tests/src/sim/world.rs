@@ -19,6 +19,7 @@ use lakewright_jobs::{
     rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
     report::ObjectReport,
     retry::{RetryPolicy, Retrying, RetryingCatalog},
+    sweep::{self, SweepError, SweepReport, SweepRequest},
 };
 
 use super::{
@@ -191,6 +192,31 @@ impl World {
     /// When an invocation that begins now must stop.
     pub(super) fn deadline(&self) -> Timestamp {
         self.cloud.clock.now() + (LIMIT - MARGIN)
+    }
+
+    /// Sends what has landed and has no commit to the queue.
+    pub(super) async fn sweep(&self, queue_url: &str) -> Result<SweepReport, SweepError> {
+        let client = self.client(Plan::default());
+        let (deadline, clock) = (self.deadline(), Arc::new(self.cloud.clock));
+        let job = &self.jobs[0];
+        let ports = sweep::Ports {
+            store: Arc::new(Retrying::new(
+                client.clone(),
+                clock.clone(),
+                deadline,
+                self.seed,
+                RetryPolicy::S3,
+            )),
+            queue: Arc::new(client),
+            clock,
+        };
+        let request = SweepRequest {
+            sweep: job.name.clone(),
+            prefix: String::new(),
+            after: None,
+            min_age_seconds: Some(0),
+        };
+        sweep::sweep(&ports, job, &request, queue_url, deadline).await
     }
 
     fn store(
