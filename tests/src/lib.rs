@@ -1,1 +1,20 @@
-//! lakewright-tests
+//! The project's test bed: models of the services with faults, what every store must do, and the simulation
+//! of the jobs on both.
+
+pub mod conformance;
+pub mod model;
+pub mod sim;
+
+/// Runs a future to its end on one thread, in virtual time: the clock moves on when nothing else can happen.
+pub fn virtual_time<T>(future: impl Future<Output = T>) -> T {
+    #[expect(
+        clippy::expect_used,
+        reason = "a runtime without I/O has nothing that can fail to open"
+    )]
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime in virtual time");
+    runtime.block_on(future)
+}

@@ -6,4 +6,5 @@
 pub mod ports;
 pub mod rekey;
 pub mod report;
+pub mod retry;
 pub mod sweep;

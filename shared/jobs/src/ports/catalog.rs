@@ -87,6 +87,8 @@ pub enum CatalogErrorKind {
     AccessDenied,
     /// The catalog found the request invalid.
     Invalid,
+    /// The invocation's deadline is too near to begin the call.
+    Deadline,
     /// Anything else.
     Other,
 }

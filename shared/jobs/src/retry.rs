@@ -1,0 +1,47 @@
+//! Retries, pacing and deadlines, as wrappers around the ports [`Store`](crate::ports::Store) and
+//! [`Catalog`](crate::ports::Catalog).
+//!
+//! One wrapper serves one invocation: its calls share a deadline and a request rate, which is halved
+//! when the service asks for less and recovers slowly.
+
+mod catalog;
+mod pacer;
+mod patience;
+mod store;
+
+use std::time::Duration;
+
+pub use catalog::RetryingCatalog;
+pub use store::Retrying;
+
+/// How patiently and how fast calls are made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// The most attempts of one call, the first one included.
+    pub attempts: usize,
+    /// The longest wait before the second attempt; it doubles with each further one.
+    pub first_delay: Duration,
+    /// The longest wait of all.
+    pub longest_delay: Duration,
+    /// The most requests a second, however willing the service is.
+    pub rate: f64,
+}
+
+impl RetryPolicy {
+    /// For S3: a prefix takes 3,500 writes and 5,500 reads a second before it answers with 503.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
+    pub const S3: Self = Self {
+        attempts: 10,
+        first_delay: Duration::from_millis(50),
+        longest_delay: Duration::from_secs(20),
+        rate: 5_500.0,
+    };
+
+    /// For Glue, whose calls are few, large, and throttled per account.
+    pub const GLUE: Self = Self {
+        attempts: 12,
+        first_delay: Duration::from_millis(200),
+        longest_delay: Duration::from_secs(20),
+        rate: 50.0,
+    };
+}

@@ -1,0 +1,157 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use lakewright_core::catalog::{Table, TableName};
+
+use super::{
+    RetryPolicy,
+    patience::{GiveUp, Patience, TooLate},
+};
+use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure};
+
+/// A catalog whose throttled and interrupted calls are made again, within one invocation's deadline.
+///
+/// Reading and replacing may be repeated freely. A creation that took effect although it was reported as
+/// failed is answered with [`CatalogErrorKind::AlreadyExists`] for its partitions when it is made again:
+/// the caller compares what stands, as for any other partition that stands already.
+pub struct RetryingCatalog<C> {
+    inner: C,
+    patience: Patience,
+}
+
+impl<C: Catalog> RetryingCatalog<C> {
+    /// Wraps `inner` for one invocation. Nothing is begun at or after `deadline`; `seed` gives the jitter.
+    pub fn new(
+        inner: C,
+        clock: Arc<dyn Clock>,
+        deadline: Timestamp,
+        seed: u64,
+        policy: RetryPolicy,
+    ) -> Self {
+        Self {
+            inner,
+            patience: Patience::new(clock, deadline, seed, policy),
+        }
+    }
+
+    async fn call<'a, T>(
+        &self,
+        operation: &'static str,
+        table: &TableName,
+        call: impl Fn() -> BoxFuture<'a, Result<T, CatalogError>> + Send,
+    ) -> Result<T, CatalogError> {
+        let mut attempts = self.patience.attempts();
+        loop {
+            let (answer, sent) = self
+                .patience
+                .attempt(call())
+                .await
+                .map_err(|TooLate| too_late(operation, table))?;
+            let error = match answer {
+                Ok(answer) => {
+                    self.patience.succeeded();
+                    return Ok(answer);
+                }
+                Err(error) if error.kind.is_retryable() => error,
+                Err(error) => return Err(error),
+            };
+            if error.kind == CatalogErrorKind::Throttled {
+                self.patience.refused(sent);
+            }
+            match self.patience.pause(&mut attempts).await {
+                Ok(()) => {}
+                Err(GiveUp::Exhausted) => return Err(error),
+                Err(GiveUp::TooLate) => return Err(too_late(operation, table)),
+            }
+        }
+    }
+
+    /// Makes a batch call, then makes it again for those partitions whose failure may pass.
+    async fn batch<'a>(
+        &self,
+        operation: &'static str,
+        table: &TableName,
+        partitions: &[Partition],
+        call: impl Fn(Vec<Partition>) -> BoxFuture<'a, Result<Vec<PartitionFailure>, CatalogError>>
+        + Send
+        + Sync,
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        let mut attempts = self.patience.attempts();
+        let mut left = partitions.to_vec();
+        let mut failures = Vec::new();
+        loop {
+            let answer = self.call(operation, table, || call(left.clone())).await?;
+            let (passing, lasting): (Vec<_>, Vec<_>) = answer
+                .into_iter()
+                .partition(|failure| failure.kind.is_retryable());
+            failures.extend(lasting);
+            left.retain(|partition| {
+                passing
+                    .iter()
+                    .any(|failure| failure.values == partition.values)
+            });
+            if left.is_empty() {
+                return Ok(failures);
+            }
+            match self.patience.pause(&mut attempts).await {
+                Ok(()) => {}
+                Err(GiveUp::Exhausted) => {
+                    failures.extend(passing);
+                    return Ok(failures);
+                }
+                Err(GiveUp::TooLate) => return Err(too_late(operation, table)),
+            }
+        }
+    }
+}
+
+fn too_late(operation: &'static str, table: &TableName) -> CatalogError {
+    CatalogError {
+        kind: CatalogErrorKind::Deadline,
+        operation,
+        table: table.clone(),
+        message: "the invocation's deadline is too near".to_owned(),
+    }
+}
+
+#[async_trait]
+impl<C: Catalog> Catalog for RetryingCatalog<C> {
+    async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError> {
+        self.call("GetTable", name, || self.inner.table(name)).await
+    }
+
+    async fn partitions(
+        &self,
+        table: &TableName,
+        values: &[Vec<String>],
+    ) -> Result<Vec<Partition>, CatalogError> {
+        self.call("BatchGetPartition", table, || {
+            self.inner.partitions(table, values)
+        })
+        .await
+    }
+
+    async fn create_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        self.batch("BatchCreatePartition", table, partitions, |left| {
+            Box::pin(async move { self.inner.create_partitions(table, &left).await })
+        })
+        .await
+    }
+
+    async fn update_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        self.batch("BatchUpdatePartition", table, partitions, |left| {
+            Box::pin(async move { self.inner.update_partitions(table, &left).await })
+        })
+        .await
+    }
+}

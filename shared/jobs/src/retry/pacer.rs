@@ -1,0 +1,114 @@
+//! An adaptive request rate: additive increase, multiplicative decrease.
+
+use std::time::Duration;
+
+/// Requests a second that the rate regains in each second of successes, as a share of the ceiling.
+const RECOVERY: f64 = 0.02;
+
+/// The lowest rate, as a share of the ceiling.
+const FLOOR: f64 = 0.001;
+
+/// Waits shorter than this are not worth a timer; they add up until they are.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// Spaces requests out. Times are durations since one common start.
+#[derive(Debug)]
+pub(super) struct Pacer {
+    ceiling: f64,
+    rate: f64,
+    next: Duration,
+    reduced_at: Option<Duration>,
+}
+
+impl Pacer {
+    /// Begins at the ceiling, in requests a second.
+    pub(super) fn new(ceiling: f64) -> Self {
+        Self {
+            ceiling,
+            rate: ceiling,
+            next: Duration::ZERO,
+            reduced_at: None,
+        }
+    }
+
+    /// Takes the next slot and says how long it is away.
+    pub(super) fn reserve(&mut self, now: Duration) -> Duration {
+        let slot = self.next.max(now);
+        self.next = slot + Duration::from_secs_f64(1.0 / self.rate);
+        let wait = slot.saturating_sub(now);
+        if wait < SHORTEST_WAIT {
+            Duration::ZERO
+        } else {
+            wait
+        }
+    }
+
+    /// A request that was sent at `sent` was refused for the rate. Requests that were under way already
+    /// when the rate was last halved say nothing about the new rate, so they do not halve it again.
+    pub(super) fn refused(&mut self, sent: Duration, now: Duration) {
+        if self.reduced_at.is_none_or(|reduced| sent > reduced) {
+            self.rate = (self.rate / 2.0).max(self.ceiling * FLOOR);
+            self.reduced_at = Some(now);
+        }
+    }
+
+    /// A request succeeded: a rate that is made full use of grows by [`RECOVERY`] of the ceiling in a second.
+    pub(super) fn succeeded(&mut self) {
+        self.rate = (self.rate + self.ceiling * RECOVERY / self.rate).min(self.ceiling);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// How many slots lie within the second that begins at `now`.
+    fn slots(pacer: &mut Pacer, now: Duration) -> u32 {
+        let mut count = 0;
+        while pacer.reserve(now) < SECOND {
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn a_refusal_halves_the_rate_once_for_all_that_was_under_way() {
+        let mut pacer = Pacer::new(1000.0);
+        let mut now = SECOND;
+        assert_eq!(slots(&mut pacer, now), 1000);
+        for sent in [900, 950, 999] {
+            pacer.refused(Duration::from_millis(sent), now);
+        }
+        now += 3 * SECOND;
+        assert_eq!(slots(&mut pacer, now), 500);
+        pacer.refused(2 * SECOND, now);
+        now += 3 * SECOND;
+        assert_eq!(slots(&mut pacer, now), 250);
+    }
+
+    #[test]
+    fn successes_add_back_slowly_and_never_past_the_ceiling() {
+        let mut pacer = Pacer::new(1000.0);
+        pacer.refused(Duration::ZERO, Duration::ZERO);
+        for _ in 0..500 {
+            pacer.succeeded();
+        }
+        let after_a_second = slots(&mut pacer, SECOND);
+        assert!((515..=525).contains(&after_a_second), "{after_a_second}");
+        for _ in 0..100_000 {
+            pacer.succeeded();
+        }
+        assert_eq!(slots(&mut pacer, 10 * SECOND), 1000);
+    }
+
+    #[test]
+    fn refusals_never_stop_the_requests() {
+        let mut pacer = Pacer::new(1000.0);
+        for second in 1..100 {
+            pacer.refused(second * SECOND, second * SECOND);
+        }
+        assert_eq!(slots(&mut pacer, 200 * SECOND), 1);
+    }
+}

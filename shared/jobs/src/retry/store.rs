@@ -1,0 +1,443 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use lakewright_core::location::Location;
+use twox_hash::XxHash3_128;
+
+use super::{
+    RetryPolicy,
+    patience::{GiveUp, Patience, TooLate, lock},
+};
+use crate::ports::{
+    Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
+    Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+};
+
+/// How much is read at a time to compare what stands with what was written.
+const COMPARE_CHUNK: usize = 8 << 20;
+
+/// A store whose calls are paced, made again where S3 asks for it, and never begun past a deadline.
+///
+/// - 503 (Slow Down), 500 and a failed connection: after exponentially growing delays with full jitter. A
+///   503 also halves the request rate of all calls through this wrapper.
+/// - 409 (a concurrent conditional write of the key): again, except for [`Store::complete_multipart`], whose
+///   upload is void, so that the caller must begin it anew.
+///   <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
+/// - The deadline: no attempt and no delay begins at or after it, and an attempt under way is given up, all
+///   with [`StoreErrorKind::Deadline`]. What was given up may still take effect.
+///
+/// # Lost acknowledgements
+///
+/// A conditional write may take effect although its answer is lost; made again, it meets its own object and
+/// gets a 412 (or a 404, where it completed an upload that is no longer there). So a refusal that follows
+/// such an attempt is settled by comparing what stands, byte for byte: the same is success, anything else
+/// is the refusal. An `ETag` would not do: it is no digest of the content under SSE-KMS.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+///
+/// What follows from that:
+/// - Another writer's identical object counts as ours. A body that stands for a claim must name its writer.
+/// - A refusal means that our write is not what stands now. Under `If-Match` it may have stood, and have
+///   been replaced since: read again before concluding.
+/// - An unconditional write that is made again may undo what another writer wrote in between.
+pub struct Retrying<S> {
+    inner: S,
+    patience: Patience,
+    /// The parts of the uploads under way, for the comparison after a lost acknowledgement.
+    uploads: Mutex<HashMap<UploadId, BTreeMap<u16, Part>>>,
+}
+
+/// What a part holds.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    size: u64,
+    digest: u128,
+}
+
+/// A call's last answer, and whether an earlier attempt may have taken effect.
+struct Settled<T> {
+    answer: Result<T, StoreError>,
+    doubtful: bool,
+}
+
+impl<S: Store> Retrying<S> {
+    /// Wraps `inner` for one invocation. Nothing is begun at or after `deadline`; `seed` gives the jitter.
+    pub fn new(
+        inner: S,
+        clock: Arc<dyn Clock>,
+        deadline: Timestamp,
+        seed: u64,
+        policy: RetryPolicy,
+    ) -> Self {
+        Self {
+            inner,
+            patience: Patience::new(clock, deadline, seed, policy),
+            uploads: Mutex::default(),
+        }
+    }
+
+    async fn call<'a, T>(
+        &self,
+        operation: &'static str,
+        location: &Location,
+        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.settle(operation, location, StoreErrorKind::is_retryable, call)
+            .await
+            .answer
+    }
+
+    async fn settle<'a, T>(
+        &self,
+        operation: &'static str,
+        location: &Location,
+        is_retryable: fn(StoreErrorKind) -> bool,
+        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
+    ) -> Settled<T> {
+        let mut attempts = self.patience.attempts();
+        let mut doubtful = false;
+        let answer = loop {
+            let (answer, sent) = match self.patience.attempt(call()).await {
+                Ok(answered) => answered,
+                Err(TooLate) => break Err(too_late(operation, location)),
+            };
+            let error = match answer {
+                Ok(answer) => {
+                    self.patience.succeeded();
+                    break Ok(answer);
+                }
+                Err(error) if is_retryable(error.kind) => error,
+                Err(error) => break Err(error),
+            };
+            match error.kind {
+                StoreErrorKind::SlowDown => self.patience.refused(sent),
+                StoreErrorKind::Internal | StoreErrorKind::Network => doubtful = true,
+                _ => {}
+            }
+            match self.patience.pause(&mut attempts).await {
+                Ok(()) => {}
+                Err(GiveUp::Exhausted) => break Err(error),
+                Err(GiveUp::TooLate) => break Err(too_late(operation, location)),
+            }
+        };
+        Settled { answer, doubtful }
+    }
+
+    /// Turns the refusal of a conditional write whose acknowledgement may have been lost into success where
+    /// `holds` says that what stands is what was written.
+    async fn recognise(
+        &self,
+        object: &Location,
+        settled: Settled<Written>,
+        refusals: &[StoreErrorKind],
+        expected: Expected<'_>,
+    ) -> Result<Written, StoreError> {
+        match settled.answer {
+            Err(refusal) if settled.doubtful && refusals.contains(&refusal.kind) => {
+                match self.standing(object, expected).await? {
+                    Some(written) => Ok(written),
+                    None => Err(refusal),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    /// The object that stands, if it holds what is expected.
+    async fn standing(
+        &self,
+        object: &Location,
+        expected: Expected<'_>,
+    ) -> Result<Option<Written>, StoreError> {
+        let meta = match self.head(object, None).await {
+            Ok(meta) => meta,
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let holds = match expected {
+            Expected::Body(body) => self.holds_body(object, &meta, body).await?,
+            Expected::Parts(parts) => self.holds_parts(object, &meta, parts).await?,
+            Expected::CopyOf(source) => self.holds_copy(object, &meta, source).await?,
+        };
+        Ok(holds.then_some(Written {
+            etag: meta.etag,
+            version: meta.version,
+        }))
+    }
+
+    async fn holds_body(
+        &self,
+        object: &Location,
+        meta: &ObjectMeta,
+        body: &Bytes,
+    ) -> Result<bool, StoreError> {
+        if meta.size != body.len() as u64 {
+            return Ok(false);
+        }
+        let mut start = 0;
+        for chunk in body.chunks(COMPARE_CHUNK) {
+            let end = start + chunk.len() as u64;
+            match self.read(object, meta, start..end).await? {
+                Some(bytes) if bytes == chunk => start = end,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn holds_parts(
+        &self,
+        object: &Location,
+        meta: &ObjectMeta,
+        parts: &[Part],
+    ) -> Result<bool, StoreError> {
+        if meta.size != parts.iter().map(|part| part.size).sum::<u64>() {
+            return Ok(false);
+        }
+        let mut start = 0;
+        for part in parts.iter().filter(|part| part.size > 0) {
+            let end = start + part.size;
+            match self.read(object, meta, start..end).await? {
+                Some(bytes) if XxHash3_128::oneshot(&bytes) == part.digest => start = end,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn holds_copy(
+        &self,
+        object: &Location,
+        meta: &ObjectMeta,
+        source: &Location,
+    ) -> Result<bool, StoreError> {
+        let original = self.head(source, None).await?;
+        if original.size != meta.size {
+            return Ok(false);
+        }
+        let mut start = 0;
+        while start < meta.size {
+            let end = (start + COMPARE_CHUNK as u64).min(meta.size);
+            let ours = self.read(source, &original, start..end).await?;
+            let theirs = self.read(object, meta, start..end).await?;
+            if ours.is_none() || ours != theirs {
+                return Ok(false);
+            }
+            start = end;
+        }
+        Ok(true)
+    }
+
+    /// A range of an object; `None` where another object stands there by now.
+    async fn read(
+        &self,
+        object: &Location,
+        meta: &ObjectMeta,
+        range: std::ops::Range<u64>,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let options = GetOptions {
+            version: None,
+            if_match: Some(meta.etag.clone()),
+            range: Some(range),
+        };
+        match self.get(object, options).await {
+            Ok(body) => Ok(Some(body.bytes)),
+            Err(error)
+                if matches!(
+                    error.kind,
+                    StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What an object must hold to be our own write.
+#[derive(Clone, Copy)]
+enum Expected<'a> {
+    Body(&'a Bytes),
+    Parts(&'a [Part]),
+    CopyOf(&'a Location),
+}
+
+fn too_late(operation: &'static str, location: &Location) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Deadline,
+        operation,
+        location: location.clone(),
+        message: "the invocation's deadline is too near".to_owned(),
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Retrying<S> {
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        self.call("HeadObject", object, || self.inner.head(object, version))
+            .await
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        self.call("GetObject", object, || {
+            self.inner.get(object, options.clone())
+        })
+        .await
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<Written, StoreError> {
+        let settled = self
+            .settle("PutObject", object, StoreErrorKind::is_retryable, || {
+                self.inner.put(object, body.clone(), options.clone())
+            })
+            .await;
+        let refusals = [StoreErrorKind::PreconditionFailed];
+        self.recognise(object, settled, &refusals, Expected::Body(&body))
+            .await
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        self.call("ListObjectsV2", prefix, || self.inner.list(prefix, after))
+            .await
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        let settled = self
+            .settle("CopyObject", target, StoreErrorKind::is_retryable, || {
+                self.inner
+                    .copy(source, if_source_matches, target, precondition.clone())
+            })
+            .await;
+        let refusals = [StoreErrorKind::PreconditionFailed];
+        self.recognise(target, settled, &refusals, Expected::CopyOf(source))
+            .await
+    }
+
+    async fn delete(
+        &self,
+        bucket: &str,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StoreError> {
+        let location = Location::new(bucket, "");
+        let mut attempts = self.patience.attempts();
+        let mut left = keys.to_vec();
+        loop {
+            let failures = self
+                .call("DeleteObjects", &location, || {
+                    let left = left.clone();
+                    Box::pin(async move { self.inner.delete(bucket, &left).await })
+                })
+                .await?;
+            let passing = |failure: &DeleteFailure| {
+                matches!(failure.code.as_str(), "InternalError" | "SlowDown")
+            };
+            if failures.is_empty() || !failures.iter().all(passing) {
+                return Ok(failures);
+            }
+            match self.patience.pause(&mut attempts).await {
+                Ok(()) => left = failures.into_iter().map(|failure| failure.key).collect(),
+                Err(GiveUp::Exhausted) => return Ok(failures),
+                Err(GiveUp::TooLate) => return Err(too_late("DeleteObjects", &location)),
+            }
+        }
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        self.call("CreateMultipartUpload", object, || {
+            self.inner.create_multipart(object, content_type)
+        })
+        .await
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        let part = Part {
+            size: body.len() as u64,
+            digest: XxHash3_128::oneshot(&body),
+        };
+        let completed = self
+            .call("UploadPart", object, || {
+                self.inner.upload_part(object, upload, number, body.clone())
+            })
+            .await?;
+        lock(&self.uploads)
+            .entry(upload.clone())
+            .or_default()
+            .insert(number, part);
+        Ok(completed)
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        let settled = self
+            .settle(
+                "CompleteMultipartUpload",
+                object,
+                |kind| kind.is_retryable() && kind != StoreErrorKind::Conflict,
+                || {
+                    self.inner
+                        .complete_multipart(object, upload, parts, precondition.clone())
+                },
+            )
+            .await;
+        let known = lock(&self.uploads).remove(upload).unwrap_or_default();
+        let held: Option<Vec<Part>> = parts
+            .iter()
+            .map(|part| known.get(&part.number).copied())
+            .collect();
+        // Parts of another invocation are not known here, so nothing can be compared.
+        let Some(held) = held else {
+            return settled.answer;
+        };
+        let refusals = [StoreErrorKind::PreconditionFailed, StoreErrorKind::NotFound];
+        self.recognise(object, settled, &refusals, Expected::Parts(&held))
+            .await
+    }
+
+    async fn abort_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+    ) -> Result<(), StoreError> {
+        lock(&self.uploads).remove(upload);
+        self.call("AbortMultipartUpload", object, || {
+            self.inner.abort_multipart(object, upload)
+        })
+        .await
+    }
+}

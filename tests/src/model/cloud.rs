@@ -1,0 +1,146 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use jiff::Timestamp;
+use lakewright_core::location::Location;
+use lakewright_jobs::ports::{Clock, Precondition};
+
+use super::{
+    clock::SimClock,
+    fault::{Fault, FaultCounts, FaultRates},
+    glue::ModelGlue,
+    history::{Entry, History},
+    s3::{Change, ModelS3, Settings},
+    sqs::ModelSqs,
+};
+
+/// Sees the services after each effect, which is at every step that a reader could take.
+pub trait Observer: Send {
+    /// Something took effect at `now`: `changes` to objects, or anything in the catalog.
+    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue);
+}
+
+/// The services behind one seed and one virtual clock.
+///
+/// Everything that is left to chance comes from the seed, and everything happens on one thread in virtual
+/// time, so a seed has one history.
+pub struct Cloud {
+    /// Everybody's clock.
+    pub clock: SimClock,
+    state: Mutex<State>,
+}
+
+/// What the services hold.
+pub struct State {
+    /// Objects.
+    pub s3: ModelS3,
+    /// Tables and partitions.
+    pub glue: ModelGlue,
+    /// Messages.
+    pub sqs: ModelSqs,
+    /// Chance.
+    pub rng: Rng,
+    /// How often calls go wrong from now on.
+    pub rates: FaultRates,
+    /// How often things went wrong.
+    pub injected: FaultCounts,
+    /// What happened.
+    pub history: History,
+    observer: Option<Box<dyn Observer>>,
+}
+
+impl Cloud {
+    /// An empty cloud. Must be called within a runtime whose clock is paused.
+    pub fn new(seed: u64, settings: Settings, rates: FaultRates) -> Arc<Self> {
+        Arc::new(Self {
+            clock: SimClock::start(),
+            state: Mutex::new(State {
+                s3: ModelS3::new(settings),
+                glue: ModelGlue::default(),
+                sqs: ModelSqs::default(),
+                rng: Rng::with_seed(seed),
+                rates,
+                injected: FaultCounts::default(),
+                history: History::default(),
+                observer: None,
+            }),
+        })
+    }
+
+    /// Looks at or changes what the services hold, past all calls and faults. The observer is not told.
+    pub fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
+        action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts an object in its place at once; the observer is not told. Returns its `ETag`.
+    pub fn place(&self, location: &Location, bytes: Bytes) -> String {
+        let now = self.clock.now();
+        self.with(|state| {
+            let written = state.s3.put(now, location, bytes, &Precondition::None);
+            state.s3.take_changes();
+            written.map(|written| written.etag).unwrap_or_default()
+        })
+    }
+
+    /// Takes an object away at once; the observer is not told.
+    pub fn remove(&self, location: &Location) {
+        self.with(|state| {
+            // One key is never too many.
+            let _ = state
+                .s3
+                .delete(&location.bucket, std::slice::from_ref(&location.key));
+            state.s3.take_changes();
+        });
+    }
+
+    /// Sets who watches.
+    pub fn watch(&self, observer: Box<dyn Observer>) {
+        self.with(|state| state.observer = Some(observer));
+    }
+
+    /// Notes something that is no call of a client.
+    pub fn note(&self, operation: &'static str, target: &str, outcome: &str) {
+        let at = self.clock.now();
+        self.with(|state| {
+            state.history.push(Entry {
+                at,
+                client: 0,
+                call: 0,
+                operation,
+                target: target.to_owned(),
+                outcome: outcome.to_owned(),
+            });
+        });
+    }
+
+    /// Counts a fault that is no call's.
+    pub fn count(&self, fault: Fault) {
+        self.with(|state| state.injected.add(fault));
+    }
+}
+
+impl State {
+    /// How long a leg of a call's way takes: milliseconds, sometimes seconds.
+    pub(super) fn latency(&mut self) -> Duration {
+        if self.rng.f64() < self.rates.slow {
+            self.injected.add(Fault::Slow);
+            Duration::from_millis(self.rng.u64(500..20_000))
+        } else {
+            Duration::from_millis(self.rng.u64(1..30))
+        }
+    }
+
+    /// Lets something take effect and tells the observer.
+    pub(super) fn apply<T>(&mut self, now: Timestamp, effect: impl FnOnce(&mut Self) -> T) -> T {
+        let result = effect(self);
+        let changes = self.s3.take_changes();
+        if let Some(observer) = &mut self.observer {
+            observer.step(now, &changes, &self.s3, &self.glue);
+        }
+        result
+    }
+}

@@ -1,0 +1,25 @@
+//! In-memory models of S3, Glue and SQS, under one seed and a virtual clock.
+//!
+//! [`ModelS3`], [`ModelGlue`] and [`ModelSqs`] say what each service does with a call, at once and without
+//! faults. A [`Client`] is the port in front of them: its calls take time, fail, are lost and arrive late as
+//! the [`Cloud`]'s seed says, and are written to the cloud's [`History`].
+
+mod client;
+mod clock;
+mod cloud;
+mod fault;
+mod glue;
+mod history;
+mod multipart;
+mod ports;
+mod s3;
+mod sqs;
+
+pub use client::{Client, Death, Plan};
+pub use clock::SimClock;
+pub use cloud::{Cloud, Observer, State};
+pub use fault::{Fault, FaultCounts, FaultRates};
+pub use glue::ModelGlue;
+pub use history::{Entry, History};
+pub use s3::{Change, ModelS3, Object, Settings};
+pub use sqs::{ModelSqs, Received};

@@ -1,0 +1,392 @@
+//! Random histories: objects land, events are lost, doubled and delivered late, invocations are killed, and calls
+//! fail, all from one seed; then everything is retried to its end, and delivered once more days later.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use fastrand::Rng;
+use futures::future::join_all;
+use lakewright_core::location::Location;
+use lakewright_jobs::{
+    ports::{Clock, StoreErrorKind},
+    rekey::SourceObject,
+};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{
+    checker::Violation,
+    mutant::Mutant,
+    reader::Reader,
+    source::{Shape, Source},
+    world::{End, LIMIT, Setup, World},
+};
+use crate::{
+    model::{Client, Death, Fault, FaultCounts, FaultRates, Plan, Received, Settings},
+    virtual_time,
+};
+
+const QUEUE: &str = "https://sqs/rekey";
+const DEAD_LETTERS: &str = "https://sqs/rekey-dead";
+const POLLERS: usize = 3;
+
+/// How long things go wrong, in seconds.
+const STORM: u64 = 900;
+
+/// How long a poller waits between looks at an empty queue, in milliseconds.
+const SHORTEST_IDLE: u64 = 500;
+const LONGEST_IDLE: u64 = 4 * 3_600_000;
+
+/// How often dead letters are sent back and the sweep is made before a source counts as lost.
+const ROUNDS: usize = 8;
+
+/// One seed's history.
+#[derive(Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// The first invariant that did not hold, if any.
+    pub violation: Option<Violation>,
+    /// What went wrong, by kind.
+    pub injected: FaultCounts,
+    /// Invocations made.
+    pub invocations: u64,
+    /// Objects landed.
+    pub sources: usize,
+    /// The same for two histories that are the same.
+    pub digest: [u8; 32],
+    /// What happened, a line each.
+    pub lines: Vec<String>,
+}
+
+/// Runs the history of a seed.
+pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
+    virtual_time(async move {
+        let mut rng = Rng::with_seed(seed ^ 0x005e_ed0f_da7a_1a4e);
+        let world = World::new(rng.u64(..), draw_setup(&mut rng, mutant));
+        let theatre = Arc::new(Theatre {
+            world,
+            stormy: AtomicBool::new(true),
+            over: AtomicBool::new(false),
+        });
+        let sources = theatre.play(&mut rng).await;
+        theatre.over.store(true, Ordering::Relaxed);
+        let world = &theatre.world;
+        let invocations = u64::from(world.invocations());
+        let violation = world.checker().violation().cloned();
+        world.cloud.with(|state| Run {
+            seed,
+            violation,
+            injected: state.injected.clone(),
+            invocations,
+            sources,
+            digest: state.history.digest(),
+            lines: state
+                .history
+                .entries()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+        })
+    })
+}
+
+fn draw_setup(rng: &mut Rng, mutant: Option<Mutant>) -> Setup {
+    Setup {
+        settings: Settings {
+            page: rng.usize(2..6),
+            versioned: rng.bool(),
+            opaque_etags: rng.bool(),
+            completed_again: if rng.bool() {
+                StoreErrorKind::NotFound
+            } else {
+                StoreErrorKind::PreconditionFailed
+            },
+            ..Settings::default()
+        },
+        rates: FaultRates::draw(rng),
+        table: rng.bool(),
+        memory: 64 << 20,
+        mutant,
+    }
+}
+
+/// The world with its queue, its pollers and its readers.
+struct Theatre {
+    world: Arc<World>,
+    stormy: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Theatre {
+    async fn play(self: &Arc<Self>, rng: &mut Rng) -> usize {
+        let cloud = &self.world.cloud;
+        let visibility = Duration::try_from(LIMIT * 2).unwrap_or_default();
+        cloud.with(|state| {
+            state.sqs.create(DEAD_LETTERS, visibility, None);
+            let redrive = Some((4, DEAD_LETTERS));
+            state.sqs.create(QUEUE, visibility, redrive);
+        });
+        let pollers: Vec<JoinHandle<()>> = (0..POLLERS)
+            .map(|_| tokio::spawn(Arc::clone(self).poll(rng.fork())))
+            .collect();
+        let reader = tokio::spawn(Arc::clone(self).read(rng.fork()));
+        let landed = self.land(rng).await;
+        self.calm().await;
+        self.retry_all(&landed).await;
+        cloud.with(|state| {
+            // What is left of the storm is over by now.
+            state.rates = FaultRates::default();
+        });
+        self.redeliver_days_later(&landed, rng).await;
+        self.over.store(true, Ordering::Relaxed);
+        for result in join_all(pollers.into_iter().chain([reader])).await {
+            if let Err(error) = result {
+                self.fail(format!("panicked: {error}"));
+            }
+        }
+        let now = cloud.clock.now();
+        self.world.checker().finish(now);
+        landed.len()
+    }
+
+    fn fail(&self, message: String) {
+        let now = self.world.cloud.clock.now();
+        self.world.checker().fail(now, message);
+    }
+
+    fn failed(&self) -> bool {
+        self.world.checker().violation().is_some()
+    }
+
+    /// Objects land over time, and most of their events are sent.
+    async fn land(&self, rng: &mut Rng) -> Vec<SourceObject> {
+        let cloud = &self.world.cloud;
+        let mut landed = Vec::new();
+        for index in 0..rng.usize(2..6) {
+            pause(&self.world, rng.u64(0..60_000)).await;
+            let shape = Shape::draw(rng);
+            let location = Location::new("landing", format!("sim/2026/05/01/00/s{index}"));
+            let source = self.world.land(Source::generate(location, shape, rng));
+            match rng.u8(0..10) {
+                0 => cloud.count(Fault::LostEvent),
+                1 | 2 => {
+                    cloud.count(Fault::Twin);
+                    self.send(&source, 2);
+                }
+                3 => {
+                    cloud.count(Fault::Triplet);
+                    self.send(&source, 3);
+                }
+                _ => self.send(&source, 1),
+            }
+            landed.push(source);
+        }
+        landed
+    }
+
+    fn send(&self, source: &SourceObject, times: usize) {
+        let now = self.world.cloud.clock.now();
+        let body = json!({
+            "bucket": source.location.bucket,
+            "key": source.location.key,
+            "etag": source.etag,
+        });
+        self.world.cloud.with(|state| {
+            for _ in 0..times {
+                state.sqs.send(QUEUE, body.to_string(), now);
+            }
+        });
+    }
+
+    /// Waits until the storm is over, and ends it.
+    async fn calm(&self) {
+        for _ in 0..STORM / 10 {
+            pause(&self.world, 10_000).await;
+            if self.world.cloud.with(|state| state.sqs.is_empty(QUEUE)) || self.failed() {
+                break;
+            }
+        }
+        self.stormy.store(false, Ordering::Relaxed);
+        self.world.cloud.with(|state| {
+            // Requests still go slow and astray, but no more than retries can bear.
+            state.rates = FaultRates {
+                reset_after: 0.05,
+                slow_down: 0.05,
+                send_failure: 0.2,
+                ..FaultRates::default()
+            };
+        });
+    }
+
+    /// Dead letters are sent back, and the sweep finds what has no commit, until there is nothing left to do.
+    async fn retry_all(&self, landed: &[SourceObject]) {
+        let cloud = &self.world.cloud;
+        for _ in 0..ROUNDS {
+            self.drain().await;
+            cloud.with(|state| state.sqs.redrive(DEAD_LETTERS, QUEUE, cloud.clock.now()));
+            // A sweep that fails is made again in the next round.
+            let swept = self.world.sweep(QUEUE).await;
+            cloud.note("sweep", QUEUE, &format!("{swept:?}"));
+            let is_committed =
+                |source: &SourceObject| self.world.checker().is_committed(&source.location);
+            let done = landed.iter().all(is_committed);
+            if self.failed() || done && cloud.with(|state| state.sqs.is_empty(QUEUE)) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the queue is empty.
+    async fn drain(&self) {
+        while !self.failed() && !self.world.cloud.with(|state| state.sqs.is_empty(QUEUE)) {
+            pause(&self.world, 60_000).await;
+        }
+    }
+
+    /// A compaction has folded some files into others when every event comes once more: nothing may come back.
+    async fn redeliver_days_later(&self, landed: &[SourceObject], rng: &mut Rng) {
+        if self.failed() {
+            return;
+        }
+        pause(&self.world, 3 * 24 * 3_600_000).await;
+        self.compact(rng);
+        for source in landed {
+            self.world.cloud.count(Fault::LateRedelivery);
+            self.send(source, 1);
+        }
+        self.drain().await;
+    }
+
+    /// Some files stand under another name, as if merged.
+    fn compact(&self, rng: &mut Rng) {
+        let target = Location::new("lake", "sim/year=");
+        let files: Vec<_> = self.world.cloud.with(|state| {
+            let below = state.s3.below(&target);
+            below
+                .map(|(location, object)| (location.clone(), object.bytes.clone()))
+                .collect()
+        });
+        for (location, bytes) in files {
+            if rng.bool() {
+                let merged = Location::new("lake", format!("{}-merged", location.key));
+                self.world.checker().fold(&location.key, &merged.key);
+                self.world.cloud.place(&merged, bytes);
+                self.world.cloud.remove(&location);
+            }
+        }
+    }
+
+    /// An event source mapping: receives messages, invokes the function, deletes what it answers for.
+    async fn poll(self: Arc<Self>, mut rng: Rng) {
+        let cloud = Arc::clone(&self.world.cloud);
+        let mut idle = SHORTEST_IDLE;
+        while !self.over.load(Ordering::Relaxed) && !self.failed() {
+            let most = rng.usize(1..4);
+            let now = cloud.clock.now();
+            let received = cloud.with(|state| {
+                let rate = if self.stormy.load(Ordering::Relaxed) {
+                    state.rates.duplicate_delivery
+                } else {
+                    0.0
+                };
+                let (received, again, dead) = state.sqs.receive(QUEUE, most, now, rate, &mut rng);
+                for _ in 0..again {
+                    state.injected.add(Fault::DuplicateDelivery);
+                }
+                for _ in 0..dead {
+                    state.injected.add(Fault::DeadLetter);
+                }
+                received
+            });
+            if received.is_empty() {
+                pause(&self.world, rng.u64(idle / 2..idle)).await;
+                let stormy = self.stormy.load(Ordering::Relaxed);
+                let longest = if stormy { 8_000 } else { LONGEST_IDLE };
+                idle = (idle * 2).min(longest);
+            } else {
+                idle = SHORTEST_IDLE;
+                self.deliver(&received, &mut rng).await;
+            }
+        }
+    }
+
+    async fn deliver(&self, received: &[Received], rng: &mut Rng) {
+        let sources: Vec<SourceObject> = received
+            .iter()
+            .filter_map(|message| source(&message.body))
+            .collect();
+        let deployment = rng.usize(0..self.world.jobs.len());
+        let plan = self.draw_plan(rng);
+        let (end, _) = self.world.invoke(&sources, deployment, plan).await;
+        if let End::Answered(answers) = end {
+            for (message, answer) in received.iter().zip(answers) {
+                if answer.is_ok() {
+                    self.world
+                        .cloud
+                        .with(|state| state.sqs.delete(QUEUE, message.id));
+                }
+            }
+        }
+    }
+
+    fn draw_plan(&self, rng: &mut Rng) -> Plan {
+        let mut plan = Plan::default();
+        if !self.stormy.load(Ordering::Relaxed) {
+            return plan;
+        }
+        let call = rng.u64(1..30);
+        plan.loses_in_flight = rng.bool();
+        match rng.u8(0..10) {
+            0 | 1 => plan.death = Some(Death::Before(call)),
+            2 | 3 => plan.death = Some(Death::After(call)),
+            4 => {
+                let early = jiff::SignedDuration::from_millis(rng.i64(1..3_000));
+                plan.sleep = Some((call, self.world.deadline() - early));
+            }
+            _ => {}
+        }
+        plan
+    }
+
+    /// A reader of the table, as long as it is written.
+    async fn read(self: Arc<Self>, mut rng: Rng) {
+        let plan = Plan {
+            immune: true,
+            ..Plan::default()
+        };
+        let client: Client = self.world.client(plan);
+        let mut reader = Reader::new(client, Location::new("lake", "sim/"));
+        while self.stormy.load(Ordering::Relaxed) && !self.failed() {
+            pause(&self.world, rng.u64(1_000..60_000)).await;
+            if let Err(message) = reader.pass().await {
+                self.fail(message);
+            }
+        }
+    }
+}
+
+/// What a message is about: a notification, or what the sweep sends.
+fn source(body: &str) -> Option<SourceObject> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    if let Some(object) = body["objects"][0].as_str() {
+        return Some(SourceObject {
+            location: object.parse().ok()?,
+            etag: None,
+        });
+    }
+    Some(SourceObject {
+        location: Location::new(body["bucket"].as_str()?, body["key"].as_str()?),
+        etag: body["etag"].as_str().map(str::to_owned),
+    })
+}
+
+async fn pause(world: &World, milliseconds: u64) {
+    let clock = world.cloud.clock;
+    clock.sleep(Duration::from_millis(milliseconds)).await;
+}

@@ -1,0 +1,427 @@
+//! Protocols that are broken on purpose: what rekey would do if a step of it were wrong, made by standing between
+//! it and its ports. The simulation must find every one of them.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lakewright_core::{
+    catalog::{Table, TableName},
+    location::Location,
+};
+use lakewright_jobs::ports::{
+    Catalog, CatalogError, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, ObjectBody,
+    ObjectMeta, Partition, PartitionFailure, Precondition, PutOptions, Store, StoreError,
+    StoreErrorKind, UploadId, Written,
+};
+
+use super::reader::is_visible;
+use crate::model::Client;
+
+/// What is wrong with the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// The last output is written after the commit.
+    CommitBeforeLastOutput,
+    /// The outputs are written before the plan.
+    OutputsBeforePlan,
+    /// Nobody looks whether the source is committed already.
+    NoCommitCheck,
+    /// A plan that stands is not adopted: 412 is taken for success without comparing.
+    PlanNotAdopted,
+    /// Each invocation makes up names of its own for the outputs.
+    RandomNames,
+    /// What has no commit is deleted.
+    DeletesUncommitted,
+    /// What stands is overwritten.
+    Overwrites,
+    /// New partitions are not registered.
+    NotRegistered,
+    /// The failures of a batch of partitions are not looked at.
+    BatchFailuresIgnored,
+    /// The quarantined records are not written.
+    QuarantineDropped,
+    /// An output whose connection failed is taken for written.
+    LostAnswerTakenForSuccess,
+    /// A body that was cut short is taken for whole.
+    TruncatedBodyAccepted,
+    /// A range that is read again is used twice.
+    RangeReadTwice,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::CommitBeforeLastOutput,
+        Self::OutputsBeforePlan,
+        Self::NoCommitCheck,
+        Self::PlanNotAdopted,
+        Self::RandomNames,
+        Self::DeletesUncommitted,
+        Self::Overwrites,
+        Self::NotRegistered,
+        Self::BatchFailuresIgnored,
+        Self::QuarantineDropped,
+        Self::LostAnswerTakenForSuccess,
+        Self::TruncatedBodyAccepted,
+        Self::RangeReadTwice,
+    ];
+
+    /// The invariants of which one must be seen to break.
+    pub fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::CommitBeforeLastOutput | Self::NotRegistered | Self::BatchFailuresIgnored => {
+                &["R3"]
+            }
+            Self::OutputsBeforePlan | Self::PlanNotAdopted | Self::RandomNames => &["R1"],
+            Self::NoCommitCheck => &["R5"],
+            Self::Overwrites => &["R2"],
+            Self::QuarantineDropped => &["R4"],
+            Self::DeletesUncommitted | Self::LostAnswerTakenForSuccess => &["R3", "R5"],
+            Self::TruncatedBodyAccepted | Self::RangeReadTwice => &["R1", "R4", "R5"],
+        }
+    }
+
+    /// Whether it is the adapter that is wrong, below the retries, rather than the protocol above them.
+    pub(super) fn is_below_retries(self) -> bool {
+        self == Self::LostAnswerTakenForSuccess
+    }
+}
+
+/// The store as `invocation` treats it where it writes below `target`.
+pub(super) struct BrokenStore {
+    inner: Arc<dyn Store>,
+    mutant: Mutant,
+    target: Location,
+    invocation: u32,
+    memory: Mutex<Memory>,
+}
+
+/// What an invocation with a broken protocol keeps in mind.
+#[derive(Default)]
+struct Memory {
+    held: Vec<(Location, Bytes)>,
+    ranges_read: BTreeSet<(Location, u64)>,
+}
+
+/// What an object is to the protocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Source,
+    Output,
+    Intent,
+    Commit,
+    Quarantine,
+}
+
+impl BrokenStore {
+    pub(super) fn new(
+        inner: Arc<dyn Store>,
+        mutant: Mutant,
+        target: Location,
+        invocation: u32,
+    ) -> Self {
+        Self {
+            inner,
+            mutant,
+            target,
+            invocation,
+            memory: Mutex::default(),
+        }
+    }
+
+    fn role(&self, location: &Location) -> Role {
+        if !self.target.contains(location) {
+            return Role::Source;
+        }
+        let path = &location.key[self.target.key.len()..];
+        if is_visible(path) {
+            Role::Output
+        } else if path.contains("/intent/") {
+            Role::Intent
+        } else if path.contains("/commit/") {
+            Role::Commit
+        } else {
+            Role::Quarantine
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_found(location: &Location) -> StoreError {
+        StoreError {
+            kind: StoreErrorKind::NotFound,
+            operation: "HeadObject",
+            location: location.clone(),
+            message: "not looked at".to_owned(),
+        }
+    }
+
+    fn untrue() -> Written {
+        Written {
+            etag: "\"untrue\"".to_owned(),
+            version: None,
+        }
+    }
+
+    /// Puts what was held back.
+    async fn release(&self) -> Result<(), StoreError> {
+        let held = std::mem::take(&mut self.memory().held);
+        for (location, body) in held {
+            self.create(&location, body).await?;
+        }
+        Ok(())
+    }
+
+    async fn create(&self, location: &Location, body: Bytes) -> Result<(), StoreError> {
+        match self
+            .inner
+            .put(location, body, PutOptions::create_only())
+            .await
+        {
+            Err(error) if error.kind != StoreErrorKind::PreconditionFailed => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes the outputs of sources that have no commit, as a careless cleaner would.
+    async fn delete_uncommitted(&self) -> Result<(), StoreError> {
+        let mut listed: Vec<Listed> = Vec::new();
+        loop {
+            let after = listed.last().map(|object| object.key.clone());
+            let page = self.inner.list(&self.target, after.as_deref()).await?;
+            listed.extend(page.objects);
+            if !page.truncated {
+                break;
+            }
+        }
+        let is_committed = |name: &str| {
+            let sid = name.split('-').next().unwrap_or_default();
+            listed
+                .iter()
+                .any(|object| object.key.contains("/commit/") && object.key.contains(sid))
+        };
+        let abandoned: Vec<String> = listed
+            .iter()
+            .map(|object| &object.key)
+            .filter(|key| is_visible(&key[self.target.key.len()..]))
+            .filter(|key| !is_committed(key.rsplit('/').next().unwrap_or_default()))
+            .cloned()
+            .collect();
+        if !abandoned.is_empty() {
+            self.inner.delete(&self.target.bucket, &abandoned).await?;
+        }
+        Ok(())
+    }
+
+    fn renamed(&self, location: &Location) -> Location {
+        let name = format!("-{}.parquet", self.invocation);
+        Location::new(&location.bucket, location.key.replace(".parquet", &name))
+    }
+}
+
+#[async_trait]
+impl Store for BrokenStore {
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        match (self.mutant, self.role(object)) {
+            (Mutant::NoCommitCheck, Role::Commit) => Err(Self::not_found(object)),
+            _ => self.inner.head(object, version).await,
+        }
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        let role = self.role(object);
+        if self.mutant == Mutant::PlanNotAdopted && role == Role::Intent {
+            return Err(Self::not_found(object));
+        }
+        let range = options.range.clone();
+        let mut body = self.inner.get(object, options).await?;
+        if role == Role::Source {
+            match self.mutant {
+                Mutant::TruncatedBodyAccepted if body.bytes.len() % 3 == 0 => {
+                    let end = body.bytes.iter().rposition(|byte| *byte == b'{');
+                    body.bytes.truncate(end.unwrap_or(0));
+                }
+                Mutant::RangeReadTwice => {
+                    let start = range.map_or(0, |range| range.start);
+                    let key = (object.clone(), start);
+                    if body.bytes.first() == Some(&b'{') && !self.memory().ranges_read.insert(key) {
+                        body.bytes = [&body.bytes[..], b"\n", &body.bytes[..]].concat().into();
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(body)
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<Written, StoreError> {
+        match (self.mutant, self.role(object)) {
+            (Mutant::CommitBeforeLastOutput, Role::Output) => {
+                // Those held before were not the last.
+                self.release().await?;
+                self.memory().held.push((object.clone(), body));
+                Ok(Self::untrue())
+            }
+            (Mutant::CommitBeforeLastOutput, Role::Commit) => {
+                let written = self.inner.put(object, body, options).await?;
+                self.release().await?;
+                Ok(written)
+            }
+            (Mutant::OutputsBeforePlan, Role::Intent) => {
+                self.memory().held.push((object.clone(), body));
+                Ok(Self::untrue())
+            }
+            (Mutant::OutputsBeforePlan, Role::Commit) => {
+                self.release().await?;
+                self.inner.put(object, body, options).await
+            }
+            (Mutant::PlanNotAdopted, Role::Intent) => {
+                self.create(object, body).await?;
+                Ok(Self::untrue())
+            }
+            (Mutant::Overwrites, Role::Output) => {
+                self.inner.put(object, body, PutOptions::default()).await
+            }
+            (Mutant::RandomNames, Role::Output) => {
+                let renamed = self.renamed(object);
+                self.inner.put(&renamed, body, options).await
+            }
+            (Mutant::DeletesUncommitted, Role::Commit) => {
+                let written = self.inner.put(object, body, options).await?;
+                self.delete_uncommitted().await?;
+                Ok(written)
+            }
+            (Mutant::QuarantineDropped, Role::Quarantine) => Ok(Self::untrue()),
+            (Mutant::LostAnswerTakenForSuccess, Role::Output) => {
+                match self.inner.put(object, body, options).await {
+                    Err(error) if error.kind != StoreErrorKind::PreconditionFailed => {
+                        Ok(Self::untrue())
+                    }
+                    answer => answer,
+                }
+            }
+            _ => self.inner.put(object, body, options).await,
+        }
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        self.inner.list(prefix, after).await
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .copy(source, if_source_matches, target, precondition)
+            .await
+    }
+
+    async fn delete(
+        &self,
+        bucket: &str,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StoreError> {
+        self.inner.delete(bucket, keys).await
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        self.inner.create_multipart(object, content_type).await
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        self.inner.upload_part(object, upload, number, body).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .complete_multipart(object, upload, parts, precondition)
+            .await
+    }
+
+    async fn abort_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+    ) -> Result<(), StoreError> {
+        self.inner.abort_multipart(object, upload).await
+    }
+}
+
+/// The catalog as a broken adapter treats it, or as it is.
+pub(super) struct BrokenCatalog {
+    pub(super) inner: Client,
+    pub(super) mutant: Option<Mutant>,
+}
+
+#[async_trait]
+impl Catalog for BrokenCatalog {
+    async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError> {
+        self.inner.table(name).await
+    }
+
+    async fn partitions(
+        &self,
+        table: &TableName,
+        values: &[Vec<String>],
+    ) -> Result<Vec<Partition>, CatalogError> {
+        self.inner.partitions(table, values).await
+    }
+
+    async fn create_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        match self.mutant {
+            Some(Mutant::NotRegistered) => Ok(Vec::new()),
+            Some(Mutant::BatchFailuresIgnored) => {
+                self.inner.create_partitions(table, partitions).await?;
+                Ok(Vec::new())
+            }
+            _ => self.inner.create_partitions(table, partitions).await,
+        }
+    }
+
+    async fn update_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        self.inner.update_partitions(table, partitions).await
+    }
+}

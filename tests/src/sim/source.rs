@@ -1,0 +1,142 @@
+use std::{collections::BTreeMap, io::Write};
+
+use bytes::Bytes;
+use fastrand::Rng;
+use flate2::{Compression, write::GzEncoder};
+use jiff::{SignedDuration, Timestamp, civil, tz::Offset};
+use lakewright_core::location::Location;
+use serde_json::{Map, Value, json};
+
+/// One record's fields.
+pub(super) type Record = Map<String, Value>;
+
+/// The first hour that records are of; the job takes nothing from before it.
+const FIRST_HOUR: civil::DateTime = civil::date(2026, 4, 29).at(22, 0, 0, 0);
+
+/// What an object is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// Records with a valid time.
+    pub rows: usize,
+    /// The hours that they are spread over, so the partitions.
+    pub hours: usize,
+    /// Records that belong in the quarantine.
+    pub broken: usize,
+    /// Whether records follow each other without a line's end, as Firehose delivers them.
+    pub concatenated: bool,
+    /// Whether the object is compressed.
+    pub gzip: bool,
+    /// Bytes of incompressible text in each record.
+    pub padding: usize,
+}
+
+/// A landed object, and what must become of it.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) location: Location,
+    pub(super) bytes: Bytes,
+    /// Each valid record by its id, and the path of its partition.
+    pub(super) rows: BTreeMap<String, (String, Record)>,
+    /// The texts of the others, sorted.
+    pub(super) quarantined: Vec<String>,
+}
+
+impl Shape {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let broken = if rng.bool() { 0 } else { rng.usize(1..4) };
+        Self {
+            rows: if broken > 0 && rng.u8(0..8) == 0 {
+                0
+            } else {
+                rng.usize(1..20)
+            },
+            hours: rng.usize(1..5),
+            broken,
+            concatenated: rng.bool(),
+            gzip: rng.bool(),
+            padding: 0,
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn generate(location: Location, shape: Shape, rng: &mut Rng) -> Self {
+        let name = location.key.rsplit('/').next().unwrap_or_default();
+        let mut rows = BTreeMap::new();
+        let mut quarantined = Vec::new();
+        let mut texts = Vec::new();
+        for index in 0..shape.rows {
+            let id = format!("{name}-{index}");
+            let time = time(index % shape.hours, rng);
+            let mut record = Record::new();
+            record.insert("id".to_owned(), json!(id));
+            record.insert("t".to_owned(), json!(time.to_string()));
+            record.insert("v".to_owned(), json!(rng.u32(..)));
+            if shape.padding > 0 {
+                let padding: String = (0..shape.padding).map(|_| rng.alphanumeric()).collect();
+                record.insert("padding".to_owned(), json!(padding));
+            }
+            texts.push(Value::Object(record.clone()).to_string());
+            rows.insert(id, (path(time), record));
+        }
+        for index in 0..shape.broken {
+            let text = broken(&format!("{name}-broken-{index}"), rng);
+            quarantined.push(text.clone());
+            texts.push(text);
+        }
+        quarantined.sort_unstable();
+        rng.shuffle(&mut texts);
+        let separator = if shape.concatenated { "" } else { "\n" };
+        let plain = texts.join(separator).into_bytes();
+        Self {
+            location,
+            bytes: if shape.gzip {
+                gzip(&plain)
+            } else {
+                plain.into()
+            },
+            rows,
+            quarantined,
+        }
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        (self.rows.len() + self.quarantined.len()) as u64
+    }
+}
+
+fn time(hour: usize, rng: &mut Rng) -> Timestamp {
+    let hours = SignedDuration::from_hours(i64::try_from(hour).unwrap_or(0));
+    let first = Offset::UTC
+        .to_timestamp(FIRST_HOUR)
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    first + hours + SignedDuration::from_secs(rng.i64(0..3600))
+}
+
+/// The Hive path of the partition by year, month, day and hour.
+fn path(time: Timestamp) -> String {
+    Offset::UTC
+        .to_datetime(time)
+        .strftime("year=%Y/month=%m/day=%d/hour=%H/")
+        .to_string()
+}
+
+/// A record without a usable time.
+fn broken(id: &str, rng: &mut Rng) -> String {
+    match rng.u8(0..4) {
+        0 => format!(r#"{{"id":"{id}","v":1}}"#),
+        1 => format!(r#"{{"id":"{id}","t":"yesterday"}}"#),
+        2 => format!(r#"{{"id":"{id}","t":"1999-12-31T23:59:59Z"}}"#),
+        _ => format!(r#"{{"id":"{id}","t":null}}"#),
+    }
+}
+
+fn gzip(plain: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    #[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
+    let bytes = encoder
+        .write_all(plain)
+        .and_then(|()| encoder.finish())
+        .expect("compressed in memory");
+    bytes.into()
+}

@@ -1,0 +1,327 @@
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    catalog::{Column, StorageDescriptor, Table, TableName},
+    config::{Config, Rekey},
+    location::Location,
+};
+use lakewright_jobs::{
+    ports::{Clock, Store},
+    rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
+    report::ObjectReport,
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    sweep::{self, SweepError, SweepReport, SweepRequest},
+};
+
+use super::{
+    checker::Checker,
+    mutant::{BrokenCatalog, BrokenStore, Mutant},
+    source::Source,
+};
+use crate::model::{
+    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+};
+
+/// How long an invocation may live: Lambda ends it then.
+pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long before that an invocation stops by itself.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// How the job under test is set up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) settings: Settings,
+    pub(super) rates: FaultRates,
+    /// Whether the job has a table in the catalog.
+    pub(super) table: bool,
+    /// Bytes of memory for each object.
+    pub(super) memory: u64,
+    pub(super) mutant: Option<Mutant>,
+}
+
+/// The cloud, the deployed job and the one who watches both.
+pub(super) struct World {
+    pub(super) cloud: Arc<Cloud>,
+    /// The configurations that are deployed one after the other.
+    pub(super) jobs: Vec<Rekey>,
+    setup: Setup,
+    seed: u64,
+    checker: Arc<Mutex<Checker>>,
+    clients: AtomicU32,
+}
+
+/// How an invocation ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With an answer for each source.
+    Answered(Vec<Result<ObjectReport, RekeyError>>),
+    /// Killed, by its plan or at its time limit.
+    Died,
+}
+
+struct Watch(Arc<Mutex<Checker>>);
+
+impl Observer for Watch {
+    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
+        lock(&self.0).step(now, changes, s3, glue);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Deployments that make other files of the same rows: their plans name other outputs.
+#[expect(clippy::expect_used, reason = "the text is fixed")]
+fn jobs(table: bool) -> Vec<Rekey> {
+    let table = if table { "table = \"lake.sim\"" } else { "" };
+    [
+        ("none", "2020-01-01T00:00:00Z"),
+        ("snappy", "2020-01-01T00:00:00Z"),
+        ("none", "2000-01-01T00:00:00Z"),
+    ]
+    .into_iter()
+    .map(|(compression, earliest)| {
+        let text = format!(
+            r#"
+            [[rekey]]
+            name = "sim"
+            source = "s3://landing/sim/"
+            target = "s3://lake/sim/"
+            timestamp = {{ column = "t", earliest = "{earliest}" }}
+            {table}
+            [[rekey.output]]
+            format = "parquet"
+            compression = "{compression}"
+            "#
+        );
+        let config = Config::parse(&text).expect("a valid configuration");
+        config.rekey.into_iter().next().expect("one job")
+    })
+    .collect()
+}
+
+fn table(name: TableName) -> Table {
+    let columns = |names: &[(&str, &str)]| {
+        names
+            .iter()
+            .map(|(name, hive_type)| Column {
+                name: (*name).to_owned(),
+                hive_type: (*hive_type).to_owned(),
+            })
+            .collect()
+    };
+    Table {
+        name,
+        storage: StorageDescriptor {
+            location: "s3://lake/sim/".to_owned(),
+            columns: columns(&[
+                ("id", "string"),
+                ("t", "string"),
+                ("v", "bigint"),
+                ("padding", "string"),
+            ]),
+            ..StorageDescriptor::default()
+        },
+        partition_keys: columns(&[
+            ("year", "string"),
+            ("month", "string"),
+            ("day", "string"),
+            ("hour", "string"),
+        ]),
+        parameters: BTreeMap::new(),
+        version_id: None,
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, setup: Setup) -> Arc<Self> {
+        let cloud = Cloud::new(seed, setup.settings, setup.rates);
+        let jobs = jobs(setup.table);
+        let target = Location::new("lake", "sim/");
+        let name = jobs.first().and_then(|job| job.table.clone());
+        if let Some(name) = &name {
+            cloud.with(|state| state.glue.put_table(table(name.clone())));
+        }
+        let checker = Arc::new(Mutex::new(Checker::new(target, name)));
+        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        Arc::new(Self {
+            cloud,
+            jobs,
+            setup,
+            seed,
+            checker,
+            clients: AtomicU32::new(0),
+        })
+    }
+
+    pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
+        lock(&self.checker)
+    }
+
+    /// Lands an object. Returns what a trigger says about it.
+    pub(super) fn land(&self, source: Source) -> SourceObject {
+        let (location, bytes) = (source.location.clone(), source.bytes.clone());
+        self.checker().expect(source);
+        let etag = self.cloud.place(&location, bytes);
+        SourceObject {
+            location,
+            etag: Some(etag),
+        }
+    }
+
+    pub(super) fn invocations(&self) -> u32 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn client(&self, plan: Plan) -> Client {
+        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        Client::new(Arc::clone(&self.cloud), id, plan)
+    }
+
+    /// When an invocation that begins now must stop.
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.cloud.clock.now() + (LIMIT - MARGIN)
+    }
+
+    /// Sends what has landed and has no commit to the queue.
+    pub(super) async fn sweep(&self, queue_url: &str) -> Result<SweepReport, SweepError> {
+        let client = self.client(Plan::default());
+        let (deadline, clock) = (self.deadline(), Arc::new(self.cloud.clock));
+        let job = &self.jobs[0];
+        let ports = sweep::Ports {
+            store: Arc::new(Retrying::new(
+                client.clone(),
+                clock.clone(),
+                deadline,
+                self.seed,
+                RetryPolicy::S3,
+            )),
+            queue: Arc::new(client),
+            clock,
+        };
+        let request = SweepRequest {
+            sweep: job.name.clone(),
+            prefix: String::new(),
+            after: None,
+            min_age_seconds: Some(0),
+        };
+        sweep::sweep(&ports, job, &request, queue_url, deadline).await
+    }
+
+    fn store(
+        &self,
+        client: Client,
+        deadline: Timestamp,
+        invocation: u32,
+        target: &Location,
+    ) -> Arc<dyn Store> {
+        let (clock, seed) = (
+            Arc::new(self.cloud.clock),
+            self.seed ^ u64::from(invocation),
+        );
+        let break_by = |mutant, store: Arc<dyn Store>| {
+            BrokenStore::new(store, mutant, target.clone(), invocation)
+        };
+        match self.setup.mutant {
+            Some(mutant) if mutant.is_below_retries() => {
+                let broken = break_by(mutant, Arc::new(client));
+                Arc::new(Retrying::new(
+                    broken,
+                    clock,
+                    deadline,
+                    seed,
+                    RetryPolicy::S3,
+                ))
+            }
+            mutant => {
+                let store = Retrying::new(client, clock, deadline, seed, RetryPolicy::S3);
+                match mutant {
+                    Some(mutant) => Arc::new(break_by(mutant, Arc::new(store))),
+                    None => Arc::new(store),
+                }
+            }
+        }
+    }
+
+    /// One invocation of the deployed function, for one or more sources.
+    pub(super) async fn invoke(
+        &self,
+        sources: &[SourceObject],
+        deployment: usize,
+        plan: Plan,
+    ) -> (End, Client) {
+        let client = self.client(plan);
+        let Some(job) = self.jobs.get(deployment) else {
+            return (End::Died, client);
+        };
+        let clock = Arc::new(self.cloud.clock);
+        let deadline = self.deadline();
+        let invocation = self.clients.load(Ordering::Relaxed);
+        let seed = self.seed ^ u64::from(invocation);
+        let catalog = BrokenCatalog {
+            inner: client.clone(),
+            mutant: self.setup.mutant,
+        };
+        let ports = Ports {
+            store: self.store(client.clone(), deadline, invocation, &job.target),
+            catalog: Arc::new(RetryingCatalog::new(
+                catalog,
+                clock.clone(),
+                deadline,
+                seed,
+                RetryPolicy::GLUE,
+            )),
+            clock: clock.clone(),
+        };
+        let budget = Budget {
+            memory: self.setup.memory,
+            scratch: std::env::temp_dir(),
+            deadline,
+        };
+        let work = join_all(
+            sources
+                .iter()
+                .map(|source| rekey(&ports, job, source, &budget)),
+        );
+        let limit = Duration::try_from(LIMIT).unwrap_or_default();
+        let end = tokio::select! {
+            biased;
+            () = client.died() => End::Died,
+            answers = work => End::Answered(answers),
+            () = clock.sleep(limit) => {
+                self.cloud.count(Fault::TimedOut);
+                End::Died
+            }
+        };
+        client.kill();
+        for (source, line) in sources.iter().zip(describe(&end, sources.len())) {
+            self.cloud
+                .note("invocation", &source.location.to_string(), &line);
+        }
+        (end, client)
+    }
+}
+
+fn describe(end: &End, sources: usize) -> Vec<String> {
+    match end {
+        End::Died => vec!["died".to_owned(); sources],
+        End::Answered(answers) => answers
+            .iter()
+            .map(|answer| match answer {
+                Ok(report) => format!("{:?}", report.status),
+                Err(error) => format!("failed: {error}"),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,441 @@
+//! What [`Retrying`] and [`RetryingCatalog`] make of each fault, over the model.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    catalog::{StorageDescriptor, Table, TableName},
+    location::Location,
+};
+use lakewright_jobs::{
+    ports::{
+        Catalog, CatalogErrorKind, Clock, Partition, Precondition, PutOptions, Store,
+        StoreErrorKind, Written,
+    },
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
+};
+use lakewright_tests::{
+    model::{
+        Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+    },
+    virtual_time,
+};
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// A client of `cloud` whose first calls meet these faults, and which makes them again.
+fn retrying(
+    cloud: &Arc<Cloud>,
+    script: impl IntoIterator<Item = Option<Fault>>,
+    patience: SignedDuration,
+) -> (Retrying<Client>, Client) {
+    let plan = Plan {
+        script: script.into_iter().collect(),
+        ..Plan::default()
+    };
+    let client = Client::new(Arc::clone(cloud), 1, plan);
+    let deadline = cloud.clock.now() + patience;
+    let store = Retrying::new(
+        client.clone(),
+        Arc::new(cloud.clock),
+        deadline,
+        7,
+        RetryPolicy::S3,
+    );
+    (store, client)
+}
+
+fn calm() -> Arc<Cloud> {
+    Cloud::new(1, Settings::default(), FaultRates::default())
+}
+
+fn at(key: &str) -> Location {
+    Location::new("bucket", key)
+}
+
+fn body(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+async fn create(store: &dyn Store, text: &str) -> Result<Written, StoreErrorKind> {
+    put(store, text, Precondition::Absent).await
+}
+
+async fn put(
+    store: &dyn Store,
+    text: &str,
+    precondition: Precondition,
+) -> Result<Written, StoreErrorKind> {
+    let options = PutOptions {
+        precondition,
+        content_type: None,
+    };
+    let result = store.put(&at("k"), body(text), options).await;
+    result.map_err(|error| error.kind)
+}
+
+/// Every write that took effect.
+#[derive(Default)]
+struct Writes(Arc<Mutex<Vec<Bytes>>>);
+
+impl Observer for Writes {
+    fn step(&mut self, _now: Timestamp, changes: &[Change], _s3: &ModelS3, _glue: &ModelGlue) {
+        for change in changes {
+            if let Change::Written { object, .. } = change {
+                let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                writes.push(object.bytes.clone());
+            }
+        }
+    }
+}
+
+#[test]
+fn passing_faults_are_outlasted_and_the_write_takes_effect_once() {
+    for fault in [
+        Fault::SlowDown,
+        Fault::InternalBefore,
+        Fault::InternalAfter,
+        Fault::ResetBefore,
+        Fault::ResetAfter,
+        Fault::LandsLate,
+    ] {
+        for times in [1, 3, 9] {
+            virtual_time(async {
+                let cloud = calm();
+                let writes = Writes::default();
+                let seen = Arc::clone(&writes.0);
+                cloud.watch(Box::new(writes));
+                let (store, client) = retrying(
+                    &cloud,
+                    vec![Some(fault); times],
+                    SignedDuration::from_hours(1),
+                );
+                let written = create(&store, "ours").await;
+                let (calls, etag) = (client.calls(), written.unwrap().etag);
+                let standing = store.head(&at("k"), None).await.unwrap();
+                assert_eq!(standing.etag, etag, "{fault} x {times}");
+                assert!(calls > times as u64, "{fault} x {times}: {calls} calls");
+                cloud.clock.sleep(Duration::from_secs(100)).await;
+                assert_eq!(seen.lock().unwrap().len(), 1, "{fault} x {times}");
+            });
+        }
+    }
+}
+
+#[test]
+fn lasting_faults_surface_once_the_attempts_are_used_up() {
+    for (fault, kind) in [
+        (Fault::SlowDown, StoreErrorKind::SlowDown),
+        (Fault::InternalBefore, StoreErrorKind::Internal),
+        (Fault::ResetBefore, StoreErrorKind::Network),
+    ] {
+        virtual_time(async {
+            let (store, client) = retrying(
+                &calm(),
+                vec![Some(fault); 20],
+                SignedDuration::from_hours(1),
+            );
+            assert_eq!(create(&store, "x").await, Err(kind));
+            assert_eq!(client.calls(), RetryPolicy::S3.attempts as u64);
+        });
+    }
+}
+
+#[test]
+fn a_refusal_after_a_lost_answer_is_settled_by_what_stands() {
+    // What another writer puts while our first attempt is lost, and whether the put then counts as ours.
+    for (fault, other, ours) in [
+        (Fault::ResetAfter, None, true),
+        (Fault::InternalAfter, None, true),
+        (Fault::ResetBefore, Some("ours"), true),
+        (Fault::ResetBefore, Some("else"), false),
+        (Fault::ResetBefore, Some("longer than ours"), false),
+        (Fault::SlowDown, Some("ours"), false),
+    ] {
+        virtual_time(async {
+            let cloud = calm();
+            let (store, _) = retrying(&cloud, [Some(fault)], MINUTE);
+            let another = Client::new(Arc::clone(&cloud), 2, Plan::default());
+            let ((), result) = tokio::join!(
+                async {
+                    if let Some(other) = other {
+                        create(&another, other).await.unwrap();
+                    }
+                },
+                async {
+                    // Begins after the other writer has ended.
+                    cloud.clock.sleep(Duration::from_secs(1)).await;
+                    create(&store, "ours").await
+                }
+            );
+            let standing = store.head(&at("k"), None).await.unwrap();
+            let wanted = if ours {
+                Ok(standing.etag)
+            } else {
+                Err(StoreErrorKind::PreconditionFailed)
+            };
+            let case = format!("{fault}, another wrote {other:?}");
+            assert_eq!(result.map(|written| written.etag), wanted, "{case}");
+        });
+    }
+}
+
+#[test]
+fn a_replacement_whose_answer_was_lost_is_recognised() {
+    virtual_time(async {
+        let cloud = calm();
+        let (store, _) = retrying(&cloud, [None, Some(Fault::ResetAfter)], MINUTE);
+        let first = create(&store, "one").await.unwrap();
+        let matches = Precondition::Matches(first.etag.clone());
+        let second = put(&store, "two", matches.clone()).await.unwrap();
+        let standing = store.head(&at("k"), None).await.unwrap();
+        assert_eq!(standing.etag, second.etag);
+        let stale = put(&store, "three", matches).await;
+        assert_eq!(stale, Err(StoreErrorKind::PreconditionFailed));
+    });
+}
+
+#[test]
+fn a_copy_whose_answer_was_lost_is_recognised() {
+    for opaque_etags in [false, true] {
+        virtual_time(async {
+            let settings = Settings {
+                opaque_etags,
+                ..Settings::default()
+            };
+            let cloud = Cloud::new(1, settings, FaultRates::default());
+            let (store, _) = retrying(&cloud, [None, Some(Fault::ResetAfter)], MINUTE);
+            create(&store, "content").await.unwrap();
+            let (from, to) = (at("k"), at("copy"));
+            let copied = store.copy(&from, None, &to, Precondition::Absent).await;
+            let standing = store.head(&to, None).await.unwrap();
+            assert_eq!(copied.unwrap().etag, standing.etag);
+        });
+    }
+}
+
+#[test]
+fn a_completion_whose_answer_was_lost_is_recognised() {
+    for completed_again in [StoreErrorKind::NotFound, StoreErrorKind::PreconditionFailed] {
+        for (other, ours) in [(None, true), (Some("other"), false)] {
+            virtual_time(async {
+                let settings = Settings {
+                    completed_again,
+                    smallest_part: 1,
+                    ..Settings::default()
+                };
+                let cloud = Cloud::new(1, settings, FaultRates::default());
+                let fault = if other.is_some() {
+                    Fault::ResetBefore
+                } else {
+                    Fault::ResetAfter
+                };
+                let (store, _) = retrying(&cloud, [None, None, None, Some(fault)], MINUTE);
+                let upload = store.create_multipart(&at("k"), None).await.unwrap();
+                let mut parts = Vec::new();
+                for (number, text) in [(1, "one"), (2, "two")] {
+                    let part = store
+                        .upload_part(&at("k"), &upload, number, body(text))
+                        .await;
+                    parts.push(part.unwrap());
+                }
+                if let Some(other) = other {
+                    let another = Client::new(Arc::clone(&cloud), 2, Plan::default());
+                    create(&another, other).await.unwrap();
+                }
+                let result = store
+                    .complete_multipart(&at("k"), &upload, &parts, Precondition::Absent)
+                    .await;
+                let standing = store.head(&at("k"), None).await.unwrap();
+                let wanted = if ours {
+                    Ok(standing.etag)
+                } else {
+                    Err(StoreErrorKind::PreconditionFailed)
+                };
+                let result = result.map(|written| written.etag);
+                assert_eq!(result.map_err(|error| error.kind), wanted);
+            });
+        }
+    }
+}
+
+#[test]
+fn conflicts_are_tried_again_but_for_completions() {
+    virtual_time(async {
+        let rates = FaultRates {
+            conflict: 1.0,
+            ..FaultRates::default()
+        };
+        let settings = Settings {
+            smallest_part: 1,
+            ..Settings::default()
+        };
+        let cloud = Cloud::new(3, settings, rates);
+        let stores: Vec<_> = (0..4).map(|_| retrying(&cloud, [], MINUTE).0).collect();
+        let puts = stores.iter().map(|store| create(store, "x"));
+        let answers = futures::future::join_all(puts).await;
+        let won = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(won, 1, "{answers:?}");
+        assert!(
+            cloud.with(|state| state.injected.0.contains_key(&Fault::Conflict)),
+            "no conflict came about"
+        );
+
+        let completions = stores.iter().map(|store| async {
+            let at = at("upload");
+            let upload = store.create_multipart(&at, None).await.unwrap();
+            let part = store.upload_part(&at, &upload, 1, body("x")).await.unwrap();
+            // Both begin at once.
+            let result = store
+                .complete_multipart(&at, &upload, &[part], Precondition::Absent)
+                .await;
+            result.map_err(|error| error.kind)
+        });
+        let answers = futures::future::join_all(completions).await;
+        assert!(
+            answers.contains(&Err(StoreErrorKind::Conflict)),
+            "{answers:?}"
+        );
+    });
+}
+
+#[test]
+fn nothing_is_begun_after_the_deadline() {
+    for patience in [0, 1, 10, 100, 1_000, 5_000] {
+        virtual_time(async {
+            let cloud = calm();
+            let patience = SignedDuration::from_millis(patience);
+            let deadline = cloud.clock.now() + patience;
+            let (store, client) = retrying(&cloud, vec![Some(Fault::InternalBefore); 9], patience);
+            assert_eq!(create(&store, "x").await, Err(StoreErrorKind::Deadline));
+            assert!(cloud.clock.now() <= deadline, "{patience:#}");
+            let calls = client.calls();
+            assert!(create(&store, "x").await.is_err());
+            if cloud.clock.now() == deadline {
+                assert_eq!(client.calls(), calls, "{patience:#}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_call_that_hangs_is_given_up_at_the_deadline() {
+    virtual_time(async {
+        let cloud = calm();
+        cloud.with(|state| state.rates.slow = 1.0);
+        let start = cloud.clock.now();
+        let (store, _) = retrying(&cloud, [], SignedDuration::from_millis(400));
+        assert_eq!(create(&store, "x").await, Err(StoreErrorKind::Deadline));
+        let passed = cloud.clock.now().duration_since(start);
+        assert_eq!(passed, SignedDuration::from_millis(400));
+    });
+}
+
+#[test]
+fn slow_down_slows_all_calls_down() {
+    let time_for_a_thousand = |refusals| {
+        virtual_time(async move {
+            let cloud = calm();
+            let script = vec![Some(Fault::SlowDown); refusals];
+            let (store, _) = retrying(&cloud, script, SignedDuration::from_hours(1));
+            for _ in 0..refusals {
+                let _ = store.head(&at("none"), None).await;
+            }
+            let start = cloud.clock.now();
+            let heads = (0..1_000).map(|_| async {
+                let _ = store.head(&at("none"), None).await;
+            });
+            futures::future::join_all(heads).await;
+            cloud.clock.now().duration_since(start)
+        })
+    };
+    let (free, refused) = (time_for_a_thousand(0), time_for_a_thousand(5));
+    assert!(refused > free * 3, "{free:#} against {refused:#}");
+}
+
+#[test]
+fn failed_keys_of_a_batch_delete_are_deleted_again() {
+    virtual_time(async {
+        let cloud = calm();
+        let (store, _) = retrying(&cloud, [], MINUTE);
+        let keys: Vec<String> = (0..20).map(|index| format!("d/{index}")).collect();
+        for key in &keys {
+            store
+                .put(&at(key), body("x"), PutOptions::default())
+                .await
+                .unwrap();
+        }
+        cloud.with(|state| state.rates.delete_key = 0.5);
+        assert_eq!(store.delete("bucket", &keys).await.unwrap(), []);
+        assert!(
+            store
+                .list(&at("d/"), None)
+                .await
+                .unwrap()
+                .objects
+                .is_empty()
+        );
+        cloud.with(|state| state.rates.delete_key = 1.0);
+        let failures = store.delete("bucket", &keys).await.unwrap();
+        assert_eq!(failures.len(), 20);
+    });
+}
+
+#[test]
+fn throttled_partitions_are_created_again_and_others_are_reported() {
+    virtual_time(async {
+        let cloud = calm();
+        let name: TableName = "lake.t".parse().unwrap();
+        let column = |name: &str| lakewright_core::catalog::Column {
+            name: name.to_owned(),
+            hive_type: "string".to_owned(),
+        };
+        let table = Table {
+            name: name.clone(),
+            storage: StorageDescriptor::default(),
+            partition_keys: vec![column("p")],
+            parameters: std::collections::BTreeMap::new(),
+            version_id: None,
+        };
+        cloud.with(|state| {
+            state.glue.put_table(table);
+            state.rates.partial_batch = 0.8;
+        });
+        let script = [Some(Fault::SlowDown), Some(Fault::ResetAfter)];
+        let plan = Plan {
+            script: script.into_iter().collect(),
+            ..Plan::default()
+        };
+        let client = Client::new(Arc::clone(&cloud), 1, plan);
+        let deadline = cloud.clock.now() + SignedDuration::from_hours(1);
+        let clock = Arc::new(cloud.clock);
+        let catalog = RetryingCatalog::new(client, clock, deadline, 7, RetryPolicy::GLUE);
+        let partition = |value: &str| Partition {
+            values: vec![value.to_owned()],
+            storage: StorageDescriptor {
+                location: format!("s3://bucket/p={value}/"),
+                ..StorageDescriptor::default()
+            },
+        };
+        let mut wanted: Vec<Partition> = (0..99).map(|n| partition(&n.to_string())).collect();
+        wanted.push(partition(&"x".repeat(2_000)));
+        let failures = catalog.create_partitions(&name, &wanted).await.unwrap();
+        let standing = cloud.with(|state| state.glue.registered(&name).count());
+        assert_eq!(standing, 99);
+        // The reset came after the effect, so some stood already when they were asked for again.
+        let invalid: Vec<_> = failures
+            .iter()
+            .filter(|failure| failure.kind != CatalogErrorKind::AlreadyExists)
+            .map(|failure| failure.kind)
+            .collect();
+        assert_eq!(invalid, [CatalogErrorKind::Invalid]);
+        cloud.with(|state| state.rates.partial_batch = 0.0);
+        let values = wanted.iter().map(|partition| partition.values.clone());
+        let values: Vec<_> = values.collect();
+        assert_eq!(catalog.partitions(&name, &values).await.unwrap().len(), 99);
+    });
+}

@@ -1,0 +1,155 @@
+//! rekey under the simulation: random histories, every crash point, and protocols that are broken on purpose.
+//!
+//! `cargo xtask sim` runs more of the same, for as long as one likes.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "what was run and what was found is worth seeing with --nocapture"
+)]
+
+use lakewright_tests::sim::{
+    crash::{self, CASES},
+    history,
+    mutant::Mutant,
+};
+
+/// Seeds of each shard of random histories.
+const SEEDS: u64 = 400;
+
+/// Seeds within which a broken protocol must be found: fewer than a sound one is tried with.
+const MUTANT_SEEDS: u64 = 200;
+
+fn histories(shard: u64) {
+    let mut injected = lakewright_tests::model::FaultCounts::default();
+    for seed in shard * SEEDS..(shard + 1) * SEEDS {
+        let run = history::run(seed, None);
+        assert!(
+            run.violation.is_none(),
+            "{}\nreplay it step by step with `cargo xtask sim --replay {seed}`",
+            run.violation
+                .map(|violation| violation.to_string())
+                .unwrap_or_default()
+        );
+        injected.merge(&run.injected);
+    }
+    println!("{SEEDS} histories; {injected}");
+}
+
+#[test]
+fn histories_shard_0() {
+    histories(0);
+}
+
+#[test]
+fn histories_shard_1() {
+    histories(1);
+}
+
+#[test]
+fn histories_shard_2() {
+    histories(2);
+}
+
+#[test]
+fn histories_shard_3() {
+    histories(3);
+}
+
+#[test]
+fn every_kind_of_fault_is_injected() {
+    use lakewright_tests::model::Fault as F;
+    let mut injected = lakewright_tests::model::FaultCounts::default();
+    for seed in 0..60 {
+        injected.merge(&history::run(seed, None).injected);
+    }
+    for fault in [
+        F::Slow,
+        F::SlowDown,
+        F::InternalBefore,
+        F::InternalAfter,
+        F::ResetBefore,
+        F::ResetAfter,
+        F::LandsLate,
+        F::Truncated,
+        F::Conflict,
+        F::PartialBatch,
+        F::KilledBefore,
+        F::KilledAfter,
+        F::LostInFlight,
+        F::SleptToDeadline,
+        F::Twin,
+        F::Triplet,
+        F::LostEvent,
+        F::DuplicateDelivery,
+        F::LateRedelivery,
+    ] {
+        assert!(injected.0.contains_key(&fault), "{fault}: {injected}");
+    }
+}
+
+#[test]
+fn a_seed_has_one_history() {
+    for seed in 0..12 {
+        let (one, again) = (history::run(seed, None), history::run(seed, None));
+        assert_eq!(one.lines, again.lines, "seed {seed}");
+        assert_eq!(one.digest, again.digest, "seed {seed}");
+        assert!(one.lines.len() > 20, "seed {seed}: {:?}", one.lines);
+        let other = history::run(seed + 1, None);
+        assert_ne!(one.digest, other.digest, "seeds {seed} and {}", seed + 1);
+    }
+}
+
+fn crash_points(case: usize) {
+    let report = crash::enumerate(&CASES[case], 1, None);
+    assert!(report.violation.is_none(), "{:?}", report.violation);
+    assert!(report.points > 20, "{}", report.points);
+    println!("{}: {} crash points", CASES[case].name, report.points);
+}
+
+#[test]
+fn crash_points_of_one_partition() {
+    crash_points(0);
+}
+
+#[test]
+fn crash_points_with_table_and_quarantine() {
+    crash_points(1);
+}
+
+#[test]
+fn crash_points_of_quarantine_alone() {
+    crash_points(2);
+}
+
+#[test]
+fn crash_points_of_several_partitions() {
+    crash_points(3);
+}
+
+#[test]
+fn crash_points_of_multipart_uploads() {
+    crash_points(4);
+}
+
+#[test]
+fn every_case_is_run() {
+    assert_eq!(CASES.len(), 5);
+}
+
+#[test]
+fn broken_protocols_are_found() {
+    for mutant in Mutant::ALL {
+        let found = (0..MUTANT_SEEDS)
+            .find_map(|seed| Some((seed, history::run(seed, Some(*mutant)).violation?)));
+        let Some((seed, violation)) = found else {
+            panic!("{mutant:?} went unnoticed in {MUTANT_SEEDS} histories");
+        };
+        println!("{mutant:?}: seed {seed}: {violation}");
+        let invariant = violation.message.get(..2).unwrap_or_default();
+        assert!(
+            mutant.breaks().contains(&invariant),
+            "{mutant:?} breaks {:?}, but what was seen is: {violation}",
+            mutant.breaks()
+        );
+    }
+}
