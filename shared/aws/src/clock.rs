@@ -12,12 +12,18 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the Clock port's real side")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Clock port's real side"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the Clock port's real side")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the Clock port's real side"
+    )]
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }

@@ -8,13 +8,16 @@ use aws_sdk_glue::{
     error::SdkError,
     operation::get_table::GetTableError,
     types::{
-        self, BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList, SerDeInfo,
+        self, BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList,
+        SerDeInfo,
     },
 };
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
 use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
-use lakewright_jobs::ports::{Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure};
+use lakewright_jobs::ports::{
+    Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure,
+};
 
 use crate::sdk::{Failure, Reached};
 
@@ -39,7 +42,10 @@ impl GlueCatalog {
 #[async_trait]
 impl Catalog for GlueCatalog {
     async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError> {
-        let call = Call { operation: GET_TABLE, table: name };
+        let call = Call {
+            operation: GET_TABLE,
+            table: name,
+        };
         let answer = self
             .client
             .get_table()
@@ -49,7 +55,9 @@ impl Catalog for GlueCatalog {
             .await;
         match answer {
             Ok(output) => {
-                let table = output.table().ok_or_else(|| call.unreadable("it holds no table"))?;
+                let table = output
+                    .table()
+                    .ok_or_else(|| call.unreadable("it holds no table"))?;
                 Ok(Some(table_from_glue(name, table)))
             }
             Err(error) if is_absent(&error) => Ok(None),
@@ -62,10 +70,17 @@ impl Catalog for GlueCatalog {
         table: &TableName,
         values: &[Vec<String>],
     ) -> Result<Vec<Partition>, CatalogError> {
-        let call = Call { operation: BATCH_GET, table };
+        let call = Call {
+            operation: BATCH_GET,
+            table,
+        };
         let mut wanted = values
             .iter()
-            .map(|values| PartitionValueList::builder().set_values(Some(values.clone())).build())
+            .map(|values| {
+                PartitionValueList::builder()
+                    .set_values(Some(values.clone()))
+                    .build()
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| call.invalid(&error))?;
         let mut found = Vec::new();
@@ -80,9 +95,14 @@ impl Catalog for GlueCatalog {
                 .send()
                 .await
                 .map_err(|error| call.failed(&error))?;
-            found.extend(output.partitions().iter().map(|partition| Partition {
-                values: partition.values().to_vec(),
-                storage: partition.storage_descriptor().map(storage_from_glue).unwrap_or_default(),
+            found.extend(output.partitions().iter().map(|partition| {
+                Partition {
+                    values: partition.values().to_vec(),
+                    storage: partition
+                        .storage_descriptor()
+                        .map(storage_from_glue)
+                        .unwrap_or_default(),
+                }
             }));
             wanted = output.unprocessed_keys.unwrap_or_default();
             if wanted.len() >= asked {
@@ -100,7 +120,10 @@ impl Catalog for GlueCatalog {
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
-        let call = Call { operation: BATCH_CREATE, table };
+        let call = Call {
+            operation: BATCH_CREATE,
+            table,
+        };
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -119,7 +142,9 @@ impl Catalog for GlueCatalog {
             .await
             .map_err(|error| call.failed(&error))?;
         let errors = output.errors().iter();
-        Ok(errors.map(|error| refused(error.partition_values(), error.error_detail())).collect())
+        Ok(errors
+            .map(|error| refused(error.partition_values(), error.error_detail()))
+            .collect())
     }
 
     async fn update_partitions(
@@ -127,7 +152,10 @@ impl Catalog for GlueCatalog {
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
-        let call = Call { operation: BATCH_UPDATE, table };
+        let call = Call {
+            operation: BATCH_UPDATE,
+            table,
+        };
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -151,7 +179,9 @@ impl Catalog for GlueCatalog {
             .await
             .map_err(|error| call.failed(&error))?;
         let errors = output.errors().iter();
-        Ok(errors.map(|error| refused(error.partition_value_list(), error.error_detail())).collect())
+        Ok(errors
+            .map(|error| refused(error.partition_value_list(), error.error_detail()))
+            .collect())
     }
 }
 
@@ -172,7 +202,12 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn error(&self, kind: CatalogErrorKind, message: String) -> CatalogError {
-        CatalogError { kind, operation: self.operation, table: self.table.clone(), message }
+        CatalogError {
+            kind,
+            operation: self.operation,
+            table: self.table.clone(),
+            message,
+        }
     }
 
     fn failed<E>(&self, error: &SdkError<E, Response>) -> CatalogError
@@ -193,7 +228,10 @@ impl Call<'_> {
     }
 
     fn unreadable(&self, what: &str) -> CatalogError {
-        self.error(CatalogErrorKind::Other, format!("the answer is incomplete: {what}"))
+        self.error(
+            CatalogErrorKind::Other,
+            format!("the answer is incomplete: {what}"),
+        )
     }
 }
 
@@ -206,8 +244,14 @@ fn kind_of(code: Option<&str>, status: u16) -> CatalogErrorKind {
         Some("AccessDeniedException") => CatalogErrorKind::AccessDenied,
         Some("InvalidInputException" | "ValidationException") => CatalogErrorKind::Invalid,
         Some(
-            "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "OperationTimeoutException"
-            | "InternalServiceException" | "InternalFailure" | "ServiceUnavailable" | "ConcurrentModificationException",
+            "ThrottlingException"
+            | "Throttling"
+            | "RequestLimitExceeded"
+            | "OperationTimeoutException"
+            | "InternalServiceException"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "ConcurrentModificationException",
         ) => CatalogErrorKind::Throttled,
         _ => match status {
             401 | 403 => CatalogErrorKind::AccessDenied,
@@ -224,15 +268,26 @@ fn refused(values: &[String], detail: Option<&ErrorDetail>) -> PartitionFailure 
     PartitionFailure {
         values: values.to_vec(),
         kind: kind_of(code, 400),
-        message: format!("{}: {}", code.unwrap_or("no code"), message.unwrap_or("no message")),
+        message: format!(
+            "{}: {}",
+            code.unwrap_or("no code"),
+            message.unwrap_or("no message")
+        ),
     }
 }
 
 fn table_from_glue(name: &TableName, table: &types::Table) -> Table {
     Table {
         name: name.clone(),
-        storage: table.storage_descriptor().map(storage_from_glue).unwrap_or_default(),
-        partition_keys: table.partition_keys().iter().map(column_from_glue).collect(),
+        storage: table
+            .storage_descriptor()
+            .map(storage_from_glue)
+            .unwrap_or_default(),
+        partition_keys: table
+            .partition_keys()
+            .iter()
+            .map(column_from_glue)
+            .collect(),
         parameters: ordered(table.parameters()),
         version_id: table.version_id().map(str::to_owned),
     }
@@ -246,7 +301,9 @@ fn storage_from_glue(storage: &types::StorageDescriptor) -> StorageDescriptor {
         input_format: storage.input_format().map(str::to_owned),
         output_format: storage.output_format().map(str::to_owned),
         compressed: storage.compressed(),
-        serde_library: serde.and_then(SerDeInfo::serialization_library).map(str::to_owned),
+        serde_library: serde
+            .and_then(SerDeInfo::serialization_library)
+            .map(str::to_owned),
         serde_parameters: ordered(serde.and_then(SerDeInfo::parameters)),
         parameters: ordered(storage.parameters()),
     }
@@ -261,7 +318,9 @@ fn column_from_glue(column: &types::Column) -> Column {
 
 fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
     let entries = parameters.into_iter().flatten();
-    entries.map(|(name, value)| (name.clone(), value.clone())).collect()
+    entries
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError> {
@@ -269,7 +328,12 @@ fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError
     let columns = storage
         .columns
         .iter()
-        .map(|column| types::Column::builder().name(&column.name).r#type(&column.hive_type).build())
+        .map(|column| {
+            types::Column::builder()
+                .name(&column.name)
+                .r#type(&column.hive_type)
+                .build()
+        })
         .collect::<Result<Vec<_>, _>>()?;
     let serde = SerDeInfo::builder()
         .set_serialization_library(storage.serde_library.clone())
@@ -301,7 +365,10 @@ mod tests {
             values: vec!["2026".to_owned(), "05".to_owned()],
             storage: StorageDescriptor {
                 location: "s3://lake/t/year=2026/month=05/".to_owned(),
-                columns: vec![Column { name: "a".to_owned(), hive_type: "array<bigint>".to_owned() }],
+                columns: vec![Column {
+                    name: "a".to_owned(),
+                    hive_type: "array<bigint>".to_owned(),
+                }],
                 input_format: Some("in".to_owned()),
                 output_format: Some("out".to_owned()),
                 compressed: true,
@@ -312,19 +379,50 @@ mod tests {
         };
         let input = partition_to_glue(&partition).unwrap();
         assert_eq!(input.values(), partition.values);
-        assert_eq!(storage_from_glue(input.storage_descriptor().unwrap()), partition.storage);
+        assert_eq!(
+            storage_from_glue(input.storage_descriptor().unwrap()),
+            partition.storage
+        );
     }
 
     #[test]
     fn kinds_come_from_the_code_then_the_status() {
         for (code, status, kind) in [
-            (Some("AlreadyExistsException"), 400, CatalogErrorKind::AlreadyExists),
-            (Some("EntityNotFoundException"), 400, CatalogErrorKind::NotFound),
-            (Some("ThrottlingException"), 400, CatalogErrorKind::Throttled),
-            (Some("InternalServiceException"), 500, CatalogErrorKind::Throttled),
-            (Some("AccessDeniedException"), 400, CatalogErrorKind::AccessDenied),
-            (Some("InvalidInputException"), 400, CatalogErrorKind::Invalid),
-            (Some("ResourceNumberLimitExceededException"), 400, CatalogErrorKind::Other),
+            (
+                Some("AlreadyExistsException"),
+                400,
+                CatalogErrorKind::AlreadyExists,
+            ),
+            (
+                Some("EntityNotFoundException"),
+                400,
+                CatalogErrorKind::NotFound,
+            ),
+            (
+                Some("ThrottlingException"),
+                400,
+                CatalogErrorKind::Throttled,
+            ),
+            (
+                Some("InternalServiceException"),
+                500,
+                CatalogErrorKind::Throttled,
+            ),
+            (
+                Some("AccessDeniedException"),
+                400,
+                CatalogErrorKind::AccessDenied,
+            ),
+            (
+                Some("InvalidInputException"),
+                400,
+                CatalogErrorKind::Invalid,
+            ),
+            (
+                Some("ResourceNumberLimitExceededException"),
+                400,
+                CatalogErrorKind::Other,
+            ),
             (None, 503, CatalogErrorKind::Throttled),
             (None, 403, CatalogErrorKind::AccessDenied),
         ] {

@@ -7,16 +7,16 @@
 //! - [`invocation`] runs the work items of one invocation, and [`rekey`] is the function of that name.
 
 pub mod clock;
-//pub mod config;
+pub mod config;
 pub mod glue;
-//pub mod invocation;
-//pub mod metrics;
-//pub mod rekey;
+pub mod invocation;
+pub mod metrics;
+pub mod rekey;
 pub mod s3;
 mod sdk;
-//pub mod settings;
+pub mod settings;
 pub mod sqs;
-//pub mod telemetry;
-//pub mod trigger;
+pub mod telemetry;
+pub mod trigger;
 
 pub use sdk::Clients;

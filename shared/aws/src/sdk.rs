@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use aws_config::{
-    BehaviorVersion, SdkConfig, retry::RetryConfig, stalled_stream_protection::StalledStreamProtectionConfig,
-    timeout::TimeoutConfig,
+    BehaviorVersion, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
@@ -13,13 +13,17 @@ use aws_smithy_types::{
     error::metadata::ProvideErrorMetadata,
 };
 
-use crate::{glue::GlueCatalog, s3::{Payloads, S3Store}, sqs::SqsQueue};
+use crate::{
+    glue::GlueCatalog,
+    s3::{Payloads, S3Store},
+    sqs::SqsQueue,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// For one attempt, from the first byte of the request to the head of the answer. The body of an answer is
 /// guarded by the stalled-stream protection instead.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the bytes of a request or an answer may stand still.
 const STALL_GRACE: Duration = Duration::from_secs(10);
@@ -45,7 +49,9 @@ impl Clients {
             .http_client(http)
             .timeout_config(timeouts)
             .stalled_stream_protection(
-                StalledStreamProtectionConfig::enabled().grace_period(STALL_GRACE).build(),
+                StalledStreamProtectionConfig::enabled()
+                    .grace_period(STALL_GRACE)
+                    .build(),
             )
             .load()
             .await;
@@ -61,8 +67,15 @@ impl Clients {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             // A server on an address has no host name for each bucket.
             .force_path_style(self.config.endpoint_url().is_some());
-        let plain = self.config.endpoint_url().is_some_and(|url| url.starts_with("http://"));
-        let payloads = if plain { Payloads::Signed } else { Payloads::Unsigned };
+        let plain = self
+            .config
+            .endpoint_url()
+            .is_some_and(|url| url.starts_with("http://"));
+        let payloads = if plain {
+            Payloads::Signed
+        } else {
+            Payloads::Unsigned
+        };
         S3Store::new(aws_sdk_s3::Client::from_conf(config.build()), payloads)
     }
 
@@ -115,7 +128,9 @@ impl Failure {
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 match error.raw_response().map(|raw| raw.status().as_u16()) {
                     // An answer of success that cannot be read was cut short.
-                    Some(200..=299) if matches!(error, SdkError::ResponseError(_)) => Reached::Network,
+                    Some(200..=299) if matches!(error, SdkError::ResponseError(_)) => {
+                        Reached::Network
+                    }
                     Some(status) => Reached::Answer(status),
                     None => Reached::Network,
                 }
@@ -134,12 +149,18 @@ impl Failure {
         }
         if let Some(id) = error.raw_response().and_then(|raw| {
             let headers = raw.headers();
-            headers.get("x-amz-request-id").or_else(|| headers.get("x-amzn-requestid"))
+            headers
+                .get("x-amz-request-id")
+                .or_else(|| headers.get("x-amzn-requestid"))
         }) {
             message.push_str(", request ");
             message.push_str(id);
         }
-        Self { reached, code, message }
+        Self {
+            reached,
+            code,
+            message,
+        }
     }
 }
 

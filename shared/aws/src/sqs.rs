@@ -55,7 +55,10 @@ impl Queue for SqsQueue {
             .iter()
             .map(|failed| {
                 let index = failed.id().parse().map_err(|_| {
-                    error(true, format!("the answer names an unknown entry `{}`", failed.id()))
+                    error(
+                        true,
+                        format!("the answer names an unknown entry `{}`", failed.id()),
+                    )
                 })?;
                 Ok(SendFailure {
                     index,

@@ -40,7 +40,10 @@ impl AnswerDate {
     pub(super) fn read(&self, call: &Call<'_>) -> Result<Timestamp, StoreError> {
         let date = self.0.get().ok_or_else(|| incomplete(call, "Date"))?;
         parse_http_date(date).ok_or_else(|| {
-            call.error(StoreErrorKind::Other, format!("the answer's Date is unreadable: {date}"))
+            call.error(
+                StoreErrorKind::Other,
+                format!("the answer's Date is unreadable: {date}"),
+            )
         })
     }
 }
@@ -78,7 +81,10 @@ pub(super) fn written(
     Ok(Written {
         // The write took effect all the same, which is what this kind says may be.
         etag: etag.ok_or_else(|| {
-            call.error(StoreErrorKind::Internal, "the answer is incomplete: ETag is missing")
+            call.error(
+                StoreErrorKind::Internal,
+                "the answer is incomplete: ETag is missing",
+            )
         })?,
         version: real_version(version),
     })
@@ -93,13 +99,21 @@ pub(super) fn timestamp(time: Option<&DateTime>, call: &Call<'_>) -> Result<Time
 }
 
 pub(super) fn incomplete(call: &Call<'_>, what: &str) -> StoreError {
-    call.error(StoreErrorKind::Other, format!("the answer is incomplete: {what} is missing"))
+    call.error(
+        StoreErrorKind::Other,
+        format!("the answer is incomplete: {what} is missing"),
+    )
 }
 
 /// The size of the whole object out of `bytes 0-9/1234`.
 /// <https://www.rfc-editor.org/rfc/rfc9110#name-content-range>
 pub(super) fn whole_size(content_range: &str) -> Option<u64> {
-    content_range.strip_prefix("bytes ")?.split_once('/')?.1.parse().ok()
+    content_range
+        .strip_prefix("bytes ")?
+        .split_once('/')?
+        .1
+        .parse()
+        .ok()
 }
 
 /// A key of a listing that was asked for with `encoding-type=url`: encoded as in a form.
@@ -129,7 +143,10 @@ mod tests {
     #[test]
     fn http_dates() {
         let expected: Timestamp = "2015-10-21T07:28:00Z".parse().unwrap();
-        assert_eq!(parse_http_date("Wed, 21 Oct 2015 07:28:00 GMT"), Some(expected));
+        assert_eq!(
+            parse_http_date("Wed, 21 Oct 2015 07:28:00 GMT"),
+            Some(expected)
+        );
         assert_eq!(parse_http_date("yesterday"), None);
     }
 
@@ -149,7 +166,10 @@ mod tests {
     #[test]
     fn keys_of_listings() {
         let location = Location::new("b", "");
-        let call = Call { operation: "ListObjectsV2", location: &location };
+        let call = Call {
+            operation: "ListObjectsV2",
+            location: &location,
+        };
         for (encoded, key) in [
             ("a/b.json", Some("a/b.json")),
             ("a+b%2Bc%20d", Some("a b+c d")),

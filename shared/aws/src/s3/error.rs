@@ -77,8 +77,16 @@ mod tests {
             (Some("NoSuchKey"), 404, StoreErrorKind::NotFound),
             (Some("NoSuchUpload"), 404, StoreErrorKind::NotFound),
             (None, 412, StoreErrorKind::PreconditionFailed),
-            (Some("PreconditionFailed"), 412, StoreErrorKind::PreconditionFailed),
-            (Some("ConditionalRequestConflict"), 409, StoreErrorKind::Conflict),
+            (
+                Some("PreconditionFailed"),
+                412,
+                StoreErrorKind::PreconditionFailed,
+            ),
+            (
+                Some("ConditionalRequestConflict"),
+                409,
+                StoreErrorKind::Conflict,
+            ),
             (Some("OperationAborted"), 409, StoreErrorKind::Conflict),
             (Some("SlowDown"), 503, StoreErrorKind::SlowDown),
             (Some("SlowDown"), 200, StoreErrorKind::SlowDown),
@@ -90,7 +98,11 @@ mod tests {
             (Some("RequestTimeout"), 400, StoreErrorKind::Network),
             (None, 416, StoreErrorKind::InvalidRange),
             (Some("AccessDenied"), 403, StoreErrorKind::AccessDenied),
-            (Some("SignatureDoesNotMatch"), 403, StoreErrorKind::AccessDenied),
+            (
+                Some("SignatureDoesNotMatch"),
+                403,
+                StoreErrorKind::AccessDenied,
+            ),
             (Some("EntityTooSmall"), 400, StoreErrorKind::Other),
             (Some("MethodNotAllowed"), 405, StoreErrorKind::Other),
         ] {

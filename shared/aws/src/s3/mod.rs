@@ -11,15 +11,15 @@ use aws_sdk_s3::{
     operation::abort_multipart_upload::AbortMultipartUploadError,
     primitives::ByteStream,
     types::{
-        ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, Delete, EncodingType,
-        ObjectIdentifier,
+        ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, Delete,
+        EncodingType, ObjectIdentifier,
     },
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -31,8 +31,12 @@ use crate::sdk::chain;
 
 /// What stays as it is in `x-amz-copy-source`.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-const COPY_SOURCE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The buckets that one set of credentials reaches. Every call is one attempt: retrying is the caller's.
 #[derive(Debug, Clone)]
@@ -65,7 +69,10 @@ impl Store for S3Store {
         object: &Location,
         version: Option<&str>,
     ) -> Result<ObjectMeta, StoreError> {
-        let call = Call { operation: "HeadObject", location: object };
+        let call = Call {
+            operation: "HeadObject",
+            location: object,
+        };
         let date = AnswerDate::default();
         let output = self
             .client
@@ -88,7 +95,10 @@ impl Store for S3Store {
     }
 
     async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
-        let call = Call { operation: "GetObject", location: object };
+        let call = Call {
+            operation: "GetObject",
+            location: object,
+        };
         let date = AnswerDate::default();
         let ranged = options.range.is_some();
         let mut output = self
@@ -98,7 +108,12 @@ impl Store for S3Store {
             .key(&object.key)
             .set_version_id(options.version)
             .set_if_match(options.if_match)
-            .set_range(options.range.map(|range| range_header(&range, &call)).transpose()?)
+            .set_range(
+                options
+                    .range
+                    .map(|range| range_header(&range, &call))
+                    .transpose()?,
+            )
             .customize()
             .interceptor(date.clone())
             .send()
@@ -129,7 +144,10 @@ impl Store for S3Store {
         body: Bytes,
         options: PutOptions,
     ) -> Result<Written, StoreError> {
-        let call = Call { operation: "PutObject", location: object };
+        let call = Call {
+            operation: "PutObject",
+            location: object,
+        };
         let (if_none_match, if_match) = conditions(options.precondition);
         let request = self
             .client
@@ -152,7 +170,10 @@ impl Store for S3Store {
     }
 
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
-        let call = Call { operation: "ListObjectsV2", location: prefix };
+        let call = Call {
+            operation: "ListObjectsV2",
+            location: prefix,
+        };
         let date = AnswerDate::default();
         let output = self
             .client
@@ -175,7 +196,10 @@ impl Store for S3Store {
                 Ok(Listed {
                     key: listed_key(key, &call)?,
                     size: unsigned(object.size()).ok_or_else(|| incomplete(&call, "Size"))?,
-                    etag: object.e_tag().ok_or_else(|| incomplete(&call, "ETag"))?.to_owned(),
+                    etag: object
+                        .e_tag()
+                        .ok_or_else(|| incomplete(&call, "ETag"))?
+                        .to_owned(),
                     last_modified: timestamp(object.last_modified(), &call)?,
                 })
             })
@@ -194,7 +218,10 @@ impl Store for S3Store {
         target: &Location,
         precondition: Precondition,
     ) -> Result<Written, StoreError> {
-        let call = Call { operation: "CopyObject", location: target };
+        let call = Call {
+            operation: "CopyObject",
+            location: target,
+        };
         let (if_none_match, if_match) = conditions(precondition);
         let output = self
             .client
@@ -218,7 +245,10 @@ impl Store for S3Store {
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
         let location = Location::new(bucket, "");
-        let call = Call { operation: "DeleteObjects", location: &location };
+        let call = Call {
+            operation: "DeleteObjects",
+            location: &location,
+        };
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -230,7 +260,12 @@ impl Store for S3Store {
             .iter()
             .map(|key| ObjectIdentifier::builder().key(key).build())
             .collect::<Result<Vec<_>, _>>()
-            .and_then(|objects| Delete::builder().set_objects(Some(objects)).quiet(true).build())
+            .and_then(|objects| {
+                Delete::builder()
+                    .set_objects(Some(objects))
+                    .quiet(true)
+                    .build()
+            })
             .map_err(|error| call.error(StoreErrorKind::Other, error.to_string()))?;
         let output = self
             .client
@@ -257,7 +292,10 @@ impl Store for S3Store {
         object: &Location,
         content_type: Option<&str>,
     ) -> Result<UploadId, StoreError> {
-        let call = Call { operation: "CreateMultipartUpload", location: object };
+        let call = Call {
+            operation: "CreateMultipartUpload",
+            location: object,
+        };
         let output = self
             .client
             .create_multipart_upload()
@@ -267,7 +305,10 @@ impl Store for S3Store {
             .send()
             .await
             .map_err(|error| call.failed(&error))?;
-        output.upload_id.map(UploadId).ok_or_else(|| incomplete(&call, "UploadId"))
+        output
+            .upload_id
+            .map(UploadId)
+            .ok_or_else(|| incomplete(&call, "UploadId"))
     }
 
     async fn upload_part(
@@ -277,7 +318,10 @@ impl Store for S3Store {
         number: u16,
         body: Bytes,
     ) -> Result<CompletedPart, StoreError> {
-        let call = Call { operation: "UploadPart", location: object };
+        let call = Call {
+            operation: "UploadPart",
+            location: object,
+        };
         let request = self
             .client
             .upload_part()
@@ -302,10 +346,16 @@ impl Store for S3Store {
         parts: &[CompletedPart],
         precondition: Precondition,
     ) -> Result<Written, StoreError> {
-        let call = Call { operation: "CompleteMultipartUpload", location: object };
+        let call = Call {
+            operation: "CompleteMultipartUpload",
+            location: object,
+        };
         let (if_none_match, if_match) = conditions(precondition);
         let parts = parts.iter().map(|part| {
-            SdkPart::builder().part_number(part.number.into()).e_tag(&part.etag).build()
+            SdkPart::builder()
+                .part_number(part.number.into())
+                .e_tag(&part.etag)
+                .build()
         });
         let output = self
             .client
@@ -315,7 +365,11 @@ impl Store for S3Store {
             .upload_id(&upload.0)
             .set_if_none_match(if_none_match)
             .set_if_match(if_match)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build())
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts.collect()))
+                    .build(),
+            )
             .send()
             .await
             .map_err(|error| call.failed(&error))?;
@@ -327,7 +381,10 @@ impl Store for S3Store {
         object: &Location,
         upload: &UploadId,
     ) -> Result<(), StoreError> {
-        let call = Call { operation: "AbortMultipartUpload", location: object };
+        let call = Call {
+            operation: "AbortMultipartUpload",
+            location: object,
+        };
         let sent = self
             .client
             .abort_multipart_upload()
@@ -364,12 +421,19 @@ fn conditions(precondition: Precondition) -> (Option<String>, Option<String>) {
 fn range_header(range: &Range<u64>, call: &Call<'_>) -> Result<String, StoreError> {
     match range.end.checked_sub(1) {
         Some(last) if range.start <= last => Ok(format!("bytes={}-{last}", range.start)),
-        _ => Err(call.error(StoreErrorKind::InvalidRange, format!("the range {range:?} holds no byte"))),
+        _ => Err(call.error(
+            StoreErrorKind::InvalidRange,
+            format!("the range {range:?} holds no byte"),
+        )),
     }
 }
 
 fn copy_source(source: &Location) -> String {
-    format!("{}/{}", source.bucket, utf8_percent_encode(&source.key, COPY_SOURCE))
+    format!(
+        "{}/{}",
+        source.bucket,
+        utf8_percent_encode(&source.key, COPY_SOURCE)
+    )
 }
 
 fn unsigned(length: Option<i64>) -> Option<u64> {
@@ -387,11 +451,18 @@ async fn read_body(
         .ok()
         .and_then(|length| bytes.try_reserve_exact(length).ok())
         .ok_or_else(|| {
-            call.error(StoreErrorKind::Other, format!("no memory for {length} bytes: read it in ranges"))
+            call.error(
+                StoreErrorKind::Other,
+                format!("no memory for {length} bytes: read it in ranges"),
+            )
         })?;
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| {
-            let message = format!("truncated after {} of {length} bytes: {}", bytes.len(), chain(&error));
+            let message = format!(
+                "truncated after {} of {length} bytes: {}",
+                bytes.len(),
+                chain(&error)
+            );
             call.error(StoreErrorKind::Network, message)
         })?;
         bytes.extend_from_slice(&chunk);
@@ -410,7 +481,10 @@ mod tests {
     #[test]
     fn ranges() {
         let location = Location::new("b", "k");
-        let call = Call { operation: "GetObject", location: &location };
+        let call = Call {
+            operation: "GetObject",
+            location: &location,
+        };
         assert_eq!(range_header(&(0..10), &call).unwrap(), "bytes=0-9");
         assert_eq!(range_header(&(5..6), &call).unwrap(), "bytes=5-5");
         for start in [0, 7] {
@@ -422,16 +496,26 @@ mod tests {
     #[test]
     fn copy_sources_are_encoded() {
         let source = Location::new("b", "year=2026/a b+c%2B/é.json");
-        assert_eq!(copy_source(&source), "b/year%3D2026/a%20b%2Bc%252B/%C3%A9.json");
+        assert_eq!(
+            copy_source(&source),
+            "b/year%3D2026/a%20b%2Bc%252B/%C3%A9.json"
+        );
     }
 
     #[tokio::test]
     async fn a_short_body_is_a_network_error() {
         let location = Location::new("b", "k");
-        let call = Call { operation: "GetObject", location: &location };
-        let whole = read_body(ByteStream::from_static(b"abc"), 3, &call).await.unwrap();
+        let call = Call {
+            operation: "GetObject",
+            location: &location,
+        };
+        let whole = read_body(ByteStream::from_static(b"abc"), 3, &call)
+            .await
+            .unwrap();
         assert_eq!(&whole[..], b"abc");
-        let error = read_body(ByteStream::from_static(b"abc"), 4, &call).await.unwrap_err();
+        let error = read_body(ByteStream::from_static(b"abc"), 4, &call)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Network);
         assert!(error.message.contains("truncated after 3 of 4"), "{error}");
     }
