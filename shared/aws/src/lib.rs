@@ -1,1 +1,22 @@
-//! lakewright-aws
+//! The rim of Lakewright: what the jobs need from the outside, given by AWS.
+//!
+//! - [`s3`], [`glue`], [`sqs`] and [`clock`] implement the ports of `lakewright-jobs`;
+//! - [`trigger`] turns any payload that a function may be invoked with into work items;
+//! - [`settings`] and [`config`] are what a function knows at its cold start;
+//! - [`telemetry`] and [`metrics`] are what it tells about itself;
+//! - [`invocation`] runs the work items of one invocation, and [`rekey`] is the function of that name.
+
+pub mod clock;
+pub mod config;
+pub mod glue;
+pub mod invocation;
+pub mod metrics;
+pub mod rekey;
+pub mod s3;
+mod sdk;
+pub mod settings;
+pub mod sqs;
+pub mod telemetry;
+pub mod trigger;
+
+pub use sdk::Clients;

@@ -1,0 +1,67 @@
+//! Loads `lakewright.toml` at cold start.
+
+use std::{io, path::PathBuf};
+
+use lakewright_core::{
+    config::{Config, ConfigError},
+    location::Location,
+};
+use lakewright_jobs::ports::{GetOptions, Store, StoreError};
+use thiserror::Error;
+
+use crate::settings::ConfigSource;
+
+/// Why there is no configuration to start with.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("configuration {}: {source}", path.display())]
+    File {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The object cannot be read.
+    #[error("configuration: {0}")]
+    Object(#[from] StoreError),
+    /// The object is not text.
+    #[error("configuration {0}: it is not UTF-8")]
+    NotText(Location),
+    /// It is refused.
+    #[error("configuration {place}: {source}")]
+    Refused {
+        /// The path or URI.
+        place: String,
+        /// Why.
+        source: ConfigError,
+    },
+}
+
+/// Reads and checks the configuration.
+///
+/// # Errors
+/// When it cannot be read, or is refused.
+pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, LoadError> {
+    let (place, text) = match from {
+        ConfigSource::File(path) => {
+            let file = |source| LoadError::File {
+                path: path.clone(),
+                source,
+            };
+            (
+                path.display().to_string(),
+                std::fs::read_to_string(path).map_err(file)?,
+            )
+        }
+        ConfigSource::Object(location) => {
+            let body = store.get(location, GetOptions::default()).await?;
+            let text = String::from_utf8(body.bytes.into());
+            (
+                location.to_string(),
+                text.map_err(|_| LoadError::NotText(location.clone()))?,
+            )
+        }
+    };
+    Config::parse(&text).map_err(|source| LoadError::Refused { place, source })
+}

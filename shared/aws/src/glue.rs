@@ -1,0 +1,432 @@
+//! The Catalog port on the Glue Data Catalog.
+
+use std::collections::{BTreeMap, HashMap};
+
+use async_trait::async_trait;
+use aws_sdk_glue::{
+    Client,
+    error::SdkError,
+    operation::get_table::GetTableError,
+    types::{
+        self, BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList,
+        SerDeInfo,
+    },
+};
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
+use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
+use lakewright_jobs::ports::{
+    Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure,
+};
+
+use crate::sdk::{Failure, Reached};
+
+const GET_TABLE: &str = "GetTable";
+const BATCH_GET: &str = "BatchGetPartition";
+const BATCH_CREATE: &str = "BatchCreatePartition";
+const BATCH_UPDATE: &str = "BatchUpdatePartition";
+
+/// The Glue Data Catalog of one account and region.
+#[derive(Debug, Clone)]
+pub struct GlueCatalog {
+    client: Client,
+}
+
+impl GlueCatalog {
+    /// Over a client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl Catalog for GlueCatalog {
+    async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError> {
+        let call = Call {
+            operation: GET_TABLE,
+            table: name,
+        };
+        let answer = self
+            .client
+            .get_table()
+            .database_name(&name.database)
+            .name(&name.table)
+            .send()
+            .await;
+        match answer {
+            Ok(output) => {
+                let table = output
+                    .table()
+                    .ok_or_else(|| call.unreadable("it holds no table"))?;
+                Ok(Some(table_from_glue(name, table)))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(call.failed(&error)),
+        }
+    }
+
+    async fn partitions(
+        &self,
+        table: &TableName,
+        values: &[Vec<String>],
+    ) -> Result<Vec<Partition>, CatalogError> {
+        let call = Call {
+            operation: BATCH_GET,
+            table,
+        };
+        let mut wanted = values
+            .iter()
+            .map(|values| {
+                PartitionValueList::builder()
+                    .set_values(Some(values.clone()))
+                    .build()
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| call.invalid(&error))?;
+        let mut found = Vec::new();
+        while !wanted.is_empty() {
+            let asked = wanted.len();
+            let output = self
+                .client
+                .batch_get_partition()
+                .database_name(&table.database)
+                .table_name(&table.table)
+                .set_partitions_to_get(Some(wanted))
+                .send()
+                .await
+                .map_err(|error| call.failed(&error))?;
+            found.extend(output.partitions().iter().map(|partition| {
+                Partition {
+                    values: partition.values().to_vec(),
+                    storage: partition
+                        .storage_descriptor()
+                        .map(storage_from_glue)
+                        .unwrap_or_default(),
+                }
+            }));
+            wanted = output.unprocessed_keys.unwrap_or_default();
+            if wanted.len() >= asked {
+                return Err(call.error(
+                    CatalogErrorKind::Throttled,
+                    format!("{} of {asked} keys were left unprocessed", wanted.len()),
+                ));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn create_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        let call = Call {
+            operation: BATCH_CREATE,
+            table,
+        };
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inputs = partitions
+            .iter()
+            .map(partition_to_glue)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| call.invalid(&error))?;
+        let output = self
+            .client
+            .batch_create_partition()
+            .database_name(&table.database)
+            .table_name(&table.table)
+            .set_partition_input_list(Some(inputs))
+            .send()
+            .await
+            .map_err(|error| call.failed(&error))?;
+        let errors = output.errors().iter();
+        Ok(errors
+            .map(|error| refused(error.partition_values(), error.error_detail()))
+            .collect())
+    }
+
+    async fn update_partitions(
+        &self,
+        table: &TableName,
+        partitions: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        let call = Call {
+            operation: BATCH_UPDATE,
+            table,
+        };
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = partitions
+            .iter()
+            .map(|partition| {
+                BatchUpdatePartitionRequestEntry::builder()
+                    .set_partition_value_list(Some(partition.values.clone()))
+                    .partition_input(partition_to_glue(partition)?)
+                    .build()
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| call.invalid(&error))?;
+        let output = self
+            .client
+            .batch_update_partition()
+            .database_name(&table.database)
+            .table_name(&table.table)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(|error| call.failed(&error))?;
+        let errors = output.errors().iter();
+        Ok(errors
+            .map(|error| refused(error.partition_value_list(), error.error_detail()))
+            .collect())
+    }
+}
+
+/// Whether Glue says that the table or its database does not exist. The same error from a federated source
+/// says something of that source's connection only.
+fn is_absent(error: &SdkError<GetTableError, Response>) -> bool {
+    matches!(
+        error.as_service_error(),
+        Some(GetTableError::EntityNotFoundException(absent)) if absent.from_federation_source() != Some(true)
+    )
+}
+
+/// One call, for its errors.
+struct Call<'a> {
+    operation: &'static str,
+    table: &'a TableName,
+}
+
+impl Call<'_> {
+    fn error(&self, kind: CatalogErrorKind, message: String) -> CatalogError {
+        CatalogError {
+            kind,
+            operation: self.operation,
+            table: self.table.clone(),
+            message,
+        }
+    }
+
+    fn failed<E>(&self, error: &SdkError<E, Response>) -> CatalogError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let failure = Failure::of(error);
+        let kind = match failure.reached {
+            Reached::NotSent => CatalogErrorKind::Other,
+            Reached::Network => CatalogErrorKind::Network,
+            Reached::Answer(status) => kind_of(failure.code.as_deref(), status),
+        };
+        self.error(kind, failure.message)
+    }
+
+    fn invalid(&self, error: &BuildError) -> CatalogError {
+        self.error(CatalogErrorKind::Invalid, error.to_string())
+    }
+
+    fn unreadable(&self, what: &str) -> CatalogError {
+        self.error(
+            CatalogErrorKind::Other,
+            format!("the answer is incomplete: {what}"),
+        )
+    }
+}
+
+/// By the code first: Glue answers most failures with status 400.
+/// <https://docs.aws.amazon.com/glue/latest/webapi/CommonErrors.html>
+fn kind_of(code: Option<&str>, status: u16) -> CatalogErrorKind {
+    match code {
+        Some("AlreadyExistsException") => CatalogErrorKind::AlreadyExists,
+        Some("EntityNotFoundException") => CatalogErrorKind::NotFound,
+        Some("AccessDeniedException") => CatalogErrorKind::AccessDenied,
+        Some("InvalidInputException" | "ValidationException") => CatalogErrorKind::Invalid,
+        Some(
+            "ThrottlingException"
+            | "Throttling"
+            | "RequestLimitExceeded"
+            | "OperationTimeoutException"
+            | "InternalServiceException"
+            | "InternalFailure"
+            | "ServiceUnavailable"
+            | "ConcurrentModificationException",
+        ) => CatalogErrorKind::Throttled,
+        _ => match status {
+            401 | 403 => CatalogErrorKind::AccessDenied,
+            404 => CatalogErrorKind::NotFound,
+            429 | 500.. => CatalogErrorKind::Throttled,
+            _ => CatalogErrorKind::Other,
+        },
+    }
+}
+
+fn refused(values: &[String], detail: Option<&ErrorDetail>) -> PartitionFailure {
+    let code = detail.and_then(ErrorDetail::error_code);
+    let message = detail.and_then(ErrorDetail::error_message);
+    PartitionFailure {
+        values: values.to_vec(),
+        kind: kind_of(code, 400),
+        message: format!(
+            "{}: {}",
+            code.unwrap_or("no code"),
+            message.unwrap_or("no message")
+        ),
+    }
+}
+
+fn table_from_glue(name: &TableName, table: &types::Table) -> Table {
+    Table {
+        name: name.clone(),
+        storage: table
+            .storage_descriptor()
+            .map(storage_from_glue)
+            .unwrap_or_default(),
+        partition_keys: table
+            .partition_keys()
+            .iter()
+            .map(column_from_glue)
+            .collect(),
+        parameters: ordered(table.parameters()),
+        version_id: table.version_id().map(str::to_owned),
+    }
+}
+
+fn storage_from_glue(storage: &types::StorageDescriptor) -> StorageDescriptor {
+    let serde = storage.serde_info();
+    StorageDescriptor {
+        location: storage.location().unwrap_or_default().to_owned(),
+        columns: storage.columns().iter().map(column_from_glue).collect(),
+        input_format: storage.input_format().map(str::to_owned),
+        output_format: storage.output_format().map(str::to_owned),
+        compressed: storage.compressed(),
+        serde_library: serde
+            .and_then(SerDeInfo::serialization_library)
+            .map(str::to_owned),
+        serde_parameters: ordered(serde.and_then(SerDeInfo::parameters)),
+        parameters: ordered(storage.parameters()),
+    }
+}
+
+fn column_from_glue(column: &types::Column) -> Column {
+    Column {
+        name: column.name().to_owned(),
+        hive_type: column.r#type().unwrap_or_default().to_owned(),
+    }
+}
+
+fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
+    let entries = parameters.into_iter().flatten();
+    entries
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError> {
+    let storage = &partition.storage;
+    let columns = storage
+        .columns
+        .iter()
+        .map(|column| {
+            types::Column::builder()
+                .name(&column.name)
+                .r#type(&column.hive_type)
+                .build()
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let serde = SerDeInfo::builder()
+        .set_serialization_library(storage.serde_library.clone())
+        .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
+        .build();
+    let storage = types::StorageDescriptor::builder()
+        .location(&storage.location)
+        .set_columns(Some(columns))
+        .set_input_format(storage.input_format.clone())
+        .set_output_format(storage.output_format.clone())
+        .compressed(storage.compressed)
+        .serde_info(serde)
+        .set_parameters(Some(storage.parameters.clone().into_iter().collect()))
+        .build();
+    Ok(PartitionInput::builder()
+        .set_values(Some(partition.values.clone()))
+        .storage_descriptor(storage)
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_survives_the_round_trip() {
+        let pairs = |name: &str| BTreeMap::from([(name.to_owned(), "1".to_owned())]);
+        let partition = Partition {
+            values: vec!["2026".to_owned(), "05".to_owned()],
+            storage: StorageDescriptor {
+                location: "s3://lake/t/year=2026/month=05/".to_owned(),
+                columns: vec![Column {
+                    name: "a".to_owned(),
+                    hive_type: "array<bigint>".to_owned(),
+                }],
+                input_format: Some("in".to_owned()),
+                output_format: Some("out".to_owned()),
+                compressed: true,
+                serde_library: Some("serde".to_owned()),
+                serde_parameters: pairs("serialization.format"),
+                parameters: pairs("classification"),
+            },
+        };
+        let input = partition_to_glue(&partition).unwrap();
+        assert_eq!(input.values(), partition.values);
+        assert_eq!(
+            storage_from_glue(input.storage_descriptor().unwrap()),
+            partition.storage
+        );
+    }
+
+    #[test]
+    fn kinds_come_from_the_code_then_the_status() {
+        for (code, status, kind) in [
+            (
+                Some("AlreadyExistsException"),
+                400,
+                CatalogErrorKind::AlreadyExists,
+            ),
+            (
+                Some("EntityNotFoundException"),
+                400,
+                CatalogErrorKind::NotFound,
+            ),
+            (
+                Some("ThrottlingException"),
+                400,
+                CatalogErrorKind::Throttled,
+            ),
+            (
+                Some("InternalServiceException"),
+                500,
+                CatalogErrorKind::Throttled,
+            ),
+            (
+                Some("AccessDeniedException"),
+                400,
+                CatalogErrorKind::AccessDenied,
+            ),
+            (
+                Some("InvalidInputException"),
+                400,
+                CatalogErrorKind::Invalid,
+            ),
+            (
+                Some("ResourceNumberLimitExceededException"),
+                400,
+                CatalogErrorKind::Other,
+            ),
+            (None, 503, CatalogErrorKind::Throttled),
+            (None, 403, CatalogErrorKind::AccessDenied),
+        ] {
+            assert_eq!(kind_of(code, status), kind, "{code:?} {status}");
+        }
+    }
+}

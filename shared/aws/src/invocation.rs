@@ -1,0 +1,258 @@
+//! Runs the work of one invocation: a few pieces at once, each failing alone, all answered before the deadline.
+
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use jiff::Timestamp;
+use lakewright_jobs::ports::Clock;
+use thiserror::Error;
+use tokio::task::JoinSet;
+
+/// How one piece of work ended.
+#[derive(Debug)]
+pub struct Done<T, E> {
+    /// Its result.
+    pub outcome: Result<T, WorkError<E>>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why one piece of work has no result.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum WorkError<E> {
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] E),
+    /// It panicked.
+    #[error("it panicked: {0}")]
+    Panicked(String),
+    /// The invocation's time was over.
+    #[error("the invocation's time was over before it was done")]
+    OutOfTime,
+}
+
+/// When an invocation stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Nothing new is begun.
+    pub work: Timestamp,
+    /// What is under way is given up, so that it can be answered for while the function is still alive.
+    pub stop: Timestamp,
+}
+
+/// The least time that is kept for the answer.
+const MIN_MARGIN: Duration = Duration::from_secs(2);
+
+impl Deadlines {
+    /// Of an invocation that Lambda kills at `killed_at`. A twentieth of the time that is left is kept, and two seconds
+    /// at the least.
+    pub fn before(killed_at: Timestamp, now: Timestamp) -> Self {
+        let margin = (until(killed_at, now) / 20).max(MIN_MARGIN);
+        let back = |duration| killed_at.checked_sub(duration).unwrap_or(Timestamp::MIN);
+        Self {
+            work: back(margin),
+            stop: back(margin / 2),
+        }
+    }
+}
+
+/// How long it is until `instant`; nothing if it is past.
+fn until(instant: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_until(instant)).unwrap_or_default()
+}
+
+/// Runs `work` over each input, at most `at_once` at a time, until all are done or the time of `stop` comes.
+/// The answer has one entry for each input, in their order.
+pub async fn run<I, T, E, F, W>(
+    clock: Arc<dyn Clock>,
+    stop: Timestamp,
+    at_once: usize,
+    inputs: Vec<I>,
+    work: F,
+) -> Vec<Done<T, E>>
+where
+    I: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: Fn(I) -> W + Clone + Send + 'static,
+    W: Future<Output = Result<T, E>> + Send,
+{
+    let begun = clock.now();
+    let mut done: Vec<Option<Done<T, E>>> = Vec::new();
+    done.resize_with(inputs.len(), || None);
+    let mut waiting = inputs.into_iter().enumerate();
+    let mut running = JoinSet::new();
+    let mut time_is_over = clock.sleep(until(stop, begun));
+    loop {
+        while running.len() < at_once.max(1)
+            && let Some((index, input)) = waiting.next()
+        {
+            let (work, clock) = (work.clone(), Arc::clone(&clock));
+            running.spawn(async move {
+                let begun = clock.now();
+                let outcome = AssertUnwindSafe(async move { work(input).await })
+                    .catch_unwind()
+                    .await;
+                let outcome = match outcome {
+                    Ok(result) => result.map_err(WorkError::Failed),
+                    Err(panic) => Err(WorkError::Panicked(panic_message(&*panic).to_owned())),
+                };
+                (
+                    index,
+                    Done {
+                        outcome,
+                        duration: until(clock.now(), begun),
+                    },
+                )
+            });
+        }
+        tokio::select! {
+            biased;
+            joined = running.join_next() => match joined {
+                Some(Ok((index, end))) => {
+                    if let Some(slot) = done.get_mut(index) {
+                        *slot = Some(end);
+                    }
+                }
+                // Only an aborted task ends so, and none is aborted before the end of this function.
+                Some(Err(_)) => {}
+                None => break,
+            },
+            () = &mut time_is_over => break,
+        }
+    }
+    // Dropping the set ends what is still under way at its next await.
+    drop(running);
+    let spent = until(clock.now(), begun);
+    let out_of_time = || Done {
+        outcome: Err(WorkError::OutOfTime),
+        duration: spent,
+    };
+    done.into_iter()
+        .map(|end| end.unwrap_or_else(out_of_time))
+        .collect()
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use tokio::sync::Barrier;
+
+    use super::*;
+
+    /// A clock that stands still, and on which waiting ends at once or never.
+    struct Stopped {
+        waiting_ends: bool,
+    }
+
+    #[async_trait]
+    impl Clock for Stopped {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+
+        async fn sleep(&self, _: Duration) {
+            if !self.waiting_ends {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn clock(waiting_ends: bool) -> Arc<dyn Clock> {
+        Arc::new(Stopped { waiting_ends })
+    }
+
+    fn outcomes<T, E>(done: Vec<Done<T, E>>) -> Vec<Result<T, WorkError<E>>> {
+        done.into_iter().map(|done| done.outcome).collect()
+    }
+
+    #[test]
+    fn deadlines_keep_a_margin() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (killed_at, work, stop) in [
+            (900, "1970-01-01T00:14:15Z", "1970-01-01T00:14:37.5Z"),
+            (30, "1970-01-01T00:00:28Z", "1970-01-01T00:00:29Z"),
+            (1, "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"),
+        ] {
+            let expected = Deadlines {
+                work: work.parse().unwrap(),
+                stop: stop.parse().unwrap(),
+            };
+            assert_eq!(
+                Deadlines::before(at(killed_at), at(0)),
+                expected,
+                "{killed_at}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn each_piece_fails_alone_and_keeps_its_place() {
+        let work = |input: u32| async move {
+            match input {
+                1 => Err("refused"),
+                2 => panic!("piece {input}"),
+                _ => Ok(input),
+            }
+        };
+        let done = run(clock(false), Timestamp::MAX, 2, vec![0, 1, 2, 3], work).await;
+        let expected = [
+            Ok(0),
+            Err(WorkError::Failed("refused")),
+            Err(WorkError::Panicked("piece 2".to_owned())),
+            Ok(3),
+        ];
+        assert_eq!(outcomes(done), expected);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_done_in_time_is_answered_for() {
+        let work = |input: u32| async move {
+            if input == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(input)
+        };
+        // Piece 0 cannot be waited for: with a clock whose time is over only what never ends is sure not to be done.
+        let done = run(clock(true), Timestamp::MIN, 1, vec![1, 2], work).await;
+        assert_eq!(
+            outcomes(done),
+            [Err(WorkError::OutOfTime), Err(WorkError::OutOfTime)]
+        );
+    }
+
+    #[tokio::test]
+    async fn as_many_run_at_once_as_are_allowed() {
+        let (running, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let barrier = Arc::new(Barrier::new(3));
+        let seen = Arc::clone(&peak);
+        let work = move |()| {
+            let (running, peak, barrier) = (
+                Arc::clone(&running),
+                Arc::clone(&seen),
+                Arc::clone(&barrier),
+            );
+            async move {
+                peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                barrier.wait().await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, Infallible>(())
+            }
+        };
+        let done = run(clock(false), Timestamp::MAX, 3, vec![(); 9], work).await;
+        assert_eq!(outcomes(done), vec![Ok(()); 9]);
+        assert_eq!(peak.load(Ordering::SeqCst), 3);
+    }
+}

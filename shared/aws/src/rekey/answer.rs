@@ -1,0 +1,140 @@
+use lakewright_jobs::report::{ObjectReport, Report, Status};
+use serde_json::{Value, json};
+use tracing::{error, info};
+
+use super::{FunctionError, dispatch::Task};
+use crate::{invocation::Done, metrics::bytes_out, sdk::chain, trigger::TriggerError};
+
+/// One object, processed.
+pub(super) struct Ended<E> {
+    pub(super) task: Task,
+    pub(super) done: Done<ObjectReport, E>,
+}
+
+/// A message, or a payload, that could not be decoded.
+pub(super) struct Rejected {
+    pub(super) message_id: Option<String>,
+    pub(super) error: TriggerError,
+}
+
+impl Rejected {
+    pub(super) fn log(&self, request_id: &str) {
+        let message_id = self.message_id.as_deref();
+        error!(
+            request_id,
+            message_id,
+            error = chain(&self.error),
+            "message rejected"
+        );
+    }
+}
+
+impl<E: std::error::Error + 'static> Ended<E> {
+    pub(super) fn log(&self, request_id: &str) {
+        let message_id = self.task.message_id.as_deref();
+        let job = self.task.route.name();
+        let source = self.task.object.location.to_string();
+        let duration_ms = u64::try_from(self.done.duration.as_millis()).unwrap_or(u64::MAX);
+        match &self.done.outcome {
+            Ok(report) => info!(
+                request_id,
+                message_id,
+                job,
+                source,
+                status = status_name(report.status),
+                rows_in = report.rows_in,
+                rows_out = report.rows_out,
+                rows_quarantined = report.rows_quarantined,
+                fields_dropped = report.fields_dropped,
+                outputs = report.outputs.len(),
+                bytes_out = bytes_out(report),
+                duration_ms,
+                "object done"
+            ),
+            Err(failure) => error!(
+                request_id,
+                message_id,
+                job,
+                source,
+                error = chain(failure),
+                duration_ms,
+                "object failed"
+            ),
+        }
+    }
+}
+
+/// As the report writes it.
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Committed => "committed",
+        Status::Duplicate => "duplicate",
+        Status::Superseded => "superseded",
+        Status::Gone => "gone",
+        Status::Ignored => "ignored",
+    }
+}
+
+/// The messages that failed, each once.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+pub(super) fn batch_answer<E: std::error::Error + 'static>(
+    rejected: &[Rejected],
+    ended: &[Ended<E>],
+) -> Result<Value, FunctionError> {
+    let bad = rejected
+        .iter()
+        .map(|message| (&message.message_id, chain(&message.error)));
+    let failed = ended.iter().filter_map(|Ended { task, done }| {
+        let failure = done.outcome.as_ref().err()?;
+        Some((&task.message_id, chain(failure)))
+    });
+    let mut ids: Vec<&str> = Vec::new();
+    for (id, why) in bad.chain(failed) {
+        let id = id.as_deref().ok_or(FunctionError::Nameless(why))?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let failures: Vec<_> = ids
+        .into_iter()
+        .map(|id| json!({"itemIdentifier": id}))
+        .collect();
+    Ok(json!({"batchItemFailures": failures}))
+}
+
+/// The report of the job, or the reports of several.
+pub(super) fn direct_answer<E: std::error::Error + 'static>(
+    rejected: Vec<Rejected>,
+    ended: Vec<Ended<E>>,
+) -> Result<Value, FunctionError> {
+    if let Some(payload) = rejected.into_iter().next() {
+        return Err(FunctionError::BadTrigger(payload.error));
+    }
+    let total = ended.len();
+    let failed = ended
+        .iter()
+        .filter(|object| object.done.outcome.is_err())
+        .count();
+    let mut reports: Vec<Report> = Vec::new();
+    for Ended { task, done } in ended {
+        let object = done.outcome.map_err(|failure| FunctionError::RekeyFailed {
+            failed,
+            total,
+            first: task.object.location,
+            message: chain(&failure),
+        })?;
+        let name = task.route.name();
+        match reports.iter_mut().find(|report| report.name == name) {
+            Some(report) => report.objects.push(object),
+            None => reports.push(Report {
+                job: "rekey".to_owned(),
+                name: name.to_owned(),
+                objects: vec![object],
+            }),
+        }
+    }
+    Ok(match &*reports {
+        [report] => json!(report),
+        reports => json!(reports),
+    })
+}

@@ -1,0 +1,233 @@
+use std::{collections::BTreeMap, future::Future, io, sync::Arc};
+
+use jiff::Timestamp;
+use lakewright_core::{
+    config::{Config, Rekey},
+    location::Location,
+};
+use lakewright_jobs::{
+    ports::Clock,
+    rekey::{Budget, SourceObject},
+    report::{ObjectReport, Status},
+};
+use serde_json::Value;
+use tracing::{Instrument, error, info_span};
+
+use super::{
+    FunctionError,
+    answer::{Ended, Rejected, batch_answer, direct_answer},
+};
+use crate::{
+    invocation::{self, Deadlines},
+    metrics::{self, Measured},
+    settings::Resources,
+    trigger::{self, Item, Kind},
+};
+
+/// Memory for the program itself, its threads and its connections.
+const OWN_MEMORY: u64 = 48 << 20;
+
+/// Memory that one object is given where there are many.
+const MEMORY_PER_OBJECT: u64 = 64 << 20;
+
+/// The most objects at once: each has a few connections and files, of which Lambda allows 1,024 in all.
+const MAX_AT_ONCE: u64 = 16;
+
+/// Takes an invocation apart into objects, and puts their reports together to its answer.
+pub(super) struct Dispatcher {
+    pub(super) config: Config,
+    pub(super) resources: Resources,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// One object to process.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) message_id: Option<String>,
+    pub(super) object: SourceObject,
+    pub(super) route: Route,
+}
+
+/// What is to be done with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    /// It is this job's.
+    Job(Arc<Rekey>),
+    /// Nothing. The name is that of the job whose prefix it lies under, or empty.
+    Ignored { job: String },
+}
+
+impl Route {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Job(job) => &job.name,
+            Self::Ignored { job } => job,
+        }
+    }
+}
+
+impl Dispatcher {
+    /// Answers one invocation; `rekey` processes one object.
+    pub(super) async fn answer<E, F, W>(
+        &self,
+        payload: &Value,
+        request_id: &str,
+        deadlines: Deadlines,
+        rekey: F,
+    ) -> Result<Value, FunctionError>
+    where
+        E: std::error::Error + Send + 'static,
+        F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<ObjectReport, E>> + Send,
+    {
+        let request = trigger::decode(payload);
+        let (rejected, tasks) = self.tasks(request.items);
+        let ended = self.process(tasks, request_id, deadlines, rekey).await;
+        for message in &rejected {
+            message.log(request_id);
+        }
+        for object in &ended {
+            object.log(request_id);
+        }
+        if let Err(failure) = self.emit_metrics(&ended, request_id) {
+            error!(request_id, error = %failure, "metrics were not written");
+        }
+        match request.kind {
+            Kind::Sqs => batch_answer(&rejected, &ended),
+            Kind::Direct => direct_answer(rejected, ended),
+        }
+    }
+
+    fn tasks(&self, items: Vec<Item>) -> (Vec<Rejected>, Vec<Task>) {
+        let (mut rejected, mut tasks) = (Vec::new(), Vec::new());
+        for Item {
+            message_id,
+            outcome,
+        } in items
+        {
+            match outcome {
+                Err(error) => rejected.push(Rejected { message_id, error }),
+                Ok(objects) => tasks.extend(objects.into_iter().map(|object| Task {
+                    message_id: message_id.clone(),
+                    route: route(&self.config, &object.location),
+                    object,
+                })),
+            }
+        }
+        (rejected, tasks)
+    }
+
+    async fn process<E, F, W>(
+        &self,
+        tasks: Vec<Task>,
+        request_id: &str,
+        deadlines: Deadlines,
+        rekey: F,
+    ) -> Vec<Ended<E>>
+    where
+        E: std::error::Error + Send + 'static,
+        F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
+        W: Future<Output = Result<ObjectReport, E>> + Send,
+    {
+        let ours = tasks
+            .iter()
+            .filter(|task| matches!(task.route, Route::Job(_)))
+            .count();
+        let (at_once, budget) = share(&self.resources, ours, deadlines.work);
+        let request_id: Arc<str> = request_id.into();
+        let work = move |task: Task| {
+            let (rekey, budget) = (rekey.clone(), budget.clone());
+            let span = info_span!(
+                "object",
+                request_id = &*request_id,
+                job = task.route.name(),
+                source = %task.object.location
+            );
+            async move {
+                match task.route {
+                    Route::Job(job) => rekey(job, task.object, budget).await,
+                    Route::Ignored { .. } => Ok(ObjectReport::without_rows(
+                        task.object.location,
+                        Status::Ignored,
+                    )),
+                }
+            }
+            .instrument(span)
+        };
+        let clock = Arc::clone(&self.clock);
+        let done = invocation::run(clock, deadlines.stop, at_once, tasks.clone(), work).await;
+        tasks
+            .into_iter()
+            .zip(done)
+            .map(|(task, done)| Ended { task, done })
+            .collect()
+    }
+
+    fn emit_metrics<E>(&self, ended: &[Ended<E>], request_id: &str) -> io::Result<()> {
+        let mut by_job: BTreeMap<&str, Vec<Measured<'_>>> = BTreeMap::new();
+        for Ended { task, done } in ended {
+            if let Route::Job(job) = &task.route {
+                by_job.entry(&job.name).or_default().push(Measured {
+                    report: done.outcome.as_ref().ok(),
+                    duration: done.duration,
+                });
+            }
+        }
+        let now = self.clock.now();
+        let mut out = io::stdout().lock();
+        by_job
+            .into_iter()
+            .try_for_each(|(job, objects)| metrics::write(&mut out, now, job, request_id, &objects))
+    }
+}
+
+/// Sorts out what is no job's to read: a notification's filter may let more through than the job's source.
+fn route(config: &Config, object: &Location) -> Route {
+    let ignored = |job: &Rekey| Route::Ignored {
+        job: job.name.clone(),
+    };
+    // A source may lie inside another job's target, but nothing is landed inside a ledger.
+    if let Some(job) = config
+        .rekey
+        .iter()
+        .find(|job| job.ledger().contains(object))
+    {
+        return ignored(job);
+    }
+    match config.rekey_of(object) {
+        Some(job)
+            if job
+                .error_prefix
+                .as_ref()
+                .is_some_and(|prefix| prefix.contains(object)) =>
+        {
+            ignored(job)
+        }
+        Some(job) => Route::Job(Arc::new(job.clone())),
+        None => config
+            .rekey
+            .iter()
+            .find(|job| job.target.contains(object))
+            .map_or(Route::Ignored { job: String::new() }, ignored),
+    }
+}
+
+/// How many of so many objects are processed at once, and what each of them may use.
+fn share(resources: &Resources, objects: usize, deadline: Timestamp) -> (usize, Budget) {
+    let memory = resources
+        .memory
+        .saturating_sub(OWN_MEMORY)
+        .max(resources.memory / 2);
+    let room = (memory / MEMORY_PER_OBJECT).clamp(1, MAX_AT_ONCE);
+    let at_once = room.min(objects.max(1) as u64);
+    let budget = Budget {
+        memory: memory / at_once,
+        disk: resources.disk / at_once,
+        scratch: resources.scratch.clone(),
+        deadline,
+    };
+    (usize::try_from(at_once).unwrap_or(1), budget)
+}
+
+#[cfg(test)]
+mod tests;

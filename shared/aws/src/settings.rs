@@ -1,0 +1,256 @@
+//! What a function knows from its environment, read once.
+
+use std::{collections::HashMap, ffi::OsString, path::PathBuf};
+
+use bytesize::ByteSize;
+use lakewright_core::location::{Location, LocationError};
+use thiserror::Error;
+use tracing_subscriber::filter::Targets;
+
+/// Where to find `lakewright.toml`: a path (relative ones start at the deployed package), or an `s3://` URI.
+pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
+/// The size of `/tmp`, such as `2GiB`. Lambda does not tell it; without the variable it is Lambda's default.
+pub const DISK: &str = "LAKEWRIGHT_DISK";
+/// What is logged: a level, or levels by module such as `info,lakewright_jobs=debug`. `info` without it.
+pub const LOG: &str = "LAKEWRIGHT_LOG";
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
+const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
+const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
+const SCRATCH: &str = "TMPDIR";
+
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html>
+const DEFAULT_DISK: ByteSize = ByteSize::mib(512);
+
+/// A function's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where the configuration is.
+    pub config: ConfigSource,
+    /// What one invocation may use.
+    pub resources: Resources,
+    /// What is logged.
+    pub log: Targets,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigSource {
+    /// A file of the deployed package.
+    File(PathBuf),
+    /// An object.
+    Object(Location),
+}
+
+/// What one invocation may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resources {
+    /// The function's memory, in bytes.
+    pub memory: u64,
+    /// What `scratch` holds, in bytes.
+    pub disk: u64,
+    /// A folder for temporary files.
+    pub scratch: PathBuf,
+}
+
+/// A variable that a function cannot start with, or without.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// It is not set.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// It is set to something that means nothing.
+    #[error("the environment variable {name} is `{value}`: {reason}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// What it says.
+        value: String,
+        /// What it should say.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Reads the variables of an environment.
+    ///
+    /// # Errors
+    /// The first variable that is missing or invalid, by name.
+    pub fn from_vars(
+        vars: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let vars = Vars(vars.into_iter().collect());
+        Ok(Self {
+            config: vars.config()?,
+            resources: Resources {
+                memory: vars.memory()?,
+                disk: vars.disk()?,
+                scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
+            },
+            log: vars.log()?,
+        })
+    }
+}
+
+struct Vars(HashMap<OsString, OsString>);
+
+impl Vars {
+    fn config(&self) -> Result<ConfigSource, SettingsError> {
+        let path = self.path(CONFIG).ok_or(SettingsError::Missing(CONFIG))?;
+        if let Some(uri) = path.to_str().filter(|text| text.starts_with("s3://")) {
+            let location: Location = uri
+                .parse()
+                .map_err(|error: LocationError| invalid(CONFIG, uri, error.to_string()))?;
+            if location.key.is_empty() {
+                return Err(invalid(CONFIG, uri, "it names a bucket, not an object"));
+            }
+            return Ok(ConfigSource::Object(location));
+        }
+        let root = self.path(TASK_ROOT).unwrap_or_default();
+        Ok(ConfigSource::File(root.join(path)))
+    }
+
+    fn memory(&self) -> Result<u64, SettingsError> {
+        let text = self.text(MEMORY)?.ok_or(SettingsError::Missing(MEMORY))?;
+        match text.parse::<u32>() {
+            Ok(mebibytes) if mebibytes > 0 => Ok(ByteSize::mib(mebibytes.into()).as_u64()),
+            _ => Err(invalid(MEMORY, text, "expected a number of MiB")),
+        }
+    }
+
+    fn disk(&self) -> Result<u64, SettingsError> {
+        let size = match self.text(DISK)? {
+            None => DEFAULT_DISK,
+            Some(text) => text
+                .parse()
+                .map_err(|_| invalid(DISK, text, "expected a size such as 2GiB or 536870912"))?,
+        };
+        Ok(size.as_u64())
+    }
+
+    fn log(&self) -> Result<Targets, SettingsError> {
+        let text = self.text(LOG)?.unwrap_or("info");
+        text.parse().map_err(|_| {
+            invalid(
+                LOG,
+                text,
+                "expected error, warn, info, debug or trace, or such levels by module",
+            )
+        })
+    }
+
+    /// An empty variable counts as one that is not set.
+    fn path(&self, name: &'static str) -> Option<PathBuf> {
+        let value = self
+            .0
+            .get(&OsString::from(name))
+            .filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&str>, SettingsError> {
+        let value = self
+            .0
+            .get(&OsString::from(name))
+            .filter(|value| !value.is_empty());
+        value
+            .map(|value| {
+                let lossy = || invalid(name, &value.to_string_lossy(), "it is not UTF-8");
+                value.to_str().ok_or_else(lossy)
+            })
+            .transpose()
+    }
+}
+
+fn invalid(name: &'static str, value: &str, reason: impl Into<String>) -> SettingsError {
+    SettingsError::Invalid {
+        name,
+        value: value.to_owned(),
+        reason: reason.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::from_vars(vars.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[test]
+    fn defaults() {
+        let settings = read(&[(CONFIG, "lakewright.toml"), (MEMORY, "512"), (LOG, "")]).unwrap();
+        let expected = Settings {
+            config: ConfigSource::File("lakewright.toml".into()),
+            resources: Resources {
+                memory: 512 << 20,
+                disk: 512 << 20,
+                scratch: "/tmp".into(),
+            },
+            log: Targets::new().with_default(LevelFilter::INFO),
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let settings = read(&[
+            (CONFIG, "s3://conf/lakewright.toml"),
+            (MEMORY, "128"),
+            (DISK, "10GiB"),
+            (SCRATCH, "/scratch"),
+            (LOG, "warn,lakewright_jobs=debug"),
+        ])
+        .unwrap();
+        assert_eq!(
+            settings.config,
+            ConfigSource::Object(Location::new("conf", "lakewright.toml"))
+        );
+        assert_eq!(
+            settings.resources,
+            Resources {
+                memory: 128 << 20,
+                disk: 10 << 30,
+                scratch: "/scratch".into()
+            }
+        );
+        assert!(
+            settings
+                .log
+                .would_enable("lakewright_jobs::rekey", &tracing::Level::DEBUG)
+        );
+        assert!(!settings.log.would_enable("hyper", &tracing::Level::INFO));
+    }
+
+    #[test]
+    fn paths_start_at_the_deployed_package() {
+        for (path, found) in [
+            ("conf/l.toml", "/var/task/conf/l.toml"),
+            ("/opt/l.toml", "/opt/l.toml"),
+        ] {
+            let settings =
+                read(&[(CONFIG, path), (MEMORY, "128"), (TASK_ROOT, "/var/task")]).unwrap();
+            assert_eq!(settings.config, ConfigSource::File(found.into()));
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_variable() {
+        for (vars, name) in [
+            (&[(MEMORY, "128")][..], CONFIG),
+            (&[(CONFIG, ""), (MEMORY, "128")], CONFIG),
+            (&[(CONFIG, "s3://bucket"), (MEMORY, "128")], CONFIG),
+            (&[(CONFIG, "c")], MEMORY),
+            (&[(CONFIG, "c"), (MEMORY, "0")], MEMORY),
+            (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
+            (&[(CONFIG, "c"), (MEMORY, "128"), (DISK, "some")], DISK),
+            (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
+        ] {
+            let error = read(vars).unwrap_err().to_string();
+            assert!(error.contains(name), "{error} should name {name}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+use lakewright_core::location::Location;
+use lakewright_jobs::rekey::SourceObject;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::{TriggerError, list, text};
+
+/// An S3 notification. Its version says that fields may be added but not changed.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
+    let mut objects = Vec::new();
+    for record in list(value, "Records")? {
+        let version = text(record, "/eventVersion", "eventVersion")?;
+        if version.split('.').next() != Some("2") {
+            return Err(TriggerError::Version(version.to_owned()));
+        }
+        if !text(record, "/eventName", "eventName")?.starts_with("ObjectCreated:") {
+            continue;
+        }
+        let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
+        let key = form_decoded(text(record, "/s3/object/key", "s3.object.key")?)?;
+        objects.push(object(bucket, key, record.pointer("/s3/object/eTag")));
+    }
+    Ok(objects)
+}
+
+/// An S3 event through EventBridge, whose key is verbatim.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
+pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
+    let source = text(value, "/source", "source")?;
+    let kind = text(value, "/detail-type", "detail-type")?;
+    if source != "aws.s3" || kind != "Object Created" {
+        return Ok(Vec::new());
+    }
+    let bucket = text(value, "/detail/bucket/name", "detail.bucket.name")?;
+    let key = text(value, "/detail/object/key", "detail.object.key")?;
+    Ok(vec![object(
+        bucket,
+        key.to_owned(),
+        value.pointer("/detail/object/etag"),
+    )])
+}
+
+/// A batch of a Distributed Map over a listing.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html>
+pub(super) fn map_batch(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
+    let bucket = value.pointer("/BatchInput/bucket").and_then(Value::as_str);
+    list(value, "Items")?
+        .iter()
+        .map(|item| map_item(item, bucket))
+        .collect()
+}
+
+/// One object as `ListObjectsV2` shows it, key verbatim.
+pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObject, TriggerError> {
+    let own = value
+        .get("Bucket")
+        .or_else(|| value.pointer("/BatchInput/bucket"));
+    let bucket = own
+        .and_then(Value::as_str)
+        .or(bucket)
+        .ok_or(TriggerError::Field("BatchInput.bucket"))?;
+    let key = text(value, "/Key", "Key")?;
+    Ok(object(bucket, key.to_owned(), value.get("Etag")))
+}
+
+pub(super) fn by_hand(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
+    list(value, "objects")?
+        .iter()
+        .map(|entry| {
+            let text = entry.as_str().ok_or(TriggerError::Field("objects"))?;
+            let location: Location = text.parse()?;
+            if location.key.is_empty() {
+                return Err(TriggerError::NoKey(text.to_owned()));
+            }
+            Ok(SourceObject {
+                location,
+                etag: None,
+            })
+        })
+        .collect()
+}
+
+fn object(bucket: &str, key: String, etag: Option<&Value>) -> SourceObject {
+    SourceObject {
+        location: Location::new(bucket, key),
+        etag: etag.and_then(Value::as_str).map(str::to_owned),
+    }
+}
+
+/// <https://url.spec.whatwg.org/#urlencoded-parsing>, but strict: an escape that is none is an error rather than
+/// kept as it is, because the key would be another one.
+fn form_decoded(key: &str) -> Result<String, TriggerError> {
+    let error = |reason| TriggerError::Key {
+        key: key.to_owned(),
+        reason,
+    };
+    let mut escapes = key.split('%');
+    escapes.next();
+    let is_escape = |rest: &str| {
+        rest.as_bytes()
+            .get(..2)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !escapes.all(is_escape) {
+        return Err(error("a `%` is not followed by two hexadecimal digits"));
+    }
+    let spaced = key.replace('+', " ");
+    match percent_decode_str(&spaced).decode_utf8() {
+        Ok(decoded) => Ok(decoded.into_owned()),
+        Err(_) => Err(error("its bytes are not UTF-8")),
+    }
+}

@@ -1,0 +1,227 @@
+//! Everything that may invoke a function, decoded to work items.
+//!
+//! [`decode`] takes a payload of any of these forms:
+//!
+//! | form | told by |
+//! |---|---|
+//! | SQS batch of any of the others | `Records[].eventSource = "aws:sqs"` |
+//! | SNS notification inside an SQS message, unless delivered raw | `Type = "Notification"` and `Message` |
+//! | S3 notification | `Records`, each with `eventVersion` and `s3` |
+//! | S3's `s3:TestEvent` | `Event` |
+//! | S3 event through EventBridge | `detail-type` and `source = "aws.s3"` |
+//! | Distributed Map batch over a listing | `Items`, with `BatchInput.bucket` |
+//! | one item of a Distributed Map | `Key`, with `Bucket` or `BatchInput.bucket` |
+//! | by hand, and from the sweep | `objects`, a list of `s3://bucket/key` |
+//!
+//! Fields that are not named here are ignored. An event of any other kind than the creation of an object is no work.
+
+mod events;
+
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use lakewright_core::location::LocationError;
+use lakewright_jobs::rekey::SourceObject;
+use serde_json::Value;
+use thiserror::Error;
+
+/// The longest SQS message.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+pub const MAX_BODY: usize = 1 << 20;
+
+/// SNS inside SQS is one envelope; a second allows for a forwarder between them.
+const MAX_ENVELOPES: usize = 2;
+
+/// What one invocation is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who asks, and so what kind of answer it takes.
+    pub kind: Kind,
+    /// The work. One item for each message of an SQS batch, in its order; exactly one otherwise.
+    pub items: Vec<Item>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An event source mapping of SQS, which takes an answer for each message.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+    Sqs,
+    /// Anything else, which takes one answer or one error.
+    Direct,
+}
+
+/// One message, or a whole payload that is no batch of messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The SQS message's id. `None` for what is no message, and for a message that hides its id: that one cannot
+    /// fail alone.
+    pub message_id: Option<String>,
+    /// The objects that it names, none for an event that is no work.
+    pub outcome: Result<Vec<SourceObject>, TriggerError>,
+}
+
+/// Why a payload or a message could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TriggerError {
+    /// An envelope holds something that is not JSON.
+    #[error("{place} is not JSON: {message}")]
+    NotJson {
+        /// Which text.
+        place: &'static str,
+        /// Where and why.
+        message: String,
+    },
+    /// A field is missing, or is not of its type.
+    #[error("field `{0}` is missing or of another type")]
+    Field(&'static str),
+    /// It is none of the known forms.
+    #[error(
+        "not a known trigger (its fields are {fields}): expected an S3 notification, an EventBridge event, an item or batch of a Distributed Map, or {{\"objects\": [\"s3://bucket/key\"]}}"
+    )]
+    UnknownForm {
+        /// The names of its fields, or its JSON type.
+        fields: String,
+    },
+    /// A notification of another major version.
+    #[error("eventVersion `{0}` is not of major version 2")]
+    Version(String),
+    /// A notification's key is not form-urlencoded UTF-8.
+    #[error("key `{key}` is not form-urlencoded UTF-8: {reason}")]
+    Key {
+        /// The key as it was sent.
+        key: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An entry of `objects` is no object's location.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// An entry of `objects` names a whole bucket.
+    #[error("`{0}` names no object")]
+    NoKey(String),
+    /// A message is longer than SQS carries.
+    #[error("the message has {0} bytes, more than {MAX_BODY}")]
+    TooLong(usize),
+    /// Envelopes lie inside envelopes.
+    #[error("more than {MAX_ENVELOPES} envelopes inside one another")]
+    TooDeep,
+    /// The decoder failed.
+    #[error("the decoder panicked: {0}")]
+    Panicked(String),
+}
+
+/// Decodes a payload. What cannot be decoded is in the outcome of its item, and harms no other item.
+pub fn decode(payload: &Value) -> Request {
+    match payload.get("Records").and_then(Value::as_array) {
+        Some(records) if records.iter().any(is_sqs) => Request {
+            kind: Kind::Sqs,
+            items: records.iter().map(message).collect(),
+        },
+        _ => Request {
+            kind: Kind::Direct,
+            items: vec![Item {
+                message_id: None,
+                outcome: isolated(|| document(payload, 0)),
+            }],
+        },
+    }
+}
+
+fn is_sqs(record: &Value) -> bool {
+    record.get("eventSource").and_then(Value::as_str) == Some("aws:sqs")
+}
+
+fn message(record: &Value) -> Item {
+    Item {
+        message_id: record
+            .get("messageId")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        outcome: isolated(|| {
+            let body = text(record, "/body", "body")?;
+            if body.len() > MAX_BODY {
+                return Err(TriggerError::TooLong(body.len()));
+            }
+            document(&parse(body, "the message's body")?, 0)
+        }),
+    }
+}
+
+/// The decoder has no panic that is known. One that is not must not take a batch's other messages with it.
+fn isolated<T>(decode: impl FnOnce() -> Result<T, TriggerError>) -> Result<T, TriggerError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
+        Err(TriggerError::Panicked(
+            crate::invocation::panic_message(&*panic).to_owned(),
+        ))
+    })
+}
+
+fn document(value: &Value, depth: usize) -> Result<Vec<SourceObject>, TriggerError> {
+    let Value::Object(fields) = value else {
+        return Err(unknown(value));
+    };
+    let has = |name: &str| fields.contains_key(name);
+    if has("Records") {
+        events::notification(value)
+    } else if has("Message") && has("Type") {
+        if depth == MAX_ENVELOPES {
+            return Err(TriggerError::TooDeep);
+        }
+        let message = text(value, "/Message", "Message")?;
+        document(&parse(message, "the notification's Message")?, depth + 1)
+    } else if has("detail-type") {
+        events::eventbridge(value)
+    } else if fields.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+        Ok(Vec::new())
+    } else if has("Items") {
+        events::map_batch(value)
+    } else if has("Key") {
+        Ok(vec![events::map_item(value, None)?])
+    } else if has("objects") {
+        events::by_hand(value)
+    } else {
+        Err(unknown(value))
+    }
+}
+
+fn unknown(value: &Value) -> TriggerError {
+    let fields: Cow<'_, str> = match value {
+        Value::Object(fields) if fields.is_empty() => "none".into(),
+        Value::Object(fields) => {
+            let names: Vec<_> = fields.keys().take(8).map(String::as_str).collect();
+            names.join(", ").into()
+        }
+        Value::Array(_) => "those of a list".into(),
+        _ => "those of a scalar".into(),
+    };
+    TriggerError::UnknownForm {
+        fields: fields.into_owned(),
+    }
+}
+
+fn parse(text: &str, place: &'static str) -> Result<Value, TriggerError> {
+    serde_json::from_str(text).map_err(|error| TriggerError::NotJson {
+        place,
+        message: error.to_string(),
+    })
+}
+
+fn text<'a>(value: &'a Value, pointer: &str, name: &'static str) -> Result<&'a str, TriggerError> {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .ok_or(TriggerError::Field(name))
+}
+
+fn list<'a>(value: &'a Value, name: &'static str) -> Result<&'a [Value], TriggerError> {
+    match value.get(name) {
+        Some(Value::Array(list)) => Ok(list),
+        _ => Err(TriggerError::Field(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
