@@ -71,10 +71,6 @@ export class LakewrightFunction extends Construct {
             handler: 'bootstrap',
             code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName)),
           });
-    // CDK lets a function depend on its role and the role's policies; the first follows from `Role` already.
-    (this.function.node.defaultChild as lambda.CfnFunction).addMetadata('cfn-lint', {
-      config: { ignore_checks: ['W3005'] },
-    });
   }
 }
 

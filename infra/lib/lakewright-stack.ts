@@ -22,6 +22,9 @@ export class LakewrightStack extends Stack {
     if (jobs.length === 0) {
       throw new ConfigError(`${props.configFile}: no job is named, so there is nothing to deploy`);
     }
+    // CDK makes every function depend on its role, which follows from its `Role` property already.
+    this.templateOptions.metadata = { 'cfn-lint': { config: { ignore_checks: ['W3005'] } } };
+
     const options = readOptions(this.node);
     const config = new Asset(this, 'Config', { path: props.configFile });
     const buckets = new DataBuckets(this, 'Buckets', { existing: options.existingBuckets });
