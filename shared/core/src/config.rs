@@ -445,6 +445,16 @@ mod tests {
     }
 
     #[test]
+    fn the_published_schema_is_current() {
+        let current = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
+        let published = include_str!("../../../docs/lakewright.schema.json");
+        assert!(
+            published == current,
+            "docs/lakewright.schema.json is not the schema of these structs; it should say:\n{current}"
+        );
+    }
+
+    #[test]
     fn the_schema_knows_every_job() {
         let schema = serde_json::to_value(json_schema()).unwrap();
         assert!(schema["properties"]["rekey"].is_object());

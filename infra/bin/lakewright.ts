@@ -1,0 +1,21 @@
+/** The CDK app: one stack from one lakewright.toml. */
+import { resolve } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { ConfigError } from '../lib/config.ts';
+import { LakewrightStack } from '../lib/lakewright-stack.ts';
+import { text } from '../lib/options.ts';
+
+const app = new App();
+try {
+  new LakewrightStack(app, text(app.node, 'stack') ?? 'Lakewright', {
+    configFile: resolve(text(app.node, 'config') ?? '../lakewright.toml'),
+    description: 'Lakewright: shapes what lands in an S3 data lake',
+  });
+  app.synth();
+} catch (error) {
+  if (!(error instanceof ConfigError)) {
+    throw error;
+  }
+  console.error(error.message);
+  process.exitCode = 1;
+}

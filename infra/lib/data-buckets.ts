@@ -1,0 +1,111 @@
+import { Aws, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as s3 from 'aws-cdk-lib/aws-s3';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Location } from './location.ts';
+
+/**
+ * The buckets that the configuration names: created here, except those that stand already.
+ *
+ * Their names are fixed by the configuration, so a queue's policy can name its bucket before the bucket is
+ * there. That order is needed: S3 checks that it may send to the queue when the notification is set.
+ */
+export class DataBuckets extends Construct {
+  private readonly existing: ReadonlySet<string>;
+  private readonly created = new Map<string, CreatedBucket>();
+
+  constructor(scope: Construct, id: string, props: { existing: readonly string[] }) {
+    super(scope, id);
+    this.existing = new Set(props.existing);
+  }
+
+  /** Sees to it that a bucket is there. */
+  require(name: string): void {
+    if (!this.existing.has(name) && !this.created.has(name)) {
+      this.created.set(name, new CreatedBucket(this, name));
+    }
+  }
+
+  /** Tells the queue of every object that is created under the prefix. */
+  notify(prefix: Location, queue: Queue): void {
+    const { policyDependable } = queue.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('s3.amazonaws.com')],
+        actions: ['sqs:SendMessage'],
+        resources: [queue.queueArn],
+        conditions: {
+          ArnEquals: { 'aws:SourceArn': `arn:${Aws.PARTITION}:s3:::${prefix.bucket}` },
+          StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID },
+        },
+      }),
+    );
+    const policy = policyDependable ?? queue;
+    this.require(prefix.bucket);
+    const created = this.created.get(prefix.bucket);
+    if (created) {
+      created.notify(prefix.key, queue);
+      created.node.addDependency(policy);
+      return;
+    }
+    // CloudFormation cannot set a property of a bucket outside the stack: CDK's custom resource adds the notification.
+    const imported =
+      (this.node.tryFindChild(prefix.bucket) as s3.IBucket | undefined) ??
+      s3.Bucket.fromBucketName(this, prefix.bucket, prefix.bucket);
+    imported.addEventNotification(
+      s3.EventType.OBJECT_CREATED,
+      {
+        bind: () => ({
+          arn: queue.queueArn,
+          type: s3.BucketNotificationDestinationType.QUEUE,
+          dependencies: [policy],
+        }),
+      },
+      ...(prefix.key === '' ? [] : [{ prefix: prefix.key }]),
+    );
+    const handler = Stack.of(this).node.children.find(({ node }) => node.id.startsWith('BucketNotificationsHandler'));
+    if (handler) {
+      Validations.of(handler).acknowledge({
+        id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole]',
+        reason: "CDK's own handler of notifications logs by the managed policy; no function of ours has one.",
+      });
+    }
+  }
+}
+
+class CreatedBucket extends s3.Bucket {
+  private readonly queueConfigurations: s3.CfnBucket.QueueConfigurationProperty[] = [];
+
+  constructor(scope: Construct, name: string) {
+    super(scope, name, {
+      bucketName: name,
+      encryption: s3.BucketEncryption.S3_MANAGED,
+      blockPublicAccess: s3.BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      versioned: true,
+      removalPolicy: RemovalPolicy.RETAIN,
+      lifecycleRules: [
+        { abortIncompleteMultipartUploadAfter: Duration.days(7) },
+        { noncurrentVersionExpiration: Duration.days(30), expiredObjectDeleteMarker: true },
+      ],
+    });
+    Validations.of(this).acknowledge({
+      id: 'AwsSolutions-S1',
+      reason: 'Object-level auditing of a lake is decided per account (CloudTrail data events), not by this stack.',
+    });
+  }
+
+  /** By a property of the bucket itself, not by CDK's custom resource: no extra function, and set from the start. */
+  notify(prefix: string, queue: Queue): void {
+    this.queueConfigurations.push({
+      event: s3.EventType.OBJECT_CREATED,
+      queue: queue.queueArn,
+      ...(prefix === '' ? {} : { filter: { s3Key: { rules: [{ name: 'prefix', value: prefix }] } } }),
+    });
+    (this.node.defaultChild as s3.CfnBucket).notificationConfiguration = {
+      queueConfigurations: this.queueConfigurations,
+    };
+  }
+}

@@ -1,0 +1,85 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RemovalPolicy } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import * as lambda from 'aws-cdk-lib/aws-lambda';
+import * as logs from 'aws-cdk-lib/aws-logs';
+import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
+import { RustFunction } from 'cargo-lambda-cdk';
+import { Construct } from 'constructs';
+import { ConfigError } from './config.ts';
+import type { Options } from './options.ts';
+
+export interface LakewrightFunctionProps {
+  /** Its binary target, and the name that it is deployed under. */
+  readonly functionName: string;
+  readonly description: string;
+  readonly config: Asset;
+  readonly options: Options;
+}
+
+/** One of the Rust functions, with its own log group and a role that may do nothing but log and read the configuration. */
+export class LakewrightFunction extends Construct {
+  readonly function: lambda.Function;
+  readonly role: iam.Role;
+
+  constructor(scope: Construct, id: string, props: LakewrightFunctionProps) {
+    super(scope, id);
+    const { functionName, config, options } = props;
+
+    const logGroup = new logs.LogGroup(this, 'Logs', {
+      logGroupName: `/aws/lambda/${functionName}`,
+      retention: logs.RetentionDays.ONE_MONTH,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    this.role = new iam.Role(this, 'Role', {
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      description: `What ${functionName} may do`,
+    });
+    logGroup.grantWrite(this.role);
+    this.role.addToPolicy(
+      new iam.PolicyStatement({
+        actions: ['s3:GetObject'],
+        resources: [config.bucket.arnForObjects(config.s3ObjectKey)],
+      }),
+    );
+
+    const common: lambda.FunctionOptions = {
+      functionName,
+      description: props.description,
+      architecture: options.architecture,
+      memorySize: options.memory,
+      ephemeralStorageSize: options.ephemeralStorage,
+      timeout: options.timeout,
+      role: this.role,
+      logGroup,
+      loggingFormat: lambda.LoggingFormat.JSON,
+      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl },
+    };
+    this.function =
+      options.prebuilt === undefined
+        ? new RustFunction(this, 'Function', {
+            ...common,
+            manifestPath: fileURLToPath(new URL('../../Cargo.toml', import.meta.url)),
+            binaryName: functionName,
+            bundling: { cargoLambdaFlags: ['--locked'] },
+          })
+        : new lambda.Function(this, 'Function', {
+            ...common,
+            runtime: lambda.Runtime.PROVIDED_AL2023,
+            handler: 'bootstrap',
+            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName)),
+          });
+  }
+}
+
+function prebuiltZip(folder: string, functionName: string): string {
+  const zip = join(folder, functionName, 'bootstrap.zip');
+  if (!existsSync(zip)) {
+    throw new ConfigError(
+      `context prebuilt: ${zip} does not exist: make it with \`cargo lambda build --release --output-format zip\``,
+    );
+  }
+  return zip;
+}

@@ -1,0 +1,70 @@
+import { Duration } from 'aws-cdk-lib';
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import type { Function } from 'aws-cdk-lib/aws-lambda';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import { Construct } from 'constructs';
+
+/** The namespace of the metrics that the functions log in the embedded metric format. */
+const NAMESPACE = 'Lakewright';
+
+/** The alarms of a stack, all told to one topic, and its dashboard. */
+export class Monitoring extends Construct {
+  private readonly dashboard: cloudwatch.Dashboard;
+  private readonly topic?: ITopic;
+
+  constructor(scope: Construct, id: string, props: { topic?: ITopic }) {
+    super(scope, id);
+    this.topic = props.topic;
+    this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
+  }
+
+  /** Raises an alarm as soon as the metric stands at `threshold` or above in one period. */
+  alarm(id: string, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
+    const alarm = new cloudwatch.Alarm(this, id, {
+      alarmDescription: description,
+      metric,
+      threshold,
+      evaluationPeriods: 1,
+      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    if (this.topic) {
+      alarm.addAlarmAction(new SnsAction(this.topic));
+    }
+  }
+
+  /** The alarms and graphs that every function has. */
+  watch(name: string, fn: Function): void {
+    const [errors, throttles] = [fn.metricErrors(), fn.metricThrottles()];
+    this.alarm(`${name}-Errors`, `${name}: an invocation failed as a whole`, errors);
+    this.alarm(`${name}-Throttles`, `${name}: invocations are throttled`, throttles);
+    this.row({
+      [`${name}: invocations`]: [fn.metricInvocations(), errors, throttles],
+      [`${name}: duration`]: [cloudwatch.Stats.p(50), cloudwatch.Stats.p(99), cloudwatch.Stats.MAXIMUM].map((statistic) =>
+        fn.metricDuration({ statistic }),
+      ),
+    });
+  }
+
+  /** A row of graphs of equal width, one for each entry. */
+  row(graphs: Record<string, cloudwatch.IMetric[]>): void {
+    const entries = Object.entries(graphs);
+    this.dashboard.addWidgets(
+      ...entries.map(
+        ([title, left]) => new cloudwatch.GraphWidget({ title, left, width: Math.floor(24 / entries.length) }),
+      ),
+    );
+  }
+}
+
+/** A metric that a job logs, summed over five minutes. */
+export function jobMetric(job: string, metricName: string): cloudwatch.Metric {
+  return new cloudwatch.Metric({
+    namespace: NAMESPACE,
+    metricName,
+    dimensionsMap: { Job: job },
+    statistic: cloudwatch.Stats.SUM,
+    period: Duration.minutes(5),
+  });
+}

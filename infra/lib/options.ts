@@ -1,0 +1,78 @@
+/** Settings of the deployment, from the CDK context (`-c name=value` or cdk.json). infra/README.md lists them. */
+import { Duration, Size } from 'aws-cdk-lib';
+import { Architecture } from 'aws-cdk-lib/aws-lambda';
+import type { Node } from 'constructs';
+import { ConfigError } from './config.ts';
+
+export interface Options {
+  readonly architecture: Architecture;
+  /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
+  readonly prebuilt?: string;
+  /** Buckets that stand already; the stack creates the others. */
+  readonly existingBuckets: readonly string[];
+  /** MiB. */
+  readonly memory: number;
+  readonly ephemeralStorage: Size;
+  readonly timeout: Duration;
+  readonly batchSize: number;
+  readonly batchWindow: Duration;
+  readonly maxConcurrency: number;
+  /** The ARN of an SNS topic that hears of every alarm. */
+  readonly alarmTopic?: string;
+}
+
+/** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
+export function readOptions(node: Node): Options {
+  const batchSize = wholeNumber(node, 'batch-size', 10, 1, 10_000);
+  const batchWindow = wholeNumber(node, 'batch-window', 0, 0, 300);
+  if (batchSize > 10 && batchWindow === 0) {
+    throw new ConfigError('context batch-size: above 10, Lambda demands a batch-window of at least 1 second');
+  }
+  return {
+    architecture: architecture(node),
+    prebuilt: text(node, 'prebuilt'),
+    existingBuckets: (text(node, 'existing-buckets') ?? '')
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== ''),
+    memory: wholeNumber(node, 'memory', 512, 128, 10_240),
+    ephemeralStorage: Size.mebibytes(wholeNumber(node, 'ephemeral-storage', 2048, 512, 10_240)),
+    timeout: Duration.seconds(wholeNumber(node, 'timeout', 300, 1, 900)),
+    batchSize,
+    batchWindow: Duration.seconds(batchWindow),
+    maxConcurrency: wholeNumber(node, 'max-concurrency', 50, 2, 1_000),
+    alarmTopic: text(node, 'alarm-topic'),
+  };
+}
+
+export function text(node: Node, key: string): string | undefined {
+  const value: unknown = node.tryGetContext(key);
+  if (value === undefined || value === '') {
+    return undefined;
+  }
+  if (typeof value !== 'string') {
+    throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is not a text`);
+  }
+  return value;
+}
+
+function architecture(node: Node): Architecture {
+  const value = text(node, 'architecture') ?? 'arm64';
+  switch (value) {
+    case 'arm64':
+      return Architecture.ARM_64;
+    case 'x86_64':
+      return Architecture.X86_64;
+    default:
+      throw new ConfigError(`context architecture: ${value} is neither arm64 nor x86_64`);
+  }
+}
+
+function wholeNumber(node: Node, key: string, otherwise: number, least: number, most: number): number {
+  const given: unknown = node.tryGetContext(key) ?? otherwise;
+  const value = typeof given === 'string' && given.trim() !== '' ? Number(given) : given;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
+    throw new ConfigError(`context ${key}: ${JSON.stringify(given)} is not a whole number from ${least} to ${most}`);
+  }
+  return value;
+}

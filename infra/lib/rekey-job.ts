@@ -1,0 +1,90 @@
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { grantPartitions, grantRead, grantReadWrite } from './access.ts';
+import type { RekeyConfig } from './config.ts';
+import type { DataBuckets } from './data-buckets.ts';
+import type { LakewrightFunction } from './lakewright-function.ts';
+import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Options } from './options.ts';
+
+export interface RekeyJobProps {
+  readonly job: RekeyConfig;
+  /** The function `rekey`, which all rekey jobs share. */
+  readonly rekey: LakewrightFunction;
+  readonly buckets: DataBuckets;
+  readonly monitoring: Monitoring;
+  readonly options: Options;
+}
+
+/**
+ * One `[[rekey]]` entry: what lands under its source is told to a queue of its own, which feeds the function.
+ * A message that keeps failing ends in the job's dead-letter queue.
+ */
+export class RekeyJob extends Construct {
+  constructor(scope: Construct, id: string, { job, rekey, buckets, monitoring, options }: RekeyJobProps) {
+    super(scope, id);
+
+    const deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+    });
+    // Six times the timeout leaves room for the retries of a throttled invocation; five receives, for a passing fault.
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    const visibilityTimeout = Duration.seconds(6 * options.timeout.toSeconds() + options.batchWindow.toSeconds());
+    const queue = new sqs.Queue(this, 'Queue', {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+      visibilityTimeout,
+      deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 5 },
+    });
+
+    buckets.notify(job.source, queue);
+    buckets.require(job.target.bucket);
+    rekey.function.addEventSource(
+      new SqsEventSource(queue, {
+        batchSize: options.batchSize,
+        maxBatchingWindow: options.batchWindow,
+        maxConcurrency: options.maxConcurrency,
+        reportBatchItemFailures: true,
+      }),
+    );
+    grantRead(rekey.role, job.source);
+    grantReadWrite(rekey.role, job.target);
+    if (job.table) {
+      grantPartitions(rekey.role, job.table);
+    }
+
+    const waiting = { statistic: Stats.MAXIMUM };
+    const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
+    const age = queue.metricApproximateAgeOfOldestMessage(waiting);
+    const quarantined = jobMetric(job.name, 'RowsQuarantined');
+    monitoring.alarm(`${id}-DeadLetters`, `rekey ${job.name}: a message failed five times`, dead);
+    monitoring.alarm(
+      `${id}-Age`,
+      `rekey ${job.name}: an object waits longer than a whole try takes`,
+      age,
+      visibilityTimeout.toSeconds(),
+    );
+    monitoring.alarm(`${id}-Quarantined`, `rekey ${job.name}: rows went to the quarantine`, quarantined);
+    monitoring.row({
+      [`${job.name}: rows`]: [jobMetric(job.name, 'RowsIn'), jobMetric(job.name, 'RowsOut'), quarantined],
+      [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
+      [`${job.name}: age of the oldest message`]: [age],
+    });
+
+    const outputs = {
+      QueueUrl: queue.queueUrl,
+      DeadLetterQueueUrl: deadLetterQueue.queueUrl,
+      SourceBucket: job.source.bucket,
+      TargetBucket: job.target.bucket,
+    };
+    for (const [key, value] of Object.entries(outputs)) {
+      new CfnOutput(Stack.of(this), `${id}-${key}`, { value });
+    }
+  }
+}

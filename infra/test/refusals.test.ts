@@ -1,0 +1,78 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { parseConfig } from '../lib/config.ts';
+import { build, type Context } from './support.ts';
+
+const ANPR = `
+[[rekey]]
+name = "anpr"
+source = "s3://landing/anpr/"
+timestamp = { column = "t" }
+target = "s3://lake/anpr/"
+`;
+const but = (from: string, to: string) => ANPR.replace(from, to);
+const second = (source: string, target = 's3://lake/b/') =>
+  ANPR + but('"anpr"', '"b"').replace('s3://landing/anpr/', source).replace('s3://lake/anpr/', target);
+
+test.each([
+  ['not TOML', 'rekey = [', /lakewright\.toml: Invalid TOML/],
+  ['unknown key', `${ANPR}speling = 1`, /rekey\[0\]: unknown key `speling`/],
+  ['unknown nested key', but('{ column = "t" }', '{ column = "t", colour = 1 }'), /rekey\[0\]\.timestamp: unknown key `colour`/],
+  ['unknown table', `${ANPR}[[rekye]]\nname = "x"`, /unknown key `rekye`/],
+  ['missing key', but('timestamp', '# timestamp'), /rekey\[0\]: missing key `timestamp`/],
+  ['wrong type', but('"anpr"', '7'), /rekey\[0\]\.name: must be string/],
+  ['wrong choice', `${ANPR}path_style = "padde"`, /rekey\[0\]\.path_style: may be "padded"/],
+  ['integer beyond 32 bits', `${ANPR}limits = { partitions = 4294967296 }`, /partitions: must match format "uint32"/],
+  ['not a location', but('s3://landing/anpr/', 'landing/anpr/'), /source = "landing\/anpr\/" is not an S3 location/],
+  ['no bucket', but('s3://lake/anpr/', 's3:///anpr/'), /target = "s3:\/\/\/anpr\/" is not an S3 location/],
+  ['source without slash', but('landing/anpr/', 'landing/anpr'), /source = "s3:\/\/landing\/anpr" must end with `\/`/],
+  ['target without slash', but('lake/anpr/', 'lake/anpr'), /target = .* must end with `\/`/],
+  ['not a table', `${ANPR}table = "a.b.c"`, /table = "a\.b\.c" is not a table name/],
+  ['same name twice', ANPR + ANPR, /two jobs are named `anpr`/],
+  ['target inside its source', but('lake/anpr/', 'landing/anpr/out/'), /target s3:\/\/landing\/anpr\/out\/ lies inside source s3:\/\/landing\/anpr\/ \(of `anpr`\)/],
+  ['target is its source', but('lake/anpr/', 'landing/anpr/'), /would trigger it again/],
+  ['target inside a bucket that is a source', but('landing/anpr/', 'lake/'), /would trigger it again/],
+  ["target inside another job's source", second('s3://landing/b/', 's3://landing/anpr/b/'), /rekey `b`: target .* \(of `anpr`\)/],
+  ['same source', second('s3://landing/anpr/'), /`anpr` and `b` have overlapping sources/],
+  ['source inside a source', second('s3://landing/anpr/x/'), /overlapping sources/],
+  ['source around a source', second('s3://landing/'), /overlapping sources/],
+  ['prefix that a notification cannot filter', but('landing/anpr/', 'landing/year=2026/'), /a character that S3 notifications do not filter by verbatim/],
+])('the configuration is refused: %s', (_, toml, says) => {
+  expect(() => parseConfig(toml)).toThrow(says);
+});
+
+test('neighbouring prefixes, and a target beside its source in one bucket, are no overlap', () => {
+  const config = parseConfig(second('s3://landing/anpr2/', 's3://landing/out/'));
+  expect(config.rekey.map((job) => job.target.key)).toEqual(['anpr/', 'out/']);
+});
+
+test.each<[string, Context, RegExp]>([
+  ['batch above 10 without a window', { 'batch-size': 11 }, /batch-window of at least 1 second/],
+  ['batch too large', { 'batch-size': '10001' }, /batch-size: "10001" is not a whole number from 1 to 10000/],
+  ['window too long', { 'batch-window': 301 }, /from 0 to 300/],
+  ['timeout above 15 minutes', { timeout: 901 }, /from 1 to 900/],
+  ['too little memory', { memory: '64' }, /from 128 to 10240/],
+  ['memory in words', { memory: '1GiB' }, /context memory: "1GiB" is not a whole number/],
+  ['fraction', { timeout: 1.5 }, /not a whole number/],
+  ['too little storage', { 'ephemeral-storage': 100 }, /from 512 to 10240/],
+  ['concurrency of one', { 'max-concurrency': 1 }, /from 2 to 1000/],
+  ['unknown architecture', { architecture: 'arm' }, /arm is neither arm64 nor x86_64/],
+  ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo lambda/],
+])('the context is refused: %s', (_, context, says) => {
+  expect(() => build(ANPR, context)).toThrow(says);
+});
+
+test('a file without a job has nothing to deploy', () => {
+  expect(() => build('')).toThrow(/no job is named/);
+});
+
+test('the app ends with the message alone', () => {
+  const app = spawnSync(process.execPath, ['--import', 'tsx', 'bin/lakewright.ts'], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    env: { ...process.env, CDK_CONTEXT_JSON: JSON.stringify({ config: 'no-such.toml' }) },
+    encoding: 'utf8',
+  });
+  expect(app.status).toBe(1);
+  expect(app.stderr.trim()).toMatch(/^\S*no-such\.toml cannot be read \(ENOENT\): name the file with -c config=…$/);
+});

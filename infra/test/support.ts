@@ -1,0 +1,74 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { LakewrightStack } from '../lib/lakewright-stack.ts';
+
+/** One job with a table, one without, in the same buckets. */
+export const TWO_JOBS = readFileSync(new URL('../examples/lakewright.toml', import.meta.url), 'utf8');
+
+const cdkJson = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'));
+
+const scratch = mkdtempSync(join(tmpdir(), 'lakewright-infra-'));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
+export type Context = Record<string, unknown>;
+
+/** The app as `cdk synth` would build it, with code that is only a name. */
+export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack: LakewrightStack } {
+  const folder = mkdtempSync(join(scratch, 'app-'));
+  const configFile = join(folder, 'lakewright.toml');
+  writeFileSync(configFile, toml);
+  mkdirSync(join(folder, 'rekey'));
+  writeFileSync(join(folder, 'rekey', 'bootstrap.zip'), '');
+  const app = new App({
+    context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, ...context },
+    outdir: join(folder, 'cdk.out'),
+  });
+  return { app, stack: new LakewrightStack(app, 'Lakewright', { configFile }) };
+}
+
+export function template(toml?: string, context?: Context): Template {
+  return Template.fromStack(build(toml, context).stack);
+}
+
+export interface Resource {
+  readonly Type: string;
+  readonly Properties: Record<string, any>;
+  readonly DependsOn?: string[];
+  readonly DeletionPolicy?: string;
+}
+
+/** The resources of one type, by logical id. There must be some, so that no check passes on nothing. */
+export function resources(of: Template, type: string): [string, Resource][] {
+  const found = Object.entries(of.findResources(type)) as [string, Resource][];
+  if (found.length === 0) {
+    throw new Error(`the template has no ${type}`);
+  }
+  return found;
+}
+
+/** A value with its intrinsic functions written out: `arn:<AWS::Partition>:s3:::name`, `<Queue.Arn>`. */
+export function flat(value: any): string {
+  if (typeof value !== 'object') {
+    return String(value);
+  }
+  if ('Ref' in value) {
+    return `<${value.Ref}>`;
+  }
+  if ('Fn::GetAtt' in value) {
+    return `<${value['Fn::GetAtt'].join('.')}>`;
+  }
+  if ('Fn::Sub' in value) {
+    return value['Fn::Sub'].replaceAll(/\$\{(.*?)\}/g, '<$1>');
+  }
+  if ('Fn::Join' in value) {
+    return value['Fn::Join'][1].map(flat).join(value['Fn::Join'][0]);
+  }
+  throw new Error(`no plain form of ${JSON.stringify(value)}`);
+}
+
+export function list<T>(value: T | T[]): T[] {
+  return Array.isArray(value) ? value : [value];
+}

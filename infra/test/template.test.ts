@@ -1,0 +1,349 @@
+import { Match, type Template } from 'aws-cdk-lib/assertions';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { flat, list, resources, template, TWO_JOBS, type Context, type Resource } from './support.ts';
+
+let stack: Template;
+beforeAll(() => {
+  stack = template();
+});
+
+interface Statement {
+  Effect: string;
+  Action: string | string[];
+  Resource: unknown;
+  Principal?: Record<string, unknown>;
+  Condition?: unknown;
+}
+const statements = (policy: Resource): Statement[] => policy.Properties['PolicyDocument'].Statement;
+const isDeadLetterQueue = ([id]: [string, Resource]) => id.includes('DeadLetter');
+
+describe('the function', () => {
+  test('is deployed under its own name, on arm64', () => {
+    stack.resourceCountIs('AWS::Lambda::Function', 1);
+    stack.hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'rekey',
+      Runtime: 'provided.al2023',
+      Handler: 'bootstrap',
+      Architectures: ['arm64'],
+      MemorySize: 512,
+      EphemeralStorage: { Size: 2048 },
+      Timeout: 300,
+      LoggingConfig: { LogFormat: 'JSON', LogGroup: Match.anyValue() },
+    });
+  });
+
+  test('takes its size from the context, as text or number', () => {
+    template(undefined, {
+      architecture: 'x86_64',
+      memory: '1024',
+      'ephemeral-storage': 512,
+      timeout: '60',
+    }).hasResourceProperties('AWS::Lambda::Function', {
+      Architectures: ['x86_64'],
+      MemorySize: 1024,
+      EphemeralStorage: { Size: 512 },
+      Timeout: 60,
+    });
+  });
+
+  test('is built from the workspace where no zip is given', () => {
+    template(undefined, { prebuilt: undefined }).hasResourceProperties('AWS::Lambda::Function', {
+      FunctionName: 'rekey',
+      Runtime: 'provided.al2023',
+      Architectures: ['arm64'],
+    });
+  });
+
+  test('finds the configuration, which changes its name with its content, and may read that object alone', () => {
+    const found = (of: Template) => {
+      const [[, fn]] = resources(of, 'AWS::Lambda::Function') as [[string, Resource]];
+      return flat(fn.Properties['Environment'].Variables.LAKEWRIGHT_CONFIG);
+    };
+    const uri = found(stack);
+    expect(uri).toMatch(/^s3:\/\/cdk-\w+-assets-<AWS::AccountId>-<AWS::Region>\/[0-9a-f]{64}\.toml$/);
+    expect(found(template(`${TWO_JOBS}\n# edited`))).not.toBe(uri);
+    const [[, policy]] = resources(stack, 'AWS::IAM::Policy') as [[string, Resource]];
+    const granted = statements(policy).flatMap(({ Resource }) => list(Resource).map(flat));
+    expect(granted).toContain(uri.replace('s3://', 'arn:<AWS::Partition>:s3:::'));
+  });
+
+  test('logs to a group that is kept for at least two weeks', () => {
+    for (const [, { Properties }] of resources(stack, 'AWS::Logs::LogGroup')) {
+      expect(Properties['LogGroupName']).toBe('/aws/lambda/rekey');
+      expect(Properties['RetentionInDays']).toBeGreaterThanOrEqual(14);
+    }
+  });
+});
+
+describe('the role', () => {
+  test('allows what the jobs need and nothing else', () => {
+    const [[, policy], ...others] = resources(stack, 'AWS::IAM::Policy') as [[string, Resource]];
+    expect(others).toEqual([]);
+    const allowed = statements(policy).flatMap(({ Effect, Action, Resource, Condition }) => {
+      expect(Effect).toBe('Allow');
+      return list(Action).flatMap((action) =>
+        list(Resource).map((resource) =>
+          [action, flat(resource).replace(/[0-9a-f]{64}/, '<hash>'), ...(Condition ? [JSON.stringify(Condition)] : [])].join(' '),
+        ),
+      );
+    });
+    const s3 = 'arn:<AWS::Partition>:s3:::';
+    const glue = 'arn:<AWS::Partition>:glue:<AWS::Region>:<AWS::AccountId>:';
+    const of = (actions: string[], resourcesOf: string[]) =>
+      actions.flatMap((action) => resourcesOf.map((resource) => `${action} ${resource}`));
+    const underPrefix = (prefix: string) => ` {"StringLikeIfExists":{"s3:prefix":"${prefix}*"}}`;
+    const queues = resources(stack, 'AWS::SQS::Queue')
+      .filter((queue) => !isDeadLetterQueue(queue))
+      .map(([id]) => `<${id}.Arn>`);
+    const [[logGroup]] = resources(stack, 'AWS::Logs::LogGroup') as [[string, Resource]];
+    expect(allowed.sort()).toEqual(
+      [
+        ...of(['logs:CreateLogStream', 'logs:PutLogEvents'], [`<${logGroup}.Arn>`]),
+        ...of(['s3:GetObject'], [`${s3}cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/<hash>.toml`]),
+        ...of(
+          ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl'].map(
+            (action) => `sqs:${action}`,
+          ),
+          queues,
+        ),
+        ...['anpr/', 'orders/'].flatMap((prefix) => [
+          ...of(['s3:GetObject', 's3:GetObjectVersion'], [`${s3}acme-landing/${prefix}*`]),
+          ...of(
+            ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
+            [`${s3}acme-lake/${prefix}*`],
+          ),
+          ...of(['s3:ListBucket'], [`${s3}acme-landing`, `${s3}acme-lake`]).map((allow) => allow + underPrefix(prefix)),
+        ]),
+        ...of(
+          ['GetTable', 'BatchGetPartition', 'BatchCreatePartition', 'BatchUpdatePartition'].map((a) => `glue:${a}`),
+          [`${glue}catalog`, `${glue}database/anpr`, `${glue}table/anpr/by_event_time`],
+        ),
+      ].sort(),
+    );
+  });
+
+  test('has no managed policy', () => {
+    for (const [, { Properties }] of resources(stack, 'AWS::IAM::Role')) {
+      expect(Properties['ManagedPolicyArns']).toBeUndefined();
+    }
+  });
+
+  test('touches no catalog where no job has a table', () => {
+    const untabled = template(TWO_JOBS.replace(/^table = .*$/m, ''));
+    expect(JSON.stringify(untabled.findResources('AWS::IAM::Policy'))).not.toContain('glue:');
+  });
+});
+
+describe('the queues', () => {
+  test('are encrypted, keep messages for 14 days and refuse plain HTTP', () => {
+    const queues = resources(stack, 'AWS::SQS::Queue');
+    expect(queues).toHaveLength(4);
+    const policies = resources(stack, 'AWS::SQS::QueuePolicy').map(([, policy]) => policy);
+    for (const [id, { Properties }] of queues) {
+      expect(Properties).toMatchObject({ SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
+      const policy = policies.find(({ Properties: { Queues } }) => flat(Queues[0]) === `<${id}>`);
+      expect(statements(policy!)).toContainEqual(
+        expect.objectContaining({
+          Effect: 'Deny',
+          Action: 'sqs:*',
+          Principal: { AWS: '*' },
+          Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+        }),
+      );
+    }
+  });
+
+  test.each<[Context, number]>([
+    [{}, 300],
+    [{ timeout: 900 }, 900],
+    [{ timeout: 60, 'batch-size': 100, 'batch-window': 5 }, 60],
+    [{ timeout: 900, 'batch-size': 10_000, 'batch-window': 300 }, 900],
+  ])('hold to what Lambda asks of a queue that feeds it: %j', (context, timeout) => {
+    const of = template(undefined, context);
+    const queues = new Map(resources(of, 'AWS::SQS::Queue'));
+    for (const [, { Properties: mapping }] of resources(of, 'AWS::Lambda::EventSourceMapping')) {
+      const queue = queues.get(mapping['EventSourceArn']['Fn::GetAtt'][0])!;
+      const window: number = mapping['MaximumBatchingWindowInSeconds'] ?? 0;
+      expect(mapping['BatchSize'] <= 10 || window >= 1).toBe(true);
+      expect(queue.Properties['VisibilityTimeout']).toBeGreaterThanOrEqual(6 * timeout + window);
+      expect(queue.Properties['VisibilityTimeout']).toBeLessThanOrEqual(43_200);
+      expect(mapping['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures']);
+      expect(mapping['ScalingConfig'].MaximumConcurrency).toBeGreaterThanOrEqual(2);
+    }
+  });
+
+  test('give up on a message after five receives, into a queue of their own', () => {
+    const feeding = resources(stack, 'AWS::SQS::Queue').filter((queue) => !isDeadLetterQueue(queue));
+    const deadLetterQueues = feeding.map(([, { Properties }]) => {
+      expect(Properties['RedrivePolicy'].maxReceiveCount).toBeGreaterThanOrEqual(5);
+      return flat(Properties['RedrivePolicy'].deadLetterTargetArn);
+    });
+    expect(new Set(deadLetterQueues).size).toBe(feeding.length);
+    expect(deadLetterQueues.every((arn) => arn.includes('DeadLetterQueue'))).toBe(true);
+  });
+
+  test('let in the bucket of the account, and nobody else', () => {
+    const senders = resources(stack, 'AWS::SQS::QueuePolicy').flatMap(([, policy]) =>
+      statements(policy)
+        .filter(({ Effect }) => Effect === 'Allow')
+        .map(({ Action, Principal, Condition }) => ({ Action, Principal, Condition })),
+    );
+    const landing = {
+      Action: 'sqs:SendMessage',
+      Principal: { Service: 's3.amazonaws.com' },
+      Condition: {
+        ArnEquals: { 'aws:SourceArn': { 'Fn::Join': ['', ['arn:', { Ref: 'AWS::Partition' }, ':s3:::acme-landing']] } },
+        StringEquals: { 'aws:SourceAccount': { Ref: 'AWS::AccountId' } },
+      },
+    };
+    expect(senders).toEqual([landing, landing]);
+  });
+});
+
+describe('buckets of the stack', () => {
+  test('are private, encrypted, versioned and kept when the stack goes', () => {
+    const buckets = resources(stack, 'AWS::S3::Bucket');
+    expect(buckets.map(([, { Properties }]) => Properties['BucketName']).sort()).toEqual(['acme-lake', 'acme-landing']);
+    for (const [, bucket] of buckets) {
+      expect(bucket).toMatchObject({
+        DeletionPolicy: 'Retain',
+        UpdateReplacePolicy: 'Retain',
+        Properties: {
+          PublicAccessBlockConfiguration: {
+            BlockPublicAcls: true,
+            BlockPublicPolicy: true,
+            IgnorePublicAcls: true,
+            RestrictPublicBuckets: true,
+          },
+          OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+          BucketEncryption: {
+            ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } }],
+          },
+          VersioningConfiguration: { Status: 'Enabled' },
+        },
+      });
+    }
+  });
+
+  test('refuse plain HTTP and old TLS', () => {
+    for (const [, policy] of resources(stack, 'AWS::S3::BucketPolicy')) {
+      const denied = statements(policy).map(({ Effect, Action, Condition }) => ({ Effect, Action, Condition }));
+      expect(denied).toEqual([
+        { Effect: 'Deny', Action: 's3:*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+        { Effect: 'Deny', Action: 's3:*', Condition: { NumericLessThan: { 's3:TlsVersion': 1.2 } } },
+      ]);
+    }
+  });
+
+  test('tell each queue of its own prefix, without a custom resource', () => {
+    stack.resourceCountIs('Custom::S3BucketNotifications', 0);
+    const queueOf = (job: string) =>
+      resources(stack, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}Queue`))![0];
+    const entry = (job: string) => ({
+      Event: 's3:ObjectCreated:*',
+      Queue: { 'Fn::GetAtt': [queueOf(job), 'Arn'] },
+      Filter: { S3Key: { Rules: [{ Name: 'prefix', Value: `${job}/` }] } },
+    });
+    stack.hasResourceProperties('AWS::S3::Bucket', {
+      BucketName: 'acme-landing',
+      NotificationConfiguration: { QueueConfigurations: [entry('anpr'), entry('orders')] },
+    });
+    stack.hasResourceProperties('AWS::S3::Bucket', {
+      BucketName: 'acme-lake',
+      NotificationConfiguration: Match.absent(),
+    });
+  });
+
+  test('are made after the policies that let them send', () => {
+    const [, landing] = resources(stack, 'AWS::S3::Bucket').find(
+      ([, { Properties }]) => Properties['BucketName'] === 'acme-landing',
+    )!;
+    const feeding = resources(stack, 'AWS::SQS::QueuePolicy').filter((policy) => !isDeadLetterQueue(policy));
+    expect(landing.DependsOn).toEqual(expect.arrayContaining(feeding.map(([id]) => id)));
+  });
+
+  test('are watched as a whole where the source is a bucket', () => {
+    const whole = template(TWO_JOBS.replaceAll(/s3:\/\/acme-landing\/(\w+)\//g, 's3://landing-$1/'));
+    whole.hasResourceProperties('AWS::S3::Bucket', {
+      BucketName: 'landing-anpr',
+      NotificationConfiguration: { QueueConfigurations: [{ Event: 's3:ObjectCreated:*', Filter: Match.absent() }] },
+    });
+  });
+});
+
+describe('a bucket that stands already', () => {
+  test('is left as it is, but for its notifications', () => {
+    const of = template(undefined, { 'existing-buckets': ' acme-landing ,' });
+    expect(resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => Properties['BucketName'])).toEqual(['acme-lake']);
+    const [[, notifications], ...others] = resources(of, 'Custom::S3BucketNotifications') as [[string, Resource]];
+    expect(others).toEqual([]);
+    expect(notifications.Properties).toMatchObject({
+      BucketName: 'acme-landing',
+      // CDK's handler then keeps the notifications that are not of this stack.
+      Managed: false,
+      NotificationConfiguration: {
+        QueueConfigurations: ['anpr/', 'orders/'].map((prefix) => ({
+          Events: ['s3:ObjectCreated:*'],
+          Filter: { Key: { FilterRules: [{ Name: 'prefix', Value: prefix }] } },
+        })),
+      },
+    });
+    const feeding = resources(of, 'AWS::SQS::QueuePolicy').filter((policy) => !isDeadLetterQueue(policy));
+    expect(notifications.DependsOn).toEqual(expect.arrayContaining(feeding.map(([id]) => id)));
+  });
+});
+
+describe('monitoring', () => {
+  const alarms = (of: Template) =>
+    resources(of, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties);
+
+  test('raises an alarm for what needs a person', () => {
+    const raised = alarms(stack).map(({ Namespace, MetricName, Threshold, Dimensions }) =>
+      [Namespace, MetricName, Threshold, ...Dimensions.map((d: any) => flat(d.Value).replace(/[0-9A-F]{8}(\..*)?>$/, '>'))].join(' '),
+    );
+    expect(raised.sort()).toEqual([
+      'AWS/Lambda Errors 1 <RekeyFunction>',
+      'AWS/Lambda Throttles 1 <RekeyFunction>',
+      ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateAgeOfOldestMessage 1800 <Rekey${job}Queue>`),
+      ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateNumberOfMessagesVisible 1 <Rekey${job}DeadLetterQueue>`),
+      ...['anpr', 'orders'].map((job) => `Lakewright RowsQuarantined 1 ${job}`),
+    ]);
+    for (const alarm of alarms(stack)) {
+      expect(alarm).toMatchObject({
+        EvaluationPeriods: 1,
+        ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+        TreatMissingData: 'notBreaching',
+      });
+      expect(alarm['AlarmActions']).toBeUndefined();
+    }
+  });
+
+  test('tells the topic of every alarm', () => {
+    const topic = 'arn:aws:sns:eu-west-1:123456789012:on-call';
+    for (const alarm of alarms(template(undefined, { 'alarm-topic': topic }))) {
+      expect(alarm['AlarmActions']).toEqual([topic]);
+    }
+  });
+
+  test('shows every job on one dashboard', () => {
+    const [[, { Properties }], ...others] = resources(stack, 'AWS::CloudWatch::Dashboard') as [[string, Resource]];
+    expect(others).toEqual([]);
+    const body = JSON.parse(flat(Properties['DashboardBody']));
+    expect(body.widgets.map((widget: any) => widget.properties.title)).toEqual([
+      'rekey: invocations',
+      'rekey: duration',
+      ...['anpr', 'orders'].flatMap((job) => [`${job}: rows`, `${job}: messages`, `${job}: age of the oldest message`]),
+    ]);
+  });
+});
+
+test('the outputs name what a person or a script looks for', () => {
+  expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
+    [
+      'RekeyFunctionName',
+      ...['anpr', 'orders'].flatMap((job) =>
+        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket'].map((output) => `Rekey${job}${output}`),
+      ),
+    ].sort(),
+  );
+});
