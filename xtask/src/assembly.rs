@@ -13,6 +13,8 @@ use crate::{
 
 /// The stack's name on the local cloud.
 pub(crate) const STACK: &str = "lakewright";
+/// How many of a function run at a time on the local cloud.
+const CONCURRENCY: u32 = 4;
 
 /// Builds every function as Lambda runs it, with cargo-lambda.
 pub(crate) fn build_functions(workspace: &Workspace, environment: &Environment) -> Result<()> {
@@ -23,7 +25,9 @@ pub(crate) fn build_functions(workspace: &Workspace, environment: &Environment) 
     };
     let mut build = Command::new("cargo");
     build
-        .args(["lambda", "build", "--release", architecture])
+        // Without this flag cargo-lambda makes a panic abort, and one poisonous message would take its neighbours along.
+        .args(["lambda", "build", "--release", "--disable-optimizations"])
+        .arg(architecture)
         .args(["--package", "lakewright-functions"])
         .args(["--output-format", "zip", "--lambda-dir"])
         .arg(workspace.function_zips())
@@ -67,6 +71,8 @@ pub(crate) fn synthesize(
         ("config", config.display().to_string()),
         ("prebuilt", workspace.function_zips().display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
+        // Each runs as a process of this machine.
+        ("max-concurrency", CONCURRENCY.to_string()),
         ("stack", STACK.to_owned()),
     ] {
         synth.args(["--context", &format!("{key}={value}")]);

@@ -146,7 +146,7 @@ impl Cloud {
             return Err(anyhow!("MiniStack ended by itself: {status}\n{tail}"));
         }
         let stack = deployed?;
-        let outputs = workspace.state().join("outputs.json");
+        let outputs = workspace.stack_outputs();
         fs::write(&outputs, serde_json::to_vec_pretty(&stack.outputs)?)
             .with_context(|| format!("cannot write {}", outputs.display()))?;
         step.done(&format!(

@@ -11,9 +11,8 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Builds, starts and deploys with the demo's configuration.
+/// Starts the local cloud and deploys the built functions on it, with the demo's configuration.
 pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Result<(Cloud, Stack)> {
-    assembly::build_functions(workspace, environment)?;
     let assembly = assembly::synthesize(workspace, environment, &workspace.demo_config())?;
     let mut cloud = Cloud::start(workspace, environment)?;
     let stack = cloud.deploy(workspace, environment, &assembly)?;
@@ -23,9 +22,10 @@ pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Resu
 /// Brings the local cloud up, says how to use it, and waits.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let environment = Environment::prepare(workspace)?;
+    assembly::build_functions(workspace, &environment)?;
     let (mut cloud, stack) = bring_up(workspace, &environment)?;
-    let sample = land_sample(workspace, &environment, &cloud)?;
-    explain(workspace, &environment, &cloud, &stack, &sample.source);
+    land_sample(workspace, &environment, &cloud)?;
+    explain(workspace, &environment, &cloud, &stack);
     wait(&mut cloud)
 }
 
@@ -42,7 +42,7 @@ struct Sample {
     source: String,
 }
 
-fn land_sample(workspace: &Workspace, environment: &Environment, cloud: &Cloud) -> Result<Sample> {
+fn land_sample(workspace: &Workspace, environment: &Environment, cloud: &Cloud) -> Result<()> {
     let step = Step::begin("Sample object");
     let sample: Sample = cloud.helpers(workspace, environment).run(
         "localcloud.sample",
@@ -57,7 +57,7 @@ fn land_sample(workspace: &Workspace, environment: &Environment, cloud: &Cloud) 
         &step,
     )?;
     step.done(&sample.source);
-    Ok(sample)
+    Ok(())
 }
 
 /// Prints the environment to export and commands to try.
@@ -66,7 +66,6 @@ pub(crate) fn explain(
     environment: &Environment,
     cloud: &Cloud,
     stack: &Stack,
-    source: &str,
 ) {
     let endpoint = cloud.variables().endpoint();
     println!("\nThe local cloud is up. In another terminal:\n");
@@ -83,7 +82,7 @@ pub(crate) fn explain(
 Look around (with the AWS CLI, if you have it):
   aws --endpoint-url {endpoint} s3 ls --recursive s3://lakewright-lake/
 
-Run a function from source and try it on {source}:
+Run a function from source, and try it on the sample object:
   cargo lambda watch --invoke-address 127.0.0.1 --ignore-changes
   cargo lambda invoke rekey --invoke-address 127.0.0.1 --data-file events/rekey-s3.json"
     );

@@ -83,6 +83,11 @@ impl Workspace {
         self.root.join(".lakewright")
     }
 
+    /// Where the deployed stack's outputs are written down.
+    pub(crate) fn stack_outputs(&self) -> PathBuf {
+        self.state().join("outputs.json")
+    }
+
     fn logs(&self) -> PathBuf {
         self.state().join("logs")
     }
@@ -104,7 +109,10 @@ pub(crate) struct Log {
 impl Log {
     /// The empty file.
     pub(crate) fn create(&self) -> Result<File> {
-        File::create(&self.path).with_context(|| format!("cannot write {}", self.path.display()))
+        // Appending, so that two commands at a time leave a mixed log rather than a broken one.
+        File::create(&self.path)
+            .and_then(|_| File::options().append(true).open(&self.path))
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Its last lines, under its name.
@@ -119,10 +127,5 @@ impl Log {
             }
             Err(error) => format!("cannot read {}: {error}", self.path.display()),
         }
-    }
-
-    /// The file.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
