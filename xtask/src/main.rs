@@ -1,2 +1,110 @@
-//! xtask
-fn main() {}
+//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to the person at the terminal"
+)]
+
+mod assembly;
+mod cloud;
+mod console;
+mod demo;
+mod environment;
+mod helper;
+mod prerequisites;
+mod process;
+mod test;
+mod up;
+mod workspace;
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Lakewright's developer commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Starts the local cloud, deploys the stack on it and waits; Ctrl-C stops all of it.
+    Up,
+    /// Lands 336,776 flights on the local cloud and shows what became of them.
+    Demo {
+        /// Leaves the local cloud running until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Checks everything that the project asserts.
+    Test {
+        /// Goes on after a step that failed.
+        #[arg(long)]
+        keep_going: bool,
+        /// Runs these steps only.
+        #[arg(long, value_delimiter = ',', value_name = "STEP,…")]
+        only: Vec<test::Step>,
+    },
+    /// Runs the simulation; the arguments are its own.
+    Sim {
+        /// What the simulation takes: see `cargo xtask sim -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments.command) {
+        Ok(code) => code,
+        // Ctrl-C is how these commands are meant to be ended; what it tore down is no news.
+        Err(_) if process::interrupted() => {
+            eprintln!("interrupted: all that was started is stopped");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    process::stop_on_signals()?;
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Up => up::run(&workspace).map(|()| ExitCode::SUCCESS),
+        Task::Demo { keep } => demo::run(&workspace, keep).map(|()| ExitCode::SUCCESS),
+        Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
+        Task::Sim { arguments } => sim(&workspace, &arguments),
+    }
+}
+
+fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "lakewright-tests",
+            "--bin",
+            "sim",
+            "--",
+        ])
+        .args(arguments)
+        .current_dir(workspace.root());
+    let success = process::Group::spawn("the simulation", &mut command)?
+        .wait()?
+        .success();
+    Ok(if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

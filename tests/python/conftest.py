@@ -1,0 +1,39 @@
+"""The deployed jobs, as fixtures."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs import Job
+
+
+@pytest.fixture(scope="session")
+def outputs() -> dict[str, str]:
+    """The deployed stack's outputs."""
+    return json.loads(Path(os.environ["LAKEWRIGHT_OUTPUTS"]).read_text())
+
+
+@pytest.fixture(scope="session")
+def doors(outputs: dict[str, str]) -> Job:
+    """A job whose table the tests make and change."""
+    job = Job("doors", outputs)
+    job.create_table("house", "doors", {"door": "string", "opened": "int", "at": "timestamp"}, ["date"])
+    return job
+
+
+@pytest.fixture(scope="session")
+def sensors(outputs: dict[str, str]) -> Job:
+    """A job without a table."""
+    return Job("sensors", outputs)
+
+
+@pytest.fixture(scope="session")
+def flights(outputs: dict[str, str]) -> Job:
+    """The demo's job."""
+    from flights import table
+
+    job = Job("flights", outputs)
+    table.create(job.target)
+    return job

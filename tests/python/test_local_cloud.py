@@ -1,0 +1,141 @@
+"""What the project relies on of the local cloud. When a version of MiniStack breaks one of these, the other tests
+would fail for reasons that are not the project's."""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from flights.table import table_input
+from localcloud.athena import ask
+from localcloud.clients import client
+from localcloud.ledger import keys
+from localcloud.polling import poll
+
+SECONDS = 30
+
+
+@pytest.fixture
+def bucket() -> str:
+    """An empty bucket."""
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    client("s3").create_bucket(Bucket=name)
+    return name
+
+
+def status(call: Any, **arguments: Any) -> int:
+    """The HTTP status of a call."""
+    try:
+        return call(**arguments)["ResponseMetadata"]["HTTPStatusCode"]
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_an_object_is_created_once(bucket: str) -> None:
+    put = client("s3").put_object
+    assert status(put, Bucket=bucket, Key="k", Body=b"a", IfNoneMatch="*") == 200
+    assert status(put, Bucket=bucket, Key="k", Body=b"b", IfNoneMatch="*") == 412
+    assert client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == b"a"
+
+
+def test_of_racing_writers_one_wins(bucket: str) -> None:
+    def put(racer: int) -> list[int]:
+        return [
+            status(client("s3").put_object, Bucket=bucket, Key=f"k{n}", Body=bytes([racer]), IfNoneMatch="*")
+            for n in range(20)
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(put, range(8)))
+    for attempts in zip(*answers, strict=True):
+        assert sorted(attempts) == [200, *[412] * 7]
+
+
+def test_a_multipart_upload_is_created_once(bucket: str) -> None:
+    s3 = client("s3")
+    codes = []
+    for body in (b"a", b"b"):
+        upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+        part = s3.upload_part(Bucket=bucket, Key="k", UploadId=upload, PartNumber=1, Body=body)
+        codes.append(
+            status(
+                s3.complete_multipart_upload,
+                Bucket=bucket,
+                Key="k",
+                UploadId=upload,
+                MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+                IfNoneMatch="*",
+            )
+        )
+    assert codes == [200, 412]
+
+
+def test_reads_and_writes_follow_the_etag(bucket: str) -> None:
+    s3 = client("s3")
+    old = s3.put_object(Bucket=bucket, Key="k", Body=b"a")["ETag"]
+    new = s3.put_object(Bucket=bucket, Key="k", Body=b"b", IfMatch=old)["ETag"]
+    assert status(s3.put_object, Bucket=bucket, Key="k", Body=b"c", IfMatch=old) == 412
+    assert status(s3.get_object, Bucket=bucket, Key="k", IfMatch=old) == 412
+    assert status(s3.get_object, Bucket=bucket, Key="k", IfMatch=new) == 200
+    assert s3.get_object(Bucket=bucket, Key="k", Range="bytes=0-0")["ContentRange"] == "bytes 0-0/1"
+
+
+def test_a_listing_is_complete_and_ordered(bucket: str) -> None:
+    names = [f"p/{n:04}" for n in range(1_050)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda name: client("s3").put_object(Bucket=bucket, Key=name, Body=b""), reversed(names)))
+    assert list(keys(bucket, "p/")) == names
+
+
+def test_notifications_reach_the_queue_with_urlencoded_keys(bucket: str) -> None:
+    sqs = client("sqs")
+    url = sqs.create_queue(QueueName=bucket)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rules = [{"Name": "prefix", "Value": "in/"}]
+    configuration = {"QueueArn": arn, "Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {"FilterRules": rules}}}
+    client("s3").put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [configuration]}
+    )
+    client("s3").put_object(Bucket=bucket, Key="outside", Body=b"1")
+    client("s3").put_object(Bucket=bucket, Key="in/a b+c=é.json", Body=b"1")
+    seen: list[dict[str, Any]] = []
+
+    def arrived() -> bool | None:
+        received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+        seen.extend(json.loads(message["Body"]) for message in received.get("Messages", []))
+        return True if any("Records" in body for body in seen) else None
+
+    poll(arrived, "notification", SECONDS)
+    assert [body["Event"] for body in seen if "Records" not in body] == ["s3:TestEvent"]
+    (object_key,) = [record["s3"]["object"]["key"] for body in seen for record in body.get("Records", [])]
+    assert object_key == "in/a+b%2Bc%3D%C3%A9.json"
+
+
+def test_a_partition_is_registered_once_and_sql_sees_its_rows(bucket: str) -> None:
+    glue = client("glue")
+    database = bucket.replace("-", "_")
+    location = f"s3://{bucket}/t/"
+    glue.create_database(DatabaseInput={"Name": database})
+    glue.create_table(DatabaseName=database, TableInput=table_input("t", location, {"a": "int"}, ["day"]))
+    storage = glue.get_table(DatabaseName=database, Name="t")["Table"]["StorageDescriptor"]
+    partition = {"Values": ["01"], "StorageDescriptor": {**storage, "Location": f"{location}day=01/"}}
+
+    def register() -> list[str]:
+        answer = glue.batch_create_partition(DatabaseName=database, TableName="t", PartitionInputList=[partition])
+        return [error["ErrorDetail"]["ErrorCode"] for error in answer.get("Errors", [])]
+
+    assert register() == []
+    assert register() == ["AlreadyExistsException"]
+    import io
+
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    file = io.BytesIO()
+    parquet.write_table(arrow.table({"a": [1, 2, None]}), file)
+    client("s3").put_object(Bucket=bucket, Key="t/day=01/x.parquet", Body=file.getvalue())
+    client("s3").put_object(Bucket=bucket, Key="t/_lakewright/commit/x", Body=b"{}")
+    assert ask("SELECT count(*) AS n, sum(a) AS s FROM t", database, f"s3://{bucket}/r/") == {"n": 3.0, "s": 3.0}

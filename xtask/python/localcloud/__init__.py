@@ -1,0 +1,1 @@
+"""The local cloud from Python: clients, progress, deployment and the ledger."""

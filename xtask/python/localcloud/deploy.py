@@ -1,0 +1,131 @@
+"""Deploys a synthesized CDK assembly, as `cdk deploy` does: assets to their buckets, then the stack."""
+
+import argparse
+import io
+import json
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.clients import client
+from localcloud.polling import DeadlineExceeded, poll
+from localcloud.progress import Failure, progress, run
+
+BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
+STARTUP_SECONDS = 60
+STACK_SECONDS = 180
+
+
+def wait_until_ready() -> None:
+    """Waits until MiniStack answers."""
+    url = f"{client('s3').meta.endpoint_url}/_ministack/ready"
+
+    def ready() -> bool | None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return True if response.status == 200 else None
+        except (urllib.error.URLError, OSError):
+            return None
+
+    poll(ready, f"answer from {url}", STARTUP_SECONDS, interval=0.1)
+
+
+def zipped(folder: Path) -> bytes:
+    """The folder as a zip; names in order, so that equal folders make equal zips."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()
+
+
+def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None:
+    """Puts the assembly's file assets where the template expects them."""
+    s3 = client("s3")
+    manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
+    assets = list(manifest["files"].values())
+    made: set[str] = set()
+    for number, asset in enumerate(assets):
+        progress(number, len(assets) + 1, "uploading assets")
+        source = assembly / asset["source"]["path"]
+        zip_it = asset["source"].get("packaging") == "zip" and source.is_dir()
+        body = zipped(source) if zip_it else source.read_bytes()
+        for destination in asset["destinations"].values():
+            bucket, key = (
+                destination[field]
+                .replace("${AWS::AccountId}", account)
+                .replace("${AWS::Region}", region)
+                .replace("${AWS::Partition}", "aws")
+                for field in ("bucketName", "objectKey")
+            )
+            if bucket not in made:
+                s3.create_bucket(Bucket=bucket)
+                made.add(bucket)
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def failures(stack: str) -> str:
+    """The events of the resources that could not be made."""
+    events = client("cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
+    lines = [
+        f"{event['LogicalResourceId']} ({event['ResourceType']}): {event.get('ResourceStatusReason', '')}"
+        for event in events
+        if event["ResourceStatus"].endswith("_FAILED")
+    ]
+    return "\n".join(lines) or "no failed event was recorded"
+
+
+def create_stack(assembly: Path, stack: str) -> dict[str, Any]:
+    """Creates the stack and waits until it stands."""
+    cloudformation = client("cloudformation")
+    try:
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=(assembly / f"{stack}.template.json").read_text(),
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
+        )
+    except ClientError as error:
+        raise Failure(f"CreateStack was refused: {error}") from error
+
+    def settled() -> dict[str, Any] | None:
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        return None if described["StackStatus"].endswith("_IN_PROGRESS") else described
+
+    described = poll(settled, f"end of the creation of stack {stack}", STACK_SECONDS)
+    if described["StackStatus"] != "CREATE_COMPLETE":
+        raise Failure(f"stack {stack} is {described['StackStatus']}:\n{failures(stack)}")
+    return described
+
+
+def main() -> dict[str, Any]:
+    """Deploys, and answers with the stack's outputs and resources."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--assembly", type=Path, required=True)
+    arguments.add_argument("--stack", required=True)
+    given = arguments.parse_args()
+    progress(0, 1, "waiting for MiniStack")
+    try:
+        wait_until_ready()
+        account = client("sts").get_caller_identity()["Account"]
+        region = client("s3").meta.region_name
+        # What `cdk bootstrap` leaves behind, and the template looks up.
+        client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="30", Type="String", Overwrite=True)
+        upload_assets(given.assembly, given.stack, account, region)
+        progress(1, 2, "creating the stack")
+        described = create_stack(given.assembly, given.stack)
+    except DeadlineExceeded as error:
+        raise Failure(str(error)) from error
+    resources = client("cloudformation").describe_stack_resources(StackName=given.stack)["StackResources"]
+    return {
+        "resources": len(resources),
+        "outputs": {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])},
+    }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,137 @@
+//! What the commands install in the workspace: a Python virtual environment and the CDK app's packages. A stamp with
+//! what was asked for saves doing it again.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs, iter,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    console::Step,
+    prerequisites::{self, Prerequisites},
+    process,
+    workspace::Workspace,
+};
+
+/// The tools, installed.
+pub(crate) struct Environment {
+    bin: PathBuf,
+    prerequisites: Prerequisites,
+}
+
+impl Environment {
+    /// Checks what the machine has to have, and installs the rest unless it stands.
+    pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
+        let prerequisites = prerequisites::check()?;
+        let venv = workspace.state().join("venv");
+        let environment = Self {
+            bin: venv.join("bin"),
+            prerequisites,
+        };
+        environment.install_python_packages(workspace, &venv)?;
+        environment.install_node_packages(workspace)?;
+        Ok(environment)
+    }
+
+    /// A program of the virtual environment.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// The search path with the virtual environment's programs first.
+    pub(crate) fn path(&self) -> Result<OsString> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tools find each other on the search path"
+        )]
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let directories = iter::once(self.bin.clone()).chain(env::split_paths(&inherited));
+        env::join_paths(directories).context("the search path cannot be extended")
+    }
+
+    /// A command in the CDK app's directory.
+    pub(crate) fn npm(&self, workspace: &Workspace) -> Command {
+        let mut command = Command::new(&self.prerequisites.npm);
+        command.current_dir(workspace.infra());
+        command
+    }
+
+    /// A tool of the CDK app's packages.
+    pub(crate) fn npx(&self, workspace: &Workspace) -> Command {
+        let mut command = Command::new(&self.prerequisites.npx);
+        command.current_dir(workspace.infra());
+        command
+    }
+
+    fn install_python_packages(&self, workspace: &Workspace, venv: &Path) -> Result<()> {
+        let requirements = workspace.requirements();
+        let stamp = Stamp::new(venv.join("requirements.stamp"), &requirements)?;
+        if stamp.stands() {
+            return Ok(());
+        }
+        let step = Step::begin("Python environment");
+        let log = workspace.log("pip");
+        let mut create = Command::new(&self.prerequisites.python);
+        create.args(["-m", "venv", "--clear"]).arg(venv);
+        process::run("python3 -m venv", &mut create, &log)?;
+        let mut install = Command::new(self.program("python"));
+        install
+            .args(["-m", "pip", "install", "--disable-pip-version-check"])
+            .args(["--no-input", "--no-deps", "--requirement"])
+            .arg(&requirements);
+        process::run_watched("pip install", &mut install, &log, |line| {
+            if line.starts_with("Collecting") || line.starts_with("Installing") {
+                step.message(line);
+            }
+        })?;
+        stamp.write()?;
+        step.done(".lakewright/venv");
+        Ok(())
+    }
+
+    fn install_node_packages(&self, workspace: &Workspace) -> Result<()> {
+        let infra = workspace.infra();
+        let stamp = Stamp::new(
+            infra.join("node_modules/.package-lock.stamp"),
+            &infra.join("package-lock.json"),
+        )?;
+        if stamp.stands() {
+            return Ok(());
+        }
+        let step = Step::begin("CDK packages");
+        let mut install = self.npm(workspace);
+        install.args(["ci", "--no-audit", "--no-fund"]);
+        process::run("npm ci", &mut install, &workspace.log("npm"))?;
+        stamp.write()?;
+        step.done("infra/node_modules");
+        Ok(())
+    }
+}
+
+/// A file that says what an installation was made from.
+struct Stamp {
+    path: PathBuf,
+    content: String,
+}
+
+impl Stamp {
+    fn new(path: PathBuf, source: &Path) -> Result<Self> {
+        let content = fs::read_to_string(source)
+            .with_context(|| format!("cannot read {}", source.display()))?;
+        Ok(Self { path, content })
+    }
+
+    fn stands(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|stamp| stamp == self.content)
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.path, &self.content)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}

@@ -1,0 +1,85 @@
+//! The helpers in Python, which talk to the local cloud. Each says how far it is, and its result, in JSON lines.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    cloud::Variables, console::Step, environment::Environment, process, workspace::Workspace,
+};
+
+/// One line of a helper's standard output.
+#[derive(Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Line {
+    Progress {
+        done: u64,
+        total: u64,
+        message: String,
+    },
+    Result {
+        value: Value,
+    },
+    Error {
+        message: String,
+    },
+}
+
+/// Runs helpers against one local cloud.
+pub(crate) struct Helpers<'a> {
+    /// Where they are.
+    pub(crate) workspace: &'a Workspace,
+    /// What runs them.
+    pub(crate) environment: &'a Environment,
+    /// The local cloud's environment variables.
+    pub(crate) variables: &'a Variables,
+}
+
+impl Helpers<'_> {
+    /// Runs a module to its result, showing its progress in `step`.
+    ///
+    /// # Errors
+    /// What the helper says went wrong; or it broke, and the error carries the end of its log.
+    pub(crate) fn run<T: DeserializeOwned>(
+        &self,
+        module: &str,
+        arguments: &[(&str, String)],
+        step: &Step,
+    ) -> Result<T> {
+        let mut command = Command::new(self.environment.program("python"));
+        command
+            .args(["-m", module])
+            .current_dir(self.workspace.root())
+            .env("PYTHONPATH", self.workspace.python_helpers());
+        for (name, value) in arguments {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        self.variables.apply(&mut command);
+        let log = self.workspace.log(&module.replace('.', "-"));
+        let mut result = None;
+        let mut message = None;
+        let ended = process::run_lines(module, &mut command, &log, |line| {
+            match serde_json::from_str(line)
+                .with_context(|| format!("{module} said what is no line of a helper: {line}"))?
+            {
+                Line::Progress {
+                    done,
+                    total,
+                    message,
+                } => step.progress(done, total, &message),
+                Line::Result { value } => result = Some(value),
+                Line::Error { message: text } => message = Some(text),
+            }
+            Ok(())
+        });
+        if let Some(message) = message {
+            bail!(message);
+        }
+        ended?;
+        let value = result.with_context(|| format!("{module} gave no result"))?;
+        serde_json::from_value(value)
+            .with_context(|| format!("{module}'s result has another shape than expected"))
+    }
+}

@@ -1,0 +1,236 @@
+//! `cargo xtask test`: everything that the project asserts, step by step.
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use crate::{
+    assembly,
+    cloud::Cloud,
+    console::{self, Step as Shown},
+    environment::Environment,
+    process,
+    workspace::Workspace,
+};
+
+/// What is checked, in this order: the quick and the pure first.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// rustfmt.
+    Format,
+    /// clippy with the workspace's lints; a warning is an error.
+    Clippy,
+    /// The documentation builds; a warning is an error.
+    Docs,
+    /// Unit, property and simulation tests of the workspace.
+    Rust,
+    /// The CDK app: types, assertions, cdk-nag.
+    Infra,
+    /// cfn-lint over the synthesized template.
+    CfnLint,
+    /// What the project relies on of the local cloud.
+    LocalCloud,
+    /// The conformance suite of stores, over the local cloud's S3.
+    Conformance,
+    /// The real function on the deployed stack, and read-back of what it wrote.
+    EndToEnd,
+}
+
+/// What became of a step.
+enum Outcome {
+    Passed,
+    Failed,
+    NotRun,
+}
+
+/// Runs the steps, shows a table of them, and ends with how many passed and failed.
+pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Result<ExitCode> {
+    let mut bench = Bench {
+        workspace,
+        environment: Environment::prepare(workspace)?,
+        assembly: None,
+        cloud: None,
+    };
+    let mut rows = Vec::new();
+    let (mut passed, mut failed) = (0, 0);
+    for &step in Step::value_variants() {
+        if !only.is_empty() && !only.contains(&step) {
+            continue;
+        }
+        let started = console::now();
+        let outcome = if failed > 0 && !keep_going {
+            Outcome::NotRun
+        } else {
+            match bench.run(step) {
+                Ok(()) => Outcome::Passed,
+                Err(error) if process::interrupted() => return Err(error),
+                Err(error) => {
+                    eprintln!("✗ {}: {error:#}", step.name());
+                    Outcome::Failed
+                }
+            }
+        };
+        let result = match outcome {
+            Outcome::Passed => {
+                passed += 1;
+                "passed"
+            }
+            Outcome::Failed => {
+                failed += 1;
+                "FAILED"
+            }
+            Outcome::NotRun => "not run",
+        };
+        let seconds = format!("{:.1}", started.elapsed().as_secs_f64());
+        rows.push(vec![step.name().to_owned(), result.to_owned(), seconds]);
+    }
+    drop(bench);
+    let header = ["step", "result", "seconds"].map(str::to_owned);
+    console::table("What was checked", &header, &rows);
+    println!("\n{passed} passed, {failed} failed");
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Format => "format",
+            Self::Clippy => "clippy",
+            Self::Docs => "docs",
+            Self::Rust => "rust",
+            Self::Infra => "infra",
+            Self::CfnLint => "cfn-lint",
+            Self::LocalCloud => "local-cloud",
+            Self::Conformance => "conformance",
+            Self::EndToEnd => "end-to-end",
+        }
+    }
+}
+
+/// What the steps share. The local cloud starts with the first step that needs it.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    environment: Environment,
+    assembly: Option<PathBuf>,
+    cloud: Option<Cloud>,
+}
+
+impl Bench<'_> {
+    fn run(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Format => self.cargo(step, &["fmt", "--all", "--check"]),
+            Step::Clippy => self.cargo(
+                step,
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "--deny",
+                    "warnings",
+                ],
+            ),
+            Step::Docs => self.cargo(step, &["doc", "--workspace", "--no-deps"]),
+            Step::Rust => self.cargo(step, &["test", "--workspace"]),
+            Step::Infra => {
+                let mut types = self.environment.npm(self.workspace);
+                types.args(["run", "typecheck"]);
+                self.shown(step, "infra-types", &mut types)?;
+                let mut tests = self.environment.npm(self.workspace);
+                tests.arg("test");
+                self.shown(step, "infra-tests", &mut tests)
+            }
+            Step::CfnLint => {
+                let template = self
+                    .assembly()?
+                    .join(format!("{}.template.json", assembly::STACK));
+                let mut lint = Command::new(self.environment.program("cfn-lint"));
+                lint.arg("--template").arg(template);
+                self.shown(step, "cfn-lint", &mut lint)
+            }
+            Step::LocalCloud => self.pytest(step, &["test_local_cloud.py"]),
+            Step::Conformance => {
+                let endpoint = self.cloud()?.variables().endpoint().to_owned();
+                self.cargo(
+                    step,
+                    &[
+                        "run",
+                        "--package",
+                        "lakewright-tests",
+                        "--bin",
+                        "conformance",
+                        "--",
+                        "--endpoint",
+                        &endpoint,
+                    ],
+                )
+            }
+            Step::EndToEnd => self.pytest(step, &["test_end_to_end.py", "test_read_back.py"]),
+        }
+    }
+
+    fn shown(&self, step: Step, log: &str, command: &mut Command) -> Result<()> {
+        let shown = Shown::begin(log);
+        let log = self.workspace.log(&format!("test-{log}"));
+        process::run_watched(step.name(), command, &log, |line| {
+            shown.message(line.trim());
+        })?;
+        shown.done("");
+        Ok(())
+    }
+
+    fn cargo(&self, step: Step, arguments: &[&str]) -> Result<()> {
+        let mut cargo = Command::new("cargo");
+        cargo
+            .args(arguments)
+            .current_dir(self.workspace.root())
+            .env("RUSTDOCFLAGS", "--deny warnings");
+        if let Some(cloud) = &self.cloud {
+            cloud.variables().apply(&mut cargo);
+        }
+        self.shown(step, step.name(), &mut cargo)
+    }
+
+    fn pytest(&mut self, step: Step, files: &[&str]) -> Result<()> {
+        let tests = self.workspace.python_tests();
+        let mut pytest = Command::new(self.environment.program("python"));
+        pytest
+            .args(["-m", "pytest"])
+            .args(files)
+            .current_dir(&tests)
+            .env("PYTHONPATH", self.workspace.python_helpers())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
+        self.cloud()?.variables().apply(&mut pytest);
+        self.shown(step, step.name(), &mut pytest)
+    }
+
+    fn assembly(&mut self) -> Result<PathBuf> {
+        if let Some(assembly) = &self.assembly {
+            return Ok(assembly.clone());
+        }
+        assembly::build_functions(self.workspace, &self.environment)?;
+        let config = self.workspace.python_tests().join("lakewright.toml");
+        let assembly = assembly::synthesize(self.workspace, &self.environment, &config)?;
+        self.assembly = Some(assembly.clone());
+        Ok(assembly)
+    }
+
+    fn cloud(&mut self) -> Result<&Cloud> {
+        if self.cloud.is_none() {
+            let assembly = self.assembly()?;
+            let mut cloud = Cloud::start(self.workspace, &self.environment)?;
+            cloud.deploy(self.workspace, &self.environment, &assembly)?;
+            self.cloud = Some(cloud);
+        }
+        self.cloud.as_ref().context("the local cloud is not there")
+    }
+}

@@ -1,0 +1,131 @@
+//! Where things are: the workspace, and what the commands make in it.
+
+use std::{
+    env, fs,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+const TAIL_LINES: usize = 40;
+
+/// The paths of the workspace that this program was built from.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace of this program's source.
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the package xtask lies in no workspace")?
+            .to_owned();
+        // This program is <target>/<profile>/xtask; so `CARGO_TARGET_DIR` and cargo's configuration are followed.
+        let program = env::current_exe().context("cannot find this program's path")?;
+        let target = program
+            .ancestors()
+            .nth(2)
+            .with_context(|| format!("{} lies in no target directory", program.display()))?
+            .to_owned();
+        let workspace = Self { root, target };
+        for directory in [workspace.state(), workspace.logs()] {
+            fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        Ok(workspace)
+    }
+
+    /// The workspace's root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The CDK app.
+    pub(crate) fn infra(&self) -> PathBuf {
+        self.root.join("infra")
+    }
+
+    /// The tests in Python.
+    pub(crate) fn python_tests(&self) -> PathBuf {
+        self.root.join("tests/python")
+    }
+
+    /// The helpers in Python.
+    pub(crate) fn python_helpers(&self) -> PathBuf {
+        self.root.join("xtask/python")
+    }
+
+    /// The configuration that `up` and `demo` deploy.
+    pub(crate) fn demo_config(&self) -> PathBuf {
+        self.root.join("xtask/demo/lakewright.toml")
+    }
+
+    /// The pinned Python packages.
+    pub(crate) fn requirements(&self) -> PathBuf {
+        self.python_tests().join("requirements.txt")
+    }
+
+    /// Cargo's target directory.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where the functions' zips are: `<name>/bootstrap.zip`.
+    pub(crate) fn function_zips(&self) -> PathBuf {
+        self.target.join("lambda")
+    }
+
+    /// What the commands keep between runs; nothing in it is precious.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join(".lakewright")
+    }
+
+    /// Where the deployed stack's outputs are written down.
+    pub(crate) fn stack_outputs(&self) -> PathBuf {
+        self.state().join("outputs.json")
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.state().join("logs")
+    }
+
+    /// The log file of that name; each run starts it anew.
+    pub(crate) fn log(&self, name: &str) -> Log {
+        Log {
+            path: self.logs().join(format!("{name}.log")),
+        }
+    }
+}
+
+/// Where a child's output goes.
+#[derive(Clone)]
+pub(crate) struct Log {
+    path: PathBuf,
+}
+
+impl Log {
+    /// The empty file.
+    pub(crate) fn create(&self) -> Result<File> {
+        // Appending, so that two commands at a time leave a mixed log rather than a broken one.
+        File::create(&self.path)
+            .and_then(|_| File::options().append(true).open(&self.path))
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Its last lines, under its name.
+    pub(crate) fn tail(&self) -> String {
+        match fs::read(&self.path) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let lines: Vec<_> = text.lines().collect();
+                let from = lines.len().saturating_sub(TAIL_LINES);
+                let last = lines.get(from..).unwrap_or_default().join("\n");
+                format!("--- the end of {} ---\n{last}", self.path.display())
+            }
+            Err(error) => format!("cannot read {}: {error}", self.path.display()),
+        }
+    }
+}
