@@ -123,12 +123,12 @@ def options() -> Options:
 
 def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
     """All that are compared, in the order in which they run."""
-    own = [
+    own: list[Contender] = [
         partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", memory_mb, one_by_one)
         for memory_mb in given.memory_mb
         for way, one_by_one in [("batch", False), ("one by one", True)]
     ]
-    return own + [partial(run_peer, name, given) for name in given.peers]
+    return [*own, *(partial(run_peer, name, given) for name in given.peers)]
 
 
 def run_peer(name: str, given: Options, dataset: DataSet, repetition: int) -> Run:

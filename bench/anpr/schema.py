@@ -22,7 +22,7 @@ TIMESTAMP = "originalrecordtimestamp"
 PARTITION_KEYS = ["year", "month", "day", "hour"]
 
 # Hive's types, as a Glue table has them.
-HIVE_COLUMNS = {name: "string" for name in FIELDS} | {
+HIVE_COLUMNS = dict.fromkeys(FIELDS, "string") | {
     "lat": "double",
     "lon": "double",
     "speed": "double",

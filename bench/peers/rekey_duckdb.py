@@ -6,7 +6,7 @@ from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP
 from peers.common import THREADS, work
 
 VEHICLE = "STRUCT(make VARCHAR, colour VARCHAR, class VARCHAR, length_m DOUBLE)"
-TYPES = {name: "VARCHAR" for name in FIELDS} | {
+TYPES = dict.fromkeys(FIELDS, "VARCHAR") | {
     "lat": "DOUBLE",
     "lon": "DOUBLE",
     "speed": "DOUBLE",

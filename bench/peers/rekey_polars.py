@@ -5,19 +5,19 @@ import os
 from peers.common import THREADS, work
 
 # Polars reads it when it is imported.
-os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))
+os.environ["POLARS_MAX_THREADS"] = str(THREADS)
 
-import polars as pl  # noqa: E402
+import polars as pl
 
-from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP  # noqa: E402
+from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP
 
 VEHICLE = pl.Struct({"make": pl.String, "colour": pl.String, "class": pl.String, "length_m": pl.Float64})
-TYPES: dict[str, pl.DataType | type[pl.DataType]] = {name: pl.String for name in FIELDS} | {
-    "lat": pl.Float64,
-    "lon": pl.Float64,
-    "speed": pl.Float64,
-    "confidence": pl.Float64,
-    "lane": pl.Int64,
+TYPES: dict[str, pl.DataType] = {name: pl.String() for name in FIELDS} | {
+    "lat": pl.Float64(),
+    "lon": pl.Float64(),
+    "speed": pl.Float64(),
+    "confidence": pl.Float64(),
+    "lane": pl.Int64(),
     "vehicle": VEHICLE,
 }
 

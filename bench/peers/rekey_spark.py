@@ -1,13 +1,15 @@
 """Spark on this machine, which is what a Glue job is: read, derive the parts, write by partition."""
 
-from pyspark.sql import SparkSession, functions as F, types as T
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP, VEHICLE_FIELDS
 from peers.common import THREADS, work
 
 TEXT, NUMBER = T.StringType(), T.DoubleType()
 VEHICLE = T.StructType([T.StructField(name, NUMBER if name == "length_m" else TEXT) for name in VEHICLE_FIELDS])
-TYPES: dict[str, T.DataType] = {name: TEXT for name in FIELDS} | {
+TYPES: dict[str, T.DataType] = dict.fromkeys(FIELDS, TEXT) | {
     "lat": NUMBER,
     "lon": NUMBER,
     "speed": NUMBER,

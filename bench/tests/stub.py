@@ -15,11 +15,9 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from anpr.arrow import ARROW  # noqa: E402
-from anpr.checksum import UNDATED, partition_of  # noqa: E402
-from anpr.schema import PARTITION_KEYS, TIMESTAMP  # noqa: E402
+from anpr.arrow import ARROW
+from anpr.checksum import UNDATED, partition_of
+from anpr.schema import PARTITION_KEYS, TIMESTAMP
 
 API = f"http://{os.environ['AWS_LAMBDA_RUNTIME_API']}/2018-06-01/runtime"
 

@@ -1,4 +1,7 @@
-"""The whole harness on few records: `python -m unittest discover --start-directory bench --top-level-directory bench`."""
+"""The whole harness on few records, the peers too.
+
+python -m unittest discover --start-directory bench --top-level-directory bench
+"""
 
 import os
 import sys
@@ -7,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from contenders import peer
-from contenders.data import DataSet, Wrong, land, make
+from contenders.data import MODULES, DataSet, Wrong, land, make
 from contenders.lakewright import Lakewright
 from harness.cloud import LocalCloud
 from harness.report import Run, comparison, targets
@@ -36,7 +39,7 @@ class Rekey(unittest.TestCase):
 
     def run_stub(self, fault: str = "", one_by_one: bool = False) -> Run:
         """One run of the stub."""
-        self.stub.write_text(f"#!/bin/sh\nexec {sys.executable} {STUB} {fault}\n")
+        self.stub.write_text(f"#!/bin/sh\nPYTHONPATH={MODULES} exec {sys.executable} {STUB} {fault}\n")
         os.chmod(self.stub, 0o755)
         return self.lakewright.run("Lakewright", 256, one_by_one, self.dataset, 1)
 
