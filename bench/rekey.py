@@ -10,6 +10,7 @@ import argparse
 import json
 import platform
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -49,8 +50,9 @@ every row. Written by `cargo xtask bench rekey` on {date}, at commit {commit}.
 
 What is measured, and what is not alike:
 
-- CPU is user and system time of a program with all its descendants; the peak is the resident set of its largest
-  process; MB are 10^6 bytes. `CPU / X` is a contender's CPU as a multiple of X's: less is better.
+- Wall time is that from a program's start to its end, or to the function's last answer. CPU is user and system time
+  of a program with all its descendants; the peak is the resident set of its largest process; MB are 10^6 bytes.
+  `CPU / X` is a contender's CPU as a multiple of X's: less is better.
 - Lakewright is the function as it is deployed. It is started as Lambda starts it, with Lambda's limit of 1,024 open
   files, and given S3's notifications by SQS through the Runtime API. It reads from and writes to a local S3 by signed
   HTTP requests, commits through its ledger, and registers partitions in Glue: its CPU has all of that in it, and
@@ -197,6 +199,8 @@ def measure(given: Options) -> list[str]:
 
 def main() -> None:
     """Runs the benchmark."""
+    # As an exception, so that what was started is ended and what was written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = options()
     given.state.mkdir(parents=True, exist_ok=True)
     try:

@@ -59,7 +59,7 @@ class Lakewright:
             dataset.name,
             contender,
             repetition,
-            done.invocation_seconds,
+            done.init_seconds + done.invocation_seconds,
             done.usage.cpu_seconds,
             done.peak_rss_bytes,
             files,
