@@ -1,0 +1,1 @@
+"""Number-plate sightings: the records that the benchmarks are about."""

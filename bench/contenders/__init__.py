@@ -1,0 +1,1 @@
+"""Who is compared at rekey, and on what."""

@@ -1,0 +1,96 @@
+"""Lakewright: the function on the local cloud, with a fresh table and target for each run."""
+
+from pathlib import Path
+
+from anpr.schema import HIVE_COLUMNS, PARTITION_KEYS, TIMESTAMP
+from contenders.data import LANDING, DataSet, Wrong, empty_folder, verify
+from harness.cloud import LocalCloud
+from harness.function import Function, FunctionRun
+from harness.machine import ForeignLoad
+from harness.report import Run
+
+LAKE, DATABASE = "bench-lake", "bench"
+
+CONFIG = """\
+[[rekey]]
+name = "anpr"
+source = "s3://{landing}/{dataset}/"
+timestamp = {{ column = "{timestamp}" }}
+target = "s3://{lake}/{table}/"
+partition_by = [{keys}]
+path_style = "spark"
+table = "{database}.{table}"
+
+[[rekey.output]]
+format = "parquet"
+compression = "snappy"
+"""
+
+
+class Lakewright:
+    """The function and what it works on."""
+
+    def __init__(self, binary: Path, cloud: LocalCloud, work: Path, scratch: Path) -> None:
+        self._binary = binary
+        self._cloud = cloud
+        self._work = work
+        self._scratch = scratch
+        self._runs = 0
+        for bucket in (LANDING, LAKE):
+            cloud.make_bucket(bucket)
+        cloud.make_database(DATABASE)
+
+    def run(self, contender: str, memory_mb: int, one_by_one: bool, dataset: DataSet, repetition: int) -> Run:
+        """One run, checked."""
+        self._runs += 1
+        table = f"anpr_{self._runs}"
+        self._cloud.make_table(DATABASE, table, f"s3://{LAKE}/{table}/", HIVE_COLUMNS, PARTITION_KEYS)
+        batches = [[stored] for stored in dataset.stored] if one_by_one else [dataset.stored]
+        with empty_folder(self._scratch / "temporary") as temporary:
+            function = Function(
+                self._binary, self._config(dataset, table), memory_mb, temporary, self._work / "logs" / "function.log"
+            )
+            before, load = self._cloud.cpu_seconds(), ForeignLoad()
+            done = function.run(batches, self._cloud.environment())
+            foreign = load.share(done.usage.cpu_seconds + self._cloud.cpu_seconds() - before)
+        files, size = self._verify(dataset, table, done)
+        self._cloud.remove(LAKE, f"{table}/")
+        return Run(
+            dataset.name,
+            contender,
+            repetition,
+            done.init_seconds + done.invocation_seconds,
+            done.usage.cpu_seconds,
+            done.peak_rss_bytes,
+            files,
+            size,
+            foreign,
+            done.init_seconds,
+        )
+
+    def _config(self, dataset: DataSet, table: str) -> Path:
+        path = self._work / "lakewright.toml"
+        path.write_text(
+            CONFIG.format(
+                landing=LANDING,
+                dataset=dataset.name,
+                timestamp=TIMESTAMP,
+                lake=LAKE,
+                table=table,
+                keys=", ".join(f'"{key}"' for key in PARTITION_KEYS),
+                database=DATABASE,
+            )
+        )
+        return path
+
+    def _verify(self, dataset: DataSet, table: str, done: FunctionRun) -> tuple[int, int]:
+        with empty_folder(self._scratch / "output") as output:
+            self._cloud.download(LAKE, f"{table}/", output)
+            measured = verify(dataset, output, "--dated-only")
+        undated = dataset.expected.rows_undated
+        if (done.rows_out, done.rows_quarantined) != (dataset.expected.rows - undated, undated):
+            raise Wrong(f"the function reports {done.rows_out} rows out and {done.rows_quarantined} quarantined")
+        registered = self._cloud.partitions(DATABASE, table)
+        if registered != dataset.dated_partitions:
+            raise Wrong(f"{registered} partitions are registered, not {dataset.dated_partitions}")
+        return measured

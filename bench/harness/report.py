@@ -1,0 +1,131 @@
+"""Results as a page of Markdown."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+OURS = "Lakewright"
+REFERENCES = ["DuckDB", "Polars", "Spark"]
+# What the project asks of itself: CPU at most that of the first reference, and this much memory.
+MEMORY_TARGET_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one contender. Its wall time is that from its start to its last answer, so the init of a function is
+    a part of it."""
+
+    size: str
+    contender: str
+    repetition: int
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+    files: int
+    output_bytes: int
+    foreign_share: float
+    init_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A data set, in numbers."""
+
+    name: str
+    rows: int
+    objects: int
+    json_bytes: int
+    gzip_bytes: int
+    partitions: int
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table, all but its first column to the right."""
+    rule = ["---"] + ["---:"] * (len(head) - 1)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *lines])
+
+
+def of(runs: Sequence[Run], value: Callable[[Run], float]) -> float:
+    """The median."""
+    return median(value(run) for run in runs)
+
+
+def by_contender(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The runs of each, in the order of their first."""
+    grouped: dict[str, list[Run]] = {}
+    for run in runs:
+        grouped.setdefault(run.contender, []).append(run)
+    return grouped
+
+
+def comparison(size: Size, runs: Sequence[Run]) -> str:
+    """Medians of all contenders on one data set, and CPU as multiples of the references'."""
+    grouped = by_contender(runs)
+    references = [name for name in REFERENCES if name in grouped]
+    lines = []
+    for name, own in grouped.items():
+        cpu = of(own, lambda run: run.cpu_seconds)
+        ratios = [f"{cpu / of(grouped[other], lambda run: run.cpu_seconds):.2f}" for other in references]
+        lines.append(
+            [
+                name,
+                f"{of(own, lambda run: run.wall_seconds):.2f}",
+                f"{cpu:.2f}",
+                f"{cpu / (size.json_bytes / 1e9):.2f}",
+                f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
+                f"{of(own, lambda run: run.files):.0f}",
+                f"{of(own, lambda run: run.output_bytes) / 1e6:.1f}",
+                *ratios,
+                f"{of(own, lambda run: run.foreign_share):.2f}",
+            ]
+        )
+    head = ["", "wall s", "CPU s", "CPU s/GB", "peak MB", "files", "output MB"]
+    head += [f"CPU / {name}" for name in references] + ["foreign"]
+    title = (
+        f"### {size.name}: {size.rows:,} records, {size.json_bytes / 1e6:,.0f} MB of JSON "
+        f"({size.gzip_bytes / 1e6:,.1f} MB of gzip) in {size.objects} objects, {size.partitions} partitions\n\n"
+    )
+    return title + table(head, lines)
+
+
+def cold_starts(size: Size, runs: Sequence[Run]) -> str:
+    """Medians of cold invocations on one object."""
+    lines = [
+        [
+            name,
+            f"{of(own, lambda run: run.init_seconds or 0) * 1e3:.0f}",
+            f"{of(own, lambda run: run.wall_seconds - (run.init_seconds or 0)) * 1e3:.0f}",
+            f"{of(own, lambda run: run.cpu_seconds):.2f}",
+            f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
+            f"{of(own, lambda run: run.files):.0f}",
+        ]
+        for name, own in by_contender(runs).items()
+    ]
+    title = (
+        f"### One cold invocation, one object: {size.gzip_bytes / 1e6:.1f} MB of gzip, "
+        f"{size.json_bytes / 1e6:.1f} MB of JSON, {size.rows:,} records, {size.partitions} partitions\n\n"
+    )
+    return title + table(["memory size", "init ms", "invocation ms", "CPU s", "peak MB", "files"], lines)
+
+
+def targets(size: Size, runs: Sequence[Run]) -> list[str]:
+    """Whether we reach what we ask of ourselves, a line for each of our ways to run; none without the reference."""
+    grouped = by_contender(runs)
+    reference = REFERENCES[0]
+    if reference not in grouped:
+        return []
+    allowed = of(grouped[reference], lambda run: run.cpu_seconds)
+    lines = []
+    for name, own in grouped.items():
+        if name.startswith(OURS):
+            cpu, peak = of(own, lambda run: run.cpu_seconds), max(run.peak_rss_bytes for run in own)
+            lines.append(
+                f"- {size.name}, {name}: CPU at most {reference}'s: {_yes(cpu <= allowed)} (its {allowed / cpu:.2f} of "
+                f"ours); peak at most {MEMORY_TARGET_BYTES >> 20} MiB: {_yes(peak <= MEMORY_TARGET_BYTES)} "
+                f"({peak / 2**20:.0f} MiB)"
+            )
+    return lines
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "NO"

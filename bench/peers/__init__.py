@@ -1,0 +1,1 @@
+"""The peers, each doing the same work in its own best way."""

@@ -1,0 +1,215 @@
+"""Measures rekey beside the peers on the same records, checks every output, and writes RESULTS.md.
+
+    python bench/rekey.py --function target/release/rekey
+
+The contenders run in turn: the first repetition of all of them, then the second, and so on. `cargo xtask bench rekey`
+builds the function, installs what this needs, and starts it.
+"""
+
+import argparse
+import json
+import platform
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from contenders import peer
+from contenders.data import DataSet, Wrong, land, make
+from contenders.lakewright import Lakewright
+from harness.cloud import LocalCloud
+from harness.machine import description, first_line, wait_until_quiet
+from harness.program import ProgramFailed
+from harness.report import OURS, Run, cold_starts, comparison, targets
+from harness.runtime_api import FunctionFailed
+
+BENCH = Path(__file__).resolve().parent
+STATE = BENCH.parent / ".lakewright" / "bench"
+IN_MEMORY = Path("/dev/shm")
+
+RECORDS = {"100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
+# 10 MB of gzip in one object.
+SINGLE, SINGLE_RECORDS = "10mb", 134_700
+SINGLE_MEMORY_MB = [128, 256, 512]
+
+INTRODUCTION = """\
+# rekey beside the peers
+
+gzip'd JSON into Parquet with Snappy, in Hive partitions by each record's own year, month, day and hour. Medians of
+{repetitions} runs, the contenders in turn; every output was checked for rows by partition and for every value of
+every row. Written by `cargo xtask bench rekey` on {date}, at commit {commit}.
+
+- Machine: {machine}
+- Versions: {versions}
+- Function: release build for this machine's architecture, {binary_mb:.1f} MB
+
+What is measured, and what is not alike:
+
+- Wall time is that from a program's start to its end, or to the function's last answer. CPU is user and system time
+  of a program with all its descendants; the peak is the resident set of its largest process; MB are 10^6 bytes.
+  `CPU / X` is a contender's CPU as a multiple of X's: less is better.
+- Lakewright is the function as it is deployed. It is started as Lambda starts it, with Lambda's limit of 1,024 open
+  files, and given S3's notifications by SQS through the Runtime API. It reads from and writes to a local S3 by signed
+  HTTP requests, commits through its ledger, and registers partitions in Glue: its CPU has all of that in it, and
+  its init. The local cloud's own CPU is not counted, but it shares the cores, so it is in our wall time.
+- The peers read local files from the page cache and write to tmpfs: no HTTP, no commit, no catalog.
+- Lakewright writes the outputs of each source object by itself, so that delivering one again changes nothing: hence
+  more files. The peers see all objects at once. Records without a timestamp go to its quarantine and are counted
+  there; the peers write them to Hive's default partition.
+- `batch`: all objects in one event. `one by one`: an event for each object, in one warm process.
+- The memory size is what the function is told, as Lambda would tell it; `peak MB` says whether it stays within. CPU
+  is not throttled to what Lambda gives for that size: wall times are those of this machine's cores.
+- `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for."""
+
+    function: Path
+    sizes: list[str]
+    repetitions: int
+    memory_mb: list[int]
+    peers: list[str]
+    state: Path
+    scratch: Path
+    patience_seconds: float
+    results: Path
+
+
+# Runs once, on a data set, as the repetition of that number.
+Contender = Callable[[DataSet, int], Run]
+
+
+def names(text: str) -> list[str]:
+    """The names in a list with commas; none in an empty one."""
+    return [name for name in text.split(",") if name]
+
+
+def options() -> Options:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--function", type=Path, required=True, help="the release binary of rekey")
+    parser.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
+    parser.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
+    parser.add_argument("--state", type=Path, default=STATE, help="for data that is made once, and logs")
+    parser.add_argument("--scratch", type=Path, default=IN_MEMORY if IN_MEMORY.is_dir() else STATE, help="for outputs")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before a run")
+    parser.add_argument("--results", type=Path, default=BENCH / "RESULTS.md")
+    given = parser.parse_args()
+    for name, known in [(name, RECORDS) for name in given.sizes] + [(name, peer.PEERS) for name in given.peers]:
+        if name not in known:
+            parser.error(f"{name} is none of {', '.join(known)}")
+    if "Spark" in given.peers and shutil.which("java") is None:
+        parser.error("Spark needs Java (sudo apt-get install openjdk-17-jre-headless), or leave it out of --peers")
+    return Options(
+        function=given.function.resolve(strict=True),
+        sizes=given.sizes,
+        repetitions=given.repetitions,
+        memory_mb=[int(size) for size in given.memory],
+        peers=given.peers,
+        state=given.state.resolve(),
+        scratch=given.scratch.resolve() / "lakewright-bench",
+        patience_seconds=given.patience,
+        results=given.results,
+    )
+
+
+def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
+    """All that are compared, in the order in which they run."""
+    own: list[Contender] = [
+        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", memory_mb, one_by_one)
+        for memory_mb in given.memory_mb
+        for way, one_by_one in [("batch", False), ("one by one", True)]
+    ]
+    return [*own, *(partial(run_peer, name, given) for name in given.peers)]
+
+
+def run_peer(name: str, given: Options, dataset: DataSet, repetition: int) -> Run:
+    """One run of a peer."""
+    return peer.run(name, dataset, repetition, given.state, given.scratch)
+
+
+def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> list[Run]:
+    """All repetitions of all contenders on one data set."""
+    runs = []
+    for repetition in range(1, given.repetitions + 1):
+        for contender in entrants:
+            wait_until_quiet(given.patience_seconds)
+            run = contender(dataset, repetition)
+            runs.append(run)
+            print(
+                f"{run.size:5} {run.contender:30} {repetition}/{given.repetitions}"
+                f"  wall {run.wall_seconds:6.2f}  CPU {run.cpu_seconds:6.2f}"
+                f"  peak {run.peak_rss_bytes / 1e6:5.0f} MB  files {run.files}  foreign {run.foreign_share:.2f}",
+                flush=True,
+            )
+            with (given.state / "runs.jsonl").open("a") as log:
+                log.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds")} | asdict(run)) + "\n")
+    return runs
+
+
+def versions(given: Options) -> str:
+    """What was compared."""
+    known = [f"{name} {version(peer.PACKAGES[name])}" for name in given.peers]
+    if "Spark" in given.peers:
+        known.append(first_line("java", "-version"))
+    return ", ".join([*known, f"Python {platform.python_version()}", f"MiniStack {version('ministack')}"])
+
+
+def page(sections: list[str], given: Options) -> str:
+    """The whole of RESULTS.md."""
+    introduction = INTRODUCTION.format(
+        repetitions=given.repetitions,
+        date=datetime.now(UTC).date().isoformat(),
+        commit=first_line("git", "-C", str(BENCH), "describe", "--always", "--dirty"),
+        machine=description(),
+        versions=versions(given),
+        binary_mb=given.function.stat().st_size / 1e6,
+    )
+    return "\n".join([introduction, *(f"{section}\n" for section in sections)])
+
+
+def measure(given: Options) -> list[str]:
+    """Runs everything; the sections of the report."""
+    folder = given.state / "data"
+    folders = {name: make(name, RECORDS[name], folder) for name in given.sizes}
+    single = make(SINGLE, SINGLE_RECORDS, folder, "--single-object")
+    compared, reached = [], []
+    with LocalCloud(given.state) as cloud:
+        lakewright = Lakewright(given.function, cloud, given.state, given.scratch)
+        dataset = land(SINGLE, single, cloud)
+        cold: list[Contender] = [partial(lakewright.run, f"{size} MB", size, True) for size in SINGLE_MEMORY_MB]
+        cold_section = cold_starts(dataset.size, run_in_turn(cold, dataset, given))
+        for name in given.sizes:
+            dataset = land(name, folders[name], cloud)
+            runs = run_in_turn(contenders(lakewright, given), dataset, given)
+            compared.append(comparison(dataset.size, runs))
+            reached += targets(dataset.size, runs)
+    return ["## Medians", *compared, cold_section, *(["## Targets", "\n".join(reached)] if reached else [])]
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    # As an exception, so that what was started is ended and what was written is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    given = options()
+    given.state.mkdir(parents=True, exist_ok=True)
+    try:
+        sections = measure(given)
+    except (Wrong, FunctionFailed, ProgramFailed) as failure:
+        sys.exit(f"error: {failure}")
+    given.results.write_text(page(sections, given))
+    print(f"written: {given.results}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The whole harness on few records, the peers too.
+
+python -m unittest discover --start-directory bench --top-level-directory bench
+"""
+
+import os
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from contenders import peer
+from contenders.data import MODULES, DataSet, Wrong, land, make
+from contenders.lakewright import Lakewright
+from harness.cloud import LocalCloud
+from harness.report import Run, comparison, targets
+from harness.runtime_api import FunctionFailed
+
+STUB = Path(__file__).with_name("stub.py")
+RECORDS = 30_000
+
+
+class Rekey(unittest.TestCase):
+    """One local cloud and data set for all."""
+
+    folder: Path
+    cloud: LocalCloud
+    stub: Path
+    lakewright: Lakewright
+    dataset: DataSet
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.cloud = cls.enterClassContext(LocalCloud(cls.folder))
+        cls.stub = cls.folder / "bootstrap"
+        cls.lakewright = Lakewright(cls.stub, cls.cloud, cls.folder, cls.folder)
+        cls.dataset = land("few", make("few", RECORDS, cls.folder), cls.cloud)
+
+    def run_stub(self, fault: str = "", one_by_one: bool = False) -> Run:
+        """One run of the stub."""
+        self.stub.write_text(f"#!/bin/sh\nPYTHONPATH={MODULES} exec {sys.executable} {STUB} {fault}\n")
+        os.chmod(self.stub, 0o755)
+        return self.lakewright.run("Lakewright", 256, one_by_one, self.dataset, 1)
+
+    def test_right_outputs_are_measured(self) -> None:
+        run = self.run_stub()
+        self.assertEqual(run.files, self.dataset.dated_partitions)
+        self.assertGreater(run.cpu_seconds, 0.1)
+        self.assertGreater(run.peak_rss_bytes, 20e6)
+        self.assertIsNotNone(run.init_seconds)
+        self.assertEqual(self.run_stub(one_by_one=True).files, run.files)
+
+    def test_wrong_outputs_are_refused(self) -> None:
+        for fault, says in {
+            "lost": "lacking",
+            "doubled": "too many",
+            "moved": "lacking",
+            "changed": "not all values",
+            "swapped": "not all values",
+        }.items():
+            with self.subTest(fault), self.assertRaisesRegex(Wrong, says):
+                self.run_stub(fault)
+
+    def test_failures_of_the_function_are_its_own(self) -> None:
+        for fault, says in {"refused": "messages failed", "crash": "ended during an invocation"}.items():
+            with self.subTest(fault), self.assertRaisesRegex(FunctionFailed, says):
+                self.run_stub(fault)
+
+    def test_peers_are_measured_and_compared(self) -> None:
+        runs = [
+            self.run_stub(),
+            *(peer.run(name, self.dataset, 1, self.folder, self.folder) for name in ("DuckDB", "Polars")),
+        ]
+        page = comparison(self.dataset.size, runs)
+        duckdb = next(line for line in page.splitlines() if line.startswith("| DuckDB"))
+        self.assertIn("| 1.00 |", duckdb)
+        self.assertEqual(len(targets(self.dataset.size, runs)), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
