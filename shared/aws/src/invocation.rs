@@ -252,7 +252,7 @@ mod tests {
             }
         };
         let done = run(clock(false), Timestamp::MAX, 3, vec![(); 9], work).await;
-        assert_eq!(outcomes(done), vec![Ok(()); 9]);
+        assert!(outcomes(done).iter().all(Result::is_ok));
         assert_eq!(peak.load(Ordering::SeqCst), 3);
     }
 }

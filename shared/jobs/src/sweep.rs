@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream::FuturesOrdered};
 use jiff::Timestamp;
 use lakewright_core::{config, location::Location, naming::source_id};
 use serde::{Deserialize, Serialize};
@@ -164,23 +164,35 @@ async fn missing(
     report.listed += page.objects.len() as u64;
     report.passed_over += (page.objects.len() - due.len()) as u64;
     let asked = due.len();
-    let questions = due.into_iter().map(|object| async move {
-        let sid = source_id(&job.source.bucket, &object.key, &object.etag);
-        match store.head(&job.commit(&sid), None).await {
-            Ok(_) => Ok(None),
-            Err(error) if error.kind == StoreErrorKind::NotFound => {
-                Ok(Some(Location::new(&job.source.bucket, &object.key)))
-            }
-            Err(error) => Err(error),
+    let mut under_way = FuturesOrdered::new();
+    let mut missing = Vec::new();
+    for object in due {
+        if under_way.len() >= CONCURRENT_QUESTIONS {
+            missing.extend(under_way.try_next().await?.flatten());
         }
-    });
-    let missing = stream::iter(questions)
-        .buffered(CONCURRENT_QUESTIONS)
-        .try_filter_map(|missing| async move { Ok(missing) })
-        .try_collect::<Vec<_>>()
-        .await?;
+        under_way.push_back(uncommitted(store, job, object));
+    }
+    while let Some(object) = under_way.try_next().await? {
+        missing.extend(object);
+    }
     report.committed += (asked - missing.len()) as u64;
     Ok(missing)
+}
+
+/// Where the object is, unless it is committed.
+async fn uncommitted(
+    store: &dyn Store,
+    job: &config::Rekey,
+    object: &Listed,
+) -> Result<Option<Location>, SweepError> {
+    let sid = source_id(&job.source.bucket, &object.key, &object.etag);
+    match store.head(&job.commit(&sid), None).await {
+        Ok(_) => Ok(None),
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            Ok(Some(Location::new(&job.source.bucket, &object.key)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sends one message for each object, and those again that the queue did not take.

@@ -222,7 +222,6 @@ fn share(resources: &Resources, objects: usize, deadline: Timestamp) -> (usize, 
     let at_once = room.min(objects.max(1) as u64);
     let budget = Budget {
         memory: memory / at_once,
-        disk: resources.disk / at_once,
         scratch: resources.scratch.clone(),
         deadline,
     };

@@ -2,7 +2,7 @@
 
 use std::{io::Read, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream::FuturesOrdered};
 use lakewright_core::parquet_out::{RowGroupLimit, writer_options};
 use parquet::arrow::ArrowWriter;
 
@@ -44,26 +44,44 @@ pub(super) async fn outputs(
         bytes: row_group_bytes(budget.memory / 2 / concurrent),
         ..RowGroupLimit::default()
     };
-    let written = plan.outputs.iter().map(|output| async move {
-        let standing = if resumed {
-            standing_size(&*ports.store, output).await?
-        } else {
-            None
-        };
-        let bytes = match standing {
-            Some(bytes) => bytes,
-            None => write(ports, output, routed, row_group).await?,
-        };
-        Ok::<_, RekeyError>(OutputReport {
-            key: output.location.key.clone(),
-            rows: output.rows,
-            bytes,
-        })
-    });
-    stream::iter(written)
-        .buffered(usize::try_from(concurrent).unwrap_or(1))
-        .try_collect()
-        .await
+    let concurrent = usize::try_from(concurrent).unwrap_or(1);
+    let mut under_way = FuturesOrdered::new();
+    let mut reports = Vec::with_capacity(plan.outputs.len());
+    for output in &plan.outputs {
+        if under_way.len() >= concurrent {
+            reports.extend(under_way.try_next().await?);
+        }
+        under_way.push_back(write_unless_standing(
+            ports, output, routed, row_group, resumed,
+        ));
+    }
+    while let Some(report) = under_way.try_next().await? {
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+async fn write_unless_standing(
+    ports: &Ports,
+    output: &Output,
+    routed: &Routed,
+    row_group: RowGroupLimit,
+    resumed: bool,
+) -> Result<OutputReport, RekeyError> {
+    let standing = if resumed {
+        standing_size(&*ports.store, output).await?
+    } else {
+        None
+    };
+    let bytes = match standing {
+        Some(bytes) => bytes,
+        None => write(ports, output, routed, row_group).await?,
+    };
+    Ok(OutputReport {
+        key: output.location.key.clone(),
+        rows: output.rows,
+        bytes,
+    })
 }
 
 fn row_group_bytes(available: u64) -> usize {
