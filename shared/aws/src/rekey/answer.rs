@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use lakewright_jobs::report::{ObjectReport, Report, Status};
 use serde_json::{Value, json};
 use tracing::{error, info};
@@ -88,12 +90,9 @@ pub(super) fn batch_answer<E: std::error::Error + 'static>(
         let failure = done.outcome.as_ref().err()?;
         Some((&task.message_id, chain(failure)))
     });
-    let mut ids: Vec<&str> = Vec::new();
+    let mut ids = BTreeSet::new();
     for (id, why) in bad.chain(failed) {
-        let id = id.as_deref().ok_or(FunctionError::Nameless(why))?;
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
+        ids.insert(id.as_deref().ok_or(FunctionError::Nameless(why))?);
     }
     let failures: Vec<_> = ids
         .into_iter()

@@ -71,6 +71,8 @@ impl Function {
         let killed_at = i64::try_from(deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok())
+            // Local runtimes such as `cargo lambda watch` give a fixed instant of 1970 and kill nobody.
+            .filter(|at| *at > now)
             .unwrap_or(Timestamp::MAX);
         let deadlines = Deadlines::before(killed_at, now);
         let ports = self.ports.clone();

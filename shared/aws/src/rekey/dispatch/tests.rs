@@ -1,1 +1,310 @@
+use std::time::Duration;
 
+use async_trait::async_trait;
+use serde_json::json;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use super::*;
+
+const CONFIG: &str = r#"
+    [[rekey]]
+    name = "flights"
+    source = "s3://landing/flights/"
+    error_prefix = "s3://landing/flights/errors/"
+    timestamp = { column = "t" }
+    target = "s3://lake/flights/"
+
+    [[rekey]]
+    name = "weather"
+    source = "s3://landing/weather/"
+    timestamp = { column = "t" }
+    target = "s3://lake/weather/"
+"#;
+
+const MIB: u64 = 1 << 20;
+
+const NO_DEADLINE: Deadlines = Deadlines {
+    work: Timestamp::MAX,
+    stop: Timestamp::MAX,
+};
+
+/// A clock that stands still, and on which waiting ends once it is told so.
+#[derive(Default)]
+struct TestClock(Notify);
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    async fn sleep(&self, _: Duration) {
+        self.0.notified().await;
+    }
+}
+
+#[derive(Debug, Error)]
+#[error("refused")]
+struct Refused;
+
+/// Commits every object, but for those whose keys say otherwise.
+async fn stub(_: Arc<Rekey>, object: SourceObject, _: Budget) -> Result<ObjectReport, Refused> {
+    match object.location.key.as_str() {
+        key if key.contains("refuse") => Err(Refused),
+        key if key.contains("panic") => panic!("on {key}"),
+        _ => Ok(ObjectReport::without_rows(
+            object.location,
+            Status::Committed,
+        )),
+    }
+}
+
+fn dispatcher() -> Dispatcher {
+    Dispatcher {
+        config: Config::parse(CONFIG).unwrap(),
+        resources: Resources {
+            memory: 512 * MIB,
+            disk: 512 * MIB,
+            scratch: "/tmp".into(),
+        },
+        clock: Arc::new(TestClock::default()),
+    }
+}
+
+async fn answer(payload: Value) -> Result<Value, FunctionError> {
+    dispatcher()
+        .answer(&payload, "r-1", NO_DEADLINE, stub)
+        .await
+}
+
+fn by_hand(keys: &[&str]) -> Value {
+    let objects: Vec<_> = keys
+        .iter()
+        .map(|key| format!("s3://landing/{key}"))
+        .collect();
+    json!({"objects": objects})
+}
+
+fn sqs(messages: &[(Value, Value)]) -> Value {
+    let records: Vec<_> = messages
+        .iter()
+        .map(|(id, body)| {
+            json!({"messageId": id, "body": body.to_string(), "eventSource": "aws:sqs"})
+        })
+        .collect();
+    json!({"Records": records})
+}
+
+fn sources(report: &Value) -> Vec<&str> {
+    let objects = report["objects"].as_array().unwrap();
+    objects
+        .iter()
+        .map(|object| object["source"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_by_its_failed_messages() {
+    let payload = sqs(&[
+        (json!("good"), by_hand(&["flights/1"])),
+        (json!("bad"), json!({"hello": "world"})),
+        (
+            json!("refused"),
+            by_hand(&["flights/2", "flights/refuse", "weather/refuse"]),
+        ),
+        (json!("panicked"), by_hand(&["weather/panic"])),
+        (
+            json!("ignored"),
+            by_hand(&["flights/errors/1", "elsewhere/1"]),
+        ),
+        (json!("test"), json!({"Event": "s3:TestEvent"})),
+    ]);
+    let failures = ["bad", "panicked", "refused"].map(|id| json!({"itemIdentifier": id}));
+    assert_eq!(
+        answer(payload).await,
+        Ok(json!({"batchItemFailures": failures}))
+    );
+    let good = sqs(&[(json!("good"), by_hand(&["flights/1"]))]);
+    assert_eq!(answer(good).await, Ok(json!({"batchItemFailures": []})));
+}
+
+#[tokio::test]
+async fn a_nameless_message_that_fails_fails_the_batch() {
+    let nameless = |body| {
+        sqs(&[
+            (json!("good"), by_hand(&["flights/1"])),
+            (json!(null), body),
+        ])
+    };
+    assert!(answer(nameless(by_hand(&["flights/2"]))).await.is_ok());
+    for body in [by_hand(&["flights/refuse"]), json!({"hello": "world"})] {
+        let error = answer(nameless(body)).await.unwrap_err();
+        assert!(matches!(error, FunctionError::Nameless(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_direct_call_is_answered_by_its_report() {
+    let report = answer(by_hand(&["flights/2", "flights/1"])).await.unwrap();
+    assert_eq!(
+        (&report["job"], &report["name"]),
+        (&json!("rekey"), &json!("flights"))
+    );
+    assert_eq!(
+        sources(&report),
+        ["s3://landing/flights/2", "s3://landing/flights/1"]
+    );
+    assert_eq!(report["objects"][0]["status"], "committed");
+
+    let reports = answer(by_hand(&[
+        "weather/1",
+        "flights/1",
+        "weather/2",
+        "elsewhere",
+    ]))
+    .await
+    .unwrap();
+    let [weather, flights, neither] = &**reports.as_array().unwrap() else {
+        panic!("{reports}")
+    };
+    assert_eq!(weather["name"], "weather");
+    assert_eq!(
+        sources(weather),
+        ["s3://landing/weather/1", "s3://landing/weather/2"]
+    );
+    assert_eq!(flights["name"], "flights");
+    assert_eq!(
+        (&neither["name"], &neither["objects"][0]["status"]),
+        (&json!(""), &json!("ignored"))
+    );
+
+    assert_eq!(
+        answer(json!({"Event": "s3:TestEvent"})).await,
+        Ok(json!([]))
+    );
+}
+
+#[tokio::test]
+async fn a_direct_call_that_fails_is_an_error_with_a_name() {
+    for (payload, name, says) in [
+        (json!({"hello": "world"}), "Lakewright.BadTrigger", "hello"),
+        (
+            by_hand(&["flights/1", "flights/refuse"]),
+            "Lakewright.RekeyFailed",
+            "flights/refuse: refused",
+        ),
+        (
+            by_hand(&["weather/panic"]),
+            "Lakewright.RekeyFailed",
+            "panicked: on weather/panic",
+        ),
+    ] {
+        let error = lambda_runtime::Diagnostic::from(answer(payload).await.unwrap_err());
+        assert_eq!(error.error_type, name);
+        assert!(
+            error.error_message.contains(says),
+            "{error:?} should say {says}"
+        );
+    }
+}
+
+#[test]
+fn routes() {
+    let config = Config::parse(CONFIG).unwrap();
+    for (location, job, is_work) in [
+        ("s3://landing/flights/2026/x", "flights", true),
+        ("s3://landing/flights/errors/2026/x", "flights", false),
+        ("s3://landing/weather/errors/x", "weather", true),
+        ("s3://lake/flights/year=2026/x.parquet", "flights", false),
+        ("s3://lake/weather/_lakewright/commit/x", "weather", false),
+        ("s3://landing/other/x", "", false),
+        ("s3://elsewhere/flights/x", "", false),
+    ] {
+        let found = route(&config, &location.parse().unwrap());
+        assert_eq!(matches!(found, Route::Job(_)), is_work, "{location}");
+        assert_eq!(found.name(), job, "{location}");
+    }
+}
+
+#[test]
+fn ledgers_are_never_read_as_a_source() {
+    let nested = CONFIG.replace("s3://landing/flights/", "s3://lake/");
+    let nested = nested.replace("s3://lake/flights/", "s3://elsewhere/flights/");
+    let config = nested.replace(
+        "target = \"s3://lake/weather/\"",
+        "target = \"s3://out/weather/\"",
+    );
+    let mut config = Config::parse(&config).unwrap();
+    // A configuration from a file is refused for this; whatever the check becomes, a loop must not begin.
+    config.rekey[1].target = Location::new("lake", "weather/");
+    let ledger = Location::new("lake", "weather/_lakewright/commit/x");
+    assert_eq!(
+        config.rekey_of(&ledger).map(|job| job.name.as_str()),
+        Some("flights")
+    );
+    assert_eq!(
+        route(&config, &ledger),
+        Route::Ignored {
+            job: "weather".to_owned()
+        }
+    );
+}
+
+#[test]
+fn memory_is_shared_out() {
+    for (mebibytes, objects, at_once, each) in [
+        (128, 1, 1, 80),
+        (128, 10, 1, 80),
+        (512, 1, 1, 464),
+        (512, 3, 3, 154),
+        (512, 100, 7, 66),
+        (10_240, 100, 16, 637),
+        (64, 5, 1, 32),
+        (512, 0, 1, 464),
+    ] {
+        let resources = Resources {
+            memory: mebibytes * MIB,
+            disk: 512 * MIB,
+            scratch: "/scratch".into(),
+        };
+        let (count, budget) = share(&resources, objects, Timestamp::MAX);
+        assert_eq!(
+            (count, budget.memory / MIB),
+            (at_once, each),
+            "{mebibytes} MiB, {objects}"
+        );
+        assert_eq!(budget.disk, resources.disk / count as u64);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_done_in_time_fails_and_the_rest_stands() {
+    let clock = Arc::new(TestClock::default());
+    let told = Arc::clone(&clock);
+    let work = move |_, object: SourceObject, _| {
+        let told = Arc::clone(&told);
+        async move {
+            if object.location.key.contains("slow") {
+                told.0.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Refused>(ObjectReport::without_rows(
+                object.location,
+                Status::Committed,
+            ))
+        }
+    };
+    let mut dispatcher = dispatcher();
+    dispatcher.clock = clock;
+    // Room for one object at a time, so the quick one is done before the slow one begins.
+    dispatcher.resources.memory = 128 * MIB;
+    let payload = sqs(&[
+        (json!("quick"), by_hand(&["flights/1"])),
+        (json!("slow"), by_hand(&["flights/slow"])),
+        (json!("waiting"), by_hand(&["flights/2"])),
+    ]);
+    let found = dispatcher.answer(&payload, "r-1", NO_DEADLINE, work).await;
+    let failures = ["slow", "waiting"].map(|id| json!({"itemIdentifier": id}));
+    assert_eq!(found, Ok(json!({"batchItemFailures": failures})));
+}
