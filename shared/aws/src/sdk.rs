@@ -1,4 +1,6 @@
 //! One HTTP client and one set of credentials for every service, made once at cold start.
+//!
+//! The SDK never retries: the retry layer of `lakewright-jobs` knows the deadline and what may be repeated.
 
 use std::time::Duration;
 
@@ -48,6 +50,7 @@ impl Clients {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
             .timeout_config(timeouts)
+            .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .grace_period(STALL_GRACE)
@@ -58,11 +61,10 @@ impl Clients {
         Self { config }
     }
 
-    /// The object store. It never retries: the jobs' own retry layer does.
+    /// The object store.
     pub fn store(&self) -> S3Store {
         // Checksums beyond those that S3 demands are the store's to choose, by `Payloads`.
         let config = aws_sdk_s3::config::Builder::from(&self.config)
-            .retry_config(RetryConfig::disabled())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             // A server on an address has no host name for each bucket.
@@ -79,20 +81,14 @@ impl Clients {
         S3Store::new(aws_sdk_s3::Client::from_conf(config.build()), payloads)
     }
 
-    /// The data catalog. Throttled calls are retried by the SDK: every call that is made of it may be repeated.
+    /// The data catalog.
     pub fn catalog(&self) -> GlueCatalog {
-        let config = aws_sdk_glue::config::Builder::from(&self.config)
-            .retry_config(RetryConfig::standard().with_max_attempts(5))
-            .build();
-        GlueCatalog::new(aws_sdk_glue::Client::from_conf(config))
+        GlueCatalog::new(aws_sdk_glue::Client::new(&self.config))
     }
 
-    /// The queues. Retried by the SDK as the catalog is.
+    /// The queues.
     pub fn queue(&self) -> SqsQueue {
-        let config = aws_sdk_sqs::config::Builder::from(&self.config)
-            .retry_config(RetryConfig::standard().with_max_attempts(5))
-            .build();
-        SqsQueue::new(aws_sdk_sqs::Client::from_conf(config))
+        SqsQueue::new(aws_sdk_sqs::Client::new(&self.config))
     }
 }
 

@@ -9,8 +9,6 @@ use tracing_subscriber::filter::Targets;
 
 /// Where to find `lakewright.toml`: a path (relative ones start at the deployed package), or an `s3://` URI.
 pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
-/// The size of `/tmp`, such as `2GiB`. Lambda does not tell it; without the variable it is Lambda's default.
-pub const DISK: &str = "LAKEWRIGHT_DISK";
 /// What is logged: a level, or levels by module such as `info,lakewright_jobs=debug`. `info` without it.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
@@ -18,9 +16,6 @@ pub const LOG: &str = "LAKEWRIGHT_LOG";
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 const SCRATCH: &str = "TMPDIR";
-
-/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html>
-const DEFAULT_DISK: ByteSize = ByteSize::mib(512);
 
 /// A function's settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +42,6 @@ pub enum ConfigSource {
 pub struct Resources {
     /// The function's memory, in bytes.
     pub memory: u64,
-    /// What `scratch` holds, in bytes.
-    pub disk: u64,
     /// A folder for temporary files.
     pub scratch: PathBuf,
 }
@@ -84,7 +77,6 @@ impl Settings {
             config: vars.config()?,
             resources: Resources {
                 memory: vars.memory()?,
-                disk: vars.disk()?,
                 scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
             },
             log: vars.log()?,
@@ -116,16 +108,6 @@ impl Vars {
             Ok(mebibytes) if mebibytes > 0 => Ok(ByteSize::mib(mebibytes.into()).as_u64()),
             _ => Err(invalid(MEMORY, text, "expected a number of MiB")),
         }
-    }
-
-    fn disk(&self) -> Result<u64, SettingsError> {
-        let size = match self.text(DISK)? {
-            None => DEFAULT_DISK,
-            Some(text) => text
-                .parse()
-                .map_err(|_| invalid(DISK, text, "expected a size such as 2GiB or 536870912"))?,
-        };
-        Ok(size.as_u64())
     }
 
     fn log(&self) -> Result<Targets, SettingsError> {
@@ -187,7 +169,6 @@ mod tests {
             config: ConfigSource::File("lakewright.toml".into()),
             resources: Resources {
                 memory: 512 << 20,
-                disk: 512 << 20,
                 scratch: "/tmp".into(),
             },
             log: Targets::new().with_default(LevelFilter::INFO),
@@ -200,7 +181,6 @@ mod tests {
         let settings = read(&[
             (CONFIG, "s3://conf/lakewright.toml"),
             (MEMORY, "128"),
-            (DISK, "10GiB"),
             (SCRATCH, "/scratch"),
             (LOG, "warn,lakewright_jobs=debug"),
         ])
@@ -213,7 +193,6 @@ mod tests {
             settings.resources,
             Resources {
                 memory: 128 << 20,
-                disk: 10 << 30,
                 scratch: "/scratch".into()
             }
         );
@@ -246,7 +225,6 @@ mod tests {
             (&[(CONFIG, "c")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "0")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
-            (&[(CONFIG, "c"), (MEMORY, "128"), (DISK, "some")], DISK),
             (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
         ] {
             let error = read(vars).unwrap_err().to_string();

@@ -1,19 +1,29 @@
 //! Logs: one JSON object a line on the standard output, which Lambda brings to CloudWatch Logs.
 
+use std::panic::PanicHookInfo;
+
 use tracing::Subscriber;
 use tracing_subscriber::{
     Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
+use crate::invocation::panic_message;
+
 /// Sends what is logged from now on to the standard output.
 ///
 /// An event's own fields stand beside `timestamp`, `level`, `target` and `message`; those of the innermost span are
 /// under `span`.
 pub fn init(log: &Targets) {
-    tracing_subscriber::registry()
-        .with(json_lines(std::io::stdout).with_filter(log.clone()))
-        .init();
+    let lines = json_lines(std::io::stdout).with_filter(log.clone());
+    tracing_subscriber::registry().with(lines).init();
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+/// Instead of the lines of plain text that a panic writes by default.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(place, reason = panic_message(panic.payload()), "panic");
 }
 
 fn json_lines<S, W>(writer: W) -> impl Layer<S>

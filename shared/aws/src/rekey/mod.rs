@@ -8,32 +8,42 @@
 mod answer;
 mod dispatch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::Clock,
     rekey::{Ports, rekey},
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::Value;
 use thiserror::Error;
+use tracing::error;
 
 use self::dispatch::Dispatcher;
 use crate::{
     clock::SystemClock,
     config::{LoadError, load},
+    glue::GlueCatalog,
     invocation::Deadlines,
-    sdk::Clients,
+    s3::S3Store,
+    sdk::{Clients, chain},
     settings::Settings,
     trigger::TriggerError,
 };
 
+/// Of the ten seconds that Lambda gives a function to start.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+const START_TIME: Duration = Duration::from_secs(8);
+
 /// The function between two invocations.
 pub struct Function {
     dispatcher: Dispatcher,
-    ports: Ports,
+    store: S3Store,
+    catalog: GlueCatalog,
+    clock: Arc<dyn Clock>,
 }
 
 impl Function {
@@ -44,17 +54,24 @@ impl Function {
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ports = Ports {
-            store: Arc::new(clients.store()),
-            catalog: Arc::new(clients.catalog()),
-            clock: Arc::clone(&clock),
+        let (store, catalog) = (clients.store(), clients.catalog());
+        let now = clock.now();
+        let deadline = now.checked_add(START_TIME).unwrap_or(now);
+        let config = {
+            let store = retrying(&store, &clock, deadline, now);
+            load(&settings.config, &store).await
         };
         let dispatcher = Dispatcher {
-            config: load(&settings.config, &*ports.store).await?,
+            config: config.inspect_err(|failure| error!(error = chain(failure), "no start"))?,
             resources: settings.resources,
-            clock,
+            clock: Arc::clone(&clock),
         };
-        Ok(Self { dispatcher, ports })
+        Ok(Self {
+            dispatcher,
+            store,
+            catalog,
+            clock,
+        })
     }
 
     /// Answers one invocation.
@@ -67,7 +84,7 @@ impl Function {
             deadline,
             ..
         } = event.context;
-        let now = self.ports.clock.now();
+        let now = self.clock.now();
         let killed_at = i64::try_from(deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok())
@@ -75,7 +92,7 @@ impl Function {
             .filter(|at| *at > now)
             .unwrap_or(Timestamp::MAX);
         let deadlines = Deadlines::before(killed_at, now);
-        let ports = self.ports.clone();
+        let ports = self.ports(deadlines.work, now);
         self.dispatcher
             .answer(
                 &event.payload,
@@ -88,6 +105,37 @@ impl Function {
             )
             .await
     }
+
+    /// The adapters behind the retries of one invocation.
+    fn ports(&self, deadline: Timestamp, now: Timestamp) -> Ports {
+        let catalog = RetryingCatalog::new(
+            self.catalog.clone(),
+            Arc::clone(&self.clock),
+            deadline,
+            seed(now),
+            RetryPolicy::GLUE,
+        );
+        Ports {
+            store: Arc::new(retrying(&self.store, &self.clock, deadline, now)),
+            catalog: Arc::new(catalog),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+}
+
+fn retrying(
+    store: &S3Store,
+    clock: &Arc<dyn Clock>,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Retrying<S3Store> {
+    let (store, clock) = (store.clone(), Arc::clone(clock));
+    Retrying::new(store, clock, deadline, seed(now), RetryPolicy::S3)
+}
+
+/// For the jitter of retries, which is to differ between concurrent invocations.
+fn seed(now: Timestamp) -> u64 {
+    now.subsec_nanosecond().unsigned_abs().into()
 }
 
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.

@@ -65,7 +65,6 @@ fn dispatcher() -> Dispatcher {
         config: Config::parse(CONFIG).unwrap(),
         resources: Resources {
             memory: 512 * MIB,
-            disk: 512 * MIB,
             scratch: "/tmp".into(),
         },
         clock: Arc::new(TestClock::default()),
@@ -265,7 +264,6 @@ fn memory_is_shared_out() {
     ] {
         let resources = Resources {
             memory: mebibytes * MIB,
-            disk: 512 * MIB,
             scratch: "/scratch".into(),
         };
         let (count, budget) = share(&resources, objects, Timestamp::MAX);
@@ -274,7 +272,6 @@ fn memory_is_shared_out() {
             (at_once, each),
             "{mebibytes} MiB, {objects}"
         );
-        assert_eq!(budget.disk, resources.disk / count as u64);
     }
 }
 
