@@ -63,7 +63,8 @@ export class LakewrightFunction extends Construct {
             ...common,
             manifestPath: fileURLToPath(new URL('../../Cargo.toml', import.meta.url)),
             binaryName: functionName,
-            bundling: { cargoLambdaFlags: ['--locked'] },
+            // cargo-lambda's own optimisations abort on a panic; one message's panic must not take its batch along.
+            bundling: { cargoLambdaFlags: ['--locked', '--disable-optimizations'] },
           })
         : new lambda.Function(this, 'Function', {
             ...common,
@@ -78,7 +79,8 @@ function prebuiltZip(folder: string, functionName: string): string {
   const zip = join(folder, functionName, 'bootstrap.zip');
   if (!existsSync(zip)) {
     throw new ConfigError(
-      `context prebuilt: ${zip} does not exist: make it with \`cargo lambda build --release --output-format zip\``,
+      `context prebuilt: ${zip} does not exist: make it with ` +
+        '`cargo lambda build --release --disable-optimizations --output-format zip`',
     );
   }
   return zip;
