@@ -49,7 +49,10 @@ fn main() -> ExitCode {
             println!("crash point {what}: {violation}");
             return ExitCode::FAILURE;
         }
-        println!("{points} crash points: {}", case.name);
+        println!(
+            "{} crash points: {} ({} uploads left unfinished by the dead)",
+            report.points, case.name, report.uploads_left
+        );
     }
 
     #[expect(

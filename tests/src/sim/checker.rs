@@ -37,7 +37,7 @@ pub(super) struct Checker {
     sources: BTreeMap<Location, Source>,
     /// The plan of each source.
     plans: BTreeMap<Location, Intent>,
-    /// The source and the rows of each object that a plan names.
+    /// The source and the rows of each output and quarantine that a plan names.
     planned: BTreeMap<String, (Location, u64)>,
     committed: BTreeSet<Location>,
     /// Where each row stands.
@@ -128,8 +128,10 @@ impl Checker {
                     self.intent(location, object)
                 } else if path.contains("/commit/") {
                     self.commit(location, object, s3, glue)
-                } else {
+                } else if self.planned.contains_key(&location.key) {
                     Ok(())
+                } else {
+                    Err(format!("R1: no plan that stands names {location}"))
                 }
             }
             Change::Deleted { location } if self.target.contains(location) => {
@@ -172,7 +174,7 @@ impl Checker {
     fn intent(&mut self, location: &Location, object: &Object) -> Result<(), String> {
         let intent: Intent = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R1: {location} cannot be read: {error}"))?;
-        for output in &intent.outputs {
+        for output in intent.outputs.iter().chain(&intent.quarantine) {
             let planned = (intent.source.clone(), output.rows);
             if let Some((other, _)) = self.planned.insert(output.key.clone(), planned) {
                 return Err(format!(

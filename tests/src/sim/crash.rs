@@ -104,6 +104,8 @@ pub struct Report {
     pub points: u64,
     /// What went wrong, by kind.
     pub injected: FaultCounts,
+    /// Uploads that the dead left unfinished; a lifecycle rule of the bucket removes such.
+    pub uploads_left: u64,
     /// The first violation, and the plans of the invocations that led to it.
     pub violation: Option<(String, Violation)>,
 }
@@ -174,9 +176,10 @@ fn attempt(
         }
         let now = world.cloud.clock.now();
         world.checker().finish(now);
-        report
-            .injected
-            .merge(&world.cloud.with(|state| state.injected.clone()));
+        world.cloud.with(|state| {
+            report.injected.merge(&state.injected);
+            report.uploads_left += state.s3.uploads_under_way().count() as u64;
+        });
         report.violation = world
             .checker()
             .violation()
