@@ -7,6 +7,8 @@ use fastrand::Rng;
 use lakewright_core::location::Location;
 use lakewright_jobs::{ports::Clock, rekey::SourceObject};
 
+use tokio::task::{JoinHandle, spawn_local};
+
 use super::{
     checker::Violation,
     mutant::Mutant,
@@ -188,14 +190,10 @@ fn attempt(
     })
 }
 
-fn pause_before(
-    world: &Arc<World>,
-    source: &SourceObject,
-    call: u64,
-) -> tokio::task::JoinHandle<()> {
+fn pause_before(world: &Arc<World>, source: &SourceObject, call: u64) -> JoinHandle<()> {
     let (world, source) = (Arc::clone(world), source.clone());
     let until = world.deadline() - jiff::SignedDuration::from_secs(20);
-    tokio::spawn(async move {
+    spawn_local(async move {
         let plan = Plan {
             sleep: Some((call, until)),
             ..Plan::default()

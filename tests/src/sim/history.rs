@@ -17,7 +17,7 @@ use lakewright_jobs::{
     rekey::SourceObject,
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
     checker::Violation,
@@ -133,9 +133,9 @@ impl Theatre {
             state.sqs.create(QUEUE, visibility, redrive);
         });
         let pollers: Vec<JoinHandle<()>> = (0..POLLERS)
-            .map(|_| tokio::spawn(Arc::clone(self).poll(rng.fork())))
+            .map(|_| spawn_local(Arc::clone(self).poll(rng.fork())))
             .collect();
-        let reader = tokio::spawn(Arc::clone(self).read(rng.fork()));
+        let reader = spawn_local(Arc::clone(self).read(rng.fork()));
         let landed = self.land(rng).await;
         self.calm().await;
         self.retry_all(&landed).await;
