@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::Parser;
-use lakewright_aws::sdk::Clients;
+use lakewright_aws::Clients;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{Store, StoreError, StoreErrorKind};
 use lakewright_tests::conformance::{self, LOCAL_CLOUD_DIFFERENCES, Outcome};
@@ -79,7 +79,10 @@ fn report(outcomes: &[Outcome], differences: &[(&str, &str)]) -> ExitCode {
         println!("surprise  {surprise}");
     }
     let failed = surprises.len();
-    println!("{} passed, {failed} failed", outcomes.len().saturating_sub(failed));
+    println!(
+        "{} passed, {failed} failed",
+        outcomes.len().saturating_sub(failed)
+    );
     if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -13,7 +13,7 @@ use super::{
     checker::Violation,
     mutant::Mutant,
     source::{Shape, Source},
-    world::{End, LIMIT, Setup, World},
+    world::{End, LIMIT, SMALL_MEMORY, Setup, World},
 };
 use crate::{
     model::{Death, FaultCounts, FaultRates, Plan, Settings},
@@ -85,16 +85,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "outputs large enough for multipart uploads",
-        shape: Shape {
-            rows: 2_600,
-            hours: 1,
-            broken: 0,
-            concatenated: false,
-            gzip: false,
-            padding: 4_000,
-        },
+        shape: Shape::LARGE,
         table: true,
-        memory: 8 << 20,
+        memory: SMALL_MEMORY,
         pairs: false,
     },
 ];
@@ -167,7 +160,7 @@ fn attempt(
         };
         let world = World::new(rng.u64(..), setup);
         let location = Location::new("landing", "sim/2026/05/01/00/object");
-        let source = world.land(Source::generate(location, case.shape, &mut rng));
+        let source = world.land(Source::generate(location, "object", case.shape, &mut rng));
         let pause = paused.map(|call| pause_before(&world, &source, call));
         let calls = all(&world, &source, plans).await;
         if let Some(pause) = pause
@@ -219,7 +212,7 @@ async fn all(world: &World, source: &SourceObject, plans: Vec<Plan>) -> u64 {
             .sleep(Duration::try_from(LIMIT).unwrap_or_default())
             .await;
     }
-    if world.checker().is_committed(&source.location) {
+    if world.checker().is_committed(source) {
         return calls;
     }
     // Another deployment goes on from what stands.
