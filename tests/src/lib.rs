@@ -16,5 +16,5 @@ pub fn virtual_time<T>(future: impl Future<Output = T>) -> T {
         .start_paused(true)
         .build()
         .expect("a runtime in virtual time");
-    runtime.block_on(future)
+    tokio::task::LocalSet::new().block_on(&runtime, future)
 }

@@ -9,12 +9,15 @@
 
 use lakewright_tests::sim::{
     crash::{self, CASES},
-    history,
+    history::{self, Scale},
     mutant::Mutant,
 };
 
 /// Seeds of each shard of random histories.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 3_000;
+
+/// Seeds of histories of a large object, which take longer.
+const LARGE_SEEDS: u64 = 40;
 
 /// Seeds within which a broken protocol must be found: fewer than a sound one is tried with.
 const MUTANT_SEEDS: u64 = 200;
@@ -22,7 +25,7 @@ const MUTANT_SEEDS: u64 = 200;
 fn histories(shard: u64) {
     let mut injected = lakewright_tests::model::FaultCounts::default();
     for seed in shard * SEEDS..(shard + 1) * SEEDS {
-        let run = history::run(seed, None);
+        let run = history::run(seed, Scale::Small, None);
         assert!(
             run.violation.is_none(),
             "{}\nreplay it step by step with `cargo xtask sim --replay {seed}`",
@@ -56,11 +59,22 @@ fn histories_shard_3() {
 }
 
 #[test]
+fn histories_of_large_objects() {
+    for seed in 0..LARGE_SEEDS {
+        let run = history::run(seed, Scale::Large, None);
+        assert!(
+            run.violation.is_none(),
+            "large object, seed {seed}: {run:?}"
+        );
+    }
+}
+
+#[test]
 fn every_kind_of_fault_is_injected() {
     use lakewright_tests::model::Fault as F;
     let mut injected = lakewright_tests::model::FaultCounts::default();
     for seed in 0..60 {
-        injected.merge(&history::run(seed, None).injected);
+        injected.merge(&history::run(seed, Scale::Small, None).injected);
     }
     for fault in [
         F::Slow,
@@ -90,11 +104,14 @@ fn every_kind_of_fault_is_injected() {
 #[test]
 fn a_seed_has_one_history() {
     for seed in 0..12 {
-        let (one, again) = (history::run(seed, None), history::run(seed, None));
+        let (one, again) = (
+            history::run(seed, Scale::Small, None),
+            history::run(seed, Scale::Small, None),
+        );
         assert_eq!(one.lines, again.lines, "seed {seed}");
         assert_eq!(one.digest, again.digest, "seed {seed}");
         assert!(one.lines.len() > 20, "seed {seed}: {:?}", one.lines);
-        let other = history::run(seed + 1, None);
+        let other = history::run(seed + 1, Scale::Small, None);
         assert_ne!(one.digest, other.digest, "seeds {seed} and {}", seed + 1);
     }
 }
@@ -139,8 +156,12 @@ fn every_case_is_run() {
 #[test]
 fn broken_protocols_are_found() {
     for mutant in Mutant::ALL {
-        let found = (0..MUTANT_SEEDS)
-            .find_map(|seed| Some((seed, history::run(seed, Some(*mutant)).violation?)));
+        let found = (0..MUTANT_SEEDS).find_map(|seed| {
+            Some((
+                seed,
+                history::run(seed, Scale::Small, Some(*mutant)).violation?,
+            ))
+        });
         let Some((seed, violation)) = found else {
             panic!("{mutant:?} went unnoticed in {MUTANT_SEEDS} histories");
         };

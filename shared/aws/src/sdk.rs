@@ -61,7 +61,12 @@ impl Clients {
         Self { config }
     }
 
-    /// The object store.
+    /// What the clients are made from.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The object store. It never retries: the jobs' own retry layer does.
     pub fn store(&self) -> S3Store {
         // Checksums beyond those that S3 demands are the store's to choose, by `Payloads`.
         let config = aws_sdk_s3::config::Builder::from(&self.config)

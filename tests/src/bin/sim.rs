@@ -10,7 +10,7 @@ use lakewright_tests::{
     model::FaultCounts,
     sim::{
         crash::{self, CASES},
-        history,
+        history::{self, Scale},
     },
 };
 
@@ -49,7 +49,10 @@ fn main() -> ExitCode {
             println!("crash point {what}: {violation}");
             return ExitCode::FAILURE;
         }
-        println!("{points} crash points: {}", case.name);
+        println!(
+            "{} crash points: {} ({} uploads left unfinished by the dead)",
+            report.points, case.name, report.uploads_left
+        );
     }
 
     #[expect(
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
         if limit.is_some_and(|limit| begun.elapsed() >= limit) {
             break;
         }
-        let run = history::run(seed, None);
+        let run = history::run(seed, Scale::Small, None);
         if let Some(violation) = run.violation {
             println!("seed {seed}: {violation}\nreplay it with `cargo xtask sim --replay {seed}`");
             return ExitCode::FAILURE;
@@ -94,7 +97,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "this is what it is for")]
 fn replay(seed: u64) -> ExitCode {
-    let run = history::run(seed, None);
+    let run = history::run(seed, Scale::Small, None);
     for line in &run.lines {
         println!("{line}");
     }

@@ -51,6 +51,10 @@ pub enum Fault {
     DeadLetter,
     /// An event was delivered again days later.
     LateRedelivery,
+    /// A source object was taken away soon after it had landed.
+    SourceRemoved,
+    /// A source object was replaced by another soon after it had landed.
+    SourceReplaced,
 }
 
 impl fmt::Display for Fault {

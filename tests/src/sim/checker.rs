@@ -5,7 +5,10 @@ use std::{
 
 use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, location::Location};
-use lakewright_jobs::rekey::{Commit, Intent};
+use lakewright_jobs::{
+    rekey::{Commit, Intent, SourceObject},
+    report::Status,
+};
 use serde_json::Value;
 
 use super::{
@@ -29,17 +32,21 @@ impl fmt::Display for Violation {
     }
 }
 
+/// A source object: where, and its `ETag`.
+type Version = (Location, String);
+
 /// Holds everything that happens below the target to the invariants, at every step.
 pub(super) struct Checker {
     target: Location,
     table: Option<TableName>,
-    /// By location: no source is ever replaced.
-    sources: BTreeMap<Location, Source>,
+    sources: BTreeMap<Version, Source>,
+    /// Those of the sources that were taken away or replaced before they were committed.
+    lost: BTreeSet<Version>,
     /// The plan of each source.
-    plans: BTreeMap<Location, Intent>,
-    /// The source and the rows of each object that a plan names.
-    planned: BTreeMap<String, (Location, u64)>,
-    committed: BTreeSet<Location>,
+    plans: BTreeMap<Version, Intent>,
+    /// The source and the rows of each output and quarantine that a plan names.
+    planned: BTreeMap<String, (Version, u64)>,
+    committed: BTreeSet<Version>,
     /// Where each row stands.
     visible: BTreeMap<String, String>,
     /// The first one.
@@ -52,6 +59,7 @@ impl Checker {
             target,
             table,
             sources: BTreeMap::new(),
+            lost: BTreeSet::new(),
             plans: BTreeMap::new(),
             planned: BTreeMap::new(),
             committed: BTreeSet::new(),
@@ -60,16 +68,39 @@ impl Checker {
         }
     }
 
-    pub(super) fn expect(&mut self, source: Source) {
-        self.sources.insert(source.location.clone(), source);
+    pub(super) fn expect(&mut self, etag: String, source: Source) {
+        self.sources.insert((source.location.clone(), etag), source);
+    }
+
+    /// The source is about to be taken away or replaced.
+    pub(super) fn lose(&mut self, source: &SourceObject) {
+        self.lost.insert(version(source));
+    }
+
+    /// The source was answered for without a commit of its own: as gone, as superseded. That must not be while
+    /// some of its rows may stand.
+    pub(super) fn given_up(&mut self, now: Timestamp, source: &SourceObject, status: Status) {
+        let version = version(source);
+        if self.plans.contains_key(&version) && !self.committed.contains(&version) {
+            let message = format!(
+                "R5: {} was answered for as {status:?}, though its plan stands uncommitted",
+                source.location
+            );
+            self.fail(now, message);
+        }
     }
 
     pub(super) fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
     }
 
-    pub(super) fn is_committed(&self, source: &Location) -> bool {
-        self.committed.contains(source)
+    pub(super) fn is_committed(&self, source: &SourceObject) -> bool {
+        self.committed.contains(&version(source))
+    }
+
+    /// Whether the source is committed, or cannot be any more.
+    pub(super) fn is_settled(&self, source: &SourceObject) -> bool {
+        self.is_committed(source) || self.lost.contains(&version(source))
     }
 
     /// Notes a violation, unless there is one already.
@@ -94,8 +125,12 @@ impl Checker {
     }
 
     fn complete(&self) -> Result<(), String> {
-        for (location, source) in &self.sources {
-            if !self.committed.contains(location) {
+        for (version, source) in &self.sources {
+            let location = &version.0;
+            if !self.committed.contains(version) {
+                if self.lost.contains(version) {
+                    continue;
+                }
                 return Err(format!(
                     "R5: {location} is not committed after the last retry"
                 ));
@@ -128,8 +163,10 @@ impl Checker {
                     self.intent(location, object)
                 } else if path.contains("/commit/") {
                     self.commit(location, object, s3, glue)
-                } else {
+                } else if self.planned.contains_key(&location.key) {
                     Ok(())
+                } else {
+                    Err(format!("R1: no plan that stands names {location}"))
                 }
             }
             Change::Deleted { location } if self.target.contains(location) => {
@@ -172,16 +209,17 @@ impl Checker {
     fn intent(&mut self, location: &Location, object: &Object) -> Result<(), String> {
         let intent: Intent = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R1: {location} cannot be read: {error}"))?;
-        for output in &intent.outputs {
-            let planned = (intent.source.clone(), output.rows);
+        let planner = (intent.source.clone(), intent.etag.clone());
+        for output in intent.outputs.iter().chain(&intent.quarantine) {
+            let planned = (planner.clone(), output.rows);
             if let Some((other, _)) = self.planned.insert(output.key.clone(), planned) {
                 return Err(format!(
-                    "R1: the plans of {other} and of {} both name {}",
-                    intent.source, output.key
+                    "R1: the plans of {other:?} and of {planner:?} both name {}",
+                    output.key
                 ));
             }
         }
-        match self.plans.insert(intent.source.clone(), intent) {
+        match self.plans.insert(planner, intent) {
             None => Ok(()),
             Some(other) => Err(format!("R1: {} has two plans", other.source)),
         }
@@ -196,10 +234,9 @@ impl Checker {
     ) -> Result<(), String> {
         let commit: Commit = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R3: {location} cannot be read: {error}"))?;
-        let (Some(source), Some(plan)) = (
-            self.sources.get(&commit.source),
-            self.plans.get(&commit.source),
-        ) else {
+        let version = (commit.source.clone(), commit.etag.clone());
+        let (Some(source), Some(plan)) = (self.sources.get(&version), self.plans.get(&version))
+        else {
             return Err(format!("R1: {} is committed without a plan", commit.source));
         };
         let place = |key: &str| Location::new(&self.target.bucket, key);
@@ -260,7 +297,7 @@ impl Checker {
                 commit.source, source.quarantined
             ));
         }
-        self.committed.insert(commit.source);
+        self.committed.insert(version);
         Ok(())
     }
 
@@ -285,6 +322,11 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+fn version(source: &SourceObject) -> Version {
+    let etag = source.etag.clone().unwrap_or_default();
+    (source.location.clone(), etag)
 }
 
 /// The records of a quarantine, sorted.

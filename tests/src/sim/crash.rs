@@ -7,11 +7,13 @@ use fastrand::Rng;
 use lakewright_core::location::Location;
 use lakewright_jobs::{ports::Clock, rekey::SourceObject};
 
+use tokio::task::{JoinHandle, spawn_local};
+
 use super::{
     checker::Violation,
     mutant::Mutant,
     source::{Shape, Source},
-    world::{End, LIMIT, Setup, World},
+    world::{End, LIMIT, SMALL_MEMORY, Setup, World},
 };
 use crate::{
     model::{Death, FaultCounts, FaultRates, Plan, Settings},
@@ -83,16 +85,9 @@ pub const CASES: &[Case] = &[
     },
     Case {
         name: "outputs large enough for multipart uploads",
-        shape: Shape {
-            rows: 2_600,
-            hours: 1,
-            broken: 0,
-            concatenated: false,
-            gzip: false,
-            padding: 4_000,
-        },
+        shape: Shape::LARGE,
         table: true,
-        memory: 8 << 20,
+        memory: SMALL_MEMORY,
         pairs: false,
     },
 ];
@@ -104,6 +99,8 @@ pub struct Report {
     pub points: u64,
     /// What went wrong, by kind.
     pub injected: FaultCounts,
+    /// Uploads that the dead left unfinished; a lifecycle rule of the bucket removes such.
+    pub uploads_left: u64,
     /// The first violation, and the plans of the invocations that led to it.
     pub violation: Option<(String, Violation)>,
 }
@@ -163,7 +160,7 @@ fn attempt(
         };
         let world = World::new(rng.u64(..), setup);
         let location = Location::new("landing", "sim/2026/05/01/00/object");
-        let source = world.land(Source::generate(location, case.shape, &mut rng));
+        let source = world.land(Source::generate(location, "object", case.shape, &mut rng));
         let pause = paused.map(|call| pause_before(&world, &source, call));
         let calls = all(&world, &source, plans).await;
         if let Some(pause) = pause
@@ -174,9 +171,10 @@ fn attempt(
         }
         let now = world.cloud.clock.now();
         world.checker().finish(now);
-        report
-            .injected
-            .merge(&world.cloud.with(|state| state.injected.clone()));
+        world.cloud.with(|state| {
+            report.injected.merge(&state.injected);
+            report.uploads_left += state.s3.uploads_under_way().count() as u64;
+        });
         report.violation = world
             .checker()
             .violation()
@@ -185,14 +183,10 @@ fn attempt(
     })
 }
 
-fn pause_before(
-    world: &Arc<World>,
-    source: &SourceObject,
-    call: u64,
-) -> tokio::task::JoinHandle<()> {
+fn pause_before(world: &Arc<World>, source: &SourceObject, call: u64) -> JoinHandle<()> {
     let (world, source) = (Arc::clone(world), source.clone());
     let until = world.deadline() - jiff::SignedDuration::from_secs(20);
-    tokio::spawn(async move {
+    spawn_local(async move {
         let plan = Plan {
             sleep: Some((call, until)),
             ..Plan::default()
@@ -218,7 +212,7 @@ async fn all(world: &World, source: &SourceObject, plans: Vec<Plan>) -> u64 {
             .sleep(Duration::try_from(LIMIT).unwrap_or_default())
             .await;
     }
-    if world.checker().is_committed(&source.location) {
+    if world.checker().is_committed(source) {
         return calls;
     }
     // Another deployment goes on from what stands.

@@ -15,16 +15,17 @@ use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::{Clock, StoreErrorKind},
     rekey::SourceObject,
+    report::Status,
 };
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
     checker::Violation,
     mutant::Mutant,
     reader::Reader,
     source::{Shape, Source},
-    world::{End, LIMIT, Setup, World},
+    world::{End, LIMIT, SMALL_MEMORY, Setup, World},
 };
 use crate::{
     model::{Client, Death, Fault, FaultCounts, FaultRates, Plan, Received, Settings},
@@ -64,17 +65,26 @@ pub struct Run {
     pub lines: Vec<String>,
 }
 
+/// What lands in a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// A few small objects, some of which are taken away or replaced.
+    Small,
+    /// One object that makes multipart uploads.
+    Large,
+}
+
 /// Runs the history of a seed.
-pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
+pub fn run(seed: u64, scale: Scale, mutant: Option<Mutant>) -> Run {
     virtual_time(async move {
         let mut rng = Rng::with_seed(seed ^ 0x005e_ed0f_da7a_1a4e);
-        let world = World::new(rng.u64(..), draw_setup(&mut rng, mutant));
+        let world = World::new(rng.u64(..), draw_setup(&mut rng, scale, mutant));
         let theatre = Arc::new(Theatre {
             world,
             stormy: AtomicBool::new(true),
             over: AtomicBool::new(false),
         });
-        let sources = theatre.play(&mut rng).await;
+        let sources = theatre.play(scale, &mut rng).await;
         theatre.over.store(true, Ordering::Relaxed);
         let world = &theatre.world;
         let invocations = u64::from(world.invocations());
@@ -96,7 +106,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
     })
 }
 
-fn draw_setup(rng: &mut Rng, mutant: Option<Mutant>) -> Setup {
+fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
     Setup {
         settings: Settings {
             page: rng.usize(2..6),
@@ -111,7 +121,10 @@ fn draw_setup(rng: &mut Rng, mutant: Option<Mutant>) -> Setup {
         },
         rates: FaultRates::draw(rng),
         table: rng.bool(),
-        memory: 64 << 20,
+        memory: match scale {
+            Scale::Small => 64 << 20,
+            Scale::Large => SMALL_MEMORY,
+        },
         mutant,
     }
 }
@@ -124,7 +137,7 @@ struct Theatre {
 }
 
 impl Theatre {
-    async fn play(self: &Arc<Self>, rng: &mut Rng) -> usize {
+    async fn play(self: &Arc<Self>, scale: Scale, rng: &mut Rng) -> usize {
         let cloud = &self.world.cloud;
         let visibility = Duration::try_from(LIMIT * 2).unwrap_or_default();
         cloud.with(|state| {
@@ -133,10 +146,17 @@ impl Theatre {
             state.sqs.create(QUEUE, visibility, redrive);
         });
         let pollers: Vec<JoinHandle<()>> = (0..POLLERS)
-            .map(|_| tokio::spawn(Arc::clone(self).poll(rng.fork())))
+            .map(|_| spawn_local(Arc::clone(self).poll(rng.fork())))
             .collect();
-        let reader = tokio::spawn(Arc::clone(self).read(rng.fork()));
-        let landed = self.land(rng).await;
+        let reader = spawn_local(Arc::clone(self).read(rng.fork()));
+        let landed = match scale {
+            Scale::Small => self.land_some(rng).await,
+            Scale::Large => {
+                let source = self.land("large", Shape::LARGE, rng);
+                self.announce(&source, rng);
+                vec![source]
+            }
+        };
         self.calm().await;
         self.retry_all(&landed).await;
         cloud.with(|state| {
@@ -164,30 +184,59 @@ impl Theatre {
         self.world.checker().violation().is_some()
     }
 
-    /// Objects land over time, and most of their events are sent.
-    async fn land(&self, rng: &mut Rng) -> Vec<SourceObject> {
+    /// Objects land over time; some of them are taken away or replaced soon after.
+    async fn land_some(&self, rng: &mut Rng) -> Vec<SourceObject> {
         let cloud = &self.world.cloud;
         let mut landed = Vec::new();
         for index in 0..rng.usize(2..6) {
             pause(&self.world, rng.u64(0..60_000)).await;
-            let shape = Shape::draw(rng);
-            let location = Location::new("landing", format!("sim/2026/05/01/00/s{index}"));
-            let source = self.world.land(Source::generate(location, shape, rng));
-            match rng.u8(0..10) {
-                0 => cloud.count(Fault::LostEvent),
-                1 | 2 => {
-                    cloud.count(Fault::Twin);
-                    self.send(&source, 2);
+            let name = format!("s{index}");
+            let source = self.land(&name, Shape::draw(rng), rng);
+            self.announce(&source, rng);
+            landed.push(source.clone());
+            match rng.u8(0..16) {
+                0 => {
+                    pause(&self.world, rng.u64(0..20_000)).await;
+                    cloud.count(Fault::SourceRemoved);
+                    self.world.checker().lose(&source);
+                    cloud.remove(&source.location);
                 }
-                3 => {
-                    cloud.count(Fault::Triplet);
-                    self.send(&source, 3);
+                1 => {
+                    pause(&self.world, rng.u64(0..20_000)).await;
+                    cloud.count(Fault::SourceReplaced);
+                    self.world.checker().lose(&source);
+                    let other = self.land(&name, Shape::draw(rng), rng);
+                    self.announce(&other, rng);
+                    landed.push(other);
                 }
-                _ => self.send(&source, 1),
+                _ => {}
             }
-            landed.push(source);
         }
         landed
+    }
+
+    fn land(&self, name: &str, shape: Shape, rng: &mut Rng) -> SourceObject {
+        let location = Location::new("landing", format!("sim/2026/05/01/00/{name}"));
+        let ids = format!("{name}-{:04x}", rng.u16(..));
+        self.world
+            .land(Source::generate(location, &ids, shape, rng))
+    }
+
+    /// Most events are sent.
+    fn announce(&self, source: &SourceObject, rng: &mut Rng) {
+        let cloud = &self.world.cloud;
+        match rng.u8(0..10) {
+            0 => cloud.count(Fault::LostEvent),
+            1 | 2 => {
+                cloud.count(Fault::Twin);
+                self.send(source, 2);
+            }
+            3 => {
+                cloud.count(Fault::Triplet);
+                self.send(source, 3);
+            }
+            _ => self.send(source, 1),
+        }
     }
 
     fn send(&self, source: &SourceObject, times: usize) {
@@ -229,16 +278,15 @@ impl Theatre {
         let cloud = &self.world.cloud;
         for _ in 0..ROUNDS {
             self.drain().await;
-            cloud.with(|state| state.sqs.redrive(DEAD_LETTERS, QUEUE, cloud.clock.now()));
+            let is_settled = |source: &SourceObject| self.world.checker().is_settled(source);
+            if self.failed() || landed.iter().all(is_settled) {
+                return;
+            }
+            let now = cloud.clock.now();
+            cloud.with(|state| state.sqs.redrive(DEAD_LETTERS, QUEUE, now));
             // A sweep that fails is made again in the next round.
             let swept = self.world.sweep(QUEUE).await;
             cloud.note("sweep", QUEUE, &format!("{swept:?}"));
-            let is_committed =
-                |source: &SourceObject| self.world.checker().is_committed(&source.location);
-            let done = landed.iter().all(is_committed);
-            if self.failed() || done && cloud.with(|state| state.sqs.is_empty(QUEUE)) {
-                return;
-            }
         }
     }
 
@@ -325,11 +373,15 @@ impl Theatre {
         let plan = self.draw_plan(rng);
         let (end, _) = self.world.invoke(&sources, deployment, plan).await;
         if let End::Answered(answers) = end {
-            for (message, answer) in received.iter().zip(answers) {
-                if answer.is_ok() {
-                    self.world
-                        .cloud
-                        .with(|state| state.sqs.delete(QUEUE, message.id));
+            let cloud = &self.world.cloud;
+            for ((message, source), answer) in received.iter().zip(&sources).zip(answers) {
+                let Ok(report) = answer else {
+                    continue;
+                };
+                cloud.with(|state| state.sqs.delete(QUEUE, message.id));
+                if matches!(report.status, Status::Gone | Status::Superseded) {
+                    let now = cloud.clock.now();
+                    self.world.checker().given_up(now, source, report.status);
                 }
             }
         }

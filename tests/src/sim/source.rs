@@ -42,6 +42,16 @@ pub(super) struct Source {
 }
 
 impl Shape {
+    /// Large enough, and hard enough to compress, for multipart uploads.
+    pub(super) const LARGE: Self = Self {
+        rows: 2_600,
+        hours: 1,
+        broken: 0,
+        concatenated: false,
+        gzip: false,
+        padding: 4_000,
+    };
+
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let broken = if rng.bool() { 0 } else { rng.usize(1..4) };
         Self {
@@ -60,8 +70,8 @@ impl Shape {
 }
 
 impl Source {
-    pub(super) fn generate(location: Location, shape: Shape, rng: &mut Rng) -> Self {
-        let name = location.key.rsplit('/').next().unwrap_or_default();
+    /// An object for `location` whose records' ids begin with `name`.
+    pub(super) fn generate(location: Location, name: &str, shape: Shape, rng: &mut Rng) -> Self {
         let mut rows = BTreeMap::new();
         let mut quarantined = Vec::new();
         let mut texts = Vec::new();

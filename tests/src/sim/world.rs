@@ -34,6 +34,9 @@ use crate::model::{
 /// How long an invocation may live: Lambda ends it then.
 pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
 
+/// Memory in which a large object's outputs go up in parts.
+pub(super) const SMALL_MEMORY: u64 = 8 << 20;
+
 /// How long before that an invocation stops by itself.
 const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
@@ -171,9 +174,9 @@ impl World {
 
     /// Lands an object. Returns what a trigger says about it.
     pub(super) fn land(&self, source: Source) -> SourceObject {
-        let (location, bytes) = (source.location.clone(), source.bytes.clone());
-        self.checker().expect(source);
-        let etag = self.cloud.place(&location, bytes);
+        let location = source.location.clone();
+        let etag = self.cloud.place(&location, source.bytes.clone());
+        self.checker().expect(etag.clone(), source);
         SourceObject {
             location,
             etag: Some(etag),

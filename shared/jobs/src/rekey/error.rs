@@ -123,6 +123,16 @@ pub enum RekeyError {
         /// The first difference.
         difference: String,
     },
+    /// The source object was deleted or replaced between its plan and its commit.
+    #[error(
+        "read: {location} is no longer there, but its plan at {intent} stands without a commit: some of its rows may be missing. See OPERATIONS.md, \"A source object that was lost\""
+    )]
+    SourceLost {
+        /// The source object.
+        location: Location,
+        /// Where its plan stands.
+        intent: Location,
+    },
     /// A ledger entry stood, and a moment later did not.
     #[error(
         "ledger: {location} vanished while it was read; nothing of the ledger may be deleted by hand"
@@ -197,6 +207,7 @@ impl RekeyError {
             Self::RecordRefused { .. } => "RecordRefused",
             Self::TooManyPartitions { .. } => "TooManyPartitions",
             Self::PlanDiffers { .. } => "PlanDiffers",
+            Self::SourceLost { .. } => "SourceLost",
             Self::LedgerEntryVanished { .. } | Self::LedgerDocument { .. } => "LedgerUnreadable",
             Self::OutputVanished { .. } => "OutputVanished",
             Self::Scratch(_) => "ScratchFailed",

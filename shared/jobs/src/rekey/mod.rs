@@ -103,7 +103,9 @@ pub async fn rekey(
     let (plan, mut routed) = loop {
         let routed = match route::route(ports, budget, &settings, &source.location, &etag).await? {
             Ok(routed) => routed,
-            Err(status) => return without_rows(status),
+            Err(status) => {
+                return unread(&*ports.store, &ledger, &source.location, status).await;
+            }
         };
         let plan = Plan::new(&ledger, &sid, &settings, &routed)?;
         let intent = ledger
@@ -144,6 +146,27 @@ pub async fn rekey(
         outputs: commit.outputs,
         quarantine: commit.quarantine,
     })
+}
+
+/// What is to be said of a source object that was not there to be read. Where its plan stands without a commit,
+/// some of its rows may stand and the others be lost, which must not pass for success.
+async fn unread(
+    store: &dyn Store,
+    ledger: &Ledger,
+    source: &Location,
+    status: Status,
+) -> Result<ObjectReport, RekeyError> {
+    let status = if status == Status::Ignored || ledger.read_intent(store).await?.is_none() {
+        status
+    } else if ledger.is_committed(store).await? {
+        Status::Duplicate
+    } else {
+        return Err(RekeyError::SourceLost {
+            location: source.clone(),
+            intent: ledger.intent(),
+        });
+    };
+    Ok(ObjectReport::without_rows(source.clone(), status))
 }
 
 /// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
