@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the functions' release builds beside their peers, by the programs in `bench/`.
+//! `cargo xtask bench`: the functions as they are deployed beside their peers, by the programs in `bench/`.
 
 use std::process::{Command, ExitCode};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::{
-    console::Step, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
+    assembly, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
 };
 
 /// What is measured. The names are those of the functions, and of the programs in `bench/`.
@@ -33,36 +33,23 @@ pub(crate) fn run(
     benchmark: Benchmark,
     arguments: &[String],
 ) -> Result<ExitCode> {
+    let system_python = prerequisites::python()?;
+    let tools = VirtualEnvironment::of_commands(workspace, &system_python)?;
+    assembly::build_functions(workspace, &tools)?;
     let folder = workspace.root().join("bench");
     let python = VirtualEnvironment::prepare(
         workspace,
-        &prerequisites::python()?,
+        &system_python,
         &workspace.state().join("bench/venv"),
         &folder.join("requirements.txt"),
     )?;
-    build(workspace, benchmark)?;
+    let function = workspace.function_zips().join(benchmark.name());
     let mut command = Command::new(python.program("python"));
     command
         .arg(folder.join(benchmark.name()).with_extension("py"))
         .arg("--function")
-        .arg(workspace.target().join("release").join(benchmark.name()))
+        .arg(function.join("bootstrap.zip"))
         .args(arguments)
         .current_dir(workspace.root());
     process::run_shown("the benchmark", &mut command)
-}
-
-fn build(workspace: &Workspace, benchmark: Benchmark) -> Result<()> {
-    let step = Step::begin("Release build");
-    let mut cargo = Command::new("cargo");
-    cargo
-        .args(["build", "--release", "--package", "lakewright-functions"])
-        .args(["--bin", benchmark.name()])
-        .current_dir(workspace.root())
-        .env("CARGO_TARGET_DIR", workspace.target());
-    let log = workspace.log("bench-build");
-    process::run_watched("cargo build", &mut cargo, &log, |line| {
-        step.message(line.trim());
-    })?;
-    step.done(benchmark.name());
-    Ok(())
 }

@@ -34,32 +34,21 @@ impl Environment {
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let prerequisites = prerequisites::check()?;
         let environment = Self {
-            python: VirtualEnvironment::prepare(
-                workspace,
-                &prerequisites.python,
-                &workspace.state().join("venv"),
-                &workspace.requirements(),
-            )?,
+            python: VirtualEnvironment::of_commands(workspace, &prerequisites.python)?,
             prerequisites,
         };
         environment.install_node_packages(workspace)?;
         Ok(environment)
     }
 
+    /// The virtual environment of the commands.
+    pub(crate) fn python(&self) -> &VirtualEnvironment {
+        &self.python
+    }
+
     /// A program of the virtual environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.python.program(name)
-    }
-
-    /// The search path with the virtual environment's programs first.
-    pub(crate) fn path(&self) -> Result<OsString> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the tools find each other on the search path"
-        )]
-        let inherited = env::var_os("PATH").unwrap_or_default();
-        let directories = iter::once(self.python.bin.clone()).chain(env::split_paths(&inherited));
-        env::join_paths(directories).context("the search path cannot be extended")
     }
 
     /// A command in the CDK app's directory.
@@ -96,6 +85,15 @@ impl Environment {
 }
 
 impl VirtualEnvironment {
+    /// The one that holds the commands' own tools, such as cargo-lambda and MiniStack.
+    ///
+    /// # Errors
+    /// As for [`Self::prepare`].
+    pub(crate) fn of_commands(workspace: &Workspace, python: &Path) -> Result<Self> {
+        let folder = workspace.state().join("venv");
+        Self::prepare(workspace, python, &folder, &workspace.requirements())
+    }
+
     /// Makes the environment in `folder`, with the packages that the file `requirements` pins, unless it stands.
     ///
     /// # Errors
@@ -137,6 +135,17 @@ impl VirtualEnvironment {
     /// A program of the environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.bin.join(name)
+    }
+
+    /// The search path with the environment's programs first.
+    pub(crate) fn path(&self) -> Result<OsString> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tools find each other on the search path"
+        )]
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let directories = iter::once(self.bin.clone()).chain(env::split_paths(&inherited));
+        env::join_paths(directories).context("the search path cannot be extended")
     }
 }
 
