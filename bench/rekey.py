@@ -1,6 +1,6 @@
 """Measures rekey beside the peers on the same records, checks every output, and writes RESULTS.md.
 
-    python bench/rekey.py --function target/release/rekey
+    python bench/rekey.py --function target/lambda/rekey/bootstrap.zip
 
 The contenders run in turn: the first repetition of all of them, then the second, and so on. `cargo xtask bench rekey`
 builds the function, installs what this needs, and starts it.
@@ -12,8 +12,9 @@ import platform
 import shutil
 import signal
 import sys
+import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -46,7 +47,7 @@ every row. Written by `cargo xtask bench rekey` on {date}, at commit {commit}.
 
 - Machine: {machine}
 - Versions: {versions}
-- Function: release build for this machine's architecture, {binary_mb:.1f} MB
+- Function: the deployed release build for this machine's architecture, {binary_mb:.1f} MB
 
 What is measured, and what is not alike:
 
@@ -95,7 +96,7 @@ def names(text: str) -> list[str]:
 def options() -> Options:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--function", type=Path, required=True, help="the release binary of rekey")
+    parser.add_argument("--function", type=Path, required=True, help="rekey's deployment package, or its binary")
     parser.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
@@ -178,6 +179,16 @@ def page(sections: list[str], given: Options) -> str:
     return "\n".join([introduction, *(f"{section}\n" for section in sections)])
 
 
+def unpacked(function: Path, folder: Path) -> Path:
+    """The binary that a deployment package holds."""
+    if function.suffix != ".zip":
+        return function
+    with zipfile.ZipFile(function) as package:
+        binary = Path(package.extract("bootstrap", folder))
+    binary.chmod(0o755)
+    return binary
+
+
 def measure(given: Options) -> list[str]:
     """Runs everything; the sections of the report."""
     folder = given.state / "data"
@@ -203,6 +214,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = options()
     given.state.mkdir(parents=True, exist_ok=True)
+    given = replace(given, function=unpacked(given.function, given.state))
     try:
         sections = measure(given)
     except (Wrong, FunctionFailed, ProgramFailed) as failure:

@@ -8,7 +8,10 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    console::Step, environment::Environment, prerequisites, process, workspace::Workspace,
+    console::Step,
+    environment::{Environment, VirtualEnvironment},
+    prerequisites, process,
+    workspace::Workspace,
 };
 
 /// The stack's name on the local cloud.
@@ -17,7 +20,7 @@ pub(crate) const STACK: &str = "lakewright";
 const CONCURRENCY: u32 = 4;
 
 /// Builds every function as Lambda runs it, with cargo-lambda.
-pub(crate) fn build_functions(workspace: &Workspace, environment: &Environment) -> Result<()> {
+pub(crate) fn build_functions(workspace: &Workspace, python: &VirtualEnvironment) -> Result<()> {
     let step = Step::begin("Functions");
     let architecture = match prerequisites::architecture()? {
         "arm64" => "--arm64",
@@ -32,7 +35,7 @@ pub(crate) fn build_functions(workspace: &Workspace, environment: &Environment) 
         .args(["--output-format", "zip", "--lambda-dir"])
         .arg(workspace.function_zips())
         .current_dir(workspace.root())
-        .env("PATH", environment.path()?)
+        .env("PATH", python.path()?)
         .env("CARGO_TARGET_DIR", workspace.target())
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "100");

@@ -53,7 +53,7 @@ struct Table {
 /// A step fails, or the rows do not reconcile.
 pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
     let environment = Environment::prepare(workspace)?;
-    assembly::build_functions(workspace, &environment)?;
+    assembly::build_functions(workspace, environment.python())?;
     let started = console::now();
     let (mut cloud, stack) = up::bring_up(workspace, &environment)?;
     let helpers = cloud.helpers(workspace, &environment);

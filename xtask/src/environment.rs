@@ -20,38 +20,35 @@ use crate::{
 
 /// The tools, installed.
 pub(crate) struct Environment {
-    bin: PathBuf,
+    python: VirtualEnvironment,
     prerequisites: Prerequisites,
+}
+
+/// A Python virtual environment with pinned packages.
+pub(crate) struct VirtualEnvironment {
+    bin: PathBuf,
 }
 
 impl Environment {
     /// Checks what the machine has to have, and installs the rest unless it stands.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let prerequisites = prerequisites::check()?;
-        let venv = workspace.state().join("venv");
         let environment = Self {
-            bin: venv.join("bin"),
+            python: VirtualEnvironment::of_commands(workspace, &prerequisites.python)?,
             prerequisites,
         };
-        environment.install_python_packages(workspace, &venv)?;
         environment.install_node_packages(workspace)?;
         Ok(environment)
     }
 
-    /// A program of the virtual environment.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.bin.join(name)
+    /// The virtual environment of the commands.
+    pub(crate) fn python(&self) -> &VirtualEnvironment {
+        &self.python
     }
 
-    /// The search path with the virtual environment's programs first.
-    pub(crate) fn path(&self) -> Result<OsString> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the tools find each other on the search path"
-        )]
-        let inherited = env::var_os("PATH").unwrap_or_default();
-        let directories = iter::once(self.bin.clone()).chain(env::split_paths(&inherited));
-        env::join_paths(directories).context("the search path cannot be extended")
+    /// A program of the virtual environment.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.python.program(name)
     }
 
     /// A command in the CDK app's directory.
@@ -66,32 +63,6 @@ impl Environment {
         let mut command = Command::new(&self.prerequisites.npx);
         command.current_dir(workspace.infra());
         command
-    }
-
-    fn install_python_packages(&self, workspace: &Workspace, venv: &Path) -> Result<()> {
-        let requirements = workspace.requirements();
-        let stamp = Stamp::new(venv.join("requirements.stamp"), &requirements)?;
-        if stamp.stands() {
-            return Ok(());
-        }
-        let step = Step::begin("Python environment");
-        let log = workspace.log("pip");
-        let mut create = Command::new(&self.prerequisites.python);
-        create.args(["-m", "venv", "--clear"]).arg(venv);
-        process::run("python3 -m venv", &mut create, &log)?;
-        let mut install = Command::new(self.program("python"));
-        install
-            .args(["-m", "pip", "install", "--disable-pip-version-check"])
-            .args(["--no-input", "--no-deps", "--requirement"])
-            .arg(&requirements);
-        process::run_watched("pip install", &mut install, &log, |line| {
-            if line.starts_with("Collecting") || line.starts_with("Installing") {
-                step.message(line);
-            }
-        })?;
-        stamp.write()?;
-        step.done(".lakewright/venv");
-        Ok(())
     }
 
     fn install_node_packages(&self, workspace: &Workspace) -> Result<()> {
@@ -110,6 +81,71 @@ impl Environment {
         stamp.write()?;
         step.done("infra/node_modules");
         Ok(())
+    }
+}
+
+impl VirtualEnvironment {
+    /// The one that holds the commands' own tools, such as cargo-lambda and MiniStack.
+    ///
+    /// # Errors
+    /// As for [`Self::prepare`].
+    pub(crate) fn of_commands(workspace: &Workspace, python: &Path) -> Result<Self> {
+        let folder = workspace.state().join("venv");
+        Self::prepare(workspace, python, &folder, &workspace.requirements())
+    }
+
+    /// Makes the environment in `folder`, with the packages that the file `requirements` pins, unless it stands.
+    ///
+    /// # Errors
+    /// It cannot be made, or a package not installed: then the error carries the end of the log.
+    pub(crate) fn prepare(
+        workspace: &Workspace,
+        python: &Path,
+        folder: &Path,
+        requirements: &Path,
+    ) -> Result<Self> {
+        let environment = Self {
+            bin: folder.join("bin"),
+        };
+        let stamp = Stamp::new(folder.join("requirements.stamp"), requirements)?;
+        if stamp.stands() {
+            return Ok(environment);
+        }
+        let step = Step::begin("Python environment");
+        let log = workspace.log("pip");
+        let mut create = Command::new(python);
+        create.args(["-m", "venv", "--clear"]).arg(folder);
+        process::run("python3 -m venv", &mut create, &log)?;
+        let mut install = Command::new(environment.program("python"));
+        install
+            .args(["-m", "pip", "install", "--disable-pip-version-check"])
+            .args(["--no-input", "--no-deps", "--requirement"])
+            .arg(requirements);
+        process::run_watched("pip install", &mut install, &log, |line| {
+            if line.starts_with("Collecting") || line.starts_with("Installing") {
+                step.message(line);
+            }
+        })?;
+        stamp.write()?;
+        let shown = folder.strip_prefix(workspace.root()).unwrap_or(folder);
+        step.done(&shown.display().to_string());
+        Ok(environment)
+    }
+
+    /// A program of the environment.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+
+    /// The search path with the environment's programs first.
+    pub(crate) fn path(&self) -> Result<OsString> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tools find each other on the search path"
+        )]
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let directories = iter::once(self.bin.clone()).chain(env::split_paths(&inherited));
+        env::join_paths(directories).context("the search path cannot be extended")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`.
+//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`, `bench`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -6,6 +6,7 @@
 )]
 
 mod assembly;
+mod bench;
 mod cloud;
 mod console;
 mod demo;
@@ -56,6 +57,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measures a function's release build beside its peers, and writes bench/RESULTS.md.
+    Bench {
+        /// What is measured.
+        benchmark: bench::Benchmark,
+        /// What the benchmark takes: see `cargo xtask bench rekey -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -82,6 +91,10 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo { keep } => demo::run(&workspace, keep).map(|()| ExitCode::SUCCESS),
         Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
         Task::Sim { arguments } => sim(&workspace, &arguments),
+        Task::Bench {
+            benchmark,
+            arguments,
+        } => bench::run(&workspace, benchmark, &arguments),
     }
 }
 
@@ -99,12 +112,5 @@ fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
         ])
         .args(arguments)
         .current_dir(workspace.root());
-    let success = process::Group::spawn("the simulation", &mut command)?
-        .wait()?
-        .success();
-    Ok(if success {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    process::run_shown("the simulation", &mut command)
 }

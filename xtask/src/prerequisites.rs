@@ -79,7 +79,7 @@ pub(crate) fn check() -> Result<Prerequisites> {
     let node = found("node", NODE);
     let npm = which::which("npm").ok();
     let npx = which::which("npx").ok();
-    let python = found("python3", PYTHON).filter(|python| has_venv(python));
+    let python = usable_python();
     let compiler = which::which("cc").ok();
 
     let mut missing = Vec::new();
@@ -95,15 +95,31 @@ pub(crate) fn check() -> Result<Prerequisites> {
     if let (Some(npm), Some(npx), Some(python), true) = (npm, npx, python, missing.is_empty()) {
         return Ok(Prerequisites { npm, npx, python });
     }
+    bail!(advice(&missing))
+}
+
+/// Finds Python alone.
+///
+/// # Errors
+/// As for [`check`].
+pub(crate) fn python() -> Result<PathBuf> {
+    usable_python().with_context(|| advice(&[&PYTHON_AND_VENV]))
+}
+
+fn advice(missing: &[&Requirement]) -> String {
     let installer = installer();
     let hints: Vec<_> = missing
         .iter()
         .map(|requirement| requirement.hint(installer))
         .collect();
-    bail!(
+    format!(
         "this is missing, or too old; install it and run the command again:\n{}",
         hints.join("\n")
     )
+}
+
+fn usable_python() -> Option<PathBuf> {
+    found("python3", PYTHON).filter(|python| has_venv(python))
 }
 
 /// The architecture of the functions that run on the local cloud: MiniStack starts them as processes of this machine.

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -160,6 +160,19 @@ pub(crate) fn run(name: &str, command: &mut Command, log: &Log) -> Result<()> {
     command.stdout(file.try_clone()?).stderr(file);
     let status = Group::spawn(name, command)?.wait()?;
     check(name, status, log)
+}
+
+/// Runs `command` to its end, on this terminal; what went wrong it says itself.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn run_shown(name: &str, command: &mut Command) -> Result<ExitCode> {
+    let success = Group::spawn(name, command)?.wait()?.success();
+    Ok(if success {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Runs `command` to its end, handing each line of its standard output to `on_line`; its standard error goes

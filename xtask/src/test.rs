@@ -210,7 +210,7 @@ impl Bench<'_> {
         if let Some(assembly) = &self.assembly {
             return Ok(assembly.clone());
         }
-        assembly::build_functions(self.workspace, &self.environment)?;
+        assembly::build_functions(self.workspace, self.environment.python())?;
         let config = self.workspace.python_tests().join("lakewright.toml");
         let assembly = assembly::synthesize(self.workspace, &self.environment, &config)?;
         self.assembly = Some(assembly.clone());

@@ -22,7 +22,7 @@ pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Resu
 /// Brings the local cloud up, says how to use it, and waits.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let environment = Environment::prepare(workspace)?;
-    assembly::build_functions(workspace, &environment)?;
+    assembly::build_functions(workspace, environment.python())?;
     let (mut cloud, stack) = bring_up(workspace, &environment)?;
     land_sample(workspace, &environment, &cloud)?;
     explain(workspace, &environment, &cloud, &stack);

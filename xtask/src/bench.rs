@@ -1,0 +1,55 @@
+//! `cargo xtask bench`: the functions as they are deployed beside their peers, by the programs in `bench/`.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::{
+    assembly, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
+};
+
+/// What is measured. The names are those of the functions, and of the programs in `bench/`.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Benchmark {
+    /// Landed objects into partitions by event time.
+    Rekey,
+}
+
+impl Benchmark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rekey => "rekey",
+        }
+    }
+}
+
+/// Builds the function, installs what the benchmark needs, and runs it; the arguments are the benchmark's own.
+///
+/// # Errors
+/// Something is missing, or cannot be built or installed. A benchmark that fails says why itself.
+pub(crate) fn run(
+    workspace: &Workspace,
+    benchmark: Benchmark,
+    arguments: &[String],
+) -> Result<ExitCode> {
+    let system_python = prerequisites::python()?;
+    let tools = VirtualEnvironment::of_commands(workspace, &system_python)?;
+    assembly::build_functions(workspace, &tools)?;
+    let folder = workspace.root().join("bench");
+    let python = VirtualEnvironment::prepare(
+        workspace,
+        &system_python,
+        &workspace.state().join("bench/venv"),
+        &folder.join("requirements.txt"),
+    )?;
+    let function = workspace.function_zips().join(benchmark.name());
+    let mut command = Command::new(python.program("python"));
+    command
+        .arg(folder.join(benchmark.name()).with_extension("py"))
+        .arg("--function")
+        .arg(function.join("bootstrap.zip"))
+        .args(arguments)
+        .current_dir(workspace.root());
+    process::run_shown("the benchmark", &mut command)
+}
