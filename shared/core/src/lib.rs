@@ -5,6 +5,7 @@
 pub mod catalog;
 pub mod compression;
 pub mod config;
+pub mod csv;
 pub mod encode;
 pub mod hive_type;
 pub mod json;
