@@ -152,6 +152,12 @@ pub struct Limits {
     pub compression_ratio: u32,
     /// The most partitions that one object may touch.
     pub partitions: u32,
+    /// The largest footer of a Parquet file.
+    #[schemars(with = "String")]
+    pub parquet_footer: ByteSize,
+    /// The largest row group of a Parquet file, decoded.
+    #[schemars(with = "String")]
+    pub parquet_row_group: ByteSize,
 }
 
 impl Default for Limits {
@@ -160,6 +166,8 @@ impl Default for Limits {
             record_size: ByteSize::mib(16),
             compression_ratio: 1_000,
             partitions: 20_000,
+            parquet_footer: ByteSize::mib(16),
+            parquet_row_group: ByteSize::gib(2),
         }
     }
 }

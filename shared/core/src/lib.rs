@@ -17,3 +17,4 @@ pub mod quarantine;
 #[cfg(test)]
 mod semantics;
 pub mod time;
+pub mod parquet_in;

@@ -10,6 +10,7 @@ use arrow::{
     json::writer::{EncoderOptions, NullableEncoder, make_encoder},
 };
 
+pub(crate) use super::text::FOUR_DIGIT_YEARS;
 use super::text::{self, JsonText, Quotes};
 
 /// The texts of one column.

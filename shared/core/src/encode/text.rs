@@ -160,7 +160,7 @@ where
 }
 
 /// The seconds since 1970 of the years 0 to 9999, which have four digits.
-const FOUR_DIGIT_YEARS: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+pub(crate) const FOUR_DIGIT_YEARS: RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
 fn check_range<T: ArrowPrimitiveType>(
     values: &PrimitiveArray<T>,
