@@ -3,6 +3,9 @@
 //! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
 //! from these same structs ([`json_schema`]).
 
+mod input;
+mod output;
+
 use std::collections::BTreeSet;
 
 use bytesize::ByteSize;
@@ -11,6 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use self::{
+    input::{Csv, InputFormat},
+    output::{Compression, Output, OutputFormat},
+};
 use crate::{
     catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
 };
@@ -41,6 +48,9 @@ pub struct Rekey {
     /// What the objects hold. Compression is found from the bytes.
     #[serde(default)]
     pub format: InputFormat,
+    /// How CSV is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<Csv>,
     /// Where a record's time stands and how to read it.
     pub timestamp: TimestampRule,
     /// The prefix to write the partitions under, ending with `/`.
@@ -62,21 +72,13 @@ pub struct Rekey {
     /// What to do with a value that does not fit its column's type.
     #[serde(default = "quarantine_policy")]
     pub on_mismatch: Policy,
-    /// What to write, in one pass. Parquet with zstd where nothing is said.
+    /// What to write, in one pass. Parquet with zstd where nothing is said. Of several outputs, the first is the one
+    /// whose partitions go into `table`.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
     /// What is refused, so that a broken object cannot take the function down.
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// What the objects under a source hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum InputFormat {
-    /// JSON objects: one a line, concatenated, or in arrays.
-    #[default]
-    Json,
 }
 
 /// Where a record's time stands and how to read it.
@@ -139,40 +141,6 @@ pub enum Policy {
     Fail,
 }
 
-/// One form in which the records are written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Output {
-    /// The file format.
-    pub format: OutputFormat,
-    /// The compression; the format's usual one where nothing is said.
-    #[serde(default)]
-    pub compression: Compression,
-}
-
-/// A file format that is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputFormat {
-    /// Apache Parquet.
-    Parquet,
-}
-
-/// How an output is compressed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Snappy.
-    Snappy,
-    /// Zstandard.
-    #[default]
-    Zstd,
-    /// Gzip.
-    Gzip,
-}
-
 /// What is refused. Each limit has its own error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -184,6 +152,12 @@ pub struct Limits {
     pub compression_ratio: u32,
     /// The most partitions that one object may touch.
     pub partitions: u32,
+    /// The largest footer of a Parquet file.
+    #[schemars(with = "String")]
+    pub parquet_footer: ByteSize,
+    /// The largest row group of a Parquet file, decoded.
+    #[schemars(with = "String")]
+    pub parquet_row_group: ByteSize,
 }
 
 impl Default for Limits {
@@ -192,6 +166,8 @@ impl Default for Limits {
             record_size: ByteSize::mib(16),
             compression_ratio: 1_000,
             partitions: 20_000,
+            parquet_footer: ByteSize::mib(16),
+            parquet_row_group: ByteSize::gib(2),
         }
     }
 }
@@ -201,10 +177,7 @@ fn default_partition_by() -> Vec<String> {
 }
 
 fn default_output() -> Vec<Output> {
-    vec![Output {
-        format: OutputFormat::Parquet,
-        compression: Compression::Zstd,
-    }]
+    vec![Output::new(OutputFormat::Parquet)]
 }
 
 fn drop_policy() -> Policy {
@@ -333,6 +306,11 @@ impl Rekey {
             && !object.key.ends_with('/')
     }
 
+    /// The prefix below which the files of one of the job's outputs stand.
+    pub fn directory(&self, output: &Output) -> Location {
+        output::directory(&self.target, output, self.output.len())
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let invalid = |message: String| {
             Err(ConfigError::Invalid {
@@ -352,8 +330,16 @@ impl Rekey {
                 });
             }
         }
-        if self.output.is_empty() {
-            return invalid("output is empty: name at least one".to_owned());
+        if let Err(message) = output::check(&self.output) {
+            return invalid(message);
+        }
+        if let Some(csv) = &self.csv {
+            if self.format != InputFormat::Csv {
+                return invalid("csv has no meaning where format is not \"csv\"".to_owned());
+            }
+            if let Err(message) = csv.check(self.table.is_some()) {
+                return invalid(message);
+            }
         }
         // Which instant it is does not matter for whether the rule can be read.
         let reader = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
@@ -427,6 +413,15 @@ mod tests {
                 "timestamp.latest = \"tomorrow\"",
             ),
             (format!("{ANPR}\noutput = []"), "output is empty"),
+            (
+                format!("{ANPR}\noutput = [{{ format = \"json\", compression = \"snappy\" }}]"),
+                "choose none, gzip or zstd",
+            ),
+            (format!("{ANPR}\ncsv = {{}}"), "csv has no meaning"),
+            (
+                format!("{ANPR}\nformat = \"csv\"\ncsv = {{ header = false }}"),
+                "csv.columns",
+            ),
         ] {
             let error = Config::parse(&text).unwrap_err().to_string();
             assert!(error.contains(says), "{error} should say {says}");

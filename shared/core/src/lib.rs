@@ -5,6 +5,8 @@
 pub mod catalog;
 pub mod compression;
 pub mod config;
+pub mod csv;
+pub mod encode;
 pub mod hive_type;
 pub mod json;
 pub mod location;
@@ -15,3 +17,4 @@ pub mod quarantine;
 #[cfg(test)]
 mod semantics;
 pub mod time;
+pub mod parquet_in;

@@ -3,7 +3,10 @@
 use parquet::{
     arrow::arrow_writer::ArrowWriterOptions,
     basic::{Compression as Codec, GzipLevel, ZstdLevel},
-    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
+    file::properties::{
+        EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+    },
+    schema::types::ColumnPath,
 };
 
 use crate::config::Compression;
@@ -35,8 +38,13 @@ impl Default for RowGroupLimit {
 
 /// Writer properties for files that Athena, Spark, Trino, `DuckDB`, Polars and pyarrow read alike: data pages of version 1
 /// and encodings of Parquet 1.0, dictionaries, statistics by page, and the page index. A limit of zero counts as one.
-pub fn writer_properties(compression: Compression, row_group: RowGroupLimit) -> WriterProperties {
-    WriterProperties::builder()
+/// `bloom_filters`: the leaf columns that get one.
+pub fn writer_properties(
+    compression: Compression,
+    row_group: RowGroupLimit,
+    bloom_filters: &[ColumnPath],
+) -> WriterProperties {
+    let properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(codec(compression))
@@ -48,15 +56,25 @@ pub fn writer_properties(compression: Compression, row_group: RowGroupLimit) -> 
         .set_max_row_group_bytes(Some(row_group.bytes.max(1)))
         .set_max_row_group_row_count(Some(row_group.rows.max(1)))
         // The names inside lists and maps that the specification demands.
-        .set_coerce_types(true)
+        .set_coerce_types(true);
+    let with_bloom_filter = |properties: WriterPropertiesBuilder, column: &ColumnPath| {
+        properties.set_column_bloom_filter_enabled(column.clone(), true)
+    };
+    bloom_filters
+        .iter()
+        .fold(properties, with_bloom_filter)
         .build()
 }
 
 /// Options of an Arrow writer with [`writer_properties`]. The Arrow schema is not embedded: it would say again, in one
 /// implementation's words, what the Parquet schema says.
-pub fn writer_options(compression: Compression, row_group: RowGroupLimit) -> ArrowWriterOptions {
+pub fn writer_options(
+    compression: Compression,
+    row_group: RowGroupLimit,
+    bloom_filters: &[ColumnPath],
+) -> ArrowWriterOptions {
     ArrowWriterOptions::new()
-        .with_properties(writer_properties(compression, row_group))
+        .with_properties(writer_properties(compression, row_group, bloom_filters))
         .with_skip_arrow_metadata(true)
 }
 
@@ -125,7 +143,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(
             Vec::new(),
             batch.schema(),
-            writer_options(compression, row_group),
+            writer_options(compression, row_group, &[]),
         )
         .unwrap();
         for start in (0..batch.num_rows()).step_by(5_000) {
@@ -249,7 +267,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(
             Vec::new(),
             batch.schema(),
-            writer_options(Compression::Zstd, RowGroupLimit::default()),
+            writer_options(Compression::Zstd, RowGroupLimit::default(), &[]),
         )
         .unwrap();
         writer.write(&batch).unwrap();

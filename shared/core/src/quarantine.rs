@@ -15,6 +15,10 @@ pub enum Reason {
     BadPartition,
     /// A JSON value, but no object.
     NotAnObject,
+    /// The bytes are not CSV, or not UTF-8.
+    InvalidCsv,
+    /// A CSV record with more or fewer fields than there are columns.
+    FieldCount,
     /// JSON nested deeper than is taken.
     TooDeep,
     /// The input ends inside the record.
@@ -42,6 +46,8 @@ impl Reason {
             Self::InvalidJson => "invalid_json",
             Self::BadPartition => "bad_partition",
             Self::NotAnObject => "not_an_object",
+            Self::InvalidCsv => "invalid_csv",
+            Self::FieldCount => "field_count",
             Self::TooDeep => "too_deep",
             Self::Truncated => "truncated",
             Self::NoTimestamp => "no_timestamp",

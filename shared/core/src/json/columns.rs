@@ -33,7 +33,7 @@ use super::{
     lex::{self, Kind, Stop},
     node::{StructNode, Text},
 };
-use crate::{config::Policy, quarantine::Reason};
+use crate::{config::Policy, csv, quarantine::Reason};
 
 /// Reads a time as microseconds since 1970-01-01T00:00:00Z. None: it is no time.
 pub type ParseTimestamp = Box<dyn Fn(&JsonScalar<'_>) -> Option<i64> + Send + Sync>;
@@ -118,6 +118,9 @@ pub enum RecordError {
     /// It is not one valid JSON object.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// It is no record of CSV.
+    #[error(transparent)]
+    Csv(#[from] csv::Broken),
     /// A field has no column.
     #[error("the schema has no column for the field `{name}`")]
     UnknownField {
@@ -163,6 +166,7 @@ impl RecordError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Broken(broken) => Some(broken.reason()),
+            Self::Csv(broken) => Some(broken.reason()),
             Self::UnknownField { .. } => Some(Reason::UnknownField),
             Self::Mismatch { .. } => Some(Reason::Mismatch),
             Self::KeyCollision { .. } => Some(Reason::KeyCollision),
@@ -214,11 +218,11 @@ impl Report {
 /// Columns of a schema that records are appended to.
 #[derive(Debug)]
 pub struct Columns {
-    root: StructNode,
-    raw: Option<Text>,
+    pub(super) root: StructNode,
+    pub(super) raw: Option<Text>,
     schema: SchemaRef,
-    options: ColumnsOptions,
-    path: Vec<String>,
+    pub(super) options: ColumnsOptions,
+    pub(super) path: Vec<String>,
 }
 
 impl Columns {
@@ -285,15 +289,7 @@ impl Columns {
                 error: super::SyntaxError::UnexpectedByte,
             }));
         }
-        let mut filling = Filling {
-            buf,
-            options: &self.options,
-            path: &self.path,
-            depth: 0,
-            unknown: 0,
-            mismatched: 0,
-            timestamp: None,
-        };
+        let mut filling = Filling::new(buf, &self.options, &self.path);
         let end = filling.object(&mut self.root, at)?;
         if let Some(raw) = &mut self.raw {
             raw.push(buf.get(at..end).unwrap_or_default())?;
@@ -313,11 +309,16 @@ impl Columns {
         self.truncate(self.rows().saturating_sub(1));
     }
 
-    fn truncate(&mut self, rows: usize) {
+    pub(super) fn truncate(&mut self, rows: usize) {
         self.root.truncate(rows);
         if let Some(raw) = &mut self.raw {
             raw.truncate(rows);
         }
+    }
+
+    /// How records become rows.
+    pub(crate) fn options(&self) -> &ColumnsOptions {
+        &self.options
     }
 
     /// How many rows there are.

@@ -37,11 +37,20 @@ impl From<Full> for Reject {
 
 impl Reject {
     /// Puts the outer part in front of the column's path.
-    fn inside(mut self, outer: &str) -> Self {
-        if let Self::Record(error) = &mut self
-            && let RecordError::Mismatch { column, .. }
-            | RecordError::KeyCollision { column, .. }
-            | RecordError::UnknownField { name: column } = error.as_mut()
+    fn inside(self, outer: &str) -> Self {
+        match self {
+            Self::Record(error) => Self::from(error.inside(outer)),
+            stop @ Self::Stop(_) => stop,
+        }
+    }
+}
+
+impl RecordError {
+    /// Puts the outer part in front of the column's path.
+    pub(super) fn inside(mut self, outer: &str) -> Self {
+        if let Self::Mismatch { column, .. }
+        | Self::KeyCollision { column, .. }
+        | Self::UnknownField { name: column } = &mut self
         {
             let dot = if column.is_empty() || column.starts_with(['[', '{']) {
                 ""
@@ -53,6 +62,16 @@ impl Reject {
         }
         self
     }
+}
+
+/// The start of a value that does not fit.
+pub(super) fn shown(text: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
+    let more = if text.len() > SHOWN { "…" } else { "" };
+    format!(
+        "{}{more}",
+        shown.trim_end_matches(char::REPLACEMENT_CHARACTER)
+    )
 }
 
 type Filled<T = usize> = Result<T, Reject>;
@@ -69,6 +88,20 @@ pub(super) struct Filling<'a> {
     pub(super) mismatched: u32,
     /// Where the value at the timestamp's path stands.
     pub(super) timestamp: Option<(usize, usize)>,
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(buf: &'a [u8], options: &'a ColumnsOptions, path: &'a [String]) -> Self {
+        Self {
+            buf,
+            options,
+            path,
+            depth: 0,
+            unknown: 0,
+            mismatched: 0,
+            timestamp: None,
+        }
+    }
 }
 
 impl Filling<'_> {
@@ -95,15 +128,7 @@ impl Filling<'_> {
         let found = match Kind::at(self.buf, start)? {
             Kind::Object => "an object".to_owned(),
             Kind::Array => "an array".to_owned(),
-            _ => {
-                let text = self.text(start, end);
-                let shown = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
-                let more = if text.len() > SHOWN { "…" } else { "" };
-                format!(
-                    "{}{more}",
-                    shown.trim_end_matches(char::REPLACEMENT_CHARACTER)
-                )
-            }
+            _ => shown(self.text(start, end)),
         };
         Err(RecordError::Mismatch {
             column: String::new(),
@@ -115,7 +140,7 @@ impl Filling<'_> {
 
     /// Puts the value at `at` into `node`, or a null where it does not fit and the policy says so.
     #[inline]
-    fn value(&mut self, node: &mut Node, at: usize) -> Filled {
+    pub(super) fn value(&mut self, node: &mut Node, at: usize) -> Filled {
         if !self.drops_mismatches() {
             return self.exact_value(node, at);
         }
@@ -226,7 +251,7 @@ impl Filling<'_> {
     }
 
     /// The text of a string into a column of another type than text. False where it does not fit.
-    fn string(&self, node: &mut Node, text: &str) -> bool {
+    pub(super) fn string(&self, node: &mut Node, text: &str) -> bool {
         /// Pushes the value, if there is one.
         fn put<T>(value: Option<T>, push: impl FnOnce(Option<T>)) -> bool {
             let fits = value.is_some();

@@ -9,6 +9,7 @@ mod keys;
 mod lex;
 mod node;
 mod number;
+mod texts;
 
 pub use columns::{
     Appended, Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError,

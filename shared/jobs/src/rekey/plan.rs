@@ -2,7 +2,7 @@
 
 use lakewright_core::{
     catalog::Table,
-    config::{self, Compression, OutputFormat},
+    config,
     location::Location,
     naming::{output_name, plan_hash},
 };
@@ -85,16 +85,6 @@ pub(super) async fn table(
     Ok(Some(table))
 }
 
-/// The extension of an output's name, by format and compression, as Spark and Hive users know it.
-pub(super) fn extension(output: &config::Output) -> &'static str {
-    match (output.format, output.compression) {
-        (OutputFormat::Parquet, Compression::None) => "parquet",
-        (OutputFormat::Parquet, Compression::Snappy) => "snappy.parquet",
-        (OutputFormat::Parquet, Compression::Zstd) => "zstd.parquet",
-        (OutputFormat::Parquet, Compression::Gzip) => "gz.parquet",
-    }
-}
-
 impl Plan {
     /// The plan that follows from what was routed by `settings`.
     pub(super) fn new(
@@ -107,9 +97,9 @@ impl Plan {
         let mut outputs = Vec::new();
         for (partition, place) in routed.partitions.iter().enumerate() {
             for form in &settings.job.output {
-                let name = output_name(&place.path, sid, &hash, 0, extension(form));
+                let name = output_name(&place.path, sid, &hash, 0, form.extension());
                 outputs.push(Output {
-                    location: settings.job.target.join(&name),
+                    location: settings.job.directory(form).join(&name),
                     form: form.clone(),
                     partition,
                     rows: routed.spool.rows(partition),
@@ -179,15 +169,19 @@ impl Plan {
         }
     }
 
-    /// The partitions that hold rows, and where.
+    /// The partitions that hold rows, and where: of several outputs, the first is the table's.
     pub(super) fn partitions(&self, routed: &Routed) -> Vec<Written> {
+        let job = &self.settings.job;
         let mut written = self
             .outputs
             .iter()
-            .filter_map(|output| routed.partitions.get(output.partition))
-            .map(|place| Written {
-                values: place.values.clone(),
-                directory: self.settings.job.target.join(&place.path),
+            .filter(|output| job.output.first() == Some(&output.form))
+            .filter_map(|output| {
+                let place = routed.partitions.get(output.partition)?;
+                Some(Written {
+                    values: place.values.clone(),
+                    directory: job.directory(&output.form).join(&place.path),
+                })
             })
             .collect::<Vec<_>>();
         written.sort();

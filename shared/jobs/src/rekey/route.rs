@@ -23,7 +23,6 @@ use lakewright_core::{
 use super::{
     Budget, Ports, Settings,
     error::RekeyError,
-    plan::extension,
     quarantine::Quarantine,
     read::{records, unframeable},
     schema::{RecordSchema, infer},
@@ -133,9 +132,12 @@ impl<'a> Router<'a> {
             raw_column: (!partitioner.columns().is_empty()).then(|| RAW.to_owned()),
         };
         let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
-        let extensions = job.output.iter().map(extension);
-        let longest = extensions.max_by_key(|name| name.len()).unwrap_or_default();
-        let room = path_room(&job.target.key, &settings.hash()?, longest);
+        let hash = settings.hash()?;
+        let rooms = job
+            .output
+            .iter()
+            .map(|output| path_room(&job.directory(output).key, &hash, output.extension()));
+        let room = rooms.min().unwrap_or_default();
         Ok(Self {
             settings,
             source,

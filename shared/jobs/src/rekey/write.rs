@@ -3,8 +3,10 @@
 use std::{io::Read, sync::Arc};
 
 use futures::{TryStreamExt, stream::FuturesOrdered};
-use lakewright_core::parquet_out::{RowGroupLimit, writer_options};
-use parquet::arrow::ArrowWriter;
+use lakewright_core::{
+    encode::{EncodeError, Encoder, Layout},
+    parquet_out::RowGroupLimit,
+};
 
 use super::{
     Budget, Ports,
@@ -120,7 +122,7 @@ async fn write_once(
     routed: &Routed,
     row_group: RowGroupLimit,
 ) -> Result<u64, RekeyError> {
-    let encode = |error: parquet::errors::ParquetError| RekeyError::Encode {
+    let encode = |error: EncodeError| RekeyError::Encode {
         key: output.location.key.clone(),
         message: error.to_string(),
     };
@@ -128,22 +130,20 @@ async fn write_once(
     let mut upload = Upload::new(
         Arc::clone(&ports.store),
         output.location.clone(),
-        "application/vnd.apache.parquet",
+        output.form.content_type(),
     );
-    let options = writer_options(output.form.compression, row_group);
-    let schema = routed.spool.schema();
-    let mut writer =
-        ArrowWriter::try_new_with_options(Vec::new(), schema, options).map_err(encode)?;
+    let layout = Layout::plain(routed.spool.schema());
+    let mut encoder = Encoder::new(&output.form, &layout, row_group).map_err(encode)?;
     for batch in routed.spool.batches(output.partition) {
-        writer.write(&batch?).map_err(encode)?;
-        if writer.inner().len() >= PART {
+        encoder.write(&batch?).map_err(encode)?;
+        if encoder.ready().len() >= PART {
             upload
-                .part(std::mem::take(writer.inner_mut()))
+                .part(std::mem::take(encoder.ready()))
                 .await
                 .map_err(put)?;
         }
     }
-    let last = writer.into_inner().map_err(encode)?;
+    let last = encoder.finish().map_err(encode)?;
     match upload.finish(last).await.map_err(put)? {
         Finished::Written(bytes) => Ok(bytes),
         Finished::Stood => {

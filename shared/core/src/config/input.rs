@@ -1,0 +1,104 @@
+//! What is read.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the objects under a source hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum InputFormat {
+    /// JSON objects: one a line, concatenated, or in arrays.
+    #[default]
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// How CSV is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Csv {
+    /// Whether the first record of each object names the columns.
+    pub header: bool,
+    /// Without a header, the names of the columns in their order; the table's columns where nothing is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// The ASCII character between the fields of a record.
+    pub delimiter: char,
+    /// The ASCII character around fields that hold delimiters, quotes or newlines; inside, it is doubled.
+    pub quote: char,
+    /// What stands for null besides the empty field, such as `\N`. Only without quotes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub null: Option<String>,
+}
+
+impl Default for Csv {
+    fn default() -> Self {
+        Self {
+            header: true,
+            columns: Vec::new(),
+            delimiter: ',',
+            quote: '"',
+            null: None,
+        }
+    }
+}
+
+impl Csv {
+    /// What is wrong with it, in words. `table`: whether the job names a table.
+    pub(super) fn check(&self, table: bool) -> Result<(), String> {
+        for (key, mark) in [("delimiter", self.delimiter), ("quote", self.quote)] {
+            if !mark.is_ascii() || matches!(mark, '\r' | '\n' | '\0') {
+                return Err(format!(
+                    "csv.{key} = {mark:?}: write one ASCII character, and no end of line"
+                ));
+            }
+        }
+        if self.delimiter == self.quote {
+            return Err("csv.delimiter and csv.quote are the same".to_owned());
+        }
+        match (self.header, self.columns.is_empty()) {
+            (true, false) => Err(
+                "csv.columns has no meaning with a header: leave it out, or say header = false"
+                    .to_owned(),
+            ),
+            (false, true) if !table => {
+                Err("csv.header = false: name the columns in csv.columns, or a table".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_key() {
+        for (text, table, expected) in [
+            ("", false, Ok(())),
+            (
+                "delimiter = '\t'\nquote = \"'\"\nnull = '\\N'",
+                false,
+                Ok(()),
+            ),
+            ("header = false", true, Ok(())),
+            ("header = false\ncolumns = ['a']", false, Ok(())),
+            ("header = false", false, Err("csv.columns")),
+            ("columns = ['a']", true, Err("csv.columns")),
+            ("delimiter = 'é'", false, Err("csv.delimiter")),
+            ("quote = \"\\n\"", false, Err("csv.quote")),
+            ("delimiter = '\"'", false, Err("the same")),
+        ] {
+            let csv: Csv = toml::from_str(text).unwrap();
+            match (csv.check(table), expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(error), Err(says)) => assert!(error.contains(says), "{error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! What is written.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::location::Location;
+
+/// One form in which the records are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The file format.
+    pub format: OutputFormat,
+    /// The compression. Where nothing is said, zstd for Parquet and gzip for JSON and CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// Where the files go below the target, ending with `/`. Where nothing is said, a single output goes to the
+    /// target itself, and each of several to `<format>/`. No output may lie inside another, because a table reads
+    /// every file below its location.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// A partition's rows are cut into files where the records in one reach this size. It is that of the records as
+    /// they were read, decompressed: the names of all files are fixed before the first is written. One record that is
+    /// larger is a file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub max_file_size: Option<ByteSize>,
+    /// With `max_file_size`, a last file smaller than this is not cut off but stays with the file before it. A
+    /// partition with fewer rows is one smaller file all the same: each source object has files of its own, and making
+    /// few large ones of many is the job of compact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub min_file_size: Option<ByteSize>,
+    /// Parquet: the size at which a row group is closed, 128 MiB where nothing is said. Row groups are smaller where the
+    /// function's memory demands it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub row_group_size: Option<ByteSize>,
+    /// Whether the rows of a partition are sorted by the record's time (rows of one time stay in their order). The
+    /// sizes of files cut by `max_file_size` are then met on average.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sort_by_time: bool,
+    /// Parquet: columns that get a bloom filter, in any case; `a.b` for a field of a struct.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bloom_filter_columns: Vec<String>,
+    /// CSV: whether the first line of each file names the columns. Where nothing is said, it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+}
+
+/// A file format that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// JSON objects, one a line.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// How an output is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Snappy, for Parquet only.
+    Snappy,
+    /// Zstandard.
+    Zstd,
+    /// Gzip.
+    Gzip,
+}
+
+impl fmt::Display for OutputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parquet => "parquet",
+            Self::Json => "json",
+            Self::Csv => "csv",
+        })
+    }
+}
+
+impl Output {
+    /// An output of this format, with nothing else said.
+    pub fn new(format: OutputFormat) -> Self {
+        Self {
+            format,
+            compression: None,
+            prefix: None,
+            max_file_size: None,
+            min_file_size: None,
+            row_group_size: None,
+            sort_by_time: false,
+            bloom_filter_columns: Vec::new(),
+            header: None,
+        }
+    }
+
+    /// The compression, as said or usual.
+    pub fn compression(&self) -> Compression {
+        self.compression.unwrap_or(match self.format {
+            OutputFormat::Parquet => Compression::Zstd,
+            OutputFormat::Json | OutputFormat::Csv => Compression::Gzip,
+        })
+    }
+
+    /// The extension of the files' names, without a leading dot, as Spark and Hive users know it.
+    pub fn extension(&self) -> &'static str {
+        match (self.format, self.compression()) {
+            (OutputFormat::Parquet, Compression::None) => "parquet",
+            (OutputFormat::Parquet, Compression::Snappy) => "snappy.parquet",
+            (OutputFormat::Parquet, Compression::Zstd) => "zstd.parquet",
+            (OutputFormat::Parquet, Compression::Gzip) => "gz.parquet",
+            // Snappy is refused for text.
+            (OutputFormat::Json, Compression::None | Compression::Snappy) => "json",
+            (OutputFormat::Json, Compression::Zstd) => "json.zst",
+            (OutputFormat::Json, Compression::Gzip) => "json.gz",
+            (OutputFormat::Csv, Compression::None | Compression::Snappy) => "csv",
+            (OutputFormat::Csv, Compression::Zstd) => "csv.zst",
+            (OutputFormat::Csv, Compression::Gzip) => "csv.gz",
+        }
+    }
+
+    /// The media type of the files. A compressed text is of its compression's type: with a `Content-Encoding` some
+    /// clients would decompress it, and some of those again.
+    pub fn content_type(&self) -> &'static str {
+        match (self.format, self.compression()) {
+            (OutputFormat::Parquet, _) => "application/vnd.apache.parquet",
+            (_, Compression::Gzip) => "application/gzip",
+            (_, Compression::Zstd) => "application/zstd",
+            (OutputFormat::Json, _) => "application/jsonl",
+            (OutputFormat::Csv, _) => "text/csv",
+        }
+    }
+
+    /// What is wrong with it on its own, in words.
+    fn check(&self) -> Result<(), String> {
+        let format = self.format;
+        let parquet = format == OutputFormat::Parquet;
+        if !parquet && self.compression == Some(Compression::Snappy) {
+            return Err(format!(
+                "{format} with compression = \"snappy\": choose none, gzip or zstd"
+            ));
+        }
+        for (key, given, meant) in [
+            ("row_group_size", self.row_group_size.is_some(), parquet),
+            (
+                "bloom_filter_columns",
+                !self.bloom_filter_columns.is_empty(),
+                parquet,
+            ),
+            ("header", self.header.is_some(), format == OutputFormat::Csv),
+        ] {
+            if given && !meant {
+                return Err(format!("{key} has no meaning for {format}: leave it out"));
+            }
+        }
+        for (key, size) in [
+            ("max_file_size", self.max_file_size),
+            ("min_file_size", self.min_file_size),
+            ("row_group_size", self.row_group_size),
+        ] {
+            if size == Some(ByteSize(0)) {
+                return Err(format!("{key} is 0: give a size, or leave it out"));
+            }
+        }
+        match (self.min_file_size, self.max_file_size) {
+            (Some(_), None) => {
+                Err("min_file_size has no meaning without max_file_size: give both".to_owned())
+            }
+            (Some(min), Some(max)) if min > max => Err(format!(
+                "min_file_size ({min}) is above max_file_size ({max})"
+            )),
+            _ => match &self.prefix {
+                Some(prefix) => check_prefix(prefix),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+fn check_prefix(prefix: &str) -> Result<(), String> {
+    if prefix.is_empty() {
+        return Ok(());
+    }
+    let Some(path) = prefix.strip_suffix('/') else {
+        return Err(format!("prefix = \"{prefix}\" must end with `/`"));
+    };
+    for part in path.split('/') {
+        if part.is_empty() || part.starts_with(['_', '.']) || part.contains('=') {
+            return Err(format!(
+                "prefix = \"{prefix}\": its parts may not be empty, begin with `_` or `.` (such directories are hidden from readers), or hold `=` (they are no partitions)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where one of several outputs goes, below the target.
+fn prefix(output: &Output, outputs: usize) -> String {
+    match &output.prefix {
+        Some(prefix) => prefix.clone(),
+        None if outputs > 1 => format!("{}/", output.format),
+        None => String::new(),
+    }
+}
+
+/// The directory of one of `outputs` below `target`.
+pub(super) fn directory(target: &Location, output: &Output, outputs: usize) -> Location {
+    target.join(&prefix(output, outputs))
+}
+
+/// What is wrong with the outputs, in words.
+pub(super) fn check(outputs: &[Output]) -> Result<(), String> {
+    if outputs.is_empty() {
+        return Err("output is empty: name at least one".to_owned());
+    }
+    for output in outputs {
+        output
+            .check()
+            .map_err(|message| format!("output: {message}"))?;
+    }
+    for (index, first) in outputs.iter().enumerate() {
+        for second in outputs.iter().skip(index + 1) {
+            let (a, b) = (prefix(first, outputs.len()), prefix(second, outputs.len()));
+            if a.starts_with(&b) || b.starts_with(&a) {
+                return Err(format!(
+                    "outputs {} and {} go to \"{a}\" and \"{b}\" below the target, and a table would read both: give each a prefix of its own",
+                    first.format, second.format
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::stated;
+
+    fn outputs(text: &str) -> Vec<Output> {
+        #[derive(Deserialize)]
+        struct File {
+            output: Vec<Output>,
+        }
+        toml::from_str::<File>(text).unwrap().output
+    }
+
+    #[test]
+    fn names_and_types() {
+        for (text, extension, content_type) in [
+            (
+                r#"{ format = "parquet" }"#,
+                "zstd.parquet",
+                "application/vnd.apache.parquet",
+            ),
+            (
+                r#"{ format = "parquet", compression = "none" }"#,
+                "parquet",
+                "application/vnd.apache.parquet",
+            ),
+            (
+                r#"{ format = "parquet", compression = "snappy" }"#,
+                "snappy.parquet",
+                "application/vnd.apache.parquet",
+            ),
+            (
+                r#"{ format = "parquet", compression = "gzip" }"#,
+                "gz.parquet",
+                "application/vnd.apache.parquet",
+            ),
+            (r#"{ format = "json" }"#, "json.gz", "application/gzip"),
+            (
+                r#"{ format = "json", compression = "none" }"#,
+                "json",
+                "application/jsonl",
+            ),
+            (
+                r#"{ format = "json", compression = "zstd" }"#,
+                "json.zst",
+                "application/zstd",
+            ),
+            (r#"{ format = "csv" }"#, "csv.gz", "application/gzip"),
+            (
+                r#"{ format = "csv", compression = "none" }"#,
+                "csv",
+                "text/csv",
+            ),
+            (
+                r#"{ format = "csv", compression = "zstd" }"#,
+                "csv.zst",
+                "application/zstd",
+            ),
+        ] {
+            let outputs = outputs(&format!("output = [{text}]"));
+            assert_eq!(check(&outputs), Ok(()));
+            assert_eq!(outputs[0].extension(), extension, "{text}");
+            assert_eq!(outputs[0].content_type(), content_type, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_output_has_a_directory_of_its_own() {
+        stated("Several outputs go to directories of their own, and none lies inside another.");
+        let target = Location::new("lake", "anpr/");
+        let directories = |text: &str| {
+            let outputs = outputs(text);
+            check(&outputs).map(|()| {
+                let each = outputs
+                    .iter()
+                    .map(|o| directory(&target, o, outputs.len()).key);
+                each.collect::<Vec<_>>()
+            })
+        };
+        for (text, expected) in [
+            (r#"output = [{ format = "csv" }]"#, vec!["anpr/"]),
+            (
+                r#"output = [{ format = "csv", prefix = "a/b/" }]"#,
+                vec!["anpr/a/b/"],
+            ),
+            (
+                r#"output = [{ format = "parquet" }, { format = "json" }, { format = "csv" }]"#,
+                vec!["anpr/parquet/", "anpr/json/", "anpr/csv/"],
+            ),
+            (
+                r#"output = [{ format = "json" }, { format = "json", compression = "none", prefix = "plain/" }]"#,
+                vec!["anpr/json/", "anpr/plain/"],
+            ),
+        ] {
+            assert_eq!(directories(text).unwrap(), expected);
+        }
+        for text in [
+            r#"output = [{ format = "json" }, { format = "json" }]"#,
+            r#"output = [{ format = "json", prefix = "" }, { format = "csv" }]"#,
+            r#"output = [{ format = "json" }, { format = "csv", prefix = "json/csv/" }]"#,
+        ] {
+            let error = directories(text).unwrap_err();
+            assert!(error.contains("a prefix of its own"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_key() {
+        for (text, says) in [
+            (
+                r#"format = "json", compression = "snappy""#,
+                "choose none, gzip or zstd",
+            ),
+            (
+                r#"format = "csv", compression = "snappy""#,
+                "choose none, gzip or zstd",
+            ),
+            (
+                r#"format = "json", row_group_size = "1MiB""#,
+                "row_group_size has no meaning for json",
+            ),
+            (
+                r#"format = "csv", bloom_filter_columns = ["a"]"#,
+                "bloom_filter_columns",
+            ),
+            (
+                r#"format = "json", header = true"#,
+                "header has no meaning for json",
+            ),
+            (
+                r#"format = "json", max_file_size = "0B""#,
+                "max_file_size is 0",
+            ),
+            (
+                r#"format = "json", min_file_size = "1MiB""#,
+                "without max_file_size",
+            ),
+            (
+                r#"format = "json", min_file_size = "2MiB", max_file_size = "1MiB""#,
+                "min_file_size (2.0 MiB) is above max_file_size (1.0 MiB)",
+            ),
+            (r#"format = "json", prefix = "a""#, "must end with `/`"),
+            (r#"format = "json", prefix = "/""#, "may not be empty"),
+            (r#"format = "json", prefix = "a//b/""#, "may not be empty"),
+            (r#"format = "json", prefix = "_a/""#, "hidden"),
+            (r#"format = "json", prefix = "a/.b/""#, "hidden"),
+            (r#"format = "json", prefix = "year=2026/""#, "no partitions"),
+        ] {
+            let error = check(&outputs(&format!("output = [{{ {text} }}]"))).unwrap_err();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Records in a stream of bytes that comes in chunks.
+
+use thiserror::Error;
+
+use super::{
+    Broken, Fields,
+    names::{Mapping, Names},
+    scan::{self, End, Marks, Span, Stop},
+};
+use crate::{
+    config::{Csv, Policy},
+    json::{Appended, Columns, Filled, JsonScalar, RecordError},
+};
+
+/// A stretch of the stream: a record, or what stands where a record should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Where it starts, in bytes of the decompressed stream.
+    pub offset: u64,
+    /// Its bytes, without the end of the line.
+    pub bytes: &'a [u8],
+    /// Its fields, as many as the columns; or why it is no record.
+    pub fields: Result<Fields<'a>, Broken>,
+}
+
+/// Why no more records can be found.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FrameError {
+    /// A record, or a broken stretch, is longer than the limit.
+    #[error("the record at byte {offset} is longer than {limit} bytes")]
+    RecordTooLong {
+        /// Where it starts, in bytes of the decompressed stream.
+        offset: u64,
+        /// The longest that is taken, in bytes.
+        limit: usize,
+    },
+    /// The first record, which is to name the columns, is broken.
+    #[error("the header at byte {offset}: {broken}")]
+    Header {
+        /// Where it starts, in bytes of the decompressed stream.
+        offset: u64,
+        /// What is wrong with it.
+        broken: Broken,
+    },
+    /// Two columns have one name but for case.
+    #[error(
+        "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
+    )]
+    NameCollision {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+/// Finds records in bytes that are pushed in chunks of any size. The records do not depend on the chunks.
+///
+/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+#[derive(Debug)]
+pub struct Framer {
+    marks: Marks,
+    quote: String,
+    null: Option<Box<str>>,
+    max_record: usize,
+    buffer: Vec<u8>,
+    /// Where in the buffer the part begins that is not framed yet.
+    at: usize,
+    /// Where in the stream the buffer begins.
+    offset: u64,
+    started: bool,
+    ended: bool,
+    /// The record at `at` is not looked at again before this many bytes of it are there: twice those that
+    /// did not suffice, so that a long record in small chunks is not read over and over.
+    wanted: usize,
+    names: Option<Names>,
+    mapping: Option<Mapping>,
+    spans: Vec<Span>,
+}
+
+/// A record in the buffer.
+struct Found {
+    start: usize,
+    end: usize,
+    next: usize,
+    broken: Option<Broken>,
+}
+
+impl Framer {
+    /// A framer that refuses records longer than `max_record` bytes. `columns`: the names of the columns, where there is
+    /// no header and the settings do not give them.
+    ///
+    /// # Errors
+    /// [`FrameError::NameCollision`] in the names that are given.
+    pub fn new(csv: &Csv, columns: &[String], max_record: usize) -> Result<Self, FrameError> {
+        let given = if csv.columns.is_empty() {
+            columns
+        } else {
+            &csv.columns
+        };
+        let names = (!csv.header)
+            .then(|| Names::new(given.to_vec()))
+            .transpose()?;
+        let ascii = |mark: char, usual| u8::try_from(mark).unwrap_or(usual);
+        Ok(Self {
+            marks: Marks {
+                delimiter: ascii(csv.delimiter, b','),
+                quote: ascii(csv.quote, b'"'),
+            },
+            quote: csv.quote.to_string(),
+            null: csv.null.as_deref().map(Box::from),
+            max_record,
+            buffer: Vec::new(),
+            at: 0,
+            offset: 0,
+            started: false,
+            ended: false,
+            wanted: 0,
+            names,
+            mapping: None,
+            spans: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes of the stream. Ask for records until there is none before the next push.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.at > self.buffer.len() / 2 {
+            self.buffer.drain(..self.at);
+            self.offset += self.at as u64;
+            self.at = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Says that the stream has ended: what is left in the buffer is the last record.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// The names of the columns, in their order. None: the header has not come yet.
+    ///
+    /// # Errors
+    /// The header is broken or too long, or names a column twice.
+    pub fn names(&mut self) -> Result<Option<&[String]>, FrameError> {
+        if self.names.is_none()
+            && let Some(header) = self.find_record(None)?
+        {
+            let offset = self.offset + header.start as u64;
+            if let Some(broken) = header.broken {
+                return Err(FrameError::Header { offset, broken });
+            }
+            let fields = self.fields(&header);
+            let names = fields
+                .iter()
+                .map(|name| name.unwrap_or_default().into_owned());
+            let names = names.collect();
+            self.names = Some(Names::new(names)?);
+            self.pass(&header);
+        }
+        Ok(self.names.as_ref().map(Names::as_slice))
+    }
+
+    /// The next record in the bytes so far. None: none before more bytes come, or none any more after
+    /// [`finish`](Self::finish).
+    ///
+    /// # Errors
+    /// [`FrameError`], and from then on at each call.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the record borrows the buffer"
+    )]
+    pub fn next(&mut self) -> Result<Option<Record<'_>>, FrameError> {
+        let Some(found) = self.find()? else {
+            return Ok(None);
+        };
+        self.pass(&found);
+        Ok(Some(Record {
+            offset: self.offset + found.start as u64,
+            bytes: self.bytes(&found),
+            fields: match found.broken {
+                Some(broken) => Err(broken),
+                None => Ok(self.fields(&found)),
+            },
+        }))
+    }
+
+    /// The next record, its fields appended to `columns`, which are the same at each call. Each field goes into the
+    /// column of its name, whatever the case, as a JSON string of its text would; into a struct, a list or a map as the JSON
+    /// that it is. A record for which the columns are [`RecordError::Full`] is the next one again.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let Some(found) = self.find()? else {
+            return Ok(None);
+        };
+        let mapping = match self.mapping.take() {
+            Some(mapping) => mapping,
+            None => Mapping::new(self.names.as_ref(), columns),
+        };
+        let result = match found.broken {
+            Some(broken) => Err(RecordError::Csv(broken)),
+            None => self.append(&found, &mapping, columns),
+        };
+        self.mapping = Some(mapping);
+        if !matches!(result, Err(RecordError::Full)) {
+            self.pass(&found);
+        }
+        let timestamp = self.mapping.as_ref().and_then(|mapping| mapping.timestamp);
+        Ok(Some(Filled {
+            offset: self.offset + found.start as u64,
+            bytes: self.bytes(&found),
+            result: result.map(|(unknown, mismatched)| Appended {
+                timestamp: match timestamp {
+                    None => JsonScalar::Missing,
+                    Some(field) => self
+                        .fields(&found)
+                        .get(field)
+                        .map_or(JsonScalar::Null, JsonScalar::String),
+                },
+                unknown,
+                mismatched,
+            }),
+        }))
+    }
+
+    /// Appends a record: the number of its fields that have no column, and of those that do not fit theirs.
+    fn append(
+        &self,
+        found: &Found,
+        mapping: &Mapping,
+        columns: &mut Columns,
+    ) -> Result<(u32, u32), RecordError> {
+        if let Some(name) = mapping.unknown.first()
+            && columns.options().on_unknown != Policy::Drop
+        {
+            return Err(RecordError::UnknownField { name: name.clone() });
+        }
+        let fields = self.fields(found);
+        let text = |column: usize| mapping.fields.get(column).copied().flatten();
+        let mismatched =
+            columns.append_texts(|column| fields.get(text(column)?), self.bytes(found))?;
+        let unknown = u32::try_from(mapping.unknown.len()).unwrap_or(u32::MAX);
+        Ok((unknown, mismatched))
+    }
+
+    /// The next record after the header, which stays the next one until it is passed.
+    fn find(&mut self) -> Result<Option<Found>, FrameError> {
+        let Some(names) = self.names()? else {
+            return Ok(None);
+        };
+        let columns = names.len();
+        self.find_record(Some(columns))
+    }
+
+    fn pass(&mut self, found: &Found) {
+        self.at = found.next;
+        self.wanted = 0;
+    }
+
+    fn bytes(&self, found: &Found) -> &[u8] {
+        self.buffer.get(found.start..found.end).unwrap_or_default()
+    }
+
+    /// The fields of the record that was found last.
+    fn fields(&self, found: &Found) -> Fields<'_> {
+        Fields {
+            // A record that is not UTF-8 is broken.
+            text: str::from_utf8(self.bytes(found)).unwrap_or_default(),
+            start: found.start,
+            spans: &self.spans,
+            quote: &self.quote,
+            null: self.null.as_deref(),
+        }
+    }
+
+    fn find_record(&mut self, columns: Option<usize>) -> Result<Option<Found>, FrameError> {
+        if !self.pass_byte_order_mark() {
+            return Ok(None);
+        }
+        loop {
+            let start = self.at;
+            let available = self.buffer.len() - start;
+            if available == 0 || (!self.ended && available < self.wanted) {
+                return Ok(None);
+            }
+            // The end of the line is not part of the record.
+            let limit = start.saturating_add(self.max_record).saturating_add(2);
+            let visible = self.buffer.get(..limit).unwrap_or(&self.buffer);
+            let ended = self.ended && visible.len() == self.buffer.len();
+            let (End { end, next }, mut broken) =
+                match scan::record(visible, start, ended, self.marks, &mut self.spans) {
+                    Ok(end) => (end, None),
+                    Err(Stop::Broken(broken, end)) => (end, Some(broken)),
+                    Err(Stop::Incomplete) if visible.len() == limit => return Err(self.too_long()),
+                    Err(Stop::Incomplete) => {
+                        self.wanted = (available * 2).min(limit - start);
+                        return Ok(None);
+                    }
+                };
+            if end - start > self.max_record {
+                return Err(self.too_long());
+            }
+            if start == end && columns != Some(1) {
+                self.at = next;
+                self.wanted = 0;
+                continue;
+            }
+            let bytes = visible.get(start..end).unwrap_or_default();
+            if broken.is_none() {
+                broken = match (str::from_utf8(bytes), columns) {
+                    (Err(error), _) => Some(Broken::InvalidUtf8 {
+                        at: error.valid_up_to(),
+                    }),
+                    (Ok(_), Some(columns)) if columns != self.spans.len() => {
+                        Some(Broken::FieldCount {
+                            expected: columns,
+                            found: self.spans.len(),
+                        })
+                    }
+                    _ => None,
+                };
+            }
+            return Ok(Some(Found {
+                start,
+                end,
+                next,
+                broken,
+            }));
+        }
+    }
+
+    /// Whether enough bytes have come to tell whether there is one.
+    fn pass_byte_order_mark(&mut self) -> bool {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        if !self.started {
+            if self.buffer.starts_with(BYTE_ORDER_MARK) {
+                self.at = BYTE_ORDER_MARK.len();
+            } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+                return false;
+            }
+            self.started = true;
+        }
+        true
+    }
+
+    fn too_long(&self) -> FrameError {
+        FrameError::RecordTooLong {
+            offset: self.offset + self.at as u64,
+            limit: self.max_record,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! CSV: finding records in a stream of bytes and filling Arrow columns from their fields ([`Framer`]). docs/SEMANTICS.md,
+//! "CSV", states what is read and what it means.
+
+mod framer;
+mod names;
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use thiserror::Error;
+
+pub use self::framer::{FrameError, Framer, Record};
+use self::scan::Span;
+use crate::quarantine::Reason;
+
+/// The columns of records whose fields have these names, where no table gives them: strings, by names in lower case.
+pub fn inferred(names: &[String]) -> Schema {
+    let columns = names.iter().filter(|name| !name.is_empty());
+    let fields = columns.map(|name| Field::new(name.to_lowercase(), DataType::Utf8, true));
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
+/// Why a stretch of the input is not a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Broken {
+    /// After the quote that closes a field comes neither a delimiter nor the end of the record.
+    #[error("text after the closing quote of a field")]
+    TextAfterQuote,
+    /// It has more or fewer fields than there are columns.
+    #[error("{found} fields instead of {expected}")]
+    FieldCount {
+        /// The number of columns.
+        expected: usize,
+        /// The number of fields.
+        found: usize,
+    },
+    /// It is not UTF-8.
+    #[error("invalid UTF-8 (at byte {at} of the record)")]
+    InvalidUtf8 {
+        /// Where in the record, in bytes.
+        at: usize,
+    },
+    /// The input ends inside a field in quotes.
+    #[error("the input ends inside a field in quotes")]
+    Truncated,
+}
+
+impl Broken {
+    /// The reason to give in the quarantine.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::TextAfterQuote | Self::InvalidUtf8 { .. } => Reason::InvalidCsv,
+            Self::FieldCount { .. } => Reason::FieldCount,
+            Self::Truncated => Reason::Truncated,
+        }
+    }
+}
+
+/// The fields of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fields<'a> {
+    text: &'a str,
+    /// Where the spans count the text from.
+    start: usize,
+    spans: &'a [Span],
+    quote: &'a str,
+    null: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// The text of the field at `index`, without its quotes; none where it is null.
+    pub fn get(&self, index: usize) -> Option<Cow<'a, str>> {
+        let span = self.spans.get(index)?;
+        let text = self
+            .text
+            .get(span.start - self.start..span.end - self.start)?;
+        if !span.quoted && (text.is_empty() || Some(text) == self.null) {
+            return None;
+        }
+        if !span.escaped {
+            return Some(Cow::Borrowed(text));
+        }
+        Some(Cow::Owned(text.replace(&self.quote.repeat(2), self.quote)))
+    }
+
+    /// Every field in order, as [`get`](Self::get) gives it.
+    pub fn iter(&self) -> impl Iterator<Item = Option<Cow<'a, str>>> {
+        (0..self.spans.len()).map(|index| self.get(index))
+    }
+}

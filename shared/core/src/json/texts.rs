@@ -1,0 +1,90 @@
+//! Rows of texts, as other formats than JSON have them.
+
+use std::borrow::Cow;
+
+use super::{
+    Columns, RecordError,
+    columns::Reject,
+    fill::{Filling, shown},
+    lex,
+    node::Node,
+};
+use crate::config::Policy;
+
+impl Columns {
+    /// Appends one row of texts: for each column `text` gives one, or none for a null. A text goes into its column as a
+    /// JSON string of it would; into a struct, a list or a map as the JSON that it is. `raw` goes into the column of raw
+    /// bytes. Gives how many values became null because they do not fit. On an error the columns stay as they were.
+    pub(crate) fn append_texts<'t>(
+        &mut self,
+        text: impl FnMut(usize) -> Option<Cow<'t, str>>,
+        raw: &[u8],
+    ) -> Result<u32, RecordError> {
+        let rows = self.rows();
+        let appended = self.fill_texts(text, raw);
+        if appended.is_err() {
+            self.truncate(rows);
+        }
+        appended
+    }
+
+    fn fill_texts<'t>(
+        &mut self,
+        mut text: impl FnMut(usize) -> Option<Cow<'t, str>>,
+        raw: &[u8],
+    ) -> Result<u32, RecordError> {
+        let mut mismatched = 0;
+        for (index, node) in self.root.columns.iter_mut().enumerate() {
+            let Some(text) = text(index) else {
+                node.push_null();
+                continue;
+            };
+            let len = node.len();
+            let mut filling = Filling::new(text.as_bytes(), &self.options, &self.path);
+            match put(&mut filling, node, &text) {
+                Ok(()) => mismatched += filling.mismatched,
+                Err(RecordError::Mismatch { .. }) if self.options.on_mismatch == Policy::Drop => {
+                    node.truncate(len);
+                    node.push_null();
+                    mismatched += 1;
+                }
+                Err(error) => {
+                    let name = self.root.fields.get(index).map_or("", |field| field.name());
+                    return Err(error.inside(name));
+                }
+            }
+        }
+        self.root.nulls.append_non_null();
+        if let Some(column) = &mut self.raw {
+            column.push(raw).map_err(|_| RecordError::Full)?;
+        }
+        Ok(mismatched)
+    }
+}
+
+fn put(filling: &mut Filling<'_>, node: &mut Node, text: &str) -> Result<(), RecordError> {
+    let bytes = text.as_bytes();
+    let fits = match &mut *node {
+        Node::Utf8(column) | Node::Binary(column) => {
+            column.push(bytes).map_err(|_| RecordError::Full)?;
+            true
+        }
+        Node::Struct(_) | Node::List(_) | Node::Map(_) => {
+            match filling.value(node, lex::skip_space(bytes, 0)) {
+                Ok(end) => lex::skip_space(bytes, end) == bytes.len(),
+                Err(Reject::Record(error)) => return Err(*error),
+                // It is no JSON.
+                Err(Reject::Stop(_)) => false,
+            }
+        }
+        _ => filling.string(node, text),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(RecordError::Mismatch {
+        column: String::new(),
+        expected: node.type_name(),
+        found: shown(bytes),
+    })
+}

@@ -1,0 +1,362 @@
+//! Columns of a file into columns of a table.
+//!
+//! Where the types are alike but for their width, arrow's casts do it. Everything else goes by the text of a value: it
+//! fits where a JSON string of that text would.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, new_null_array,
+    },
+    buffer::OffsetBuffer,
+    compute::cast,
+    datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int64Type, Schema, TimeUnit},
+    error::ArrowError,
+};
+
+use super::ReadError;
+use crate::{
+    config::Policy,
+    encode::cells::{self, Cells},
+    json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError},
+};
+
+/// How much of a value that does not fit is shown, in characters.
+const SHOWN: usize = 60;
+
+/// A value that does not fit its column, which is null there.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    /// The row of the batch.
+    pub(super) row: usize,
+    pub(super) error: RecordError,
+}
+
+/// Converts columns, and collects what does not fit.
+pub(super) struct Converter {
+    parse_timestamp: Arc<ParseTimestamp>,
+    pub(super) mismatches: Vec<Mismatch>,
+}
+
+/// The index of the field of this name, whatever its case.
+pub(super) fn position(fields: &Fields, name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    fields
+        .iter()
+        .position(|field| field.name().to_lowercase() == name)
+}
+
+impl Converter {
+    pub(super) fn new(parse_timestamp: ParseTimestamp) -> Self {
+        Self {
+            parse_timestamp: Arc::new(parse_timestamp),
+            mismatches: Vec::new(),
+        }
+    }
+
+    /// The columns of `target` out of `columns`, whose fields are `source`, all of `rows` rows. Those that are not
+    /// there are null.
+    pub(super) fn columns(
+        &mut self,
+        (source, columns): (&Fields, &[ArrayRef]),
+        target: &Fields,
+        rows: usize,
+        path: &str,
+    ) -> Result<Vec<ArrayRef>, ReadError> {
+        let convert = |field: &FieldRef| {
+            let column = position(source, field.name()).and_then(|index| columns.get(index));
+            let Some(column) = column else {
+                return Ok(new_null_array(field.data_type(), rows));
+            };
+            if path.is_empty() {
+                self.column(column, field, field.name())
+            } else {
+                self.column(column, field, &format!("{path}.{}", field.name()))
+            }
+        };
+        target.iter().map(convert).collect()
+    }
+
+    fn column(
+        &mut self,
+        source: &ArrayRef,
+        target: &FieldRef,
+        path: &str,
+    ) -> Result<ArrayRef, ReadError> {
+        use DataType as T;
+        let (from, to) = (source.data_type(), target.data_type());
+        match (from, to) {
+            (T::Null, _) => Ok(new_null_array(to, source.len())),
+            (T::Dictionary(_, values), _) => self.column(&cast(source, values)?, target, path),
+            (T::Timestamp(from_unit, _), T::Timestamp(to_unit, _)) => {
+                let counts = counts(source, *from_unit, *to_unit)?;
+                Ok(self.checked(source, cast(&counts, to)?, path))
+            }
+            (T::Date32, T::Date32) => {
+                let dates = source.as_primitive::<Date32Type>();
+                let in_range = |days: i32| {
+                    let seconds = i64::from(days) * 86_400;
+                    cells::FOUR_DIGIT_YEARS.contains(&seconds).then_some(days)
+                };
+                let dates: ArrayRef = Arc::new(dates.unary_opt::<_, Date32Type>(in_range));
+                Ok(self.checked(source, dates, path))
+            }
+            _ if from == to => Ok(Arc::clone(source)),
+            (T::Struct(fields), T::Struct(target)) => {
+                let array = source.as_struct();
+                let from = (fields, array.columns());
+                let columns = self.columns(from, target, array.len(), path)?;
+                let nulls = array.nulls().cloned();
+                let len = array.len();
+                let array = StructArray::try_new_with_length(target.clone(), columns, nulls, len)?;
+                Ok(Arc::new(array))
+            }
+            (T::List(_), T::List(element)) => self.lists(source.as_list(), element, path),
+            (T::Map(..), T::Map(entries, sorted)) => {
+                self.maps(source, target, entries, *sorted, path)
+            }
+            (T::BinaryView, T::Utf8) => {
+                let strings = cast(&cast(source, &T::Binary)?, to)?;
+                Ok(self.checked(source, strings, path))
+            }
+            _ if casts_exactly(from, to) => Ok(self.checked(source, cast(source, to)?, path)),
+            _ => self.by_text(source, target, path),
+        }
+    }
+
+    fn lists(
+        &mut self,
+        lists: &ListArray,
+        element: &FieldRef,
+        path: &str,
+    ) -> Result<ArrayRef, ReadError> {
+        let (offsets, start, end) = rebase(lists.offsets());
+        let before = self.mismatches.len();
+        let values = lists.values().slice(start, end - start);
+        let values = self.column(&values, element, &format!("{path}[]"))?;
+        self.move_to_rows(before, &offsets);
+        let nulls = lists.nulls().cloned();
+        let lists = ListArray::try_new(Arc::clone(element), offsets, values, nulls)?;
+        Ok(Arc::new(lists))
+    }
+
+    fn maps(
+        &mut self,
+        source: &ArrayRef,
+        target: &FieldRef,
+        entries: &FieldRef,
+        sorted: bool,
+        path: &str,
+    ) -> Result<ArrayRef, ReadError> {
+        let maps = source.as_map();
+        let DataType::Struct(fields) = entries.data_type() else {
+            return self.by_text(source, target, path);
+        };
+        let [key, value] = fields.as_ref() else {
+            return self.by_text(source, target, path);
+        };
+        let (offsets, start, end) = rebase(maps.offsets());
+        let before = self.mismatches.len();
+        let path_inside = format!("{path}{{}}");
+        let keys = self.column(&maps.keys().slice(start, end - start), key, &path_inside)?;
+        if keys.null_count() > 0 {
+            // Without its key an entry is nothing, so the map as a whole does not fit.
+            self.mismatches.truncate(before);
+            return self.by_text(source, target, path);
+        }
+        let values = self.column(
+            &maps.values().slice(start, end - start),
+            value,
+            &path_inside,
+        )?;
+        self.move_to_rows(before, &offsets);
+        let pairs = StructArray::try_new(fields.clone(), vec![keys, values], None)?;
+        let nulls = maps.nulls().cloned();
+        let maps = MapArray::try_new(Arc::clone(entries), offsets, pairs, nulls, sorted)?;
+        Ok(Arc::new(maps))
+    }
+
+    /// Makes of the elements that did not fit, from the mismatch `before` on, the rows that they are in.
+    fn move_to_rows(&mut self, before: usize, offsets: &OffsetBuffer<i32>) {
+        for mismatch in self.mismatches.iter_mut().skip(before) {
+            let rows = offsets.partition_point(|&start| index(start) <= mismatch.row);
+            mismatch.row = rows.saturating_sub(1);
+        }
+    }
+
+    /// Takes note of the values that have become null in `cast`.
+    fn checked(&mut self, source: &ArrayRef, cast: ArrayRef, path: &str) -> ArrayRef {
+        if cast.null_count() > source.null_count() {
+            for row in (0..source.len()).filter(|&row| source.is_valid(row) && cast.is_null(row)) {
+                let found = match text_of(source, row) {
+                    Ok(Some(text)) if source.data_type() != &DataType::BinaryView => text,
+                    Ok(_) => "bytes that are no UTF-8".to_owned(),
+                    Err(_) => "a time outside the years 0 to 9999".to_owned(),
+                };
+                self.mismatch(row, path, type_name(cast.data_type()), found);
+            }
+        }
+        cast
+    }
+
+    fn mismatch(&mut self, row: usize, path: &str, expected: &'static str, found: String) {
+        let mut found = found;
+        if let Some((end, _)) = found.char_indices().nth(SHOWN) {
+            found.truncate(end);
+            found.push('…');
+        }
+        let error = RecordError::Mismatch {
+            column: path.to_owned(),
+            expected,
+            found,
+        };
+        self.mismatches.push(Mismatch { row, error });
+    }
+
+    /// Each value as a JSON string of its text would be, and numbers into times as JSON numbers.
+    fn by_text(
+        &mut self,
+        source: &ArrayRef,
+        target: &FieldRef,
+        path: &str,
+    ) -> Result<ArrayRef, ReadError> {
+        let numbers = source.data_type().is_numeric();
+        let parse = Arc::clone(&self.parse_timestamp);
+        let parse_timestamp: ParseTimestamp = Box::new(move |scalar| match scalar {
+            JsonScalar::String(text) if numbers => parse(&JsonScalar::Number(text)),
+            other => parse(other),
+        });
+        let options = ColumnsOptions {
+            on_unknown: Policy::Drop,
+            on_mismatch: Policy::Quarantine,
+            timestamp: Vec::new(),
+            parse_timestamp,
+            raw_column: None,
+        };
+        let mut column = Columns::new(&Schema::new(vec![Arc::clone(target)]), options)?;
+        let plain = cells::plain(source)?;
+        let field = Field::new("", plain.data_type().clone(), true).into();
+        let options = cells::options();
+        // One value without a text would spoil the whole column: then each is looked at alone.
+        let mut cells = Cells::new(&field, &plain, &options);
+        for row in 0..source.len() {
+            let text = match &mut cells {
+                Ok(cells) => Ok(text(cells, row)),
+                Err(_) => text_of(source, row),
+            };
+            let text = match text {
+                Ok(text) => text,
+                Err(error) => {
+                    self.mismatch(row, path, type_name(target.data_type()), error.to_string());
+                    None
+                }
+            };
+            if let Err(error) = column.append_texts(|_| text.as_deref().map(Into::into), b"") {
+                let RecordError::Mismatch {
+                    expected, found, ..
+                } = error
+                else {
+                    return Err(ReadError::Value {
+                        column: path.to_owned(),
+                        message: error.to_string(),
+                    });
+                };
+                self.mismatch(row, path, expected, found);
+                column
+                    .append_texts(|_| None, b"")
+                    .map_err(|error| ReadError::Value {
+                        column: path.to_owned(),
+                        message: error.to_string(),
+                    })?;
+            }
+        }
+        let batch = column.finish()?;
+        Ok(Arc::clone(batch.column(0)))
+    }
+}
+
+/// The text of a value. None: it is null.
+fn text_of(source: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
+    let value = cells::plain(&source.slice(row, 1))?;
+    let field = Field::new("", value.data_type().clone(), true).into();
+    let options = cells::options();
+    Ok(text(&mut Cells::new(&field, &value, &options)?, 0))
+}
+
+fn text(cells: &mut Cells<'_>, row: usize) -> Option<String> {
+    let mut text = Vec::new();
+    let valid = cells.push(row, &mut text);
+    valid.then(|| String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The same offsets from 0 on, and which values they reach over.
+fn rebase(offsets: &OffsetBuffer<i32>) -> (OffsetBuffer<i32>, usize, usize) {
+    let (first, end) = (offsets.first(), index(offsets.last()));
+    let rebased = offsets
+        .iter()
+        .map(|offset| offset - first)
+        .collect::<Vec<_>>();
+    (OffsetBuffer::new(rebased.into()), index(first), end)
+}
+
+/// An offset as an index; Arrow's are never negative.
+pub(super) fn index(offset: i32) -> usize {
+    usize::try_from(offset).unwrap_or(0)
+}
+
+/// Whether arrow's cast gives the value itself, the nearest floating point value, or null.
+fn casts_exactly(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    match (from, to) {
+        (T::Decimal128(_, from), T::Decimal128(_, to)) => from <= to,
+        (T::Float16 | T::Float32, T::Float64)
+        | (T::Float16, T::Float32)
+        | (T::Utf8View | T::LargeUtf8, T::Utf8 | T::Binary)
+        | (T::Utf8 | T::BinaryView | T::LargeBinary | T::FixedSizeBinary(_), T::Binary) => true,
+        (from, T::Float32 | T::Float64 | T::Decimal128(..)) => from.is_integer(),
+        (from, to) => from.is_integer() && to.is_integer(),
+    }
+}
+
+/// Times counted in another unit, those between two counts at the earlier one. Null: outside the years 0 to 9999.
+fn counts(source: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array, ArrowError> {
+    let nanoseconds = |unit| match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1_i64,
+    };
+    let (from, to) = (nanoseconds(from), nanoseconds(to));
+    let convert = |count: i64| {
+        let seconds = count.div_euclid(1_000_000_000 / from);
+        if !cells::FOUR_DIGIT_YEARS.contains(&seconds) {
+            None
+        } else if from >= to {
+            count.checked_mul(from / to)
+        } else {
+            Some(count.div_euclid(to / from))
+        }
+    };
+    let counts = cast(source, &DataType::Int64)?;
+    Ok(counts.as_primitive::<Int64Type>().unary_opt(convert))
+}
+
+/// A type's name in Hive's words.
+fn type_name(data_type: &DataType) -> &'static str {
+    use DataType as T;
+    match data_type {
+        T::Boolean => "boolean",
+        T::Int8 => "tinyint",
+        T::Int16 => "smallint",
+        T::Int32 => "int",
+        T::Int64 => "bigint",
+        T::Float32 => "float",
+        T::Float64 => "double",
+        T::Decimal128(..) => "decimal",
+        T::Date32 => "date",
+        T::Timestamp(..) => "timestamp",
+        T::Binary => "binary",
+        _ => "string",
+    }
+}

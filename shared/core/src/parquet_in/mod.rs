@@ -1,0 +1,373 @@
+//! Parquet as input: batches in the columns of a table, and the time of each row. docs/SEMANTICS.md, "Parquet", states
+//! what is read and what it means.
+//!
+//! A file is read by row groups, in batches of bounded size. Whatever its bytes are, reading ends in batches or in an
+//! error.
+
+mod convert;
+mod footer;
+mod schema;
+mod source;
+mod times;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    buffer::OffsetBuffer,
+    datatypes::{DataType, Schema, SchemaRef},
+    error::ArrowError,
+};
+use jiff::Timestamp;
+use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
+use thiserror::Error;
+
+use self::{
+    convert::{Converter, index},
+    source::Source,
+    times::Times,
+};
+use crate::{
+    config::{Compression, Limits, Output, OutputFormat, Policy},
+    encode::{EncodeError, Encoder, Layout},
+    json::{ParseTimestamp, RecordError, SchemaError},
+    parquet_out::RowGroupLimit,
+    quarantine::Reason,
+    time::TimestampReader,
+};
+
+/// The rows and bytes of a batch, about.
+const BATCH_ROWS: usize = 8192;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Why a file, or the rest of it, cannot be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It does not end as a Parquet file does.
+    #[error("not a Parquet file: {0}")]
+    NotParquet(&'static str),
+    /// Its footer is encrypted.
+    #[error("the Parquet file is encrypted")]
+    Encrypted,
+    /// The footer is larger than the limit.
+    #[error("the Parquet footer has {size} bytes, more than the limit of {limit}")]
+    FooterTooLarge {
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// A row group is larger than the limit.
+    #[error("row group {row_group} has {size} bytes uncompressed, more than the limit of {limit}")]
+    RowGroupTooLarge {
+        /// Counted from 0.
+        row_group: usize,
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// The schema is nested deeper than is taken.
+    #[error(
+        "the Parquet schema is nested deeper than {} groups",
+        footer::MAX_DEPTH
+    )]
+    TooDeep,
+    /// The bytes contradict the format.
+    #[error("corrupt Parquet file: {0}")]
+    Corrupt(String),
+    /// Two columns, or fields of one struct, have one name but for case.
+    #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
+    NameCollision {
+        /// One of them, with its path.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The table has a column of a type that cannot be filled.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A row is refused, and by the policy the whole file with it.
+    #[error("row {row}: {error}")]
+    RowRefused {
+        /// Counted from 0.
+        row: u64,
+        /// What is wrong with it.
+        error: RecordError,
+    },
+    /// A value could not be converted, through no fault of its own.
+    #[error("column `{column}`: {message}")]
+    Value {
+        /// With its path.
+        column: String,
+        /// What happened.
+        message: String,
+    },
+    /// A record could not be written out for the quarantine.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// An array could not be made.
+    #[error(transparent)]
+    Arrow(#[from] ArrowError),
+}
+
+/// How rows are read.
+pub struct ReadOptions {
+    /// What to do with columns that the table does not have.
+    pub on_unknown: Policy,
+    /// What to do with values that do not fit their column.
+    pub on_mismatch: Policy,
+    /// The column of the row's time, or the path to it.
+    pub timestamp: String,
+    /// Reads the row's time.
+    pub timestamps: TimestampReader,
+    /// Reads the values of timestamp columns that are no timestamps in the file.
+    pub parse_timestamp: ParseTimestamp,
+}
+
+/// A row that does not go into the table, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// In one word.
+    pub reason: Reason,
+    /// In words.
+    pub detail: String,
+}
+
+/// Some rows of a file.
+#[derive(Debug)]
+pub struct Rows {
+    /// The number of the first row in the file, counted from 0.
+    pub first: u64,
+    /// The rows in the columns of the table, also those that are refused.
+    pub batch: RecordBatch,
+    /// The time of each row.
+    pub times: Vec<Result<Timestamp, Refused>>,
+    /// Columns of the file that the table does not have, times the rows that are taken.
+    pub dropped: u64,
+    /// Values of rows that are taken which became null because they do not fit.
+    pub mismatched: u64,
+    source: RecordBatch,
+}
+
+impl Rows {
+    /// A row as it stands in the file, as one JSON object without a newline, for the quarantine.
+    ///
+    /// # Errors
+    /// If it has a value that JSON cannot express.
+    pub fn record(&self, row: usize) -> Result<Vec<u8>, ReadError> {
+        let output = Output {
+            compression: Some(Compression::None),
+            ..Output::new(OutputFormat::Json)
+        };
+        let layout = Layout::plain(self.source.schema());
+        let mut encoder = Encoder::new(&output, &layout, RowGroupLimit::default())?;
+        if row < self.source.num_rows() {
+            encoder.write(&self.source.slice(row, 1))?;
+        }
+        let mut line = encoder.finish()?;
+        line.pop();
+        Ok(line)
+    }
+}
+
+/// A file whose footer has been read.
+#[derive(Debug)]
+pub struct ParquetFile<R: ChunkReader> {
+    source: Source<R>,
+}
+
+impl<R: ChunkReader + 'static> ParquetFile<R> {
+    /// Reads the footer.
+    ///
+    /// # Errors
+    /// It is no Parquet file, or one beyond the limits, or its columns cannot be told apart by name.
+    pub fn open(file: R, limits: &Limits) -> Result<Self, ReadError> {
+        let source = Source::open(file, limits)?;
+        schema::check_names(source.schema().fields(), "")?;
+        Ok(Self { source })
+    }
+
+    /// The columns of the file in types that tables have, for where there is no table.
+    pub fn schema(&self) -> Schema {
+        schema::of_table(self.source.schema())
+    }
+
+    /// Reads the rows into the columns of `table`. Columns are matched by name without regard to case, as Athena does:
+    /// <https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html>
+    ///
+    /// # Errors
+    /// A column that the table does not have, where the policy says so.
+    pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
+        let unknown = schema::unknown(self.source.schema().fields(), table.fields(), "");
+        let unknown_error = unknown
+            .first()
+            .map(|name| RecordError::UnknownField { name: name.clone() });
+        if let Some(error) = &unknown_error
+            && options.on_unknown == Policy::Fail
+        {
+            return Err(ReadError::RowRefused {
+                row: 0,
+                error: error.clone(),
+            });
+        }
+        Ok(RowsReader {
+            times: Times::new(self.source.schema(), &options.timestamp, options.timestamps),
+            converter: Converter::new(options.parse_timestamp),
+            table: Arc::new(table.clone()),
+            on_mismatch: options.on_mismatch,
+            unknown: unknown.len() as u64,
+            refuse_all: unknown_error.filter(|_| options.on_unknown == Policy::Quarantine),
+            source: self.source,
+            row_group: 0,
+            reader: None,
+            pending: VecDeque::new(),
+            row: 0,
+            failed: false,
+        })
+    }
+}
+
+/// Reads a file's rows from first to last. After an error there are no more.
+pub struct RowsReader<R: ChunkReader> {
+    source: Source<R>,
+    table: SchemaRef,
+    times: Times,
+    converter: Converter,
+    on_mismatch: Policy,
+    unknown: u64,
+    refuse_all: Option<RecordError>,
+    row_group: usize,
+    reader: Option<ParquetRecordBatchReader>,
+    /// Decoded rows, cut to batches.
+    pending: VecDeque<RecordBatch>,
+    row: u64,
+    failed: bool,
+}
+
+impl<R: ChunkReader + 'static> RowsReader<R> {
+    fn read(&mut self) -> Result<Option<Rows>, ReadError> {
+        loop {
+            if let Some(batch) = self.pending.pop_front() {
+                return self.convert(batch).map(Some);
+            }
+            if let Some(reader) = &mut self.reader {
+                match source::next_batch(reader)? {
+                    Some(batch) => cut(&batch, &mut self.pending),
+                    None => self.reader = None,
+                }
+            } else if self.row_group < self.source.row_groups() {
+                self.reader = Some(self.source.read_row_group(self.row_group)?);
+                self.row_group += 1;
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn convert(&mut self, source: RecordBatch) -> Result<Rows, ReadError> {
+        let rows = source.num_rows();
+        let schema = source.schema();
+        self.converter.mismatches.clear();
+        let from = (schema.fields(), source.columns());
+        let columns = self
+            .converter
+            .columns(from, self.table.fields(), rows, "")?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options)?;
+        let first = self.row;
+        self.row += rows as u64;
+
+        let mut times = self.times.read(&source)?;
+        if let Some(error) = &self.refuse_all {
+            times.fill(Err(refused(error)));
+        }
+        let mut mismatched = 0;
+        for mismatch in self.converter.mismatches.drain(..) {
+            let Some(time) = times.get_mut(mismatch.row) else {
+                continue;
+            };
+            match self.on_mismatch {
+                Policy::Fail => {
+                    return Err(ReadError::RowRefused {
+                        row: first + mismatch.row as u64,
+                        error: mismatch.error,
+                    });
+                }
+                Policy::Quarantine => *time = Err(refused(&mismatch.error)),
+                Policy::Drop => mismatched += u64::from(time.is_ok()),
+            }
+        }
+        let taken = times.iter().filter(|time| time.is_ok()).count() as u64;
+        Ok(Rows {
+            first,
+            batch,
+            dropped: self.unknown * taken,
+            times,
+            mismatched,
+            source,
+        })
+    }
+}
+
+impl<R: ChunkReader + 'static> Iterator for RowsReader<R> {
+    type Item = Result<Rows, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let rows = self.read();
+        self.failed = rows.is_err();
+        rows.transpose()
+    }
+}
+
+fn refused(error: &RecordError) -> Refused {
+    Refused {
+        reason: error.reason().unwrap_or(Reason::Mismatch),
+        detail: error.to_string(),
+    }
+}
+
+/// Halves a batch until each part has few enough bytes of text, which the decoder does not count: a dictionary's long
+/// value may be in every row.
+fn cut(batch: &RecordBatch, parts: &mut VecDeque<RecordBatch>) {
+    let rows = batch.num_rows();
+    if rows <= 1 || batch.columns().iter().map(text_bytes).sum::<usize>() <= BATCH_BYTES {
+        parts.push_back(batch.clone());
+        return;
+    }
+    let half = rows / 2;
+    cut(&batch.slice(0, half), parts);
+    cut(&batch.slice(half, rows - half), parts);
+}
+
+/// The bytes of strings and binary values in a column, each as often as it occurs.
+fn text_bytes(column: &ArrayRef) -> usize {
+    let lengths = |views: &[u128]| {
+        // The low 32 bits of a view are the length.
+        views.iter().map(|view| (view & 0xffff_ffff) as usize).sum()
+    };
+    let inside = |values: &ArrayRef, offsets: &OffsetBuffer<i32>| {
+        let (start, end) = (index(offsets.first()), index(offsets.last()));
+        text_bytes(&values.slice(start, end - start))
+    };
+    match column.data_type() {
+        DataType::Utf8View => lengths(column.as_string_view().views()),
+        DataType::BinaryView => lengths(column.as_binary_view().views()),
+        DataType::Struct(_) => column.as_struct().columns().iter().map(text_bytes).sum(),
+        DataType::List(_) => {
+            let lists = column.as_list::<i32>();
+            inside(lists.values(), lists.offsets())
+        }
+        DataType::Map(..) => {
+            let maps = column.as_map();
+            inside(maps.keys(), maps.offsets()) + inside(maps.values(), maps.offsets())
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,180 @@
+//! The columns of a file.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema, TimeUnit,
+};
+use parquet::basic::Type as PhysicalType;
+
+use super::{ReadError, convert::position};
+
+/// The types to read columns as: strings and binary values as views, so that a long value of a dictionary is not copied
+/// for each row; the old INT96 timestamps as instants in microseconds, which reach as far as theirs. `leaves`: the physical
+/// types of the leaf columns, in order.
+pub(super) fn to_read(schema: &Schema, leaves: &mut impl Iterator<Item = PhysicalType>) -> Schema {
+    Schema::new(fields_to_read(schema.fields(), leaves))
+}
+
+fn fields_to_read(fields: &Fields, leaves: &mut impl Iterator<Item = PhysicalType>) -> Fields {
+    fields
+        .iter()
+        .map(|field| field_to_read(field, leaves))
+        .collect()
+}
+
+fn field_to_read(field: &FieldRef, leaves: &mut impl Iterator<Item = PhysicalType>) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields_to_read(fields, leaves)),
+        DataType::List(element) => DataType::List(field_to_read(element, leaves)),
+        DataType::Map(entries, sorted) => DataType::Map(field_to_read(entries, leaves), *sorted),
+        leaf => match (leaf, leaves.next()) {
+            (DataType::Utf8, _) => DataType::Utf8View,
+            (DataType::Binary, _) => DataType::BinaryView,
+            (_, Some(PhysicalType::INT96)) => {
+                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+            }
+            (other, _) => other.clone(),
+        },
+    };
+    Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+/// The columns in the types that tables have.
+pub(super) fn of_table(schema: &Schema) -> Schema {
+    Schema::new(
+        schema
+            .fields()
+            .iter()
+            .map(field_of_table)
+            .collect::<Fields>(),
+    )
+}
+
+fn field_of_table(field: &FieldRef) -> FieldRef {
+    use DataType as T;
+    let data_type = match field.data_type() {
+        T::UInt8 => T::Int16,
+        T::UInt16 => T::Int32,
+        T::UInt32 => T::Int64,
+        T::UInt64 => T::Decimal128(20, 0),
+        T::Float16 => T::Float32,
+        T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
+        T::Timestamp(_, zone) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        T::Decimal128(precision, scale) if *scale >= 0 => T::Decimal128(*precision, *scale),
+        T::Decimal256(precision, scale) if *precision <= DECIMAL128_MAX_PRECISION => {
+            T::Decimal128(*precision, *scale)
+        }
+        same @ (T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::Float32
+        | T::Float64
+        | T::Date32) => same.clone(),
+        T::Struct(fields) => T::Struct(fields.iter().map(field_of_table).collect()),
+        T::List(element) => {
+            let element = field_of_table(element)
+                .as_ref()
+                .clone()
+                .with_name("element");
+            T::List(Arc::new(element))
+        }
+        T::Map(entries, sorted) => T::Map(entries_of_table(entries), *sorted),
+        // Strings; and times of day, durations and the like as their text.
+        _ => T::Utf8,
+    };
+    Arc::new(Field::new(field.name().to_lowercase(), data_type, true))
+}
+
+/// The entries of a map by the names that Parquet's specification gives them.
+fn entries_of_table(entries: &FieldRef) -> FieldRef {
+    let DataType::Struct(fields) = entries.data_type() else {
+        return Arc::clone(entries);
+    };
+    let named = fields.iter().zip(["key", "value"]).map(|(field, name)| {
+        let field = field_of_table(field);
+        field
+            .as_ref()
+            .clone()
+            .with_name(name)
+            .with_nullable(name == "value")
+    });
+    let fields = named.collect::<Fields>();
+    Arc::new(Field::new("key_value", DataType::Struct(fields), false))
+}
+
+/// Makes sure that no two fields of one struct have one name but for case.
+pub(super) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
+    let mut seen: HashMap<String, &FieldRef> = HashMap::new();
+    for field in fields {
+        if let Some(first) = seen.insert(field.name().to_lowercase(), field) {
+            return Err(ReadError::NameCollision {
+                first: format!("{path}{}", first.name()),
+                second: format!("{path}{}", field.name()),
+            });
+        }
+        check_inside(field, &format!("{path}{}", field.name()))?;
+    }
+    Ok(())
+}
+
+fn check_inside(field: &FieldRef, path: &str) -> Result<(), ReadError> {
+    match field.data_type() {
+        DataType::Struct(fields) => check_names(fields, &format!("{path}.")),
+        DataType::List(element) => check_inside(element, &format!("{path}[]")),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields
+                .iter()
+                .try_for_each(|field| check_inside(field, &format!("{path}{{}}"))),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// The fields, by their paths, that the table does not have.
+pub(super) fn unknown(file: &Fields, table: &Fields, path: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for field in file {
+        let path = format!("{path}{}", field.name());
+        match position(table, field.name()).and_then(|index| table.get(index)) {
+            Some(column) => {
+                unknown_inside(field.data_type(), column.data_type(), &path, &mut names);
+            }
+            None => names.push(path),
+        }
+    }
+    names
+}
+
+fn unknown_inside(file: &DataType, table: &DataType, path: &str, names: &mut Vec<String>) {
+    match (file, table) {
+        (DataType::Struct(file), DataType::Struct(table)) => {
+            names.extend(unknown(file, table, &format!("{path}.")));
+        }
+        (DataType::List(file), DataType::List(table)) => {
+            unknown_inside(
+                file.data_type(),
+                table.data_type(),
+                &format!("{path}[]"),
+                names,
+            );
+        }
+        (DataType::Map(file, _), DataType::Map(table, _)) => {
+            if let (DataType::Struct(file), DataType::Struct(table)) =
+                (file.data_type(), table.data_type())
+                && let (Some(file), Some(table)) = (file.get(1), table.get(1))
+            {
+                unknown_inside(
+                    file.data_type(),
+                    table.data_type(),
+                    &format!("{path}{{}}"),
+                    names,
+                );
+            }
+        }
+        _ => {}
+    }
+}

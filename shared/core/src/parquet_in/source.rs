@@ -1,0 +1,238 @@
+//! The file's bytes and what they decode to.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
+use bytes::{Buf, Bytes};
+use parquet::{
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+        ParquetRecordBatchReaderBuilder,
+    },
+    basic::Type as PhysicalType,
+    errors::ParquetError,
+    file::{
+        metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+        reader::{ChunkReader, Length},
+    },
+};
+
+use super::{BATCH_BYTES, BATCH_ROWS, ReadError, footer, schema};
+use crate::config::Limits;
+
+/// The length of the footer and the magic, at the end of a file.
+const TAIL: u64 = 8;
+
+/// A file whose footer has been read.
+#[derive(Debug)]
+pub(super) struct Source<R> {
+    file: Shared<R>,
+    metadata: ArrowReaderMetadata,
+    row_group_limit: u64,
+}
+
+impl<R: ChunkReader + 'static> Source<R> {
+    pub(super) fn open(file: R, limits: &Limits) -> Result<Self, ReadError> {
+        let footer = read_footer(&file, limits)?;
+        footer::check(&footer).map_err(|fault| match fault {
+            footer::Fault::Malformed => ReadError::Corrupt("its footer is malformed".to_owned()),
+            footer::Fault::TooDeep => ReadError::TooDeep,
+        })?;
+        let metadata = guarded(|| {
+            let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+            let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+            let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options())?;
+            let mut leaves = metadata
+                .file_metadata()
+                .schema_descr()
+                .columns()
+                .iter()
+                .map(|column| column.physical_type());
+            let schema = Arc::new(schema::to_read(plain.schema(), &mut leaves));
+            ArrowReaderMetadata::try_new(metadata, options().with_schema(schema))
+        })?;
+        Ok(Self {
+            file: Shared(Arc::new(file)),
+            metadata,
+            row_group_limit: limits.parquet_row_group.as_u64(),
+        })
+    }
+
+    /// The columns as they are read.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub(super) fn row_groups(&self) -> usize {
+        self.metadata.metadata().num_row_groups()
+    }
+
+    pub(super) fn read_row_group(
+        &self,
+        row_group: usize,
+    ) -> Result<ParquetRecordBatchReader, ReadError> {
+        let file: &ParquetMetaData = self.metadata.metadata();
+        let group = file.row_groups().get(row_group);
+        let group = group.ok_or_else(|| ReadError::Corrupt("a row group is missing".to_owned()))?;
+        let size = decoded_size(group, self.file.len())?;
+        let limit = self.row_group_limit;
+        if size > limit {
+            return Err(ReadError::RowGroupTooLarge {
+                row_group,
+                size,
+                limit,
+            });
+        }
+        let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
+        let of_a_row = usize::try_from(size / rows).unwrap_or(usize::MAX).max(1);
+        let batch_rows = (BATCH_BYTES / of_a_row).clamp(1, BATCH_ROWS);
+        guarded(|| {
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                self.file.clone(),
+                self.metadata.clone(),
+            );
+            builder
+                .with_row_groups(vec![row_group])
+                .with_batch_size(batch_rows)
+                .build()
+        })
+    }
+}
+
+/// The next batch of a reader.
+pub(super) fn next_batch(
+    reader: &mut ParquetRecordBatchReader,
+) -> Result<Option<RecordBatch>, ReadError> {
+    guarded(|| reader.next().transpose())
+}
+
+/// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
+fn guarded<T, E: Into<DecodeError>>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, ReadError> {
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(Ok(decoded)) => Ok(decoded),
+        Ok(Err(error)) => {
+            let DecodeError(message) = error.into();
+            Err(ReadError::Corrupt(message))
+        }
+        Err(_) => Err(ReadError::Corrupt("the decoder gave up on it".to_owned())),
+    }
+}
+
+struct DecodeError(String);
+
+impl From<ParquetError> for DecodeError {
+    fn from(error: ParquetError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<ArrowError> for DecodeError {
+    fn from(error: ArrowError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn read_footer(file: &impl ChunkReader, limits: &Limits) -> Result<Bytes, ReadError> {
+    let length = file.len();
+    let Some(tail) = length.checked_sub(TAIL) else {
+        return Err(ReadError::NotParquet("it is shorter than a footer"));
+    };
+    let bytes = |start: u64, length: u64| {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        guarded(|| file.get_bytes(start, length))
+    };
+    let mut end = bytes(tail, TAIL)?;
+    if end.len() < 8 {
+        return Err(ReadError::NotParquet("it is shorter than a footer"));
+    }
+    let size = u64::from(end.get_u32_le());
+    match end.as_ref() {
+        b"PAR1" => {}
+        b"PARE" => return Err(ReadError::Encrypted),
+        _ => return Err(ReadError::NotParquet("it does not end with PAR1")),
+    }
+    let limit = limits.parquet_footer.as_u64();
+    if size > limit {
+        return Err(ReadError::FooterTooLarge { size, limit });
+    }
+    let Some(start) = tail.checked_sub(size) else {
+        return Err(ReadError::Corrupt(
+            "its footer is longer than the file".to_owned(),
+        ));
+    };
+    bytes(start, size)
+}
+
+/// The bytes that a row group decodes to, as far as the footer tells; those of the file, or of the values, whichever
+/// are more.
+fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
+    let corrupt = |what: &str| ReadError::Corrupt(format!("a column chunk {what}"));
+    let mut total = 0_u64;
+    for column in group.columns() {
+        let stored = count(column.compressed_size());
+        let start = column
+            .dictionary_page_offset()
+            .unwrap_or(i64::MAX)
+            .min(column.data_page_offset());
+        let start = u64::try_from(start).map_err(|_| corrupt("starts before the file"))?;
+        if start.checked_add(stored).is_none_or(|end| end > file) {
+            return Err(corrupt("ends after the file"));
+        }
+        let values = count(column.num_values()).saturating_mul(width(column));
+        total = total.saturating_add(values.max(count(column.uncompressed_size())));
+    }
+    Ok(total)
+}
+
+/// The bytes of a decoded value, its levels included.
+fn width(column: &ColumnChunkMetaData) -> u64 {
+    let value = match column.column_type() {
+        PhysicalType::BOOLEAN => 1,
+        PhysicalType::INT32 | PhysicalType::FLOAT => 4,
+        PhysicalType::INT64 | PhysicalType::DOUBLE => 8,
+        PhysicalType::INT96 => 12,
+        // A view.
+        PhysicalType::BYTE_ARRAY => 16,
+        PhysicalType::FIXED_LEN_BYTE_ARRAY => {
+            u64::try_from(column.column_descr().type_length()).unwrap_or(0)
+        }
+    };
+    let levels = column.column_descr().max_def_level() + column.column_descr().max_rep_level();
+    if levels > 1 { value + 4 } else { value }
+}
+
+/// A size or a count in a footer, of which a negative one is none.
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A file that several readers read from, one after the other.
+#[derive(Debug)]
+struct Shared<R>(Arc<R>);
+
+impl<R> Clone for Shared<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Length> Length for Shared<R> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<R: ChunkReader> ChunkReader for Shared<R> {
+    type T = R::T;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}

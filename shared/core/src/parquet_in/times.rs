@@ -1,0 +1,196 @@
+//! The time of each row.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit},
+};
+use jiff::{Timestamp, tz::Offset};
+
+use super::{ReadError, Refused, convert::position};
+use crate::{
+    encode::cells,
+    quarantine::Reason,
+    time::{TimeError, TimestampReader},
+};
+
+/// Reads the column of the row's time.
+pub(super) struct Times {
+    name: String,
+    /// The column, and the fields inside it to go through; none if there is no such column.
+    path: Option<(usize, Vec<usize>)>,
+    reader: TimestampReader,
+}
+
+impl Times {
+    /// `name`: a column's whole name, or else the names of a column and of fields inside it, with dots between.
+    pub(super) fn new(schema: &Schema, name: &str, reader: TimestampReader) -> Self {
+        let whole = position(schema.fields(), name).map(|column| (column, Vec::new()));
+        Self {
+            name: name.to_owned(),
+            path: whole.or_else(|| find(schema, name)),
+            reader,
+        }
+    }
+
+    /// The times of the rows.
+    pub(super) fn read(
+        &self,
+        rows: &RecordBatch,
+    ) -> Result<Vec<Result<Timestamp, Refused>>, ReadError> {
+        use DataType as T;
+        let Some(column) = self.path.as_ref().and_then(|path| column(rows, path)) else {
+            return Ok((0..rows.num_rows()).map(|_| Err(self.missing())).collect());
+        };
+        let column = cells::plain(column)?;
+        Ok(match column.data_type() {
+            T::Timestamp(unit, zone) => {
+                let counts = cast(&column, &T::Int64)?;
+                let counts = counts.as_primitive::<Int64Type>();
+                let local = zone.is_none();
+                self.each(&column, |row| {
+                    let count = counts.value(row);
+                    self.instant(instant(count, *unit), local, count)
+                })
+            }
+            T::Date32 => {
+                let days = column.as_primitive::<Date32Type>();
+                self.each(&column, |row| {
+                    let days = i64::from(days.value(row));
+                    self.instant(instant(days * 86_400, TimeUnit::Second), true, days)
+                })
+            }
+            T::UInt64 | T::Decimal128(..) | T::Decimal256(..) => {
+                let texts = cast(&column, &T::Utf8)?;
+                let texts = texts.as_string::<i32>();
+                self.each(&column, |row| self.reader.read_number(texts.value(row)))
+            }
+            integer if integer.is_integer() => {
+                let values = cast(&column, &T::Int64)?;
+                let values = values.as_primitive::<Int64Type>();
+                self.each(&column, |row| self.reader.read_integer(values.value(row)))
+            }
+            T::Float16 | T::Float32 | T::Float64 => {
+                let values = cast(&column, &T::Float64)?;
+                let values = values.as_primitive::<Float64Type>();
+                self.each(&column, |row| self.reader.read_float(values.value(row)))
+            }
+            T::Utf8 => {
+                let texts = column.as_string::<i32>();
+                self.each(&column, |row| self.reader.read_text(texts.value(row)))
+            }
+            T::BinaryView => {
+                // As files say it that were written before strings were marked as such.
+                let bytes = column.as_binary_view();
+                self.each(&column, |row| {
+                    self.reader
+                        .read_text(&String::from_utf8_lossy(bytes.value(row)))
+                })
+            }
+            other => {
+                let refused = Refused {
+                    reason: Reason::BadTimestamp,
+                    detail: format!("`{}` is of type {other}, which is no time", self.name),
+                };
+                (0..column.len())
+                    .map(|row| {
+                        let null = column.is_null(row);
+                        Err(if null {
+                            self.missing()
+                        } else {
+                            refused.clone()
+                        })
+                    })
+                    .collect()
+            }
+        })
+    }
+
+    /// The time of each row that has a value.
+    fn each(
+        &self,
+        column: &dyn Array,
+        read: impl Fn(usize) -> Result<Timestamp, TimeError>,
+    ) -> Vec<Result<Timestamp, Refused>> {
+        let time = |row| {
+            if column.is_null(row) {
+                return Err(self.missing());
+            }
+            read(row).map_err(|error| Refused {
+                reason: match error {
+                    TimeError::BeforeEarliest { .. } => Reason::BeforeEarliest,
+                    TimeError::AfterLatest { .. } => Reason::AfterLatest,
+                    _ => Reason::BadTimestamp,
+                },
+                detail: format!("`{}`: {error}", self.name),
+            })
+        };
+        (0..column.len()).map(time).collect()
+    }
+
+    fn missing(&self) -> Refused {
+        Refused {
+            reason: Reason::NoTimestamp,
+            detail: format!("`{}` has no value", self.name),
+        }
+    }
+
+    /// A typed time. A local one is in the zone of the rule.
+    fn instant(
+        &self,
+        time: Option<Timestamp>,
+        local: bool,
+        count: i64,
+    ) -> Result<Timestamp, TimeError> {
+        let out_of_range = || TimeError::OutOfRange {
+            text: count.to_string(),
+        };
+        let time = time.ok_or_else(out_of_range)?;
+        let time = if local {
+            let civil = Offset::UTC.to_datetime(time);
+            let zoned = self
+                .reader
+                .zone()
+                .to_ambiguous_timestamp(civil)
+                .compatible();
+            zoned.map_err(|_| out_of_range())?
+        } else {
+            time
+        };
+        self.reader.check(time)
+    }
+}
+
+/// The column and the fields that a name with dots leads to.
+fn find(schema: &Schema, name: &str) -> Option<(usize, Vec<usize>)> {
+    let mut parts = name.split('.');
+    let column = position(schema.fields(), parts.next()?)?;
+    let mut data_type = schema.fields().get(column)?.data_type();
+    let mut path = Vec::new();
+    for part in parts {
+        let DataType::Struct(fields) = data_type else {
+            return None;
+        };
+        let index = position(fields, part)?;
+        data_type = fields.get(index)?.data_type();
+        path.push(index);
+    }
+    Some((column, path))
+}
+
+fn column<'a>(rows: &'a RecordBatch, (column, path): &(usize, Vec<usize>)) -> Option<&'a ArrayRef> {
+    let mut column = rows.columns().get(*column)?;
+    for field in path {
+        column = column.as_struct_opt()?.columns().get(*field)?;
+    }
+    Some(column)
+}
+
+fn instant(count: i64, unit: TimeUnit) -> Option<Timestamp> {
+    match unit {
+        TimeUnit::Second => Timestamp::from_second(count).ok(),
+        TimeUnit::Millisecond => Timestamp::from_millisecond(count).ok(),
+        TimeUnit::Microsecond => Timestamp::from_microsecond(count).ok(),
+        TimeUnit::Nanosecond => Some(Timestamp::from_nanosecond(count.into()).ok()?),
+    }
+}
