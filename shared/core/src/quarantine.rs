@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(
             line(Reason::NoTimestamp, "{\"a\":\n\"é\"}".as_bytes()),
             json!({
-                "source": "s3://landing/anpr/2026/05/01/13/x.gz", "etag": "\"abc\"", "offset": 17, "length": 12,
+                "source": "s3://landing/anpr/2026/05/01/13/x.gz", "etag": "\"abc\"", "offset": 17, "length": 11,
                 "reason": "no_timestamp", "detail": "a \"detail\"\nin words", "record": "{\"a\":\n\"é\"}"
             })
         );

@@ -391,6 +391,9 @@ fn begins_hadoop_snappy(head: &[u8], ended: bool) -> Match {
         return Match::No;
     }
     let inner = head.get(8..).unwrap_or_default();
+    if inner.is_empty() {
+        return Match::Perhaps;
+    }
     match snap::raw::decompress_len(inner) {
         Ok(length) if length > 0 && length <= block => Match::Yes,
         Err(_) if inner.len() < 5 && inner.iter().all(|&b| b >= 0x80) => Match::Perhaps,

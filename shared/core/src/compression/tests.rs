@@ -210,7 +210,7 @@ fn corruption_is_noticed() {
     // Hadoop's blocks have no checksum.
     for codec in [Codec::Gzip, Codec::Bzip2, Codec::SnappyFramed] {
         let compressed = compress(codec, &data);
-        for at in [compressed.len() / 2, compressed.len() - 9] {
+        for at in [compressed.len() / 2, compressed.len() - 5] {
             let mut corrupt = compressed.clone();
             corrupt[at] ^= 0x10;
             let (_, result) = decompress([corrupt.as_slice()]);
@@ -230,10 +230,10 @@ fn bombs_are_refused() {
     let zeros = vec![0; 8 << 20];
     for codec in [Codec::Gzip, Codec::Zstd, Codec::Bzip2] {
         let compressed = compress(codec, &zeros);
-        let (out, result) = decompress_with(Decompressor::new(100), [compressed.as_slice()]);
+        let (out, result) = decompress_with(Decompressor::new(20), [compressed.as_slice()]);
         let offset = compressed.len() as u64;
         assert!(
-            matches!(result, Err(DecompressError::Ratio { offset: at, limit: 100 }) if at <= offset),
+            matches!(result, Err(DecompressError::Ratio { offset: at, limit: 20 }) if at <= offset),
             "{codec}: {result:?}"
         );
         assert!(
@@ -301,7 +301,7 @@ fn what_only_resembles_a_codec_is_plain() {
 #[test]
 fn hadoop_lengths_that_do_not_agree() {
     let good = compress(Codec::HadoopSnappy, &text(60));
-    for (at, value) in [(3, 1), (7, 0xff)] {
+    for (at, value) in [(2, 0), (6, 0xff)] {
         let mut bad = good.clone();
         bad[at] = value;
         // The first lengths do not agree, so it is no such stream; behind a good block it is a corrupt one.
@@ -335,7 +335,7 @@ proptest! {
             let mut input: Vec<u8> = parts.iter().flat_map(|part| compress(codec, part.as_bytes())).collect();
             input.extend(tail);
             let (expected, result) = decompress([input.as_slice()]);
-            if result.is_ok() && codec != Codec::None {
+            if result == Ok(Some(codec)) && codec != Codec::None {
                 prop_assert_eq!(&expected, &plain);
             }
             let expected = (expected, kind(result));

@@ -62,7 +62,7 @@ fn convert(data_type: &DataType, value: &str) -> Result<String, String> {
 fn conversions() {
     use DataType as T;
     let micros = T::Timestamp(TimeUnit::Microsecond, None);
-    let millis = T::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let millis = T::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
     let nanos = T::Timestamp(TimeUnit::Nanosecond, None);
     let point = struct_of(&[("x", T::Int64), ("Y", T::Float64)]);
     let cases: &[(T, &[(&str, Result<&str, &str>)])] = &[

@@ -344,7 +344,7 @@ fn other_value(buffer: &[u8], at: usize, ended: bool) -> Result<(usize, NotAnObj
         Err(Stop::Incomplete) if ended && kind == Kind::Number => {
             let mut text = buffer.get(at..).unwrap_or_default().to_vec();
             text.push(b'\n');
-            lex::number(&text, 0)? + at
+            at + lex::number(&text, 0).map_err(|_| Stop::Incomplete)?
         }
         end => end?,
     };

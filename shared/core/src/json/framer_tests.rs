@@ -58,13 +58,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("\u{feff}{\"a\":1}", &["3 {\"a\":1}"]),
     (
         "{\n  \"a\": {\n    \"b\": [1, {}]\n  }\n}\n{\n}",
-        &["0 {\n  \"a\": {\n    \"b\": [1, {}]\n  }\n}", "36 {\n}"],
+        &["0 {\n  \"a\": {\n    \"b\": [1, {}]\n  }\n}", "34 {\n}"],
     ),
     (
         "{\"a\":\"}{\\\"\\\\\"}{\"b\":\"é\\u00e9\\ud83d\\ude00\"}",
         &[
             "0 {\"a\":\"}{\\\"\\\\\"}",
-            "15 {\"b\":\"é\\u00e9\\ud83d\\ude00\"}",
+            "14 {\"b\":\"é\\u00e9\\ud83d\\ude00\"}",
         ],
     ),
     // Top-level arrays.
@@ -99,7 +99,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     (
         "[{\"a\":1},{\"a\n[{\"b\":1}]\n",
-        &["1 {\"a\":1}", "9 {\"a | invalid_json", "13 {\"b\":1}"],
+        &["1 {\"a\":1}", "9 {\"a | invalid_json", "14 {\"b\":1}"],
     ),
     // What is no object.
     ("1", &["0 1 | not_an_object"]),
@@ -109,7 +109,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "0 12 | not_an_object",
             "3 {}",
             "6 -3.5e1 | not_an_object",
-            "14 \"a\" | not_an_object",
+            "13 \"a\" | not_an_object",
         ],
     ),
     ("-", &["0 - | truncated"]),
@@ -138,7 +138,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "{\"a\":1,,}\n  {\"inner\":1}\n{\"a\":2}",
         &[
             "0 {\"a\":1,,}\n  {\"inner\":1} | invalid_json",
-            "26 {\"a\":2}",
+            "24 {\"a\":2}",
         ],
     ),
     (
@@ -173,9 +173,12 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 #[test]
 fn examples() {
-    for (input, expected) in EXAMPLES {
-        assert_eq!(frames([input.as_bytes()], MAX), *expected, "{input:?}");
-    }
+    let wrong: Vec<_> = EXAMPLES
+        .iter()
+        .map(|(input, expected)| (input, expected, frames([input.as_bytes()], MAX)))
+        .filter(|(_, expected, actual)| *actual != **expected)
+        .collect();
+    assert!(wrong.is_empty(), "input, expected, actual: {wrong:#?}");
 }
 
 #[test]
@@ -241,12 +244,12 @@ fn a_long_record_in_small_chunks_is_not_read_over_and_over() {
 fn reference(input: &[u8]) -> Vec<String> {
     fn value_end(input: &[u8], start: usize) -> Option<(usize, serde_json::Value)> {
         (start + 1..=input.len()).find_map(|end| {
-            let more_digits = input
-                .get(end)
-                .is_some_and(|b| b"0123456789.eE+-".contains(b));
             let value = serde_json::from_slice(&input[start..end]).ok()?;
-            (!(more_digits && matches!(value, serde_json::Value::Number(_))))
-                .then_some((end, value))
+            let ends = matches!(
+                input.get(end),
+                None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'[' | b'"')
+            );
+            (ends || !matches!(value, serde_json::Value::Number(_))).then_some((end, value))
         })
     }
     let mut at = if input.starts_with(b"\xef\xbb\xbf") {
