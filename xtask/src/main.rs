@@ -18,7 +18,7 @@ mod test;
 mod up;
 mod workspace;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -99,18 +99,7 @@ fn run(task: Task) -> Result<ExitCode> {
 }
 
 fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "lakewright-tests",
-            "--bin",
-            "sim",
-            "--",
-        ])
-        .args(arguments)
-        .current_dir(workspace.root());
-    process::run_shown("the simulation", &mut command)
+    let mut simulation = workspace.test_program("sim")?;
+    simulation.args(arguments);
+    process::run_shown("the simulation", &mut simulation)
 }

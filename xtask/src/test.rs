@@ -155,19 +155,12 @@ impl Bench<'_> {
             Step::LocalCloud => self.pytest(step, &["test_local_cloud.py"]),
             Step::Conformance => {
                 let endpoint = self.cloud()?.variables().endpoint().to_owned();
-                self.cargo(
-                    step,
-                    &[
-                        "run",
-                        "--package",
-                        "lakewright-tests",
-                        "--bin",
-                        "conformance",
-                        "--",
-                        "--endpoint",
-                        &endpoint,
-                    ],
-                )
+                let mut conformance = self.workspace.test_program("conformance")?;
+                conformance.args(["--endpoint", &endpoint]);
+                if let Some(cloud) = &self.cloud {
+                    cloud.variables().apply(&mut conformance);
+                }
+                self.shown(step, step.name(), &mut conformance)
             }
             Step::EndToEnd => self.pytest(step, &["test_end_to_end.py", "test_read_back.py"]),
         }

@@ -4,9 +4,12 @@ use std::{
     env, fs,
     fs::File,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result};
+
+use crate::process;
 
 const TAIL_LINES: usize = 40;
 
@@ -76,6 +79,24 @@ impl Workspace {
     /// Where the functions' zips are: `<name>/bootstrap.zip`.
     pub(crate) fn function_zips(&self) -> PathBuf {
         self.target.join("lambda")
+    }
+
+    /// A program of the test bed. The build of the tests makes it; one of its own would build every dependency a
+    /// second time, with a few other features.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub(crate) fn test_program(&self, name: &str) -> Result<Command> {
+        let mut build = Command::new("cargo");
+        build
+            .args(["test", "--workspace", "--no-run", "--quiet"])
+            .current_dir(&self.root);
+        process::run(
+            "cargo test --no-run",
+            &mut build,
+            &self.log("test-programs"),
+        )?;
+        Ok(Command::new(self.target.join("debug").join(name)))
     }
 
     /// What the commands keep between runs; nothing in it is precious.

@@ -6,7 +6,10 @@ use lakewright_core::{
     config::{Config, ConfigError},
     location::Location,
 };
-use lakewright_jobs::ports::{GetOptions, Store, StoreError};
+use lakewright_jobs::{
+    ports::{GetOptions, Store, StoreError},
+    rekey,
+};
 use thiserror::Error;
 
 use crate::settings::ConfigSource;
@@ -63,5 +66,7 @@ pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, Load
             )
         }
     };
-    Config::parse(&text).map_err(|source| LoadError::Refused { place, source })
+    Config::parse(&text)
+        .and_then(|config| rekey::check(&config).map(|()| config))
+        .map_err(|source| LoadError::Refused { place, source })
 }

@@ -1,6 +1,10 @@
 //! What a function knows from its environment, read once.
 
-use std::{collections::HashMap, ffi::OsString, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    path::PathBuf,
+};
 
 use bytesize::ByteSize;
 use lakewright_core::location::{Location, LocationError};
@@ -11,6 +15,9 @@ use tracing_subscriber::filter::Targets;
 pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
 /// What is logged: a level, or levels by module such as `info,lakewright_jobs=debug`. `info` without it.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
+
+/// The queues that feed the rekey jobs, for the sweep: a JSON object of job names and queue URLs. None without it.
+pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -26,6 +33,8 @@ pub struct Settings {
     pub resources: Resources,
     /// What is logged.
     pub log: Targets,
+    /// The URL of each rekey job's queue, by the job's name.
+    pub queues: BTreeMap<String, String>,
 }
 
 /// Where the configuration is.
@@ -80,6 +89,7 @@ impl Settings {
                 scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
             },
             log: vars.log()?,
+            queues: vars.queues()?,
         })
     }
 }
@@ -119,6 +129,13 @@ impl Vars {
                 "expected error, warn, info, debug or trace, or such levels by module",
             )
         })
+    }
+
+    fn queues(&self) -> Result<BTreeMap<String, String>, SettingsError> {
+        let Some(text) = self.text(QUEUES)? else {
+            return Ok(BTreeMap::new());
+        };
+        serde_json::from_str(text).map_err(|error| invalid(QUEUES, text, error.to_string()))
     }
 
     /// An empty variable counts as one that is not set.
@@ -172,6 +189,7 @@ mod tests {
                 scratch: "/tmp".into(),
             },
             log: Targets::new().with_default(LevelFilter::INFO),
+            queues: BTreeMap::new(),
         };
         assert_eq!(settings, expected);
     }
@@ -183,8 +201,10 @@ mod tests {
             (MEMORY, "128"),
             (SCRATCH, "/scratch"),
             (LOG, "warn,lakewright_jobs=debug"),
+            (QUEUES, r#"{"anpr": "https://sqs/anpr"}"#),
         ])
         .unwrap();
+        assert_eq!(settings.queues["anpr"], "https://sqs/anpr");
         assert_eq!(
             settings.config,
             ConfigSource::Object(Location::new("conf", "lakewright.toml"))
@@ -226,6 +246,7 @@ mod tests {
             (&[(CONFIG, "c"), (MEMORY, "0")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
+            (&[(CONFIG, "c"), (MEMORY, "128"), (QUEUES, "q")], QUEUES),
         ] {
             let error = read(vars).unwrap_err().to_string();
             assert!(error.contains(name), "{error} should name {name}");

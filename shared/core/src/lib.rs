@@ -11,10 +11,10 @@ pub mod hive_type;
 pub mod json;
 pub mod location;
 pub mod naming;
+pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
 pub mod quarantine;
 #[cfg(test)]
 mod semantics;
 pub mod time;
-pub mod parquet_in;

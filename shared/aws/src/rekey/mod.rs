@@ -2,13 +2,14 @@
 //!
 //! From SQS it answers with the messages that failed; from anything else with the
 //! [`Report`](lakewright_jobs::report::Report) of the job that the objects belong to, or with a list of
-//! reports where they belong to several jobs or to none. Objects that are not a job's to read are
+//! reports where they belong to several jobs or to none. The payload of a
+//! [`SweepRequest`](lakewright_jobs::sweep::SweepRequest) is answered with the sweep's report. Objects that are not a job's to read are
 //! `ignored`, in a report without a name where no job has anything to do with them.
 
 mod answer;
 mod dispatch;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use lakewright_core::location::Location;
@@ -16,11 +17,13 @@ use lakewright_jobs::{
     ports::Clock,
     rekey::{Ports, rekey},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
+    sweep::{self, SweepRequest},
 };
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
-use tracing::error;
+use tracing::{error, info};
 
 use self::dispatch::Dispatcher;
 use crate::{
@@ -30,7 +33,8 @@ use crate::{
     invocation::Deadlines,
     s3::S3Store,
     sdk::{Clients, chain},
-    settings::Settings,
+    settings::{QUEUES, Settings},
+    sqs::SqsQueue,
     trigger::TriggerError,
 };
 
@@ -43,6 +47,8 @@ pub struct Function {
     dispatcher: Dispatcher,
     store: S3Store,
     catalog: GlueCatalog,
+    queue: SqsQueue,
+    queues: BTreeMap<String, String>,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,6 +76,8 @@ impl Function {
             dispatcher,
             store,
             catalog,
+            queue: clients.queue(),
+            queues: settings.queues,
             clock,
         })
     }
@@ -92,6 +100,9 @@ impl Function {
             .filter(|at| *at > now)
             .unwrap_or(Timestamp::MAX);
         let deadlines = Deadlines::before(killed_at, now);
+        if event.payload.get("sweep").is_some() {
+            return self.sweep(event.payload, deadlines.work, now).await;
+        }
         let ports = self.ports(deadlines.work, now);
         self.dispatcher
             .answer(
@@ -104,6 +115,46 @@ impl Function {
                 },
             )
             .await
+    }
+
+    async fn sweep(
+        &self,
+        payload: Value,
+        deadline: Timestamp,
+        now: Timestamp,
+    ) -> Result<Value, FunctionError> {
+        let request = SweepRequest::deserialize(payload)
+            .map_err(|error| FunctionError::BadSweep(error.to_string()))?;
+        let mut jobs = self.dispatcher.config.rekey.iter();
+        let job = jobs.find(|job| job.name == request.sweep);
+        let (Some(job), Some(queue)) = (job, self.queues.get(&request.sweep)) else {
+            return Err(FunctionError::BadSweep(format!(
+                "there is no rekey job `{}` with a queue ({QUEUES})",
+                request.sweep
+            )));
+        };
+        let ports = sweep::Ports {
+            store: Arc::new(retrying(&self.store, &self.clock, deadline, now)),
+            queue: Arc::new(self.queue.clone()),
+            clock: Arc::clone(&self.clock),
+        };
+        let failed = |message: String| {
+            error!(job = job.name, error = message, "sweep failed");
+            FunctionError::SweepFailed(message)
+        };
+        let report = sweep::sweep(&ports, job, &request, queue, deadline)
+            .await
+            .map_err(|error| failed(chain(&error)))?;
+        info!(
+            job = report.name,
+            listed = report.listed,
+            committed = report.committed,
+            passed_over = report.passed_over,
+            sent = report.sent,
+            next = report.next,
+            "sweep done"
+        );
+        serde_json::to_value(report).map_err(|error| failed(error.to_string()))
     }
 
     /// The adapters behind the retries of one invocation.
@@ -147,6 +198,12 @@ pub enum FunctionError {
     /// A message of a batch failed that has no id, so the whole batch has to: `Lakewright.BadTrigger`.
     #[error("a message of the batch has no messageId, and failed: {0}")]
     Nameless(String),
+    /// A sweep cannot be understood: `Lakewright.BadTrigger`. The same payload will never do.
+    #[error("sweep: {0}")]
+    BadSweep(String),
+    /// A sweep ended early: `Lakewright.SweepFailed`. The same payload may be sent again.
+    #[error("{0}")]
+    SweepFailed(String),
     /// Objects were not committed: `Lakewright.RekeyFailed`. The same payload may be sent again.
     #[error("{failed} of {total} objects failed; the first is {first}: {message}")]
     RekeyFailed {
@@ -164,7 +221,10 @@ pub enum FunctionError {
 impl From<FunctionError> for Diagnostic {
     fn from(error: FunctionError) -> Self {
         let name = match error {
-            FunctionError::BadTrigger(_) | FunctionError::Nameless(_) => "Lakewright.BadTrigger",
+            FunctionError::BadTrigger(_)
+            | FunctionError::Nameless(_)
+            | FunctionError::BadSweep(_) => "Lakewright.BadTrigger",
+            FunctionError::SweepFailed(_) => "Lakewright.SweepFailed",
             FunctionError::RekeyFailed { .. } => "Lakewright.RekeyFailed",
         };
         Self {

@@ -72,6 +72,33 @@ pub struct SourceObject {
     pub etag: Option<String>,
 }
 
+/// Refuses the settings that rekey does not honour yet, before anything is read.
+///
+/// # Errors
+/// The first such setting, by name.
+pub fn check(config: &config::Config) -> Result<(), config::ConfigError> {
+    for job in &config.rekey {
+        let unsupported = if job.format == config::InputFormat::Json {
+            let mut settings = job.output.iter().flat_map(|output| {
+                [
+                    ("max_file_size", output.max_file_size.is_some()),
+                    ("sort_by_time", output.sort_by_time),
+                ]
+            });
+            settings.find_map(|(key, given)| given.then_some(key))
+        } else {
+            Some("format (other than json)")
+        };
+        if let Some(key) = unsupported {
+            return Err(config::ConfigError::Invalid {
+                job: job.name.clone(),
+                message: format!("{key} is not supported yet: leave it out"),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Processes one source object to its commit.
 ///
 /// # Errors

@@ -9,7 +9,8 @@ use arrow::{
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{Policy, TimestampRule},
+    config::{OutputFormat, Policy, TimestampRule},
+    encode::Layout,
     json::{
         Appended, Columns, ColumnsOptions, Filled, Framer, JsonScalar, ParseTimestamp, RecordError,
     },
@@ -35,7 +36,7 @@ use crate::report::Status;
 /// same object always makes the same files.
 const BATCH: usize = 8 << 20;
 
-/// The column that holds a record's own bytes while its partition is not known yet.
+/// The column that holds a record's own bytes: no field of a record has this name.
 const RAW: &str = "\u{0}raw";
 
 /// A whole source object, its rows kept apart by partition.
@@ -43,6 +44,8 @@ pub(super) struct Routed {
     /// The partitions, by the numbers that the spool knows them by.
     pub(super) partitions: Vec<Partition>,
     pub(super) spool: Spool,
+    /// What the columns of the spooled batches are.
+    pub(super) layout: Layout,
     pub(super) quarantine: Quarantine,
     pub(super) rows_in: u64,
     pub(super) fields_dropped: u64,
@@ -101,6 +104,8 @@ struct Router<'a> {
     source: Source<'a>,
     columns: Columns,
     files: usize,
+    /// The columns that are spooled: those of the files, and the record's own bytes where an output needs them.
+    kept: Vec<usize>,
     timestamps: TimestampReader,
     partitioner: Partitioner,
     numbers: HashMap<PartitionKey, u32>,
@@ -123,15 +128,27 @@ impl<'a> Router<'a> {
     ) -> Result<Self, RekeyError> {
         let job = &settings.job;
         let unusable = |error: &dyn std::error::Error| RekeyError::Schema(error.to_string());
+        let mut formats = job.output.iter().map(|output| output.format);
+        let passes_through = formats.any(|format| format == OutputFormat::Json);
         let options = ColumnsOptions {
             on_unknown: job.on_unknown,
             on_mismatch: job.on_mismatch,
             timestamp: job.timestamp.column.split('.').map(String::from).collect(),
             parse_timestamp: column_timestamps(&job.timestamp)?,
             // A partition column's value is looked at when the batch is cut, and may be refused then.
-            raw_column: (!partitioner.columns().is_empty()).then(|| RAW.to_owned()),
+            raw_column: (passes_through || !partitioner.columns().is_empty())
+                .then(|| RAW.to_owned()),
         };
         let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
+        let mut kept = (0..schema.files()).collect::<Vec<_>>();
+        if passes_through {
+            kept.push(columns.schema().index_of(RAW)?);
+        }
+        let layout = Layout {
+            schema: Arc::new(columns.schema().project(&kept)?),
+            columns: schema.files(),
+            raw: passes_through.then_some(schema.files()),
+        };
         let hash = settings.hash()?;
         let rooms = job
             .output
@@ -143,6 +160,7 @@ impl<'a> Router<'a> {
             source,
             columns,
             files: schema.files(),
+            kept,
             timestamps,
             partitioner,
             numbers: HashMap::new(),
@@ -151,7 +169,12 @@ impl<'a> Router<'a> {
             room,
             routed: Routed {
                 partitions: Vec::new(),
-                spool: Spool::new(schema.of_files(), &budget.scratch, budget.memory / 4),
+                spool: Spool::new(
+                    Arc::clone(&layout.schema),
+                    &budget.scratch,
+                    budget.memory / 4,
+                ),
+                layout,
                 quarantine: Quarantine::new(&budget.scratch),
                 rows_in: 0,
                 fields_dropped: 0,
@@ -309,8 +332,8 @@ impl<'a> Router<'a> {
             };
             numbers.push(number);
         }
-        let files = (0..self.files).collect::<Vec<_>>();
-        self.routed.spool.push(&batch.project(&files)?, &numbers)
+        let batch = batch.project(&self.kept)?;
+        self.routed.spool.push(&batch, &numbers)
     }
 
     fn add_partition(

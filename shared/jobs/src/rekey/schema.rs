@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use lakewright_core::{
     hive_type,
     json::{Framer, InferError, Inference},
@@ -70,12 +70,6 @@ impl RecordSchema {
     /// Every column.
     pub(super) fn whole(&self) -> Schema {
         Schema::new(self.fields.clone())
-    }
-
-    /// The columns inside the files.
-    pub(super) fn of_files(&self) -> SchemaRef {
-        let fields = self.fields.iter().take(self.files).cloned();
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 
     /// How many columns are inside the files; the partition columns follow them.

@@ -86,11 +86,6 @@ impl Spool {
         Ok(())
     }
 
-    /// The schema of the batches.
-    pub(super) fn schema(&self) -> SchemaRef {
-        SchemaRef::clone(&self.schema)
-    }
-
     /// The rows that a partition holds.
     pub(super) fn rows(&self, partition: usize) -> u64 {
         self.rows.get(partition).copied().unwrap_or_default()

@@ -4,7 +4,7 @@ use std::{io::Read, sync::Arc};
 
 use futures::{TryStreamExt, stream::FuturesOrdered};
 use lakewright_core::{
-    encode::{EncodeError, Encoder, Layout},
+    encode::{EncodeError, Encoder},
     parquet_out::RowGroupLimit,
 };
 
@@ -132,8 +132,7 @@ async fn write_once(
         output.location.clone(),
         output.form.content_type(),
     );
-    let layout = Layout::plain(routed.spool.schema());
-    let mut encoder = Encoder::new(&output.form, &layout, row_group).map_err(encode)?;
+    let mut encoder = Encoder::new(&output.form, &routed.layout, row_group).map_err(encode)?;
     for batch in routed.spool.batches(output.partition) {
         encoder.write(&batch?).map_err(encode)?;
         if encoder.ready().len() >= PART {

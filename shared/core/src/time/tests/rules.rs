@@ -83,7 +83,7 @@ fn patterns() {
 #[test]
 fn bounds() {
     stated(
-        "A bound is a time, or `now` with an offset such as `now-400d`, `now+1d` or `now+2h`, counted from the instant when the run began.",
+        "A bound is a time, or `now` with an offset such as `now-400d`, `now+1d` or `now+2h`, counted from the moment when the source object landed.",
     );
     stated("A time exactly at a bound is within it.");
     let bounded = |earliest: &str, latest: &str| {
