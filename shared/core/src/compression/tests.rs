@@ -281,7 +281,7 @@ fn what_only_resembles_a_codec_is_plain() {
         b"P*M",
         b"\xff\x06\x00\x00sNaPp",
         b"\xef\xbb\xbf{}",
-        b"\0{\0\"\0a\0\"\0:\01\0}\0",
+        b"\0{\0\"\0a\0\"\0:\x001\0}\0",
         b"\0\0\0\x05",
         b"\0\0\0\0\0\0\0\0\0",
         b"\0\0\0\x05\0\0\0\x05\x06abcd",

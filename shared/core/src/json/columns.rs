@@ -29,9 +29,10 @@ use thiserror::Error;
 
 use super::{
     Broken,
+    buffers::Text,
     fill::Filling,
     lex::{self, Kind, Stop},
-    node::{StructNode, Text},
+    node::StructNode,
 };
 use crate::{config::Policy, csv, quarantine::Reason};
 

@@ -7,6 +7,9 @@ use arrow::{
 use super::*;
 use crate::json::{SyntaxError, tests::options};
 
+#[path = "conversion_tests.rs"]
+mod conversions;
+
 fn field(name: &str, data_type: DataType) -> Field {
     Field::new(name, data_type, true)
 }
@@ -48,198 +51,6 @@ fn shown(batch: &RecordBatch, column: usize, row: usize) -> String {
     }
 }
 
-/// What a value becomes in a column of a type; `Err` for a mismatch.
-fn convert(data_type: &DataType, value: &str) -> Result<String, String> {
-    let mut columns = columns(&[("c", data_type.clone())], options());
-    match columns.append(format!("{{\"c\":{value}}}").as_bytes()) {
-        Ok(_) => Ok(shown(&columns.finish().unwrap(), 0, 0)),
-        Err(RecordError::Mismatch { found, .. }) => Err(found),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-#[test]
-fn conversions() {
-    use DataType as T;
-    let micros = T::Timestamp(TimeUnit::Microsecond, None);
-    let millis = T::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()));
-    let nanos = T::Timestamp(TimeUnit::Nanosecond, None);
-    let point = struct_of(&[("x", T::Int64), ("Y", T::Float64)]);
-    let cases: &[(T, &[(&str, Result<&str, &str>)])] = &[
-        (
-            T::Boolean,
-            &[
-                ("true", Ok("true")),
-                ("false", Ok("false")),
-                ("null", Ok("null")),
-                ("\"TRUE\"", Ok("true")),
-                ("\"False\"", Ok("false")),
-                ("1", Err("1")),
-                ("\"yes\"", Err("\"yes\"")),
-                ("[]", Err("an array")),
-            ],
-        ),
-        (
-            T::Int8,
-            &[
-                ("127", Ok("127")),
-                ("-128", Ok("-128")),
-                ("128", Err("128")),
-                ("\"-129\"", Err("\"-129\"")),
-            ],
-        ),
-        (T::Int16, &[("32767", Ok("32767")), ("32768", Err("32768"))]),
-        (
-            T::Int32,
-            &[
-                ("-2147483648", Ok("-2147483648")),
-                ("2147483648", Err("2147483648")),
-            ],
-        ),
-        (
-            T::Int64,
-            &[
-                ("9007199254740993", Ok("9007199254740993")),
-                ("-9223372036854775808", Ok("-9223372036854775808")),
-                ("9223372036854775808", Err("9223372036854775808")),
-                ("1.0", Ok("1")),
-                ("1e3", Ok("1000")),
-                ("1.5", Err("1.5")),
-                ("\"42\"", Ok("42")),
-                ("\"4\\u0032\"", Ok("42")),
-                ("\"\"", Err("\"\"")),
-                ("\"42 \"", Err("\"42 \"")),
-                ("true", Err("true")),
-                ("{}", Err("an object")),
-            ],
-        ),
-        (
-            T::Float64,
-            &[
-                ("0.1", Ok("0.1")),
-                ("-0.0", Ok("-0.0")),
-                ("1e400", Err("1e400")),
-                ("\"2.5\"", Ok("2.5")),
-                ("\"NaN\"", Ok("NaN")),
-                ("\"-Infinity\"", Ok("-inf")),
-                ("\"nan\"", Err("\"nan\"")),
-                ("5e-324", Ok("5e-324")),
-            ],
-        ),
-        (
-            T::Float32,
-            &[
-                ("0.1", Ok("0.1")),
-                ("3.5e38", Err("3.5e38")),
-                ("\"1.5\"", Ok("1.5")),
-            ],
-        ),
-        (
-            T::Decimal128(20, 2),
-            &[
-                ("123456789012345678.91", Ok("123456789012345678.91")),
-                ("1", Ok("1.00")),
-                ("1.500", Ok("1.50")),
-                ("1.505", Err("1.505")),
-                ("1e17", Ok("100000000000000000.00")),
-                ("1e18", Err("1e18")),
-                ("\"-0.01\"", Ok("-0.01")),
-            ],
-        ),
-        (
-            T::Date32,
-            &[
-                ("\"1970-01-01\"", Ok("1970-01-01")),
-                ("\"2024-02-29\"", Ok("2024-02-29")),
-                ("\"1969-12-31\"", Ok("1969-12-31")),
-                ("\"2023-02-29\"", Err("\"2023-02-29\"")),
-                ("\"2024-2-9\"", Err("\"2024-2-9\"")),
-                ("\"2024-01-01T00:00:00\"", Err("\"2024-01-01T00:00:00\"")),
-                ("0", Err("0")),
-            ],
-        ),
-        (
-            micros,
-            &[
-                ("\"now\"", Ok("1970-01-01T00:00:00.001500")),
-                ("-1", Ok("1969-12-31T23:59:59.999999")),
-                ("\"then\"", Err("\"then\"")),
-            ],
-        ),
-        (
-            millis,
-            &[
-                ("\"now\"", Ok("1970-01-01T00:00:00.001Z")),
-                ("-1", Ok("1969-12-31T23:59:59.999Z")),
-            ],
-        ),
-        (
-            nanos,
-            &[
-                ("7", Ok("1970-01-01T00:00:00.000007")),
-                ("9223372036854775807", Err("9223372036854775807")),
-            ],
-        ),
-        (
-            T::Utf8,
-            &[
-                ("\"a\\n\\u00e9\\ud83d\\ude00\\/\"", Ok("a\né😀/")),
-                ("\"é\"", Ok("é")),
-                ("1.50", Ok("1.50")),
-                ("true", Ok("true")),
-                ("null", Ok("null")),
-                ("{\"a\": [1]}", Ok("{\"a\": [1]}")),
-                ("[1, 2]", Ok("[1, 2]")),
-            ],
-        ),
-        (T::Binary, &[("\"é\"", Ok("c3a9")), ("12", Ok("3132"))]),
-        (
-            list_of(T::Int64),
-            &[
-                ("[]", Ok("[]")),
-                ("[1,null,\"3\"]", Ok("[1, , 3]")),
-                ("{}", Err("an object")),
-                ("\"[]\"", Err("\"[]\"")),
-                ("[1,\"x\"]", Err("\"x\"")),
-            ],
-        ),
-        (
-            map_of(T::Utf8, T::Int64),
-            &[
-                ("{}", Ok("{}")),
-                ("{\"b\":1,\"a\":null,\"b\":2}", Ok("{a: , b: 2}")),
-                ("[]", Err("an array")),
-            ],
-        ),
-        (
-            map_of(T::Int32, T::Boolean),
-            &[
-                ("{\"7\":true}", Ok("{7: true}")),
-                ("{\"x\":true}", Err("\"x\"")),
-            ],
-        ),
-        (
-            point,
-            &[
-                ("{\"X\":1,\"y\":2}", Ok("{x: 1, Y: 2.0}")),
-                ("{\"y\":null}", Ok("{x: , Y: }")),
-                ("{}", Ok("{x: , Y: }")),
-                ("1", Err("1")),
-            ],
-        ),
-    ];
-    for (data_type, examples) in cases {
-        for (value, expected) in *examples {
-            let expected = expected.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(
-                convert(data_type, value),
-                expected,
-                "{value} into {data_type}"
-            );
-        }
-    }
-}
-
 #[test]
 fn errors_name_the_column() {
     let inner = struct_of(&[("n", map_of(DataType::Utf8, list_of(DataType::Int64)))]);
@@ -277,7 +88,7 @@ fn errors_name_the_column() {
 fn long_values_are_shown_in_part() {
     let value = format!("\"{}é\"", "x".repeat(SHOWN_BEFORE_CUT));
     assert_eq!(
-        convert(&DataType::Int64, &value).unwrap_err(),
+        conversions::convert(&DataType::Int64, &value).unwrap_err(),
         format!("\"{}…", "x".repeat(SHOWN_BEFORE_CUT))
     );
 }
@@ -362,6 +173,7 @@ fn policies() {
 
 #[test]
 fn the_timestamp_is_found_with_and_without_a_column() {
+    use JsonScalar as S;
     let detail = struct_of(&[("Time", DataType::Utf8)]);
     let without_time = struct_of(&[("other", DataType::Utf8)]);
     let schemas: [&[(&str, DataType)]; 5] = [
@@ -371,7 +183,6 @@ fn the_timestamp_is_found_with_and_without_a_column() {
         &[("detail", DataType::Utf8)],
         &[("detail", map_of(DataType::Utf8, DataType::Utf8))],
     ];
-    use JsonScalar as S;
     for fields in schemas {
         let mut found = columns(
             fields,

@@ -2,15 +2,12 @@
 
 use std::borrow::Cow;
 
-use arrow::datatypes::TimeUnit;
-use jiff::civil;
-
 use super::{
-    ColumnsOptions, JsonScalar, MAX_DEPTH, RecordError,
+    ColumnsOptions, MAX_DEPTH, RecordError,
+    buffers::Full,
     columns::Reject,
     lex::{self, Kind, Member, Stop},
-    node::{Full, ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
-    number,
+    node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
 };
 use crate::config::Policy;
 
@@ -74,7 +71,7 @@ pub(super) fn shown(text: &[u8]) -> String {
     )
 }
 
-type Filled<T = usize> = Result<T, Reject>;
+pub(super) type Filled<T = usize> = Result<T, Reject>;
 
 /// One record on its way into the columns.
 pub(super) struct Filling<'a> {
@@ -113,7 +110,7 @@ impl Filling<'_> {
         Ok(())
     }
 
-    fn text(&self, start: usize, end: usize) -> &[u8] {
+    pub(super) fn text(&self, start: usize, end: usize) -> &[u8] {
         self.buf.get(start..end).unwrap_or_default()
     }
 
@@ -123,7 +120,7 @@ impl Filling<'_> {
 
     /// The value at `start`, which does not fit `node`.
     #[cold]
-    fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
+    pub(super) fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
         let end = lex::skip_value(self.buf, start, self.depth)?;
         let found = match Kind::at(self.buf, start)? {
             Kind::Object => "an object".to_owned(),
@@ -141,19 +138,19 @@ impl Filling<'_> {
     /// Puts the value at `at` into `node`, or a null where it does not fit and the policy says so.
     #[inline]
     pub(super) fn value(&mut self, node: &mut Node, at: usize) -> Filled {
-        if !self.drops_mismatches() {
-            return self.exact_value(node, at);
-        }
-        let (len, depth) = (node.len(), self.depth);
-        match self.exact_value(node, at) {
-            Err(Reject::Record(error)) if matches!(*error, RecordError::Mismatch { .. }) => {
+        let depth = self.depth;
+        let len = self.drops_mismatches().then(|| node.len());
+        match (self.exact_value(node, at), len) {
+            (Err(Reject::Record(error)), Some(len))
+                if matches!(*error, RecordError::Mismatch { .. }) =>
+            {
                 node.truncate(len);
                 node.push_null();
                 self.depth = depth;
                 self.mismatched += 1;
                 Ok(lex::skip_value(self.buf, at, depth)?)
             }
-            filled => filled,
+            (filled, _) => filled,
         }
     }
 
@@ -200,123 +197,6 @@ impl Filling<'_> {
                 Ok(end)
             }
             (node, _) => self.mismatch(node, at),
-        }
-    }
-
-    #[inline]
-    fn number(&self, node: &mut Node, at: usize) -> Filled {
-        let number = number::read(self.buf, at)?;
-        let fits = match node {
-            Node::Float64(column) => {
-                let value = number.double(self.buf);
-                value.is_some_and(|value| {
-                    column.push(Some(value));
-                    true
-                })
-            }
-            Node::Integer(column, data_type) => number
-                .integer(self.buf)
-                .filter(|&value| fits_integer(value, data_type))
-                .is_some_and(|value| {
-                    column.push(Some(value));
-                    true
-                }),
-            Node::Decimal(column, precision, scale) => number
-                .decimal(self.buf, *precision, *scale)
-                .is_some_and(|value| {
-                    column.push(Some(value));
-                    true
-                }),
-            Node::Float32(column) => {
-                number::float(self.text(at, number.end)).is_some_and(|value| {
-                    column.push(Some(value));
-                    true
-                })
-            }
-            Node::Timestamp(column, unit, _) => {
-                let text = str::from_utf8(self.text(at, number.end)).unwrap_or_default();
-                self.timestamp(&JsonScalar::Number(text), *unit)
-                    .is_some_and(|value| {
-                        column.push(Some(value));
-                        true
-                    })
-            }
-            _ => false,
-        };
-        if fits {
-            Ok(number.end)
-        } else {
-            self.mismatch(node, at)
-        }
-    }
-
-    /// The text of a string into a column of another type than text. False where it does not fit.
-    pub(super) fn string(&self, node: &mut Node, text: &str) -> bool {
-        /// Pushes the value, if there is one.
-        fn put<T>(value: Option<T>, push: impl FnOnce(Option<T>)) -> bool {
-            let fits = value.is_some();
-            if fits {
-                push(value);
-            }
-            fits
-        }
-        let bytes = text.as_bytes();
-        match node {
-            Node::Utf8(column) | Node::Binary(column) => column.push(bytes).is_ok(),
-            Node::Boolean(values, nulls) => {
-                let value = if text.eq_ignore_ascii_case("true") {
-                    true
-                } else if text.eq_ignore_ascii_case("false") {
-                    false
-                } else {
-                    return false;
-                };
-                values.append(value);
-                nulls.append_non_null();
-                true
-            }
-            Node::Integer(column, data_type) => put(
-                number::integer(bytes).filter(|&value| fits_integer(value, data_type)),
-                |value| column.push(value),
-            ),
-            Node::Float64(column) => put(
-                match text {
-                    "NaN" => Some(f64::NAN),
-                    "Infinity" => Some(f64::INFINITY),
-                    "-Infinity" => Some(f64::NEG_INFINITY),
-                    _ => number::double(bytes),
-                },
-                |value| column.push(value),
-            ),
-            Node::Float32(column) => put(
-                match text {
-                    "NaN" => Some(f32::NAN),
-                    "Infinity" => Some(f32::INFINITY),
-                    "-Infinity" => Some(f32::NEG_INFINITY),
-                    _ => number::float(bytes),
-                },
-                |value| column.push(value),
-            ),
-            Node::Decimal(column, precision, scale) => {
-                put(number::decimal(bytes, *precision, *scale), |value| {
-                    column.push(value);
-                })
-            }
-            Node::Date(column) => put(date(text), |value| column.push(value)),
-            Node::Timestamp(column, unit, _) => put(
-                self.timestamp(&JsonScalar::String(text.into()), *unit),
-                |value| column.push(value),
-            ),
-            Node::Struct(_) | Node::List(_) | Node::Map(_) => false,
-        }
-    }
-
-    fn timestamp(&self, scalar: &JsonScalar<'_>, unit: TimeUnit) -> Option<i64> {
-        let micros = (self.options.parse_timestamp)(scalar)?;
-        match unit {
-            TimeUnit::Nanosecond => micros.checked_mul(1_000),
-            TimeUnit::Millisecond => Some(micros.div_euclid(1_000)),
-            _ => Some(micros),
         }
     }
 
@@ -598,32 +478,4 @@ fn resolve(
         slot: names.get(name).copied().or(of_timestamp),
         timestamp,
     }
-}
-
-fn fits_integer(value: i64, data_type: &arrow::datatypes::DataType) -> bool {
-    use arrow::datatypes::DataType;
-    match data_type {
-        DataType::Int8 => i8::try_from(value).is_ok(),
-        DataType::Int16 => i16::try_from(value).is_ok(),
-        DataType::Int32 => i32::try_from(value).is_ok(),
-        _ => true,
-    }
-}
-
-/// Days since 1970-01-01 of a `yyyy-MM-dd`.
-fn date(text: &str) -> Option<i32> {
-    let (year, rest) = text.split_at_checked(4)?;
-    let (month, day) = rest.strip_prefix('-')?.split_once('-')?;
-    let number = |part: &str, digits: usize| {
-        let plain = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| part.parse::<i16>().ok()).flatten()
-    };
-    let date = civil::Date::new(
-        number(year, 4)?,
-        i8::try_from(number(month, 2)?).ok()?,
-        i8::try_from(number(day, 2)?).ok()?,
-    )
-    .ok()?;
-    let days = date.since(civil::Date::constant(1970, 1, 1)).ok()?;
-    Some(days.get_days())
 }

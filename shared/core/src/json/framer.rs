@@ -147,7 +147,8 @@ impl Framer {
     }
 
     /// The next frame, its record appended to `columns` in the same pass over its bytes. Gives what
-    /// [`next`](Self::next) and then [`Columns::append`] would.
+    /// [`next`](Self::next) and then [`Columns::append`] would. After [`RecordError::Full`] the caller finishes the
+    /// batch and appends [`Filled::bytes`] itself.
     ///
     /// # Errors
     /// As [`next`](Self::next).

@@ -240,7 +240,7 @@ fn a_long_record_in_small_chunks_is_not_read_over_and_over() {
     assert_eq!(frames, [format!("0 {record}")]);
 }
 
-/// The rules once more, as slow and plain as can be: one document, seen whole, and serde_json to say what is valid.
+/// The rules once more, as slow and plain as can be: one document, seen whole, and `serde_json` to say what is valid.
 fn reference(input: &[u8]) -> Vec<String> {
     fn value_end(input: &[u8], start: usize) -> Option<(usize, serde_json::Value)> {
         (start + 1..=input.len()).find_map(|end| {

@@ -1,6 +1,7 @@
 //! JSON: finding records in a stream of bytes ([`Framer`]), filling Arrow columns from their bytes
 //! ([`Columns`]), and inferring a schema ([`Inference`]). No document tree is built.
 
+mod buffers;
 mod columns;
 mod fill;
 mod framer;
@@ -9,6 +10,7 @@ mod keys;
 mod lex;
 mod node;
 mod number;
+mod scalar;
 mod texts;
 
 pub use columns::{

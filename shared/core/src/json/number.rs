@@ -12,64 +12,53 @@ pub(super) struct Number {
     negative: bool,
     /// Its digits as one integer, where there are few enough of them to fit.
     mantissa: Option<u64>,
-    /// The power of ten that the mantissa is to be multiplied with.
-    exponent: i32,
+    /// How many of these digits stand behind the point.
+    fraction: usize,
 }
 
 /// The most digits that always fit a `u64`.
 const U64_DIGITS: usize = 19;
 
-/// Reads the number at `at` in one pass: its end and, where it is short, its value.
+/// How many digits `text` begins with, and `value` with them appended, which wraps beyond [`U64_DIGITS`].
+#[inline]
+fn digits(text: &[u8], mut value: u64) -> (usize, u64) {
+    for (count, byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (count, value);
+        }
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    (text.len(), value)
+}
+
+/// Reads the number at `start` in one pass: its end and, where it is short, its value.
 #[inline]
 pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
-    let mut at = start;
-    let negative = lex::byte(buf, at)? == b'-';
-    at += usize::from(negative);
-    let first = at;
-    let mut mantissa = 0_u64;
-    let mut next = lex::byte(buf, at)?;
-    while next.is_ascii_digit() {
-        mantissa = mantissa
-            .wrapping_mul(10)
-            .wrapping_add(u64::from(next - b'0'));
-        at += 1;
-        next = lex::byte(buf, at)?;
+    let rest = |at: usize| buf.get(at..).unwrap_or_default();
+    let negative = buf.get(start) == Some(&b'-');
+    let first = start + usize::from(negative);
+    let (whole, mut mantissa) = digits(rest(first), 0);
+    let mut end = first + whole;
+    let mut fraction = 0;
+    let mut usual = whole == 1 || whole > 1 && buf.get(first) != Some(&b'0');
+    if buf.get(end) == Some(&b'.') {
+        (fraction, mantissa) = digits(rest(end + 1), mantissa);
+        end += 1 + fraction;
+        usual &= fraction > 0;
     }
-    let mut digits = at - first;
-    let mut exponent = 0;
-    if next == b'.' {
-        let fraction = at + 1;
-        at = fraction;
-        next = lex::byte(buf, at)?;
-        while next.is_ascii_digit() {
-            mantissa = mantissa
-                .wrapping_mul(10)
-                .wrapping_add(u64::from(next - b'0'));
-            at += 1;
-            next = lex::byte(buf, at)?;
-        }
-        digits += at - fraction;
-        exponent = fraction.wrapping_sub(at).cast_signed();
-        if at == fraction {
-            // A point without digits: the grammar's own reader says where it is wrong.
-            return reread(buf, start, negative);
-        }
+    usual &= whole + fraction <= U64_DIGITS;
+    match buf.get(end) {
+        Some(b',' | b'}' | b']' | b'\n' | b'\r' | b' ') if usual => Ok(Number {
+            start,
+            end,
+            negative,
+            mantissa: Some(mantissa),
+            fraction,
+        }),
+        // Something less usual, or wrong: JSON's grammar decides.
+        _ => reread(buf, start, negative),
     }
-    let leading_zero = at > first + 1
-        && buf.get(first) == Some(&b'0')
-        && buf.get(first + 1).is_some_and(u8::is_ascii_digit);
-    let usual = matches!(next, b',' | b'}' | b']' | b'\n' | b'\r' | b' ');
-    if !usual || at == first || leading_zero || digits > U64_DIGITS || buf.get(first) == Some(&b'.')
-    {
-        return reread(buf, start, negative);
-    }
-    Ok(Number {
-        start,
-        end: at,
-        negative,
-        mantissa: Some(mantissa),
-        exponent: i32::try_from(exponent).unwrap_or(i32::MIN),
-    })
 }
 
 /// A number with an exponent or many digits, or none.
@@ -80,7 +69,7 @@ fn reread(buf: &[u8], start: usize, negative: bool) -> Result<Number, Stop> {
         end: lex::number(buf, start)?,
         negative,
         mantissa: None,
-        exponent: 0,
+        fraction: 0,
     })
 }
 
@@ -93,7 +82,7 @@ impl Number {
     #[inline]
     pub(super) fn integer(self, buf: &[u8]) -> Option<i64> {
         match self.mantissa {
-            Some(mantissa) if self.exponent == 0 => {
+            Some(mantissa) if self.fraction == 0 => {
                 if self.negative {
                     0_i64.checked_sub_unsigned(mantissa)
                 } else {
@@ -116,7 +105,7 @@ impl Number {
         ];
         if let Some(mantissa) = self.mantissa
             && mantissa <= EXACT
-            && let Some(power) = POWERS.get(self.exponent.unsigned_abs() as usize)
+            && let Some(power) = POWERS.get(self.fraction)
         {
             #[expect(
                 clippy::cast_precision_loss,

@@ -1,0 +1,159 @@
+//! Column buffers that can be cut back to an earlier length, so that a record that turns out not to fit
+//! leaves no trace.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, BinaryArray},
+    buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer},
+    error::ArrowError,
+};
+
+/// Which values are null, as long as none is: a count only.
+pub(super) type Nulls = arrow::array::NullBufferBuilder;
+
+/// Values of a fixed width.
+#[derive(Debug)]
+pub(super) struct Fixed<T> {
+    pub(super) values: Vec<T>,
+    pub(super) nulls: Nulls,
+}
+
+impl<T: Default + Copy> Fixed<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            nulls: Nulls::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, value: Option<T>) {
+        self.values.push(value.unwrap_or_default());
+        self.nulls.append(value.is_some());
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
+        self.nulls.truncate(len);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T>() + self.nulls.allocated_size()
+    }
+
+    pub(super) fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
+        (std::mem::take(&mut self.values), self.nulls.finish())
+    }
+}
+
+impl Fixed<i64> {
+    /// The values in a narrower type, whose range was checked when they were pushed.
+    pub(super) fn take_as<T: TryFrom<i64> + Default>(&mut self) -> (Vec<T>, Option<NullBuffer>) {
+        let (values, nulls) = self.take();
+        let narrow = values
+            .into_iter()
+            .map(|value| T::try_from(value).unwrap_or_default());
+        (narrow.collect(), nulls)
+    }
+}
+
+/// A column would pass the 2 GiB, or 2^31 elements, that its 32-bit offsets reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// Where each value of variable length ends. The first offset is 0.
+#[derive(Debug)]
+pub(super) struct Offsets(Vec<i32>);
+
+impl Offsets {
+    pub(super) fn new() -> Self {
+        Self(vec![0])
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, end: usize) -> Result<(), Full> {
+        self.0.push(i32::try_from(end).map_err(|_| Full)?);
+        Ok(())
+    }
+
+    /// Repeats the last end: an empty value.
+    pub(super) fn push_empty(&mut self) {
+        self.0.push(self.0.last().copied().unwrap_or(0));
+    }
+
+    /// Cuts back to `len` values, and gives where the last of them ends.
+    pub(super) fn truncate(&mut self, len: usize) -> usize {
+        self.0.truncate(len + 1);
+        self.0
+            .last()
+            .and_then(|&end| usize::try_from(end).ok())
+            .unwrap_or(0)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<i32>()
+    }
+
+    pub(super) fn take(&mut self) -> OffsetBuffer<i32> {
+        let offsets = std::mem::replace(&mut self.0, vec![0]);
+        OffsetBuffer::new(ScalarBuffer::from(offsets))
+    }
+}
+
+/// Byte strings.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) values: Vec<u8>,
+    pub(super) offsets: Offsets,
+    pub(super) nulls: Nulls,
+}
+
+impl Text {
+    pub(super) fn new() -> Self {
+        Self {
+            values: Vec::new(),
+            offsets: Offsets::new(),
+            nulls: Nulls::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Full> {
+        self.values.extend_from_slice(value);
+        self.end()
+    }
+
+    /// Makes a value of the bytes that have been put into `values` since the last one.
+    #[inline]
+    pub(super) fn end(&mut self) -> Result<(), Full> {
+        self.offsets.push(self.values.len())?;
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    pub(super) fn push_null(&mut self) {
+        self.offsets.push_empty();
+        self.nulls.append_null();
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        let end = self.offsets.truncate(len);
+        self.values.truncate(end);
+        self.nulls.truncate(len);
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.values.capacity() + self.offsets.bytes() + self.nulls.allocated_size()
+    }
+
+    pub(super) fn take(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
+        let values = Buffer::from(std::mem::take(&mut self.values));
+        (self.offsets.take(), values, self.nulls.finish())
+    }
+
+    pub(super) fn take_binary(&mut self) -> Result<ArrayRef, ArrowError> {
+        let (offsets, values, nulls) = self.take();
+        Ok(Arc::new(BinaryArray::try_new(offsets, values, nulls)?))
+    }
+}
