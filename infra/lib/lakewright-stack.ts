@@ -39,9 +39,11 @@ export class LakewrightStack extends Stack {
       options,
     });
     monitoring.watch('rekey', rekey.function);
-    for (const job of jobs) {
-      new RekeyJob(this, `Rekey-${job.name}`, { job, rekey, buckets, monitoring, options });
-    }
+    const queueUrls = jobs.map((job): [string, string] => {
+      const { queue } = new RekeyJob(this, `Rekey-${job.name}`, { job, rekey, buckets, monitoring, options });
+      return [job.name, queue.queueUrl];
+    });
+    rekey.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
     new CfnOutput(this, 'RekeyFunctionName', { value: rekey.function.functionName });
   }
 }

@@ -9,6 +9,7 @@ import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { jobMetric, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
+import { Sweep } from './sweep.ts';
 
 export interface RekeyJobProps {
   readonly job: RekeyConfig;
@@ -21,9 +22,11 @@ export interface RekeyJobProps {
 
 /**
  * One `[[rekey]]` entry: what lands under its source is told to a queue of its own, which feeds the function.
- * A message that keeps failing ends in the job's dead-letter queue.
+ * A message that keeps failing ends in the job's dead-letter queue; what was never told is found by a sweep.
  */
 export class RekeyJob extends Construct {
+  readonly queue: sqs.Queue;
+
   constructor(scope: Construct, id: string, { job, rekey, buckets, monitoring, options }: RekeyJobProps) {
     super(scope, id);
 
@@ -42,6 +45,7 @@ export class RekeyJob extends Construct {
       visibilityTimeout,
       deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 5 },
     });
+    this.queue = queue;
 
     buckets.notify(job.source, queue);
     buckets.require(job.target.bucket);
@@ -58,6 +62,9 @@ export class RekeyJob extends Construct {
     if (job.table) {
       grantPartitions(rekey.role, job.table);
     }
+
+    const { stateMachine } = new Sweep(this, 'Sweep', { job: job.name, rekey, monitoring, options });
+    queue.grantSendMessages(rekey.role);
 
     const waiting = { statistic: Stats.MAXIMUM };
     const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
@@ -82,6 +89,7 @@ export class RekeyJob extends Construct {
       DeadLetterQueueUrl: deadLetterQueue.queueUrl,
       SourceBucket: job.source.bucket,
       TargetBucket: job.target.bucket,
+      SweepStateMachineArn: stateMachine.stateMachineArn,
     };
     for (const [key, value] of Object.entries(outputs)) {
       new CfnOutput(Stack.of(this), `${id}-${key}`, { value });
