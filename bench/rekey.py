@@ -109,10 +109,12 @@ def options() -> Options:
     for name, known in [(name, RECORDS) for name in given.sizes] + [(name, peer.PEERS) for name in given.peers]:
         if name not in known:
             parser.error(f"{name} is none of {', '.join(known)}")
+    if not given.function.is_file():
+        parser.error(f"{given.function} does not exist: build it first")
     if "Spark" in given.peers and shutil.which("java") is None:
         parser.error("Spark needs Java (sudo apt-get install openjdk-17-jre-headless), or leave it out of --peers")
     return Options(
-        function=given.function.resolve(strict=True),
+        function=given.function.resolve(),
         sizes=given.sizes,
         repetitions=given.repetitions,
         memory_mb=[int(size) for size in given.memory],
@@ -161,6 +163,8 @@ def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> 
 def versions(given: Options) -> str:
     """What was compared."""
     known = [f"{name} {version(peer.PACKAGES[name])}" for name in given.peers]
+    if not given.function.is_file():
+        parser.error(f"{given.function} does not exist: build it first")
     if "Spark" in given.peers:
         known.append(first_line("java", "-version"))
     return ", ".join([*known, f"Python {platform.python_version()}", f"MiniStack {version('ministack')}"])
