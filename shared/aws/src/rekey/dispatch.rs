@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, future::Future, io, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use lakewright_core::{
@@ -67,12 +72,13 @@ impl Route {
 }
 
 impl Dispatcher {
-    /// Answers one invocation; `rekey` processes one object.
+    /// Answers one invocation; `rekey` processes one object, and the metrics go to `out`.
     pub(super) async fn answer<E, F, W>(
         &self,
         payload: &Value,
         request_id: &str,
         deadlines: Deadlines,
+        out: &mut impl Write,
         rekey: F,
     ) -> Result<Value, FunctionError>
     where
@@ -89,7 +95,7 @@ impl Dispatcher {
         for object in &ended {
             object.log(request_id);
         }
-        if let Err(failure) = self.emit_metrics(&ended, request_id) {
+        if let Err(failure) = self.write_metrics(out, &ended, request_id) {
             error!(request_id, error = %failure, "metrics were not written");
         }
         match request.kind {
@@ -163,7 +169,12 @@ impl Dispatcher {
             .collect()
     }
 
-    fn emit_metrics<E>(&self, ended: &[Ended<E>], request_id: &str) -> io::Result<()> {
+    fn write_metrics<E>(
+        &self,
+        out: &mut impl Write,
+        ended: &[Ended<E>],
+        request_id: &str,
+    ) -> io::Result<()> {
         let mut by_job: BTreeMap<&str, Vec<Measured<'_>>> = BTreeMap::new();
         for Ended { task, done } in ended {
             if let Route::Job(job) = &task.route {
@@ -174,10 +185,9 @@ impl Dispatcher {
             }
         }
         let now = self.clock.now();
-        let mut out = io::stdout().lock();
         by_job
             .into_iter()
-            .try_for_each(|(job, objects)| metrics::write(&mut out, now, job, request_id, &objects))
+            .try_for_each(|(job, objects)| metrics::write(out, now, job, request_id, &objects))
     }
 }
 

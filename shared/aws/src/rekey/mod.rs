@@ -9,10 +9,10 @@
 mod answer;
 mod dispatch;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use lakewright_core::location::Location;
+use lakewright_core::{config::Rekey, location::Location};
 use lakewright_jobs::{
     ports::Clock,
     rekey::{Ports, rekey},
@@ -104,16 +104,13 @@ impl Function {
             return self.sweep(event.payload, deadlines.work, now).await;
         }
         let ports = self.ports(deadlines.work, now);
+        let rekey_one = move |job: Arc<Rekey>, object, budget| {
+            let ports = ports.clone();
+            async move { rekey(&ports, &job, &object, &budget).await }
+        };
+        let (payload, mut out) = (&event.payload, io::stdout());
         self.dispatcher
-            .answer(
-                &event.payload,
-                &request_id,
-                deadlines,
-                move |job, object, budget| {
-                    let ports = ports.clone();
-                    async move { rekey(&ports, &job, &object, &budget).await }
-                },
-            )
+            .answer(payload, &request_id, deadlines, &mut out, rekey_one)
             .await
     }
 

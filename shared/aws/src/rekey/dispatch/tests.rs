@@ -72,8 +72,9 @@ fn dispatcher() -> Dispatcher {
 }
 
 async fn answer(payload: Value) -> Result<Value, FunctionError> {
+    let out = &mut io::sink();
     dispatcher()
-        .answer(&payload, "r-1", NO_DEADLINE, stub)
+        .answer(&payload, "r-1", NO_DEADLINE, out, stub)
         .await
 }
 
@@ -208,6 +209,33 @@ async fn a_direct_call_that_fails_is_an_error_with_a_name() {
     }
 }
 
+#[tokio::test]
+async fn each_job_has_its_metrics() {
+    let payload = by_hand(&["weather/1", "flights/1", "flights/refuse", "elsewhere"]);
+    let mut out = Vec::new();
+    let answer = dispatcher()
+        .answer(&payload, "r-1", NO_DEADLINE, &mut out, stub)
+        .await;
+    assert!(answer.is_err());
+    let found: Vec<(Value, Value, Value)> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| {
+            (
+                line["Job"].clone(),
+                line["ObjectsCommitted"].clone(),
+                line["ObjectsFailed"].clone(),
+            )
+        })
+        .collect();
+    let expected = [
+        (json!("flights"), json!(1), json!(1)),
+        (json!("weather"), json!(1), json!(0)),
+    ];
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn routes() {
     let config = Config::parse(CONFIG).unwrap();
@@ -301,7 +329,9 @@ async fn what_is_not_done_in_time_fails_and_the_rest_stands() {
         (json!("slow"), by_hand(&["flights/slow"])),
         (json!("waiting"), by_hand(&["flights/2"])),
     ]);
-    let found = dispatcher.answer(&payload, "r-1", NO_DEADLINE, work).await;
+    let found = dispatcher
+        .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), work)
+        .await;
     let failures = ["slow", "waiting"].map(|id| json!({"itemIdentifier": id}));
     assert_eq!(found, Ok(json!({"batchItemFailures": failures})));
 }
