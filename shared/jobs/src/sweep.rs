@@ -25,7 +25,7 @@ const CONCURRENT_QUESTIONS: usize = 64;
 const SEND_ATTEMPTS: u32 = 6;
 
 /// How long an object is left to its own event before the sweep looks for its commit.
-pub const DEFAULT_MIN_AGE: Duration = Duration::from_secs(60 * 60);
+pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
 
 /// What a sweep needs from the outside.
 #[derive(Clone)]

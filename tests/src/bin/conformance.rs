@@ -44,17 +44,14 @@ fn main() -> ExitCode {
 async fn check(arguments: Arguments) -> Result<ExitCode, String> {
     let clients = Clients::connect().await;
     let own = format!("lakewright-conformance-{}", since_1970().as_millis());
-    let (prefix, differences) = match &arguments.endpoint {
-        Some(endpoint) => {
-            create_bucket(&clients, endpoint, &own).await?;
-            (Location::new(own, "conformance/"), LOCAL_CLOUD_DIFFERENCES)
-        }
-        None => {
-            let bucket = arguments.bucket.or_else(named_bucket).ok_or(
-                "name the bucket with --bucket or LAKEWRIGHT_S3_BUCKET, or the local cloud with --endpoint",
-            )?;
-            (Location::new(bucket, format!("{own}/")), &[][..])
-        }
+    let (prefix, differences) = if let Some(endpoint) = &arguments.endpoint {
+        create_bucket(&clients, endpoint, &own).await?;
+        (Location::new(own, "conformance/"), LOCAL_CLOUD_DIFFERENCES)
+    } else {
+        let bucket = arguments.bucket.or_else(named_bucket).ok_or(
+            "name the bucket with --bucket or LAKEWRIGHT_S3_BUCKET, or the local cloud with --endpoint",
+        )?;
+        (Location::new(bucket, format!("{own}/")), &[][..])
     };
     let store = clients.store();
     let outcomes = conformance::run(&store, &prefix).await;

@@ -211,8 +211,8 @@ impl Checker {
             .map_err(|error| format!("R1: {location} cannot be read: {error}"))?;
         let planner = (intent.source.clone(), intent.etag.clone());
         for output in intent.outputs.iter().chain(&intent.quarantine) {
-            let planned = (planner.clone(), output.rows);
-            if let Some((other, _)) = self.planned.insert(output.key.clone(), planned) {
+            let entry = (planner.clone(), output.rows);
+            if let Some((other, _)) = self.planned.insert(output.key.clone(), entry) {
                 return Err(format!(
                     "R1: the plans of {other:?} and of {planner:?} both name {}",
                     output.key

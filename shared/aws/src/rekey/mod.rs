@@ -186,32 +186,6 @@ fn seed(now: Timestamp) -> u64 {
     now.subsec_nanosecond().unsigned_abs().into()
 }
 
-impl Function {
-    /// The ports of one invocation: all its objects share the retries' request rate and deadline.
-    fn ports(&self, request_id: &str, deadlines: Deadlines) -> Ports {
-        let mut jitter = DefaultHasher::new();
-        request_id.hash(&mut jitter);
-        let (clock, seed) = (Arc::clone(&self.clock), jitter.finish());
-        Ports {
-            store: Arc::new(Retrying::new(
-                self.store.clone(),
-                Arc::clone(&clock),
-                deadlines.work,
-                seed,
-                RetryPolicy::S3,
-            )),
-            catalog: Arc::new(RetryingCatalog::new(
-                self.catalog.clone(),
-                Arc::clone(&clock),
-                deadlines.work,
-                seed,
-                RetryPolicy::GLUE,
-            )),
-            clock,
-        }
-    }
-}
-
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum FunctionError {

@@ -137,7 +137,7 @@ fn a_bad_message_fails_alone() {
         good,
         bad_key,
         version,
-        test,
+        test_event,
         unknown,
         no_body,
         by_hand,
@@ -149,7 +149,7 @@ fn a_bad_message_fails_alone() {
     assert_eq!(good, &('1', Ok(1)));
     says(bad_key, '2', "broken%ZZ");
     says(version, '3', "`3.0`");
-    assert_eq!(test, &('4', Ok(0)));
+    assert_eq!(test_event, &('4', Ok(0)));
     says(unknown, '5', "its fields are hello");
     says(no_body, '6', "`body`");
     assert_eq!(by_hand, &('7', Ok(1)));

@@ -254,7 +254,7 @@ pub enum StoreErrorKind {
     PreconditionFailed,
     /// Another conditional write of this key was under way; nothing is said about which one won (409).
     Conflict,
-    /// Too many requests (503 SlowDown, 429).
+    /// Too many requests (503 Slow Down, 429).
     SlowDown,
     /// The store failed (500, other 5xx); the call may have taken effect.
     Internal,

@@ -82,7 +82,7 @@ pub enum RekeyError {
         /// Where the catalog has it.
         location: String,
         /// Where the job writes.
-        expected: Location,
+        expected: Box<Location>,
     },
     /// The table or its configuration cannot be used.
     #[error("{0}")]

@@ -108,7 +108,7 @@ async fn missing<'a>(
                     table: table.name.clone(),
                     values: partition.values.clone(),
                     location: location.clone(),
-                    expected: partition.directory.clone(),
+                    expected: Box::new(partition.directory.clone()),
                 });
             }
         }

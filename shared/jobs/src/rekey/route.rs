@@ -72,16 +72,15 @@ pub(super) async fn route(
         TimestampReader::new(&job.timestamp, landed).map_err(|error| unusable(&error))?;
     let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
         .map_err(|error| unusable(&error))?;
-    let schema = match &settings.table {
-        Some(table) => RecordSchema::of_table(table, partitioner.columns())?,
-        None => {
-            let inferred = infer(ports, budget, settings, reader).await?;
-            reader = match open().await? {
-                Ok(reader) => reader,
-                Err(status) => return Ok(Err(status)),
-            };
-            RecordSchema::inferred(&inferred, partitioner.columns())
-        }
+    let schema = if let Some(table) = &settings.table {
+        RecordSchema::of_table(table, partitioner.columns())?
+    } else {
+        let inferred = infer(ports, budget, settings, reader).await?;
+        reader = match open().await? {
+            Ok(reader) => reader,
+            Err(status) => return Ok(Err(status)),
+        };
+        RecordSchema::inferred(&inferred, partitioner.columns())
     };
     let source = Source { location, etag };
     let mut router = Router::new(budget, settings, source, &schema, timestamps, partitioner)?;
@@ -316,17 +315,16 @@ impl<'a> Router<'a> {
             );
             key.clear();
             self.partitioner.write_key(time, &columns, &mut key);
-            let number = match self.numbers.get(&key[..]) {
-                Some(number) => *number,
-                None => {
-                    let key = self.partitioner.key(time, &columns);
-                    match self.partitioner.render(&key, self.room) {
-                        Ok(partition) => self.add_partition(key, partition)?,
-                        Err(error) => {
-                            let (record, detail) = (raw_of(&batch, row), error.to_string());
-                            self.set_aside(offset, record, Reason::BadPartition, &detail)?;
-                            NO_PARTITION
-                        }
+            let number = if let Some(number) = self.numbers.get(&key[..]) {
+                *number
+            } else {
+                let key = self.partitioner.key(time, &columns);
+                match self.partitioner.render(&key, self.room) {
+                    Ok(partition) => self.add_partition(key, partition)?,
+                    Err(error) => {
+                        let (record, detail) = (raw_of(&batch, row), error.to_string());
+                        self.set_aside(offset, record, Reason::BadPartition, &detail)?;
+                        NO_PARTITION
                     }
                 }
             };

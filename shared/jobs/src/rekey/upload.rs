@@ -50,15 +50,14 @@ impl Upload {
 
     /// Uploads the next bytes as a part of their own: [`PART`] or more of them.
     pub(super) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
-        let (upload, parts) = match &mut self.multipart {
-            Some(multipart) => multipart,
-            None => {
-                let upload = self
-                    .store
-                    .create_multipart(&self.location, Some(self.content_type))
-                    .await?;
-                self.multipart.insert((upload, Vec::new()))
-            }
+        let (upload, parts) = if let Some(multipart) = &mut self.multipart {
+            multipart
+        } else {
+            let upload = self
+                .store
+                .create_multipart(&self.location, Some(self.content_type))
+                .await?;
+            self.multipart.insert((upload, Vec::new()))
         };
         let number = u16::try_from(parts.len() + 1).map_err(|_| StoreError {
             kind: StoreErrorKind::Other,
