@@ -13,9 +13,12 @@ use lakewright_core::{config, location::Location, naming::source_id};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ports::{
-    Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, SendFailure, Store, StoreError,
-    StoreErrorKind,
+use crate::{
+    ports::{
+        Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, SendFailure, Store, StoreError,
+        StoreErrorKind,
+    },
+    rekey::SourceObject,
 };
 
 /// Questions to the ledger under way at a time.
@@ -154,7 +157,7 @@ async fn missing(
     page: &ListPage,
     min_age: Duration,
     report: &mut SweepReport,
-) -> Result<Vec<Location>, SweepError> {
+) -> Result<Vec<SourceObject>, SweepError> {
     let due = |object: &&Listed| {
         let age = page.answered_at.duration_since(object.last_modified);
         let location = Location::new(&job.source.bucket, &object.key);
@@ -179,30 +182,35 @@ async fn missing(
     Ok(missing)
 }
 
-/// Where the object is, unless it is committed.
+/// The object as a trigger would name it, unless it is committed.
 async fn uncommitted(
     store: &dyn Store,
     job: &config::Rekey,
     object: &Listed,
-) -> Result<Option<Location>, SweepError> {
+) -> Result<Option<SourceObject>, SweepError> {
     let sid = source_id(&job.source.bucket, &object.key, &object.etag);
     match store.head(&job.commit(&sid), None).await {
         Ok(_) => Ok(None),
-        Err(error) if error.kind == StoreErrorKind::NotFound => {
-            Ok(Some(Location::new(&job.source.bucket, &object.key)))
-        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Some(SourceObject {
+            location: Location::new(&job.source.bucket, &object.key),
+            etag: Some(object.etag.clone()),
+        })),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Sends one message for each object, and those again that the queue did not take.
-async fn send(ports: &Ports, queue_url: &str, objects: &[Location]) -> Result<(), SweepError> {
+/// Sends one message for each object, in the form of an item of a Distributed Map, and those again that the queue
+/// did not take.
+async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), SweepError> {
     let mut waiting = objects.to_vec();
     let mut attempt = 0;
     loop {
         let bodies = waiting
             .iter()
-            .map(|object| serde_json::json!({ "objects": [object] }).to_string())
+            .map(|SourceObject { location, etag }| {
+                let (bucket, key) = (&location.bucket, &location.key);
+                serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
+            })
             .collect::<Vec<_>>();
         let failures = match ports.queue.send(queue_url, &bodies).await {
             Ok(failures) => failures,
@@ -221,7 +229,7 @@ async fn send(ports: &Ports, queue_url: &str, objects: &[Location]) -> Result<()
             && let Some(object) = waiting.get(failure.index)
         {
             return Err(SweepError::Refused {
-                source_object: object.clone(),
+                source_object: object.location.clone(),
                 code: failure.code.clone(),
             });
         }

@@ -209,6 +209,9 @@ impl Checker {
     fn intent(&mut self, location: &Location, object: &Object) -> Result<(), String> {
         let intent: Intent = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R1: {location} cannot be read: {error}"))?;
+        if intent.withdrawn {
+            return Ok(());
+        }
         let planner = (intent.source.clone(), intent.etag.clone());
         for output in intent.outputs.iter().chain(&intent.quarantine) {
             let entry = (planner.clone(), output.rows);

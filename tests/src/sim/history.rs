@@ -426,10 +426,10 @@ impl Theatre {
 /// What a message is about: a notification, or what the sweep sends.
 fn source(body: &str) -> Option<SourceObject> {
     let body: Value = serde_json::from_str(body).ok()?;
-    if let Some(object) = body["objects"][0].as_str() {
+    if let Some(key) = body["Key"].as_str() {
         return Some(SourceObject {
-            location: object.parse().ok()?,
-            etag: None,
+            location: Location::new(body["Bucket"].as_str()?, key),
+            etag: body["Etag"].as_str().map(str::to_owned),
         });
     }
     Some(SourceObject {

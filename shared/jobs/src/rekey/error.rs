@@ -133,6 +133,16 @@ pub enum RekeyError {
         /// Where its plan stands.
         intent: Location,
     },
+    /// The object was gone or replaced once, was answered for as such, and is back with the same content.
+    #[error(
+        "{location} was gone when it was first looked for, as {intent} says, and is back: delete that entry and deliver the object again"
+    )]
+    Withdrawn {
+        /// The source object.
+        location: Location,
+        /// The entry that says so.
+        intent: Location,
+    },
     /// A ledger entry stood, and a moment later did not.
     #[error(
         "ledger: {location} vanished while it was read; nothing of the ledger may be deleted by hand"
@@ -208,6 +218,7 @@ impl RekeyError {
             Self::TooManyPartitions { .. } => "TooManyPartitions",
             Self::PlanDiffers { .. } => "PlanDiffers",
             Self::SourceLost { .. } => "SourceLost",
+            Self::Withdrawn { .. } => "Withdrawn",
             Self::LedgerEntryVanished { .. } | Self::LedgerDocument { .. } => "LedgerUnreadable",
             Self::OutputVanished { .. } => "OutputVanished",
             Self::Scratch(_) => "ScratchFailed",

@@ -33,6 +33,10 @@ pub struct Intent {
     /// The records that are to stand in the quarantine, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<PlannedOutput>,
+    /// There is no plan and will be none: the source object was gone or replaced before one was made. An attempt
+    /// that read the object earlier, and is still at work, finds this in its way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 /// What a plan is made from, besides the source object itself.
@@ -103,6 +107,15 @@ impl Intent {
             settings,
             outputs,
             quarantine,
+            withdrawn: false,
+        }
+    }
+
+    /// The entry that keeps a source object, which could not be read any more, from being planned.
+    pub(super) fn withdrawn(source: Location, etag: String, settings: Settings) -> Self {
+        Self {
+            withdrawn: true,
+            ..Self::new(source, etag, settings, Vec::new(), None)
         }
     }
 }

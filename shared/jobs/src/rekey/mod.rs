@@ -34,7 +34,7 @@ pub use self::{
     error::{RekeyError, Stage},
     ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
 };
-use self::{ledger::Ledger, plan::Plan};
+use self::{ledger::Ledger, plan::Plan, source::SourceReader};
 use crate::{
     ports::{Catalog, Clock, Store, StoreErrorKind},
     report::{ObjectReport, Status},
@@ -121,6 +121,9 @@ pub async fn rekey(
 
     let table = plan::table(&*ports.catalog, job).await?;
     let standing = ledger.read_intent(&*ports.store).await?;
+    if standing.as_ref().is_some_and(|intent| intent.withdrawn) {
+        return withdrawn(ports, &ledger, &source.location, &etag).await;
+    }
     let mut resumed = standing.is_some();
     let mut settings = standing.map_or_else(
         || Settings::current(job, table.as_ref()),
@@ -131,13 +134,17 @@ pub async fn rekey(
         let routed = match route::route(ports, budget, &settings, &source.location, &etag).await? {
             Ok(routed) => routed,
             Err(status) => {
-                return unread(&*ports.store, &ledger, &source.location, status).await;
+                let gone = Intent::withdrawn(source.location.clone(), etag, settings);
+                return unread(&*ports.store, &ledger, gone, status).await;
             }
         };
         let plan = Plan::new(&ledger, &sid, &settings, &routed)?;
         let intent = ledger
             .propose(&*ports.store, plan.intent(&source.location, &etag))
             .await?;
+        if intent.withdrawn {
+            return withdrawn(ports, &ledger, &source.location, &etag).await;
+        }
         if intent.settings == settings {
             plan.check_against(&ledger, &intent)?;
             break (plan, routed);
@@ -175,25 +182,45 @@ pub async fn rekey(
     })
 }
 
-/// What is to be said of a source object that was not there to be read. Where its plan stands without a commit,
-/// some of its rows may stand and the others be lost, which must not pass for success.
+/// What is to be said of a source object that was not there to be read.
+///
+/// A plan that stands without a commit means that some of its rows may stand and the others be lost, which must not
+/// pass for success. And once it did pass for success nobody would finish a plan, so `gone` takes the plan's place
+/// first: a twin that has read the object and is still at work then makes none.
 async fn unread(
     store: &dyn Store,
     ledger: &Ledger,
-    source: &Location,
+    gone: Intent,
     status: Status,
 ) -> Result<ObjectReport, RekeyError> {
-    let status = if status == Status::Ignored || ledger.read_intent(store).await?.is_none() {
+    let source = gone.source.clone();
+    let status = if status == Status::Ignored || ledger.propose(store, gone).await?.withdrawn {
         status
     } else if ledger.is_committed(store).await? {
         Status::Duplicate
     } else {
         return Err(RekeyError::SourceLost {
-            location: source.clone(),
+            location: source,
             intent: ledger.intent(),
         });
     };
-    Ok(ObjectReport::without_rows(source.clone(), status))
+    Ok(ObjectReport::without_rows(source, status))
+}
+
+/// What is to be said of a source object that was answered for as gone or superseded before.
+async fn withdrawn(
+    ports: &Ports,
+    ledger: &Ledger,
+    source: &Location,
+    etag: &str,
+) -> Result<ObjectReport, RekeyError> {
+    match SourceReader::open(Arc::clone(&ports.store), source, etag).await? {
+        Err(status) => Ok(ObjectReport::without_rows(source.clone(), status)),
+        Ok(_) => Err(RekeyError::Withdrawn {
+            location: source.clone(),
+            intent: ledger.intent(),
+        }),
+    }
 }
 
 /// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
