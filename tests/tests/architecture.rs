@@ -39,7 +39,7 @@ fn what_is_never_linked() {
             "lakewright-jobs",
             &["aws-", "lambda_runtime", "hyper", "lakewright-aws"],
         ),
-        ("lakewright-aws", &["openssl", "native-tls", "aws-lc"]),
+        ("lakewright-aws", &["openssl-sys", "native-tls", "aws-lc"]),
     ] {
         let linked = linked(package);
         assert!(linked.len() > 5, "{package}: {linked:?}");
