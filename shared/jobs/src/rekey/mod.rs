@@ -155,6 +155,12 @@ pub async fn rekey(
 
     let outputs = write::outputs(ports, budget, &plan, &routed, resumed).await?;
     let quarantine = write::quarantine(ports, &plan, &mut routed.quarantine).await?;
+    // A plan that another deployment made goes into the table that it names.
+    let table = if plan.job().table == job.table {
+        table
+    } else {
+        plan::table(&*ports.catalog, plan.job()).await?
+    };
     if let Some(table) = &table {
         register::register(&*ports.catalog, table, &plan.partitions(&routed)).await?;
     }

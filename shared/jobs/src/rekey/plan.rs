@@ -117,6 +117,11 @@ impl Plan {
         })
     }
 
+    /// The job that the plan was made for, as it was configured then.
+    pub(super) fn job(&self) -> &config::Rekey {
+        &self.settings.job
+    }
+
     /// The plan as the ledger keeps it.
     pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
         let outputs = self.outputs.iter().map(|output| PlannedOutput {
