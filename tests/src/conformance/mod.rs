@@ -16,7 +16,29 @@ use lakewright_jobs::ports::{
 };
 
 /// Where the local cloud's S3 differs from S3 as AWS documents it: the check, and the reason.
-pub const LOCAL_CLOUD_DIFFERENCES: &[(&str, &str)] = &[];
+pub const LOCAL_CLOUD_DIFFERENCES: &[(&str, &str)] = &[
+    (
+        "head_agrees_with_get_and_list",
+        "its listing gives milliseconds, S3 whole seconds",
+    ),
+    (
+        "times_are_whole_seconds_of_one_clock",
+        "its listing gives milliseconds, S3 whole seconds",
+    ),
+    ("longest_key", "it takes keys of more than 1,024 bytes"),
+    (
+        "copy_conditions",
+        "its CopyObject ignores If-None-Match and If-Match for the target",
+    ),
+    (
+        "parts_out_of_order",
+        "it completes an upload whose parts are listed out of order",
+    ),
+    (
+        "part_too_small",
+        "it completes an upload with a part below 5 MiB before the last",
+    ),
+];
 
 /// What became of one check.
 #[derive(Debug)]
