@@ -22,7 +22,7 @@ pub trait Catalog: Send + Sync {
     /// Those of the partitions with these `values` (at most [`MAX_GET_PARTITIONS`]) that exist, in any order.
     ///
     /// # Errors
-    /// When the call failed, or left keys unprocessed.
+    /// When the call failed.
     async fn partitions(
         &self,
         table: &TableName,
