@@ -211,7 +211,14 @@ impl<'a> Router<'a> {
             Ok(appended) => appended,
             Err(error) => {
                 self.check_policy(&error, offset)?;
-                let Some(reason) = error.reason() else {
+                let time = &self.settings.job.timestamp.column;
+                let reason = match &error {
+                    RecordError::Mismatch { column, .. } if column.eq_ignore_ascii_case(time) => {
+                        Some(Reason::BadTimestamp)
+                    }
+                    error => error.reason(),
+                };
+                let Some(reason) = reason else {
                     return Err(RekeyError::Unreadable {
                         location: self.source.location.clone(),
                         message: format!("the record at byte {offset}: {error}"),
