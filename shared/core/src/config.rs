@@ -297,13 +297,10 @@ impl Rekey {
         self.ledger().join(&format!("commit/{sid}"))
     }
 
-    /// Whether the job reads an object of this name: one below its source that is neither below Firehose's
-    /// error prefix nor a folder marker, as consoles make them.
+    /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.
     pub fn reads(&self, object: &Location) -> bool {
         let errors = self.error_prefix.as_ref();
-        self.source.contains(object)
-            && !errors.is_some_and(|prefix| prefix.contains(object))
-            && !object.key.ends_with('/')
+        self.source.contains(object) && !errors.is_some_and(|prefix| prefix.contains(object))
     }
 
     /// The prefix below which the files of one of the job's outputs stand.

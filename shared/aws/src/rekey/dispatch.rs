@@ -205,15 +205,8 @@ fn route(config: &Config, object: &Location) -> Route {
         return ignored(job);
     }
     match config.rekey_of(object) {
-        Some(job)
-            if job
-                .error_prefix
-                .as_ref()
-                .is_some_and(|prefix| prefix.contains(object)) =>
-        {
-            ignored(job)
-        }
-        Some(job) => Route::Job(Arc::new(job.clone())),
+        Some(job) if job.reads(object) => Route::Job(Arc::new(job.clone())),
+        Some(job) => ignored(job),
         None => config
             .rekey
             .iter()
