@@ -163,8 +163,6 @@ def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> 
 def versions(given: Options) -> str:
     """What was compared."""
     known = [f"{name} {version(peer.PACKAGES[name])}" for name in given.peers]
-    if not given.function.is_file():
-        parser.error(f"{given.function} does not exist: build it first")
     if "Spark" in given.peers:
         known.append(first_line("java", "-version"))
     return ", ".join([*known, f"Python {platform.python_version()}", f"MiniStack {version('ministack')}"])

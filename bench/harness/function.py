@@ -15,7 +15,6 @@ NAME = "rekey"
 # Lambda's: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OPEN_FILES = 1024
 INVOCATION_SECONDS = 900
-SCRATCH_SIZE = "10GiB"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,6 @@ class Function:
             "AWS_LAMBDA_LOG_STREAM_NAME": "benchmark",
             "LAMBDA_TASK_ROOT": str(self.binary.parent),
             "LAKEWRIGHT_CONFIG": str(self.config),
-            "LAKEWRIGHT_DISK": SCRATCH_SIZE,
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "TMPDIR": str(self.scratch),
             "TZ": ":UTC",

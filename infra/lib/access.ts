@@ -21,6 +21,11 @@ export function grantReadWrite(role: iam.Role, prefix: Location): void {
   grantList(role, prefix);
 }
 
+/** Deletes objects under a prefix. */
+export function grantDelete(role: iam.Role, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:DeleteObject']);
+}
+
 /** Reads a table and registers partitions of it. */
 export function grantPartitions(role: iam.Role, { database, table }: TableName): void {
   const stack = Stack.of(role);

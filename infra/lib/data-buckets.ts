@@ -27,6 +27,11 @@ export class DataBuckets extends Construct {
     }
   }
 
+  /** Lets the bucket itself delete what is left under a prefix. Buckets that stand already keep their own rules. */
+  expire(prefix: Location, after: Duration): void {
+    this.created.get(prefix.bucket)?.addLifecycleRule({ prefix: prefix.key, expiration: after });
+  }
+
   /** Tells the queue of every object that is created under the prefix. */
   notify(prefix: Location, queue: Queue): void {
     const { policyDependable } = queue.addToResourcePolicy(

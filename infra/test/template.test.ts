@@ -115,6 +115,7 @@ describe('the role', () => {
             ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
             [`${s3}acme-lake/${prefix}*`],
           ),
+          ...of(['s3:DeleteObject'], [`${s3}acme-lake/${prefix}_lakewright/spool/*`]),
           ...of(['s3:ListBucket'], [`${s3}acme-landing`, `${s3}acme-lake`]).map((allow) => allow + underPrefix(prefix)),
         ]),
         ...of(

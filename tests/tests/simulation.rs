@@ -149,8 +149,13 @@ fn crash_points_of_multipart_uploads() {
 }
 
 #[test]
+fn crash_points_of_spooled_rows() {
+    crash_points(5);
+}
+
+#[test]
 fn every_case_is_run() {
-    assert_eq!(CASES.len(), 5);
+    assert_eq!(CASES.len(), 6);
 }
 
 #[test]

@@ -9,17 +9,27 @@ use crate::{
     assembly, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
 };
 
-/// What is measured. The names are those of the functions, and of the programs in `bench/`.
+/// What is measured. The names are those of the programs in `bench/`.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Benchmark {
     /// Landed objects into partitions by event time.
     Rekey,
+    /// The largest objects of rekey, in the memory that is to suffice for them.
+    Scale,
 }
 
 impl Benchmark {
     fn name(self) -> &'static str {
         match self {
             Self::Rekey => "rekey",
+            Self::Scale => "scale",
+        }
+    }
+
+    /// The function that is measured.
+    fn function(self) -> &'static str {
+        match self {
+            Self::Rekey | Self::Scale => "rekey",
         }
     }
 }
@@ -43,7 +53,7 @@ pub(crate) fn run(
         &workspace.state().join("bench/venv"),
         &folder.join("requirements.txt"),
     )?;
-    let function = workspace.function_zips().join(benchmark.name());
+    let function = workspace.function_zips().join(benchmark.function());
     let mut command = Command::new(python.program("python"));
     command
         .arg(folder.join(benchmark.name()).with_extension("py"))

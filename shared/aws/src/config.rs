@@ -1,15 +1,16 @@
 //! Loads `lakewright.toml` at cold start.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use lakewright_core::{
     config::{Config, ConfigError},
     location::Location,
 };
-use lakewright_jobs::{
-    ports::{GetOptions, Store, StoreError},
-    rekey,
-};
+use lakewright_jobs::ports::{GetOptions, Store, StoreError};
+use nix::sys::statvfs::statvfs;
 use thiserror::Error;
 
 use crate::settings::ConfigSource;
@@ -31,6 +32,14 @@ pub enum LoadError {
     /// The object is not text.
     #[error("configuration {0}: it is not UTF-8")]
     NotText(Location),
+    /// The folder for temporary files cannot be used.
+    #[error("temporary files in {}: {source}", path.display())]
+    Scratch {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// It is refused.
     #[error("configuration {place}: {source}")]
     Refused {
@@ -39,6 +48,20 @@ pub enum LoadError {
         /// Why.
         source: ConfigError,
     },
+}
+
+/// The bytes that are free for temporary files in a folder.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn free_bytes(folder: &Path) -> Result<u64, LoadError> {
+    let status = statvfs(folder).map_err(|error| LoadError::Scratch {
+        path: folder.to_owned(),
+        source: error.into(),
+    })?;
+    // Their types differ between systems.
+    #[expect(clippy::useless_conversion, reason = "wider on some systems")]
+    Ok(u64::from(status.blocks_available()).saturating_mul(u64::from(status.fragment_size())))
 }
 
 /// Reads and checks the configuration.
@@ -66,7 +89,5 @@ pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, Load
             )
         }
     };
-    Config::parse(&text)
-        .and_then(|config| rekey::check(&config).map(|()| config))
-        .map_err(|source| LoadError::Refused { place, source })
+    Config::parse(&text).map_err(|source| LoadError::Refused { place, source })
 }

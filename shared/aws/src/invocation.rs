@@ -4,7 +4,7 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Du
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use lakewright_jobs::ports::Clock;
+use lakewright_jobs::{Failure, ports::Clock};
 use thiserror::Error;
 use tokio::task::JoinSet;
 
@@ -29,6 +29,16 @@ pub enum WorkError<E> {
     /// The invocation's time was over.
     #[error("the invocation's time was over before it was done")]
     OutOfTime,
+}
+
+impl<E: Failure + 'static> Failure for WorkError<E> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Failed(error) => error.name(),
+            Self::Panicked(_) => "Panicked",
+            Self::OutOfTime => "Deadline",
+        }
+    }
 }
 
 /// When an invocation stops.

@@ -1,10 +1,11 @@
 //! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch turns into metrics, with no call to it.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! The document is written as plain structs: the crates for it go through a global recorder of counters that is
+//! The documents are made here: the crates for it go through a global recorder of counters that is
 //! flushed later, while here all values of an invocation are known at its end, in one place.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     time::Duration,
 };
@@ -12,12 +13,10 @@ use std::{
 use jiff::Timestamp;
 use lakewright_jobs::report::{ObjectReport, Status};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// The namespace of every metric.
 pub const NAMESPACE: &str = "Lakewright";
-
-/// The only dimension: the job's name in the configuration.
-const DIMENSION: &str = "Job";
 
 /// The most values of one metric in one document.
 const MAX_VALUES: usize = 100;
@@ -31,7 +30,8 @@ pub struct Measured<'a> {
     pub duration: Duration,
 }
 
-/// Writes the metrics of one job's objects in one invocation, as lines.
+/// Writes the metrics of one job's objects in one invocation, as lines: one for the job, and one for each age that its
+/// rows had and each reason for which some were quarantined.
 ///
 /// # Errors
 /// When the writer fails.
@@ -42,52 +42,57 @@ pub fn write(
     request_id: &str,
     objects: &[Measured<'_>],
 ) -> io::Result<()> {
-    for objects in objects.chunks(MAX_VALUES) {
-        let document = Document {
-            aws: Metadata {
-                timestamp: now.as_millisecond(),
-                directives: [Directive {
-                    namespace: NAMESPACE,
-                    dimensions: [[DIMENSION]],
-                    metrics: METRICS,
-                }],
-            },
-            job,
-            request_id,
-            values: Values::of(objects),
-        };
+    let base = json!({"Job": job, "request_id": request_id});
+    let mut line = |dimensions: &[&str], metrics: &[Metric], values: &[Value]| {
+        let mut document = base.clone();
+        document["_aws"] = json!({
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}],
+        });
+        for value in values {
+            if let (Some(document), Some(value)) = (document.as_object_mut(), value.as_object()) {
+                document.extend(value.clone());
+            }
+        }
         let mut line = serde_json::to_vec(&document)?;
         line.push(b'\n');
-        out.write_all(&line)?;
+        out.write_all(&line)
+    };
+    for objects in objects.chunks(MAX_VALUES) {
+        line(&["Job"], &METRICS, &[json!(Values::of(objects))])?;
+    }
+    let (mut ages, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+    for report in objects.iter().filter_map(committed) {
+        let by_age = report.lateness.iter().flat_map(|late| &late.rows_by_age);
+        for (age, rows) in by_age {
+            *ages.entry(age).or_insert(0) += rows;
+        }
+        for (reason, rows) in &report.quarantined_by_reason {
+            *reasons.entry(reason).or_insert(0) += rows;
+        }
+    }
+    for (age, rows) in ages {
+        let metrics = [metric("RowsByAge", "Count")];
+        line(
+            &["Job", "Age"],
+            &metrics,
+            &[json!({"Age": age, "RowsByAge": rows})],
+        )?;
+    }
+    for (reason, rows) in reasons {
+        let metrics = [metric("RowsQuarantined", "Count")];
+        let values = json!({"Reason": reason, "RowsQuarantined": rows});
+        line(&["Job", "Reason"], &metrics, &[values])?;
     }
     out.flush()
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "_aws")]
-    aws: Metadata,
-    #[serde(rename = "Job")]
-    job: &'a str,
-    request_id: &'a str,
-    #[serde(flatten)]
-    values: Values,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Metadata {
-    timestamp: i64,
-    #[serde(rename = "CloudWatchMetrics")]
-    directives: [Directive; 1],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Directive {
-    namespace: &'static str,
-    dimensions: [[&'static str; 1]; 1],
-    metrics: [Metric; 8],
+/// The report of an object that was committed now. A duplicate repeats the counts of its commit, which were counted
+/// then.
+fn committed<'a>(object: &Measured<'a>) -> Option<&'a ObjectReport> {
+    object
+        .report
+        .filter(|report| report.status == Status::Committed)
 }
 
 #[derive(Serialize)]
@@ -101,7 +106,7 @@ const fn metric(name: &'static str, unit: &'static str) -> Metric {
     Metric { name, unit }
 }
 
-const METRICS: [Metric; 8] = [
+const METRICS: [Metric; 11] = [
     metric("ObjectsCommitted", "Count"),
     metric("ObjectsDuplicate", "Count"),
     metric("ObjectsFailed", "Count"),
@@ -110,6 +115,9 @@ const METRICS: [Metric; 8] = [
     metric("RowsQuarantined", "Count"),
     metric("BytesOut", "Bytes"),
     metric("DurationMs", "Milliseconds"),
+    metric("LatenessP50", "Seconds"),
+    metric("LatenessP99", "Seconds"),
+    metric("LatenessMax", "Seconds"),
 ];
 
 #[derive(Default, Serialize)]
@@ -123,6 +131,11 @@ struct Values {
     rows_quarantined: u64,
     bytes_out: u64,
     duration_ms: Vec<u128>,
+    #[serde(rename = "LatenessP50")]
+    lateness_p50: Vec<u64>,
+    #[serde(rename = "LatenessP99")]
+    lateness_p99: Vec<u64>,
+    lateness_max: Vec<u64>,
 }
 
 impl Values {
@@ -130,21 +143,23 @@ impl Values {
         let mut values = Self::default();
         for object in objects {
             values.duration_ms.push(object.duration.as_millis());
-            let Some(report) = object.report else {
-                values.objects_failed += 1;
+            match object.report.map(|report| report.status) {
+                None => values.objects_failed += 1,
+                Some(Status::Duplicate) => values.objects_duplicate += 1,
+                Some(Status::Committed) => values.objects_committed += 1,
+                Some(Status::Superseded | Status::Gone | Status::Ignored) => {}
+            }
+            let Some(report) = committed(object) else {
                 continue;
             };
-            match report.status {
-                // A duplicate repeats the counts of the commit, which were counted then.
-                Status::Duplicate => values.objects_duplicate += 1,
-                Status::Committed => {
-                    values.objects_committed += 1;
-                    values.rows_in += report.rows_in;
-                    values.rows_out += report.rows_out;
-                    values.rows_quarantined += report.rows_quarantined;
-                    values.bytes_out += bytes_out(report);
-                }
-                Status::Superseded | Status::Gone | Status::Ignored => {}
+            values.rows_in += report.rows_in;
+            values.rows_out += report.rows_out;
+            values.rows_quarantined += report.rows_quarantined;
+            values.bytes_out += bytes_out(report);
+            if let Some(lateness) = &report.lateness {
+                values.lateness_p50.push(lateness.p50_seconds);
+                values.lateness_p99.push(lateness.p99_seconds);
+                values.lateness_max.push(lateness.max_seconds);
             }
         }
         values
@@ -158,7 +173,11 @@ pub fn bytes_out(report: &ObjectReport) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use lakewright_core::location::Location;
+    use lakewright_core::{
+        lateness::{Age, Lateness},
+        location::Location,
+        quarantine::Reason,
+    };
     use lakewright_jobs::report::OutputReport;
     use serde_json::{Value, json};
 
@@ -185,6 +204,13 @@ mod tests {
             rows_in: 10,
             rows_out: 9,
             rows_quarantined: 1,
+            quarantined_by_reason: BTreeMap::from([(Reason::BadTimestamp, 1)]),
+            lateness: Some(Lateness {
+                p50_seconds: 60,
+                p99_seconds: 7_200,
+                max_seconds: 7_201,
+                rows_by_age: BTreeMap::from([(Age::Hour, 8), (Age::Day, 1)]),
+            }),
             outputs: vec![output],
             ..ObjectReport::without_rows(Location::new("b", "a"), Status::Committed)
         };
@@ -217,6 +243,9 @@ mod tests {
                         metric("RowsQuarantined", "Count"),
                         metric("BytesOut", "Bytes"),
                         metric("DurationMs", "Milliseconds"),
+                        metric("LatenessP50", "Seconds"),
+                        metric("LatenessP99", "Seconds"),
+                        metric("LatenessMax", "Seconds"),
                     ],
                 }],
             },
@@ -230,8 +259,23 @@ mod tests {
             "RowsQuarantined": 1,
             "BytesOut": 700,
             "DurationMs": [40, 5, 7],
+            "LatenessP50": [60],
+            "LatenessP99": [7_200],
+            "LatenessMax": [7_201],
         });
-        assert_eq!(found, [expected]);
+        assert_eq!(found[0], expected);
+        let by = |name: &str, value: &str, metric: &str| {
+            let of = found.iter().find(|line| line[name] == value);
+            let line = of.unwrap_or_else(|| panic!("{name} {value}: {found:?}"));
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(directive["Dimensions"], json!([["Job", name]]));
+            assert_eq!(directive["Metrics"][0]["Name"], metric);
+            line[metric].as_u64()
+        };
+        assert_eq!(by("Age", "hour", "RowsByAge"), Some(8));
+        assert_eq!(by("Age", "day", "RowsByAge"), Some(1));
+        assert_eq!(by("Reason", "bad_timestamp", "RowsQuarantined"), Some(1));
+        assert_eq!(found.len(), 4);
     }
 
     #[test]

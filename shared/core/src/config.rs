@@ -4,11 +4,12 @@
 //! from these same structs ([`json_schema`]).
 
 mod input;
+mod limits;
 mod output;
+mod size;
 
 use std::collections::BTreeSet;
 
-use bytesize::ByteSize;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use self::{
     input::{Csv, InputFormat},
+    limits::Limits,
     output::{Compression, Output, OutputFormat},
 };
 use crate::{
@@ -76,6 +78,10 @@ pub struct Rekey {
     /// whose partitions go into `table`.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
+    /// Whether the rows of a partition are sorted by their time, to the microsecond, in every output. Rows of one time
+    /// stay in their order.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sort_by_time: bool,
     /// What is refused, so that a broken object cannot take the function down.
     #[serde(default)]
     pub limits: Limits,
@@ -139,37 +145,6 @@ pub enum Policy {
     Drop,
     /// The whole object is refused before anything is written.
     Fail,
-}
-
-/// What is refused. Each limit has its own error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// The longest record.
-    #[schemars(with = "String")]
-    pub record_size: ByteSize,
-    /// The most decompressed bytes for one compressed byte.
-    pub compression_ratio: u32,
-    /// The most partitions that one object may touch.
-    pub partitions: u32,
-    /// The largest footer of a Parquet file.
-    #[schemars(with = "String")]
-    pub parquet_footer: ByteSize,
-    /// The largest row group of a Parquet file, decoded.
-    #[schemars(with = "String")]
-    pub parquet_row_group: ByteSize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            record_size: ByteSize::mib(16),
-            compression_ratio: 1_000,
-            partitions: 20_000,
-            parquet_footer: ByteSize::mib(16),
-            parquet_row_group: ByteSize::gib(2),
-        }
-    }
 }
 
 fn default_partition_by() -> Vec<String> {
@@ -327,7 +302,7 @@ impl Rekey {
                 });
             }
         }
-        if let Err(message) = output::check(&self.output) {
+        if let Err(message) = output::check(&self.output).and_then(|()| self.limits.check()) {
             return invalid(message);
         }
         if let Some(csv) = &self.csv {
@@ -382,6 +357,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_is_what_was_read() {
+        let sizes = "limits = { record_size = \"123456789\" }\noutput = [{ format = \"json\", max_file_size = \"1234567 B\" }]";
+        let config = Config::parse(&format!("{ANPR}\nsort_by_time = true\n{sizes}")).unwrap();
+        let job = &config.rekey[0];
+        assert_eq!(job.limits.longest_record(), 123_456_789);
+        let stored = serde_json::to_string(job).unwrap();
+        assert_eq!(&serde_json::from_str::<Rekey>(&stored).unwrap(), job);
+    }
+
+    #[test]
     fn refusals_name_what_is_wrong() {
         let with = |from: &str, to: &str| ANPR.replace(from, to);
         for (text, says) in [
@@ -415,6 +400,14 @@ mod tests {
                 "choose none, gzip or zstd",
             ),
             (format!("{ANPR}\ncsv = {{}}"), "csv has no meaning"),
+            (
+                format!("{ANPR}\nlimits = {{ nesting_depth = 65 }}"),
+                "limits.nesting_depth = 65",
+            ),
+            (
+                format!("{ANPR}\nlimits = {{ record_size = \"0B\" }}"),
+                "limits.record_size is 0",
+            ),
             (
                 format!("{ANPR}\nformat = \"csv\"\ncsv = {{ header = false }}"),
                 "csv.columns",

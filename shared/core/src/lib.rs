@@ -9,6 +9,7 @@ pub mod csv;
 pub mod encode;
 pub mod hive_type;
 pub mod json;
+pub mod lateness;
 pub mod location;
 pub mod naming;
 pub mod parquet_in;

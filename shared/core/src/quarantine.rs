@@ -3,10 +3,10 @@
 use std::{io, str};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
 /// Why a record was set aside. The codes stand in reports, metrics and files, and stay as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The bytes are not JSON.
@@ -71,7 +71,7 @@ pub struct Quarantined<'a> {
     pub source: &'a str,
     /// The `ETag` of that object.
     pub etag: &'a str,
-    /// Where in the decompressed object it starts, in bytes.
+    /// Where in the decompressed object it starts, in bytes; of a Parquet file, its row.
     pub offset: u64,
     /// Why it was set aside.
     pub reason: Reason,

@@ -3,8 +3,11 @@
 //! Nothing here knows AWS: [`ports`] names what a job needs from the outside, `lakewright-aws` gives it for
 //! real, and the project's tests give it from an in-memory model with faults.
 
+mod failure;
 pub mod ports;
 pub mod rekey;
 pub mod report;
 pub mod retry;
 pub mod sweep;
+
+pub use failure::Failure;

@@ -1,6 +1,8 @@
 //! What a function answers with and logs: one JSON report.
 
-use lakewright_core::location::Location;
+use std::collections::BTreeMap;
+
+use lakewright_core::{lateness::Lateness, location::Location, quarantine::Reason};
 use serde::{Deserialize, Serialize};
 
 /// What one invocation did.
@@ -30,6 +32,15 @@ pub struct ObjectReport {
     /// Fields that the table has no column for and that `on_unknown = "drop"` left out.
     #[serde(default)]
     pub fields_dropped: u64,
+    /// Values that do not fit their column and that `on_mismatch = "drop"` made null.
+    #[serde(default)]
+    pub values_dropped: u64,
+    /// The quarantined records of each reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quarantined_by_reason: BTreeMap<Reason, u64>,
+    /// How late the written records were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lateness: Option<Lateness>,
     /// What was written.
     pub outputs: Vec<OutputReport>,
     /// Where the quarantined records are, if there are any.
@@ -74,6 +85,9 @@ impl ObjectReport {
             rows_out: 0,
             rows_quarantined: 0,
             fields_dropped: 0,
+            values_dropped: 0,
+            quarantined_by_reason: BTreeMap::new(),
+            lateness: None,
             outputs: Vec::new(),
             quarantine: None,
         }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
+    Failure,
     ports::{
         Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, SendFailure, Store, StoreError,
         StoreErrorKind,
@@ -96,9 +97,8 @@ pub enum SweepError {
     },
 }
 
-impl SweepError {
-    /// A stable name of the kind of failure, for logs and Step Functions' `Retry` and `Catch`.
-    pub fn name(&self) -> &'static str {
+impl Failure for SweepError {
+    fn name(&self) -> &'static str {
         match self {
             Self::Store(_) => "StoreFailed",
             Self::Queue(_) | Self::Refused { .. } => "QueueFailed",

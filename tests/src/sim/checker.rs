@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, location::Location};
 use lakewright_jobs::{
     rekey::{Commit, Intent, SourceObject},
-    report::Status,
+    report::{ObjectReport, Status},
 };
 use serde_json::Value;
 
@@ -163,13 +163,15 @@ impl Checker {
                     self.intent(location, object)
                 } else if path.contains("/commit/") {
                     self.commit(location, object, s3, glue)
-                } else if self.planned.contains_key(&location.key) {
+                } else if self.planned.contains_key(&location.key) || is_spooled(location) {
                     Ok(())
                 } else {
                     Err(format!("R1: no plan that stands names {location}"))
                 }
             }
-            Change::Deleted { location } if self.target.contains(location) => {
+            Change::Deleted { location }
+                if self.target.contains(location) && !is_spooled(location) =>
+            {
                 Err(format!("R5: {location}, which had been seen, is missing"))
             }
             Change::Written { .. } | Change::Deleted { .. } => Ok(()),
@@ -237,7 +239,8 @@ impl Checker {
     ) -> Result<(), String> {
         let commit: Commit = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R3: {location} cannot be read: {error}"))?;
-        let version = (commit.source.clone(), commit.etag.clone());
+        let (etag, commit) = (commit.etag, commit.report);
+        let version = (commit.source.clone(), etag);
         let (Some(source), Some(plan)) = (self.sources.get(&version), self.plans.get(&version))
         else {
             return Err(format!("R1: {} is committed without a plan", commit.source));
@@ -305,7 +308,7 @@ impl Checker {
     }
 
     /// Whether the partition of each output lies where the catalog says.
-    fn is_registered(&self, commit: &Commit, glue: &ModelGlue) -> Result<(), String> {
+    fn is_registered(&self, commit: &ObjectReport, glue: &ModelGlue) -> Result<(), String> {
         let Some(table) = &self.table else {
             return Ok(());
         };
@@ -325,6 +328,11 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+/// Whether it holds rows of an object that is still at work: no plan names them, and they are deleted.
+fn is_spooled(location: &Location) -> bool {
+    location.key.contains("/_lakewright/spool/")
 }
 
 fn version(source: &SourceObject) -> Version {

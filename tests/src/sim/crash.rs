@@ -31,8 +31,12 @@ pub struct Case {
     pub table: bool,
     /// Bytes of memory for it.
     pub memory: u64,
+    /// Bytes of temporary files for it.
+    pub scratch: u64,
     /// Whether the retry is killed at every point too.
     pub pairs: bool,
+    /// Which of the deployments is killed.
+    pub deployment: usize,
 }
 
 const SMALL: Shape = Shape {
@@ -51,14 +55,18 @@ pub const CASES: &[Case] = &[
         shape: SMALL,
         table: false,
         memory: 64 << 20,
+        scratch: u64::MAX,
         pairs: true,
+        deployment: 0,
     },
     Case {
         name: "one partition of a table, with quarantine",
         shape: Shape { broken: 1, ..SMALL },
         table: true,
         memory: 64 << 20,
+        scratch: u64::MAX,
         pairs: true,
+        deployment: 0,
     },
     Case {
         name: "nothing but quarantine",
@@ -69,7 +77,9 @@ pub const CASES: &[Case] = &[
         },
         table: false,
         memory: 64 << 20,
+        scratch: u64::MAX,
         pairs: true,
+        deployment: 0,
     },
     Case {
         name: "several partitions of a table, several at once, with quarantine",
@@ -81,14 +91,32 @@ pub const CASES: &[Case] = &[
         },
         table: true,
         memory: 256 << 20,
+        scratch: u64::MAX,
         pairs: false,
+        deployment: 0,
     },
     Case {
         name: "outputs large enough for multipart uploads",
         shape: Shape::LARGE,
         table: true,
         memory: SMALL_MEMORY,
+        scratch: u64::MAX,
         pairs: false,
+        deployment: 0,
+    },
+    Case {
+        name: "rows beyond memory and the temporary folder, sorted, in several files",
+        shape: Shape {
+            rows: 12,
+            hours: 2,
+            broken: 1,
+            ..SMALL
+        },
+        table: false,
+        memory: 0,
+        scratch: 0,
+        pairs: false,
+        deployment: 3,
     },
 ];
 
@@ -156,13 +184,14 @@ fn attempt(
             rates: FaultRates::default(),
             table: case.table,
             memory: case.memory,
+            scratch: case.scratch,
             mutant,
         };
         let world = World::new(rng.u64(..), setup);
         let location = Location::new("landing", "sim/2026/05/01/00/object");
         let source = world.land(Source::generate(location, "object", case.shape, &mut rng));
-        let pause = paused.map(|call| pause_before(&world, &source, call));
-        let calls = all(&world, &source, plans).await;
+        let pause = paused.map(|call| pause_before(&world, &source, case.deployment, call));
+        let calls = all(&world, &source, case.deployment, plans).await;
         if let Some(pause) = pause
             && let Err(error) = pause.await
         {
@@ -183,7 +212,12 @@ fn attempt(
     })
 }
 
-fn pause_before(world: &Arc<World>, source: &SourceObject, call: u64) -> JoinHandle<()> {
+fn pause_before(
+    world: &Arc<World>,
+    source: &SourceObject,
+    deployment: usize,
+    call: u64,
+) -> JoinHandle<()> {
     let (world, source) = (Arc::clone(world), source.clone());
     let until = world.deadline() - jiff::SignedDuration::from_secs(20);
     spawn_local(async move {
@@ -191,7 +225,7 @@ fn pause_before(world: &Arc<World>, source: &SourceObject, call: u64) -> JoinHan
             sleep: Some((call, until)),
             ..Plan::default()
         };
-        let (end, _) = world.invoke(&[source], 0, plan).await;
+        let (end, _) = world.invoke(&[source], deployment, plan).await;
         if !answered(&end) {
             let now = world.cloud.clock.now();
             let message = format!("R5: the invocation that was paused ended with {end:?}");
@@ -200,11 +234,11 @@ fn pause_before(world: &Arc<World>, source: &SourceObject, call: u64) -> JoinHan
     })
 }
 
-async fn all(world: &World, source: &SourceObject, plans: Vec<Plan>) -> u64 {
+async fn all(world: &World, source: &SourceObject, deployment: usize, plans: Vec<Plan>) -> u64 {
     let sources = std::slice::from_ref(source);
     let mut calls = 0;
     for plan in plans {
-        let (_, client) = world.invoke(sources, 0, plan).await;
+        let (_, client) = world.invoke(sources, deployment, plan).await;
         calls = client.calls();
         // What the dead one had under way arrives before the retry, as the visibility timeout sees to.
         let clock = world.cloud.clock;

@@ -122,9 +122,12 @@ fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
         rates: FaultRates::draw(rng),
         table: rng.bool(),
         memory: match scale {
+            // With none, every batch of rows is spooled.
+            Scale::Small if rng.bool() => 0,
             Scale::Small => 64 << 20,
             Scale::Large => SMALL_MEMORY,
         },
+        scratch: if rng.bool() { 0 } else { u64::MAX },
         mutant,
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Setup {
     pub(super) table: bool,
     /// Bytes of memory for each object.
     pub(super) memory: u64,
+    /// Bytes of temporary files for each object.
+    pub(super) scratch: u64,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -89,12 +91,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn jobs(table: bool) -> Vec<Rekey> {
     let table = if table { "table = \"lake.sim\"" } else { "" };
     [
-        ("none", "2020-01-01T00:00:00Z"),
-        ("snappy", "2020-01-01T00:00:00Z"),
-        ("none", "2000-01-01T00:00:00Z"),
+        ("none", "2020-01-01T00:00:00Z", ""),
+        ("snappy", "2020-01-01T00:00:00Z", ""),
+        ("none", "2000-01-01T00:00:00Z", ""),
+        ("none", "2020-01-01T00:00:00Z", "max_file_size = \"200B\""),
     ]
     .into_iter()
-    .map(|(compression, earliest)| {
+    .map(|(compression, earliest, parts)| {
+        let sorted = !parts.is_empty();
         let text = format!(
             r#"
             [[rekey]]
@@ -102,10 +106,12 @@ fn jobs(table: bool) -> Vec<Rekey> {
             source = "s3://landing/sim/"
             target = "s3://lake/sim/"
             timestamp = {{ column = "t", earliest = "{earliest}" }}
+            sort_by_time = {sorted}
             {table}
             [[rekey.output]]
             format = "parquet"
             compression = "{compression}"
+            {parts}
             "#
         );
         let config = Config::parse(&text).expect("a valid configuration");
@@ -290,6 +296,7 @@ impl World {
         let budget = Budget {
             memory: self.setup.memory,
             scratch: std::env::temp_dir(),
+            scratch_bytes: self.setup.scratch,
             deadline,
         };
         let work = join_all(

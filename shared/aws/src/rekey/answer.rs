@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use lakewright_jobs::report::{ObjectReport, Report, Status};
+use lakewright_jobs::{
+    Failure,
+    report::{ObjectReport, Report, Status},
+};
 use serde_json::{Value, json};
 use tracing::{error, info};
 
@@ -31,7 +34,7 @@ impl Rejected {
     }
 }
 
-impl<E: std::error::Error + 'static> Ended<E> {
+impl<E: Failure + 'static> Ended<E> {
     pub(super) fn log(&self, request_id: &str) {
         let message_id = self.task.message_id.as_deref();
         let job = self.task.route.name();
@@ -48,6 +51,7 @@ impl<E: std::error::Error + 'static> Ended<E> {
                 rows_out = report.rows_out,
                 rows_quarantined = report.rows_quarantined,
                 fields_dropped = report.fields_dropped,
+                values_dropped = report.values_dropped,
                 outputs = report.outputs.len(),
                 bytes_out = bytes_out(report),
                 duration_ms,
@@ -58,6 +62,7 @@ impl<E: std::error::Error + 'static> Ended<E> {
                 message_id,
                 job,
                 source,
+                error_name = failure.name(),
                 error = chain(failure),
                 duration_ms,
                 "object failed"
@@ -102,7 +107,7 @@ pub(super) fn batch_answer<E: std::error::Error + 'static>(
 }
 
 /// The report of the job, or the reports of several.
-pub(super) fn direct_answer<E: std::error::Error + 'static>(
+pub(super) fn direct_answer<E: Failure + 'static>(
     rejected: Vec<Rejected>,
     ended: Vec<Ended<E>>,
 ) -> Result<Value, FunctionError> {
@@ -120,6 +125,7 @@ pub(super) fn direct_answer<E: std::error::Error + 'static>(
             failed,
             total,
             first: task.object.location,
+            name: failure.name(),
             message: chain(&failure),
         })?;
         let name = task.route.name();

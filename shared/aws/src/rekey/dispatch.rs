@@ -11,6 +11,7 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
+    Failure,
     ports::Clock,
     rekey::{Budget, SourceObject},
     report::{ObjectReport, Status},
@@ -42,6 +43,8 @@ const MAX_AT_ONCE: u64 = 16;
 pub(super) struct Dispatcher {
     pub(super) config: Config,
     pub(super) resources: Resources,
+    /// Bytes that are free for temporary files.
+    pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -82,7 +85,7 @@ impl Dispatcher {
         rekey: F,
     ) -> Result<Value, FunctionError>
     where
-        E: std::error::Error + Send + 'static,
+        E: Failure + Send + 'static,
         F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
         W: Future<Output = Result<ObjectReport, E>> + Send,
     {
@@ -131,7 +134,7 @@ impl Dispatcher {
         rekey: F,
     ) -> Vec<Ended<E>>
     where
-        E: std::error::Error + Send + 'static,
+        E: Failure + Send + 'static,
         F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
         W: Future<Output = Result<ObjectReport, E>> + Send,
     {
@@ -139,7 +142,7 @@ impl Dispatcher {
             .iter()
             .filter(|task| matches!(task.route, Route::Job(_)))
             .count();
-        let (at_once, budget) = share(&self.resources, ours, deadlines.work);
+        let (at_once, budget) = share(&self.resources, self.scratch_bytes, ours, deadlines.work);
         let request_id: Arc<str> = request_id.into();
         let work = move |task: Task| {
             let (rekey, budget) = (rekey.clone(), budget.clone());
@@ -216,7 +219,12 @@ fn route(config: &Config, object: &Location) -> Route {
 }
 
 /// How many of so many objects are processed at once, and what each of them may use.
-fn share(resources: &Resources, objects: usize, deadline: Timestamp) -> (usize, Budget) {
+fn share(
+    resources: &Resources,
+    scratch_bytes: u64,
+    objects: usize,
+    deadline: Timestamp,
+) -> (usize, Budget) {
     let memory = resources
         .memory
         .saturating_sub(OWN_MEMORY)
@@ -226,6 +234,7 @@ fn share(resources: &Resources, objects: usize, deadline: Timestamp) -> (usize, 
     let budget = Budget {
         memory: memory / at_once,
         scratch: resources.scratch.clone(),
+        scratch_bytes: scratch_bytes / at_once,
         deadline,
     };
     (usize::try_from(at_once).unwrap_or(1), budget)

@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use lakewright_core::{config::Rekey, location::Location};
 use lakewright_jobs::{
+    Failure,
     ports::Clock,
     rekey::{Ports, rekey},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
@@ -28,7 +29,7 @@ use tracing::{error, info};
 use self::dispatch::Dispatcher;
 use crate::{
     clock::SystemClock,
-    config::{LoadError, load},
+    config::{LoadError, free_bytes, load},
     glue::GlueCatalog,
     invocation::Deadlines,
     s3::S3Store,
@@ -69,6 +70,7 @@ impl Function {
         };
         let dispatcher = Dispatcher {
             config: config.inspect_err(|failure| error!(error = chain(failure), "no start"))?,
+            scratch_bytes: free_bytes(&settings.resources.scratch)?,
             resources: settings.resources,
             clock: Arc::clone(&clock),
         };
@@ -141,7 +143,7 @@ impl Function {
         };
         let report = sweep::sweep(&ports, job, &request, queue, deadline)
             .await
-            .map_err(|error| failed(chain(&error)))?;
+            .map_err(|error| failed(format!("{}: {}", error.name(), chain(&error))))?;
         info!(
             job = report.name,
             listed = report.listed,
@@ -202,7 +204,7 @@ pub enum FunctionError {
     #[error("{0}")]
     SweepFailed(String),
     /// Objects were not committed: `Lakewright.RekeyFailed`. The same payload may be sent again.
-    #[error("{failed} of {total} objects failed; the first is {first}: {message}")]
+    #[error("{failed} of {total} objects failed; the first is {first}: {name}: {message}")]
     RekeyFailed {
         /// How many failed.
         failed: usize,
@@ -210,6 +212,8 @@ pub enum FunctionError {
         total: usize,
         /// The first that failed.
         first: Location,
+        /// The name of the kind of its failure.
+        name: &'static str,
         /// Why it did.
         message: String,
     },

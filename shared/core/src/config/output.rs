@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::size::{Size, exact_option};
+
 use crate::location::Location;
 
 /// One form in which the records are written.
@@ -24,25 +26,33 @@ pub struct Output {
     pub prefix: Option<String>,
     /// A partition's rows are cut into files where the records in one reach this size. It is that of the records as
     /// they were read, decompressed: the names of all files are fixed before the first is written. One record that is
-    /// larger is a file of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    /// larger is a file of its own. Where the rows are sorted, the sizes are met on average.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exact_option"
+    )]
+    #[schemars(with = "Option<Size>")]
     pub max_file_size: Option<ByteSize>,
     /// With `max_file_size`, a last file smaller than this is not cut off but stays with the file before it. A
     /// partition with fewer rows is one smaller file all the same: each source object has files of its own, and making
     /// few large ones of many is the job of compact.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exact_option"
+    )]
+    #[schemars(with = "Option<Size>")]
     pub min_file_size: Option<ByteSize>,
     /// Parquet: the size at which a row group is closed, 128 MiB where nothing is said. Row groups are smaller where the
     /// function's memory demands it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exact_option"
+    )]
+    #[schemars(with = "Option<Size>")]
     pub row_group_size: Option<ByteSize>,
-    /// Whether the rows of a partition are sorted by the record's time (rows of one time stay in their order). The
-    /// sizes of files cut by `max_file_size` are then met on average.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sort_by_time: bool,
     /// Parquet: columns that get a bloom filter, in any case; `a.b` for a field of a struct.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bloom_filter_columns: Vec<String>,
@@ -97,7 +107,6 @@ impl Output {
             max_file_size: None,
             min_file_size: None,
             row_group_size: None,
-            sort_by_time: false,
             bloom_filter_columns: Vec::new(),
             header: None,
         }

@@ -318,6 +318,7 @@ fn columns(on_unknown: Policy, on_mismatch: Policy, timestamp: &str, raw: bool) 
             JsonScalar::String(text) => text.parse().ok(),
             _ => None,
         }),
+        max_depth: crate::json::MAX_DEPTH,
         raw_column: raw.then(|| "raw".to_owned()),
     };
     Columns::new(&schema, options).unwrap()

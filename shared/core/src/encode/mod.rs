@@ -22,7 +22,10 @@ use parquet::{arrow::ArrowWriter, errors::ParquetError, schema::types::ColumnPat
 use thiserror::Error;
 
 use self::{compress::Compressor, csv::CsvWriter, json::JsonWriter};
-pub use self::{parts::Parts, sort::MergeByTime};
+pub use self::{
+    parts::Parts,
+    sort::{MergeByTime, Merged},
+};
 use crate::{
     config::{Output, OutputFormat},
     parquet_out::{self, RowGroupLimit},

@@ -15,66 +15,126 @@ const BATCH: usize = 8192;
 /// Merges runs of batches, each sorted by one column, into batches sorted by it. Rows of one time stay in the order
 /// of the runs, and within a run in their own.
 ///
-/// At any moment it holds one batch of each run, and those that the batch being made takes rows from.
+/// It reads nothing: it [says](Merged::Wants) which run it needs the next batch of. At any moment it holds one batch
+/// of each run, and those that the batch being made takes rows from.
 #[derive(Debug)]
-pub struct MergeByTime<I> {
+pub struct MergeByTime {
     time: usize,
-    runs: Vec<Run<I>>,
+    runs: Vec<Run>,
+    /// The runs whose next batch is wanted.
+    wanted: Vec<usize>,
     /// The time of the next row of each run that has one.
     next: BinaryHeap<Reverse<(i64, usize)>>,
-    started: bool,
+    /// The batch being made: the batches that it takes rows from, and which rows.
+    batches: Vec<RecordBatch>,
+    rows: Vec<(usize, usize)>,
 }
 
-#[derive(Debug)]
-struct Run<I> {
-    rest: I,
+#[derive(Debug, Default)]
+struct Run {
     batch: Option<RecordBatch>,
     row: usize,
     /// Where the batch is among those that the batch being made takes rows from.
     slot: Option<usize>,
 }
 
-impl<I, E> MergeByTime<I>
-where
-    I: Iterator<Item = Result<RecordBatch, E>>,
-    E: From<ArrowError>,
-{
-    /// Merges `runs` by the column `time`, of type `Int64` and without nulls.
-    pub fn new(runs: impl IntoIterator<Item = I>, time: usize) -> Self {
-        let runs = runs.into_iter().map(|rest| Run {
-            rest,
-            batch: None,
-            row: 0,
-            slot: None,
-        });
+/// What comes next of a merge.
+#[derive(Debug, PartialEq)]
+pub enum Merged {
+    /// The next batch of this run is to be [given](MergeByTime::give) first.
+    Wants(usize),
+    /// The next rows.
+    Batch(RecordBatch),
+    /// There are no more rows.
+    End,
+}
+
+impl MergeByTime {
+    /// Merges this many runs by the column `time`, of type `Int64` and without nulls.
+    pub fn new(runs: usize, time: usize) -> Self {
         Self {
             time,
-            runs: runs.collect(),
+            runs: (0..runs).map(|_| Run::default()).collect(),
+            wanted: (0..runs).rev().collect(),
             next: BinaryHeap::new(),
-            started: false,
+            batches: Vec::new(),
+            rows: Vec::with_capacity(BATCH),
         }
     }
 
-    /// Lines the next row of a run up.
-    fn line_up(&mut self, index: usize) -> Result<(), E> {
+    /// Takes the next batch of a run that was asked for; `None` where it has no more.
+    ///
+    /// # Errors
+    /// When the batch has no such column of times.
+    pub fn give(&mut self, run: usize, batch: Option<RecordBatch>) -> Result<(), ArrowError> {
+        if batch.as_ref().is_some_and(|batch| batch.num_rows() == 0) {
+            return Ok(());
+        }
+        self.wanted.retain(|&wanted| wanted != run);
+        let Some(slot) = self.runs.get_mut(run) else {
+            return Ok(());
+        };
+        *slot = Run {
+            batch,
+            ..Run::default()
+        };
+        self.line_up(run)
+    }
+
+    /// The next rows, or what is needed to tell them.
+    ///
+    /// # Errors
+    /// When the batches do not have the same columns.
+    pub fn merge(&mut self) -> Result<Merged, ArrowError> {
+        while self.rows.len() < BATCH {
+            if let Some(&run) = self.wanted.last() {
+                return Ok(Merged::Wants(run));
+            }
+            let Some(Reverse((_, index))) = self.next.pop() else {
+                break;
+            };
+            if let Some(run) = self.runs.get_mut(index)
+                && let Some(batch) = &run.batch
+            {
+                let batches = &mut self.batches;
+                let slot = *run.slot.get_or_insert_with(|| {
+                    batches.push(batch.clone());
+                    batches.len() - 1
+                });
+                self.rows.push((slot, run.row));
+                run.row += 1;
+            }
+            self.line_up(index)?;
+        }
+        if self.rows.is_empty() {
+            return Ok(Merged::End);
+        }
+        let batches = self.batches.iter().collect::<Vec<_>>();
+        let merged = interleave_record_batch(&batches, &self.rows)?;
+        self.batches.clear();
+        self.rows.clear();
+        for run in &mut self.runs {
+            run.slot = None;
+        }
+        Ok(Merged::Batch(merged))
+    }
+
+    /// Lines the next row of a run up, or asks for its next batch.
+    fn line_up(&mut self, index: usize) -> Result<(), ArrowError> {
         let Some(run) = self.runs.get_mut(index) else {
             return Ok(());
         };
-        while run
-            .batch
-            .as_ref()
-            .is_none_or(|batch| run.row >= batch.num_rows())
-        {
-            run.batch = run.rest.next().transpose()?;
-            (run.row, run.slot) = (0, None);
-            if run.batch.is_none() {
-                return Ok(());
-            }
+        let Some(batch) = &run.batch else {
+            return Ok(());
+        };
+        if run.row >= batch.num_rows() {
+            run.batch = None;
+            self.wanted.push(index);
+            return Ok(());
         }
-        let times = run
-            .batch
-            .as_ref()
-            .and_then(|batch| batch.columns().get(self.time))
+        let times = batch
+            .columns()
+            .get(self.time)
             .and_then(|column| column.as_primitive_opt::<Int64Type>())
             .ok_or_else(|| {
                 ArrowError::SchemaError(format!("column {} is no column of times", self.time))
@@ -82,62 +142,11 @@ where
         self.next.push(Reverse((times.value(run.row), index)));
         Ok(())
     }
-
-    fn merge(&mut self) -> Result<Option<RecordBatch>, E> {
-        if !self.started {
-            self.started = true;
-            for index in 0..self.runs.len() {
-                self.line_up(index)?;
-            }
-        }
-        for run in &mut self.runs {
-            run.slot = None;
-        }
-        let mut batches: Vec<RecordBatch> = Vec::new();
-        let mut rows = Vec::with_capacity(BATCH);
-        while rows.len() < BATCH
-            && let Some(Reverse((_, index))) = self.next.pop()
-        {
-            if let Some(run) = self.runs.get_mut(index)
-                && let Some(batch) = &run.batch
-            {
-                let slot = *run.slot.get_or_insert_with(|| {
-                    batches.push(batch.clone());
-                    batches.len() - 1
-                });
-                rows.push((slot, run.row));
-                run.row += 1;
-            }
-            self.line_up(index)?;
-        }
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        let batches = batches.iter().collect::<Vec<_>>();
-        Ok(Some(interleave_record_batch(&batches, &rows)?))
-    }
-}
-
-impl<I, E> Iterator for MergeByTime<I>
-where
-    I: Iterator<Item = Result<RecordBatch, E>>,
-    E: From<ArrowError>,
-{
-    type Item = Result<RecordBatch, E>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let merged = self.merge();
-        if merged.is_err() {
-            self.runs.clear();
-            self.next.clear();
-        }
-        merged.transpose()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::VecDeque, sync::Arc};
 
     use arrow::{
         array::{Array, Int64Array},
@@ -172,13 +181,26 @@ mod tests {
         column(1).into_iter().zip(column(0)).collect()
     }
 
+    fn merge(runs: impl IntoIterator<Item = VecDeque<RecordBatch>>) -> Vec<RecordBatch> {
+        let mut runs = runs.into_iter().collect::<Vec<_>>();
+        let mut merge = MergeByTime::new(runs.len(), 1);
+        let mut merged = Vec::new();
+        loop {
+            match merge.merge().unwrap() {
+                Merged::Wants(run) => merge.give(run, runs[run].pop_front()).unwrap(),
+                Merged::Batch(batch) => merged.push(batch),
+                Merged::End => return merged,
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn merging_is_a_stable_sort(
             runs in prop::collection::vec(prop::collection::vec(0_i64..20, 0..30), 0..6), cut in 1_usize..10,
         ) {
             stated(
-                "With `sort_by_time` the rows of a partition are in the order of their times, and rows of one time in the order in which they came.",
+                "With `sort_by_time` the rows of a partition are in the order of their times, to the microsecond, and rows of one time in the order in which they came.",
             );
             let mut id = 0;
             let runs = runs.iter().map(|run| {
@@ -188,31 +210,28 @@ mod tests {
             }).collect::<Vec<_>>();
             let mut expected = runs.concat();
             expected.sort_by_key(|row| row.0);
-            let inputs = runs.iter().map(|run| {
-                run.chunks(cut).map(|rows| Ok::<_, ArrowError>(batch(rows))).collect::<Vec<_>>().into_iter()
-            });
-            let merged = MergeByTime::new(inputs, 1).collect::<Result<Vec<_>, _>>().unwrap();
-            prop_assert_eq!(merged.iter().flat_map(rows).collect::<Vec<_>>(), expected);
+            let inputs = runs.iter().map(|run| run.chunks(cut).map(batch).collect());
+            prop_assert_eq!(merge(inputs).iter().flat_map(rows).collect::<Vec<_>>(), expected);
         }
     }
 
     #[test]
-    fn batches_are_bounded_and_errors_come_out_once() {
+    fn batches_are_bounded() {
         let run = (0..3_i64).map(|part| {
             let rows = (0..6_000)
                 .map(|row| (part * 6_000 + row, row))
                 .collect::<Vec<_>>();
-            Ok::<_, ArrowError>(batch(&rows))
+            batch(&rows)
         });
-        let merged = MergeByTime::new([run], 1)
-            .collect::<Result<Vec<_>, _>>()
-            .unwrap();
+        let merged = merge([run.collect()]);
         let sizes = merged.iter().map(RecordBatch::num_rows).collect::<Vec<_>>();
         assert_eq!(sizes, [BATCH, BATCH, 18_000 - 2 * BATCH]);
+    }
 
-        let broken = [Ok(batch(&[(1, 1)])), Err(ArrowError::DivideByZero)];
-        let mut merge = MergeByTime::new([broken.into_iter()], 1);
-        assert!(matches!(merge.next(), Some(Err(ArrowError::DivideByZero))));
-        assert!(merge.next().is_none());
+    #[test]
+    fn a_batch_without_times_is_an_error() {
+        let mut merge = MergeByTime::new(1, 2);
+        assert_eq!(merge.merge().unwrap(), Merged::Wants(0));
+        assert!(merge.give(0, Some(batch(&[(1, 1)]))).is_err());
     }
 }

@@ -51,6 +51,9 @@ pub struct ColumnsOptions {
     pub parse_timestamp: ParseTimestamp,
     /// The name of a further binary column, the last, for the record's own bytes.
     pub raw_column: Option<String>,
+    /// The deepest nesting of objects and arrays in a record, the record itself included; at most
+    /// [`MAX_DEPTH`](super::MAX_DEPTH).
+    pub max_depth: usize,
 }
 
 impl fmt::Debug for ColumnsOptions {
@@ -264,13 +267,17 @@ impl Columns {
                     error: super::SyntaxError::UnexpectedByte,
                 }
             }
-            Err(Reject::Record(error)) => match lex::skip_value(record, start, 0) {
-                Ok(_) => return Err(*error),
-                Err(stop) => stop,
-            },
+            Err(Reject::Record(error)) => {
+                match lex::skip_value(record, start, self.options.max_depth) {
+                    Ok(_) => return Err(*error),
+                    Err(stop) => stop,
+                }
+            }
             Err(Reject::Stop(stop)) => stop,
         };
-        Err(RecordError::Broken(broken.into_broken(0)))
+        Err(RecordError::Broken(
+            broken.into_broken(0, self.options.max_depth),
+        ))
     }
 
     /// Appends the object that starts at `at`, and gives where it ends.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    ColumnsOptions, MAX_DEPTH, RecordError,
+    ColumnsOptions, RecordError,
     buffers::Full,
     columns::Reject,
     lex::{self, Kind, Member, Stop},
@@ -79,8 +79,8 @@ pub(super) struct Filling<'a> {
     pub(super) options: &'a ColumnsOptions,
     /// The timestamp's path in lower case.
     pub(super) path: &'a [String],
-    /// How many objects and arrays are open.
-    pub(super) depth: usize,
+    /// How many more objects and arrays may be opened within each other.
+    pub(super) room: usize,
     pub(super) unknown: u32,
     pub(super) mismatched: u32,
     /// Where the value at the timestamp's path stands.
@@ -93,7 +93,7 @@ impl<'a> Filling<'a> {
             buf,
             options,
             path,
-            depth: 0,
+            room: options.max_depth,
             unknown: 0,
             mismatched: 0,
             timestamp: None,
@@ -103,10 +103,7 @@ impl<'a> Filling<'a> {
 
 impl Filling<'_> {
     fn open(&mut self) -> Result<(), Stop> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Stop::TooDeep);
-        }
-        self.depth += 1;
+        self.room = self.room.checked_sub(1).ok_or(Stop::TooDeep)?;
         Ok(())
     }
 
@@ -121,7 +118,7 @@ impl Filling<'_> {
     /// The value at `start`, which does not fit `node`.
     #[cold]
     pub(super) fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
-        let end = lex::skip_value(self.buf, start, self.depth)?;
+        let end = lex::skip_value(self.buf, start, self.room)?;
         let found = match Kind::at(self.buf, start)? {
             Kind::Object => "an object".to_owned(),
             Kind::Array => "an array".to_owned(),
@@ -138,7 +135,7 @@ impl Filling<'_> {
     /// Puts the value at `at` into `node`, or a null where it does not fit and the policy says so.
     #[inline]
     pub(super) fn value(&mut self, node: &mut Node, at: usize) -> Filled {
-        let depth = self.depth;
+        let room = self.room;
         let len = self.drops_mismatches().then(|| node.len());
         match (self.exact_value(node, at), len) {
             (Err(Reject::Record(error)), Some(len))
@@ -146,9 +143,9 @@ impl Filling<'_> {
             {
                 node.truncate(len);
                 node.push_null();
-                self.depth = depth;
+                self.room = room;
                 self.mismatched += 1;
-                Ok(lex::skip_value(self.buf, at, depth)?)
+                Ok(lex::skip_value(self.buf, at, room)?)
             }
             (filled, _) => filled,
         }
@@ -174,7 +171,7 @@ impl Filling<'_> {
                 Ok(string.next())
             }
             (Node::Utf8(text) | Node::Binary(text), _) => {
-                let end = lex::skip_value(self.buf, at, self.depth)?;
+                let end = lex::skip_value(self.buf, at, self.room)?;
                 text.push(self.text(at, end))?;
                 Ok(end)
             }
@@ -242,7 +239,7 @@ impl Filling<'_> {
                     if seen == Seen::No {
                         missing -= usize::from(slot < node.columns.len());
                     } else if !self.take_back(node, slot, seen, row, key)? {
-                        at = lex::skip_value(self.buf, value, self.depth)?;
+                        at = lex::skip_value(self.buf, value, self.room)?;
                         continue;
                     }
                     if let Some(seen) = node.seen.get_mut(slot) {
@@ -260,7 +257,7 @@ impl Filling<'_> {
             }
         }
         node.nulls.append_non_null();
-        self.depth -= 1;
+        self.room += 1;
         Ok(at)
     }
 
@@ -303,7 +300,7 @@ impl Filling<'_> {
 
     /// A field that the schema has no column for.
     fn unknown_field(&mut self, key: usize, value: usize) -> Filled {
-        let end = lex::skip_value(self.buf, value, self.depth)?;
+        let end = lex::skip_value(self.buf, value, self.room)?;
         if self.options.on_unknown != Policy::Drop {
             let name = lex::string(self.buf, key)?.decode(self.buf).into_owned();
             return Err(RecordError::UnknownField { name }.into());
@@ -367,7 +364,7 @@ impl Filling<'_> {
         }
         node.offsets.push(node.element.len())?;
         node.nulls.append_non_null();
-        self.depth -= 1;
+        self.room += 1;
         Ok(at)
     }
 
@@ -382,7 +379,7 @@ impl Filling<'_> {
                 Member::Key(key) => {
                     let name = lex::string(self.buf, key)?;
                     let value = lex::value_of_key(self.buf, name.next())?;
-                    at = lex::skip_value(self.buf, value, self.depth)?;
+                    at = lex::skip_value(self.buf, value, self.room)?;
                     entries.push((name.decode(self.buf), key, value));
                 }
             }
@@ -400,7 +397,7 @@ impl Filling<'_> {
         }
         node.offsets.push(node.value.len())?;
         node.nulls.append_non_null();
-        self.depth -= 1;
+        self.room += 1;
         Ok(end)
     }
 
@@ -417,7 +414,7 @@ impl Filling<'_> {
                 first = false;
                 let string = lex::string(self.buf, key)?;
                 let value = lex::value_of_key(self.buf, string.next())?;
-                at = lex::skip_value(self.buf, value, self.depth)?;
+                at = lex::skip_value(self.buf, value, self.room)?;
                 let text = string.decode(self.buf);
                 if text.to_lowercase() != *name {
                     continue;

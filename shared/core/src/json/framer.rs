@@ -86,6 +86,7 @@ pub struct Framer {
     offset: u64,
     ended: bool,
     max_record: usize,
+    max_depth: usize,
     context: Context,
     /// The value at `at` is not looked at again before this many bytes of it are there: twice those that
     /// did not suffice, so that a long record in small chunks is not read over and over.
@@ -95,14 +96,16 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// A framer that refuses records longer than `max_record` bytes.
-    pub fn new(max_record: usize) -> Self {
+    /// A framer that refuses records longer than `max_record` bytes, and gives those as broken that are nested deeper
+    /// than `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH).
+    pub fn new(max_record: usize, max_depth: usize) -> Self {
         Self {
             buffer: Vec::new(),
             at: 0,
             offset: 0,
             ended: false,
             max_record,
+            max_depth,
             context: Context::Start,
             wanted: 0,
             broken: None,
@@ -138,7 +141,8 @@ impl Framer {
         reason = "the frame borrows the buffer"
     )]
     pub fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, 0)?, ())))?;
+        let room = self.max_depth;
+        let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, room)?, ())))?;
         Ok(found.map(|found| Frame {
             offset: self.offset + found.start as u64,
             bytes: self.buffer.get(found.start..found.end).unwrap_or_default(),
@@ -147,17 +151,26 @@ impl Framer {
     }
 
     /// The next frame, its record appended to `columns` in the same pass over its bytes. Gives what
-    /// [`next`](Self::next) and then [`Columns::append`] would. After [`RecordError::Full`] the caller finishes the
-    /// batch and appends [`Filled::bytes`] itself.
+    /// [`next`](Self::next) and then [`Columns::append`] would. A record for which the columns are
+    /// [`RecordError::Full`] is the next one again. The framer and the columns have the same depth.
     ///
     /// # Errors
     /// As [`next`](Self::next).
     pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let before = (self.at, self.context, self.wanted);
+        let room = self.max_depth;
         let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
             Ok((end, report)) => Ok((end, Ok(report))),
             Err(Reject::Stop(stop)) => Err(stop),
-            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, 0)?, Err(*error))),
+            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(*error))),
         })?;
+        if let Some(Found {
+            outcome: Ok(Err(RecordError::Full)),
+            ..
+        }) = found
+        {
+            (self.at, self.context, self.wanted) = before;
+        }
         let buffer = &self.buffer;
         Ok(found.map(|found| Filled {
             offset: self.offset + found.start as u64,
@@ -196,9 +209,8 @@ impl Framer {
             Opening::Value if visible.get(start) == Some(&b'{') => {
                 read(visible, start).map(|(end, value)| (end, Ok(value)))
             }
-            Opening::Value => {
-                other_value(visible, start, self.ended).map(|(end, not)| (end, Err(not)))
-            }
+            Opening::Value => other_value(visible, start, self.max_depth, self.ended)
+                .map(|(end, not)| (end, Err(not))),
         };
         match outcome {
             Ok((end, outcome)) => {
@@ -219,7 +231,7 @@ impl Framer {
                 Ok(None)
             }
             Err(stop) => {
-                self.broken = Some((stop.into_broken(start), start));
+                self.broken = Some((stop.into_broken(start, self.max_depth), start));
                 self.find_end_of_broken()
             }
         }
@@ -339,9 +351,14 @@ enum Opening {
 }
 
 /// Where the value at `at`, which is no object, ends.
-fn other_value(buffer: &[u8], at: usize, ended: bool) -> Result<(usize, NotAnObject), Stop> {
+fn other_value(
+    buffer: &[u8],
+    at: usize,
+    room: usize,
+    ended: bool,
+) -> Result<(usize, NotAnObject), Stop> {
     let kind = Kind::at(buffer, at)?;
-    let end = match lex::skip_value(buffer, at, 0) {
+    let end = match lex::skip_value(buffer, at, room) {
         Err(Stop::Incomplete) if ended && kind == Kind::Number => {
             let mut text = buffer.get(at..).unwrap_or_default().to_vec();
             text.push(b'\n');

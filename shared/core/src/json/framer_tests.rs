@@ -16,7 +16,7 @@ fn show(frame: &Frame<'_>) -> String {
 
 /// The frames of chunks; a frame error is the last line.
 fn frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, max_record: usize) -> Vec<String> {
-    let mut framer = Framer::new(max_record);
+    let mut framer = Framer::new(max_record, MAX_DEPTH);
     let mut shown = Vec::new();
     let mut drain = |framer: &mut Framer| loop {
         match framer.next() {
@@ -386,9 +386,9 @@ proptest! {
 
     #[test]
     fn one_pass_gives_what_two_give(input in document(), size in 1..20_usize) {
-        let mut inference = Inference::new();
+        let mut inference = Inference::new(MAX_DEPTH);
         let mut expected = String::new();
-        let mut framer = Framer::new(MAX);
+        let mut framer = Framer::new(MAX, MAX_DEPTH);
         framer.push(&input);
         framer.finish();
         while let Some(frame) = framer.next().unwrap() {
@@ -402,7 +402,7 @@ proptest! {
         let schema = arrow::datatypes::Schema::new(kept);
 
         let mut columns = Columns::new(&schema, options()).unwrap();
-        let mut framer = Framer::new(MAX);
+        let mut framer = Framer::new(MAX, MAX_DEPTH);
         framer.push(&input);
         framer.finish();
         while let Some(frame) = framer.next().unwrap() {
@@ -415,7 +415,7 @@ proptest! {
         let expected_rows = columns.finish().unwrap();
 
         let mut actual = String::new();
-        let mut framer = Framer::new(MAX);
+        let mut framer = Framer::new(MAX, MAX_DEPTH);
         for chunk in input.chunks(size).map(Some).chain([None]) {
             match chunk {
                 Some(chunk) => framer.push(chunk),

@@ -146,21 +146,17 @@ impl From<Stop> for Halt {
 /// A schema in the making.
 #[derive(Debug)]
 pub struct Inference {
+    max_depth: usize,
     root: Object,
     columns: usize,
     limit: usize,
 }
 
-impl Default for Inference {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Inference {
-    /// Nothing seen yet.
-    pub fn new() -> Self {
+    /// Nothing seen yet. Records that are nested deeper than `max_depth`, at most [`MAX_DEPTH`], are refused.
+    pub fn new(max_depth: usize) -> Self {
         Self {
+            max_depth: max_depth.min(MAX_DEPTH),
             root: Object::new(),
             columns: 0,
             limit: MAX_COLUMNS,
@@ -175,7 +171,7 @@ impl Inference {
         let start = lex::skip_space(record, 0);
         let mut walk = Walk {
             buf: record,
-            depth: 0,
+            room: self.max_depth,
             columns: &mut self.columns,
             limit: self.limit,
         };
@@ -192,7 +188,7 @@ impl Inference {
             Err(Halt::Stop(stop)) => stop,
             Err(Halt::Error(error)) => return Err(error),
         };
-        Err(InferError::Broken(broken.into_broken(0)))
+        Err(InferError::Broken(broken.into_broken(0, self.max_depth)))
     }
 
     /// The schema of all records so far.
@@ -203,17 +199,15 @@ impl Inference {
 
 struct Walk<'a> {
     buf: &'a [u8],
-    depth: usize,
+    /// How many more objects and arrays may be opened within each other.
+    room: usize,
     columns: &'a mut usize,
     limit: usize,
 }
 
 impl Walk<'_> {
     fn open(&mut self) -> Result<(), Stop> {
-        if self.depth >= MAX_DEPTH {
-            return Err(Stop::TooDeep);
-        }
-        self.depth += 1;
+        self.room = self.room.checked_sub(1).ok_or(Stop::TooDeep)?;
         Ok(())
     }
 
@@ -275,7 +269,7 @@ impl Walk<'_> {
             let key = match lex::next_member(self.buf, at, first)? {
                 Member::Key(key) => key,
                 Member::End(end) => {
-                    self.depth -= 1;
+                    self.room += 1;
                     return Ok(end);
                 }
             };
@@ -327,7 +321,7 @@ impl Walk<'_> {
         loop {
             match lex::next_element(self.buf, at, first)? {
                 Err(end) => {
-                    self.depth -= 1;
+                    self.room += 1;
                     return Ok(end);
                 }
                 Ok(next) => at = self.value(element, next)?,
@@ -342,7 +336,7 @@ mod tests {
     use super::*;
 
     fn infer(records: &[&str]) -> Result<Schema, InferError> {
-        let mut inference = Inference::new();
+        let mut inference = Inference::new(MAX_DEPTH);
         for record in records {
             inference.observe(record.as_bytes())?;
         }
@@ -411,7 +405,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        let mut inference = Inference::new();
+        let mut inference = Inference::new(MAX_DEPTH);
         inference.limit = 3;
         inference.observe(br#"{"a":{"b":1,"c":2}}"#).unwrap();
         inference.observe(br#"{"a":{"c":1}}"#).unwrap();

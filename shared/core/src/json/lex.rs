@@ -16,21 +16,21 @@ pub(super) enum Stop {
     Incomplete,
     /// No bytes that could follow make this valid. The position counts from the start of the buffer.
     Syntax { at: usize, error: SyntaxError },
-    /// Valid so far, but nested deeper than [`MAX_DEPTH`].
+    /// Valid so far, but nested deeper than there is room for.
     TooDeep,
 }
 
 impl Stop {
     /// The same for the caller, with positions counted from the start of the record, once the input is known
-    /// to have ended.
-    pub(super) fn into_broken(self, record_start: usize) -> Broken {
+    /// to have ended. `limit`: the deepest nesting that is taken.
+    pub(super) fn into_broken(self, record_start: usize, limit: usize) -> Broken {
         match self {
             Self::Incomplete => Broken::Truncated,
             Self::Syntax { at, error } => Broken::Syntax {
                 at: at.saturating_sub(record_start),
                 error,
             },
-            Self::TooDeep => Broken::TooDeep { limit: MAX_DEPTH },
+            Self::TooDeep => Broken::TooDeep { limit },
         }
     }
 }
@@ -384,17 +384,17 @@ pub(super) fn next_element(
     }
 }
 
-/// Where the value at `at` ends, which already lies in `depth` objects or arrays.
+/// Where the value at `at` ends, in which at most `room` objects and arrays may lie in one another.
 ///
 /// The open containers are one bit each of a word, which [`MAX_DEPTH`] fits.
-pub(super) fn skip_value(buf: &[u8], mut at: usize, depth: usize) -> Result<usize, Stop> {
+pub(super) fn skip_value(buf: &[u8], mut at: usize, room: usize) -> Result<usize, Stop> {
     const _: () = assert!(MAX_DEPTH <= u64::BITS as usize);
     let mut objects = 0_u64;
     let mut open = 0;
     loop {
         let mut first = match Kind::at(buf, at)? {
             container @ (Kind::Object | Kind::Array) => {
-                if depth + open >= MAX_DEPTH {
+                if open >= room.min(MAX_DEPTH) {
                     return Err(Stop::TooDeep);
                 }
                 open += 1;

@@ -142,6 +142,7 @@ mod tests {
                 _ => None,
             }),
             raw_column: None,
+            max_depth: super::MAX_DEPTH,
         }
     }
 }

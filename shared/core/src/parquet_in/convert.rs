@@ -19,7 +19,7 @@ use super::ReadError;
 use crate::{
     config::Policy,
     encode::cells::{self, Cells},
-    json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError},
+    json::{Columns, ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp, RecordError},
 };
 
 /// How much of a value that does not fit is shown, in characters.
@@ -233,6 +233,7 @@ impl Converter {
             timestamp: Vec::new(),
             parse_timestamp,
             raw_column: None,
+            max_depth: MAX_DEPTH,
         };
         let mut column = Columns::new(&Schema::new(vec![Arc::clone(target)]), options)?;
         let plain = cells::plain(source)?;

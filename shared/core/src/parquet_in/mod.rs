@@ -13,7 +13,7 @@ mod times;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
@@ -150,6 +150,8 @@ pub struct Rows {
     pub dropped: u64,
     /// Values of rows that are taken which became null because they do not fit.
     pub mismatched: u64,
+    /// The bytes that a row decodes to, on average in its row group.
+    pub row_bytes: u64,
     source: RecordBatch,
 }
 
@@ -223,6 +225,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             refuse_all: unknown_error.filter(|_| options.on_unknown == Policy::Quarantine),
             source: self.source,
             row_group: 0,
+            last_row_group: usize::MAX,
+            row_bytes: 0,
             reader: None,
             pending: VecDeque::new(),
             row: 0,
@@ -232,6 +236,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
 }
 
 /// Reads a file's rows from first to last. After an error there are no more.
+///
+/// Nothing but the bytes of a [row group](Self::row_groups) is read for its rows.
 pub struct RowsReader<R: ChunkReader> {
     source: Source<R>,
     table: SchemaRef,
@@ -240,7 +246,10 @@ pub struct RowsReader<R: ChunkReader> {
     on_mismatch: Policy,
     unknown: u64,
     refuse_all: Option<RecordError>,
+    /// The row group that is opened next, and the one to stop before.
     row_group: usize,
+    last_row_group: usize,
+    row_bytes: u64,
     reader: Option<ParquetRecordBatchReader>,
     /// Decoded rows, cut to batches.
     pending: VecDeque<RecordBatch>,
@@ -249,6 +258,16 @@ pub struct RowsReader<R: ChunkReader> {
 }
 
 impl<R: ChunkReader + 'static> RowsReader<R> {
+    /// Where in the file each row group is, for whoever brings the bytes piece by piece.
+    pub fn row_groups(&self) -> Vec<Range<u64>> {
+        self.source.row_group_ranges()
+    }
+
+    /// Gives the rows of the first row groups only, this many, until more are asked for.
+    pub fn stop_after(&mut self, row_groups: usize) {
+        self.last_row_group = row_groups;
+    }
+
     fn read(&mut self) -> Result<Option<Rows>, ReadError> {
         loop {
             if let Some(batch) = self.pending.pop_front() {
@@ -259,8 +278,9 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
                     Some(batch) => cut(&batch, &mut self.pending),
                     None => self.reader = None,
                 }
-            } else if self.row_group < self.source.row_groups() {
-                self.reader = Some(self.source.read_row_group(self.row_group)?);
+            } else if self.row_group < self.source.row_groups().min(self.last_row_group) {
+                let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;
+                (self.reader, self.row_bytes) = (Some(reader), row_bytes);
                 self.row_group += 1;
             } else {
                 return Ok(None);
@@ -308,6 +328,7 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
             dropped: self.unknown * taken,
             times,
             mismatched,
+            row_bytes: self.row_bytes,
             source,
         })
     }

@@ -1,6 +1,7 @@
 //! The file's bytes and what they decode to.
 
 use std::{
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -70,10 +71,26 @@ impl<R: ChunkReader + 'static> Source<R> {
         self.metadata.metadata().num_row_groups()
     }
 
+    /// The bytes of each row group: from its first page to its last.
+    pub(super) fn row_group_ranges(&self) -> Vec<Range<u64>> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let bounds = groups.map(|group| {
+            let columns = group.columns().iter().map(|column| {
+                let start = first_page(column);
+                (start, start.saturating_add(count(column.compressed_size())))
+            });
+            let (starts, ends): (Vec<_>, Vec<_>) = columns.unzip();
+            let end = ends.into_iter().max().unwrap_or(0).min(self.file.len());
+            starts.into_iter().min().unwrap_or(0).min(end)..end
+        });
+        bounds.collect()
+    }
+
+    /// The rows of a row group, and the bytes that one of them decodes to on average.
     pub(super) fn read_row_group(
         &self,
         row_group: usize,
-    ) -> Result<ParquetRecordBatchReader, ReadError> {
+    ) -> Result<(ParquetRecordBatchReader, u64), ReadError> {
         let file: &ParquetMetaData = self.metadata.metadata();
         let group = file.row_groups().get(row_group);
         let group = group.ok_or_else(|| ReadError::Corrupt("a row group is missing".to_owned()))?;
@@ -87,9 +104,10 @@ impl<R: ChunkReader + 'static> Source<R> {
             });
         }
         let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
-        let of_a_row = usize::try_from(size / rows).unwrap_or(usize::MAX).max(1);
-        let batch_rows = (BATCH_BYTES / of_a_row).clamp(1, BATCH_ROWS);
-        guarded(|| {
+        let of_a_row = size / rows;
+        let batch_rows = BATCH_BYTES / usize::try_from(of_a_row).unwrap_or(usize::MAX).max(1);
+        let batch_rows = batch_rows.clamp(1, BATCH_ROWS);
+        let reader = guarded(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
                 self.file.clone(),
                 self.metadata.clone(),
@@ -98,7 +116,8 @@ impl<R: ChunkReader + 'static> Source<R> {
                 .with_row_groups(vec![row_group])
                 .with_batch_size(batch_rows)
                 .build()
-        })
+        })?;
+        Ok((reader, of_a_row))
     }
 }
 
@@ -173,11 +192,11 @@ fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
     let mut total = 0_u64;
     for column in group.columns() {
         let stored = count(column.compressed_size());
-        let start = column
-            .dictionary_page_offset()
-            .unwrap_or(i64::MAX)
-            .min(column.data_page_offset());
-        let start = u64::try_from(start).map_err(|_| corrupt("starts before the file"))?;
+        if column.data_page_offset() < 0 || column.dictionary_page_offset().is_some_and(|at| at < 0)
+        {
+            return Err(corrupt("starts before the file"));
+        }
+        let start = first_page(column);
         if start.checked_add(stored).is_none_or(|end| end > file) {
             return Err(corrupt("ends after the file"));
         }
@@ -185,6 +204,15 @@ fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
         total = total.saturating_add(values.max(count(column.uncompressed_size())));
     }
     Ok(total)
+}
+
+/// Where a column chunk starts.
+fn first_page(column: &ColumnChunkMetaData) -> u64 {
+    let data = column.data_page_offset();
+    let first = column
+        .dictionary_page_offset()
+        .map_or(data, |at| at.min(data));
+    u64::try_from(first).unwrap_or(0)
 }
 
 /// The bytes of a decoded value, its levels included.

@@ -4,7 +4,10 @@ use arrow::error::ArrowError;
 use lakewright_core::{catalog::TableName, location::Location};
 use thiserror::Error;
 
-use crate::ports::{CatalogError, StoreError, StoreErrorKind};
+use crate::{
+    Failure,
+    ports::{CatalogError, CatalogErrorKind, StoreError, StoreErrorKind},
+};
 
 /// The step of rekey in which something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub enum Stage {
     Ledger,
     /// Reading the source object.
     Read,
+    /// Keeping rows in the store until the whole object is read.
+    Spool,
     /// Writing the outputs.
     Write,
     /// Registering partitions in the catalog.
@@ -24,6 +29,7 @@ impl std::fmt::Display for Stage {
         f.write_str(match self {
             Self::Ledger => "ledger",
             Self::Read => "read",
+            Self::Spool => "spool",
             Self::Write => "write",
             Self::Register => "register",
         })
@@ -44,7 +50,7 @@ pub enum RekeyError {
     },
     /// The catalog failed.
     #[error("register: {0}")]
-    Catalog(#[from] CatalogError),
+    Catalog(CatalogError),
     /// The configured table does not exist.
     #[error("table {0} does not exist: create it, or remove `table` from the job")]
     TableMissing(TableName),
@@ -95,12 +101,62 @@ pub enum RekeyError {
         /// What is wrong, and where: the compressed offset if decompression failed, otherwise the decompressed one.
         message: String,
     },
-    /// A record was met that the job's policy refuses (`on_unknown` or `on_mismatch` = `fail`).
-    #[error("refused: {location} at byte {offset}: {message}")]
-    RecordRefused {
+    /// More comes out of the compression than the limit allows.
+    #[error(
+        "refused: {location}: more than {limit} bytes come out for one of the first {offset} bytes (limits.compression_ratio)"
+    )]
+    CompressionRatio {
+        /// The source object.
+        location: Location,
+        /// Where in the compressed bytes.
+        offset: u64,
+        /// The limit.
+        limit: u32,
+    },
+    /// A record is longer than the limit.
+    #[error(
+        "refused: {location}: the record at byte {offset} is longer than {limit} bytes (limits.record_size)"
+    )]
+    RecordTooLong {
         /// The source object.
         location: Location,
         /// The record's offset in the decompressed bytes.
+        offset: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The footer of a Parquet file is larger than the limit.
+    #[error(
+        "refused: {location}: its Parquet footer has {size} bytes, more than {limit} (limits.parquet_footer)"
+    )]
+    FooterTooLarge {
+        /// The source object.
+        location: Location,
+        /// In bytes.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A row group of a Parquet file is larger than the limit.
+    #[error(
+        "refused: {location}: row group {row_group} has {size} bytes decoded, more than {limit} (limits.parquet_row_group)"
+    )]
+    RowGroupTooLarge {
+        /// The source object.
+        location: Location,
+        /// Counted from 0.
+        row_group: usize,
+        /// In bytes.
+        size: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// A record was met that the job's policy refuses (`on_unknown` or `on_mismatch` = `fail`).
+    #[error("refused: {location} at {offset}: {message}")]
+    RecordRefused {
+        /// The source object.
+        location: Location,
+        /// The record's offset in the decompressed bytes; of a Parquet file, its row.
         offset: u64,
         /// What is wrong with it.
         message: String,
@@ -202,9 +258,19 @@ impl RekeyError {
         }
         Self::Store { stage, source }
     }
+}
 
-    /// A stable name of the kind of failure, for logs, metrics and Step Functions' `Retry` and `Catch`.
-    pub fn name(&self) -> &'static str {
+impl From<CatalogError> for RekeyError {
+    fn from(error: CatalogError) -> Self {
+        if error.kind == CatalogErrorKind::Deadline {
+            return Self::Deadline;
+        }
+        Self::Catalog(error)
+    }
+}
+
+impl Failure for RekeyError {
+    fn name(&self) -> &'static str {
         match self {
             Self::Store { .. } => "StoreFailed",
             Self::Catalog(_) => "CatalogFailed",
@@ -214,6 +280,10 @@ impl RekeyError {
             Self::PartitionElsewhere { .. } => "PartitionElsewhere",
             Self::Schema(_) => "SchemaUnusable",
             Self::Unreadable { .. } => "Unreadable",
+            Self::CompressionRatio { .. } => "CompressionRatioExceeded",
+            Self::RecordTooLong { .. } => "RecordTooLong",
+            Self::FooterTooLarge { .. } => "ParquetFooterTooLarge",
+            Self::RowGroupTooLarge { .. } => "ParquetRowGroupTooLarge",
             Self::RecordRefused { .. } => "RecordRefused",
             Self::TooManyPartitions { .. } => "TooManyPartitions",
             Self::PlanDiffers { .. } => "PlanDiffers",

@@ -3,15 +3,17 @@
 //! - `intent/<sid>`: the one plan of a source object. Whoever comes second adopts the one that stands.
 //! - `commit/<sid>`: its rows stand, are registered, and are accounted for.
 //! - `quarantine/<sid>-<planhash>.jsonl`: the records that went nowhere else.
+//! - `spool/<sid>/`: rows of a large object while it is at work.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use lakewright_core::{catalog::Column, config, location::Location};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::error::{RekeyError, Stage};
 use crate::{
     ports::{GetOptions, PutOptions, Store, StoreErrorKind},
-    report::OutputReport,
+    report::ObjectReport,
 };
 
 /// The form of the ledger's documents.
@@ -33,6 +35,9 @@ pub struct Intent {
     /// The records that are to stand in the quarantine, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<PlannedOutput>,
+    /// When the source object landed: what `now` means in the settings' bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Timestamp>,
     /// There is no plan and will be none: the source object was gone or replaced before one was made. An attempt
     /// that read the object earlier, and is still at work, finds this in its way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -72,41 +77,24 @@ pub struct PlannedOutput {
 pub struct Commit {
     /// The form of this document.
     pub version: u32,
-    /// The source object.
-    pub source: Location,
-    /// Its `ETag`.
+    /// The source object's `ETag`.
     pub etag: String,
-    /// Records read.
-    pub rows_in: u64,
-    /// Records written.
-    pub rows_out: u64,
-    /// Records in the quarantine.
-    pub rows_quarantined: u64,
-    /// Fields left out because the table has no column for them.
-    pub fields_dropped: u64,
-    /// The objects that stand.
-    pub outputs: Vec<OutputReport>,
-    /// The key of the quarantined records, if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<String>,
+    /// The report that it was answered with.
+    #[serde(flatten)]
+    pub report: ObjectReport,
 }
 
 impl Intent {
-    /// The plan of `source` under `settings`.
-    pub fn new(
-        source: Location,
-        etag: String,
-        settings: Settings,
-        outputs: Vec<PlannedOutput>,
-        quarantine: Option<PlannedOutput>,
-    ) -> Self {
+    /// The plan of `source` under `settings`, without an output yet.
+    pub fn new(source: Location, etag: String, settings: Settings) -> Self {
         Self {
             version: LEDGER_VERSION,
             source,
             etag,
             settings,
-            outputs,
-            quarantine,
+            outputs: Vec::new(),
+            quarantine: None,
+            landed: None,
             withdrawn: false,
         }
     }
@@ -115,7 +103,7 @@ impl Intent {
     pub(super) fn withdrawn(source: Location, etag: String, settings: Settings) -> Self {
         Self {
             withdrawn: true,
-            ..Self::new(source, etag, settings, Vec::new(), None)
+            ..Self::new(source, etag, settings)
         }
     }
 }
@@ -157,6 +145,11 @@ impl Ledger {
     pub(super) fn quarantine(&self, plan_hash: &str) -> Location {
         self.prefix
             .join(&format!("quarantine/{}-{plan_hash}.jsonl", self.sid))
+    }
+
+    /// The prefix of what does not fit the temporary folder until the source object is read.
+    pub(super) fn spool(&self) -> Location {
+        self.prefix.join(&format!("spool/{}/", self.sid))
     }
 
     /// Whether the source object is committed.

@@ -22,6 +22,7 @@ mod route;
 mod schema;
 mod source;
 mod spool;
+mod task;
 mod upload;
 mod write;
 
@@ -34,7 +35,7 @@ pub use self::{
     error::{RekeyError, Stage},
     ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
 };
-use self::{ledger::Ledger, plan::Plan, source::SourceReader};
+use self::{ledger::Ledger, plan::Plan, source::Source};
 use crate::{
     ports::{Catalog, Clock, Store, StoreErrorKind},
     report::{ObjectReport, Status},
@@ -58,6 +59,8 @@ pub struct Budget {
     pub memory: u64,
     /// A folder for temporary files, such as `/tmp`.
     pub scratch: PathBuf,
+    /// Bytes of temporary files. Beyond them, rows are kept in the ledger while the object is at work.
+    pub scratch_bytes: u64,
     /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
     pub deadline: Timestamp,
 }
@@ -70,33 +73,6 @@ pub struct SourceObject {
     /// The `ETag` that the trigger names, with or without quotes; where it names none, that of the object
     /// that stands there now.
     pub etag: Option<String>,
-}
-
-/// Refuses the settings that rekey does not honour yet, before anything is read.
-///
-/// # Errors
-/// The first such setting, by name.
-pub fn check(config: &config::Config) -> Result<(), config::ConfigError> {
-    for job in &config.rekey {
-        let unsupported = if job.format == config::InputFormat::Json {
-            let mut settings = job.output.iter().flat_map(|output| {
-                [
-                    ("max_file_size", output.max_file_size.is_some()),
-                    ("sort_by_time", output.sort_by_time),
-                ]
-            });
-            settings.find_map(|(key, given)| given.then_some(key))
-        } else {
-            Some("format (other than json)")
-        };
-        if let Some(key) = unsupported {
-            return Err(config::ConfigError::Invalid {
-                job: job.name.clone(),
-                message: format!("{key} is not supported yet: leave it out"),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Processes one source object to its commit.
@@ -125,13 +101,22 @@ pub async fn rekey(
         return withdrawn(ports, &ledger, &source.location, &etag).await;
     }
     let mut resumed = standing.is_some();
-    let mut settings = standing.map_or_else(
-        || Settings::current(job, table.as_ref()),
-        |intent| intent.settings,
+    let (mut settings, mut landed) = standing.map_or_else(
+        || (Settings::current(job, table.as_ref()), None),
+        |intent| (intent.settings, intent.landed),
     );
     // Twice at most: a plan that another invocation made meanwhile is final.
     let (plan, mut routed) = loop {
-        let routed = match route::route(ports, budget, &settings, &source.location, &etag).await? {
+        let request = route::Request {
+            ports,
+            budget,
+            ledger: &ledger,
+            settings: &settings,
+            location: &source.location,
+            etag: &etag,
+            landed,
+        };
+        let mut routed = match route::route(request).await? {
             Ok(routed) => routed,
             Err(status) => {
                 let gone = Intent::withdrawn(source.location.clone(), etag, settings);
@@ -143,18 +128,20 @@ pub async fn rekey(
             .propose(&*ports.store, plan.intent(&source.location, &etag))
             .await?;
         if intent.withdrawn {
+            routed.discard().await;
             return withdrawn(ports, &ledger, &source.location, &etag).await;
         }
-        if intent.settings == settings {
+        if intent.settings == settings && intent.landed == Some(routed.landed) {
             plan.check_against(&ledger, &intent)?;
             break (plan, routed);
         }
-        settings = intent.settings;
+        routed.discard().await;
+        (settings, landed) = (intent.settings, intent.landed);
         resumed = true;
     };
 
     let outputs = write::outputs(ports, budget, &plan, &routed, resumed).await?;
-    let quarantine = write::quarantine(ports, &plan, &mut routed.quarantine).await?;
+    routed.spool.discard().await;
     // A plan that another deployment made goes into the table that it names.
     let table = if plan.job().table == job.table {
         table
@@ -164,28 +151,29 @@ pub async fn rekey(
     if let Some(table) = &table {
         register::register(&*ports.catalog, table, &plan.partitions(&routed)).await?;
     }
+    let quarantined = routed.quarantine.rows();
+    let report = ObjectReport {
+        rows_in: routed.rows_in,
+        rows_out: routed.rows_in - quarantined,
+        rows_quarantined: quarantined,
+        fields_dropped: routed.fields_dropped,
+        values_dropped: routed.values_dropped,
+        quarantined_by_reason: routed.quarantine.by_reason().clone(),
+        lateness: routed.lateness.finish(),
+        outputs,
+        quarantine: plan.quarantine.as_ref().map(|planned| planned.key.clone()),
+        ..ObjectReport::without_rows(source.location.clone(), Status::Committed)
+    };
+    if report.quarantine.is_some() {
+        routed.quarantine.finish().await?;
+    }
     let commit = Commit {
         version: Commit::VERSION,
-        source: source.location.clone(),
         etag,
-        rows_in: routed.rows_in,
-        rows_out: routed.rows_in - routed.quarantine.rows(),
-        rows_quarantined: routed.quarantine.rows(),
-        fields_dropped: routed.fields_dropped,
-        outputs,
-        quarantine,
+        report,
     };
     ledger.write_commit(&*ports.store, &commit).await?;
-    Ok(ObjectReport {
-        source: commit.source,
-        status: Status::Committed,
-        rows_in: commit.rows_in,
-        rows_out: commit.rows_out,
-        rows_quarantined: commit.rows_quarantined,
-        fields_dropped: commit.fields_dropped,
-        outputs: commit.outputs,
-        quarantine: commit.quarantine,
-    })
+    Ok(commit.report)
 }
 
 /// What is to be said of a source object that was not there to be read.
@@ -220,7 +208,7 @@ async fn withdrawn(
     source: &Location,
     etag: &str,
 ) -> Result<ObjectReport, RekeyError> {
-    match SourceReader::open(Arc::clone(&ports.store), source, etag).await? {
+    match Source::open(Arc::clone(&ports.store), source, etag).await? {
         Err(status) => Ok(ObjectReport::without_rows(source.clone(), status)),
         Ok(_) => Err(RekeyError::Withdrawn {
             location: source.clone(),

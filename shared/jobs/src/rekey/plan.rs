@@ -1,5 +1,6 @@
 //! What is to stand for one source object: its outputs by name and rows.
 
+use jiff::Timestamp;
 use lakewright_core::{
     catalog::Table,
     config,
@@ -18,21 +19,23 @@ use crate::ports::Catalog;
 /// The one plan of a source object.
 pub(super) struct Plan {
     settings: Settings,
-    /// In key order.
+    /// When the source object landed.
+    landed: Timestamp,
+    /// By partition, then by form, then by part.
     pub(super) outputs: Vec<Output>,
     /// Where the quarantined records go, if there are any.
-    pub(super) quarantine: Option<(Location, u64)>,
+    pub(super) quarantine: Option<PlannedOutput>,
 }
 
 /// One object that is to stand.
 pub(super) struct Output {
     /// Where.
     pub(super) location: Location,
-    /// How it is written.
-    pub(super) form: config::Output,
+    /// How it is written: which of the job's outputs.
+    pub(super) form: usize,
     /// Which of the routed partitions is in it.
     pub(super) partition: usize,
-    /// The records in it.
+    /// The records in it: those that follow the ones in the part before.
     pub(super) rows: u64,
 }
 
@@ -93,27 +96,30 @@ impl Plan {
         settings: &Settings,
         routed: &Routed,
     ) -> Result<Self, RekeyError> {
-        let hash = settings.hash()?;
+        let (hash, job) = (settings.hash()?, &settings.job);
         let mut outputs = Vec::new();
         for (partition, place) in routed.partitions.iter().enumerate() {
-            for form in &settings.job.output {
-                let name = output_name(&place.path, sid, &hash, 0, form.extension());
-                outputs.push(Output {
-                    location: settings.job.directory(form).join(&name),
-                    form: form.clone(),
-                    partition,
-                    rows: routed.spool.rows(partition),
-                });
+            for (form, output) in job.output.iter().enumerate() {
+                for (part, rows) in (0..).zip(routed.files(partition, form)) {
+                    let name = output_name(&place.path, sid, &hash, part, output.extension());
+                    outputs.push(Output {
+                        location: job.directory(output).join(&name),
+                        form,
+                        partition,
+                        rows,
+                    });
+                }
             }
         }
-        // A partition that only records without a place in it named has no rows and no output.
-        outputs.retain(|output| output.rows > 0);
-        outputs.sort_by(|a, b| a.location.cmp(&b.location));
         let quarantined = routed.quarantine.rows();
         Ok(Self {
             settings: settings.clone(),
+            landed: routed.landed,
             outputs,
-            quarantine: (quarantined > 0).then(|| (ledger.quarantine(&hash), quarantined)),
+            quarantine: (quarantined > 0).then(|| PlannedOutput {
+                key: ledger.quarantine(&hash).key,
+                rows: quarantined,
+            }),
         })
     }
 
@@ -124,24 +130,21 @@ impl Plan {
 
     /// The plan as the ledger keeps it.
     pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
-        let outputs = self.outputs.iter().map(|output| PlannedOutput {
-            key: output.location.key.clone(),
-            rows: output.rows,
-        });
-        let quarantine = self
-            .quarantine
-            .as_ref()
-            .map(|(location, rows)| PlannedOutput {
-                key: location.key.clone(),
-                rows: *rows,
-            });
-        Intent::new(
-            source.clone(),
-            etag.to_owned(),
-            self.settings.clone(),
-            outputs.collect(),
-            quarantine,
-        )
+        let mut outputs = self
+            .outputs
+            .iter()
+            .map(|output| PlannedOutput {
+                key: output.location.key.clone(),
+                rows: output.rows,
+            })
+            .collect::<Vec<_>>();
+        outputs.sort();
+        Intent {
+            outputs,
+            quarantine: self.quarantine.clone(),
+            landed: Some(self.landed),
+            ..Intent::new(source.clone(), etag.to_owned(), self.settings.clone())
+        }
     }
 
     /// Makes sure that `standing`, made from the same settings, names the same outputs.
@@ -180,12 +183,12 @@ impl Plan {
         let mut written = self
             .outputs
             .iter()
-            .filter(|output| job.output.first() == Some(&output.form))
+            .filter(|output| output.form == 0)
             .filter_map(|output| {
                 let place = routed.partitions.get(output.partition)?;
                 Some(Written {
                     values: place.values.clone(),
-                    directory: job.directory(&output.form).join(&place.path),
+                    directory: job.directory(job.output.first()?).join(&place.path),
                 })
             })
             .collect::<Vec<_>>();

@@ -1,43 +1,65 @@
-//! The records that no partition takes, kept aside until they are written out.
+//! The records that no partition takes, on their way into one object.
 
-use std::{
-    io::{self, Read, Seek},
-    path::Path,
+use std::{collections::BTreeMap, io};
+
+use lakewright_core::quarantine::{Quarantined, Reason};
+
+use super::{
+    error::{RekeyError, Stage},
+    upload::{PART, Upload},
 };
 
-use lakewright_core::quarantine::Quarantined;
-use tempfile::{SpooledTempFile, spooled_tempfile_in};
-
-/// Bytes of quarantined records in memory before they go to a file.
-const MEMORY: usize = 1 << 20;
-
-/// Quarantined records, as the lines of the object that will hold them.
+/// Quarantined records, as the lines of the object that will hold them. Where they are many, parts of it go up before
+/// the plan is made; the object stands once it is finished.
 pub(super) struct Quarantine {
-    lines: SpooledTempFile,
-    rows: u64,
+    lines: Vec<u8>,
+    upload: Upload,
+    rows: BTreeMap<Reason, u64>,
 }
 
 impl Quarantine {
-    pub(super) fn new(scratch: &Path) -> Self {
+    pub(super) fn new(upload: Upload) -> Self {
         Self {
-            lines: spooled_tempfile_in(MEMORY, scratch),
-            rows: 0,
+            lines: Vec::new(),
+            upload,
+            rows: BTreeMap::new(),
         }
     }
 
     pub(super) fn push(&mut self, record: &Quarantined<'_>) -> io::Result<()> {
         record.write_line(&mut self.lines)?;
-        self.rows += 1;
+        *self.rows.entry(record.reason).or_default() += 1;
         Ok(())
     }
 
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
+    /// Uploads what is enough for a part.
+    pub(super) async fn flush(&mut self) -> Result<(), RekeyError> {
+        if self.lines.len() < PART {
+            return Ok(());
+        }
+        let part = std::mem::take(&mut self.lines);
+        let put = self.upload.part(part).await;
+        put.map_err(|error| RekeyError::store(Stage::Write, error))
     }
 
-    /// The lines, from the first.
-    pub(super) fn reader(&mut self) -> io::Result<impl Read> {
-        self.lines.rewind()?;
-        Ok(&mut self.lines)
+    pub(super) fn rows(&self) -> u64 {
+        self.rows.values().sum()
+    }
+
+    /// The records of each reason.
+    pub(super) fn by_reason(&self) -> &BTreeMap<Reason, u64> {
+        &self.rows
+    }
+
+    /// Makes the object, unless it stands.
+    pub(super) async fn finish(self) -> Result<(), RekeyError> {
+        let put = self.upload.finish(self.lines).await;
+        put.map_err(|error| RekeyError::store(Stage::Write, error))?;
+        Ok(())
+    }
+
+    /// Gives it up.
+    pub(super) async fn discard(&mut self) {
+        self.upload.abandon().await;
     }
 }

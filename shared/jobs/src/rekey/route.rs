@@ -1,285 +1,290 @@
 //! Reads a source object once and finds, for every record, the partition that its own time names.
 
-use std::{collections::HashMap, sync::Arc};
+mod parquet;
+mod text;
+
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray, BinaryArray, RecordBatch, StringArray},
+    array::{Array, AsArray, Int64Array, RecordBatch, StringArray},
     compute::cast,
-    datatypes::DataType,
+    datatypes::{DataType, Field, Schema},
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{OutputFormat, Policy, TimestampRule},
-    encode::Layout,
-    json::{
-        Appended, Columns, ColumnsOptions, Filled, Framer, JsonScalar, ParseTimestamp, RecordError,
-    },
+    config::{InputFormat, OutputFormat, TimestampRule},
+    encode::{Layout, Parts},
+    json::{JsonScalar, ParseTimestamp},
+    lateness::LatenessMeter,
     location::Location,
     naming::path_room,
     partition::{Partition, PartitionKey, Partitioner},
     quarantine::{Quarantined, Reason},
-    time::{TimeError, TimestampReader},
+    time::TimestampReader,
 };
 
 use super::{
     Budget, Ports, Settings,
     error::RekeyError,
+    ledger::Ledger,
     quarantine::Quarantine,
-    read::{records, unframeable},
-    schema::{RecordSchema, infer},
-    source::SourceReader,
-    spool::{NO_PARTITION, Spool},
+    schema::RecordSchema,
+    source::Source,
+    spool::{NO_PARTITION, Room, Spool},
+    upload::Upload,
 };
 use crate::report::Status;
 
-/// Bytes of records after which a batch of columns is cut. It is the same whatever the memory, so that the
-/// same object always makes the same files.
-const BATCH: usize = 8 << 20;
-
-/// The column that holds a record's own bytes: no field of a record has this name.
-const RAW: &str = "\u{0}raw";
+/// The hidden column of the rows' times, where they are sorted: no field of a record has this name.
+const TIME: &str = "\u{0}time";
 
 /// A whole source object, its rows kept apart by partition.
 pub(super) struct Routed {
+    /// When the source object landed: what `now` means in a bound.
+    pub(super) landed: Timestamp,
     /// The partitions, by the numbers that the spool knows them by.
     pub(super) partitions: Vec<Partition>,
+    /// Where each partition is cut into the files of each output.
+    files: Vec<Vec<Parts>>,
     pub(super) spool: Spool,
     /// What the columns of the spooled batches are.
     pub(super) layout: Layout,
     pub(super) quarantine: Quarantine,
+    pub(super) lateness: LatenessMeter,
     pub(super) rows_in: u64,
     pub(super) fields_dropped: u64,
+    pub(super) values_dropped: u64,
+}
+
+impl Routed {
+    /// The rows of the files of one output in one partition.
+    pub(super) fn files(&self, partition: usize, output: usize) -> Vec<u64> {
+        let parts = self
+            .files
+            .get(partition)
+            .and_then(|parts| parts.get(output));
+        parts.map_or_else(Vec::new, |parts| parts.clone().finish())
+    }
+
+    /// Leaves nothing of it in the store.
+    pub(super) async fn discard(&mut self) {
+        self.spool.discard().await;
+        self.quarantine.discard().await;
+    }
+}
+
+/// What is to be routed, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) ports: &'a Ports,
+    pub(super) budget: &'a Budget,
+    pub(super) ledger: &'a Ledger,
+    pub(super) settings: &'a Settings,
+    pub(super) location: &'a Location,
+    pub(super) etag: &'a str,
+    /// When the object landed, as the plan that stands says.
+    pub(super) landed: Option<Timestamp>,
+}
+
+impl Request<'_> {
+    async fn open(&self) -> Result<Result<Source, Status>, RekeyError> {
+        Source::open(Arc::clone(&self.ports.store), self.location, self.etag).await
+    }
 }
 
 /// Reads the object with this `etag` and routes its records; or says why there is nothing to read.
-pub(super) async fn route(
-    ports: &Ports,
-    budget: &Budget,
-    settings: &Settings,
-    location: &Location,
-    etag: &str,
-) -> Result<Result<Routed, Status>, RekeyError> {
-    let open = || SourceReader::open(Arc::clone(&ports.store), location, etag);
-    let mut reader = match open().await? {
-        Ok(reader) => reader,
+pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, RekeyError> {
+    let source = match request.open().await? {
+        Ok(source) => source,
         Err(status) => return Ok(Err(status)),
     };
-    let unusable = |error: &dyn std::error::Error| RekeyError::Schema(error.to_string());
-    let job = &settings.job;
+    let job = &request.settings.job;
     // "now" in a bound means the moment at which the object landed, so that a retry decides alike.
-    let landed = reader.meta().last_modified;
+    let landed = request.landed.unwrap_or(source.meta().last_modified);
     let timestamps =
         TimestampReader::new(&job.timestamp, landed).map_err(|error| unusable(&error))?;
-    let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
-        .map_err(|error| unusable(&error))?;
-    let schema = if let Some(table) = &settings.table {
-        RecordSchema::of_table(table, partitioner.columns())?
-    } else {
-        let inferred = infer(ports, budget, settings, reader).await?;
-        reader = match open().await? {
-            Ok(reader) => reader,
-            Err(status) => return Ok(Err(status)),
-        };
-        RecordSchema::inferred(&inferred, partitioner.columns())
-    };
-    let source = Source { location, etag };
-    let mut router = Router::new(budget, settings, source, &schema, timestamps, partitioner)?;
-    records(ports, budget, &job.limits, reader, |framer| {
-        router.drain(framer)
-    })
-    .await?;
-    Ok(Ok(router.finish()?))
+    match job.format {
+        InputFormat::Json | InputFormat::Csv => {
+            text::route(request, source, landed, timestamps).await
+        }
+        InputFormat::Parquet => parquet::route(request, source, landed, timestamps)
+            .await
+            .map(Ok),
+    }
 }
 
-/// The source object that records are quarantined in the name of.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    location: &'a Location,
-    etag: &'a str,
+fn unusable(error: &dyn std::error::Error) -> RekeyError {
+    RekeyError::Schema(error.to_string())
 }
 
+/// A row that has a time.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    time: Timestamp,
+    /// The record's offset in the decompressed bytes; of a Parquet file, its row.
+    offset: u64,
+    /// The record's size as it was read, in bytes.
+    bytes: u64,
+}
+
+/// Takes batches of rows to their partitions.
 struct Router<'a> {
-    settings: &'a Settings,
-    source: Source<'a>,
-    columns: Columns,
-    files: usize,
-    /// The columns that are spooled: those of the files, and the record's own bytes where an output needs them.
-    kept: Vec<usize>,
-    timestamps: TimestampReader,
+    request: Request<'a>,
     partitioner: Partitioner,
+    /// How many columns of a batch, the first ones, go into the files; the partition columns follow.
+    files: usize,
+    /// The columns of a batch that are spooled.
+    kept: Vec<usize>,
     numbers: HashMap<PartitionKey, u32>,
-    /// The time and the offset of each row of the batch.
-    rows: Vec<(Timestamp, u64)>,
-    /// Bytes of the records in the batch.
-    batch: usize,
     room: usize,
     routed: Routed,
 }
 
 impl<'a> Router<'a> {
+    /// `schema`: the columns of the batches, followed by that of the records' own bytes where `raw` has its place.
     fn new(
-        budget: &Budget,
-        settings: &'a Settings,
-        source: Source<'a>,
-        schema: &RecordSchema,
-        timestamps: TimestampReader,
+        request: Request<'a>,
+        landed: Timestamp,
         partitioner: Partitioner,
+        schema: &RecordSchema,
+        raw: Option<usize>,
     ) -> Result<Self, RekeyError> {
-        let job = &settings.job;
-        let unusable = |error: &dyn std::error::Error| RekeyError::Schema(error.to_string());
-        let mut formats = job.output.iter().map(|output| output.format);
-        let passes_through = formats.any(|format| format == OutputFormat::Json);
-        let options = ColumnsOptions {
-            on_unknown: job.on_unknown,
-            on_mismatch: job.on_mismatch,
-            timestamp: job.timestamp.column.split('.').map(String::from).collect(),
-            parse_timestamp: column_timestamps(&job.timestamp)?,
-            // A partition column's value is looked at when the batch is cut, and may be refused then.
-            raw_column: (passes_through || !partitioner.columns().is_empty())
-                .then(|| RAW.to_owned()),
-        };
-        let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
-        let mut kept = (0..schema.files()).collect::<Vec<_>>();
-        if passes_through {
-            kept.push(columns.schema().index_of(RAW)?);
+        let job = &request.settings.job;
+        let files = schema.files();
+        let kept = (0..files).chain(raw).collect::<Vec<_>>();
+        let mut fields = schema.whole().project(&kept[..files])?.fields().to_vec();
+        if raw.is_some() {
+            fields.push(Field::new(text::RAW, DataType::Binary, false).into());
         }
+        if job.sort_by_time {
+            fields.push(Field::new(TIME, DataType::Int64, false).into());
+        }
+        let time = job.sort_by_time.then(|| fields.len() - 1);
         let layout = Layout {
-            schema: Arc::new(columns.schema().project(&kept)?),
-            columns: schema.files(),
-            raw: passes_through.then_some(schema.files()),
+            schema: Arc::new(Schema::new(fields)),
+            columns: files,
+            raw: raw.is_some().then_some(files),
         };
-        let hash = settings.hash()?;
+        let hash = request.settings.hash()?;
         let rooms = job
             .output
             .iter()
             .map(|output| path_room(&job.directory(output).key, &hash, output.extension()));
         let room = rooms.min().unwrap_or_default();
+        let (budget, store) = (request.budget, &request.ports.store);
+        let spool = Room {
+            memory: budget.memory / 4,
+            folder: budget.scratch.clone(),
+            // The row group that is read stands there too.
+            scratch: match job.format {
+                InputFormat::Parquet => budget.scratch_bytes / 2,
+                InputFormat::Json | InputFormat::Csv => budget.scratch_bytes,
+            }
+            .saturating_sub(budget.memory / 4),
+            store: Arc::clone(store),
+            prefix: request.ledger.spool(),
+        };
+        let quarantine = Upload::new(
+            Arc::clone(store),
+            request.ledger.quarantine(&hash),
+            "application/jsonl",
+        );
         Ok(Self {
-            settings,
-            source,
-            columns,
-            files: schema.files(),
-            kept,
-            timestamps,
+            request,
             partitioner,
+            files,
+            kept,
             numbers: HashMap::new(),
-            rows: Vec::new(),
-            batch: 0,
             room,
             routed: Routed {
+                landed,
                 partitions: Vec::new(),
-                spool: Spool::new(
-                    Arc::clone(&layout.schema),
-                    &budget.scratch,
-                    budget.memory / 4,
-                ),
+                files: Vec::new(),
+                spool: Spool::new(Arc::clone(&layout.schema), time, spool),
                 layout,
-                quarantine: Quarantine::new(&budget.scratch),
+                quarantine: Quarantine::new(quarantine),
+                lateness: LatenessMeter::new(landed),
                 rows_in: 0,
                 fields_dropped: 0,
+                values_dropped: 0,
             },
         })
     }
 
-    /// Takes every record that the framer holds.
-    fn drain(&mut self, framer: &mut Framer) -> Result<(), RekeyError> {
-        while let Some(filled) = framer
-            .next_into(&mut self.columns)
-            .map_err(|error| unframeable(self.source.location, &error))?
-        {
-            self.record(filled)?;
-            if self.batch >= BATCH {
-                self.cut()?;
-            }
-        }
-        Ok(())
+    /// Whether JSON records' own bytes go into an output.
+    fn passes_through(settings: &Settings) -> bool {
+        let mut formats = settings.job.output.iter().map(|output| output.format);
+        settings.job.format == InputFormat::Json
+            && formats.any(|format| format == OutputFormat::Json)
     }
 
-    fn record(&mut self, filled: Filled<'_>) -> Result<(), RekeyError> {
-        let Filled {
-            offset,
-            bytes,
-            mut result,
-        } = filled;
-        if matches!(result, Err(RecordError::Full)) {
-            // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
-            self.cut()?;
-            result = self.columns.append(bytes);
-        }
-        self.routed.rows_in += 1;
-        let appended = match result {
-            Ok(appended) => appended,
-            Err(error) => {
-                self.check_policy(&error, offset)?;
-                let time = &self.settings.job.timestamp.column;
-                let reason = match &error {
-                    RecordError::Mismatch { column, .. } if column.eq_ignore_ascii_case(time) => {
-                        Some(Reason::BadTimestamp)
-                    }
-                    error => error.reason(),
-                };
-                let Some(reason) = reason else {
-                    return Err(RekeyError::Unreadable {
-                        location: self.source.location.clone(),
-                        message: format!("the record at byte {offset}: {error}"),
-                    });
-                };
-                return self.set_aside(offset, bytes, reason, &error.to_string());
-            }
-        };
-        match self.time_of(&appended) {
-            Ok(time) => {
-                self.rows.push((time, offset));
-                self.batch += bytes.len();
-                self.routed.fields_dropped += u64::from(appended.unknown);
-                Ok(())
-            }
-            Err((reason, detail)) => {
-                self.columns.undo();
-                self.set_aside(offset, bytes, reason, &detail)
-            }
-        }
-    }
-
-    fn time_of(&self, appended: &Appended<'_>) -> Result<Timestamp, (Reason, String)> {
-        let column = &self.settings.job.timestamp.column;
-        let time = match &appended.timestamp {
-            JsonScalar::Missing | JsonScalar::Null => {
-                return Err((Reason::NoTimestamp, format!("`{column}` has no value")));
-            }
-            JsonScalar::String(text) => self.timestamps.read_text(text),
-            JsonScalar::Number(text) => self.timestamps.read_number(text),
-            JsonScalar::Bool(_) | JsonScalar::Other => {
-                let detail = format!("`{column}` is neither a string nor a number");
-                return Err((Reason::BadTimestamp, detail));
-            }
-        };
-        time.map_err(|error| {
-            let reason = match error {
-                TimeError::BeforeEarliest { .. } => Reason::BeforeEarliest,
-                TimeError::AfterLatest { .. } => Reason::AfterLatest,
-                _ => Reason::BadTimestamp,
+    /// Spools the rows of a batch, but for those that were refused already and have no [`Row`]. `record` gives the bytes
+    /// of a row's record.
+    fn take<'b>(
+        &mut self,
+        batch: &'b RecordBatch,
+        rows: &[Option<Row>],
+        record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, RekeyError>,
+    ) -> Result<(), RekeyError> {
+        let values = self.partition_values(batch)?;
+        let mut numbers = Vec::with_capacity(rows.len());
+        let mut key = Vec::new();
+        let mut columns = Vec::with_capacity(values.len());
+        for (index, row) in rows.iter().enumerate() {
+            let Some(row) = row else {
+                numbers.push(NO_PARTITION);
+                continue;
             };
-            (reason, format!("`{column}`: {error}"))
-        })
+            columns.clear();
+            columns.extend(
+                values
+                    .iter()
+                    .map(|array| array.is_valid(index).then(|| array.value(index))),
+            );
+            key.clear();
+            self.partitioner.write_key(row.time, &columns, &mut key);
+            let number = if let Some(number) = self.numbers.get(&key[..]) {
+                *number
+            } else {
+                let key = self.partitioner.key(row.time, &columns);
+                match self.partitioner.render(&key, self.room) {
+                    Ok(partition) => self.add_partition(key, partition)?,
+                    Err(error) => {
+                        let bytes = record(batch, index)?;
+                        let (reason, detail) = (Reason::BadPartition, error.to_string());
+                        self.set_aside(row.offset, &bytes, reason, &detail)?;
+                        numbers.push(NO_PARTITION);
+                        continue;
+                    }
+                }
+            };
+            let files = self.routed.files.get_mut(number as usize);
+            for parts in files.into_iter().flatten() {
+                parts.add(row.bytes);
+            }
+            self.routed.lateness.record(row.time);
+            numbers.push(number);
+        }
+        let batch = self.spooled(batch, rows)?;
+        self.routed.spool.push(&batch, &numbers)
     }
 
-    /// Refuses the whole object where the job's policy says so.
-    fn check_policy(&self, error: &RecordError, offset: u64) -> Result<(), RekeyError> {
-        let job = &self.settings.job;
-        let policy = match error {
-            RecordError::UnknownField { .. } => job.on_unknown,
-            RecordError::Mismatch { .. } => job.on_mismatch,
-            _ => Policy::Quarantine,
-        };
-        if policy == Policy::Fail {
-            return Err(RekeyError::RecordRefused {
-                location: self.source.location.clone(),
-                offset,
-                message: error.to_string(),
-            });
+    /// The columns of a batch that are kept until it is known where its rows go.
+    fn spooled(
+        &self,
+        batch: &RecordBatch,
+        rows: &[Option<Row>],
+    ) -> Result<RecordBatch, RekeyError> {
+        let batch = batch.project(&self.kept)?;
+        if !self.request.settings.job.sort_by_time {
+            return Ok(batch);
         }
-        Ok(())
+        let micros = |row: &Option<Row>| row.map_or(0, |row| row.time.as_microsecond());
+        let times = Int64Array::from_iter_values(rows.iter().map(micros));
+        let mut columns = batch.columns().to_vec();
+        columns.push(Arc::new(times));
+        let schema = Arc::clone(&self.routed.layout.schema);
+        Ok(RecordBatch::try_new(schema, columns)?)
     }
 
     fn set_aside(
@@ -289,10 +294,10 @@ impl<'a> Router<'a> {
         reason: Reason,
         detail: &str,
     ) -> Result<(), RekeyError> {
-        let source = self.source.location.to_string();
+        let source = self.request.location.to_string();
         self.routed.quarantine.push(&Quarantined {
             source: &source,
-            etag: self.source.etag,
+            etag: self.request.etag,
             offset,
             reason,
             detail,
@@ -301,44 +306,12 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// Ends the batch of columns and spools its rows.
-    fn cut(&mut self) -> Result<(), RekeyError> {
-        self.batch = 0;
-        if self.rows.is_empty() {
-            return Ok(());
+    /// Brings what is held in memory back within its bounds.
+    async fn settle(&mut self) -> Result<(), RekeyError> {
+        if self.routed.spool.is_over() {
+            self.routed.spool.spill().await?;
         }
-        let batch = self.columns.finish()?;
-        let rows = std::mem::take(&mut self.rows);
-        let values = self.partition_values(&batch)?;
-        let mut numbers = Vec::with_capacity(rows.len());
-        let mut key = Vec::new();
-        let mut columns = Vec::with_capacity(values.len());
-        for (row, (time, offset)) in rows.into_iter().enumerate() {
-            columns.clear();
-            columns.extend(
-                values
-                    .iter()
-                    .map(|array| array.is_valid(row).then(|| array.value(row))),
-            );
-            key.clear();
-            self.partitioner.write_key(time, &columns, &mut key);
-            let number = if let Some(number) = self.numbers.get(&key[..]) {
-                *number
-            } else {
-                let key = self.partitioner.key(time, &columns);
-                match self.partitioner.render(&key, self.room) {
-                    Ok(partition) => self.add_partition(key, partition)?,
-                    Err(error) => {
-                        let (record, detail) = (raw_of(&batch, row), error.to_string());
-                        self.set_aside(offset, record, Reason::BadPartition, &detail)?;
-                        NO_PARTITION
-                    }
-                }
-            };
-            numbers.push(number);
-        }
-        let batch = batch.project(&self.kept)?;
-        self.routed.spool.push(&batch, &numbers)
+        self.routed.quarantine.flush().await
     }
 
     fn add_partition(
@@ -346,16 +319,19 @@ impl<'a> Router<'a> {
         key: PartitionKey,
         partition: Partition,
     ) -> Result<u32, RekeyError> {
-        let limit = self.settings.job.limits.partitions;
+        let job = &self.request.settings.job;
+        let limit = job.limits.partitions;
         let number = u32::try_from(self.routed.partitions.len()).unwrap_or(NO_PARTITION);
         if number >= limit {
             return Err(RekeyError::TooManyPartitions {
-                location: self.source.location.clone(),
+                location: self.request.location.clone(),
                 limit,
             });
         }
         self.numbers.insert(key, number);
         self.routed.partitions.push(partition);
+        let files = job.output.iter().map(Parts::new);
+        self.routed.files.push(files.collect());
         Ok(number)
     }
 
@@ -369,19 +345,6 @@ impl<'a> Router<'a> {
             })
             .collect()
     }
-
-    fn finish(mut self) -> Result<Routed, RekeyError> {
-        self.cut()?;
-        Ok(self.routed)
-    }
-}
-
-/// The bytes of a row's record.
-fn raw_of(batch: &RecordBatch, row: usize) -> &[u8] {
-    batch
-        .column_by_name(RAW)
-        .and_then(|column| column.as_any().downcast_ref::<BinaryArray>())
-        .map_or(&[], |raw| raw.value(row))
 }
 
 /// How a value of a timestamp column is read: as the record's own time, but without its pattern and bounds.

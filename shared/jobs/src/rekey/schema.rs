@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use lakewright_core::{
-    hive_type,
-    json::{Framer, InferError, Inference},
-};
+use lakewright_core::{csv, hive_type, json::Inference};
 
 use super::{
     Budget, Ports, Settings, TableColumns,
     error::RekeyError,
-    read::{records, unframeable},
-    source::SourceReader,
+    read::{Framer, Records, misread_csv, misread_json},
+    source::Source,
 };
 
 /// What is read out of every record: the files' columns first, then the partition columns.
@@ -78,27 +75,39 @@ impl RecordSchema {
     }
 }
 
-/// Infers the columns from all records of an object.
+/// Infers the columns: of JSON from all records of an object, of CSV from its header.
 pub(super) async fn infer(
     ports: &Ports,
     budget: &Budget,
     settings: &Settings,
-    reader: SourceReader,
+    source: Source,
 ) -> Result<Schema, RekeyError> {
-    let location = reader.location().clone();
-    let unusable = |error: InferError| RekeyError::Schema(format!("{location}: {error}"));
-    let mut inference = Inference::new();
-    let drain = |framer: &mut Framer| {
-        while let Some(frame) = framer
-            .next()
-            .map_err(|error| unframeable(&location, &error))?
-        {
-            if frame.broken.is_none() {
-                inference.observe(frame.bytes).map_err(unusable)?;
+    let location = source.location().clone();
+    let mut inference = Inference::new(settings.job.limits.deepest());
+    let mut records = Records::new(ports, budget, settings, source)?;
+    while let Some(framer) = records.more().await? {
+        match framer {
+            Framer::Json(framer) => {
+                while let Some(frame) = framer
+                    .next()
+                    .map_err(|error| misread_json(&location, error))?
+                {
+                    if frame.broken.is_none() {
+                        inference
+                            .observe(frame.bytes)
+                            .map_err(|error| RekeyError::Schema(format!("{location}: {error}")))?;
+                    }
+                }
+            }
+            Framer::Csv(framer) => {
+                let names = framer
+                    .names()
+                    .map_err(|error| misread_csv(&location, &error))?;
+                if let Some(names) = names {
+                    return Ok(csv::inferred(names));
+                }
             }
         }
-        Ok(())
-    };
-    records(ports, budget, &settings.job.limits, reader, drain).await?;
+    }
     Ok(inference.schema())
 }

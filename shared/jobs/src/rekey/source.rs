@@ -1,12 +1,14 @@
 //! Reads a source object in ranges, a few of them ahead of use.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use tokio::task::JoinHandle;
 
-use super::error::{RekeyError, Stage};
+use super::{
+    error::{RekeyError, Stage},
+    task::Task,
+};
 use crate::{
     ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
@@ -18,45 +20,29 @@ const RANGE: u64 = 4 << 20;
 /// Ranges under way or waiting to be used.
 const AHEAD: usize = 2;
 
-/// The bytes of one version of an object, in order.
-pub(super) struct SourceReader {
+/// One version of an object.
+pub(super) struct Source {
     store: Arc<dyn Store>,
     location: Location,
     meta: ObjectMeta,
-    first: Option<Bytes>,
-    next: u64,
-    ahead: VecDeque<AbortOnDrop>,
+    /// Its first bytes: all, or [`RANGE`] of them.
+    first: Bytes,
 }
 
-/// A task that ends with its handle, so that a dropped invocation leaves nothing running.
-struct AbortOnDrop(JoinHandle<Result<ObjectBody, StoreError>>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl SourceReader {
+impl Source {
     /// Opens the object at `location` as long as its `ETag` is `etag`; or says why there is nothing to read.
     pub(super) async fn open(
         store: Arc<dyn Store>,
         location: &Location,
         etag: &str,
     ) -> Result<Result<Self, Status>, RekeyError> {
-        match get(&*store, location, etag, 0).await {
-            Ok(body) => {
-                let mut reader = Self {
-                    store,
-                    location: location.clone(),
-                    next: body.bytes.len() as u64,
-                    meta: body.meta,
-                    first: Some(body.bytes),
-                    ahead: VecDeque::new(),
-                };
-                reader.read_ahead();
-                Ok(Ok(reader))
-            }
+        match get(&*store, location, etag, 0..RANGE).await {
+            Ok(body) => Ok(Ok(Self {
+                store,
+                location: location.clone(),
+                meta: body.meta,
+                first: body.bytes,
+            })),
             Err(error) => match error.kind {
                 StoreErrorKind::NotFound => Ok(Err(Status::Gone)),
                 StoreErrorKind::PreconditionFailed => Ok(Err(Status::Superseded)),
@@ -76,33 +62,69 @@ impl SourceReader {
         &self.meta
     }
 
+    /// Its first bytes.
+    pub(super) fn first(&self) -> &Bytes {
+        &self.first
+    }
+
+    /// Its bytes from first to last.
+    pub(super) fn read(self) -> SourceReader {
+        let (start, end) = (self.first.len() as u64, self.meta.size);
+        let mut reader = self.read_range(start..end);
+        reader.first = Some(self.first);
+        reader
+    }
+
+    /// The bytes of a range of it.
+    pub(super) fn read_range(&self, range: Range<u64>) -> SourceReader {
+        let mut reader = SourceReader {
+            store: Arc::clone(&self.store),
+            location: self.location.clone(),
+            etag: self.meta.etag.clone(),
+            first: None,
+            rest: range,
+            ahead: VecDeque::new(),
+        };
+        reader.read_ahead();
+        reader
+    }
+}
+
+/// Bytes of one version of an object, in order.
+pub(super) struct SourceReader {
+    store: Arc<dyn Store>,
+    location: Location,
+    etag: String,
+    first: Option<Bytes>,
+    /// What is not asked for yet.
+    rest: Range<u64>,
+    ahead: VecDeque<Task<Result<ObjectBody, StoreError>>>,
+}
+
+impl SourceReader {
     /// The next bytes; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, RekeyError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
-        let Some(mut task) = self.ahead.pop_front() else {
+        let Some(task) = self.ahead.pop_front() else {
             return Ok(None);
         };
         self.read_ahead();
-        let body = (&mut task.0)
-            .await
-            .map_err(|error| RekeyError::Task {
-                stage: Stage::Read,
-                message: error.to_string(),
-            })?
-            .map_err(|error| RekeyError::store(Stage::Read, error))?;
+        let body = task.join(Stage::Read).await?;
+        let body = body.map_err(|error| RekeyError::store(Stage::Read, error))?;
         Ok(Some(body.bytes))
     }
 
     fn read_ahead(&mut self) {
-        while self.next < self.meta.size && self.ahead.len() < AHEAD {
+        while !self.rest.is_empty() && self.ahead.len() < AHEAD {
             let (store, location) = (Arc::clone(&self.store), self.location.clone());
-            let (etag, offset) = (self.meta.etag.clone(), self.next);
-            self.next += RANGE;
-            self.ahead.push_back(AbortOnDrop(tokio::spawn(async move {
-                get(&*store, &location, &etag, offset).await
-            })));
+            let (etag, start) = (self.etag.clone(), self.rest.start);
+            let end = self.rest.end.min(start + RANGE);
+            self.rest.start = end;
+            self.ahead.push_back(Task::spawn(async move {
+                get(&*store, &location, &etag, start..end).await
+            }));
         }
     }
 }
@@ -111,11 +133,11 @@ async fn get(
     store: &dyn Store,
     location: &Location,
     etag: &str,
-    offset: u64,
+    range: Range<u64>,
 ) -> Result<ObjectBody, StoreError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
-        range: Some(offset..offset + RANGE),
+        range: Some(range),
         ..GetOptions::default()
     };
     store.get(location, options).await

@@ -1,56 +1,98 @@
-//! Rows of many partitions, kept apart until the whole object has been read: in memory up to a limit, then
-//! in temporary files.
+//! Rows of many partitions, kept apart until the whole object has been read: in memory up to a limit, then in a
+//! temporary file, and beyond that in S3.
+//!
+//! It is an external sort by partition, and by time where that is asked for. What no longer fits into memory becomes a
+//! run: blocks of rows in partition order. A partition is read back from all runs and from what is left in memory.
+//! Partitions are read in the order of their numbers, so that each run is read once from its start to its end.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-};
+mod run;
+
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 use arrow::{
-    array::{RecordBatch, UInt32Array},
-    compute::take_record_batch,
-    datatypes::SchemaRef,
-    ipc::{reader::FileReader, writer::FileWriter},
+    array::{AsArray, RecordBatch, UInt32Array},
+    compute::{interleave_record_batch, take_record_batch},
+    datatypes::{Int64Type, SchemaRef},
+};
+use lakewright_core::{
+    encode::{MergeByTime, Merged},
+    location::Location,
 };
 
+use self::run::{Run, RunWriter};
 use super::error::RekeyError;
+use crate::ports::Store;
 
 /// A row that belongs to no partition.
 pub(super) const NO_PARTITION: u32 = u32::MAX;
 
-/// The rows of every partition, in the order in which they came.
-pub(super) struct Spool {
-    schema: SchemaRef,
-    scratch: PathBuf,
-    memory_limit: u64,
-    memory_held: u64,
-    partitions: Vec<Vec<Segment>>,
-    rows: Vec<u64>,
-    files: Vec<Mutex<FileReader<File>>>,
+/// Bytes of the rows of a block, about, and its most rows.
+const BLOCK: u64 = 512 << 10;
+const BLOCK_ROWS: u64 = 8192;
+
+/// How much a spool may hold, and where.
+pub(super) struct Room {
+    /// Bytes of memory, about, before rows go to the temporary file.
+    pub(super) memory: u64,
+    /// A folder for the temporary file.
+    pub(super) folder: PathBuf,
+    /// Bytes of the temporary file before runs go to the store.
+    pub(super) scratch: u64,
+    /// Where objects with runs go.
+    pub(super) store: Arc<dyn Store>,
+    /// The prefix of their keys.
+    pub(super) prefix: Location,
 }
 
-enum Segment {
-    Memory(RecordBatch),
-    /// The batch at this index of the file at that index.
-    File {
-        file: usize,
-        batch: usize,
-    },
+/// The rows of every partition, in the order in which they came or in that of their times.
+pub(super) struct Spool {
+    schema: SchemaRef,
+    /// The column that the rows of a partition are sorted by.
+    time: Option<usize>,
+    room: Room,
+    held: u64,
+    chunks: Vec<Chunk>,
+    runs: Vec<Run>,
+    scratch: Option<Arc<File>>,
+    scratch_used: u64,
+}
+
+/// Rows in memory, ordered by partition.
+struct Chunk {
+    batch: RecordBatch,
+    spans: Vec<Span>,
+}
+
+/// Rows of one partition that stand together.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    partition: u32,
+    /// The block of the run; 0 in memory.
+    block: u32,
+    start: u32,
+    rows: u32,
+}
+
+/// The spans of one partition.
+fn spans_of(spans: &[Span], partition: u32) -> &[Span] {
+    let start = spans.partition_point(|span| span.partition < partition);
+    let end = spans.partition_point(|span| span.partition <= partition);
+    spans.get(start..end).unwrap_or_default()
 }
 
 impl Spool {
-    /// An empty spool of batches of `schema` that holds about `memory_limit` bytes before it goes to files in
-    /// `scratch`.
-    pub(super) fn new(schema: SchemaRef, scratch: &Path, memory_limit: u64) -> Self {
+    /// An empty spool of batches of `schema`. `time`: the column, of type `Int64`, that the rows of a partition are to be
+    /// sorted by.
+    pub(super) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
         Self {
             schema,
-            scratch: scratch.to_owned(),
-            memory_limit,
-            memory_held: 0,
-            partitions: Vec::new(),
-            rows: Vec::new(),
-            files: Vec::new(),
+            time,
+            room,
+            held: 0,
+            chunks: Vec::new(),
+            runs: Vec::new(),
+            scratch: None,
+            scratch_used: 0,
         }
     }
 
@@ -64,74 +106,230 @@ impl Spool {
             return Ok(());
         };
         let partitions = last as usize + 1;
-        if self.partitions.len() < partitions {
-            self.partitions.resize_with(partitions, Vec::new);
-            self.rows.resize(partitions, 0);
-        }
-        let (order, starts) = group(partition_of, partitions);
-        let grouped = take_record_batch(batch, &UInt32Array::from(order))?;
-        self.memory_held += grouped.get_array_memory_size() as u64;
-        let runs = starts.windows(2);
-        for ((segments, rows), run) in self.partitions.iter_mut().zip(&mut self.rows).zip(runs) {
-            if let [start, end] = *run
-                && start < end
-            {
-                segments.push(Segment::Memory(grouped.slice(start, end - start)));
-                *rows += (end - start) as u64;
+        let (mut order, starts) = group(partition_of, partitions);
+        let times = self.times(batch)?;
+        let mut spans = Vec::new();
+        for (partition, window) in (0..).zip(starts.windows(2)) {
+            let [start, end] = *window else { continue };
+            if start == end {
+                continue;
             }
+            if let (Some(times), Some(order)) = (times, order.get_mut(start..end)) {
+                order.sort_by_key(|&row| times.get(row as usize));
+            }
+            spans.push(Span {
+                partition,
+                block: 0,
+                start: index(start),
+                rows: index(end - start),
+            });
         }
-        if self.memory_held > self.memory_limit {
-            self.spill()?;
-        }
+        let batch = take_record_batch(batch, &UInt32Array::from(order))?;
+        self.held += (batch.get_array_memory_size() + spans.capacity() * size_of::<Span>()) as u64;
+        self.chunks.push(Chunk { batch, spans });
         Ok(())
     }
 
-    /// The rows that a partition holds.
-    pub(super) fn rows(&self, partition: usize) -> u64 {
-        self.rows.get(partition).copied().unwrap_or_default()
+    /// Whether there are more rows in memory than there is room for: [`Spool::spill`] is to be called.
+    pub(super) fn is_over(&self) -> bool {
+        self.held > self.room.memory
     }
 
-    /// The batches of one partition, in order. They may be read more than once.
-    pub(super) fn batches(
-        &self,
-        partition: usize,
-    ) -> impl Iterator<Item = Result<RecordBatch, RekeyError>> {
-        let segments = self.partitions.get(partition).into_iter().flatten();
-        segments.map(|segment| match segment {
-            Segment::Memory(batch) => Ok(batch.clone()),
-            Segment::File { file, batch } => self.read(*file, *batch),
-        })
-    }
-
-    fn read(&self, file: usize, batch: usize) -> Result<RecordBatch, RekeyError> {
-        let vanished = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-        let reader = self.files.get(file).ok_or_else(vanished)?;
-        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        reader.set_index(batch)?;
-        Ok(reader.next().ok_or_else(vanished)??)
-    }
-
-    /// Moves everything in memory into one file, partition by partition.
-    fn spill(&mut self) -> Result<(), RekeyError> {
-        let file = tempfile::tempfile_in(&self.scratch)?;
-        let mut writer = FileWriter::try_new_buffered(file.try_clone()?, &self.schema)?;
-        let mut written = 0;
-        for segment in self.partitions.iter_mut().flatten() {
-            if let Segment::Memory(batch) = segment {
-                writer.write(batch)?;
-                *segment = Segment::File {
-                    file: self.files.len(),
-                    batch: written,
-                };
-                written += 1;
-            }
-        }
-        writer.finish()?;
-        self.files
-            .push(Mutex::new(FileReader::try_new(file, None)?));
-        self.memory_held = 0;
+    /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
+    pub(super) async fn spill(&mut self) -> Result<(), RekeyError> {
+        let scratch = if let Some(file) = &self.scratch {
+            Arc::clone(file)
+        } else {
+            let file = Arc::new(tempfile::tempfile_in(&self.room.folder)?);
+            Arc::clone(self.scratch.insert(file))
+        };
+        let run = self.write_run(RunWriter::new(&self.schema, scratch, self.scratch_used)?)?;
+        self.chunks.clear();
+        self.held = 0;
+        let run = if self.scratch_used + run.bytes() > self.room.scratch {
+            run.into_object(Arc::clone(&self.room.store), &self.room.prefix)
+                .await?
+        } else {
+            self.scratch_used += run.bytes();
+            run
+        };
+        self.runs.push(run);
         Ok(())
     }
+
+    fn write_run(&self, mut writer: RunWriter) -> Result<Run, RekeyError> {
+        let batches = self.chunks.iter().map(|chunk| &chunk.batch);
+        let batches = batches.collect::<Vec<_>>();
+        let times = batches
+            .iter()
+            .map(|batch| self.times(batch))
+            .collect::<Result<Option<Vec<_>>, _>>()?;
+        let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let block_rows = (BLOCK * rows / self.held.max(1)).clamp(1, BLOCK_ROWS);
+        let block_rows = usize::try_from(block_rows).unwrap_or(1);
+        let mut block = Vec::with_capacity(block_rows);
+        let mut spans = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.spans.iter().peekable())
+            .collect::<Vec<_>>();
+        let mut of_partition = Vec::new();
+        while let Some(partition) = spans
+            .iter_mut()
+            .filter_map(|spans| spans.peek().map(|span| span.partition))
+            .min()
+        {
+            of_partition.clear();
+            for (chunk, spans) in spans.iter_mut().enumerate() {
+                if let Some(span) = spans.next_if(|span| span.partition == partition) {
+                    let rows = span.start..span.start + span.rows;
+                    of_partition.extend(rows.map(|row| (chunk, row as usize)));
+                }
+            }
+            if let Some(times) = &times {
+                of_partition.sort_by_key(|&(chunk, row)| times.get(chunk)?.get(row));
+            }
+            let mut rest = &of_partition[..];
+            while !rest.is_empty() {
+                let room = block_rows - block.len();
+                let (now, later) = rest.split_at(room.min(rest.len()));
+                rest = later;
+                writer.add_span(partition, index(block.len()), index(now.len()));
+                block.extend_from_slice(now);
+                if block.len() == block_rows {
+                    writer.write_block(&interleave_record_batch(&batches, &block)?)?;
+                    block.clear();
+                }
+            }
+        }
+        if !block.is_empty() {
+            writer.write_block(&interleave_record_batch(&batches, &block)?)?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// The times of a batch's rows, where they are to be sorted.
+    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, RekeyError> {
+        let Some(time) = self.time else {
+            return Ok(None);
+        };
+        let column = batch.columns().get(time);
+        let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
+        match times {
+            Some(times) => Ok(Some(times.values())),
+            None => Err(RekeyError::Schema(format!("column {time} is no time"))),
+        }
+    }
+
+    /// Reads the rows of one partition.
+    pub(super) fn read(&self, partition: usize) -> PartitionReader<'_> {
+        let partition = index(partition);
+        let runs = self.runs.iter().map(Place::Run);
+        let chunks = self
+            .chunks
+            .iter()
+            .map(|chunk| Place::Memory(&chunk.batch, &chunk.spans));
+        let cursors = runs
+            .chain(chunks)
+            .map(|place| Cursor {
+                spans: match place {
+                    Place::Run(run) => spans_of(run.spans(), partition),
+                    Place::Memory(_, spans) => spans_of(spans, partition),
+                },
+                place,
+            })
+            .filter(|cursor| !cursor.spans.is_empty())
+            .collect::<Vec<_>>();
+        let objects = self.runs.iter().filter(|run| run.is_object()).count() as u64;
+        PartitionReader {
+            merge: self.time.map(|time| MergeByTime::new(cursors.len(), time)),
+            cursors,
+            next: 0,
+            window: self.room.memory / 2 / objects.max(1),
+        }
+    }
+
+    /// Deletes the runs that went to the store. One that cannot be deleted is left to the bucket's lifecycle rule.
+    pub(super) async fn discard(&mut self) {
+        self.chunks.clear();
+        for run in self.runs.drain(..) {
+            run.discard().await;
+        }
+    }
+}
+
+/// The rows of one partition on their way out.
+pub(super) struct PartitionReader<'a> {
+    cursors: Vec<Cursor<'a>>,
+    merge: Option<MergeByTime>,
+    /// The cursor that is read, where nothing is merged.
+    next: usize,
+    /// Bytes to read ahead in an object.
+    window: u64,
+}
+
+struct Cursor<'a> {
+    place: Place<'a>,
+    spans: &'a [Span],
+}
+
+enum Place<'a> {
+    Run(&'a Run),
+    Memory(&'a RecordBatch, &'a [Span]),
+}
+
+impl Cursor<'_> {
+    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, RekeyError> {
+        let Some((span, rest)) = self.spans.split_first() else {
+            return Ok(None);
+        };
+        self.spans = rest;
+        let (start, rows) = (span.start as usize, span.rows as usize);
+        Ok(Some(match self.place {
+            Place::Memory(batch, _) => batch.slice(start, rows),
+            Place::Run(run) => {
+                let block = run.block(span.block as usize, window).await?;
+                if start + rows > block.num_rows() {
+                    return Err(RekeyError::Scratch(std::io::ErrorKind::InvalidData.into()));
+                }
+                block.slice(start, rows)
+            }
+        }))
+    }
+}
+
+impl PartitionReader<'_> {
+    /// The next rows.
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RekeyError> {
+        let window = self.window;
+        let Some(merge) = &mut self.merge else {
+            while let Some(cursor) = self.cursors.get_mut(self.next) {
+                if let Some(batch) = cursor.next(window).await? {
+                    return Ok(Some(batch));
+                }
+                self.next += 1;
+            }
+            return Ok(None);
+        };
+        loop {
+            match merge.merge()? {
+                Merged::Batch(batch) => return Ok(Some(batch)),
+                Merged::End => return Ok(None),
+                Merged::Wants(run) => {
+                    let batch = match self.cursors.get_mut(run) {
+                        Some(cursor) => cursor.next(window).await?,
+                        None => None,
+                    };
+                    merge.give(run, batch)?;
+                }
+            }
+        }
+    }
+}
+
+/// A place or a count in a batch, of which Arrow's offsets allow 2^31.
+fn index(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// The rows' indices ordered by partition, stable, and where each partition's run starts (one more at the end).
@@ -158,70 +356,4 @@ fn group(partition_of: &[u32], partitions: usize) -> (Vec<u32>, Vec<usize>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use arrow::{
-        array::{Int64Array, StringArray},
-        datatypes::{DataType, Field, Schema},
-    };
-
-    use super::*;
-
-    fn batch(values: std::ops::Range<i64>) -> RecordBatch {
-        let schema = Schema::new(vec![
-            Field::new("n", DataType::Int64, false),
-            Field::new("s", DataType::Utf8, true),
-        ]);
-        let text = values
-            .clone()
-            .map(|n| (n % 3 != 0).then(|| format!("row {n}")))
-            .collect::<Vec<_>>();
-        RecordBatch::try_new(
-            Arc::new(schema),
-            vec![
-                Arc::new(Int64Array::from_iter_values(values)),
-                Arc::new(StringArray::from(text)),
-            ],
-        )
-        .unwrap()
-    }
-
-    fn numbers(batches: &[RecordBatch]) -> Vec<i64> {
-        batches
-            .iter()
-            .flat_map(|batch| {
-                let column = batch.column(0).as_any().downcast_ref::<Int64Array>();
-                column.unwrap().values().to_vec()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
-        for memory_limit in [u64::MAX, 3_000, 0] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut spool = Spool::new(batch(0..0).schema(), folder.path(), memory_limit);
-            for start in (0..100).step_by(10) {
-                let ids = (start..start + 10)
-                    .map(|n| match n % 5 {
-                        4 => NO_PARTITION,
-                        id => u32::try_from(id).unwrap(),
-                    })
-                    .collect::<Vec<_>>();
-                spool.push(&batch(start..start + 10), &ids).unwrap();
-            }
-            for id in 0..4 {
-                let expected = (0..100).filter(|n| n % 5 == id).collect::<Vec<_>>();
-                let partition = usize::try_from(id).unwrap();
-                for _ in 0..2 {
-                    let got = spool.batches(partition).collect::<Result<Vec<_>, _>>();
-                    assert_eq!(numbers(&got.unwrap()), expected, "limit {memory_limit}");
-                }
-                assert_eq!(spool.rows(partition), expected.len() as u64);
-            }
-            assert_eq!(spool.rows(4), 0);
-            assert_eq!(spool.files.is_empty(), memory_limit == u64::MAX);
-        }
-    }
-}
+mod tests;

@@ -48,6 +48,11 @@ impl Upload {
         }
     }
 
+    /// Where the object is to stand.
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// Uploads the next bytes as a part of their own: [`PART`] or more of them.
     pub(super) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
         let (upload, parts) = if let Some(multipart) = &mut self.multipart {
@@ -116,7 +121,7 @@ impl Upload {
     }
 
     /// Frees the parts, which would be paid for until the bucket's lifecycle rule removes them.
-    async fn abandon(&mut self) {
+    pub(super) async fn abandon(&mut self) {
         if let Some((upload, _)) = self.multipart.take()
             && let Err(error) = self.store.abort_multipart(&self.location, &upload).await
         {

@@ -1,10 +1,15 @@
-//! Writes what a plan names: each output once, and the quarantine.
+//! Writes what a plan names: each output once.
+//!
+//! Partitions are encoded one after the other, each into all its files in one pass; small files go up while the next
+//! ones are encoded.
 
-use std::{io::Read, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
+use arrow::array::RecordBatch;
 use futures::{TryStreamExt, stream::FuturesOrdered};
 use lakewright_core::{
     encode::{EncodeError, Encoder},
+    location::Location,
     parquet_out::RowGroupLimit,
 };
 
@@ -12,8 +17,8 @@ use super::{
     Budget, Ports,
     error::{RekeyError, Stage},
     plan::{Output, Plan},
-    quarantine::Quarantine,
     route::Routed,
+    task::Task,
     upload::{Finished, PART, Upload},
 };
 use crate::{
@@ -24,11 +29,8 @@ use crate::{
 /// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
 const ATTEMPTS: usize = 3;
 
-/// Bytes of memory that one output under way is reckoned to need.
-const OUTPUT_MEMORY: u64 = 32 << 20;
-
-/// Outputs under way at most.
-const MAX_CONCURRENT_OUTPUTS: u64 = 16;
+/// The most requests under way at once.
+const CONCURRENT: usize = 16;
 
 /// Writes every output of the plan that does not stand yet, and reports them all in key order.
 ///
@@ -41,143 +43,282 @@ pub(super) async fn outputs(
     routed: &Routed,
     resumed: bool,
 ) -> Result<Vec<OutputReport>, RekeyError> {
-    let concurrent = (budget.memory / 2 / OUTPUT_MEMORY).clamp(1, MAX_CONCURRENT_OUTPUTS);
-    let row_group = RowGroupLimit {
-        bytes: row_group_bytes(budget.memory / 2 / concurrent),
-        ..RowGroupLimit::default()
+    let forms = plan.job().output.len().max(1) as u64;
+    // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+    let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
+    let mut writing = Writing {
+        ports,
+        plan,
+        routed,
+        row_group: RowGroupLimit {
+            bytes: row_group.min(RowGroupLimit::default().bytes),
+            ..RowGroupLimit::default()
+        },
+        sizes: standing(&ports.store, plan, resumed).await?,
+        finishing: VecDeque::new(),
+        finishing_bytes: 0,
+        finishing_limit: budget.memory / 8,
     };
-    let concurrent = usize::try_from(concurrent).unwrap_or(1);
-    let mut under_way = FuturesOrdered::new();
-    let mut reports = Vec::with_capacity(plan.outputs.len());
-    for output in &plan.outputs {
-        if under_way.len() >= concurrent {
-            reports.extend(under_way.try_next().await?);
+    for attempt in 1..=ATTEMPTS {
+        match writing.missing(attempt == ATTEMPTS).await {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => return Err(error),
         }
-        under_way.push_back(write_unless_standing(
-            ports, output, routed, row_group, resumed,
-        ));
     }
-    while let Some(report) = under_way.try_next().await? {
-        reports.push(report);
+    let mut reports = Vec::with_capacity(plan.outputs.len());
+    for (output, bytes) in plan.outputs.iter().zip(writing.sizes) {
+        reports.push(OutputReport {
+            key: output.location.key.clone(),
+            rows: output.rows,
+            bytes: bytes.ok_or_else(|| vanished(&output.location))?,
+        });
     }
+    reports.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(reports)
 }
 
-async fn write_unless_standing(
-    ports: &Ports,
-    output: &Output,
-    routed: &Routed,
-    row_group: RowGroupLimit,
+/// The sizes of the outputs that stand, in the order of the plan.
+async fn standing(
+    store: &Arc<dyn Store>,
+    plan: &Plan,
     resumed: bool,
-) -> Result<OutputReport, RekeyError> {
-    let standing = if resumed {
-        standing_size(&*ports.store, output).await?
-    } else {
-        None
-    };
-    let bytes = match standing {
-        Some(bytes) => bytes,
-        None => write(ports, output, routed, row_group).await?,
-    };
-    Ok(OutputReport {
-        key: output.location.key.clone(),
-        rows: output.rows,
-        bytes,
-    })
+) -> Result<Vec<Option<u64>>, RekeyError> {
+    if !resumed {
+        return Ok(vec![None; plan.outputs.len()]);
+    }
+    let mut sizes = Vec::with_capacity(plan.outputs.len());
+    let mut under_way = FuturesOrdered::new();
+    for output in &plan.outputs {
+        if under_way.len() >= CONCURRENT {
+            sizes.extend(under_way.try_next().await?);
+        }
+        under_way.push_back(size(store, &output.location));
+    }
+    while let Some(size) = under_way.try_next().await? {
+        sizes.push(size);
+    }
+    Ok(sizes)
 }
 
-fn row_group_bytes(available: u64) -> usize {
-    usize::try_from(available)
-        .unwrap_or(usize::MAX)
-        .min(RowGroupLimit::default().bytes)
-}
-
-/// The size of an output that stands.
-async fn standing_size(store: &dyn Store, output: &Output) -> Result<Option<u64>, RekeyError> {
-    match store.head(&output.location, None).await {
+/// The size of an object, if it stands.
+async fn size(store: &Arc<dyn Store>, location: &Location) -> Result<Option<u64>, RekeyError> {
+    match store.head(location, None).await {
         Ok(meta) => Ok(Some(meta.size)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
         Err(error) => Err(RekeyError::store(Stage::Write, error)),
     }
 }
 
-async fn write(
-    ports: &Ports,
-    output: &Output,
-    routed: &Routed,
-    row_group: RowGroupLimit,
-) -> Result<u64, RekeyError> {
-    for _ in 1..ATTEMPTS {
-        match write_once(ports, output, routed, row_group).await {
-            Err(RekeyError::Store { source, .. }) if source.kind == StoreErrorKind::Conflict => {}
-            other => return other,
-        }
-    }
-    write_once(ports, output, routed, row_group).await
-}
-
-async fn write_once(
-    ports: &Ports,
-    output: &Output,
-    routed: &Routed,
-    row_group: RowGroupLimit,
-) -> Result<u64, RekeyError> {
-    let encode = |error: EncodeError| RekeyError::Encode {
-        key: output.location.key.clone(),
-        message: error.to_string(),
-    };
-    let put = |error| RekeyError::store(Stage::Write, error);
-    let mut upload = Upload::new(
-        Arc::clone(&ports.store),
-        output.location.clone(),
-        output.form.content_type(),
-    );
-    let mut encoder = Encoder::new(&output.form, &routed.layout, row_group).map_err(encode)?;
-    for batch in routed.spool.batches(output.partition) {
-        encoder.write(&batch?).map_err(encode)?;
-        if encoder.ready().len() >= PART {
-            upload
-                .part(std::mem::take(encoder.ready()))
-                .await
-                .map_err(put)?;
-        }
-    }
-    let last = encoder.finish().map_err(encode)?;
-    match upload.finish(last).await.map_err(put)? {
-        Finished::Written(bytes) => Ok(bytes),
-        Finished::Stood => {
-            standing_size(&*ports.store, output)
-                .await?
-                .ok_or_else(|| RekeyError::OutputVanished {
-                    location: output.location.clone(),
-                })
-        }
+fn vanished(location: &Location) -> RekeyError {
+    RekeyError::OutputVanished {
+        location: location.clone(),
     }
 }
 
-/// Writes the quarantined records, if there are any, and answers with their key.
-pub(super) async fn quarantine(
-    ports: &Ports,
-    plan: &Plan,
-    quarantine: &mut Quarantine,
-) -> Result<Option<String>, RekeyError> {
-    let Some((location, _)) = &plan.quarantine else {
-        return Ok(None);
-    };
-    let put = |error| RekeyError::store(Stage::Write, error);
-    let mut upload = Upload::new(
-        Arc::clone(&ports.store),
-        location.clone(),
-        "application/jsonl",
-    );
-    let mut reader = quarantine.reader()?;
-    loop {
-        let mut chunk = Vec::new();
-        (&mut reader).take(PART as u64).read_to_end(&mut chunk)?;
-        if chunk.len() < PART {
-            upload.finish(chunk).await.map_err(put)?;
-            return Ok(Some(location.key.clone()));
+/// An output's place in the plan, the bytes that are on their way, and the task that gives the whole size.
+type Finishing = (usize, u64, Task<Result<u64, RekeyError>>);
+
+struct Writing<'a> {
+    ports: &'a Ports,
+    plan: &'a Plan,
+    routed: &'a Routed,
+    row_group: RowGroupLimit,
+    /// The size of each output that stands.
+    sizes: Vec<Option<u64>>,
+    /// The outputs whose last bytes are on their way.
+    finishing: VecDeque<Finishing>,
+    finishing_bytes: u64,
+    finishing_limit: u64,
+}
+
+impl Writing<'_> {
+    /// Writes what does not stand; whether everything stands then. Conflicts are errors only at the last attempt.
+    async fn missing(&mut self, last: bool) -> Result<bool, RekeyError> {
+        let outputs = &self.plan.outputs;
+        let mut start = 0;
+        let mut conflicts = false;
+        for of_partition in outputs.chunk_by(|a, b| a.partition == b.partition) {
+            let sizes = self.sizes.get(start..start + of_partition.len());
+            if sizes.is_some_and(|sizes| sizes.contains(&None)) {
+                conflicts |= tolerate(self.partition(start, of_partition).await, last)?.is_none();
+            }
+            start += of_partition.len();
         }
-        upload.part(chunk).await.map_err(put)?;
+        while !self.finishing.is_empty() {
+            conflicts |= tolerate(self.finish_first().await, last)?.is_none();
+        }
+        Ok(!conflicts)
+    }
+
+    /// Writes the outputs of one partition, the first of which is the plan's `start`th.
+    async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), RekeyError> {
+        let Some(partition) = outputs.first().map(|output| output.partition) else {
+            return Ok(());
+        };
+        let mut files = Vec::new();
+        let mut at = start;
+        for of_form in outputs.chunk_by(|a, b| a.form == b.form) {
+            files.push(Files::new(at, of_form));
+            at += of_form.len();
+        }
+        let mut rows = self.routed.spool.read(partition);
+        while let Some(batch) = rows.next().await? {
+            for files in &mut files {
+                self.write(files, &batch).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Writes rows into the files of one form.
+    async fn write(
+        &mut self,
+        files: &mut Files<'_>,
+        batch: &RecordBatch,
+    ) -> Result<(), RekeyError> {
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let Some((index, output)) = files.current() else {
+                return Err(RekeyError::Schema(
+                    "a partition has more rows than its plan".to_owned(),
+                ));
+            };
+            let rows = usize::try_from(files.left)
+                .map_or(rest.num_rows(), |left| left.min(rest.num_rows()));
+            let encode = |error: EncodeError| RekeyError::Encode {
+                key: output.location.key.clone(),
+                message: error.to_string(),
+            };
+            if self.sizes.get(index) == Some(&None) {
+                let (upload, encoder) = match &mut files.open {
+                    Some(open) => open,
+                    closed => closed.insert(self.open(output)?),
+                };
+                encoder.write(&rest.slice(0, rows)).map_err(encode)?;
+                if encoder.ready().len() >= PART {
+                    let part = std::mem::take(encoder.ready());
+                    let put = upload.part(part).await;
+                    put.map_err(|error| RekeyError::store(Stage::Write, error))?;
+                }
+            }
+            rest = rest.slice(rows, rest.num_rows() - rows);
+            files.left -= rows as u64;
+            if files.left == 0 {
+                if let Some((upload, encoder)) = files.open.take() {
+                    let last = encoder.finish().map_err(encode)?;
+                    self.finish(index, upload, last).await?;
+                }
+                files.advance();
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, output: &Output) -> Result<(Upload, Encoder), RekeyError> {
+        let missing = || RekeyError::Schema("the plan names an unknown output".to_owned());
+        let form = self
+            .plan
+            .job()
+            .output
+            .get(output.form)
+            .ok_or_else(missing)?;
+        let upload = Upload::new(
+            Arc::clone(&self.ports.store),
+            output.location.clone(),
+            form.content_type(),
+        );
+        let encoder = Encoder::new(form, &self.routed.layout, self.row_group).map_err(|error| {
+            RekeyError::Encode {
+                key: output.location.key.clone(),
+                message: error.to_string(),
+            }
+        })?;
+        Ok((upload, encoder))
+    }
+
+    /// Sends an output's last bytes on their way.
+    async fn finish(
+        &mut self,
+        index: usize,
+        upload: Upload,
+        last: Vec<u8>,
+    ) -> Result<(), RekeyError> {
+        let bytes = last.len() as u64;
+        while self.finishing.len() >= CONCURRENT
+            || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
+        {
+            self.finish_first().await?;
+        }
+        let store = Arc::clone(&self.ports.store);
+        let task = Task::spawn(async move {
+            let location = upload.location().clone();
+            match upload.finish(last).await {
+                Ok(Finished::Written(bytes)) => Ok(bytes),
+                Ok(Finished::Stood) => size(&store, &location)
+                    .await?
+                    .ok_or_else(|| vanished(&location)),
+                Err(error) => Err(RekeyError::store(Stage::Write, error)),
+            }
+        });
+        self.finishing.push_back((index, bytes, task));
+        self.finishing_bytes += bytes;
+        Ok(())
+    }
+
+    async fn finish_first(&mut self) -> Result<(), RekeyError> {
+        let Some((index, bytes, task)) = self.finishing.pop_front() else {
+            return Ok(());
+        };
+        self.finishing_bytes -= bytes;
+        let size = task.join(Stage::Write).await??;
+        if let Some(slot) = self.sizes.get_mut(index) {
+            *slot = Some(size);
+        }
+        Ok(())
+    }
+}
+
+/// `None` for a conflict that may pass.
+fn tolerate(result: Result<(), RekeyError>, last: bool) -> Result<Option<()>, RekeyError> {
+    match result {
+        Err(RekeyError::Store { source, .. })
+            if source.kind == StoreErrorKind::Conflict && !last =>
+        {
+            Ok(None)
+        }
+        other => other.map(Some),
+    }
+}
+
+/// The files of one form in one partition, the current one first.
+struct Files<'a> {
+    /// The place of the current file in the plan.
+    index: usize,
+    outputs: &'a [Output],
+    /// The rows that the current file still lacks.
+    left: u64,
+    open: Option<(Upload, Encoder)>,
+}
+
+impl<'a> Files<'a> {
+    fn new(index: usize, outputs: &'a [Output]) -> Self {
+        Self {
+            index,
+            outputs,
+            left: outputs.first().map_or(0, |output| output.rows),
+            open: None,
+        }
+    }
+
+    fn current(&self) -> Option<(usize, &'a Output)> {
+        self.outputs.first().map(|output| (self.index, output))
+    }
+
+    fn advance(&mut self) {
+        self.index += 1;
+        self.outputs = self.outputs.get(1..).unwrap_or_default();
+        self.left = self.outputs.first().map_or(0, |output| output.rows);
     }
 }

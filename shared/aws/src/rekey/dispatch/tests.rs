@@ -48,6 +48,12 @@ impl Clock for TestClock {
 #[error("refused")]
 struct Refused;
 
+impl Failure for Refused {
+    fn name(&self) -> &'static str {
+        "Refused"
+    }
+}
+
 /// Commits every object, but for those whose keys say otherwise.
 async fn stub(_: Arc<Rekey>, object: SourceObject, _: Budget) -> Result<ObjectReport, Refused> {
     match object.location.key.as_str() {
@@ -67,6 +73,7 @@ fn dispatcher() -> Dispatcher {
             memory: 512 * MIB,
             scratch: "/tmp".into(),
         },
+        scratch_bytes: 512 * MIB,
         clock: Arc::new(TestClock::default()),
     }
 }
@@ -192,7 +199,7 @@ async fn a_direct_call_that_fails_is_an_error_with_a_name() {
         (
             by_hand(&["flights/1", "flights/refuse"]),
             "Lakewright.RekeyFailed",
-            "flights/refuse: refused",
+            "flights/refuse: Refused: refused",
         ),
         (
             by_hand(&["weather/panic"]),
@@ -294,7 +301,9 @@ fn memory_is_shared_out() {
             memory: mebibytes * MIB,
             scratch: "/scratch".into(),
         };
-        let (count, budget) = share(&resources, objects, Timestamp::MAX);
+        let scratch = 512 * MIB;
+        let (count, budget) = share(&resources, scratch, objects, Timestamp::MAX);
+        assert_eq!(budget.scratch_bytes, scratch / at_once as u64);
         assert_eq!(
             (count, budget.memory / MIB),
             (at_once, each),

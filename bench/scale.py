@@ -1,0 +1,187 @@
+"""Measures the claims on size: each object in a function of the memory that is claimed to suffice for it.
+
+    python bench/scale.py --function target/lambda/rekey/bootstrap.zip
+
+`cargo xtask bench scale` builds the function, installs what this needs, and starts it; as root, since the temporary
+folder is a file system of Lambda's smallest size, 512 MB.
+"""
+
+import argparse
+import gzip
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from anpr.dataset import EXPECTATION, OBJECTS, Expectation
+from contenders.data import LANDING, DataSet, Wrong, empty_folder, make, verify
+from contenders.lakewright import LAKE, Lakewright
+from harness.cloud import LocalCloud, StoredObject
+from harness.function import Function, FunctionRun
+from harness.program import ProgramFailed
+from harness.runtime_api import FunctionFailed
+from rekey import IN_MEMORY, STATE, unpacked
+
+COPIES, RECORDS = 25, 1_000_000
+HOURS = 10_000
+SCRATCH_MB = 512
+
+CONFIG = """\
+[[rekey]]
+name = "scale"
+source = "s3://{landing}/scale/"
+timestamp = {{ column = "{timestamp}" }}
+target = "s3://{lake}/scale/"
+path_style = "spark"
+{settings}
+
+[[rekey.output]]
+format = "parquet"
+compression = "snappy"
+"""
+
+
+@contextmanager
+def small_folder(path: Path) -> Iterator[Path]:
+    """A folder with no more room than Lambda gives by default."""
+    path.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SCRATCH_MB}m", "lakewright-scale", str(path)]
+    if subprocess.run(mount, check=False).returncode != 0:
+        sys.exit("error: a file system of 512 MB cannot be mounted: run this as root")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+
+
+class Scale:
+    """The function and what it works on."""
+
+    def __init__(self, binary: Path, cloud: LocalCloud, work: Path, scratch: Path) -> None:
+        self._binary, self._cloud, self._work, self._scratch = binary, cloud, work, scratch
+        for bucket in (LANDING, LAKE):
+            cloud.make_bucket(bucket)
+
+    def run(self, stored: StoredObject, memory_mb: int, timestamp: str, settings: str) -> FunctionRun:
+        """Rekeys one object."""
+        config = self._work / "lakewright.toml"
+        config.write_text(CONFIG.format(landing=LANDING, lake=LAKE, timestamp=timestamp, settings=settings))
+        with small_folder(self._work / "tmp") as temporary:
+            log = self._work / "logs" / "function.log"
+            function = Function(self._binary, config, memory_mb, temporary, log)
+            return function.run([[stored]], self._cloud.environment())
+
+    def land(self, folder: Path) -> StoredObject:
+        """Puts the one file of a folder into the landing bucket."""
+        (stored,) = self._cloud.upload(folder, LANDING, "scale/")
+        return stored
+
+    def keys(self) -> list[str]:
+        """What stands in the lake."""
+        return [key for key in self._cloud.keys(LAKE, "scale/") if "/_lakewright/" not in key]
+
+    @contextmanager
+    def output(self) -> Iterator[Path]:
+        """What stands in the lake, in a folder."""
+        with empty_folder(self._scratch / "output") as output:
+            self._cloud.download(LAKE, "scale/", output)
+            yield output
+
+    def clear(self) -> None:
+        """Empties the buckets."""
+        self._cloud.remove(LAKE, "scale/")
+        self._cloud.remove(LANDING, "scale/")
+
+
+def large_object(state: Path) -> tuple[Path, Expectation]:
+    """One object of many copies of the records, as one gzip stream after the other, and what has to come out of it."""
+    original = make("1m", RECORDS, state / "data")
+    folder = state / "data" / "10gb"
+    expected = Expectation.read(original)
+    expected = replace(
+        expected,
+        objects=1,
+        json_bytes=expected.json_bytes * COPIES,
+        gzip_bytes=expected.gzip_bytes * COPIES,
+        partitions={name: rows * COPIES for name, rows in expected.partitions.items()},
+        checksum_dated=expected.checksum_dated * COPIES % 2**64,
+        checksum_undated=expected.checksum_undated * COPIES % 2**64,
+    )
+    if not (folder / EXPECTATION).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / OBJECTS).mkdir(parents=True)
+        parts = sorted(path for path in (original / OBJECTS).rglob("*") if path.is_file())
+        with (folder / OBJECTS / "large.gz").open("wb") as large:
+            for part in parts * COPIES:
+                large.write(part.read_bytes())
+        (folder / EXPECTATION).write_text(json.dumps(expected.__dict__))
+    return folder, expected
+
+
+def report(what: str, memory_mb: int, run: FunctionRun) -> str:
+    """A line of the results."""
+    peak, limit = run.peak_rss_bytes / 2**20, "within" if run.peak_rss_bytes <= memory_mb << 20 else "BEYOND"
+    line = (
+        f"| {what} | {memory_mb} | {peak:.0f} ({limit}) | {run.usage.cpu_seconds:.1f} | {run.invocation_seconds:.1f} |"
+    )
+    print(line, flush=True)
+    return line
+
+
+def ten_gigabytes(scale: Scale, state: Path, settings: str, what: str) -> str:
+    """An object of 10 GB of JSON."""
+    folder, expected = large_object(state)
+    stored = scale.land(folder / OBJECTS)
+    run = scale.run(stored, 512, "originalrecordtimestamp", settings)
+    if run.rows_out != expected.rows - expected.rows_undated or run.rows_quarantined != expected.rows_undated:
+        raise Wrong(f"{run.rows_out} rows came out, {run.rows_quarantined} went to the quarantine")
+    with scale.output() as output:
+        verify(DataSet("10gb", folder, expected, [stored]), output, "--dated-only")
+    scale.clear()
+    size = f"{expected.json_bytes / 1e9:.1f} GB of JSON, gzip'd {expected.gzip_bytes / 1e9:.1f} GB"
+    return report(f"{size}, {len(expected.partitions)} partitions{what}", 512, run)
+
+
+def many_partitions(scale: Scale, state: Path) -> str:
+    """An object whose every row has a partition of its own."""
+    with empty_folder(state / "data" / "hours") as folder:
+        start = datetime(2025, 1, 1, tzinfo=UTC)
+        lines = (
+            json.dumps({"n": hour, "t": (start + timedelta(hours=hour)).isoformat()}) + "\n" for hour in range(HOURS)
+        )
+        (folder / "hours.gz").write_bytes(gzip.compress("".join(lines).encode()))
+        run = scale.run(scale.land(folder), 512, "t", "")
+    files = len(scale.keys())
+    if (files, run.rows_out) != (HOURS, HOURS):
+        raise Wrong(f"{run.rows_out} rows came out in {files} files, not {HOURS} in as many")
+    scale.clear()
+    return report(f"{HOURS:,} partitions of one row", 512, run)
+
+
+def main() -> None:
+    """Runs the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--function", type=Path, required=True, help="rekey's deployment package, or its binary")
+    parser.add_argument("--state", type=Path, default=STATE, help="for data that is made once, and logs")
+    given = parser.parse_args()
+    state = given.state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    head = ["| object | memory MB | peak MiB | CPU s | wall s |", "| --- | ---: | ---: | ---: | ---: |"]
+    print("\n".join(head), flush=True)
+    try:
+        with LocalCloud(state) as cloud:
+            scale = Scale(unpacked(given.function.resolve(), state), cloud, state, IN_MEMORY / "lakewright-scale")
+            many_partitions(scale, state)
+            ten_gigabytes(scale, state, "", "")
+            ten_gigabytes(scale, state, "sort_by_time = true", ", sorted by time")
+    except (Wrong, FunctionFailed, ProgramFailed) as failure:
+        sys.exit(f"error: {failure}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+//! What is refused.
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::size::{Size, exact};
+use crate::json;
+
+/// What is refused. Each limit has its own error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// The longest record. A longer one refuses its object.
+    #[schemars(with = "Size")]
+    #[serde(serialize_with = "exact")]
+    pub record_size: ByteSize,
+    /// The deepest nesting of objects and arrays in a record, itself included: 1 to 64. A deeper record is
+    /// quarantined.
+    pub nesting_depth: u32,
+    /// The most decompressed bytes for one compressed byte. An object beyond it is refused.
+    pub compression_ratio: u32,
+    /// The most partitions that one object may touch. An object beyond it is refused.
+    pub partitions: u32,
+    /// The largest footer of a Parquet file. A file beyond it is refused.
+    #[schemars(with = "Size")]
+    #[serde(serialize_with = "exact")]
+    pub parquet_footer: ByteSize,
+    /// The largest row group of a Parquet file, decoded. A file beyond it is refused.
+    #[schemars(with = "Size")]
+    #[serde(serialize_with = "exact")]
+    pub parquet_row_group: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record_size: ByteSize::mib(16),
+            nesting_depth: u32::try_from(json::MAX_DEPTH).unwrap_or(u32::MAX),
+            compression_ratio: 1_000,
+            partitions: 20_000,
+            parquet_footer: ByteSize::mib(16),
+            parquet_row_group: ByteSize::gib(2),
+        }
+    }
+}
+
+impl Limits {
+    /// The longest record, in bytes.
+    pub fn longest_record(&self) -> usize {
+        usize::try_from(self.record_size.as_u64()).unwrap_or(usize::MAX)
+    }
+
+    /// The deepest nesting, at most [`json::MAX_DEPTH`].
+    pub fn deepest(&self) -> usize {
+        usize::try_from(self.nesting_depth)
+            .unwrap_or(usize::MAX)
+            .min(json::MAX_DEPTH)
+    }
+
+    /// What is wrong with them, in words.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for (key, value) in [
+            ("record_size", self.record_size.as_u64()),
+            ("nesting_depth", self.nesting_depth.into()),
+            ("compression_ratio", self.compression_ratio.into()),
+            ("partitions", self.partitions.into()),
+            ("parquet_footer", self.parquet_footer.as_u64()),
+            ("parquet_row_group", self.parquet_row_group.as_u64()),
+        ] {
+            if value == 0 {
+                return Err(format!("limits.{key} is 0: nothing would pass"));
+            }
+        }
+        if self.nesting_depth as usize > json::MAX_DEPTH {
+            return Err(format!(
+                "limits.nesting_depth = {}: at most {}",
+                self.nesting_depth,
+                json::MAX_DEPTH
+            ));
+        }
+        Ok(())
+    }
+}

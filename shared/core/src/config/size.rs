@@ -1,0 +1,31 @@
+//! Sizes in bytes, written as the exact number: `ByteSize`'s own text is rounded, and a stored plan must say what it was
+//! made with.
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+/// A size as it may be written: a number of bytes, or one with a unit, such as `16MiB`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(super) enum Size {
+    Text(String),
+    Bytes(u64),
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+pub(super) fn exact<S: Serializer>(size: &ByteSize, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(size.as_u64())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+pub(super) fn exact_option<S: Serializer>(
+    size: &Option<ByteSize>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    size.map(|size| size.as_u64()).serialize(serializer)
+}

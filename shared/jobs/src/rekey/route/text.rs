@@ -1,0 +1,223 @@
+//! JSON and CSV: the records fill columns, which are cut into batches.
+
+use std::borrow::Cow;
+
+use arrow::array::{AsArray, BinaryArray, RecordBatch};
+use jiff::Timestamp;
+use lakewright_core::{
+    config::Policy,
+    json::{Appended, Columns, ColumnsOptions, Filled, JsonScalar, RecordError},
+    partition::Partitioner,
+    quarantine::Reason,
+    time::{TimeError, TimestampReader},
+};
+
+use super::{Request, Routed, Router, Row, column_timestamps, unusable};
+use crate::{
+    rekey::{
+        error::RekeyError,
+        read::{Framer, Records},
+        schema::{RecordSchema, infer},
+        source::Source,
+    },
+    report::Status,
+};
+
+/// Bytes of records after which a batch of columns is cut. It is the same whatever the memory, so that the
+/// same object always makes the same files.
+const BATCH: usize = 8 << 20;
+
+/// The column that holds a record's own bytes: no field of a record has this name.
+pub(super) const RAW: &str = "\u{0}raw";
+
+pub(super) async fn route(
+    request: Request<'_>,
+    mut source: Source,
+    landed: Timestamp,
+    timestamps: TimestampReader,
+) -> Result<Result<Routed, Status>, RekeyError> {
+    let Request {
+        ports,
+        budget,
+        settings,
+        ..
+    } = request;
+    let job = &settings.job;
+    let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
+        .map_err(|error| unusable(&error))?;
+    let schema = if let Some(table) = &settings.table {
+        RecordSchema::of_table(table, partitioner.columns())?
+    } else {
+        let inferred = infer(ports, budget, settings, source).await?;
+        source = match request.open().await? {
+            Ok(source) => source,
+            Err(status) => return Ok(Err(status)),
+        };
+        RecordSchema::inferred(&inferred, partitioner.columns())
+    };
+    let passes_through = Router::passes_through(settings);
+    let options = ColumnsOptions {
+        on_unknown: job.on_unknown,
+        on_mismatch: job.on_mismatch,
+        timestamp: job.timestamp.column.split('.').map(String::from).collect(),
+        parse_timestamp: column_timestamps(&job.timestamp)?,
+        // A partition column's value is looked at when the batch is cut, and may be refused then.
+        raw_column: (passes_through || !partitioner.columns().is_empty()).then(|| RAW.to_owned()),
+        max_depth: job.limits.deepest(),
+    };
+    let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
+    let raw = passes_through.then(|| schema.whole().fields().len());
+    let mut filler = Filler {
+        router: Router::new(request, landed, partitioner, &schema, raw)?,
+        timestamps,
+        columns,
+        rows: Vec::new(),
+        bytes: 0,
+    };
+    let mut records = Records::new(ports, budget, settings, source)?;
+    while let Some(framer) = records.more().await? {
+        filler.drain(framer)?;
+        filler.router.settle().await?;
+    }
+    filler.cut()?;
+    filler.router.settle().await?;
+    Ok(Ok(filler.router.routed))
+}
+
+/// Fills columns with records.
+struct Filler<'a> {
+    router: Router<'a>,
+    timestamps: TimestampReader,
+    columns: Columns,
+    rows: Vec<Option<Row>>,
+    /// Bytes of the records in the batch.
+    bytes: usize,
+}
+
+impl Filler<'_> {
+    /// Takes every record that the framer holds.
+    fn drain(&mut self, framer: &mut Framer) -> Result<(), RekeyError> {
+        let location = self.router.request.location;
+        while let Some(filled) = framer.next_into(&mut self.columns, location)? {
+            if matches!(filled.result, Err(RecordError::Full)) {
+                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                self.cut()?;
+                continue;
+            }
+            self.record(filled)?;
+            if self.bytes >= BATCH {
+                self.cut()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, filled: Filled<'_>) -> Result<(), RekeyError> {
+        let Filled {
+            offset,
+            bytes,
+            result,
+        } = filled;
+        let routed = &mut self.router.routed;
+        routed.rows_in += 1;
+        let appended = match result {
+            Ok(appended) => appended,
+            Err(error) => {
+                let reason = self.reason(&error, offset)?;
+                return self
+                    .router
+                    .set_aside(offset, bytes, reason, &error.to_string());
+            }
+        };
+        match self.time_of(&appended) {
+            Ok(time) => {
+                let routed = &mut self.router.routed;
+                routed.fields_dropped += u64::from(appended.unknown);
+                routed.values_dropped += u64::from(appended.mismatched);
+                self.bytes += bytes.len();
+                self.rows.push(Some(Row {
+                    time,
+                    offset,
+                    bytes: bytes.len() as u64,
+                }));
+                Ok(())
+            }
+            Err((reason, detail)) => {
+                self.columns.undo();
+                self.router.set_aside(offset, bytes, reason, &detail)
+            }
+        }
+    }
+
+    fn time_of(&self, appended: &Appended<'_>) -> Result<Timestamp, (Reason, String)> {
+        let column = &self.router.request.settings.job.timestamp.column;
+        let time = match &appended.timestamp {
+            JsonScalar::Missing | JsonScalar::Null => {
+                return Err((Reason::NoTimestamp, format!("`{column}` has no value")));
+            }
+            JsonScalar::String(text) => self.timestamps.read_text(text),
+            JsonScalar::Number(text) => self.timestamps.read_number(text),
+            JsonScalar::Bool(_) | JsonScalar::Other => {
+                let detail = format!("`{column}` is neither a string nor a number");
+                return Err((Reason::BadTimestamp, detail));
+            }
+        };
+        time.map_err(|error| {
+            let reason = match error {
+                TimeError::BeforeEarliest { .. } => Reason::BeforeEarliest,
+                TimeError::AfterLatest { .. } => Reason::AfterLatest,
+                _ => Reason::BadTimestamp,
+            };
+            (reason, format!("`{column}`: {error}"))
+        })
+    }
+
+    /// Why a record is set aside; or refuses the whole object where the job's policy says so.
+    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, RekeyError> {
+        let job = &self.router.request.settings.job;
+        let policy = match error {
+            RecordError::UnknownField { .. } => job.on_unknown,
+            RecordError::Mismatch { .. } => job.on_mismatch,
+            _ => Policy::Quarantine,
+        };
+        if policy == Policy::Fail {
+            return Err(RekeyError::RecordRefused {
+                location: self.router.request.location.clone(),
+                offset,
+                message: error.to_string(),
+            });
+        }
+        let time = &job.timestamp.column;
+        let reason = match error {
+            RecordError::Mismatch { column, .. } if column.eq_ignore_ascii_case(time) => {
+                Some(Reason::BadTimestamp)
+            }
+            error => error.reason(),
+        };
+        reason.ok_or_else(|| RekeyError::Unreadable {
+            location: self.router.request.location.clone(),
+            message: format!("the record at byte {offset}: {error}"),
+        })
+    }
+
+    /// Ends the batch of columns and spools its rows.
+    fn cut(&mut self) -> Result<(), RekeyError> {
+        self.bytes = 0;
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let batch = self.columns.finish()?;
+        let rows = std::mem::take(&mut self.rows);
+        self.router.take(&batch, &rows, |batch, row| {
+            Ok(Cow::Borrowed(raw_of(batch, row)))
+        })
+    }
+}
+
+/// The bytes of a row's record.
+fn raw_of(batch: &RecordBatch, row: usize) -> &[u8] {
+    batch
+        .column_by_name(RAW)
+        .and_then(|column| column.as_binary_opt::<i32>())
+        .map_or(&[], |raw: &BinaryArray| raw.value(row))
+}

@@ -1,0 +1,243 @@
+//! Runs: blocks of rows in partition order, each an Arrow IPC stream of its own, one behind the other.
+
+use std::{
+    fs::File,
+    io::{self, Cursor},
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::SchemaRef,
+    ipc::{
+        CompressionType,
+        reader::StreamReader,
+        writer::{IpcWriteOptions, StreamWriter},
+    },
+};
+use bytes::Bytes;
+use lakewright_core::location::Location;
+use tokio::sync::Mutex;
+use twox_hash::xxhash3_128;
+
+use super::Span;
+use crate::{
+    ports::{GetOptions, Store},
+    rekey::{
+        error::{RekeyError, Stage},
+        upload::{PART, Upload},
+    },
+};
+
+/// The most bytes that are read ahead in an object.
+const MAX_WINDOW: u64 = 4 << 20;
+
+/// A run that can be read.
+pub(super) struct Run {
+    place: Place,
+    blocks: Vec<Range<u64>>,
+    spans: Vec<Span>,
+    hash: u128,
+    last: Mutex<Last>,
+}
+
+enum Place {
+    /// From this offset on.
+    Scratch(Arc<File>, u64),
+    Object(Arc<dyn Store>, Location),
+}
+
+/// What was read last: partitions are read in order, so it is often wanted again.
+#[derive(Default)]
+struct Last {
+    block: Option<(usize, RecordBatch)>,
+    /// Bytes of an object, and where they begin.
+    window: (u64, Bytes),
+}
+
+impl Run {
+    /// Its size.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.end)
+    }
+
+    /// Its rows, by partition.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.place, Place::Object(..))
+    }
+
+    /// The rows of a block. Of an object, up to `window` bytes are read at once.
+    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, RekeyError> {
+        let mut last = self.last.lock().await;
+        if let Some((known, batch)) = &last.block
+            && *known == index
+        {
+            return Ok(batch.clone());
+        }
+        let range = self.blocks.get(index).cloned().ok_or_else(damaged)?;
+        let bytes = match &self.place {
+            Place::Scratch(file, base) => {
+                let mut bytes = vec![0; length(&range)];
+                file.read_exact_at(&mut bytes, base + range.start)?;
+                Bytes::from(bytes)
+            }
+            Place::Object(store, location) => {
+                if let Some(bytes) = within(&last.window, &range) {
+                    bytes
+                } else {
+                    let ahead = range.start + window.min(MAX_WINDOW);
+                    let options = GetOptions {
+                        range: Some(range.start..ahead.max(range.end)),
+                        ..GetOptions::default()
+                    };
+                    let read = store.get(location, options).await;
+                    let body = read.map_err(|error| RekeyError::store(Stage::Spool, error))?;
+                    last.window = (range.start, body.bytes);
+                    within(&last.window, &range).ok_or_else(damaged)?
+                }
+            }
+        };
+        let mut blocks = StreamReader::try_new(Cursor::new(bytes), None)?;
+        let batch = blocks.next().ok_or_else(damaged)??;
+        last.block = Some((index, batch.clone()));
+        Ok(batch)
+    }
+
+    /// Moves the run from the temporary file to the store, under a name that follows from its bytes: whoever spools the
+    /// same rows again makes the same object.
+    pub(super) async fn into_object(
+        self,
+        store: Arc<dyn Store>,
+        prefix: &Location,
+    ) -> Result<Self, RekeyError> {
+        let Place::Scratch(file, base) = &self.place else {
+            return Ok(self);
+        };
+        let location = prefix.join(&format!("{:032x}.arrow", self.hash));
+        let put = |error| RekeyError::store(Stage::Spool, error);
+        let mut upload = Upload::new(
+            Arc::clone(&store),
+            location.clone(),
+            "application/vnd.apache.arrow.stream",
+        );
+        let (mut at, end) = (*base, base + self.bytes());
+        while at < end {
+            let mut part = vec![0; PART.min(length(&(at..end)))];
+            file.read_exact_at(&mut part, at)?;
+            at += part.len() as u64;
+            if at == end {
+                upload.finish(part).await.map_err(put)?;
+                break;
+            }
+            upload.part(part).await.map_err(put)?;
+        }
+        Ok(Self {
+            place: Place::Object(store, location),
+            ..self
+        })
+    }
+
+    /// Deletes the run from the store.
+    pub(super) async fn discard(self) {
+        let Place::Object(store, location) = &self.place else {
+            return;
+        };
+        let keys = [location.key.clone()];
+        let failed = match store.delete(&location.bucket, &keys).await {
+            Ok(failures) => failures.into_iter().next().map(|failure| failure.message),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(error) = failed {
+            tracing::warn!(%location, error, "spooled rows are left to the lifecycle rule");
+        }
+    }
+}
+
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+}
+
+fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
+    let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
+    let to = from + length(range);
+    (to <= bytes.len()).then(|| bytes.slice(from..to))
+}
+
+/// The run does not hold what it was written with.
+fn damaged() -> RekeyError {
+    RekeyError::Scratch(io::ErrorKind::InvalidData.into())
+}
+
+/// A run on its way into the temporary file.
+pub(super) struct RunWriter {
+    schema: SchemaRef,
+    options: IpcWriteOptions,
+    file: Arc<File>,
+    base: u64,
+    blocks: Vec<Range<u64>>,
+    spans: Vec<Span>,
+    hash: xxhash3_128::Hasher,
+    buffer: Vec<u8>,
+}
+
+impl RunWriter {
+    /// A run from the offset `base` of the file on.
+    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, RekeyError> {
+        let options = IpcWriteOptions::default();
+        Ok(Self {
+            schema: Arc::clone(schema),
+            options: options.try_with_compression(Some(CompressionType::LZ4_FRAME))?,
+            file,
+            base,
+            blocks: Vec::new(),
+            spans: Vec::new(),
+            hash: xxhash3_128::Hasher::new(),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Says which rows of the block that is written next are a partition's.
+    pub(super) fn add_span(&mut self, partition: u32, start: u32, rows: u32) {
+        self.spans.push(Span {
+            partition,
+            block: super::index(self.blocks.len()),
+            start,
+            rows,
+        });
+    }
+
+    /// Writes the next block.
+    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), RekeyError> {
+        self.buffer.clear();
+        let mut writer = StreamWriter::try_new_with_options(
+            &mut self.buffer,
+            &self.schema,
+            self.options.clone(),
+        )?;
+        writer.write(batch)?;
+        writer.finish()?;
+        drop(writer);
+        let start = self.blocks.last().map_or(0, |block| block.end);
+        self.file.write_all_at(&self.buffer, self.base + start)?;
+        self.hash.write(&self.buffer);
+        self.blocks.push(start..start + self.buffer.len() as u64);
+        Ok(())
+    }
+
+    /// The run, to be read.
+    pub(super) fn finish(self) -> Run {
+        Run {
+            place: Place::Scratch(self.file, self.base),
+            blocks: self.blocks,
+            spans: self.spans,
+            hash: self.hash.finish_128(),
+            last: Mutex::default(),
+        }
+    }
+}

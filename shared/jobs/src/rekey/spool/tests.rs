@@ -1,0 +1,159 @@
+use std::sync::Arc;
+
+use arrow::{
+    array::{Int64Array, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::*;
+use crate::ports::{
+    CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta, Precondition,
+    PutOptions, StoreError, StoreErrorKind, UploadId, Written,
+};
+
+/// A store that nothing is to go to.
+struct NoStore;
+
+fn unused<T>(location: &Location) -> Result<T, StoreError> {
+    Err(StoreError {
+        kind: StoreErrorKind::Other,
+        operation: "any",
+        location: location.clone(),
+        message: "nothing should go to the store".to_owned(),
+    })
+}
+
+#[async_trait]
+impl Store for NoStore {
+    async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
+        unused(object)
+    }
+    async fn get(&self, object: &Location, _: GetOptions) -> Result<ObjectBody, StoreError> {
+        unused(object)
+    }
+    async fn put(&self, object: &Location, _: Bytes, _: PutOptions) -> Result<Written, StoreError> {
+        unused(object)
+    }
+    async fn list(&self, prefix: &Location, _: Option<&str>) -> Result<ListPage, StoreError> {
+        unused(prefix)
+    }
+    async fn copy(
+        &self,
+        source: &Location,
+        _: Option<&str>,
+        _: &Location,
+        _: Precondition,
+    ) -> Result<Written, StoreError> {
+        unused(source)
+    }
+    async fn delete(&self, bucket: &str, _: &[String]) -> Result<Vec<DeleteFailure>, StoreError> {
+        unused(&Location::new(bucket, ""))
+    }
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        _: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        unused(object)
+    }
+    async fn upload_part(
+        &self,
+        object: &Location,
+        _: &UploadId,
+        _: u16,
+        _: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        unused(object)
+    }
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        _: &UploadId,
+        _: &[CompletedPart],
+        _: Precondition,
+    ) -> Result<Written, StoreError> {
+        unused(object)
+    }
+    async fn abort_multipart(&self, object: &Location, _: &UploadId) -> Result<(), StoreError> {
+        unused(object)
+    }
+}
+
+/// Rows whose time goes down while their number goes up.
+fn batch(values: std::ops::Range<i64>) -> RecordBatch {
+    let schema = Schema::new(vec![
+        Field::new("n", DataType::Int64, false),
+        Field::new("s", DataType::Utf8, true),
+        Field::new("time", DataType::Int64, false),
+    ]);
+    let text = values
+        .clone()
+        .map(|n| (n % 3 != 0).then(|| format!("row {n}")))
+        .collect::<Vec<_>>();
+    RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(Int64Array::from_iter_values(values.clone())),
+            Arc::new(StringArray::from(text)),
+            Arc::new(Int64Array::from_iter_values(values.map(|n| -(n / 20)))),
+        ],
+    )
+    .unwrap()
+}
+
+async fn numbers(spool: &Spool, partition: usize) -> Vec<i64> {
+    let mut reader = spool.read(partition);
+    let mut numbers = Vec::new();
+    while let Some(batch) = reader.next().await.unwrap() {
+        numbers.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
+    for (memory, runs) in [(u64::MAX, 0), (2_000, 2), (0, 10)] {
+        for time in [None, Some(2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let room = Room {
+                memory,
+                folder: folder.path().to_owned(),
+                scratch: u64::MAX,
+                store: Arc::new(NoStore),
+                prefix: Location::new("lake", "spool/"),
+            };
+            let mut spool = Spool::new(batch(0..0).schema(), time, room);
+            for start in (0..100).step_by(10) {
+                let ids = (start..start + 10)
+                    .map(|n| match n % 5 {
+                        4 => NO_PARTITION,
+                        id => u32::try_from(id).unwrap(),
+                    })
+                    .collect::<Vec<_>>();
+                spool.push(&batch(start..start + 10), &ids).unwrap();
+                if spool.is_over() {
+                    spool.spill().await.unwrap();
+                }
+            }
+            assert!(spool.runs.len() >= runs, "{memory}: {}", spool.runs.len());
+            assert_eq!(spool.runs.is_empty(), runs == 0);
+            for id in 0..4 {
+                let mut expected = (0..100).filter(|n| n % 5 == id).collect::<Vec<_>>();
+                if time.is_some() {
+                    expected.sort_by_key(|n| -(n / 20));
+                }
+                let partition = usize::try_from(id).unwrap();
+                for _ in 0..2 {
+                    assert_eq!(
+                        numbers(&spool, partition).await,
+                        expected,
+                        "{memory} {time:?}"
+                    );
+                }
+            }
+            assert!(numbers(&spool, 4).await.is_empty());
+        }
+    }
+}

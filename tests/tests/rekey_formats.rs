@@ -1,0 +1,541 @@
+//! rekey over the model of S3 and Glue: every input format, in any memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "what is not as it should be fails the test, and the names are ours"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Read,
+    sync::Arc,
+};
+
+use arrow::{
+    array::{
+        ArrayRef, Int64Array, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    },
+    datatypes::Field,
+    json::LineDelimitedWriter,
+};
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use jiff::Timestamp;
+use lakewright_core::{
+    catalog::{Column, StorageDescriptor, Table},
+    config::Config,
+    location::Location,
+};
+use lakewright_jobs::{
+    Failure,
+    rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
+    report::ObjectReport,
+};
+use lakewright_tests::{
+    model::{Client, Cloud, FaultRates, Plan, Settings},
+    virtual_time,
+};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    file::properties::WriterProperties,
+};
+use serde_json::{Value, json};
+
+/// How much one run may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Room {
+    memory: u64,
+    scratch: u64,
+}
+
+const AMPLE: Room = Room {
+    memory: 256 << 20,
+    scratch: u64::MAX,
+};
+const ROOMS: [Room; 3] = [
+    AMPLE,
+    // Every batch of rows goes to the temporary folder, or to the store.
+    Room {
+        memory: 0,
+        scratch: u64::MAX,
+    },
+    Room {
+        memory: 0,
+        scratch: 0,
+    },
+];
+
+/// A cloud with one job, one object after the other.
+struct Lake {
+    cloud: Arc<Cloud>,
+    config: Config,
+}
+
+impl Lake {
+    fn new(settings: &str) -> Self {
+        let config = Config::parse(&format!(
+            r#"
+            [[rekey]]
+            name = "job"
+            source = "s3://landing/in/"
+            target = "s3://lake/out/"
+            {settings}
+            "#
+        ))
+        .unwrap();
+        let rates = FaultRates::default();
+        Self {
+            cloud: Cloud::new(1, Settings::default(), rates),
+            config,
+        }
+    }
+
+    /// Registers the job's table, or changes its columns.
+    fn table(&self, columns: &[(&str, &str)], keys: &[&str]) {
+        let job = &self.config.rekey[0];
+        let column = |name: &str, hive_type: &str| Column {
+            name: name.to_owned(),
+            hive_type: hive_type.to_owned(),
+        };
+        let table = Table {
+            name: job.table.clone().unwrap(),
+            storage: StorageDescriptor {
+                location: job.target.to_string(),
+                columns: columns.iter().map(|(n, t)| column(n, t)).collect(),
+                ..StorageDescriptor::default()
+            },
+            partition_keys: keys.iter().map(|name| column(name, "string")).collect(),
+            parameters: BTreeMap::new(),
+            version_id: None,
+        };
+        self.cloud.with(|state| state.glue.put_table(table));
+    }
+
+    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, RekeyError> {
+        let location = Location::new("landing", format!("in/{key}"));
+        let etag = self.cloud.place(&location, Bytes::copy_from_slice(bytes));
+        let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
+        let ports = Ports {
+            store: Arc::new(client.clone()),
+            catalog: Arc::new(client),
+            clock: Arc::new(self.cloud.clock),
+        };
+        let budget = Budget {
+            memory: room.memory,
+            scratch: std::env::temp_dir(),
+            scratch_bytes: room.scratch,
+            deadline: Timestamp::MAX,
+        };
+        let source = SourceObject {
+            location,
+            etag: Some(etag),
+        };
+        rekey(&ports, &self.config.rekey[0], &source, &budget).await
+    }
+
+    fn object(&self, key: &str) -> Bytes {
+        self.cloud.with(|state| {
+            let object = state.s3.object(&Location::new("lake", key));
+            object
+                .unwrap_or_else(|| panic!("{key} stands"))
+                .bytes
+                .clone()
+        })
+    }
+
+    /// The keys that begin with this below the lake's bucket.
+    fn keys(&self, prefix: &str) -> Vec<String> {
+        let prefix = Location::new("lake", prefix);
+        self.cloud.with(|state| {
+            let below = state.s3.below(&prefix);
+            below.map(|(location, _)| location.key.clone()).collect()
+        })
+    }
+
+    /// The rows of each output, in their order, by its directory and part.
+    fn rows(&self, report: &ObjectReport) -> BTreeMap<String, Vec<Value>> {
+        let mut rows = BTreeMap::new();
+        for output in &report.outputs {
+            let bytes = self.object(&output.key);
+            assert_eq!(bytes.len() as u64, output.bytes);
+            let (directory, name) = output.key.rsplit_once('/').unwrap();
+            let part = name.rsplit('-').next().unwrap();
+            let read = read(name, bytes);
+            assert_eq!(read.len() as u64, output.rows, "{}", output.key);
+            let directory = directory.strip_prefix("out/").unwrap_or("");
+            rows.insert(format!("{directory}/{part}"), read);
+        }
+        rows
+    }
+
+    fn quarantine(&self, report: &ObjectReport) -> Vec<Value> {
+        let Some(key) = &report.quarantine else {
+            return Vec::new();
+        };
+        lines(&self.object(key))
+    }
+}
+
+fn lines(bytes: &[u8]) -> Vec<Value> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+fn read(name: &str, bytes: Bytes) -> Vec<Value> {
+    if name.ends_with(".parquet") {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+        let batches = reader
+            .build()
+            .unwrap()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>();
+        let mut json = LineDelimitedWriter::new(Vec::new());
+        json.write_batches(&batches.iter().collect::<Vec<_>>())
+            .unwrap();
+        json.finish().unwrap();
+        return lines(&json.into_inner());
+    }
+    let mut plain = Vec::new();
+    if name.ends_with(".gz") {
+        MultiGzDecoder::new(&bytes[..])
+            .read_to_end(&mut plain)
+            .unwrap();
+    } else {
+        plain.extend_from_slice(&bytes);
+    }
+    if name.contains(".csv") {
+        let text = String::from_utf8(plain).unwrap();
+        return text.lines().skip(1).map(|line| json!(line)).collect();
+    }
+    lines(&plain)
+}
+
+const BY_DAY: &str = r#"timestamp = { column = "t" }
+partition_by = ["date"]
+"#;
+
+#[test]
+fn csv_goes_into_the_columns_of_the_table() {
+    let settings = format!("{BY_DAY}\nformat = \"csv\"\ntable = \"lake.t\"");
+    let text = "N,t,Text,more\r\n1,2026-05-01T00:00:00Z,\"a\nb \"\"c\"\"\",x\n2,2026-05-02,,\"\"\n3,2026-05-01\nx,2026-05-01,,\n4,never,,\n";
+    for room in ROOMS {
+        virtual_time(async {
+            let lake = Lake::new(&settings);
+            lake.table(
+                &[("n", "int"), ("t", "timestamp"), ("text", "string")],
+                &["date"],
+            );
+            let report = lake.rekey("a.csv", text.as_bytes(), room).await.unwrap();
+            assert_eq!((report.rows_in, report.rows_out), (5, 2), "{room:?}");
+            assert_eq!(report.fields_dropped, 2);
+            assert_eq!(
+                json!(lake.rows(&report)),
+                json!({
+                    "date=2026-05-01/00000.zstd.parquet": [{"n": 1, "t": "2026-05-01T00:00:00", "text": "a\nb \"c\""}],
+                    "date=2026-05-02/00000.zstd.parquet": [{"n": 2, "t": "2026-05-02T00:00:00"}],
+                })
+            );
+            let refused = lake.quarantine(&report);
+            let refused = refused.iter().map(|line| {
+                let start = usize::try_from(line["offset"].as_u64().unwrap()).unwrap();
+                let record = line["record"].as_str().unwrap();
+                assert!(text[start..].starts_with(record));
+                (record, line["reason"].as_str().unwrap())
+            });
+            assert_eq!(
+                refused.collect::<Vec<_>>(),
+                [
+                    ("3,2026-05-01", "field_count"),
+                    ("x,2026-05-01,,", "mismatch"),
+                    ("4,never,,", "bad_timestamp")
+                ]
+            );
+            let reasons = json!(report.quarantined_by_reason);
+            assert_eq!(
+                reasons,
+                json!({"bad_timestamp": 1, "field_count": 1, "mismatch": 1})
+            );
+        });
+    }
+}
+
+#[test]
+fn csv_without_a_table_is_strings_and_may_have_no_header() {
+    for (csv, text) in [
+        ("", "n,t\n1,2026-05-01\n"),
+        (
+            "csv = { header = false, columns = [\"N\", \"t\"], delimiter = \";\" }",
+            "1;2026-05-01\n",
+        ),
+    ] {
+        virtual_time(async {
+            let settings =
+                format!("{BY_DAY}\nformat = \"csv\"\n{csv}\noutput = [{{ format = \"json\" }}]");
+            let lake = Lake::new(&settings);
+            let report = lake.rekey("a.csv", text.as_bytes(), AMPLE).await.unwrap();
+            assert_eq!(
+                json!(lake.rows(&report)),
+                json!({"date=2026-05-01/00000.json.gz": [{"n": "1", "t": "2026-05-01"}]})
+            );
+        });
+    }
+}
+
+/// A Parquet file of `rows` rows in row groups of 100, one an hour from 2026-05-01 on, with a nested column.
+fn parquet(rows: i64) -> Vec<u8> {
+    let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let times = (0..rows).map(|row| start.as_microsecond() + row * 3_600_000_000);
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times));
+    let plates = (0..rows).map(|row| (row % 3 > 0).then(|| format!("p{row}")));
+    let plates: ArrayRef = Arc::new(plates.collect::<StringArray>());
+    let detail = StructArray::from(vec![
+        (
+            Arc::new(Field::new("plate", plates.data_type().clone(), true)),
+            plates,
+        ),
+        (
+            Arc::new(Field::new("time", times.data_type().clone(), true)),
+            times,
+        ),
+    ]);
+    let batch = RecordBatch::try_from_iter([
+        (
+            "N",
+            Arc::new(Int64Array::from_iter_values(0..rows)) as ArrayRef,
+        ),
+        ("detail", Arc::new(detail) as ArrayRef),
+    ])
+    .unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(100))
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn parquet_is_read_row_group_by_row_group() {
+    let settings = r#"format = "parquet"
+        timestamp = { column = "detail.time", earliest = "2026-05-01T01:00:00Z" }
+        partition_by = ["date"]
+        sort_by_time = true
+        [[rekey.output]]
+        format = "parquet"
+        [[rekey.output]]
+        format = "json"
+        compression = "none"
+        "#;
+    for room in ROOMS {
+        virtual_time(async {
+            let lake = Lake::new(settings);
+            let report = lake.rekey("a.parquet", &parquet(480), room).await.unwrap();
+            assert_eq!((report.rows_in, report.rows_out), (480, 479));
+            let rows = lake.rows(&report);
+            assert_eq!(rows.len(), 40, "{room:?}");
+            assert_eq!(
+                rows["parquet/date=2026-05-20/00000.zstd.parquet"].len(),
+                rows["json/date=2026-05-20/00000.json"].len()
+            );
+            let last =
+                json!({"n": 479, "detail": {"plate": "p479", "time": "2026-05-20 23:00:00.000"}});
+            assert_eq!(rows["json/date=2026-05-20/00000.json"][23], last);
+            let numbers = rows["parquet/date=2026-05-05/00000.zstd.parquet"].iter();
+            let numbers = numbers.map(|row| row["n"].as_i64().unwrap());
+            assert_eq!(numbers.collect::<Vec<_>>(), (96..120).collect::<Vec<_>>());
+            let refused = lake.quarantine(&report);
+            assert_eq!(refused.len(), 1);
+            assert_eq!(
+                (&refused[0]["offset"], &refused[0]["reason"]),
+                (&json!(0), &json!("before_earliest"))
+            );
+            assert!(lake.keys("out/_lakewright/spool/").is_empty());
+        });
+    }
+}
+
+#[test]
+fn whatever_the_memory_the_files_hold_the_same_rows() {
+    // Records of some hundred bytes; batches are cut at 8 MiB, so that there are several.
+    let filler = "x".repeat(2_000);
+    let records = (0..12_000)
+        .map(|n| {
+            let (hour, second) = (n * 7 % 5, n * 7919 % 3600);
+            format!(
+                "{{\"n\":{n},\"t\":\"2026-05-01T{hour:02}:{:02}:{:02}Z\",\"f\":\"{filler}{n}\"}}\n",
+                second / 60,
+                second % 60
+            )
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    let mut expected = None;
+    for sorted in [false, true] {
+        for room in ROOMS {
+            virtual_time(async {
+                let lake = Lake::new(&format!(
+                    "timestamp = {{ column = \"t\" }}\nsort_by_time = {sorted}\npartition_by = [\"hour\"]\noutput = [{{ format = \"json\", compression = \"none\", max_file_size = \"2MB\", min_file_size = \"1MB\" }}]"
+                ));
+                let report = lake
+                    .rekey("a.json", records.as_bytes(), room)
+                    .await
+                    .unwrap();
+                assert_eq!(report.rows_out, 12_000);
+                let mut ids = BTreeSet::new();
+                let mut hours: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
+                for (path, rows) in lake.rows(&report) {
+                    let hour = path.split('/').next().unwrap().to_owned();
+                    for row in rows {
+                        let n = row["n"].as_u64().unwrap();
+                        assert!(ids.insert(n), "row {n} stands twice");
+                        let time = row["t"].as_str().unwrap().to_owned();
+                        hours.entry(hour.clone()).or_default().push((time, n));
+                    }
+                }
+                assert_eq!(ids.len(), 12_000);
+                for rows in hours.values() {
+                    let key = |row: &(String, u64)| {
+                        if sorted {
+                            row.clone()
+                        } else {
+                            (String::new(), row.1)
+                        }
+                    };
+                    assert!(rows.is_sorted_by_key(key), "{sorted} {room:?}");
+                }
+                let sizes = report.outputs.iter().map(|output| output.bytes);
+                assert!(sizes.clone().max().unwrap() <= 3_100_000);
+                if !sorted {
+                    assert!(sizes.min().unwrap() >= 1_000_000);
+                }
+                let files = report.outputs.iter().map(|output| {
+                    (
+                        output.key.rsplit_once('/').unwrap().0.to_owned(),
+                        output.rows,
+                    )
+                });
+                let files = files.collect::<Vec<_>>();
+                assert_eq!(expected.get_or_insert_with(|| files.clone()), &files);
+                assert!(lake.keys("out/_lakewright/spool/").is_empty());
+            });
+        }
+    }
+}
+
+#[test]
+fn each_limit_has_an_error_of_its_own() {
+    let deep = format!(
+        "{{\"t\":\"2026-05-01\",\"a\":{}{}}}",
+        "[".repeat(5),
+        "]".repeat(5)
+    );
+    let mut zeros = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut zeros, &vec![b' '; 20 << 20]).unwrap();
+    let zeros = zeros.finish().unwrap();
+    let days = (1..=3)
+        .map(|day| format!("{{\"t\":\"2026-05-0{day}\"}}"))
+        .collect::<Vec<_>>()
+        .concat();
+    let of_parquet = "format = \"parquet\"\n";
+    for (settings, limits, object, name) in [
+        (
+            "",
+            "record_size = \"20B\"",
+            b"{\"t\":\"2026-05-01\",\"a\":12345678}".to_vec(),
+            Err("RecordTooLong"),
+        ),
+        (
+            "format = \"csv\"\n",
+            "record_size = \"20B\"",
+            b"t,a\n2026-05-01,1234567890\n".to_vec(),
+            Err("RecordTooLong"),
+        ),
+        (
+            "",
+            "compression_ratio = 100",
+            zeros,
+            Err("CompressionRatioExceeded"),
+        ),
+        (
+            "",
+            "partitions = 2",
+            days.into_bytes(),
+            Err("TooManyPartitions"),
+        ),
+        (
+            of_parquet,
+            "parquet_footer = \"100B\"",
+            parquet(10),
+            Err("ParquetFooterTooLarge"),
+        ),
+        (
+            of_parquet,
+            "parquet_row_group = \"100B\"",
+            parquet(10),
+            Err("ParquetRowGroupTooLarge"),
+        ),
+        (
+            "",
+            "nesting_depth = 5",
+            deep.clone().into_bytes(),
+            Ok("too_deep"),
+        ),
+        ("", "nesting_depth = 6", deep.into_bytes(), Ok("")),
+        (
+            "",
+            "partitions = 3",
+            b"no json".to_vec(),
+            Ok("invalid_json"),
+        ),
+        (
+            "",
+            "partitions = 3",
+            b"\x1f\x8b\x08 broken".to_vec(),
+            Err("Unreadable"),
+        ),
+        (
+            of_parquet,
+            "partitions = 3",
+            b"no parquet".to_vec(),
+            Err("Unreadable"),
+        ),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(&format!("{settings}{BY_DAY}limits = {{ {limits} }}"));
+            let found = lake.rekey("object", &object, AMPLE).await;
+            match (found, name) {
+                (Ok(report), Ok(reason)) => {
+                    let reasons = report.quarantined_by_reason.keys();
+                    let reasons = reasons.map(|reason| reason.code()).collect::<String>();
+                    assert_eq!(reasons, reason, "{limits}");
+                }
+                (Err(error), Err(name)) => {
+                    assert_eq!(error.name(), name, "{error}");
+                    assert!(error.to_string().contains("landing/in/object"), "{error}");
+                    assert!(lake.keys("").is_empty(), "{limits}: nothing was written");
+                }
+                (found, name) => panic!("{limits}: {found:?}, wanted {name:?}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn a_column_added_to_the_table_takes_effect() {
+    virtual_time(async {
+        let lake = Lake::new(&format!("{BY_DAY}table = \"lake.t\""));
+        let record = br#"{"t":"2026-05-01","a":1,"b":2}"#;
+        lake.table(&[("a", "int")], &["date"]);
+        let before = lake.rekey("1", record, AMPLE).await.unwrap();
+        lake.table(&[("a", "int"), ("b", "int")], &["date"]);
+        let after = lake.rekey("2", record, AMPLE).await.unwrap();
+        let rows = |report: &ObjectReport| lake.rows(report).into_values().next().unwrap();
+        assert_eq!(rows(&before), [json!({"a": 1})]);
+        assert_eq!(rows(&after), [json!({"a": 1, "b": 2})]);
+    });
+}
