@@ -18,7 +18,7 @@ use lakewright_core::{
     naming::path_room,
     partition::{Partition, PartitionKey, Partitioner},
     quarantine::{Quarantined, Reason},
-    time::{TimeError, TimestampReader},
+    time::{TimeError, TimestampReader, microseconds},
 };
 
 use super::{
@@ -402,6 +402,6 @@ fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError>
             JsonScalar::Number(text) => reader.read_number(text),
             _ => return None,
         };
-        time.ok().map(Timestamp::as_microsecond)
+        time.ok().map(microseconds)
     }))
 }
