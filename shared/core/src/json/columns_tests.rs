@@ -138,6 +138,25 @@ fn duplicate_keys() {
 }
 
 #[test]
+fn a_collision_elsewhere_does_not_lose_the_timestamp() {
+    let inner = struct_of(&[("a", DataType::Int64)]);
+    let fields = [("n", DataType::Int64), ("s", inner)];
+    for record in [
+        r#"{"t":"x","n":1,"N":2}"#,
+        r#"{"n":1,"N":2,"t":"x"}"#,
+        r#"{"t":"x","s":{"a":1,"A":2}}"#,
+    ] {
+        let mut lenient = options();
+        lenient.on_mismatch = Policy::Drop;
+        let mut columns = columns(&fields, lenient);
+        let appended = columns.append(record.as_bytes()).unwrap();
+        assert_eq!(appended.mismatched, 1, "{record}");
+        let expected = JsonScalar::String("x".into());
+        assert_eq!(appended.timestamp, expected, "{record}");
+    }
+}
+
+#[test]
 fn policies() {
     let fields = [
         ("a", DataType::Int64),
