@@ -211,7 +211,7 @@ fn text() {
 fn nested() {
     use DataType as T;
     stated(
-        "A struct column takes objects, a list column arrays, and a map column objects whose keys fit as strings would, of equal keys the last.",
+        "A struct column takes objects, a list column arrays, and a map column objects whose keys fit as strings would; of keys with the same text the last counts.",
     );
     check(
         &list_of(T::Int64),
