@@ -211,7 +211,7 @@ fn what_follows_the_last_member() {
 #[test]
 fn truncation_is_noticed_wherever_it_happens() {
     stated(
-        "An object that is cut short is refused, wherever the cut is; but a Snappy stream, which has no end of its own, may end between two chunks or blocks.",
+        "A compressed stream that is cut short refuses the object, wherever the cut is; but a Snappy stream, which has no end of its own, may end between two chunks or blocks.",
     );
     let data = text(60);
     for codec in COMPRESSED {
