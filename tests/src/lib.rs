@@ -2,7 +2,9 @@
 //! of the jobs on both.
 
 pub mod conformance;
+pub mod fuzz;
 pub mod model;
+pub mod semantics;
 pub mod sim;
 
 /// Runs a future to its end on one thread, in virtual time: the clock moves on when nothing else can happen.

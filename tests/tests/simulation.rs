@@ -7,10 +7,13 @@
     reason = "what was run and what was found is worth seeing with --nocapture"
 )]
 
-use lakewright_tests::sim::{
-    crash::{self, CASES},
-    history::{self, Scale},
-    mutant::Mutant,
+use lakewright_tests::{
+    semantics::stated,
+    sim::{
+        crash::{self, CASES},
+        history::{self, Scale},
+        mutant::Mutant,
+    },
 };
 
 /// Seeds of each shard of random histories.
@@ -23,6 +26,9 @@ const LARGE_SEEDS: u64 = 40;
 const MUTANT_SEEDS: u64 = 200;
 
 fn histories(shard: u64) {
+    stated(
+        "Delivered any number of times, in any order, and killed anywhere, an object's rows stand exactly once after the last retry.",
+    );
     let mut injected = lakewright_tests::model::FaultCounts::default();
     for seed in shard * SEEDS..(shard + 1) * SEEDS {
         let run = history::run(seed, Scale::Small, None);

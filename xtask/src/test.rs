@@ -27,6 +27,8 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, property and simulation tests of the workspace.
     Rust,
+    /// Files that others made, through the project's readers and through others'.
+    Readers,
     /// The CDK app: types, assertions, cdk-nag.
     Infra,
     /// cfn-lint over the synthesized template.
@@ -104,6 +106,7 @@ impl Step {
             Self::Format => "format",
             Self::Clippy => "clippy",
             Self::Rust => "rust",
+            Self::Readers => "readers",
             Self::Infra => "infra",
             Self::CfnLint => "cfn-lint",
             Self::LocalCloud => "local-cloud",
@@ -146,6 +149,12 @@ impl Bench<'_> {
                 ],
             ),
             Step::Rust => self.cargo(step, &["test", "--workspace"]),
+            Step::Readers => {
+                let read = self.workspace.test_program("read")?;
+                let mut pytest = self.python_tests(&["test_readers.py"]);
+                pytest.env("LAKEWRIGHT_READ", read.get_program());
+                self.shown(step, step.name(), &mut pytest)
+            }
             Step::Infra => {
                 let mut types = self.environment.npm(self.workspace);
                 types.args(["run", "typecheck"]);
@@ -200,16 +209,20 @@ impl Bench<'_> {
         self.shown(step, step.name(), &mut cargo)
     }
 
-    fn pytest(&mut self, step: Step, files: &[&str]) -> Result<()> {
-        let tests = self.workspace.python_tests();
+    fn python_tests(&self, files: &[&str]) -> Command {
         let mut pytest = Command::new(self.environment.program("python"));
         pytest
             .args(["-m", "pytest"])
             .args(files)
-            .current_dir(&tests)
+            .current_dir(self.workspace.python_tests())
             .env("PYTHONPATH", self.workspace.python_helpers())
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        pytest
+    }
+
+    fn pytest(&mut self, step: Step, files: &[&str]) -> Result<()> {
+        let mut pytest = self.python_tests(files);
+        pytest.env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
         self.cloud()?.variables().apply(&mut pytest);
         self.shown(step, step.name(), &mut pytest)
     }

@@ -116,6 +116,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::semantics::stated;
 
     fn line(reason: Reason, record: &[u8]) -> serde_json::Value {
         let mut out = Vec::new();
@@ -145,6 +146,7 @@ mod tests {
 
     #[test]
     fn other_bytes_stand_as_base64() {
+        stated("Bytes that are not UTF-8 are in `record_base64` instead of `record`.");
         let line = line(Reason::InvalidJson, b"{\"a\":\"\xff\"}");
         assert_eq!(line.get("record"), None);
         assert_eq!(line["record_base64"], "eyJhIjoi/yJ9");

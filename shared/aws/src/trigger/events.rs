@@ -59,6 +59,7 @@ pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObje
     let bucket = own
         .and_then(Value::as_str)
         .or(bucket)
+        .filter(|bucket| !bucket.is_empty())
         .ok_or(TriggerError::Field("BatchInput.bucket"))?;
     let key = text(value, "/Key", "Key")?;
     Ok(object(bucket, key.to_owned(), value.get("Etag")))

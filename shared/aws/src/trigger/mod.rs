@@ -74,8 +74,8 @@ pub enum TriggerError {
         /// Where and why.
         message: String,
     },
-    /// A field is missing, or is not of its type.
-    #[error("field `{0}` is missing or of another type")]
+    /// A field is missing or empty, or is not of its type.
+    #[error("field `{0}` is missing, empty or of another type")]
     Field(&'static str),
     /// It is none of the known forms.
     #[error(
@@ -213,6 +213,7 @@ fn text<'a>(value: &'a Value, pointer: &str, name: &'static str) -> Result<&'a s
     value
         .pointer(pointer)
         .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
         .ok_or(TriggerError::Field(name))
 }
 

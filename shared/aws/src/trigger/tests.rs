@@ -278,6 +278,10 @@ fn missing_fields_are_named() {
         (json!({"objects": "s3://b/k"}), "objects"),
         (json!({"objects": [1]}), "objects"),
         (json!({"Type": "Notification", "Message": {}}), "Message"),
+        (s3_with("/s3/bucket/name", json!("")), "s3.bucket.name"),
+        (s3_with("/s3/object/key", json!("")), "s3.object.key"),
+        (json!({"Key": "k", "Bucket": ""}), "BatchInput.bucket"),
+        (json!({"Key": "", "Bucket": "b"}), "Key"),
     ] {
         assert_eq!(
             direct(&payload),

@@ -3,6 +3,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::semantics::stated;
 
 const RATIO: u32 = 1_000;
 
@@ -94,6 +95,9 @@ fn text(lines: usize) -> Vec<u8> {
 
 #[test]
 fn every_codec_is_found_and_read() {
+    stated(
+        "An object's compression is found from its first bytes, never from its name: gzip, zstd, bzip2, framed Snappy, Hadoop's Snappy blocks, or none.",
+    );
     for data in [b"{}".to_vec(), text(100), text(100_000)] {
         for codec in COMPRESSED.into_iter().chain([Codec::None]) {
             let compressed = compress(codec, &data);
@@ -123,6 +127,9 @@ fn empty_streams() {
 
 #[test]
 fn several_members() {
+    stated(
+        "Several gzip members, zstd frames, bzip2 streams or Snappy streams one after the other are read as one, and zstd's skippable frames are skipped.",
+    );
     for codec in COMPRESSED {
         let parts = [text(10), Vec::new(), text(2_000), text(1)];
         let compressed: Vec<u8> = parts
@@ -148,6 +155,9 @@ fn zstd_skippable_frames() {
 
 #[test]
 fn what_follows_the_last_member() {
+    stated(
+        "Zeros behind the last gzip member or bzip2 stream are padding, and anything else behind the last member, frame or stream refuses the object.",
+    );
     for codec in [Codec::Gzip, Codec::Bzip2] {
         let mut compressed = compress(codec, b"{}");
         let offset = compressed.len() as u64;
@@ -177,10 +187,32 @@ fn what_follows_the_last_member() {
             (b"{}".to_vec(), Err(error))
         );
     }
+    // What begins as a member does and is none is no garbage, but damage.
+    for (codec, garbage) in [
+        (Codec::Gzip, &b"\x1f garbage"[..]),
+        (Codec::Bzip2, b"B garbage!"),
+        (Codec::Zstd, b"( garbage"),
+        (Codec::SnappyFramed, b"{} garbage"),
+        (Codec::HadoopSnappy, b"{} garbage"),
+    ] {
+        let compressed = [compress(codec, b"{}").as_slice(), garbage].concat();
+        let (out, result) = decompress([compressed.as_slice()]);
+        assert!(b"{}".starts_with(&out), "{codec}: {out:?}");
+        assert!(
+            matches!(
+                result,
+                Err(DecompressError::Corrupt { .. } | DecompressError::Truncated { .. })
+            ),
+            "{codec}: {result:?}"
+        );
+    }
 }
 
 #[test]
 fn truncation_is_noticed_wherever_it_happens() {
+    stated(
+        "A compressed stream that is cut short refuses the object, wherever the cut is; but a Snappy stream, which has no end of its own, may end between two chunks or blocks.",
+    );
     let data = text(60);
     for codec in COMPRESSED {
         let compressed = compress(codec, &data);
@@ -206,10 +238,19 @@ fn truncation_is_noticed_wherever_it_happens() {
 
 #[test]
 fn corruption_is_noticed() {
+    stated(
+        "Damage that a checksum shows refuses the object; Hadoop's Snappy blocks have none, and a zstd frame has one only where its writer put it there.",
+    );
     let data = text(60);
-    // Hadoop's blocks have no checksum.
-    for codec in [Codec::Gzip, Codec::Bzip2, Codec::SnappyFramed] {
-        let compressed = compress(codec, &data);
+    let mut with_checksum = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    with_checksum.include_checksum(true).unwrap();
+    with_checksum.write_all(&data).unwrap();
+    for (codec, compressed) in [
+        (Codec::Gzip, compress(Codec::Gzip, &data)),
+        (Codec::Bzip2, compress(Codec::Bzip2, &data)),
+        (Codec::SnappyFramed, compress(Codec::SnappyFramed, &data)),
+        (Codec::Zstd, with_checksum.finish().unwrap()),
+    ] {
         for at in [compressed.len() / 2, compressed.len() - 5] {
             let mut corrupt = compressed.clone();
             corrupt[at] ^= 0x10;
@@ -227,6 +268,9 @@ fn corruption_is_noticed() {
 
 #[test]
 fn bombs_are_refused() {
+    stated(
+        "An object that more than `limits.compression_ratio` bytes come out of for each byte that was read is refused, but its first MiB comes out whatever the ratio.",
+    );
     let zeros = vec![0; 8 << 20];
     for codec in [Codec::Gzip, Codec::Zstd, Codec::Bzip2] {
         let compressed = compress(codec, &zeros);
@@ -258,6 +302,7 @@ fn bombs_are_refused() {
 
 #[test]
 fn large_zstd_windows_are_refused() {
+    stated("A zstd frame with a window beyond 8 MiB is refused.");
     // A frame header that asks for a window of 2^31 bytes, then an empty last block.
     let frame = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00";
     let (_, result) = decompress([frame.as_slice()]);
@@ -269,6 +314,7 @@ fn large_zstd_windows_are_refused() {
 
 #[test]
 fn what_only_resembles_a_codec_is_plain() {
+    stated("What only resembles a compressed stream is read as it stands.");
     let cases: &[&[u8]] = &[
         b"{}",
         b"\x1f\x8b",

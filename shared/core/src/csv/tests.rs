@@ -186,6 +186,8 @@ fn broken_records_lose_only_themselves() {
         "A record with more or fewer fields than there are columns, one with text after a closing quote, and one that is not UTF-8 is refused with its reason, and reading goes on after its line.",
     );
     stated("A record that the input ends inside of, within quotes, is refused as truncated.");
+    stated("`invalid_csv`: the bytes are not CSV, or not UTF-8.");
+    stated("`field_count`: a CSV record has more or fewer fields than there are columns.");
     let too_few = Broken::FieldCount {
         expected: 2,
         found: 1,
@@ -225,6 +227,11 @@ fn broken_records_lose_only_themselves() {
         assert_eq!(seen[0], (start as u64, bytes.to_owned(), Err(broken)));
         assert_eq!(seen[1].2, Ok(of(&[Some("3"), Some("4")])), "{bytes}");
         assert_eq!(seen.len(), 2);
+        let code = match broken {
+            Broken::FieldCount { .. } => "field_count",
+            _ => "invalid_csv",
+        };
+        assert_eq!(broken.reason().code(), code);
     }
     let (seen, _) = read_chunks(&Csv::default(), MAX_RECORD, [&b"a,b\n1,\"2\n3,4\n"[..]]);
     assert_eq!(

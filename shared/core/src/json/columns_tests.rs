@@ -5,7 +5,10 @@ use arrow::{
 };
 
 use super::*;
-use crate::json::{SyntaxError, tests::options};
+use crate::{
+    json::{SyntaxError, tests::options},
+    semantics::stated,
+};
 
 #[path = "conversion_tests.rs"]
 mod conversions;
@@ -98,6 +101,10 @@ const SHOWN_BEFORE_CUT: usize = 58;
 
 #[test]
 fn duplicate_keys() {
+    stated("Of a key that one object has twice, the last counts.");
+    stated(
+        "Two keys of one object that mean one column and differ in case set the record aside by both names; with `on_mismatch = \"drop\"` the column is null instead.",
+    );
     let fields = [("id", DataType::Int64), ("tags", list_of(DataType::Utf8))];
     let last_wins = r#"{"id":1,"tags":["a","b"],"id":2,"\u0069d":3,"tags":["c"]}"#;
     let differ = r#"{"Id":1,"tags":["a"],"id":2,"ID":3}"#;
@@ -128,6 +135,25 @@ fn duplicate_keys() {
         (shown(&batch, 0, 0), shown(&batch, 1, 0)),
         ("null".to_owned(), "[a]".to_owned())
     );
+}
+
+#[test]
+fn a_collision_elsewhere_does_not_lose_the_timestamp() {
+    let inner = struct_of(&[("a", DataType::Int64)]);
+    let fields = [("n", DataType::Int64), ("s", inner)];
+    for record in [
+        r#"{"t":"x","n":1,"N":2}"#,
+        r#"{"n":1,"N":2,"t":"x"}"#,
+        r#"{"t":"x","s":{"a":1,"A":2}}"#,
+    ] {
+        let mut lenient = options();
+        lenient.on_mismatch = Policy::Drop;
+        let mut columns = columns(&fields, lenient);
+        let appended = columns.append(record.as_bytes()).unwrap();
+        assert_eq!(appended.mismatched, 1, "{record}");
+        let expected = JsonScalar::String("x".into());
+        assert_eq!(appended.timestamp, expected, "{record}");
+    }
 }
 
 #[test]
@@ -305,6 +331,9 @@ fn the_raw_column_holds_the_record() {
 
 #[test]
 fn keys_in_any_order_and_number() {
+    stated(
+        "A field goes into the column of its name, whatever its case, and a column without a field is null.",
+    );
     let names: Vec<String> = (0..200).map(|i| format!("K{i}")).collect();
     let fields: Vec<_> = names
         .iter()
@@ -319,11 +348,14 @@ fn keys_in_any_order_and_number() {
         let record = format!("{{{}}}", members.join(" , "));
         assert_eq!(columns.append(record.as_bytes()).unwrap().unknown, 200);
     }
+    columns.append(br#"{"k7":7}"#).unwrap();
     let batch = columns.finish().unwrap();
-    for row in 0..3 {
-        for column in 0..200 {
+    for column in 0..200 {
+        for row in 0..3 {
             assert_eq!(shown(&batch, column, row), column.to_string());
         }
+        let expected = if column == 7 { "7" } else { "null" };
+        assert_eq!(shown(&batch, column, 3), expected);
     }
 }
 

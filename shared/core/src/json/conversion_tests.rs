@@ -29,6 +29,11 @@ fn check(data_type: &DataType, examples: &str) {
 
 #[test]
 fn booleans_and_integers() {
+    stated("`null` fits every column.");
+    stated("A boolean column takes `true` and `false`, and strings of these words in any case.");
+    stated(
+        "An integer column takes numbers that are integers, `1.0` and `1e3` too, and strings of such, exactly and within its range: nothing beyond 2^53 is rounded.",
+    );
     check(
         &DataType::Boolean,
         r#"
@@ -62,6 +67,9 @@ fn booleans_and_integers() {
             9007199254740993 -> 9007199254740993
             -9223372036854775808 -> -9223372036854775808
             9223372036854775808 !! 9223372036854775808
+            9007199254740993.0 -> 9007199254740993
+            "9223372036854775807" -> 9223372036854775807
+            null -> null
             1.0 -> 1
             1e3 -> 1000
             1.5 !! 1.5
@@ -77,6 +85,15 @@ fn booleans_and_integers() {
 
 #[test]
 fn floats_and_decimals() {
+    stated(
+        "A floating point column takes the nearest value to a number or to a string of one, and the strings `NaN`, `Infinity` and `-Infinity`, but no number that would become infinite.",
+    );
+    stated(
+        "A decimal column takes numbers and strings of numbers that it holds exactly, and rounds none.",
+    );
+    stated(
+        "A number in a string may also have a plus sign, leading zeros, and a point without digits on one side, but no white space.",
+    );
     check(
         &DataType::Float64,
         r#"
@@ -88,6 +105,14 @@ fn floats_and_decimals() {
             "NaN" -> NaN
             "-Infinity" -> -inf
             "nan" !! "nan"
+            "1e400" !! "1e400"
+            9007199254740993 -> 9007199254740992.0
+            "+007.5" -> 7.5
+            ".5" -> 0.5
+            "5." -> 5.0
+            "5 " !! "5 "
+            " 5" !! " 5"
+            null -> null
         "#,
     );
     check(
@@ -109,12 +134,17 @@ fn floats_and_decimals() {
             1e17 -> 100000000000000000.00
             1e18 !! 1e18
             "-0.01" -> -0.01
+            "+01." -> 1.00
+            " 1" !! " 1"
+            0.001 !! 0.001
+            null -> null
         "#,
     );
 }
 
 #[test]
 fn times() {
+    stated("A date column takes strings `yyyy-MM-dd`.");
     check(
         &DataType::Date32,
         r#"
@@ -125,6 +155,7 @@ fn times() {
             "2024-2-9" !! "2024-2-9"
             "2024-01-01T00:00:00" !! "2024-01-01T00:00:00"
             0 !! 0
+            null -> null
         "#,
     );
     check(
@@ -133,6 +164,7 @@ fn times() {
             "now" -> 1970-01-01T00:00:00.001500
             -1 -> 1969-12-31T23:59:59.999999
             "then" !! "then"
+            null -> null
         "#,
     );
     check(
@@ -150,6 +182,9 @@ fn times() {
 
 #[test]
 fn text() {
+    stated(
+        "A string column takes the text of strings, and everything else as it stands in the JSON; a binary column takes the same as UTF-8, not as base64.",
+    );
     check(
         &DataType::Utf8,
         r#"
@@ -166,12 +201,18 @@ fn text() {
         convert(&DataType::Utf8, r#""\b\f\n\r\t""#).unwrap(),
         "\x08\x0c\n\r\t"
     );
-    check(&DataType::Binary, "\"é\" -> c3a9\n 12 -> 3132");
+    check(
+        &DataType::Binary,
+        "\"é\" -> c3a9\n 12 -> 3132\n \"eA==\" -> 65413d3d\n null -> null",
+    );
 }
 
 #[test]
 fn nested() {
     use DataType as T;
+    stated(
+        "A struct column takes objects, a list column arrays, and a map column objects whose keys fit as strings would; of keys with the same text the last counts.",
+    );
     check(
         &list_of(T::Int64),
         r#"
@@ -179,6 +220,7 @@ fn nested() {
             [1,null,"3"] -> [1, , 3]
             {} !! an object
             "[]" !! "[]"
+            null -> null
             [1,"x"] !! "x"
         "#,
     );
@@ -187,6 +229,7 @@ fn nested() {
         r#"
             {} -> {}
             {"b":1,"a":null,"b":2} -> {a: , b: 2}
+            null -> null
             [] !! an array
         "#,
     );
@@ -204,6 +247,7 @@ fn nested() {
             {"y":null} -> {x: , Y: }
             {} -> {x: , Y: }
             1 !! 1
+            null -> null
         "#,
     );
 }

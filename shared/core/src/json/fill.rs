@@ -238,7 +238,7 @@ impl Filling<'_> {
                     let seen = node.seen.get(slot).copied().unwrap_or(Seen::No);
                     if seen == Seen::No {
                         missing -= usize::from(slot < node.columns.len());
-                    } else if !self.take_back(node, slot, seen, row, key)? {
+                    } else if !self.take_back(node, target, slot, seen, row, key)? {
                         at = lex::skip_value(self.buf, value, self.room)?;
                         continue;
                     }
@@ -315,6 +315,7 @@ impl Filling<'_> {
     fn take_back(
         &mut self,
         node: &mut StructNode,
+        target: Target,
         slot: usize,
         seen: Seen,
         row: usize,
@@ -341,7 +342,9 @@ impl Filling<'_> {
             *seen = Seen::Collided;
         }
         self.mismatched += 1;
-        self.timestamp = None;
+        if target.timestamp != OnPath::No {
+            self.timestamp = None;
+        }
         Ok(false)
     }
 

@@ -3,7 +3,10 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::json::{Inference, MAX_DEPTH, tests::options};
+use crate::{
+    json::{Inference, MAX_DEPTH, tests::options},
+    semantics::stated,
+};
 
 /// A frame as a line of text: its offset, its bytes, and why it is broken.
 fn show(frame: &Frame<'_>) -> String {
@@ -173,12 +176,77 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 #[test]
 fn examples() {
+    stated(
+        "Records are JSON objects: one a line, one after the other with nothing between, spread over lines, or the elements of top-level arrays, in any mixture.",
+    );
+    stated(
+        "Lines may end with a carriage return and a newline, and a byte order mark at the start is skipped.",
+    );
+    stated("A value that is no object is set aside alone, and reading goes on behind it.");
+    stated(
+        "A broken record ends before the first newline that `{` or `[` follows at once, or with the input; what is before that is set aside as one record, and everything after it is read.",
+    );
+    stated(
+        "So a line that is cut short loses only itself, and an indented part of a broken record is never taken for a record.",
+    );
+    stated(
+        "A record that the input ends inside of is set aside as truncated, and a top-level array that the input ends inside of leaves an empty truncated record after its last element.",
+    );
     let wrong: Vec<_> = EXAMPLES
         .iter()
         .map(|(input, expected)| (input, expected, frames([input.as_bytes()], MAX)))
         .filter(|(_, expected, actual)| *actual != **expected)
         .collect();
     assert!(wrong.is_empty(), "input, expected, actual: {wrong:#?}");
+}
+
+#[test]
+fn only_json_is_json() {
+    stated(
+        "JSON is what RFC 8259 says, in UTF-8: comments, trailing commas, control characters in strings, lone surrogates and leading zeros are errors.",
+    );
+    for value in [
+        "1 /* one */",
+        "1 // one",
+        "[1,]",
+        "{\"b\":1,}",
+        "\"\t\"",
+        "\"\u{0}\"",
+        "\"\\ud800\"",
+        "\"\\udc00\\ud800\"",
+        "\"\\x41\"",
+        "01",
+        "-01",
+        "+1",
+        ".5",
+        "5.",
+        "1e",
+        "0x10",
+        "NaN",
+        "Infinity",
+        "'a'",
+        "True",
+        "nul",
+        "",
+    ] {
+        let input = format!("{{\"a\":{value}}}\n{{}}");
+        let frames = frames([input.as_bytes()], MAX);
+        assert_eq!(frames.len(), 2, "{value}: {frames:?}");
+        assert!(
+            frames[0].ends_with(" | invalid_json"),
+            "{value}: {frames:?}"
+        );
+    }
+    for value in [
+        "\"\u{7f}\u{2028}\u{ffff}\"",
+        "\"\\u0000\\/\"",
+        "-0",
+        "1E+2",
+        "0.0e-0",
+    ] {
+        let input = format!("{{\"a\":{value}}}");
+        assert_eq!(frames([input.as_bytes()], MAX), [format!("0 {input}")]);
+    }
 }
 
 #[test]
@@ -193,6 +261,9 @@ fn invalid_utf8_is_broken() {
 
 #[test]
 fn nesting_has_a_limit() {
+    stated(
+        "A record nested deeper than the limit, itself included, is set aside, and reading goes on after its line.",
+    );
     let nested = |depth: usize| {
         format!(
             "{{\"a\":{}{}}}\n{{}}",
@@ -214,6 +285,7 @@ fn nesting_has_a_limit() {
 
 #[test]
 fn length_has_a_limit() {
+    stated("A record longer than `limits.record_size`, broken or not, refuses the object.");
     let record = "{\"a\":\"0123456789\"}";
     let broken = "{\"a\":x,0123456789}";
     let limit = record.len();

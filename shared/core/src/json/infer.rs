@@ -334,6 +334,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::semantics::stated;
 
     fn infer(records: &[&str]) -> Result<Schema, InferError> {
         let mut inference = Inference::new(MAX_DEPTH);
@@ -345,6 +346,19 @@ mod tests {
 
     #[test]
     fn types() {
+        stated(
+            "Integers within 64 bits are `bigint`, other numbers `double`, and both together `double`.",
+        );
+        stated(
+            "Numbers are strings, each as it stands, where `double` would not be exact for an integer, and where one is beyond the range of its type.",
+        );
+        stated("Strings are strings, also where they look like times or numbers.");
+        stated(
+            "Objects are structs of all their fields, and arrays are lists of what all their elements have in common.",
+        );
+        stated(
+            "Values of different kinds in one place, only nulls, and objects that never have a field are strings.",
+        );
         let record_of_a = DataType::Struct(vec![Field::new("a", DataType::Int64, true)].into());
         let list = |element| DataType::List(Arc::new(Field::new_list_field(element, true)));
         for (values, expected) in [
@@ -359,7 +373,8 @@ mod tests {
             (vec!["9223372036854775808"], DataType::Utf8),
             (vec!["1e400"], DataType::Utf8),
             (vec!["1", "true"], DataType::Utf8),
-            (vec!["\"2026-05-01\""], DataType::Utf8),
+            (vec!["\"2026-05-01\"", "\"1\""], DataType::Utf8),
+            (vec!["[1,\"x\"]"], list(DataType::Utf8)),
             (vec!["{}"], DataType::Utf8),
             (vec!["{}", "null", "{\"a\":1}"], record_of_a.clone()),
             (vec!["{\"a\":1}", "[]"], DataType::Utf8),
@@ -392,6 +407,9 @@ mod tests {
 
     #[test]
     fn collisions_name_both() {
+        stated(
+            "Two fields of one place whose names differ in case refuse the object by both names, also where they are in different records.",
+        );
         for records in [
             vec![r#"{"x":{"Id":1,"id":2}}"#],
             vec![r#"{"x":{"Id":1}}"#, r#"{"x":{"id":2}}"#],
@@ -405,6 +423,8 @@ mod tests {
 
     #[test]
     fn limits() {
+        stated("More than 10,000 columns, nested fields included, refuse the object.");
+        assert_eq!(Inference::new(MAX_DEPTH).limit, 10_000);
         let mut inference = Inference::new(MAX_DEPTH);
         inference.limit = 3;
         inference.observe(br#"{"a":{"b":1,"c":2}}"#).unwrap();

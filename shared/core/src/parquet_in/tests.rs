@@ -28,6 +28,7 @@ use crate::{
     hive_type,
     json::JsonScalar,
     semantics::stated,
+    time::microseconds,
 };
 
 fn column(array: impl Array + 'static) -> ArrayRef {
@@ -92,7 +93,7 @@ fn options(timestamp: &str, policy: Policy) -> ReadOptions {
                 JsonScalar::Number(text) => values.read_number(text),
                 _ => return None,
             };
-            time.ok().map(Timestamp::as_microsecond)
+            time.ok().map(microseconds)
         }),
     }
 }

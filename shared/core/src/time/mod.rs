@@ -132,6 +132,12 @@ impl TimeError {
     }
 }
 
+/// Microseconds since 1970-01-01T00:00:00Z; what is below one is cut off towards the past.
+pub fn microseconds(instant: Timestamp) -> i64 {
+    let cut_towards_1970 = instant.subsec_nanosecond() % 1_000 < 0;
+    instant.as_microsecond() - i64::from(cut_towards_1970)
+}
+
 /// Why a text gave no instant, before it is known how to show the text.
 enum Refusal {
     Unrecognised,

@@ -20,7 +20,7 @@ use lakewright_core::{
     naming::path_room,
     partition::{Partition, PartitionKey, Partitioner},
     quarantine::{Quarantined, Reason},
-    time::TimestampReader,
+    time::{TimestampReader, microseconds},
 };
 
 use super::{
@@ -279,7 +279,7 @@ impl<'a> Router<'a> {
         if !self.request.settings.job.sort_by_time {
             return Ok(batch);
         }
-        let micros = |row: &Option<Row>| row.map_or(0, |row| row.time.as_microsecond());
+        let micros = |row: &Option<Row>| row.map_or(0, |row| microseconds(row.time));
         let times = Int64Array::from_iter_values(rows.iter().map(micros));
         let mut columns = batch.columns().to_vec();
         columns.push(Arc::new(times));
@@ -365,6 +365,6 @@ fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError>
             JsonScalar::Number(text) => reader.read_number(text),
             _ => return None,
         };
-        time.ok().map(Timestamp::as_microsecond)
+        time.ok().map(microseconds)
     }))
 }

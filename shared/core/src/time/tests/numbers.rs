@@ -139,3 +139,24 @@ fn floats() {
         Err(TimeError::OutOfRange { .. })
     ));
 }
+
+#[test]
+fn microseconds_are_cut_off_towards_the_past() {
+    for (seconds, nanoseconds, expected) in [
+        (0, 0, 0),
+        (0, 999, 0),
+        (0, 1_000, 1),
+        (0, -1, -1),
+        (0, -1_000, -1),
+        (0, -1_001, -2),
+        (-5, -999_999_999, -6_000_000),
+        (5, 999_999_999, 5_999_999),
+    ] {
+        let instant = Timestamp::new(seconds, nanoseconds).unwrap();
+        assert_eq!(microseconds(instant), expected, "{instant}");
+    }
+    assert_eq!(
+        microseconds(Timestamp::MIN),
+        Timestamp::MIN.as_microsecond()
+    );
+}

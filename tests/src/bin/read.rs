@@ -1,0 +1,218 @@
+//! Reads files as the jobs read landed objects, and prints what they hold: for each file one line of JSON with its
+//! rows, or with why it is refused. What other readers make of the same files is compared in `tests/python`.
+
+#![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
+
+use std::{error::Error, fs, path::PathBuf};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, Field, Schema},
+};
+use bytes::Bytes;
+use clap::{Parser, ValueEnum};
+use jiff::Timestamp;
+use lakewright_core::{
+    compression::{Decompressor, Status},
+    config::{Compression, Csv, Limits, Output, OutputFormat, Policy, TimestampRule},
+    csv,
+    encode::{Encoder, Layout},
+    json::{self, Columns, ColumnsOptions, Inference, RecordError},
+    parquet_in::{ParquetFile, ReadOptions},
+    parquet_out::RowGroupLimit,
+    time::TimestampReader,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Prints what files hold, as the jobs read them.
+#[derive(Parser)]
+struct Arguments {
+    /// What the files hold.
+    format: Format,
+    /// JSON's fields as strings: what is not one, as it stands in the file.
+    #[arg(long)]
+    text: bool,
+    /// The files.
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Csv,
+    Parquet,
+}
+
+/// A file's line.
+#[derive(Serialize)]
+struct Line {
+    file: PathBuf,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content {
+    Refused {
+        error: String,
+    },
+    Read {
+        rows: Vec<Box<RawValue>>,
+        set_aside: Vec<SetAside>,
+    },
+}
+
+/// What stands where a record should.
+#[derive(Serialize)]
+struct SetAside {
+    offset: u64,
+    length: usize,
+    reason: &'static str,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    for file in arguments.files {
+        let bytes = fs::read(&file)?;
+        let content = match arguments.format {
+            Format::Json => decompress(&bytes).and_then(|plain| read_json(&plain, arguments.text)),
+            Format::Csv => decompress(&bytes).and_then(|plain| read_csv(&plain)),
+            Format::Parquet => read_parquet(bytes),
+        };
+        let content = content.unwrap_or_else(|error| Content::Refused {
+            error: error.to_string(),
+        });
+        println!("{}", serde_json::to_string(&Line { file, content })?);
+    }
+    Ok(())
+}
+
+fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut decompressor = Decompressor::new(Limits::default().compression_ratio);
+    let (mut input, mut plain) = (bytes, Vec::new());
+    while decompressor.push(&mut input, &mut plain)? == Status::HasOutput {}
+    decompressor.finish(&mut plain)?;
+    Ok(plain)
+}
+
+fn options() -> ColumnsOptions {
+    ColumnsOptions {
+        on_unknown: Policy::Quarantine,
+        on_mismatch: Policy::Quarantine,
+        timestamp: Vec::new(),
+        parse_timestamp: Box::new(|_| None),
+        raw_column: None,
+        max_depth: json::MAX_DEPTH,
+    }
+}
+
+fn read_json(plain: &[u8], text: bool) -> Result<Content> {
+    let begin = || {
+        let mut framer = json::Framer::new(usize::MAX, json::MAX_DEPTH);
+        framer.push(plain);
+        framer.finish();
+        framer
+    };
+    let mut inference = Inference::new(json::MAX_DEPTH);
+    let mut framer = begin();
+    while let Some(frame) = framer.next()? {
+        if frame.broken.is_none() {
+            inference.observe(frame.bytes)?;
+        }
+    }
+    let mut schema = inference.schema();
+    if text {
+        let names = schema.fields().iter().map(|field| field.name());
+        schema = Schema::new(
+            names
+                .map(|name| Field::new(name, DataType::Utf8, true))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let mut columns = Columns::new(&schema, options())?;
+    let mut set_aside = Vec::new();
+    let mut framer = begin();
+    while let Some(filled) = framer.next_into(&mut columns)? {
+        set_aside.extend(refused(filled)?);
+    }
+    read(&[columns.finish()?], set_aside)
+}
+
+fn read_csv(plain: &[u8]) -> Result<Content> {
+    let mut framer = csv::Framer::new(&Csv::default(), &[], usize::MAX >> 1)?;
+    framer.push(plain);
+    framer.finish();
+    let schema = csv::inferred(framer.names()?.unwrap_or_default());
+    let mut columns = Columns::new(&schema, options())?;
+    let mut set_aside = Vec::new();
+    while let Some(filled) = framer.next_into(&mut columns)? {
+        set_aside.extend(refused(filled)?);
+    }
+    read(&[columns.finish()?], set_aside)
+}
+
+fn refused(record: json::Filled<'_>) -> Result<Option<SetAside>> {
+    let Err(error) = record.result else {
+        return Ok(None);
+    };
+    let reason = RecordError::reason(&error).ok_or_else(|| error.to_string())?;
+    Ok(Some(SetAside {
+        offset: record.offset,
+        length: record.bytes.len(),
+        reason: reason.code(),
+    }))
+}
+
+fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
+    let file = ParquetFile::open(Bytes::from(bytes), &Limits::default())?;
+    let rule = TimestampRule {
+        column: "no column".to_owned(),
+        format: None,
+        unit: None,
+        zone: None,
+        earliest: None,
+        latest: None,
+    };
+    let table = file.schema();
+    let options = ReadOptions {
+        on_unknown: Policy::Fail,
+        on_mismatch: Policy::Fail,
+        timestamp: rule.column.clone(),
+        timestamps: TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)?,
+        parse_timestamp: Box::new(|_| None),
+    };
+    let mut batches = Vec::new();
+    for rows in file.read(&table, options)? {
+        batches.push(rows?.batch);
+    }
+    read(&batches, Vec::new())
+}
+
+/// The rows as the jobs write JSON.
+fn read(batches: &[RecordBatch], set_aside: Vec<SetAside>) -> Result<Content> {
+    let output = Output {
+        compression: Some(Compression::None),
+        ..Output::new(OutputFormat::Json)
+    };
+    let mut lines = Vec::new();
+    if let Some(schema) = batches.first().map(RecordBatch::schema) {
+        let layout = Layout::plain(schema);
+        let mut encoder = Encoder::new(&output, &layout, RowGroupLimit::default())?;
+        for batch in batches {
+            encoder.write(batch)?;
+        }
+        lines = encoder.finish()?;
+    }
+    let rows = String::from_utf8(lines)?;
+    let rows = rows
+        .lines()
+        .map(|line| RawValue::from_string(line.to_owned()));
+    Ok(Content::Read {
+        rows: rows.collect::<std::result::Result<_, _>>()?,
+        set_aside,
+    })
+}

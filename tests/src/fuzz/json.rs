@@ -1,0 +1,121 @@
+//! JSON: framing, inference and columns.
+
+use arrow::{array::RecordBatch, datatypes::Schema};
+use lakewright_core::{
+    config::Policy,
+    json::{Broken, Columns, FrameError, Framer, InferError, Inference, MAX_DEPTH},
+};
+use serde::de::IgnoredAny;
+
+use super::options;
+
+/// A frame: its offset, its bytes, and why it is no record.
+pub type Frame = (u64, Vec<u8>, Option<Broken>);
+
+/// The frames of the chunks of a stream, and what ended them early.
+pub fn frames<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    max_record: usize,
+) -> (Vec<Frame>, Option<FrameError>) {
+    let mut framer = Framer::new(max_record, MAX_DEPTH);
+    let mut seen = Vec::new();
+    for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => framer.push(chunk),
+            None => framer.finish(),
+        }
+        loop {
+            match framer.next() {
+                Ok(Some(frame)) => seen.push((frame.offset, frame.bytes.to_vec(), frame.broken)),
+                Ok(None) => break,
+                Err(error) => return (seen, Some(error)),
+            }
+        }
+    }
+    (seen, None)
+}
+
+/// What became of each record of the chunks, as text, and the rows.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+fn fill<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    schema: &Schema,
+    policy: Policy,
+) -> (Vec<String>, RecordBatch) {
+    let mut columns = Columns::new(schema, options(policy)).expect("columns of the schema");
+    let mut framer = Framer::new(usize::MAX, MAX_DEPTH);
+    let mut seen = Vec::new();
+    for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => framer.push(chunk),
+            None => framer.finish(),
+        }
+        while let Some(filled) = framer.next_into(&mut columns).expect("no limit") {
+            seen.push(format!("{} {:?}", filled.offset, filled.result));
+        }
+    }
+    (seen, columns.finish().expect("columns that may be null"))
+}
+
+/// However the stream is cut, the frames and the rows are the same; the frames are the whole input but for what may
+/// stand between records; a frame that is not broken is JSON; the inferred columns take every record.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+pub fn check(data: &[u8]) {
+    let (chunks, input) = super::cut(data);
+    for max_record in [usize::MAX, 48] {
+        let whole = frames([input], max_record);
+        assert_eq!(frames(chunks.iter().copied(), max_record), whole);
+        cover(input, &whole);
+    }
+    let (whole, _) = frames([input], usize::MAX);
+    let mut inference = Inference::new(MAX_DEPTH);
+    let mut inferred = Ok(());
+    for (offset, bytes, broken) in &whole {
+        if matches!(broken, None | Some(Broken::NotAnObject(_))) {
+            serde_json::from_slice::<IgnoredAny>(bytes).expect("JSON");
+        }
+        if broken.is_none() && inferred.is_ok() {
+            inferred = inference.observe(bytes);
+            let broken = matches!(inferred, Err(InferError::Broken(_)));
+            assert!(!broken, "the record at {offset}: {inferred:?}");
+        }
+    }
+    let records = whole.iter().filter(|frame| frame.2.is_none()).count();
+    let table = super::table();
+    for policy in [Policy::Drop, Policy::Quarantine] {
+        let (seen, rows) = fill([input], &table, policy);
+        assert_eq!(fill(chunks.iter().copied(), &table, policy), (seen, rows));
+    }
+    if inferred.is_ok() {
+        let (seen, rows) = fill(chunks, &inference.schema(), Policy::Quarantine);
+        assert_eq!(seen.len(), whole.len());
+        assert_eq!(rows.num_rows(), records, "{seen:?}");
+    }
+}
+
+/// Every byte is in a frame or may stand between two.
+fn cover(input: &[u8], (frames, error): &(Vec<Frame>, Option<FrameError>)) {
+    let start = if input.starts_with(b"\xef\xbb\xbf") {
+        3
+    } else {
+        0
+    };
+    let mut at = start;
+    let between = |from: usize, to: usize| {
+        let between = input.get(from..to);
+        let allowed = |byte: &u8| b" \t\r\n[],".contains(byte);
+        assert!(
+            between.is_some_and(|bytes| bytes.iter().all(allowed)),
+            "{from}..{to}"
+        );
+    };
+    for (offset, bytes, _) in frames {
+        let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
+        between(at, offset);
+        at = offset + bytes.len();
+        assert_eq!(input.get(offset..at), Some(&bytes[..]));
+    }
+    if error.is_none() {
+        between(at.min(input.len()), input.len());
+    }
+}

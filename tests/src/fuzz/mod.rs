@@ -1,0 +1,111 @@
+//! What must hold of every reader of outside bytes, whatever the bytes are: a function for each, which panics where
+//! it does not hold. `fuzz/` looks for such bytes, and the ordinary tests run its seeds through the same functions.
+
+pub mod compression;
+pub mod csv;
+pub mod json;
+pub mod parquet;
+pub mod times;
+pub mod triggers;
+
+use jiff::Timestamp;
+use lakewright_core::{
+    config::{Policy, TimestampRule},
+    hive_type,
+    json::{ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp},
+    time::{TimestampReader, microseconds},
+};
+
+use arrow::datatypes::Schema;
+
+/// What must hold whatever the bytes are.
+pub type Check = fn(&[u8]);
+
+/// Every target by its name.
+pub const TARGETS: &[(&str, Check)] = &[
+    ("compression", compression::check),
+    ("csv", csv::check),
+    ("json", json::check),
+    ("parquet", parquet::check),
+    ("times", times::check),
+    ("triggers", triggers::check),
+];
+
+/// Bytes that say how an input is cut into chunks.
+pub const CUTS: usize = 4;
+
+/// The chunks that the first [`CUTS`] bytes of `data` make of the rest, and the rest in one piece.
+fn cut(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let Some((sizes, input)) = data.split_first_chunk::<CUTS>() else {
+        return (Vec::new(), &[]);
+    };
+    let mut chunks = Vec::new();
+    let mut rest = input;
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, after) = rest.split_at(rest.len().min(usize::from(*size) + 1));
+        chunks.push(chunk);
+        rest = after;
+    }
+    (chunks, input)
+}
+
+/// A column of every type, under names that are quickly found.
+#[expect(clippy::expect_used, reason = "the types are fixed")]
+fn table() -> Schema {
+    let columns = [
+        ("a", "bigint"),
+        ("b", "string"),
+        ("c", "struct<a:int,b:array<string>>"),
+        ("d", "decimal(20,2)"),
+        ("e", "array<struct<a:double>>"),
+        ("f", "map<int,timestamp>"),
+        ("g", "boolean"),
+        ("h", "date"),
+        ("i", "binary"),
+        ("j", "float"),
+        ("t", "timestamp"),
+    ];
+    let fields = columns.map(|(name, hive_type)| {
+        hive_type::parse_field(name, hive_type).expect("a type that tables have")
+    });
+    Schema::new(fields.to_vec())
+}
+
+#[expect(clippy::expect_used, reason = "the rule is fixed")]
+fn timestamps() -> TimestampReader {
+    let rule = TimestampRule {
+        column: "t".to_owned(),
+        format: None,
+        unit: None,
+        zone: Some("Europe/Berlin".to_owned()),
+        earliest: None,
+        latest: None,
+    };
+    TimestampReader::new(&rule, Timestamp::UNIX_EPOCH).expect("a rule that is right")
+}
+
+fn parse_timestamp() -> ParseTimestamp {
+    let reader = timestamps();
+    Box::new(move |value| {
+        let time = match value {
+            JsonScalar::String(text) => reader.read_text(text),
+            JsonScalar::Number(text) => reader.read_number(text),
+            _ => return None,
+        };
+        time.ok().map(microseconds)
+    })
+}
+
+fn options(policy: Policy) -> ColumnsOptions {
+    ColumnsOptions {
+        on_unknown: policy,
+        on_mismatch: policy,
+        timestamp: vec!["c".to_owned(), "t".to_owned()],
+        parse_timestamp: parse_timestamp(),
+        raw_column: Some("\0raw".to_owned()),
+        max_depth: MAX_DEPTH,
+    }
+}

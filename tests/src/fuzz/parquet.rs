@@ -1,0 +1,55 @@
+//! Parquet files.
+
+use bytes::Bytes;
+use lakewright_core::{
+    config::{Limits, Policy},
+    parquet_in::{ParquetFile, ReadError, ReadOptions},
+};
+
+use super::{parse_timestamp, timestamps};
+
+/// Reading ends in rows or in an error, in the columns of the file and in those of a table.
+pub fn check(data: &[u8]) {
+    for policy in [Policy::Drop, Policy::Quarantine] {
+        for own_columns in [true, false] {
+            // Whatever it says, it was no panic.
+            let _ = read(data, policy, own_columns);
+        }
+    }
+}
+
+fn read(data: &[u8], policy: Policy, own_columns: bool) -> Result<(), ReadError> {
+    let limits = Limits {
+        parquet_row_group: bytesize::ByteSize::mib(16),
+        ..Limits::default()
+    };
+    let file = ParquetFile::open(Bytes::copy_from_slice(data), &limits)?;
+    let table = if own_columns {
+        file.schema()
+    } else {
+        super::table()
+    };
+    let options = ReadOptions {
+        on_unknown: policy,
+        on_mismatch: policy,
+        timestamp: "g".to_owned(),
+        timestamps: timestamps(),
+        parse_timestamp: parse_timestamp(),
+    };
+    let mut first = 0;
+    for rows in file.read(&table, options)? {
+        let rows = rows?;
+        assert_eq!(rows.first, first);
+        assert_eq!(rows.times.len(), rows.batch.num_rows());
+        first += rows.times.len() as u64;
+        for (row, _) in rows
+            .times
+            .iter()
+            .enumerate()
+            .filter(|(_, time)| time.is_err())
+        {
+            rows.record(row)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Payloads that functions are invoked with.
+
+use lakewright_aws::trigger::{self, Kind, TriggerError};
+use serde_json::Value;
+
+/// A payload is decoded without a panic; each message of a batch has its own outcome, and every object has a place.
+pub fn check(data: &[u8]) {
+    let Ok(payload) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    let request = trigger::decode(&payload);
+    let messages = match request.kind {
+        Kind::Sqs => payload["Records"].as_array().map_or(0, Vec::len),
+        Kind::Direct => 1,
+    };
+    assert_eq!(request.items.len(), messages);
+    for item in request.items {
+        match item.outcome {
+            Ok(objects) => {
+                for object in objects {
+                    assert!(!object.location.bucket.is_empty(), "{object:?}");
+                    assert!(!object.location.key.is_empty(), "{object:?}");
+                }
+            }
+            Err(error) => assert!(!matches!(error, TriggerError::Panicked(_)), "{error}"),
+        }
+    }
+}

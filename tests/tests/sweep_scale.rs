@@ -1,0 +1,288 @@
+//! The sweep over ten million keys, in the memory of one page.
+//!
+//! A binary of its own, because what it measures is the peak memory of the whole process. That is read on Linux
+//! only; elsewhere the sweep's answer is checked all the same.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    collections::HashMap,
+    fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    config::{Config, Rekey},
+    location::Location,
+    naming::source_id,
+};
+use lakewright_jobs::{
+    ports::{
+        Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_LIST_PAGE,
+        ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError, SendFailure, Store,
+        StoreError, StoreErrorKind, UploadId, Written,
+    },
+    sweep::{self, Ports, SweepReport, SweepRequest},
+};
+use lakewright_tests::virtual_time;
+
+/// The most memory that the sweep of ten million keys may take at its peak, in bytes, the test's own included. The
+/// keys and entity tags alone would take more than ten times as much.
+const PEAK: u64 = 64 << 20;
+
+const BUCKET: &str = "landing";
+const PREFIX: &str = "anpr/2026/";
+
+/// A store whose listing is computed page by page. Every object is committed but those in `missing`.
+struct Listing {
+    keys: u64,
+    /// The commits that do not stand, by key, and the source objects that they are of.
+    missing: HashMap<String, String>,
+}
+
+fn key(number: u64) -> String {
+    format!("{PREFIX}{number:08}.gz")
+}
+
+fn etag(number: u64) -> String {
+    format!("\"{number:032x}\"")
+}
+
+impl Listing {
+    fn new(keys: u64, job: &Rekey, missing: &[u64]) -> Self {
+        let missing = missing.iter().map(|&number| {
+            let sid = source_id(BUCKET, &key(number), &etag(number));
+            (job.commit(&sid).key, key(number))
+        });
+        Self {
+            keys,
+            missing: missing.collect(),
+        }
+    }
+}
+
+fn unexpected<T>(operation: &'static str, location: &Location) -> Result<T, StoreError> {
+    Err(StoreError {
+        kind: StoreErrorKind::Other,
+        operation,
+        location: location.clone(),
+        message: "a sweep lists, and asks for commits, and nothing else".to_owned(),
+    })
+}
+
+#[async_trait]
+impl Store for Listing {
+    async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
+        if self.missing.contains_key(&object.key) {
+            return Err(StoreError {
+                kind: StoreErrorKind::NotFound,
+                operation: "HeadObject",
+                location: object.clone(),
+                message: "no such key".to_owned(),
+            });
+        }
+        Ok(ObjectMeta {
+            size: 1,
+            etag: String::new(),
+            version: None,
+            last_modified: Timestamp::UNIX_EPOCH,
+            answered_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        assert_eq!(*prefix, Location::new(BUCKET, PREFIX));
+        let first = after.map_or(0, |after| {
+            let number = after.trim_start_matches(PREFIX).trim_end_matches(".gz");
+            number.parse::<u64>().unwrap() + 1
+        });
+        let end = self.keys.min(first + MAX_LIST_PAGE as u64);
+        let objects = (first..end).map(|number| Listed {
+            key: key(number),
+            size: 1,
+            etag: etag(number),
+            last_modified: Timestamp::UNIX_EPOCH,
+        });
+        Ok(ListPage {
+            objects: objects.collect(),
+            truncated: end < self.keys,
+            answered_at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(2),
+        })
+    }
+
+    async fn get(&self, object: &Location, _: GetOptions) -> Result<ObjectBody, StoreError> {
+        unexpected("GetObject", object)
+    }
+
+    async fn put(&self, object: &Location, _: Bytes, _: PutOptions) -> Result<Written, StoreError> {
+        unexpected("PutObject", object)
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        _: Option<&str>,
+        _: &Location,
+        _: Precondition,
+    ) -> Result<Written, StoreError> {
+        unexpected("CopyObject", source)
+    }
+
+    async fn delete(&self, bucket: &str, _: &[String]) -> Result<Vec<DeleteFailure>, StoreError> {
+        unexpected("DeleteObjects", &Location::new(bucket, ""))
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        _: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        unexpected("CreateMultipartUpload", object)
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        _: &UploadId,
+        _: u16,
+        _: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        unexpected("UploadPart", object)
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        _: &UploadId,
+        _: &[CompletedPart],
+        _: Precondition,
+    ) -> Result<Written, StoreError> {
+        unexpected("CompleteMultipartUpload", object)
+    }
+
+    async fn abort_multipart(&self, object: &Location, _: &UploadId) -> Result<(), StoreError> {
+        unexpected("AbortMultipartUpload", object)
+    }
+}
+
+/// Counts how often each body came.
+#[derive(Default)]
+struct Counting(Mutex<HashMap<String, u32>>);
+
+#[async_trait]
+impl Queue for Counting {
+    async fn send(&self, _: &str, bodies: &[String]) -> Result<Vec<SendFailure>, QueueError> {
+        let mut counts = self.0.lock().unwrap();
+        for body in bodies {
+            *counts.entry(body.clone()).or_default() += 1;
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// A clock that is a second on whenever somebody looks.
+#[derive(Default)]
+struct Ticking(AtomicU64);
+
+#[async_trait]
+impl Clock for Ticking {
+    fn now(&self) -> Timestamp {
+        let seconds = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+fn job() -> Rekey {
+    let config = r#"
+        [[rekey]]
+        name      = "anpr"
+        source    = "s3://landing/anpr/"
+        target    = "s3://lake/anpr/"
+        timestamp = { column = "t" }
+    "#;
+    Config::parse(config).unwrap().rekey.remove(0)
+}
+
+/// Sweeps again and again, as a schedule does, from where each sweep ended. Gives what they reported, and how often
+/// each message was sent.
+fn swept(keys: u64, missing: &[u64], pages: u64) -> (Vec<SweepReport>, HashMap<String, u32>) {
+    let job = job();
+    let queue = Arc::new(Counting::default());
+    let ports = Ports {
+        store: Arc::new(Listing::new(keys, &job, missing)),
+        queue: Arc::clone(&queue) as Arc<dyn Queue>,
+        clock: Arc::new(Ticking::default()),
+    };
+    let mut request = SweepRequest {
+        sweep: job.name.clone(),
+        prefix: "2026/".to_owned(),
+        after: None,
+        min_age_seconds: None,
+    };
+    let mut reports = Vec::new();
+    loop {
+        let deadline = ports.clock.now() + Duration::from_secs(pages);
+        let report = virtual_time(sweep::sweep(&ports, &job, &request, "queue", deadline)).unwrap();
+        request.after.clone_from(&report.next);
+        reports.push(report);
+        if request.after.is_none() {
+            let counts = std::mem::take(&mut *queue.0.lock().unwrap());
+            return (reports, counts);
+        }
+    }
+}
+
+/// One message for each missing object.
+fn expected(missing: &[u64]) -> HashMap<String, u32> {
+    let messages = missing.iter().map(|&number| {
+        let (key, etag) = (key(number), etag(number));
+        let message = serde_json::json!({"Bucket": BUCKET, "Key": key, "Etag": etag});
+        (message.to_string(), 1)
+    });
+    messages.collect()
+}
+
+/// The most memory that this process has held, in bytes.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = peak.unwrap().trim().trim_end_matches(" kB");
+    kibibytes.parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn ten_million_keys_in_the_memory_of_a_page() {
+    let keys = 10_000_000;
+    let missing = [0, 999, 1_000, 1_234_567, 5_000_000, 5_000_001, keys - 1];
+    let (reports, sent) = swept(keys, &missing, u64::MAX >> 30);
+    let [report] = reports.as_slice() else {
+        panic!("{} sweeps", reports.len());
+    };
+    assert_eq!(report.listed, keys);
+    assert_eq!(report.sent, missing.len() as u64);
+    assert_eq!(report.committed, keys - missing.len() as u64);
+    assert_eq!(report.passed_over, 0);
+    assert_eq!(sent, expected(&missing));
+    if cfg!(target_os = "linux") {
+        let peak = peak_memory();
+        assert!(peak < PEAK, "{} MiB at the peak", peak >> 20);
+    }
+}
+
+#[test]
+fn sweeps_that_run_out_of_time_find_everything_together() {
+    let missing = [0, 999, 1_000, 2_999, 3_000, 7_777, 10_400];
+    let (reports, sent) = swept(10_401, &missing, 3);
+    assert!(reports.len() > 2, "{reports:?}");
+    assert_eq!(reports.iter().map(|r| r.listed).sum::<u64>(), 10_401);
+    assert_eq!(sent, expected(&missing));
+}
