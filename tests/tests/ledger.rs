@@ -542,12 +542,17 @@ fn a_refused_object_leaves_no_row() {
     let cases: [(&str, &[u8], &str, &str); 5] = [
         ("cut short", &whole[..whole.len() - 1], "", "Unreadable"),
         ("damaged", &damaged, "", "Unreadable"),
-        ("a bomb", &whole, "compression_ratio = 2", "Unreadable"),
+        (
+            "a bomb",
+            &whole,
+            "compression_ratio = 2",
+            "CompressionRatioExceeded",
+        ),
         (
             "a long record",
             long.as_bytes(),
             "record_size = \"1KiB\"",
-            "Unreadable",
+            "RecordTooLong",
         ),
         (
             "many partitions",

@@ -35,6 +35,7 @@ use lakewright_jobs::{
 };
 use lakewright_tests::{
     model::{Client, Cloud, FaultRates, Plan, Settings},
+    semantics::stated,
     virtual_time,
 };
 use parquet::{
@@ -321,6 +322,7 @@ fn parquet(rows: i64) -> Vec<u8> {
 
 #[test]
 fn parquet_is_read_row_group_by_row_group() {
+    stated("A Parquet object is read one row group at a time, whatever its size.");
     let settings = r#"format = "parquet"
         timestamp = { column = "detail.time", earliest = "2026-05-01T01:00:00Z" }
         partition_by = ["date"]
@@ -361,6 +363,9 @@ fn parquet_is_read_row_group_by_row_group() {
 
 #[test]
 fn whatever_the_memory_the_files_hold_the_same_rows() {
+    stated(
+        "Whatever the function's memory and temporary files, the same object makes the same files with the same rows.",
+    );
     // Records of some hundred bytes; batches are cut at 8 MiB, so that there are several.
     let filler = "x".repeat(2_000);
     let records = (0..12_000)
@@ -429,6 +434,9 @@ fn whatever_the_memory_the_files_hold_the_same_rows() {
 
 #[test]
 fn each_limit_has_an_error_of_its_own() {
+    stated(
+        "What exceeds a limit is refused by that limit's own error before anything is written; a record nested too deep is set aside alone.",
+    );
     let deep = format!(
         "{{\"t\":\"2026-05-01\",\"a\":{}{}}}",
         "[".repeat(5),
@@ -527,6 +535,7 @@ fn each_limit_has_an_error_of_its_own() {
 
 #[test]
 fn a_column_added_to_the_table_takes_effect() {
+    stated("A column that is added to the table takes effect with the next object.");
     virtual_time(async {
         let lake = Lake::new(&format!("{BY_DAY}table = \"lake.t\""));
         let record = br#"{"t":"2026-05-01","a":1,"b":2}"#;

@@ -185,6 +185,7 @@ fn attempt(
             table: case.table,
             memory: case.memory,
             scratch: case.scratch,
+            file_size: 200,
             mutant,
         };
         let world = World::new(rng.u64(..), setup);

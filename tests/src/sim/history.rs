@@ -128,6 +128,10 @@ fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
             Scale::Large => SMALL_MEMORY,
         },
         scratch: if rng.bool() { 0 } else { u64::MAX },
+        file_size: match scale {
+            Scale::Small => 200,
+            Scale::Large => 4_000_000,
+        },
         mutant,
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Setup {
     pub(super) memory: u64,
     /// Bytes of temporary files for each object.
     pub(super) scratch: u64,
+    /// Bytes of records in a file, where a deployment cuts files.
+    pub(super) file_size: u64,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -88,17 +90,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Deployments that make other files of the same rows: their plans name other outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
-fn jobs(table: bool) -> Vec<Rekey> {
-    let table = if table { "table = \"lake.sim\"" } else { "" };
+fn jobs(setup: &Setup) -> Vec<Rekey> {
+    let table = if setup.table {
+        "table = \"lake.sim\""
+    } else {
+        ""
+    };
     [
-        ("none", "2020-01-01T00:00:00Z", ""),
-        ("snappy", "2020-01-01T00:00:00Z", ""),
-        ("none", "2000-01-01T00:00:00Z", ""),
-        ("none", "2020-01-01T00:00:00Z", "max_file_size = \"200B\""),
+        ("none", "2020-01-01T00:00:00Z", false),
+        ("snappy", "2020-01-01T00:00:00Z", false),
+        ("none", "2000-01-01T00:00:00Z", false),
+        ("none", "2020-01-01T00:00:00Z", true),
     ]
     .into_iter()
-    .map(|(compression, earliest, parts)| {
-        let sorted = !parts.is_empty();
+    .map(|(compression, earliest, sorted)| {
+        let file_size = if sorted {
+            format!("max_file_size = \"{}B\"", setup.file_size)
+        } else {
+            String::new()
+        };
         let text = format!(
             r#"
             [[rekey]]
@@ -111,7 +121,7 @@ fn jobs(table: bool) -> Vec<Rekey> {
             [[rekey.output]]
             format = "parquet"
             compression = "{compression}"
-            {parts}
+            {file_size}
             "#
         );
         let config = Config::parse(&text).expect("a valid configuration");
@@ -156,7 +166,7 @@ fn table(name: TableName) -> Table {
 impl World {
     pub(super) fn new(seed: u64, setup: Setup) -> Arc<Self> {
         let cloud = Cloud::new(seed, setup.settings, setup.rates);
-        let jobs = jobs(setup.table);
+        let jobs = jobs(&setup);
         let target = Location::new("lake", "sim/");
         let name = jobs.first().and_then(|job| job.table.clone());
         if let Some(name) = &name {
