@@ -86,6 +86,9 @@ export class RekeyJob extends Construct {
       [`${job.name}: rows`]: [jobMetric(job.name, 'RowsIn'), jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
       [`${job.name}: age of the oldest message`]: [age],
+      [`${job.name}: lateness of records`]: ['LatenessP50', 'LatenessP99', 'LatenessMax'].map((metric) =>
+        jobMetric(job.name, metric).with(waiting),
+      ),
     });
 
     const outputs = {

@@ -339,7 +339,12 @@ describe('monitoring', () => {
     expect(body.widgets.map((widget: any) => widget.properties.title)).toEqual([
       'rekey: invocations',
       'rekey: duration',
-      ...['anpr', 'orders'].flatMap((job) => [`${job}: rows`, `${job}: messages`, `${job}: age of the oldest message`]),
+      ...['anpr', 'orders'].flatMap((job) => [
+        `${job}: rows`,
+        `${job}: messages`,
+        `${job}: age of the oldest message`,
+        `${job}: lateness of records`,
+      ]),
     ]);
   });
 });
