@@ -58,10 +58,13 @@ interface RawConfig {
 }
 
 const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
+/** Rust's unsigned integers, which the schema's `minimum` keeps from being negative. */
+const unsigned = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n < 2 ** bits });
+
 const conforms = new Ajv2020({
   allErrors: true,
   allowUnionTypes: true,
-  formats: { uint32: { type: 'number', validate: (n: number) => n <= 0xffff_ffff } },
+  formats: { uint8: unsigned(8), uint16: unsigned(16), uint32: unsigned(32), uint64: unsigned(64) },
 }).compile<RawConfig>(JSON.parse(readFileSync(schema, 'utf8')));
 
 function readShape(text: string): Config {

@@ -349,6 +349,16 @@ describe('monitoring', () => {
   });
 });
 
+test('what is left of spooled rows is deleted by the lake itself', () => {
+  const lake = resources(stack, 'AWS::S3::Bucket').find(([, { Properties }]) => Properties['BucketName'] === 'acme-lake');
+  const rules = lake?.[1].Properties['LifecycleConfiguration'].Rules as { Prefix?: string; ExpirationInDays?: number }[];
+  const expiring = rules.filter((rule) => rule.ExpirationInDays).map((rule) => [rule.Prefix, rule.ExpirationInDays]);
+  expect(expiring).toEqual([
+    ['anpr/_lakewright/spool/', 1],
+    ['orders/_lakewright/spool/', 1],
+  ]);
+});
+
 test('the outputs name what a person or a script looks for', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [
