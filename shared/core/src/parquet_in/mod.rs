@@ -10,6 +10,7 @@ mod record;
 mod schema;
 mod source;
 mod times;
+mod whole;
 
 #[cfg(test)]
 mod tests;
