@@ -6,8 +6,9 @@ use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, MapArray, PrimitiveArray},
     compute::{max, min},
     datatypes::{
-        DataType, Date32Type, Date64Type, FieldRef, Float32Type, Float64Type, TimeUnit,
-        TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+        DataType, Date32Type, Date64Type, FieldRef, Float32Type, Float64Type,
+        Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType,
+        TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
         TimestampSecondType,
     },
     error::ArrowError,
@@ -44,6 +45,10 @@ impl EncoderFactory for JsonText {
         match array.data_type() {
             // JSON has no numbers that are none: arrow's own encoder writes null.
             DataType::Float32 | DataType::Float64 => Ok(None),
+            DataType::Time32(_) | DataType::Time64(_) => {
+                check_times_of_day(array)?;
+                Ok(None)
+            }
             _ => scalars(array, Quotes::With),
         }
     }
@@ -176,6 +181,33 @@ fn check_range<T: ArrowPrimitiveType>(
             "a time {seconds} seconds from 1970 lies outside the years 0 to 9999 and cannot be written as text"
         )))
     })
+}
+
+/// Arrow's own encoder writes what is wrong in the place of a time of day that is none, such as 24:00.
+fn check_times_of_day(array: &dyn Array) -> Result<(), ArrowError> {
+    fn check<T>(array: &dyn Array, per_second: i64) -> Result<(), ArrowError>
+    where
+        T: ArrowPrimitiveType,
+        T::Native: Into<i64>,
+    {
+        let values = array.as_primitive::<T>();
+        let outside = [min(values), max(values)]
+            .into_iter()
+            .flatten()
+            .map(Into::into)
+            .find(|count| !(0..86_400 * per_second).contains(count));
+        outside.map_or(Ok(()), |count| {
+            Err(ArrowError::InvalidArgumentError(format!(
+                "{count} of {per_second} a second is no time of day and cannot be written as text"
+            )))
+        })
+    }
+    match array.data_type() {
+        DataType::Time32(TimeUnit::Second) => check::<Time32SecondType>(array, 1),
+        DataType::Time32(_) => check::<Time32MillisecondType>(array, 1_000),
+        DataType::Time64(TimeUnit::Microsecond) => check::<Time64MicrosecondType>(array, 1_000_000),
+        _ => check::<Time64NanosecondType>(array, 1_000_000_000),
+    }
 }
 
 /// The calendar repeats every 400 years, and jiff's instants end a day before the year 9999 does, so times are looked

@@ -329,7 +329,7 @@ impl Framer {
         let stretch = self.buffer.get(start..known).unwrap_or_default();
         Ok(Some(Found {
             start,
-            end: start + stretch.trim_ascii_end().len(),
+            end: start + lex::trim_space_end(stretch).len(),
             outcome: Err(broken),
         }))
     }

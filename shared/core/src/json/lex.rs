@@ -54,6 +54,16 @@ pub(super) fn skip_space(buf: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The bytes without the white space at their end, which is less than ASCII's: a form feed, for one, is none.
+pub(super) fn trim_space_end(bytes: &[u8]) -> &[u8] {
+    let last = bytes
+        .iter()
+        .rposition(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+    bytes
+        .get(..last.map_or(0, |last| last + 1))
+        .unwrap_or_default()
+}
+
 /// A string as it stands in the buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Str {

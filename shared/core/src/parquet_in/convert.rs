@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, new_null_array,
+        Array, ArrayRef, AsArray, Int64Array, ListArray, MapArray, StructArray, UInt64Array,
+        new_null_array,
     },
     buffer::OffsetBuffer,
-    compute::cast,
+    compute::{cast, take},
     datatypes::{DataType, Date32Type, Field, FieldRef, Fields, Int64Type, Schema, TimeUnit},
     error::ArrowError,
 };
@@ -236,15 +237,18 @@ impl Converter {
             max_depth: MAX_DEPTH,
         };
         let mut column = Columns::new(&Schema::new(vec![Arc::clone(target)]), options)?;
-        let plain = cells::plain(source)?;
-        let field = Field::new("", plain.data_type().clone(), true).into();
-        let options = cells::options();
         // One value without a text would spoil the whole column: then each is looked at alone.
-        let mut cells = Cells::new(&field, &plain, &options);
+        let plain = cells::plain(source).ok();
+        let data_type = plain.as_ref().map_or(&DataType::Null, Array::data_type);
+        let field = Field::new("", data_type.clone(), true).into();
+        let options = cells::options();
+        let mut cells = plain
+            .as_ref()
+            .and_then(|plain| Cells::new(&field, plain, &options).ok());
         for row in 0..source.len() {
             let text = match &mut cells {
-                Ok(cells) => Ok(text(cells, row)),
-                Err(_) => text_of(source, row),
+                Some(cells) => Ok(text(cells, row)),
+                None => text_of(source, row),
             };
             let text = match text {
                 Ok(text) => text,
@@ -279,7 +283,9 @@ impl Converter {
 
 /// The text of a value. None: it is null.
 fn text_of(source: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
-    let value = cells::plain(&source.slice(row, 1))?;
+    // The lists of a slice still hold the values of the other rows.
+    let alone = take(source, &UInt64Array::from(vec![row as u64]), None)?;
+    let value = cells::plain(&alone)?;
     let field = Field::new("", value.data_type().clone(), true).into();
     let options = cells::options();
     Ok(text(&mut Cells::new(&field, &value, &options)?, 0))

@@ -6,9 +6,11 @@
 
 mod convert;
 mod footer;
+mod record;
 mod schema;
 mod source;
 mod times;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +33,9 @@ use self::{
     times::Times,
 };
 use crate::{
-    config::{Compression, Limits, Output, OutputFormat, Policy},
-    encode::{EncodeError, Encoder, Layout},
+    config::{Limits, Policy},
+    encode::EncodeError,
     json::{ParseTimestamp, RecordError, SchemaError},
-    parquet_out::RowGroupLimit,
     quarantine::Reason,
     time::TimestampReader,
 };
@@ -161,18 +162,10 @@ impl Rows {
     /// # Errors
     /// If it has a value that JSON cannot express.
     pub fn record(&self, row: usize) -> Result<Vec<u8>, ReadError> {
-        let output = Output {
-            compression: Some(Compression::None),
-            ..Output::new(OutputFormat::Json)
-        };
-        let layout = Layout::plain(self.source.schema());
-        let mut encoder = Encoder::new(&output, &layout, RowGroupLimit::default())?;
-        if row < self.source.num_rows() {
-            encoder.write(&self.source.slice(row, 1))?;
+        if row >= self.source.num_rows() {
+            return Ok(Vec::new());
         }
-        let mut line = encoder.finish()?;
-        line.pop();
-        Ok(line)
+        record::json(&self.source, row)
     }
 }
 

@@ -21,7 +21,7 @@ use parquet::{
     },
 };
 
-use super::{BATCH_BYTES, BATCH_ROWS, ReadError, footer, schema};
+use super::{BATCH_BYTES, BATCH_ROWS, ReadError, footer, schema, whole::Whole};
 use crate::config::Limits;
 
 /// The length of the footer and the magic, at the end of a file.
@@ -254,10 +254,10 @@ impl<R: Length> Length for Shared<R> {
 }
 
 impl<R: ChunkReader> ChunkReader for Shared<R> {
-    type T = R::T;
+    type T = Whole<R::T>;
 
     fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        self.0.get_read(start)
+        self.0.get_read(start).map(Whole)
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {

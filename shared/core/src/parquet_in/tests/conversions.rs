@@ -1,5 +1,9 @@
-use arrow::array::{
-    BinaryArray, Float32Array, Int16Array, LargeStringArray, Time64MicrosecondArray, UInt32Array,
+use arrow::{
+    array::{
+        BinaryArray, Float32Array, Int16Array, LargeStringArray, Time64MicrosecondArray,
+        UInt32Array,
+    },
+    datatypes::{Date32Type, TimeUnit},
 };
 
 use super::*;
@@ -177,7 +181,65 @@ fn times_and_dates() {
             "string",
             [Ok("00:00:00.000001"), Ok("01:00:00")],
         ),
+        (
+            column(Time64MicrosecondArray::from(vec![1, 86_400_000_000])),
+            "string",
+            [
+                Ok("00:00:00.000001"),
+                Err("Cast error: Failed to convert 86400000000 to temporal for Ti…"),
+            ],
+        ),
+        (
+            column(ListArray::from_iter_primitive::<Date32Type, _, _>(vec![
+                Some(vec![Some(0)]),
+                Some(vec![Some(i32::MAX)]),
+            ])),
+            "string",
+            [
+                Ok("[\"1970-01-01\"]"),
+                Err("Invalid argument error: a time 185542587100800 seconds from …"),
+            ],
+        ),
     ]);
+}
+
+#[test]
+fn times_that_json_does_not_have_are_quarantined_as_numbers() {
+    stated(
+        "In the quarantine, a column of a row with a date or a time that JSON does not have, such as one beyond the year 9999, holds the numbers that are in the file.",
+    );
+    let days = ListArray::from_iter_primitive::<Date32Type, _, _>(vec![
+        Some(vec![Some(0), None]),
+        Some(vec![Some(i32::MAX)]),
+    ]);
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new(
+            "at",
+            DataType::Time64(TimeUnit::Microsecond),
+            true,
+        )),
+        column(Time64MicrosecondArray::from(vec![1, 86_400_000_000])),
+    )]);
+    let rows = batch(&[
+        ("t", strings(&[Some("no time"), None])),
+        ("day", column(Date32Array::from(vec![0, i32::MAX]))),
+        ("days", column(days)),
+        ("inner", column(inner)),
+        ("when", column(TimestampMillisecondArray::from(vec![1, 2]))),
+    ]);
+    let table = table(&[("t", "string")]);
+    let mut read = read(&file(&rows, 10), &table, options("t", Policy::Drop)).unwrap();
+    let rows = read.remove(0);
+    for (row, expected) in [
+        r#"{"t":"no time","day":"1970-01-01","days":["1970-01-01",null],"inner":{"at":"00:00:00.000001"},"when":"1970-01-01 00:00:00.001"}"#,
+        r#"{"day":2147483647,"days":[2147483647],"inner":{"at":86400000000},"when":"1970-01-01 00:00:00.002"}"#,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(rows.times[row].is_err());
+        assert_eq!(String::from_utf8(rows.record(row).unwrap()).unwrap(), expected);
+    }
 }
 
 #[test]

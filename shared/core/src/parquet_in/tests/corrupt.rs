@@ -38,6 +38,13 @@ fn truncated_files_are_errors() {
     }
 }
 
+#[test]
+fn a_page_header_beyond_the_end_is_not_skipped_value_by_value() {
+    let file = include_bytes!("../../../../../fuzz/seeds/parquet/list-beyond-the-end");
+    let error = read_to_end(file).unwrap_err().to_string();
+    assert!(error.contains("the file ends too early"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
