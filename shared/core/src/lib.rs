@@ -17,4 +17,5 @@ pub mod partition;
 pub mod quarantine;
 #[cfg(test)]
 mod semantics;
+pub mod split;
 pub mod time;
