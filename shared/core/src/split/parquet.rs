@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parquet::{
     DecodeResult,
     arrow::{
-        arrow_reader::ArrowReaderMetadata,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
         push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder},
     },
     file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder},
@@ -115,7 +115,8 @@ impl ParquetRows {
         rows: &Range<u64>,
         memory: u64,
     ) -> Result<Self, ParquetError> {
-        let arrow = ArrowReaderMetadata::try_new(Arc::clone(metadata), Default::default())?;
+        let arrow =
+            ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::default())?;
         let layout = Layout::plain(Arc::clone(arrow.schema()));
         let names = layout
             .schema

@@ -235,7 +235,7 @@ pub fn header_names(bytes: &[u8]) -> Result<Vec<String>, RowProblem> {
     let text = str::from_utf8(bytes).map_err(|error| RowProblem::NotText(error.valid_up_to()))?;
     let mut names = Vec::new();
     csv_fields(text, |name| {
-        names.push(name.unwrap_or_default().into_owned())
+        names.push(name.unwrap_or_default().into_owned());
     })?;
     Ok(names)
 }
@@ -248,17 +248,14 @@ fn csv_fields<'a>(
     let mut rest = row;
     let mut index = 0;
     loop {
-        let (value, after) = match rest.strip_prefix('"') {
-            Some(inside) => {
-                let (text, after) = quoted(inside).ok_or(RowProblem::Unclosed(index))?;
-                (Some(text), after)
-            }
-            None => {
-                let end = memchr(b',', rest.as_bytes()).unwrap_or(rest.len());
-                let (text, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
-                let value = (!text.is_empty()).then_some(Cow::Borrowed(text));
-                (value, after)
-            }
+        let (value, after) = if let Some(inside) = rest.strip_prefix('"') {
+            let (text, after) = quoted(inside).ok_or(RowProblem::Unclosed(index))?;
+            (Some(text), after)
+        } else {
+            let end = memchr(b',', rest.as_bytes()).unwrap_or(rest.len());
+            let (text, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+            let value = (!text.is_empty()).then_some(Cow::Borrowed(text));
+            (value, after)
         };
         field(value);
         if after.is_empty() {

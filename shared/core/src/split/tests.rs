@@ -51,6 +51,10 @@ fn slow_rows(framing: Framing, text: &[u8]) -> Result<Vec<Vec<u8>>, ScanError> {
     Ok(rows)
 }
 
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap()
+}
+
 type Scanned = (Vec<Chunk>, Vec<Vec<u8>>);
 
 /// The chunks and what was shown, of bytes in pieces of these sizes in turn.
@@ -113,12 +117,12 @@ proptest! {
         prop_assert_eq!(&again, &chunks);
         // The chunks hold the rows, each once and in order.
         let header = usize::from(framing == Framing::AthenaCsv);
-        prop_assert_eq!(rows as usize, shown.len() - header);
+        prop_assert_eq!(size(rows), shown.len() - header);
         let mut found = Vec::new();
         for chunk in &chunks {
             prop_assert_eq!(chunk.source, 7);
             prop_assert_eq!(chunk.first_row, 100 + found.len() as u64);
-            let bytes = &text[chunk.offset as usize..(chunk.offset + chunk.length) as usize];
+            let bytes = &text[size(chunk.offset)..size(chunk.offset + chunk.length)];
             let before = found.len();
             found.extend(super::rows(framing, bytes).map(<[u8]>::to_vec));
             prop_assert_eq!((found.len() - before) as u64, chunk.rows);
@@ -580,9 +584,11 @@ fn parquet_file() -> Bytes {
         ("id", Arc::new(Int64Array::from_iter_values(0..10))),
         (
             "s",
-            Arc::new(StringArray::from_iter(
-                (0..10).map(|row| (row % 3 != 0).then(|| format!("v{row}"))),
-            )),
+            Arc::new(
+                (0..10)
+                    .map(|row| (row % 3 != 0).then(|| format!("v{row}")))
+                    .collect::<StringArray>(),
+            ),
         ),
         ("l", Arc::new(lists)),
     ];
@@ -601,7 +607,7 @@ fn parquet_file() -> Bytes {
 }
 
 fn pieces(file: &Bytes, ranges: &[Range<u64>]) -> Vec<Bytes> {
-    let piece = |range: &Range<u64>| file.slice(range.start as usize..range.end as usize);
+    let piece = |range: &Range<u64>| file.slice(size(range.start)..size(range.end));
     ranges.iter().map(piece).collect()
 }
 
