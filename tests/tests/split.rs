@@ -17,7 +17,7 @@ use lakewright_tests::{
 };
 
 /// Seeds of each shard of random histories.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 2_000;
 
 /// Seeds within which a broken protocol must be found: fewer than a sound one is tried with.
 const MUTANT_SEEDS: u64 = 300;

@@ -16,7 +16,7 @@ use crate::{
 const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
 
 /// The most hexadecimal digits of a hashed prefix.
-const MAX_HASHED_PREFIX: u8 = 8;
+const MAX_HASHED_PREFIX: u32 = 8;
 
 /// The most tags that an object takes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
@@ -38,7 +38,7 @@ pub struct Split {
     /// Puts this many hexadecimal digits, a hash of the name, and a `/` before each name, so that S3 can spread the
     /// load over more partitions of its own.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub hashed_prefix: u8,
+    pub hashed_prefix: u32,
     /// What an object holds.
     #[serde(default)]
     pub format: RowFormat,
@@ -82,10 +82,10 @@ pub struct Split {
     pub chunk_rows: u32,
     /// The most requests that one task has in flight.
     #[serde(default = "default_in_flight")]
-    pub in_flight: u16,
+    pub in_flight: u32,
     /// A job that would make more PUT requests than this asks for `confirm: true` before it writes anything.
     #[serde(default = "default_max_puts")]
-    pub max_puts: u64,
+    pub max_puts: u32,
     /// What a million PUT requests cost, in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
@@ -190,11 +190,11 @@ fn default_chunk_rows() -> u32 {
     10_000
 }
 
-fn default_in_flight() -> u16 {
+fn default_in_flight() -> u32 {
     64
 }
 
-fn default_max_puts() -> u64 {
+fn default_max_puts() -> u32 {
     5_000_000
 }
 
@@ -206,7 +206,7 @@ fn default_usd_per_million_puts() -> u32 {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn is_zero(digits: &u8) -> bool {
+fn is_zero(digits: &u32) -> bool {
     *digits == 0
 }
 

@@ -95,6 +95,16 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn every_ascii_character_is_as_serde_json_writes_it() {
+        for letter in '\0'..='\u{80}' {
+            let text = format!("a{letter}b");
+            let mut out = BytesMut::new();
+            push_string(&text, &mut out);
+            assert_eq!(&out[..], serde_json::to_vec(&text).unwrap(), "{letter:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn strings_are_as_serde_json_writes_them(text in any::<String>()) {

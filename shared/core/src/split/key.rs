@@ -33,7 +33,7 @@ pub enum KeyProblem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTemplate {
     template: Template,
-    hashed_prefix: u8,
+    hashed_prefix: usize,
 }
 
 impl KeyTemplate {
@@ -41,7 +41,7 @@ impl KeyTemplate {
     ///
     /// # Errors
     /// When braces do not match, every row would have one name, or the names would be those of folders.
-    pub fn parse(text: &str, hashed_prefix: u8) -> Result<Self, TemplateError> {
+    pub fn parse(text: &str, hashed_prefix: u32) -> Result<Self, TemplateError> {
         let template = Template::parse(text)?;
         let distinct = |piece: &Piece| matches!(piece, Piece::Row | Piece::Column(_));
         if !template.pieces.iter().any(distinct) {
@@ -62,7 +62,7 @@ impl KeyTemplate {
         }
         Ok(Self {
             template,
-            hashed_prefix,
+            hashed_prefix: usize::try_from(hashed_prefix).unwrap_or(usize::MAX),
         })
     }
 
@@ -119,7 +119,7 @@ impl KeyTemplate {
         }
         if self.hashed_prefix > 0 {
             let hash = format!("{:032x}/", XxHash3_128::oneshot(key.as_bytes()));
-            let digits = usize::from(self.hashed_prefix).min(32);
+            let digits = self.hashed_prefix.min(32);
             key.insert_str(0, hash.get(32 - digits..).unwrap_or_default());
         }
         key.insert_str(0, prefix);

@@ -162,7 +162,7 @@ pub enum SplitError {
         /// Their price.
         usd: String,
         /// The limit.
-        max_puts: u64,
+        max_puts: u32,
     },
     /// There is no such job.
     #[error("there is no plan at {0}")]

@@ -40,7 +40,7 @@ pub async fn plan(
     } else {
         let found = source::find(ports, job, &target).await?;
         let plan = scan::scan(ports, job, &target.id, found, budget).await?;
-        if plan.puts() > job.max_puts && !request.confirm {
+        if plan.puts() > u64::from(job.max_puts) && !request.confirm {
             return Err(SplitError::ConfirmationNeeded {
                 puts: plan.puts(),
                 usd: plan.usd(),

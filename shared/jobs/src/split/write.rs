@@ -94,7 +94,7 @@ pub(super) async fn write(
     };
     let mut tally = Tally::default();
     let mut under_way = FuturesUnordered::new();
-    let in_flight = usize::from(plan.settings.in_flight);
+    let in_flight = usize::try_from(plan.settings.in_flight).unwrap_or(usize::MAX);
     let most_bytes = budget.memory / WRITE_SHARE;
     let mut bytes_under_way = 0;
     let mut blocks = Blocks::open(store, plan, chunk, budget.memory / READ_SHARE).await?;
