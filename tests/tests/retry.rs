@@ -72,7 +72,7 @@ async fn put(
 ) -> Result<Written, StoreErrorKind> {
     let options = PutOptions {
         precondition,
-        content_type: None,
+        ..PutOptions::default()
     };
     let result = store.put(&at("k"), body(text), options).await;
     result.map_err(|error| error.kind)

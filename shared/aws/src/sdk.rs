@@ -16,9 +16,11 @@ use aws_smithy_types::{
 };
 
 use crate::{
+    athena::AthenaQueries,
     glue::GlueCatalog,
     s3::{Payloads, S3Store},
     sqs::SqsQueue,
+    step_functions::StepFunctionsCallback,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,6 +97,16 @@ impl Clients {
     pub fn queue(&self) -> SqsQueue {
         SqsQueue::new(aws_sdk_sqs::Client::new(&self.config))
     }
+
+    /// Athena.
+    pub fn queries(&self) -> AthenaQueries {
+        AthenaQueries::new(aws_sdk_athena::Client::new(&self.config))
+    }
+
+    /// State machines that wait.
+    pub fn callback(&self) -> StepFunctionsCallback {
+        StepFunctionsCallback::new(aws_sdk_sfn::Client::new(&self.config))
+    }
 }
 
 /// What a failed call says about itself, whichever service it went to.
@@ -120,6 +132,21 @@ pub(crate) enum Reached {
 }
 
 impl Failure {
+    /// Whether the same call may succeed later, as most services answer.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self.reached {
+            Reached::NotSent => false,
+            Reached::Network => true,
+            Reached::Answer(status) => {
+                let code = self.code.as_deref().unwrap_or_default();
+                status == 429
+                    || status >= 500
+                    || code.contains("Throttl")
+                    || code == "TooManyRequestsException"
+            }
+        }
+    }
+
     pub(crate) fn of<E>(error: &SdkError<E, Response>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

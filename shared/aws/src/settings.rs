@@ -8,6 +8,7 @@ use std::{
 
 use bytesize::ByteSize;
 use lakewright_core::location::{Location, LocationError};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
@@ -16,8 +17,12 @@ pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
 /// What is logged: a level, or levels by module such as `info,lakewright_jobs=debug`. `info` without it.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
-/// The queues that feed the rekey jobs, for the sweep: a JSON object of job names and queue URLs. None without it.
+/// The queues that feed the jobs, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. None
+/// without it.
 pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
+
+/// The dead-letter queues that feed `split-rows`: a JSON list of their ARNs. None without it.
+pub const DEAD_LETTERS: &str = "LAKEWRIGHT_DEAD_LETTERS";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -33,8 +38,10 @@ pub struct Settings {
     pub resources: Resources,
     /// What is logged.
     pub log: Targets,
-    /// The URL of each rekey job's queue, by the job's name.
+    /// The URL of each job's queue, by the job's name.
     pub queues: BTreeMap<String, String>,
+    /// The ARNs of the dead-letter queues that feed the function.
+    pub dead_letters: Vec<String>,
 }
 
 /// Where the configuration is.
@@ -89,7 +96,8 @@ impl Settings {
                 scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
             },
             log: vars.log()?,
-            queues: vars.queues()?,
+            queues: vars.json(QUEUES)?,
+            dead_letters: vars.json(DEAD_LETTERS)?,
         })
     }
 }
@@ -131,11 +139,12 @@ impl Vars {
         })
     }
 
-    fn queues(&self) -> Result<BTreeMap<String, String>, SettingsError> {
-        let Some(text) = self.text(QUEUES)? else {
-            return Ok(BTreeMap::new());
+    /// A variable that holds JSON, or nothing.
+    fn json<T: DeserializeOwned + Default>(&self, name: &'static str) -> Result<T, SettingsError> {
+        let Some(text) = self.text(name)? else {
+            return Ok(T::default());
         };
-        serde_json::from_str(text).map_err(|error| invalid(QUEUES, text, error.to_string()))
+        serde_json::from_str(text).map_err(|error| invalid(name, text, error.to_string()))
     }
 
     /// An empty variable counts as one that is not set.
@@ -190,6 +199,7 @@ mod tests {
             },
             log: Targets::new().with_default(LevelFilter::INFO),
             queues: BTreeMap::new(),
+            dead_letters: Vec::new(),
         };
         assert_eq!(settings, expected);
     }
@@ -202,9 +212,11 @@ mod tests {
             (SCRATCH, "/scratch"),
             (LOG, "warn,lakewright_jobs=debug"),
             (QUEUES, r#"{"anpr": "https://sqs/anpr"}"#),
+            (DEAD_LETTERS, r#"["arn:aws:sqs:us-east-1:1:dead"]"#),
         ])
         .unwrap();
         assert_eq!(settings.queues["anpr"], "https://sqs/anpr");
+        assert_eq!(settings.dead_letters, ["arn:aws:sqs:us-east-1:1:dead"]);
         assert_eq!(
             settings.config,
             ConfigSource::Object(Location::new("conf", "lakewright.toml"))
@@ -247,6 +259,10 @@ mod tests {
             (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
             (&[(CONFIG, "c"), (MEMORY, "128"), (QUEUES, "q")], QUEUES),
+            (
+                &[(CONFIG, "c"), (MEMORY, "128"), (DEAD_LETTERS, "q")],
+                DEAD_LETTERS,
+            ),
         ] {
             let error = read(vars).unwrap_err().to_string();
             assert!(error.contains(name), "{error} should name {name}");

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
 use lakewright_jobs::ports::{Queue, QueueError, SendFailure};
 
-use crate::sdk::{Failure, Reached};
+use crate::sdk::Failure;
 
 const SEND: &str = "SendMessageBatch";
 
@@ -48,7 +48,7 @@ impl Queue for SqsQueue {
         }
         let answer = request.send().await.map_err(|failed| {
             let failure = Failure::of(&failed);
-            error(is_retryable(&failure), failure.message)
+            error(failure.is_retryable(), failure.message)
         })?;
         answer
             .failed()
@@ -67,20 +67,5 @@ impl Queue for SqsQueue {
                 })
             })
             .collect()
-    }
-}
-
-fn is_retryable(failure: &Failure) -> bool {
-    match failure.reached {
-        Reached::NotSent => false,
-        Reached::Network => true,
-        Reached::Answer(status) => {
-            status == 429
-                || status >= 500
-                || failure
-                    .code
-                    .as_deref()
-                    .is_some_and(|code| code.contains("Throttl"))
-        }
     }
 }

@@ -7,6 +7,7 @@ mod input;
 mod limits;
 mod output;
 mod size;
+mod split;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,7 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
+    split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
 use crate::{
     catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
@@ -31,6 +33,9 @@ pub struct Config {
     /// Jobs that rewrite landed objects into partitions by event time.
     #[serde(default)]
     pub rekey: Vec<Rekey>,
+    /// Jobs that write each row of a query's result as an object of its own.
+    #[serde(default)]
+    pub split: Vec<Split>,
 }
 
 /// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
@@ -204,6 +209,14 @@ pub enum ConfigError {
         /// The other.
         second: String,
     },
+    /// A setting of a split job means nothing.
+    #[error("split `{job}`: {message}")]
+    InvalidSplit {
+        /// The job.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
     /// A setting has a value that means nothing.
     #[error("rekey `{job}`: {message}")]
     Invalid {
@@ -224,6 +237,11 @@ impl Config {
             toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         config.check()?;
         Ok(config)
+    }
+
+    /// The split job of this name.
+    pub fn split_named(&self, name: &str) -> Option<&Split> {
+        self.split.iter().find(|job| job.name == name)
     }
 
     /// The rekey job that an object belongs to, by its source prefix.
@@ -255,6 +273,22 @@ impl Config {
                         second: job.name.clone(),
                     });
                 }
+            }
+        }
+        for job in &self.split {
+            if !names.insert(&job.name) {
+                return Err(ConfigError::DuplicateName(job.name.clone()));
+            }
+            job.check()?;
+            let mut others = self.rekey.iter();
+            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
+                return Err(ConfigError::InvalidSplit {
+                    job: job.name.clone(),
+                    message: format!(
+                        "target {} lies inside the source of rekey `{}`, which would read every row: choose a target outside",
+                        job.target, other.name
+                    ),
+                });
             }
         }
         Ok(())
@@ -443,6 +477,7 @@ mod tests {
     fn the_schema_knows_every_job() {
         let schema = serde_json::to_value(json_schema()).unwrap();
         assert!(schema["properties"]["rekey"].is_object());
+        assert!(schema["properties"]["split"].is_object());
         assert_eq!(schema["additionalProperties"], false);
     }
 }

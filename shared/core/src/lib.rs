@@ -18,4 +18,5 @@ pub mod partition;
 pub mod quarantine;
 #[cfg(test)]
 mod semantics;
+pub mod split;
 pub mod time;

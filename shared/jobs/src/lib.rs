@@ -1,4 +1,4 @@
-//! The jobs and their commit protocols, as async code over four ports.
+//! The jobs and their commit protocols, as async code over ports.
 //!
 //! Nothing here knows AWS: [`ports`] names what a job needs from the outside, `lakewright-aws` gives it for
 //! real, and the project's tests give it from an in-memory model with faults.
@@ -8,6 +8,8 @@ pub mod ports;
 pub mod rekey;
 pub mod report;
 pub mod retry;
+mod send;
+pub mod split;
 pub mod sweep;
 
 pub use failure::Failure;

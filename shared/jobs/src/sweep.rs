@@ -16,17 +16,15 @@ use thiserror::Error;
 use crate::{
     Failure,
     ports::{
-        Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, SendFailure, Store, StoreError,
+        Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, Store, StoreError,
         StoreErrorKind,
     },
     rekey::SourceObject,
+    send::{self, SendError},
 };
 
 /// Questions to the ledger under way at a time.
 const CONCURRENT_QUESTIONS: usize = 64;
-
-/// How often a message that the queue did not take is sent again.
-const SEND_ATTEMPTS: u32 = 6;
 
 /// How long an object is left to its own event before the sweep looks for its commit.
 pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
@@ -88,10 +86,10 @@ pub enum SweepError {
     #[error("sweep: {0}")]
     Queue(#[from] QueueError),
     /// The queue keeps refusing a message.
-    #[error("sweep: the queue does not take the message for {source_object}: {code}")]
+    #[error("sweep: the queue does not take the message {body}: {code}")]
     Refused {
-        /// The object that the message names.
-        source_object: Location,
+        /// The message, which names an object.
+        body: String,
         /// The queue's error code.
         code: String,
     },
@@ -202,52 +200,17 @@ async fn uncommitted(
 /// Sends one message for each object, in the form of an item of a Distributed Map, and those again that the queue
 /// did not take.
 async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), SweepError> {
-    let mut waiting = objects.to_vec();
-    let mut attempt = 0;
-    loop {
-        let bodies = waiting
-            .iter()
-            .map(|SourceObject { location, etag }| {
-                let (bucket, key) = (&location.bucket, &location.key);
-                serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
-            })
-            .collect::<Vec<_>>();
-        let failures = match ports.queue.send(queue_url, &bodies).await {
-            Ok(failures) => failures,
-            Err(error) if error.retryable && attempt < SEND_ATTEMPTS => {
-                // A message that was taken all the same is only a duplicate.
-                (0..bodies.len()).map(unanswered).collect()
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if failures.is_empty() {
-            return Ok(());
-        }
-        attempt += 1;
-        let last = attempt > SEND_ATTEMPTS;
-        if let Some(failure) = failures.iter().find(|failure| last || failure.sender_fault)
-            && let Some(object) = waiting.get(failure.index)
-        {
-            return Err(SweepError::Refused {
-                source_object: object.location.clone(),
-                code: failure.code.clone(),
-            });
-        }
-        waiting = failures
-            .iter()
-            .filter_map(|failure| waiting.get(failure.index).cloned())
-            .collect();
-        ports
-            .clock
-            .sleep(Duration::from_millis(100 << attempt))
-            .await;
-    }
-}
-
-fn unanswered(index: usize) -> SendFailure {
-    SendFailure {
-        index,
-        code: "NoAnswer".to_owned(),
-        sender_fault: false,
-    }
+    let bodies = objects
+        .iter()
+        .map(|SourceObject { location, etag }| {
+            let (bucket, key) = (&location.bucket, &location.key);
+            serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
+        })
+        .collect();
+    send::send(&*ports.queue, &*ports.clock, queue_url, bodies)
+        .await
+        .map_err(|error| match error {
+            SendError::Queue(error) => SweepError::Queue(error),
+            SendError::Refused { body, code } => SweepError::Refused { body, code },
+        })
 }

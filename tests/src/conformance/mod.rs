@@ -154,7 +154,7 @@ impl Ground<'_> {
     ) -> Result<Written, StoreError> {
         let options = PutOptions {
             precondition,
-            content_type: None,
+            ..PutOptions::default()
         };
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.store.put(&self.at(name), body, options).await

@@ -43,7 +43,8 @@ pub struct Plan {
     pub script: VecDeque<Option<Fault>>,
 }
 
-/// One invocation's connection to the cloud: the ports `Store`, `Catalog` and `Queue`.
+/// One invocation's connection to the cloud: the ports `Store`, `Catalog`, `Queue`, `Queries`
+/// and `Callback`.
 ///
 /// Clones are the same client. Once it is dead none of its calls returns.
 #[derive(Clone)]
@@ -78,6 +79,10 @@ pub(super) enum About {
     Object(Location),
     Table(TableName),
     Queue(String),
+    /// A query of Athena.
+    Query(String),
+    /// A task token of Step Functions.
+    Token(String),
 }
 
 /// An error that a fault can make.
@@ -271,7 +276,7 @@ impl Client {
         let target = match &request.about {
             About::Object(location) => location.to_string(),
             About::Table(table) => table.to_string(),
-            About::Queue(url) => url.clone(),
+            About::Queue(name) | About::Query(name) | About::Token(name) => name.clone(),
         };
         self.inner.cloud.with(|state| {
             state.history.push(Entry {

@@ -10,12 +10,14 @@ use lakewright_core::location::Location;
 use lakewright_jobs::ports::{Clock, Precondition};
 
 use super::{
+    athena::ModelAthena,
     clock::SimClock,
     fault::{Fault, FaultCounts, FaultRates},
     glue::ModelGlue,
     history::{Entry, History},
     s3::{Change, ModelS3, Settings},
     sqs::ModelSqs,
+    step_functions::ModelStepFunctions,
 };
 
 /// Sees the services after each effect, which is at every step that a reader could take.
@@ -42,6 +44,10 @@ pub struct State {
     pub glue: ModelGlue,
     /// Messages.
     pub sqs: ModelSqs,
+    /// Queries.
+    pub athena: ModelAthena,
+    /// State machines that wait.
+    pub step_functions: ModelStepFunctions,
     /// Chance.
     pub rng: Rng,
     /// How often calls go wrong from now on.
@@ -62,6 +68,8 @@ impl Cloud {
                 s3: ModelS3::new(settings),
                 glue: ModelGlue::default(),
                 sqs: ModelSqs::default(),
+                athena: ModelAthena::default(),
+                step_functions: ModelStepFunctions::default(),
                 rng: Rng::with_seed(seed),
                 rates,
                 injected: FaultCounts::default(),

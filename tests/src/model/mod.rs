@@ -1,9 +1,10 @@
-//! In-memory models of S3, Glue and SQS, under one seed and a virtual clock.
+//! In-memory models of S3, Glue, SQS, Athena and Step Functions, under one seed and a virtual clock.
 //!
-//! [`ModelS3`], [`ModelGlue`] and [`ModelSqs`] say what each service does with a call, at once and without
+//! [`ModelS3`], [`ModelGlue`], [`ModelSqs`], [`ModelAthena`] and [`ModelStepFunctions`] say what each service does with a call, at once and without
 //! faults. A [`Client`] is the port in front of them: its calls take time, fail, are lost and arrive late as
 //! the [`Cloud`]'s seed says, and are written to the cloud's [`History`].
 
+mod athena;
 mod client;
 mod clock;
 mod cloud;
@@ -14,7 +15,9 @@ mod multipart;
 mod ports;
 mod s3;
 mod sqs;
+mod step_functions;
 
+pub use athena::ModelAthena;
 pub use client::{Client, Death, Plan};
 pub use clock::SimClock;
 pub use cloud::{Cloud, Observer, State};
@@ -23,3 +26,4 @@ pub use glue::ModelGlue;
 pub use history::{Entry, History};
 pub use s3::{Change, ModelS3, Object, Settings};
 pub use sqs::{ModelSqs, Received};
+pub use step_functions::{Answer, ModelStepFunctions};

@@ -30,7 +30,7 @@ impl Failure for StoreError {
         };
         let location = match about {
             About::Object(location) => location.clone(),
-            About::Table(_) | About::Queue(_) => Location::new("", ""),
+            _ => Location::new("", ""),
         };
         Self {
             kind,
@@ -65,7 +65,7 @@ impl Failure for QueueError {
     fn of(fault: Fault, operation: &'static str, about: &About) -> Self {
         let queue_url = match about {
             About::Queue(url) => url.clone(),
-            About::Object(_) | About::Table(_) => String::new(),
+            _ => String::new(),
         };
         Self {
             operation,
@@ -88,7 +88,7 @@ fn catalog_error(
 ) -> CatalogError {
     let table = match about {
         About::Table(table) => table.clone(),
-        About::Object(_) | About::Queue(_) => TableName {
+        _ => TableName {
             database: String::new(),
             table: String::new(),
         },

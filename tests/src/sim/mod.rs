@@ -11,6 +11,7 @@ pub mod history;
 pub mod mutant;
 mod reader;
 mod source;
+pub mod split;
 mod world;
 
 pub use checker::Violation;

@@ -3,23 +3,27 @@
 mod answer;
 mod error;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
-    operation::abort_multipart_upload::AbortMultipartUploadError,
+    operation::{
+        abort_multipart_upload::AbortMultipartUploadError,
+        put_object::builders::PutObjectFluentBuilder,
+    },
     primitives::ByteStream,
     types::{
         ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, Delete,
-        EncodingType, ObjectIdentifier,
+        EncodingType, ObjectIdentifier, ServerSideEncryption, StorageClass,
     },
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH, ObjectBody,
-    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
+    ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
+    Written,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -158,6 +162,10 @@ impl Store for S3Store {
             .set_if_match(if_match)
             .set_content_type(options.content_type)
             .body(ByteStream::from(body));
+        let request = match &options.attributes {
+            Some(attributes) => with_attributes(request, attributes),
+            None => request,
+        };
         let sent = match self.payloads {
             Payloads::Signed => request.send().await,
             Payloads::Unsigned => {
@@ -408,6 +416,35 @@ impl Store for S3Store {
     }
 }
 
+fn with_attributes(
+    mut request: PutObjectFluentBuilder,
+    attributes: &Attributes,
+) -> PutObjectFluentBuilder {
+    if let Some(class) = &attributes.storage_class {
+        request = request.storage_class(StorageClass::from(class.as_str()));
+    }
+    if let Some(encryption) = &attributes.encryption {
+        let algorithm = ServerSideEncryption::from(encryption.algorithm.as_str());
+        request = request
+            .server_side_encryption(algorithm)
+            .set_ssekms_key_id(encryption.key.clone());
+    }
+    if attributes.tags.is_empty() {
+        return request;
+    }
+    request.tagging(tagging(&attributes.tags))
+}
+
+/// Tags as the parameters of a query.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+fn tagging(tags: &BTreeMap<String, String>) -> String {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs = tags
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
 /// `If-None-Match` and `If-Match`.
 fn conditions(precondition: Precondition) -> (Option<String>, Option<String>) {
     match precondition {
@@ -500,6 +537,13 @@ mod tests {
             copy_source(&source),
             "b/year%3D2026/a%20b%2Bc%252B/%C3%A9.json"
         );
+    }
+
+    #[test]
+    fn tags_are_encoded() {
+        let tags = [("team", "a b"), ("x=y", "&é")];
+        let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(tagging(&tags.into()), "team=a%20b&x%3Dy=%26%C3%A9");
     }
 
     #[tokio::test]

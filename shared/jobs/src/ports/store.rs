@@ -1,9 +1,9 @@
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use thiserror::Error;
 
 /// The most keys in one page of a listing.
@@ -176,6 +176,19 @@ pub struct PutOptions {
     pub precondition: Precondition,
     /// The media type; the store's default where it is not given.
     pub content_type: Option<String>,
+    /// What else the object is to be, shared by the objects of a job.
+    pub attributes: Option<Arc<Attributes>>,
+}
+
+/// What an object is besides its bytes and its media type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// The storage class; the store's default where it is not given.
+    pub storage_class: Option<String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// The server-side encryption; the bucket's own where it is not given.
+    pub encryption: Option<Encryption>,
 }
 
 impl PutOptions {
@@ -183,7 +196,7 @@ impl PutOptions {
     pub fn create_only() -> Self {
         Self {
             precondition: Precondition::Absent,
-            content_type: None,
+            ..Self::default()
         }
     }
 }

@@ -1,0 +1,207 @@
+//! The function `split-plan`: plans a job and enqueues its chunks, and tells how far one is, or cancels it.
+//!
+//! | payload | answer |
+//! |---|---|
+//! | a [`PlanRequest`]: `{"name", "query_execution_id"}` or `{"name", "result"}`, `"task_token"`?, `"confirm"`? | [`PlanReport`](split::PlanReport) |
+//! | `{"name", "status": "<job id>", "run"?}` | [`Progress`](split::Progress) |
+//! | `{"name", "cancel": "<job id>", "run"?}` | [`Cancellation`](split::Cancellation) |
+
+use lakewright_core::config::Split;
+use lakewright_jobs::split::{self, Budget, PlanRequest, SplitError};
+use lambda_runtime::LambdaEvent;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tracing::{error, info};
+
+use crate::{
+    config::LoadError,
+    function::{Base, FunctionError},
+    settings::{QUEUES, Settings},
+};
+
+/// The function between two invocations.
+pub struct PlanFunction {
+    base: Base,
+}
+
+/// A question about a job.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusRequest {
+    name: String,
+    status: String,
+    #[serde(default)]
+    run: Option<String>,
+}
+
+/// A job to cancel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelRequest {
+    name: String,
+    cancel: String,
+    #[serde(default)]
+    run: Option<String>,
+}
+
+/// What a payload asks for.
+#[derive(Debug)]
+enum Request {
+    Plan(PlanRequest),
+    Status(StatusRequest),
+    Cancel(CancelRequest),
+}
+
+impl Request {
+    fn decode(payload: &Value) -> Result<Self, FunctionError> {
+        if payload.get("status").is_some() {
+            decode(payload).map(Self::Status)
+        } else if payload.get("cancel").is_some() {
+            decode(payload).map(Self::Cancel)
+        } else {
+            decode(payload).map(Self::Plan)
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Plan(PlanRequest { name, .. })
+            | Self::Status(StatusRequest { name, .. })
+            | Self::Cancel(CancelRequest { name, .. }) => name,
+        }
+    }
+}
+
+fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
+    T::deserialize(payload)
+        .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
+}
+
+impl PlanFunction {
+    /// Reads the configuration and makes the adapters, once for all invocations.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read or is refused.
+    pub async fn start(settings: Settings) -> Result<Self, LoadError> {
+        let base = Base::start(settings).await?;
+        Ok(Self { base })
+    }
+
+    /// Answers one invocation.
+    ///
+    /// # Errors
+    /// Whatever it is: the same payload may be sent again.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
+        let request_id = &event.context.request_id;
+        let request = Request::decode(&event.payload)?;
+        let name = request.name().to_owned();
+        let job = self.base.config.split_named(&name).ok_or_else(|| {
+            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
+        })?;
+        let deadlines = self.base.deadlines(&event.context);
+        let budget = Budget {
+            memory: self.base.memory(),
+            deadline: deadlines.work,
+        };
+        match self.answer(job, request, &budget).await {
+            Ok(answer) => {
+                info!(request_id, job = name, report = %answer, "split request done");
+                Ok(answer)
+            }
+            Err(failure) => {
+                let (kind, message) = (&failure.name, &failure.message);
+                error!(
+                    request_id,
+                    job = name,
+                    kind,
+                    error = message,
+                    "split request failed"
+                );
+                Err(failure)
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        job: &Split,
+        request: Request,
+        budget: &Budget,
+    ) -> Result<Value, FunctionError> {
+        let ports = self.base.ports(budget.deadline);
+        match request {
+            Request::Plan(request) => {
+                let queue = self.base.queues.get(&job.name).ok_or_else(|| {
+                    FunctionError::bad_trigger(format!(
+                        "the split job `{}` has no queue ({QUEUES})",
+                        job.name
+                    ))
+                })?;
+                reported(split::plan(&ports, job, &request, queue, budget).await)
+            }
+            Request::Status(StatusRequest { status, run, .. }) => {
+                reported(split::status(&*ports.store, job, &status, run.as_deref()).await)
+            }
+            Request::Cancel(CancelRequest { cancel, run, .. }) => {
+                reported(split::cancel(&ports, job, &cancel, run.as_deref()).await)
+            }
+        }
+    }
+}
+
+fn reported<T: Serialize>(result: Result<T, SplitError>) -> Result<Value, FunctionError> {
+    let report = result.map_err(|error| FunctionError::from(&error))?;
+    serde_json::to_value(report).map_err(|error| FunctionError {
+        name: "Lakewright.TaskFailed".to_owned(),
+        message: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_payloads() {
+        for (text, expected) in [
+            (include_str!("../../../../events/split-plan.json"), "plan"),
+            (
+                include_str!("../../../../events/split-plan-result.json"),
+                "plan",
+            ),
+            (
+                include_str!("../../../../events/split-plan-status.json"),
+                "status",
+            ),
+            (
+                include_str!("../../../../events/split-plan-cancel.json"),
+                "cancel",
+            ),
+        ] {
+            let payload = serde_json::from_str(text).unwrap();
+            let request = Request::decode(&payload).unwrap();
+            assert_eq!(request.name(), "user_info");
+            let found = match request {
+                Request::Plan(_) => "plan",
+                Request::Status(_) => "status",
+                Request::Cancel(_) => "cancel",
+            };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_by_name() {
+        for text in [
+            "[]",
+            "{}",
+            r#"{"name": "a", "query": "b"}"#,
+            r#"{"name": "a", "status": 1}"#,
+            r#"{"name": "a", "result": "not a URI"}"#,
+        ] {
+            let payload = serde_json::from_str(text).unwrap();
+            let error = Request::decode(&payload).unwrap_err();
+            assert_eq!(error.name, "Lakewright.BadTrigger", "{text}");
+        }
+    }
+}

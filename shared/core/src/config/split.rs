@@ -1,0 +1,445 @@
+//! `[[split]]`: a query's result as one object per row.
+
+use std::collections::BTreeMap;
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConfigError,
+    size::{Size, exact},
+};
+use crate::{
+    location::Location,
+    split::{KeyTemplate, Template},
+};
+
+/// The largest `chunk_size`: a chunk is in memory as a whole.
+const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
+
+/// The most hexadecimal digits of a hashed prefix.
+const MAX_HASHED_PREFIX: u32 = 8;
+
+/// The most tags that an object takes.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
+const MAX_TAGS: usize = 10;
+
+/// A job that writes each row of an Athena query's result as an object of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Split {
+    /// The job's name in requests, reports, metrics and alarms.
+    pub name: String,
+    /// The prefix to write the objects under, ending with `/`.
+    #[schemars(with = "String")]
+    pub target: Location,
+    /// The name of a row's object below the target. `{column}` is the value of a column, `{row}` the row's number (the
+    /// first is 0), `{job}` the job's id; `{{` and `}}` are braces.
+    #[serde(default = "default_key")]
+    pub key: String,
+    /// Puts this many hexadecimal digits, a hash of the name, and a `/` before each name, so that S3 can spread the
+    /// load over more partitions of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hashed_prefix: u32,
+    /// What an object holds.
+    #[serde(default)]
+    pub format: RowFormat,
+    /// With `format = "csv"`: whether the first line of each object names the columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<bool>,
+    /// With `format = "template"`: the object's text, with `{column}`, `{row}` and `{job}` as in `key`, unescaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// How the values of columns are written in JSON.
+    #[serde(default)]
+    pub types: Types,
+    /// What UNLOAD wrote, where the result is that of an UNLOAD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unload: Option<Unload>,
+    /// The columns, where nothing else says: the types of a result that is given by its URI, by name; the names and types
+    /// of the fields of UNLOAD's text, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ResultColumn>,
+    /// What to do where different rows have one key.
+    #[serde(default)]
+    pub on_collision: OnCollision,
+    /// The media type of the objects; that of the format where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// The storage class, such as `INTELLIGENT_TIERING`; `STANDARD` where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// Tags of each object.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The server-side encryption; the bucket's own where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
+    /// How many bytes of the result one task handles, about.
+    #[serde(default = "default_chunk_size", serialize_with = "exact")]
+    #[schemars(with = "Size")]
+    pub chunk_size: ByteSize,
+    /// How many rows one task handles at most.
+    #[serde(default = "default_chunk_rows")]
+    pub chunk_rows: u32,
+    /// The most requests that one task has in flight.
+    #[serde(default = "default_in_flight")]
+    pub in_flight: u32,
+    /// A job that would make more PUT requests than this asks for `confirm: true` before it writes anything.
+    #[serde(default = "default_max_puts")]
+    pub max_puts: u32,
+    /// What a million PUT requests cost, in US dollars: 5 for S3 Standard in us-east-1.
+    #[serde(default = "default_usd_per_million_puts")]
+    pub usd_per_million_puts: u32,
+    /// The prefixes that results are taken from. Anywhere, where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub sources: Vec<Location>,
+}
+
+/// What the object of a row holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RowFormat {
+    /// A JSON object with a field for each column.
+    #[default]
+    Json,
+    /// A line of comma-separated values, by default below a line with the columns' names.
+    Csv,
+    /// The text of `template`.
+    Template,
+}
+
+/// How the values of columns are written in JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Types {
+    /// By the types of the query's columns.
+    #[default]
+    Query,
+    /// Every value is a string.
+    String,
+}
+
+/// What to do where different rows have one key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCollision {
+    /// The job fails before it writes anything, and names the rows.
+    #[default]
+    Fail,
+    /// The row with the lowest number is written.
+    KeepFirst,
+    /// The row with the highest number is written.
+    KeepLast,
+}
+
+/// What UNLOAD wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unload {
+    /// The `format` of the UNLOAD. Parquet and JSON are told from the bytes where nothing is said; text is not.
+    pub format: UnloadFormat,
+    /// With `format = "text"`: the `field_delimiter` of the UNLOAD, an ASCII character. U+0001 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
+}
+
+/// A format of UNLOAD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnloadFormat {
+    /// `PARQUET`.
+    Parquet,
+    /// `JSON`: a document a line.
+    Json,
+    /// `TEXTFILE`: a row a line.
+    Text,
+}
+
+/// A column of a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResultColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, as Athena writes it in a query's metadata, such as `bigint` or `varchar`.
+    #[serde(rename = "type")]
+    pub athena_type: String,
+}
+
+/// Server-side encryption.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    /// With KMS: the key's id, ARN or alias; the account's key for S3 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+fn default_key() -> String {
+    "{job}/{row}".to_owned()
+}
+
+fn default_chunk_size() -> ByteSize {
+    ByteSize::mib(8)
+}
+
+fn default_chunk_rows() -> u32 {
+    10_000
+}
+
+fn default_in_flight() -> u32 {
+    64
+}
+
+fn default_max_puts() -> u32 {
+    5_000_000
+}
+
+fn default_usd_per_million_puts() -> u32 {
+    5
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(digits: &u32) -> bool {
+    *digits == 0
+}
+
+impl Split {
+    /// The prefix of the job's ledger, hidden from query engines.
+    pub fn ledger(&self) -> Location {
+        self.target.join(crate::split::LEDGER)
+    }
+
+    /// Whether a result may be read from here.
+    pub fn may_read(&self, object: &Location) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|prefix| prefix.contains(object))
+    }
+
+    /// The media type of the objects.
+    pub fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or(match self.format {
+            RowFormat::Json => "application/json",
+            RowFormat::Csv => "text/csv",
+            RowFormat::Template => "text/plain; charset=utf-8",
+        })
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.problem().map_or(Ok(()), |message| {
+            Err(ConfigError::InvalidSplit {
+                job: self.name.clone(),
+                message,
+            })
+        })
+    }
+
+    /// The first thing that is wrong, in words.
+    fn problem(&self) -> Option<String> {
+        if self.name.is_empty() {
+            return Some("name is empty".to_owned());
+        }
+        if !self.target.key.is_empty() && !self.target.key.ends_with('/') {
+            return Some(format!("target = \"{}\" must end with `/`", self.target));
+        }
+        if let Err(error) = KeyTemplate::parse(&self.key, self.hashed_prefix) {
+            return Some(format!("key = \"{}\": {error}", self.key));
+        }
+        if self.hashed_prefix > MAX_HASHED_PREFIX {
+            return Some(format!("hashed_prefix is above {MAX_HASHED_PREFIX}"));
+        }
+        match (self.format, &self.template) {
+            (RowFormat::Template, None) => return Some("template is missing".to_owned()),
+            (RowFormat::Template, Some(template)) => {
+                if let Err(error) = Template::parse(template) {
+                    return Some(format!("template: {error}"));
+                }
+            }
+            (_, Some(_)) => {
+                return Some("template has no meaning without format = \"template\"".to_owned());
+            }
+            (_, None) => {}
+        }
+        if self.header.is_some() && self.format != RowFormat::Csv {
+            return Some("header has no meaning without format = \"csv\"".to_owned());
+        }
+        if let Some(problem) = self.unload.as_ref().and_then(Unload::problem) {
+            return Some(problem);
+        }
+        let is_text = self.unload.as_ref().is_some_and(Unload::is_text);
+        if is_text && self.columns.is_empty() {
+            return Some("unload.format = \"text\" needs columns: text has no names".to_owned());
+        }
+        if self.tags.len() > MAX_TAGS {
+            return Some(format!("tags: an object takes at most {MAX_TAGS}"));
+        }
+        if self.chunk_size.as_u64() == 0 || self.chunk_size > MAX_CHUNK_SIZE {
+            return Some(format!(
+                "chunk_size must be above 0 and at most {MAX_CHUNK_SIZE}"
+            ));
+        }
+        if self.chunk_rows == 0 || self.in_flight == 0 {
+            return Some("chunk_rows and in_flight must be above 0".to_owned());
+        }
+        self.encryption.as_ref().and_then(Encryption::problem)
+    }
+}
+
+impl Unload {
+    fn is_text(&self) -> bool {
+        self.format == UnloadFormat::Text
+    }
+
+    fn problem(&self) -> Option<String> {
+        match self.delimiter {
+            Some(_) if !self.is_text() => {
+                Some("unload.delimiter has no meaning without unload.format = \"text\"".to_owned())
+            }
+            Some(mark) if !mark.is_ascii() || matches!(mark, '\r' | '\n') => Some(format!(
+                "unload.delimiter = {mark:?}: write one ASCII character, and no end of line"
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl Encryption {
+    fn problem(&self) -> Option<String> {
+        match (self.algorithm.as_str(), &self.key) {
+            ("aws:kms" | "aws:kms:dsse", _) | ("AES256", None) => None,
+            ("AES256", Some(_)) => {
+                Some("encryption.key has no meaning with algorithm = \"AES256\"".to_owned())
+            }
+            (other, _) => Some(format!(
+                "encryption.algorithm = \"{other}\": write AES256, aws:kms or aws:kms:dsse"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const USERS: &str = r#"
+        [[split]]
+        name = "user_info"
+        target = "s3://objects/user_info/"
+    "#;
+
+    #[test]
+    fn defaults() {
+        let config = Config::parse(USERS).unwrap();
+        let job = &config.split[0];
+        assert_eq!(job.key, "{job}/{row}");
+        assert_eq!(job.content_type(), "application/json");
+        assert_eq!(job.on_collision, OnCollision::Fail);
+        assert_eq!(
+            job.ledger().to_string(),
+            "s3://objects/user_info/_lakewright/split/"
+        );
+        assert!(job.may_read(&Location::new("anywhere", "k")));
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let text = format!(
+            r#"{USERS}
+            key = "{{user_id}}.txt"
+            hashed_prefix = 2
+            format = "template"
+            template = "{{name}}"
+            types = "string"
+            unload = {{ format = "text", delimiter = "," }}
+            columns = [{{ name = "user_id", type = "bigint" }}]
+            on_collision = "keep_last"
+            content_type = "text/x-user"
+            storage_class = "STANDARD_IA"
+            tags = {{ team = "a b" }}
+            encryption = {{ algorithm = "aws:kms", key = "alias/k" }}
+            chunk_size = "1MiB"
+            chunk_rows = 10
+            in_flight = 8
+            max_puts = 3
+            usd_per_million_puts = 10
+            sources = ["s3://results/"]
+            "#
+        );
+        let config = Config::parse(&text).unwrap();
+        let job = &config.split[0];
+        assert_eq!(job.content_type(), "text/x-user");
+        assert!(!job.may_read(&Location::new("anywhere", "k")));
+        let again = serde_json::to_string(job).unwrap();
+        assert_eq!(&serde_json::from_str::<Split>(&again).unwrap(), job);
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        for (more, says) in [
+            ("speling = 1", "speling"),
+            ("key = \"{a\"", "key"),
+            ("key = \"a/\"", "key"),
+            ("key = \"constant\"", "key"),
+            ("hashed_prefix = 9", "hashed_prefix"),
+            ("template = \"a\"", "template"),
+            ("format = \"template\"", "template"),
+            ("format = \"template\"\ntemplate = \"{\"", "template"),
+            ("header = true", "header"),
+            ("unload = { format = \"text\" }", "columns"),
+            (
+                "unload = { format = \"json\", delimiter = \",\" }",
+                "unload.delimiter",
+            ),
+            (
+                "unload = { format = \"text\", delimiter = \"é\" }\ncolumns = [{ name = \"a\", type = \"b\" }]",
+                "unload.delimiter",
+            ),
+            ("chunk_size = \"1GiB\"", "chunk_size"),
+            ("chunk_rows = 0", "chunk_rows"),
+            ("in_flight = 0", "in_flight"),
+            ("encryption = { algorithm = \"rot13\" }", "encryption"),
+            (
+                "encryption = { algorithm = \"AES256\", key = \"k\" }",
+                "encryption.key",
+            ),
+        ] {
+            let error = Config::parse(&format!("{USERS}\n{more}")).unwrap_err();
+            assert!(
+                error.to_string().contains(says),
+                "{error} should say {says}"
+            );
+        }
+        let no_slash = USERS.replace("user_info/", "user_info");
+        for (text, says) in [
+            (no_slash, "must end with `/`"),
+            (format!("{USERS}{USERS}"), "two jobs"),
+        ] {
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_would_trigger_rekey_is_refused() {
+        let text = format!(
+            r#"{USERS}
+            [[rekey]]
+            name = "r"
+            source = "s3://objects/"
+            timestamp = {{ column = "t" }}
+            target = "s3://lake/"
+            "#
+        );
+        let error = Config::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("source of rekey `r`"), "{error}");
+    }
+}

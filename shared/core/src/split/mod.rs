@@ -1,0 +1,141 @@
+//! An Athena query's result as one object per row. docs/SEMANTICS.md, "Split", states what is read and what is written.
+//!
+//! - [`Scan`] finds the rows of a result in its bytes, once, and cuts it into [`Chunk`]s;
+//! - [`rows`] finds them again in a chunk, and a [`RowReader`] their values;
+//! - a [`KeyTemplate`] names a row's object and a [`Renderer`] writes it;
+//! - [`KeyIndex`] knows which rows have one key.
+
+mod ends;
+mod index;
+mod json;
+mod key;
+mod manifest;
+mod parquet;
+mod render;
+mod row;
+mod scan;
+mod template;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::{
+    ends::{Framing, rows},
+    index::{Dropped, Duplicates, KeyIndex, TooManyKeys},
+    key::{KeyProblem, KeyTemplate},
+    manifest::{ManifestError, manifest},
+    parquet::{ParquetError, ParquetFooter, ParquetRows, Step},
+    render::Renderer,
+    row::{Column, Field, Row, RowProblem, RowReader, Value, header_names},
+    scan::{Scan, ScanError, Seen},
+    template::{Template, TemplateError},
+    types::Kind,
+};
+
+/// The ledger of split jobs, below the target. No row's object has a name in it.
+pub const LEDGER: &str = "_lakewright/split/";
+
+/// The longest row, in bytes: what Athena takes for one.
+/// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>
+pub const MAX_ROW: usize = 32 << 20;
+
+/// The form of an object that holds rows of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceFormat {
+    /// Athena's CSV.
+    Csv,
+    /// UNLOAD's JSON.
+    Json,
+    /// UNLOAD's text, with this byte between the fields of a row.
+    Text {
+        /// ASCII.
+        delimiter: u8,
+    },
+    /// UNLOAD's Parquet.
+    Parquet,
+}
+
+/// Why an object of a result cannot be read as its form demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FormatError {
+    /// UNLOAD wrote a form that is not read.
+    #[error("it holds {0}, which split does not read: UNLOAD as PARQUET, JSON or TEXTFILE")]
+    Unread(&'static str),
+    /// The first bytes do not say what it is.
+    #[error("its first bytes are neither Parquet nor JSON: if it is text, say so in `unload`")]
+    Unknown,
+}
+
+impl SourceFormat {
+    /// The form of what UNLOAD wrote, from the first (decompressed) bytes.
+    ///
+    /// # Errors
+    /// When it is none that is read.
+    pub fn detect(head: &[u8]) -> Result<Self, FormatError> {
+        match head {
+            [b'P', b'A', b'R', b'1', ..] => Ok(Self::Parquet),
+            [b'O', b'R', b'C', ..] => Err(FormatError::Unread("ORC")),
+            [b'O', b'b', b'j', 1, ..] => Err(FormatError::Unread("Avro")),
+            [b'{', ..] | [] => Ok(Self::Json),
+            _ => Err(FormatError::Unknown),
+        }
+    }
+
+    /// How its rows follow one another; none for Parquet.
+    pub fn framing(self) -> Option<Framing> {
+        match self {
+            Self::Csv => Some(Framing::AthenaCsv),
+            Self::Json => Some(Framing::JsonLines),
+            Self::Text { .. } => Some(Framing::Lines),
+            Self::Parquet => None,
+        }
+    }
+}
+
+/// A part of a result that one task handles: whole rows of one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The source's index in the plan.
+    pub source: u32,
+    /// Where its first row begins in the source's bytes, decompressed. Nothing for Parquet.
+    pub offset: u64,
+    /// Bytes, decompressed.
+    pub length: u64,
+    /// The number of its first row in the whole result, from 0.
+    pub first_row: u64,
+    /// Rows.
+    pub rows: u64,
+}
+
+/// When a chunk is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkLimit {
+    /// At this many bytes: the row that reaches them is its last.
+    pub bytes: u64,
+    /// At this many rows.
+    pub rows: u64,
+}
+
+/// Cuts `rows` rows without known sizes (Parquet's) into chunks of source `source`.
+pub fn chunks_of_rows(source: u32, first_row: u64, rows: u64, limit: ChunkLimit) -> Vec<Chunk> {
+    let step = limit.rows.max(1);
+    let mut chunks = Vec::new();
+    let mut done = 0;
+    while done < rows {
+        let rows = step.min(rows - done);
+        chunks.push(Chunk {
+            source,
+            offset: 0,
+            length: 0,
+            first_row: first_row + done,
+            rows,
+        });
+        done += rows;
+    }
+    chunks
+}

@@ -1,0 +1,204 @@
+//! Parquet, read by row ranges as JSON lines, without touching what the rows do not need.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use parquet::{
+    DecodeResult,
+    arrow::{
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+        push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder},
+    },
+    file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder},
+};
+use thiserror::Error;
+
+use crate::{
+    config::{Compression, Output, OutputFormat},
+    encode::{EncodeError, Encoder, Layout},
+    parquet_out::RowGroupLimit,
+};
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 512;
+
+/// The largest footer.
+const MAX_FOOTER: u64 = 64 << 20;
+
+/// Why a Parquet file cannot be read.
+#[derive(Debug, Error)]
+pub enum ParquetError {
+    /// The bytes contradict the format.
+    #[error("corrupt Parquet file: {0}")]
+    Corrupt(#[from] parquet::errors::ParquetError),
+    /// A value cannot be written as JSON.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// It needs more memory than there is.
+    #[error("{what} has {size} bytes, more than the {limit} that there is memory for")]
+    TooLarge {
+        /// Which part.
+        what: &'static str,
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+}
+
+/// What reading needs next, or has found.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// These ranges of the file.
+    Needs(Vec<Range<u64>>),
+    /// This.
+    Found(T),
+    /// Nothing: it is over.
+    Over,
+}
+
+/// Reads a file's footer.
+pub struct ParquetFooter {
+    decoder: ParquetMetaDataPushDecoder,
+}
+
+impl ParquetFooter {
+    /// Of a file of `size` bytes.
+    ///
+    /// # Errors
+    /// When no file is so small.
+    pub fn new(size: u64) -> Result<Self, ParquetError> {
+        Ok(Self {
+            decoder: ParquetMetaDataPushDecoder::try_new(size)?,
+        })
+    }
+
+    /// Goes on with what was pushed.
+    ///
+    /// # Errors
+    /// When the footer is corrupt or too large.
+    pub fn step(&mut self) -> Result<Step<Arc<ParquetMetaData>>, ParquetError> {
+        Ok(match self.decoder.try_decode()? {
+            DecodeResult::NeedsData(ranges) => {
+                check("the footer", &ranges, MAX_FOOTER)?;
+                Step::Needs(ranges)
+            }
+            DecodeResult::Data(metadata) => Step::Found(Arc::new(metadata)),
+            DecodeResult::Finished => Step::Over,
+        })
+    }
+
+    /// Gives the bytes of ranges that were asked for.
+    ///
+    /// # Errors
+    /// When they do not fit together.
+    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
+        Ok(self.decoder.push_ranges(ranges, bytes)?)
+    }
+}
+
+/// Reads some rows of a file.
+pub struct ParquetRows {
+    decoder: ParquetPushDecoder,
+    layout: Layout,
+    names: Vec<String>,
+    memory: u64,
+}
+
+impl ParquetRows {
+    /// Of the rows `rows`, counted from the file's first, with at most `memory` bytes read at a time.
+    ///
+    /// # Errors
+    /// When the schema cannot be understood.
+    pub fn new(
+        metadata: &Arc<ParquetMetaData>,
+        rows: &Range<u64>,
+        memory: u64,
+    ) -> Result<Self, ParquetError> {
+        let arrow =
+            ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::default())?;
+        let layout = Layout::plain(Arc::clone(arrow.schema()));
+        let names = layout
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone());
+        let names = names.collect();
+        let (row_groups, skipped) = row_groups(metadata, rows);
+        let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(arrow)
+            .with_batch_size(BATCH_ROWS)
+            .with_row_groups(row_groups)
+            .with_offset(size(rows.start - skipped))
+            .with_limit(size(rows.end - rows.start))
+            .build()?;
+        Ok(Self {
+            decoder,
+            layout,
+            names,
+            memory,
+        })
+    }
+
+    /// The columns' names.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Goes on with what was pushed: the next rows, one JSON document a line, without the fields that are null.
+    ///
+    /// # Errors
+    /// When the file is corrupt, its row groups are too large, or a value cannot be written as JSON.
+    pub fn step(&mut self) -> Result<Step<Vec<u8>>, ParquetError> {
+        Ok(match self.decoder.try_decode()? {
+            DecodeResult::NeedsData(ranges) => {
+                check("a row group", &ranges, self.memory)?;
+                Step::Needs(ranges)
+            }
+            DecodeResult::Data(batch) => {
+                let form = Output {
+                    compression: Some(Compression::None),
+                    ..Output::new(OutputFormat::Json)
+                };
+                let mut encoder = Encoder::new(&form, &self.layout, RowGroupLimit::default())?;
+                encoder.write(&batch)?;
+                Step::Found(encoder.finish()?)
+            }
+            DecodeResult::Finished => Step::Over,
+        })
+    }
+
+    /// Gives the bytes of ranges that were asked for.
+    ///
+    /// # Errors
+    /// When they do not fit together.
+    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
+        Ok(self.decoder.push_ranges(ranges, bytes)?)
+    }
+}
+
+/// The row groups that hold some of the rows, and how many rows come before the first of them.
+fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64) {
+    let (mut groups, mut before, mut skipped) = (Vec::new(), 0, 0);
+    for (index, group) in metadata.row_groups().iter().enumerate() {
+        let after = before + u64::try_from(group.num_rows()).unwrap_or_default();
+        if after > rows.start && before < rows.end {
+            groups.push(index);
+        } else if after <= rows.start {
+            skipped = after;
+        }
+        before = after;
+    }
+    (groups, skipped)
+}
+
+fn check(what: &'static str, ranges: &[Range<u64>], limit: u64) -> Result<(), ParquetError> {
+    let size = ranges
+        .iter()
+        .map(|range| range.end.saturating_sub(range.start))
+        .sum();
+    if size > limit {
+        return Err(ParquetError::TooLarge { what, size, limit });
+    }
+    Ok(())
+}

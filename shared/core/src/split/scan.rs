@@ -1,0 +1,206 @@
+//! One pass over a source: its rows are found, and cut into chunks.
+
+use thiserror::Error;
+
+use super::{
+    Chunk, ChunkLimit, Framing, MAX_ROW,
+    ends::{RowEnds, is_blank, without_end},
+};
+
+/// Why the rows of a source cannot be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ScanError {
+    /// It ends in the middle of a row.
+    #[error("it ends inside quotes, in the row that begins at byte {offset}: it is not whole")]
+    Truncated {
+        /// Where the row begins.
+        offset: u64,
+    },
+    /// A row is too long.
+    #[error("the row that begins at byte {offset} has more than {MAX_ROW} bytes")]
+    RowTooLong {
+        /// Where the row begins.
+        offset: u64,
+    },
+    /// It is empty: not even the columns' names are there.
+    #[error("it has no header: Athena writes one, also where there are no rows")]
+    NoHeader,
+}
+
+/// What [`Scan`] shows: a row without its end of line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// The row that names the columns.
+    Header(&'a [u8]),
+    /// A row of values, and its number.
+    Row(u64, &'a [u8]),
+}
+
+/// Finds the rows of one source in its bytes, decompressed, as they come, and cuts them into chunks.
+#[derive(Debug)]
+pub struct Scan {
+    framing: Framing,
+    limit: ChunkLimit,
+    ends: RowEnds,
+    /// Whether the next row is the header.
+    header: bool,
+    /// Whether rows are shown, not only counted.
+    shows_rows: bool,
+    /// Bytes before the ones to come.
+    offset: u64,
+    row_start: u64,
+    /// Whether the row that is under way is blank so far.
+    blank: bool,
+    /// The beginning of that row, where it will be shown.
+    carry: Vec<u8>,
+    open: Chunk,
+    closed: Vec<Chunk>,
+}
+
+impl Scan {
+    /// A scan of source `source`, whose first row has the number `first_row`. With `shows_rows` every row is shown as a
+    /// whole, otherwise the header alone.
+    pub fn new(
+        framing: Framing,
+        source: u32,
+        first_row: u64,
+        limit: ChunkLimit,
+        shows_rows: bool,
+    ) -> Self {
+        Self {
+            framing,
+            limit,
+            ends: RowEnds::new(framing),
+            header: framing == Framing::AthenaCsv,
+            shows_rows,
+            offset: 0,
+            row_start: 0,
+            blank: true,
+            carry: Vec::new(),
+            open: Chunk {
+                source,
+                offset: 0,
+                length: 0,
+                first_row,
+                rows: 0,
+            },
+            closed: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// When a row is too long, or `show` fails.
+    pub fn push<E: From<ScanError>>(
+        &mut self,
+        bytes: &[u8],
+        mut show: impl FnMut(Seen<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut ends = std::mem::replace(&mut self.ends, RowEnds::new(self.framing));
+        let mut from = 0;
+        let base = self.offset;
+        let found = ends.push(bytes, |end| {
+            let stretch = bytes.get(from..end).unwrap_or_default();
+            from = end;
+            self.offset = base + end as u64;
+            self.row(stretch, &mut show)
+        });
+        self.ends = ends;
+        found?;
+        self.offset = base + bytes.len() as u64;
+        let rest = bytes.get(from..).unwrap_or_default();
+        self.begin(rest);
+        self.check_length()?;
+        Ok(())
+    }
+
+    /// Ends the scan. Returns the chunks and the number of rows.
+    ///
+    /// # Errors
+    /// When the source ends inside a row or before the header, or `show` fails.
+    pub fn finish<E: From<ScanError>>(
+        mut self,
+        mut show: impl FnMut(Seen<'_>) -> Result<(), E>,
+    ) -> Result<(Vec<Chunk>, u64), E> {
+        if self.ends.in_quotes() {
+            let offset = self.row_start;
+            return Err(ScanError::Truncated { offset }.into());
+        }
+        if self.offset > self.row_start {
+            self.row(&[], &mut show)?;
+        }
+        if self.header {
+            return Err(ScanError::NoHeader.into());
+        }
+        self.close();
+        let rows = self.closed.iter().map(|chunk| chunk.rows).sum();
+        Ok((self.closed, rows))
+    }
+
+    fn begin(&mut self, stretch: &[u8]) {
+        self.blank = self.blank && (self.framing != Framing::JsonLines || is_blank(stretch));
+        if self.header || self.shows_rows {
+            self.carry.extend_from_slice(stretch);
+        }
+    }
+
+    fn check_length(&self) -> Result<(), ScanError> {
+        if self.offset - self.row_start > MAX_ROW as u64 {
+            let offset = self.row_start;
+            return Err(ScanError::RowTooLong { offset });
+        }
+        Ok(())
+    }
+
+    /// A row ends with `stretch`, which may follow on what was carried.
+    fn row<E: From<ScanError>>(
+        &mut self,
+        stretch: &[u8],
+        show: &mut impl FnMut(Seen<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check_length()?;
+        let is_row = self.framing != Framing::JsonLines || !(self.blank && is_blank(stretch));
+        if self.header || (self.shows_rows && is_row) {
+            let carried = !self.carry.is_empty();
+            if carried {
+                self.carry.extend_from_slice(stretch);
+            }
+            let whole = if carried { &self.carry[..] } else { stretch };
+            let row = without_end(self.framing, whole);
+            if self.header {
+                show(Seen::Header(row))?;
+            } else {
+                show(Seen::Row(self.open.first_row + self.open.rows, row))?;
+            }
+        }
+        self.carry.clear();
+        self.blank = true;
+        self.row_start = self.offset;
+        if self.header {
+            self.header = false;
+            self.open.offset = self.offset;
+            return Ok(());
+        }
+        self.open.length = self.offset - self.open.offset;
+        self.open.rows += u64::from(is_row);
+        if self.open.length >= self.limit.bytes || self.open.rows >= self.limit.rows {
+            self.close();
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let closed = self.open;
+        self.open = Chunk {
+            offset: closed.offset + closed.length,
+            length: 0,
+            first_row: closed.first_row + closed.rows,
+            rows: 0,
+            ..closed
+        };
+        if closed.rows > 0 {
+            self.closed.push(closed);
+        }
+    }
+}

@@ -1,0 +1,694 @@
+use std::{ops::Range, sync::Arc};
+
+use ::parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use arrow::{
+    array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray},
+    datatypes::Int64Type,
+};
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    config::{OnCollision, ResultColumn, Split, Types},
+    location::Location,
+    semantics::stated,
+};
+
+const LIMIT: ChunkLimit = ChunkLimit { bytes: 20, rows: 3 };
+
+/// Rows found one character after the other.
+fn slow_rows(framing: Framing, text: &[u8]) -> Result<Vec<Vec<u8>>, ScanError> {
+    let (mut rows, mut row, mut quoted, mut start) = (Vec::new(), Vec::new(), false, 0);
+    for (at, byte) in text.iter().enumerate() {
+        if *byte == b'"' && framing == Framing::AthenaCsv {
+            quoted = !quoted;
+        }
+        if *byte == b'\n' && !quoted {
+            if row.last() == Some(&b'\r') && framing != Framing::Lines {
+                row.pop();
+            }
+            rows.push(std::mem::take(&mut row));
+            start = at + 1;
+        } else {
+            row.push(*byte);
+        }
+    }
+    if quoted {
+        return Err(ScanError::Truncated {
+            offset: start as u64,
+        });
+    }
+    if start < text.len() {
+        rows.push(row);
+    }
+    if framing == Framing::JsonLines {
+        rows.retain(|row| !row.iter().all(u8::is_ascii_whitespace));
+    }
+    if framing == Framing::AthenaCsv && rows.is_empty() {
+        return Err(ScanError::NoHeader);
+    }
+    Ok(rows)
+}
+
+fn size(count: u64) -> usize {
+    usize::try_from(count).unwrap()
+}
+
+type Scanned = (Vec<Chunk>, Vec<Vec<u8>>);
+
+/// The chunks and what was shown, of bytes in pieces of these sizes in turn.
+fn scan(framing: Framing, text: &[u8], pieces: &[usize]) -> Result<Scanned, ScanError> {
+    let mut shown = Vec::new();
+    let mut numbers = Vec::new();
+    let mut show = |seen: Seen<'_>| {
+        match seen {
+            Seen::Header(row) => shown.push(row.to_vec()),
+            Seen::Row(number, row) => {
+                numbers.push(number);
+                shown.push(row.to_vec());
+            }
+        }
+        Ok::<_, ScanError>(())
+    };
+    let mut scan = Scan::new(framing, 7, 100, LIMIT, true);
+    let mut rest = text;
+    let mut sizes = pieces.iter().cycle();
+    while !rest.is_empty() {
+        let size = (*sizes.next().unwrap()).clamp(1, rest.len());
+        let (piece, after) = rest.split_at(size);
+        scan.push(piece, &mut show)?;
+        rest = after;
+    }
+    let (chunks, rows) = scan.finish(&mut show)?;
+    let expected: Vec<u64> = (100..100 + rows).collect();
+    assert_eq!(numbers, expected);
+    Ok((chunks, shown))
+}
+
+fn framings() -> impl Strategy<Value = Framing> {
+    prop_oneof![
+        Just(Framing::AthenaCsv),
+        Just(Framing::Lines),
+        Just(Framing::JsonLines)
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn the_scan_finds_what_the_slow_one_finds(
+        framing in framings(),
+        text in "[\"\n\r, a]{0,60}",
+        pieces in prop::collection::vec(1..9_usize, 1..5),
+    ) {
+        stated("However the bytes of a result are cut, the rows are the same.");
+        let text = text.as_bytes();
+        let slow = slow_rows(framing, text);
+        let fast = scan(framing, text, &pieces);
+        prop_assert_eq!(fast.as_ref().map(|(_, rows)| rows), slow.as_ref());
+        prop_assert_eq!(&fast, &scan(framing, text, &[text.len().max(1)]));
+        let Ok((chunks, shown)) = fast else { return Ok(()) };
+        // Without rows shown, the chunks are the same.
+        let mut counted = Scan::new(framing, 7, 100, LIMIT, false);
+        counted.push(text, |_| Ok::<_, ScanError>(())).unwrap();
+        let (again, rows) = counted.finish(|_| Ok::<_, ScanError>(())).unwrap();
+        prop_assert_eq!(&again, &chunks);
+        // The chunks hold the rows, each once and in order.
+        let header = usize::from(framing == Framing::AthenaCsv);
+        prop_assert_eq!(size(rows), shown.len() - header);
+        let mut found = Vec::new();
+        for chunk in &chunks {
+            prop_assert_eq!(chunk.source, 7);
+            prop_assert_eq!(chunk.first_row, 100 + found.len() as u64);
+            let bytes = &text[size(chunk.offset)..size(chunk.offset + chunk.length)];
+            let before = found.len();
+            found.extend(super::rows(framing, bytes).map(<[u8]>::to_vec));
+            prop_assert_eq!((found.len() - before) as u64, chunk.rows);
+            prop_assert!(chunk.rows > 0 && chunk.rows <= LIMIT.rows);
+        }
+        prop_assert_eq!(&found[..], &shown[header..]);
+    }
+
+    /// What Athena writes reads back.
+    #[test]
+    fn athena_csv_reads_back(
+        table in prop::collection::vec(
+            prop::collection::vec(prop::option::of("[a\",\n\r é{]{0,4}"), 2), 0..6),
+        pieces in prop::collection::vec(1..9_usize, 1..5),
+    ) {
+        let mut text = String::from("\"x\",\"y\"\n");
+        for row in &table {
+            let fields = row.iter().map(|field| match field {
+                None => String::new(),
+                Some(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+            });
+            text.push_str(&fields.collect::<Vec<_>>().join(","));
+            text.push('\n');
+        }
+        let (_, shown) = scan(Framing::AthenaCsv, text.as_bytes(), &pieces).unwrap();
+        prop_assert_eq!(header_names(&shown[0]).unwrap(), ["x", "y"]);
+        let reader = reader(SourceFormat::Csv, &[("x", "varchar"), ("y", "varchar")]);
+        prop_assert_eq!(shown.len() - 1, table.len());
+        for (bytes, row) in shown[1..].iter().zip(&table) {
+            let read = reader.read(bytes).unwrap();
+            let values: Vec<_> =
+                read.fields.iter().map(|field| field.value.text().map(String::from)).collect();
+            prop_assert_eq!(&values, row);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        for format in [SourceFormat::Csv, SourceFormat::Json, SourceFormat::Parquet,
+            SourceFormat::Text { delimiter: 1 }] {
+            let reader = reader(format, &[("x", "varchar"), ("y", "bigint")]);
+            if let Ok(row) = reader.read(&bytes) {
+                let mut out = BytesMut::new();
+                job("").render(&row, &mut out);
+                prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(&out).is_ok());
+            }
+        }
+        let _ = header_names(&bytes);
+        let _ = manifest(&bytes, "b");
+        let _ = SourceFormat::detect(&bytes);
+    }
+
+    #[test]
+    fn no_value_climbs_out_of_the_prefix(
+        a in prop::option::of("[./%_a\n]{0,6}|_lakewright|\\.\\.|__NULL__"),
+        b in prop::option::of("[./a]{0,4}|split"),
+        template in prop::sample::select(vec!["{a}", "{a}/{b}", "x{a}/{b}.json", "{a}{b}", ".{a}/x"]),
+    ) {
+        stated("In a key, `/`, `%` and control characters of a value become `%XX`, and so do the dots of a part that would be `.` or `..`.");
+        let keys = KeyTemplate::parse(template, 0).unwrap();
+        let row = Row {
+            fields: vec![field("a", a.as_deref()), field("b", b.as_deref())],
+            document: None,
+        };
+        let mut key = String::new();
+        keys.write(&row, 1, "j", "p/", &mut key).unwrap();
+        let name = key.strip_prefix("p/").unwrap();
+        prop_assert!(!name.starts_with("_lakewright/"), "{}", name);
+        prop_assert_eq!(name.split('/').count(), template.split('/').count(), "{}", name);
+        for part in name.split('/') {
+            prop_assert!(!matches!(part, "" | "." | ".."), "{}", name);
+            prop_assert!(!part.contains(char::is_control));
+        }
+    }
+
+    #[test]
+    fn different_values_have_different_keys(
+        a in prop::option::of("[./%_2EF5aNUL\n]{0,8}|__NULL__|__EMPTY__|%5F_NULL__|\\.|%2E|_lakewright"),
+        b in prop::option::of("[./%_2EF5aNUL\n]{0,8}|__NULL__|__EMPTY__|%5F_NULL__|\\.|%2E|_lakewright"),
+    ) {
+        stated("Different values of one column make different keys: null is `__NULL__`, the empty string is `__EMPTY__`, and a value that is one of these texts has `%5F` for its first `_`.");
+        for template in ["{a}", "{a}/x"] {
+            let keys = KeyTemplate::parse(template, 0).unwrap();
+            let key = |value: &Option<String>| {
+                let row = Row { fields: vec![field("a", value.as_deref())], document: None };
+                let mut key = String::new();
+                keys.write(&row, 0, "j", "", &mut key).unwrap();
+                key
+            };
+            prop_assert_eq!(a == b, key(&a) == key(&b), "{:?} {:?} {}", a, b, key(&a));
+        }
+    }
+
+    #[test]
+    fn duplicates_are_those_of_a_slow_search(
+        rows in prop::collection::vec(("[ab]{1,2}", "[xy]"), 0..12),
+    ) {
+        for policy in [OnCollision::Fail, OnCollision::KeepFirst, OnCollision::KeepLast] {
+            let mut index = KeyIndex::new("job", 1 << 20);
+            for (number, (key, content)) in rows.iter().enumerate() {
+                index.insert(number as u64, key, content.as_bytes()).unwrap();
+            }
+            let found = index.finish(policy);
+            let mut expected = Duplicates::default();
+            for (number, (key, content)) in rows.iter().enumerate() {
+                let mut same_key = rows.iter().enumerate().filter(|(_, row)| row.0 == *key);
+                let kept = match policy {
+                    OnCollision::KeepLast => same_key.next_back(),
+                    _ => same_key.next(),
+                };
+                let (kept, row) = kept.unwrap();
+                if kept != number {
+                    let same = row.1 == *content;
+                    expected.collisions += u64::from(!same);
+                    expected.dropped.push(Dropped { row: number as u64, kept: kept as u64, same });
+                }
+            }
+            prop_assert_eq!(&found, &expected);
+        }
+    }
+}
+
+fn field<'a>(name: &'a str, value: Option<&'a str>) -> Field<'a> {
+    Field {
+        name: name.into(),
+        value: value.map_or(Value::Null, |text| Value::Text(text.into(), Kind::Text)),
+    }
+}
+
+fn columns(columns: &[(&str, &str)]) -> Vec<ResultColumn> {
+    let column = |(name, athena_type): &(&str, &str)| ResultColumn {
+        name: (*name).to_owned(),
+        athena_type: (*athena_type).to_owned(),
+    };
+    columns.iter().map(column).collect()
+}
+
+fn reader(format: SourceFormat, named: &[(&str, &str)]) -> RowReader {
+    let types = Types::Query;
+    RowReader::new(format, Column::all(&columns(named), types), types)
+}
+
+struct Job(Renderer);
+
+impl Job {
+    fn render(&self, row: &Row<'_>, out: &mut BytesMut) {
+        self.0.render(row, 5, "job-1", out);
+    }
+
+    fn text(&self, row: &Row<'_>) -> String {
+        let mut out = BytesMut::new();
+        self.render(row, &mut out);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+}
+
+fn settings(more: &str) -> Split {
+    toml::from_str(&format!("name = 'j'\ntarget = 's3://b/p/'\n{more}")).unwrap()
+}
+
+fn job(more: &str) -> Job {
+    Job(Renderer::new(&settings(more)).unwrap())
+}
+
+#[test]
+fn rows_of_athena_csv() {
+    stated(
+        "A row of Athena's CSV ends with a newline outside quotes; newlines and carriage returns in quotes are data.",
+    );
+    stated(
+        "In a result a field in quotes is a text, `\"\"` is the empty string, and nothing between two commas is null.",
+    );
+    stated("A result of one column has an empty line for null, and for the empty string `\"\"`.");
+    let two = [("a", "varchar"), ("b", "varchar")];
+    for (columns, row, expected) in [
+        (&two[..], r#""x","y""#, Ok(vec![Some("x"), Some("y")])),
+        (&two, ",", Ok(vec![None, None])),
+        (&two, r#""","""#, Ok(vec![Some(""), Some("")])),
+        (
+            &two,
+            "\"a\nb\",\"c\r\nd\"",
+            Ok(vec![Some("a\nb"), Some("c\r\nd")]),
+        ),
+        (
+            &two,
+            r#""a""b","""""""#,
+            Ok(vec![Some("a\"b"), Some("\"\"")]),
+        ),
+        (&two, r#"x,"a,b""#, Ok(vec![Some("x"), Some("a,b")])),
+        (&two[..1], "", Ok(vec![None])),
+        (&two[..1], r#""""#, Ok(vec![Some("")])),
+        (
+            &two,
+            r#""x""#,
+            Err(RowProblem::FieldCount {
+                expected: 2,
+                found: 1,
+            }),
+        ),
+        (
+            &two,
+            r#""x",,"#,
+            Err(RowProblem::FieldCount {
+                expected: 2,
+                found: 3,
+            }),
+        ),
+        (&two, r#""x"y,"#, Err(RowProblem::TextAfterQuote(0))),
+        (&two, r#","x"#, Err(RowProblem::Unclosed(1))),
+    ] {
+        let reader = reader(SourceFormat::Csv, columns);
+        let read = reader.read(row.as_bytes());
+        let values = read.as_ref().map(|row| {
+            let text = |field: &Field<'_>| field.value.text().map(String::from);
+            row.fields.iter().map(text).collect::<Vec<_>>()
+        });
+        let expected =
+            expected.map(|row| row.into_iter().map(|text| text.map(String::from)).collect());
+        assert_eq!(values.map_err(Clone::clone), expected, "{row}");
+    }
+    let reader = reader(SourceFormat::Csv, &two);
+    assert_eq!(reader.read(b"\"a\",\"\xff\""), Err(RowProblem::NotText(5)));
+}
+
+#[test]
+fn values_in_json() {
+    stated(
+        "In JSON a row is an object with a field for each column, in their order; a null is `null`.",
+    );
+    stated(
+        "Integers and decimals are JSON numbers with the digits that Athena printed, and booleans are `true` and `false`.",
+    );
+    stated("`real` and `double` are numbers, and `null` where they are `NaN` or infinite.");
+    stated("A value of the type `json` is that JSON, as it is printed.");
+    stated(
+        "An `array`, `map` or `row` is the JSON array or object that its printed text is, and a string with that text where it is none.",
+    );
+    stated(
+        "Any other value, and any that its type cannot explain, is a string of the printed text.",
+    );
+    for (athena_type, printed, json) in [
+        ("bigint", "9223372036854775807", "9223372036854775807"),
+        ("integer", "-1", "-1"),
+        ("integer", "one", "\"one\""),
+        (
+            "decimal(38,9)",
+            "12345678901234567890.500000000",
+            "12345678901234567890.500000000",
+        ),
+        ("double", "1.0E10", "1.0E10"),
+        ("double", "NaN", "null"),
+        ("real", "-Infinity", "null"),
+        ("boolean", "true", "true"),
+        ("boolean", "TRUE", "\"TRUE\""),
+        ("varchar", "12", "\"12\""),
+        ("varchar(3)", "a\u{1}\"\\", r#""a\u0001\"\\""#),
+        ("char(2)", "é", "\"é\""),
+        ("date", "2026-05-01", "\"2026-05-01\""),
+        (
+            "timestamp",
+            "2026-05-01 13:00:00.000",
+            "\"2026-05-01 13:00:00.000\"",
+        ),
+        ("json", r#"{"a": [1, null]}"#, r#"{"a": [1, null]}"#),
+        ("json", "\"text\"", "\"text\""),
+        ("json", "{", "\"{\""),
+        ("array", "[1, 2]", "[1, 2]"),
+        ("array(varchar)", "[a, b]", "\"[a, b]\""),
+        ("array", "12", "\"12\""),
+        ("map", "{a=1}", "\"{a=1}\""),
+        ("row(a integer)", "{a=1}", "\"{a=1}\""),
+        ("varbinary", "68 69", "\"68 69\""),
+    ] {
+        let row = format!("\"{}\"", printed.replace('"', "\"\""));
+        let reader = reader(SourceFormat::Csv, &[("v", athena_type)]);
+        let text = job("").text(&reader.read(row.as_bytes()).unwrap());
+        assert_eq!(text, format!("{{\"v\":{json}}}"), "{athena_type} {printed}");
+    }
+    stated("With `types = \"string\"` every value but null is a string.");
+    let strings = Column::all(&columns(&[("a", "bigint"), ("b", "json")]), Types::String);
+    let reader = RowReader::new(SourceFormat::Csv, strings, Types::String);
+    let row = reader.read(br#""1","[1]""#).unwrap();
+    assert_eq!(job("").text(&row), r#"{"a":"1","b":"[1]"}"#);
+    let row = reader.read(b",").unwrap();
+    assert_eq!(job("").text(&row), r#"{"a":null,"b":null}"#);
+}
+
+#[test]
+fn other_formats() {
+    stated(
+        "A row as CSV is one line, below a line with the columns' names unless `header = false`, written as other CSV is.",
+    );
+    stated(
+        "A row by a template is the template with the printed texts of its values, and nothing for null.",
+    );
+    let reader = reader(
+        SourceFormat::Csv,
+        &[("id", "bigint"), ("na me", "varchar"), ("n", "varchar")],
+    );
+    let row = reader.read(b"\"1\",\"a \"\"b\"\", c\",").unwrap();
+    for (settings, expected) in [
+        ("format = 'csv'", "id,na me,n\n1,\"a \"\"b\"\", c\",\n"),
+        ("format = 'csv'\nheader = false", "1,\"a \"\"b\"\", c\",\n"),
+        (
+            "format = 'template'\ntemplate = '{{{id}}} {na me}|{n}|{row} {job}'",
+            "{1} a \"b\", c||5 job-1",
+        ),
+    ] {
+        assert_eq!(job(settings).text(&row), expected);
+    }
+    let one = RowReader::new(
+        SourceFormat::Csv,
+        Column::all(&columns(&[("a", "varchar")]), Types::Query),
+        Types::Query,
+    );
+    let null = one.read(b"").unwrap();
+    assert_eq!(job("format = 'csv'").text(&null), "a\n\"\"\n");
+}
+
+#[test]
+fn what_unload_writes() {
+    stated(
+        "UNLOAD's JSON is a document a line; with `format = \"json\"` its bytes are the object.",
+    );
+    let json = reader(SourceFormat::Json, &[]);
+    let document = r#" {"b": 1.50, "a": "x\u00e9", "c": null, "d": [1]}"#;
+    let row = json.read(document.as_bytes()).unwrap();
+    assert_eq!(job("").text(&row), document.trim());
+    let template = "format = 'template'\ntemplate = '{a},{b},{c},{d},{e}'";
+    assert_eq!(job(template).text(&row), "xé,1.50,,[1],");
+    assert_eq!(job("format = 'csv'").text(&row), "b,a,c,d\n1.50,xé,,[1]\n");
+    let strings = RowReader::new(SourceFormat::Json, Vec::new(), Types::String);
+    let row = strings.read(document.as_bytes()).unwrap();
+    assert_eq!(
+        job("").text(&row),
+        r#"{"b":"1.50","a":"xé","c":null,"d":"[1]"}"#
+    );
+    assert!(matches!(json.read(b"[1]"), Err(RowProblem::NotAnObject(_))));
+
+    stated(
+        "UNLOAD's text has a row a line and the configured delimiter between fields; `\\N` is null, and nothing is escaped.",
+    );
+    let columns = [("a", "bigint"), ("b", "varchar")];
+    let text = reader(SourceFormat::Text { delimiter: 1 }, &columns);
+    let row = text.read(b"1\x01x\"y").unwrap();
+    assert_eq!(job("").text(&row), r#"{"a":1,"b":"x\"y"}"#);
+    let row = text.read(b"\\N\x01").unwrap();
+    assert_eq!(job("").text(&row), r#"{"a":null,"b":""}"#);
+    assert!(text.read(b"1").is_err());
+
+    stated("UNLOAD's manifest names an object a line; the rows of the first come first.");
+    assert_eq!(
+        manifest(b"s3://r/u/1.gz\n\"s3://r/u/2\"\r\nu/3\n\n", "m").unwrap(),
+        [("r", "u/1.gz"), ("r", "u/2"), ("m", "u/3")].map(|(b, k)| Location::new(b, k))
+    );
+    assert!(manifest(b"s3://\n", "m").is_err());
+    for (head, format) in [
+        (&b"PAR1.."[..], Ok(SourceFormat::Parquet)),
+        (b"{\"a\":1}", Ok(SourceFormat::Json)),
+        (b"ORC", Err(FormatError::Unread("ORC"))),
+        (b"Obj\x01", Err(FormatError::Unread("Avro"))),
+        (b"1\x01x", Err(FormatError::Unknown)),
+    ] {
+        assert_eq!(SourceFormat::detect(head), format);
+    }
+}
+
+#[test]
+fn keys() {
+    stated(
+        "A key is `target`, then `key` with the texts of the row's values; the default is the job's id, `/` and the row's number, from 0.",
+    );
+    stated(
+        "With `hashed_prefix` so many hexadecimal digits of a hash of the name and a `/` stand before it.",
+    );
+    stated("A row whose key would have more than 1,024 bytes is refused by its number.");
+    stated("No key lies in the ledger: of a value that would lead there, the `_` becomes `%5F`.");
+    let long = "é".repeat(600);
+    let row = Row {
+        fields: vec![
+            field("id", Some("7/8")),
+            field("a", Some("..")),
+            field("n", None),
+            field("e", Some("")),
+            field("l", Some("_lakewright")),
+            field("x", Some("50%\n\u{85}é")),
+            field("long", Some(&long)),
+        ],
+        document: None,
+    };
+    for (template, digits, expected) in [
+        ("{job}/{row}", 0, Ok("p/job-1/5")),
+        ("u-{id}.json", 0, Ok("p/u-7%2F8.json")),
+        ("{a}/{id}", 0, Ok("p/%2E%2E/7%2F8")),
+        ("{n}/{e}", 0, Ok("p/__NULL__/__EMPTY__")),
+        ("{l}/split", 0, Ok("p/%5Flakewright/split")),
+        ("{l}", 0, Ok("p/_lakewright")),
+        ("{x}", 0, Ok("p/50%25%0A%C2%85é")),
+        ("{{{row}}}", 0, Ok("p/{5}")),
+        ("{missing}", 0, Ok("p/__NULL__")),
+        ("{long}", 0, Err(KeyProblem::TooLong(1_202))),
+    ] {
+        let keys = KeyTemplate::parse(template, digits).unwrap();
+        let mut key = String::from("leftover");
+        let result = keys.write(&row, 5, "job-1", "p/", &mut key);
+        assert_eq!(result.map(|()| key.as_str()), expected, "{template}");
+    }
+    let keys = KeyTemplate::parse("{row}", 3).unwrap();
+    let mut key = String::new();
+    keys.write(&row, 5, "job-1", "p/", &mut key).unwrap();
+    let (hash, name) = key.strip_prefix("p/").unwrap().split_once('/').unwrap();
+    assert_eq!((hash.len(), name), (3, "5"));
+    assert!(hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    for bad in [
+        "",
+        "a",
+        "{job}",
+        "{row",
+        "row}",
+        "{}",
+        "/{row}",
+        "{row}/",
+        "a//{row}",
+        "_lakewright/{row}",
+        "{a{b}}",
+    ] {
+        assert!(KeyTemplate::parse(bad, 0).is_err(), "{bad}");
+    }
+    assert!(!KeyTemplate::parse("{job}/{row}", 0).unwrap().may_collide());
+    assert!(KeyTemplate::parse("{id}/{row}", 0).unwrap().may_collide());
+}
+
+#[test]
+fn collisions() {
+    stated("Rows of one key that make the same object are one object, and no collision.");
+    stated(
+        "Different rows of one key are a collision, found before anything is written: by `on_collision` the job fails and names two rows, or writes the row of the lowest or of the highest number only.",
+    );
+    let mut index = KeyIndex::new("job", 1 << 10);
+    for (row, (key, content)) in [("a", "1"), ("b", "1"), ("a", "1"), ("a", "2")]
+        .into_iter()
+        .enumerate()
+    {
+        index.insert(row as u64, key, content.as_bytes()).unwrap();
+    }
+    let found = index.finish(OnCollision::KeepLast);
+    let dropped = |row, same| Dropped { row, kept: 3, same };
+    assert_eq!(found.dropped, [dropped(0, false), dropped(2, false)]);
+    let mut small = KeyIndex::new("job", 100);
+    let results = (0..3).map(|row| small.insert(row, "k", b""));
+    assert_eq!(results.last().unwrap(), Err(TooManyKeys { limit: 2 }));
+}
+
+fn parquet_file() -> Bytes {
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(
+        (0..10).map(|row| Some(vec![Some(row), None])),
+    );
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from_iter_values(0..10))),
+        (
+            "s",
+            Arc::new(
+                (0..10)
+                    .map(|row| (row % 3 != 0).then(|| format!("v{row}")))
+                    .collect::<StringArray>(),
+            ),
+        ),
+        ("l", Arc::new(lists)),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, array)| (name, array, true)),
+    )
+    .unwrap();
+    let mut file = Vec::new();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(4))
+        .build();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file.into()
+}
+
+fn pieces(file: &Bytes, ranges: &[Range<u64>]) -> Vec<Bytes> {
+    let piece = |range: &Range<u64>| file.slice(size(range.start)..size(range.end));
+    ranges.iter().map(piece).collect()
+}
+
+#[test]
+fn parquet_rows() {
+    stated("Of UNLOAD's Parquet the values are written as other JSON is, and a null is `null`.");
+    let file = parquet_file();
+    let mut footer = ParquetFooter::new(file.len() as u64).unwrap();
+    let metadata = loop {
+        match footer.step().unwrap() {
+            Step::Needs(ranges) => {
+                let bytes = pieces(&file, &ranges);
+                footer.push(ranges, bytes).unwrap();
+            }
+            Step::Found(metadata) => break metadata,
+            Step::Over => panic!("no metadata"),
+        }
+    };
+    for range in [0..10, 0..1, 3..9, 4..8, 9..10] {
+        let mut rows = ParquetRows::new(&metadata, &range, 1 << 20).unwrap();
+        let named = columns(&[("id", ""), ("s", ""), ("l", "")]);
+        assert_eq!(rows.names(), ["id", "s", "l"]);
+        let reader = RowReader::new(
+            SourceFormat::Parquet,
+            Column::all(&named, Types::Query),
+            Types::Query,
+        );
+        let mut found = Vec::new();
+        loop {
+            match rows.step().unwrap() {
+                Step::Needs(ranges) => {
+                    let bytes = pieces(&file, &ranges);
+                    rows.push(ranges, bytes).unwrap();
+                }
+                Step::Found(lines) => {
+                    for line in super::rows(Framing::JsonLines, &lines) {
+                        found.push(job("").text(&reader.read(line).unwrap()));
+                    }
+                }
+                Step::Over => break,
+            }
+        }
+        let expected = range.clone().map(|row| {
+            let text = if row % 3 == 0 {
+                "null".to_owned()
+            } else {
+                format!("\"v{row}\"")
+            };
+            format!("{{\"id\":{row},\"s\":{text},\"l\":[{row},null]}}")
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{range:?}");
+    }
+    let mut starved = ParquetRows::new(&metadata, &(0..10), 10).unwrap();
+    assert!(matches!(starved.step(), Err(ParquetError::TooLarge { .. })));
+}
+
+#[test]
+fn a_result_without_its_end_or_header_is_refused() {
+    stated(
+        "A result that ends inside quotes, has no header, or has a row of more than 32 MiB is refused before anything is written.",
+    );
+    let scan = |text: &[u8]| {
+        let mut scan = Scan::new(Framing::AthenaCsv, 0, 0, LIMIT, false);
+        scan.push(text, |_| Ok::<_, ScanError>(()))?;
+        scan.finish(|_| Ok::<_, ScanError>(()))
+    };
+    assert_eq!(scan(b"\"a\"\n\"x"), Err(ScanError::Truncated { offset: 4 }));
+    assert_eq!(scan(b""), Err(ScanError::NoHeader));
+    let mut long = b"\"a\"\n\"".to_vec();
+    long.resize(MAX_ROW + 10, b'x');
+    assert_eq!(scan(&long), Err(ScanError::RowTooLong { offset: 4 }));
+    assert_eq!(scan(b"\"a\"\n").unwrap(), (Vec::new(), 0));
+}
+
+#[test]
+fn chunks_by_rows_alone() {
+    let limit = ChunkLimit { bytes: 1, rows: 4 };
+    let chunks = chunks_of_rows(2, 100, 9, limit);
+    let rows: Vec<_> = chunks
+        .iter()
+        .map(|c| (c.source, c.first_row, c.rows))
+        .collect();
+    assert_eq!(rows, [(2, 100, 4), (2, 104, 4), (2, 108, 1)]);
+}

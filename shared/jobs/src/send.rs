@@ -1,0 +1,69 @@
+//! Messages into a queue, and those again that it did not take.
+
+use std::time::Duration;
+
+use crate::ports::{Clock, Queue, QueueError, SendFailure};
+
+/// How often a message that the queue did not take is sent again.
+const SEND_ATTEMPTS: u32 = 6;
+
+/// Why messages were not sent. Some of them may have been.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The queue failed.
+    Queue(QueueError),
+    /// The queue keeps refusing a message.
+    Refused {
+        /// The message.
+        body: String,
+        /// The queue's error code.
+        code: String,
+    },
+}
+
+/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies. What was taken although the answer got lost is
+/// sent twice.
+pub(crate) async fn send(
+    queue: &dyn Queue,
+    clock: &dyn Clock,
+    queue_url: &str,
+    mut waiting: Vec<String>,
+) -> Result<(), SendError> {
+    let mut attempt = 0;
+    loop {
+        let failures = match queue.send(queue_url, &waiting).await {
+            Ok(failures) => failures,
+            Err(error) if error.retryable && attempt < SEND_ATTEMPTS => {
+                (0..waiting.len()).map(unanswered).collect()
+            }
+            Err(error) => return Err(SendError::Queue(error)),
+        };
+        if failures.is_empty() {
+            return Ok(());
+        }
+        attempt += 1;
+        let last = attempt > SEND_ATTEMPTS;
+        let refused = |failure: &&SendFailure| last || failure.sender_fault;
+        if let Some(failure) = failures.iter().find(refused)
+            && let Some(body) = waiting.get(failure.index)
+        {
+            return Err(SendError::Refused {
+                body: body.clone(),
+                code: failure.code.clone(),
+            });
+        }
+        waiting = failures
+            .iter()
+            .filter_map(|failure| waiting.get(failure.index).cloned())
+            .collect();
+        clock.sleep(Duration::from_millis(100 << attempt)).await;
+    }
+}
+
+fn unanswered(index: usize) -> SendFailure {
+    SendFailure {
+        index,
+        code: "NoAnswer".to_owned(),
+        sender_fault: false,
+    }
+}

@@ -1,0 +1,50 @@
+//! Cancels the runs of a job.
+
+use lakewright_core::config;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Cancellation, Ports,
+    error::SplitError,
+    ledger::{self, Ledger},
+};
+
+/// What stands where a run is cancelled.
+#[derive(Serialize, Deserialize)]
+struct Cancelled {}
+
+/// Cancels the run `run` of the job `id`, or all that it has: no chunk of theirs is begun any more. Those that are under
+/// way go on to their end. A later request for the same job is a run of its own and goes on with what is left.
+///
+/// # Errors
+/// See [`SplitError`].
+pub async fn cancel(
+    ports: &Ports,
+    job: &config::Split,
+    id: &str,
+    run: Option<&str>,
+) -> Result<Cancellation, SplitError> {
+    let store = &*ports.store;
+    super::source::check_name("the job's id", id)?;
+    let ledger = Ledger::new(job, id);
+    let found = ledger::read_plan(store, &ledger).await?;
+    let (plan, _) = found.ok_or_else(|| SplitError::PlanMissing(ledger.plan()))?;
+    let runs = match run {
+        Some(run) => {
+            super::source::check_name("run", run)?;
+            vec![run.to_owned()]
+        }
+        None => ledger::runs(store, &ledger).await?,
+    };
+    for run in &runs {
+        ledger::create(store, &ledger.cancelled(run), &Cancelled {}).await?;
+    }
+    Ok(Cancellation {
+        job: "split".to_owned(),
+        name: plan.settings.name.clone(),
+        id: plan.id.clone(),
+        runs,
+        chunks: plan.chunks.len() as u64,
+        chunks_done: ledger::entries(store, &ledger.done()).await?.len() as u64,
+    })
+}

@@ -1,0 +1,179 @@
+//! The bytes of a source, in order, a few ranges ahead of use.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use bytes::{Buf, Bytes};
+use lakewright_core::compression::{Codec, DecompressError, Decompressor, Status};
+use tokio::task::JoinHandle;
+
+use super::{
+    error::{SplitError, Stage},
+    ledger::Source,
+};
+use crate::ports::{GetOptions, Store, StoreError, StoreErrorKind};
+
+/// Bytes in one range.
+const RANGE: u64 = 4 << 20;
+
+/// Ranges under way or waiting to be used.
+const AHEAD: usize = 3;
+
+/// The most decompressed bytes for a compressed one.
+const MAX_RATIO: u32 = 1_000;
+
+/// A range of a source's bytes, as stored.
+pub(super) struct Stored {
+    store: Arc<dyn Store>,
+    source: Source,
+    left: Range<u64>,
+    ahead: VecDeque<AbortOnDrop>,
+}
+
+/// A task that ends with its handle, so that a dropped invocation leaves nothing running.
+struct AbortOnDrop(JoinHandle<Result<Bytes, SplitError>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Stored {
+    pub(super) fn new(store: &Arc<dyn Store>, source: &Source, range: Range<u64>) -> Self {
+        let mut stored = Self {
+            store: Arc::clone(store),
+            source: source.clone(),
+            left: range,
+            ahead: VecDeque::new(),
+        };
+        stored.read_ahead();
+        stored
+    }
+
+    /// The next bytes; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+        let Some(mut task) = self.ahead.pop_front() else {
+            return Ok(None);
+        };
+        self.read_ahead();
+        let bytes = (&mut task.0)
+            .await
+            .map_err(|error| SplitError::Task(error.to_string()))??;
+        Ok(Some(bytes))
+    }
+
+    fn read_ahead(&mut self) {
+        while !self.left.is_empty() && self.ahead.len() < AHEAD {
+            let end = self.left.end.min(self.left.start + RANGE);
+            let range = self.left.start..end;
+            self.left.start = end;
+            let (store, source) = (Arc::clone(&self.store), self.source.clone());
+            self.ahead.push_back(AbortOnDrop(tokio::spawn(async move {
+                get(&*store, &source, range).await
+            })));
+        }
+    }
+}
+
+/// A range of a source's bytes, as stored, as long as it is the object that was planned.
+pub(super) async fn get(
+    store: &dyn Store,
+    source: &Source,
+    range: Range<u64>,
+) -> Result<Bytes, SplitError> {
+    let length = range.end - range.start;
+    if length == 0 {
+        return Ok(Bytes::new());
+    }
+    let options = GetOptions {
+        if_match: Some(source.etag.clone()),
+        range: Some(range),
+        ..GetOptions::default()
+    };
+    let body = store
+        .get(&source.location, options)
+        .await
+        .map_err(|error| failed(source, error))?;
+    if body.bytes.len() as u64 == length {
+        Ok(body.bytes)
+    } else {
+        Err(SplitError::SourceChanged(source.location.clone()))
+    }
+}
+
+fn failed(source: &Source, error: StoreError) -> SplitError {
+    match error.kind {
+        StoreErrorKind::NotFound
+        | StoreErrorKind::PreconditionFailed
+        | StoreErrorKind::InvalidRange => SplitError::SourceChanged(source.location.clone()),
+        _ => SplitError::store(Stage::Read, error),
+    }
+}
+
+/// A source's bytes, decompressed.
+pub(super) struct Plain {
+    stored: Stored,
+    /// None for what is not compressed.
+    decompressor: Option<Decompressor>,
+    chunk: Bytes,
+    /// Whether more comes out of what was put in.
+    has_output: bool,
+    over: bool,
+    source: Source,
+}
+
+impl Plain {
+    /// Of a whole source.
+    pub(super) fn new(store: &Arc<dyn Store>, source: &Source) -> Self {
+        Self {
+            stored: Stored::new(store, source, 0..source.size),
+            decompressor: source.compressed.then(|| Decompressor::new(MAX_RATIO)),
+            chunk: Bytes::new(),
+            has_output: false,
+            over: false,
+            source: source.clone(),
+        }
+    }
+
+    /// The next bytes, a bounded number of them; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+        let Some(decompressor) = &mut self.decompressor else {
+            return self.stored.next().await;
+        };
+        let mut plain = Vec::new();
+        while plain.is_empty() && !self.over {
+            if self.chunk.is_empty() && !self.has_output {
+                match self.stored.next().await? {
+                    Some(chunk) => self.chunk = chunk,
+                    None => self.over = true,
+                }
+            }
+            let result = if self.over {
+                decompressor.finish(&mut plain)
+            } else {
+                let mut input = &self.chunk[..];
+                let result = decompressor.push(&mut input, &mut plain);
+                let used = self.chunk.len() - input.len();
+                self.chunk.advance(used);
+                result.map(|status| self.has_output = status == Status::HasOutput)
+            };
+            result.map_err(|error| SplitError::Unreadable {
+                location: self.source.location.clone(),
+                message: error.to_string(),
+            })?;
+        }
+        Ok((!plain.is_empty()).then(|| Bytes::from(plain)))
+    }
+}
+
+/// The first bytes of a source, decompressed, and whether they were compressed.
+pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
+    let mut plain = Vec::new();
+    let mut decompressor = Decompressor::new(MAX_RATIO);
+    let mut input = stored;
+    decompressor.push(&mut input, &mut plain)?;
+    let compressed = decompressor
+        .codec()
+        .is_some_and(|codec| codec != Codec::None);
+    Ok((plain, compressed))
+}

@@ -1,0 +1,149 @@
+//! Handles one message: writes a chunk's rows, or says that they cannot be written.
+
+use lakewright_core::split::Chunk;
+
+use super::{
+    Budget, ChunkReport, ChunkStatus, Ports, Task,
+    error::SplitError,
+    ledger::{self, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Plan},
+    settle::settle,
+    write::{self, WriteReport},
+};
+
+/// A message's chunk, in its plan.
+struct Job<'a> {
+    ledger: Ledger,
+    plan: Plan,
+    task: &'a Task,
+}
+
+impl<'a> Job<'a> {
+    async fn open(ports: &Ports, task: &'a Task) -> Result<Self, SplitError> {
+        let missing = || SplitError::PlanMissing(task.plan.clone());
+        let ledger = Ledger::of_plan(&task.plan).ok_or_else(missing)?;
+        let found = ledger::read_plan(&*ports.store, &ledger).await?;
+        let (plan, _) = found.ok_or_else(missing)?;
+        Ok(Self { ledger, plan, task })
+    }
+
+    fn chunk(&self) -> Result<Chunk, SplitError> {
+        let index = usize::try_from(self.task.chunk).unwrap_or(usize::MAX);
+        self.plan.chunks.get(index).copied().ok_or_else(|| {
+            SplitError::BadRequest(format!(
+                "the plan {} has no chunk {}",
+                self.task.plan, self.task.chunk
+            ))
+        })
+    }
+
+    async fn is_done(&self, ports: &Ports) -> Result<bool, SplitError> {
+        let marker = ledger::entry(&self.ledger.done(), self.task.chunk);
+        ledger::stands(&*ports.store, &marker).await
+    }
+
+    async fn is_cancelled(&self, ports: &Ports) -> Result<bool, SplitError> {
+        ledger::stands(&*ports.store, &self.ledger.cancelled(&self.task.run)).await
+    }
+
+    /// Notes that the chunk is not done in this run, and will not be.
+    async fn fail(&self, ports: &Ports, error: &str, message: &str) -> Result<Failure, SplitError> {
+        let failure = Failure {
+            chunk: self.task.chunk,
+            error: error.to_owned(),
+            message: message.to_owned(),
+        };
+        let marker = ledger::entry(&self.ledger.failed(&self.task.run), self.task.chunk);
+        ledger::create(&*ports.store, &marker, &failure).await?;
+        Ok(failure)
+    }
+
+    /// What is to be said of the chunk, once the job has been settled where that was the last of it.
+    async fn answer(
+        &self,
+        ports: &Ports,
+        status: ChunkStatus,
+        written: Option<WriteReport>,
+        failure: Option<Failure>,
+    ) -> Result<ChunkReport, SplitError> {
+        let near = Some(self.task.chunk);
+        let state = settle(ports, &self.ledger, &self.plan, &self.task.run, near).await?;
+        let written = written.as_ref();
+        let rows = match status {
+            ChunkStatus::Done | ChunkStatus::Duplicate => self.chunk()?.rows,
+            ChunkStatus::Failed | ChunkStatus::Cancelled => 0,
+        };
+        Ok(ChunkReport {
+            job: "split".to_owned(),
+            name: self.plan.settings.name.clone(),
+            id: self.plan.id.clone(),
+            chunk: self.task.chunk,
+            status,
+            rows,
+            written: written.map_or(0, |written| written.written),
+            stood: written.map_or(0, |written| written.stood),
+            bytes: written.map_or(0, |written| written.done.bytes),
+            failure,
+            state,
+        })
+    }
+}
+
+/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them probably
+/// stand.
+///
+/// # Errors
+/// See [`SplitError`]: what may succeed when the message comes again. What cannot is a [`ChunkStatus::Failed`].
+pub async fn rows(
+    ports: &Ports,
+    task: &Task,
+    again: bool,
+    budget: &Budget,
+) -> Result<ChunkReport, SplitError> {
+    let job = Job::open(ports, task).await?;
+    let chunk = job.chunk()?;
+    if job.is_done(ports).await? {
+        return job.answer(ports, ChunkStatus::Duplicate, None, None).await;
+    }
+    if job.is_cancelled(ports).await? {
+        let failure = job.fail(ports, JOB_CANCELLED, "not begun").await?;
+        let status = ChunkStatus::Cancelled;
+        return job.answer(ports, status, None, Some(failure)).await;
+    }
+    let (store, clock) = (&ports.store, &*ports.clock);
+    let (plan, index, resumed) = (&job.plan, task.chunk, again || task.resumed);
+    match write::write(store, clock, plan, index, &chunk, resumed, budget).await {
+        Ok(written) => {
+            let marker = ledger::entry(&job.ledger.done(), index);
+            ledger::create(&**store, &marker, &written.done).await?;
+            job.answer(ports, ChunkStatus::Done, Some(written), None)
+                .await
+        }
+        Err(error) if error.is_final() => {
+            let failure = job.fail(ports, error.name(), &error.to_string()).await?;
+            job.answer(ports, ChunkStatus::Failed, None, Some(failure))
+                .await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives up a message that came to the dead-letter queue: its chunk has failed, unless it is done after all.
+///
+/// # Errors
+/// See [`SplitError`].
+pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, SplitError> {
+    let job = Job::open(ports, task).await?;
+    job.chunk()?;
+    if job.is_done(ports).await? {
+        return job.answer(ports, ChunkStatus::Duplicate, None, None).await;
+    }
+    if job.is_cancelled(ports).await? {
+        let failure = job.fail(ports, JOB_CANCELLED, "given up").await?;
+        let status = ChunkStatus::Cancelled;
+        return job.answer(ports, status, None, Some(failure)).await;
+    }
+    let message = "its message came to the dead-letter queue: see the function's log for why";
+    let failure = job.fail(ports, JOB_CHUNK_FAILED, message).await?;
+    job.answer(ports, ChunkStatus::Failed, None, Some(failure))
+        .await
+}

@@ -1,0 +1,398 @@
+//! One pass over the result: its rows, its chunks, and which rows share a key.
+
+use std::collections::BTreeSet;
+
+use bytes::{Bytes, BytesMut};
+use lakewright_core::{
+    config::{self, OnCollision, ResultColumn},
+    location::Location,
+    split::{
+        Chunk, ChunkLimit, Column, Dropped, Duplicates, Framing, KeyIndex, KeyTemplate, Renderer,
+        RowReader, Scan, ScanError, Seen, SourceFormat, chunks_of_rows, header_names, rows,
+    },
+};
+
+use super::{
+    Budget, Columns, Ports,
+    blocks::{Blocks, parquet_reader},
+    error::SplitError,
+    ledger::{Plan, Source},
+    parquet::Parquet,
+    read::Plain,
+    source::Found,
+};
+
+/// The columns' type where nothing says another.
+const TEXT: &str = "varchar";
+
+/// The share of the memory that goes into the index of keys: one in so many.
+const INDEX_SHARE: u64 = 2;
+
+/// The plan of a result.
+pub(super) async fn scan(
+    ports: &Ports,
+    job: &config::Split,
+    id: &str,
+    found: Found,
+    budget: &Budget,
+) -> Result<Plan, SplitError> {
+    let mut scanner = Scanner::new(job, id, found.columns, budget)?;
+    let mut plan = Plan {
+        version: Plan::VERSION,
+        id: id.to_owned(),
+        settings: job.clone(),
+        query: found.query,
+        sources: found.sources,
+        columns: Vec::new(),
+        rows: 0,
+        bytes: 0,
+        chunks: Vec::new(),
+        dropped: Vec::new(),
+        collisions: 0,
+    };
+    for (index, source) in (0_u32..).zip(&mut plan.sources) {
+        source.first_row = plan.rows;
+        let (chunks, rows) = if source.size == 0 && source.format != SourceFormat::Csv {
+            (Vec::new(), 0)
+        } else if source.format == SourceFormat::Parquet {
+            scanner.parquet(ports, source, index, budget).await?
+        } else {
+            scanner.text(ports, source, index, budget).await?
+        };
+        plan.bytes += chunks.iter().map(|chunk| chunk.length).sum::<u64>();
+        plan.rows += rows;
+        plan.chunks.extend(chunks);
+    }
+    let duplicates = scanner.finish(&mut plan);
+    plan.dropped = duplicates.dropped;
+    plan.collisions = duplicates.collisions;
+    if job.on_collision == OnCollision::Fail
+        && let Some(first) = plan.dropped.iter().find(|dropped| !dropped.same)
+    {
+        return Err(SplitError::KeyCollision {
+            first: *first,
+            key: key_of(ports, &plan, *first, budget).await?,
+            collisions: plan.collisions,
+        });
+    }
+    Ok(plan)
+}
+
+/// The key that two rows share, read once more.
+async fn key_of(
+    ports: &Ports,
+    plan: &Plan,
+    dropped: Dropped,
+    budget: &Budget,
+) -> Result<String, SplitError> {
+    let names = Names::new(&plan.settings, &plan.id)?;
+    let holds = |chunk: &&Chunk| dropped.row < chunk.first_row + chunk.rows;
+    let Some(chunk) = plan.chunks.iter().find(holds) else {
+        return Ok(String::new());
+    };
+    let mut blocks = Blocks::open(&ports.store, plan, chunk, budget.memory / 4).await?;
+    let mut number = chunk.first_row;
+    while let Some(block) = blocks.next().await? {
+        for row in rows(blocks.framing, &block) {
+            if number == dropped.row {
+                let mut key = String::new();
+                names.read(&blocks.reader, number, row, &mut key, None)?;
+                return Ok(key);
+            }
+            number += 1;
+        }
+    }
+    Ok(String::new())
+}
+
+/// Names and renders rows, for the index.
+struct Names {
+    keys: KeyTemplate,
+    renderer: Renderer,
+    prefix: String,
+    id: String,
+}
+
+impl Names {
+    fn new(job: &config::Split, id: &str) -> Result<Self, SplitError> {
+        let (keys, renderer) = templates(job)?;
+        Ok(Self {
+            keys,
+            renderer,
+            prefix: job.target.key.clone(),
+            id: id.to_owned(),
+        })
+    }
+
+    /// The key of a row, and its object where `object` is given.
+    fn read(
+        &self,
+        reader: &RowReader,
+        number: u64,
+        bytes: &[u8],
+        key: &mut String,
+        object: Option<&mut BytesMut>,
+    ) -> Result<(), SplitError> {
+        let bad = |message: String| SplitError::BadRow {
+            row: number,
+            message,
+        };
+        let row = reader
+            .read(bytes)
+            .map_err(|problem| bad(problem.to_string()))?;
+        self.keys
+            .write(&row, number, &self.id, &self.prefix, key)
+            .map_err(|problem| bad(problem.to_string()))?;
+        if let Some(object) = object {
+            self.renderer.render(&row, number, &self.id, object);
+        }
+        Ok(())
+    }
+}
+
+/// The job's templates, which its configuration was checked for.
+pub(super) fn templates(job: &config::Split) -> Result<(KeyTemplate, Renderer), SplitError> {
+    let bad =
+        |error: lakewright_core::split::TemplateError| SplitError::BadRequest(error.to_string());
+    let keys = KeyTemplate::parse(&job.key, job.hashed_prefix).map_err(bad)?;
+    Ok((keys, Renderer::new(job).map_err(bad)?))
+}
+
+/// Which rows share a key.
+struct Index {
+    names: Names,
+    keys: KeyIndex,
+    key: String,
+    object: BytesMut,
+}
+
+impl Index {
+    fn add(&mut self, reader: &RowReader, number: u64, row: &[u8]) -> Result<(), SplitError> {
+        self.object.clear();
+        // What is read alike is written alike, so the row itself will do where all of it is written.
+        let whole = self.names.renderer.writes_whole_rows();
+        let object = (!whole).then_some(&mut self.object);
+        self.names
+            .read(reader, number, row, &mut self.key, object)?;
+        let content = if whole { row } else { &self.object[..] };
+        self.keys.insert(number, &self.key, content)?;
+        Ok(())
+    }
+}
+
+struct Scanner<'a> {
+    job: &'a config::Split,
+    limit: ChunkLimit,
+    known: Columns,
+    columns: Option<Columns>,
+    /// None where no two rows can have one key.
+    index: Option<Index>,
+    rows: u64,
+}
+
+/// What a scan's closure may fail with.
+enum Stopped {
+    Scan(ScanError),
+    Split(SplitError),
+}
+
+impl From<ScanError> for Stopped {
+    fn from(error: ScanError) -> Self {
+        Self::Scan(error)
+    }
+}
+
+impl Stopped {
+    fn at(self, location: &Location) -> SplitError {
+        match self {
+            Self::Split(error) => error,
+            Self::Scan(error) => SplitError::Unreadable {
+                location: location.clone(),
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+impl<'a> Scanner<'a> {
+    fn new(
+        job: &'a config::Split,
+        id: &str,
+        known: Columns,
+        budget: &Budget,
+    ) -> Result<Self, SplitError> {
+        let names = Names::new(job, id)?;
+        Ok(Self {
+            job,
+            limit: ChunkLimit {
+                bytes: job.chunk_size.as_u64(),
+                rows: u64::from(job.chunk_rows),
+            },
+            known,
+            columns: None,
+            index: names.keys.may_collide().then(|| Index {
+                names,
+                keys: KeyIndex::new(id, budget.memory / INDEX_SHARE),
+                key: String::new(),
+                object: BytesMut::new(),
+            }),
+            rows: 0,
+        })
+    }
+
+    fn finish(self, plan: &mut Plan) -> Duplicates {
+        plan.columns = self.columns.unwrap_or_default();
+        self.index.map_or_else(Duplicates::default, |index| {
+            index.keys.finish(self.job.on_collision)
+        })
+    }
+
+    async fn text(
+        &mut self,
+        ports: &Ports,
+        source: &Source,
+        index: u32,
+        budget: &Budget,
+    ) -> Result<(Vec<Chunk>, u64), SplitError> {
+        let framing = source.format.framing().unwrap_or(Framing::Lines);
+        let shows_rows = self.index.is_some();
+        let mut scan = Scan::new(framing, index, source.first_row, self.limit, shows_rows);
+        let mut reader = self.reader(source.format)?;
+        let mut plain = Plain::new(&ports.store, source);
+        let at = &source.location;
+        while let Some(bytes) = plain.next().await? {
+            scan.push(&bytes, |seen| {
+                self.see(seen, source, &mut reader).map_err(Stopped::Split)
+            })
+            .map_err(|stopped| stopped.at(at))?;
+            if ports.clock.now() >= budget.deadline {
+                return Err(SplitError::Deadline);
+            }
+            // The reads ahead get their turn.
+            tokio::task::yield_now().await;
+        }
+        let found = scan
+            .finish(|seen| self.see(seen, source, &mut reader).map_err(Stopped::Split))
+            .map_err(|stopped| stopped.at(at))?;
+        self.rows += found.1;
+        Ok(found)
+    }
+
+    /// The reader of a source's rows; of CSV, one that its header replaces.
+    fn reader(&mut self, format: SourceFormat) -> Result<RowReader, SplitError> {
+        if let SourceFormat::Text { .. } = format {
+            self.set_columns(self.known.clone())?;
+        }
+        let columns = match format {
+            SourceFormat::Text { .. } => self.columns.clone().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let types = self.job.types;
+        Ok(RowReader::new(format, Column::all(&columns, types), types))
+    }
+
+    fn see(
+        &mut self,
+        seen: Seen<'_>,
+        source: &Source,
+        reader: &mut RowReader,
+    ) -> Result<(), SplitError> {
+        match seen {
+            Seen::Header(row) => {
+                let names = header_names(row).map_err(|problem| SplitError::Unreadable {
+                    location: source.location.clone(),
+                    message: format!("header: {problem}"),
+                })?;
+                let columns = names.into_iter().map(|name| self.column(name)).collect();
+                self.set_columns(columns)?;
+                let columns = self.columns.as_deref().unwrap_or_default();
+                let types = self.job.types;
+                *reader = RowReader::new(source.format, Column::all(columns, types), types);
+                Ok(())
+            }
+            Seen::Row(number, row) => match &mut self.index {
+                Some(index) => index.add(reader, number, row),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// A column of this name, of the type that is known.
+    fn column(&self, name: String) -> ResultColumn {
+        let known = self.known.iter().find(|column| column.name == name);
+        ResultColumn {
+            athena_type: known.map_or_else(|| TEXT.to_owned(), |column| column.athena_type.clone()),
+            name,
+        }
+    }
+
+    /// The columns of every row from now on.
+    fn set_columns(&mut self, columns: Columns) -> Result<(), SplitError> {
+        check_columns(self.job, columns.iter().map(|column| column.name.as_str()))?;
+        self.columns = Some(columns);
+        Ok(())
+    }
+
+    async fn parquet(
+        &mut self,
+        ports: &Ports,
+        source: &Source,
+        index: u32,
+        budget: &Budget,
+    ) -> Result<(Vec<Chunk>, u64), SplitError> {
+        let memory = budget.memory / 4;
+        let (mut parquet, rows_of_source) =
+            Parquet::open(&ports.store, source, None, memory).await?;
+        check_columns(self.job, parquet.names().iter().map(String::as_str))?;
+        if let Some(index) = &mut self.index {
+            let reader = parquet_reader(&parquet, self.job.types);
+            let mut number = source.first_row;
+            while let Some(block) = parquet.next().await? {
+                add_all(index, &reader, &block, &mut number)?;
+                if ports.clock.now() >= budget.deadline {
+                    return Err(SplitError::Deadline);
+                }
+            }
+        }
+        let chunks = chunks_of_rows(index, source.first_row, rows_of_source, self.limit);
+        Ok((chunks, rows_of_source))
+    }
+}
+
+fn add_all(
+    index: &mut Index,
+    reader: &RowReader,
+    block: &Bytes,
+    number: &mut u64,
+) -> Result<(), SplitError> {
+    for row in rows(Framing::JsonLines, block) {
+        index.add(reader, *number, row)?;
+        *number += 1;
+    }
+    Ok(())
+}
+
+/// No two columns have one name, and those that the job names are there.
+fn check_columns<'a>(
+    job: &config::Split,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<(), SplitError> {
+    let mut set = BTreeSet::new();
+    for name in names {
+        if !set.insert(name) {
+            return Err(SplitError::DuplicateColumn(name.to_owned()));
+        }
+    }
+    let (keys, renderer) = templates(job)?;
+    match keys
+        .columns()
+        .chain(renderer.columns())
+        .find(|column| !set.contains(column))
+    {
+        None => Ok(()),
+        Some(column) => Err(SplitError::UnknownColumn {
+            column: column.to_owned(),
+            columns: set.into_iter().collect::<Vec<_>>().join(", "),
+        }),
+    }
+}

@@ -1,0 +1,246 @@
+//! Which objects a request's result is made of.
+
+use lakewright_core::{
+    config::{self, Unload, UnloadFormat},
+    location::Location,
+    naming::source_id,
+    split::{SourceFormat, manifest},
+};
+
+use super::{
+    Columns, PlanRequest, Ports,
+    error::{SplitError, Stage},
+    ledger::Source,
+    patience::retried,
+    read,
+};
+use crate::ports::{
+    GetOptions, ObjectMeta, QueriesError, QueryState, Store, StoreError, StoreErrorKind,
+};
+
+/// How much of an object tells what it holds.
+const HEAD: u64 = 64 << 10;
+
+/// What UNLOAD's manifest is called.
+const MANIFEST: &str = "-manifest.csv";
+
+/// The delimiter of UNLOAD's text.
+/// <https://docs.aws.amazon.com/athena/latest/ug/unload.html>
+const CONTROL_A: u8 = 1;
+
+/// What a request means: a job's id, and where its result is.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) id: String,
+    result: Result<Location, String>,
+}
+
+/// The objects of a result, and what is known of its columns.
+pub(super) struct Found {
+    pub(super) sources: Vec<Source>,
+    pub(super) columns: Columns,
+    pub(super) query: Option<String>,
+}
+
+/// The job that a request means.
+pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Target, SplitError> {
+    let bad = |message: &str| SplitError::BadRequest(message.to_owned());
+    let target = match (&request.query_execution_id, &request.result) {
+        (Some(query), None) => Target {
+            id: request.job.clone().unwrap_or_else(|| query.clone()),
+            result: Err(query.clone()),
+        },
+        (None, Some(result)) => Target {
+            id: if let Some(job) = &request.job {
+                job.clone()
+            } else {
+                let meta = head(&*ports.store, result).await?;
+                source_id(&result.bucket, &result.key, &meta.etag)
+            },
+            result: Ok(result.clone()),
+        },
+        _ => return Err(bad("name a query_execution_id or a result, and not both")),
+    };
+    check_name("the job's id", &target.id)?;
+    Ok(target)
+}
+
+/// Whether a text can be a part of the ledger's and of objects' keys.
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), SplitError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
+        return Err(SplitError::BadRequest(format!(
+            "{what} `{name}` must have 1 to 128 letters, digits, `-`, `_` or `.`, and not begin with `.`"
+        )));
+    }
+    Ok(())
+}
+
+/// The result's objects as they stand, each pinned by its `ETag`.
+pub(super) async fn find(
+    ports: &Ports,
+    job: &config::Split,
+    target: &Target,
+) -> Result<Found, SplitError> {
+    let mut columns = job.columns.clone();
+    let (location, unload) = match &target.result {
+        Ok(location) => (location.clone(), location.key.ends_with(MANIFEST)),
+        Err(query) => {
+            let (location, unload) = output(ports, query).await?;
+            if !unload {
+                columns = retried(&*ports.clock, may_pass, || ports.queries.columns(query)).await?;
+            }
+            (location, unload)
+        }
+    };
+    allowed(job, &location)?;
+    let sources = if unload {
+        unloaded(&*ports.store, job, &location).await?
+    } else {
+        let meta = head(&*ports.store, &location).await?;
+        vec![source(location, meta, SourceFormat::Csv, false)]
+    };
+    Ok(Found {
+        sources,
+        columns,
+        query: target.result.as_ref().err().cloned(),
+    })
+}
+
+fn may_pass(error: &QueriesError) -> bool {
+    error.retryable
+}
+
+fn allowed(job: &config::Split, location: &Location) -> Result<(), SplitError> {
+    if job.may_read(location) {
+        Ok(())
+    } else {
+        Err(SplitError::SourceNotAllowed(location.clone()))
+    }
+}
+
+/// Where a finished query's result is, and whether that is a manifest.
+async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), SplitError> {
+    let id = query.to_owned();
+    let execution = retried(&*ports.clock, may_pass, || ports.queries.execution(query)).await?;
+    let Some(execution) = execution else {
+        return Err(SplitError::QueryMissing(id));
+    };
+    let state = match execution.state {
+        QueryState::Succeeded => None,
+        QueryState::Unfinished => return Err(SplitError::QueryUnfinished(id)),
+        QueryState::Failed => Some("failed"),
+        QueryState::Cancelled => Some("was cancelled"),
+    };
+    if let Some(state) = state {
+        let reason = execution.reason.unwrap_or_default();
+        return Err(SplitError::QueryFailed { id, state, reason });
+    }
+    if execution.managed {
+        return Err(SplitError::ManagedResult(id));
+    }
+    let location = if execution.unload {
+        execution.manifest
+    } else {
+        execution.output
+    };
+    match location {
+        Some(location) if execution.unload || is_csv(&location) => Ok((location, execution.unload)),
+        other => Err(SplitError::NoRows {
+            id,
+            output: other.map_or_else(|| "nowhere".to_owned(), |output| output.to_string()),
+        }),
+    }
+}
+
+/// The results of DDL end with `.txt`; those of CTAS and INSERT are no objects.
+fn is_csv(output: &Location) -> bool {
+    let extension = output.key.rsplit_once('.').map(|(_, extension)| extension);
+    extension == Some("csv")
+}
+
+fn source(location: Location, meta: ObjectMeta, format: SourceFormat, compressed: bool) -> Source {
+    Source {
+        location,
+        etag: meta.etag,
+        size: meta.size,
+        format,
+        compressed,
+        first_row: 0,
+    }
+}
+
+/// The objects that a manifest names.
+async fn unloaded(
+    store: &dyn Store,
+    job: &config::Split,
+    at: &Location,
+) -> Result<Vec<Source>, SplitError> {
+    let unreadable = |message: String| SplitError::Unreadable {
+        location: at.clone(),
+        message,
+    };
+    let body = store
+        .get(at, GetOptions::default())
+        .await
+        .map_err(|error| missing(at, error))?;
+    let objects =
+        manifest(&body.bytes, &at.bucket).map_err(|error| unreadable(error.to_string()))?;
+    let mut sources = Vec::with_capacity(objects.len());
+    for location in objects {
+        allowed(job, &location)?;
+        let meta = head(store, &location).await?;
+        // Which form it has does not matter where there is nothing.
+        let mut found = source(location, meta, SourceFormat::Json, false);
+        if found.size > 0 {
+            detect(store, job.unload.as_ref(), &mut found).await?;
+        }
+        sources.push(found);
+    }
+    Ok(sources)
+}
+
+/// Finds what an object that UNLOAD wrote holds.
+async fn detect(
+    store: &dyn Store,
+    unload: Option<&Unload>,
+    source: &mut Source,
+) -> Result<(), SplitError> {
+    let stored = read::get(store, source, 0..source.size.min(HEAD)).await?;
+    let unreadable = |message: String| SplitError::Unreadable {
+        location: source.location.clone(),
+        message,
+    };
+    let (plain, compressed) = read::head(&stored).map_err(|error| unreadable(error.to_string()))?;
+    let format = match unload.map(|unload| (unload.format, unload.delimiter)) {
+        Some((UnloadFormat::Text, delimiter)) => {
+            let delimiter = delimiter.and_then(|mark| u8::try_from(mark).ok());
+            SourceFormat::Text {
+                delimiter: delimiter.unwrap_or(CONTROL_A),
+            }
+        }
+        Some((UnloadFormat::Json, _)) => SourceFormat::Json,
+        Some((UnloadFormat::Parquet, _)) => SourceFormat::Parquet,
+        None => SourceFormat::detect(&plain).map_err(|error| unreadable(error.to_string()))?,
+    };
+    source.format = format;
+    source.compressed = compressed && format != SourceFormat::Parquet;
+    Ok(())
+}
+
+async fn head(store: &dyn Store, location: &Location) -> Result<ObjectMeta, SplitError> {
+    store
+        .head(location, None)
+        .await
+        .map_err(|error| missing(location, error))
+}
+
+fn missing(location: &Location, error: StoreError) -> SplitError {
+    if error.kind == StoreErrorKind::NotFound {
+        return SplitError::Unreadable {
+            location: location.clone(),
+            message: "there is no such object".to_owned(),
+        };
+    }
+    SplitError::store(Stage::Read, error)
+}

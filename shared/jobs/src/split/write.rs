@@ -1,0 +1,313 @@
+//! Writes the rows of a chunk, each as an object of its own, a number of them at a time.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream::FuturesUnordered};
+use lakewright_core::{
+    location::Location,
+    split::{Chunk, KeyTemplate, Renderer, RowReader, rows},
+};
+use twox_hash::XxHash3_128;
+
+use super::{
+    Budget,
+    blocks::Blocks,
+    error::{SplitError, Stage},
+    ledger::{Done, Plan},
+    scan,
+};
+use crate::ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind};
+
+/// Objects are rendered into buffers of this size, one after the other.
+const BUFFER: usize = 256 << 10;
+
+/// The share of the memory that is read from Parquet at a time: one in so many.
+const READ_SHARE: u64 = 3;
+
+/// The share of the memory that objects under way may take: one in so many.
+const WRITE_SHARE: u64 = 4;
+
+/// What writing a chunk did.
+#[derive(Debug)]
+pub(super) struct WriteReport {
+    pub(super) done: Done,
+    pub(super) written: u64,
+    pub(super) stood: u64,
+}
+
+/// What became of one row.
+#[derive(Debug)]
+enum Put {
+    Written,
+    /// It stood already.
+    Stood,
+    /// Another object stands there.
+    Taken {
+        row: u64,
+        location: Location,
+    },
+}
+
+/// An object to write.
+struct Object {
+    row: u64,
+    location: Location,
+    body: Bytes,
+}
+
+/// Writes objects of one job.
+struct Writer<'a> {
+    store: &'a dyn Store,
+    options: PutOptions,
+    /// Whether some of them probably stand, so that it is cheaper to look first.
+    resumed: bool,
+}
+
+/// The rows of a chunk that are to be written, as objects.
+struct Objects<'a> {
+    plan: &'a Plan,
+    keys: KeyTemplate,
+    renderer: Renderer,
+    buffer: BytesMut,
+    key: String,
+    /// The sum of the objects' hashes, each seeded by its key's.
+    hash: u128,
+    done: Done,
+}
+
+/// Writes all rows of a chunk.
+pub(super) async fn write(
+    store: &Arc<dyn Store>,
+    clock: &dyn Clock,
+    plan: &Plan,
+    index: u32,
+    chunk: &Chunk,
+    resumed: bool,
+    budget: &Budget,
+) -> Result<WriteReport, SplitError> {
+    let mut objects = Objects::new(plan, index)?;
+    let writer = Writer {
+        store: &**store,
+        options: options(plan),
+        resumed,
+    };
+    let mut tally = Tally::default();
+    let mut under_way = FuturesUnordered::new();
+    let in_flight = usize::try_from(plan.settings.in_flight).unwrap_or(usize::MAX);
+    let most_bytes = budget.memory / WRITE_SHARE;
+    let mut bytes_under_way = 0;
+    let mut blocks = Blocks::open(store, plan, chunk, budget.memory / READ_SHARE).await?;
+    let mut number = chunk.first_row;
+    while let Some(block) = blocks.next().await? {
+        for bytes in rows(blocks.framing, &block) {
+            if let Some(object) = objects.next(&blocks.reader, number, bytes)? {
+                while under_way.len() >= in_flight || bytes_under_way > most_bytes {
+                    let Some((size, put)) = under_way.next().await else {
+                        break;
+                    };
+                    bytes_under_way -= size;
+                    tally.add(put?);
+                }
+                let size = object.body.len() as u64;
+                bytes_under_way += size;
+                let writer = &writer;
+                under_way.push(async move { (size, writer.put(object).await) });
+            }
+            number += 1;
+            if clock.now() >= budget.deadline {
+                return Err(SplitError::Deadline);
+            }
+        }
+    }
+    while let Some((_, put)) = under_way.next().await {
+        tally.add(put?);
+    }
+    if number != chunk.first_row + chunk.rows {
+        return Err(SplitError::BadRow {
+            row: number,
+            message: format!("the plan has {} rows here", chunk.rows),
+        });
+    }
+    if let Some((row, first)) = tally.first_taken {
+        return Err(SplitError::KeyTaken {
+            first,
+            row,
+            taken: tally.taken,
+        });
+    }
+    Ok(WriteReport {
+        done: objects.finish(chunk),
+        written: tally.written,
+        stood: tally.stood,
+    })
+}
+
+fn options(plan: &Plan) -> PutOptions {
+    let job = &plan.settings;
+    let attributes = Attributes {
+        storage_class: job.storage_class.clone(),
+        tags: job.tags.clone(),
+        encryption: job.encryption.clone(),
+    };
+    PutOptions {
+        content_type: Some(job.content_type().to_owned()),
+        attributes: (attributes != Attributes::default()).then(|| Arc::new(attributes)),
+        ..PutOptions::create_only()
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    written: u64,
+    stood: u64,
+    taken: u64,
+    first_taken: Option<(u64, Location)>,
+}
+
+impl Tally {
+    fn add(&mut self, put: Put) {
+        match put {
+            Put::Written => self.written += 1,
+            Put::Stood => self.stood += 1,
+            Put::Taken { row, location } => {
+                self.taken += 1;
+                if self
+                    .first_taken
+                    .as_ref()
+                    .is_none_or(|(first, _)| row < *first)
+                {
+                    self.first_taken = Some((row, location));
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Objects<'a> {
+    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, SplitError> {
+        let (keys, renderer) = scan::templates(&plan.settings)?;
+        Ok(Self {
+            plan,
+            keys,
+            renderer,
+            buffer: BytesMut::with_capacity(BUFFER),
+            key: String::new(),
+            hash: 0,
+            done: Done {
+                version: Done::VERSION,
+                chunk,
+                rows: 0,
+                objects: 0,
+                bytes: 0,
+                hash: String::new(),
+            },
+        })
+    }
+
+    /// The object of the next row; none where another row has its key.
+    fn next(
+        &mut self,
+        reader: &RowReader,
+        number: u64,
+        bytes: &[u8],
+    ) -> Result<Option<Object>, SplitError> {
+        let bad = |message: String| SplitError::BadRow {
+            row: number,
+            message,
+        };
+        let dropped = &self.plan.dropped;
+        if dropped
+            .binary_search_by_key(&number, |dropped| dropped.row)
+            .is_ok()
+        {
+            return Ok(None);
+        }
+        let job = &self.plan.settings;
+        let row = reader
+            .read(bytes)
+            .map_err(|problem| bad(problem.to_string()))?;
+        self.keys
+            .write(&row, number, &self.plan.id, &job.target.key, &mut self.key)
+            .map_err(|problem| bad(problem.to_string()))?;
+        // What is left of a buffer is not worth an object that does not fit into it.
+        if self.buffer.capacity() < bytes.len() {
+            self.buffer.reserve(BUFFER.max(bytes.len()));
+        }
+        self.renderer
+            .render(&row, number, &self.plan.id, &mut self.buffer);
+        let body = self.buffer.split().freeze();
+        let key = self.key.as_bytes();
+        let hash = XxHash3_128::oneshot_with_seed(seed(key), &body);
+        self.hash = self.hash.wrapping_add(hash);
+        self.done.objects += 1;
+        self.done.bytes += body.len() as u64;
+        Ok(Some(Object {
+            row: number,
+            location: Location::new(&job.target.bucket, &self.key),
+            body,
+        }))
+    }
+
+    fn finish(mut self, chunk: &Chunk) -> Done {
+        self.done.rows = chunk.rows;
+        self.done.hash = format!("{:032x}", self.hash);
+        self.done
+    }
+}
+
+impl Writer<'_> {
+    /// Writes an object, unless it stands. Never over another one.
+    async fn put(&self, object: Object) -> Result<Put, SplitError> {
+        if self.resumed
+            && let Some(stands) = self.stands(&object).await?
+        {
+            return Ok(found(stands, object));
+        }
+        let (location, body) = (&object.location, object.body.clone());
+        match self.store.put(location, body, self.options.clone()).await {
+            Ok(_) => Ok(Put::Written),
+            Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
+                match self.stands(&object).await? {
+                    Some(stands) => Ok(found(stands, object)),
+                    None => Err(SplitError::Vanished(object.location)),
+                }
+            }
+            Err(error) => Err(SplitError::store(Stage::Write, error)),
+        }
+    }
+
+    /// Whether what stands under the object's key is this object; nothing where nothing stands.
+    async fn stands(&self, object: &Object) -> Result<Option<bool>, SplitError> {
+        let size = object.body.len() as u64;
+        let options = GetOptions {
+            // No more than is needed of what may be large. An empty range is none, so an empty object is asked for a byte.
+            range: Some(0..size.max(1)),
+            ..GetOptions::default()
+        };
+        let failed = |error: StoreError| SplitError::store(Stage::Write, error);
+        match self.store.get(&object.location, options).await {
+            Ok(found) => Ok(Some(found.meta.size == size && found.bytes == object.body)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+            // What stands is empty.
+            Err(error) if error.kind == StoreErrorKind::InvalidRange => Ok(Some(size == 0)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn found(stands: bool, object: Object) -> Put {
+    if stands {
+        Put::Stood
+    } else {
+        Put::Taken {
+            row: object.row,
+            location: object.location,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+fn seed(key: &[u8]) -> u64 {
+    XxHash3_128::oneshot(key) as u64
+}

@@ -1,0 +1,345 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    config::{Config, ResultColumn, Split},
+    location::Location,
+};
+use lakewright_jobs::{
+    ports::{Clock, QueryExecution, QueryState, Store},
+    retry::{RetryPolicy, Retrying},
+    split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, SplitError, Task},
+};
+
+use super::{
+    checker::Checker,
+    mutant::{BrokenCallback, BrokenQueue, BrokenStore, Mutant},
+    table::{Form, Table},
+};
+use crate::model::{
+    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+};
+
+/// How long an invocation may live: Lambda ends it then.
+pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long before that an invocation stops by itself.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) const QUEUE: &str = "https://sqs/split-rows";
+pub(super) const DEAD_LETTERS: &str = "https://sqs/split-rows-dead";
+
+/// The job's id.
+pub(super) const JOB: &str = "q-1";
+
+/// How the job under test is set up.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    pub(super) settings: Settings,
+    pub(super) rates: FaultRates,
+    pub(super) table: Table,
+    pub(super) mutant: Option<Mutant>,
+}
+
+/// The cloud, the deployed job and the one who watches both.
+pub(super) struct World {
+    pub(super) cloud: Arc<Cloud>,
+    /// The configurations that are deployed at once: they cut the result differently.
+    pub(super) jobs: Vec<Split>,
+    form: Form,
+    mutant: Option<Mutant>,
+    seed: u64,
+    checker: Arc<Mutex<Checker>>,
+    clients: AtomicU32,
+}
+
+/// How an invocation ended.
+#[derive(Debug)]
+pub(super) enum End<T> {
+    Answered(Result<T, SplitError>),
+    /// Killed, by its plan or at its time limit.
+    Died,
+}
+
+struct Watch(Arc<Mutex<Checker>>);
+
+impl Observer for Watch {
+    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
+        lock(&self.0).step(now, changes, s3, glue);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::expect_used, reason = "the text is fixed")]
+fn jobs(table: &Table) -> Vec<Split> {
+    [2, 3]
+        .into_iter()
+        .map(|chunk_rows| {
+            let text = format!(
+                "[[split]]\nname = \"sim\"\ntarget = \"s3://objects/sim/\"\nchunk_rows = {chunk_rows}\nin_flight = 3\n{}",
+                table.configuration()
+            );
+            let config = Config::parse(&text).expect("a valid configuration");
+            config.split.into_iter().next().expect("one job")
+        })
+        .collect()
+}
+
+/// Where the result stands.
+fn result(form: Form) -> Location {
+    Location::new(
+        "results",
+        match form {
+            Form::Query | Form::Uri => "q-1.csv",
+            Form::Unload => "q-1-manifest.csv",
+        },
+    )
+}
+
+fn place(cloud: &Cloud, table: &Table) {
+    let at = result(table.form);
+    if table.form == Form::Unload {
+        let mut manifest = String::new();
+        for (index, bytes) in table.unloaded().into_iter().enumerate() {
+            let part = Location::new("results", format!("u/{index}.gz"));
+            manifest += &part.to_string();
+            manifest.push('\n');
+            cloud.place(&part, bytes);
+        }
+        cloud.place(&at, manifest.into());
+    } else {
+        cloud.place(&at, table.csv());
+    }
+    let column = |name: &str, athena_type: &str| ResultColumn {
+        name: name.to_owned(),
+        athena_type: athena_type.to_owned(),
+    };
+    let unload = table.form == Form::Unload;
+    let execution = QueryExecution {
+        state: QueryState::Succeeded,
+        reason: None,
+        unload,
+        output: (!unload).then(|| at.clone()),
+        managed: false,
+        manifest: unload.then_some(at),
+    };
+    let columns = vec![
+        column("id", "varchar"),
+        column("number", "integer"),
+        column("text", "varchar"),
+    ];
+    cloud.with(|state| state.athena.put(JOB, execution, columns));
+}
+
+impl World {
+    pub(super) fn new(seed: u64, setup: &Setup) -> Arc<Self> {
+        let cloud = Cloud::new(seed, setup.settings, setup.rates);
+        let jobs = jobs(&setup.table);
+        place(&cloud, &setup.table);
+        let target = Location::new("objects", "sim/");
+        let ledger = target.join(&format!("_lakewright/split/{JOB}/"));
+        let expected = setup.table.expected(JOB);
+        let checker = Arc::new(Mutex::new(Checker::new(target, ledger, expected)));
+        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        let visibility = Duration::try_from(LIMIT * 2).unwrap_or_default();
+        cloud.with(|state| {
+            state.sqs.create(DEAD_LETTERS, visibility, None);
+            state.sqs.create(QUEUE, visibility, Some((4, DEAD_LETTERS)));
+        });
+        Arc::new(Self {
+            cloud,
+            jobs,
+            form: setup.table.form,
+            mutant: setup.mutant,
+            seed,
+            checker,
+            clients: AtomicU32::new(0),
+        })
+    }
+
+    pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
+        lock(&self.checker)
+    }
+
+    pub(super) fn fail(&self, message: String) {
+        let now = self.cloud.clock.now();
+        self.checker().fail(now, message);
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.checker().violation().is_some()
+    }
+
+    pub(super) fn finish(&self) {
+        let now = self.cloud.clock.now();
+        self.cloud
+            .with(|state| lock(&self.checker).finish(now, &state.s3));
+    }
+
+    pub(super) fn invocations(&self) -> u32 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    /// Another object stands where a row is to stand.
+    pub(super) fn occupy(&self, name: &str) {
+        let at = Location::new("objects", format!("sim/{name}"));
+        let bytes = Bytes::from_static(b"somebody else's");
+        self.cloud.place(&at, bytes.clone());
+        self.checker().add_foreign(at.key, bytes);
+    }
+
+    /// What stood there is taken away.
+    pub(super) fn vacate(&self) {
+        let keys = self.checker().remove_foreign();
+        for key in keys {
+            self.cloud.remove(&Location::new("objects", key));
+        }
+    }
+
+    /// When an invocation that begins now must stop.
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.cloud.clock.now() + (LIMIT - MARGIN)
+    }
+
+    /// What a state machine asks for, with a token that it waits for.
+    pub(super) fn request(&self, token: &str) -> PlanRequest {
+        self.cloud.with(|state| state.step_functions.wait(token));
+        let by_uri = self.form == Form::Uri;
+        PlanRequest {
+            name: "sim".to_owned(),
+            query_execution_id: (!by_uri).then(|| JOB.to_owned()),
+            result: by_uri.then(|| result(self.form)),
+            job: by_uri.then(|| JOB.to_owned()),
+            task_token: Some(token.to_owned()),
+            ..PlanRequest::default()
+        }
+    }
+
+    fn store(&self, client: Client, deadline: Timestamp, invocation: u32) -> Arc<dyn Store> {
+        let seed = self.seed ^ u64::from(invocation);
+        let clock = Arc::new(self.cloud.clock);
+        let target = Location::new("objects", "sim/");
+        match self.mutant {
+            Some(mutant) if mutant.is_below_retries() => {
+                let broken = BrokenStore::new(Arc::new(client), mutant, target);
+                Arc::new(Retrying::new(
+                    broken,
+                    clock,
+                    deadline,
+                    seed,
+                    RetryPolicy::S3,
+                ))
+            }
+            Some(mutant) => {
+                let store = Retrying::new(client, clock, deadline, seed, RetryPolicy::S3);
+                Arc::new(BrokenStore::new(Arc::new(store), mutant, target))
+            }
+            None => Arc::new(Retrying::new(
+                client,
+                clock,
+                deadline,
+                seed,
+                RetryPolicy::S3,
+            )),
+        }
+    }
+
+    /// One invocation of a deployed function.
+    async fn invoke<T: std::fmt::Debug, W>(
+        &self,
+        what: &'static str,
+        plan: Plan,
+        work: impl FnOnce(Ports, Budget) -> W,
+    ) -> (End<T>, Client)
+    where
+        W: Future<Output = Result<T, SplitError>>,
+    {
+        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        let client = Client::new(Arc::clone(&self.cloud), id, plan);
+        let deadline = self.deadline();
+        let ports = Ports {
+            store: self.store(client.clone(), deadline, id),
+            queries: Arc::new(client.clone()),
+            queue: Arc::new(BrokenQueue {
+                inner: client.clone(),
+                mutant: self.mutant,
+            }),
+            callback: Arc::new(BrokenCallback {
+                inner: client.clone(),
+                mutant: self.mutant,
+            }),
+            clock: Arc::new(self.cloud.clock),
+        };
+        let budget = Budget {
+            memory: 64 << 20,
+            deadline,
+        };
+        let limit = Duration::try_from(LIMIT).unwrap_or_default();
+        let end = tokio::select! {
+            biased;
+            () = client.died() => End::Died,
+            answer = work(ports, budget) => End::Answered(answer),
+            () = self.cloud.clock.sleep(limit) => {
+                self.cloud.count(Fault::TimedOut);
+                End::Died
+            }
+        };
+        client.kill();
+        self.cloud.note("invocation", what, &format!("{end:?}"));
+        (end, client)
+    }
+
+    /// `split-plan`.
+    pub(super) async fn plan(
+        &self,
+        request: &PlanRequest,
+        deployment: usize,
+        plan: Plan,
+    ) -> (End<PlanReport>, Client) {
+        let job = &self.jobs[deployment % self.jobs.len()];
+        self.invoke("split-plan", plan, |ports, budget| async move {
+            split::plan(&ports, job, request, QUEUE, &budget).await
+        })
+        .await
+    }
+
+    /// `split-rows`, from the queue.
+    pub(super) async fn rows(
+        &self,
+        task: &Task,
+        resumed: bool,
+        plan: Plan,
+    ) -> (End<ChunkReport>, Client) {
+        self.invoke("split-rows", plan, |ports, budget| async move {
+            split::rows(&ports, task, resumed, &budget).await
+        })
+        .await
+    }
+
+    /// `split-rows`, from the dead-letter queue.
+    pub(super) async fn abandon(&self, task: &Task, plan: Plan) -> (End<ChunkReport>, Client) {
+        self.invoke("split-rows (dead letters)", plan, |ports, _| async move {
+            split::abandon(&ports, task).await
+        })
+        .await
+    }
+
+    /// A cancel request.
+    pub(super) async fn cancel(&self) {
+        let job = &self.jobs[0];
+        self.invoke("cancel", Plan::default(), |ports, _| async move {
+            split::cancel(&ports, job, JOB, None).await
+        })
+        .await;
+    }
+}
