@@ -20,8 +20,10 @@ export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack
   const folder = mkdtempSync(join(scratch, 'app-'));
   const configFile = join(folder, 'lakewright.toml');
   writeFileSync(configFile, toml);
-  mkdirSync(join(folder, 'rekey'));
-  writeFileSync(join(folder, 'rekey', 'bootstrap.zip'), '');
+  for (const name of ['rekey', 'split-plan', 'split-rows']) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'bootstrap.zip'), '');
+  }
   const app = new App({
     context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, ...context },
     outdir: join(folder, 'cdk.out'),
