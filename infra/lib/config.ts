@@ -84,7 +84,7 @@ const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
 const conforms = new Ajv2020({
   allErrors: true,
   allowUnionTypes: true,
-  formats: { uint8: unsigned(8), uint16: unsigned(16), uint32: unsigned(32), uint64: unsigned(64) },
+  formats: { uint32: unsigned(32), uint64: unsigned(64) },
 }).compile<RawConfig>(JSON.parse(readFileSync(schema, 'utf8')));
 
 function readShape(text: string): Config {

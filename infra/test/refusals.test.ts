@@ -45,7 +45,7 @@ test.each([
   ['prefix that a notification cannot filter', but('landing/anpr/', 'landing/year=2026/'), /a character that S3 notifications do not filter by verbatim/],
   ['split without a target', '[[split]]\nname = "users"', /split\[0\]: missing key `target`/],
   ['unknown key of split', `${USERS}speling = 1`, /split\[0\]: unknown key `speling`/],
-  ['integer beyond 8 bits', `${USERS}hashed_prefix = 256`, /hashed_prefix: must (be <= 255|match format "uint8")/],
+  ['integer of split beyond 32 bits', `${USERS}chunk_rows = 4294967296`, /chunk_rows: must match format "uint32"/],
   ['target of split without slash', USERS.replace('users/"', 'users"'), /split `users`: target = .* must end with `\/`/],
   ['source of split that is no location', `${USERS}sources = ["results"]`, /split `users`: sources = "results" is not an S3/],
   ['same name of two kinds', ANPR + USERS.replace('"users"', '"anpr"'), /two jobs are named `anpr`/],
