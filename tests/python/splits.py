@@ -55,12 +55,12 @@ class SplitJob:
 
     def put_result(self, name: str, rows: list[Values]) -> str:
         """A finished query's result; answers with its location."""
-        return self.put_csv(f"{self.results}{name}.csv", athena_csv(rows))
+        return self.put(f"{self.results}{name}.csv", athena_csv(rows), "application/octet-stream")
 
-    def put_csv(self, location: str, body: bytes) -> str:
-        """An object where Athena would have put it; answers with its location."""
+    def put(self, location: str, body: bytes, content_type: str) -> str:
+        """Puts an object; answers with its location."""
         bucket, key = split(location)
-        client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+        client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
         return location
 
     def start(self, **request: Any) -> str:

@@ -103,13 +103,17 @@ def test_what_is_missing_is_written_and_nothing_else(users: SplitJob) -> None:
     with users.held_back():
         execution = users.start(result=location)
         job = users.invoke(result=location, run="by-hand")["id"]
+
+        def waited_for() -> bool | None:
+            return True if any(entry.startswith(f"{job}/run/token-") for entry in users.ledger()) else None
+
+        poll(waited_for, "run of the state machine", STATUS_SECONDS)
         assert users.invoke(cancel=job)["chunks_done"] == 0
     assert failure(users.ended(execution))[0] == "Lakewright.Cancelled"
     assert not [key for key in users.keys() if key.startswith("again-")]
     # One object stands, and is not written again.
-    standing = users.target + "again-7.json"
-    body = json.dumps(expected(rows[7]), ensure_ascii=False, separators=(",", ":")).encode()
-    users.put_csv(standing, body)
+    body = json.dumps(expected(rows[16]), separators=(",", ":")).encode()
+    users.put(users.target + "again-16.json", body, "application/json")
     summary = users.succeeded(result=location)
     assert (summary["id"], summary["rows"]) == (job, 250)
     of_users(users, by_key(rows))
@@ -158,7 +162,7 @@ def test_the_same_row_twice_is_one_object(users: SplitJob) -> None:
 
 def test_what_stands_is_never_overwritten(users: SplitJob) -> None:
     rows = numbered("taken-", 150)
-    users.put_csv(users.target + "taken-3.json", b"somebody else's")
+    users.put(users.target + "taken-3.json", b"somebody else's", "text/plain")
     error, cause = users.failed(result=users.put_result("taken", rows))
     assert error == "Lakewright.KeyTaken"
     outcome = json.loads(cause)
@@ -224,7 +228,7 @@ def test_a_query_is_run_and_its_result_split(users: SplitJob) -> None:
     assert found, (error, cause)
     assert error == "Lakewright.Unreadable"
     location, query = f"{users.results}{found[1]}.csv", found[1]
-    users.put_csv(location, athena_csv([{"user_id": "queried", "age": "7"}]))
+    users.put(location, athena_csv([{"user_id": "queried", "age": "7"}]), "application/octet-stream")
     summary = users.succeeded(query_execution_id=query)
     assert (summary["id"], summary["rows"]) == (query, 1)
     # The type is that of the query's column.
@@ -232,7 +236,7 @@ def test_a_query_is_run_and_its_result_split(users: SplitJob) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "error", "says"),
+    ("given", "error", "says"),
     [
         ({}, "Lakewright.BadRequest", "one of query, query_execution_id and result"),
         ({"query": "SELECT 1", "result": "s3://b/k"}, "Lakewright.BadRequest", "one of query"),
@@ -248,8 +252,8 @@ def test_a_query_is_run_and_its_result_split(users: SplitJob) -> None:
         ),
     ],
 )
-def test_a_request_that_means_nothing_fails_by_name(
-    users: SplitJob, request_: dict[str, Any], error: str, says: str
+def test_a_giventhat_means_nothing_fails_by_name(
+    users: SplitJob, given: dict[str, Any], error: str, says: str
 ) -> None:
-    name, cause = users.failed(**request_)
+    name, cause = users.failed(**given)
     assert (name, says in cause) == (error, True), cause
