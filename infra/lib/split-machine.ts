@@ -134,7 +134,7 @@ export class SplitMachine extends Construct {
     // Athena reads tables and writes results as whoever starts the query.
     const role = new iam.Role(this, 'Role', {
       assumedBy: new iam.ServicePrincipal('states.amazonaws.com'),
-      description: `What the split job ${job.name} may do before its rows are written`,
+      description: 'What a state machine of split may do',
       managedPolicies: options.queryPolicies.map((arn, index) =>
         iam.ManagedPolicy.fromManagedPolicyArn(this, `QueryPolicy${index}`, arn),
       ),
