@@ -10,7 +10,7 @@ try {
   new LakewrightStack(app, text(app.node, 'stack') ?? 'Lakewright', {
     configFile: resolve(text(app.node, 'config') ?? '../lakewright.toml'),
     description: 'Lakewright: shapes what lands in an S3 data lake',
-    // CloudFormation takes up to 51,200 bytes in a request; a larger template has to lie in a bucket.
+    // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,
   });
   app.synth();

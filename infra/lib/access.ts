@@ -1,7 +1,8 @@
 /** What a function's role may do with the data: the prefixes and tables that the configuration names, no more. */
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
-import type { TableName } from './config.ts';
+import type { Construct } from 'constructs';
+import type { SplitConfig, TableName } from './config.ts';
 import type { Location } from './location.ts';
 
 /** Reads objects under a prefix, and learns that one is gone. */
@@ -19,6 +20,90 @@ export function grantReadWrite(role: iam.Role, prefix: Location): void {
     's3:ListMultipartUploadParts',
   ]);
   grantList(role, prefix);
+}
+
+/** Reads the objects under a prefix that are current. */
+export function grantReadCurrent(role: iam.Role, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:GetObject']);
+  grantList(role, prefix);
+}
+
+/** Reads the current objects of every bucket of the account: for a job that says nothing of where its results lie. */
+export function grantReadAnywhere(role: iam.Role): void {
+  const buckets = `arn:${Stack.of(role).partition}:s3:::*`;
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ['s3:GetObject', 's3:ListBucket'],
+      resources: [buckets],
+      conditions: { StringEquals: { 's3:ResourceAccount': Stack.of(role).account } },
+    }),
+  );
+  Validations.of(role).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::*]',
+    reason: 'The configuration allows results anywhere; `sources` narrows it.',
+  });
+}
+
+/** Reads and creates the entries of a ledger. */
+export function grantLedger(role: iam.Role, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject']);
+  grantList(role, prefix);
+}
+
+/** Creates the objects of rows, as the job wants them, and reads what stands in their place. */
+export function grantRows(role: iam.Role, { target, tagged, encryptionKey }: SplitConfig): void {
+  // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+  const tagging = tagged ? ['s3:PutObjectTagging'] : [];
+  grantObjects(role, target, ['s3:GetObject', 's3:PutObject', ...tagging]);
+  grantList(role, target);
+  if (encryptionKey !== undefined) {
+    grantKey(role, encryptionKey);
+  }
+}
+
+/** Has Athena keep results under a prefix. https://docs.aws.amazon.com/athena/latest/ug/querying.html */
+export function grantResults(role: iam.Role, prefix: Location): void {
+  grantReadWrite(role, prefix);
+  role.addToPolicy(
+    new iam.PolicyStatement({ actions: ['s3:GetBucketLocation'], resources: [bucketArn(role, prefix)] }),
+  );
+}
+
+/** Asks after queries of these workgroups, and for the columns of their results. */
+export function grantQueries(role: iam.Role, workgroups: readonly string[]): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ['athena:GetQueryExecution', 'athena:GetQueryResults'],
+      resources: workgroups.map((name) => workgroupArn(role, name)),
+    }),
+  );
+}
+
+export function workgroupArn(scope: Construct, name: string): string {
+  return Stack.of(scope).formatArn({ service: 'athena', resource: 'workgroup', resourceName: name });
+}
+
+/** Encrypts with a KMS key, given by its ARN, id or alias, and decrypts what it encrypted. */
+function grantKey(role: iam.Role, key: string): void {
+  const kms = (resourceName: string) => Stack.of(role).formatArn({ service: 'kms', resource: 'key', resourceName });
+  // An alias is no resource of a policy, but a condition on its key.
+  // https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+  const alias = /(?:^|:)(alias\/.+)$/.exec(key)?.[1];
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ['kms:GenerateDataKey', 'kms:Decrypt'],
+      resources: [alias !== undefined ? kms('*') : key.startsWith('arn:') ? key : kms(key)],
+      ...(alias === undefined
+        ? {}
+        : { conditions: { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': alias } } }),
+    }),
+  );
+  if (alias !== undefined) {
+    Validations.of(role).acknowledge({
+      id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*]',
+      reason: 'The condition holds it to the key of the configured alias.',
+    });
+  }
 }
 
 /** Deletes objects under a prefix. */

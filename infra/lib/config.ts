@@ -12,6 +12,7 @@ import { contains, formatLocation, parseLocation, type Location } from './locati
 
 export interface Config {
   readonly rekey: readonly RekeyConfig[];
+  readonly split: readonly SplitConfig[];
 }
 
 export interface RekeyConfig {
@@ -19,6 +20,17 @@ export interface RekeyConfig {
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
+}
+
+export interface SplitConfig {
+  readonly name: string;
+  readonly target: Location;
+  /** Where results may lie; anywhere, where there are none. */
+  readonly sources: readonly Location[];
+  /** Whether its objects have tags. */
+  readonly tagged: boolean;
+  /** The id, ARN or alias of the KMS key that its objects are encrypted with, where it names one. */
+  readonly encryptionKey?: string;
 }
 
 export interface TableName {
@@ -46,7 +58,7 @@ export function loadConfig(path: string): Config {
 export function parseConfig(text: string, file = 'lakewright.toml'): Config {
   try {
     const config = readShape(text);
-    checkRules(config.rekey);
+    checkRules(config);
     return config;
   } catch (error) {
     throw error instanceof ConfigError ? new ConfigError(`${file}: ${error.message}`) : error;
@@ -55,6 +67,13 @@ export function parseConfig(text: string, file = 'lakewright.toml'): Config {
 
 interface RawConfig {
   readonly rekey?: readonly { name: string; source: string; target: string; table?: string }[];
+  readonly split?: readonly {
+    name: string;
+    target: string;
+    sources?: string[];
+    tags?: Record<string, string>;
+    encryption?: { algorithm: string; key?: string };
+  }[];
 }
 
 const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
@@ -80,9 +99,16 @@ function readShape(text: string): Config {
   return {
     rekey: (raw.rekey ?? []).map((job) => ({
       name: job.name,
-      source: readLocation(job.name, 'source', job.source),
-      target: readLocation(job.name, 'target', job.target),
+      source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
+      target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(job.name, job.table),
+    })),
+    split: (raw.split ?? []).map((job) => ({
+      name: job.name,
+      target: readPrefix(`split \`${job.name}\``, 'target', job.target),
+      sources: (job.sources ?? []).map((source) => readLocation(`split \`${job.name}\``, 'sources', source)),
+      tagged: Object.keys(job.tags ?? {}).length > 0,
+      encryptionKey: job.encryption?.key,
     })),
   };
 }
@@ -108,10 +134,15 @@ function describe({ instancePath, keyword, params, message }: ErrorObject): stri
 function readLocation(job: string, field: string, text: string): Location {
   const location = parseLocation(text);
   if (!location) {
-    throw new ConfigError(`rekey \`${job}\`: ${field} = "${text}" is not an S3 location: write s3://bucket/prefix/`);
+    throw new ConfigError(`${job}: ${field} = "${text}" is not an S3 location: write s3://bucket/prefix/`);
   }
+  return location;
+}
+
+function readPrefix(job: string, field: string, text: string): Location {
+  const location = readLocation(job, field, text);
   if (location.key !== '' && !location.key.endsWith('/')) {
-    throw new ConfigError(`rekey \`${job}\`: ${field} = "${text}" must end with \`/\``);
+    throw new ConfigError(`${job}: ${field} = "${text}" must end with \`/\``);
   }
   return location;
 }
@@ -130,19 +161,20 @@ function readTable(job: string, text: string): TableName {
  */
 const FILTER_SAFE = /^[A-Za-z0-9/!_.'()-]*$/;
 
-function checkRules(jobs: readonly RekeyConfig[]): void {
-  jobs.forEach((job, index) => {
-    const earlier = jobs.slice(0, index);
-    if (earlier.some((other) => other.name === job.name)) {
-      throw new ConfigError(`two jobs are named \`${job.name}\`: names are unique`);
-    }
+function checkRules({ rekey, split }: Config): void {
+  const names = [...rekey, ...split].map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  if (twice !== undefined) {
+    throw new ConfigError(`two jobs are named \`${twice}\`: names are unique`);
+  }
+  rekey.forEach((job, index) => {
     if (!FILTER_SAFE.test(job.source.key)) {
       throw new ConfigError(
         `rekey \`${job.name}\`: source ${formatLocation(job.source)} has a character that S3 notifications do not ` +
           'filter by verbatim: use letters, digits and / ! _ . \' ( ) - only, or a shorter prefix',
       );
     }
-    for (const other of jobs) {
+    for (const other of rekey) {
       if (contains(other.source, job.target)) {
         throw new ConfigError(
           `rekey \`${job.name}\`: target ${formatLocation(job.target)} lies inside source ` +
@@ -151,10 +183,19 @@ function checkRules(jobs: readonly RekeyConfig[]): void {
         );
       }
     }
-    for (const other of earlier) {
+    for (const other of rekey.slice(0, index)) {
       if (contains(other.source, job.source) || contains(job.source, other.source)) {
         throw new ConfigError(`rekey \`${other.name}\` and \`${job.name}\` have overlapping sources`);
       }
     }
   });
+  for (const job of split) {
+    const other = rekey.find(({ source }) => contains(source, job.target));
+    if (other) {
+      throw new ConfigError(
+        `split \`${job.name}\`: target ${formatLocation(job.target)} lies inside the source of rekey ` +
+          `\`${other.name}\`, which would read every row: choose a target outside`,
+      );
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -17,6 +17,8 @@ export interface LakewrightFunctionProps {
   readonly description: string;
   readonly config: Asset;
   readonly options: Options;
+  /** What it is given, where that is not what the options say. */
+  readonly size?: { readonly memory: number; readonly timeout: Duration; readonly ephemeralStorage: Size };
 }
 
 /** One of the Rust functions, with its own log group and a role that may do nothing but log and read the configuration. */
@@ -26,7 +28,7 @@ export class LakewrightFunction extends Construct {
 
   constructor(scope: Construct, id: string, props: LakewrightFunctionProps) {
     super(scope, id);
-    const { functionName, config, options } = props;
+    const { functionName, config, options, size = options } = props;
 
     const logGroup = new logs.LogGroup(this, 'Logs', {
       logGroupName: `/aws/lambda/${functionName}`,
@@ -49,9 +51,9 @@ export class LakewrightFunction extends Construct {
       functionName,
       description: props.description,
       architecture: options.architecture,
-      memorySize: options.memory,
-      ephemeralStorageSize: options.ephemeralStorage,
-      timeout: options.timeout,
+      memorySize: size.memory,
+      ephemeralStorageSize: size.ephemeralStorage,
+      timeout: size.timeout,
       role: this.role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,

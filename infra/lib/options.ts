@@ -17,6 +17,15 @@ export interface Options {
   readonly batchSize: number;
   readonly batchWindow: Duration;
   readonly maxConcurrency: number;
+  /** MiB. */
+  readonly splitPlanMemory: number;
+  /** MiB. */
+  readonly splitRowsMemory: number;
+  readonly splitRowsTimeout: Duration;
+  /** The Athena workgroups whose queries may be split; the state machines run theirs in the first. */
+  readonly workgroups: readonly string[];
+  /** ARNs of managed policies that allow what the state machines' queries read. */
+  readonly queryPolicies: readonly string[];
   /** The ARN of an SNS topic that hears of every alarm. */
   readonly alarmTopic?: string;
 }
@@ -28,19 +37,26 @@ export function readOptions(node: Node): Options {
   if (batchSize > 10 && batchWindow === 0) {
     throw new ConfigError('context batch-size: above 10, Lambda demands a batch-window of at least 1 second');
   }
+  const workgroups = texts(node, 'workgroups', 'primary');
+  const unusable = workgroups.find((name) => !/^[a-zA-Z0-9._-]{1,128}$/.test(name));
+  if (unusable !== undefined || workgroups.length === 0) {
+    throw new ConfigError(`context workgroups: ${JSON.stringify(unusable ?? '')} is not the name of an Athena workgroup`);
+  }
   return {
     architecture: architecture(node),
     prebuilt: text(node, 'prebuilt'),
-    existingBuckets: (text(node, 'existing-buckets') ?? '')
-      .split(',')
-      .map((name) => name.trim())
-      .filter((name) => name !== ''),
+    existingBuckets: texts(node, 'existing-buckets'),
     memory: wholeNumber(node, 'memory', 512, 128, 10_240),
     ephemeralStorage: Size.mebibytes(wholeNumber(node, 'ephemeral-storage', 2048, 512, 10_240)),
     timeout: Duration.seconds(wholeNumber(node, 'timeout', 300, 1, 900)),
     batchSize,
     batchWindow: Duration.seconds(batchWindow),
     maxConcurrency: wholeNumber(node, 'max-concurrency', 50, 2, 1_000),
+    splitPlanMemory: wholeNumber(node, 'split-plan-memory', 2_048, 128, 10_240),
+    splitRowsMemory: wholeNumber(node, 'split-rows-memory', 256, 128, 10_240),
+    splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),
+    workgroups,
+    queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
   };
 }
@@ -54,6 +70,14 @@ export function text(node: Node, key: string): string | undefined {
     throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is not a text`);
   }
   return value;
+}
+
+/** Texts separated by commas. */
+function texts(node: Node, key: string, otherwise = ''): string[] {
+  return (text(node, key) ?? otherwise)
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
 }
 
 function architecture(node: Node): Architecture {

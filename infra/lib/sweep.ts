@@ -1,6 +1,4 @@
-import { Duration, Names, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
-import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
-import * as logs from 'aws-cdk-lib/aws-logs';
+import { Duration } from 'aws-cdk-lib';
 import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
@@ -9,6 +7,7 @@ import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
+import { LAMBDA_FAULTS, workflow } from './workflow.ts';
 
 export interface SweepProps {
   /** The rekey job's name. */
@@ -17,15 +16,6 @@ export interface SweepProps {
   readonly monitoring: Monitoring;
   readonly options: Options;
 }
-
-/** Faults of the Lambda service. https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html */
-const LAMBDA_FAULTS = [
-  'Lambda.ClientExecutionTimeoutException',
-  'Lambda.ServiceException',
-  'Lambda.AWSLambdaException',
-  'Lambda.SdkClientException',
-  'Lambda.TooManyRequestsException',
-];
 
 /**
  * Finds what landed under a job's source and has no commit: once a day, and by hand as a backfill.
@@ -52,14 +42,7 @@ export class Sweep extends Construct {
       taskTimeout: sfn.Timeout.duration(options.timeout.plus(Duration.seconds(30))),
       retryOnServiceExceptions: false,
     })
-      .addRetry({
-        errors: LAMBDA_FAULTS,
-        interval: Duration.seconds(2),
-        backoffRate: 2,
-        maxDelay: Duration.minutes(5),
-        maxAttempts: 10,
-        jitterStrategy: sfn.JitterType.FULL,
-      })
+      .addRetry(LAMBDA_FAULTS)
       // The sweep's own failures: what was sent is sent, and the same request may be made again.
       .addRetry({
         errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
@@ -73,33 +56,11 @@ export class Sweep extends Construct {
         .otherwise(sfn.Succeed.jsonata(this, 'Done')),
     );
 
-    const logGroup = new logs.LogGroup(this, 'Logs', {
-      // Under this prefix, the log groups share one statement of the account's small resource policy.
-      // https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
-      logGroupName: `/aws/vendedlogs/states/${Names.uniqueResourceName(this, { separator: '-' })}`,
-      retention: logs.RetentionDays.ONE_MONTH,
-      removalPolicy: RemovalPolicy.DESTROY,
-    });
-    this.stateMachine = new sfn.StateMachine(this, 'StateMachine', {
+    this.stateMachine = workflow(this, {
       comment: `Hands what has no commit to the rekey job ${job}`,
-      definitionBody: sfn.DefinitionBody.fromChainable(definition),
-      queryLanguage: sfn.QueryLanguage.JSONATA,
-      // For a long backfill; a redrive of what failed goes on at the page where it failed.
-      timeout: Duration.days(7),
-      tracingEnabled: true,
-      logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
+      definition,
+      invokes: rekey,
     });
-    const functionId = Stack.of(this).getLogicalId(rekey.function.node.defaultChild as CfnFunction);
-    Validations.of(this.stateMachine.role).acknowledge(
-      {
-        id: 'AwsSolutions-IAM5[Resource::*]',
-        reason: 'X-Ray segments and the delivery of logs have no resource to name.',
-      },
-      {
-        id: `AwsSolutions-IAM5[Resource::<${functionId}.Arn>:*]`,
-        reason: 'CDK lets an invoker of a function invoke its versions too.',
-      },
-    );
 
     new Schedule(this, 'Daily', {
       description: `Starts the sweep of the rekey job ${job}`,

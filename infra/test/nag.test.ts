@@ -2,18 +2,20 @@ import { App, Stack, Validations } from 'aws-cdk-lib';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { expect, test } from 'vitest';
-import { build } from './support.ts';
+import { build, TWO_JOBS, TWO_SPLITS, type Context } from './support.ts';
 
 function check(app: App): void {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
   app.synth();
 }
 
-test.each([
-  ['buckets of the stack', {}],
-  ['buckets that stand already', { 'existing-buckets': 'acme-landing,acme-lake' }],
-])('cdk-nag finds nothing that is not acknowledged: %s', (_, context) => {
-  const { app } = build(undefined, context);
+test.each<[string, string, Context]>([
+  ['buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
+  ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'existing-buckets': 'acme-landing,acme-lake,acme-objects' }],
+  ['rekey alone', TWO_JOBS, {}],
+  ['split alone', TWO_SPLITS, {}],
+])('cdk-nag finds nothing that is not acknowledged: %s', (_, toml, context) => {
+  const { app } = build(toml, context);
   expect(() => check(app)).not.toThrow();
 });
 

@@ -11,6 +11,11 @@ source = "s3://landing/anpr/"
 timestamp = { column = "t" }
 target = "s3://lake/anpr/"
 `;
+const USERS = `
+[[split]]
+name = "users"
+target = "s3://objects/users/"
+`;
 const but = (from: string, to: string) => ANPR.replace(from, to);
 const second = (source: string, target = 's3://lake/b/') =>
   ANPR + but('"anpr"', '"b"').replace('s3://landing/anpr/', source).replace('s3://lake/anpr/', target);
@@ -38,6 +43,13 @@ test.each([
   ['source inside a source', second('s3://landing/anpr/x/'), /overlapping sources/],
   ['source around a source', second('s3://landing/'), /overlapping sources/],
   ['prefix that a notification cannot filter', but('landing/anpr/', 'landing/year=2026/'), /a character that S3 notifications do not filter by verbatim/],
+  ['split without a target', '[[split]]\nname = "users"', /split\[0\]: missing key `target`/],
+  ['unknown key of split', `${USERS}speling = 1`, /split\[0\]: unknown key `speling`/],
+  ['integer of split beyond 32 bits', `${USERS}chunk_rows = 4294967296`, /chunk_rows: must match format "uint32"/],
+  ['target of split without slash', USERS.replace('users/"', 'users"'), /split `users`: target = .* must end with `\/`/],
+  ['source of split that is no location', `${USERS}sources = ["results"]`, /split `users`: sources = "results" is not an S3/],
+  ['same name of two kinds', ANPR + USERS.replace('"users"', '"anpr"'), /two jobs are named `anpr`/],
+  ['rows that rekey would read', ANPR + USERS.replace('s3://objects/', 's3://landing/anpr/'), /split `users`: target .* source of rekey `anpr`/],
 ])('the configuration is refused: %s', (_, toml, says) => {
   expect(() => parseConfig(toml)).toThrow(says);
 });
@@ -58,6 +70,9 @@ test.each<[string, Context, RegExp]>([
   ['too little storage', { 'ephemeral-storage': 100 }, /from 512 to 10240/],
   ['concurrency of one', { 'max-concurrency': 1 }, /from 2 to 1000/],
   ['unknown architecture', { architecture: 'arm' }, /arm is neither arm64 nor x86_64/],
+  ['no name of a workgroup', { workgroups: 'primary,a b' }, /context workgroups: "a b" is not the name of an Athena workgroup/],
+  ['no workgroup', { workgroups: ',' }, /context workgroups: "" is not the name/],
+  ['too long for a chunk', { 'split-rows-timeout': 901 }, /split-rows-timeout: 901 is not a whole number from 1 to 900/],
   ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo lambda/],
 ])('the context is refused: %s', (_, context, says) => {
   expect(() => build(ANPR, context)).toThrow(says);

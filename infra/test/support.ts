@@ -1,12 +1,17 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
+import jsonata from 'jsonata';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
 
 /** One job with a table, one without, in the same buckets. */
 export const TWO_JOBS = readFileSync(new URL('../examples/lakewright.toml', import.meta.url), 'utf8');
+
+/** Two split jobs, one with everything that matters here and one with nothing. */
+export const TWO_SPLITS = readFileSync(new URL('../examples/split.toml', import.meta.url), 'utf8');
 
 const cdkJson = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'));
 
@@ -20,8 +25,10 @@ export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack
   const folder = mkdtempSync(join(scratch, 'app-'));
   const configFile = join(folder, 'lakewright.toml');
   writeFileSync(configFile, toml);
-  mkdirSync(join(folder, 'rekey'));
-  writeFileSync(join(folder, 'rekey', 'bootstrap.zip'), '');
+  for (const name of ['rekey', 'split-plan', 'split-rows']) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, 'bootstrap.zip'), '');
+  }
   const app = new App({
     context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, ...context },
     outdir: join(folder, 'cdk.out'),
@@ -67,6 +74,35 @@ export function flat(value: any): string {
     return value['Fn::Join'][1].map(flat).join(value['Fn::Join'][0]);
   }
   throw new Error(`no plain form of ${JSON.stringify(value)}`);
+}
+
+/** Everything that the statements of a policy allow: action, resource and, where there is one, condition. */
+export function allowed(policies: Resource[]): string[] {
+  return policies
+    .flatMap(({ Properties }) => Properties['PolicyDocument'].Statement)
+    .flatMap(({ Effect, Action, Resource, Condition }: any) => {
+      if (Effect !== 'Allow') {
+        throw new Error(`${Effect} ${Action}`);
+      }
+      return list<string>(Action).flatMap((action) =>
+        list(Resource).map((resource) =>
+          [action, flat(resource).replace(/[0-9a-f]{64}/, '<hash>'), ...(Condition ? [JSON.stringify(Condition)] : [])].join(' '),
+        ),
+      );
+    })
+    .sort();
+}
+
+/**
+ * Evaluates `{% … %}` with the release of JSONata that Step Functions follows, and one of its own functions.
+ * https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+ */
+export function evaluate(expression: string, states: object): Promise<unknown> {
+  const parsed = jsonata(/^\{%(.*)%\}$/s.exec(expression)![1]!);
+  parsed.registerFunction('hash', (text: string, algorithm: string) =>
+    createHash(algorithm.replace('-', '')).update(text).digest('hex'),
+  );
+  return parsed.evaluate(null, { states });
 }
 
 export function list<T>(value: T | T[]): T[] {

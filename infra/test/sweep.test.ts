@@ -1,7 +1,6 @@
 import validate from 'asl-validator';
-import jsonata from 'jsonata';
 import { expect, test } from 'vitest';
-import { flat, list, resources, template, TWO_JOBS, type Resource } from './support.ts';
+import { evaluate, flat, list, resources, template, TWO_JOBS, type Resource } from './support.ts';
 
 const stack = template();
 const machines = resources(stack, 'AWS::StepFunctions::StateMachine');
@@ -9,14 +8,6 @@ const jobs = ['anpr', 'orders'];
 
 const definition = ({ Properties }: Resource): any => JSON.parse(flat(Properties['DefinitionString']));
 const machineOf = (job: string): [string, Resource] => machines.find(([id]) => id.startsWith(`Rekey${job}Sweep`))!;
-
-/**
- * Evaluates `{% … %}` with the release of JSONata that Step Functions follows.
- * https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
- */
-function evaluate(expression: string, states: object): Promise<unknown> {
-  return jsonata(/^\{%(.*)%\}$/s.exec(expression)![1]!).evaluate(null, { states });
-}
 
 test('the function knows the queue of every job', () => {
   const [[, fn]] = resources(stack, 'AWS::Lambda::Function') as [[string, Resource]];

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs import Job
+from splits import SplitJob
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,21 @@ def flights(outputs: dict[str, str]) -> Job:
     job = Job("flights", outputs)
     table.create(job.target)
     return job
+
+
+@pytest.fixture(scope="session")
+def users(outputs: dict[str, str]) -> SplitJob:
+    """A split job whose keys are made of a column."""
+    return SplitJob("users", outputs)
+
+
+@pytest.fixture(scope="session")
+def refused(outputs: dict[str, str]) -> SplitJob:
+    """A split job whose objects S3 does not take."""
+    return SplitJob("refused", outputs)
+
+
+@pytest.fixture(scope="session")
+def dear(outputs: dict[str, str]) -> SplitJob:
+    """A split job that asks before it writes."""
+    return SplitJob("dear", outputs)

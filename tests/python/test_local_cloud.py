@@ -2,6 +2,7 @@
 would fail for reasons that are not the project's."""
 
 import json
+import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -139,3 +140,53 @@ def test_a_partition_is_registered_once_and_sql_sees_its_rows(bucket: str) -> No
     client("s3").put_object(Bucket=bucket, Key="t/day=01/x.parquet", Body=file.getvalue())
     client("s3").put_object(Bucket=bucket, Key="t/_lakewright/commit/x", Body=b"{}")
     assert ask("SELECT count(*) AS n, sum(a) AS s FROM t", database, f"s3://{bucket}/r/") == {"n": 3.0, "s": 3.0}
+
+
+def test_a_state_machine_waits_until_its_token_comes_back(bucket: str) -> None:
+    sqs, functions = client("sqs"), client("stepfunctions")
+    url = sqs.create_queue(QueueName=bucket)["QueueUrl"]
+    message = (
+        '{% $merge([$sift($states.context.Execution.Input, function($v, $k) { $not($k in ["b"]) }), '
+        '{"token": $states.context.Task.Token, "hash": $hash($states.context.Execution.Id, "SHA-256")}]) %}'
+    )
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Arguments": {"QueueUrl": url, "MessageBody": message},
+        "End": True,
+    }
+    machine = functions.create_state_machine(
+        name=bucket,
+        definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": "Wait", "States": {"Wait": state}}),
+        roleArn="arn:aws:iam::000000000000:role/contract",
+    )["stateMachineArn"]
+    executions = [
+        functions.start_execution(stateMachineArn=machine, input=json.dumps({"a": n, "b": 0}))["executionArn"]
+        for n in range(2)
+    ]
+    received: dict[int, dict[str, Any]] = {}
+
+    def asked() -> bool | None:
+        for got in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            body = json.loads(got["Body"])
+            received[body.pop("a")] = body
+        return True if len(received) == 2 else None
+
+    poll(asked, "messages with tokens", SECONDS)
+    assert [sorted(body) for body in received.values()] == [["hash", "token"]] * 2
+    assert all(re.fullmatch("[0-9a-f]{64}", body["hash"]) for body in received.values())
+    for body in received.values():
+        functions.send_task_heartbeat(taskToken=body["token"])
+    functions.send_task_success(taskToken=received[0]["token"], output='{"rows": 1}')
+    functions.send_task_failure(taskToken=received[1]["token"], error="Lakewright.ChunkFailed", cause="why")
+
+    def ended() -> list[dict[str, Any]] | None:
+        described = [functions.describe_execution(executionArn=execution) for execution in executions]
+        return None if any(each["status"] == "RUNNING" for each in described) else described
+
+    good, bad = poll(ended, "end of the executions", SECONDS)
+    assert (good["status"], json.loads(good["output"])) == ("SUCCEEDED", {"rows": 1})
+    assert (bad["status"], bad["error"], bad["cause"]) == ("FAILED", "Lakewright.ChunkFailed", "why")
+    with pytest.raises(ClientError) as late:
+        functions.send_task_success(taskToken=received[0]["token"], output="{}")
+    assert late.value.response["Error"]["Code"] in ("TaskDoesNotExist", "TaskTimedOut", "InvalidToken")

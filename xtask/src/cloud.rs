@@ -57,6 +57,8 @@ impl Variables {
             "AWS_ENDPOINT_URL_SQS",
             "AWS_ENDPOINT_URL_GLUE",
             "AWS_ENDPOINT_URL_LAMBDA",
+            "AWS_ENDPOINT_URL_ATHENA",
+            "AWS_ENDPOINT_URL_SFN",
         ] {
             command.env_remove(name);
         }

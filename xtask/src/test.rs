@@ -37,7 +37,7 @@ pub(crate) enum Step {
     LocalCloud,
     /// The conformance suite of stores, over the local cloud's S3.
     Conformance,
-    /// The real function on the deployed stack, and read-back of what it wrote.
+    /// The real functions on the deployed stack, and read-back of what it wrote.
     EndToEnd,
 }
 
@@ -186,7 +186,10 @@ impl Bench<'_> {
                 let mut real = self.workspace.test_program("conformance")?;
                 self.shown(step, "conformance-bucket", &mut real)
             }
-            Step::EndToEnd => self.pytest(step, &["test_end_to_end.py", "test_read_back.py"]),
+            Step::EndToEnd => self.pytest(
+                step,
+                &["test_end_to_end.py", "test_read_back.py", "test_split.py"],
+            ),
         }
     }
 

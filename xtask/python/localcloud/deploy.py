@@ -44,8 +44,15 @@ def zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
+def resolved(text: str, account: str, region: str) -> str:
+    """A bucket or key of the assembly, with its placeholders replaced."""
+    return (
+        text.replace("${AWS::AccountId}", account).replace("${AWS::Region}", region).replace("${AWS::Partition}", "aws")
+    )
+
+
 def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None:
-    """Puts the assembly's file assets where the template expects them."""
+    """Puts the assembly's file assets, of which the template is one, where the template expects them."""
     s3 = client("s3")
     manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
     assets = list(manifest["files"].values())
@@ -56,13 +63,7 @@ def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None
         zip_it = asset["source"].get("packaging") == "zip" and source.is_dir()
         body = zipped(source) if zip_it else source.read_bytes()
         for destination in asset["destinations"].values():
-            bucket, key = (
-                destination[field]
-                .replace("${AWS::AccountId}", account)
-                .replace("${AWS::Region}", region)
-                .replace("${AWS::Partition}", "aws")
-                for field in ("bucketName", "objectKey")
-            )
+            bucket, key = (resolved(destination[field], account, region) for field in ("bucketName", "objectKey"))
             if bucket not in made:
                 s3.create_bucket(Bucket=bucket)
                 made.add(bucket)
@@ -80,13 +81,20 @@ def failures(stack: str) -> str:
     return "\n".join(lines) or "no failed event was recorded"
 
 
-def create_stack(assembly: Path, stack: str) -> dict[str, Any]:
-    """Creates the stack and waits until it stands."""
+def template_url(assembly: Path, stack: str, account: str, region: str) -> str:
+    """Where the template was put: it is too large for a request."""
+    artifact = json.loads((assembly / "manifest.json").read_text())["artifacts"][stack]
+    uri = resolved(artifact["properties"]["stackTemplateAssetObjectUrl"], account, region)
+    return f"{client('s3').meta.endpoint_url}/{uri.removeprefix('s3://')}"
+
+
+def create_stack(stack: str, url: str) -> dict[str, Any]:
+    """Creates the stack of a template and waits until it stands."""
     cloudformation = client("cloudformation")
     try:
         cloudformation.create_stack(
             StackName=stack,
-            TemplateBody=(assembly / f"{stack}.template.json").read_text(),
+            TemplateURL=url,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
         )
     except ClientError as error:
@@ -117,7 +125,7 @@ def main() -> dict[str, Any]:
         client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="30", Type="String", Overwrite=True)
         upload_assets(given.assembly, given.stack, account, region)
         progress(1, 2, "creating the stack")
-        described = create_stack(given.assembly, given.stack)
+        described = create_stack(given.stack, template_url(given.assembly, given.stack, account, region))
     except DeadlineExceeded as error:
         raise Failure(str(error)) from error
     resources = client("cloudformation").describe_stack_resources(StackName=given.stack)["StackResources"]

@@ -1,0 +1,129 @@
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
+import * as iam from 'aws-cdk-lib/aws-iam';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import * as sqs from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import { grantLedger, grantReadAnywhere, grantReadCurrent, grantRows } from './access.ts';
+import type { SplitConfig } from './config.ts';
+import type { DataBuckets } from './data-buckets.ts';
+import type { LakewrightFunction } from './lakewright-function.ts';
+import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Options } from './options.ts';
+import { SplitMachine } from './split-machine.ts';
+
+/** How often a chunk is tried. */
+const RECEIVES = 5;
+
+export interface SplitJobProps {
+  readonly job: SplitConfig;
+  /** The function `split-plan`, which all split jobs share, and its timeout. */
+  readonly plan: LakewrightFunction;
+  readonly planTimeout: Duration;
+  /** The function `split-rows`, which all split jobs share. */
+  readonly rows: LakewrightFunction;
+  readonly buckets: DataBuckets;
+  readonly monitoring: Monitoring;
+  readonly options: Options;
+}
+
+/**
+ * One `[[split]]` entry: its state machine has `split-plan` cut a result into chunks, which go to a queue of its own, which
+ * feeds `split-rows`. A chunk that keeps failing comes to the dead-letter queue, which feeds `split-rows` too: it then
+ * fails the run by name.
+ */
+export class SplitJob extends Construct {
+  readonly queue: sqs.Queue;
+  readonly deadLetterQueue: sqs.Queue;
+
+  constructor(scope: Construct, id: string, props: SplitJobProps) {
+    super(scope, id);
+    const { job, plan, planTimeout, rows, buckets, monitoring, options } = props;
+
+    // Six times the timeout leaves room for the retries of a throttled invocation.
+    // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    const visibilityTimeout = Duration.seconds(6 * options.splitRowsTimeout.toSeconds());
+    const common: sqs.QueueProps = {
+      encryption: sqs.QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: Duration.days(14),
+      visibilityTimeout,
+    };
+    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', common);
+    this.queue = new sqs.Queue(this, 'Queue', {
+      ...common,
+      deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: RECEIVES },
+    });
+    // A chunk is work for seconds, and fills the memory: each is an invocation of its own.
+    rows.function.addEventSource(
+      new SqsEventSource(this.queue, {
+        batchSize: 1,
+        maxConcurrency: options.maxConcurrency,
+        reportBatchItemFailures: true,
+      }),
+    );
+    rows.function.addEventSource(
+      new SqsEventSource(this.deadLetterQueue, { batchSize: 10, maxConcurrency: 2, reportBatchItemFailures: true }),
+    );
+    this.queue.grantSendMessages(plan.role);
+
+    const { stateMachine } = new SplitMachine(this, 'Machine', {
+      job,
+      plan,
+      // Planning, and twice what it takes to give a chunk up: another run of the job may be before it in the queue.
+      heartbeat: planTimeout.plus(Duration.seconds(2 * RECEIVES * visibilityTimeout.toSeconds())),
+      options,
+    });
+    // No part of the functions' own policies, on which they, and so the state machine, depend.
+    new iam.Policy(this, 'Callback', {
+      roles: [plan.role, rows.role],
+      statements: [
+        new iam.PolicyStatement({
+          actions: ['states:SendTaskSuccess', 'states:SendTaskFailure', 'states:SendTaskHeartbeat'],
+          resources: [stateMachine.stateMachineArn],
+        }),
+      ],
+    });
+
+    buckets.require(job.target.bucket);
+    for (const source of job.sources) {
+      buckets.require(source.bucket);
+      grantReadCurrent(plan.role, source);
+      grantReadCurrent(rows.role, source);
+    }
+    if (job.sources.length === 0) {
+      grantReadAnywhere(plan.role);
+      grantReadAnywhere(rows.role);
+    }
+    grantLedger(plan.role, { bucket: job.target.bucket, key: `${job.target.key}_lakewright/split/` });
+    grantRows(rows.role, job);
+
+    const waiting = { statistic: Stats.MAXIMUM };
+    const failed = jobMetric(job.name, 'ChunksFailed');
+    const dead = this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
+    monitoring.alarm(`${id}-Failed`, `split ${job.name}: a job failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, `split ${job.name}: a job did not end in time`, stateMachine.metricTimedOut());
+    monitoring.alarm(`${id}-ChunksFailed`, `split ${job.name}: a chunk's rows were not written`, failed);
+    monitoring.alarm(
+      `${id}-DeadLetters`,
+      `split ${job.name}: a chunk that was given up is not noted as failed`,
+      this.deadLetterQueue.metricApproximateAgeOfOldestMessage(waiting),
+      visibilityTimeout.toSeconds(),
+    );
+    monitoring.row({
+      [`${job.name}: objects`]: [jobMetric(job.name, 'ObjectsWritten'), jobMetric(job.name, 'ObjectsStood')],
+      [`${job.name}: chunks`]: [jobMetric(job.name, 'ChunksDone'), failed],
+      [`${job.name}: messages`]: [this.queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
+    });
+
+    const outputs = {
+      QueueUrl: this.queue.queueUrl,
+      DeadLetterQueueUrl: this.deadLetterQueue.queueUrl,
+      TargetBucket: job.target.bucket,
+      StateMachineArn: stateMachine.stateMachineArn,
+    };
+    for (const [key, value] of Object.entries(outputs)) {
+      new CfnOutput(Stack.of(this), `${id}-${key}`, { value });
+    }
+  }
+}

@@ -1,0 +1,168 @@
+"""A deployed split job, as the tests use it: put a result, run the state machine, read the objects."""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from localcloud.clients import client
+from localcloud.ledger import listing, split
+from localcloud.polling import poll
+
+CONFIG = Path(__file__).with_name("lakewright.toml")
+EXECUTION_SECONDS = 180
+STATUS_SECONDS = 120
+
+Values = dict[str, str | None]
+
+
+def athena_csv(rows: list[Values]) -> bytes:
+    """A result as Athena writes it: every value in quotes, a null as nothing."""
+
+    def line(values: Iterable[str | None]) -> str:
+        fields = ("" if value is None else '"' + value.replace('"', '""') + '"' for value in values)
+        return ",".join(fields) + "\n"
+
+    return (line(rows[0]) + "".join(line(row.values()) for row in rows)).encode()
+
+
+class FunctionFailed(Exception):
+    """A function answered with an error."""
+
+    def __init__(self, payload: dict[str, Any]) -> None:
+        super().__init__(payload)
+        self.name: str = payload["errorType"]
+        self.message: str = payload["errorMessage"]
+
+
+class SplitJob:
+    """One `[[split]]` entry of tests/python/lakewright.toml."""
+
+    def __init__(self, name: str, outputs: dict[str, str]) -> None:
+        prefix = f"Split{name}"
+        self.name = name
+        self.queue = outputs[f"{prefix}QueueUrl"]
+        self.dead_letters = outputs[f"{prefix}DeadLetterQueueUrl"]
+        self.machine = outputs[f"{prefix}StateMachineArn"]
+        self.function = outputs["SplitPlanFunctionName"]
+        (settings,) = (entry for entry in tomllib.loads(CONFIG.read_text())["split"] if entry["name"] == name)
+        self.target: str = settings["target"]
+        self.results: str = settings["sources"][0]
+        assert split(self.target)[0] == outputs[f"{prefix}TargetBucket"]
+
+    def put_result(self, name: str, rows: list[Values]) -> str:
+        """A finished query's result; answers with its location."""
+        return self.put(f"{self.results}{name}.csv", athena_csv(rows), "application/octet-stream")
+
+    def put(self, location: str, body: bytes, content_type: str) -> str:
+        """Puts an object; answers with its location."""
+        bucket, key = split(location)
+        client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        return location
+
+    def start(self, **request: Any) -> str:
+        """Starts the state machine; answers with the execution."""
+        started = client("stepfunctions").start_execution(stateMachineArn=self.machine, input=json.dumps(request))
+        return started["executionArn"]
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        """The execution, once it has ended."""
+
+        def look() -> dict[str, Any] | None:
+            described = client("stepfunctions").describe_execution(executionArn=execution)
+            return None if described["status"] == "RUNNING" else described
+
+        return poll(look, f"end of {execution}", EXECUTION_SECONDS)
+
+    def succeeded(self, **request: Any) -> dict[str, Any]:
+        """The summary of an execution that succeeds."""
+        ended = self.ended(self.start(**request))
+        assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
+        return json.loads(ended["output"])
+
+    def failed(self, **request: Any) -> tuple[str, str]:
+        """The error and the cause of an execution that fails."""
+        return failure(self.ended(self.start(**request)))
+
+    def invoke(self, **request: Any) -> dict[str, Any]:
+        """The answer of `split-plan`."""
+        payload = json.dumps({"name": self.name, **request}).encode()
+        answer = client("lambda").invoke(FunctionName=self.function, Payload=payload)
+        body = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise FunctionFailed(body)
+        return body
+
+    def status(self, job: str) -> dict[str, Any] | None:
+        """How far a job is; nothing before it is planned."""
+        try:
+            return self.invoke(status=job)
+        except FunctionFailed as error:
+            assert error.name == "Lakewright.PlanMissing"
+            return None
+
+    def keys(self) -> list[str]:
+        """The objects below the target, by key, the ledger left out."""
+        return [key for key in self._all() if not key.startswith("_lakewright/")]
+
+    def ledger(self) -> list[str]:
+        """The entries of all jobs' ledgers, by key."""
+        prefix = "_lakewright/split/"
+        return [key.removeprefix(prefix) for key in self._all() if key.startswith(prefix)]
+
+    def _all(self) -> list[str]:
+        bucket, prefix = split(self.target)
+        return [item["Key"].removeprefix(prefix) for item in listing(bucket, prefix)]
+
+    def versions(self) -> dict[str, list[str]]:
+        """Every version below the target, by key: what was written, and how often."""
+        bucket, prefix = split(self.target)
+        found: dict[str, list[str]] = {}
+        for page in client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Versions", []):
+                found.setdefault(item["Key"].removeprefix(prefix), []).append(item["VersionId"])
+        return found
+
+    def get(self, key: str) -> dict[str, Any]:
+        """An object below the target, as S3 answers with it, with its bytes as `Bytes`."""
+        bucket, prefix = split(self.target)
+        answer = client("s3").get_object(Bucket=bucket, Key=prefix + key)
+        return answer | {"Bytes": answer["Body"].read()}
+
+    def objects(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """These objects, by key."""
+        keys = list(keys)
+        with ThreadPoolExecutor(16) as pool:
+            return dict(zip(keys, pool.map(self.get, keys), strict=True))
+
+    @contextmanager
+    def quick_retries(self, seconds: int) -> Iterator[None]:
+        """Messages that fail come again after so many seconds. On AWS it is six times the function's timeout."""
+        sqs = client("sqs")
+        before = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"VisibilityTimeout": str(seconds)})
+        try:
+            yield
+        finally:
+            sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=before)
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """The queue feeds nobody meanwhile."""
+        functions = client("lambda")
+        arn = client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        try:
+            yield
+        finally:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def failure(ended: dict[str, Any]) -> tuple[str, str]:
+    """The error and the cause of an execution that failed."""
+    assert ended["status"] == "FAILED", ended
+    return ended["error"], ended["cause"]
