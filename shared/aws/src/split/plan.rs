@@ -6,12 +6,11 @@
 //! | `{"name", "status": "<job id>", "run"?}` | [`Progress`](split::Progress) |
 //! | `{"name", "cancel": "<job id>", "run"?}` | [`Cancellation`](split::Cancellation) |
 
-use lakewright_core::config::Split;
-use lakewright_jobs::split::{self, Budget, PlanRequest, SplitError};
+use lakewright_jobs::split::{self, Budget, PlanRequest, Ports, SplitError};
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     config::LoadError,
@@ -87,36 +86,40 @@ impl PlanFunction {
         Ok(Self { base })
     }
 
-    /// Answers one invocation.
+    /// Answers one invocation. A state machine that waits for the plan, by the payload's `task_token`, is told of a
+    /// failure.
     ///
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let request_id = &event.context.request_id;
-        let request = Request::decode(&event.payload)?;
-        let name = request.name().to_owned();
-        let job = self.base.config.split_named(&name).ok_or_else(|| {
-            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
-        })?;
-        let deadlines = self.base.deadlines(&event.context);
         let budget = Budget {
             memory: self.base.memory(),
-            deadline: deadlines.work,
+            deadline: self.base.deadlines(&event.context).work,
         };
-        match self.answer(job, request, &budget).await {
+        let ports = self.base.ports(budget.deadline);
+        let job = event.payload.get("name").and_then(Value::as_str);
+        match self.answer(&ports, &event.payload, &budget).await {
             Ok(answer) => {
-                info!(request_id, job = name, report = %answer, "split request done");
+                info!(request_id, job, report = %answer, "split request done");
                 Ok(answer)
             }
             Err(failure) => {
                 let (kind, message) = (&failure.name, &failure.message);
                 error!(
                     request_id,
-                    job = name,
+                    job,
                     kind,
                     error = message,
                     "split request failed"
                 );
+                let token = event.payload.get("task_token").and_then(Value::as_str);
+                if let Some(token) = token
+                    && let Err(untold) = ports.callback.fail(token, kind, message).await
+                {
+                    // The failure is the invocation's answer too.
+                    warn!(request_id, job, error = %untold, "the state machine was not told");
+                }
                 Err(failure)
             }
         }
@@ -124,11 +127,15 @@ impl PlanFunction {
 
     async fn answer(
         &self,
-        job: &Split,
-        request: Request,
+        ports: &Ports,
+        payload: &Value,
         budget: &Budget,
     ) -> Result<Value, FunctionError> {
-        let ports = self.base.ports(budget.deadline);
+        let request = Request::decode(payload)?;
+        let name = request.name();
+        let job = self.base.config.split_named(name).ok_or_else(|| {
+            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
+        })?;
         match request {
             Request::Plan(request) => {
                 let queue = self.base.queues.get(&job.name).ok_or_else(|| {
@@ -137,13 +144,13 @@ impl PlanFunction {
                         job.name
                     ))
                 })?;
-                reported(split::plan(&ports, job, &request, queue, budget).await)
+                reported(split::plan(ports, job, &request, queue, budget).await)
             }
             Request::Status(StatusRequest { status, run, .. }) => {
                 reported(split::status(&*ports.store, job, &status, run.as_deref()).await)
             }
             Request::Cancel(CancelRequest { cancel, run, .. }) => {
-                reported(split::cancel(&ports, job, &cancel, run.as_deref()).await)
+                reported(split::cancel(ports, job, &cancel, run.as_deref()).await)
             }
         }
     }
