@@ -1,33 +1,28 @@
 //! What the functions of split share: how they start, and what one invocation of them is given.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use lakewright_core::config::Config;
 use lakewright_jobs::{
     ports::Clock,
-    retry::{RetryPolicy, Retrying},
     split::{Ports, SplitError},
 };
 use lambda_runtime::{Context, Diagnostic};
 use thiserror::Error;
-use tracing::error;
 
 use crate::{
     athena::AthenaQueries,
     clock::SystemClock,
-    config::{LoadError, load},
+    config::LoadError,
     invocation::Deadlines,
     s3::S3Store,
     sdk::{Clients, chain},
     settings::{Resources, Settings},
     sqs::SqsQueue,
+    start,
     step_functions::StepFunctionsCallback,
 };
-
-/// Of the ten seconds that Lambda gives a function to start.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
-const START_TIME: Duration = Duration::from_secs(8);
 
 /// Memory for the program itself, its threads and its connections.
 const OWN_MEMORY: u64 = 64 << 20;
@@ -51,14 +46,8 @@ impl Base {
         let clients = Clients::connect().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = clients.store();
-        let now = clock.now();
-        let deadline = now.checked_add(START_TIME).unwrap_or(now);
-        let config = {
-            let store = retrying(&store, &clock, deadline, now);
-            load(&settings.config, &store).await
-        };
         Ok(Self {
-            config: config.inspect_err(|failure| error!(error = chain(failure), "no start"))?,
+            config: start::config(&settings.config, &store, &clock).await?,
             resources: settings.resources,
             queues: settings.queues,
             dead_letters: settings.dead_letters,
@@ -72,21 +61,14 @@ impl Base {
 
     /// When an invocation stops.
     pub(crate) fn deadlines(&self, context: &Context) -> Deadlines {
-        let now = self.clock.now();
-        let killed_at = i64::try_from(context.deadline)
-            .ok()
-            .and_then(|at| Timestamp::from_millisecond(at).ok())
-            // Local runtimes such as `cargo lambda watch` give a fixed instant of 1970 and kill nobody.
-            .filter(|at| *at > now)
-            .unwrap_or(Timestamp::MAX);
-        Deadlines::before(killed_at, now)
+        Deadlines::of(context, self.clock.now())
     }
 
     /// The adapters, S3 behind the retries of one invocation.
     pub(crate) fn ports(&self, deadline: Timestamp) -> Ports {
         let now = self.clock.now();
         Ports {
-            store: Arc::new(retrying(&self.store, &self.clock, deadline, now)),
+            store: Arc::new(start::retrying(&self.store, &self.clock, deadline, now)),
             queries: Arc::clone(&self.queries) as _,
             queue: Arc::clone(&self.queue) as _,
             callback: Arc::clone(&self.callback) as _,
@@ -99,18 +81,6 @@ impl Base {
         let all = self.resources.memory;
         all.saturating_sub(OWN_MEMORY).max(all / 2)
     }
-}
-
-fn retrying(
-    store: &S3Store,
-    clock: &Arc<dyn Clock>,
-    deadline: Timestamp,
-    now: Timestamp,
-) -> Retrying<S3Store> {
-    // The jitter is to differ between concurrent invocations.
-    let seed = now.subsec_nanosecond().unsigned_abs().into();
-    let (store, clock) = (store.clone(), Arc::clone(clock));
-    Retrying::new(store, clock, deadline, seed, RetryPolicy::S3)
 }
 
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.

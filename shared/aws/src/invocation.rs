@@ -5,6 +5,7 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Du
 use futures::FutureExt;
 use jiff::Timestamp;
 use lakewright_jobs::{Failure, ports::Clock};
+use lambda_runtime::Context;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
@@ -54,6 +55,17 @@ pub struct Deadlines {
 const MIN_MARGIN: Duration = Duration::from_secs(2);
 
 impl Deadlines {
+    /// Of the invocation that `context` is of, as it is `now`.
+    pub(crate) fn of(context: &Context, now: Timestamp) -> Self {
+        let killed_at = i64::try_from(context.deadline)
+            .ok()
+            .and_then(|at| Timestamp::from_millisecond(at).ok())
+            // Local runtimes such as `cargo lambda watch` give a fixed instant of 1970 and kill nobody.
+            .filter(|at| *at > now)
+            .unwrap_or(Timestamp::MAX);
+        Self::before(killed_at, now)
+    }
+
     /// Of an invocation that Lambda kills at `killed_at`. A twentieth of the time that is left is kept, and two seconds
     /// at the least.
     pub fn before(killed_at: Timestamp, now: Timestamp) -> Self {

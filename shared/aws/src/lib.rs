@@ -20,6 +20,7 @@ mod sdk;
 pub mod settings;
 pub mod split;
 pub mod sqs;
+mod start;
 pub mod step_functions;
 pub mod telemetry;
 pub mod trigger;

@@ -3,6 +3,7 @@
 //! Nothing here knows AWS: [`ports`] names what a job needs from the outside, `lakewright-aws` gives it for
 //! real, and the project's tests give it from an in-memory model with faults.
 
+mod document;
 mod failure;
 pub mod ports;
 pub mod rekey;

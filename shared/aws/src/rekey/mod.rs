@@ -9,7 +9,7 @@
 mod answer;
 mod dispatch;
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use jiff::Timestamp;
 use lakewright_core::{config::Rekey, location::Location};
@@ -17,10 +17,10 @@ use lakewright_jobs::{
     Failure,
     ports::Clock,
     rekey::{Ports, rekey},
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{RetryPolicy, RetryingCatalog},
     sweep::{self, SweepRequest},
 };
-use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -29,19 +29,16 @@ use tracing::{error, info};
 use self::dispatch::Dispatcher;
 use crate::{
     clock::SystemClock,
-    config::{LoadError, free_bytes, load},
+    config::{LoadError, free_bytes},
     glue::GlueCatalog,
     invocation::Deadlines,
     s3::S3Store,
     sdk::{Clients, chain},
     settings::{QUEUES, Settings},
     sqs::SqsQueue,
+    start,
     trigger::TriggerError,
 };
-
-/// Of the ten seconds that Lambda gives a function to start.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
-const START_TIME: Duration = Duration::from_secs(8);
 
 /// The function between two invocations.
 pub struct Function {
@@ -62,14 +59,8 @@ impl Function {
         let clients = Clients::connect().await;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (store, catalog) = (clients.store(), clients.catalog());
-        let now = clock.now();
-        let deadline = now.checked_add(START_TIME).unwrap_or(now);
-        let config = {
-            let store = retrying(&store, &clock, deadline, now);
-            load(&settings.config, &store).await
-        };
         let dispatcher = Dispatcher {
-            config: config.inspect_err(|failure| error!(error = chain(failure), "no start"))?,
+            config: start::config(&settings.config, &store, &clock).await?,
             scratch_bytes: free_bytes(&settings.resources.scratch)?,
             resources: settings.resources,
             clock: Arc::clone(&clock),
@@ -89,19 +80,8 @@ impl Function {
     /// # Errors
     /// See [`FunctionError`]: where not a single message can be blamed.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let Context {
-            request_id,
-            deadline,
-            ..
-        } = event.context;
         let now = self.clock.now();
-        let killed_at = i64::try_from(deadline)
-            .ok()
-            .and_then(|at| Timestamp::from_millisecond(at).ok())
-            // Local runtimes such as `cargo lambda watch` give a fixed instant of 1970 and kill nobody.
-            .filter(|at| *at > now)
-            .unwrap_or(Timestamp::MAX);
-        let deadlines = Deadlines::before(killed_at, now);
+        let deadlines = Deadlines::of(&event.context, now);
         if event.payload.get("sweep").is_some() {
             return self.sweep(event.payload, deadlines.work, now).await;
         }
@@ -112,7 +92,13 @@ impl Function {
         };
         let (payload, mut out) = (&event.payload, io::stdout());
         self.dispatcher
-            .answer(payload, &request_id, deadlines, &mut out, rekey_one)
+            .answer(
+                payload,
+                &event.context.request_id,
+                deadlines,
+                &mut out,
+                rekey_one,
+            )
             .await
     }
 
@@ -133,7 +119,7 @@ impl Function {
             )));
         };
         let ports = sweep::Ports {
-            store: Arc::new(retrying(&self.store, &self.clock, deadline, now)),
+            store: Arc::new(start::retrying(&self.store, &self.clock, deadline, now)),
             queue: Arc::new(self.queue.clone()),
             clock: Arc::clone(&self.clock),
         };
@@ -162,30 +148,15 @@ impl Function {
             self.catalog.clone(),
             Arc::clone(&self.clock),
             deadline,
-            seed(now),
+            start::seed(now),
             RetryPolicy::GLUE,
         );
         Ports {
-            store: Arc::new(retrying(&self.store, &self.clock, deadline, now)),
+            store: Arc::new(start::retrying(&self.store, &self.clock, deadline, now)),
             catalog: Arc::new(catalog),
             clock: Arc::clone(&self.clock),
         }
     }
-}
-
-fn retrying(
-    store: &S3Store,
-    clock: &Arc<dyn Clock>,
-    deadline: Timestamp,
-    now: Timestamp,
-) -> Retrying<S3Store> {
-    let (store, clock) = (store.clone(), Arc::clone(clock));
-    Retrying::new(store, clock, deadline, seed(now), RetryPolicy::S3)
-}
-
-/// For the jitter of retries, which is to differ between concurrent invocations.
-fn seed(now: Timestamp) -> u64 {
-    now.subsec_nanosecond().unsigned_abs().into()
 }
 
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.

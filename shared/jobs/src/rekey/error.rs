@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::{
     Failure,
+    document::DocumentError,
     ports::{CatalogError, CatalogErrorKind, StoreError, StoreErrorKind},
 };
 
@@ -266,6 +267,15 @@ impl From<CatalogError> for RekeyError {
             return Self::Deadline;
         }
         Self::Catalog(error)
+    }
+}
+
+impl From<DocumentError> for RekeyError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Store(error) => Self::store(Stage::Ledger, error),
+            DocumentError::Json { location, message } => Self::LedgerDocument { location, message },
+        }
     }
 }
 

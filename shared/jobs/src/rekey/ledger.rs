@@ -5,14 +5,14 @@
 //! - `quarantine/<sid>-<planhash>.jsonl`: the records that went nowhere else.
 //! - `spool/<sid>/`: rows of a large object while it is at work.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{catalog::Column, config, location::Location};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use super::error::{RekeyError, Stage};
 use crate::{
-    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
+    document,
+    ports::{Store, StoreErrorKind},
     report::ObjectReport,
 };
 
@@ -172,7 +172,8 @@ impl Ledger {
         &self,
         store: &dyn Store,
     ) -> Result<Option<Intent>, RekeyError> {
-        read(store, &self.intent()).await
+        let standing = document::read(store, &self.intent()).await?;
+        Ok(standing.map(|(intent, _)| intent))
     }
 
     /// Makes `intent` the plan of its source object, or answers with the one that stands already.
@@ -185,16 +186,12 @@ impl Ledger {
         intent: Intent,
     ) -> Result<Intent, RekeyError> {
         let location = self.intent();
-        match create(store, &location, &intent).await? {
-            Created::Now => Ok(intent),
-            Created::Before => {
-                read(store, &location)
-                    .await?
-                    .ok_or_else(|| RekeyError::LedgerEntryVanished {
-                        location: location.clone(),
-                    })
-            }
+        if document::create(store, &location, &intent).await? {
+            return Ok(intent);
         }
+        let standing = document::read(store, &location).await?;
+        let (standing, _) = standing.ok_or(RekeyError::LedgerEntryVanished { location })?;
+        Ok(standing)
     }
 
     /// Writes the commit; one that stands already says the same.
@@ -206,49 +203,7 @@ impl Ledger {
         store: &dyn Store,
         commit: &Commit,
     ) -> Result<(), RekeyError> {
-        create(store, self.commit(), commit).await?;
+        document::create(store, self.commit(), commit).await?;
         Ok(())
     }
-}
-
-enum Created {
-    Now,
-    Before,
-}
-
-async fn create<T: Serialize>(
-    store: &dyn Store,
-    location: &Location,
-    document: &T,
-) -> Result<Created, RekeyError> {
-    let body = serde_json::to_vec(document).map_err(|error| RekeyError::LedgerDocument {
-        location: location.clone(),
-        message: error.to_string(),
-    })?;
-    let options = PutOptions {
-        content_type: Some("application/json".to_owned()),
-        ..PutOptions::create_only()
-    };
-    match store.put(location, Bytes::from(body), options).await {
-        Ok(_) => Ok(Created::Now),
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Created::Before),
-        Err(error) => Err(RekeyError::store(Stage::Ledger, error)),
-    }
-}
-
-async fn read<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<T>, RekeyError> {
-    let body = match store.get(location, GetOptions::default()).await {
-        Ok(body) => body,
-        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(RekeyError::store(Stage::Ledger, error)),
-    };
-    serde_json::from_slice(&body.bytes)
-        .map(Some)
-        .map_err(|error| RekeyError::LedgerDocument {
-            location: location.clone(),
-            message: error.to_string(),
-        })
 }

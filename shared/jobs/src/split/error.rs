@@ -1,7 +1,10 @@
 use lakewright_core::{location::Location, split::Dropped};
 use thiserror::Error;
 
-use crate::ports::{CallbackError, QueriesError, QueueError, StoreError, StoreErrorKind};
+use crate::{
+    document::DocumentError,
+    ports::{CallbackError, QueriesError, QueueError, StoreError, StoreErrorKind},
+};
 
 /// The step of split in which something failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,6 +184,15 @@ pub enum SplitError {
     /// The deadline is too near to go on.
     #[error("the invocation's deadline came before it was done")]
     Deadline,
+}
+
+impl From<DocumentError> for SplitError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Store(error) => Self::store(Stage::Ledger, error),
+            DocumentError::Json { location, message } => Self::LedgerDocument { location, message },
+        }
+    }
 }
 
 impl SplitError {

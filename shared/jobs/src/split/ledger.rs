@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use lakewright_core::{
     config,
     location::Location,
@@ -14,7 +13,10 @@ use super::{
     Columns,
     error::{SplitError, Stage},
 };
-use crate::ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
+use crate::{
+    document,
+    ports::{ObjectMeta, Store, StoreErrorKind},
+};
 
 /// The form of the ledger's documents, and of the keys and objects that a plan leads to.
 const LEDGER_VERSION: u32 = 1;
@@ -274,21 +276,9 @@ pub(super) fn chunk_of(prefix: &Location, key: &str) -> Option<u32> {
 pub(super) async fn create<T: Serialize>(
     store: &dyn Store,
     location: &Location,
-    document: &T,
+    entry: &T,
 ) -> Result<bool, SplitError> {
-    let body = serde_json::to_vec(document).map_err(|error| SplitError::LedgerDocument {
-        location: location.clone(),
-        message: error.to_string(),
-    })?;
-    let options = PutOptions {
-        content_type: Some("application/json".to_owned()),
-        ..PutOptions::create_only()
-    };
-    match store.put(location, Bytes::from(body), options).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(false),
-        Err(error) => Err(SplitError::store(Stage::Ledger, error)),
-    }
+    Ok(document::create(store, location, entry).await?)
 }
 
 /// The entry that stands, if one does.
@@ -296,27 +286,15 @@ pub(super) async fn read<T: DeserializeOwned>(
     store: &dyn Store,
     location: &Location,
 ) -> Result<Option<T>, SplitError> {
-    Ok(read_with_meta(store, location)
-        .await?
-        .map(|(document, _)| document))
+    let standing = read_with_meta(store, location).await?;
+    Ok(standing.map(|(entry, _)| entry))
 }
 
 pub(super) async fn read_with_meta<T: DeserializeOwned>(
     store: &dyn Store,
     location: &Location,
 ) -> Result<Option<(T, ObjectMeta)>, SplitError> {
-    let body = match store.get(location, GetOptions::default()).await {
-        Ok(body) => body,
-        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(SplitError::store(Stage::Ledger, error)),
-    };
-    match serde_json::from_slice(&body.bytes) {
-        Ok(document) => Ok(Some((document, body.meta))),
-        Err(error) => Err(SplitError::LedgerDocument {
-            location: location.clone(),
-            message: error.to_string(),
-        }),
-    }
+    Ok(document::read(store, location).await?)
 }
 
 /// Whether an entry stands.
