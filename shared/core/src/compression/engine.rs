@@ -24,7 +24,7 @@ pub(super) struct Step {
 /// A decoder in the middle of a stream.
 pub(super) enum Engine {
     Gzip(flate2::Decompress),
-    Zstd(zstd::stream::raw::Decoder<'static>),
+    Zstd(Box<Frame>),
     Bzip2(bzip2::Decompress),
     Chunks(Box<Chunks>),
 }
@@ -41,7 +41,11 @@ impl Engine {
                 decoder
                     .set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
                     .map_err(|error| error.to_string())?;
-                Self::Zstd(decoder)
+                Self::Zstd(Box::new(Frame {
+                    decoder,
+                    header: Vec::new(),
+                    produced: 0,
+                }))
             }
             Codec::Bzip2 => Self::Bzip2(bzip2::Decompress::new(false)),
             Codec::SnappyFramed => Self::Chunks(Box::new(Chunks::framed())),
@@ -81,18 +85,48 @@ impl Engine {
                     ended: status == bzip2::Status::StreamEnd,
                 })
             }
-            Self::Zstd(decoder) => {
-                let status = decoder
-                    .run_on_buffers(input, output)
-                    .map_err(|error| error.to_string())?;
-                Ok(Step {
-                    consumed: status.bytes_read,
-                    produced: status.bytes_written,
-                    ended: status.remaining == 0 && status.bytes_read + status.bytes_written > 0,
-                })
-            }
+            Self::Zstd(frame) => frame.step(input, output),
             Self::Chunks(chunks) => chunks.step(input, output),
         }
+    }
+}
+
+/// A zstd frame.
+pub(super) struct Frame {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    /// Its first bytes, as many as its header may have.
+    header: Vec<u8>,
+    produced: u64,
+}
+
+/// The longest header of a zstd frame.
+/// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1.1>
+const ZSTD_HEADER: usize = 18;
+
+impl Frame {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
+        let status = self
+            .decoder
+            .run_on_buffers(input, output)
+            .map_err(|error| error.to_string())?;
+        let used = input.iter().take(status.bytes_read);
+        let lacking = ZSTD_HEADER.saturating_sub(self.header.len());
+        self.header.extend(used.take(lacking));
+        self.produced += status.bytes_written as u64;
+        let ended = status.remaining == 0 && status.bytes_read + status.bytes_written > 0;
+        // The decoder checks this only where it sees the whole frame at once, or its last block is not empty.
+        if ended
+            && let Ok(Some(size)) = zstd::zstd_safe::get_frame_content_size(&self.header)
+            && size != self.produced
+        {
+            let produced = self.produced;
+            return Err(format!("a frame of {size} bytes has {produced}"));
+        }
+        Ok(Step {
+            consumed: status.bytes_read,
+            produced: status.bytes_written,
+            ended,
+        })
     }
 }
 

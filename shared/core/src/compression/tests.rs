@@ -266,6 +266,20 @@ fn corruption_is_noticed() {
     }
 }
 
+/// The decoder itself passes over this where the frame comes in pieces.
+#[test]
+fn a_zstd_frame_whose_size_is_not_what_its_header_says_is_corrupt() {
+    // A single segment of 171 bytes, and an empty last block.
+    let frame = b"\x28\xb5\x2f\xfd\x20\xab\x01\x00\x00";
+    for cut in 1..=frame.len() {
+        let found = decompress(frame.chunks(cut));
+        assert!(
+            matches!(found.1, Err(DecompressError::Corrupt { .. })),
+            "{cut}: {found:?}"
+        );
+    }
+}
+
 #[test]
 fn bombs_are_refused() {
     stated(
