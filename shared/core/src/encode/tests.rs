@@ -89,6 +89,9 @@ fn strings(values: &[Option<&str>]) -> ArrayRef {
 #[test]
 fn every_format_and_compression_holds_the_rows_and_is_made_alike_twice() {
     stated("The same rows, written with the same settings, make the same bytes.");
+    stated(
+        "Parquet is written with no compression, Snappy, gzip or zstd, and JSON and CSV with none, gzip or zstd.",
+    );
     let numbers = Int64Array::from_iter_values(0..20_000);
     let batch = batch(&[("n", Arc::new(numbers) as ArrayRef)]);
     let lines = |line: &dyn Fn(i64) -> String| (0..20_000).map(line).collect::<Vec<_>>().concat();
@@ -320,6 +323,12 @@ fn csv_quotes_and_nulls() {
 
 #[test]
 fn bloom_filters_and_row_groups() {
+    stated(
+        "A row group of Parquet ends at about `row_group_size`, sooner where the function's memory demands it.",
+    );
+    stated(
+        "The columns of `bloom_filter_columns` get a bloom filter; a name that is no column of single values refuses the object.",
+    );
     let inner = StructArray::from(vec![(
         Arc::new(Field::new("Id", DataType::Utf8, true)),
         Arc::new(StringArray::from_iter_values(
