@@ -60,10 +60,8 @@ pub(super) async fn outputs(
         finishing_limit: budget.memory / 8,
     };
     for attempt in 1..=ATTEMPTS {
-        match writing.missing(attempt == ATTEMPTS).await {
-            Ok(true) => break,
-            Ok(false) => {}
-            Err(error) => return Err(error),
+        if writing.missing(attempt == ATTEMPTS).await? {
+            break;
         }
     }
     let mut reports = Vec::with_capacity(plan.outputs.len());
