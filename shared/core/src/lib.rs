@@ -3,6 +3,7 @@
 //! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
 
 pub mod catalog;
+pub mod compact;
 pub mod compression;
 pub mod config;
 pub mod csv;
