@@ -122,7 +122,7 @@ impl World {
             scratch_bytes: u64::MAX,
             deadline,
         };
-        let result = rekey(&ports, job, &self.object, &budget).await;
+        let result = rekey(&ports, job, &BTreeSet::new(), &self.object, &budget).await;
         (result, client.calls())
     }
 

@@ -25,7 +25,7 @@ pub use self::{
     split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
 use crate::{
-    catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
+    catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
 };
 
 /// The whole file.
@@ -317,7 +317,7 @@ impl Rekey {
 
     /// Where the commit of the source object `sid` stands.
     pub fn commit(&self, sid: &str) -> Location {
-        self.ledger().join(&format!("commit/{sid}"))
+        naming::commit(&self.ledger(), sid)
     }
 
     /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.
