@@ -20,11 +20,7 @@ pub(crate) async fn read(
         }
         Some((state, _)) => Err(DocumentError::Json {
             location,
-            message: format!(
-                "form {} is not {}",
-                state.version,
-                PartitionState::VERSION
-            ),
+            message: format!("form {} is not {}", state.version, PartitionState::VERSION),
         }),
     }
 }

@@ -4,10 +4,7 @@ use super::{
     footers, ledger, merge as engine,
     report::{MergeReport, MergeStatus},
 };
-use crate::{
-    ports::StoreErrorKind,
-    upload::Finished,
-};
+use crate::{ports::StoreErrorKind, upload::Finished};
 
 /// Makes one file of a plan, unless it stands or the partition has moved on.
 ///
@@ -37,7 +34,9 @@ pub async fn merge(
         bytes,
     };
     let has_moved_on = if plan.is_in_place() {
-        ledger::age(store, &ledger.swept(plan.generation)).await?.is_some()
+        ledger::age(store, &ledger.swept(plan.generation))
+            .await?
+            .is_some()
     } else {
         let state = ledger::read_state(store, &ledger).await?;
         state.is_some_and(|(state, _)| state.generation >= plan.generation)

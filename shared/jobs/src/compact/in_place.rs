@@ -69,7 +69,10 @@ async fn place(
             if rows != bin.rows {
                 return Err(differ(staged, rows));
             }
-            match store.copy(&staged, None, &target, Precondition::Absent).await {
+            match store
+                .copy(&staged, None, &target, Precondition::Absent)
+                .await
+            {
                 Ok(_) => {}
                 Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
                 Err(error) => return Err(error.into()),

@@ -211,7 +211,9 @@ impl Scope {
         let ledger = self.ledger_of(partition);
         let entries = ledger::entries(store, &ledger).await?;
         if self.settings.mode == CompactMode::InPlace {
-            return self.look_in_place(store, &ledger, partition, &entries).await;
+            return self
+                .look_in_place(store, &ledger, partition, &entries)
+                .await;
         }
         let standing = match entries.state {
             true => ledger::read_state(store, &ledger).await?,
@@ -252,8 +254,16 @@ impl Scope {
             return Ok(Verdict::GoOn(past, Step::Delete));
         }
         let to = generation_directory(self.generations()?, &partition.path, generation + 1);
-        self.next(store, &ledger, partition, location, to, &entries, generation + 1)
-            .await
+        self.next(
+            store,
+            &ledger,
+            partition,
+            location,
+            to,
+            &entries,
+            generation + 1,
+        )
+        .await
     }
 
     async fn look_in_place(
@@ -268,17 +278,16 @@ impl Scope {
             match entries.swept.get(&last) {
                 None => return Ok(Verdict::GoOn(last, Step::Publish)),
                 // A twin may still put the file back that it made, which must not have been merged by then.
-                Some(age)
-                    if ledger::wait(*age, self.settings.longest_invocation).is_some() =>
-                {
+                Some(age) if ledger::wait(*age, self.settings.longest_invocation).is_some() => {
                     return Ok(Verdict::Unfinished("settling"));
                 }
                 Some(_) => {}
             }
         }
-        let location = partition.location.as_ref().map_err(|text| {
-            CompactError::Unsuited(format!("its location is `{text}`"))
-        })?;
+        let location = partition
+            .location
+            .as_ref()
+            .map_err(|text| CompactError::Unsuited(format!("its location is `{text}`")))?;
         let staged = self.ledger.join("staged/");
         let to = generation_directory(&staged, &partition.path, last + 1);
         self.next(store, ledger, partition, location, to, entries, last + 1)
@@ -293,7 +302,10 @@ impl Scope {
     }
 
     /// The plan of the next generation: the one that stands, or a new one.
-    #[expect(clippy::too_many_arguments, reason = "each is one fact about the partition")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one fact about the partition"
+    )]
     async fn next(
         &self,
         store: &dyn Store,

@@ -1,6 +1,6 @@
 //! Makes one Parquet file of many. Only this file knows how.
 
-use std::{io::Write, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
@@ -10,7 +10,12 @@ use parquet::{
     file::{metadata::ParquetMetaData, properties::WriterProperties, writer::SerializedFileWriter},
 };
 
-use super::{Budget, Ports, error::CompactError, footers, ledger::{Bin, Plan}};
+use super::{
+    Budget, Ports,
+    error::CompactError,
+    footers,
+    ledger::{Bin, Plan},
+};
 use crate::upload::{Finished, PART, Upload};
 
 /// A file that is to be merged.

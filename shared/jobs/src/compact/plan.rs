@@ -179,11 +179,7 @@ fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
 }
 
 /// Writes the list of all tasks, and leaves a long one out of the answer.
-async fn list(
-    ports: &Ports,
-    scope: &Scope,
-    report: &mut PlanReport,
-) -> Result<(), CompactError> {
+async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), CompactError> {
     let text = serde_json::to_string(&report.tasks).map_err(|error| {
         CompactError::Task(format!("the list of tasks cannot be written: {error}"))
     })?;

@@ -26,7 +26,6 @@ mod schema;
 mod source;
 mod spool;
 mod task;
-mod upload;
 mod write;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};

@@ -1,0 +1,91 @@
+//! compact under the simulation: random histories beside rekey, every crash point, and protocols that are broken on
+//! purpose.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "what was run and what was found is worth seeing with --nocapture"
+)]
+
+use lakewright_tests::{
+    model::{Fault, FaultCounts},
+    sim::compact::{history, mutant::Mutant},
+};
+
+/// Seeds of each shard of random histories.
+const SEEDS: u64 = 400;
+
+/// Seeds within which a broken protocol must be found.
+const MUTANT_SEEDS: u64 = 400;
+
+fn histories(shard: u64) {
+    let mut injected = FaultCounts::default();
+    let (mut moves, mut deletions) = (0, 0);
+    for seed in shard * SEEDS..(shard + 1) * SEEDS {
+        let run = history::run(seed, None);
+        assert!(
+            run.violation.is_none(),
+            "seed {seed}: {:?}\n{}",
+            run.violation,
+            run.lines.join("\n")
+        );
+        injected.merge(&run.injected);
+        moves += run.moves;
+        deletions += run.deletions;
+    }
+    println!("{SEEDS} histories, {moves} moves, {deletions} deletions; {injected}");
+    assert!(moves > SEEDS && deletions > SEEDS, "{moves} {deletions}");
+    for fault in [
+        Fault::SlowDown,
+        Fault::InternalAfter,
+        Fault::ResetAfter,
+        Fault::LandsLate,
+        Fault::Truncated,
+        Fault::Conflict,
+        Fault::DeleteKey,
+        Fault::PartialBatch,
+        Fault::KilledBefore,
+        Fault::KilledAfter,
+        Fault::SleptToDeadline,
+        Fault::TimedOut,
+        Fault::Twin,
+    ] {
+        assert!(injected.0.contains_key(&fault), "{fault}: {injected}");
+    }
+}
+
+#[test]
+fn histories_shard_0() {
+    histories(0);
+}
+
+#[test]
+fn histories_shard_1() {
+    histories(1);
+}
+
+#[test]
+fn a_seed_has_one_history() {
+    for seed in 0..4 {
+        let (one, again) = (history::run(seed, None), history::run(seed, None));
+        assert_eq!(one.lines, again.lines, "seed {seed}");
+        assert_eq!(one.digest, again.digest, "seed {seed}");
+    }
+}
+
+#[test]
+fn broken_protocols_are_found() {
+    for mutant in Mutant::ALL {
+        let found = (0..MUTANT_SEEDS)
+            .find_map(|seed| Some((seed, history::run(seed, Some(*mutant)).violation?)));
+        let Some((seed, violation)) = found else {
+            panic!("{mutant:?} went unnoticed in {MUTANT_SEEDS} histories");
+        };
+        println!("{mutant:?}: seed {seed}: {violation}");
+        let invariant = violation.message.get(..2).unwrap_or_default();
+        assert!(
+            mutant.breaks().contains(&invariant),
+            "{mutant:?} breaks {:?}, but what was seen is: {violation}",
+            mutant.breaks()
+        );
+    }
+}
