@@ -8,18 +8,18 @@
 
 use lakewright_tests::{
     model::{Fault, FaultCounts},
-    sim::compact::{history, mutant::Mutant},
+    sim::compact::{crash, history, mutant::Mutant},
 };
 
 /// Seeds of each shard of random histories.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 120;
 
 /// Seeds within which a broken protocol must be found.
-const MUTANT_SEEDS: u64 = 400;
+const MUTANT_SEEDS: u64 = 60;
 
 fn histories(shard: u64) {
     let mut injected = FaultCounts::default();
-    let (mut moves, mut deletions) = (0, 0);
+    let (mut moves, mut deletions, mut invocations) = (0, 0, 0);
     for seed in shard * SEEDS..(shard + 1) * SEEDS {
         let run = history::run(seed, None);
         assert!(
@@ -29,10 +29,13 @@ fn histories(shard: u64) {
             run.lines.join("\n")
         );
         injected.merge(&run.injected);
+        invocations += run.invocations;
         moves += run.moves;
         deletions += run.deletions;
     }
-    println!("{SEEDS} histories, {moves} moves, {deletions} deletions; {injected}");
+    println!(
+        "{SEEDS} histories, {invocations} invocations, {moves} moves, {deletions} deletions; {injected}"
+    );
     assert!(moves > SEEDS && deletions > SEEDS, "{moves} {deletions}");
     for fault in [
         Fault::SlowDown,
@@ -46,7 +49,6 @@ fn histories(shard: u64) {
         Fault::KilledBefore,
         Fault::KilledAfter,
         Fault::SleptToDeadline,
-        Fault::TimedOut,
         Fault::Twin,
     ] {
         assert!(injected.0.contains_key(&fault), "{fault}: {injected}");
@@ -73,14 +75,25 @@ fn a_seed_has_one_history() {
 }
 
 #[test]
+fn crash_points() {
+    let report = crash::enumerate(None);
+    assert!(report.violation.is_none(), "{:?}", report.violation);
+    assert!(report.points > 200, "{}", report.points);
+    println!("{} crash points", report.points);
+}
+
+#[test]
 fn broken_protocols_are_found() {
     for mutant in Mutant::ALL {
-        let found = (0..MUTANT_SEEDS)
-            .find_map(|seed| Some((seed, history::run(seed, Some(*mutant)).violation?)));
-        let Some((seed, violation)) = found else {
-            panic!("{mutant:?} went unnoticed in {MUTANT_SEEDS} histories");
+        let in_history = (0..MUTANT_SEEDS).find_map(|seed| {
+            let violation = history::run(seed, Some(*mutant)).violation?;
+            Some((format!("seed {seed}"), violation))
+        });
+        let found = in_history.or_else(|| crash::enumerate(Some(*mutant)).violation);
+        let Some((place, violation)) = found else {
+            panic!("{mutant:?} went unnoticed");
         };
-        println!("{mutant:?}: seed {seed}: {violation}");
+        println!("{mutant:?}: {place}: {violation}");
         let invariant = violation.message.get(..2).unwrap_or_default();
         assert!(
             mutant.breaks().contains(&invariant),

@@ -125,11 +125,8 @@ impl Store for BrokenStore {
         &self,
         object: &Location,
         body: Bytes,
-        mut options: PutOptions,
+        options: PutOptions,
     ) -> Result<Written, StoreError> {
-        if object.key.ends_with("/state") && self.mutant == Mutant::SwapWithoutCondition {
-            options.precondition = Precondition::None;
-        }
         let written = self.inner.put(object, body.clone(), options).await?;
         self.note(object, &body);
         Ok(written)

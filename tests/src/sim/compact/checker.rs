@@ -5,7 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use lakewright_core::{catalog::TableName, location::Location};
+use lakewright_core::{catalog::TableName, compact::PartitionState, location::Location};
 use lakewright_jobs::rekey::{Commit, SourceObject};
 
 use crate::{
@@ -32,6 +32,8 @@ pub(super) struct Checker {
     committed: BTreeSet<String>,
     /// Where the catalog sends readers.
     directories: BTreeSet<Location>,
+    /// Where writers are sent, by the state of each partition.
+    states: BTreeMap<Location, Location>,
     visible: BTreeSet<String>,
     /// How often a partition was pointed at another directory, and how many files were deleted.
     pub(super) moves: u64,
@@ -50,6 +52,7 @@ impl Checker {
             committed_sources: BTreeSet::new(),
             committed: BTreeSet::new(),
             directories: BTreeSet::new(),
+            states: BTreeMap::new(),
             visible: BTreeSet::new(),
             moves: 0,
             deletions: 0,
@@ -135,6 +138,10 @@ impl Checker {
                     self.files.insert(location.clone(), rows);
                 } else if location.key.contains("/_lakewright/commit/") {
                     self.commit(location, object)?;
+                } else if location.key.ends_with("/state") {
+                    let state: PartitionState = serde_json::from_slice(&object.bytes)
+                        .map_err(|error| format!("C4: {location} cannot be read: {error}"))?;
+                    self.states.insert(location.clone(), state.directory);
                 }
                 Ok(None)
             }
@@ -158,8 +165,20 @@ impl Checker {
             }
         }
         let source = commit.report.source;
-        let rows = self.sources.get(&source);
-        self.committed.extend(rows.into_iter().flatten().cloned());
+        let rows = self.sources.get(&source).cloned().unwrap_or_default();
+        // Readers see them, or will when the catalog follows the state.
+        let files = self.files.iter();
+        let to_come = files
+            .filter(|(file, _)| self.states.values().any(|current| current.contains(file)))
+            .flat_map(|(_, rows)| rows.iter())
+            .collect::<BTreeSet<_>>();
+        let stands = |row: &&String| self.visible.contains(*row) || to_come.contains(row);
+        if let Some(row) = rows.iter().find(|row| !stands(row)) {
+            return Err(format!(
+                "R3: row {row} of {source} is committed, where no reader looks or will look"
+            ));
+        }
+        self.committed.extend(rows);
         self.committed_sources.insert(source);
         Ok(())
     }

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long things go wrong, in milliseconds.
-const STORM: u64 = 3 * 3_600_000;
+const STORM: u64 = 75 * 60_000;
 
 /// How many invocations compact at once.
 const COMPACTORS: usize = 2;
@@ -147,14 +147,14 @@ impl Theatre {
         rng: &mut Rng,
         actors: &mut Vec<JoinHandle<()>>,
     ) -> Vec<SourceObject> {
-        let count = rng.u64(4..12);
+        let count = rng.u64(8..18);
         let mut landed = Vec::new();
         for index in 0..count {
             self.world.pause(rng.u64(0..2 * STORM / count)).await;
             let location = Location::new("landing", format!("sim/2026/05/01/00/s{index}"));
             let shape = Shape {
                 rows: rng.usize(1..5),
-                hours: rng.usize(1..3),
+                hours: 1 + usize::from(rng.u8(0..4) == 0),
                 broken: 0,
                 concatenated: true,
                 gzip: false,
@@ -177,7 +177,7 @@ impl Theatre {
 
     /// An event is delivered until it is answered for.
     async fn deliver(self: Arc<Self>, source: SourceObject, mut rng: Rng) {
-        let longest = [2_000, 60_000, 1_800_000][rng.usize(0..3)];
+        let longest = [2_000, 60_000, 900_000][rng.usize(0..3)];
         self.world.pause(rng.u64(0..longest)).await;
         while self.is_stormy() {
             let plan = self.draw_plan(&mut rng);
@@ -202,7 +202,7 @@ impl Theatre {
     /// A schedule that plans, and works off what is planned.
     async fn compact(self: Arc<Self>, mut rng: Rng) {
         while self.is_stormy() {
-            self.world.pause(rng.u64(1_000..400_000)).await;
+            self.world.pause(rng.u64(1_000..150_000)).await;
             let plan = self.draw_plan(&mut rng);
             let (end, _) = self.world.plan(plan).await;
             let End::Answered(Ok(report)) = end else {
@@ -258,7 +258,10 @@ impl Theatre {
                 return;
             }
             request = next;
-            self.world.pause(report.wait_seconds * 1_000).await;
+            let wait = report.wait_seconds * 1_000;
+            // Some do not wait as long as they are told to.
+            let wait = if rng.bool() { wait } else { rng.u64(0..=wait) };
+            self.world.pause(wait).await;
         }
     }
 

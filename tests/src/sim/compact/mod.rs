@@ -7,7 +7,7 @@
 
 mod broken;
 mod checker;
-//pub mod crash;
+pub mod crash;
 pub mod history;
 pub mod mutant;
 mod reader;

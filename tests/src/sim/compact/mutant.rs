@@ -18,8 +18,6 @@ pub enum Mutant {
     NoGate,
     /// The old files are deleted at once.
     EarlyDeletion,
-    /// The state is swapped without a condition.
-    SwapWithoutCondition,
 }
 
 impl Mutant {
@@ -32,16 +30,14 @@ impl Mutant {
         Self::SweepTooEarly,
         Self::NoGate,
         Self::EarlyDeletion,
-        Self::SwapWithoutCondition,
     ];
 
     /// The invariants of which one must be seen to break.
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
-            Self::NoAgeRule | Self::OneCarry | Self::NoReread => &["C3"],
-            Self::NoSweep | Self::SweepTooEarly | Self::NoGate | Self::SwapWithoutCondition => {
-                &["C3", "C4", "R5"]
-            }
+            Self::NoAgeRule | Self::OneCarry | Self::SweepTooEarly => &["C3"],
+            Self::NoReread => &["C3", "R3"],
+            Self::NoSweep | Self::NoGate => &["C3", "C4"],
             Self::EarlyDeletion => &["C5"],
         }
     }

@@ -42,7 +42,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 pub(super) const LONGEST_INVOCATION: SignedDuration = SignedDuration::from_mins(4);
 
 /// How long old files stay.
-pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(45);
+pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(20);
 
 /// How the job under test is set up.
 #[derive(Debug, Clone, Copy)]
