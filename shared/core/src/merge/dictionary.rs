@@ -191,7 +191,7 @@ mod tests {
         let leaf = Type::primitive_type_builder("a", Physical::BYTE_ARRAY)
             .build()
             .unwrap();
-        ColumnDescriptor::new(Arc::new(leaf), 0, 0, ColumnPath::from("a"), 0)
+        ColumnDescriptor::new(Arc::new(leaf), 0, 0, ColumnPath::from("a"))
     }
 
     fn page(values: &[&str]) -> Values {

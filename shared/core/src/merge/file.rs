@@ -299,7 +299,7 @@ impl File {
             None,
         );
         let metadata = ParquetMetaDataBuilder::new(file)
-            .set_row_groups(std::mem::take(&mut self.groups))
+            .set_row_groups(self.groups.clone())
             .set_page_index(Some(Arc::new(pages.build())))
             .build();
         let mut bytes = Vec::new();

@@ -179,7 +179,10 @@ fn assert_indexed(file: &Bytes) {
                 let builder =
                     ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options)
                         .unwrap();
-                let mask = parquet::arrow::ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+                let mask = parquet::arrow::ProjectionMask::roots(
+                    builder.parquet_schema(),
+                    [builder.parquet_schema().get_column_root_idx(leaf)],
+                );
                 let reader = builder
                     .with_row_groups(vec![group_index])
                     .with_projection(mask)
