@@ -1,0 +1,777 @@
+//! Many small Parquet files become one with large row groups. docs/SEMANTICS.md, "Merging Parquet files", states what it
+//! has.
+//!
+//! Nothing here reads or writes: [`Merge::step`] says which ranges it needs and hands over what is to be written, so the
+//! caller decides how many reads are on their way and where the bytes go. Peak memory follows from
+//! [`MergeOptions::memory`], whatever the files.
+//!
+//! A row group that is large already is copied page by page; small ones are put together column by column, and values are
+//! decoded only where types or levels differ.
+
+mod bounds;
+mod codec;
+mod column;
+mod convert;
+mod dictionary;
+mod file;
+mod footer;
+mod page;
+mod reads;
+mod rle;
+mod schema;
+mod thrift;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use parquet::{
+    basic::Compression as ParquetCompression,
+    errors::ParquetError,
+    file::metadata::{ParquetMetaData, RowGroupMetaData},
+    schema::types::TypePtr,
+};
+use thiserror::Error;
+
+pub use self::{
+    footer::{Footer, FooterError, read_footer},
+    schema::{SchemaReason, SchemaRefusal, Unified, unify},
+    verify::{VerifyError, verify},
+};
+use self::{
+    column::{ChunkOf, Column, Incoming, Limits, Tools},
+    file::{File, OpenChunk},
+    page::PageFault,
+    reads::{Action, Read, Reads},
+    schema::Leaf,
+};
+use crate::{config::Compression, parquet_out::RowGroupLimit};
+
+/// A file that goes into the merged one.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name in errors.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its footer, as [`read_footer`] reads it. A page index, where it is there, saves work.
+    pub metadata: Arc<ParquetMetaData>,
+}
+
+/// How the merged file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputCompression {
+    /// Each column as most of its bytes are in the files.
+    Keep,
+    /// All of it so.
+    As(Compression),
+}
+
+/// What the merged file is like, and what it may cost.
+#[derive(Debug, Clone)]
+pub struct MergeOptions {
+    /// Row groups have at most this size, unless one is copied that is larger, and at least half of it, unless it is the
+    /// last or the one before a copied one.
+    pub row_group: RowGroupLimit,
+    /// How pages are compressed.
+    pub compression: OutputCompression,
+    /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
+    pub dictionary_bytes: usize,
+    /// Columns with a bloom filter, by path with dots.
+    pub bloom_filters: Vec<String>,
+    /// The key-value metadata of the merged file. That of the files is not kept.
+    pub key_values: Vec<(String, String)>,
+    /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
+    pub sort_by: Vec<String>,
+    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least.
+    pub memory: usize,
+    /// The reads that may be on their way at one time.
+    pub reads: usize,
+}
+
+impl Default for MergeOptions {
+    /// Row groups of 128 MiB, compression as it is, dictionaries up to 1 MiB, 256 MiB of memory, 16 reads.
+    fn default() -> Self {
+        Self {
+            row_group: RowGroupLimit::default(),
+            compression: OutputCompression::Keep,
+            dictionary_bytes: 1 << 20,
+            bloom_filters: Vec::new(),
+            key_values: Vec::new(),
+            sort_by: Vec::new(),
+            memory: 256 << 20,
+            reads: 16,
+        }
+    }
+}
+
+/// A range of a file that the merge needs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fetch {
+    /// The number of the file among the inputs.
+    pub input: usize,
+    /// The bytes.
+    pub range: Range<u64>,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Step {
+    /// Read these, at the same time as those before, and call again as soon as any of them is there. None: wait for one of
+    /// those before.
+    Fetch(Vec<Fetch>),
+    /// Append this to the merged file.
+    Write(Bytes),
+    /// The merged file is complete.
+    Done(MergeSummary),
+}
+
+/// The merged file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergeSummary {
+    /// Its rows: those of all files.
+    pub rows: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its row groups.
+    pub row_groups: usize,
+    /// Those of them that were copied.
+    pub copied: usize,
+}
+
+/// Why files cannot be merged. What was written so far is no file.
+#[derive(Debug, Error)]
+pub enum MergeError {
+    /// A file's bytes contradict the format.
+    #[error("{input}: column {column}: {what}")]
+    Corrupt {
+        /// The file's name.
+        input: String,
+        /// The column's path.
+        column: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file is right, and cannot be merged.
+    #[error("{input}: column {column}: cannot be merged: {what}")]
+    Unsupported {
+        /// The file's name.
+        input: String,
+        /// The column's path.
+        column: String,
+        /// What it has.
+        what: String,
+    },
+    /// A value has no exact counterpart in the type that holds the others.
+    #[error("{input}: column {column}: {what}")]
+    Inexact {
+        /// The file's name.
+        input: String,
+        /// The column's path.
+        column: String,
+        /// The value.
+        what: String,
+    },
+    /// A page is beyond the memory.
+    #[error("{input}: column {column}: a page of {size} bytes or values needs more memory than {memory} bytes")]
+    TooLarge {
+        /// The file's name.
+        input: String,
+        /// The column's path.
+        column: String,
+        /// The page's bytes, or its values.
+        size: usize,
+        /// The memory.
+        memory: usize,
+    },
+    /// A file's footer is not that of one of the files that the schema was made of.
+    #[error("{input}: {what}")]
+    Schema {
+        /// The file's name.
+        input: String,
+        /// What does not fit.
+        what: String,
+    },
+    /// An option does not fit to the files.
+    #[error("{0}")]
+    Options(String),
+    /// The merge was given what it had not asked for, or not all of it.
+    #[error("{input}: bytes {start} to {end} were not asked for, or are too few")]
+    Supplied {
+        /// The file's name.
+        input: String,
+        /// The first byte.
+        start: u64,
+        /// The byte after the last.
+        end: u64,
+    },
+    /// The Parquet crate refused to write what it was given.
+    #[error("the merged file cannot be written: {0}")]
+    Write(#[from] ParquetError),
+}
+
+/// A merge at work.
+#[derive(Debug)]
+pub struct Merge {
+    inputs: Vec<Input>,
+    unified: Unified,
+    options: MergeOptions,
+    mappings: Mappings,
+    reads: Reads,
+    file: File,
+    tools: Tools,
+    limits: Limits,
+    row_group: RowGroupLimit,
+    columns: Vec<Column>,
+    /// The rows of the row group that is put together.
+    rows: usize,
+    total: u64,
+    copied: usize,
+    current: Option<Current>,
+    finished: bool,
+}
+
+/// The row group of a file that is being read.
+#[derive(Debug)]
+struct Current {
+    input: usize,
+    row_group: usize,
+    rows: usize,
+    /// It becomes a row group of its own.
+    alone: bool,
+    leaves: Arc<[Leaf]>,
+    chunk: Option<CurrentChunk>,
+}
+
+#[derive(Debug)]
+struct CurrentChunk {
+    incoming: Incoming,
+    before: usize,
+    /// The chunk of a row group of its own.
+    alone: Option<(Column, OpenChunk)>,
+}
+
+impl Merge {
+    /// Prepares the merge of files whose schemas were unified.
+    ///
+    /// # Errors
+    /// A file that is refused by what its footer says, or an option that does not fit: nothing has been written then.
+    pub fn new(
+        unified: Unified,
+        inputs: Vec<Input>,
+        options: MergeOptions,
+    ) -> Result<Self, MergeError> {
+        let schema = Arc::clone(unified.schema());
+        let memory = options.memory.max(64 << 20);
+        let shared = memory / schema.num_columns().max(1);
+        let limits = Limits {
+            page_bytes: (shared / 8).clamp(8 << 10, 1 << 20),
+            page_rows: 20_000,
+            dictionary_bytes: options.dictionary_bytes.min(shared / 16),
+            largest_page: memory / 6,
+            most_values: memory / 32,
+        };
+        let row_group = RowGroupLimit {
+            bytes: options.row_group.bytes.clamp(1, memory / 3),
+            rows: options.row_group.rows.max(1),
+        };
+        if !options.sort_by.is_empty() {
+            return Err(MergeError::Options("sort_by is not supported".to_owned()));
+        }
+        for name in &options.bloom_filters {
+            let known = schema
+                .columns()
+                .iter()
+                .any(|column| column.path().string() == *name && column.max_rep_level() == 0);
+            if !known {
+                return Err(MergeError::Options(format!(
+                    "there is no column {name} of single values for a bloom filter"
+                )));
+            }
+        }
+        let mut mappings = Mappings::default();
+        let mut votes = Votes::new(schema.num_columns());
+        for input in &inputs {
+            let leaves = mappings.of(&unified, input)?;
+            check(input, &leaves, &mut votes)?;
+        }
+        let columns = schema.columns().iter().enumerate().map(|(leaf, descr)| {
+            let compression = match options.compression {
+                OutputCompression::As(compression) => compression,
+                OutputCompression::Keep => votes.winner(leaf),
+            };
+            let with_bloom_filter = options.bloom_filters.contains(&descr.path().string());
+            Column::new(descr.clone(), compression, limits, with_bloom_filter)
+        });
+        Ok(Self {
+            columns: columns.collect(),
+            reads: Reads::new(
+                (memory as u64 / 32).clamp(64 << 10, 8 << 20),
+                memory as u64 / 6,
+                options.reads.max(1),
+            ),
+            file: File::new(schema),
+            tools: Tools::new(),
+            inputs,
+            unified,
+            options,
+            mappings,
+            limits,
+            row_group,
+            rows: 0,
+            total: 0,
+            copied: 0,
+            current: None,
+            finished: false,
+        })
+    }
+
+    /// Goes on with what was read since the last call. A call after [`Step::Write`] may have nothing new.
+    ///
+    /// # Errors
+    /// A file that cannot be merged, by name.
+    pub fn step(&mut self, supplied: Vec<(Fetch, Bytes)>) -> Result<Step, MergeError> {
+        for (fetch, bytes) in supplied {
+            if !self.reads.supply(&fetch, bytes) {
+                return Err(MergeError::Supplied {
+                    input: self.name(fetch.input),
+                    start: fetch.range.start,
+                    end: fetch.range.end,
+                });
+            }
+        }
+        loop {
+            if let Some(bytes) = self.file.next() {
+                return Ok(Step::Write(bytes));
+            }
+            if self.finished {
+                return Ok(Step::Done(MergeSummary {
+                    rows: self.total,
+                    bytes: self.file.position(),
+                    row_groups: self.file.row_groups(),
+                    copied: self.copied,
+                }));
+            }
+            let (mappings, unified) = (&mut self.mappings, &self.unified);
+            let fetches = self
+                .reads
+                .ask(&self.inputs, |input| mappings.of(unified, input))?;
+            if !fetches.is_empty() {
+                return Ok(Step::Fetch(fetches));
+            }
+            match self.reads.take() {
+                Some((read, bytes)) => self.work(read, &bytes)?,
+                None if self.reads.waits() => return Ok(Step::Fetch(Vec::new())),
+                None => {
+                    self.end_group()?;
+                    self.file.finish(&self.options.key_values)?;
+                    self.finished = true;
+                }
+            }
+        }
+    }
+
+    /// Does what a read is for.
+    fn work(&mut self, read: Read, bytes: &Bytes) -> Result<(), MergeError> {
+        for action in read.actions {
+            match action {
+                Action::Begin { input, row_group } => self.begin(input, row_group)?,
+                Action::Chunk {
+                    leaf,
+                    range,
+                    first,
+                    last,
+                } => {
+                    let place = |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
+                    let bytes = bytes.slice(place(range.start)..place(range.end));
+                    self.chunk(leaf, bytes, first, last)?;
+                }
+                Action::End => self.end()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, input: usize, row_group: usize) -> Result<(), MergeError> {
+        let Some(of) = self.inputs.get(input) else {
+            return Ok(());
+        };
+        let leaves = self.mappings.of(&self.unified, of)?;
+        let metadata = Arc::clone(&of.metadata);
+        let Some(group) = metadata.row_groups().get(row_group) else {
+            return Ok(());
+        };
+        let rows = usize::try_from(group.num_rows()).unwrap_or(usize::MAX);
+        let size = stored(group);
+        let have: usize = self.columns.iter().map(Column::size).sum();
+        let RowGroupLimit {
+            bytes: most_bytes,
+            rows: most_rows,
+        } = self.row_group;
+        let is_large = size >= most_bytes / 2 || rows >= most_rows / 2;
+        let fits = have + size <= most_bytes && self.rows + rows <= most_rows;
+        let is_half = have >= most_bytes / 2 || self.rows >= most_rows / 2;
+        // What is left before a large row group goes with it where both are small enough.
+        let alone = is_large && (self.rows == 0 || !fits);
+        if self.rows > 0 && (alone || (!fits && is_half)) {
+            self.end_group()?;
+        }
+        self.current = Some(Current {
+            input,
+            row_group,
+            rows,
+            alone,
+            leaves,
+            chunk: None,
+        });
+        Ok(())
+    }
+
+    fn chunk(
+        &mut self,
+        leaf: usize,
+        bytes: Bytes,
+        first: bool,
+        last: bool,
+    ) -> Result<(), MergeError> {
+        let Some(mut current) = self.current.take() else {
+            return Ok(());
+        };
+        let done = self.chunk_of(&mut current, leaf, bytes, first, last);
+        let done = done.map_err(|fault| self.error(current.input, leaf, fault));
+        self.current = Some(current);
+        done?
+    }
+
+    /// The outer result: what is wrong with the file; the inner one: with what is written.
+    fn chunk_of(
+        &mut self,
+        current: &mut Current,
+        leaf: usize,
+        bytes: Bytes,
+        first: bool,
+        last: bool,
+    ) -> Result<Result<(), MergeError>, PageFault> {
+        let missing = || PageFault::Corrupt("it is missing".to_owned());
+        if first {
+            current.chunk = Some(self.open(current, leaf).ok_or_else(missing)?);
+        }
+        let chunk = current.chunk.as_mut().ok_or_else(missing)?;
+        let column = match &mut chunk.alone {
+            Some((column, _)) => column,
+            None => self.columns.get_mut(leaf).ok_or_else(missing)?,
+        };
+        column.push(bytes, &mut chunk.incoming, &mut self.tools)?;
+        if last {
+            chunk.incoming.check_complete()?;
+            if column.rows() - chunk.before != current.rows {
+                return Err(PageFault::Corrupt(format!(
+                    "it has {} rows, and its row group {}",
+                    column.rows() - chunk.before,
+                    current.rows
+                )));
+            }
+        }
+        let Some((column, open)) = &mut chunk.alone else {
+            return Ok(Ok(()));
+        };
+        if chunk.incoming.adopts() {
+            for page in column.take_ready() {
+                self.file.put_page(open, page);
+            }
+        }
+        if last && let Some((mut column, open)) = chunk.alone.take() {
+            let compression = column.compression();
+            let finished = column.finish(&mut self.tools)?;
+            return Ok(self.put_chunk(leaf, open, compression, finished));
+        }
+        Ok(Ok(()))
+    }
+
+    fn open(&self, current: &Current, leaf: usize) -> Option<CurrentChunk> {
+        let source = current.leaves.get(leaf)?.source.clone()?;
+        let of = ChunkOf {
+            metadata: Arc::clone(&self.inputs.get(current.input)?.metadata),
+            row_group: current.row_group,
+        };
+        let metadata = of.metadata.row_groups().get(of.row_group)?;
+        let chunk = metadata.columns().get(source.column)?;
+        let compression = codec::known(chunk.compression())?;
+        let column = self.columns.get(leaf)?;
+        let with_bloom_filter = self
+            .options
+            .bloom_filters
+            .contains(&column.descr().path().string());
+        let target = match self.options.compression {
+            OutputCompression::Keep if current.alone => compression,
+            _ => column.compression(),
+        };
+        let adopts = current.alone
+            && source.is_same()
+            && compression == target
+            && !with_bloom_filter
+            && (self.options.dictionary_bytes > 0 || chunk.dictionary_page_offset().is_none());
+        let alone = current.alone.then(|| {
+            let column = Column::new(
+                column.descr().clone(),
+                target,
+                self.limits,
+                with_bloom_filter,
+            );
+            (column, OpenChunk::default())
+        });
+        Some(CurrentChunk {
+            incoming: Incoming::new(
+                of,
+                source,
+                column.order(),
+                compression,
+                self.limits.largest_page,
+                adopts,
+            )?,
+            before: if current.alone { 0 } else { column.rows() },
+            alone,
+        })
+    }
+
+    fn put_chunk(
+        &mut self,
+        leaf: usize,
+        mut open: OpenChunk,
+        compression: Compression,
+        finished: column::Finished,
+    ) -> Result<(), MergeError> {
+        for page in finished.pages {
+            self.file.put_page(&mut open, page);
+        }
+        self.file
+            .end_chunk(leaf, open, compression, finished.bloom_filter)?;
+        Ok(())
+    }
+
+    /// Ends a row group of a file.
+    fn end(&mut self) -> Result<(), MergeError> {
+        let Some(current) = self.current.take() else {
+            return Ok(());
+        };
+        self.total += current.rows as u64;
+        for (leaf, of) in current.leaves.iter().enumerate() {
+            if of.source.is_some() {
+                continue;
+            }
+            let Some(column) = self.columns.get_mut(leaf) else {
+                continue;
+            };
+            if !current.alone {
+                column
+                    .push_nulls(current.rows, &mut self.tools)
+                    .map_err(|fault| self.error(current.input, leaf, fault))?;
+                continue;
+            }
+            let mut nulls = column.empty();
+            let compression = nulls.compression();
+            let finished = nulls
+                .push_nulls(current.rows, &mut self.tools)
+                .and_then(|()| nulls.finish(&mut self.tools))
+                .map_err(|fault| self.error(current.input, leaf, fault))?;
+            self.put_chunk(leaf, OpenChunk::default(), compression, finished)?;
+        }
+        if current.alone {
+            self.file.end_group(current.rows, None)?;
+            self.copied += 1;
+            return Ok(());
+        }
+        self.rows += current.rows;
+        if let Some(leaf) = self
+            .columns
+            .iter()
+            .position(|column| column.rows() != self.rows)
+        {
+            let fault = PageFault::Corrupt("it is missing".to_owned());
+            return Err(self.error(current.input, leaf, fault));
+        }
+        let size: usize = self.columns.iter().map(Column::size).sum();
+        if size >= self.row_group.bytes || self.rows >= self.row_group.rows {
+            self.end_group()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the row group that is put together.
+    fn end_group(&mut self) -> Result<(), MergeError> {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        for leaf in 0..self.columns.len() {
+            let Some(column) = self.columns.get_mut(leaf) else {
+                continue;
+            };
+            let compression = column.compression();
+            let finished = column
+                .finish(&mut self.tools)
+                .map_err(|fault| self.error(usize::MAX, leaf, fault))?;
+            self.put_chunk(leaf, OpenChunk::default(), compression, finished)?;
+        }
+        self.file.end_group(self.rows, None)?;
+        self.rows = 0;
+        Ok(())
+    }
+
+    fn name(&self, input: usize) -> String {
+        let name = self.inputs.get(input).map(|input| input.name.clone());
+        name.unwrap_or_else(|| "the merged file".to_owned())
+    }
+
+    fn error(&self, input: usize, leaf: usize, fault: PageFault) -> MergeError {
+        let column = self.columns.get(leaf);
+        let column = column.map_or_else(String::new, |column| column.descr().path().string());
+        let input = self.name(input);
+        match fault {
+            PageFault::Corrupt(what) => MergeError::Corrupt {
+                input,
+                column,
+                what,
+            },
+            PageFault::Unsupported(what) => MergeError::Unsupported {
+                input,
+                column,
+                what,
+            },
+            PageFault::Inexact(what) => MergeError::Inexact {
+                input,
+                column,
+                what,
+            },
+            PageFault::TooLarge(size) => MergeError::TooLarge {
+                input,
+                column,
+                size,
+                memory: self.options.memory,
+            },
+        }
+    }
+}
+
+/// The bytes of a row group in its file.
+fn stored(group: &RowGroupMetaData) -> usize {
+    let sizes = group.columns().iter().map(|column| column.compressed_size());
+    sizes.fold(0_usize, |sum, size| {
+        sum.saturating_add(usize::try_from(size).unwrap_or(0))
+    })
+}
+
+/// How the columns of files go into the merged file, one entry for all files of one schema.
+#[derive(Debug, Default)]
+struct Mappings(Vec<(TypePtr, Arc<[Leaf]>)>);
+
+impl Mappings {
+    fn of(&mut self, unified: &Unified, input: &Input) -> Result<Arc<[Leaf]>, MergeError> {
+        let schema = input.metadata.file_metadata().schema_descr();
+        let schema = schema.root_schema_ptr();
+        if let Some((_, leaves)) = self.0.iter().find(|(known, _)| *known == schema) {
+            return Ok(Arc::clone(leaves));
+        }
+        let leaves: Arc<[Leaf]> = schema::leaves(unified.schema().root_schema(), &schema)
+            .map_err(|what| MergeError::Schema {
+                input: input.name.clone(),
+                what,
+            })?
+            .into();
+        self.0.push((schema, Arc::clone(&leaves)));
+        Ok(leaves)
+    }
+}
+
+/// The bytes of each column by compression.
+struct Votes(Vec<[u64; 4]>);
+
+const COMPRESSIONS: [Compression; 4] = [
+    Compression::Snappy,
+    Compression::Zstd,
+    Compression::Gzip,
+    Compression::None,
+];
+
+impl Votes {
+    fn new(columns: usize) -> Self {
+        Self(vec![[0; 4]; columns])
+    }
+
+    fn add(&mut self, leaf: usize, compression: Compression, bytes: u64) {
+        let place = COMPRESSIONS.iter().position(|known| *known == compression);
+        let votes = self.0.get_mut(leaf);
+        if let Some(vote) = place.and_then(|place| votes?.get_mut(place)) {
+            *vote = vote.saturating_add(bytes);
+        }
+    }
+
+    /// That of most bytes; Snappy where there are none.
+    fn winner(&self, leaf: usize) -> Compression {
+        let votes = self.0.get(leaf).into_iter().flatten().copied();
+        let mut best = (0, Compression::Snappy);
+        for (votes, compression) in votes.zip(COMPRESSIONS) {
+            if votes > best.0 {
+                best = (votes, compression);
+            }
+        }
+        best.1
+    }
+}
+
+/// Refuses a file by what its footer says.
+fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeError> {
+    for group in input.metadata.row_groups() {
+        for (leaf, of) in leaves.iter().enumerate() {
+            let Some(source) = &of.source else {
+                continue;
+            };
+            let corrupt = |column: String, what: &str| MergeError::Corrupt {
+                input: input.name.clone(),
+                column,
+                what: what.to_owned(),
+            };
+            let Some(chunk) = group.columns().get(source.column) else {
+                return Err(corrupt(source.column.to_string(), "it is missing"));
+            };
+            let column = chunk.column_path().string();
+            if chunk.file_path().is_some() {
+                return Err(MergeError::Unsupported {
+                    input: input.name.clone(),
+                    column,
+                    what: "it is in another file".to_owned(),
+                });
+            }
+            let Some(compression) = codec::known(chunk.compression()) else {
+                return Err(MergeError::Unsupported {
+                    input: input.name.clone(),
+                    column,
+                    what: format!("its compression is {}", compression_name(chunk.compression())),
+                });
+            };
+            if reads::chunk_range(chunk, input.size).is_none() {
+                return Err(corrupt(column, "it lies outside the file"));
+            }
+            votes.add(leaf, compression, chunk.compressed_size().unsigned_abs());
+        }
+        if group.num_rows() < 0 {
+            return Err(MergeError::Schema {
+                input: input.name.clone(),
+                what: "a row group has fewer than no rows".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn compression_name(compression: ParquetCompression) -> &'static str {
+    match compression {
+        ParquetCompression::BROTLI(_) => "brotli",
+        ParquetCompression::LZ4 => "lz4",
+        ParquetCompression::LZ4_RAW => "lz4_raw",
+        ParquetCompression::LZO => "lzo",
+        _ => "unknown",
+    }
+}
