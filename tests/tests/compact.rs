@@ -12,10 +12,10 @@ use lakewright_tests::{
 };
 
 /// Seeds of each shard of random histories.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 100;
 
 /// Seeds within which a broken protocol must be found.
-const MUTANT_SEEDS: u64 = 60;
+const MUTANT_SEEDS: u64 = 25;
 
 fn histories(shard: u64) {
     let mut injected = FaultCounts::default();

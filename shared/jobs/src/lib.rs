@@ -14,6 +14,7 @@ pub mod retry;
 mod send;
 pub mod split;
 pub mod sweep;
+mod task;
 mod upload;
 
 pub use failure::Failure;

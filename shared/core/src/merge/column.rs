@@ -262,7 +262,14 @@ impl Column {
         let descr = self.descr.clone();
         let same = Source::same(0, &descr);
         for converted in converted {
-            self.splice(&converted.page, converted.bounds, &descr, &same, None, tools)?;
+            self.splice(
+                &converted.page,
+                converted.bounds,
+                &descr,
+                &same,
+                None,
+                tools,
+            )?;
         }
         Ok(())
     }
@@ -278,8 +285,7 @@ impl Column {
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         let count = page.values();
-        let small =
-            page.header.uncompressed < SMALL_PAGE_BYTES && count < SMALL_PAGE_VALUES;
+        let small = page.header.uncompressed < SMALL_PAGE_BYTES && count < SMALL_PAGE_VALUES;
         let is_plain = page.encoding() == Encoding::PLAIN;
         let uses_dictionary = page.uses_dictionary();
         if !uses_dictionary
@@ -312,8 +318,17 @@ impl Column {
             self.merge_dictionary(incoming, tools)?;
         }
         let mut scratch = std::mem::take(&mut tools.scratch);
-        let taken = parts(page, from, &mut tools.codecs, &mut scratch)
-            .and_then(|parts| self.append(&parts, count, &bounds, (from, source), incoming, uses_dictionary, tools));
+        let taken = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
+            self.append(
+                &parts,
+                count,
+                &bounds,
+                (from, source),
+                incoming,
+                uses_dictionary,
+                tools,
+            )
+        });
         tools.scratch = scratch;
         match taken? {
             Appended::Done => Ok(()),
@@ -332,7 +347,9 @@ impl Column {
             let values = incoming.read_dictionary(&mut tools.codecs)?;
             if self.with_bloom_filter {
                 for index in 0..values.len() {
-                    let value = u32::try_from(index).ok().and_then(|index| values.get(index));
+                    let value = u32::try_from(index)
+                        .ok()
+                        .and_then(|index| values.get(index));
                     self.add_to_bloom_filter(value.unwrap_or_default());
                 }
             }
@@ -341,7 +358,9 @@ impl Column {
                 self.gave_up = true;
             }
             if !self.gave_up {
-                incoming.places = self.dictionary.include(&values, self.limits.dictionary_bytes);
+                incoming.places = self
+                    .dictionary
+                    .include(&values, self.limits.dictionary_bytes);
                 self.gave_up = incoming.places.is_none();
             }
             incoming.values = Some(values);
@@ -350,7 +369,10 @@ impl Column {
     }
 
     /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together.
-    #[expect(clippy::too_many_arguments, reason = "the page, what it is of, and what is at hand")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the page, what it is of, and what is at hand"
+    )]
     fn append<'i>(
         &mut self,
         page: &Parts<'_>,
@@ -380,8 +402,9 @@ impl Column {
                     pending::indices(page, present, &mut numbers)?;
                     if present > 0 {
                         let values = incoming.values.as_ref();
-                        let values =
-                            values.ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
+                        let values = values.ok_or_else(|| {
+                            PageFault::Corrupt("a page lacks its dictionary".to_owned())
+                        })?;
                         match &incoming.places {
                             Some(places) => {
                                 self.saved += present * values.size() / values.len().max(1);
@@ -414,7 +437,9 @@ impl Column {
                     _ => &plain,
                 };
                 self.make_room(kind, starts_row, tools).and_then(|()| {
-                    let rows = self.pending.push_levels(page, count, from, source, &self.descr)?;
+                    let rows = self
+                        .pending
+                        .push_levels(page, count, from, source, &self.descr)?;
                     self.pending.push_values(kind, values, &numbers, present);
                     self.pending.include(self.order, bounds);
                     self.rows += rows;
@@ -461,7 +486,12 @@ impl Column {
     }
 
     /// Ends the page that is put together where the next values do not belong into it.
-    fn make_room(&mut self, kind: Kind, starts_row: bool, tools: &mut Tools) -> Result<(), PageFault> {
+    fn make_room(
+        &mut self,
+        kind: Kind,
+        starts_row: bool,
+        tools: &mut Tools,
+    ) -> Result<(), PageFault> {
         let fits = self.pending.takes(kind);
         if !fits && !starts_row {
             return Err(PageFault::Unsupported(
@@ -482,7 +512,15 @@ impl Column {
         let Some(page) = self.pending.finish(&self.descr, places) else {
             return Ok(());
         };
-        self.emit(&page.bytes, page.encoding, page.values, page.rows, page.nulls, page.bounds, tools)
+        self.emit(
+            &page.bytes,
+            page.encoding,
+            page.values,
+            page.rows,
+            page.nulls,
+            page.bounds,
+            tools,
+        )
     }
 
     /// Compresses a page of version 1 and adds it.
@@ -552,7 +590,15 @@ impl Column {
         let whole = parts(page, &self.descr, &mut tools.codecs, &mut scratch)
             .map(|parts| pending::page_of(parts.rep, parts.def, parts.values, &self.descr));
         tools.scratch = scratch;
-        self.emit(&whole?, page.encoding(), page.values(), rows, nulls, bounds, tools)
+        self.emit(
+            &whole?,
+            page.encoding(),
+            page.values(),
+            rows,
+            nulls,
+            bounds,
+            tools,
+        )
     }
 
     fn put_data(&mut self, page: &RawPage, rows: usize, nulls: usize, bounds: Bounds) {

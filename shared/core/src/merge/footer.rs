@@ -60,7 +60,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
         Some((_, b"PARE")) => return Err(FooterError::Encrypted),
         _ => return Err(FooterError::NotParquet),
     }
-    let length = end.first_chunk::<4>().copied().map_or(0, u32::from_le_bytes);
+    let length = end
+        .first_chunk::<4>()
+        .copied()
+        .map_or(0, u32::from_le_bytes);
     if u64::from(length) > limit {
         return Err(FooterError::TooLarge {
             size: length.into(),

@@ -36,17 +36,17 @@ use parquet::{
 };
 use thiserror::Error;
 
-pub use self::{
-    footer::{Footer, FooterError, read_footer},
-    schema::{SchemaReason, SchemaRefusal, Unified, unify},
-    verify::{VerifyError, verify},
-};
 use self::{
     column::{ChunkOf, Column, Incoming, Limits, Tools},
     file::{File, OpenChunk},
     page::PageFault,
     reads::{Action, Read, Reads},
     schema::Leaf,
+};
+pub use self::{
+    footer::{Footer, FooterError, read_footer},
+    schema::{SchemaReason, SchemaRefusal, Unified, unify},
+    verify::{VerifyError, verify},
 };
 use crate::{config::Compression, parquet_out::RowGroupLimit};
 
@@ -176,7 +176,9 @@ pub enum MergeError {
         what: String,
     },
     /// A page is beyond the memory.
-    #[error("{input}: column {column}: a page of {size} bytes or values needs more memory than {memory} bytes")]
+    #[error(
+        "{input}: column {column}: a page of {size} bytes or values needs more memory than {memory} bytes"
+    )]
     TooLarge {
         /// The file's name.
         input: String,
@@ -385,7 +387,8 @@ impl Merge {
                     first,
                     last,
                 } => {
-                    let place = |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
+                    let place =
+                        |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
                     let bytes = bytes.slice(place(range.start)..place(range.end));
                     self.chunk(leaf, bytes, first, last)?;
                 }
@@ -657,7 +660,10 @@ impl Merge {
 
 /// The bytes of a row group in its file.
 fn stored(group: &RowGroupMetaData) -> usize {
-    let sizes = group.columns().iter().map(|column| column.compressed_size());
+    let sizes = group
+        .columns()
+        .iter()
+        .map(|column| column.compressed_size());
     sizes.fold(0_usize, |sum, size| {
         sum.saturating_add(usize::try_from(size).unwrap_or(0))
     })
@@ -748,7 +754,10 @@ fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeE
                 return Err(MergeError::Unsupported {
                     input: input.name.clone(),
                     column,
-                    what: format!("its compression is {}", compression_name(chunk.compression())),
+                    what: format!(
+                        "its compression is {}",
+                        compression_name(chunk.compression())
+                    ),
                 });
             };
             if reads::chunk_range(chunk, input.size).is_none() {

@@ -5,15 +5,18 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::{
     location::Location,
-    split::{ParquetError, ParquetFooter, Step},
+    merge::{Footer, read_footer},
 };
 use parquet::file::metadata::ParquetMetaData;
 
 use super::error::CompactError;
 use crate::ports::{GetOptions, Store, StoreErrorKind};
 
-/// How much of a file's end is read at once: mostly the whole footer.
+/// How much of a file's end is read at first: mostly the whole footer.
 const TAIL: u64 = 64 << 10;
+
+/// The largest footer.
+const MAX_FOOTER: u64 = 64 << 20;
 
 /// The footer of an object of this size. With an `ETag`, of that object only.
 pub(super) async fn footer(
@@ -22,30 +25,20 @@ pub(super) async fn footer(
     size: u64,
     etag: Option<&str>,
 ) -> Result<Arc<ParquetMetaData>, CompactError> {
-    let wrong = |error: ParquetError| CompactError::Unreadable {
+    let wrong = |message: String| CompactError::Unreadable {
         location: location.clone(),
-        message: error.to_string(),
+        message,
     };
-    let mut footer = ParquetFooter::new(size).map_err(wrong)?;
-    let tail = size.saturating_sub(TAIL)..size;
-    let bytes = read(store, location, tail.clone(), etag).await?;
-    footer.push(vec![tail], vec![bytes]).map_err(wrong)?;
+    let mut start = size.saturating_sub(TAIL);
     loop {
-        match footer.step().map_err(wrong)? {
-            Step::Needs(ranges) => {
-                let mut bytes = Vec::with_capacity(ranges.len());
-                for range in &ranges {
-                    bytes.push(read(store, location, range.clone(), etag).await?);
-                }
-                footer.push(ranges, bytes).map_err(wrong)?;
-            }
-            Step::Found(metadata) => return Ok(metadata),
-            Step::Over => {
-                return Err(CompactError::Unreadable {
-                    location: location.clone(),
-                    message: "its footer has no end".to_owned(),
-                });
-            }
+        let tail = match size {
+            0 => Bytes::new(),
+            _ => read(store, location, start..size, etag).await?,
+        };
+        match read_footer(&tail, size, MAX_FOOTER).map_err(|error| wrong(error.to_string()))? {
+            Footer::Read(metadata) => return Ok(Arc::new(*metadata)),
+            Footer::Needs(range) if range.start < start => start = range.start,
+            Footer::Needs(_) => return Err(wrong("its end was cut short".to_owned())),
         }
     }
 }

@@ -22,7 +22,7 @@ use super::{
     error::CompactError,
     footers,
     ledger::{self, Bin, Entries, Input, Plan},
-    merge::{self, Source},
+    merge,
     report::Step,
 };
 use crate::ports::Store;
@@ -349,7 +349,7 @@ impl Scope {
         let mut planned = Vec::with_capacity(bins.len());
         for (index, bin) in bins.iter().enumerate() {
             let files = bin.iter().filter_map(|file| files.get(*file));
-            let inputs = inputs(store, from, files.collect()).await?;
+            let inputs = inputs(store, from, files.collect(), &self.settings).await?;
             planned.push(Bin {
                 output: output_name(generation, index, extension),
                 rows: inputs.iter().map(|input| input.rows).sum(),
@@ -448,6 +448,7 @@ async fn inputs(
     store: &dyn Store,
     from: &Location,
     files: Vec<&File>,
+    rules: &config::Compact,
 ) -> Result<Vec<Input>, CompactError> {
     let read = files.iter().map(|file| {
         let location = from.join(&file.name);
@@ -457,12 +458,16 @@ async fn inputs(
         .buffered(CONCURRENT)
         .try_collect::<Vec<Arc<ParquetMetaData>>>()
         .await?;
-    let sources = files.iter().zip(footers).map(|(file, metadata)| Source {
-        name: file.name.clone(),
-        metadata,
-    });
+    let sources = files
+        .iter()
+        .zip(footers)
+        .map(|(file, metadata)| merge::Input {
+            name: from.join(&file.name).to_string(),
+            size: file.size,
+            metadata,
+        });
     let sources = sources.collect::<Vec<_>>();
-    merge::check(&sources)?;
+    merge::check(&sources, rules)?;
     let inputs = files.iter().zip(&sources).map(|(file, source)| Input {
         name: file.name.clone(),
         size: file.size,

@@ -25,7 +25,6 @@ mod route;
 mod schema;
 mod source;
 mod spool;
-mod task;
 mod write;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};

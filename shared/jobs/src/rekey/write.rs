@@ -18,10 +18,10 @@ use super::{
     error::{RekeyError, Stage},
     plan::{Output, Plan},
     route::Routed,
-    task::Task,
 };
 use crate::{
     ports::{Store, StoreErrorKind},
+    task::Task,
     upload::{Finished, PART, Upload},
 };
 
@@ -263,7 +263,9 @@ impl Writing<'_> {
             return Ok(());
         };
         self.finishing_bytes -= bytes;
-        let size = task.join(Stage::Write).await??;
+        let size = task
+            .await
+            .map_err(|error| RekeyError::task(Stage::Write, &error))??;
         if let Some(slot) = self.sizes.get_mut(index) {
             *slot = Some(size);
         }

@@ -74,6 +74,12 @@ impl Checker {
         self.violation.get_or_insert(Violation { at, message });
     }
 
+    /// How many files stand below a prefix.
+    pub(super) fn standing(&self, prefix: &Location) -> usize {
+        let files = self.files.keys();
+        files.filter(|file| prefix.contains(file)).count()
+    }
+
     pub(super) fn is_committed(&self, source: &SourceObject) -> bool {
         self.committed_sources.contains(&source.location)
     }

@@ -44,6 +44,11 @@ const ROLES: [Role; 6] = [
     Role::Delete,
 ];
 
+/// The calls before which a writer and a publisher are held up: all that they make in this scene, and one more.
+const RACE: &[u64] = &[
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+];
+
 /// What befalls the victim at its `n`th call.
 #[derive(Debug, Clone, Copy)]
 enum Blow {
@@ -52,28 +57,34 @@ enum Blow {
     SleepsBefore(u64),
 }
 
-/// Tries every crash point.
+/// Tries every crash point, and every race of a writer and a publisher.
 pub fn enumerate(mutant: Option<Mutant>) -> Report {
     let mut points = 0;
+    let report = |points, place: String, violation| Report {
+        points,
+        violation: Some((place, violation)),
+    };
     for role in ROLES {
         let (calls, violation) = play(role, None, mutant);
         if let Some(violation) = violation {
-            let what = format!("{role:?}, undisturbed");
-            return Report {
-                points,
-                violation: Some((what, violation)),
-            };
+            return report(points, format!("{role:?}, undisturbed"), violation);
         }
         for call in 1..=calls {
             for blow in [Blow::DiesBefore, Blow::DiesAfter, Blow::SleepsBefore] {
                 let blow = blow(call);
                 points += 1;
                 if let (_, Some(violation)) = play(role, Some(blow), mutant) {
-                    return Report {
-                        points,
-                        violation: Some((format!("{role:?} {blow:?}"), violation)),
-                    };
+                    return report(points, format!("{role:?} {blow:?}"), violation);
                 }
+            }
+        }
+    }
+    for writer in RACE {
+        for publisher in RACE {
+            points += 1;
+            if let Some(violation) = race(*writer, *publisher, mutant) {
+                let place = format!("rekey at call {writer}, publish at call {publisher}");
+                return report(points, place, violation);
             }
         }
     }
@@ -86,19 +97,7 @@ pub fn enumerate(mutant: Option<Mutant>) -> Report {
 /// Plays a compaction in which the first invocation of a role meets its fate. Returns how many calls it made.
 fn play(role: Role, blow: Option<Blow>, mutant: Option<Mutant>) -> (u64, Option<Violation>) {
     virtual_time(async move {
-        let setup = Setup {
-            settings: Settings {
-                page: 4,
-                ..Settings::default()
-            },
-            rates: FaultRates::default(),
-            one_file: true,
-            mutant,
-        };
-        let stage = Arc::new(Stage {
-            world: World::new(1, setup),
-            rng: Rng::with_seed(1).into(),
-        });
+        let stage = Arc::new(Stage::new(mutant));
         let calls = match stage.play(role, blow).await {
             Ok(calls) => calls,
             Err(message) => {
@@ -111,12 +110,71 @@ fn play(role: Role, blow: Option<Blow>, mutant: Option<Mutant>) -> (u64, Option<
     })
 }
 
+/// A writer is held up before one of its calls, and goes on while a publisher is held up before one of its own.
+fn race(writer: u64, publisher: u64, mutant: Option<Mutant>) -> Option<Violation> {
+    virtual_time(async move {
+        let stage = Arc::new(Stage::new(mutant));
+        if let Err(message) = stage.race(writer, publisher).await {
+            stage.world.fail(message);
+        }
+        let violation = stage.world.checker().violation().cloned();
+        violation
+    })
+}
+
 struct Stage {
     world: Arc<World>,
     rng: std::sync::Mutex<Rng>,
 }
 
 impl Stage {
+    fn new(mutant: Option<Mutant>) -> Self {
+        let setup = Setup {
+            settings: Settings {
+                page: 4,
+                ..Settings::default()
+            },
+            rates: FaultRates::default(),
+            one_file: true,
+            mutant,
+        };
+        Self {
+            world: World::new(1, setup),
+            rng: Rng::with_seed(1).into(),
+        }
+    }
+
+    async fn race(self: &Arc<Self>, writer: u64, publisher: u64) -> Result<(), String> {
+        for name in ["a", "b", "c"] {
+            self.rekey(&self.land(name)).await?;
+        }
+        self.wait(LONGEST_INVOCATION).await;
+        let items = self.plan().await?;
+        let item = items.into_iter().next().ok_or("C4: nothing is planned")?;
+        self.merge(&item).await?;
+        let asleep = |call, seconds| Plan {
+            sleep: Some((
+                call,
+                self.world.cloud.clock.now() + SignedDuration::from_secs(seconds),
+            )),
+            ..Plan::default()
+        };
+        let (source, plan) = (self.land("f"), asleep(writer, 30));
+        let stage = Arc::clone(self);
+        let writing = spawn_local(async move { stage.world.rekey(&source, plan).await.1 });
+        self.world.pause(10_000).await;
+        let request = StepRequest {
+            plan: item.plan,
+            partition: item.partition,
+            step: lakewright_jobs::compact::Step::Publish,
+        };
+        self.world.step(&request, asleep(publisher, 60)).await;
+        writing
+            .await
+            .map_err(|error| format!("panicked: {error}"))?;
+        self.settle().await
+    }
+
     async fn wait(&self, duration: SignedDuration) {
         let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
         self.world.pause(seconds * 1_000 + 2_000).await;
@@ -170,6 +228,9 @@ impl Stage {
             if role != Role::Merge {
                 self.merge(&item).await?;
             }
+            if role == Role::Publish {
+                self.carried(&request(Step::Publish)).await;
+            }
             if matches!(role, Role::Sweep | Role::Delete) {
                 self.step(&request(Step::Publish)).await?;
                 self.wait(LONGEST_INVOCATION).await;
@@ -213,6 +274,24 @@ impl Stage {
         let calls = victim.await.map_err(|error| format!("panicked: {error}"))?;
         self.settle().await?;
         Ok(calls)
+    }
+
+    /// Publishers die until all is carried, just before the swap; then so much time passes that what they carried is
+    /// settled.
+    async fn carried(&self, request: &StepRequest) {
+        let generations = Location::new("lake", "sim.generations/");
+        for call in 1.. {
+            let plan = Plan {
+                death: Some(Death::Before(call)),
+                ..Plan::default()
+            };
+            self.world.step(request, plan).await;
+            // The merged file, and the two that are not merged.
+            if self.world.checker().standing(&generations) >= 3 {
+                break;
+            }
+        }
+        self.wait(LONGEST_INVOCATION).await;
     }
 
     /// Everything that is allowed, at once, for as long as an invocation lives, while objects go on landing.
