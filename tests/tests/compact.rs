@@ -8,6 +8,7 @@
 
 use lakewright_tests::{
     model::{Fault, FaultCounts},
+    semantics::stated,
     sim::compact::{crash, history, mutant::Mutant},
 };
 
@@ -18,6 +19,12 @@ const SEEDS: u64 = 100;
 const MUTANT_SEEDS: u64 = 25;
 
 fn histories(shard: u64) {
+    stated(
+        "Whoever reads a table through the catalog sees no row twice while it is compacted, whatever was killed, and a row whose source is committed, once visible, stays visible.",
+    );
+    stated(
+        "After the last retry every row stands exactly once, and nothing is left of earlier generations.",
+    );
     let mut injected = FaultCounts::default();
     let (mut moves, mut deletions, mut invocations) = (0, 0, 0);
     for seed in shard * SEEDS..(shard + 1) * SEEDS {

@@ -109,8 +109,8 @@ impl FunctionError {
     }
 }
 
-impl FunctionError {
-    fn of(error: &(impl Failure + 'static)) -> Self {
+impl From<&SplitError> for FunctionError {
+    fn from(error: &SplitError) -> Self {
         Self {
             name: format!("Lakewright.{}", error.name()),
             message: chain(error),
@@ -118,15 +118,12 @@ impl FunctionError {
     }
 }
 
-impl From<&SplitError> for FunctionError {
-    fn from(error: &SplitError) -> Self {
-        Self::of(error)
-    }
-}
-
 impl From<&CompactError> for FunctionError {
     fn from(error: &CompactError) -> Self {
-        Self::of(error)
+        Self {
+            name: format!("Lakewright.{}", error.name()),
+            message: chain(error),
+        }
     }
 }
 
