@@ -80,6 +80,9 @@ pub(super) fn convert(
     }
     if to.max_rep_level() == 0 {
         rep.clear();
+    } else if rep.is_empty() {
+        // A list that the file lacks.
+        rep = vec![0; def.len()];
     }
     if rep.first().is_some_and(|level| *level != 0) {
         return Err(PageFault::Unsupported(

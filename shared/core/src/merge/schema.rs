@@ -332,5 +332,3 @@ fn nullable(node: &TypePtr) -> Result<TypePtr, Fault> {
     Ok(Arc::new(group))
 }
 
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 mod files;
 mod paths;
+mod schemas;
 
 use std::sync::Arc;
 
