@@ -548,7 +548,7 @@ impl Column {
         values: usize,
         kind: Rows,
     ) -> Result<(), PageFault> {
-        if i32::try_from(uncompressed.max(body.len())).is_err() {
+        if i32::try_from(uncompressed.max(body.len()).max(values)).is_err() {
             return Err(PageFault::TooLarge(uncompressed));
         }
         body.shrink_to_fit();

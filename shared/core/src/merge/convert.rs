@@ -50,7 +50,7 @@ pub(super) fn convert(
     }
     pages.push(decompressed(page, codecs)?);
     pages.reverse();
-    let (values, mut def, mut rep) = guarded(|| read(from, pages))?;
+    let (values, mut def, mut rep) = guarded(|| read(from, pages)).map_err(PageFault::Corrupt)?;
     let values = match source.values {
         Some(conversion) => converted(values, conversion)?,
         None => Values::None,
@@ -89,15 +89,15 @@ pub(super) fn convert(
             "a row goes over two pages".to_owned(),
         ));
     }
-    guarded(|| write(to, &values, &def, &rep))
+    guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
 /// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
-fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, PageFault> {
+pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(PageFault::Corrupt(error.to_string())),
-        Err(_) => Err(PageFault::Corrupt("the decoder gave up on it".to_owned())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the decoder gave up on it".to_owned()),
     }
 }
 

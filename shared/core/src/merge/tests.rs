@@ -1,4 +1,6 @@
+mod corrupt;
 mod files;
+mod outputs;
 mod paths;
 mod schemas;
 

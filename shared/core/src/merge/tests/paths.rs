@@ -2,7 +2,11 @@
 
 use parquet::file::properties::WriterProperties;
 
-use super::{files::{every_type, writers}, *};
+use super::{
+    files::{every_type, writers},
+    *,
+};
+use crate::semantics::stated;
 
 fn options() -> MergeOptions {
     MergeOptions {
@@ -23,6 +27,7 @@ fn compressions() -> [OutputCompression; 5] {
 
 #[test]
 fn files_of_one_writer() {
+    stated("Rows stay in the order of the files, and those of a file in theirs, whatever its encodings, page version and compression.");
     for (name, properties) in writers() {
         for spread in [3, 200, 1 << 40] {
             let files: Vec<Bytes> = [(0, 300), (300, 1), (301, 500), (801, 64)]
@@ -33,7 +38,6 @@ fn files_of_one_writer() {
                 let mut options = options();
                 options.row_group.rows = rows_of_a_group;
                 let merged = merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
-                println!("{name}, {spread}, {rows_of_a_group}: {:?}", merged.summary);
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
@@ -43,6 +47,7 @@ fn files_of_one_writer() {
 
 #[test]
 fn files_of_different_writers() {
+    stated("The same files in the same order, merged with the same options, make the same bytes.");
     let files: Vec<Bytes> = (0..)
         .zip(writers())
         .map(|(index, (_, properties))| written(&every_type(index * 200, 200, 90), properties))
