@@ -23,12 +23,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use lakewright_core::merge::{
-    Fetch, Footer, Input, Merge, MergeOptions, Step, read_footer, unify,
-};
+use lakewright_core::merge::{Fetch, Footer, Input, Merge, MergeOptions, Step, read_footer, unify};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     // `cargo bench` runs every benchmark; this one has nothing to do without files.
     let [from, to, rest @ ..] = arguments.as_slice() else {
         return;
@@ -61,7 +62,10 @@ fn find(folder: &Path, partitions: &mut BTreeMap<PathBuf, Vec<PathBuf>>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             find(&path, partitions);
-        } else if path.extension().is_some_and(|extension| extension == "parquet") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
             partitions.entry(folder.to_owned()).or_default().push(path);
         }
     }
@@ -70,11 +74,18 @@ fn find(folder: &Path, partitions: &mut BTreeMap<PathBuf, Vec<PathBuf>>) {
 /// Rows, bytes read and bytes written.
 fn merge(paths: &[PathBuf], to: &Path, memory: usize) -> (u64, u64, u64) {
     let files: Vec<File> = paths.iter().map(|path| File::open(path).unwrap()).collect();
-    let inputs: Vec<Input> = paths.iter().zip(&files).map(|(path, file)| input(path, file)).collect();
-    let read = inputs.iter().map(|input| input.size).sum();
-    let schemas = inputs
+    let inputs: Vec<Input> = paths
         .iter()
-        .map(|input| (input.name.as_str(), input.metadata.file_metadata().schema_descr()));
+        .zip(&files)
+        .map(|(path, file)| input(path, file))
+        .collect();
+    let read = inputs.iter().map(|input| input.size).sum();
+    let schemas = inputs.iter().map(|input| {
+        (
+            input.name.as_str(),
+            input.metadata.file_metadata().schema_descr(),
+        )
+    });
     let unified = unify(schemas).unwrap();
     let options = MergeOptions {
         memory,
@@ -134,7 +145,10 @@ fn cpu_seconds() -> f64 {
 
 fn peak_megabytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
     peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
 }
 

@@ -52,8 +52,8 @@ impl Order {
                     | ConvertedType::UINT_32
                     | ConvertedType::UINT_64
             );
-        let decimal = matches!(logical, Some(LogicalType::Decimal(_)))
-            || converted == ConvertedType::DECIMAL;
+        let decimal =
+            matches!(logical, Some(LogicalType::Decimal(_))) || converted == ConvertedType::DECIMAL;
         match logical {
             Some(
                 LogicalType::Unknown
@@ -126,8 +126,16 @@ impl Order {
     fn zero(self, value: Bytes, least: bool) -> Bytes {
         let zero = match self {
             Self::Float16 => half(&value) == Some(0.0),
-            Self::Float32 => value.as_ref().try_into().map(f32::from_le_bytes).is_ok_and(|value| value == 0.0),
-            Self::Float64 => value.as_ref().try_into().map(f64::from_le_bytes).is_ok_and(|value| value == 0.0),
+            Self::Float32 => value
+                .as_ref()
+                .try_into()
+                .map(f32::from_le_bytes)
+                .is_ok_and(|value| value == 0.0),
+            Self::Float64 => value
+                .as_ref()
+                .try_into()
+                .map(f64::from_le_bytes)
+                .is_ok_and(|value| value == 0.0),
             _ => false,
         };
         if !zero {
@@ -196,8 +204,10 @@ pub(super) enum Bounds {
 impl Bounds {
     /// Bounds as they stand in a file.
     pub(super) fn new(order: Order, min: Bound, max: Bound) -> Self {
-        let upside_down =
-            order.compare(&min.value, &max.value).unwrap_or(Ordering::Greater) == Ordering::Greater;
+        let upside_down = order
+            .compare(&min.value, &max.value)
+            .unwrap_or(Ordering::Greater)
+            == Ordering::Greater;
         if order == Order::Undefined
             || upside_down
             || order.is_nan(&min.value)
@@ -318,11 +328,11 @@ impl Bounds {
         if index.is_null_page(page) {
             return Self::Empty;
         }
-        fn fixed<const N: usize>(min: Option<[u8; N]>, max: Option<[u8; N]>) -> Option<(Bytes, Bytes)> {
-            Some((
-                Bytes::copy_from_slice(&min?),
-                Bytes::copy_from_slice(&max?),
-            ))
+        fn fixed<const N: usize>(
+            min: Option<[u8; N]>,
+            max: Option<[u8; N]>,
+        ) -> Option<(Bytes, Bytes)> {
+            Some((Bytes::copy_from_slice(&min?), Bytes::copy_from_slice(&max?)))
         }
         let values = match index {
             ColumnIndexMetaData::BOOLEAN(index) => fixed(
@@ -354,9 +364,11 @@ impl Bounds {
         };
         let exact = !matches!(order, Order::Bytes { .. });
         match values {
-            Some((min, max)) => {
-                Self::new(order, Bound { value: min, exact }, Bound { value: max, exact })
-            }
+            Some((min, max)) => Self::new(
+                order,
+                Bound { value: min, exact },
+                Bound { value: max, exact },
+            ),
             None => Self::Unknown,
         }
     }
@@ -364,9 +376,7 @@ impl Bounds {
     /// As statistics of a column chunk.
     pub(super) fn statistics(&self, physical: Physical, nulls: Option<u64>) -> Statistics {
         let (min, max, min_exact, max_exact) = match self {
-            Self::Known { min, max } => {
-                (Some(&min.value), Some(&max.value), min.exact, max.exact)
-            }
+            Self::Known { min, max } => (Some(&min.value), Some(&max.value), min.exact, max.exact),
             _ => (None, None, false, false),
         };
         macro_rules! statistics {
@@ -514,11 +524,17 @@ mod tests {
         let text = Order::Bytes { text: true };
         for (order, value) in [
             (text, "a".repeat(100).into_bytes()),
-            (text, format!("{}é{}", "a".repeat(63), "b".repeat(50)).into_bytes()),
+            (
+                text,
+                format!("{}é{}", "a".repeat(63), "b".repeat(50)).into_bytes(),
+            ),
             (text, "\u{10ffff}".repeat(40).into_bytes()),
             (text, format!("a{}", "\u{7f}".repeat(100)).into_bytes()),
             (Order::Bytes { text: false }, vec![0xff; 100]),
-            (Order::Bytes { text: false }, [vec![1], vec![0xff; 100]].concat()),
+            (
+                Order::Bytes { text: false },
+                [vec![1], vec![0xff; 100]].concat(),
+            ),
         ] {
             match Bounds::new(order, bound(&value), bound(&value)) {
                 Bounds::Known { min, max } => {
@@ -544,7 +560,10 @@ mod tests {
         for (a, b) in [(-1, 0), (-300, -1), (1, 300), (-129, -128), (127, 128)] {
             assert_eq!(compare_decimals(&bytes(a), &bytes(b)), Ordering::Less);
             assert_eq!(
-                compare_decimals(&[&[if a < 0 { 0xff } else { 0 }; 3][..], &bytes(a)].concat(), &bytes(b)),
+                compare_decimals(
+                    &[&[if a < 0 { 0xff } else { 0 }; 3][..], &bytes(a)].concat(),
+                    &bytes(b)
+                ),
                 Ordering::Less
             );
         }

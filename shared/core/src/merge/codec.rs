@@ -115,7 +115,11 @@ impl Codecs {
     /// Appends the elements of what Snappy makes of `bytes`: all but the length before them. Elements of several streams one
     /// after the other are those of all their bytes, because each refers to what its own stream made
     /// (<https://github.com/google/snappy/blob/main/format_description.txt>).
-    pub(super) fn snappy_elements(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub(super) fn snappy_elements(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -208,7 +212,9 @@ mod tests {
 
     #[test]
     fn what_is_compressed_is_decompressed() {
-        let bytes: Vec<u8> = (0..200_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..200_000_u32)
+            .flat_map(|n| (n / 7).to_le_bytes())
+            .collect();
         let mut codecs = Codecs::new();
         for compression in [
             Compression::None,
@@ -218,13 +224,20 @@ mod tests {
         ] {
             for bytes in [&bytes[..], b"", b"x"] {
                 let mut compressed = Vec::new();
-                codecs.compress(compression, bytes, &mut compressed).unwrap();
+                codecs
+                    .compress(compression, bytes, &mut compressed)
+                    .unwrap();
                 let mut buffer = Vec::new();
                 let size = bytes.len();
-                assert_eq!(codecs.decompress(compression, &compressed, size, &mut buffer), Ok(bytes));
+                assert_eq!(
+                    codecs.decompress(compression, &compressed, size, &mut buffer),
+                    Ok(bytes)
+                );
                 for wrong in [size + 1, size.saturating_sub(1)] {
                     if wrong != size {
-                        codecs.decompress(compression, &compressed, wrong, &mut buffer).unwrap_err();
+                        codecs
+                            .decompress(compression, &compressed, wrong, &mut buffer)
+                            .unwrap_err();
                     }
                 }
             }

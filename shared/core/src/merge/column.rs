@@ -262,7 +262,14 @@ impl Column {
         let descr = self.descr.clone();
         let same = Source::same(0, &descr);
         for converted in converted {
-            self.splice(&converted.page, converted.bounds, &descr, &same, None, tools)?;
+            self.splice(
+                &converted.page,
+                converted.bounds,
+                &descr,
+                &same,
+                None,
+                tools,
+            )?;
         }
         Ok(())
     }
@@ -278,8 +285,7 @@ impl Column {
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         let count = page.values();
-        let small =
-            page.header.uncompressed < SMALL_PAGE_BYTES && count < SMALL_PAGE_VALUES;
+        let small = page.header.uncompressed < SMALL_PAGE_BYTES && count < SMALL_PAGE_VALUES;
         let is_plain = page.encoding() == Encoding::PLAIN;
         let uses_dictionary = page.uses_dictionary();
         if !uses_dictionary
@@ -315,7 +321,14 @@ impl Column {
         }
         let mut scratch = std::mem::take(&mut tools.scratch);
         let appended = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
-            self.append(&parts, count, &bounds, (from, source), dictionary.as_deref_mut(), tools)
+            self.append(
+                &parts,
+                count,
+                &bounds,
+                (from, source),
+                dictionary.as_deref_mut(),
+                tools,
+            )
         });
         tools.scratch = scratch;
         match (appended?, dictionary) {
@@ -341,12 +354,16 @@ impl Column {
         let values = incoming.read_dictionary(&mut tools.codecs)?;
         if self.with_bloom_filter {
             for index in 0..values.len() {
-                let value = u32::try_from(index).ok().and_then(|index| values.get(index));
+                let value = u32::try_from(index)
+                    .ok()
+                    .and_then(|index| values.get(index));
                 self.add_to_bloom_filter(value.unwrap_or_default());
             }
         }
         if !self.gave_up {
-            incoming.places = self.dictionary.include(&values, self.limits.dictionary_bytes);
+            incoming.places = self
+                .dictionary
+                .include(&values, self.limits.dictionary_bytes);
             self.gave_up = incoming.places.is_none();
         }
         incoming.values = Some(values);
@@ -381,12 +398,16 @@ impl Column {
                 Found::Plain(_) | Found::Elements(..) => Kind::Plain,
             };
             self.make_room(kind, starts_row, tools)?;
-            self.rows += self.pending.push_levels(page, count, from, source, &self.descr)?;
+            self.rows += self
+                .pending
+                .push_levels(page, count, from, source, &self.descr)?;
             self.pending.include(self.order, bounds);
             let as_elements = self.stores_elements();
             let store = |values: &[u8], out: &mut Vec<u8>, codecs: &mut Codecs| {
                 if as_elements {
-                    codecs.snappy_elements(values, out).map_err(PageFault::Unsupported)
+                    codecs
+                        .snappy_elements(values, out)
+                        .map_err(PageFault::Unsupported)
                 } else {
                     out.extend_from_slice(values);
                     Ok(())
@@ -449,7 +470,10 @@ impl Column {
         if incoming.values.is_none() {
             if self.stores_elements()
                 && incoming.dictionary_values() == numbers.len()
-                && numbers.iter().zip(0_u32..).all(|(number, place)| *number == place)
+                && numbers
+                    .iter()
+                    .zip(0_u32..)
+                    .all(|(number, place)| *number == place)
                 && let Some((elements, size)) = incoming.snappy_dictionary()
                 && size <= longest
             {
@@ -498,7 +522,12 @@ impl Column {
     }
 
     /// Ends the page that is put together where the next values do not belong into it.
-    fn make_room(&mut self, kind: Kind, starts_row: bool, tools: &mut Tools) -> Result<(), PageFault> {
+    fn make_room(
+        &mut self,
+        kind: Kind,
+        starts_row: bool,
+        tools: &mut Tools,
+    ) -> Result<(), PageFault> {
         let fits = self.pending.takes(kind);
         if !fits && !starts_row {
             return Err(PageFault::Unsupported(
@@ -526,7 +555,9 @@ impl Column {
             snappy_length(uncompressed, &mut body);
             tools.codecs.snappy_elements(&page.bytes, &mut body)
         } else {
-            tools.codecs.compress(self.compression, &page.bytes, &mut body)
+            tools
+                .codecs
+                .compress(self.compression, &page.bytes, &mut body)
         }
         .map_err(PageFault::Unsupported)?;
         body.extend_from_slice(&page.elements);

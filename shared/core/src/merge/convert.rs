@@ -332,23 +332,45 @@ fn write(
     let capture = Box::new(Capture(&mut pages));
     let mut writer = get_column_writer(column.clone(), properties.into(), capture);
     match (&mut writer, values) {
-        (ColumnWriter::BoolColumnWriter(writer), Values::Bool(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::BoolColumnWriter(writer), Values::Bool(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::BoolColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int32ColumnWriter(writer), Values::Int32(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::Int32ColumnWriter(writer), Values::Int32(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::Int32ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int64ColumnWriter(writer), Values::Int64(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::Int64ColumnWriter(writer), Values::Int64(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::Int64ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int96ColumnWriter(writer), Values::Int96(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::Int96ColumnWriter(writer), Values::Int96(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::Int96ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::FloatColumnWriter(writer), Values::Float(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::FloatColumnWriter(writer), Values::Float(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::FloatColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::DoubleColumnWriter(writer), Values::Double(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::DoubleColumnWriter(writer), Values::Double(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::DoubleColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::ByteArrayColumnWriter(writer), Values::Bytes(values)) => put(writer, values, def, rep)?,
+        (ColumnWriter::ByteArrayColumnWriter(writer), Values::Bytes(values)) => {
+            put(writer, values, def, rep)?
+        }
         (ColumnWriter::ByteArrayColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::Fixed(values)) => put(writer, values, def, rep)?,
-        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        _ => return Err(ParquetError::General("values are of another type".to_owned())),
+        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::Fixed(values)) => {
+            put(writer, values, def, rep)?
+        }
+        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::None) => {
+            put(writer, &[], def, rep)?
+        }
+        _ => {
+            return Err(ParquetError::General(
+                "values are of another type".to_owned(),
+            ));
+        }
     }
     let result = writer.close()?;
     Ok(captured(column, pages, &result))
@@ -360,7 +382,13 @@ fn put<T: DataType>(
     def: &[i16],
     rep: &[i16],
 ) -> Result<(), ParquetError> {
-    let levels = |levels| if <[i16]>::is_empty(levels) { None } else { Some(levels) };
+    let levels = |levels| {
+        if <[i16]>::is_empty(levels) {
+            None
+        } else {
+            Some(levels)
+        }
+    };
     writer.write_batch(values, levels(def), levels(rep))?;
     Ok(())
 }
@@ -382,7 +410,10 @@ fn captured(
             (Some(column), _) => Bounds::of_index(order, column, index),
             (None, _) => Bounds::Unknown,
         };
-        let nulls = result.column_index.as_ref().and_then(|column| column.null_count(index));
+        let nulls = result
+            .column_index
+            .as_ref()
+            .and_then(|column| column.null_count(index));
         let header = PageHeader {
             uncompressed: size,
             compressed: page.buffer().len(),

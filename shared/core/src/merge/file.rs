@@ -15,8 +15,7 @@ use parquet::{
         metadata::{
             ColumnChunkMetaData, ColumnIndexBuilder, FileMetaData, KeyValue, OffsetIndexBuilder,
             PageEncodingStats, ParquetMetaDataBuilder, ParquetMetaDataWriter, RowGroupMetaData,
-            SortingColumn,
-            page_index::PageIndexBuilder,
+            SortingColumn, page_index::PageIndexBuilder,
         },
         page_index::{column_index::ColumnIndexMetaData, offset_index::OffsetIndexMetaData},
         writer::TrackedWrite,
@@ -190,14 +189,22 @@ impl File {
             let size = i32::try_from(page.size).map_err(|_| too_large())?;
             locations.append_offset_and_size(number(page.offset)?, size);
         }
-        let mut encodings: Vec<Encoding> = chunk.encodings.iter().map(|(_, encoding, _)| *encoding).collect();
+        let mut encodings: Vec<Encoding> = chunk
+            .encodings
+            .iter()
+            .map(|(_, encoding, _)| *encoding)
+            .collect();
         encodings.push(Encoding::RLE);
         let statistics = bounds.statistics(descr.physical_type(), Some(nulls as u64));
-        let page_encodings = chunk.encodings.iter().map(|(page_type, encoding, count)| PageEncodingStats {
-            page_type: *page_type,
-            encoding: *encoding,
-            count: *count,
-        });
+        let page_encodings =
+            chunk
+                .encodings
+                .iter()
+                .map(|(page_type, encoding, count)| PageEncodingStats {
+                    page_type: *page_type,
+                    encoding: *encoding,
+                    count: *count,
+                });
         let start = self.group.start;
         let metadata = ColumnChunkMetaData::builder(descr.clone())
             .set_compression(codec::named(compression))

@@ -61,7 +61,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
         Some((_, b"PARE")) => return Err(FooterError::Encrypted),
         _ => return Err(FooterError::NotParquet),
     }
-    let length = end.first_chunk::<4>().copied().map_or(0, u32::from_le_bytes);
+    let length = end
+        .first_chunk::<4>()
+        .copied()
+        .map_or(0, u32::from_le_bytes);
     if u64::from(length) > limit {
         return Err(FooterError::TooLarge {
             size: length.into(),
@@ -85,6 +88,7 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
             footer::Fault::TooDeep => "its schema is nested too deep".to_owned(),
         })
     })?;
-    let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;
+    let metadata =
+        guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;
     Ok(Footer::Read(Box::new(metadata)))
 }

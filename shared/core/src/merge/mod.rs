@@ -13,9 +13,12 @@ mod codec;
 mod column;
 mod convert;
 mod dictionary;
+mod error;
 mod file;
 mod footer;
+mod options;
 mod page;
+mod prepare;
 mod reads;
 mod rle;
 mod schema;
@@ -28,85 +31,24 @@ mod tests;
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use parquet::{
-    basic::Compression as ParquetCompression,
-    errors::ParquetError,
-    file::metadata::{ParquetMetaData, RowGroupMetaData},
-    schema::types::TypePtr,
-};
-use thiserror::Error;
+use parquet::file::metadata::RowGroupMetaData;
 
-pub use self::{
-    footer::{Footer, FooterError, read_footer},
-    schema::{SchemaReason, SchemaRefusal, Unified, unify},
-    verify::{VerifyError, verify},
-};
 use self::{
     column::{ChunkOf, Column, Incoming, Limits, Tools},
     file::{File, OpenChunk},
     page::PageFault,
+    prepare::{Mappings, Votes, check},
     reads::{Action, Read, Reads},
     schema::Leaf,
 };
+pub use self::{
+    error::MergeError,
+    footer::{Footer, FooterError, read_footer},
+    options::{Input, MergeOptions, OutputCompression},
+    schema::{SchemaReason, SchemaRefusal, Unified, unify},
+    verify::{VerifyError, verify},
+};
 use crate::{config::Compression, parquet_out::RowGroupLimit};
-
-/// A file that goes into the merged one.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// Its name in errors.
-    pub name: String,
-    /// Its bytes.
-    pub size: u64,
-    /// Its footer, as [`read_footer`] reads it. A page index, where it is there, saves work.
-    pub metadata: Arc<ParquetMetaData>,
-}
-
-/// How the merged file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputCompression {
-    /// Each column as most of its bytes are in the files.
-    Keep,
-    /// All of it so.
-    As(Compression),
-}
-
-/// What the merged file is like, and what it may cost.
-#[derive(Debug, Clone)]
-pub struct MergeOptions {
-    /// Row groups have at most this size, unless one is copied that is larger, and at least half of it, unless it is the
-    /// last or the one before a copied one.
-    pub row_group: RowGroupLimit,
-    /// How pages are compressed.
-    pub compression: OutputCompression,
-    /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
-    pub dictionary_bytes: usize,
-    /// Columns with a bloom filter, by path with dots.
-    pub bloom_filters: Vec<String>,
-    /// The key-value metadata of the merged file. That of the files is not kept.
-    pub key_values: Vec<(String, String)>,
-    /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
-    pub sort_by: Vec<String>,
-    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least.
-    pub memory: usize,
-    /// The reads that may be on their way at one time.
-    pub reads: usize,
-}
-
-impl Default for MergeOptions {
-    /// Row groups of 128 MiB, compression as it is, dictionaries up to 1 MiB, 256 MiB of memory, 16 reads.
-    fn default() -> Self {
-        Self {
-            row_group: RowGroupLimit::default(),
-            compression: OutputCompression::Keep,
-            dictionary_bytes: 1 << 20,
-            bloom_filters: Vec::new(),
-            key_values: Vec::new(),
-            sort_by: Vec::new(),
-            memory: 256 << 20,
-            reads: 16,
-        }
-    }
-}
 
 /// A range of a file that the merge needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -140,77 +82,6 @@ pub struct MergeSummary {
     pub row_groups: usize,
     /// Those of them that were copied.
     pub copied: usize,
-}
-
-/// Why files cannot be merged. What was written so far is no file.
-#[derive(Debug, Error)]
-pub enum MergeError {
-    /// A file's bytes contradict the format.
-    #[error("{input}: column {column}: {what}")]
-    Corrupt {
-        /// The file's name.
-        input: String,
-        /// The column's path.
-        column: String,
-        /// What is wrong.
-        what: String,
-    },
-    /// A file is right, and cannot be merged.
-    #[error("{input}: column {column}: cannot be merged: {what}")]
-    Unsupported {
-        /// The file's name.
-        input: String,
-        /// The column's path.
-        column: String,
-        /// What it has.
-        what: String,
-    },
-    /// A value has no exact counterpart in the type that holds the others.
-    #[error("{input}: column {column}: {what}")]
-    Inexact {
-        /// The file's name.
-        input: String,
-        /// The column's path.
-        column: String,
-        /// The value.
-        what: String,
-    },
-    /// A page is beyond the memory.
-    #[error("{input}: column {column}: a page of {size} bytes or values needs more memory than {memory} bytes")]
-    TooLarge {
-        /// The file's name.
-        input: String,
-        /// The column's path.
-        column: String,
-        /// The page's bytes, or its values.
-        size: usize,
-        /// The memory.
-        memory: usize,
-    },
-    /// A file's footer is not that of one of the files that the schema was made of.
-    #[error("{input}: {what}")]
-    Schema {
-        /// The file's name.
-        input: String,
-        /// What does not fit.
-        what: String,
-    },
-    /// An option does not fit to the files.
-    #[error("{0}")]
-    Options(String),
-    /// The merge was given what it had not asked for, or not all of it.
-    #[error("{input}: bytes {start} to {end} were not asked for, or are too few")]
-    Supplied {
-        /// The file's name.
-        input: String,
-        /// The first byte.
-        start: u64,
-        /// The byte after the last.
-        end: u64,
-    },
-    /// The Parquet crate refused to write what it was given.
-    #[error("the merged file cannot be written: {0}")]
-    Write(#[from] ParquetError),
 }
 
 /// A merge at work.
@@ -385,7 +256,8 @@ impl Merge {
                     first,
                     last,
                 } => {
-                    let place = |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
+                    let place =
+                        |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
                     let bytes = bytes.slice(place(range.start)..place(range.end));
                     self.chunk(leaf, bytes, first, last)?;
                 }
@@ -657,121 +529,11 @@ impl Merge {
 
 /// The bytes of a row group in its file.
 fn stored(group: &RowGroupMetaData) -> usize {
-    let sizes = group.columns().iter().map(|column| column.compressed_size());
+    let sizes = group
+        .columns()
+        .iter()
+        .map(|column| column.compressed_size());
     sizes.fold(0_usize, |sum, size| {
         sum.saturating_add(usize::try_from(size).unwrap_or(0))
     })
-}
-
-/// How the columns of files go into the merged file, one entry for all files of one schema.
-#[derive(Debug, Default)]
-struct Mappings(Vec<(TypePtr, Arc<[Leaf]>)>);
-
-impl Mappings {
-    fn of(&mut self, unified: &Unified, input: &Input) -> Result<Arc<[Leaf]>, MergeError> {
-        let schema = input.metadata.file_metadata().schema_descr();
-        let schema = schema.root_schema_ptr();
-        if let Some((_, leaves)) = self.0.iter().find(|(known, _)| *known == schema) {
-            return Ok(Arc::clone(leaves));
-        }
-        let leaves: Arc<[Leaf]> = schema::leaves(unified.schema().root_schema(), &schema)
-            .map_err(|what| MergeError::Schema {
-                input: input.name.clone(),
-                what,
-            })?
-            .into();
-        self.0.push((schema, Arc::clone(&leaves)));
-        Ok(leaves)
-    }
-}
-
-/// The bytes of each column by compression.
-struct Votes(Vec<[u64; 4]>);
-
-const COMPRESSIONS: [Compression; 4] = [
-    Compression::Snappy,
-    Compression::Zstd,
-    Compression::Gzip,
-    Compression::None,
-];
-
-impl Votes {
-    fn new(columns: usize) -> Self {
-        Self(vec![[0; 4]; columns])
-    }
-
-    fn add(&mut self, leaf: usize, compression: Compression, bytes: u64) {
-        let place = COMPRESSIONS.iter().position(|known| *known == compression);
-        let votes = self.0.get_mut(leaf);
-        if let Some(vote) = place.and_then(|place| votes?.get_mut(place)) {
-            *vote = vote.saturating_add(bytes);
-        }
-    }
-
-    /// That of most bytes; Snappy where there are none.
-    fn winner(&self, leaf: usize) -> Compression {
-        let votes = self.0.get(leaf).into_iter().flatten().copied();
-        let mut best = (0, Compression::Snappy);
-        for (votes, compression) in votes.zip(COMPRESSIONS) {
-            if votes > best.0 {
-                best = (votes, compression);
-            }
-        }
-        best.1
-    }
-}
-
-/// Refuses a file by what its footer says.
-fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeError> {
-    for group in input.metadata.row_groups() {
-        for (leaf, of) in leaves.iter().enumerate() {
-            let Some(source) = &of.source else {
-                continue;
-            };
-            let corrupt = |column: String, what: &str| MergeError::Corrupt {
-                input: input.name.clone(),
-                column,
-                what: what.to_owned(),
-            };
-            let Some(chunk) = group.columns().get(source.column) else {
-                return Err(corrupt(source.column.to_string(), "it is missing"));
-            };
-            let column = chunk.column_path().string();
-            if chunk.file_path().is_some() {
-                return Err(MergeError::Unsupported {
-                    input: input.name.clone(),
-                    column,
-                    what: "it is in another file".to_owned(),
-                });
-            }
-            let Some(compression) = codec::known(chunk.compression()) else {
-                return Err(MergeError::Unsupported {
-                    input: input.name.clone(),
-                    column,
-                    what: format!("its compression is {}", compression_name(chunk.compression())),
-                });
-            };
-            if reads::chunk_range(chunk, input.size).is_none() {
-                return Err(corrupt(column, "it lies outside the file"));
-            }
-            votes.add(leaf, compression, chunk.compressed_size().unsigned_abs());
-        }
-        if group.num_rows() < 0 {
-            return Err(MergeError::Schema {
-                input: input.name.clone(),
-                what: "a row group has fewer than no rows".to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn compression_name(compression: ParquetCompression) -> &'static str {
-    match compression {
-        ParquetCompression::BROTLI(_) => "brotli",
-        ParquetCompression::LZ4 => "lz4",
-        ParquetCompression::LZ4_RAW => "lz4_raw",
-        ParquetCompression::LZO => "lzo",
-        _ => "unknown",
-    }
 }

@@ -87,7 +87,13 @@ impl Reads {
                     return Ok(fetches);
                 };
                 let leaves = leaves(input)?;
-                plan(self.next_input, input, &leaves, self.piece, &mut self.planned);
+                plan(
+                    self.next_input,
+                    input,
+                    &leaves,
+                    self.piece,
+                    &mut self.planned,
+                );
                 self.next_input += 1;
             }
             let Some(next) = self.planned.front() else {
@@ -160,7 +166,11 @@ fn plan(number: usize, input: &Input, leaves: &[Leaf], piece: u64, reads: &mut V
                 Some((leaf, chunk_range(chunk, input.size)?))
             })
             .collect();
-        let start = ranges.iter().map(|(_, range)| range.start).min().unwrap_or(0);
+        let start = ranges
+            .iter()
+            .map(|(_, range)| range.start)
+            .min()
+            .unwrap_or(0);
         let end = ranges.iter().map(|(_, range)| range.end).max().unwrap_or(0);
         let begin = Action::Begin {
             input: number,

@@ -159,10 +159,7 @@ pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
         match ahead.first_chunk::<8>() {
             Some(group) if group.iter().all(|value| *value == group[0]) => {
                 pack(before, width, out);
-                let count = ahead
-                    .iter()
-                    .take_while(|value| **value == group[0])
-                    .count();
+                let count = ahead.iter().take_while(|value| **value == group[0]).count();
                 repeat(group[0], count, width, out);
                 rest = ahead.get(count..).unwrap_or_default();
                 packed = 0;
@@ -192,7 +189,10 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
         word |= u64::from(*value) << bits;
         bits += u32::from(width);
         if bits >= 32 {
-            #[expect(clippy::cast_possible_truncation, reason = "the rest stays in the word")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the rest stays in the word"
+            )]
             out.extend((word as u32).to_le_bytes());
             word >>= 32;
             bits -= 32;
@@ -326,10 +326,10 @@ mod tests {
     fn sequences_that_end_too_early_are_malformed() {
         for (bytes, width, count) in [
             (&b""[..], 1, 1),
-            (b"\x00\x01", 1, 1),     // a run of none
-            (b"\x04\x02", 1, 2),     // a value wider than its width
-            (b"\x03\x00", 3, 8),     // a group cut short
-            (b"\x02", 8, 1),         // a run without its value
+            (b"\x00\x01", 1, 1), // a run of none
+            (b"\x04\x02", 1, 2), // a value wider than its width
+            (b"\x03\x00", 3, 8), // a group cut short
+            (b"\x02", 8, 1),     // a run without its value
             (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 1, 1),
         ] {
             assert_eq!(

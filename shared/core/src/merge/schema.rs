@@ -164,15 +164,20 @@ fn unambiguous(group: &Type) -> Result<(), Fault> {
     if !group.is_group() {
         return Ok(());
     }
-    let mut names: Vec<String> = group.get_fields().iter().map(|field| key(field.name())).collect();
+    let mut names: Vec<String> = group
+        .get_fields()
+        .iter()
+        .map(|field| key(field.name()))
+        .collect();
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let name = pair.first().map_or("", String::as_str);
         return Err(Fault::new(SchemaReason::SameName).within(name));
     }
-    group.get_fields().iter().try_for_each(|field| {
-        unambiguous(field).map_err(|fault| fault.within(field.name()))
-    })
+    group
+        .get_fields()
+        .iter()
+        .try_for_each(|field| unambiguous(field).map_err(|fault| fault.within(field.name())))
 }
 
 /// What the fields of a group are.
@@ -331,4 +336,3 @@ fn nullable(node: &TypePtr) -> Result<TypePtr, Fault> {
         .build()?;
     Ok(Arc::new(group))
 }
-

@@ -82,11 +82,20 @@ enum Failure {
 }
 
 fn merge(files: &[Bytes], options: MergeOptions) -> Result<Merged, Failure> {
-    let names: Vec<String> = (0..files.len()).map(|file| format!("file {file}")).collect();
-    let inputs: Vec<Input> = names.iter().zip(files).map(|(name, file)| input(name, file)).collect();
-    let schemas = inputs
+    let names: Vec<String> = (0..files.len())
+        .map(|file| format!("file {file}"))
+        .collect();
+    let inputs: Vec<Input> = names
         .iter()
-        .map(|input| (input.name.as_str(), input.metadata.file_metadata().schema_descr()));
+        .zip(files)
+        .map(|(name, file)| input(name, file))
+        .collect();
+    let schemas = inputs.iter().map(|input| {
+        (
+            input.name.as_str(),
+            input.metadata.file_metadata().schema_descr(),
+        )
+    });
     let unified = unify(schemas)?;
     let mut merge = Merge::new(unified.clone(), inputs, options)?;
     let mut file = Vec::new();
@@ -148,7 +157,10 @@ fn assert_same(merged: &RecordBatch, expected: &RecordBatch) {
     assert_eq!(merged.num_columns(), expected.num_columns());
     for (index, column) in expected.columns().iter().enumerate() {
         let name = expected.schema().field(index).name().clone();
-        assert!(merged.column(index).to_data() == column.to_data(), "column {name}");
+        assert!(
+            merged.column(index).to_data() == column.to_data(),
+            "column {name}"
+        );
     }
 }
 
@@ -162,7 +174,9 @@ fn assert_indexed(file: &Bytes) {
         for (leaf, chunk) in group.columns().iter().enumerate() {
             let statistics = chunk.statistics().expect("every chunk has statistics");
             assert!(statistics.null_count_opt().is_some());
-            let locations = pages.page_locations(leaf).expect("every chunk has an offset index");
+            let locations = pages
+                .page_locations(leaf)
+                .expect("every chunk has an offset index");
             let index = pages.column_index(leaf);
             let ends = locations
                 .iter()
@@ -172,10 +186,8 @@ fn assert_indexed(file: &Bytes) {
             for (page, (location, end)) in locations.iter().zip(ends).enumerate() {
                 let first = usize::try_from(location.first_row_index).unwrap();
                 let count = usize::try_from(end).unwrap() - first;
-                let selection = RowSelection::from(vec![
-                    RowSelector::skip(first),
-                    RowSelector::select(count),
-                ]);
+                let selection =
+                    RowSelection::from(vec![RowSelector::skip(first), RowSelector::select(count)]);
                 let options = ArrowReaderOptions::new()
                     .with_skip_arrow_metadata(true)
                     .with_page_index_policy(PageIndexPolicy::Required);
@@ -202,8 +214,15 @@ fn assert_indexed(file: &Bytes) {
                 let column = batches[0].column(0);
                 if let Some(index) = index {
                     let nulls = i64::try_from(column.null_count()).unwrap();
-                    assert_eq!(index.null_count(page), Some(nulls), "nulls of {page} of {leaf}");
-                    assert_eq!(index.is_null_page(page), column.null_count() == column.len());
+                    assert_eq!(
+                        index.null_count(page),
+                        Some(nulls),
+                        "nulls of {page} of {leaf}"
+                    );
+                    assert_eq!(
+                        index.is_null_page(page),
+                        column.null_count() == column.len()
+                    );
                     files::assert_bounds(index, page, column);
                 }
             }

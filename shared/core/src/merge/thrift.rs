@@ -329,7 +329,13 @@ impl<'a> Cursor<'a> {
             }
             Ok(())
         })?;
-        let [Some(values), Some(nulls), Some(rows), Some(def_bytes), Some(rep_bytes)] = numbers
+        let [
+            Some(values),
+            Some(nulls),
+            Some(rows),
+            Some(def_bytes),
+            Some(rep_bytes),
+        ] = numbers
         else {
             return Err(Fault::Malformed);
         };

@@ -68,7 +68,10 @@ impl Incoming {
             .columns()
             .get(source.column)?;
         let file = of.metadata.file_metadata();
-        let stated = if file.column_orders().is_some_and(|orders| source.column < orders.len()) {
+        let stated = if file
+            .column_orders()
+            .is_some_and(|orders| source.column < orders.len())
+        {
             file.column_order(source.column)
         } else {
             ColumnOrder::UNDEFINED
@@ -169,10 +172,7 @@ impl Incoming {
         if let Some(bounds) = self.of_header(statistics, order) {
             return Ok(bounds);
         }
-        let pages = self
-            .of
-            .metadata
-            .page_index_for_row_group(self.of.row_group);
+        let pages = self.of.metadata.page_index_for_row_group(self.of.row_group);
         Ok(match pages.column_index(self.source.column) {
             Some(column) if means(order, self.order, false) => {
                 match Bounds::of_index(order, column, index) {
@@ -210,10 +210,7 @@ impl Incoming {
             _ => None,
         };
         let of_index = || {
-            let pages = self
-                .of
-                .metadata
-                .page_index_for_row_group(self.of.row_group);
+            let pages = self.of.metadata.page_index_for_row_group(self.of.row_group);
             let column = pages.column_index(self.source.column)?;
             let page = self.data_pages.checked_sub(1)?;
             (u64::try_from(page).ok()? < column.num_pages()).then(|| column.null_count(page))?
@@ -231,9 +228,7 @@ impl Incoming {
     /// Whether all values have come, and nothing else.
     pub(in crate::merge) fn check_complete(&self) -> Result<(), PageFault> {
         if !self.pages.is_empty() {
-            return Err(PageFault::Corrupt(
-                "it ends inside a page".to_owned(),
-            ));
+            return Err(PageFault::Corrupt("it ends inside a page".to_owned()));
         }
         if self.seen != self.expected {
             return Err(PageFault::Corrupt(format!(

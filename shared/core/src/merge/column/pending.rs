@@ -207,7 +207,11 @@ pub(super) fn replace(numbers: &mut [u32], places: &[u32]) -> Result<(), PageFau
 pub(super) fn page_of(rep: &[u8], def: &[u8], values: &[u8], column: &ColumnDescriptor) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rep.len() + def.len() + values.len() + 8);
     let mut levels = |levels: &[u8]| {
-        bytes.extend(u32::try_from(levels.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend(
+            u32::try_from(levels.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
         bytes.extend_from_slice(levels);
     };
     if column.max_rep_level() > 0 {
@@ -269,13 +273,15 @@ impl Pending {
         let width = def_width(to);
         let mut unpacked = Vec::new();
         if from.max_def_level() == 0 {
-            self.def.push_run(level(0).ok_or_else(unknown)?, count, width);
+            self.def
+                .push_run(level(0).ok_or_else(unknown)?, count, width);
         } else {
             let mut runs = def_levels(page, count, from)?;
             while let Some(run) = runs.next()? {
                 match run {
                     Run::Repeated { value, count } => {
-                        self.def.push_run(level(value).ok_or_else(unknown)?, count, width);
+                        self.def
+                            .push_run(level(value).ok_or_else(unknown)?, count, width);
                     }
                     Run::Packed { bytes, count } => {
                         unpacked.clear();

@@ -202,7 +202,11 @@ impl Walk {
 
 /// The first leaf column below a node: its number, and the levels of definition between them.
 fn donor(node: &Type, first: usize, defined: usize) -> (usize, usize) {
-    let fields = if node.is_group() { node.get_fields() } else { &[] };
+    let fields = if node.is_group() {
+        node.get_fields()
+    } else {
+        &[]
+    };
     match fields.first() {
         Some(field) => donor(field, first, defined + usize::from(counts(field))),
         None => (first, defined),

@@ -50,8 +50,14 @@ impl Unit {
 enum Meaning {
     Signed(i8),
     Unsigned(i8),
-    Decimal { precision: i32, scale: i32 },
-    Timestamp { utc: bool, unit: Unit },
+    Decimal {
+        precision: i32,
+        scale: i32,
+    },
+    Timestamp {
+        utc: bool,
+        unit: Unit,
+    },
     Int96,
     /// No other type is like it.
     Alone(Option<LogicalType>, ConvertedType),
@@ -144,7 +150,11 @@ pub(super) fn wider(
     let node = match (&meaning_a, &meaning_b) {
         (Meaning::Signed(one), Meaning::Signed(other))
         | (Meaning::Unsigned(one), Meaning::Unsigned(other)) => {
-            if one >= other { a } else { b }
+            if one >= other {
+                a
+            } else {
+                b
+            }
         }
         (
             Meaning::Decimal {
@@ -191,7 +201,11 @@ pub(super) fn wider(
                 unit: other,
             },
         ) if utc_a == utc_b => {
-            if one >= other { a } else { b }
+            if one >= other {
+                a
+            } else {
+                b
+            }
         }
         // An INT96 counts nanoseconds, and nobody writes more than microseconds in it.
         (Meaning::Int96, Meaning::Timestamp { utc, unit })
@@ -213,7 +227,11 @@ pub(super) fn wider(
                 (Physical::FLOAT, Physical::DOUBLE) | (Physical::DOUBLE, Physical::FLOAT)
             ) =>
         {
-            if physical_a == Physical::DOUBLE { a } else { b }
+            if physical_a == Physical::DOUBLE {
+                a
+            } else {
+                b
+            }
         }
         _ => return Err(refused()),
     };
@@ -234,7 +252,13 @@ fn renamed(node: &TypePtr, name: &Type) -> Result<TypePtr, Fault> {
         return Ok(Arc::clone(node));
     }
     let info = node.get_basic_info();
-    build(node, name.name(), node.get_precision_or(-1), info.repetition(), info.has_id().then(|| info.id()))
+    build(
+        node,
+        name.name(),
+        node.get_precision_or(-1),
+        info.repetition(),
+        info.has_id().then(|| info.id()),
+    )
 }
 
 pub(super) fn with_repetition(

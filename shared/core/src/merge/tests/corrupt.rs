@@ -25,7 +25,12 @@ fn attempt(files: &[Bytes]) {
             metadata: Arc::from(metadata),
         });
     }
-    let schemas = inputs.iter().map(|input| (input.name.as_str(), input.metadata.file_metadata().schema_descr()));
+    let schemas = inputs.iter().map(|input| {
+        (
+            input.name.as_str(),
+            input.metadata.file_metadata().schema_descr(),
+        )
+    });
     let Ok(unified) = unify(schemas) else {
         return;
     };
@@ -47,7 +52,7 @@ fn attempt(files: &[Bytes]) {
             Ok(Step::Done(_)) => return,
             Err(error) => {
                 let text = error.to_string();
-                assert!(text.starts_with("file ") || matches!(error, MergeError::Write(_)), "{text}");
+                assert!(text.starts_with("file "), "{text}");
                 return;
             }
         }
@@ -55,7 +60,10 @@ fn attempt(files: &[Bytes]) {
 }
 
 fn good() -> Vec<Bytes> {
-    writers().into_iter().map(|(_, properties)| written(&every_type(0, 120, 9), properties)).collect()
+    writers()
+        .into_iter()
+        .map(|(_, properties)| written(&every_type(0, 120, 9), properties))
+        .collect()
 }
 
 proptest! {
@@ -86,7 +94,9 @@ proptest! {
 
 #[test]
 fn what_cannot_be_decompressed() {
-    stated("Files with brotli, LZ4 or LZO are refused by file and column before anything is written.");
+    stated(
+        "Files with brotli, LZ4 or LZO are refused by file and column before anything is written.",
+    );
     let good = written(&every_type(0, 3, 3), WriterProperties::default());
     let file = input("good", &good);
     for (codec, name) in [
@@ -98,7 +108,10 @@ fn what_cannot_be_decompressed() {
         // The footer alone says so.
         let mut metadata = ParquetMetaData::clone(&file.metadata).into_builder();
         let mut group = metadata.take_row_groups().remove(0);
-        let chunk = group.columns()[1].clone().into_builder().set_compression(codec);
+        let chunk = group.columns()[1]
+            .clone()
+            .into_builder()
+            .set_compression(codec);
         group.columns_mut()[1] = chunk.build().unwrap();
         let metadata = metadata.add_row_group(group).build();
         let bad = Input {
@@ -110,7 +123,10 @@ fn what_cannot_be_decompressed() {
         let unified = unify([("good", schema)]).unwrap();
         let refused = Merge::new(unified, vec![file.clone(), bad], MergeOptions::default());
         let error = refused.err().expect("it is refused").to_string();
-        assert_eq!(error, format!("bad: column int: cannot be merged: its compression is {name}"));
+        assert_eq!(
+            error,
+            format!("bad: column int: cannot be merged: its compression is {name}")
+        );
     }
 }
 
@@ -124,7 +140,12 @@ fn a_chunk_that_is_cut_short() {
         let chunk = &group.columns()[leaf];
         let path = chunk.column_path().string();
         let shorter = chunk.compressed_size() - 1;
-        group.columns_mut()[leaf] = chunk.clone().into_builder().set_total_compressed_size(shorter).build().unwrap();
+        group.columns_mut()[leaf] = chunk
+            .clone()
+            .into_builder()
+            .set_total_compressed_size(shorter)
+            .build()
+            .unwrap();
         let bad = Input {
             name: "bad".to_owned(),
             size: file.len() as u64,
@@ -136,7 +157,8 @@ fn a_chunk_that_is_cut_short() {
         let error = loop {
             match merge.step(std::mem::take(&mut supplied)) {
                 Ok(Step::Fetch(fetches)) => supplied.extend(fetches.into_iter().map(|fetch| {
-                    let range = usize::try_from(fetch.range.start).unwrap()..usize::try_from(fetch.range.end).unwrap();
+                    let range = usize::try_from(fetch.range.start).unwrap()
+                        ..usize::try_from(fetch.range.end).unwrap();
                     let bytes = file.slice(range);
                     (fetch, bytes)
                 })),
@@ -145,7 +167,10 @@ fn a_chunk_that_is_cut_short() {
                 Err(error) => break error.to_string(),
             }
         };
-        assert!(error.starts_with(&format!("bad: column {path}: ")), "{error}");
+        assert!(
+            error.starts_with(&format!("bad: column {path}: ")),
+            "{error}"
+        );
     }
 }
 
@@ -157,8 +182,14 @@ fn what_was_not_asked_for() {
         let unified = unify([("file", input.metadata.file_metadata().schema_descr())]).unwrap();
         Merge::new(unified, vec![input], MergeOptions::default()).unwrap()
     };
-    let fetch = Fetch { input: 0, range: 4..8 };
-    assert!(matches!(new().step(vec![(fetch, Bytes::from_static(b"abcd"))]), Err(MergeError::Supplied { .. })));
+    let fetch = Fetch {
+        input: 0,
+        range: 4..8,
+    };
+    assert!(matches!(
+        new().step(vec![(fetch, Bytes::from_static(b"abcd"))]),
+        Err(MergeError::Supplied { .. })
+    ));
     let mut merge = new();
     let fetch = loop {
         match merge.step(Vec::new()).unwrap() {
@@ -167,5 +198,8 @@ fn what_was_not_asked_for() {
             Step::Done(_) => panic!("nothing was read"),
         }
     };
-    assert!(matches!(merge.step(vec![(fetch, Bytes::from_static(b"abcd"))]), Err(MergeError::Supplied { .. })));
+    assert!(matches!(
+        merge.step(vec![(fetch, Bytes::from_static(b"abcd"))]),
+        Err(MergeError::Supplied { .. })
+    ));
 }

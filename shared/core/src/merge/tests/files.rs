@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::{
     array::{
         Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array,
-        FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int64Array, ListArray,
-        ListBuilder, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
-        Int32Builder, TimestampMicrosecondArray, UInt32Array,
+        FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array, Int32Builder, Int64Array,
+        ListArray, ListBuilder, MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray,
+        TimestampMicrosecondArray, UInt32Array,
     },
     buffer::NullBuffer,
     datatypes::{DataType, Field, Fields, Float64Type, Int32Type, Int64Type},
@@ -48,7 +48,8 @@ pub(super) fn every_type(first: i64, count: i64, spread: i64) -> RecordBatch {
     for row in rows() {
         for key in 0..row % 3 {
             map.keys().append_value(format!("k{key}"));
-            map.values().append_option(value(row).map(|value| value as i32));
+            map.values()
+                .append_option(value(row).map(|value| value as i32));
         }
         map.append(row % 6 != 1).unwrap();
     }
@@ -58,25 +59,118 @@ pub(super) fn every_type(first: i64, count: i64, spread: i64) -> RecordBatch {
             Field::new("y", DataType::Utf8, true),
         ]),
         vec![
-            column(rows().map(|row| value(row).map(|value| value as i32)).collect::<Int32Array>()),
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value as i32))
+                    .collect::<Int32Array>(),
+            ),
             column(rows().map(text).collect::<StringArray>()),
         ],
         Some(rows().map(|row| row % 5 != 2).collect::<NullBuffer>()),
     );
     batch(vec![
-        ("boolean", column(rows().map(|row| value(row).map(|value| value % 2 == 0)).collect::<BooleanArray>())),
-        ("int", column(rows().map(|row| value(row).map(|value| value as i32 - 50)).collect::<Int32Array>())),
-        ("unsigned", column(rows().map(|row| value(row).map(|value| u32::MAX - value as u32)).collect::<UInt32Array>())),
-        ("long", column(rows().map(|row| value(row).map(|value| value - 1_000)).collect::<Int64Array>())),
+        (
+            "boolean",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value % 2 == 0))
+                    .collect::<BooleanArray>(),
+            ),
+        ),
+        (
+            "int",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value as i32 - 50))
+                    .collect::<Int32Array>(),
+            ),
+        ),
+        (
+            "unsigned",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| u32::MAX - value as u32))
+                    .collect::<UInt32Array>(),
+            ),
+        ),
+        (
+            "long",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value - 1_000))
+                    .collect::<Int64Array>(),
+            ),
+        ),
         ("whole", column(rows().collect::<Int64Array>())),
-        ("float", column(rows().map(|row| value(row).map(|value| value as f32 / -3.0)).collect::<Float32Array>())),
-        ("double", column(rows().map(|row| value(row).map(|value| if value == 1 { f64::NAN } else { value as f64 / 3.0 })).collect::<Float64Array>())),
+        (
+            "float",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value as f32 / -3.0))
+                    .collect::<Float32Array>(),
+            ),
+        ),
+        (
+            "double",
+            column(
+                rows()
+                    .map(|row| {
+                        value(row).map(|value| {
+                            if value == 1 {
+                                f64::NAN
+                            } else {
+                                value as f64 / 3.0
+                            }
+                        })
+                    })
+                    .collect::<Float64Array>(),
+            ),
+        ),
         ("text", column(rows().map(text).collect::<StringArray>())),
-        ("binary", column(rows().map(|row| text(row).map(String::into_bytes)).collect::<BinaryArray>())),
-        ("fixed", column(FixedSizeBinaryArray::try_from_sparse_iter_with_size(rows().map(|row| value(row).map(|value| value.to_be_bytes())), 8).unwrap())),
-        ("decimal", column(rows().map(|row| value(row).map(|value| i128::from(value - 20))).collect::<Decimal128Array>().with_precision_and_scale(30, 2).unwrap())),
-        ("date", column(rows().map(|row| value(row).map(|value| value as i32)).collect::<Date32Array>())),
-        ("time", column(rows().map(|row| value(row).map(|value| value * 1_000_003)).collect::<TimestampMicrosecondArray>())),
+        (
+            "binary",
+            column(
+                rows()
+                    .map(|row| text(row).map(String::into_bytes))
+                    .collect::<BinaryArray>(),
+            ),
+        ),
+        (
+            "fixed",
+            column(
+                FixedSizeBinaryArray::try_from_sparse_iter_with_size(
+                    rows().map(|row| value(row).map(|value| value.to_be_bytes())),
+                    8,
+                )
+                .unwrap(),
+            ),
+        ),
+        (
+            "decimal",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| i128::from(value - 20)))
+                    .collect::<Decimal128Array>()
+                    .with_precision_and_scale(30, 2)
+                    .unwrap(),
+            ),
+        ),
+        (
+            "date",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value as i32))
+                    .collect::<Date32Array>(),
+            ),
+        ),
+        (
+            "time",
+            column(
+                rows()
+                    .map(|row| value(row).map(|value| value * 1_000_003))
+                    .collect::<TimestampMicrosecondArray>(),
+            ),
+        ),
         ("nothing", column(Int32Array::new_null(count as usize))),
         ("struct", column(structs)),
         ("list", column(lists)),
@@ -99,21 +193,75 @@ pub(super) fn writers() -> Vec<(&'static str, WriterProperties)> {
     vec![
         ("as it is", builder().build()),
         ("snappy", builder().set_compression(Codec::SNAPPY).build()),
-        ("no dictionary", builder().set_compression(Codec::SNAPPY).set_dictionary_enabled(false).build()),
-        ("version 2", builder().set_compression(Codec::SNAPPY).set_writer_version(v2).build()),
-        ("version 2, no dictionary", builder().set_compression(zstd).set_writer_version(v2).set_dictionary_enabled(false).build()),
-        ("small pages", small_pages(builder().set_compression(Codec::SNAPPY)).build()),
-        ("small pages, no dictionary", small_pages(builder().set_dictionary_enabled(false)).build()),
-        ("small pages, version 2", small_pages(builder().set_compression(zstd).set_writer_version(v2)).build()),
-        ("small row groups", builder().set_compression(gzip).set_max_row_group_row_count(Some(50)).build()),
-        ("chunk statistics", small_pages(builder()).set_statistics_enabled(EnabledStatistics::Chunk).build()),
-        ("no statistics", small_pages(builder()).set_statistics_enabled(EnabledStatistics::None).build()),
-        ("small dictionary", small_pages(builder()).set_dictionary_page_size_limit(300).build()),
-        ("byte stream split", builder().set_dictionary_enabled(false)
-            .set_column_encoding("double".into(), Encoding::BYTE_STREAM_SPLIT)
-            .set_column_encoding("whole".into(), Encoding::DELTA_BINARY_PACKED)
-            .set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY)
-            .set_column_encoding("binary".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY).build()),
+        (
+            "no dictionary",
+            builder()
+                .set_compression(Codec::SNAPPY)
+                .set_dictionary_enabled(false)
+                .build(),
+        ),
+        (
+            "version 2",
+            builder()
+                .set_compression(Codec::SNAPPY)
+                .set_writer_version(v2)
+                .build(),
+        ),
+        (
+            "version 2, no dictionary",
+            builder()
+                .set_compression(zstd)
+                .set_writer_version(v2)
+                .set_dictionary_enabled(false)
+                .build(),
+        ),
+        (
+            "small pages",
+            small_pages(builder().set_compression(Codec::SNAPPY)).build(),
+        ),
+        (
+            "small pages, no dictionary",
+            small_pages(builder().set_dictionary_enabled(false)).build(),
+        ),
+        (
+            "small pages, version 2",
+            small_pages(builder().set_compression(zstd).set_writer_version(v2)).build(),
+        ),
+        (
+            "small row groups",
+            builder()
+                .set_compression(gzip)
+                .set_max_row_group_row_count(Some(50))
+                .build(),
+        ),
+        (
+            "chunk statistics",
+            small_pages(builder())
+                .set_statistics_enabled(EnabledStatistics::Chunk)
+                .build(),
+        ),
+        (
+            "no statistics",
+            small_pages(builder())
+                .set_statistics_enabled(EnabledStatistics::None)
+                .build(),
+        ),
+        (
+            "small dictionary",
+            small_pages(builder())
+                .set_dictionary_page_size_limit(300)
+                .build(),
+        ),
+        (
+            "byte stream split",
+            builder()
+                .set_dictionary_enabled(false)
+                .set_column_encoding("double".into(), Encoding::BYTE_STREAM_SPLIT)
+                .set_column_encoding("whole".into(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY)
+                .set_column_encoding("binary".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .build(),
+        ),
     ]
 }
 

@@ -20,11 +20,19 @@ fn camera(first: i64, count: i64) -> RecordBatch {
         ("id", Arc::new(rows().collect::<Int64Array>())),
         (
             "camera",
-            Arc::new(rows().map(|row| (row % 5 != 0).then(|| format!("camera {}", row % 300))).collect::<StringArray>()),
+            Arc::new(
+                rows()
+                    .map(|row| (row % 5 != 0).then(|| format!("camera {}", row % 300)))
+                    .collect::<StringArray>(),
+            ),
         ),
         (
             "plate",
-            Arc::new(rows().map(|row| Some(format!("AB{row:06} XYZ of {row}"))).collect::<StringArray>()),
+            Arc::new(
+                rows()
+                    .map(|row| Some(format!("AB{row:06} XYZ of {row}")))
+                    .collect::<StringArray>(),
+            ),
         ),
     ])
 }
@@ -43,7 +51,11 @@ fn row_groups() {
     );
     let file = |rows| written(&camera(0, rows), snappy());
     for (rows_of_files, row_groups, copied) in [
-        (&[100, 100, 100, 100, 100, 100][..], &[1_000 / 2, 100][..], 0),
+        (
+            &[100, 100, 100, 100, 100, 100][..],
+            &[1_000 / 2, 100][..],
+            0,
+        ),
         (&[260, 260, 260, 260], &[260, 260, 260, 260], 4),
         (&[10, 300, 10, 10], &[330], 0),
         (&[10, 495, 10, 10], &[10, 495, 20], 1),
@@ -55,7 +67,11 @@ fn row_groups() {
         let mut options = MergeOptions::default();
         options.row_group.rows = 500;
         let merged = merge(&files, options).unwrap();
-        let found: Vec<i64> = footer(&merged.file).row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+        let found: Vec<i64> = footer(&merged.file)
+            .row_groups()
+            .iter()
+            .map(RowGroupMetaData::num_rows)
+            .collect();
         assert_eq!(found, row_groups, "{rows_of_files:?}");
         assert_eq!(merged.summary.copied, copied, "{rows_of_files:?}");
         assert_same(&rows(&merged.file), &all_rows(&files));
@@ -79,7 +95,9 @@ fn footers() {
     stated(
         "Every column chunk of a merged file has the number of its nulls and an offset index, and where its type has an order and its values are not only `NaN` it has bounds and a column index.",
     );
-    stated("A merged file has the key-value metadata that is asked for, and none of the files' own.");
+    stated(
+        "A merged file has the key-value metadata that is asked for, and none of the files' own.",
+    );
     for (name, properties) in writers() {
         let files = [0, 300].map(|first| written(&every_type(first, 300, 20), properties.clone()));
         for rows_of_a_group in [1 << 20, 300] {
@@ -101,9 +119,13 @@ fn footers() {
                     let statistics = chunk.statistics().unwrap();
                     assert!(pages.page_locations(leaf).is_some(), "{name}, {path}");
                     assert!(statistics.null_count_opt().is_some(), "{name}, {path}");
-                    let all_null = statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok();
+                    let all_null =
+                        statistics.null_count_opt() == u64::try_from(chunk.num_values()).ok();
                     assert!(pages.column_index(leaf).is_some(), "{name}, {path}");
-                    assert!(all_null || statistics.max_bytes_opt().is_some(), "{name}, {path}");
+                    assert!(
+                        all_null || statistics.max_bytes_opt().is_some(),
+                        "{name}, {path}"
+                    );
                 }
             }
         }
@@ -112,23 +134,42 @@ fn footers() {
 
 #[test]
 fn dictionaries_become_one() {
-    let files: Vec<Bytes> = (0..40).map(|file| written(&camera(file * 700, 700), snappy())).collect();
+    let files: Vec<Bytes> = (0..40)
+        .map(|file| written(&camera(file * 700, 700), snappy()))
+        .collect();
     let merged = merge(&files, MergeOptions::default()).unwrap();
     let options = ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false);
     let reader = ParquetMetaDataReader::new().with_metadata_options(Some(options));
     let footer = reader.parse_and_finish(&merged.file).unwrap();
     assert_eq!(footer.num_row_groups(), 1);
     let encodings = |leaf: usize| -> Vec<(Encoding, i32)> {
-        let stats = footer.row_group(0).column(leaf).page_encoding_stats().unwrap();
-        stats.iter().map(|stats| (stats.encoding, stats.count)).collect()
+        let stats = footer
+            .row_group(0)
+            .column(leaf)
+            .page_encoding_stats()
+            .unwrap();
+        stats
+            .iter()
+            .map(|stats| (stats.encoding, stats.count))
+            .collect()
     };
     // One dictionary, and pages of some twenty thousand rows.
-    assert_eq!(encodings(1), [(Encoding::PLAIN, 1), (Encoding::RLE_DICTIONARY, 2)]);
+    assert_eq!(
+        encodings(1),
+        [(Encoding::PLAIN, 1), (Encoding::RLE_DICTIONARY, 2)]
+    );
     let camera = footer.row_group(0).column(1).compressed_size();
-    let before: i64 = files.iter().map(|file| super::footer(file).row_group(0).column(1).compressed_size()).sum();
+    let before: i64 = files
+        .iter()
+        .map(|file| super::footer(file).row_group(0).column(1).compressed_size())
+        .sum();
     assert!(camera * 2 < before * 3, "{camera} bytes of {before}");
     // Where a dictionary saves nothing it is given up.
-    let plain: i32 = encodings(0).iter().filter(|(encoding, _)| *encoding == Encoding::PLAIN).map(|(_, count)| count).sum();
+    let plain: i32 = encodings(0)
+        .iter()
+        .filter(|(encoding, _)| *encoding == Encoding::PLAIN)
+        .map(|(_, count)| count)
+        .sum();
     assert!(plain > 1, "{:?}", encodings(0));
     assert_same(&rows(&merged.file), &all_rows(&files));
     assert_indexed(&merged.file);
@@ -137,7 +178,8 @@ fn dictionaries_become_one() {
 #[test]
 fn bloom_filters() {
     for (name, properties) in writers() {
-        let files = [0, 300].map(|first| written(&every_type(first, 300, 1 << 40), properties.clone()));
+        let files =
+            [0, 300].map(|first| written(&every_type(first, 300, 1 << 40), properties.clone()));
         for rows_of_a_group in [1 << 20, 300] {
             let mut options = MergeOptions {
                 bloom_filters: vec!["whole".to_owned(), "text".to_owned(), "struct.y".to_owned()],
@@ -149,19 +191,27 @@ fn bloom_filters() {
             let mut first = 0_i64;
             for group in footer.row_groups() {
                 let filter = |column: &str| {
-                    let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == column);
+                    let chunk = group
+                        .columns()
+                        .iter()
+                        .find(|chunk| chunk.column_path().string() == column);
                     Sbbf::read_from_column_chunk(chunk.unwrap(), &merged.file).unwrap()
                 };
                 let whole = filter("whole").expect("there is a filter");
                 for value in first..first + group.num_rows() {
                     assert!(whole.check(&value), "{name}: {value}");
                 }
-                let others = (1 << 50..(1 << 50) + 1_000).filter(|value: &i64| whole.check(value)).count();
+                let others = (1 << 50..(1 << 50) + 1_000)
+                    .filter(|value: &i64| whole.check(value))
+                    .count();
                 assert!(others < 200, "{name}: {others}");
                 for row in first..first + group.num_rows() {
                     if row % 7 != 3 {
                         let text = format!("text number {}", row * 7919);
-                        assert!(filter("text").unwrap().check(text.as_str()), "{name}: {text}");
+                        assert!(
+                            filter("text").unwrap().check(text.as_str()),
+                            "{name}: {text}"
+                        );
                     }
                 }
                 assert!(filter("int").is_none());
@@ -176,7 +226,10 @@ fn bloom_filters() {
             ..MergeOptions::default()
         };
         let refused = merge(&[written(&every_type(0, 3, 3), snappy())], options);
-        assert!(matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+            "{refused:?}"
+        );
     }
 }
 
@@ -184,14 +237,25 @@ fn bloom_filters() {
 fn memory_is_bounded() {
     stated("The memory of a merge is bounded, whatever the number and the size of the files.");
     // What the merge holds is what was supplied and not yet written: both are counted here.
-    let files: Vec<Bytes> = (0..60).map(|file| written(&camera(file * 30_000, 30_000), WriterProperties::default())).collect();
+    let files: Vec<Bytes> = (0..60)
+        .map(|file| written(&camera(file * 30_000, 30_000), WriterProperties::default()))
+        .collect();
     let total: usize = files.iter().map(Bytes::len).sum();
     let memory = 64 << 20;
     assert!(total > 60 << 20, "{total}");
     let inputs: Vec<Input> = files.iter().map(|file| input("file", file)).collect();
-    let schemas = inputs.iter().map(|input| (input.name.as_str(), input.metadata.file_metadata().schema_descr()));
+    let schemas = inputs.iter().map(|input| {
+        (
+            input.name.as_str(),
+            input.metadata.file_metadata().schema_descr(),
+        )
+    });
     let unified = unify(schemas).unwrap();
-    let options = MergeOptions { memory, reads: 1_000, ..MergeOptions::default() };
+    let options = MergeOptions {
+        memory,
+        reads: 1_000,
+        ..MergeOptions::default()
+    };
     let mut merge = Merge::new(unified, inputs, options).unwrap();
     let mut supplied = Vec::new();
     let (mut taken, mut given, mut most) = (0_usize, 0_usize, 0);
@@ -199,7 +263,8 @@ fn memory_is_bounded() {
         match merge.step(std::mem::take(&mut supplied)).unwrap() {
             Step::Fetch(fetches) => {
                 for fetch in fetches {
-                    let range = usize::try_from(fetch.range.start).unwrap()..usize::try_from(fetch.range.end).unwrap();
+                    let range = usize::try_from(fetch.range.start).unwrap()
+                        ..usize::try_from(fetch.range.end).unwrap();
                     taken += range.len();
                     supplied.push((fetch.clone(), files[fetch.input].slice(range)));
                 }

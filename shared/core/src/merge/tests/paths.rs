@@ -27,17 +27,22 @@ fn compressions() -> [OutputCompression; 5] {
 
 #[test]
 fn files_of_one_writer() {
-    stated("Rows stay in the order of the files, and those of a file in theirs, whatever its encodings, page version and compression.");
+    stated(
+        "Rows stay in the order of the files, and those of a file in theirs, whatever its encodings, page version and compression.",
+    );
     for (name, properties) in writers() {
         for spread in [3, 200, 1 << 40] {
             let files: Vec<Bytes> = [(0, 300), (300, 1), (301, 500), (801, 64)]
-                .map(|(first, count)| written(&every_type(first, count, spread), properties.clone()))
+                .map(|(first, count)| {
+                    written(&every_type(first, count, spread), properties.clone())
+                })
                 .into();
             let expected = all_rows(&files);
             for rows_of_a_group in [1 << 20, 400, 70] {
                 let mut options = options();
                 options.row_group.rows = rows_of_a_group;
-                let merged = merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let merged =
+                    merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
@@ -54,7 +59,9 @@ fn files_of_different_writers() {
         .collect();
     let expected = all_rows(&files);
     for compression in compressions() {
-        for (dictionary_bytes, rows_of_a_group) in [(1 << 20, 1 << 20), (0, 900), (700, 300), (1 << 20, 300)] {
+        for (dictionary_bytes, rows_of_a_group) in
+            [(1 << 20, 1 << 20), (0, 900), (700, 300), (1 << 20, 300)]
+        {
             let mut options = MergeOptions {
                 compression,
                 dictionary_bytes,
@@ -65,7 +72,10 @@ fn files_of_different_writers() {
             assert_same(&rows(&merged.file), &expected);
             assert_indexed(&merged.file);
             let again = merge(&files, options).unwrap();
-            assert!(merged.file == again.file, "the same files make the same bytes");
+            assert!(
+                merged.file == again.file,
+                "the same files make the same bytes"
+            );
         }
     }
 }
