@@ -17,7 +17,7 @@ pub(super) use self::incoming::{ChunkOf, Incoming};
 use self::pending::{Kind, Pending};
 use super::{
     bounds::{Bounds, Order},
-    codec::Codecs,
+    codec::{Codecs, snappy_length},
     convert::convert,
     dictionary::{self, Dictionary, Values},
     page::{PageFault, Parts, RawPage, has_plain_levels, parts},
@@ -281,7 +281,7 @@ impl Column {
         bounds: Bounds,
         from: &ColumnDescPtr,
         source: &Source,
-        mut incoming: Option<&mut Incoming>,
+        incoming: Option<&mut Incoming>,
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         let count = page.values();
@@ -311,29 +311,39 @@ impl Column {
                 None => Err(PageFault::Unsupported(format!("{:?}", page.encoding()))),
             };
         }
-        if uses_dictionary {
-            let Some(incoming) = incoming.as_deref_mut() else {
+        let mut dictionary = incoming.filter(|_| uses_dictionary);
+        match &mut dictionary {
+            Some(incoming) => self.merge_dictionary(incoming, tools)?,
+            None if uses_dictionary => {
                 return Err(PageFault::Corrupt("a page lacks its dictionary".to_owned()));
-            };
-            self.merge_dictionary(incoming, tools)?;
+            }
+            None => {}
         }
         let mut scratch = std::mem::take(&mut tools.scratch);
+<<<<<<< HEAD
         let taken = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
+=======
+        let appended = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
+>>>>>>> merge
             self.append(
                 &parts,
                 count,
                 &bounds,
                 (from, source),
+<<<<<<< HEAD
                 incoming,
                 uses_dictionary,
+=======
+                dictionary.as_deref_mut(),
+>>>>>>> merge
                 tools,
             )
         });
         tools.scratch = scratch;
-        match taken? {
-            Appended::Done => Ok(()),
-            // What it would take as PLAIN is beyond a page: the Parquet crate cuts it.
-            Appended::TooLong(incoming) => self.convert(page, incoming, tools),
+        match (appended?, dictionary) {
+            // The Parquet crate cuts it into pages.
+            (false, Some(incoming)) => self.convert(page, incoming, tools),
+            _ => Ok(()),
         }
     }
 
@@ -343,6 +353,7 @@ impl Column {
         incoming: &mut Incoming,
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
+<<<<<<< HEAD
         if incoming.values.is_none() {
             let values = incoming.read_dictionary(&mut tools.codecs)?;
             if self.with_bloom_filter {
@@ -364,38 +375,61 @@ impl Column {
                 self.gave_up = incoming.places.is_none();
             }
             incoming.values = Some(values);
+=======
+        let size = self.dictionary.size();
+        if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
+            self.gave_up = true;
+>>>>>>> merge
         }
+        if incoming.values.is_some() || (self.gave_up && !self.with_bloom_filter) {
+            return Ok(());
+        }
+        let values = incoming.read_dictionary(&mut tools.codecs)?;
+        if self.with_bloom_filter {
+            for index in 0..values.len() {
+                let value = u32::try_from(index)
+                    .ok()
+                    .and_then(|index| values.get(index));
+                self.add_to_bloom_filter(value.unwrap_or_default());
+            }
+        }
+        if !self.gave_up {
+            incoming.places = self
+                .dictionary
+                .include(&values, self.limits.dictionary_bytes);
+            self.gave_up = incoming.places.is_none();
+        }
+        incoming.values = Some(values);
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together.
     #[expect(
         clippy::too_many_arguments,
         reason = "the page, what it is of, and what is at hand"
     )]
     fn append<'i>(
+=======
+    /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together. False: they take too much
+    /// for one page.
+    fn append(
+>>>>>>> merge
         &mut self,
         page: &Parts<'_>,
         count: usize,
         bounds: &Bounds,
         (from, source): (&ColumnDescPtr, &Source),
-        incoming: Option<&'i mut Incoming>,
-        uses_dictionary: bool,
+        dictionary: Option<&mut Incoming>,
         tools: &mut Tools,
-    ) -> Result<Appended<'i>, PageFault> {
-        let incoming: Option<&'i Incoming> = incoming.map(|incoming| &*incoming);
+    ) -> Result<bool, PageFault> {
         let present = pending::present(page, count, from)?;
         let starts_row = pending::starts_row(page, count, from)?;
-        let kind = match incoming {
-            _ if present == 0 => Kind::Any,
-            _ if self.descr.physical_type() == Physical::BOOLEAN => Kind::Bits,
-            Some(incoming) if uses_dictionary && incoming.places.is_some() => Kind::Indices,
-            _ => Kind::Plain,
-        };
         let mut numbers = std::mem::take(&mut tools.numbers);
         numbers.clear();
         let mut plain = std::mem::take(&mut tools.plain);
         plain.clear();
+<<<<<<< HEAD
         let done = (|| {
             match (uses_dictionary, incoming) {
                 (true, Some(incoming)) => {
@@ -418,17 +452,52 @@ impl Column {
                             }
                         }
                     }
+=======
+        let found = self.find_values(page, present, dictionary, &mut numbers, &mut plain, tools);
+        let appended = found.and_then(|found| {
+            let Some(found) = found else {
+                return Ok(false);
+            };
+            let kind = match found {
+                Found::Nothing => Kind::Any,
+                Found::Numbers(kind) => kind,
+                Found::Plain(_) | Found::Elements(..) => Kind::Plain,
+            };
+            self.make_room(kind, starts_row, tools)?;
+            self.rows += self
+                .pending
+                .push_levels(page, count, from, source, &self.descr)?;
+            self.pending.include(self.order, bounds);
+            let as_elements = self.stores_elements();
+            let store = |values: &[u8], out: &mut Vec<u8>, codecs: &mut Codecs| {
+                if as_elements {
+                    codecs
+                        .snappy_elements(values, out)
+                        .map_err(PageFault::Unsupported)
+                } else {
+                    out.extend_from_slice(values);
+                    Ok(())
+>>>>>>> merge
                 }
-                _ if present == 0 => {}
-                _ if kind == Kind::Bits => {
-                    if page.values.len() < present.div_ceil(8) {
-                        return Err(PageFault::Corrupt("values are cut short".to_owned()));
-                    }
-                    super::rle::unpack(page.values, 1, present, &mut numbers);
+            };
+            match found {
+                Found::Nothing => {}
+                Found::Numbers(kind) => self.pending.push_numbers(kind, &numbers, present),
+                Found::Plain(values) => {
+                    let values = values.unwrap_or(&plain);
+                    self.pending.push_plain(present, values.len(), |out| {
+                        store(values, out, &mut tools.codecs)
+                    })?;
                 }
-                _ => self.check_plain(page.values, present)?,
+                Found::Elements(elements, size) => {
+                    self.pending.push_plain(present, size, |out| {
+                        out.extend_from_slice(&elements);
+                        Ok::<_, PageFault>(())
+                    })?;
+                }
             }
             Ok(true)
+<<<<<<< HEAD
         })();
         let taken = match done {
             Ok(true) => {
@@ -452,9 +521,69 @@ impl Column {
             },
             Err(fault) => Err(fault),
         };
+=======
+        });
+>>>>>>> merge
         tools.numbers = numbers;
         tools.plain = plain;
-        taken
+        appended
+    }
+
+    /// Whether PLAIN values wait as elements of a Snappy stream: what comes compressed need not be compressed again.
+    fn stores_elements(&self) -> bool {
+        self.compression == Compression::Snappy
+    }
+
+    /// The values of a page. None: as PLAIN they take too much.
+    fn find_values<'p>(
+        &mut self,
+        page: &Parts<'p>,
+        present: usize,
+        dictionary: Option<&mut Incoming>,
+        numbers: &mut Vec<u32>,
+        plain: &mut Vec<u8>,
+        tools: &mut Tools,
+    ) -> Result<Option<Found<'p>>, PageFault> {
+        if present == 0 {
+            return Ok(Some(Found::Nothing));
+        }
+        let Some(incoming) = dictionary else {
+            if self.descr.physical_type() == Physical::BOOLEAN {
+                if page.values.len() < present.div_ceil(8) {
+                    return Err(PageFault::Corrupt("values are cut short".to_owned()));
+                }
+                super::rle::unpack(page.values, 1, present, numbers);
+                return Ok(Some(Found::Numbers(Kind::Bits)));
+            }
+            self.check_plain(page.values, present)?;
+            return Ok(Some(Found::Plain(Some(page.values))));
+        };
+        pending::indices(page, present, numbers)?;
+        let longest = self.limits.page_bytes.saturating_mul(2);
+        if incoming.values.is_none() {
+            if self.stores_elements()
+                && incoming.dictionary_values() == numbers.len()
+                && numbers
+                    .iter()
+                    .zip(0_u32..)
+                    .all(|(number, place)| *number == place)
+                && let Some((elements, size)) = incoming.snappy_dictionary()
+                && size <= longest
+            {
+                // Every value is used once, in its order: the dictionary is what PLAIN values are.
+                return Ok(Some(Found::Elements(elements, size)));
+            }
+            incoming.values = Some(incoming.read_dictionary(&mut tools.codecs)?);
+        }
+        let Some(values) = &incoming.values else {
+            return Ok(None);
+        };
+        if let Some(places) = &incoming.places {
+            self.saved += present * values.size() / values.len().max(1);
+            pending::replace(numbers, places)?;
+            return Ok(Some(Found::Numbers(Kind::Indices)));
+        }
+        Ok(gather(values, numbers, plain, longest)?.then_some(Found::Plain(None)))
     }
 
     /// PLAIN values are as many as they should be, and go into the bloom filter.
@@ -509,9 +638,11 @@ impl Column {
     /// Ends the page that is put together.
     fn flush(&mut self, tools: &mut Tools) -> Result<(), PageFault> {
         let places = u32::try_from(self.dictionary.len()).unwrap_or(u32::MAX);
-        let Some(page) = self.pending.finish(&self.descr, places) else {
+        let as_elements = self.stores_elements();
+        let Some(page) = self.pending.finish(&self.descr, places, as_elements) else {
             return Ok(());
         };
+<<<<<<< HEAD
         self.emit(
             &page.bytes,
             page.encoding,
@@ -521,29 +652,45 @@ impl Column {
             page.bounds,
             tools,
         )
+=======
+        let uncompressed = page.bytes.len() + page.elements_size;
+        let mut body = Vec::with_capacity(page.bytes.len() / 2 + page.elements.len() + 32);
+        if as_elements {
+            snappy_length(uncompressed, &mut body);
+            tools.codecs.snappy_elements(&page.bytes, &mut body)
+        } else {
+            tools
+                .codecs
+                .compress(self.compression, &page.bytes, &mut body)
+        }
+        .map_err(PageFault::Unsupported)?;
+        body.extend_from_slice(&page.elements);
+        let kind = Rows::Data {
+            rows: page.rows,
+            nulls: page.nulls,
+            bounds: page.bounds,
+            is_v2: false,
+        };
+        self.emit(body, uncompressed, page.encoding, page.values, kind)
+>>>>>>> merge
     }
 
-    /// Compresses a page of version 1 and adds it.
-    #[expect(clippy::too_many_arguments, reason = "what a page has")]
+    /// Adds a page of version 1 that was made here.
     fn emit(
         &mut self,
-        bytes: &[u8],
+        mut body: Vec<u8>,
+        uncompressed: usize,
         encoding: Encoding,
         values: usize,
-        rows: usize,
-        nulls: usize,
-        bounds: Bounds,
-        tools: &mut Tools,
+        kind: Rows,
     ) -> Result<(), PageFault> {
-        let mut body = Vec::new();
-        tools
-            .codecs
-            .compress(self.compression, bytes, &mut body)
-            .map_err(PageFault::Unsupported)?;
+        if i32::try_from(uncompressed.max(body.len()).max(values)).is_err() {
+            return Err(PageFault::TooLarge(uncompressed));
+        }
         body.shrink_to_fit();
         let page = RawPage {
             header: PageHeader {
-                uncompressed: bytes.len(),
+                uncompressed,
                 compressed: body.len(),
                 crc: None,
                 kind: PageKind::Data {
@@ -557,13 +704,8 @@ impl Column {
             body: body.into(),
             compression: self.compression,
         };
-        let kind = Rows::Data {
-            rows,
-            nulls,
-            bounds,
-            is_v2: false,
-        };
-        self.put(&page, kind, true)
+        self.put_as_it_is(&page, kind);
+        Ok(())
     }
 
     /// Adds a page whose bytes stay, but for their compression.
@@ -576,20 +718,23 @@ impl Column {
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         self.rows += rows;
-        if page.compression == self.compression {
-            let is_v2 = matches!(page.header.kind, PageKind::DataV2 { .. });
-            let kind = Rows::Data {
-                rows,
-                nulls,
-                bounds,
-                is_v2,
-            };
-            return self.put(page, kind, false);
+        let is_same = page.compression == self.compression;
+        let kind = Rows::Data {
+            rows,
+            nulls,
+            bounds,
+            is_v2: is_same && matches!(page.header.kind, PageKind::DataV2 { .. }),
+        };
+        if is_same {
+            // A part of what was read would keep all of it in memory.
+            self.add(page, Bytes::copy_from_slice(&page.body), kind);
+            return Ok(());
         }
         let mut scratch = std::mem::take(&mut tools.scratch);
         let whole = parts(page, &self.descr, &mut tools.codecs, &mut scratch)
             .map(|parts| pending::page_of(parts.rep, parts.def, parts.values, &self.descr));
         tools.scratch = scratch;
+<<<<<<< HEAD
         self.emit(
             &whole?,
             page.encoding(),
@@ -599,6 +744,15 @@ impl Column {
             bounds,
             tools,
         )
+=======
+        let whole = whole?;
+        let mut body = Vec::new();
+        tools
+            .codecs
+            .compress(self.compression, &whole, &mut body)
+            .map_err(PageFault::Unsupported)?;
+        self.emit(body, whole.len(), page.encoding(), page.values(), kind)
+>>>>>>> merge
     }
 
     fn put_data(&mut self, page: &RawPage, rows: usize, nulls: usize, bounds: Bounds) {
@@ -618,20 +772,6 @@ impl Column {
     /// Adds a page whose bytes are written before others are read: they need no copy.
     fn put_as_it_is(&mut self, page: &RawPage, kind: Rows) {
         self.add(page, page.body.clone(), kind);
-    }
-
-    fn put(&mut self, page: &RawPage, kind: Rows, owned: bool) -> Result<(), PageFault> {
-        if i32::try_from(page.header.uncompressed).is_err() {
-            return Err(PageFault::TooLarge(page.header.uncompressed));
-        }
-        // A part of what was read would keep all of it in memory.
-        let body = if owned {
-            page.body.clone()
-        } else {
-            Bytes::copy_from_slice(&page.body)
-        };
-        self.add(page, body, kind);
-        Ok(())
     }
 
     fn add(&mut self, page: &RawPage, body: Bytes, kind: Rows) {
@@ -750,10 +890,16 @@ const BLOOM_FILTER_BYTES: usize = 1 << 20;
 /// The share of values that a filter may take for one of its own.
 const BLOOM_FILTER_FPP: f64 = 0.05;
 
-/// What became of a page.
-enum Appended<'a> {
-    Done,
-    TooLong(&'a Incoming),
+/// The values of a page.
+enum Found<'a> {
+    /// All are null.
+    Nothing,
+    /// Places in the dictionary, or bits.
+    Numbers(Kind),
+    /// PLAIN values; none: those that were gathered.
+    Plain(Option<&'a [u8]>),
+    /// Elements of a Snappy stream, and the length of the PLAIN values that they stand for.
+    Elements(Bytes, usize),
 }
 
 /// Appends the values at the places, as PLAIN; false: they take more than `longest` bytes.

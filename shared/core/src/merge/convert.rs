@@ -50,7 +50,7 @@ pub(super) fn convert(
     }
     pages.push(decompressed(page, codecs)?);
     pages.reverse();
-    let (values, mut def, mut rep) = guarded(|| read(from, pages))?;
+    let (values, mut def, mut rep) = guarded(|| read(from, pages)).map_err(PageFault::Corrupt)?;
     let values = match source.values {
         Some(conversion) => converted(values, conversion)?,
         None => Values::None,
@@ -80,21 +80,24 @@ pub(super) fn convert(
     }
     if to.max_rep_level() == 0 {
         rep.clear();
+    } else if rep.is_empty() {
+        // A list that the file lacks.
+        rep = vec![0; def.len()];
     }
     if rep.first().is_some_and(|level| *level != 0) {
         return Err(PageFault::Unsupported(
             "a row goes over two pages".to_owned(),
         ));
     }
-    guarded(|| write(to, &values, &def, &rep))
+    guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
 /// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
-fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, PageFault> {
+pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(PageFault::Corrupt(error.to_string())),
-        Err(_) => Err(PageFault::Corrupt("the decoder gave up on it".to_owned())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the decoder gave up on it".to_owned()),
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use thiserror::Error;
 
+use super::convert::guarded;
 use crate::parquet_in::footer;
 
 /// The footer's length and the magic.
@@ -87,7 +88,7 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
             footer::Fault::TooDeep => "its schema is nested too deep".to_owned(),
         })
     })?;
-    let metadata = ParquetMetaDataReader::decode_metadata(bytes)
-        .map_err(|error| FooterError::Corrupt(error.to_string()))?;
+    let metadata =
+        guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;
     Ok(Footer::Read(Box::new(metadata)))
 }

@@ -13,9 +13,12 @@ mod codec;
 mod column;
 mod convert;
 mod dictionary;
+mod error;
 mod file;
 mod footer;
+mod options;
 mod page;
+mod prepare;
 mod reads;
 mod rle;
 mod schema;
@@ -28,85 +31,28 @@ mod tests;
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use parquet::{
-    basic::Compression as ParquetCompression,
-    errors::ParquetError,
-    file::metadata::{ParquetMetaData, RowGroupMetaData},
-    schema::types::TypePtr,
-};
-use thiserror::Error;
+use parquet::file::metadata::RowGroupMetaData;
 
 use self::{
     column::{ChunkOf, Column, Incoming, Limits, Tools},
     file::{File, OpenChunk},
     page::PageFault,
+    prepare::{Mappings, Votes, check},
     reads::{Action, Read, Reads},
     schema::Leaf,
 };
 pub use self::{
+<<<<<<< HEAD
     footer::{Footer, FooterError, read_footer},
+=======
+    error::MergeError,
+    footer::{Footer, FooterError, read_footer},
+    options::{Input, MergeOptions, OutputCompression},
+>>>>>>> merge
     schema::{SchemaReason, SchemaRefusal, Unified, unify},
     verify::{VerifyError, verify},
 };
 use crate::{config::Compression, parquet_out::RowGroupLimit};
-
-/// A file that goes into the merged one.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// Its name in errors.
-    pub name: String,
-    /// Its bytes.
-    pub size: u64,
-    /// Its footer, as [`read_footer`] reads it. A page index, where it is there, saves work.
-    pub metadata: Arc<ParquetMetaData>,
-}
-
-/// How the merged file is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputCompression {
-    /// Each column as most of its bytes are in the files.
-    Keep,
-    /// All of it so.
-    As(Compression),
-}
-
-/// What the merged file is like, and what it may cost.
-#[derive(Debug, Clone)]
-pub struct MergeOptions {
-    /// Row groups have at most this size, unless one is copied that is larger, and at least half of it, unless it is the
-    /// last or the one before a copied one.
-    pub row_group: RowGroupLimit,
-    /// How pages are compressed.
-    pub compression: OutputCompression,
-    /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
-    pub dictionary_bytes: usize,
-    /// Columns with a bloom filter, by path with dots.
-    pub bloom_filters: Vec<String>,
-    /// The key-value metadata of the merged file. That of the files is not kept.
-    pub key_values: Vec<(String, String)>,
-    /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
-    pub sort_by: Vec<String>,
-    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least.
-    pub memory: usize,
-    /// The reads that may be on their way at one time.
-    pub reads: usize,
-}
-
-impl Default for MergeOptions {
-    /// Row groups of 128 MiB, compression as it is, dictionaries up to 1 MiB, 256 MiB of memory, 16 reads.
-    fn default() -> Self {
-        Self {
-            row_group: RowGroupLimit::default(),
-            compression: OutputCompression::Keep,
-            dictionary_bytes: 1 << 20,
-            bloom_filters: Vec::new(),
-            key_values: Vec::new(),
-            sort_by: Vec::new(),
-            memory: 256 << 20,
-            reads: 16,
-        }
-    }
-}
 
 /// A range of a file that the merge needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -142,6 +88,7 @@ pub struct MergeSummary {
     pub copied: usize,
 }
 
+<<<<<<< HEAD
 /// Why files cannot be merged. What was written so far is no file.
 #[derive(Debug, Error)]
 pub enum MergeError {
@@ -215,6 +162,8 @@ pub enum MergeError {
     Write(#[from] ParquetError),
 }
 
+=======
+>>>>>>> merge
 /// A merge at work.
 #[derive(Debug)]
 pub struct Merge {
@@ -668,6 +617,7 @@ fn stored(group: &RowGroupMetaData) -> usize {
         sum.saturating_add(usize::try_from(size).unwrap_or(0))
     })
 }
+<<<<<<< HEAD
 
 /// How the columns of files go into the merged file, one entry for all files of one schema.
 #[derive(Debug, Default)]
@@ -784,3 +734,5 @@ fn compression_name(compression: ParquetCompression) -> &'static str {
         _ => "unknown",
     }
 }
+=======
+>>>>>>> merge

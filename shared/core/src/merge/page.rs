@@ -143,17 +143,13 @@ pub(super) fn parts<'a>(
     codecs: &mut Codecs,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Parts<'a>, PageFault> {
-    scratch.clear();
     match &page.header.kind {
         PageKind::Data { .. } => {
             let bytes: &[u8] = match page.compression {
                 Compression::None => &page.body,
-                compression => {
-                    codecs
-                        .decompress(compression, &page.body, page.header.uncompressed, scratch)
-                        .map_err(PageFault::Corrupt)?;
-                    scratch
-                }
+                compression => codecs
+                    .decompress(compression, &page.body, page.header.uncompressed, scratch)
+                    .map_err(PageFault::Corrupt)?,
             };
             if bytes.len() != page.header.uncompressed {
                 return Err(PageFault::Corrupt(
@@ -182,12 +178,9 @@ pub(super) fn parts<'a>(
                 _ if size == 0 => &[],
                 Compression::None => stored,
                 _ if !is_compressed => stored,
-                compression => {
-                    codecs
-                        .decompress(compression, stored, size, scratch)
-                        .map_err(PageFault::Corrupt)?;
-                    scratch
-                }
+                compression => codecs
+                    .decompress(compression, stored, size, scratch)
+                    .map_err(PageFault::Corrupt)?,
             };
             Ok(Parts { rep, def, values })
         }

@@ -336,6 +336,3 @@ fn nullable(node: &TypePtr) -> Result<TypePtr, Fault> {
         .build()?;
     Ok(Arc::new(group))
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,8 @@
+mod corrupt;
 mod files;
+mod outputs;
 mod paths;
+mod schemas;
 
 use std::sync::Arc;
 

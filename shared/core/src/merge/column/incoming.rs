@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::{
     basic::ColumnOrder,
     file::metadata::{ColumnChunkMetaData, ParquetMetaData},
@@ -12,7 +13,7 @@ use crate::{
     config::Compression,
     merge::{
         bounds::{Bound, Bounds, Order, means},
-        codec::Codecs,
+        codec::{Codecs, elements},
         dictionary::Values,
         page::{PageFault, Pages, RawPage},
         schema::Source,
@@ -109,12 +110,29 @@ impl Incoming {
         Ok(())
     }
 
+    /// The dictionary's PLAIN values as elements of a Snappy stream, and their length, where that is what it is stored as.
+    pub(super) fn snappy_dictionary(&self) -> Option<(Bytes, usize)> {
+        let page = self.dictionary.as_ref()?;
+        let size = page.header.uncompressed;
+        let is_snappy = page.compression == Compression::Snappy
+            && snap::raw::decompress_len(&page.body).ok() == Some(size);
+        is_snappy
+            .then(|| elements(&page.body))
+            .flatten()
+            .map(|elements| (page.body.slice_ref(elements), size))
+    }
+
+    /// The values that the dictionary is said to have.
+    pub(super) fn dictionary_values(&self) -> usize {
+        self.dictionary.as_ref().map_or(0, RawPage::values)
+    }
+
     pub(super) fn read_dictionary(&self, codecs: &mut Codecs) -> Result<Values, PageFault> {
         let page = self
             .dictionary
             .as_ref()
             .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
-        let mut bytes = Vec::with_capacity(page.header.uncompressed);
+        let mut bytes = Vec::new();
         codecs
             .decompress(
                 page.compression,

@@ -26,7 +26,10 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Pending {
     kind: Kind,
+    /// PLAIN values, or the elements of the Snappy stream that they are.
     plain: Vec<u8>,
+    /// Bytes of the PLAIN values.
+    plain_size: usize,
     numbers: Vec<u32>,
     def: Levels,
     rep: Levels,
@@ -41,6 +44,7 @@ impl Default for Pending {
         Self {
             kind: Kind::Any,
             plain: Vec::new(),
+            plain_size: 0,
             numbers: Vec::new(),
             def: Levels::default(),
             rep: Levels::default(),
@@ -52,10 +56,14 @@ impl Default for Pending {
     }
 }
 
-/// A page of version 1, not compressed.
+/// A page of version 1.
 #[derive(Debug)]
 pub(super) struct Done {
+    /// Its levels and values, not compressed.
     pub(super) bytes: Vec<u8>,
+    /// Elements of a Snappy stream that follow, and the length of what they stand for.
+    pub(super) elements: Vec<u8>,
+    pub(super) elements_size: usize,
     pub(super) encoding: Encoding,
     pub(super) values: usize,
     pub(super) rows: usize,
@@ -230,7 +238,7 @@ impl Pending {
             Kind::Bits => 1,
             _ => 16,
         };
-        self.plain.len()
+        self.plain_size
             + self.numbers.len() * bits / 8
             + self.def.size(def_width(column))
             + self.rep.size(rep_width(column))
@@ -315,6 +323,7 @@ impl Pending {
         Ok(rows)
     }
 
+<<<<<<< HEAD
     pub(super) fn push_values(
         &mut self,
         kind: Kind,
@@ -322,23 +331,42 @@ impl Pending {
         numbers: &[u32],
         present: usize,
     ) {
+=======
+    /// The places or bits of values.
+    pub(super) fn push_numbers(&mut self, kind: Kind, numbers: &[u32], present: usize) {
+>>>>>>> merge
         self.present += present;
         if kind != Kind::Any {
             self.kind = kind;
+            self.numbers.extend_from_slice(numbers);
         }
-        match kind {
-            Kind::Plain => self.plain.extend_from_slice(plain),
-            Kind::Indices | Kind::Bits => self.numbers.extend_from_slice(numbers),
-            Kind::Any => {}
-        }
+    }
+
+    /// PLAIN values of `size` bytes: `stored` appends them, or their elements.
+    pub(super) fn push_plain<E>(
+        &mut self,
+        present: usize,
+        size: usize,
+        stored: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.present += present;
+        self.kind = Kind::Plain;
+        self.plain_size += size;
+        stored(&mut self.plain)
     }
 
     pub(super) fn include(&mut self, order: Order, bounds: &Bounds) {
         self.bounds.include(order, bounds);
     }
 
-    /// The page; the next one begins. `places`: the values that the dictionary has by now.
-    pub(super) fn finish(&mut self, column: &ColumnDescriptor, places: u32) -> Option<Done> {
+    /// The page; the next one begins. `places`: the values that the dictionary has by now; `as_elements`: PLAIN values came
+    /// as elements of a Snappy stream.
+    pub(super) fn finish(
+        &mut self,
+        column: &ColumnDescriptor,
+        places: u32,
+        as_elements: bool,
+    ) -> Option<Done> {
         if self.values == 0 {
             return None;
         }
@@ -346,6 +374,7 @@ impl Pending {
         let def = self.def.finish(def_width(column));
         let mut packed = Vec::new();
         let (encoding, values): (_, &[u8]) = match self.kind {
+            Kind::Any | Kind::Plain if as_elements => (Encoding::PLAIN, &[]),
             Kind::Any | Kind::Plain => (Encoding::PLAIN, &self.plain),
             Kind::Indices => {
                 let width = rle::width(places.saturating_sub(1));
@@ -364,8 +393,15 @@ impl Pending {
                 (Encoding::PLAIN, &packed)
             }
         };
+        let bytes = page_of(&rep, &def, values, column);
         let done = Done {
-            bytes: page_of(&rep, &def, values, column),
+            bytes,
+            elements: if as_elements {
+                std::mem::take(&mut self.plain)
+            } else {
+                Vec::new()
+            },
+            elements_size: if as_elements { self.plain_size } else { 0 },
             encoding,
             values: self.values,
             rows: self.rows,
@@ -373,6 +409,7 @@ impl Pending {
             bounds: std::mem::replace(&mut self.bounds, Bounds::Empty),
         };
         self.plain.clear();
+        self.plain_size = 0;
         self.numbers.clear();
         self.kind = Kind::Any;
         self.values = 0;

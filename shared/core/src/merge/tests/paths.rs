@@ -6,6 +6,10 @@ use super::{
     files::{every_type, writers},
     *,
 };
+<<<<<<< HEAD
+=======
+use crate::semantics::stated;
+>>>>>>> merge
 
 fn options() -> MergeOptions {
     MergeOptions {
@@ -26,6 +30,9 @@ fn compressions() -> [OutputCompression; 5] {
 
 #[test]
 fn files_of_one_writer() {
+    stated(
+        "Rows stay in the order of the files, and those of a file in theirs, whatever its encodings, page version and compression.",
+    );
     for (name, properties) in writers() {
         for spread in [3, 200, 1 << 40] {
             let files: Vec<Bytes> = [(0, 300), (300, 1), (301, 500), (801, 64)]
@@ -39,7 +46,10 @@ fn files_of_one_writer() {
                 options.row_group.rows = rows_of_a_group;
                 let merged =
                     merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+<<<<<<< HEAD
                 println!("{name}, {spread}, {rows_of_a_group}: {:?}", merged.summary);
+=======
+>>>>>>> merge
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
@@ -49,6 +59,7 @@ fn files_of_one_writer() {
 
 #[test]
 fn files_of_different_writers() {
+    stated("The same files in the same order, merged with the same options, make the same bytes.");
     let files: Vec<Bytes> = (0..)
         .zip(writers())
         .map(|(index, (_, properties))| written(&every_type(index * 200, 200, 90), properties))
