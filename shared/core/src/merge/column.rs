@@ -320,22 +320,13 @@ impl Column {
             None => {}
         }
         let mut scratch = std::mem::take(&mut tools.scratch);
-<<<<<<< HEAD
-        let taken = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
-=======
         let appended = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
->>>>>>> merge
             self.append(
                 &parts,
                 count,
                 &bounds,
                 (from, source),
-<<<<<<< HEAD
-                incoming,
-                uses_dictionary,
-=======
                 dictionary.as_deref_mut(),
->>>>>>> merge
                 tools,
             )
         });
@@ -353,33 +344,9 @@ impl Column {
         incoming: &mut Incoming,
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
-<<<<<<< HEAD
-        if incoming.values.is_none() {
-            let values = incoming.read_dictionary(&mut tools.codecs)?;
-            if self.with_bloom_filter {
-                for index in 0..values.len() {
-                    let value = u32::try_from(index)
-                        .ok()
-                        .and_then(|index| values.get(index));
-                    self.add_to_bloom_filter(value.unwrap_or_default());
-                }
-            }
-            let size = self.dictionary.size();
-            if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
-                self.gave_up = true;
-            }
-            if !self.gave_up {
-                incoming.places = self
-                    .dictionary
-                    .include(&values, self.limits.dictionary_bytes);
-                self.gave_up = incoming.places.is_none();
-            }
-            incoming.values = Some(values);
-=======
         let size = self.dictionary.size();
         if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
             self.gave_up = true;
->>>>>>> merge
         }
         if incoming.values.is_some() || (self.gave_up && !self.with_bloom_filter) {
             return Ok(());
@@ -403,18 +370,9 @@ impl Column {
         Ok(())
     }
 
-<<<<<<< HEAD
-    /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the page, what it is of, and what is at hand"
-    )]
-    fn append<'i>(
-=======
     /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together. False: they take too much
     /// for one page.
     fn append(
->>>>>>> merge
         &mut self,
         page: &Parts<'_>,
         count: usize,
@@ -429,30 +387,6 @@ impl Column {
         numbers.clear();
         let mut plain = std::mem::take(&mut tools.plain);
         plain.clear();
-<<<<<<< HEAD
-        let done = (|| {
-            match (uses_dictionary, incoming) {
-                (true, Some(incoming)) => {
-                    pending::indices(page, present, &mut numbers)?;
-                    if present > 0 {
-                        let values = incoming.values.as_ref();
-                        let values = values.ok_or_else(|| {
-                            PageFault::Corrupt("a page lacks its dictionary".to_owned())
-                        })?;
-                        match &incoming.places {
-                            Some(places) => {
-                                self.saved += present * values.size() / values.len().max(1);
-                                pending::replace(&mut numbers, places)?;
-                            }
-                            None => {
-                                let longest = self.limits.page_bytes.saturating_mul(2);
-                                if !gather(values, &numbers, &mut plain, longest)? {
-                                    return Ok(false);
-                                }
-                            }
-                        }
-                    }
-=======
         let found = self.find_values(page, present, dictionary, &mut numbers, &mut plain, tools);
         let appended = found.and_then(|found| {
             let Some(found) = found else {
@@ -477,7 +411,6 @@ impl Column {
                 } else {
                     out.extend_from_slice(values);
                     Ok(())
->>>>>>> merge
                 }
             };
             match found {
@@ -497,33 +430,7 @@ impl Column {
                 }
             }
             Ok(true)
-<<<<<<< HEAD
-        })();
-        let taken = match done {
-            Ok(true) => {
-                let values = match kind {
-                    Kind::Plain if !uses_dictionary => page.values,
-                    _ => &plain,
-                };
-                self.make_room(kind, starts_row, tools).and_then(|()| {
-                    let rows = self
-                        .pending
-                        .push_levels(page, count, from, source, &self.descr)?;
-                    self.pending.push_values(kind, values, &numbers, present);
-                    self.pending.include(self.order, bounds);
-                    self.rows += rows;
-                    Ok(Appended::Done)
-                })
-            }
-            Ok(false) => match incoming {
-                Some(incoming) => Ok(Appended::TooLong(incoming)),
-                None => Ok(Appended::Done),
-            },
-            Err(fault) => Err(fault),
-        };
-=======
         });
->>>>>>> merge
         tools.numbers = numbers;
         tools.plain = plain;
         appended
@@ -642,17 +549,6 @@ impl Column {
         let Some(page) = self.pending.finish(&self.descr, places, as_elements) else {
             return Ok(());
         };
-<<<<<<< HEAD
-        self.emit(
-            &page.bytes,
-            page.encoding,
-            page.values,
-            page.rows,
-            page.nulls,
-            page.bounds,
-            tools,
-        )
-=======
         let uncompressed = page.bytes.len() + page.elements_size;
         let mut body = Vec::with_capacity(page.bytes.len() / 2 + page.elements.len() + 32);
         if as_elements {
@@ -672,7 +568,6 @@ impl Column {
             is_v2: false,
         };
         self.emit(body, uncompressed, page.encoding, page.values, kind)
->>>>>>> merge
     }
 
     /// Adds a page of version 1 that was made here.
@@ -734,17 +629,6 @@ impl Column {
         let whole = parts(page, &self.descr, &mut tools.codecs, &mut scratch)
             .map(|parts| pending::page_of(parts.rep, parts.def, parts.values, &self.descr));
         tools.scratch = scratch;
-<<<<<<< HEAD
-        self.emit(
-            &whole?,
-            page.encoding(),
-            page.values(),
-            rows,
-            nulls,
-            bounds,
-            tools,
-        )
-=======
         let whole = whole?;
         let mut body = Vec::new();
         tools
@@ -752,7 +636,6 @@ impl Column {
             .compress(self.compression, &whole, &mut body)
             .map_err(PageFault::Unsupported)?;
         self.emit(body, whole.len(), page.encoding(), page.values(), kind)
->>>>>>> merge
     }
 
     fn put_data(&mut self, page: &RawPage, rows: usize, nulls: usize, bounds: Bounds) {

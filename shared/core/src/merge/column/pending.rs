@@ -323,18 +323,8 @@ impl Pending {
         Ok(rows)
     }
 
-<<<<<<< HEAD
-    pub(super) fn push_values(
-        &mut self,
-        kind: Kind,
-        plain: &[u8],
-        numbers: &[u32],
-        present: usize,
-    ) {
-=======
     /// The places or bits of values.
     pub(super) fn push_numbers(&mut self, kind: Kind, numbers: &[u32], present: usize) {
->>>>>>> merge
         self.present += present;
         if kind != Kind::Any {
             self.kind = kind;

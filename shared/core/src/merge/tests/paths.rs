@@ -6,10 +6,7 @@ use super::{
     files::{every_type, writers},
     *,
 };
-<<<<<<< HEAD
-=======
 use crate::semantics::stated;
->>>>>>> merge
 
 fn options() -> MergeOptions {
     MergeOptions {
@@ -46,10 +43,6 @@ fn files_of_one_writer() {
                 options.row_group.rows = rows_of_a_group;
                 let merged =
                     merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
-<<<<<<< HEAD
-                println!("{name}, {spread}, {rows_of_a_group}: {:?}", merged.summary);
-=======
->>>>>>> merge
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
