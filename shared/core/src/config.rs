@@ -3,6 +3,7 @@
 //! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
 //! from these same structs ([`json_schema`]).
 
+mod compact;
 mod input;
 mod limits;
 mod output;
@@ -17,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
+    compact::{Compact, CompactCompression, CompactMode},
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
     split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
 use crate::{
-    catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
+    catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
 };
 
 /// The whole file.
@@ -36,6 +38,9 @@ pub struct Config {
     /// Jobs that write each row of a query's result as an object of its own.
     #[serde(default)]
     pub split: Vec<Split>,
+    /// Jobs that make few large Parquet files of many small ones.
+    #[serde(default)]
+    pub compact: Vec<Compact>,
 }
 
 /// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
@@ -217,6 +222,14 @@ pub enum ConfigError {
         /// What is wrong and what to write instead.
         message: String,
     },
+    /// A setting of a compact job means nothing.
+    #[error("compact `{job}`: {message}")]
+    InvalidCompact {
+        /// The job's table or target.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
     /// A setting has a value that means nothing.
     #[error("rekey `{job}`: {message}")]
     Invalid {
@@ -233,9 +246,10 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, by name.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
+        let mut config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         config.check()?;
+        config.settle_compact()?;
         Ok(config)
     }
 
@@ -303,7 +317,7 @@ impl Rekey {
 
     /// Where the commit of the source object `sid` stands.
     pub fn commit(&self, sid: &str) -> Location {
-        self.ledger().join(&format!("commit/{sid}"))
+        naming::commit(&self.ledger(), sid)
     }
 
     /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.
@@ -478,6 +492,7 @@ mod tests {
         let schema = serde_json::to_value(json_schema()).unwrap();
         assert!(schema["properties"]["rekey"].is_object());
         assert!(schema["properties"]["split"].is_object());
+        assert!(schema["properties"]["compact"].is_object());
         assert_eq!(schema["additionalProperties"], false);
     }
 }

@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::location::Location;
+
 /// The longest key that S3 takes, in bytes of UTF-8.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
@@ -21,6 +23,11 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
         hash.update(field);
     }
     hexadecimal(&hash.finalize(), SOURCE_ID)
+}
+
+/// Where the commit of a source object stands in a ledger.
+pub fn commit(ledger: &Location, source_id: &str) -> Location {
+    ledger.join(&format!("commit/{source_id}"))
 }
 
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.

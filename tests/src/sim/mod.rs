@@ -6,6 +6,7 @@
 //! exactly once, and no reader ever sees a row twice or misses one that was seen.
 
 mod checker;
+pub mod compact;
 pub mod crash;
 pub mod history;
 pub mod mutant;

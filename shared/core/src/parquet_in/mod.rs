@@ -5,7 +5,7 @@
 //! error.
 
 mod convert;
-mod footer;
+pub(crate) mod footer;
 mod record;
 mod schema;
 mod source;

@@ -259,6 +259,14 @@ impl RekeyError {
         }
         Self::Store { stage, source }
     }
+
+    /// A task of a step that ended without an answer.
+    pub(super) fn task(stage: Stage, error: &tokio::task::JoinError) -> Self {
+        Self::Task {
+            stage,
+            message: error.to_string(),
+        }
+    }
 }
 
 impl From<CatalogError> for RekeyError {

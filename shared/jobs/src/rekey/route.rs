@@ -31,9 +31,8 @@ use super::{
     schema::RecordSchema,
     source::Source,
     spool::{NO_PARTITION, Room, Spool},
-    upload::Upload,
 };
-use crate::report::Status;
+use crate::{report::Status, upload::Upload};
 
 /// The hidden column of the rows' times, where they are sorted: no field of a record has this name.
 const TIME: &str = "\u{0}time";

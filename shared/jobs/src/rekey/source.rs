@@ -5,13 +5,11 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 
-use super::{
-    error::{RekeyError, Stage},
-    task::Task,
-};
+use super::error::{RekeyError, Stage};
 use crate::{
     ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
+    task::Task,
 };
 
 /// Bytes in one range.
@@ -111,7 +109,9 @@ impl SourceReader {
             return Ok(None);
         };
         self.read_ahead();
-        let body = task.join(Stage::Read).await?;
+        let body = task
+            .await
+            .map_err(|error| RekeyError::task(Stage::Read, &error))?;
         let body = body.map_err(|error| RekeyError::store(Stage::Read, error))?;
         Ok(Some(body.bytes))
     }

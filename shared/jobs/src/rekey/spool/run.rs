@@ -25,10 +25,8 @@ use twox_hash::xxhash3_128;
 use super::Span;
 use crate::{
     ports::{GetOptions, Store},
-    rekey::{
-        error::{RekeyError, Stage},
-        upload::{PART, Upload},
-    },
+    rekey::error::{RekeyError, Stage},
+    upload::{PART, Upload},
 };
 
 /// The most bytes that are read ahead in an object.
