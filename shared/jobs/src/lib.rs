@@ -7,10 +7,12 @@ mod document;
 mod failure;
 pub mod ports;
 pub mod rekey;
+pub mod repartition;
 pub mod report;
 pub mod retry;
 mod send;
 pub mod split;
 pub mod sweep;
+mod work;
 
 pub use failure::Failure;

@@ -20,10 +20,6 @@ mod read;
 mod register;
 mod route;
 mod schema;
-mod source;
-mod spool;
-mod task;
-mod upload;
 mod write;
 
 use std::{path::PathBuf, sync::Arc};
@@ -32,13 +28,15 @@ use jiff::Timestamp;
 use lakewright_core::{config, location::Location, naming::source_id};
 
 pub use self::{
-    error::{RekeyError, Stage},
+    error::RekeyError,
     ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
 };
 use self::{ledger::Ledger, plan::Plan, source::Source};
+pub use crate::work::Stage;
 use crate::{
     ports::{Catalog, Clock, Store, StoreErrorKind},
     report::{ObjectReport, Status},
+    work::{source, spool, task, upload},
 };
 
 /// What rekey needs from the outside.

@@ -88,7 +88,8 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     async fn open(&self) -> Result<Result<Source, Status>, RekeyError> {
-        Source::open(Arc::clone(&self.ports.store), self.location, self.etag).await
+        let store = Arc::clone(&self.ports.store);
+        Ok(Source::open(store, self.location, self.etag).await?)
     }
 }
 
@@ -266,7 +267,7 @@ impl<'a> Router<'a> {
             numbers.push(number);
         }
         let batch = self.spooled(batch, rows)?;
-        self.routed.spool.push(&batch, &numbers)
+        Ok(self.routed.spool.push(&batch, &numbers)?)
     }
 
     /// The columns of a batch that are kept until it is known where its rows go.

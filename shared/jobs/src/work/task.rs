@@ -2,19 +2,19 @@
 
 use tokio::task::JoinHandle;
 
-use super::error::{RekeyError, Stage};
+use super::{Stage, WorkError};
 
 /// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running.
-pub(super) struct Task<T>(JoinHandle<T>);
+pub(crate) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
-    pub(super) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self(tokio::spawn(work))
     }
 
     /// Waits for what the task gives. `stage`: what it is a part of.
-    pub(super) async fn join(mut self, stage: Stage) -> Result<T, RekeyError> {
-        (&mut self.0).await.map_err(|error| RekeyError::Task {
+    pub(crate) async fn join(mut self, stage: Stage) -> Result<T, WorkError> {
+        (&mut self.0).await.map_err(|error| WorkError::Task {
             stage,
             message: error.to_string(),
         })

@@ -20,32 +20,32 @@ use lakewright_core::{
 };
 
 use self::run::{Run, RunWriter};
-use super::error::RekeyError;
+use super::WorkError;
 use crate::ports::Store;
 
 /// A row that belongs to no partition.
-pub(super) const NO_PARTITION: u32 = u32::MAX;
+pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
 /// Bytes of the rows of a block, about, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
 /// How much a spool may hold, and where.
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Bytes of memory, about, before rows go to the temporary file.
-    pub(super) memory: u64,
+    pub(crate) memory: u64,
     /// A folder for the temporary file.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Bytes of the temporary file before runs go to the store.
-    pub(super) scratch: u64,
+    pub(crate) scratch: u64,
     /// Where objects with runs go.
-    pub(super) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// The prefix of their keys.
-    pub(super) prefix: Location,
+    pub(crate) prefix: Location,
 }
 
 /// The rows of every partition, in the order in which they came or in that of their times.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     schema: SchemaRef,
     /// The column that the rows of a partition are sorted by.
     time: Option<usize>,
@@ -83,7 +83,7 @@ fn spans_of(spans: &[Span], partition: u32) -> &[Span] {
 impl Spool {
     /// An empty spool of batches of `schema`. `time`: the column, of type `Int64`, that the rows of a partition are to be
     /// sorted by.
-    pub(super) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
+    pub(crate) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
         Self {
             schema,
             time,
@@ -97,11 +97,11 @@ impl Spool {
     }
 
     /// Adds the rows of `batch`; `partition_of` has each row's partition or [`NO_PARTITION`].
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         batch: &RecordBatch,
         partition_of: &[u32],
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), WorkError> {
         let Some(&last) = partition_of.iter().filter(|&&id| id != NO_PARTITION).max() else {
             return Ok(());
         };
@@ -131,12 +131,12 @@ impl Spool {
     }
 
     /// Whether there are more rows in memory than there is room for: [`Spool::spill`] is to be called.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.held > self.room.memory
     }
 
     /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
-    pub(super) async fn spill(&mut self) -> Result<(), RekeyError> {
+    pub(crate) async fn spill(&mut self) -> Result<(), WorkError> {
         let scratch = if let Some(file) = &self.scratch {
             Arc::clone(file)
         } else {
@@ -157,7 +157,7 @@ impl Spool {
         Ok(())
     }
 
-    fn write_run(&self, mut writer: RunWriter) -> Result<Run, RekeyError> {
+    fn write_run(&self, mut writer: RunWriter) -> Result<Run, WorkError> {
         let batches = self.chunks.iter().map(|chunk| &chunk.batch);
         let batches = batches.collect::<Vec<_>>();
         let times = batches
@@ -209,7 +209,7 @@ impl Spool {
     }
 
     /// The times of a batch's rows, where they are to be sorted.
-    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, RekeyError> {
+    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, WorkError> {
         let Some(time) = self.time else {
             return Ok(None);
         };
@@ -217,12 +217,12 @@ impl Spool {
         let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
         match times {
             Some(times) => Ok(Some(times.values())),
-            None => Err(RekeyError::Schema(format!("column {time} is no time"))),
+            None => Err(WorkError::Schema(format!("column {time} is no time"))),
         }
     }
 
     /// Reads the rows of one partition.
-    pub(super) fn read(&self, partition: usize) -> PartitionReader<'_> {
+    pub(crate) fn read(&self, partition: usize) -> PartitionReader<'_> {
         let partition = index(partition);
         let runs = self.runs.iter().map(Place::Run);
         let chunks = self
@@ -250,7 +250,7 @@ impl Spool {
     }
 
     /// Deletes the runs that went to the store. One that cannot be deleted is left to the bucket's lifecycle rule.
-    pub(super) async fn discard(&mut self) {
+    pub(crate) async fn discard(&mut self) {
         self.chunks.clear();
         for run in self.runs.drain(..) {
             run.discard().await;
@@ -259,7 +259,7 @@ impl Spool {
 }
 
 /// The rows of one partition on their way out.
-pub(super) struct PartitionReader<'a> {
+pub(crate) struct PartitionReader<'a> {
     cursors: Vec<Cursor<'a>>,
     merge: Option<MergeByTime>,
     /// The cursor that is read, where nothing is merged.
@@ -279,7 +279,7 @@ enum Place<'a> {
 }
 
 impl Cursor<'_> {
-    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, RekeyError> {
+    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, WorkError> {
         let Some((span, rest)) = self.spans.split_first() else {
             return Ok(None);
         };
@@ -290,7 +290,7 @@ impl Cursor<'_> {
             Place::Run(run) => {
                 let block = run.block(span.block as usize, window).await?;
                 if start + rows > block.num_rows() {
-                    return Err(RekeyError::Scratch(std::io::ErrorKind::InvalidData.into()));
+                    return Err(WorkError::Scratch(std::io::ErrorKind::InvalidData.into()));
                 }
                 block.slice(start, rows)
             }
@@ -300,7 +300,7 @@ impl Cursor<'_> {
 
 impl PartitionReader<'_> {
     /// The next rows.
-    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RekeyError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, WorkError> {
         let window = self.window;
         let Some(merge) = &mut self.merge else {
             while let Some(cursor) = self.cursors.get_mut(self.next) {

@@ -25,8 +25,8 @@ use twox_hash::xxhash3_128;
 use super::Span;
 use crate::{
     ports::{GetOptions, Store},
-    rekey::{
-        error::{RekeyError, Stage},
+    work::{
+        Stage, WorkError,
         upload::{PART, Upload},
     },
 };
@@ -73,7 +73,7 @@ impl Run {
     }
 
     /// The rows of a block. Of an object, up to `window` bytes are read at once.
-    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, RekeyError> {
+    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, WorkError> {
         let mut last = self.last.lock().await;
         if let Some((known, batch)) = &last.block
             && *known == index
@@ -97,7 +97,7 @@ impl Run {
                         ..GetOptions::default()
                     };
                     let read = store.get(location, options).await;
-                    let body = read.map_err(|error| RekeyError::store(Stage::Spool, error))?;
+                    let body = read.map_err(|error| WorkError::store(Stage::Spool, error))?;
                     last.window = (range.start, body.bytes);
                     within(&last.window, &range).ok_or_else(damaged)?
                 }
@@ -115,12 +115,12 @@ impl Run {
         self,
         store: Arc<dyn Store>,
         prefix: &Location,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, WorkError> {
         let Place::Scratch(file, base) = &self.place else {
             return Ok(self);
         };
         let location = prefix.join(&format!("{:032x}.arrow", self.hash));
-        let put = |error| RekeyError::store(Stage::Spool, error);
+        let put = |error| WorkError::store(Stage::Spool, error);
         let mut upload = Upload::new(
             Arc::clone(&store),
             location.clone(),
@@ -170,8 +170,8 @@ fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
 }
 
 /// The run does not hold what it was written with.
-fn damaged() -> RekeyError {
-    RekeyError::Scratch(io::ErrorKind::InvalidData.into())
+fn damaged() -> WorkError {
+    WorkError::Scratch(io::ErrorKind::InvalidData.into())
 }
 
 /// A run on its way into the temporary file.
@@ -188,7 +188,7 @@ pub(super) struct RunWriter {
 
 impl RunWriter {
     /// A run from the offset `base` of the file on.
-    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, RekeyError> {
+    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, WorkError> {
         let options = IpcWriteOptions::default();
         Ok(Self {
             schema: Arc::clone(schema),
@@ -213,7 +213,7 @@ impl RunWriter {
     }
 
     /// Writes the next block.
-    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), RekeyError> {
+    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), WorkError> {
         self.buffer.clear();
         let mut writer = StreamWriter::try_new_with_options(
             &mut self.buffer,
