@@ -18,5 +18,6 @@ pub mod partition;
 pub mod quarantine;
 #[cfg(test)]
 mod semantics;
+pub mod repartition;
 pub mod split;
 pub mod time;

@@ -15,7 +15,7 @@ pub use self::{
     lines::{Dialect, LineError, LineFramer},
     reading::{Reading, ReadingError},
     route::{RouteError, Routed, Router},
-    shape::{From, KeyValues, Shape, ShapeError, Written},
+    shape::{KeyValues, Origin, Shape, ShapeError, Written},
     tables::{TableFormat, target_table},
     tasks::{Layout, Limits, Part, Span, Stored, Task, Unit, is_data, splits},
 };

@@ -28,6 +28,8 @@ pub fn is_data(prefix: &str, key: &str) -> bool {
 pub struct Stored {
     /// Its size, in bytes.
     pub size: u64,
+    /// Whether it is compressed as a whole.
+    pub compressed: bool,
     /// Where it may be entered and left.
     pub parts: Limits,
 }
@@ -45,9 +47,9 @@ pub enum Limits {
 
 /// How many splits Spark would read the objects in: its current number of partitions.
 pub fn splits<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> u64 {
-    let of = |object: &Stored| match object.parts {
-        Limits::None => 1,
-        _ => object.size.div_ceil(SPLIT).max(1),
+    let of = |object: &Stored| match object.compressed {
+        true => 1,
+        false => object.size.div_ceil(SPLIT).max(1),
     };
     objects.into_iter().map(of).sum()
 }
@@ -67,7 +69,7 @@ pub struct Unit {
 pub enum Part {
     /// All of it.
     Whole,
-    /// The lines that begin in these bytes, or rather behind a newline that stands in the bytes one before.
+    /// The lines that begin in these bytes.
     Bytes(u64, u64),
     /// Row groups: the first, and the one after the last.
     RowGroups(u32, u32),
@@ -235,7 +237,11 @@ mod tests {
     use crate::semantics::stated;
 
     fn stored(size: u64, parts: Limits) -> Stored {
-        Stored { size, parts }
+        Stored {
+            size,
+            compressed: false,
+            parts,
+        }
     }
 
     #[test]
@@ -262,13 +268,16 @@ mod tests {
     #[test]
     fn splits_are_those_of_spark() {
         stated(
-            "`splits_before` counts the source's splits as Spark does: an object that can be cut has one for each 128 MiB begun, any other is one.",
+            "`splits_before` counts the source's splits as Spark does: an object has one for each 128 MiB begun, and one that is compressed as a whole is one.",
         );
         let objects = [
             stored(1, Limits::Newlines),
             stored(SPLIT, Limits::Newlines),
             stored(SPLIT + 1, Limits::Newlines),
-            stored(9 * SPLIT, Limits::None),
+            Stored {
+                compressed: true,
+                ..stored(9 * SPLIT, Limits::None)
+            },
             stored(2 * SPLIT, Limits::RowGroups(vec![2 * SPLIT])),
         ];
         assert_eq!(splits(&objects), 1 + 1 + 2 + 1 + 2);
@@ -313,11 +322,13 @@ mod tests {
             sizes in prop::collection::vec((0_u64..500, 0_u8..3), 0..20),
             task_size in 1_u64..300, files in prop::option::of(1_u64..20), together: bool,
         ) {
-            let objects = sizes.iter().map(|&(size, kind)| stored(size, match kind {
+            let parts = |size, kind| match kind {
                 0 => Limits::None,
                 1 => Limits::Newlines,
                 _ => Limits::RowGroups(vec![size / 3; 3]),
-            })).collect::<Vec<_>>();
+            };
+            let objects = sizes.iter().map(|&(size, kind)| stored(size, parts(size, kind)));
+            let objects = objects.collect::<Vec<_>>();
             let layout = Layout::new(&objects, task_size, files, together);
             for (index, object) in objects.iter().enumerate() {
                 let parts = layout.units.iter().filter(|unit| unit.source as usize == index);

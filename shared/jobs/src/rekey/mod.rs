@@ -17,7 +17,7 @@ mod ledger;
 mod plan;
 mod quarantine;
 mod read;
-mod register;
+pub(crate) mod register;
 mod route;
 mod schema;
 mod write;
