@@ -16,8 +16,8 @@ pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
 pub mod quarantine;
+pub mod repartition;
 #[cfg(test)]
 mod semantics;
-pub mod repartition;
 pub mod split;
 pub mod time;

@@ -9,6 +9,8 @@ const LONGEST_KEY: usize = 1_024;
 const SOURCE_ID: usize = 32;
 /// The length of a plan's hash.
 const PLAN_HASH: usize = 8;
+/// The length of a run's id.
+const RUN_ID: usize = 16;
 /// `-`, `-`, five digits, `.`.
 const PUNCTUATION_AND_PART: usize = 8;
 
@@ -26,6 +28,11 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
 pub fn plan_hash(settings: &str) -> String {
     hexadecimal(&Sha256::digest(settings), PLAN_HASH)
+}
+
+/// The identity of a run, whose plan is given as text: 16 hexadecimal digits of SHA-256.
+pub fn run_id(plan: &str) -> String {
+    hexadecimal(&Sha256::digest(plan), RUN_ID)
 }
 
 fn hexadecimal(bytes: &[u8], digits: usize) -> String {

@@ -287,7 +287,8 @@ impl Repartition {
 
     /// The first thing that is wrong, in words.
     fn problem(&self) -> Option<String> {
-        let in_a_key = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        let in_a_key =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if self.name.is_empty() || self.name.starts_with('.') || !self.name.bytes().all(in_a_key) {
             return Some(
                 "name must be of letters, digits, `-`, `_` and `.`, for it is a part of the ledger's keys"
@@ -307,10 +308,14 @@ impl Repartition {
     fn source_problem(&self) -> Option<String> {
         match (&self.source, self.format) {
             (Source::Prefix(prefix), None) => {
-                return Some(format!("format is missing: what do the objects under {prefix} hold?"));
+                return Some(format!(
+                    "format is missing: what do the objects under {prefix} hold?"
+                ));
             }
             (Source::Table(table), Some(_)) => {
-                return Some(format!("format has no meaning with a table: {table} says it"));
+                return Some(format!(
+                    "format has no meaning with a table: {table} says it"
+                ));
             }
             (Source::Prefix(prefix), Some(_)) => {
                 if !prefix.key.is_empty() && !prefix.key.ends_with('/') {
@@ -407,7 +412,10 @@ impl Repartition {
             if let Some(text) = column.hive_type()
                 && let Err(error) = hive_type::parse_field(column.written(), text)
             {
-                return Some(format!("columns: `{}`: type = \"{text}\": {error}", column.name()));
+                return Some(format!(
+                    "columns: `{}`: type = \"{text}\": {error}",
+                    column.name()
+                ));
             }
         }
         if !self.columns.is_empty() {
@@ -416,10 +424,14 @@ impl Repartition {
                 .iter()
                 .find(|name| !written.contains(&name.to_lowercase()))
             {
-                return Some(format!("partition_by names `{name}`, which columns does not write"));
+                return Some(format!(
+                    "partition_by names `{name}`, which columns does not write"
+                ));
             }
             if written.len() == names.len() {
-                return Some("every column is in partition_by: none is left for the files".to_owned());
+                return Some(
+                    "every column is in partition_by: none is left for the files".to_owned(),
+                );
             }
         }
         None
@@ -541,14 +553,21 @@ mod tests {
             (EV.replace("glue_db.ev", "ev"), "database.table"),
             (format!("{EV}{EV}"), "two jobs"),
             (prefix.clone(), "format is missing"),
-            (format!("{prefix}\nformat = \"csv\"\nexpression = \"a = 1\""), "expression"),
-            (format!("{prefix}\nformat = \"json\"\ncsv = {{}}"), "csv has no meaning"),
+            (
+                format!("{prefix}\nformat = \"csv\"\nexpression = \"a = 1\""),
+                "expression",
+            ),
+            (
+                format!("{prefix}\nformat = \"json\"\ncsv = {{}}"),
+                "csv has no meaning",
+            ),
             (
                 prefix.replace("landing/ev/", "landing/ev") + "\nformat = \"csv\"",
                 "must end with `/`",
             ),
             (
-                prefix.replace("s3://lake", "s3://landing") + "\nformat = \"csv\"\nmode = \"append\"",
+                prefix.replace("s3://lake", "s3://landing")
+                    + "\nformat = \"csv\"\nmode = \"append\"",
                 "read its own rows",
             ),
         ] {
@@ -566,7 +585,9 @@ mod tests {
             timestamp = { column = "t" }
             target = "s3://other/"
         "#;
-        let error = Config::parse(&format!("{EV}{rekey}")).unwrap_err().to_string();
+        let error = Config::parse(&format!("{EV}{rekey}"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("source of rekey `r`"), "{error}");
     }
 }

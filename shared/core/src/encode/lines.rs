@@ -135,10 +135,23 @@ mod tests {
     fn what_is_cut_is_what_is_written_whole() {
         stated("JSON and CSV are cut between records: a newline in quotes ends none.");
         let columns: Vec<(&str, ArrayRef)> = vec![
-            ("a b", Arc::new(StringArray::from(vec![Some("x\ny"), None, Some("\"q\""), Some("")]))),
-            ("n", Arc::new(Int64Array::from(vec![Some(1), None, Some(3), None]))),
+            (
+                "a b",
+                Arc::new(StringArray::from(vec![
+                    Some("x\ny"),
+                    None,
+                    Some("\"q\""),
+                    Some(""),
+                ])),
+            ),
+            (
+                "n",
+                Arc::new(Int64Array::from(vec![Some(1), None, Some(3), None])),
+            ),
         ];
-        let fields = columns.iter().map(|(n, c)| Field::new(*n, c.data_type().clone(), true));
+        let fields = columns
+            .iter()
+            .map(|(n, c)| Field::new(*n, c.data_type().clone(), true));
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let columns = columns.into_iter().map(|(_, column)| column).collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();

@@ -81,17 +81,14 @@ pub struct LineFramer {
 impl LineFramer {
     /// A framer that passes over `header_lines` and refuses lines longer than `max_record` bytes. `columns`: the names of
     /// the fields, in order.
-    pub fn new(
-        dialect: Dialect,
-        header_lines: u32,
-        columns: &[String],
-        max_record: usize,
-    ) -> Self {
+    pub fn new(dialect: Dialect, header_lines: u32, columns: &[String], max_record: usize) -> Self {
         let names = columns.iter().enumerate();
         Self {
             dialect,
             header_lines,
-            names: names.map(|(index, name)| (name.to_lowercase(), index)).collect(),
+            names: names
+                .map(|(index, name)| (name.to_lowercase(), index))
+                .collect(),
             max_record,
             buffer: Vec::new(),
             at: 0,
@@ -194,7 +191,14 @@ impl LineFramer {
                 delimiter,
                 escape,
                 null,
-            } => lazy_simple(line, *delimiter, *escape, null, &mut self.fields, &mut self.cooked),
+            } => lazy_simple(
+                line,
+                *delimiter,
+                *escape,
+                null,
+                &mut self.fields,
+                &mut self.cooked,
+            ),
             Dialect::OpenCsv {
                 separator,
                 quote,
@@ -340,7 +344,11 @@ fn quoted(
         cooked.push_str(line.get(at..at + length).unwrap_or_default());
         at += length;
         let (Some(&mark), next) = (bytes.get(at), bytes.get(at + 1).copied()) else {
-            return if in_quotes { Err(Broken::Truncated) } else { Ok(at) };
+            return if in_quotes {
+                Err(Broken::Truncated)
+            } else {
+                Ok(at)
+            };
         };
         if mark == escape {
             // Before anything else it stands for nothing.
@@ -430,7 +438,7 @@ mod tests {
         };
         let mut columns = Columns::new(&schema, options).unwrap();
         let mut framer = LineFramer::new(dialect, header, &names, 1_000);
-        let mut take = |framer: &mut LineFramer, columns: &mut Columns| {
+        let take = |framer: &mut LineFramer, columns: &mut Columns| {
             while let Some(filled) = framer.next_into(columns).map_err(|e| e.to_string())? {
                 filled.result.map_err(|error| error.to_string())?;
             }
@@ -443,7 +451,10 @@ mod tests {
         framer.finish();
         take(&mut framer, &mut columns)?;
         let batch = columns.finish().unwrap();
-        let texts = batch.columns().iter().map(|column| cast(column, &DataType::Utf8).unwrap());
+        let texts = batch
+            .columns()
+            .iter()
+            .map(|column| cast(column, &DataType::Utf8).unwrap());
         let texts = texts.collect::<Vec<_>>();
         let value = |row: usize, column: usize| {
             let text = texts[column].as_string::<i32>();
@@ -474,10 +485,18 @@ mod tests {
             (None, "a", row(Some("a"), None, None)),
             (None, "a,2,z,more", row(Some("a"), Some("2"), Some("z"))),
             (None, "\n", row(Some(""), None, None)),
-            (Some(b'\\'), "a\\,b\\\\,1,x\\ny", row(Some("a,b\\"), Some("1"), Some("x\ny"))),
+            (
+                Some(b'\\'),
+                "a\\,b\\\\,1,x\\ny",
+                row(Some("a,b\\"), Some("1"), Some("x\ny")),
+            ),
             (Some(b'\\'), "\\N,1,z\\", row(None, Some("1"), Some("z\\"))),
         ] {
-            assert_eq!(rows(lazy(escape), 0, text, 100), Ok(vec![expected]), "{text:?}");
+            assert_eq!(
+                rows(lazy(escape), 0, text, 100),
+                Ok(vec![expected]),
+                "{text:?}"
+            );
         }
         let error = rows(lazy(None), 0, "a,x,z", 100).unwrap_err();
         assert!(error.contains('N') && error.contains('x'), "{error}");
@@ -490,8 +509,14 @@ mod tests {
         );
         for (text, expected) in [
             ("\"a,b\",\"1\",z", row(Some("a,b"), Some("1"), Some("z"))),
-            ("\"say \"\"hi\"\"\",,\"\"", row(Some("say \"hi\""), None, Some(""))),
-            ("\"a\\\"b\\\\\",1,x\\y", row(Some("a\"b\\"), Some("1"), Some("xy"))),
+            (
+                "\"say \"\"hi\"\"\",,\"\"",
+                row(Some("say \"hi\""), None, Some("")),
+            ),
+            (
+                "\"a\\\"b\\\\\",1,x\\y",
+                row(Some("a\"b\\"), Some("1"), Some("xy")),
+            ),
             ("12\" Pro,1,", row(Some("12\" Pro"), Some("1"), Some(""))),
             ("a, \"1\",z", row(Some("a"), Some("1"), Some("z"))),
         ] {
@@ -514,7 +539,11 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_no_text_is_refused() {
-        assert!(rows(lazy(None), 0, &"a".repeat(1_001), 100).unwrap_err().contains("1000 bytes"));
+        assert!(
+            rows(lazy(None), 0, &"a".repeat(1_001), 100)
+                .unwrap_err()
+                .contains("1000 bytes")
+        );
         assert!(rows(lazy(None), 0, &format!("{}\n", "a".repeat(1_000)), 100).is_ok());
     }
 

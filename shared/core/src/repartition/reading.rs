@@ -83,7 +83,11 @@ impl Reading {
     /// # Errors
     /// A SerDe that is not read, or a parameter of one that means nothing.
     pub fn of_table(table: &Table, csv: Option<&Csv>) -> Result<Self, ReadingError> {
-        let columns = table.storage.columns.iter().map(|column| column.name.clone());
+        let columns = table
+            .storage
+            .columns
+            .iter()
+            .map(|column| column.name.clone());
         if let Some(csv) = csv {
             let mut csv = csv.clone();
             if !csv.header && csv.columns.is_empty() {
@@ -201,7 +205,10 @@ mod tests {
 
     fn table(serde: &str, of_serde: &[(&str, &str)], of_table: &[(&str, &str)]) -> Table {
         let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+            pairs
+                .iter()
+                .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+                .collect()
         };
         Table {
             name: "d.t".parse().unwrap(),
@@ -239,7 +246,11 @@ mod tests {
                 1,
             ),
             (
-                &[("serialization.format", "9"), ("escape.delim", "\\"), ("serialization.null.format", "")],
+                &[
+                    ("serialization.format", "9"),
+                    ("escape.delim", "\\"),
+                    ("serialization.null.format", ""),
+                ],
                 &[],
                 lazy(9, Some(b'\\'), ""),
                 0,
@@ -291,7 +302,12 @@ mod tests {
     #[test]
     fn parameters_that_mean_nothing_are_named() {
         for (serde, of_serde, of_table, says) in [
-            (LAZY_SIMPLE, &[("field.delim", "||")][..], &[][..], "field.delim"),
+            (
+                LAZY_SIMPLE,
+                &[("field.delim", "||")][..],
+                &[][..],
+                "field.delim",
+            ),
             (LAZY_SIMPLE, &[("line.delim", "\r")], &[], "line.delim"),
             (OPEN_CSV, &[("quoteChar", "é")], &[], "quoteChar"),
             (LAZY_SIMPLE, &[], &[(HEADER_LINES, "one")], HEADER_LINES),

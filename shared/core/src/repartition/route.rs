@@ -148,7 +148,11 @@ impl Router {
             values: Vec::with_capacity(key.len()),
         };
         for (values, &number) in self.columns.iter().zip(key) {
-            let value = values.texts.get(number as usize).cloned().unwrap_or_default();
+            let value = values
+                .texts
+                .get(number as usize)
+                .cloned()
+                .unwrap_or_default();
             partition.path.push_str(&escape(values.field.name()));
             partition.path.push('=');
             partition.path.push_str(&escape(&value));
@@ -218,7 +222,10 @@ fn dictionary(field: &Field, column: &ArrayRef) -> Result<DictionaryArray<Int32T
         _ => std::sync::Arc::new(texts(field, column)?),
     };
     let values = Box::new(plain.data_type().clone());
-    let encoded = cast(&plain, &DataType::Dictionary(Box::new(DataType::Int32), values))?;
+    let encoded = cast(
+        &plain,
+        &DataType::Dictionary(Box::new(DataType::Int32), values),
+    )?;
     Ok(encoded.as_dictionary::<Int32Type>().clone())
 }
 
@@ -228,7 +235,10 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
         return Ok(texts.clone());
     }
     let column = cells::plain(column)?;
-    let (options, field) = (EncoderOptions::default(), std::sync::Arc::new(field.clone()));
+    let (options, field) = (
+        EncoderOptions::default(),
+        std::sync::Arc::new(field.clone()),
+    );
     let mut cells = Cells::new(&field, &column, &options)?;
     let is_time = matches!(column.data_type(), DataType::Timestamp(..));
     let mut texts = StringBuilder::with_capacity(column.len(), column.len() * 8);
@@ -254,7 +264,10 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::{
-        array::{BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, TimestampMicrosecondArray},
+        array::{
+            BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+            TimestampMicrosecondArray,
+        },
         datatypes::Schema,
     };
 
@@ -267,7 +280,10 @@ mod tests {
             .map(|(name, column)| Field::new(*name, column.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let mut router = Router::new(&schema, 0, 1_000, 100);
-        let columns = columns.into_iter().map(|(_, column)| column).collect::<Vec<_>>();
+        let columns = columns
+            .into_iter()
+            .map(|(_, column)| column)
+            .collect::<Vec<_>>();
         let numbers = router.route(&columns)?;
         Ok((numbers, router.partitions().to_vec()))
     }
@@ -279,10 +295,16 @@ mod tests {
         );
         let years = Int64Array::from(vec![Some(2020), Some(2021), None, Some(2020), Some(2020)]);
         let makes = StringArray::from(vec![Some("A/B"), Some(""), None, Some("A/B"), Some("é c")]);
-        let (numbers, partitions) =
-            route(vec![("Model Year", Arc::new(years)), ("Make", Arc::new(makes))]).unwrap();
+        let (numbers, partitions) = route(vec![
+            ("Model Year", Arc::new(years)),
+            ("Make", Arc::new(makes)),
+        ])
+        .unwrap();
         assert_eq!(numbers, [0, 1, 2, 0, 3]);
-        let paths = partitions.iter().map(|p| p.path.as_str()).collect::<Vec<_>>();
+        let paths = partitions
+            .iter()
+            .map(|p| p.path.as_str())
+            .collect::<Vec<_>>();
         assert_eq!(
             paths,
             [
@@ -305,10 +327,17 @@ mod tests {
             (Arc::new(Float64Array::from(vec![1.0])), "1.0"),
             (Arc::new(Date32Array::from(vec![18_404])), "2020-05-22"),
             (
-                Arc::new(Decimal128Array::from(vec![150]).with_precision_and_scale(5, 2).unwrap()),
+                Arc::new(
+                    Decimal128Array::from(vec![150])
+                        .with_precision_and_scale(5, 2)
+                        .unwrap(),
+                ),
                 "1.50",
             ),
-            (Arc::new(TimestampMicrosecondArray::from(vec![0])), "1970-01-01 00%3A00%3A00"),
+            (
+                Arc::new(TimestampMicrosecondArray::from(vec![0])),
+                "1970-01-01 00%3A00%3A00",
+            ),
             (
                 Arc::new(TimestampMicrosecondArray::from(vec![120_000])),
                 "1970-01-01 00%3A00%3A00.12",
@@ -324,9 +353,13 @@ mod tests {
     fn numbers_hold_over_batches() {
         let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("k", DataType::Utf8, true)]));
         let mut router = Router::new(&schema, 0, 1_000, 2);
-        let batch = |texts: Vec<&str>| -> Vec<ArrayRef> { vec![Arc::new(StringArray::from(texts))] };
+        let batch =
+            |texts: Vec<&str>| -> Vec<ArrayRef> { vec![Arc::new(StringArray::from(texts))] };
         assert_eq!(router.route(&batch(vec!["b", "a"])).unwrap(), [0, 1]);
-        assert_eq!(router.route(&batch(vec!["a", "a", "b"])).unwrap(), [1, 1, 0]);
+        assert_eq!(
+            router.route(&batch(vec!["a", "a", "b"])).unwrap(),
+            [1, 1, 0]
+        );
         let error = router.route(&batch(vec!["c"])).unwrap_err().to_string();
         assert!(error.contains("limits.partitions"), "{error}");
     }
@@ -339,7 +372,10 @@ mod tests {
         let long = "x".repeat(LONGEST_VALUE + 1);
         let column = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
         let error = route(vec![("k", column(&long))]).unwrap_err();
-        assert!(matches!(error, RouteError::ValueTooLong { length: 1_025, .. }));
+        assert!(matches!(
+            error,
+            RouteError::ValueTooLong { length: 1_025, .. }
+        ));
         let error = route(vec![("k", column(&long[2..]))]).unwrap_err();
         assert!(matches!(error, RouteError::PathTooLong { room: 1_000, .. }));
     }

@@ -30,7 +30,9 @@ pub enum ShapeError {
         columns: Vec<String>,
     },
     /// Two columns have one name but for case.
-    #[error("the columns `{first}` and `{second}` differ only in upper and lower case, or not at all")]
+    #[error(
+        "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
+    )]
     SameName {
         /// One of them.
         first: String,
@@ -101,11 +103,21 @@ impl Shape {
         let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
         let find = |name: &str| {
             let read = columns.iter().position(|column| same(&column.name, name));
-            let key = || keys.iter().position(|key| same(&key.name, name)).map(Origin::Key);
-            read.map(Origin::Read).or_else(key).ok_or_else(|| ShapeError::NoColumn {
-                name: name.to_owned(),
-                columns: columns.iter().chain(keys).map(|column| column.name.clone()).collect(),
-            })
+            let key = || {
+                keys.iter()
+                    .position(|key| same(&key.name, name))
+                    .map(Origin::Key)
+            };
+            read.map(Origin::Read)
+                .or_else(key)
+                .ok_or_else(|| ShapeError::NoColumn {
+                    name: name.to_owned(),
+                    columns: columns
+                        .iter()
+                        .chain(keys)
+                        .map(|column| column.name.clone())
+                        .collect(),
+                })
         };
         let source = |from: Origin| match from {
             Origin::Read(index) => columns.get(index),
@@ -114,7 +126,10 @@ impl Shape {
         let mut chosen = Vec::new();
         if job.columns.is_empty() {
             let read = (0..columns.len()).map(Origin::Read);
-            chosen.extend(read.chain((0..keys.len()).map(Origin::Key)).map(|from| (from, None)));
+            chosen.extend(
+                read.chain((0..keys.len()).map(Origin::Key))
+                    .map(|from| (from, None)),
+            );
         }
         for choice in &job.columns {
             chosen.push((find(choice.name())?, Some(choice)));
@@ -159,7 +174,9 @@ impl Shape {
         let mut names = BTreeSet::new();
         for written in &all {
             if !names.insert(written.column.name.to_lowercase()) {
-                let first = all.iter().find(|other| same(&other.column.name, &written.column.name));
+                let first = all
+                    .iter()
+                    .find(|other| same(&other.column.name, &written.column.name));
                 return Err(ShapeError::SameName {
                     first: first.map_or_else(String::new, |first| first.column.name.clone()),
                     second: written.column.name.clone(),
@@ -167,7 +184,9 @@ impl Shape {
             }
         }
         for name in &job.partition_by {
-            let index = all.iter().position(|written| same(&written.column.name, name));
+            let index = all
+                .iter()
+                .position(|written| same(&written.column.name, name));
             let written = match index {
                 Some(index) => all.remove(index),
                 None => return Err(find(name).err().unwrap_or(ShapeError::NoneLeft)),
@@ -198,7 +217,9 @@ impl Shape {
     /// # Errors
     /// A type that is not understood.
     pub fn written_schema(&self) -> Result<SchemaRef, ShapeError> {
-        Ok(Arc::new(schema(self.written().map(|written| &written.column))?))
+        Ok(Arc::new(schema(
+            self.written().map(|written| &written.column),
+        )?))
     }
 
     /// The columns of the files.
@@ -206,7 +227,9 @@ impl Shape {
     /// # Errors
     /// A type that is not understood.
     pub fn files_schema(&self) -> Result<SchemaRef, ShapeError> {
-        Ok(Arc::new(schema(self.files.iter().map(|written| &written.column))?))
+        Ok(Arc::new(schema(
+            self.files.iter().map(|written| &written.column),
+        )?))
     }
 
     fn written(&self) -> impl Iterator<Item = &Written> {
@@ -225,18 +248,19 @@ impl Shape {
     ) -> Result<RecordBatch, ArrowError> {
         let rows = batch.num_rows();
         let zeros = std::cell::OnceCell::new();
-        let column = |(written, field): (&Written, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
-            match written.from {
-                Origin::Read(index) => batch.columns().get(index).cloned().ok_or_else(|| {
-                    ArrowError::SchemaError(format!("column {index} was not read"))
-                }),
-                Origin::Key(index) => {
-                    let value = keys.value(index, field)?;
-                    let zeros = zeros.get_or_init(|| UInt32Array::from(vec![0; rows]));
-                    take(&value, zeros, None)
+        let column =
+            |(written, field): (&Written, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
+                match written.from {
+                    Origin::Read(index) => batch.columns().get(index).cloned().ok_or_else(|| {
+                        ArrowError::SchemaError(format!("column {index} was not read"))
+                    }),
+                    Origin::Key(index) => {
+                        let value = keys.value(index, field)?;
+                        let zeros = zeros.get_or_init(|| UInt32Array::from(vec![0; rows]));
+                        take(&value, zeros, None)
+                    }
                 }
-            }
-        };
+            };
         let columns = self.written().zip(schema.fields()).map(column);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -301,8 +325,17 @@ mod tests {
     }
 
     fn shape(more: &str) -> Result<Shape, ShapeError> {
-        let source = columns(&[("VIN (1-10)", "string"), ("Model Year", "bigint"), ("Make", "string")]);
-        Shape::new(&job(more), &source, &columns(&[("day", "int")]), &columns(&[("make", "varchar(9)")]))
+        let source = columns(&[
+            ("VIN (1-10)", "string"),
+            ("Model Year", "bigint"),
+            ("Make", "string"),
+        ]);
+        Shape::new(
+            &job(more),
+            &source,
+            &columns(&[("day", "int")]),
+            &columns(&[("make", "varchar(9)")]),
+        )
     }
 
     fn names(written: &[Written]) -> Vec<String> {
@@ -315,10 +348,15 @@ mod tests {
         stated(
             "Column names are those of the source as they are spelled there, spaces too, also in paths; a table's are lower-case because Glue has them so.",
         );
-        stated("The keys of a partitioned source table become columns, behind the others, of the keys' types.");
+        stated(
+            "The keys of a partitioned source table become columns, behind the others, of the keys' types.",
+        );
         let found = shape("partition_by = [\"model YEAR\", \"Make\"]").unwrap();
         assert_eq!(names(&found.files), ["VIN (1-10) string", "day int"]);
-        assert_eq!(names(&found.partition_by), ["Model Year bigint", "Make varchar(9)"]);
+        assert_eq!(
+            names(&found.partition_by),
+            ["Model Year bigint", "Make varchar(9)"]
+        );
         let batch = RecordBatch::try_from_iter([
             ("a", Arc::new(StringArray::from(vec!["v"])) as ArrayRef),
             ("b", Arc::new(Int64Array::from(vec![2020]))),
@@ -340,8 +378,14 @@ mod tests {
             "With `columns` only these are written, in their order, under the names and with the types that are given there; where none is given, a value takes the type of the target table's column, and otherwise that of the source.",
         );
         let found = shape("columns = [{ name = \"make\", as = \"brand\" }, { name = \"model year\", type = \"int\" }, \"day\"]").unwrap();
-        assert_eq!(names(&found.files), ["brand string", "Model Year int", "day int"]);
-        assert_eq!(found.read, columns(&[("Make", "string"), ("Model Year", "int")]));
+        assert_eq!(
+            names(&found.files),
+            ["brand string", "Model Year int", "day int"]
+        );
+        assert_eq!(
+            found.read,
+            columns(&[("Make", "string"), ("Model Year", "int")])
+        );
         assert_eq!(found.files[2].from, Origin::Key(0));
     }
 
@@ -350,7 +394,10 @@ mod tests {
         for (more, says) in [
             ("columns = [\"nope\"]", "nope"),
             ("partition_by = [\"nope\"]", "nope"),
-            ("columns = [\"make\", { name = \"day\", as = \"MAKE\" }]", "differ only"),
+            (
+                "columns = [\"make\", { name = \"day\", as = \"MAKE\" }]",
+                "differ only",
+            ),
         ] {
             // The configuration sees names of its own alone.
             if let Ok(Err(error)) = std::panic::catch_unwind(|| shape(more)) {

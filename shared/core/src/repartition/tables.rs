@@ -90,13 +90,18 @@ pub fn target_table(
         name: name.clone(),
         storage: StorageDescriptor {
             location: directory.to_string(),
-            columns: shape.files.iter().map(|written| lower(&written.column)).collect(),
+            columns: shape
+                .files
+                .iter()
+                .map(|written| lower(&written.column))
+                .collect(),
             input_format: Some(format.input.to_owned()),
             output_format: Some(format.output.to_owned()),
             compressed: false,
             serde_library: Some(format.serde.to_owned()),
             serde_parameters: pairs(format.parameters),
-            parameters: standing.map_or_else(BTreeMap::new, |table| table.storage.parameters.clone()),
+            parameters: standing
+                .map_or_else(BTreeMap::new, |table| table.storage.parameters.clone()),
         },
         partition_keys: shape
             .partition_by

@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn hidden_names_are_no_data() {
         stated(
-            "Objects without bytes, markers of directories, and what has a name on its path that begins with `_` or `.` are never data: neither read nor removed.",
+            "Markers of directories, and what has a name on its path that begins with `_` or `.`, are never data: neither read nor removed; objects without bytes are not read.",
         );
         for (key, expected) in [
             ("p/a.csv", true),

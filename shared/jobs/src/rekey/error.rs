@@ -4,13 +4,13 @@ use arrow::error::ArrowError;
 use lakewright_core::{catalog::TableName, location::Location};
 use thiserror::Error;
 
+pub(super) use crate::work::Stage;
 use crate::{
     Failure,
     document::DocumentError,
     ports::{CatalogError, CatalogErrorKind, StoreError, StoreErrorKind},
     work::WorkError,
 };
-pub(super) use crate::work::Stage;
 
 /// Why a source object was not committed. After any of these the same call may be made again: it goes on
 /// from what stands, and nothing is lost, for the source object is only read.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use lakewright_core::location::Location;
 
 use super::{
@@ -63,8 +63,12 @@ pub(super) async fn done(
     ledger: &Ledger,
     plan: &Plan,
 ) -> Result<Vec<Done>, RepartitionError> {
-    let reads = (0..plan.tasks.len())
-        .map(|task| async move { ledger::read(&*ports.store, &ledger.done(task)).await });
+    let places = (0..plan.tasks.len()).map(|task| ledger.done(task));
+    let places = places.collect::<Vec<_>>();
+    let reads = places.iter();
+    let reads = reads
+        .map(|place| ledger::read(&*ports.store, place).boxed())
+        .collect::<Vec<_>>();
     let mut reads = stream::iter(reads).buffered(CONCURRENT);
     let mut all = Vec::with_capacity(plan.tasks.len());
     let (mut missing, mut first, mut task) = (0, None, 0);
@@ -89,11 +93,7 @@ pub(super) async fn done(
 }
 
 /// The commit, once every row is in a file of each output, and every file stands.
-async fn verified(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<Commit, RepartitionError> {
+async fn verified(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Commit, RepartitionError> {
     let all = done(ports, ledger, plan).await?;
     let rows = if plan.prepare.is_empty() {
         all.iter().filter_map(|done| done.read).sum()

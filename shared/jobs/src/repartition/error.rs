@@ -94,10 +94,14 @@ pub enum RepartitionError {
     #[error("the plan has no such task: {0}")]
     NoSuchTask(String),
     /// The run was given up, because its sources changed.
-    #[error("the run of {0} was given up, because an object of its source was deleted or replaced: plan the job again")]
+    #[error(
+        "the run of {0} was given up, because an object of its source was deleted or replaced: plan the job again"
+    )]
     Withdrawn(Location),
     /// Tasks that are not done.
-    #[error("{missing} of {tasks} tasks are not done, the first is {first}: run them, then commit again")]
+    #[error(
+        "{missing} of {tasks} tasks are not done, the first is {first}: run them, then commit again"
+    )]
     TasksMissing {
         /// How many.
         missing: usize,
@@ -171,7 +175,9 @@ impl RepartitionError {
 fn is_changed(kind: StoreErrorKind) -> bool {
     matches!(
         kind,
-        StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed | StoreErrorKind::InvalidRange
+        StoreErrorKind::NotFound
+            | StoreErrorKind::PreconditionFailed
+            | StoreErrorKind::InvalidRange
     )
 }
 

@@ -82,7 +82,8 @@ fn name(number: u64, id: &str, output: &config::Output) -> String {
 pub(super) fn path_room(plan: &Plan) -> usize {
     let job = &plan.settings;
     let room = |output: &config::Output| {
-        let key = job.directory(output).key.len() + name(u64::from(u32::MAX), &plan.id, output).len();
+        let key =
+            job.directory(output).key.len() + name(u64::from(u32::MAX), &plan.id, output).len();
         LONGEST_KEY.saturating_sub(key)
     };
     job.output.iter().map(room).min().unwrap_or_default()
@@ -209,7 +210,9 @@ impl<'a> Files<'a> {
                     file.ready()
                 }
                 (Body::Lines(_), None) => {
-                    return Err(RepartitionError::Unfit("rows without their text".to_owned()));
+                    return Err(RepartitionError::Unfit(
+                        "rows without their text".to_owned(),
+                    ));
                 }
             };
             if ready.len() >= PART {
@@ -223,12 +226,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn open(
-        &self,
-        output: usize,
-        path: &str,
-        number: u64,
-    ) -> Result<OpenFile, RepartitionError> {
+    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
         let job = &self.plan.settings;
         let missing = || RepartitionError::NoSuchTask(format!("output {output}"));
         let form = job.output.get(output).ok_or_else(missing)?;
@@ -356,5 +354,7 @@ impl Series {
 
 async fn size(store: &dyn Store, location: &Location) -> Result<u64, RepartitionError> {
     let meta = store.head(location, None).await;
-    Ok(meta.map_err(|error| RepartitionError::store(Stage::Write, error))?.size)
+    Ok(meta
+        .map_err(|error| RepartitionError::store(Stage::Write, error))?
+        .size)
 }

@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use lakewright_core::{config, location::Location, repartition::target_table};
+use lakewright_core::{
+    config,
+    location::Location,
+    repartition::{Task, target_table},
+};
 
 use super::{
     Ports, commit,
     error::RepartitionError,
-    ledger::{self, Done, Finished, Ledger, Plan},
+    ledger::{self, Done, Finished, Ledger, Plan, Prepared},
+    shuffle::Staged,
     source,
 };
 use crate::{
@@ -25,7 +30,10 @@ const ATTEMPTS: usize = 8;
 /// Where the list of an output's files stands.
 pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Location {
     let directory = job.directory(output);
-    let prefix = directory.key.strip_prefix(&job.target.key).unwrap_or_default();
+    let prefix = directory
+        .key
+        .strip_prefix(&job.target.key)
+        .unwrap_or_default();
     job.ledger().join(&format!("manifest/{prefix}manifest"))
 }
 
@@ -53,8 +61,17 @@ pub(super) async fn finish(
             left.extend(other);
         }
         let success = directory.join("_SUCCESS");
-        let put = store.put(&success, Bytes::new(), PutOptions::default()).await;
+        let put = store
+            .put(&success, Bytes::new(), PutOptions::default())
+            .await;
         put.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+    }
+    if plan
+        .tasks
+        .iter()
+        .any(|task| matches!(task, Task::Partitions(_)))
+    {
+        discard_staged(ports, ledger, plan).await?;
     }
     let finished = Finished {
         version: Finished::VERSION,
@@ -75,8 +92,16 @@ async fn swap_manifest(
 ) -> Result<(), RepartitionError> {
     let bucket = &plan.settings.target.bucket;
     let files = done.iter().flat_map(|done| &done.files);
-    let new = files.filter(|file| file.output == index).map(|file| &file.key);
-    let keys: BTreeSet<_> = plan.kept.get(index).into_iter().flatten().chain(new).collect();
+    let new = files
+        .filter(|file| file.output == index)
+        .map(|file| &file.key);
+    let keys: BTreeSet<_> = plan
+        .kept
+        .get(index)
+        .into_iter()
+        .flatten()
+        .chain(new)
+        .collect();
     let mut text = String::new();
     for key in keys {
         text += &Location::new(bucket, key).to_string();
@@ -90,13 +115,21 @@ async fn swap_manifest(
     };
     let at = manifest(&plan.settings, output);
     let precondition = standing.map_or(Precondition::Absent, Precondition::Matches);
-    let put = ports.store.put(&at, text.clone().into(), options(precondition)).await;
+    let put = ports
+        .store
+        .put(&at, text.clone().into(), options(precondition))
+        .await;
     let put = match put {
         // Somebody has taken it away.
         Err(StoreError {
             kind: StoreErrorKind::NotFound,
             ..
-        }) => ports.store.put(&at, text.into(), options(Precondition::Absent)).await,
+        }) => {
+            ports
+                .store
+                .put(&at, text.into(), options(Precondition::Absent))
+                .await
+        }
         other => other,
     };
     match put {
@@ -124,17 +157,38 @@ async fn remove(
             Some(_) => left.push(object.key.clone()),
         }
     }
+    delete(ports, &directory.bucket, &keys).await?;
+    Ok(left)
+}
+
+async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), RepartitionError> {
     for keys in keys.chunks(MAX_DELETE_BATCH) {
-        let failures = ports.store.delete(&directory.bucket, keys).await;
+        let failures = ports.store.delete(bucket, keys).await;
         let failures = failures.map_err(|error| RepartitionError::store(Stage::Write, error))?;
         if let Some(failure) = failures.into_iter().next() {
             return Err(RepartitionError::NotRemoved {
-                location: Location::new(&directory.bucket, failure.key),
+                location: Location::new(bucket, failure.key),
                 message: failure.message,
             });
         }
     }
-    Ok(left)
+    Ok(())
+}
+
+/// Removes the rows that were brought together.
+async fn discard_staged(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<(), RepartitionError> {
+    for index in 0..plan.prepare.len() {
+        let prepared: Option<Prepared> =
+            ledger::read(&*ports.store, &ledger.prepared(index)).await?;
+        let staged = prepared.and_then(|prepared| prepared.staged);
+        let keys: Vec<_> = staged.iter().flat_map(Staged::keys).collect();
+        delete(ports, &plan.settings.target.bucket, &keys).await?;
+    }
+    Ok(())
 }
 
 /// Makes the catalog say what is there, as far as the job asks for it.

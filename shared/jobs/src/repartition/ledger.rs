@@ -12,12 +12,12 @@ use lakewright_core::{
     catalog::Column,
     config,
     location::Location,
-    naming::plan_hash,
+    naming::run_id,
     repartition::{Reading, Shape, Span, Task, Unit},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::error::RepartitionError;
+use super::{error::RepartitionError, shuffle::Staged};
 use crate::{document, ports::Store, work::Stage};
 
 /// The form of the ledger's documents.
@@ -112,8 +112,11 @@ pub struct Counts {
 pub struct Prepared {
     /// The form of this document.
     pub version: u32,
-    /// Each unit's.
+    /// Each unit's; of all units together, where rows were brought to the store.
     pub units: Vec<Counts>,
+    /// The rows that were brought to the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) staged: Option<Staged>,
 }
 
 /// What a task has written.
@@ -208,7 +211,7 @@ impl Plan {
         let text = serde_json::to_string(&self)
             .map_err(|error| RepartitionError::Unfit(format!("plan: {error}")))?;
         Ok(Self {
-            id: plan_hash(&text) + &plan_hash(&(text.clone() + "2")),
+            id: run_id(&text),
             ..self
         })
     }
@@ -237,7 +240,10 @@ impl Ledger {
 
     /// Of the run whose plan stands there; nothing where no plan has such a name.
     pub fn of_plan(plan: &Location) -> Option<Self> {
-        let prefix = plan.key.strip_suffix("plan").filter(|key| key.ends_with('/'))?;
+        let prefix = plan
+            .key
+            .strip_suffix("plan")
+            .filter(|key| key.ends_with('/'))?;
         Some(Self {
             prefix: Location::new(&plan.bucket, prefix),
         })
@@ -274,6 +280,11 @@ impl Ledger {
     /// Rows that do not fit memory and the temporary folder.
     pub(super) fn spool(&self, task: usize) -> Location {
         self.prefix.join(&format!("spool/{task:010}/"))
+    }
+
+    /// Rows that are brought together, until the run is finished.
+    pub(super) fn staged(&self, index: usize) -> Location {
+        self.prefix.join(&format!("staged/{index:010}/"))
     }
 
     pub(super) fn taken(&self) -> Location {
@@ -318,10 +329,13 @@ pub(super) async fn propose<T: Serialize + DeserializeOwned>(
     if document::create(store, location, &entry).await? {
         return Ok(entry);
     }
-    read(store, location).await?.ok_or_else(|| RepartitionError::LedgerDocument {
-        location: location.clone(),
-        message: "it vanished while it was read; nothing of the ledger may be deleted by hand".to_owned(),
-    })
+    read(store, location)
+        .await?
+        .ok_or_else(|| RepartitionError::LedgerDocument {
+            location: location.clone(),
+            message: "it vanished while it was read; nothing of the ledger may be deleted by hand"
+                .to_owned(),
+        })
 }
 
 /// The plan that stands there.

@@ -24,6 +24,7 @@ mod read;
 mod replay;
 mod report;
 mod rows;
+mod shuffle;
 mod source;
 mod write;
 
@@ -34,8 +35,8 @@ pub use self::{
     commit::commit,
     error::RepartitionError,
     ledger::{
-        Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, SourceObject, SourcePartition,
-        Standing, Taken,
+        Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, SourceObject,
+        SourcePartition, Standing, Taken,
     },
     plan::plan,
     report::{CommitReport, ObjectName, PlanReport, Status, TaskReport},

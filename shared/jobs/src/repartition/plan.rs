@@ -207,7 +207,9 @@ async fn standing(
         let (mut replaced, mut kept) = (Vec::new(), Vec::new());
         for object in source::list(store, &job.directory(output)).await? {
             // What a run has left that was given up was never data.
-            let left = given_up.iter().any(|id| object.key.contains(&format!("-{id}.")));
+            let left = given_up
+                .iter()
+                .any(|id| object.key.contains(&format!("-{id}.")));
             if left || job.mode == Mode::Overwrite {
                 replaced.push(Standing {
                     key: object.key,
@@ -241,7 +243,13 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, Reparti
         };
     };
     let lower = |name: &String| name.to_lowercase();
-    let keys = |table: &Table| table.partition_keys.iter().map(|key| lower(&key.name)).collect();
+    let keys = |table: &Table| {
+        table
+            .partition_keys
+            .iter()
+            .map(|key| lower(&key.name))
+            .collect()
+    };
     let keys: Vec<String> = keys(&table);
     if !job.manage_table && keys != job.partition_by.iter().map(lower).collect::<Vec<_>>() {
         return Err(RepartitionError::Unfit(format!(
@@ -266,9 +274,9 @@ async fn report(
     };
     let prepare = (0..plan.prepare.len()).map(|index| entry(None, Some(index)));
     let tasks = (0..plan.tasks.len()).map(|index| entry(Some(index), None));
-    let (prepare, prepare_list) =
-        listed(ports, prepare.collect(), ledger.prepare_list()).await?;
-    let (tasks, tasks_list) = listed(ports, tasks.collect(), ledger.tasks_list()).await?;
+    let (prepare, tasks) = (prepare.collect(), tasks.collect());
+    let (prepare, prepare_list) = listed(ports, prepare, ledger.prepare_list()).await?;
+    let (tasks, tasks_list) = listed(ports, tasks, ledger.tasks_list()).await?;
     Ok(PlanReport {
         job: "repartition".to_owned(),
         name: plan.settings.name.clone(),

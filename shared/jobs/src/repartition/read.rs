@@ -84,7 +84,11 @@ impl<'a> Bytes<'a> {
             }
             if let Some(lines) = &mut self.lines {
                 let wanted = lines.cut(&self.chunk);
-                self.state = if lines.over { State::Ended } else { State::NeedsInput };
+                self.state = if lines.over {
+                    State::Ended
+                } else {
+                    State::NeedsInput
+                };
                 if wanted.is_empty() {
                     continue;
                 }
@@ -199,7 +203,12 @@ impl Framer {
                 columns,
             } => {
                 let header_lines = if first { *header_lines } else { 0 };
-                Self::Lines(LineFramer::new(dialect.clone(), header_lines, columns, longest))
+                Self::Lines(LineFramer::new(
+                    dialect.clone(),
+                    header_lines,
+                    columns,
+                    longest,
+                ))
             }
             Reading::Parquet => {
                 return Err(RepartitionError::Unfit(format!("{location} is no text")));
@@ -304,7 +313,13 @@ mod tests {
 
     #[test]
     fn every_line_is_in_one_range() {
-        for text in ["a\nbb\n\nccc\n", "a\nbb\n\nccc", "abcdef", "\n\n\n", "abc\n"] {
+        for text in [
+            "a\nbb\n\nccc\n",
+            "a\nbb\n\nccc",
+            "abcdef",
+            "\n\n\n",
+            "abc\n",
+        ] {
             let size = text.len() as u64;
             for first in 0..=size {
                 for second in first..=size {

@@ -108,7 +108,9 @@ impl Counts {
     /// Where each output is cut into so many files.
     pub(super) fn cuts(&self, plan: &Plan, files: u64) -> Vec<Cuts> {
         let outputs = 0..plan.settings.output.len();
-        outputs.map(|output| Cuts::new(self.of(plan, output), files)).collect()
+        outputs
+            .map(|output| Cuts::new(self.of(plan, output), files))
+            .collect()
     }
 }
 

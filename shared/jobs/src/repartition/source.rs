@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     catalog::{Column, Table},
     compression::{Codec, Decompressor},
@@ -85,7 +85,9 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
     let root = place(&table.storage.location)?;
     let partitions = if table.partition_keys.is_empty() {
         if job.expression.is_some() {
-            return Err(unfit("expression has no meaning: it is not partitioned".to_owned()));
+            return Err(unfit(
+                "expression has no meaning: it is not partitioned".to_owned(),
+            ));
         }
         vec![SourcePartition {
             location: root.clone(),
@@ -127,18 +129,31 @@ pub(super) async fn objects(
     store: &dyn Store,
     partitions: &[SourcePartition],
 ) -> Result<Vec<SourceObject>, RepartitionError> {
-    let listings = partitions.iter().enumerate().map(|(index, partition)| async move {
-        let listed = list(store, &partition.location).await?;
-        let object = |object: Listed| SourceObject {
-            key: object.key,
-            size: object.size,
-            etag: object.etag,
-            partition: index,
-        };
-        Ok::<_, RepartitionError>(listed.into_iter().filter(|o| o.size > 0).map(object).collect())
-    });
-    let listed: Vec<Vec<_>> = stream::iter(listings).buffered(CONCURRENT).try_collect().await?;
+    let listings = partitions.iter().enumerate();
+    let listings = listings
+        .map(|(index, partition)| of_partition(store, index, partition).boxed())
+        .collect::<Vec<_>>();
+    let listed: Vec<Vec<_>> = stream::iter(listings)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
     Ok(listed.into_iter().flatten().collect())
+}
+
+async fn of_partition(
+    store: &dyn Store,
+    index: usize,
+    partition: &SourcePartition,
+) -> Result<Vec<SourceObject>, RepartitionError> {
+    let listed = list(store, &partition.location).await?;
+    let object = |object: Listed| SourceObject {
+        key: object.key,
+        size: object.size,
+        etag: object.etag,
+        partition: index,
+    };
+    let with_bytes = listed.into_iter().filter(|object| object.size > 0);
+    Ok(with_bytes.map(object).collect())
 }
 
 /// The data under a prefix, in the order of the keys.
@@ -152,7 +167,11 @@ pub(super) async fn list(
         let page = store.list(prefix, after.as_deref()).await;
         let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
         after = page.objects.last().map(|object| object.key.clone());
-        data.extend(page.objects.into_iter().filter(|object| is_data(&prefix.key, &object.key)));
+        data.extend(
+            page.objects
+                .into_iter()
+                .filter(|object| is_data(&prefix.key, &object.key)),
+        );
         if !page.truncated {
             return Ok(data);
         }
@@ -173,30 +192,39 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
     ) -> Result<Vec<Stored>, RepartitionError> {
-        let large = (job.task_size.as_u64() / 8).min(SPLIT);
-        let looks = self.sources.iter().map(|source| async move {
-            let mut stored = Stored {
-                size: source.size,
-                compressed: false,
-                parts: Limits::None,
-            };
-            if source.size <= large {
-                return Ok(stored);
-            }
-            let location = self.location(source);
-            if self.reading.is_parquet() {
-                let file = parquet(ports, job, &location, &source.etag).await?;
-                let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
-                stored.parts = Limits::RowGroups(sizes.collect());
-            } else {
-                stored.compressed = is_compressed(&*ports.store, &location, &source.etag).await?;
-                if self.reading.ends_at_newlines() && !stored.compressed {
-                    stored.parts = Limits::Newlines;
-                }
-            }
-            Ok::<_, RepartitionError>(stored)
-        });
+        let looks = self.sources.iter();
+        let looks = looks
+            .map(|source| self.look(ports, job, source).boxed())
+            .collect::<Vec<_>>();
         stream::iter(looks).buffered(CONCURRENT).try_collect().await
+    }
+
+    async fn look(
+        &self,
+        ports: &Ports,
+        job: &Repartition,
+        source: &SourceObject,
+    ) -> Result<Stored, RepartitionError> {
+        let mut stored = Stored {
+            size: source.size,
+            compressed: false,
+            parts: Limits::None,
+        };
+        if source.size <= (job.task_size.as_u64() / 8).min(SPLIT) {
+            return Ok(stored);
+        }
+        let location = self.location(source);
+        if self.reading.is_parquet() {
+            let file = parquet(ports, job, &location, &source.etag).await?;
+            let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
+            stored.parts = Limits::RowGroups(sizes.collect());
+        } else {
+            stored.compressed = is_compressed(&*ports.store, &location, &source.etag).await?;
+            if self.reading.ends_at_newlines() && !stored.compressed {
+                stored.parts = Limits::Newlines;
+            }
+        }
+        Ok(stored)
     }
 
     /// The columns of the objects, and those that the source's partitions give.
@@ -212,7 +240,10 @@ impl Found {
                 hive_type: column.hive_type.clone(),
             };
             let columns = table.storage.columns.iter().map(column);
-            return Ok((columns.collect(), table.partition_keys.iter().map(column).collect()));
+            return Ok((
+                columns.collect(),
+                table.partition_keys.iter().map(column).collect(),
+            ));
         }
         let Some(first) = self.sources.first() else {
             return Ok((Vec::new(), Vec::new()));
@@ -240,14 +271,20 @@ impl Found {
                         None => framer.finish(),
                     }
                     let ended = more.is_none();
-                    let names = framer.names().map_err(|error| unreadable(&location, &error))?;
+                    let names = framer
+                        .names()
+                        .map_err(|error| unreadable(&location, &error))?;
                     match names {
                         Some(names) => break names.to_vec(),
                         None if ended => break Vec::new(),
                         None => {}
                     }
                 };
-                names.into_iter().filter(|name| !name.is_empty()).map(text).collect()
+                names
+                    .into_iter()
+                    .filter(|name| !name.is_empty())
+                    .map(text)
+                    .collect()
             }
             InputFormat::Json => self.inferred(ports, job, budget).await?,
         };
@@ -328,9 +365,10 @@ async fn is_compressed(
         range: Some(0..HEAD),
         ..GetOptions::default()
     };
-    let body = store.get(location, options).await.map_err(|error| {
-        RepartitionError::read(location, WorkError::store(Stage::Read, error))
-    })?;
+    let body = store
+        .get(location, options)
+        .await
+        .map_err(|error| RepartitionError::read(location, WorkError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
     pushed.map_err(|error| decompressed_error(location, &error))?;

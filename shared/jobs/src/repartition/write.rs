@@ -2,8 +2,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_core::repartition::{Router, Span, Task, Unit};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use lakewright_core::{
+    location::Location,
+    repartition::{Cuts, Router, Span, Task, Unit},
+};
 
 use super::{
     Budget, Ports, TaskRequest,
@@ -13,6 +16,7 @@ use super::{
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
     rows::Rows,
+    shuffle::{self, Gathered},
 };
 use crate::work::spool::{Room, Spool};
 
@@ -63,7 +67,13 @@ pub async fn write(
             };
             let rows = done.rows.iter().copied().max().unwrap_or_default();
             let bytes = done.files.iter().map(|file| file.bytes).sum();
-            Ok(report(status, rows, done.files.len(), bytes, done.values_dropped))
+            Ok(report(
+                status,
+                rows,
+                done.files.len(),
+                bytes,
+                done.values_dropped,
+            ))
         }
         (None, Some(index)) => {
             let at = ledger.prepared(index);
@@ -90,17 +100,32 @@ pub(super) async fn counts(
     ledger: &Ledger,
     plan: &Plan,
 ) -> Result<Vec<Counts>, RepartitionError> {
-    let reads = (0..plan.prepare.len()).map(|index| async move {
-        let prepared: Option<Prepared> =
-            ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-        prepared.ok_or(RepartitionError::TasksMissing {
-            missing: 1,
-            tasks: plan.prepare.len(),
-            first: index,
-        })
-    });
-    let prepared: Vec<Prepared> = stream::iter(reads).buffered(CONCURRENT).try_collect().await?;
-    Ok(prepared.into_iter().flat_map(|prepared| prepared.units).collect())
+    let reads = 0..plan.prepare.len();
+    let reads = reads
+        .map(|index| prepared(ports, ledger, plan, index).boxed())
+        .collect::<Vec<_>>();
+    let prepared: Vec<Prepared> = stream::iter(reads)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(prepared
+        .into_iter()
+        .flat_map(|prepared| prepared.units)
+        .collect())
+}
+
+async fn prepared(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    index: usize,
+) -> Result<Prepared, RepartitionError> {
+    let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
+    prepared.ok_or(RepartitionError::TasksMissing {
+        missing: 1,
+        tasks: plan.prepare.len(),
+        first: index,
+    })
 }
 
 struct Work<'a> {
@@ -127,7 +152,11 @@ impl<'a> Work<'a> {
     /// Counts the rows and the text of each unit of a group.
     async fn prepare(&self, index: usize) -> Result<Prepared, RepartitionError> {
         let group = self.plan.prepare.get(index);
-        let group = group.ok_or_else(|| RepartitionError::NoSuchTask(format!("prepare {index}")))?;
+        let group =
+            group.ok_or_else(|| RepartitionError::NoSuchTask(format!("prepare {index}")))?;
+        if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
+            return self.stage(index, *group).await;
+        }
         let mut files = Files::new(self.ports, self.plan, self.budget)?;
         let mut units = Vec::new();
         for unit in self.units(group.indices())? {
@@ -143,7 +172,49 @@ impl<'a> Work<'a> {
         Ok(Prepared {
             version: Prepared::VERSION,
             units,
+            staged: None,
         })
+    }
+
+    /// Brings the rows of a group to the store, for the tasks that write their partitions.
+    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, RepartitionError> {
+        let files = Files::new(self.ports, self.plan, self.budget)?;
+        let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
+        let tasks = self.plan.tasks.len();
+        let (prefix, partitions) = (self.ledger.staged(index), spooled.router.partitions());
+        let staged = shuffle::stage(&spooled.spool, &prefix, partitions, tasks).await?;
+        spooled.spool.discard().await;
+        let mut counts = Counts::none(self.plan.settings.output.len());
+        counts.rows = spooled.written.rows;
+        Ok(Prepared {
+            version: Prepared::VERSION,
+            units: vec![counts],
+            staged: Some(staged),
+        })
+    }
+
+    /// The partitions whose hash is the task's number, from what was staged.
+    async fn gathered(
+        &self,
+        files: &mut Files<'_>,
+        task: usize,
+    ) -> Result<Option<WrittenRows>, RepartitionError> {
+        let mut gathered = Gathered::default();
+        for index in 0..self.plan.prepare.len() {
+            let prepared = prepared(self.ports, self.ledger, self.plan, index).await?;
+            let staged = prepared.staged.unwrap_or_default();
+            gathered.take(staged, task, self.plan.tasks.len());
+        }
+        let prefix = self.ledger.spool(task);
+        let mut spool = Spool::new(self.plan.shape.files_schema()?, None, self.room(prefix));
+        let number = self.plan.settings.files.map_or(1, |files| files.of(1));
+        for (partition, (path, values)) in gathered.into_spool(&mut spool).iter().enumerate() {
+            let replay = Replay::Spooled(&spool, partition);
+            let place = (path.as_str(), values.as_slice());
+            replay::write(self.context(), files, replay, place, 0, number).await?;
+        }
+        spool.forget();
+        Ok(None)
     }
 
     /// Writes the files of a task.
@@ -153,13 +224,8 @@ impl<'a> Work<'a> {
         let mut files = Files::new(self.ports, self.plan, self.budget)?;
         let written = match *task {
             Task::Files(span) => self.files(&mut files, span).await?,
-            Task::Units(span) => {
-                let number = index as u64;
-                self.partitions(&mut files, number, span).await?
-            }
-            Task::Partitions(_) => {
-                return Err(RepartitionError::NoSuchTask("partitions".to_owned()));
-            }
+            Task::Units(span) => self.partitions(&mut files, index, span).await?,
+            Task::Partitions(_) => self.gathered(&mut files, index).await?,
         };
         let files = files.all().await?;
         let mut rows = vec![0; self.plan.settings.output.len()];
@@ -210,7 +276,7 @@ impl<'a> Work<'a> {
         let mut before = Counts::none(self.plan.settings.output.len());
         let mut needed: Option<(usize, Counts, usize)> = None;
         for (index, unit) in counts.iter().enumerate() {
-            let overlaps = |(output, cuts): (usize, &lakewright_core::repartition::Cuts)| {
+            let overlaps = |(output, cuts): (usize, &Cuts)| {
                 let start = before.of(self.plan, output);
                 let end = start + unit.of(self.plan, output);
                 let wanted = cuts.span(&span.numbers());
@@ -242,26 +308,35 @@ impl<'a> Work<'a> {
     async fn partitions(
         &self,
         files: &mut Files<'_>,
-        task: u64,
+        task: usize,
         span: Span,
     ) -> Result<Option<WrittenRows>, RepartitionError> {
-        let job = &self.plan.settings;
-        let schema = self.plan.shape.written_schema()?;
-        let columns = self.plan.shape.files.len();
-        let mut router = Router::new(&schema, columns, path_room(self.plan), job.limits.partitions);
-        let room = Room {
-            memory: self.budget.memory / 4,
-            folder: self.budget.scratch.clone(),
-            // The row group that is read stands there too.
-            scratch: match self.plan.reading.is_parquet() {
-                true => self.budget.scratch_bytes / 2,
-                false => self.budget.scratch_bytes,
-            }
-            .saturating_sub(self.budget.memory / 4),
-            store: Arc::clone(&self.ports.store),
-            prefix: self.ledger.spool(usize::try_from(task).unwrap_or(usize::MAX)),
+        let mut spooled = self.spool(files, self.ledger.spool(task), span).await?;
+        let (first, number) = match self.plan.settings.files {
+            Some(files) => (0, files.of(1)),
+            None => (task as u64, 1),
         };
-        let mut spool = Spool::new(self.plan.shape.files_schema()?, None, room);
+        for (partition, routed) in spooled.router.partitions().iter().enumerate() {
+            let place = (routed.path.as_str(), routed.values.as_slice());
+            let replay = Replay::Spooled(&spooled.spool, partition);
+            replay::write(self.context(), files, replay, place, first, number).await?;
+        }
+        spooled.spool.discard().await;
+        Ok(Some(spooled.written))
+    }
+
+    /// Reads units, and keeps their rows by partition.
+    async fn spool(
+        &self,
+        files: &Files<'_>,
+        prefix: Location,
+        span: Span,
+    ) -> Result<Spooled, RepartitionError> {
+        let shape = &self.plan.shape;
+        let (schema, columns) = (shape.written_schema()?, shape.files.len());
+        let limit = self.plan.settings.limits.partitions;
+        let mut router = Router::new(&schema, columns, path_room(self.plan), limit);
+        let mut spool = Spool::new(shape.files_schema()?, None, self.room(prefix));
         let units = self.units(span.indices())?;
         let mut rows = Rows::new(self.ports, self.budget, self.plan, units)?;
         let mut read = 0;
@@ -273,19 +348,34 @@ impl<'a> Work<'a> {
                 spool.spill().await?;
             }
         }
-        let number = match job.files {
-            Some(files) => (0, files.of(1)),
-            None => (task, 1),
-        };
-        for (partition, routed) in router.partitions().iter().enumerate() {
-            let place = (routed.path.as_str(), routed.values.as_slice());
-            let replay = Replay::Spooled(&spool, partition);
-            replay::write(self.context(), files, replay, place, number.0, number.1).await?;
-        }
-        spool.discard().await;
-        Ok(Some(WrittenRows {
-            rows: read,
-            values_dropped: rows.values_dropped(),
-        }))
+        Ok(Spooled {
+            written: WrittenRows {
+                rows: read,
+                values_dropped: rows.values_dropped(),
+            },
+            router,
+            spool,
+        })
     }
+
+    /// What a spool may use; what exceeds it goes to the ledger.
+    fn room(&self, prefix: Location) -> Room {
+        let budget = self.budget;
+        // The row group that is read, or the run that is staged, stands there too.
+        let scratch = budget.scratch_bytes / 2;
+        Room {
+            memory: budget.memory / 4,
+            folder: budget.scratch.clone(),
+            scratch: scratch.saturating_sub(budget.memory / 4),
+            store: Arc::clone(&self.ports.store),
+            prefix,
+        }
+    }
+}
+
+/// The rows of units by partition.
+struct Spooled {
+    router: Router,
+    spool: Spool,
+    written: WrittenRows,
 }

@@ -11,14 +11,16 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
-    compute::{interleave_record_batch, take_record_batch},
+    compute::{concat_batches, interleave_record_batch, take_record_batch},
     datatypes::{Int64Type, SchemaRef},
 };
 use lakewright_core::{
     encode::{MergeByTime, Merged},
     location::Location,
 };
+use serde::{Deserialize, Serialize};
 
+pub(crate) use self::run::StoredRun;
 use self::run::{Run, RunWriter};
 use super::WorkError;
 use crate::ports::Store;
@@ -29,6 +31,9 @@ pub(crate) const NO_PARTITION: u32 = u32::MAX;
 /// Bytes of the rows of a block, about, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
+
+/// Bytes of a run that is staged, about.
+const STAGED: u64 = 64 << 20;
 
 /// How much a spool may hold, and where.
 pub(crate) struct Room {
@@ -64,13 +69,13 @@ struct Chunk {
 }
 
 /// Rows of one partition that stand together.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    partition: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) partition: u32,
     /// The block of the run; 0 in memory.
     block: u32,
     start: u32,
-    rows: u32,
+    pub(crate) rows: u32,
 }
 
 /// The spans of one partition.
@@ -221,6 +226,44 @@ impl Spool {
         }
     }
 
+    /// Brings the rows of these partitions to the store, in this order, from where another invocation reads them. They
+    /// are numbered anew, from 0. `prefix`: of the objects' keys, and of no other's.
+    pub(crate) async fn stage(
+        &self,
+        prefix: &Location,
+        order: &[usize],
+    ) -> Result<Vec<StoredRun>, WorkError> {
+        let mut staging = Staging {
+            spool: self,
+            prefix,
+            writer: None,
+            block: Vec::new(),
+            block_rows: 0,
+            block_bytes: 0,
+            runs: Vec::new(),
+        };
+        for (number, &partition) in (0..).zip(order) {
+            let mut rows = self.read(partition);
+            while let Some(batch) = rows.next().await? {
+                staging.add(number, batch).await?;
+            }
+        }
+        staging.end().await?;
+        Ok(staging.runs)
+    }
+
+    /// Adds a run that was staged; its spans are of this spool's partitions, in the order of their numbers.
+    pub(crate) fn add_stored(&mut self, run: StoredRun) {
+        let store = Arc::clone(&self.room.store);
+        self.runs
+            .push(Run::stored(store, &self.room.prefix.bucket, run));
+    }
+
+    /// Leaves the runs in the store to whoever staged them.
+    pub(crate) fn forget(mut self) {
+        self.runs.clear();
+    }
+
     /// Reads the rows of one partition.
     pub(crate) fn read(&self, partition: usize) -> PartitionReader<'_> {
         let partition = index(partition);
@@ -256,6 +299,71 @@ impl Spool {
             run.discard().await;
         }
     }
+}
+
+/// Rows on their way to the store, block by block.
+struct Staging<'a> {
+    spool: &'a Spool,
+    prefix: &'a Location,
+    writer: Option<RunWriter>,
+    block: Vec<RecordBatch>,
+    block_rows: usize,
+    block_bytes: usize,
+    runs: Vec<StoredRun>,
+}
+
+impl Staging<'_> {
+    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), WorkError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            closed => {
+                let file = Arc::new(tempfile::tempfile_in(&self.spool.room.folder)?);
+                closed.insert(RunWriter::new(&self.spool.schema, file, 0)?)
+            }
+        };
+        writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
+        self.block_rows += batch.num_rows();
+        // A slice counts for its share of what it is a slice of.
+        self.block_bytes += bytes_of(&batch);
+        self.block.push(batch);
+        if self.block_bytes as u64 >= BLOCK || self.block_rows as u64 >= BLOCK_ROWS {
+            self.cut()?;
+        }
+        let staged = self.writer.as_ref().map_or(0, RunWriter::bytes);
+        if staged >= STAGED {
+            self.end().await?;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), WorkError> {
+        if let Some(writer) = &mut self.writer
+            && self.block_rows > 0
+        {
+            writer.write_block(&concat_batches(&self.spool.schema, &self.block)?)?;
+        }
+        self.block.clear();
+        (self.block_rows, self.block_bytes) = (0, 0);
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), WorkError> {
+        self.cut()?;
+        if let Some(writer) = self.writer.take() {
+            let store = Arc::clone(&self.spool.room.store);
+            let run = writer.finish().into_object(store, self.prefix).await?;
+            self.runs.extend(run.describe());
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a batch's rows, about.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    columns
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+        .sum()
 }
 
 /// The rows of one partition on their way out.

@@ -19,6 +19,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use twox_hash::xxhash3_128;
 
@@ -57,7 +58,51 @@ struct Last {
     window: (u64, Bytes),
 }
 
+/// Where a run stands in the store, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredRun {
+    key: String,
+    /// Where each block ends.
+    ends: Vec<u64>,
+    /// The rows of partitions, in the order of their numbers.
+    pub(crate) spans: Vec<Span>,
+}
+
+impl StoredRun {
+    /// Its key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Run {
+    /// The run that stands in the store.
+    pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
+        let starts = std::iter::once(0).chain(stored.ends.iter().copied());
+        Self {
+            place: Place::Object(store, Location::new(bucket, stored.key)),
+            blocks: starts
+                .zip(&stored.ends)
+                .map(|(start, &end)| start..end)
+                .collect(),
+            spans: stored.spans,
+            hash: 0,
+            last: Mutex::default(),
+        }
+    }
+
+    /// What finds the run again; none for one in the temporary file.
+    pub(super) fn describe(&self) -> Option<StoredRun> {
+        let Place::Object(_, location) = &self.place else {
+            return None;
+        };
+        Some(StoredRun {
+            key: location.key.clone(),
+            ends: self.blocks.iter().map(|block| block.end).collect(),
+            spans: self.spans.clone(),
+        })
+    }
+
     /// Its size.
     pub(super) fn bytes(&self) -> u64 {
         self.blocks.last().map_or(0, |block| block.end)
@@ -228,6 +273,11 @@ impl RunWriter {
         self.hash.write(&self.buffer);
         self.blocks.push(start..start + self.buffer.len() as u64);
         Ok(())
+    }
+
+    /// Its size so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.end)
     }
 
     /// The run, to be read.
