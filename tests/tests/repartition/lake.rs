@@ -23,18 +23,18 @@ use lakewright_tests::model::{Client, Cloud, FaultRates, Plan, Settings};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 /// Memory in which everything fits, and none at all.
-pub const AMPLE: u64 = 256 << 20;
+pub(crate) const AMPLE: u64 = 256 << 20;
 
-pub struct Lake {
-    pub cloud: Arc<Cloud>,
-    pub job: Repartition,
-    pub memory: u64,
+pub(crate) struct Lake {
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) job: Repartition,
+    pub(crate) memory: u64,
 }
 
 /// Rows by the directory that they are in, in the order of the files; a null is `None`.
-pub type Rows = Vec<Vec<Option<String>>>;
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
-pub fn column(name: &str, hive_type: &str) -> Column {
+pub(crate) fn column(name: &str, hive_type: &str) -> Column {
     Column {
         name: name.to_owned(),
         hive_type: hive_type.to_owned(),
@@ -42,7 +42,7 @@ pub fn column(name: &str, hive_type: &str) -> Column {
 }
 
 impl Lake {
-    pub fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         let lake = Self {
             cloud: Cloud::new(1, Settings::default(), FaultRates::default()),
             job: job(settings),
@@ -52,20 +52,20 @@ impl Lake {
     }
 
     /// The same cloud with other settings.
-    pub fn set(&mut self, settings: &str) {
+    pub(crate) fn set(&mut self, settings: &str) {
         self.job = job(settings);
     }
 
-    pub fn place(&self, key: &str, bytes: impl Into<Bytes>) {
+    pub(crate) fn place(&self, key: &str, bytes: impl Into<Bytes>) {
         self.cloud.place(&Location::new("lake", key), bytes.into());
     }
 
-    pub fn remove(&self, key: &str) {
+    pub(crate) fn remove(&self, key: &str) {
         self.cloud.remove(&Location::new("lake", key));
     }
 
     /// Registers a table over a prefix of the bucket.
-    pub fn table(
+    pub(crate) fn table(
         &self,
         name: &str,
         prefix: &str,
@@ -94,7 +94,7 @@ impl Lake {
         table
     }
 
-    pub fn ports(&self, plan: Plan) -> (Ports, Budget) {
+    pub(crate) fn ports(&self, plan: Plan) -> (Ports, Budget) {
         let client = Client::new(Arc::clone(&self.cloud), 1, plan);
         let clock = Arc::new(self.cloud.clock);
         let budget = Budget {
@@ -111,12 +111,12 @@ impl Lake {
         (ports, budget)
     }
 
-    pub async fn plan(&self) -> Result<PlanReport, RepartitionError> {
+    pub(crate) async fn plan(&self) -> Result<PlanReport, RepartitionError> {
         let (ports, budget) = self.ports(Plan::default());
         repartition::plan(&ports, &self.job, &budget).await
     }
 
-    pub async fn write(
+    pub(crate) async fn write(
         &self,
         task: &TaskRequest,
     ) -> Result<repartition::TaskReport, RepartitionError> {
@@ -124,7 +124,7 @@ impl Lake {
         repartition::write(&ports, task, &budget).await
     }
 
-    pub async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, RepartitionError> {
+    pub(crate) async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, RepartitionError> {
         let (ports, _) = self.ports(Plan::default());
         let request = CommitRequest {
             plan: plan.plan.clone(),
@@ -133,7 +133,7 @@ impl Lake {
     }
 
     /// A whole run.
-    pub async fn run(&self) -> Result<(PlanReport, CommitReport), RepartitionError> {
+    pub(crate) async fn run(&self) -> Result<(PlanReport, CommitReport), RepartitionError> {
         let plan = self.plan().await?;
         for task in plan.prepare.iter().chain(&plan.tasks) {
             self.write(task).await?;
@@ -143,7 +143,7 @@ impl Lake {
     }
 
     /// The keys of the data below a prefix.
-    pub fn keys(&self, prefix: &str) -> Vec<String> {
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
         let below = Location::new("lake", prefix);
         self.cloud.with(|state| {
             let keys = state
@@ -154,14 +154,14 @@ impl Lake {
         })
     }
 
-    pub fn bytes(&self, key: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {
         self.cloud.with(|state| {
             let object = state.s3.object(&Location::new("lake", key));
             object.unwrap_or_else(|| panic!("no {key}")).bytes.to_vec()
         })
     }
 
-    pub fn text(&self, key: &str) -> String {
+    pub(crate) fn text(&self, key: &str) -> String {
         let bytes = self.bytes(key);
         if key.ends_with(".gz") {
             let mut text = String::new();
@@ -173,7 +173,7 @@ impl Lake {
         String::from_utf8(bytes).unwrap()
     }
 
-    pub fn parquet(&self, key: &str) -> RecordBatch {
+    pub(crate) fn parquet(&self, key: &str) -> RecordBatch {
         let reader =
             ParquetRecordBatchReaderBuilder::try_new(Bytes::from(self.bytes(key))).unwrap();
         let schema = Arc::clone(reader.schema());
@@ -182,14 +182,14 @@ impl Lake {
     }
 
     /// The rows of the Parquet files below a prefix, in the order of their keys.
-    pub fn rows(&self, prefix: &str) -> Rows {
+    pub(crate) fn rows(&self, prefix: &str) -> Rows {
         let keys = self.keys(prefix);
         keys.iter()
             .flat_map(|key| texts(&self.parquet(key)))
             .collect()
     }
 
-    pub fn partitions(&self, table: &str) -> Vec<Partition> {
+    pub(crate) fn partitions(&self, table: &str) -> Vec<Partition> {
         let name = table.parse().unwrap();
         self.cloud
             .with(|state| state.glue.registered(&name).cloned().collect())
@@ -201,7 +201,7 @@ fn job(settings: &str) -> Repartition {
     Config::parse(&text).unwrap().repartition.remove(0)
 }
 
-pub fn texts(batch: &RecordBatch) -> Rows {
+pub(crate) fn texts(batch: &RecordBatch) -> Rows {
     let columns = batch
         .columns()
         .iter()
@@ -219,7 +219,7 @@ pub fn texts(batch: &RecordBatch) -> Rows {
 }
 
 /// A Parquet file of a batch, in row groups of so many rows.
-pub fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
+pub(crate) fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
     let properties = parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))
         .build();
@@ -229,7 +229,7 @@ pub fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
 }
 
 /// The name of a file without its run's id.
-pub fn plain(key: &str) -> String {
+pub(crate) fn plain(key: &str) -> String {
     let (path, name) = key.rsplit_once('/').unwrap();
     let mut parts = name.splitn(3, '-');
     let (part, number, rest) = (

@@ -96,7 +96,7 @@ fn text_differs_from_that_of_spark_where_it_must() {
             lines[0],
             "{\"v\":\"plain\",\"f\":1.0,\"t\":\"2020-05-22 14:03:11.123\"}"
         );
-        assert_eq!(lines[1], "{\"v\":\"comma,x\",\"f\":1e20}");
+        assert_eq!(lines[1], "{\"v\":\"comma,x\",\"f\":1.0e20}");
         assert!(!lines[2].contains("NaN"), "{}", lines[2]);
     });
 }

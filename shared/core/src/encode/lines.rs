@@ -1,14 +1,10 @@
 //! Records as text, before they are put into files: encoded once, whichever file they go to.
 
-use std::{io::Write, sync::Arc};
+use std::io::Write;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::SchemaRef,
-    json::writer::{LineDelimited, Writer, WriterBuilder},
-};
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
-use super::{EncodeError, compress::Compressor, csv::CsvRecords, text::JsonText};
+use super::{EncodeError, compress::Compressor, csv::CsvRecords, json::JsonRecords};
 use crate::config::{Output, OutputFormat};
 
 /// Records as text.
@@ -42,17 +38,16 @@ pub struct LinesEncoder(Format);
 
 #[derive(Debug)]
 enum Format {
-    Json(Box<Writer<Vec<u8>, LineDelimited>>),
+    Json(JsonRecords),
     Csv(CsvRecords),
 }
 
 impl LinesEncoder {
     /// Of an output; none for Parquet.
     pub fn new(output: &Output) -> Option<Self> {
-        let builder = WriterBuilder::new().with_encoder_factory(Arc::new(JsonText));
         Some(Self(match output.format {
             OutputFormat::Parquet => return None,
-            OutputFormat::Json => Format::Json(Box::new(builder.build(Vec::new()))),
+            OutputFormat::Json => Format::Json(JsonRecords::new()),
             OutputFormat::Csv => Format::Csv(CsvRecords::new()),
         }))
     }
@@ -64,13 +59,7 @@ impl LinesEncoder {
     pub fn encode(&mut self, batch: &RecordBatch) -> Result<Lines, EncodeError> {
         let mut lines = Lines::default();
         match &mut self.0 {
-            Format::Json(writer) => {
-                writer.write(batch)?;
-                lines.bytes = std::mem::take(writer.get_mut());
-                // In JSON there is no newline but between the records.
-                let ends = memchr::memchr_iter(b'\n', &lines.bytes).map(|at| at + 1);
-                lines.ends = ends.collect();
-            }
+            Format::Json(records) => records.push(batch, &mut lines.bytes, &mut lines.ends)?,
             Format::Csv(records) => records.push(batch, &mut lines.bytes, &mut lines.ends)?,
         }
         Ok(lines)
@@ -118,10 +107,16 @@ impl LinesFile {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::{
-        array::{ArrayRef, Int64Array, StringArray},
-        datatypes::{Field, Schema},
+        array::{
+            ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array,
+            ListArray, StringArray, StringViewArray, StructArray, TimestampMicrosecondArray,
+        },
+        datatypes::{Field, Int64Type, Schema},
     };
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{
@@ -175,5 +170,61 @@ mod tests {
             }
         }
         assert!(LinesEncoder::new(&Output::new(OutputFormat::Parquet)).is_none());
+    }
+
+    fn both_ways(columns: Vec<(&str, ArrayRef)>) -> (Vec<u8>, Vec<u8>) {
+        let fields = columns
+            .iter()
+            .map(|(n, c)| Field::new(*n, c.data_type().clone(), true));
+        let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let columns = columns.into_iter().map(|(_, column)| column).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        let output = Output {
+            compression: Some(Compression::None),
+            ..Output::new(OutputFormat::Json)
+        };
+        let layout = Layout::plain(schema);
+        let mut whole = Encoder::new(&output, &layout, RowGroupLimit::default()).unwrap();
+        whole.write(&batch).unwrap();
+        let lines = LinesEncoder::new(&output).unwrap().encode(&batch).unwrap();
+        (lines.bytes, whole.finish().unwrap())
+    }
+
+    #[test]
+    fn json_is_what_arrow_makes_of_it() {
+        let inside: ArrayRef = Arc::new(StringArray::from(vec![Some("\"\\n"), None]));
+        let field = Arc::new(Field::new("in\"side", inside.data_type().clone(), true));
+        let lists = [Some(vec![Some(1), None]), None];
+        let (mine, arrows) = both_ways(vec![
+            (
+                "a \"b\"\n",
+                Arc::new(StringArray::from(vec![None, Some("x")])),
+            ),
+            ("v", Arc::new(StringViewArray::from(vec![Some("v"), None]))),
+            ("n", Arc::new(Int64Array::from(vec![i64::MIN, i64::MAX]))),
+            ("f", Arc::new(Float64Array::from(vec![1e300, f64::NAN]))),
+            ("b", Arc::new(BooleanArray::from(vec![true, false]))),
+            ("d", Arc::new(Date32Array::from(vec![0, -1]))),
+            ("c", Arc::new(Decimal128Array::from(vec![Some(-1), None]))),
+            (
+                "t",
+                Arc::new(TimestampMicrosecondArray::from(vec![1, 2_000_000])),
+            ),
+            ("s", Arc::new(StructArray::from(vec![(field, inside)]))),
+            (
+                "l",
+                Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists)),
+            ),
+        ]);
+        assert_eq!(String::from_utf8(mine), String::from_utf8(arrows));
+    }
+
+    proptest! {
+        #[test]
+        fn strings_are_escaped_as_arrow_does(texts in prop::collection::vec(prop::option::of(any::<String>()), 1..8)) {
+            let column: ArrayRef = Arc::new(StringArray::from(texts));
+            let (mine, arrows) = both_ways(vec![("a", column)]);
+            prop_assert_eq!(mine, arrows);
+        }
     }
 }

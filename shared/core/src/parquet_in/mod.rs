@@ -191,6 +191,12 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         schema::of_table(self.source.schema())
     }
 
+    /// The names of the columns of [`schema`](Self::schema) as the file spells them.
+    pub fn names(&self) -> Vec<String> {
+        let fields = self.source.schema().fields().iter();
+        fields.map(|field| field.name().clone()).collect()
+    }
+
     /// Reads the rows into the columns of `table`. Columns are matched by name without regard to case, as Athena does:
     /// <https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html>
     ///

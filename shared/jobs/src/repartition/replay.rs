@@ -1,6 +1,6 @@
 //! Rows that are read twice where they have to be: once to find out where files are cut, and once to write them.
 
-use arrow::array::RecordBatch;
+use arrow::{array::RecordBatch, compute::concat_batches};
 use lakewright_core::{
     config::OutputFormat,
     encode::Lines,
@@ -29,6 +29,9 @@ enum Reader<'a> {
     Units(Box<Rows<'a>>),
     Spooled(PartitionReader<'a>),
 }
+
+/// Rows that are brought together before they are encoded, at most, but for those that came together.
+const TOGETHER: usize = 8192;
 
 /// Where the rows come from, and what they may use.
 #[derive(Clone, Copy)]
@@ -60,7 +63,21 @@ impl Reader<'_> {
                 let batch = rows.next().await?;
                 batch.map(|batch| files.columns(&batch)).transpose()
             }
-            Self::Spooled(reader) => Ok(reader.next().await?),
+            // A small partition's rows come in many small pieces.
+            Self::Spooled(reader) => {
+                let (mut pieces, mut rows) = (Vec::new(), 0);
+                while rows < TOGETHER
+                    && let Some(piece) = reader.next().await?
+                {
+                    rows += piece.num_rows();
+                    pieces.push(piece);
+                }
+                Ok(match pieces.as_slice() {
+                    [] => None,
+                    [one] => Some(one.clone()),
+                    [first, ..] => Some(concat_batches(first.schema_ref(), &pieces)?),
+                })
+            }
         }
     }
 

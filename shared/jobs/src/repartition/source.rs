@@ -161,12 +161,17 @@ pub(super) async fn list(
     store: &dyn Store,
     prefix: &Location,
 ) -> Result<Vec<Listed>, RepartitionError> {
+    let ledger = format!("{}_lakewright/", prefix.key);
     let mut data = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let page = store.list(prefix, after.as_deref()).await;
         let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
         after = page.objects.last().map(|object| object.key.clone());
+        // A ledger may be long, and nothing in it is data.
+        if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
+            after = Some(format!("{ledger}{}", char::MAX));
+        }
         data.extend(
             page.objects
                 .into_iter()
@@ -256,7 +261,11 @@ impl Found {
         let columns = match job.format.unwrap_or_default() {
             InputFormat::Parquet => {
                 let file = parquet(ports, job, &location, &first.etag).await?;
-                rendered(&location, &file.schema())?
+                let mut columns = rendered(&location, &file.schema())?;
+                for (column, name) in columns.iter_mut().zip(file.names()) {
+                    column.name = name;
+                }
+                columns
             }
             InputFormat::Csv => {
                 let settings = job.csv.clone().unwrap_or_default();

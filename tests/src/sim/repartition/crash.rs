@@ -144,13 +144,17 @@ impl Stage {
             },
             Some(Crash::Pauses(at, call)) if at == index => {
                 let (world, work) = (Arc::clone(&self.world), work.clone());
-                let until = world.deadline() - SignedDuration::from_secs(20);
+                // A planner that comes when its run is over begins another one, and rightly so.
+                let until = match work {
+                    Work::Plan => world.cloud.clock.now() + SignedDuration::from_millis(400),
+                    _ => world.deadline() - SignedDuration::from_secs(20),
+                };
                 let plan = Plan {
                     sleep: Some((call, until)),
                     ..Plan::default()
                 };
                 paused.push(spawn_local(async move {
-                    invoke(&world, &work, plan).await;
+                    let _ = invoke(&world, &work, plan).await;
                 }));
                 Plan::default()
             }
@@ -158,44 +162,52 @@ impl Stage {
         };
         let (answer, calls) = invoke(&self.world, &work, plan).await;
         self.calls.push(calls);
-        if answer.is_some() {
-            return answer;
-        }
+        let mut last = match answer {
+            Ok(answer) => return Some(answer),
+            Err(error) => error,
+        };
         for _ in 0..TRIES {
             // What the dead one had under way arrives first.
             let limit = Duration::try_from(LIMIT).unwrap_or_default();
             self.world.cloud.clock.sleep(limit).await;
-            if let (Some(answer), _) = invoke(&self.world, &work, Plan::default()).await {
-                return Some(answer);
+            match invoke(&self.world, &work, Plan::default()).await {
+                (Ok(answer), _) => return Some(answer),
+                (Err(error), _) => last = error,
             }
         }
-        self.world.fail(format!("P3: {work:?} never succeeds"));
+        self.world
+            .fail(format!("P3: {work:?} never succeeds: {last}"));
         None
     }
 }
 
-/// What was answered, if anything good was, and the calls that it made.
-pub(super) async fn invoke(world: &World, work: &Work, plan: Plan) -> (Option<Answer>, u64) {
+/// What was answered, or why nothing good was, and the calls that it made.
+pub(super) async fn invoke(
+    world: &World,
+    work: &Work,
+    plan: Plan,
+) -> (Result<Answer, String>, u64) {
     match work {
         Work::Plan => {
             let (end, client) = world.plan(plan).await;
-            let answer = match end {
-                End::Answered(Ok(report)) => Some(Answer::Plan(Box::new(report))),
-                _ => None,
-            };
+            let answer = answered(end).map(|report| Answer::Plan(Box::new(report)));
             (answer, client.calls())
         }
         Work::Write(request) => {
             let (end, client) = world.write(request, plan).await;
-            (done(&end), client.calls())
+            (answered(end).map(|_| Answer::Done), client.calls())
         }
         Work::Commit(request) => {
             let (end, client) = world.commit(request, plan).await;
-            (done(&end), client.calls())
+            (answered(end).map(|_| Answer::Done), client.calls())
         }
     }
 }
 
-fn done<T>(end: &End<T>) -> Option<Answer> {
-    matches!(end, End::Answered(Ok(_))).then_some(Answer::Done)
+fn answered<T>(end: End<T>) -> Result<T, String> {
+    match end {
+        End::Answered(Ok(answer)) => Ok(answer),
+        End::Answered(Err(error)) => Err(error.to_string()),
+        End::Died => Err("it died".to_owned()),
+    }
 }

@@ -81,6 +81,7 @@ async fn whole(world: &Arc<World>, rng: &mut Rng) -> Option<()> {
 
 /// A step, by one invocation or by several at once, until one is answered and none is at work.
 async fn step(world: &Arc<World>, work: &Work, rng: &mut Rng) -> Option<Answer> {
+    let mut last = String::new();
     for _ in 0..TRIES {
         let twins = if rng.u8(..4) == 0 { 2 } else { 1 };
         if twins > 1 {
@@ -101,13 +102,20 @@ async fn step(world: &Arc<World>, work: &Work, rng: &mut Rng) -> Option<Answer> 
         });
         let plans = plans.collect::<Vec<_>>();
         let answers = join_all(plans.into_iter().map(|plan| invoke(world, work, plan))).await;
-        if let Some(answer) = answers.into_iter().find_map(|(answer, _)| answer) {
-            return Some(answer);
+        let mut good = None;
+        for (answer, _) in answers {
+            match answer {
+                Ok(answer) => good = good.or(Some(answer)),
+                Err(error) => last = error,
+            }
+        }
+        if good.is_some() {
+            return good;
         }
         if world.failed() {
             return None;
         }
     }
-    world.fail(format!("P3: {work:?} never succeeds"));
+    world.fail(format!("P3: {work:?} never succeeds: {last}"));
     None
 }

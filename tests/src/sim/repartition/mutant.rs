@@ -68,8 +68,6 @@ pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
     held: Mutex<Option<(Location, Bytes, PutOptions)>>,
-    /// The data file that was written last.
-    newest: Mutex<Option<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -118,7 +116,6 @@ impl BrokenStore {
             inner,
             mutant,
             held: Mutex::default(),
-            newest: Mutex::default(),
         }
     }
 
@@ -138,6 +135,22 @@ impl BrokenStore {
             // One file is always on its way.
             Mutant::DoneBeforeLastFile => role == Role::File,
             _ => role == Role::Finished || self.holds(role),
+        }
+    }
+
+    /// A file that is none of these.
+    async fn another(&self, bucket: &str, keys: &[String]) -> Result<Option<String>, StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let all = Location::new(bucket, "out/");
+            let page = self.inner.list(&all, after.as_deref()).await?;
+            after = page.objects.last().map(|object| object.key.clone());
+            let mut files = page.objects.into_iter().map(|object| object.key);
+            let found = files
+                .find(|key| role(&Location::new(bucket, key)) == Role::File && !keys.contains(key));
+            if found.is_some() || !page.truncated {
+                return Ok(found);
+            }
         }
     }
 
@@ -187,9 +200,6 @@ impl Store for BrokenStore {
         if self.releases(role) {
             self.release().await?;
         }
-        if role == Role::File {
-            *lock(&self.newest) = Some(object.key.clone());
-        }
         if self.holds(role) {
             *lock(&self.held) = Some((object.clone(), body, options));
             return Ok(Written {
@@ -229,21 +239,7 @@ impl Store for BrokenStore {
         let mut keys = keys.to_vec();
         match self.mutant {
             Mutant::RemovesNothing => return Ok(Vec::new()),
-            Mutant::RemovesMore => {
-                let listed = self
-                    .inner
-                    .list(&Location::new(bucket, "out/"), None)
-                    .await?;
-                keys.extend(
-                    listed
-                        .objects
-                        .into_iter()
-                        .map(|object| object.key)
-                        .find(|key| {
-                            role(&Location::new(bucket, key)) == Role::File && !keys.contains(key)
-                        }),
-                );
-            }
+            Mutant::RemovesMore => keys.extend(self.another(bucket, &keys).await?),
             _ => {}
         }
         self.inner.delete(bucket, &keys).await
