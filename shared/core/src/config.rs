@@ -7,6 +7,7 @@ mod compact;
 mod input;
 mod limits;
 mod output;
+mod repartition;
 mod size;
 mod split;
 
@@ -22,6 +23,7 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
+    repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
 use crate::{
@@ -41,6 +43,9 @@ pub struct Config {
     /// Jobs that make few large Parquet files of many small ones.
     #[serde(default)]
     pub compact: Vec<Compact>,
+    /// Jobs that rewrite a table into so many files, or partitioned by columns.
+    #[serde(default)]
+    pub repartition: Vec<Repartition>,
 }
 
 /// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
@@ -230,6 +235,14 @@ pub enum ConfigError {
         /// What is wrong and what to write instead.
         message: String,
     },
+    /// A setting of a repartition job means nothing.
+    #[error("repartition `{job}`: {message}")]
+    InvalidRepartition {
+        /// The job.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
     /// A setting has a value that means nothing.
     #[error("rekey `{job}`: {message}")]
     Invalid {
@@ -256,6 +269,11 @@ impl Config {
     /// The split job of this name.
     pub fn split_named(&self, name: &str) -> Option<&Split> {
         self.split.iter().find(|job| job.name == name)
+    }
+
+    /// The repartition job of this name.
+    pub fn repartition_named(&self, name: &str) -> Option<&Repartition> {
+        self.repartition.iter().find(|job| job.name == name)
     }
 
     /// The rekey job that an object belongs to, by its source prefix.
@@ -300,6 +318,22 @@ impl Config {
                     job: job.name.clone(),
                     message: format!(
                         "target {} lies inside the source of rekey `{}`, which would read every row: choose a target outside",
+                        job.target, other.name
+                    ),
+                });
+            }
+        }
+        for job in &self.repartition {
+            if !names.insert(&job.name) {
+                return Err(ConfigError::DuplicateName(job.name.clone()));
+            }
+            job.check()?;
+            let mut others = self.rekey.iter();
+            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
+                return Err(ConfigError::InvalidRepartition {
+                    job: job.name.clone(),
+                    message: format!(
+                        "target {} lies inside the source of rekey `{}`, which would read every file: choose a target outside",
                         job.target, other.name
                     ),
                 });
@@ -493,6 +527,7 @@ mod tests {
         assert!(schema["properties"]["rekey"].is_object());
         assert!(schema["properties"]["split"].is_object());
         assert!(schema["properties"]["compact"].is_object());
+        assert!(schema["properties"]["repartition"].is_object());
         assert_eq!(schema["additionalProperties"], false);
     }
 }

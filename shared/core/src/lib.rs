@@ -18,6 +18,7 @@ pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
 pub mod quarantine;
+pub mod repartition;
 #[cfg(test)]
 mod semantics;
 pub mod split;

@@ -11,6 +11,8 @@ const LONGEST_KEY: usize = 1_024;
 const SOURCE_ID: usize = 32;
 /// The length of a plan's hash.
 const PLAN_HASH: usize = 8;
+/// The length of a run's id.
+const RUN_ID: usize = 16;
 /// `-`, `-`, five digits, `.`.
 const PUNCTUATION_AND_PART: usize = 8;
 
@@ -33,6 +35,11 @@ pub fn commit(ledger: &Location, source_id: &str) -> Location {
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
 pub fn plan_hash(settings: &str) -> String {
     hexadecimal(&Sha256::digest(settings), PLAN_HASH)
+}
+
+/// The identity of a run, whose plan is given as text: 16 hexadecimal digits of SHA-256.
+pub fn run_id(plan: &str) -> String {
+    hexadecimal(&Sha256::digest(plan), RUN_ID)
 }
 
 fn hexadecimal(bytes: &[u8], digits: usize) -> String {

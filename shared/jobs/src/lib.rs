@@ -9,12 +9,12 @@ mod failure;
 mod partition_state;
 pub mod ports;
 pub mod rekey;
+pub mod repartition;
 pub mod report;
 pub mod retry;
 mod send;
 pub mod split;
 pub mod sweep;
-mod task;
-mod upload;
+mod work;
 
 pub use failure::Failure;

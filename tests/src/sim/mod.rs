@@ -11,6 +11,7 @@ pub mod crash;
 pub mod history;
 pub mod mutant;
 mod reader;
+pub mod repartition;
 mod source;
 pub mod split;
 mod world;

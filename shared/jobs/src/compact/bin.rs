@@ -4,7 +4,7 @@ use super::{
     ledger, merge as engine,
     report::{MergeReport, MergeStatus},
 };
-use crate::{ports::StoreErrorKind, upload::Finished};
+use crate::{ports::StoreErrorKind, work::upload::Finished};
 
 /// Makes one file of a plan, unless it stands or the partition has moved on.
 ///

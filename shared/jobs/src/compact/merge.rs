@@ -23,8 +23,10 @@ use super::{
 };
 use crate::{
     ports::{Store, StoreError},
-    task::Task,
-    upload::{Finished, PART, Upload},
+    work::{
+        task::Task,
+        upload::{Finished, PART, Upload},
+    },
 };
 
 /// Footers that are read at a time.

@@ -20,11 +20,9 @@ mod ledger;
 mod plan;
 mod quarantine;
 mod read;
-mod register;
+pub(crate) mod register;
 mod route;
 mod schema;
-mod source;
-mod spool;
 mod write;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
@@ -33,13 +31,15 @@ use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
 
 pub use self::{
-    error::{RekeyError, Stage},
+    error::RekeyError,
     ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
 };
 use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
+pub use crate::work::Stage;
 use crate::{
     ports::{Catalog, Clock, Store, StoreErrorKind},
     report::{ObjectReport, Status},
+    work::{source, spool},
 };
 
 /// What rekey needs from the outside.

@@ -15,18 +15,18 @@ use crate::ports::{
 
 /// A partition as rekey writes it: its values, and the prefix of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Written {
-    pub(super) values: Vec<String>,
-    pub(super) directory: Location,
+pub(crate) struct Written {
+    pub(crate) values: Vec<String>,
+    pub(crate) directory: Location,
     /// Where the catalog may still have it, while a compaction is being published: it is never set back.
-    pub(super) before: Option<Location>,
+    pub(crate) before: Option<Location>,
 }
 
 /// Makes every partition of `written` known to the catalog under its directory.
 ///
 /// # Errors
 /// When the catalog fails, refuses a partition, or holds one that lies elsewhere.
-pub(super) async fn register(
+pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
     written: &[Written],

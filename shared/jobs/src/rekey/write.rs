@@ -21,8 +21,10 @@ use super::{
 };
 use crate::{
     ports::{Store, StoreErrorKind},
-    task::Task,
-    upload::{Finished, PART, Upload},
+    work::{
+        task::Task,
+        upload::{Finished, PART, Upload},
+    },
 };
 
 /// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
@@ -263,9 +265,7 @@ impl Writing<'_> {
             return Ok(());
         };
         self.finishing_bytes -= bytes;
-        let size = task
-            .await
-            .map_err(|error| RekeyError::task(Stage::Write, &error))??;
+        let size = task.join(Stage::Write).await??;
         if let Some(slot) = self.sizes.get_mut(index) {
             *slot = Some(size);
         }
