@@ -57,7 +57,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Measures a function's release build beside its peers, and writes bench/RESULTS.md.
+    /// Measures the functions' release builds beside their peers, and writes bench/RESULTS.md.
     Bench {
         /// What is measured.
         benchmark: bench::Benchmark,
