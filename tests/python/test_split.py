@@ -2,12 +2,15 @@
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
 
 from localcloud.polling import poll
+from localcloud.progress import Failure
 from localcloud.queues import waiting
+from operate import status
 from splits import STATUS_SECONDS, FunctionFailed, SplitJob, Values, athena_csv, failure
 
 NOTES: list[str | None] = [
@@ -118,6 +121,37 @@ def test_what_is_missing_is_written_and_nothing_else(users: SplitJob) -> None:
     assert (summary["id"], summary["rows"]) == (job, 250)
     of_users(users, by_key(rows))
     assert {len(versions) for key, versions in users.versions().items() if key.startswith("again-")} == {1}
+
+
+def test_status_is_shown_by_the_id_alone(
+    users: SplitJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = numbered("shown-", 250)
+    location = users.put_result("shown", rows)
+
+    def shown(job: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["status", "--job", job])
+        return status.main()
+
+    with users.held_back():
+        job = users.invoke(result=location, run="by-hand")["id"]
+        assert {name: status.ask(job)[name] for name in ("name", "state", "rows", "chunks", "chunks_done")} == {
+            "name": "users",
+            "state": "running",
+            "rows": 250,
+            "chunks": 3,
+            "chunks_done": 0,
+        }
+        users.invoke(cancel=job)
+    cancelled = shown(job)
+    assert (cancelled["state"], cancelled["failures"]) == ("cancelled", [])
+    assert "0 of 250 rows stand" in cancelled["outcome"]
+    assert users.succeeded(result=location)["id"] == job
+    done = shown(job)
+    assert done["state"] == "succeeded"
+    assert re.match("250 objects, [0-9]+ bytes", done["outcome"])
+    with pytest.raises(Failure, match="no split job knows the id `nowhere`"):
+        shown("nowhere")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,15 @@ use std::{
 
 use lakewright_core::{compression::Codec, config::Csv};
 use lakewright_tests::{
-    fuzz::{TARGETS, compression::decompress, csv, json},
+    fuzz::{
+        CUTS, TARGETS,
+        compression::decompress,
+        csv, json,
+        split::{self, FRAMINGS},
+    },
     semantics::stated,
 };
+use proptest::prelude::*;
 
 const CODECS: [Codec; 6] = [
     Codec::None,
@@ -138,5 +144,20 @@ fn what_fuzzing_begins_with_and_has_found() {
         for seed in seeds {
             check(&fs::read(seed).unwrap());
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn a_result_is_scanned_as_a_slow_search_finds(
+        framing in 0..FRAMINGS.len(),
+        cuts in any::<[u8; CUTS]>(),
+        text in "[\"\n\r, a{}]{0,60}",
+    ) {
+        stated("However the bytes of a result are cut, the rows are the same.");
+        let framing = u8::try_from(framing).unwrap();
+        split::check(&[&[framing], &cuts.map(|cut| cut % 9)[..], text.as_bytes()].concat());
     }
 }

@@ -167,7 +167,7 @@ impl Cloud {
         Helpers {
             workspace,
             environment,
-            variables: &self.variables,
+            variables: Some(&self.variables),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The helpers in Python, which talk to the local cloud. Each says how far it is, and its result, in JSON lines.
+//! The helpers in Python, which talk to the cloud. Each says how far it is, and its result, in JSON lines.
 
 use std::process::Command;
 
@@ -27,14 +27,14 @@ enum Line {
     },
 }
 
-/// Runs helpers against one local cloud.
+/// Runs helpers against one cloud.
 pub(crate) struct Helpers<'a> {
     /// Where they are.
     pub(crate) workspace: &'a Workspace,
     /// What runs them.
     pub(crate) environment: &'a Environment,
-    /// The local cloud's environment variables.
-    pub(crate) variables: &'a Variables,
+    /// The local cloud's environment variables; where there are none, the terminal's say which cloud it is.
+    pub(crate) variables: Option<&'a Variables>,
 }
 
 impl Helpers<'_> {
@@ -56,7 +56,9 @@ impl Helpers<'_> {
         for (name, value) in arguments {
             command.arg(format!("--{name}")).arg(value);
         }
-        self.variables.apply(&mut command);
+        if let Some(variables) = self.variables {
+            variables.apply(&mut command);
+        }
         let log = self.workspace.log(&module.replace('.', "-"));
         let mut result = None;
         let mut message = None;

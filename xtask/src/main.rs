@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`, `bench`.
+//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`, `bench`, `status`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +14,7 @@ mod environment;
 mod helper;
 mod prerequisites;
 mod process;
+mod status;
 mod test;
 mod up;
 mod workspace;
@@ -57,6 +58,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Shows how far a job of split is, until it ends, on the cloud that the environment names (as `up` prints it).
+    Status {
+        /// The job's id: that of its query.
+        job: String,
+    },
     /// Measures the functions' release builds beside their peers, and writes bench/RESULTS.md.
     Bench {
         /// What is measured.
@@ -90,6 +96,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Up => up::run(&workspace).map(|()| ExitCode::SUCCESS),
         Task::Demo { keep } => demo::run(&workspace, keep).map(|()| ExitCode::SUCCESS),
         Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
+        Task::Status { job } => status::run(&workspace, job).map(|()| ExitCode::SUCCESS),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,

@@ -1,30 +1,31 @@
 //! The Catalog port on the Glue Data Catalog.
 
-use std::collections::{BTreeMap, HashMap};
+mod convert;
 
 use async_trait::async_trait;
 use aws_sdk_glue::{
     Client,
     error::SdkError,
-    operation::get_table::GetTableError,
-    types::{
-        self, BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionInput, PartitionValueList,
-        SerDeInfo,
-    },
+    operation::{get_table::GetTableError, update_table::UpdateTableError},
+    types::{BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionValueList},
 };
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
-use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
+use lakewright_core::catalog::{Table, TableName};
 use lakewright_jobs::ports::{
     Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure,
 };
 
+use self::convert::{partition_from_glue, partition_to_glue, table_from_glue, table_to_glue};
 use crate::sdk::{Failure, Reached};
 
 const GET_TABLE: &str = "GetTable";
 const BATCH_GET: &str = "BatchGetPartition";
 const BATCH_CREATE: &str = "BatchCreatePartition";
 const BATCH_UPDATE: &str = "BatchUpdatePartition";
+const GET_PARTITIONS: &str = "GetPartitions";
+const CREATE_TABLE: &str = "CreateTable";
+const UPDATE_TABLE: &str = "UpdateTable";
 
 /// The Glue Data Catalog of one account and region.
 #[derive(Debug, Clone)]
@@ -95,15 +96,7 @@ impl Catalog for GlueCatalog {
                 .send()
                 .await
                 .map_err(|error| call.failed(&error))?;
-            found.extend(output.partitions().iter().map(|partition| {
-                Partition {
-                    values: partition.values().to_vec(),
-                    storage: partition
-                        .storage_descriptor()
-                        .map(storage_from_glue)
-                        .unwrap_or_default(),
-                }
-            }));
+            found.extend(output.partitions().iter().map(partition_from_glue));
             wanted = output.unprocessed_keys.unwrap_or_default();
             // "The partition values for which partitions were not returned": those that do not exist are among
             // them, so when a call returns none, what is left does not exist.
@@ -183,6 +176,95 @@ impl Catalog for GlueCatalog {
             .map(|error| refused(error.partition_value_list(), error.error_detail()))
             .collect())
     }
+
+    async fn matching_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, CatalogError> {
+        let call = Call {
+            operation: GET_PARTITIONS,
+            table,
+        };
+        let mut pages = self
+            .client
+            .get_partitions()
+            .database_name(&table.database)
+            .table_name(&table.table)
+            .set_expression(expression.map(str::to_owned))
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| call.failed(&error))?;
+            found.extend(page.partitions().iter().map(partition_from_glue));
+        }
+        Ok(found)
+    }
+
+    async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {
+        let call = Call {
+            operation: CREATE_TABLE,
+            table: &table.name,
+        };
+        let input = table_to_glue(table, None).map_err(|error| call.invalid(&error))?;
+        self.client
+            .create_table()
+            .database_name(&table.name.database)
+            .table_input(input)
+            .send()
+            .await
+            .map_err(|error| call.failed(&error))?;
+        Ok(())
+    }
+
+    async fn update_table(&self, table: &Table) -> Result<(), CatalogError> {
+        let call = Call {
+            operation: UPDATE_TABLE,
+            table: &table.name,
+        };
+        let standing = self
+            .client
+            .get_table()
+            .database_name(&table.name.database)
+            .name(&table.name.table)
+            .send()
+            .await
+            .map_err(|error| call.failed(&error))?
+            .table
+            .ok_or_else(|| call.unreadable("it holds no table"))?;
+        if standing.version_id() != table.version_id.as_deref() {
+            return Err(call.error(
+                CatalogErrorKind::Conflict,
+                format!("the table is of version {:?}", standing.version_id()),
+            ));
+        }
+        let input = table_to_glue(table, Some(&standing)).map_err(|error| call.invalid(&error))?;
+        let answer = self
+            .client
+            .update_table()
+            .database_name(&table.name.database)
+            .table_input(input)
+            .set_version_id(table.version_id.clone())
+            .skip_archive(true)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) if is_stale(&error) => {
+                Err(call.error(CatalogErrorKind::Conflict, Failure::of(&error).message))
+            }
+            Err(error) => Err(call.failed(&error)),
+        }
+    }
+}
+
+/// Whether Glue says that the table was changed meanwhile.
+fn is_stale(error: &SdkError<UpdateTableError, Response>) -> bool {
+    matches!(
+        error.as_service_error(),
+        Some(UpdateTableError::ConcurrentModificationException(_))
+    )
 }
 
 /// Whether Glue says that the table or its database does not exist. The same error from a federated source
@@ -276,114 +358,9 @@ fn refused(values: &[String], detail: Option<&ErrorDetail>) -> PartitionFailure 
     }
 }
 
-fn table_from_glue(name: &TableName, table: &types::Table) -> Table {
-    Table {
-        name: name.clone(),
-        storage: table
-            .storage_descriptor()
-            .map(storage_from_glue)
-            .unwrap_or_default(),
-        partition_keys: table
-            .partition_keys()
-            .iter()
-            .map(column_from_glue)
-            .collect(),
-        parameters: ordered(table.parameters()),
-        version_id: table.version_id().map(str::to_owned),
-    }
-}
-
-fn storage_from_glue(storage: &types::StorageDescriptor) -> StorageDescriptor {
-    let serde = storage.serde_info();
-    StorageDescriptor {
-        location: storage.location().unwrap_or_default().to_owned(),
-        columns: storage.columns().iter().map(column_from_glue).collect(),
-        input_format: storage.input_format().map(str::to_owned),
-        output_format: storage.output_format().map(str::to_owned),
-        compressed: storage.compressed(),
-        serde_library: serde
-            .and_then(SerDeInfo::serialization_library)
-            .map(str::to_owned),
-        serde_parameters: ordered(serde.and_then(SerDeInfo::parameters)),
-        parameters: ordered(storage.parameters()),
-    }
-}
-
-fn column_from_glue(column: &types::Column) -> Column {
-    Column {
-        name: column.name().to_owned(),
-        hive_type: column.r#type().unwrap_or_default().to_owned(),
-    }
-}
-
-fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
-    let entries = parameters.into_iter().flatten();
-    entries
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError> {
-    let storage = &partition.storage;
-    let columns = storage
-        .columns
-        .iter()
-        .map(|column| {
-            types::Column::builder()
-                .name(&column.name)
-                .r#type(&column.hive_type)
-                .build()
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let serde = SerDeInfo::builder()
-        .set_serialization_library(storage.serde_library.clone())
-        .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
-        .build();
-    let storage = types::StorageDescriptor::builder()
-        .location(&storage.location)
-        .set_columns(Some(columns))
-        .set_input_format(storage.input_format.clone())
-        .set_output_format(storage.output_format.clone())
-        .compressed(storage.compressed)
-        .serde_info(serde)
-        .set_parameters(Some(storage.parameters.clone().into_iter().collect()))
-        .build();
-    Ok(PartitionInput::builder()
-        .set_values(Some(partition.values.clone()))
-        .storage_descriptor(storage)
-        .build())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn storage_survives_the_round_trip() {
-        let pairs = |name: &str| BTreeMap::from([(name.to_owned(), "1".to_owned())]);
-        let partition = Partition {
-            values: vec!["2026".to_owned(), "05".to_owned()],
-            storage: StorageDescriptor {
-                location: "s3://lake/t/year=2026/month=05/".to_owned(),
-                columns: vec![Column {
-                    name: "a".to_owned(),
-                    hive_type: "array<bigint>".to_owned(),
-                }],
-                input_format: Some("in".to_owned()),
-                output_format: Some("out".to_owned()),
-                compressed: true,
-                serde_library: Some("serde".to_owned()),
-                serde_parameters: pairs("serialization.format"),
-                parameters: pairs("classification"),
-            },
-        };
-        let input = partition_to_glue(&partition).unwrap();
-        assert_eq!(input.values(), partition.values);
-        assert_eq!(
-            storage_from_glue(input.storage_descriptor().unwrap()),
-            partition.storage
-        );
-    }
 
     #[test]
     fn kinds_come_from_the_code_then_the_status() {

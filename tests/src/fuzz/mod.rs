@@ -5,6 +5,7 @@ pub mod compression;
 pub mod csv;
 pub mod json;
 pub mod parquet;
+pub mod split;
 pub mod times;
 pub mod triggers;
 
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("csv", csv::check),
     ("json", json::check),
     ("parquet", parquet::check),
+    ("split", split::check),
     ("times", times::check),
     ("triggers", triggers::check),
 ];

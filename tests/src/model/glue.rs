@@ -18,6 +18,10 @@ pub(super) type Change =
     fn(&mut ModelGlue, &TableName, &[Partition]) -> Result<Vec<PartitionFailure>, Refusal>;
 
 const NO_TABLE: Refusal = (CatalogErrorKind::NotFound, "EntityNotFoundException");
+const NOT_UNDERSTOOD: Refusal = (
+    CatalogErrorKind::Invalid,
+    "InvalidInputException: the expression is not understood",
+);
 const TOO_MANY: Refusal = (
     CatalogErrorKind::Invalid,
     "InvalidInputException: too many partitions",
@@ -94,6 +98,65 @@ impl ModelGlue {
         })
     }
 
+    /// Understands `key = value and key = value …` and no more.
+    pub(super) fn matching(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let entry = self.tables.get(table).ok_or(NO_TABLE)?;
+        let mut wanted = Vec::new();
+        for comparison in expression.iter().flat_map(|text| text.split(" and ")) {
+            let (key, value) = comparison.split_once('=').ok_or(NOT_UNDERSTOOD)?;
+            let position = entry
+                .table
+                .partition_keys
+                .iter()
+                .position(|column| column.name == key.trim())
+                .ok_or(NOT_UNDERSTOOD)?;
+            wanted.push((position, value.trim().trim_matches('\'')));
+        }
+        let matches = |partition: &&Partition| {
+            wanted.iter().all(|&(position, value)| {
+                partition
+                    .values
+                    .get(position)
+                    .is_some_and(|own| own == value)
+            })
+        };
+        Ok(entry.partitions.values().filter(matches).cloned().collect())
+    }
+
+    pub(super) fn create_table(&mut self, table: Table) -> Result<(), Refusal> {
+        if self.tables.contains_key(&table.name) {
+            return Err((CatalogErrorKind::AlreadyExists, "AlreadyExistsException"));
+        }
+        self.put_table(Table {
+            version_id: Some("0".to_owned()),
+            ..table
+        });
+        Ok(())
+    }
+
+    pub(super) fn update_table(&mut self, table: Table) -> Result<(), Refusal> {
+        let entry = self.tables.get_mut(&table.name).ok_or(NO_TABLE)?;
+        if entry.table.version_id != table.version_id {
+            return Err((
+                CatalogErrorKind::Conflict,
+                "ConcurrentModificationException",
+            ));
+        }
+        let version: u64 = match table.version_id.as_deref().map(str::parse) {
+            Some(Ok(version)) => version,
+            _ => 0,
+        };
+        entry.table = Table {
+            version_id: Some((version + 1).to_string()),
+            ..table
+        };
+        Ok(())
+    }
+
     fn change(
         &mut self,
         table: &TableName,
@@ -138,5 +201,62 @@ fn invalid(table: &Table, partition: &Partition) -> Option<Refusal> {
         invalid("InvalidInputException: the location is too long")
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::catalog::{Column, StorageDescriptor};
+
+    use super::*;
+
+    fn table() -> Table {
+        let key = |name: &str| Column {
+            name: name.to_owned(),
+            hive_type: "int".to_owned(),
+        };
+        Table {
+            name: "lake.t".parse().unwrap(),
+            storage: StorageDescriptor::default(),
+            partition_keys: vec![key("year"), key("month")],
+            parameters: BTreeMap::new(),
+            version_id: None,
+        }
+    }
+
+    #[test]
+    fn expressions_select_partitions() {
+        let mut glue = ModelGlue::default();
+        let name = table().name;
+        glue.create_table(table()).unwrap();
+        let partition = |year: &str, month: &str| Partition {
+            values: vec![year.to_owned(), month.to_owned()],
+            storage: StorageDescriptor::default(),
+        };
+        let all = [partition("2026", "5"), partition("2026", "6")];
+        glue.create(&name, &all).unwrap();
+        for (expression, count) in [
+            (None, 2),
+            (Some("year = '2026'"), 2),
+            (Some("year = 2026 and month = '6'"), 1),
+            (Some("month = 7"), 0),
+        ] {
+            let found = glue.matching(&name, expression).unwrap();
+            assert_eq!(found.len(), count, "{expression:?}");
+        }
+        for bad in ["day = 1", "year"] {
+            assert!(glue.matching(&name, Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_updated_from_the_version_that_stands() {
+        let mut glue = ModelGlue::default();
+        glue.create_table(table()).unwrap();
+        assert!(glue.create_table(table()).is_err());
+        let first = glue.table(&table().name).unwrap();
+        glue.update_table(first.clone()).unwrap();
+        let (kind, _) = glue.update_table(first).unwrap_err();
+        assert_eq!(kind, CatalogErrorKind::Conflict);
     }
 }

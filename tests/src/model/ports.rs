@@ -399,6 +399,34 @@ impl Catalog for Client {
         self.change_partitions(operation, table, partitions, glue::ModelGlue::update)
             .await
     }
+
+    async fn matching_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, CatalogError> {
+        let (at, expression) = (table.clone(), expression.map(str::to_owned));
+        self.ask_glue("GetPartitions", table, move |state| {
+            state.glue.matching(&at, expression.as_deref())
+        })
+        .await
+    }
+
+    async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {
+        let new = table.clone();
+        self.ask_glue("CreateTable", &table.name, move |state| {
+            state.glue.create_table(new.clone())
+        })
+        .await
+    }
+
+    async fn update_table(&self, table: &Table) -> Result<(), CatalogError> {
+        let new = table.clone();
+        self.ask_glue("UpdateTable", &table.name, move |state| {
+            state.glue.update_table(new.clone())
+        })
+        .await
+    }
 }
 
 #[async_trait]

@@ -424,4 +424,20 @@ impl Catalog for BrokenCatalog {
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
         self.inner.update_partitions(table, partitions).await
     }
+
+    async fn matching_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, CatalogError> {
+        self.inner.matching_partitions(table, expression).await
+    }
+
+    async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {
+        self.inner.create_table(table).await
+    }
+
+    async fn update_table(&self, table: &Table) -> Result<(), CatalogError> {
+        self.inner.update_table(table).await
+    }
 }

@@ -3,10 +3,14 @@
 //! | payload | answer |
 //! |---|---|
 //! | a [`PlanRequest`]: `{"name", "query_execution_id"}` or `{"name", "result"}`, `"task_token"`?, `"confirm"`? | [`PlanReport`](split::PlanReport) |
-//! | `{"name", "status": "<job id>", "run"?}` | [`Progress`](split::Progress) |
+//! | `{"name"?, "status": "<job id>", "run"?}` | [`Progress`](split::Progress) |
 //! | `{"name", "cancel": "<job id>", "run"?}` | [`Cancellation`](split::Cancellation) |
 
-use lakewright_jobs::split::{self, Budget, PlanRequest, Ports, SplitError};
+use lakewright_core::config;
+use lakewright_jobs::{
+    ports::Store,
+    split::{self, Budget, PlanRequest, Ports, SplitError},
+};
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -27,7 +31,9 @@ pub struct PlanFunction {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StatusRequest {
-    name: String,
+    /// Whichever job knows the id, where none is named.
+    #[serde(default)]
+    name: Option<String>,
     status: String,
     #[serde(default)]
     run: Option<String>,
@@ -59,14 +65,6 @@ impl Request {
             decode(payload).map(Self::Cancel)
         } else {
             decode(payload).map(Self::Plan)
-        }
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Plan(PlanRequest { name, .. })
-            | Self::Status(StatusRequest { name, .. })
-            | Self::Cancel(CancelRequest { name, .. }) => name,
         }
     }
 }
@@ -131,13 +129,9 @@ impl PlanFunction {
         payload: &Value,
         budget: &Budget,
     ) -> Result<Value, FunctionError> {
-        let request = Request::decode(payload)?;
-        let name = request.name();
-        let job = self.base.config.split_named(name).ok_or_else(|| {
-            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
-        })?;
-        match request {
+        match Request::decode(payload)? {
             Request::Plan(request) => {
+                let job = self.named(&request.name)?;
                 let queue = self.base.queues.get(&job.name).ok_or_else(|| {
                     FunctionError::bad_trigger(format!(
                         "the split job `{}` has no queue ({QUEUES})",
@@ -146,13 +140,38 @@ impl PlanFunction {
                 })?;
                 reported(split::plan(ports, job, &request, queue, budget).await)
             }
-            Request::Status(StatusRequest { status, run, .. }) => {
-                reported(split::status(&*ports.store, job, &status, run.as_deref()).await)
-            }
-            Request::Cancel(CancelRequest { cancel, run, .. }) => {
+            Request::Status(request) => self.status(&*ports.store, &request).await,
+            Request::Cancel(CancelRequest { name, cancel, run }) => {
+                let job = self.named(&name)?;
                 reported(split::cancel(ports, job, &cancel, run.as_deref()).await)
             }
         }
+    }
+
+    async fn status(
+        &self,
+        store: &dyn Store,
+        request: &StatusRequest,
+    ) -> Result<Value, FunctionError> {
+        let (id, run) = (&request.status, request.run.as_deref());
+        if let Some(name) = &request.name {
+            return reported(split::status(store, self.named(name)?, id, run).await);
+        }
+        for job in &self.base.config.split {
+            match split::status(store, job, id, run).await {
+                Err(SplitError::PlanMissing(_)) => {}
+                result => return reported(result),
+            }
+        }
+        Err(FunctionError::bad_trigger(format!(
+            "no split job knows the id `{id}`"
+        )))
+    }
+
+    fn named(&self, name: &str) -> Result<&config::Split, FunctionError> {
+        self.base.config.split_named(name).ok_or_else(|| {
+            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
+        })
     }
 }
 
@@ -186,14 +205,16 @@ mod tests {
             ),
         ] {
             let payload = serde_json::from_str(text).unwrap();
-            let request = Request::decode(&payload).unwrap();
-            assert_eq!(request.name(), "user_info");
-            let found = match request {
-                Request::Plan(_) => "plan",
-                Request::Status(_) => "status",
-                Request::Cancel(_) => "cancel",
+            let (found, name) = match Request::decode(&payload).unwrap() {
+                Request::Plan(request) => ("plan", Some(request.name)),
+                Request::Status(request) => ("status", request.name),
+                Request::Cancel(request) => ("cancel", Some(request.name)),
             };
-            assert_eq!(found, expected, "{text}");
+            assert_eq!(
+                (found, name.as_deref()),
+                (expected, Some("user_info")),
+                "{text}"
+            );
         }
     }
 

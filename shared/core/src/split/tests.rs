@@ -17,40 +17,6 @@ use crate::{
 
 const LIMIT: ChunkLimit = ChunkLimit { bytes: 20, rows: 3 };
 
-/// Rows found one character after the other.
-fn slow_rows(framing: Framing, text: &[u8]) -> Result<Vec<Vec<u8>>, ScanError> {
-    let (mut rows, mut row, mut quoted, mut start) = (Vec::new(), Vec::new(), false, 0);
-    for (at, byte) in text.iter().enumerate() {
-        if *byte == b'"' && framing == Framing::AthenaCsv {
-            quoted = !quoted;
-        }
-        if *byte == b'\n' && !quoted {
-            if row.last() == Some(&b'\r') && framing != Framing::Lines {
-                row.pop();
-            }
-            rows.push(std::mem::take(&mut row));
-            start = at + 1;
-        } else {
-            row.push(*byte);
-        }
-    }
-    if quoted {
-        return Err(ScanError::Truncated {
-            offset: start as u64,
-        });
-    }
-    if start < text.len() {
-        rows.push(row);
-    }
-    if framing == Framing::JsonLines {
-        rows.retain(|row| !row.iter().all(u8::is_ascii_whitespace));
-    }
-    if framing == Framing::AthenaCsv && rows.is_empty() {
-        return Err(ScanError::NoHeader);
-    }
-    Ok(rows)
-}
-
 fn size(count: u64) -> usize {
     usize::try_from(count).unwrap()
 }
@@ -86,50 +52,8 @@ fn scan(framing: Framing, text: &[u8], pieces: &[usize]) -> Result<Scanned, Scan
     Ok((chunks, shown))
 }
 
-fn framings() -> impl Strategy<Value = Framing> {
-    prop_oneof![
-        Just(Framing::AthenaCsv),
-        Just(Framing::Lines),
-        Just(Framing::JsonLines)
-    ]
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn the_scan_finds_what_the_slow_one_finds(
-        framing in framings(),
-        text in "[\"\n\r, a]{0,60}",
-        pieces in prop::collection::vec(1..9_usize, 1..5),
-    ) {
-        stated("However the bytes of a result are cut, the rows are the same.");
-        let text = text.as_bytes();
-        let slow = slow_rows(framing, text);
-        let fast = scan(framing, text, &pieces);
-        prop_assert_eq!(fast.as_ref().map(|(_, rows)| rows), slow.as_ref());
-        prop_assert_eq!(&fast, &scan(framing, text, &[text.len().max(1)]));
-        let Ok((chunks, shown)) = fast else { return Ok(()) };
-        // Without rows shown, the chunks are the same.
-        let mut counted = Scan::new(framing, 7, 100, LIMIT, false);
-        counted.push(text, |_| Ok::<_, ScanError>(())).unwrap();
-        let (again, rows) = counted.finish(|_| Ok::<_, ScanError>(())).unwrap();
-        prop_assert_eq!(&again, &chunks);
-        // The chunks hold the rows, each once and in order.
-        let header = usize::from(framing == Framing::AthenaCsv);
-        prop_assert_eq!(size(rows), shown.len() - header);
-        let mut found = Vec::new();
-        for chunk in &chunks {
-            prop_assert_eq!(chunk.source, 7);
-            prop_assert_eq!(chunk.first_row, 100 + found.len() as u64);
-            let bytes = &text[size(chunk.offset)..size(chunk.offset + chunk.length)];
-            let before = found.len();
-            found.extend(super::rows(framing, bytes).map(<[u8]>::to_vec));
-            prop_assert_eq!((found.len() - before) as u64, chunk.rows);
-            prop_assert!(chunk.rows > 0 && chunk.rows <= LIMIT.rows);
-        }
-        prop_assert_eq!(&found[..], &shown[header..]);
-    }
 
     /// What Athena writes reads back.
     #[test]

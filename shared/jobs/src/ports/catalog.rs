@@ -50,6 +50,34 @@ pub trait Catalog: Send + Sync {
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError>;
+
+    /// All partitions that an expression over the partition keys selects, such as `year = 2026 and month = 5`;
+    /// all of the table's where there is none. In any order.
+    /// <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
+    ///
+    /// # Errors
+    /// [`CatalogErrorKind::Invalid`] when the expression means nothing to the catalog, and when a call failed.
+    async fn matching_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, CatalogError>;
+
+    /// Creates a table; its `version_id` is the catalog's to give.
+    ///
+    /// # Errors
+    /// [`CatalogErrorKind::AlreadyExists`] where one stands; [`CatalogErrorKind::NotFound`] where the database does
+    /// not exist; any other failure. After [`CatalogErrorKind::Network`] the table may stand.
+    async fn create_table(&self, table: &Table) -> Result<(), CatalogError>;
+
+    /// Replaces what a [`Table`] says of a table, and no more, where the table still is of its `version_id`. The
+    /// version before is not archived.
+    /// <https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateTable.html>
+    ///
+    /// # Errors
+    /// [`CatalogErrorKind::Conflict`] where the table is of another version; [`CatalogErrorKind::NotFound`];
+    /// any other failure.
+    async fn update_table(&self, table: &Table) -> Result<(), CatalogError>;
 }
 
 /// One partition of a table.
@@ -75,8 +103,10 @@ pub struct PartitionFailure {
 /// What kind of failure a call to the catalog met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogErrorKind {
-    /// The partition stands already.
+    /// The partition or table stands already.
     AlreadyExists,
+    /// The table is not of the version that the update names.
+    Conflict,
     /// The database, table or partition does not exist.
     NotFound,
     /// Too many calls, or the service is unwell: the same call may succeed later.

@@ -14,8 +14,9 @@ use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, Pa
 /// A catalog whose throttled and interrupted calls are made again, within one invocation's deadline.
 ///
 /// Reading and replacing may be repeated freely. A creation that took effect although it was reported as
-/// failed is answered with [`CatalogErrorKind::AlreadyExists`] for its partitions when it is made again:
-/// the caller compares what stands, as for any other partition that stands already.
+/// failed is answered with [`CatalogErrorKind::AlreadyExists`] for its partitions or its table when it is made
+/// again, and such an update of a table with [`CatalogErrorKind::Conflict`]: the caller compares what stands, as
+/// where somebody else was first.
 pub struct RetryingCatalog<C> {
     inner: C,
     patience: Patience,
@@ -151,6 +152,31 @@ impl<C: Catalog> Catalog for RetryingCatalog<C> {
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
         self.batch("BatchUpdatePartition", table, partitions, |left| {
             Box::pin(async move { self.inner.update_partitions(table, &left).await })
+        })
+        .await
+    }
+
+    async fn matching_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+    ) -> Result<Vec<Partition>, CatalogError> {
+        self.call("GetPartitions", table, || {
+            self.inner.matching_partitions(table, expression)
+        })
+        .await
+    }
+
+    async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {
+        self.call("CreateTable", &table.name, || {
+            self.inner.create_table(table)
+        })
+        .await
+    }
+
+    async fn update_table(&self, table: &Table) -> Result<(), CatalogError> {
+        self.call("UpdateTable", &table.name, || {
+            self.inner.update_table(table)
         })
         .await
     }

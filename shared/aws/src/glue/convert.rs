@@ -1,0 +1,198 @@
+//! Tables and partitions, from and to Glue's own types.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_glue::types::{self, PartitionInput, SerDeInfo, TableInput};
+use aws_smithy_types::error::operation::BuildError;
+use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
+use lakewright_jobs::ports::Partition;
+
+/// The type of a table whose objects are not Hive's own.
+const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";
+
+pub(super) fn table_from_glue(name: &TableName, table: &types::Table) -> Table {
+    Table {
+        name: name.clone(),
+        storage: table
+            .storage_descriptor()
+            .map(storage_from_glue)
+            .unwrap_or_default(),
+        partition_keys: table
+            .partition_keys()
+            .iter()
+            .map(column_from_glue)
+            .collect(),
+        parameters: ordered(table.parameters()),
+        version_id: table.version_id().map(str::to_owned),
+    }
+}
+
+pub(super) fn partition_from_glue(partition: &types::Partition) -> Partition {
+    Partition {
+        values: partition.values().to_vec(),
+        storage: partition
+            .storage_descriptor()
+            .map(storage_from_glue)
+            .unwrap_or_default(),
+    }
+}
+
+/// A table as Glue takes it; what a [`Table`] says nothing of is as `standing` has it.
+pub(super) fn table_to_glue(
+    table: &Table,
+    standing: Option<&types::Table>,
+) -> Result<TableInput, BuildError> {
+    let kind = standing.map_or(Some(EXTERNAL_TABLE), types::Table::table_type);
+    TableInput::builder()
+        .name(&table.name.table)
+        .set_description(
+            standing
+                .and_then(types::Table::description)
+                .map(str::to_owned),
+        )
+        .set_owner(standing.and_then(types::Table::owner).map(str::to_owned))
+        .set_last_access_time(standing.and_then(types::Table::last_access_time).copied())
+        .set_last_analyzed_time(standing.and_then(types::Table::last_analyzed_time).copied())
+        .set_retention(standing.map(types::Table::retention))
+        .set_view_original_text(standing.and_then(|old| old.view_original_text.clone()))
+        .set_view_expanded_text(standing.and_then(|old| old.view_expanded_text.clone()))
+        .set_target_table(standing.and_then(types::Table::target_table).cloned())
+        .set_table_type(kind.map(str::to_owned))
+        .storage_descriptor(storage_to_glue(&table.storage)?)
+        .set_partition_keys(Some(columns_to_glue(&table.partition_keys)?))
+        .set_parameters(Some(table.parameters.clone().into_iter().collect()))
+        .build()
+}
+
+fn storage_from_glue(storage: &types::StorageDescriptor) -> StorageDescriptor {
+    let serde = storage.serde_info();
+    StorageDescriptor {
+        location: storage.location().unwrap_or_default().to_owned(),
+        columns: storage.columns().iter().map(column_from_glue).collect(),
+        input_format: storage.input_format().map(str::to_owned),
+        output_format: storage.output_format().map(str::to_owned),
+        compressed: storage.compressed(),
+        serde_library: serde
+            .and_then(SerDeInfo::serialization_library)
+            .map(str::to_owned),
+        serde_parameters: ordered(serde.and_then(SerDeInfo::parameters)),
+        parameters: ordered(storage.parameters()),
+    }
+}
+
+fn column_from_glue(column: &types::Column) -> Column {
+    Column {
+        name: column.name().to_owned(),
+        hive_type: column.r#type().unwrap_or_default().to_owned(),
+    }
+}
+
+fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
+    let entries = parameters.into_iter().flatten();
+    entries
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+pub(super) fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError> {
+    Ok(PartitionInput::builder()
+        .set_values(Some(partition.values.clone()))
+        .storage_descriptor(storage_to_glue(&partition.storage)?)
+        .build())
+}
+
+fn columns_to_glue(columns: &[Column]) -> Result<Vec<types::Column>, BuildError> {
+    let columns = columns.iter().map(|column| {
+        types::Column::builder()
+            .name(&column.name)
+            .r#type(&column.hive_type)
+            .build()
+    });
+    columns.collect()
+}
+
+fn storage_to_glue(storage: &StorageDescriptor) -> Result<types::StorageDescriptor, BuildError> {
+    let serde = SerDeInfo::builder()
+        .set_serialization_library(storage.serde_library.clone())
+        .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
+        .build();
+    Ok(types::StorageDescriptor::builder()
+        .location(&storage.location)
+        .set_columns(Some(columns_to_glue(&storage.columns)?))
+        .set_input_format(storage.input_format.clone())
+        .set_output_format(storage.output_format.clone())
+        .compressed(storage.compressed)
+        .serde_info(serde)
+        .set_parameters(Some(storage.parameters.clone().into_iter().collect()))
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_survives_the_round_trip() {
+        let pairs = |name: &str| BTreeMap::from([(name.to_owned(), "1".to_owned())]);
+        let partition = Partition {
+            values: vec!["2026".to_owned(), "05".to_owned()],
+            storage: StorageDescriptor {
+                location: "s3://lake/t/year=2026/month=05/".to_owned(),
+                columns: vec![Column {
+                    name: "a".to_owned(),
+                    hive_type: "array<bigint>".to_owned(),
+                }],
+                input_format: Some("in".to_owned()),
+                output_format: Some("out".to_owned()),
+                compressed: true,
+                serde_library: Some("serde".to_owned()),
+                serde_parameters: pairs("serialization.format"),
+                parameters: pairs("classification"),
+            },
+        };
+        let input = partition_to_glue(&partition).unwrap();
+        assert_eq!(input.values(), partition.values);
+        assert_eq!(
+            storage_from_glue(input.storage_descriptor().unwrap()),
+            partition.storage
+        );
+    }
+
+    #[test]
+    fn a_table_survives_the_round_trip_and_keeps_what_it_does_not_say() {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            hive_type: "int".to_owned(),
+        };
+        let table = Table {
+            name: "lake.flights".parse().unwrap(),
+            storage: StorageDescriptor {
+                location: "s3://lake/flights/".to_owned(),
+                columns: vec![column("a")],
+                ..StorageDescriptor::default()
+            },
+            partition_keys: vec![column("year")],
+            parameters: BTreeMap::from([("classification".to_owned(), "parquet".to_owned())]),
+            version_id: None,
+        };
+        let new = table_to_glue(&table, None).unwrap();
+        assert_eq!(new.table_type(), Some(EXTERNAL_TABLE));
+
+        let standing = types::Table::builder()
+            .name("flights")
+            .description("all of them")
+            .owner("ada")
+            .table_type("GOVERNED")
+            .set_storage_descriptor(new.storage_descriptor)
+            .set_partition_keys(new.partition_keys)
+            .set_parameters(new.parameters)
+            .build()
+            .unwrap();
+        assert_eq!(table_from_glue(&table.name, &standing), table);
+        let update = table_to_glue(&table, Some(&standing)).unwrap();
+        assert_eq!(
+            (update.description(), update.owner(), update.table_type()),
+            (Some("all of them"), Some("ada"), Some("GOVERNED"))
+        );
+    }
+}

@@ -1,0 +1,1 @@
+"""What is asked of deployed functions, on whichever cloud the environment names."""
