@@ -18,10 +18,9 @@ from importlib.metadata import version
 from statistics import median
 
 from contenders.data import Wrong, empty_folder
-from contenders.split import Lakewright, Result, S3Server, Servers, SplitRun, Uploader, find_s3s_fs, make
+from contenders.split import SERVERS, Lakewright, Result, S3Server, SplitRun, Uploader, make, start_server
 from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
-from harness.file_server import FileServer
 from harness.machine import wait_until_quiet
 from harness.program import ProgramFailed
 from harness.report import OURS, table
@@ -38,8 +37,8 @@ INTRODUCTION = """\
 # split beside uploaders of files
 
 A query's result in Athena's CSV, fifty columns of text, to one JSON object for each row. Medians of {repetitions} runs,
-the contenders in turn, each on a server that has just been started; every object was compared with its row, byte for byte
-(where the server forgets: their number and bytes). Written by `cargo xtask bench split` on {date}, at commit {commit}.
+the contenders in turn, each on a server that has just been started; every object was compared with its row by the MD5 that
+the server lists (where it forgets: their number and bytes). Written by `cargo xtask bench split` on {date}, at commit {commit}.
 
 - Machine: {machine}
 - Versions: {versions}
@@ -51,9 +50,9 @@ What is measured, and what is not alike:
   from the queue, one at a time. Wall and CPU are those of the whole job: the plan, the inits, reading the result twice,
   parsing it, making the JSON, a signed create-only PUT for each row, the ledger.
 - The others upload files that are there already, in tmpfs, unconditionally.
-- The servers share the two cores with their clients. MiniStack keeps create-only writes as S3 does; s3s-fs is faster and
-  lets two racing writers win; the third answers and forgets, so that the client alone is seen. `server's share` is that of
-  all CPU time, `server's load` its CPU time as a share of the cores' time while the client ran.
+- The servers share the two cores with their clients. MiniStack keeps create-only writes as S3 does; the other answers and
+  forgets, so that little but the client is seen. `server's share` is that of all CPU time, `server's load` its CPU time as a
+  share of the cores' time while the client ran.
 - `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
 """
 
@@ -78,17 +77,14 @@ def options() -> Options:
     """Reads the command line."""
     arguments = parser(__doc__, repetitions=3)
     arguments.add_argument("--sizes", type=names, default=list(SIZES), help=f"of {','.join(SIZES)}")
-    arguments.add_argument("--servers", type=names, default=list(Servers.NAMES), help=f"of {','.join(Servers.NAMES)}")
+    arguments.add_argument("--servers", type=names, default=list(SERVERS), help=f"of {','.join(SERVERS)}")
     arguments.add_argument("--uploaders", type=names, default=list(Uploader.NAMES), help=f"of {','.join(Uploader.NAMES)}")
     arguments.add_argument("--environments", type=names, default=["1", "2"], help="how many of split-rows run at a time")
     arguments.add_argument("--memory", type=int, default=256, help="the memory size of split-rows in MB")
     given = arguments.parse_args()
     check(arguments, given.sizes, SIZES)
-    check(arguments, given.servers, Servers.NAMES)
+    check(arguments, given.servers, SERVERS)
     check(arguments, given.uploaders, Uploader.NAMES)
-    if FileServer.NAME in given.servers and find_s3s_fs(given.state) is None:
-        install = f"cargo install s3s-fs --version 0.14.1 --locked --features binary --root {given.state}"
-        arguments.error(f"s3s-fs is not installed ({install}), or leave it out of --servers")
     environments = [int(number) for number in given.environments]
     return Options(common(given), given.sizes, given.servers, given.uploaders, environments, given.memory)
 
@@ -103,13 +99,13 @@ def contenders(lakewright: Lakewright, given: Options, rows: int) -> list[Conten
     return [*own, *(Uploader(name, given.common.state).run for name in others)]
 
 
-def run_in_turn(entrants: list[Contender], result: Result, servers: Servers, given: Options) -> list[SplitRun]:
+def run_in_turn(entrants: list[Contender], result: Result, given: Options) -> list[SplitRun]:
     """All repetitions of all contenders on all servers."""
     runs = []
     for repetition in range(1, given.common.repetitions + 1):
         for name in given.servers:
             for contender in entrants:
-                with servers.start(name) as server:
+                with start_server(name, given.common.state) as server:
                     wait_until_quiet(given.common.patience_seconds)
                     run = contender(result, server, repetition)
                 runs.append(run)
@@ -232,14 +228,13 @@ def measure(given: Options) -> str:
     """Runs everything; the chapter of the report."""
     state, scratch = given.common.state, given.common.scratch
     binaries = [given.common.binary(name) for name in ("split-plan", "split-rows")]
-    servers = Servers(state, scratch, find_s3s_fs(state))
     compared, planned, reached = [], [], []
     with LocalCloud(state) as cloud:
         lakewright = Lakewright(*binaries, cloud, state, scratch)
         for name in given.sizes:
             with empty_folder(scratch / "objects") as objects:
                 result = make(name, SIZES[name], state, objects)
-                runs = run_in_turn(contenders(lakewright, given, result.rows), result, servers, given)
+                runs = run_in_turn(contenders(lakewright, given, result.rows), result, given)
                 compared.append(comparison(result, runs, os.cpu_count() or 1))
                 planned.append(plans(result, runs))
                 reached += targets(result, runs)

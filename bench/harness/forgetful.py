@@ -11,7 +11,7 @@ import email.utils
 import hashlib
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote
@@ -131,10 +131,11 @@ class Connection(asyncio.Protocol):
         keys = keys[bisect_right(keys, f"/{bucket}/{after}") :]
         page, truncated = keys[:PAGE], len(keys) > PAGE
         contents = "".join(self._listed(bucket, path, "encoding-type" in asked) for path in page)
-        next_token = f"<NextContinuationToken>{page[-1].removeprefix(f'/{bucket}/')}</NextContinuationToken>"
+        last = page[-1].removeprefix(f"/{bucket}/") if truncated else ""
         text = (
             f"<ListBucketResult><Name>{bucket}</Name><IsTruncated>{str(truncated).lower()}</IsTruncated>"
-            f"{next_token if truncated else ''}<KeyCount>{len(page)}</KeyCount>{contents}</ListBucketResult>"
+            f"<NextContinuationToken>{last}</NextContinuationToken>"
+            f"<KeyCount>{len(page)}</KeyCount>{contents}</ListBucketResult>"
         )
         return answer("200 OK", text.encode(), "Content-Type: application/xml")
 
@@ -174,10 +175,6 @@ class Forgetful(Server):
         with urlopen(self.endpoint + COUNTED) as counted:
             count, size = counted.read().split()
         return int(count), int(size)
-
-    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, bytes]]:
-        """What is left of the objects: nothing."""
-        yield from ()
 
 
 if __name__ == "__main__":

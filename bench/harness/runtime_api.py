@@ -34,6 +34,13 @@ class _Invocation:
     payload: bytes
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing of a function that ended while it was asking for an event."""
+
+
 class RuntimeApi:
     """The server. Leaving the context closes it."""
 
@@ -42,8 +49,7 @@ class RuntimeApi:
         self._pending: queue.Queue[_Invocation | None] = queue.Queue()
         self._answers: queue.Queue[Answer] = queue.Queue()
         self._ready: queue.Queue[float] = queue.Queue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def __enter__(self) -> "RuntimeApi":

@@ -98,8 +98,12 @@ class Server:
         """Puts an object; answers with its `ETag`, without its quotes."""
         return self._s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
 
-    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
-        """The keys under a prefix."""
+    def listing(self, bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
+        """The keys under a prefix, and the objects' ETags without their quotes."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
-                yield item["Key"]
+                yield item["Key"], item["ETag"].strip('"')
+
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """The keys under a prefix."""
+        return (key for key, _ in self.listing(bucket, prefix))

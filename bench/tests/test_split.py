@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from contenders.data import MODULES, Wrong
-from contenders.split import Lakewright, Result, Servers, SplitRun, Uploader, make
+from contenders.split import Lakewright, Result, SplitRun, Uploader, make, start_server
 from harness.cloud import LocalCloud
 from harness.forgetful import Forgetful
 from harness.runtime_api import FunctionFailed
@@ -26,7 +26,6 @@ class Split(unittest.TestCase):
     folder: Path
     stub: Path
     lakewright: Lakewright
-    servers: Servers
     result: Result
 
     @classmethod
@@ -35,7 +34,6 @@ class Split(unittest.TestCase):
         cloud = cls.enterClassContext(LocalCloud(cls.folder))
         cls.stub = cls.folder / "bootstrap"
         cls.lakewright = Lakewright(cls.stub, cls.stub, cloud, cls.folder, cls.folder)
-        cls.servers = Servers(cls.folder, cls.folder, None)
         (cls.folder / "objects").mkdir()
         cls.result = make("few", ROWS, cls.folder, cls.folder / "objects")
 
@@ -43,7 +41,7 @@ class Split(unittest.TestCase):
         """One run of the stubs."""
         self.stub.write_text(f"#!/bin/sh\nPYTHONPATH={MODULES} exec {sys.executable} {STUB} {fault}\n")
         os.chmod(self.stub, 0o755)
-        with self.servers.start(server) as running:
+        with start_server(server, self.folder) as running:
             return self.lakewright.run("Lakewright", 256, 2, self.result, running, 1)
 
     def test_right_objects_are_measured(self) -> None:
@@ -74,7 +72,7 @@ class Split(unittest.TestCase):
     def test_uploaders_are_measured_and_compared(self) -> None:
         runs = [self.run_stub()]
         for name in Uploader.NAMES:
-            with self.servers.start(LocalCloud.NAME) as server:
+            with start_server(LocalCloud.NAME, self.folder) as server:
                 runs.append(Uploader(name, self.folder).run(self.result, server, 1))
         self.assertIn("| s5cmd | MiniStack |", comparison(self.result, runs, 2))
         self.assertIn("| few, MiniStack |", plans(self.result, runs))

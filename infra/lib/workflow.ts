@@ -122,6 +122,19 @@ export function workflow(scope: Construct, { comment, definition, invokes, role 
     id: 'AwsSolutions-IAM5[Resource::*]',
     reason: 'X-Ray segments and the delivery of logs have no resource to name.',
   });
+  const distributed = stateMachine.node.tryFindChild('DistributedMapPolicy');
+  if (distributed) {
+    const machineId = Stack.of(scope).getLogicalId(stateMachine.node.defaultChild as sfn.CfnStateMachine);
+    const executions =
+      'arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:' +
+      `{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machineId}"}]}]}`;
+    for (const which of ['', '/*']) {
+      Validations.of(distributed).acknowledge({
+        id: `AwsSolutions-IAM5[Resource::${executions}${which}:*]`,
+        reason: "The executions of a map's items are the state machine's own, and have no names beforehand.",
+      });
+    }
+  }
   for (const { function: fn } of invokes) {
     const functionId = Stack.of(scope).getLogicalId(fn.node.defaultChild as CfnFunction);
     Validations.of(own).acknowledge({

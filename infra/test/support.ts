@@ -83,6 +83,10 @@ export function flat(value: any): string {
   if ('Fn::Sub' in value) {
     return value['Fn::Sub'].replaceAll(/\$\{(.*?)\}/g, '<$1>');
   }
+  if ('Fn::Select' in value) {
+    const [index, { 'Fn::Split': of }] = value['Fn::Select'];
+    return `<${flat(of[1])} split at ${of[0]}, ${index}>`;
+  }
   if ('Fn::Join' in value) {
     return value['Fn::Join'][1].map(flat).join(value['Fn::Join'][0]);
   }
