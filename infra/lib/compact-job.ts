@@ -11,7 +11,7 @@ import {
   grantReadWrite,
 } from './access.ts';
 import { CompactMachine, type CompactFunctions } from './compact-machine.ts';
-import { formatTable, subjectOf, type CompactConfig, type TableName } from './config.ts';
+import { ConfigError, formatTable, subjectOf, type CompactConfig, type TableName } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import { formatLocation, join, type Location } from './location.ts';
 import type { Monitoring } from './monitoring.ts';
@@ -28,8 +28,13 @@ export interface CompactJobProps {
 }
 
 /** Where the new directories of a table's partitions go: beside the table, where no reader of the table looks. */
-export function generationsOf({ generations }: CompactConfig, { bucket, key }: Location): Location {
-  return generations ?? { bucket, key: `${key.replace(/\/$/, '')}.generations/` };
+export function generationsOf(job: CompactConfig, { bucket, key }: Location): Location {
+  if (!job.generations && key === '') {
+    throw new ConfigError(
+      `compact \`${subjectOf(job)}\`: the table fills its bucket, so nothing lies beside it: name another place as generations`,
+    );
+  }
+  return job.generations ?? { bucket, key: `${key.replace(/\/$/, '')}.generations/` };
 }
 
 /** One `[[compact]]` entry: a state machine that runs on a schedule, and by hand. */

@@ -80,7 +80,13 @@ export class CompactMachine extends Construct {
           sfn.Condition.jsonata(`{% $count($states.input.tasks) in [1..${INLINE_PARTITIONS}] %}`),
           few,
         )
-        .when(sfn.Condition.jsonata('{% $states.input.partitions_planned > 0 %}'), many)
+        // The list is not empty where a partition was seen that is neither left as it is nor refused.
+        .when(
+          sfn.Condition.jsonata(
+            '{% $states.input.partitions_seen > $sum([$states.input.left.*]) + $count($states.input.refused) %}',
+          ),
+          many,
+        )
         .otherwise(done),
     );
     this.stateMachine = workflow(this, {

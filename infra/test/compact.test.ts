@@ -128,7 +128,10 @@ describe('the state machine', () => {
     dry_run: false,
     plan: URI,
     tasks,
+    partitions_seen: tasks.length + 22,
     partitions_planned: tasks.length,
+    refused: [{ partition: 'hour=7/', reason: 'why' }],
+    left: { too_few_files: 20, hot: 1 },
     ...more,
   });
 
@@ -160,8 +163,10 @@ describe('the state machine', () => {
     ['a partition', report([task(1, 2)]), 'Partitions'],
     ['a hundred', report(Array.from({ length: 100 }, (_, n) => task(n, 1))), 'Partitions'],
     ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'Partitions of list'],
-    ['a list too long for an answer', report([], { partitions_planned: 5000 }), 'Partitions of list'],
+    ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'Partitions of list'],
+    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, refused: [] }), 'Partitions of list'],
     ['nothing to do', report([]), 'Done'],
+    ['nothing there', report([], { partitions_seen: 0, left: {}, refused: [] }), 'Done'],
     ['a dry run', report([task(1, 2)], { dry_run: true, plan: null }), 'Done'],
     ['a status', { job: 'compact', table: 'anpr.by_event_time', partitions: [] }, 'Done'],
   ])('goes on by the plan: %s', async (_, answer, next) => {

@@ -106,6 +106,8 @@ test.each<[string, Context, RegExp]>([
 test('a table to compact must lie somewhere', () => {
   expect(() => build(COMPACT)).toThrow(/compact `lake\.flights`: no job here writes the table: say where it lies/);
   expect(() => build(COMPACT, { 'table-locations': 'lake.flights=s3://lake/flights/' })).not.toThrow();
+  const writer = ANPR.replace('s3://lake/anpr/', 's3://lake/') + 'table = "lake.flights"';
+  expect(() => build(writer + COMPACT)).toThrow(/the table fills its bucket, so nothing lies beside it/);
 });
 
 test('a file without a job has nothing to deploy', () => {
