@@ -18,6 +18,10 @@ pub(crate) enum Benchmark {
     Scale,
     /// A query's result into one object for each row.
     Split,
+    /// Many small files into few large ones.
+    Compact,
+    /// Tables by columns and into so many files.
+    Repartition,
 }
 
 impl Benchmark {
@@ -26,6 +30,8 @@ impl Benchmark {
             Self::Rekey => "rekey",
             Self::Scale => "scale",
             Self::Split => "split",
+            Self::Compact => "compact",
+            Self::Repartition => "repartition",
         }
     }
 }
