@@ -23,7 +23,7 @@ from harness.benchmark import Common, check, circumstances, common, names, parse
 from harness.cloud import LocalCloud
 from harness.machine import wait_until_quiet
 from harness.program import ProgramFailed
-from harness.report import OURS, table
+from harness.report import OURS, table, yes
 from harness.runtime_api import FunctionFailed
 
 SIZES = {"20k": 20_000, "200k": 200_000}
@@ -210,18 +210,14 @@ def targets(result: Result, runs: Sequence[SplitRun]) -> list[str]:
         speed, cpu, peak = of(own, per_minute), of(own, per_thousand), max(run.peak_rss_bytes for run in own)
         line = (
             f"- {result.name}, {server}, {contender}: {OBJECTS_PER_MINUTE:,} objects/min: "
-            f"{_yes(speed >= OBJECTS_PER_MINUTE)} ({speed:,.0f}); peak at most 256 MiB: "
-            f"{_yes(peak <= 256 << 20)} ({peak / 2**20:.0f} MiB)"
+            f"{yes(speed >= OBJECTS_PER_MINUTE)} ({speed:,.0f}); peak at most 256 MiB: "
+            f"{yes(peak <= 256 << 20)} ({peak / 2**20:.0f} MiB)"
         )
         if (server, REFERENCE) in groups:
             allowed = of(groups[server, REFERENCE], per_thousand)
-            line += f"; CPU for an object below {REFERENCE}'s: {_yes(cpu < allowed)} ({cpu:.3f} ms against {allowed:.3f})"
+            line += f"; CPU for an object below {REFERENCE}'s: {yes(cpu < allowed)} ({cpu:.3f} ms against {allowed:.3f})"
         lines.append(line)
     return lines
-
-
-def _yes(reached: bool) -> str:
-    return "yes" if reached else "NO"
 
 
 def measure(given: Options) -> str:

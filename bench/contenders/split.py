@@ -3,11 +3,9 @@
 import hashlib
 import os
 import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from importlib.metadata import files as package_files
@@ -18,9 +16,8 @@ from contenders.data import Wrong, empty_folder
 from harness.cloud import LocalCloud
 from harness.events import sqs_batch
 from harness.forgetful import Forgetful
-from harness.function import Environment, Function
+from harness.function import Function, Invoked, invoke_all
 from harness.machine import ForeignLoad
-from harness.program import Usage
 from harness.program import run as run_program
 from harness.runtime_api import FunctionFailed
 from users.dataset import write_objects, write_result
@@ -156,11 +153,11 @@ class Lakewright:
         before, load = server.cpu_seconds(), ForeignLoad()
         with empty_folder(self._scratch / "temporary") as temporary:
             plan = self._make_plan(result, server, temporary, read_seconds)
-            messages = deque(self._cloud.drain(self._queue))
+            messages = self._cloud.drain(self._queue)
             if len(messages) != plan.chunks:
                 raise Wrong(f"{len(messages)} messages were sent for {plan.chunks} chunks")
-            wall, used = self._write_rows(messages, memory_mb, environments, server, temporary)
-        cpu = plan.cpu_seconds + sum(usage.cpu_seconds for usage, _ in used)
+            rows = self._write_rows(messages, memory_mb, environments, server, temporary)
+        cpu = plan.cpu_seconds + rows.cpu_seconds
         server_cpu = server.cpu_seconds() - before
         foreign = load.share(cpu + server_cpu)
         verify(server, result)
@@ -170,10 +167,10 @@ class Lakewright:
             contender=contender,
             repetition=repetition,
             objects=result.rows,
-            wall_seconds=plan.wall_seconds + wall,
+            wall_seconds=plan.wall_seconds + rows.wall_seconds,
             cpu_seconds=cpu,
             server_cpu_seconds=server_cpu,
-            peak_rss_bytes=max(peak for _, peak in used),
+            peak_rss_bytes=rows.peak_rss_bytes,
             foreign_share=foreign,
             plan=plan,
         )
@@ -189,8 +186,7 @@ class Lakewright:
     def _make_plan(self, result: Result, server: S3Server, temporary: Path, read_seconds: float) -> Plan:
         # What a run that failed has left there.
         self._cloud.drain(self._queue)
-        function = self._function("split-plan", self._plan, PLAN_MEMORY_MB, temporary)
-        with function.start(self._reach(server)) as environment:
+        with self._function("split-plan", self._plan, PLAN_MEMORY_MB, temporary).start(self._reach(server)) as environment:
             request = {"name": "users", "result": f"s3://{RESULTS}/{result.csv.name}"}
             answer, seconds = environment.invoke(request)
             usage, peak = environment.end()
@@ -206,42 +202,16 @@ class Lakewright:
         )
 
     def _write_rows(
-        self, messages: deque[str], memory_mb: int, environments: int, server: S3Server, temporary: Path
-    ) -> tuple[float, list[tuple[Usage, int]]]:
-        """Has the environments take one message after the other; answers with the seconds from the first one's start to
-        the last answer, and with what each used."""
-        with ExitStack() as stack:
-            begun = time.monotonic()
-            reach = self._reach(server)
-            functions = (
-                self._function("split-rows", self._rows, memory_mb, temporary, number) for number in range(environments)
-            )
-            started = [stack.enter_context(function.start(reach)) for function in functions]
-            failures: list[BaseException] = []
-            workers = [threading.Thread(target=_work, args=(each, messages, failures)) for each in started]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
-            seconds = time.monotonic() - begun
-            if failures:
-                raise failures[0]
-            return seconds, [environment.end() for environment in started]
-
-
-def _work(environment: Environment, messages: deque[str], failures: list[BaseException]) -> None:
-    """Hands messages to an environment, one at a time as the event source mapping does, until there are none."""
-    try:
-        while not failures:
-            try:
-                message = messages.popleft()
-            except IndexError:
-                return
-            answer, _ = environment.invoke(sqs_batch([message]))
-            if answer.get("batchItemFailures"):
-                raise FunctionFailed(f"a chunk failed:\n{environment.log_tail()}")
-    except FunctionFailed as failure:
-        failures.append(failure)
+        self, messages: list[str], memory_mb: int, environments: int, server: S3Server, temporary: Path
+    ) -> Invoked:
+        """Has the environments take one message after the other, as the event source mapping hands them over."""
+        functions = [
+            self._function("split-rows", self._rows, memory_mb, temporary, number) for number in range(environments)
+        ]
+        done = invoke_all(functions, [sqs_batch([message]) for message in messages], self._reach(server))
+        if any(answer.get("batchItemFailures") for answer in done.answers):
+            raise FunctionFailed(f"a chunk failed: see {functions[0].log}")
+        return done
 
 
 def _read(server: S3Server, key: str) -> float:

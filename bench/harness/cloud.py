@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from harness.program import ProgramFailed
@@ -111,27 +112,74 @@ class LocalCloud(Server):
     ) -> None:
         """Registers a Parquet table as Glue's crawlers describe it; columns by their Hive types."""
         hive = "org.apache.hadoop.hive.ql.io.parquet"
+        storage = {
+            "InputFormat": f"{hive}.MapredParquetInputFormat",
+            "OutputFormat": f"{hive}.MapredParquetOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": f"{hive}.serde.ParquetHiveSerDe",
+                "Parameters": {"serialization.format": "1"},
+            },
+        }
+        parameters = {"classification": "parquet"}
+        self._make_table(database, name, location, columns, partition_keys, storage, parameters)
+
+    def make_csv_table(self, database: str, name: str, location: str, columns: dict[str, str]) -> None:
+        """Registers a table of CSV files with quotes and a header."""
+        storage = {
+            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
+                "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
+            },
+        }
+        parameters = {"classification": "csv", "skip.header.line.count": "1"}
+        self._make_table(database, name, location, columns, [], storage, parameters)
+
+    def _make_table(
+        self,
+        database: str,
+        name: str,
+        location: str,
+        columns: dict[str, str],
+        partition_keys: list[str],
+        storage: dict[str, Any],
+        parameters: dict[str, str],
+    ) -> None:
+        described = [{"Name": column, "Type": kind} for column, kind in columns.items()]
         self._glue.create_table(
             DatabaseName=database,
             TableInput={
                 "Name": name,
                 "TableType": "EXTERNAL_TABLE",
-                "Parameters": {"classification": "parquet", "typeOfData": "file", "EXTERNAL": "TRUE"},
+                "Parameters": parameters | {"typeOfData": "file", "EXTERNAL": "TRUE"},
                 "PartitionKeys": [{"Name": key, "Type": "int"} for key in partition_keys],
-                "StorageDescriptor": {
-                    "Columns": [{"Name": column, "Type": kind} for column, kind in columns.items()],
-                    "Location": location,
-                    "InputFormat": f"{hive}.MapredParquetInputFormat",
-                    "OutputFormat": f"{hive}.MapredParquetOutputFormat",
-                    "SerdeInfo": {
-                        "SerializationLibrary": f"{hive}.serde.ParquetHiveSerDe",
-                        "Parameters": {"serialization.format": "1"},
-                    },
-                },
+                "StorageDescriptor": {"Columns": described, "Location": location} | storage,
             },
         )
 
+    def register(self, database: str, table: str, partitions: dict[tuple[str, ...], str]) -> None:
+        """Registers partitions, by their values, at their locations."""
+        storage = self._glue.get_table(DatabaseName=database, Name=table)["Table"]["StorageDescriptor"]
+        entries = [
+            {"Values": list(values), "StorageDescriptor": storage | {"Location": location}}
+            for values, location in partitions.items()
+        ]
+        answer = self._glue.batch_create_partition(
+            DatabaseName=database, TableName=table, PartitionInputList=entries
+        )
+        if answer.get("Errors"):
+            raise ProgramFailed(f"partitions were not registered: {answer['Errors']}")
+
+    def locations(self, database: str, table: str) -> dict[tuple[str, ...], str]:
+        """Where each partition is, by its values."""
+        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
+        return {
+            tuple(partition["Values"]): partition["StorageDescriptor"]["Location"]
+            for page in pages
+            for partition in page["Partitions"]
+        }
+
     def partitions(self, database: str, table: str) -> int:
         """How many partitions are registered."""
-        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
-        return sum(len(page["Partitions"]) for page in pages)
+        return len(self.locations(database, table))

@@ -1,7 +1,10 @@
 """A function's release binary, run as Lambda runs it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,3 +98,49 @@ class Function:
             "TZ": ":UTC",
             "_HANDLER": "bootstrap",
         }
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """What some environments did: the answers in the order of the events, the seconds from the first one's start to the
+    last answer, the CPU seconds of all, and the largest one's peak memory."""
+
+    answers: list[Any]
+    wall_seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+
+def invoke_all(functions: Sequence[Function], events: Sequence[object], cloud: Mapping[str, str]) -> Invoked:
+    """Starts environments of a function beside each other, has them take one event after the other, and ends them.
+
+    Raises:
+        FunctionFailed: an invocation failed.
+    """
+    answers: list[Any] = [None] * len(events)
+    left = deque(enumerate(events))
+    failures: list[FunctionFailed] = []
+
+    def take(environment: Environment) -> None:
+        try:
+            while not failures:
+                number, event = left.popleft()
+                answers[number], _ = environment.invoke(event)
+        except IndexError:
+            return
+        except FunctionFailed as failure:
+            failures.append(FunctionFailed(f"{failure}\n{environment.log_tail()}"))
+
+    with ExitStack() as stack:
+        begun = time.monotonic()
+        environments = [stack.enter_context(function.start(cloud)) for function in functions]
+        takers = [threading.Thread(target=take, args=[environment]) for environment in environments]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+        seconds = time.monotonic() - begun
+        if failures:
+            raise failures[0]
+        ends = [environment.end() for environment in environments]
+    return Invoked(answers, seconds, sum(usage.cpu_seconds for usage, _ in ends), max(peak for _, peak in ends))

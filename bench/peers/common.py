@@ -30,7 +30,8 @@ def work(extension: str) -> Work:
     parser.add_argument("--scratch", type=Path, required=True, help="a folder for temporary files")
     parser.add_argument("--job", default="", help="which of several pieces of work")
     given = parser.parse_args()
-    return Work(sorted(str(path) for path in given.input.rglob(f"*{extension}")), given.output, given.scratch, given.job)
+    inputs = sorted(str(path) for path in given.input.rglob(f"*{extension}") if path.is_file())
+    return Work(inputs, given.output, given.scratch, given.job)
 
 
 def by_folder(given: Work) -> dict[Path, list[str]]:
