@@ -1,37 +1,29 @@
 """Measures rekey beside the peers on the same records, checks every output, and writes RESULTS.md.
 
-    python bench/rekey.py --function target/lambda/rekey/bootstrap.zip
+    python bench/rekey.py --functions target/lambda
 
 The contenders run in turn: the first repetition of all of them, then the second, and so on. `cargo xtask bench rekey`
 builds the function, installs what this needs, and starts it.
 """
 
-import argparse
-import json
 import platform
 import shutil
 import signal
 import sys
-import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 from contenders import peer
 from contenders.data import DataSet, Wrong, land, make
 from contenders.lakewright import Lakewright
+from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
-from harness.machine import description, first_line, wait_until_quiet
+from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
 from harness.report import OURS, Run, cold_starts, comparison, targets
 from harness.runtime_api import FunctionFailed
-
-BENCH = Path(__file__).resolve().parent
-STATE = BENCH.parent / ".lakewright" / "bench"
-IN_MEMORY = Path("/dev/shm")
 
 RECORDS = {"100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
 # 10 MB of gzip in one object.
@@ -73,57 +65,28 @@ What is measured, and what is not alike:
 class Options:
     """What was asked for."""
 
-    function: Path
+    common: Common
     sizes: list[str]
-    repetitions: int
     memory_mb: list[int]
     peers: list[str]
-    state: Path
-    scratch: Path
-    patience_seconds: float
-    results: Path
 
 
 # Runs once, on a data set, as the repetition of that number.
 Contender = Callable[[DataSet, int], Run]
 
 
-def names(text: str) -> list[str]:
-    """The names in a list with commas; none in an empty one."""
-    return [name for name in text.split(",") if name]
-
-
 def options() -> Options:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--function", type=Path, required=True, help="rekey's deployment package, or its binary")
-    parser.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
-    parser.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
-    parser.add_argument("--state", type=Path, default=STATE, help="for data that is made once, and logs")
-    parser.add_argument("--scratch", type=Path, default=IN_MEMORY if IN_MEMORY.is_dir() else STATE, help="for outputs")
-    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before a run")
-    parser.add_argument("--results", type=Path, default=BENCH / "RESULTS.md")
-    given = parser.parse_args()
-    for name, known in [(name, RECORDS) for name in given.sizes] + [(name, peer.PEERS) for name in given.peers]:
-        if name not in known:
-            parser.error(f"{name} is none of {', '.join(known)}")
-    if not given.function.is_file():
-        parser.error(f"{given.function} does not exist: build it first")
+    arguments = parser(__doc__, repetitions=3)
+    arguments.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
+    arguments.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
+    arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
+    given = arguments.parse_args()
+    check(arguments, given.sizes, RECORDS)
+    check(arguments, given.peers, peer.PEERS)
     if "Spark" in given.peers and shutil.which("java") is None:
-        parser.error("Spark needs Java (sudo apt-get install openjdk-17-jre-headless), or leave it out of --peers")
-    return Options(
-        function=given.function.resolve(),
-        sizes=given.sizes,
-        repetitions=given.repetitions,
-        memory_mb=[int(size) for size in given.memory],
-        peers=given.peers,
-        state=given.state.resolve(),
-        scratch=given.scratch.resolve() / "lakewright-bench",
-        patience_seconds=given.patience,
-        results=given.results,
-    )
+        arguments.error("Spark needs Java (sudo apt-get install openjdk-17-jre-headless), or leave it out of --peers")
+    return Options(common(given), given.sizes, [int(size) for size in given.memory], given.peers)
 
 
 def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
@@ -138,25 +101,24 @@ def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
 
 def run_peer(name: str, given: Options, dataset: DataSet, repetition: int) -> Run:
     """One run of a peer."""
-    return peer.run(name, dataset, repetition, given.state, given.scratch)
+    return peer.run(name, dataset, repetition, given.common.state, given.common.scratch)
 
 
 def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> list[Run]:
     """All repetitions of all contenders on one data set."""
     runs = []
-    for repetition in range(1, given.repetitions + 1):
+    for repetition in range(1, given.common.repetitions + 1):
         for contender in entrants:
-            wait_until_quiet(given.patience_seconds)
+            wait_until_quiet(given.common.patience_seconds)
             run = contender(dataset, repetition)
             runs.append(run)
             print(
-                f"{run.size:5} {run.contender:30} {repetition}/{given.repetitions}"
+                f"{run.size:5} {run.contender:30} {repetition}/{given.common.repetitions}"
                 f"  wall {run.wall_seconds:6.2f}  CPU {run.cpu_seconds:6.2f}"
                 f"  peak {run.peak_rss_bytes / 1e6:5.0f} MB  files {run.files}  foreign {run.foreign_share:.2f}",
                 flush=True,
             )
-            with (given.state / "runs.jsonl").open("a") as log:
-                log.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds")} | asdict(run)) + "\n")
+            given.common.record(run)
     return runs
 
 
@@ -168,37 +130,15 @@ def versions(given: Options) -> str:
     return ", ".join([*known, f"Python {platform.python_version()}", f"MiniStack {version('ministack')}"])
 
 
-def page(sections: list[str], given: Options) -> str:
-    """The whole of RESULTS.md."""
-    introduction = INTRODUCTION.format(
-        repetitions=given.repetitions,
-        date=datetime.now(UTC).date().isoformat(),
-        commit=first_line("git", "-C", str(BENCH), "describe", "--always", "--dirty"),
-        machine=description(),
-        versions=versions(given),
-        binary_mb=given.function.stat().st_size / 1e6,
-    )
-    return "\n".join([introduction, *(f"{section}\n" for section in sections)])
-
-
-def unpacked(function: Path, folder: Path) -> Path:
-    """The binary that a deployment package holds."""
-    if function.suffix != ".zip":
-        return function
-    with zipfile.ZipFile(function) as package:
-        binary = Path(package.extract("bootstrap", folder))
-    binary.chmod(0o755)
-    return binary
-
-
-def measure(given: Options) -> list[str]:
-    """Runs everything; the sections of the report."""
-    folder = given.state / "data"
-    folders = {name: make(name, RECORDS[name], folder) for name in given.sizes}
-    single = make(SINGLE, SINGLE_RECORDS, folder, "--single-object")
+def measure(given: Options) -> str:
+    """Runs everything; the chapter of the report."""
+    state = given.common.state
+    binary = given.common.binary("rekey")
+    folders = {name: make(name, RECORDS[name], state / "data") for name in given.sizes}
+    single = make(SINGLE, SINGLE_RECORDS, state / "data", "--single-object")
     compared, reached = [], []
-    with LocalCloud(given.state) as cloud:
-        lakewright = Lakewright(given.function, cloud, given.state, given.scratch)
+    with LocalCloud(state) as cloud:
+        lakewright = Lakewright(binary, cloud, state, given.common.scratch)
         dataset = land(SINGLE, single, cloud)
         cold: list[Contender] = [partial(lakewright.run, f"{size} MB", size, True) for size in SINGLE_MEMORY_MB]
         cold_section = cold_starts(dataset.size, run_in_turn(cold, dataset, given))
@@ -207,7 +147,15 @@ def measure(given: Options) -> list[str]:
             runs = run_in_turn(contenders(lakewright, given), dataset, given)
             compared.append(comparison(dataset.size, runs))
             reached += targets(dataset.size, runs)
-    return ["## Medians", *compared, cold_section, *(["## Targets", "\n".join(reached)] if reached else [])]
+    introduction = INTRODUCTION.format(
+        repetitions=given.common.repetitions,
+        binary_mb=binary.stat().st_size / 1e6,
+        **circumstances(versions(given)),
+    )
+    sections = [introduction, "## Medians", *compared, cold_section]
+    if reached:
+        sections += ["## Targets", "\n".join(reached)]
+    return "\n\n".join(section.strip("\n") for section in sections)
 
 
 def main() -> None:
@@ -215,14 +163,11 @@ def main() -> None:
     # As an exception, so that what was started is ended and what was written is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given = options()
-    given.state.mkdir(parents=True, exist_ok=True)
-    given = replace(given, function=unpacked(given.function, given.state))
     try:
-        sections = measure(given)
+        chapter = measure(given)
     except (Wrong, FunctionFailed, ProgramFailed) as failure:
         sys.exit(f"error: {failure}")
-    given.results.write_text(page(sections, given))
-    print(f"written: {given.results}")
+    write_chapter(given.common.results, chapter)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Measures the claims on size: each object in a function of the memory that is claimed to suffice for it.
 
-    python bench/scale.py --function target/lambda/rekey/bootstrap.zip
+    python bench/scale.py --functions target/lambda
 
 `cargo xtask bench scale` builds the function, installs what this needs, and starts it; as root, since the temporary
 folder is a file system of Lambda's smallest size, 512 MB.
 """
 
-import argparse
 import gzip
 import json
 import shutil
@@ -21,11 +20,13 @@ from pathlib import Path
 from anpr.dataset import EXPECTATION, OBJECTS, Expectation
 from contenders.data import LANDING, DataSet, Wrong, empty_folder, make, verify
 from contenders.lakewright import LAKE, Lakewright
+from contenders.rekey_function import NAME, FunctionRun
+from contenders.rekey_function import run as run_function
+from harness.benchmark import common, parser
 from harness.cloud import LocalCloud, StoredObject
-from harness.function import Function, FunctionRun
+from harness.function import Function
 from harness.program import ProgramFailed
 from harness.runtime_api import FunctionFailed
-from rekey import IN_MEMORY, STATE, unpacked
 
 COPIES, RECORDS = 25, 1_000_000
 HOURS = 10_000
@@ -73,8 +74,8 @@ class Scale:
         config.write_text(CONFIG.format(landing=LANDING, lake=LAKE, timestamp=timestamp, settings=settings))
         with small_folder(self._work / "tmp") as temporary:
             log = self._work / "logs" / "function.log"
-            function = Function(self._binary, config, memory_mb, temporary, log)
-            return function.run([[stored]], self._cloud.environment())
+            function = Function(NAME, self._binary, config, memory_mb, temporary, log)
+            return run_function(function, [[stored]], self._cloud.environment())
 
     def land(self, folder: Path) -> StoredObject:
         """Puts the one file of a folder into the landing bucket."""
@@ -165,17 +166,13 @@ def many_partitions(scale: Scale, state: Path) -> str:
 
 def main() -> None:
     """Runs the measurements."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--function", type=Path, required=True, help="rekey's deployment package, or its binary")
-    parser.add_argument("--state", type=Path, default=STATE, help="for data that is made once, and logs")
-    given = parser.parse_args()
-    state = given.state.resolve()
-    state.mkdir(parents=True, exist_ok=True)
+    given = common(parser(__doc__, repetitions=1).parse_args())
+    state = given.state
     head = ["| object | memory MB | peak MiB | CPU s | wall s |", "| --- | ---: | ---: | ---: | ---: |"]
     print("\n".join(head), flush=True)
     try:
         with LocalCloud(state) as cloud:
-            scale = Scale(unpacked(given.function.resolve(), state), cloud, state, IN_MEMORY / "lakewright-scale")
+            scale = Scale(given.binary("rekey"), cloud, state, given.scratch)
             many_partitions(scale, state)
             ten_gigabytes(scale, state, "", "")
             ten_gigabytes(scale, state, "sort_by_time = true", ", sorted by time")

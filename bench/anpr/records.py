@@ -42,7 +42,7 @@ _MAKES = [
 _COLOURS = ["grey", "black", "white", "blue", "red", "silver", "grün", "brown", "orange"]
 _CLASSES = ["car", "van", "truck", "motorbike", "bus"]
 _CLASS_WEIGHTS = [0.78, 0.12, 0.07, 0.02, 0.01]
-_HOUR_WEIGHTS = np.array(
+HOUR_WEIGHTS = np.array(
     [1, 0.6, 0.5, 0.5, 0.8, 2, 5, 8, 8.5, 6.5, 5.5, 5.5, 5.8, 5.8, 6, 7, 8.5, 9, 7, 5, 3.5, 2.8, 2, 1.4]
 )
 _PLATE_LETTERS = np.frombuffer(b"ABCDEFGHJKLMNPRSTUVWXYZ", dtype=np.uint8)
@@ -50,7 +50,7 @@ _PLATE_LETTERS = np.frombuffer(b"ABCDEFGHJKLMNPRSTUVWXYZ", dtype=np.uint8)
 
 def landing_times(rng: np.random.Generator, count: int) -> np.ndarray:
     """When the records land, in order, in milliseconds since 1970; rush hours have more."""
-    hours = rng.choice(24, count, p=_HOUR_WEIGHTS / _HOUR_WEIGHTS.sum())
+    hours = rng.choice(24, count, p=HOUR_WEIGHTS / HOUR_WEIGHTS.sum())
     return np.sort(LANDING_DAY_MS + hours * HOUR_MS + rng.integers(0, HOUR_MS, count))
 
 

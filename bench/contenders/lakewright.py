@@ -4,8 +4,10 @@ from pathlib import Path
 
 from anpr.schema import HIVE_COLUMNS, PARTITION_KEYS, TIMESTAMP
 from contenders.data import LANDING, DataSet, Wrong, empty_folder, verify
+from contenders.rekey_function import NAME, FunctionRun
+from contenders.rekey_function import run as run_function
 from harness.cloud import LocalCloud
-from harness.function import Function, FunctionRun
+from harness.function import Function
 from harness.machine import ForeignLoad
 from harness.report import Run
 
@@ -47,11 +49,10 @@ class Lakewright:
         self._cloud.make_table(DATABASE, table, f"s3://{LAKE}/{table}/", HIVE_COLUMNS, PARTITION_KEYS)
         batches = [[stored] for stored in dataset.stored] if one_by_one else [dataset.stored]
         with empty_folder(self._scratch / "temporary") as temporary:
-            function = Function(
-                self._binary, self._config(dataset, table), memory_mb, temporary, self._work / "logs" / "function.log"
-            )
+            log = self._work / "logs" / "function.log"
+            function = Function(NAME, self._binary, self._config(dataset, table), memory_mb, temporary, log)
             before, load = self._cloud.cpu_seconds(), ForeignLoad()
-            done = function.run(batches, self._cloud.environment())
+            done = run_function(function, batches, self._cloud.environment())
             foreign = load.share(done.usage.cpu_seconds + self._cloud.cpu_seconds() - before)
         files, size = self._verify(dataset, table, done)
         self._cloud.remove(LAKE, f"{table}/")

@@ -1,23 +1,19 @@
-"""A local S3 and Glue for the function: MiniStack on a loopback port, in memory."""
+"""The services of a local cloud: MiniStack, in memory."""
 
-import os
-import socket
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
-import boto3
-from botocore.config import Config
+from harness.program import ProgramFailed
+from harness.server import REGION, Server, free_port
 
-from harness.machine import process_seconds
-from harness.program import Program, ProgramFailed
-
-REGION = "us-east-1"
-START_SECONDS = 60
+__all__ = ["REGION", "LocalCloud", "StoredObject"]
 
 
 @dataclass(frozen=True)
@@ -30,79 +26,34 @@ class StoredObject:
     etag: str
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+class LocalCloud(Server):
+    """The running services."""
 
-
-class LocalCloud:
-    """The running services. Leaving the context ends them."""
+    NAME = "MiniStack"
 
     def __init__(self, work: Path) -> None:
-        port = _free_port()
-        self.endpoint = f"http://127.0.0.1:{port}"
-        self._program = Program(
-            [str(Path(sys.executable).with_name("ministack"))],
-            os.environ
-            | {
-                "BIND_HOST": "127.0.0.1",
-                "MINISTACK_HOST": "127.0.0.1",
-                "GATEWAY_PORT": str(port),
-                "AWS_ENDPOINT_URL": self.endpoint,
-                # Both would open ports of their own.
-                "IOT_MTLS_ENABLED": "0",
-                "SFTP_ENABLED": "0",
-                "S3_DATA_DIR": str(work / "cloud"),
-            },
-            work / "logs" / "ministack.log",
-            timeout_seconds=0,
-        )
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-        config = Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=300)
-        self._s3 = session.client("s3", endpoint_url=self.endpoint, config=config)
-        self._glue = session.client("glue", endpoint_url=self.endpoint, config=config)
-
-    def __enter__(self) -> "LocalCloud":
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self._program.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._program.__exit__()
-
-    def _wait_until_ready(self) -> None:
-        end = time.monotonic() + START_SECONDS
-        while time.monotonic() < end and self._program.running():
-            try:
-                with urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=5) as answer:
-                    if answer.status == 200:
-                        return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise ProgramFailed(f"MiniStack does not answer:\n{self._program.log_tail()}")
-
-    def environment(self) -> dict[str, str]:
-        """What a client needs to reach it."""
-        return {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
+        port = free_port()
+        environment = {
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(port),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            # Both would open ports of their own.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "S3_DATA_DIR": str(work / "cloud"),
         }
+        program = str(Path(sys.executable).with_name("ministack"))
+        super().__init__([program], environment, port, work / "logs" / "ministack.log")
+        self._glue = self.client("glue")
+        self._sqs = self.client("sqs")
 
-    def cpu_seconds(self) -> float:
-        """What it has used so far."""
-        return process_seconds(self._program.pid)
-
-    def make_bucket(self, bucket: str) -> None:
-        """Makes an empty bucket."""
-        self._s3.create_bucket(Bucket=bucket)
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/_ministack/ready", timeout=5) as answer:
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
 
     def upload(self, folder: Path, bucket: str, prefix: str) -> list[StoredObject]:
         """Puts a folder's files under a prefix, in the order of their names."""
@@ -110,22 +61,27 @@ class LocalCloud:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             key = prefix + path.relative_to(folder).as_posix()
             body = path.read_bytes()
-            etag = self._s3.put_object(Bucket=bucket, Key=key, Body=body)["ETag"].strip('"')
-            stored.append(StoredObject(bucket, key, len(body), etag))
+            stored.append(StoredObject(bucket, key, len(body), self.put(bucket, key, body)))
         return stored
 
-    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
-        """The keys under a prefix."""
-        for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-            for item in page.get("Contents", []):
-                yield item["Key"]
+    def objects(self, bucket: str, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """The keys below a prefix, without it, and the objects. MiniStack asks for no signature."""
+        connection = HTTPConnection("127.0.0.1", self._port)
+        for key in self.keys(bucket, prefix):
+            connection.request("GET", f"/{bucket}/{quote(key)}")
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise ProgramFailed(f"{key} cannot be read: {answer.status}")
+            yield key.removeprefix(prefix), body
+        connection.close()
 
     def download(self, bucket: str, prefix: str, folder: Path) -> None:
         """Gets what is under a prefix into a folder."""
-        for key in self.keys(bucket, prefix):
-            path = folder / key.removeprefix(prefix)
+        for key, body in self.objects(bucket, prefix):
+            path = folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            path.write_bytes(body)
 
     def remove(self, bucket: str, prefix: str) -> None:
         """Deletes what is under a prefix."""
@@ -133,6 +89,19 @@ class LocalCloud:
         for start in range(0, len(keys), 1000):
             objects = [{"Key": key} for key in keys[start : start + 1000]]
             self._s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+
+    def make_queue(self, name: str) -> str:
+        """Makes a queue; answers with its URL."""
+        return self._sqs.create_queue(QueueName=name)["QueueUrl"]
+
+    def drain(self, queue: str) -> list[str]:
+        """Takes all messages of a queue; answers with their bodies."""
+        bodies = []
+        while received := self._sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [message["Body"] for message in received]
+            entries = [{"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]} for m in received]
+            self._sqs.delete_message_batch(QueueUrl=queue, Entries=entries)
+        return bodies
 
     def make_database(self, name: str) -> None:
         """Makes a database in Glue."""
@@ -143,27 +112,74 @@ class LocalCloud:
     ) -> None:
         """Registers a Parquet table as Glue's crawlers describe it; columns by their Hive types."""
         hive = "org.apache.hadoop.hive.ql.io.parquet"
+        storage = {
+            "InputFormat": f"{hive}.MapredParquetInputFormat",
+            "OutputFormat": f"{hive}.MapredParquetOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": f"{hive}.serde.ParquetHiveSerDe",
+                "Parameters": {"serialization.format": "1"},
+            },
+        }
+        parameters = {"classification": "parquet"}
+        self._make_table(database, name, location, columns, partition_keys, storage, parameters)
+
+    def make_csv_table(self, database: str, name: str, location: str, columns: dict[str, str]) -> None:
+        """Registers a table of CSV files with quotes and a header."""
+        storage = {
+            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            "SerdeInfo": {
+                "SerializationLibrary": "org.apache.hadoop.hive.serde2.OpenCSVSerde",
+                "Parameters": {"separatorChar": ",", "quoteChar": '"', "escapeChar": "\\"},
+            },
+        }
+        parameters = {"classification": "csv", "skip.header.line.count": "1"}
+        self._make_table(database, name, location, columns, [], storage, parameters)
+
+    def _make_table(
+        self,
+        database: str,
+        name: str,
+        location: str,
+        columns: dict[str, str],
+        partition_keys: list[str],
+        storage: dict[str, Any],
+        parameters: dict[str, str],
+    ) -> None:
+        described = [{"Name": column, "Type": kind} for column, kind in columns.items()]
         self._glue.create_table(
             DatabaseName=database,
             TableInput={
                 "Name": name,
                 "TableType": "EXTERNAL_TABLE",
-                "Parameters": {"classification": "parquet", "typeOfData": "file", "EXTERNAL": "TRUE"},
+                "Parameters": parameters | {"typeOfData": "file", "EXTERNAL": "TRUE"},
                 "PartitionKeys": [{"Name": key, "Type": "int"} for key in partition_keys],
-                "StorageDescriptor": {
-                    "Columns": [{"Name": column, "Type": kind} for column, kind in columns.items()],
-                    "Location": location,
-                    "InputFormat": f"{hive}.MapredParquetInputFormat",
-                    "OutputFormat": f"{hive}.MapredParquetOutputFormat",
-                    "SerdeInfo": {
-                        "SerializationLibrary": f"{hive}.serde.ParquetHiveSerDe",
-                        "Parameters": {"serialization.format": "1"},
-                    },
-                },
+                "StorageDescriptor": {"Columns": described, "Location": location} | storage,
             },
         )
 
+    def register(self, database: str, table: str, partitions: dict[tuple[str, ...], str]) -> None:
+        """Registers partitions, by their values, at their locations."""
+        storage = self._glue.get_table(DatabaseName=database, Name=table)["Table"]["StorageDescriptor"]
+        entries = [
+            {"Values": list(values), "StorageDescriptor": storage | {"Location": location}}
+            for values, location in partitions.items()
+        ]
+        answer = self._glue.batch_create_partition(
+            DatabaseName=database, TableName=table, PartitionInputList=entries
+        )
+        if answer.get("Errors"):
+            raise ProgramFailed(f"partitions were not registered: {answer['Errors']}")
+
+    def locations(self, database: str, table: str) -> dict[tuple[str, ...], str]:
+        """Where each partition is, by its values."""
+        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
+        return {
+            tuple(partition["Values"]): partition["StorageDescriptor"]["Location"]
+            for page in pages
+            for partition in page["Partitions"]
+        }
+
     def partitions(self, database: str, table: str) -> int:
         """How many partitions are registered."""
-        pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
-        return sum(len(page["Partitions"]) for page in pages)
+        return len(self.locations(database, table))

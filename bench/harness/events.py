@@ -9,16 +9,21 @@ from urllib.parse import quote_plus
 from harness.cloud import REGION, StoredObject
 
 
-def sqs_batch(objects: Sequence[StoredObject]) -> dict[str, Any]:
+def notified(objects: Sequence[StoredObject]) -> dict[str, Any]:
     """A batch of one message for each object, with S3's notification in it."""
-    return {"Records": [_message(stored) for stored in objects]}
+    return sqs_batch([json.dumps({"Records": [_notification(stored)]}) for stored in objects])
 
 
-def _message(stored: StoredObject) -> dict[str, Any]:
+def sqs_batch(bodies: Sequence[str]) -> dict[str, Any]:
+    """A batch of messages."""
+    return {"Records": [_message(body) for body in bodies]}
+
+
+def _message(body: str) -> dict[str, Any]:
     return {
         "messageId": str(uuid.uuid4()),
         "receiptHandle": "EXAMPLE",
-        "body": json.dumps({"Records": [_notification(stored)]}),
+        "body": body,
         "attributes": {
             "ApproximateReceiveCount": "1",
             "SentTimestamp": "1590105600000",

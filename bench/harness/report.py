@@ -88,6 +88,29 @@ def comparison(size: Size, runs: Sequence[Run]) -> str:
     return title + table(head, lines)
 
 
+def medians(title: str, runs: Sequence[Run], references: Sequence[str]) -> str:
+    """Medians of all contenders at one piece of work, and CPU as multiples of the references'."""
+    grouped = by_contender(runs)
+    known = [name for name in references if name in grouped]
+    lines = []
+    for name, own in grouped.items():
+        cpu = of(own, lambda run: run.cpu_seconds)
+        lines.append(
+            [
+                name,
+                f"{of(own, lambda run: run.wall_seconds):.2f}",
+                f"{cpu:.2f}",
+                f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
+                f"{of(own, lambda run: run.files):.0f}",
+                f"{of(own, lambda run: run.output_bytes) / 1e6:.1f}",
+                *(f"{cpu / of(grouped[other], lambda run: run.cpu_seconds):.2f}" for other in known),
+                f"{of(own, lambda run: run.foreign_share):.2f}",
+            ]
+        )
+    head = ["", "wall s", "CPU s", "peak MB", "files", "output MB", *(f"CPU / {name}" for name in known), "foreign"]
+    return f"### {title}\n\n{table(head, lines)}"
+
+
 def cold_starts(size: Size, runs: Sequence[Run]) -> str:
     """Medians of cold invocations on one object."""
     lines = [
@@ -120,12 +143,13 @@ def targets(size: Size, runs: Sequence[Run]) -> list[str]:
         if name.startswith(OURS):
             cpu, peak = of(own, lambda run: run.cpu_seconds), max(run.peak_rss_bytes for run in own)
             lines.append(
-                f"- {size.name}, {name}: CPU at most {reference}'s: {_yes(cpu <= allowed)} (its {allowed / cpu:.2f} of "
-                f"ours); peak at most {MEMORY_TARGET_BYTES >> 20} MiB: {_yes(peak <= MEMORY_TARGET_BYTES)} "
+                f"- {size.name}, {name}: CPU at most {reference}'s: {yes(cpu <= allowed)} (its {allowed / cpu:.2f} of "
+                f"ours); peak at most {MEMORY_TARGET_BYTES >> 20} MiB: {yes(peak <= MEMORY_TARGET_BYTES)} "
                 f"({peak / 2**20:.0f} MiB)"
             )
     return lines
 
 
-def _yes(reached: bool) -> str:
+def yes(reached: bool) -> str:
+    """Whether a target is reached, so that it is seen where it is not."""
     return "yes" if reached else "NO"

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 VERSION = "/2018-06-01/runtime"
-FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:rekey"
+FUNCTION_ARN = "arn:aws:lambda:us-east-1:000000000000:function:{name}"
 
 
 class FunctionFailed(Exception):
@@ -34,15 +34,22 @@ class _Invocation:
     payload: bytes
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing of a function that ended while it was asking for an event."""
+
+
 class RuntimeApi:
     """The server. Leaving the context closes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: str) -> None:
+        self._function_arn = FUNCTION_ARN.format(name=function)
         self._pending: queue.Queue[_Invocation | None] = queue.Queue()
         self._answers: queue.Queue[Answer] = queue.Queue()
         self._ready: queue.Queue[float] = queue.Queue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def __enter__(self) -> "RuntimeApi":
@@ -103,6 +110,7 @@ class RuntimeApi:
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         pending, answers, ready = self._pending, self._answers, self._ready
+        function_arn = self._function_arn
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -119,7 +127,7 @@ class RuntimeApi:
                 self.send_response(200)
                 self.send_header("Lambda-Runtime-Aws-Request-Id", invocation.request_id)
                 self.send_header("Lambda-Runtime-Deadline-Ms", str(invocation.deadline_ms))
-                self.send_header("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN)
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", function_arn)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(invocation.payload)))
                 self.end_headers()

@@ -18,7 +18,7 @@ TYPES = dict.fromkeys(FIELDS, "VARCHAR") | {
 
 def main() -> None:
     """Does the work."""
-    given = work()
+    given = work(".json.gz")
     connection = duckdb.connect(
         config={"threads": THREADS, "memory_limit": "6GB", "temp_directory": str(given.scratch / "duckdb")}
     )

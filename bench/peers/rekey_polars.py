@@ -24,7 +24,7 @@ TYPES: dict[str, pl.DataType] = {name: pl.String() for name in FIELDS} | {
 
 def main() -> None:
     """Does the work."""
-    given = work()
+    given = work(".json.gz")
     time = pl.col(TIMESTAMP).str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", strict=False)
     parts = {key: getattr(pl.col("_t").dt, key)() for key in PARTITION_KEYS}
     pl.scan_ndjson(given.inputs, schema=TYPES).with_columns(time.alias("_t")).with_columns(**parts).drop(

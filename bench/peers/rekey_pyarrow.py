@@ -47,7 +47,7 @@ def batches(paths: list[str]) -> Iterator[pa.RecordBatch]:
 
 def main() -> None:
     """Does the work."""
-    given = work()
+    given = work(".json.gz")
     pa.set_cpu_count(THREADS)
     ds.write_dataset(
         pa.RecordBatchReader.from_batches(pa.schema([*ARROW, *PARTS]), batches(given.inputs)),

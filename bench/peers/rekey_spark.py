@@ -1,11 +1,11 @@
 """Spark on this machine, which is what a Glue job is: read, derive the parts, write by partition."""
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP, VEHICLE_FIELDS
-from peers.common import THREADS, work
+from peers.common import work
+from peers.spark import session
 
 TEXT, NUMBER = T.StringType(), T.DoubleType()
 VEHICLE = T.StructType([T.StructField(name, NUMBER if name == "length_m" else TEXT) for name in VEHICLE_FIELDS])
@@ -21,24 +21,13 @@ TYPES: dict[str, T.DataType] = dict.fromkeys(FIELDS, TEXT) | {
 
 def main() -> None:
     """Does the work."""
-    given = work()
-    session = (
-        SparkSession.builder.master(f"local[{THREADS}]")
-        .appName("rekey")
-        .config("spark.driver.memory", "6g")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.local.dir", str(given.scratch / "spark"))
-        .config("spark.log.level", "ERROR")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.ui.enabled", "false")
-        .getOrCreate()
-    )
+    given = work(".json.gz")
+    spark = session("rekey", given.scratch)
     time = F.col(TIMESTAMP).cast("timestamp")
     parts = {"year": F.year(time), "month": F.month(time), "day": F.dayofmonth(time), "hour": F.hour(time)}
     schema = T.StructType([T.StructField(name, kind) for name, kind in TYPES.items()])
     (
-        session.read.schema(schema)
+        spark.read.schema(schema)
         .json(given.inputs)
         .withColumns(parts)
         .write.mode("overwrite")
@@ -46,7 +35,7 @@ def main() -> None:
         .option("compression", "snappy")
         .parquet(str(given.output))
     )
-    session.stop()
+    spark.stop()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ export function grantReadWrite(role: iam.Role, prefix: Location): void {
 }
 
 /** Reads the objects under a prefix that are current. */
-export function grantReadCurrent(role: iam.Role, prefix: Location): void {
+export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantObjects(role, prefix, ['s3:GetObject']);
   grantList(role, prefix);
 }
@@ -106,30 +106,64 @@ function grantKey(role: iam.Role, key: string): void {
   }
 }
 
+/** Reads tables and their partitions. */
+export function grantReadTable(role: iam.Role, name: TableName): void {
+  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition']);
+}
+
+/** Points partitions of a table at other places. */
+export function grantMovePartitions(role: iam.Role, name: TableName): void {
+  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition', 'glue:BatchUpdatePartition']);
+}
+
+/** Registers partitions of a table, and creates and changes the table itself. */
+export function grantManageTable(role: iam.Role, name: TableName): void {
+  grantPartitions(role, name);
+  grantTable(role, name, ['glue:CreateTable', 'glue:UpdateTable']);
+}
+
+/** Deletes objects under prefixes, but nothing of a ledger there. */
+export function grantDeleteData(role: iam.Role, prefixes: readonly Location[], ledger: Location): void {
+  for (const prefix of prefixes) {
+    grantDelete(role, prefix);
+  }
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      effect: iam.Effect.DENY,
+      actions: ['s3:DeleteObject', 's3:DeleteObjectVersion'],
+      resources: [`${bucketArn(role, ledger)}/${ledger.key}*`],
+    }),
+  );
+}
+
 /** Deletes objects under a prefix. */
 export function grantDelete(role: iam.Role, prefix: Location): void {
   grantObjects(role, prefix, ['s3:DeleteObject']);
 }
 
 /** Reads a table and registers partitions of it. */
-export function grantPartitions(role: iam.Role, { database, table }: TableName): void {
+export function grantPartitions(role: iam.Role, name: TableName): void {
+  grantTable(role, name, [
+    'glue:GetTable',
+    'glue:BatchGetPartition',
+    'glue:BatchCreatePartition',
+    'glue:BatchUpdatePartition',
+  ]);
+}
+
+function grantTable(role: iam.Role, { database, table }: TableName, actions: string[]): void {
   const stack = Stack.of(role);
   const glue = (resource: string) => stack.formatArn({ service: 'glue', resource, arnFormat: ArnFormat.NO_RESOURCE_NAME });
   role.addToPolicy(
     new iam.PolicyStatement({
-      actions: [
-        'glue:GetTable',
-        'glue:BatchGetPartition',
-        'glue:BatchCreatePartition',
-        'glue:BatchUpdatePartition',
-      ],
+      actions,
       resources: [glue('catalog'), glue(`database/${database}`), glue(`table/${database}/${table}`)],
     }),
   );
 }
 
-function grantObjects(role: iam.Role, prefix: Location, actions: string[]): void {
-  role.addToPolicy(new iam.PolicyStatement({ actions, resources: [`${bucketArn(role, prefix)}/${prefix.key}*`] }));
+function grantObjects(role: iam.IRole, prefix: Location, actions: string[]): void {
+  role.addToPrincipalPolicy(new iam.PolicyStatement({ actions, resources: [`${bucketArn(role, prefix)}/${prefix.key}*`] }));
   Validations.of(role).acknowledge({
     id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${prefix.bucket}/${prefix.key}*]`,
     reason: 'The keys below a configured prefix are not known in advance.',
@@ -141,8 +175,8 @@ function grantObjects(role: iam.Role, prefix: Location, actions: string[]): void
  * s3:prefix: hence `IfExists`, which holds the listings that name a prefix to ours.
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
  */
-function grantList(role: iam.Role, prefix: Location): void {
-  role.addToPolicy(
+function grantList(role: iam.IRole, prefix: Location): void {
+  role.addToPrincipalPolicy(
     new iam.PolicyStatement({
       actions: ['s3:ListBucket'],
       resources: [bucketArn(role, prefix)],
@@ -151,6 +185,6 @@ function grantList(role: iam.Role, prefix: Location): void {
   );
 }
 
-function bucketArn(role: iam.Role, { bucket }: Location): string {
+function bucketArn(role: iam.IRole, { bucket }: Location): string {
   return `arn:${Stack.of(role).partition}:s3:::${bucket}`;
 }

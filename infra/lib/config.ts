@@ -13,6 +13,8 @@ import { contains, formatLocation, parseLocation, type Location } from './locati
 export interface Config {
   readonly rekey: readonly RekeyConfig[];
   readonly split: readonly SplitConfig[];
+  readonly compact: readonly CompactConfig[];
+  readonly repartition: readonly RepartitionConfig[];
 }
 
 export interface RekeyConfig {
@@ -31,6 +33,26 @@ export interface SplitConfig {
   readonly tagged: boolean;
   /** The id, ARN or alias of the KMS key that its objects are encrypted with, where it names one. */
   readonly encryptionKey?: string;
+}
+
+/** A compact job: of a table's partitions, or in place of what stands under a prefix. */
+export interface CompactConfig {
+  readonly table?: TableName;
+  readonly target?: Location;
+  /** Where the table's new directories go; beside the table, where nothing is said. */
+  readonly generations?: Location;
+  /** The prefix of its ledger; in the table or below the target, where nothing is said. */
+  readonly ledger?: Location;
+}
+
+export interface RepartitionConfig {
+  readonly name: string;
+  readonly source: TableName | Location;
+  readonly target: Location;
+  /** The table over what it writes. */
+  readonly table?: TableName;
+  /** Whether it creates and changes that table. */
+  readonly managesTable: boolean;
 }
 
 export interface TableName {
@@ -74,6 +96,14 @@ interface RawConfig {
     tags?: Record<string, string>;
     encryption?: { algorithm: string; key?: string };
   }[];
+  readonly compact?: readonly { table?: string; target?: string; generations?: string; ledger?: string }[];
+  readonly repartition?: readonly {
+    name: string;
+    source: string;
+    target: string;
+    table?: string;
+    manage_table?: boolean;
+  }[];
 }
 
 const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
@@ -101,7 +131,7 @@ function readShape(text: string): Config {
       name: job.name,
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
-      table: job.table === undefined ? undefined : readTable(job.name, job.table),
+      table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
     })),
     split: (raw.split ?? []).map((job) => ({
       name: job.name,
@@ -110,6 +140,32 @@ function readShape(text: string): Config {
       tagged: Object.keys(job.tags ?? {}).length > 0,
       encryptionKey: job.encryption?.key,
     })),
+    compact: (raw.compact ?? []).map((job) => {
+      const title = `compact \`${job.table ?? job.target ?? '?'}\``;
+      const prefix = (field: 'target' | 'generations' | 'ledger') =>
+        job[field] === undefined ? undefined : readPrefix(title, field, job[field]);
+      if ((job.table === undefined) === (job.target === undefined)) {
+        throw new ConfigError(`${title}: write either table = "database.table", or mode = "in_place" with a target`);
+      }
+      return {
+        table: job.table === undefined ? undefined : readTable(title, 'table', job.table),
+        target: prefix('target'),
+        generations: prefix('generations'),
+        ledger: prefix('ledger'),
+      };
+    }),
+    repartition: (raw.repartition ?? []).map((job) => {
+      const title = `repartition \`${job.name}\``;
+      return {
+        name: job.name,
+        source: job.source.includes('://')
+          ? readPrefix(title, 'source', job.source)
+          : readTable(title, 'source', job.source),
+        target: readPrefix(title, 'target', job.target),
+        table: job.table === undefined ? undefined : readTable(title, 'table', job.table),
+        managesTable: job.manage_table ?? false,
+      };
+    }),
   };
 }
 
@@ -147,12 +203,27 @@ function readPrefix(job: string, field: string, text: string): Location {
   return location;
 }
 
-function readTable(job: string, text: string): TableName {
-  const [database, table, ...rest] = text.split('.');
-  if (!database || !table || rest.length > 0) {
-    throw new ConfigError(`rekey \`${job}\`: table = "${text}" is not a table name: write it as database.table`);
+function readTable(job: string, field: string, text: string): TableName {
+  const table = parseTable(text);
+  if (!table) {
+    throw new ConfigError(`${job}: ${field} = "${text}" is not a table name: write it as database.table`);
   }
-  return { database, table };
+  return table;
+}
+
+/** Reads `database.table`. */
+export function parseTable(text: string): TableName | undefined {
+  const [database, table, ...rest] = text.split('.');
+  return database && table && rest.length === 0 ? { database, table } : undefined;
+}
+
+export function formatTable({ database, table }: TableName): string {
+  return `${database}.${table}`;
+}
+
+/** What a compact job is called: its table or its target. */
+export function subjectOf({ table, target }: CompactConfig): string {
+  return table ? formatTable(table) : target ? formatLocation(target) : '';
 }
 
 /**
@@ -161,8 +232,8 @@ function readTable(job: string, text: string): TableName {
  */
 const FILTER_SAFE = /^[A-Za-z0-9/!_.'()-]*$/;
 
-function checkRules({ rekey, split }: Config): void {
-  const names = [...rekey, ...split].map(({ name }) => name);
+function checkRules({ rekey, split, compact, repartition }: Config): void {
+  const names = [...rekey, ...split, ...repartition].map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) < index);
   if (twice !== undefined) {
     throw new ConfigError(`two jobs are named \`${twice}\`: names are unique`);
@@ -189,12 +260,32 @@ function checkRules({ rekey, split }: Config): void {
       }
     }
   });
-  for (const job of split) {
-    const other = rekey.find(({ source }) => contains(source, job.target));
+  const subjects = compact.map(subjectOf);
+  const again = subjects.find((subject, index) => subjects.indexOf(subject) < index);
+  if (again !== undefined) {
+    throw new ConfigError(`compact \`${again}\`: two jobs compact it: write one`);
+  }
+  const written = [
+    ...split.map(({ name, target }) => ({ job: `split \`${name}\``, what: 'target', prefix: target, reads: 'row' })),
+    ...compact.map((job) => ({
+      job: `compact \`${subjectOf(job)}\``,
+      what: job.target ? 'target' : 'generations',
+      prefix: job.target ?? job.generations,
+      reads: 'file',
+    })),
+    ...repartition.map(({ name, target }) => ({
+      job: `repartition \`${name}\``,
+      what: 'target',
+      prefix: target,
+      reads: 'file',
+    })),
+  ];
+  for (const { job, what, prefix, reads } of written) {
+    const other = prefix && rekey.find(({ source }) => contains(source, prefix));
     if (other) {
       throw new ConfigError(
-        `split \`${job.name}\`: target ${formatLocation(job.target)} lies inside the source of rekey ` +
-          `\`${other.name}\`, which would read every row: choose a target outside`,
+        `${job}: ${what} ${formatLocation(prefix)} lies inside the source of rekey ` +
+          `\`${other.name}\`, which would read every ${reads}: choose a ${what === 'target' ? 'target' : 'prefix'} outside`,
       );
     }
   }

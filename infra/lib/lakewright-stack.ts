@@ -2,13 +2,27 @@ import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { grantQueries } from './access.ts';
-import { ConfigError, loadConfig, type RekeyConfig, type SplitConfig } from './config.ts';
+import { grantQueries, grantReadWrite } from './access.ts';
+import { CompactJob, generationsOf } from './compact-job.ts';
+import {
+  ConfigError,
+  formatTable,
+  loadConfig,
+  subjectOf,
+  type CompactConfig,
+  type Config,
+  type RekeyConfig,
+  type RepartitionConfig,
+  type SplitConfig,
+  type TableName,
+} from './config.ts';
 import { DataBuckets } from './data-buckets.ts';
 import { LakewrightFunction, type LakewrightFunctionProps } from './lakewright-function.ts';
+import type { Location } from './location.ts';
 import { Monitoring } from './monitoring.ts';
 import { readOptions } from './options.ts';
 import { RekeyJob } from './rekey-job.ts';
+import { RepartitionJob } from './repartition-job.ts';
 import { SplitJob } from './split-job.ts';
 
 export interface LakewrightStackProps extends StackProps {
@@ -24,7 +38,7 @@ export class LakewrightStack extends Stack {
   constructor(scope: Construct, id: string, props: LakewrightStackProps) {
     super(scope, id, props);
     const jobs = loadConfig(props.configFile);
-    if (jobs.rekey.length + jobs.split.length === 0) {
+    if (Object.values<readonly unknown[]>({ ...jobs }).every((kind) => kind.length === 0)) {
       throw new ConfigError(`${props.configFile}: no job is named, so there is nothing to deploy`);
     }
     // CDK makes every function depend on its role, which follows from its `Role` property already.
@@ -38,15 +52,33 @@ export class LakewrightStack extends Stack {
     });
 
     const common = { config, options };
+    const places = tablePlaces(jobs, options.tableLocations);
     if (jobs.rekey.length > 0) {
-      this.rekey(jobs.rekey, common, buckets, monitoring);
+      const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
+      // Rows go to the directory that a partition has come to.
+      for (const { job, location } of placed(jobs.compact, places)) {
+        if (jobs.rekey.some(({ table }) => table && job.table && formatTable(table) === formatTable(job.table))) {
+          grantReadWrite(role, generationsOf(job, location));
+        }
+      }
     }
     if (jobs.split.length > 0) {
       this.split(jobs.split, common, buckets, monitoring);
     }
+    if (jobs.compact.length > 0) {
+      this.compact(placed(jobs.compact, places), common, buckets, monitoring);
+    }
+    if (jobs.repartition.length > 0) {
+      this.repartition(jobs.repartition, places, common, buckets, monitoring);
+    }
   }
 
-  private rekey(jobs: readonly RekeyConfig[], common: Common, buckets: DataBuckets, monitoring: Monitoring): void {
+  private rekey(
+    jobs: readonly RekeyConfig[],
+    common: Common,
+    buckets: DataBuckets,
+    monitoring: Monitoring,
+  ): LakewrightFunction {
     const { options } = common;
     const rekey = new LakewrightFunction(this, 'Rekey', {
       ...common,
@@ -60,6 +92,7 @@ export class LakewrightStack extends Stack {
     });
     rekey.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
     new CfnOutput(this, 'RekeyFunctionName', { value: rekey.function.functionName });
+    return rekey;
   }
 
   private split(jobs: readonly SplitConfig[], common: Common, buckets: DataBuckets, monitoring: Monitoring): void {
@@ -92,4 +125,87 @@ export class LakewrightStack extends Stack {
     new CfnOutput(this, 'SplitPlanFunctionName', { value: plan.function.functionName });
     new CfnOutput(this, 'SplitRowsFunctionName', { value: rows.function.functionName });
   }
+
+  private compact(jobs: readonly PlacedJob[], common: Common, buckets: DataBuckets, monitoring: Monitoring): void {
+    const { options } = common;
+    const { compactMemory: memory, compactTimeout: timeout, ephemeralStorage } = options;
+    const size = { memory, timeout, ephemeralStorage };
+    const functions = {
+      plan: this.worker('CompactPlan', 'compact-plan', 'Finds the partitions with many small files', size, common),
+      merge: this.worker('CompactMerge', 'compact-merge', 'Makes one file of many', size, common),
+      publish: this.worker('CompactPublish', 'compact-publish', 'Points readers at the new files', size, common),
+    };
+    for (const [name, worker] of Object.entries(functions)) {
+      monitoring.watch(`compact-${name}`, worker.function);
+    }
+    for (const { job, location } of jobs) {
+      const id = `Compact-${(job.table ? formatTable(job.table) : location.key).replaceAll('/', '-')}`;
+      new CompactJob(this, id, { job, location, functions, buckets, monitoring, options });
+    }
+  }
+
+  private repartition(
+    jobs: readonly RepartitionConfig[],
+    places: ReadonlyMap<string, Location>,
+    common: Common,
+    buckets: DataBuckets,
+    monitoring: Monitoring,
+  ): void {
+    const { options } = common;
+    const { repartitionMemory: memory, repartitionTimeout: timeout, ephemeralStorage } = options;
+    const size = { memory, timeout, ephemeralStorage };
+    const functions = {
+      plan: this.worker('RepartitionPlan', 'repartition-plan', 'Cuts a table into tasks', size, common),
+      write: this.worker('RepartitionWrite', 'repartition-write', 'Rewrites one part of a table', size, common),
+      commit: this.worker('RepartitionCommit', 'repartition-commit', 'Puts the new files in the place of the old', size, common),
+    };
+    for (const [name, worker] of Object.entries(functions)) {
+      monitoring.watch(`repartition-${name}`, worker.function);
+    }
+    for (const job of jobs) {
+      const source = 'table' in job.source ? places.get(formatTable(job.source)) : job.source;
+      new RepartitionJob(this, `Repartition-${job.name}`, { job, source, functions, buckets, monitoring, options });
+    }
+  }
+
+  private worker(
+    id: string,
+    functionName: string,
+    description: string,
+    size: LakewrightFunctionProps['size'],
+    common: Common,
+  ): LakewrightFunction {
+    const worker = new LakewrightFunction(this, id, { ...common, functionName, description, size });
+    new CfnOutput(this, `${id}FunctionName`, { value: worker.function.functionName });
+    return worker;
+  }
+}
+
+/** A compact job, and where what it compacts lies. */
+interface PlacedJob {
+  readonly job: CompactConfig;
+  readonly location: Location;
+}
+
+/** Where tables lie: those that a job writes, and those of which the context says it. */
+function tablePlaces(
+  { rekey, repartition }: Config,
+  given: ReadonlyMap<string, Location>,
+): ReadonlyMap<string, Location> {
+  const writers: readonly { table?: TableName; target: Location }[] = [...repartition, ...rekey];
+  const written = writers.flatMap(({ table, target }): [string, Location][] => (table ? [[formatTable(table), target]] : []));
+  return new Map([...given, ...written]);
+}
+
+function placed(jobs: readonly CompactConfig[], places: ReadonlyMap<string, Location>): PlacedJob[] {
+  return jobs.map((job) => {
+    const location = job.target ?? (job.table && places.get(formatTable(job.table)));
+    if (!location) {
+      throw new ConfigError(
+        `compact \`${subjectOf(job)}\`: no job here writes the table: say where it lies, for what the roles may touch: ` +
+          `-c table-locations=${subjectOf(job)}=s3://bucket/prefix/`,
+      );
+    }
+    return { job, location };
+  });
 }

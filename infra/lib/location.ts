@@ -19,3 +19,8 @@ export function formatLocation(location: Location): string {
 export function contains(outer: Location, inner: Location): boolean {
   return outer.bucket === inner.bucket && inner.key.startsWith(outer.key);
 }
+
+/** What lies below a prefix. */
+export function join(prefix: Location, key: string): Location {
+  return { bucket: prefix.bucket, key: prefix.key + key };
+}

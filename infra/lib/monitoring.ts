@@ -21,7 +21,7 @@ export class Monitoring extends Construct {
 
   /** Raises an alarm as soon as the metric stands at `threshold` or above in one period. */
   alarm(id: string, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
-    const alarm = new cloudwatch.Alarm(this, id, {
+    this.raise(id, {
       alarmDescription: description,
       metric,
       threshold,
@@ -29,6 +29,22 @@ export class Monitoring extends Construct {
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
+  }
+
+  /** Raises an alarm when nothing was counted for so many periods. */
+  silence(id: string, description: string, metric: cloudwatch.IMetric, periods: number): void {
+    this.raise(id, {
+      alarmDescription: description,
+      metric,
+      threshold: 1,
+      evaluationPeriods: periods,
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+    });
+  }
+
+  private raise(id: string, props: cloudwatch.AlarmProps): void {
+    const alarm = new cloudwatch.Alarm(this, id, props);
     if (this.topic) {
       alarm.addAlarmAction(new SnsAction(this.topic));
     }

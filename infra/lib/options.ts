@@ -2,7 +2,8 @@
 import { Duration, Size } from 'aws-cdk-lib';
 import { Architecture } from 'aws-cdk-lib/aws-lambda';
 import type { Node } from 'constructs';
-import { ConfigError } from './config.ts';
+import { ConfigError, parseTable } from './config.ts';
+import { parseLocation, type Location } from './location.ts';
 
 export interface Options {
   readonly architecture: Architecture;
@@ -22,6 +23,16 @@ export interface Options {
   /** MiB. */
   readonly splitRowsMemory: number;
   readonly splitRowsTimeout: Duration;
+  /** MiB. */
+  readonly compactMemory: number;
+  readonly compactTimeout: Duration;
+  /** How often every compact job runs. */
+  readonly compactEvery: Duration;
+  /** MiB. */
+  readonly repartitionMemory: number;
+  readonly repartitionTimeout: Duration;
+  /** Where tables lie of which the configuration does not say it, by `database.table`. */
+  readonly tableLocations: ReadonlyMap<string, Location>;
   /** The Athena workgroups whose queries may be split; the state machines run theirs in the first. */
   readonly workgroups: readonly string[];
   /** ARNs of managed policies that allow what the state machines' queries read. */
@@ -55,6 +66,12 @@ export function readOptions(node: Node): Options {
     splitPlanMemory: wholeNumber(node, 'split-plan-memory', 2_048, 128, 10_240),
     splitRowsMemory: wholeNumber(node, 'split-rows-memory', 256, 128, 10_240),
     splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),
+    compactMemory: wholeNumber(node, 'compact-memory', 512, 128, 10_240),
+    compactTimeout: Duration.seconds(wholeNumber(node, 'compact-timeout', 900, 1, 900)),
+    compactEvery: Duration.hours(wholeNumber(node, 'compact-every', 24, 1, 24)),
+    repartitionMemory: wholeNumber(node, 'repartition-memory', 1_024, 128, 10_240),
+    repartitionTimeout: Duration.seconds(wholeNumber(node, 'repartition-timeout', 900, 1, 900)),
+    tableLocations: new Map(texts(node, 'table-locations').map(tableLocation)),
     workgroups,
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
@@ -78,6 +95,18 @@ function texts(node: Node, key: string, otherwise = ''): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** Reads `database.table=s3://bucket/prefix/`. */
+function tableLocation(given: string): [string, Location] {
+  const [, table = '', location = ''] = /^([^=]*)=(.*)$/s.exec(given) ?? [];
+  const place = parseLocation(location);
+  if (!parseTable(table) || !place?.key.endsWith('/')) {
+    throw new ConfigError(
+      `context table-locations: ${JSON.stringify(given)} is not of the form database.table=s3://bucket/prefix/`,
+    );
+  }
+  return [table, place];
 }
 
 function architecture(node: Node): Architecture {

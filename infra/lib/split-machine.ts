@@ -145,7 +145,7 @@ export class SplitMachine extends Construct {
     this.stateMachine = workflow(this, {
       comment: `Runs the split job ${job.name}`,
       definition,
-      invokes: plan,
+      invokes: [plan],
       role,
     });
   }

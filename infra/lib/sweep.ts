@@ -59,7 +59,7 @@ export class Sweep extends Construct {
     this.stateMachine = workflow(this, {
       comment: `Hands what has no commit to the rekey job ${job}`,
       definition,
-      invokes: rekey,
+      invokes: [rekey],
     });
 
     new Schedule(this, 'Daily', {

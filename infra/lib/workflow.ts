@@ -4,6 +4,7 @@ import type * as iam from 'aws-cdk-lib/aws-iam';
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
 
@@ -23,11 +24,77 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
+/** Failures of our functions that may pass. What was done stands, and the next try goes on from there. */
+const PASSING_FAILURES: sfn.RetryProps = {
+  errors: [
+    ...['StoreFailed', 'CatalogFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
+    'Sandbox.Timedout',
+    sfn.Errors.TIMEOUT,
+  ],
+  interval: Duration.seconds(10),
+  backoffRate: 2,
+  maxDelay: Duration.minutes(5),
+  maxAttempts: 5,
+};
+
+export interface CallProps {
+  readonly invokes: LakewrightFunction;
+  /** JSONata: the payload. */
+  readonly payload: string;
+  readonly timeout: Duration;
+}
+
+/** Calls a function that may be called again, and goes on with its answer. */
+export function call(scope: Construct, id: string, { invokes, payload, timeout }: CallProps): sfn.TaskStateBase {
+  return LambdaInvoke.jsonata(scope, id, {
+    lambdaFunction: invokes.function,
+    payload: sfn.TaskInput.fromText(`{% ${payload} %}`),
+    outputs: '{% $states.result.Payload %}',
+    taskTimeout: sfn.Timeout.duration(timeout.plus(Duration.seconds(30))),
+    retryOnServiceExceptions: false,
+  })
+    .addRetry(LAMBDA_FAULTS)
+    .addRetry(PASSING_FAILURES);
+}
+
+export interface ForEachProps {
+  /** JSONata: the items, where they are at hand. */
+  readonly items?: string;
+  /** JSONata: the bucket and the key of a JSON array of items, where they are not. */
+  readonly list?: { readonly bucket: string; readonly key: string };
+  readonly maxConcurrency: number;
+  /** JSONata: what the state goes on with. */
+  readonly outputs: string;
+  /** What is done with an item. Its states' names end with `suffix`, since no two states may have one name. */
+  readonly each: (scope: Construct, suffix: string) => sfn.IChainable;
+}
+
+/**
+ * Does something with each item of a list: as a part of this execution where the items are at hand, and in an execution
+ * for each where they are in S3, of which there may be any number.
+ * https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+ */
+export function forEach(scope: Construct, id: string, props: ForEachProps): sfn.Map | sfn.DistributedMap {
+  const { items, list, maxConcurrency, each } = props;
+  const outputs = `{% ${props.outputs} %}`;
+  if (list === undefined) {
+    const provided = sfn.ProvideItems.jsonata(`{% ${items} %}`);
+    return sfn.Map.jsonata(scope, id, { items: provided, maxConcurrency, outputs }).itemProcessor(each(scope, ''));
+  }
+  const itemReader = new sfn.S3JsonItemReader({ bucketNamePath: `{% ${list.bucket} %}`, key: `{% ${list.key} %}` });
+  return sfn.DistributedMap.jsonata(scope, id, {
+    itemReader,
+    maxConcurrency,
+    outputs,
+    mapExecutionType: sfn.StateMachineType.STANDARD,
+  }).itemProcessor(each(scope, ' of list'));
+}
+
 export interface WorkflowProps {
   readonly comment: string;
   readonly definition: sfn.IChainable;
-  /** The function that it calls. */
-  readonly invokes: LakewrightFunction;
+  /** The functions that it calls. */
+  readonly invokes: readonly LakewrightFunction[];
   /** A role of its own where nothing is said. */
   readonly role?: iam.Role;
 }
@@ -50,16 +117,30 @@ export function workflow(scope: Construct, { comment, definition, invokes, role 
     tracingEnabled: true,
     logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
   });
-  const functionId = Stack.of(scope).getLogicalId(invokes.function.node.defaultChild as CfnFunction);
-  Validations.of(stateMachine.role).acknowledge(
-    {
-      id: 'AwsSolutions-IAM5[Resource::*]',
-      reason: 'X-Ray segments and the delivery of logs have no resource to name.',
-    },
-    {
+  const { role: own } = stateMachine;
+  Validations.of(own).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::*]',
+    reason: 'X-Ray segments and the delivery of logs have no resource to name.',
+  });
+  const distributed = stateMachine.node.tryFindChild('DistributedMapPolicy');
+  if (distributed) {
+    const machineId = Stack.of(scope).getLogicalId(stateMachine.node.defaultChild as sfn.CfnStateMachine);
+    const executions =
+      'arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:' +
+      `{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machineId}"}]}]}`;
+    for (const which of ['', '/*']) {
+      Validations.of(distributed).acknowledge({
+        id: `AwsSolutions-IAM5[Resource::${executions}${which}:*]`,
+        reason: "The executions of a map's items are the state machine's own, and have no names beforehand.",
+      });
+    }
+  }
+  for (const { function: fn } of invokes) {
+    const functionId = Stack.of(scope).getLogicalId(fn.node.defaultChild as CfnFunction);
+    Validations.of(own).acknowledge({
       id: `AwsSolutions-IAM5[Resource::<${functionId}.Arn>:*]`,
       reason: 'CDK lets an invoker of a function invoke its versions too.',
-    },
-  );
+    });
+  }
   return stateMachine;
 }

@@ -2,7 +2,7 @@ import { App, Stack, Validations } from 'aws-cdk-lib';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { expect, test } from 'vitest';
-import { build, TWO_JOBS, TWO_SPLITS, type Context } from './support.ts';
+import { build, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context } from './support.ts';
 
 function check(app: App): void {
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
@@ -14,6 +14,8 @@ test.each<[string, string, Context]>([
   ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'existing-buckets': 'acme-landing,acme-lake,acme-objects' }],
   ['rekey alone', TWO_JOBS, {}],
   ['split alone', TWO_SPLITS, {}],
+  ['compact', TWO_COMPACTIONS, {}],
+  ['repartition', TWO_REPARTITIONS, {}],
 ])('cdk-nag finds nothing that is not acknowledged: %s', (_, toml, context) => {
   const { app } = build(toml, context);
   expect(() => check(app)).not.toThrow();

@@ -16,6 +16,16 @@ const USERS = `
 name = "users"
 target = "s3://objects/users/"
 `;
+const EV = `
+[[repartition]]
+name = "ev"
+source = "glue_db.ev"
+target = "s3://lake/ev/"
+`;
+const COMPACT = `
+[[compact]]
+table = "lake.flights"
+`;
 const but = (from: string, to: string) => ANPR.replace(from, to);
 const second = (source: string, target = 's3://lake/b/') =>
   ANPR + but('"anpr"', '"b"').replace('s3://landing/anpr/', source).replace('s3://lake/anpr/', target);
@@ -50,6 +60,17 @@ test.each([
   ['source of split that is no location', `${USERS}sources = ["results"]`, /split `users`: sources = "results" is not an S3/],
   ['same name of two kinds', ANPR + USERS.replace('"users"', '"anpr"'), /two jobs are named `anpr`/],
   ['rows that rekey would read', ANPR + USERS.replace('s3://objects/', 's3://landing/anpr/'), /split `users`: target .* source of rekey `anpr`/],
+  ['neither table nor target', '[[compact]]', /compact `\?`: write either table/],
+  ['table and target', `${COMPACT}target = "s3://lake/x/"`, /compact `lake\.flights`: write either table/],
+  ['not a table to compact', COMPACT.replace('lake.', ''), /compact `flights`: table = "flights" is not a table name/],
+  ['generations without slash', `${COMPACT}generations = "s3://lake/g"`, /generations = .* must end with `\/`/],
+  ['a table compacted twice', COMPACT + COMPACT, /compact `lake\.flights`: two jobs compact it/],
+  ['generations that rekey would read', `${ANPR}${COMPACT}generations = "s3://landing/anpr/g/"`, /generations .* source of rekey `anpr`, which would read every file/],
+  ['a prefix to compact that rekey reads', `${ANPR}[[compact]]\nmode = "in_place"\ntarget = "s3://landing/anpr/x/"`, /compact .* source of rekey `anpr`/],
+  ['source of repartition that is nothing', EV.replace('glue_db.ev', 'ev'), /repartition `ev`: source = "ev" is not a table name/],
+  ['source of repartition without slash', EV.replace('glue_db.ev', 's3://landing/ev'), /source = .* must end with `\/`/],
+  ['target of repartition that rekey would read', ANPR + EV.replace('s3://lake/', 's3://landing/anpr/'), /repartition `ev`: target .* source of rekey `anpr`/],
+  ['repartition named as rekey', ANPR + EV.replace('"ev"', '"anpr"'), /two jobs are named `anpr`/],
 ])('the configuration is refused: %s', (_, toml, says) => {
   expect(() => parseConfig(toml)).toThrow(says);
 });
@@ -73,9 +94,20 @@ test.each<[string, Context, RegExp]>([
   ['no name of a workgroup', { workgroups: 'primary,a b' }, /context workgroups: "a b" is not the name of an Athena workgroup/],
   ['no workgroup', { workgroups: ',' }, /context workgroups: "" is not the name/],
   ['too long for a chunk', { 'split-rows-timeout': 901 }, /split-rows-timeout: 901 is not a whole number from 1 to 900/],
+  ['no location of a table', { 'table-locations': 'a.b=lake/' }, /table-locations: "a\.b=lake\/" is not of the form/],
+  ['location of no table', { 'table-locations': 's3://lake/' }, /table-locations: "s3:\/\/lake\/" is not of the form/],
+  ['location without slash', { 'table-locations': 'a.b=s3://lake/x' }, /is not of the form database\.table=s3/],
+  ['too seldom', { 'compact-every': 25 }, /compact-every: 25 is not a whole number from 1 to 24/],
   ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo lambda/],
 ])('the context is refused: %s', (_, context, says) => {
   expect(() => build(ANPR, context)).toThrow(says);
+});
+
+test('a table to compact must lie somewhere', () => {
+  expect(() => build(COMPACT)).toThrow(/compact `lake\.flights`: no job here writes the table: say where it lies/);
+  expect(() => build(COMPACT, { 'table-locations': 'lake.flights=s3://lake/flights/' })).not.toThrow();
+  const writer = ANPR.replace('s3://lake/anpr/', 's3://lake/') + 'table = "lake.flights"';
+  expect(() => build(writer + COMPACT)).toThrow(/the table fills its bucket, so nothing lies beside it/);
 });
 
 test('a file without a job has nothing to deploy', () => {

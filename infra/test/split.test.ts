@@ -1,16 +1,24 @@
 import validate from 'asl-validator';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { allowed, evaluate, flat, list, resources, template, TWO_JOBS, TWO_SPLITS, type Resource } from './support.ts';
+import {
+  allowed,
+  evaluate,
+  flat,
+  list,
+  policiesOf as policies,
+  resources,
+  template,
+  the as theOf,
+  TWO_JOBS,
+  TWO_SPLITS,
+  type Resource,
+} from './support.ts';
 
 const stack = template(TWO_SPLITS);
 const jobs = ['userinfo', 'invoices'];
 
-const the = (type: string, prefix: string, of: Template = stack): [string, Resource] => {
-  const found = resources(of, type).filter(([id]) => new RegExp(`^${prefix}[0-9A-F]{8}$`).test(id));
-  expect(found.map(([id]) => id)).toHaveLength(1);
-  return found[0]!;
-};
+const the = (type: string, prefix: string, of: Template = stack) => theOf(of, type, prefix);
 const functionOf = (name: string, of: Template = stack): [string, Resource] =>
   resources(of, 'AWS::Lambda::Function').find(([, { Properties }]) => Properties['FunctionName'] === name)!;
 const variables = (name: string): Record<string, any> => functionOf(name)[1].Properties['Environment'].Variables;
@@ -45,12 +53,7 @@ describe('the functions', () => {
 });
 
 describe('the roles', () => {
-  const policiesOf = (role: string) => {
-    const [roleId] = the('AWS::IAM::Role', role);
-    return resources(stack, 'AWS::IAM::Policy')
-      .map(([, policy]) => policy)
-      .filter(({ Properties }) => Properties['Roles'].some(({ Ref }: { Ref: string }) => Ref === roleId));
-  };
+  const policiesOf = (role: string) => policies(stack, role);
   const s3 = 'arn:<AWS::Partition>:s3:::';
   const under = (prefix: string) => ` {"StringLikeIfExists":{"s3:prefix":"${prefix}*"}}`;
   const anywhere = ['GetObject', 'ListBucket'].map(

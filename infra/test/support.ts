@@ -13,6 +13,19 @@ export const TWO_JOBS = readFileSync(new URL('../examples/lakewright.toml', impo
 /** Two split jobs, one with everything that matters here and one with nothing. */
 export const TWO_SPLITS = readFileSync(new URL('../examples/split.toml', import.meta.url), 'utf8');
 
+/** A table that a rekey job writes, and a prefix. */
+export const TWO_COMPACTIONS = readFileSync(new URL('../examples/compact.toml', import.meta.url), 'utf8');
+
+/** A table by columns, and a prefix into a table that the job keeps. */
+export const TWO_REPARTITIONS = readFileSync(new URL('../examples/repartition.toml', import.meta.url), 'utf8');
+
+const FUNCTIONS = [
+  'rekey',
+  ...['plan', 'rows'].map((name) => `split-${name}`),
+  ...['plan', 'merge', 'publish'].map((name) => `compact-${name}`),
+  ...['plan', 'write', 'commit'].map((name) => `repartition-${name}`),
+];
+
 const cdkJson = JSON.parse(readFileSync(new URL('../cdk.json', import.meta.url), 'utf8'));
 
 const scratch = mkdtempSync(join(tmpdir(), 'lakewright-infra-'));
@@ -25,7 +38,7 @@ export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack
   const folder = mkdtempSync(join(scratch, 'app-'));
   const configFile = join(folder, 'lakewright.toml');
   writeFileSync(configFile, toml);
-  for (const name of ['rekey', 'split-plan', 'split-rows']) {
+  for (const name of FUNCTIONS) {
     mkdirSync(join(folder, name));
     writeFileSync(join(folder, name, 'bootstrap.zip'), '');
   }
@@ -70,6 +83,10 @@ export function flat(value: any): string {
   if ('Fn::Sub' in value) {
     return value['Fn::Sub'].replaceAll(/\$\{(.*?)\}/g, '<$1>');
   }
+  if ('Fn::Select' in value) {
+    const [index, { 'Fn::Split': of }] = value['Fn::Select'];
+    return `<${flat(of[1])} split at ${of[0]}, ${index}>`;
+  }
   if ('Fn::Join' in value) {
     return value['Fn::Join'][1].map(flat).join(value['Fn::Join'][0]);
   }
@@ -78,19 +95,52 @@ export function flat(value: any): string {
 
 /** Everything that the statements of a policy allow: action, resource and, where there is one, condition. */
 export function allowed(policies: Resource[]): string[] {
+  const said = statements(policies);
+  const denied = said.find(({ effect }) => effect !== 'Allow');
+  if (denied) {
+    throw new Error(`${denied.effect} ${denied.what}`);
+  }
+  return said.map(({ what }) => what).sort();
+}
+
+/** What the statements of a policy say, one by one: action, resource and, where there is one, condition. */
+export function statements(policies: Resource[]): { effect: string; what: string }[] {
   return policies
     .flatMap(({ Properties }) => Properties['PolicyDocument'].Statement)
-    .flatMap(({ Effect, Action, Resource, Condition }: any) => {
-      if (Effect !== 'Allow') {
-        throw new Error(`${Effect} ${Action}`);
-      }
-      return list<string>(Action).flatMap((action) =>
-        list(Resource).map((resource) =>
-          [action, flat(resource).replace(/[0-9a-f]{64}/, '<hash>'), ...(Condition ? [JSON.stringify(Condition)] : [])].join(' '),
-        ),
-      );
-    })
-    .sort();
+    .flatMap(({ Effect, Action, Resource, Condition }: any) =>
+      list<string>(Action).flatMap((action) =>
+        list(Resource).map((resource) => ({
+          effect: Effect,
+          what: [
+            action,
+            flat(resource).replace(/[0-9a-f]{64}/, '<hash>'),
+            ...(Condition ? [JSON.stringify(Condition)] : []),
+          ].join(' '),
+        })),
+      ),
+    );
+}
+
+/** The policies of a role, by the beginning of its logical id. */
+export function policiesOf(of: Template, role: string): Resource[] {
+  const [roleId] = the(of, 'AWS::IAM::Role', role);
+  return resources(of, 'AWS::IAM::Policy')
+    .map(([, policy]) => policy)
+    .filter(({ Properties }) => Properties['Roles'].some(({ Ref }: { Ref: string }) => Ref === roleId));
+}
+
+/** The one resource of a type whose logical id is this, but for its hash. */
+export function the(of: Template, type: string, name: string): [string, Resource] {
+  const found = resources(of, type).filter(([id]) => new RegExp(`^${name}[0-9A-F]{8}$`).test(id));
+  if (found.length !== 1) {
+    throw new Error(`the template has ${found.length} ${type} named ${name}`);
+  }
+  return found[0]!;
+}
+
+/** The definition of the one state machine of a name. */
+export function definitionOf(of: Template, name: string): any {
+  return JSON.parse(flat(the(of, 'AWS::StepFunctions::StateMachine', name)[1].Properties['DefinitionString']));
 }
 
 /**

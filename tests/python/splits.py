@@ -1,6 +1,5 @@
 """A deployed split job, as the tests use it: put a result, run the state machine, read the objects."""
 
-import json
 import tomllib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +9,9 @@ from typing import Any
 
 from localcloud.clients import client
 from localcloud.ledger import listing, split
-from localcloud.polling import poll
+from machine import FunctionFailed, Machine, invoke
 
 CONFIG = Path(__file__).with_name("lakewright.toml")
-EXECUTION_SECONDS = 180
 STATUS_SECONDS = 120
 
 Values = dict[str, str | None]
@@ -29,16 +27,7 @@ def athena_csv(rows: list[Values]) -> bytes:
     return (line(rows[0]) + "".join(line(row.values()) for row in rows)).encode()
 
 
-class FunctionFailed(Exception):
-    """A function answered with an error."""
-
-    def __init__(self, payload: dict[str, Any]) -> None:
-        super().__init__(payload)
-        self.name: str = payload["errorType"]
-        self.message: str = payload["errorMessage"]
-
-
-class SplitJob:
+class SplitJob(Machine):
     """One `[[split]]` entry of tests/python/lakewright.toml."""
 
     def __init__(self, name: str, outputs: dict[str, str]) -> None:
@@ -46,7 +35,7 @@ class SplitJob:
         self.name = name
         self.queue = outputs[f"{prefix}QueueUrl"]
         self.dead_letters = outputs[f"{prefix}DeadLetterQueueUrl"]
-        self.machine = outputs[f"{prefix}StateMachineArn"]
+        super().__init__(outputs[f"{prefix}StateMachineArn"])
         self.function = outputs["SplitPlanFunctionName"]
         (settings,) = (entry for entry in tomllib.loads(CONFIG.read_text())["split"] if entry["name"] == name)
         self.target: str = settings["target"]
@@ -63,38 +52,9 @@ class SplitJob:
         client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
         return location
 
-    def start(self, **request: Any) -> str:
-        """Starts the state machine; answers with the execution."""
-        started = client("stepfunctions").start_execution(stateMachineArn=self.machine, input=json.dumps(request))
-        return started["executionArn"]
-
-    def ended(self, execution: str) -> dict[str, Any]:
-        """The execution, once it has ended."""
-
-        def look() -> dict[str, Any] | None:
-            described = client("stepfunctions").describe_execution(executionArn=execution)
-            return None if described["status"] == "RUNNING" else described
-
-        return poll(look, f"end of {execution}", EXECUTION_SECONDS)
-
-    def succeeded(self, **request: Any) -> dict[str, Any]:
-        """The summary of an execution that succeeds."""
-        ended = self.ended(self.start(**request))
-        assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
-        return json.loads(ended["output"])
-
-    def failed(self, **request: Any) -> tuple[str, str]:
-        """The error and the cause of an execution that fails."""
-        return failure(self.ended(self.start(**request)))
-
     def invoke(self, **request: Any) -> dict[str, Any]:
         """The answer of `split-plan`."""
-        payload = json.dumps({"name": self.name, **request}).encode()
-        answer = client("lambda").invoke(FunctionName=self.function, Payload=payload)
-        body = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
-            raise FunctionFailed(body)
-        return body
+        return invoke(self.function, {"name": self.name, **request})
 
     def status(self, job: str) -> dict[str, Any] | None:
         """How far a job is; nothing before it is planned."""
@@ -160,9 +120,3 @@ class SplitJob:
             yield
         finally:
             functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-
-
-def failure(ended: dict[str, Any]) -> tuple[str, str]:
-    """The error and the cause of an execution that failed."""
-    assert ended["status"] == "FAILED", ended
-    return ended["error"], ended["cause"]

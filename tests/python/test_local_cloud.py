@@ -142,6 +142,94 @@ def test_a_partition_is_registered_once_and_sql_sees_its_rows(bucket: str) -> No
     assert ask("SELECT count(*) AS n, sum(a) AS s FROM t", database, f"s3://{bucket}/r/") == {"n": 3.0, "s": 3.0}
 
 
+def test_a_partition_is_moved(bucket: str) -> None:
+    glue = client("glue")
+    database = bucket.replace("-", "_")
+    glue.create_database(DatabaseInput={"Name": database})
+    glue.create_table(DatabaseName=database, TableInput=table_input("t", f"s3://{bucket}/t/", {"a": "int"}, ["day"]))
+    storage = glue.get_table(DatabaseName=database, Name="t")["Table"]["StorageDescriptor"]
+    partition = {"Values": ["01"], "StorageDescriptor": {**storage, "Location": f"s3://{bucket}/t/day=01/"}}
+    glue.batch_create_partition(DatabaseName=database, TableName="t", PartitionInputList=[partition])
+    moved = {"Values": ["01"], "StorageDescriptor": {**storage, "Location": f"s3://{bucket}/t.generations/day=01/"}}
+    entry = {"PartitionValueList": ["01"], "PartitionInput": moved}
+    assert glue.batch_update_partition(DatabaseName=database, TableName="t", Entries=[entry]).get("Errors", []) == []
+    (found,) = glue.get_partitions(DatabaseName=database, TableName="t")["Partitions"]
+    assert found["StorageDescriptor"]["Location"] == moved["StorageDescriptor"]["Location"]
+
+
+def test_a_state_machine_goes_through_lists(bucket: str) -> None:
+    """As that of compact does: lists within lists, waits of given length, and failures that stop nobody else."""
+    missing = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
+        "Arguments": {"QueueName": "{% $states.input.queue %}"},
+        "Output": "{% $states.input %}",
+        "Catch": [
+            {
+                "ErrorEquals": ["States.ALL"],
+                "Next": "Left",
+                "Output": '{% {"queue": $states.input.queue, "error": $exists($states.errorOutput.Error)} %}',
+            }
+        ],
+        "Next": "Wait",
+    }
+    wait = {"Type": "Wait", "Seconds": "{% $states.input.seconds %}", "Output": {}, "Next": "Stands"}
+    inner = {
+        "Type": "Map",
+        "Items": "{% $states.input.parts %}",
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "INLINE"},
+            "StartAt": "Part",
+            "States": {"Part": {"Type": "Pass", "Output": "{% $states.input * 2 %}", "End": True}},
+        },
+        "Output": '{% $merge([$states.input, {"parts": $states.result}]) %}',
+        "Next": "Look",
+    }
+    states = {
+        "Parts": inner,
+        "Look": missing,
+        "Wait": wait,
+        "Stands": {"Type": "Pass", "End": True},
+        "Left": {"Type": "Pass", "End": True},
+    }
+    outer = {
+        "Type": "Map",
+        "Items": "{% $states.input.items %}",
+        "MaxConcurrency": 2,
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "Parts", "States": states},
+        "Output": '{% {"failures": [$states.result[$exists(error)]], "all": $count($states.result)} %}',
+        "End": True,
+    }
+    functions = client("stepfunctions")
+    machine = functions.create_state_machine(
+        name=bucket,
+        definition=json.dumps({"QueryLanguage": "JSONata", "StartAt": "Items", "States": {"Items": outer}}),
+        roleArn="arn:aws:iam::000000000000:role/contract",
+    )["stateMachineArn"]
+    client("sqs").create_queue(QueueName=bucket)
+
+    def output_of(items: list[dict[str, Any]]) -> Any:
+        execution = functions.start_execution(stateMachineArn=machine, input=json.dumps({"items": items}))["executionArn"]
+
+        def ended() -> dict[str, Any] | None:
+            described = functions.describe_execution(executionArn=execution)
+            return None if described["status"] == "RUNNING" else described
+
+        described = poll(ended, "end of the execution", SECONDS)
+        assert described["status"] == "SUCCEEDED", described.get("cause")
+        return json.loads(described["output"])
+
+    def item(queue: str, parts: list[int]) -> dict[str, Any]:
+        return {"queue": queue, "parts": parts, "seconds": 0}
+
+    assert output_of([]) == {"failures": [], "all": 0}
+    assert output_of([item(bucket, [])]) == {"failures": [], "all": 1}
+    one, two = {"queue": "no-such-queue", "error": True}, {"queue": "nor-this-one", "error": True}
+    assert output_of([item(bucket, [1, 2]), item(one["queue"], [1])]) == {"failures": [one], "all": 2}
+    several = [item(one["queue"], []), item(bucket, [3]), item(two["queue"], [])]
+    assert output_of(several) == {"failures": [one, two], "all": 3}
+
+
 def test_a_state_machine_waits_until_its_token_comes_back(bucket: str) -> None:
     sqs, functions = client("sqs"), client("stepfunctions")
     url = sqs.create_queue(QueueName=bucket)["QueueUrl"]

@@ -10,8 +10,9 @@ import pytest
 from localcloud.polling import poll
 from localcloud.progress import Failure
 from localcloud.queues import waiting
+from machine import FunctionFailed, failure
 from operate import status
-from splits import STATUS_SECONDS, FunctionFailed, SplitJob, Values, athena_csv, failure
+from splits import STATUS_SECONDS, SplitJob, Values, athena_csv
 
 NOTES: list[str | None] = [
     "plain",

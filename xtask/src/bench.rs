@@ -16,6 +16,12 @@ pub(crate) enum Benchmark {
     Rekey,
     /// The largest objects of rekey, in the memory that is to suffice for them.
     Scale,
+    /// A query's result into one object for each row.
+    Split,
+    /// Many small files into few large ones.
+    Compact,
+    /// Tables by columns and into so many files.
+    Repartition,
 }
 
 impl Benchmark {
@@ -23,18 +29,14 @@ impl Benchmark {
         match self {
             Self::Rekey => "rekey",
             Self::Scale => "scale",
-        }
-    }
-
-    /// The function that is measured.
-    fn function(self) -> &'static str {
-        match self {
-            Self::Rekey | Self::Scale => "rekey",
+            Self::Split => "split",
+            Self::Compact => "compact",
+            Self::Repartition => "repartition",
         }
     }
 }
 
-/// Builds the function, installs what the benchmark needs, and runs it; the arguments are the benchmark's own.
+/// Builds the functions, installs what the benchmark needs, and runs it; the arguments are the benchmark's own.
 ///
 /// # Errors
 /// Something is missing, or cannot be built or installed. A benchmark that fails says why itself.
@@ -53,12 +55,11 @@ pub(crate) fn run(
         &workspace.state().join("bench/venv"),
         &folder.join("requirements.txt"),
     )?;
-    let function = workspace.function_zips().join(benchmark.function());
     let mut command = Command::new(python.program("python"));
     command
         .arg(folder.join(benchmark.name()).with_extension("py"))
-        .arg("--function")
-        .arg(function.join("bootstrap.zip"))
+        .arg("--functions")
+        .arg(workspace.function_zips())
         .args(arguments)
         .current_dir(workspace.root());
     process::run_shown("the benchmark", &mut command)

@@ -63,7 +63,7 @@ enum Task {
         /// The job's id: that of its query.
         job: String,
     },
-    /// Measures a function's release build beside its peers, and writes bench/RESULTS.md.
+    /// Measures the functions' release builds beside their peers, and writes bench/RESULTS.md.
     Bench {
         /// What is measured.
         benchmark: bench::Benchmark,

@@ -188,7 +188,13 @@ impl Bench<'_> {
             }
             Step::EndToEnd => self.pytest(
                 step,
-                &["test_end_to_end.py", "test_read_back.py", "test_split.py"],
+                &[
+                    "test_end_to_end.py",
+                    "test_read_back.py",
+                    "test_split.py",
+                    "test_compact.py",
+                    "test_repartition.py",
+                ],
             ),
         }
     }

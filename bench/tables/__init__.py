@@ -1,0 +1,1 @@
+"""Two tables in CSV: products, and the electric vehicles of a state."""

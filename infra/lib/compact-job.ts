@@ -1,0 +1,99 @@
+import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
+import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
+import { Construct } from 'constructs';
+import {
+  grantDeleteData,
+  grantLedger,
+  grantMovePartitions,
+  grantReadCurrent,
+  grantReadTable,
+  grantReadWrite,
+} from './access.ts';
+import { CompactMachine, type CompactFunctions } from './compact-machine.ts';
+import { ConfigError, formatTable, subjectOf, type CompactConfig, type TableName } from './config.ts';
+import type { DataBuckets } from './data-buckets.ts';
+import { formatLocation, join, type Location } from './location.ts';
+import type { Monitoring } from './monitoring.ts';
+import type { Options } from './options.ts';
+
+export interface CompactJobProps {
+  readonly job: CompactConfig;
+  /** The prefix of the table, or the job's target. */
+  readonly location: Location;
+  readonly functions: CompactFunctions;
+  readonly buckets: DataBuckets;
+  readonly monitoring: Monitoring;
+  readonly options: Options;
+}
+
+/** Where the new directories of a table's partitions go: beside the table, where no reader of the table looks. */
+export function generationsOf(job: CompactConfig, { bucket, key }: Location): Location {
+  if (!job.generations && key === '') {
+    throw new ConfigError(
+      `compact \`${subjectOf(job)}\`: the table fills its bucket, so nothing lies beside it: name another place as generations`,
+    );
+  }
+  return job.generations ?? { bucket, key: `${key.replace(/\/$/, '')}.generations/` };
+}
+
+/** One `[[compact]]` entry: a state machine that runs on a schedule, and by hand. */
+export class CompactJob extends Construct {
+  constructor(scope: Construct, id: string, props: CompactJobProps) {
+    super(scope, id);
+    const { job, location, functions, buckets, monitoring, options } = props;
+    const title = subjectOf(job);
+    const { stateMachine } = new CompactMachine(this, 'Machine', {
+      request: job.table ? { table: formatTable(job.table) } : { target: formatLocation(location) },
+      title,
+      functions,
+      timeout: options.compactTimeout,
+      maxConcurrency: options.maxConcurrency,
+    });
+
+    const ledger = job.ledger ?? join(location, '_lakewright/');
+    buckets.require(location.bucket);
+    buckets.require(ledger.bucket);
+    // A list of tasks too long for the state machine's own data.
+    grantReadCurrent(stateMachine.role, join(ledger, 'compact/'));
+    grantLedger(functions.plan.role, join(ledger, 'compact/'));
+    for (const { role } of [functions.plan, functions.merge, functions.publish]) {
+      grantReadCurrent(role, location);
+      grantReadCurrent(role, ledger);
+      grantLedger(role, join(ledger, 'partition/'));
+    }
+    if (job.table) {
+      this.swap(job.table, generationsOf(job, location), props, ledger);
+    } else {
+      grantReadWrite(functions.merge.role, location);
+      grantDeleteData(functions.publish.role, [location], ledger);
+    }
+
+    new Schedule(this, 'Schedule', {
+      description: `Starts the compaction of ${title}`,
+      schedule: ScheduleExpression.rate(options.compactEvery),
+      target: new StepFunctionsStartExecution(stateMachine, { input: ScheduleTargetInput.fromObject({}) }),
+    });
+    monitoring.alarm(`${id}-Failed`, `compact ${title}: a partition failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, `compact ${title}: a run did not end in time`, stateMachine.metricTimedOut());
+    const succeeded = stateMachine.metricSucceeded({ period: options.compactEvery });
+    monitoring.silence(`${id}-Age`, `compact ${title}: no run has succeeded for two turns`, succeeded, 2);
+    monitoring.row({ [`${title}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()] });
+    new CfnOutput(Stack.of(this), `${id}-StateMachineArn`, { value: stateMachine.stateMachineArn });
+  }
+
+  /** What it takes to point the catalog's partitions at new directories. */
+  private swap(table: TableName, generations: Location, props: CompactJobProps, ledger: Location): void {
+    const { location, functions, buckets } = props;
+    const { plan, merge, publish } = functions;
+    buckets.require(generations.bucket);
+    grantReadCurrent(plan.role, generations);
+    grantReadWrite(merge.role, generations);
+    // What is carried over to a new directory is copied there.
+    grantReadWrite(publish.role, generations);
+    grantDeleteData(publish.role, [location, generations], ledger);
+    grantReadTable(plan.role, table);
+    grantReadTable(merge.role, table);
+    grantMovePartitions(publish.role, table);
+  }
+}

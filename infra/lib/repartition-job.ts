@@ -1,0 +1,82 @@
+import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import {
+  grantDeleteData,
+  grantLedger,
+  grantManageTable,
+  grantPartitions,
+  grantReadAnywhere,
+  grantReadCurrent,
+  grantReadTable,
+  grantReadWrite,
+} from './access.ts';
+import type { RepartitionConfig } from './config.ts';
+import type { DataBuckets } from './data-buckets.ts';
+import { join, type Location } from './location.ts';
+import type { Monitoring } from './monitoring.ts';
+import type { Options } from './options.ts';
+import { RepartitionMachine, type RepartitionFunctions } from './repartition-machine.ts';
+
+export interface RepartitionJobProps {
+  readonly job: RepartitionConfig;
+  /** Where the source lies, where that is known. */
+  readonly source?: Location;
+  readonly functions: RepartitionFunctions;
+  readonly buckets: DataBuckets;
+  readonly monitoring: Monitoring;
+  readonly options: Options;
+}
+
+/** One `[[repartition]]` entry: a state machine, started by hand or by whoever knows that the source is new. */
+export class RepartitionJob extends Construct {
+  constructor(scope: Construct, id: string, props: RepartitionJobProps) {
+    super(scope, id);
+    const { job, source, functions, buckets, monitoring, options } = props;
+    const { stateMachine } = new RepartitionMachine(this, 'Machine', {
+      job: job.name,
+      functions,
+      timeout: options.repartitionTimeout,
+      maxConcurrency: options.maxConcurrency,
+    });
+
+    const { plan, write, commit } = functions;
+    const ledger = join(job.target, `_lakewright/repartition/${job.name}/`);
+    buckets.require(job.target.bucket);
+    // Lists too long for the state machine's own data.
+    grantReadCurrent(stateMachine.role, ledger);
+    for (const { role } of [plan, write]) {
+      if (source) {
+        grantReadCurrent(role, source);
+      } else {
+        grantReadAnywhere(role);
+      }
+    }
+    grantReadCurrent(plan.role, job.target);
+    grantLedger(plan.role, ledger);
+    grantReadWrite(write.role, job.target);
+    grantReadWrite(commit.role, job.target);
+    grantDeleteData(commit.role, [job.target], join(job.target, '_lakewright/'));
+    if ('table' in job.source) {
+      for (const { role } of [plan, write]) {
+        grantReadTable(role, job.source);
+      }
+    } else {
+      buckets.require(job.source.bucket);
+    }
+    if (job.table) {
+      grantReadTable(plan.role, job.table);
+      grantPartitions(commit.role, job.table);
+      if (job.managesTable) {
+        grantManageTable(commit.role, job.table);
+      }
+    }
+
+    monitoring.alarm(`${id}-Failed`, `repartition ${job.name}: a run failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, `repartition ${job.name}: a run did not end in time`, stateMachine.metricTimedOut());
+    monitoring.row({ [`${job.name}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()] });
+    const outputs = { TargetBucket: job.target.bucket, StateMachineArn: stateMachine.stateMachineArn };
+    for (const [key, value] of Object.entries(outputs)) {
+      new CfnOutput(Stack.of(this), `${id}-${key}`, { value });
+    }
+  }
+}

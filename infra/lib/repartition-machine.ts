@@ -1,0 +1,60 @@
+import type { Duration } from 'aws-cdk-lib';
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
+import { Construct } from 'constructs';
+import type { LakewrightFunction } from './lakewright-function.ts';
+import { call, forEach, workflow } from './workflow.ts';
+
+/** The functions that all repartition jobs share. */
+export interface RepartitionFunctions {
+  readonly plan: LakewrightFunction;
+  readonly write: LakewrightFunction;
+  readonly commit: LakewrightFunction;
+}
+
+export interface RepartitionMachineProps {
+  readonly job: string;
+  readonly functions: RepartitionFunctions;
+  readonly timeout: Duration;
+  readonly maxConcurrency: number;
+}
+
+/**
+ * Plans, prepares and writes, each task of a kind beside the others, and commits. The execution's input has nothing that is
+ * looked at; its output is the answer of `repartition-commit`. It fails by the name of the first error.
+ */
+export class RepartitionMachine extends Construct {
+  readonly stateMachine: sfn.StateMachine;
+
+  constructor(scope: Construct, id: string, { job, functions, timeout, maxConcurrency }: RepartitionMachineProps) {
+    super(scope, id);
+    const commit = call(this, 'Commit', {
+      invokes: functions.commit,
+      payload: '{"plan": $states.input.plan}',
+      timeout,
+    });
+    /** Each entry of one of the plan's lists, wherever it is. */
+    const all = (list: 'prepare' | 'tasks', title: string, next: sfn.IChainable): sfn.Choice => {
+      const common = {
+        maxConcurrency,
+        outputs: '$states.input',
+        each: (inner: Construct, suffix: string) =>
+          call(inner, `${title}${suffix}`, { invokes: functions.write, payload: '$states.input', timeout }),
+      };
+      const inline = forEach(this, `${title} all`, { items: `$states.input.${list}`, ...common });
+      const distributed = forEach(this, `${title} list`, {
+        list: { bucket: `$states.input.${list}_list.bucket`, key: `$states.input.${list}_list.key` },
+        ...common,
+      });
+      return sfn.Choice.jsonata(this, `${title}?`)
+        .when(sfn.Condition.jsonata(`{% $count($states.input.${list}) > 0 %}`), inline.next(next))
+        .when(sfn.Condition.jsonata(`{% $exists($states.input.${list}_list.key) %}`), distributed.next(next))
+        .otherwise(next);
+    };
+    const plan = call(this, 'Plan', { invokes: functions.plan, payload: JSON.stringify({ name: job }), timeout });
+    this.stateMachine = workflow(this, {
+      comment: `Runs the repartition job ${job}`,
+      definition: plan.next(all('prepare', 'Prepare', all('tasks', 'Write', commit))),
+      invokes: [functions.plan, functions.write, functions.commit],
+    });
+  }
+}

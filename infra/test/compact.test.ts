@@ -1,0 +1,304 @@
+import validate from 'asl-validator';
+import { describe, expect, test } from 'vitest';
+import {
+  definitionOf,
+  evaluate,
+  flat,
+  policiesOf,
+  resources,
+  statements,
+  template,
+  the,
+  TWO_COMPACTIONS,
+} from './support.ts';
+
+const stack = template(TWO_COMPACTIONS);
+const TABLE = 'Compactanprbyeventtime';
+const PREFIX = 'Compactarchive';
+const machines = [`${TABLE}Machine`, `${PREFIX}Machine`];
+const machineOf = (name: string) => `${name}StateMachine`;
+
+test('the functions have the memory and the time that the context says', () => {
+  const names = ['compact-plan', 'compact-merge', 'compact-publish'];
+  for (const FunctionName of names) {
+    stack.hasResourceProperties('AWS::Lambda::Function', { FunctionName, MemorySize: 512, Timeout: 900 });
+  }
+  const sized = template(TWO_COMPACTIONS, { 'compact-memory': 256, 'compact-timeout': '60' });
+  for (const FunctionName of names) {
+    sized.hasResourceProperties('AWS::Lambda::Function', { FunctionName, MemorySize: 256, Timeout: 60 });
+  }
+});
+
+describe('the roles', () => {
+  const s3 = 'arn:<AWS::Partition>:s3:::acme-lake/';
+  const said = (role: string, actions: RegExp) =>
+    statements(policiesOf(stack, role))
+      .filter(({ what }) => actions.test(what))
+      .map(({ effect, what }) => (effect === 'Deny' ? `not ${what}` : what))
+      .sort();
+  const glue = (actions: string[]) =>
+    actions
+      .flatMap((action) =>
+        ['catalog', 'database/anpr', 'table/anpr/by_event_time'].map(
+          (resource) => `glue:${action} arn:<AWS::Partition>:glue:<AWS::Region>:<AWS::AccountId>:${resource}`,
+        ),
+      )
+      .sort();
+
+  test('let compact-publish alone delete, and nothing in a ledger', () => {
+    const old = ['DeleteObject', 'DeleteObjectVersion'];
+    expect(said('CompactPublishRole', /^s3:Delete/)).toEqual(
+      [
+        ...['anpr/*', 'anpr.generations/*', 'archive/*'].map((prefix) => `s3:DeleteObject ${s3}${prefix}`),
+        ...['anpr/_lakewright/*', 'archive/_lakewright/*'].flatMap((ledger) => old.map((action) => `not s3:${action} ${s3}${ledger}`)),
+      ].sort(),
+    );
+    for (const role of ['CompactPlanRole', 'CompactMergeRole', 'RekeyRole']) {
+      expect(said(role, /^s3:Delete/).filter((what) => !what.includes('_lakewright/spool/'))).toEqual([]);
+    }
+  });
+
+  test('let each write where its files go', () => {
+    const puts = (role: string) => said(role, /^s3:Put/);
+    const ledger = ['anpr/_lakewright/partition/*', 'archive/_lakewright/partition/*'];
+    const put = (prefixes: string[]) => prefixes.map((prefix) => `s3:PutObject ${s3}${prefix}`).sort();
+    expect(puts('CompactPlanRole')).toEqual(
+      put([...ledger, 'anpr/_lakewright/compact/*', 'archive/_lakewright/compact/*']),
+    );
+    expect(puts('CompactMergeRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
+    expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*']));
+    // Rows go to the directory that a partition has come to.
+    expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));
+  });
+
+  test('let compact-publish alone change the catalog', () => {
+    const read = ['GetTable', 'GetPartitions', 'BatchGetPartition'];
+    expect(said('CompactPlanRole', /^glue:/)).toEqual(glue(read));
+    expect(said('CompactMergeRole', /^glue:/)).toEqual(glue(read));
+    expect(said('CompactPublishRole', /^glue:/)).toEqual(glue([...read, 'BatchUpdatePartition']));
+  });
+
+  test('let the state machine call the functions and read the lists of tasks', () => {
+    const own = said(`${TABLE}MachineStateMachineRole`, /^(lambda|s3):/);
+    const functions = ['compact-plan', 'compact-merge', 'compact-publish'].map(
+      (name) => resources(stack, 'AWS::Lambda::Function').find(([, { Properties }]) => Properties['FunctionName'] === name)![0],
+    );
+    expect(own).toEqual(
+      [
+        ...functions.flatMap((id) => [`lambda:InvokeFunction <${id}.Arn>`, `lambda:InvokeFunction <${id}.Arn>:*`]),
+        `s3:GetObject ${s3}anpr/_lakewright/compact/*`,
+        's3:ListBucket arn:<AWS::Partition>:s3:::acme-lake {"StringLikeIfExists":{"s3:prefix":"anpr/_lakewright/compact/*"}}',
+      ].sort(),
+    );
+  });
+
+  test('know where a table lies that no job here writes', () => {
+    const of = template('[[compact]]\ntable = "shop.orders"', { 'table-locations': 'shop.orders=s3://shop-lake/orders/' });
+    const deleted = statements(policiesOf(of, 'CompactPublishRole')).filter(
+      ({ effect, what }) => effect === 'Allow' && what.startsWith('s3:Delete'),
+    );
+    expect(deleted.map(({ what }) => what).sort()).toEqual([
+      's3:DeleteObject arn:<AWS::Partition>:s3:::shop-lake/orders.generations/*',
+      's3:DeleteObject arn:<AWS::Partition>:s3:::shop-lake/orders/*',
+    ]);
+  });
+});
+
+describe('the state machine', () => {
+  const { States: states, StartAt } = definitionOf(stack, machineOf(`${TABLE}Machine`));
+  const item = states['Partitions'].ItemProcessor;
+  const chosen = async (of: any, state: string, input: object): Promise<string> => {
+    for (const { Condition, Next } of of[state].Choices) {
+      if (await evaluate(Condition, { input })) {
+        return Next;
+      }
+    }
+    return of[state].Default;
+  };
+  const URI = 's3://acme-lake/anpr/_lakewright/compact/5f0c.json';
+  const task = (n: number, merges: number) => ({
+    plan: `s3://acme-lake/anpr/_lakewright/partition/hour=${n}/plan/00000001`,
+    partition: `hour=${n}/`,
+    step: 'publish',
+    merges: Array.from({ length: merges }, (_, index) => ({ plan: 'p', task: index })),
+  });
+  const report = (tasks: object[], more: object = {}) => ({
+    job: 'compact',
+    table: 'anpr.by_event_time',
+    dry_run: false,
+    plan: URI,
+    tasks,
+    partitions_seen: tasks.length + 22,
+    partitions_planned: tasks.length,
+    refused: [{ partition: 'hour=7/', reason: 'why' }],
+    left: { too_few_files: 20, hot: 1 },
+    ...more,
+  });
+
+  test.each(machines)('%s is valid Amazon States Language', (name) => {
+    const { isValid, errorsText } = validate(definitionOf(stack, machineOf(name)), { checkPaths: true });
+    expect(errorsText()).toBe('');
+    expect(isValid).toBe(true);
+  });
+
+  test.each([
+    [{}, {}],
+    [{ partitions: "year = '2026'" }, { partitions: "year = '2026'" }],
+    [{ dry_run: true }, { dry_run: true }],
+    [{ table: 'another.one' }, {}],
+  ])('asks compact-plan for its own job: %j', async (input, asked) => {
+    expect(StartAt).toBe('Plan');
+    const context = { Execution: { Input: input } };
+    expect(await evaluate(states['Plan'].Arguments.Payload, { input, context })).toEqual({
+      ...asked,
+      table: 'anpr.by_event_time',
+    });
+    const inPlace = definitionOf(stack, machineOf(`${PREFIX}Machine`)).States['Plan'].Arguments.Payload;
+    expect(await evaluate(inPlace, { input: {}, context: { Execution: { Input: {} } } })).toEqual({
+      target: 's3://acme-lake/archive/',
+    });
+  });
+
+  test.each([
+    ['a partition', report([task(1, 2)]), 'Partitions'],
+    ['a hundred', report(Array.from({ length: 100 }, (_, n) => task(n, 1))), 'Partitions'],
+    ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'Partitions of list'],
+    ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'Partitions of list'],
+    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, refused: [] }), 'Partitions of list'],
+    ['nothing to do', report([]), 'Done'],
+    ['nothing there', report([], { partitions_seen: 0, left: {}, refused: [] }), 'Done'],
+    ['a dry run', report([task(1, 2)], { dry_run: true, plan: null }), 'Done'],
+    ['a status', { job: 'compact', table: 'anpr.by_event_time', partitions: [] }, 'Done'],
+  ])('goes on by the plan: %s', async (_, answer, next) => {
+    expect(await chosen(states, 'What?', answer)).toBe(next);
+  });
+
+  test('takes the partitions from the plan, or from its list', async () => {
+    expect(await evaluate(states['Partitions'].Items, { input: report([task(1, 2)]) })).toEqual([task(1, 2)]);
+    const { ItemReader, ItemProcessor } = states['Partitions of list'];
+    expect(ItemProcessor.ProcessorConfig).toEqual({ Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' });
+    expect(flat(ItemReader.Resource)).toMatch(/:states:::s3:getObject$/);
+    expect(ItemReader.ReaderConfig).toEqual({ InputType: 'JSON' });
+    expect(await evaluate(ItemReader.Arguments.Bucket, { input: report([]) })).toBe('acme-lake');
+    expect(await evaluate(ItemReader.Arguments.Key, { input: report([]) })).toBe('anpr/_lakewright/compact/5f0c.json');
+  });
+
+  test('does the same with each, wherever it comes from', () => {
+    const inline = JSON.stringify(item.States);
+    const distributed = JSON.stringify(states['Partitions of list'].ItemProcessor.States);
+    expect(distributed.replaceAll(' of list"', '"')).toBe(inline);
+  });
+
+  test('merges what a partition has to merge, then publishes', async () => {
+    expect(item.StartAt).toBe('Merges');
+    const { Items, ItemProcessor, Output, Next } = item.States['Merges'];
+    for (const merges of [0, 1, 3]) {
+      expect(await evaluate(Items, { input: task(1, merges) })).toEqual(task(1, merges).merges);
+    }
+    expect(await evaluate(ItemProcessor.States['Merge'].Arguments.Payload, { input: { plan: 'p', task: 0 } })).toEqual({
+      plan: 'p',
+      task: 0,
+    });
+    expect(await evaluate(Output, { input: task(1, 2), result: [{}, {}] })).toEqual(task(1, 2));
+    expect(Next).toBe('Publish');
+    const { merges: _, ...step } = task(1, 2);
+    expect(await evaluate(item.States['Publish'].Arguments.Payload, { input: task(1, 2) })).toEqual(step);
+  });
+
+  test('waits before the next step for as long as it is told, until there is none', async () => {
+    const next = { plan: 'p', partition: 'hour=1/', step: 'sweep' };
+    const answer = { job: 'compact', partition: 'hour=1/', step: 'publish', status: 'done', next, wait_seconds: 1200 };
+    expect(await chosen(item.States, 'More steps?', answer)).toBe('Wait');
+    const { Seconds, Output, Next } = item.States['Wait'];
+    expect(await evaluate(Seconds, { input: answer })).toBe(1200);
+    expect(await evaluate(Output, { input: answer })).toEqual(next);
+    expect(Next).toBe('Publish');
+    expect(await evaluate(item.States['Publish'].Arguments.Payload, { input: next })).toEqual(next);
+    expect(await chosen(item.States, 'More steps?', { ...answer, next: null, wait_seconds: null })).toBe('Stands');
+  });
+
+  test('lets no partition keep the others from going on, and names those that failed', async () => {
+    const failure = { partition: 'hour=1/', error: 'Lakewright.SchemasDiffer', cause: 'why' };
+    for (const state of ['Merges', 'Publish']) {
+      const [{ ErrorEquals, Next, Output }] = item.States[state].Catch;
+      expect(ErrorEquals).toEqual(['States.ALL']);
+      expect(Next).toBe('Left');
+      const errorOutput = { Error: failure.error, Cause: failure.cause };
+      expect(await evaluate(flatten(Output), { input: task(1, 2), errorOutput })).toEqual(failure);
+    }
+    const input = report([task(1, 2), task(2, 1)]);
+    const { tasks: _, ...summary } = input;
+    for (const state of ['Partitions', 'Partitions of list']) {
+      for (const [result, failures] of [
+        [[{}, {}], []],
+        [[failure, {}], [failure]],
+      ]) {
+        const output = (await evaluate(states[state].Output, { input, result })) as object;
+        expect(output).toEqual({ ...summary, failures });
+        expect(await chosen(states, 'All done?', output)).toBe(failures!.length === 0 ? 'Done' : 'Partitions failed');
+      }
+    }
+    const { Error, Cause } = states['Partitions failed'];
+    expect(Error).toBe('Lakewright.PartitionsFailed');
+    expect(await evaluate(Cause, { input: { failures: [failure] } })).toBe(JSON.stringify([failure]));
+  });
+
+  test('tries again what may pass, and nothing else', () => {
+    const calls = [states['Plan'], item.States['Merges'].ItemProcessor.States['Merge'], item.States['Publish']];
+    for (const { Retry, TimeoutSeconds } of calls) {
+      expect(TimeoutSeconds).toBeGreaterThan(900);
+      const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
+      expect(retried).toEqual(
+        expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.CatalogFailed', 'Lakewright.Deadline']),
+      );
+      expect(retried).not.toContain('States.ALL');
+      expect(retried).not.toContain('States.TaskFailed');
+    }
+  });
+});
+
+test('every job runs on a schedule', () => {
+  const of = template(TWO_COMPACTIONS, { 'compact-every': 6 });
+  for (const name of [TABLE, PREFIX]) {
+    const [machine] = the(of, 'AWS::StepFunctions::StateMachine', machineOf(`${name}Machine`));
+    const schedules = resources(of, 'AWS::Scheduler::Schedule')
+      .map(([, { Properties }]) => Properties)
+      .filter(({ Target }) => flat(Target.Arn) === `<${machine}>`);
+    expect(schedules).toEqual([expect.objectContaining({ ScheduleExpression: 'rate(6 hours)', State: 'ENABLED' })]);
+    expect(JSON.parse(flat(schedules[0]!['Target'].Input))).toEqual({});
+  }
+});
+
+test('alarms are raised for a partition that failed, and where no run succeeds', () => {
+  const raised = resources(stack, 'AWS::CloudWatch::Alarm')
+    .map(([, { Properties }]) => Properties)
+    .filter(({ Namespace }) => Namespace === 'AWS/States' )
+    .filter(({ Dimensions }) => flat(Dimensions[0].Value).startsWith('<Compact'))
+    .map(({ MetricName, Period, EvaluationPeriods, ComparisonOperator, TreatMissingData }) =>
+      [MetricName, Period, EvaluationPeriods, ComparisonOperator, TreatMissingData].join(' '),
+    );
+  const each = [
+    'ExecutionsFailed 300 1 GreaterThanOrEqualToThreshold notBreaching',
+    'ExecutionsSucceeded 86400 2 LessThanThreshold breaching',
+    'ExecutionsTimedOut 300 1 GreaterThanOrEqualToThreshold notBreaching',
+  ];
+  expect(raised.sort()).toEqual([...each, ...each].sort());
+});
+
+test('the outputs name the state machines and the functions', () => {
+  expect(Object.keys(stack.findOutputs('*')).filter((key) => key.startsWith('Compact')).sort()).toEqual(
+    [
+      `${TABLE}StateMachineArn`,
+      `${PREFIX}StateMachineArn`,
+      ...['Plan', 'Merge', 'Publish'].map((name) => `Compact${name}FunctionName`),
+    ].sort(),
+  );
+});
+
+/** An expression that CDK passes on as it is. */
+function flatten(value: unknown): string {
+  if (typeof value !== 'string') {
+    throw new Error(`no expression: ${JSON.stringify(value)}`);
+  }
+  return value;
+}

@@ -1,0 +1,224 @@
+"""compact on the deployed stack: the real state machine and functions, while rekey lands and readers read."""
+
+import json
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+import pytest
+
+from jobs import Job
+from lake import CatalogTable, data_keys, download, snapshot
+from localcloud.clients import client
+from localcloud.ledger import split
+from localcloud.polling import poll
+from machine import FunctionFailed, Machine, invoke, output
+from readers import READERS
+
+DAYS = ["2026-06-01", "2026-06-02", "2026-06-03"]
+OBJECTS = 12
+SETTLE_SECONDS = 120
+COLUMNS = ["meter", "n", "kwh", "at"]
+
+
+class Meters:
+    """The table `house.meters`: landed by rekey, compacted."""
+
+    def __init__(self, outputs: dict[str, str]) -> None:
+        self.job = Job("meters", outputs)
+        self.job.create_table(
+            "energy", "meters", {"meter": "string", "n": "int", "kwh": "double", "at": "timestamp"}, ["date"]
+        )
+        self.table = CatalogTable("energy", "meters")
+        self.machine = Machine(outputs["CompactenergymetersStateMachineArn"])
+        self._plan = outputs["CompactPlanFunctionName"]
+        self._landed = 0
+        self._lock = threading.Lock()
+
+    def land(self) -> tuple[str, set[int]]:
+        """Puts an object with ten rows for each day; answers with its location and the rows' numbers."""
+        with self._lock:
+            number, self._landed = self._landed, self._landed + 1
+        rows = [
+            {"meter": f"m{n % 7}", "n": n, "kwh": None if n % 11 == 0 else n / 8, "at": f"{DAYS[n % 3]}T{n % 24:02}:00:00Z"}
+            for n in range(number * 30, number * 30 + 30)
+        ]
+        body = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        return self.job.land(f"2026/06/01/00/{number:05}.json", body), {row["n"] for row in rows}
+
+    def plan(self, **request: Any) -> dict[str, Any]:
+        """The answer of `compact-plan`."""
+        return invoke(self._plan, {"table": "energy.meters", **request})
+
+    def planned(self, partitions: int) -> dict[str, Any]:
+        """What would be done, once so many partitions have settled."""
+
+        def look() -> dict[str, Any] | None:
+            answer = self.plan(dry_run=True)
+            return answer if answer["partitions_planned"] == partitions else None
+
+        return poll(look, f"plan for {partitions} partitions", SETTLE_SECONDS, interval=1)
+
+    def numbers(self) -> Counter[int]:
+        """The rows' numbers, as a query finds them that follows the catalog."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [str(path) for files in self.table.files(Path(folder)).values() for path in files]
+            found = duckdb.connect().execute("SELECT n FROM read_parquet($1, hive_partitioning = false)", [paths])
+            return Counter(n for (n,) in found.fetchall())
+
+    def rows(self) -> dict[str, Counter[tuple[Any, ...]]]:
+        """All rows with their partition, by reader."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = self.table.files(Path(folder))
+            return {
+                reader: Counter(
+                    (*values, row["meter"], row["n"], row["kwh"], row["at"].replace(tzinfo=None))
+                    for values, paths in files.items()
+                    for path in paths
+                    for row in read(path, COLUMNS)
+                )
+                for reader, read in READERS.items()
+            }
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Does something again and again beside what follows; what fails there fails here."""
+    done = threading.Event()
+    failures: list[BaseException] = []
+
+    def repeat() -> None:
+        try:
+            while not done.is_set():
+                work()
+        except BaseException as failure:  # noqa: BLE001
+            failures.append(failure)
+
+    worker = threading.Thread(target=repeat)
+    worker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        worker.join()
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture(scope="module")
+def meters(outputs: dict[str, str]) -> Meters:
+    """The table, with many small files."""
+    meters = Meters(outputs)
+    meters.job.committed([meters.land()[0] for _ in range(OBJECTS)])
+    return meters
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(meters: Meters) -> None:
+    planned = meters.planned(len(DAYS))
+    before = snapshot(meters.job.target)
+    answer = meters.machine.succeeded(dry_run=True)
+    assert (answer["dry_run"], answer["plan"], answer["partitions_planned"]) == (True, None, len(DAYS))
+    assert (answer["files_before"], answer["files_after"]) == (planned["files_before"], planned["files_after"])
+    assert answer["files_before"] == OBJECTS * len(DAYS)
+    assert answer["files_after"] == len(DAYS)
+    assert snapshot(meters.job.target) == before
+
+
+def test_small_files_become_few_while_rows_land_and_queries_run(meters: Meters) -> None:
+    meters.planned(len(DAYS))
+    before = meters.rows()
+    assert before["DuckDB"] == before["pyarrow"] == before["Polars"]
+    assert sum(before["DuckDB"].values()) == OBJECTS * 30
+    old = {values: data_keys(location) for values, location in meters.table.locations().items()}
+
+    landed: dict[str, set[int]] = {}
+    seen: set[int] = set(range(OBJECTS * 30))
+    queries = 0
+
+    def query() -> None:
+        nonlocal queries
+        found = meters.numbers()
+        assert max(found.values()) == 1, f"rows seen twice: {[n for n, times in found.items() if times > 1]}"
+        assert seen <= found.keys(), f"rows seen no more: {sorted(seen - found.keys())}"
+        seen.update(found)
+        queries += 1
+
+    def land() -> None:
+        source, numbers = meters.land()
+        landed[source] = numbers
+        meters.job.committed([source])
+
+    with meanwhile(query), meanwhile(land):
+        report = output(meters.machine.ended(meters.machine.start()))
+    assert queries > 1
+    assert report["failures"] == report["refused"] == []
+    assert report["partitions_planned"] == len(DAYS)
+    assert report["files_before"] >= OBJECTS * len(DAYS)
+
+    # The partitions have moved, and what landed meanwhile moved with them.
+    locations = meters.table.locations()
+    assert all("/meters.generations/" in location for location in locations.values())
+    for values, location in locations.items():
+        merged = [key for key in data_keys(location) if "/compacted-" in key]
+        assert len(merged) == 1, values
+        assert len(data_keys(location)) < len(old[values])
+    expected = set(range(OBJECTS * 30)).union(*landed.values())
+    assert meters.numbers() == Counter(expected)
+    after = meters.rows()
+    assert after["DuckDB"] == after["pyarrow"] == after["Polars"]
+    assert before["DuckDB"] <= after["DuckDB"]
+
+
+def test_the_old_files_go_once_their_grace_period_is_over(meters: Meters) -> None:
+    bases = [f"{meters.job.target}date={day}/" for day in DAYS]
+    rows = meters.rows()["DuckDB"]
+
+    def gone() -> bool | None:
+        assert meters.machine.succeeded()["failures"] == []
+        return None if any(data_keys(base) for base in bases) else True
+
+    poll(gone, "deletion of the old files", SETTLE_SECONDS, interval=1)
+    assert meters.rows()["DuckDB"] == rows
+
+
+def test_a_projected_table_is_refused_by_name(meters: Meters) -> None:
+    before = meters.table.set_parameters(**{"projection.enabled": "true"})
+    try:
+        error, cause = meters.machine.failed()
+        assert error == "Lakewright.TableUnsuited"
+        assert "projection" in cause
+    finally:
+        meters.table.set_parameters(**before)
+
+
+def test_a_request_that_means_nothing_is_refused_by_name(meters: Meters) -> None:
+    with pytest.raises(FunctionFailed) as refused:
+        meters.plan(table="energy.nothing")
+    assert refused.value.name.startswith("Lakewright.Bad")
+
+
+def test_files_without_a_catalog_are_compacted_in_place(outputs: dict[str, str], tmp_path: Path) -> None:
+    machine = Machine(outputs["CompactarchiveStateMachineArn"])
+    location = "s3://lakewright-test-lake/archive/"
+    bucket, prefix = split(location)
+    for number in range(6):
+        path = tmp_path / f"{number}.parquet"
+        parquet.write_table(arrow.table({"n": range(number * 10, number * 10 + 10)}), path)
+        client("s3").put_object(Bucket=bucket, Key=f"{prefix}day=1/{number}.parquet", Body=path.read_bytes())
+
+    def merged() -> list[str] | None:
+        machine.succeeded()
+        keys = data_keys(location)
+        return keys if len(keys) == 1 else None
+
+    keys = poll(merged, "one file", SETTLE_SECONDS, interval=1)
+    (path,) = download(bucket, keys, tmp_path / "merged")
+    for reader, read in READERS.items():
+        assert sorted(row["n"] for row in read(path, ["n"])) == list(range(60)), reader

@@ -1,0 +1,249 @@
+"""repartition on the deployed stack: three jobs that used to be Spark's, each twice, read back by others."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+import pytest
+
+from lake import data_keys, download, snapshot
+from localcloud.clients import client
+from localcloud.ledger import split
+from machine import Machine, invoke
+from readers import READERS, form_of
+
+LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
+DATABASE = "shop"
+FORMATS = ["parquet", "json", "csv"]
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+Cell = str | int | float | bool | None
+Rows = Counter[tuple[str, ...]]
+
+# In the catalog, names are lower-case.
+VEHICLES = {
+    "vin (1-10)": "string",
+    "county": "string",
+    "postal code": "bigint",
+    "model year": "bigint",
+    "make": "string",
+    "electric range": "bigint",
+}
+PRODUCTS = {
+    "product_id": "bigint",
+    "product_name": "string",
+    "unit_price": "double",
+    "quantity": "bigint",
+    "discontinued": "boolean",
+}
+MAKES = ["TESLA", "TH!NK", "LAND ROVER", "a/b=c", "50% 'off'", "Škoda", None]
+
+
+def vehicles() -> list[tuple[Cell, ...]]:
+    """The rows of the table of vehicles."""
+    return [
+        (f"VIN{n:07}", None if n % 50 == 0 else "King", 98_000 + n, 2011 + n % 5, MAKES[n % 7], n % 300)
+        for n in range(280)
+    ]
+
+
+def products() -> list[tuple[Cell, ...]]:
+    """The rows of the table of products."""
+    names = ["Lamp", "Toys, Games", '12" Pro', "two\nlines"]
+    return [
+        (n, f"{names[n % 4]} {n}", n / 4 + 0.25, None if n % 9 == 0 else n % 1000, n % 10 == 0) for n in range(1, 502)
+    ]
+
+
+def text(cell: Any) -> str:
+    """A value, whatever a reader makes of it; null and empty are one, as they are in CSV."""
+    match cell:
+        case None:
+            return ""
+        case bool():
+            return "true" if cell else "false"
+        case float():
+            return repr(cell)
+        case str() if cell.replace(".", "", 1).isdigit() and "." in cell:
+            return repr(float(cell))
+        case _:
+            return str(cell)
+
+
+def texts(rows: list[tuple[Cell, ...]]) -> Rows:
+    """Rows to compare."""
+    return Counter(tuple(text(cell) for cell in row) for row in rows)
+
+
+def table(name: str, columns: dict[str, str], rows: list[tuple[Cell, ...]]) -> None:
+    """Puts the rows as a CSV file, and registers it as a crawler does."""
+    body = io.StringIO(newline="")
+    writer = csv.writer(body, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([[text(cell) for cell in row] for row in rows])
+    client("s3").put_object(Bucket=LANDING, Key=f"{name}/part-0.csv", Body=body.getvalue().encode())
+    client("glue").create_table(
+        DatabaseName=DATABASE,
+        TableInput={
+            "Name": name,
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"classification": "csv", "skip.header.line.count": "1", "EXTERNAL": "TRUE"},
+            "StorageDescriptor": {
+                "Columns": [{"Name": column, "Type": kind} for column, kind in columns.items()],
+                "Location": f"s3://{LANDING}/{name}/",
+                "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+                "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+                "SerdeInfo": {
+                    "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
+                    "Parameters": {"field.delim": ","},
+                },
+            },
+        },
+    )
+
+
+class Job(Machine):
+    """One `[[repartition]]` entry of tests/python/lakewright.toml."""
+
+    def __init__(self, name: str, outputs: dict[str, str]) -> None:
+        key = name.replace("_", "")
+        super().__init__(outputs[f"Repartition{key}StateMachineArn"])
+        self.target = f"s3://{LAKE}/{name.replace('_', '-')}/"
+        assert outputs[f"Repartition{key}TargetBucket"] == LAKE
+        self._name, self._plan = name, outputs["RepartitionPlanFunctionName"]
+
+    def plan(self) -> dict[str, Any]:
+        """The answer of `repartition-plan`."""
+        return invoke(self._plan, {"name": self._name})
+
+    def files(self, below: str, folder: Path) -> list[Path]:
+        """The files below a prefix of the target, brought to a folder, in the order of their names."""
+        bucket, prefix = split(self.target)
+        return download(bucket, sorted(data_keys(f"s3://{bucket}/{prefix}{below}")), folder)
+
+
+def found(paths: list[Path], columns: dict[str, str], partition_by: list[str]) -> Iterator[tuple[str, Rows]]:
+    """The rows of files, and of the directories that they lie in, by each reader."""
+    for reader, read in READERS.items():
+        rows: Rows = Counter()
+        for path in paths:
+            keys = dict(part.split("=", 1) for part in path.parts if part.split("=", 1)[0] in partition_by and "=" in part)
+            values = {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in keys.items()}
+            own = [name for name in columns if name not in partition_by]
+            for row in read(path, own):
+                assert not set(row) - set(own), f"{path}: partition columns are repeated in the file"
+                rows[tuple(text((row | values).get(name)) for name in columns)] += 1
+        yield reader, rows
+
+
+@pytest.fixture(scope="module")
+def shop() -> None:
+    """The tables of the sources."""
+    client("glue").create_database(DatabaseInput={"Name": DATABASE})
+    table("vehicles_csv", VEHICLES, vehicles())
+    table("products_csv", PRODUCTS, products())
+
+
+def twice(job: Job, rows: int) -> None:
+    """Runs a job two times: the second overwrites what the first wrote."""
+    first = job.succeeded()
+    assert (first["status"], first["rows"]) == ("committed", rows)
+    before = set(data_keys(job.target))
+    assert len(before) == first["outputs"]
+    second = job.succeeded()
+    assert (second["status"], second["rows"], second["removed"]) == ("committed", rows, len(before))
+    after = set(data_keys(job.target))
+    assert len(after) == second["outputs"] == len(before)
+    assert not before & after
+
+
+def test_a_table_by_two_columns(shop: None, outputs: dict[str, str], tmp_path: Path) -> None:
+    job = Job("vehicles", outputs)
+    names = ["model year", "make"]
+    plan = job.plan()
+    assert (plan["files_before"], plan["splits_before"]) == (1, 1)
+    # Those of the path come last.
+    assert [column["name"] for column in plan["columns"]] == [*(n for n in VEHICLES if n not in names), *names]
+    twice(job, 280)
+    expected = texts(vehicles())
+    for form in FORMATS:
+        paths = job.files(f"{form}/", tmp_path / form)
+        assert {form_of(path) for path in paths} == {f".{form}"}
+        for reader, rows in found(paths, VEHICLES, names):
+            assert rows == expected, (form, reader)
+        folders = {"/".join(part for part in path.parent.parts if "=" in part) for path in paths}
+        # As Spark and Hive name them: https://github.com/apache/hive, FileUtils.escapePathName.
+        makes = ["TESLA", "TH!NK", "LAND ROVER", "a%2Fb%3Dc", "50%25 %27off%27", "Škoda", HIVE_NULL]
+        assert folders == {f"model year={year}/make={make}" for year in range(2011, 2016) for make in makes}
+
+
+@pytest.mark.parametrize(("name", "files"), [("products_as_is", 1), ("products", 2)])
+def test_a_table_as_it_is_and_in_one_file_more(
+    shop: None, outputs: dict[str, str], tmp_path: Path, name: str, files: int
+) -> None:
+    job = Job(name, outputs)
+    plan = job.plan()
+    assert (plan["files_before"], plan["splits_before"], plan["files"]) == (1, 1, files)
+    twice(job, 501)
+    for form in FORMATS:
+        paths = job.files(f"{form}/", tmp_path / form)
+        assert len(paths) == files
+        for reader, rows in found(paths, PRODUCTS, []):
+            assert rows == texts(products()), (form, reader)
+        sizes = [path.stat().st_size for path in paths]
+        counts = [len(READERS["DuckDB"](path, list(PRODUCTS))) for path in paths]
+        if form == "parquet":
+            assert max(counts) - min(counts) <= 1
+        else:
+            assert max(sizes) - min(sizes) <= 0.1 * sum(sizes) / files
+        # The order is kept from file to file.
+        ids = [int(row["product_id"]) for path in paths for row in READERS["pyarrow"](path, list(PRODUCTS))]
+        assert ids == sorted(ids)
+
+
+def test_many_files_in_one_twice(outputs: dict[str, str], tmp_path: Path) -> None:
+    job = Job("readings", outputs)
+    for number in range(5):
+        body = io.BytesIO()
+        numbers = range(number * 100, number * 100 + 100)
+        parquet.write_table(arrow.table({"n": numbers, "at": [f"t{n}" for n in numbers]}), body)
+        client("s3").put_object(Bucket=LANDING, Key=f"readings/part-{number}.parquet", Body=body.getvalue())
+    assert job.plan()["files_before"] == 5
+    twice(job, 500)
+    for codec, names in {"none": "UNCOMPRESSED", "snappy": "SNAPPY"}.items():
+        (path,) = job.files(f"{codec}/", tmp_path / codec)
+        columns = parquet.ParquetFile(path).metadata.row_group(0)
+        assert {columns.column(n).compression for n in range(columns.num_columns)} == {names}
+        for reader, read in READERS.items():
+            assert [(row["n"], row["at"]) for row in read(path, [])] == [(n, f"t{n}") for n in range(500)], reader
+
+
+def test_what_stands_under_the_target_and_is_no_data_stays(shop: None, outputs: dict[str, str]) -> None:
+    job = Job("products", outputs)
+    before = snapshot(job.target)
+    ledger = {key for key in before if "/_lakewright/" in key}
+    job.succeeded()
+    after = snapshot(job.target)
+    assert ledger <= after.keys()
+    assert {key.rpartition("/")[2] for key in after if "/_lakewright/" not in key and key.rpartition("/")[2].startswith("_")} == {
+        "_SUCCESS"
+    }
+
+
+def test_a_source_that_is_not_there_fails_by_name_and_leaves_what_stands(shop: None, outputs: dict[str, str]) -> None:
+    job = Job("products", outputs)
+    before = data_keys(job.target)
+    client("glue").delete_table(DatabaseName=DATABASE, Name="products_csv")
+    try:
+        error, cause = job.failed()
+        assert error == "Lakewright.TableMissing"
+        assert "shop.products_csv" in cause
+        assert data_keys(job.target) == before
+    finally:
+        table("products_csv", PRODUCTS, products())
