@@ -297,19 +297,27 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
             };
             Values::Int64(values.into_iter().map(count).collect::<Result<_, _>>()?)
         }
-        (Conversion::Decimal(length), Values::Fixed(values)) => {
-            let extended = |value: FixedLenByteArray| {
-                let bytes = value.data();
-                let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) {
-                    0xff
-                } else {
-                    0
-                };
-                let mut wide = vec![sign; length.saturating_sub(bytes.len())];
-                wide.extend_from_slice(bytes);
+        (Conversion::Decimal(length), values) => {
+            let wide = |bytes: &[u8]| {
+                let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
+                let fill = if negative { 0xff } else { 0 };
+                let mut wide = vec![fill; length.saturating_sub(bytes.len())];
+                // Of an integer that is longer, the rest says nothing: the precision is kept.
+                wide.extend(bytes.iter().skip(bytes.len().saturating_sub(length)));
                 FixedLenByteArray::from(wide)
             };
-            Values::Fixed(values.into_iter().map(extended).collect())
+            Values::Fixed(match values {
+                Values::Int32(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Int64(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Fixed(values) => values.iter().map(|value| wide(value.data())).collect(),
+                _ => return Err(impossible()),
+            })
         }
         _ => return Err(impossible()),
     })

@@ -22,7 +22,7 @@ pub(in crate::merge) enum Conversion {
     Times(i64),
     /// INT96 becomes a count of this unit since 1970.
     Int96(Unit),
-    /// A decimal of FIXED_LEN_BYTE_ARRAY becomes one of so many bytes.
+    /// A decimal becomes one of so many bytes.
     Decimal(usize),
 }
 
@@ -166,17 +166,25 @@ pub(super) fn wider(
                 scale: scale_b,
             },
         ) if scale_a == scale_b => {
-            let binary = |physical| {
-                matches!(
-                    physical,
-                    Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
-                )
-            };
-            // Numbers and bytes are told apart, and so are bytes of one length and of any.
-            if binary(physical_a) != binary(physical_b)
-                || (binary(physical_a) && physical_a != physical_b)
-            {
-                return Err(refused());
+            let precision = (*one).max(*other);
+            match (physical_a, physical_b) {
+                (one, other) if one == other => {}
+                (Physical::INT32, Physical::INT64) | (Physical::INT64, Physical::INT32) => {}
+                (Physical::FIXED_LEN_BYTE_ARRAY, Physical::INT32 | Physical::INT64)
+                | (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
+                    let length = length(a).max(length(b)).max(bytes_of(precision));
+                    let node =
+                        Type::primitive_type_builder(a.name(), Physical::FIXED_LEN_BYTE_ARRAY)
+                            .with_repetition(repetition)
+                            .with_logical_type(Some(LogicalType::decimal(*scale_a, precision)))
+                            .with_length(length)
+                            .with_precision(precision)
+                            .with_scale(*scale_a)
+                            .with_id(id)
+                            .build()?;
+                    return Ok(Arc::new(node));
+                }
+                _ => return Err(refused()),
             }
             let size = |node: &Type| match node.get_physical_type() {
                 Physical::INT32 => 4,
@@ -185,7 +193,7 @@ pub(super) fn wider(
             };
             return decimal(
                 if size(a) >= size(b) { a } else { b },
-                (*one).max(*other),
+                precision,
                 repetition,
                 id,
             )
@@ -237,6 +245,21 @@ pub(super) fn wider(
     };
     let node = with_repetition(node, repetition, id)?;
     renamed(&node, a)
+}
+
+/// The bytes that every number of so many digits fits into.
+fn bytes_of(precision: i32) -> i32 {
+    let fits = |bytes: &i32| {
+        let digits = u32::try_from(precision).unwrap_or(0);
+        let least = 10_i128.checked_pow(digits);
+        let room = 1_i128
+            .checked_shl(u32::try_from(8 * bytes - 1).unwrap_or(0))
+            .filter(|room| *room > 0);
+        least
+            .zip(room)
+            .is_some_and(|(least, room)| room >= least || *bytes == 16)
+    };
+    (1..=16).find(fits).unwrap_or(16)
 }
 
 /// The bytes of a value of FIXED_LEN_BYTE_ARRAY.
@@ -352,6 +375,9 @@ pub(super) fn conversion(from: &Type, to: &Type) -> Result<Conversion, Fault> {
             (Physical::FIXED_LEN_BYTE_ARRAY, Physical::FIXED_LEN_BYTE_ARRAY)
                 if length(from) != length(to) =>
             {
+                Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
+            }
+            (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
                 Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
             }
             (one, other) if one == other => Conversion::Same,
