@@ -63,7 +63,7 @@ enum Meaning {
     Alone(Option<LogicalType>, ConvertedType),
 }
 
-fn unit(unit: &TimeUnit) -> Unit {
+fn unit(unit: TimeUnit) -> Unit {
     match unit {
         TimeUnit::MILLIS => Unit::Millis,
         TimeUnit::MICROS => Unit::Micros,
@@ -83,7 +83,7 @@ fn meaning(node: &Type) -> Meaning {
         },
         (Some(LogicalType::Timestamp(timestamp)), _) => Meaning::Timestamp {
             utc: timestamp.is_adjusted_to_u_t_c,
-            unit: unit(&timestamp.unit),
+            unit: unit(timestamp.unit),
         },
         (None, ConvertedType::TIMESTAMP_MILLIS) => Meaning::Timestamp {
             utc: true,
@@ -166,38 +166,7 @@ pub(super) fn wider(
                 scale: scale_b,
             },
         ) if scale_a == scale_b => {
-            let precision = (*one).max(*other);
-            match (physical_a, physical_b) {
-                (one, other) if one == other => {}
-                (Physical::INT32, Physical::INT64) | (Physical::INT64, Physical::INT32) => {}
-                (Physical::FIXED_LEN_BYTE_ARRAY, Physical::INT32 | Physical::INT64)
-                | (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
-                    let length = length(a).max(length(b)).max(bytes_of(precision));
-                    let node =
-                        Type::primitive_type_builder(a.name(), Physical::FIXED_LEN_BYTE_ARRAY)
-                            .with_repetition(repetition)
-                            .with_logical_type(Some(LogicalType::decimal(*scale_a, precision)))
-                            .with_length(length)
-                            .with_precision(precision)
-                            .with_scale(*scale_a)
-                            .with_id(id)
-                            .build()?;
-                    return Ok(Arc::new(node));
-                }
-                _ => return Err(refused()),
-            }
-            let size = |node: &Type| match node.get_physical_type() {
-                Physical::INT32 => 4,
-                Physical::INT64 => 8,
-                _ => length(node),
-            };
-            return decimal(
-                if size(a) >= size(b) { a } else { b },
-                precision,
-                repetition,
-                id,
-            )
-            .and_then(|node| renamed(&node, a));
+            return wider_decimal((a, b), (*one).max(*other), *scale_a, repetition, id);
         }
         (
             Meaning::Timestamp {
@@ -247,6 +216,46 @@ pub(super) fn wider(
     renamed(&node, a)
 }
 
+/// The narrowest decimal of a scale that holds those of both.
+fn wider_decimal(
+    (a, b): (&TypePtr, &TypePtr),
+    precision: i32,
+    scale: i32,
+    repetition: Repetition,
+    id: Option<i32>,
+) -> Result<TypePtr, Fault> {
+    match (a.get_physical_type(), b.get_physical_type()) {
+        (one, other) if one == other => {}
+        (Physical::INT32, Physical::INT64) | (Physical::INT64, Physical::INT32) => {}
+        (Physical::FIXED_LEN_BYTE_ARRAY, Physical::INT32 | Physical::INT64)
+        | (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
+            let length = length(a).max(length(b)).max(bytes_of(precision));
+            let node = Type::primitive_type_builder(a.name(), Physical::FIXED_LEN_BYTE_ARRAY)
+                .with_repetition(repetition)
+                .with_logical_type(Some(LogicalType::decimal(scale, precision)))
+                .with_length(length)
+                .with_precision(precision)
+                .with_scale(scale)
+                .with_id(id)
+                .build()?;
+            return Ok(Arc::new(node));
+        }
+        _ => return Err(Fault::new(SchemaReason::Types(described(a), described(b)))),
+    }
+    let size = |node: &Type| match node.get_physical_type() {
+        Physical::INT32 => 4,
+        Physical::INT64 => 8,
+        _ => length(node),
+    };
+    decimal(
+        if size(a) >= size(b) { a } else { b },
+        precision,
+        repetition,
+        id,
+    )
+    .and_then(|node| renamed(&node, a))
+}
+
 /// The bytes that every number of so many digits fits into.
 fn bytes_of(precision: i32) -> i32 {
     let fits = |bytes: &i32| {
@@ -262,7 +271,7 @@ fn bytes_of(precision: i32) -> i32 {
     (1..=16).find(fits).unwrap_or(16)
 }
 
-/// The bytes of a value of FIXED_LEN_BYTE_ARRAY.
+/// The bytes of a value of `FIXED_LEN_BYTE_ARRAY`.
 fn length(node: &Type) -> i32 {
     match node {
         Type::PrimitiveType { type_length, .. } => *type_length,
