@@ -1,5 +1,7 @@
 //! The least and the greatest value of pages and column chunks, as footers hold them.
 
+mod cut;
+
 use std::cmp::Ordering;
 
 use bytes::Bytes;
@@ -13,8 +15,7 @@ use parquet::{
     schema::types::ColumnDescriptor,
 };
 
-/// Longer bounds are cut, as other writers do.
-const MAX_BOUND: usize = 64;
+use self::cut::{shorter_max, shorter_min};
 
 /// How the values of a column are ordered
 /// (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>, `ColumnOrder`).
@@ -328,12 +329,6 @@ impl Bounds {
         if index.is_null_page(page) {
             return Self::Empty;
         }
-        fn fixed<const N: usize>(
-            min: Option<[u8; N]>,
-            max: Option<[u8; N]>,
-        ) -> Option<(Bytes, Bytes)> {
-            Some((Bytes::copy_from_slice(&min?), Bytes::copy_from_slice(&max?)))
-        }
         let values = match index {
             ColumnIndexMetaData::BOOLEAN(index) => fixed(
                 index.min_value(page).map(|value| [u8::from(*value)]),
@@ -360,7 +355,7 @@ impl Bounds {
                 .min_value(page)
                 .zip(index.max_value(page))
                 .map(|(min, max)| (Bytes::copy_from_slice(min), Bytes::copy_from_slice(max))),
-            _ => None,
+            ColumnIndexMetaData::INT96(_) => None,
         };
         let exact = !matches!(order, Order::Bytes { .. });
         match values {
@@ -421,6 +416,11 @@ impl Bounds {
     }
 }
 
+/// Values of one width, as PLAIN encodes them.
+fn fixed<const N: usize>(min: Option<[u8; N]>, max: Option<[u8; N]>) -> Option<(Bytes, Bytes)> {
+    Some((Bytes::copy_from_slice(&min?), Bytes::copy_from_slice(&max?)))
+}
+
 /// Whether bounds under the order that a file states are bounds under `order`. The fields that were there before orders
 /// were compared every value as a signed one.
 pub(super) fn means(order: Order, stated: ColumnOrder, deprecated: bool) -> bool {
@@ -436,66 +436,9 @@ pub(super) fn means(order: Order, stated: ColumnOrder, deprecated: bool) -> bool
     }
 }
 
-fn shorter_min(order: Order, bound: Bound) -> Bound {
-    let Order::Bytes { text } = order else {
-        return bound;
-    };
-    if bound.value.len() <= MAX_BOUND {
-        return bound;
-    }
-    let end = cut(&bound.value, text);
-    Bound {
-        value: bound.value.slice(..end),
-        exact: false,
-    }
-}
-
-/// None: nothing shorter is greater.
-fn shorter_max(order: Order, bound: Bound) -> Option<Bound> {
-    let Order::Bytes { text } = order else {
-        return Some(bound);
-    };
-    if bound.value.len() <= MAX_BOUND {
-        return Some(bound);
-    }
-    let mut value = bound.value.slice(..cut(&bound.value, text)).to_vec();
-    if let (true, Ok(prefix)) = (text, std::str::from_utf8(&value)) {
-        // The last character that has a next one of the same length.
-        let next = |(at, character): (usize, char)| {
-            let next = char::from_u32(u32::from(character) + 1)?;
-            (next.len_utf8() == character.len_utf8()).then(|| format!("{}{next}", &prefix[..at]))
-        };
-        let value = prefix.char_indices().rev().find_map(next)?;
-        return Some(Bound {
-            value: value.into(),
-            exact: false,
-        });
-    }
-    while let Some(last) = value.pop() {
-        if let Some(next) = last.checked_add(1) {
-            value.push(next);
-            return Some(Bound {
-                value: value.into(),
-                exact: false,
-            });
-        }
-    }
-    None
-}
-
-/// Where a long value is cut: between two characters, where it is text.
-fn cut(value: &[u8], text: bool) -> usize {
-    if !text || std::str::from_utf8(value).is_err() {
-        return MAX_BOUND;
-    }
-    // A character's first byte is none of 10xxxxxx.
-    let starts = |at: &usize| value.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
-    (0..=MAX_BOUND).rev().find(starts).unwrap_or(MAX_BOUND)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{cut::MAX_BOUND, *};
 
     fn bound(value: &[u8]) -> Bound {
         Bound {

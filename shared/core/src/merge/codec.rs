@@ -8,6 +8,7 @@ use std::{
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 
+use super::thrift::varint;
 use crate::config::Compression;
 
 /// zstd's own default.
@@ -192,12 +193,8 @@ fn inflate(bytes: &[u8], room: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Appends the length that a Snappy stream begins with.
-pub(super) fn snappy_length(mut length: usize, out: &mut Vec<u8>) {
-    while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
+pub(super) fn snappy_length(length: usize, out: &mut Vec<u8>) {
+    varint(length as u64, out);
 }
 
 /// A Snappy stream without the length that it begins with.

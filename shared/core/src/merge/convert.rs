@@ -282,7 +282,7 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
                     [low, high, day] => [*low, *high, *day],
                     _ => return Err(impossible()),
                 };
-                let of_day = (i64::from(high) << 32 | i64::from(low)) as i128;
+                let of_day = i128::from(i64::from(high) << 32 | i64::from(low));
                 // Days before the Julian epoch are negative.
                 let days = i128::from(i64::from(day.cast_signed()) - EPOCH_DAY);
                 let nanos = days * NANOS_OF_A_DAY + of_day;
@@ -297,19 +297,27 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
             };
             Values::Int64(values.into_iter().map(count).collect::<Result<_, _>>()?)
         }
-        (Conversion::Decimal(length), Values::Fixed(values)) => {
-            let extended = |value: FixedLenByteArray| {
-                let bytes = value.data();
-                let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) {
-                    0xff
-                } else {
-                    0
-                };
-                let mut wide = vec![sign; length.saturating_sub(bytes.len())];
-                wide.extend_from_slice(bytes);
+        (Conversion::Decimal(length), values) => {
+            let wide = |bytes: &[u8]| {
+                let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
+                let fill = if negative { 0xff } else { 0 };
+                let mut wide = vec![fill; length.saturating_sub(bytes.len())];
+                // Of an integer that is longer, the rest says nothing: the precision is kept.
+                wide.extend(bytes.iter().skip(bytes.len().saturating_sub(length)));
                 FixedLenByteArray::from(wide)
             };
-            Values::Fixed(values.into_iter().map(extended).collect())
+            Values::Fixed(match values {
+                Values::Int32(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Int64(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Fixed(values) => values.iter().map(|value| wide(value.data())).collect(),
+                _ => return Err(impossible()),
+            })
         }
         _ => return Err(impossible()),
     })
@@ -331,46 +339,28 @@ fn write(
     let mut pages = Vec::new();
     let capture = Box::new(Capture(&mut pages));
     let mut writer = get_column_writer(column.clone(), properties.into(), capture);
-    match (&mut writer, values) {
-        (ColumnWriter::BoolColumnWriter(writer), Values::Bool(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::BoolColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int32ColumnWriter(writer), Values::Int32(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::Int32ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int64ColumnWriter(writer), Values::Int64(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::Int64ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::Int96ColumnWriter(writer), Values::Int96(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::Int96ColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::FloatColumnWriter(writer), Values::Float(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::FloatColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::DoubleColumnWriter(writer), Values::Double(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::DoubleColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::ByteArrayColumnWriter(writer), Values::Bytes(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::ByteArrayColumnWriter(writer), Values::None) => put(writer, &[], def, rep)?,
-        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::Fixed(values)) => {
-            put(writer, values, def, rep)?
-        }
-        (ColumnWriter::FixedLenByteArrayColumnWriter(writer), Values::None) => {
-            put(writer, &[], def, rep)?
-        }
-        _ => {
-            return Err(ParquetError::General(
-                "values are of another type".to_owned(),
-            ));
-        }
+    macro_rules! put {
+        ($($writer:ident and $values:ident,)*) => {
+            match (&mut writer, values) {
+                $(
+                    (ColumnWriter::$writer(writer), Values::$values(values)) => {
+                        put(writer, values, def, rep)?;
+                    }
+                    (ColumnWriter::$writer(writer), Values::None) => put(writer, &[], def, rep)?,
+                )*
+                _ => return Err(ParquetError::General("values are of another type".to_owned())),
+            }
+        };
+    }
+    put! {
+        BoolColumnWriter and Bool,
+        Int32ColumnWriter and Int32,
+        Int64ColumnWriter and Int64,
+        Int96ColumnWriter and Int96,
+        FloatColumnWriter and Float,
+        DoubleColumnWriter and Double,
+        ByteArrayColumnWriter and Bytes,
+        FixedLenByteArrayColumnWriter and Fixed,
     }
     let result = writer.close()?;
     Ok(captured(column, pages, &result))

@@ -172,7 +172,7 @@ impl File {
     pub(super) fn end_chunk(
         &mut self,
         leaf: usize,
-        chunk: OpenChunk,
+        chunk: &OpenChunk,
         compression: Compression,
         bloom_filter: Option<Sbbf>,
     ) -> Result<(), ParquetError> {

@@ -31,7 +31,7 @@ mod tests;
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use self::{
     column::{ChunkOf, Column, Incoming, Limits, Tools},
@@ -420,7 +420,7 @@ impl Merge {
             self.file.put_page(&mut open, page);
         }
         self.file
-            .end_chunk(leaf, open, compression, finished.bloom_filter)?;
+            .end_chunk(leaf, &open, compression, finished.bloom_filter)?;
         Ok(())
     }
 
@@ -532,7 +532,7 @@ fn stored(group: &RowGroupMetaData) -> usize {
     let sizes = group
         .columns()
         .iter()
-        .map(|column| column.compressed_size());
+        .map(ColumnChunkMetaData::compressed_size);
     sizes.fold(0_usize, |sum, size| {
         sum.saturating_add(usize::try_from(size).unwrap_or(0))
     })

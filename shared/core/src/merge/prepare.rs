@@ -72,8 +72,24 @@ impl Votes {
     }
 }
 
+/// The entry by which `GeoParquet` says which columns are geometries (<https://geoparquet.org/releases/v1.1.0/>): without it
+/// they are bytes.
+const GEO: &str = "geo";
+
 /// Refuses a file by what its footer says.
 pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeError> {
+    let key_values = input.metadata.file_metadata().key_value_metadata();
+    if key_values
+        .into_iter()
+        .flatten()
+        .any(|entry| entry.key == GEO)
+    {
+        return Err(MergeError::Unsupported {
+            input: input.name.clone(),
+            column: GEO.to_owned(),
+            what: "its key-value metadata says what its columns are".to_owned(),
+        });
+    }
     for group in input.metadata.row_groups() {
         for (leaf, of) in leaves.iter().enumerate() {
             let Some(source) = &of.source else {

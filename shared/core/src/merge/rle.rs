@@ -1,6 +1,8 @@
 //! Levels and dictionary indices: runs and bit-packed groups of eight
 //! (<https://github.com/apache/parquet-format/blob/master/Encodings.md#RLE>).
 
+use super::thrift::varint;
+
 /// What is wrong with an encoded sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
@@ -109,16 +111,15 @@ pub(super) fn unpack(bytes: &[u8], width: u8, count: usize, values: &mut Vec<u32
     values.reserve(count);
     let value = |at: usize| {
         let first = at / 8;
-        let word = match bytes.get(first..first + 8) {
-            Some(word) => word.try_into().map_or(0, u64::from_le_bytes),
-            None => {
-                let mut word = [0; 8];
-                let rest = bytes.get(first..).unwrap_or_default();
-                for (to, from) in word.iter_mut().zip(rest) {
-                    *to = *from;
-                }
-                u64::from_le_bytes(word)
+        let word = if let Some(word) = bytes.get(first..first + 8) {
+            word.try_into().map_or(0, u64::from_le_bytes)
+        } else {
+            let mut word = [0; 8];
+            let rest = bytes.get(first..).unwrap_or_default();
+            for (to, from) in word.iter_mut().zip(rest) {
+                *to = *from;
             }
+            u64::from_le_bytes(word)
         };
         #[expect(clippy::cast_possible_truncation, reason = "the mask keeps these bits")]
         let low = (word >> (at % 8)) as u32;
@@ -200,14 +201,6 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     }
     out.extend(word.to_le_bytes().iter().take(bits.div_ceil(8) as usize));
     out.resize(end, 0);
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 /// Levels of a page that is being put together: runs stay runs, whatever their number.

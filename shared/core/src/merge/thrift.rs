@@ -423,6 +423,19 @@ pub(super) fn write(header: &PageHeader, out: &mut Vec<u8>) {
     fields.out.push(0);
 }
 
+/// Appends a number, seven bits a byte, the lowest first.
+pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
+    loop {
+        let [low, ..] = value.to_le_bytes();
+        value >>= 7;
+        if value == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 0x80);
+    }
+}
+
 struct Fields<'a> {
     out: &'a mut Vec<u8>,
     last: u8,
@@ -436,12 +449,7 @@ impl Fields<'_> {
 
     fn integer(&mut self, number: u8, value: i64) {
         self.header(number, 5);
-        let mut value = ((value << 1) ^ (value >> 63)).cast_unsigned();
-        while value >= 0x80 {
-            self.out.push((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.out.push(value as u8);
+        varint(((value << 1) ^ (value >> 63)).cast_unsigned(), self.out);
     }
 
     /// Pages beyond what a header can say are refused where they are made.

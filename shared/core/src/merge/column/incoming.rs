@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::{
     basic::ColumnOrder,
-    file::metadata::{ColumnChunkMetaData, ParquetMetaData},
+    file::{
+        metadata::{ColumnChunkMetaData, ParquetMetaData},
+        statistics::Statistics,
+    },
     schema::types::ColumnDescPtr,
 };
 
@@ -77,7 +80,7 @@ impl Incoming {
             ColumnOrder::UNDEFINED
         };
         let statistics = chunk.statistics();
-        let nulls = statistics.and_then(|statistics| statistics.null_count_opt());
+        let nulls = statistics.and_then(Statistics::null_count_opt);
         let expected = usize::try_from(chunk.num_values()).ok()?;
         let present = nulls.and_then(|nulls| (expected as u64).checked_sub(nulls));
         let bounds = Bounds::of_statistics(order, stated, statistics, present);
@@ -162,9 +165,10 @@ impl Incoming {
         if chunk == Bounds::Empty || order == Order::Undefined {
             return Ok(chunk);
         }
-        let statistics = match &page.header.kind {
-            PageKind::Data { statistics, .. } | PageKind::DataV2 { statistics, .. } => statistics,
-            _ => return Ok(chunk),
+        let (PageKind::Data { statistics, .. } | PageKind::DataV2 { statistics, .. }) =
+            &page.header.kind
+        else {
+            return Ok(chunk);
         };
         if self.nulls_of(page) == Some(page.values()) {
             return Ok(Bounds::Empty);

@@ -119,7 +119,7 @@ fn count_of(mut runs: Runs<'_>, width: u8, level: u32) -> Result<usize, PageFaul
 
 fn ones(bytes: &[u8], count: usize) -> usize {
     let whole = bytes.get(..count / 8).unwrap_or_default();
-    let rest = bytes.get(count / 8).copied().unwrap_or(0) & ((1_u16 << (count % 8)) - 1) as u8;
+    let rest = bytes.get(count / 8).copied().unwrap_or(0) & !(u8::MAX << (count % 8));
     let ones: u32 = whole.iter().map(|byte| byte.count_ones()).sum();
     (ones + rest.count_ones()) as usize
 }
@@ -377,7 +377,7 @@ impl Pending {
                 packed.resize(self.numbers.len().div_ceil(8), 0);
                 for (index, bit) in self.numbers.iter().enumerate() {
                     if let Some(byte) = packed.get_mut(index / 8) {
-                        *byte |= (*bit as u8) << (index % 8);
+                        *byte |= u8::from(*bit != 0) << (index % 8);
                     }
                 }
                 (Encoding::PLAIN, &packed)

@@ -22,7 +22,7 @@ pub(in crate::merge) enum Conversion {
     Times(i64),
     /// INT96 becomes a count of this unit since 1970.
     Int96(Unit),
-    /// A decimal of FIXED_LEN_BYTE_ARRAY becomes one of so many bytes.
+    /// A decimal becomes one of so many bytes.
     Decimal(usize),
 }
 
@@ -63,7 +63,7 @@ enum Meaning {
     Alone(Option<LogicalType>, ConvertedType),
 }
 
-fn unit(unit: &TimeUnit) -> Unit {
+fn unit(unit: TimeUnit) -> Unit {
     match unit {
         TimeUnit::MILLIS => Unit::Millis,
         TimeUnit::MICROS => Unit::Micros,
@@ -83,7 +83,7 @@ fn meaning(node: &Type) -> Meaning {
         },
         (Some(LogicalType::Timestamp(timestamp)), _) => Meaning::Timestamp {
             utc: timestamp.is_adjusted_to_u_t_c,
-            unit: unit(&timestamp.unit),
+            unit: unit(timestamp.unit),
         },
         (None, ConvertedType::TIMESTAMP_MILLIS) => Meaning::Timestamp {
             utc: true,
@@ -166,30 +166,7 @@ pub(super) fn wider(
                 scale: scale_b,
             },
         ) if scale_a == scale_b => {
-            let binary = |physical| {
-                matches!(
-                    physical,
-                    Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
-                )
-            };
-            // Numbers and bytes are told apart, and so are bytes of one length and of any.
-            if binary(physical_a) != binary(physical_b)
-                || (binary(physical_a) && physical_a != physical_b)
-            {
-                return Err(refused());
-            }
-            let size = |node: &Type| match node.get_physical_type() {
-                Physical::INT32 => 4,
-                Physical::INT64 => 8,
-                _ => length(node),
-            };
-            return decimal(
-                if size(a) >= size(b) { a } else { b },
-                (*one).max(*other),
-                repetition,
-                id,
-            )
-            .and_then(|node| renamed(&node, a));
+            return wider_decimal((a, b), (*one).max(*other), *scale_a, repetition, id);
         }
         (
             Meaning::Timestamp {
@@ -239,7 +216,62 @@ pub(super) fn wider(
     renamed(&node, a)
 }
 
-/// The bytes of a value of FIXED_LEN_BYTE_ARRAY.
+/// The narrowest decimal of a scale that holds those of both.
+fn wider_decimal(
+    (a, b): (&TypePtr, &TypePtr),
+    precision: i32,
+    scale: i32,
+    repetition: Repetition,
+    id: Option<i32>,
+) -> Result<TypePtr, Fault> {
+    match (a.get_physical_type(), b.get_physical_type()) {
+        (one, other) if one == other => {}
+        (Physical::INT32, Physical::INT64) | (Physical::INT64, Physical::INT32) => {}
+        (Physical::FIXED_LEN_BYTE_ARRAY, Physical::INT32 | Physical::INT64)
+        | (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
+            let length = length(a).max(length(b)).max(bytes_of(precision));
+            let node = Type::primitive_type_builder(a.name(), Physical::FIXED_LEN_BYTE_ARRAY)
+                .with_repetition(repetition)
+                .with_logical_type(Some(LogicalType::decimal(scale, precision)))
+                .with_length(length)
+                .with_precision(precision)
+                .with_scale(scale)
+                .with_id(id)
+                .build()?;
+            return Ok(Arc::new(node));
+        }
+        _ => return Err(Fault::new(SchemaReason::Types(described(a), described(b)))),
+    }
+    let size = |node: &Type| match node.get_physical_type() {
+        Physical::INT32 => 4,
+        Physical::INT64 => 8,
+        _ => length(node),
+    };
+    decimal(
+        if size(a) >= size(b) { a } else { b },
+        precision,
+        repetition,
+        id,
+    )
+    .and_then(|node| renamed(&node, a))
+}
+
+/// The bytes that every number of so many digits fits into.
+fn bytes_of(precision: i32) -> i32 {
+    let fits = |bytes: &i32| {
+        let digits = u32::try_from(precision).unwrap_or(0);
+        let least = 10_i128.checked_pow(digits);
+        let room = 1_i128
+            .checked_shl(u32::try_from(8 * bytes - 1).unwrap_or(0))
+            .filter(|room| *room > 0);
+        least
+            .zip(room)
+            .is_some_and(|(least, room)| room >= least || *bytes == 16)
+    };
+    (1..=16).find(fits).unwrap_or(16)
+}
+
+/// The bytes of a value of `FIXED_LEN_BYTE_ARRAY`.
 fn length(node: &Type) -> i32 {
     match node {
         Type::PrimitiveType { type_length, .. } => *type_length,
@@ -352,6 +384,9 @@ pub(super) fn conversion(from: &Type, to: &Type) -> Result<Conversion, Fault> {
             (Physical::FIXED_LEN_BYTE_ARRAY, Physical::FIXED_LEN_BYTE_ARRAY)
                 if length(from) != length(to) =>
             {
+                Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
+            }
+            (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
                 Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
             }
             (one, other) if one == other => Conversion::Same,

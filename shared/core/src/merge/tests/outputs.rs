@@ -96,7 +96,7 @@ fn footers() {
         "Every column chunk of a merged file has the number of its nulls and an offset index, and where its type has an order and its values are not only `NaN` it has bounds and a column index.",
     );
     stated(
-        "A merged file has the key-value metadata that is asked for, and none of the files' own.",
+        "A merged file has the key-value metadata that is asked for, and none of the files' own; files with the metadata of GeoParquet, which says what columns are, are refused.",
     );
     for (name, properties) in writers() {
         let files = [0, 300].map(|first| written(&every_type(first, 300, 20), properties.clone()));
@@ -112,6 +112,7 @@ fn footers() {
             assert_eq!(file.created_by(), Some("lakewright"));
             let key_values = file.key_value_metadata().unwrap();
             assert_eq!(key_values.len(), 1, "{key_values:?}");
+            assert_eq!(key_values[0].key, "made of");
             for (index, group) in footer.row_groups().iter().enumerate() {
                 let pages = footer.page_index_for_row_group(index);
                 for (leaf, chunk) in group.columns().iter().enumerate() {
@@ -130,6 +131,22 @@ fn footers() {
             }
         }
     }
+}
+
+#[test]
+fn geometries_are_refused() {
+    let geo = parquet::file::metadata::KeyValue::new("geo".to_owned(), "{}".to_owned());
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(vec![geo]))
+        .build();
+    let refused = merge(
+        &[written(&camera(0, 10), properties)],
+        MergeOptions::default(),
+    );
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Unsupported { column, .. })) if column == "geo"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -95,6 +95,16 @@ fn types_that_fit_together() {
             DataType::Decimal128(15, 2),
         ),
         (
+            decimals(&[-1, 99_999], 5, 2),
+            decimals(&[10_i128.pow(35)], 38, 2),
+            DataType::Decimal128(38, 2),
+        ),
+        (
+            decimals(&[-123_456_789_012, 7], 15, 2),
+            decimals(&[-123_456_789_012_345_678], 19, 2),
+            DataType::Decimal128(19, 2),
+        ),
+        (
             decimals(&[-1, 5], 20, 2),
             decimals(&[10_i128.pow(35)], 38, 2),
             DataType::Decimal128(38, 2),
@@ -161,7 +171,6 @@ fn types_that_do_not() {
         (ints(), column(micros.clone())),
         (column(micros.clone()), utc(micros)),
         (decimals(&[1], 5, 2), decimals(&[1], 5, 3)),
-        (decimals(&[1], 5, 2), decimals(&[1], 38, 2)),
         (
             text(),
             column(arrow::array::BinaryArray::from(vec![&b"a"[..]])),
