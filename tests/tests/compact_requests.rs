@@ -566,6 +566,11 @@ fn in_place_killed_anywhere_is_finished_by_the_next_run() {
             let counts_now = counts(&world);
             assert_eq!(counts_now.len(), 4, "{death:?}: {counts_now:?}");
             let unfinished = world.plan().await.tasks;
+            // Where only the merges were not lost it is the same item.
+            assert!(
+                unfinished.iter().all(|again| *again == item),
+                "{death:?}: {unfinished:?}"
+            );
             for item in &unfinished {
                 world.merge(item).await;
                 world.step(item, Step::Publish).await.unwrap();

@@ -14,6 +14,7 @@ type Metric = (&'static str, &'static str, &'static str);
 const OF_PLAN: &[Metric] = &[
     ("partitions_planned", "PartitionsPlanned", "Count"),
     ("partitions_unseen", "PartitionsUnseen", "Count"),
+    ("partitions_refused", "PartitionsRefused", "Count"),
 ];
 
 const OF_MERGE: &[Metric] = &[
@@ -55,9 +56,6 @@ pub(super) fn write(
     for (field, name, _) in counted {
         line[name] = report[field].clone();
     }
-    if let Some(refused) = report.get("refused").and_then(Value::as_array) {
-        line["refused"] = refused.len().into();
-    }
     writeln!(out, "{line}")?;
     out.flush()
 }
@@ -85,9 +83,9 @@ mod tests {
                 json!(5),
             ),
             (
-                json!({"table": "a.b", "partitions_planned": 1, "partitions_unseen": 0, "refused": [{}]}),
-                "refused",
-                json!(1),
+                json!({"table": "a.b", "partitions_planned": 1, "partitions_unseen": 0, "partitions_refused": 4}),
+                "PartitionsRefused",
+                json!(4),
             ),
         ] {
             let mut out = Vec::new();

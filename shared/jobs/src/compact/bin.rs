@@ -34,9 +34,9 @@ pub async fn merge(
         bytes,
     };
     let has_moved_on = if plan.is_in_place() {
-        ledger::age(store, &ledger.swept(plan.generation))
-            .await?
-            .is_some()
+        let placed = plan.from.join(&bin.output);
+        let swept = ledger.swept(plan.generation);
+        ledger::age(store, &placed).await?.is_some() || ledger::age(store, &swept).await?.is_some()
     } else {
         let state = ledger::read_state(store, &ledger).await?;
         state.is_some_and(|(state, _)| state.generation >= plan.generation)

@@ -274,23 +274,21 @@ impl Scope {
         entries: &Entries,
     ) -> Result<Verdict, CompactError> {
         let last = entries.planned.last().copied().unwrap_or_default();
-        if last > 0 {
-            match entries.swept.get(&last) {
-                None => return Ok(Verdict::GoOn(last, Step::Publish)),
-                // A twin may still put the file back that it made, which must not have been merged by then.
-                Some(age) if ledger::wait(*age, self.settings.longest_invocation).is_some() => {
-                    return Ok(Verdict::Unfinished("settling"));
-                }
-                Some(_) => {}
+        let generation = match entries.swept.get(&last) {
+            None if last > 0 => last,
+            // A twin may still put the file back that it made, which must not have been merged by then.
+            Some(age) if ledger::wait(*age, self.settings.longest_invocation).is_some() => {
+                return Ok(Verdict::Unfinished("settling"));
             }
-        }
+            _ => last + 1,
+        };
         let location = partition
             .location
             .as_ref()
             .map_err(|text| CompactError::Unsuited(format!("its location is `{text}`")))?;
         let staged = self.ledger.join("staged/");
-        let to = generation_directory(&staged, &partition.path, last + 1);
-        self.next(store, ledger, partition, location, to, entries, last + 1)
+        let to = generation_directory(&staged, &partition.path, generation);
+        self.next(store, ledger, partition, location, to, entries, generation)
             .await
     }
 

@@ -139,12 +139,12 @@ async fn inputs(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<Vec<Input>,
         .await
 }
 
-/// Works the merge off.
+/// Works the merge off, and leaves no parts behind where it fails.
 async fn run(
     store: &Arc<dyn Store>,
     plan: &Plan,
     bin: &Bin,
-    mut merge: Merge,
+    merge: Merge,
 ) -> Result<Finished, CompactError> {
     let mut output = Output {
         ready: Vec::new(),
@@ -155,6 +155,24 @@ async fn run(
         )),
         under_way: None,
     };
+    match work_off(store, plan, bin, merge, &mut output).await {
+        Ok(()) => output.finish().await,
+        Err(error) => {
+            if let Ok(mut upload) = output.upload().await {
+                upload.abandon().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn work_off(
+    store: &Arc<dyn Store>,
+    plan: &Plan,
+    bin: &Bin,
+    mut merge: Merge,
+    output: &mut Output,
+) -> Result<(), CompactError> {
     let mut reads = FuturesUnordered::new();
     let mut supplied = Vec::new();
     loop {
@@ -173,7 +191,7 @@ async fn run(
                 supplied.push(read.map_err(ended)??);
             }
             Step::Write(bytes) => output.write(&bytes).await?,
-            Step::Done(_) => return output.finish().await,
+            Step::Done(_) => return Ok(()),
         }
         tokio::task::yield_now().await;
     }

@@ -21,6 +21,9 @@ use crate::document;
 /// Partitions that are looked at at a time.
 const CONCURRENT: usize = 8;
 
+/// Refused partitions that an answer names.
+const NAMED: usize = 50;
+
 /// The most bytes of tasks that an answer repeats; a state of a state machine holds 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
@@ -51,6 +54,7 @@ pub async fn plan(
         bytes_after: 0,
         requests: Requests::default(),
         usd: String::new(),
+        partitions_refused: 0,
         refused: Vec::new(),
         left: BTreeMap::new(),
     };
@@ -75,10 +79,13 @@ pub async fn plan(
             Err(CompactError::Deadline) => report.partitions_unseen += 1,
             Err(error) if error.is_of_a_partition() => {
                 report.partitions_seen += 1;
-                report.refused.push(Refusal {
-                    partition: partition.path.clone(),
-                    reason: error.to_string(),
-                });
+                report.partitions_refused += 1;
+                if report.refused.len() < NAMED {
+                    report.refused.push(Refusal {
+                        partition: partition.path.clone(),
+                        reason: error.to_string(),
+                    });
+                }
             }
             Err(error) => return Err(error),
         }

@@ -73,6 +73,8 @@ pub struct PlanReport {
     /// What the requests cost, in US dollars with cents.
     pub usd: String,
     /// Partitions that cannot be compacted as they are.
+    pub partitions_refused: u64,
+    /// The first of them.
     pub refused: Vec<Refusal>,
     /// How many partitions are left as they are, by the reason.
     pub left: BTreeMap<String, u64>,
@@ -159,7 +161,7 @@ pub struct StatusReport {
     pub table: String,
     /// How many partitions are in each condition.
     pub counts: BTreeMap<String, u64>,
-    /// Those that were compacted or are planned to be.
+    /// Those that were compacted or are planned to be: the first 5,000, which fit into an answer.
     pub partitions: Vec<PartitionStatus>,
 }
 

@@ -45,9 +45,14 @@ pub async fn status(
         partitions: found
             .into_iter()
             .filter(|partition| partition.condition != "never")
+            .take(NAMED)
             .collect(),
     })
 }
+
+/// Partitions that an answer names: it may have 6 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const NAMED: usize = 5_000;
 
 async fn look(
     ports: &Ports,
