@@ -43,12 +43,11 @@ pub(crate) fn column(name: &str, hive_type: &str) -> Column {
 
 impl Lake {
     pub(crate) fn new(settings: &str) -> Self {
-        let lake = Self {
+        Self {
             cloud: Cloud::new(1, Settings::default(), FaultRates::default()),
             job: job(settings),
             memory: AMPLE,
-        };
-        lake
+        }
     }
 
     /// The same cloud with other settings.

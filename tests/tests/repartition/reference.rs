@@ -13,11 +13,11 @@ const THREE: &str = r#"output = [{ format = "parquet", compression = "snappy" },
 const MAKES: [&str; 5] = ["TESLA", "FORD", "A/B \"x\"", "", "KIA"];
 
 /// The electric vehicles, as a crawler registers them: year, make and an empty value now and then.
-fn vehicles(rows: usize) -> (String, Vec<(i64, &'static str, String)>) {
+fn vehicles(rows: usize) -> (String, Vec<(usize, &'static str, String)>) {
     let mut text = "VIN (1-10),County,Model Year,Make,Base MSRP\n".to_owned();
     let mut expected = Vec::new();
     for row in 0..rows {
-        let (year, make) = (2015 + (row % 7) as i64, MAKES[row % 5]);
+        let (year, make) = (2015 + row % 7, MAKES[row % 5]);
         let county = if row % 11 == 0 { "" } else { "King" };
         let msrp = if row % 3 == 0 {
             String::new()
@@ -284,8 +284,8 @@ fn a_small_table_once_uncompressed_and_once_with_snappy() {
         );
         for (prefix, extension) in [("parquet", "parquet"), ("parquet-snappy", "snappy.parquet")] {
             let keys = lake.keys(&format!("out/{prefix}/"));
-            let plain: Vec<_> = keys.iter().map(|key| plain(key)).collect();
-            assert_eq!(plain, [format!("out/{prefix}/part-00000.{extension}")]);
+            let names: Vec<_> = keys.iter().map(|key| plain(key)).collect();
+            assert_eq!(names, [format!("out/{prefix}/part-00000.{extension}")]);
             let batch = lake.parquet(&keys[0]);
             assert_eq!(crate::lake::texts(&batch), crate::lake::texts(&all));
             assert_eq!(batch.schema().field(0).name(), "Name");

@@ -1,4 +1,4 @@
-//! Lines of fields, as Hive's SerDes for text read them.
+//! Lines of fields, as Hive's `SerDe`s for text read them.
 
 use std::{borrow::Cow, collections::HashMap};
 

@@ -47,9 +47,12 @@ pub enum Limits {
 
 /// How many splits Spark would read the objects in: its current number of partitions.
 pub fn splits<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> u64 {
-    let of = |object: &Stored| match object.compressed {
-        true => 1,
-        false => object.size.div_ceil(SPLIT).max(1),
+    let of = |object: &Stored| {
+        if object.compressed {
+            1
+        } else {
+            object.size.div_ceil(SPLIT).max(1)
+        }
     };
     objects.into_iter().map(of).sum()
 }

@@ -28,16 +28,15 @@ pub async fn commit(
     let store = &*ports.store;
     let (ledger, plan) = ledger::plan(store, &request.plan).await?;
     let standing: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
-    let (status, commit) = match standing {
-        Some(commit) => (Status::Duplicate, commit),
-        None => {
-            let commit = verified(ports, &ledger, &plan).await?;
-            if plan.settings.bookmark {
-                bookmark::note(ports, &ledger, &plan).await?;
-            }
-            let commit = ledger::propose(store, &ledger.commit(), commit).await?;
-            (Status::Committed, commit)
+    let (status, commit) = if let Some(commit) = standing {
+        (Status::Duplicate, commit)
+    } else {
+        let commit = verified(ports, &ledger, &plan).await?;
+        if plan.settings.bookmark {
+            bookmark::note(ports, &ledger, &plan).await?;
         }
+        let commit = ledger::propose(store, &ledger.commit(), commit).await?;
+        (Status::Committed, commit)
     };
     if commit.withdrawn {
         return Err(RepartitionError::Withdrawn(request.plan.clone()));
@@ -73,12 +72,11 @@ pub(super) async fn done(
     let mut all = Vec::with_capacity(plan.tasks.len());
     let (mut missing, mut first, mut task) = (0, None, 0);
     while let Some(done) = reads.next().await {
-        match done? {
-            Some(done) => all.push(done),
-            None => {
-                missing += 1;
-                first.get_or_insert(task);
-            }
+        if let Some(done) = done? {
+            all.push(done);
+        } else {
+            missing += 1;
+            first.get_or_insert(task);
         }
         task += 1;
     }

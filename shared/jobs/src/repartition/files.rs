@@ -70,7 +70,7 @@ struct OpenFile {
 
 enum Body {
     Parquet(Box<Encoder>),
-    Lines(LinesFile),
+    Lines(Box<LinesFile>),
 }
 
 /// How a file is named.
@@ -234,7 +234,7 @@ impl<'a> Files<'a> {
             .directory(form)
             .join(&format!("{path}{}", name(number, &self.plan.id, form)));
         let body = if self.encoders.get(output).is_some_and(Option::is_some) {
-            Body::Lines(LinesFile::new(form, &self.schema)?)
+            Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
         } else {
             let layout = Layout::plain(Arc::clone(&self.schema));
             Body::Parquet(Box::new(Encoder::new(form, &layout, self.row_group)?))

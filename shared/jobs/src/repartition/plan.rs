@@ -237,9 +237,10 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, Reparti
         return Ok(Vec::new());
     };
     let Some(table) = ports.catalog.table(name).await? else {
-        return match job.manage_table {
-            true => Ok(Vec::new()),
-            false => Err(RepartitionError::TableMissing(name.clone())),
+        return if job.manage_table {
+            Ok(Vec::new())
+        } else {
+            Err(RepartitionError::TableMissing(name.clone()))
         };
     };
     let lower = |name: &String| name.to_lowercase();

@@ -263,7 +263,7 @@ pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -
     unreadable(location, error)
 }
 
-/// How a value of a timestamp column is read: in UTC where it names no zone. OpenCSVSerde's numbers are milliseconds.
+/// How a value of a timestamp column is read: in UTC where it names no zone. The numbers of `OpenCSVSerde` are milliseconds.
 /// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
 pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, RepartitionError> {
     let milliseconds = matches!(

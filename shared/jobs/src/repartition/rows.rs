@@ -1,6 +1,6 @@
 //! The rows of pieces of the source, as batches of the columns that are written.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lakewright_core::{
@@ -42,20 +42,25 @@ pub(super) struct Rows<'a> {
     values_dropped: u64,
 }
 
+/// An object that is being read.
 enum Open<'a> {
-    Text {
-        bytes: Bytes<'a>,
-        framer: Framer,
-        location: Location,
-    },
-    Parquet {
-        rows: Box<RowsReader<Loaded>>,
-        loaded: Loaded,
-        source: Source,
-        location: Location,
-        /// The row group that is loaded next, and the one to stop before.
-        groups: std::ops::Range<usize>,
-    },
+    Text(Box<Text<'a>>),
+    Parquet(Box<Parquet>),
+}
+
+struct Text<'a> {
+    bytes: Bytes<'a>,
+    framer: Framer,
+    location: Location,
+}
+
+struct Parquet {
+    rows: RowsReader<Loaded>,
+    loaded: Loaded,
+    source: Source,
+    location: Location,
+    /// The row group that is loaded next, and the one to stop before.
+    groups: Range<usize>,
 }
 
 impl<'a> Rows<'a> {
@@ -104,71 +109,62 @@ impl<'a> Rows<'a> {
                 return Ok(Some(batch));
             }
             match self.open.take() {
-                None => match self.units.pop_front() {
-                    Some(unit) => self.open = Some(self.open(&unit).await?),
-                    None => {
-                        self.cut()?;
-                        if self.ready.is_empty() {
-                            return Ok(None);
-                        }
-                    }
-                },
-                Some(Open::Text {
-                    mut bytes,
-                    mut framer,
-                    location,
-                }) => {
-                    let more = bytes.next().await?;
-                    let ended = more.is_none();
-                    match more {
-                        Some(more) => framer.push(more),
-                        None => framer.finish(),
-                    }
-                    self.drain(&mut framer, &location)?;
-                    if !ended {
-                        self.open = Some(Open::Text {
-                            bytes,
-                            framer,
-                            location,
-                        });
-                    }
-                }
-                Some(Open::Parquet {
-                    mut rows,
-                    loaded,
-                    source,
-                    location,
-                    mut groups,
-                }) => {
-                    if let Some(batch) = rows.next() {
-                        let batch = batch.map_err(|error| read_error(&location, error))?;
-                        self.values_dropped += batch.mismatched;
-                        let batch = self.arrange(&batch.batch)?;
-                        self.ready.push_back(batch);
-                        tokio::task::yield_now().await;
-                    } else if let Some(group) = groups.next() {
-                        let range = rows.row_groups().get(group).cloned().unwrap_or_default();
-                        let room = Room {
-                            clock: &*self.ports.clock,
-                            deadline: self.budget.deadline,
-                            folder: &self.budget.scratch,
-                        };
-                        let load = loaded.load(&room, &source, range).await;
-                        load.map_err(|error| RepartitionError::read(&location, error))?;
-                        rows.stop_after(group + 1);
-                    } else {
+                Some(Open::Text(text)) => self.text(text).await?,
+                Some(Open::Parquet(parquet)) => self.parquet(parquet).await?,
+                None => {
+                    if let Some(unit) = self.units.pop_front() {
+                        self.open = Some(self.open(&unit).await?);
                         continue;
                     }
-                    self.open = Some(Open::Parquet {
-                        rows,
-                        loaded,
-                        source,
-                        location,
-                        groups,
-                    });
+                    self.cut()?;
+                    if self.ready.is_empty() {
+                        return Ok(None);
+                    }
                 }
             }
         }
+    }
+
+    /// Takes the records of the next bytes of a text.
+    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), RepartitionError> {
+        let more = text.bytes.next().await?;
+        let ended = more.is_none();
+        match more {
+            Some(more) => text.framer.push(more),
+            None => text.framer.finish(),
+        }
+        self.drain(&mut text.framer, &text.location)?;
+        if !ended {
+            self.open = Some(Open::Text(text));
+        }
+        Ok(())
+    }
+
+    /// Takes the next rows of a Parquet object, or brings its next row group here.
+    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), RepartitionError> {
+        let location = &parquet.location;
+        if let Some(rows) = parquet.rows.next() {
+            let rows = rows.map_err(|error| read_error(location, error))?;
+            self.values_dropped += rows.mismatched;
+            let batch = self.arrange(&rows.batch)?;
+            self.ready.push_back(batch);
+            tokio::task::yield_now().await;
+        } else if let Some(group) = parquet.groups.next() {
+            let range = parquet.rows.row_groups().get(group).cloned();
+            let room = Room {
+                clock: &*self.ports.clock,
+                deadline: self.budget.deadline,
+                folder: &self.budget.scratch,
+            };
+            let range = range.unwrap_or_default();
+            let load = parquet.loaded.load(&room, &parquet.source, range).await;
+            load.map_err(|error| RepartitionError::read(location, error))?;
+            parquet.rows.stop_after(group + 1);
+        } else {
+            return Ok(());
+        }
+        self.open = Some(Open::Parquet(parquet));
+        Ok(())
     }
 
     async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, RepartitionError> {
@@ -188,18 +184,12 @@ impl<'a> Rows<'a> {
             };
             let first = lines.is_none_or(|(start, _)| start == 0);
             let job = &plan.settings;
-            return Ok(Open::Text {
+            let at = location.clone();
+            return Ok(Open::Text(Box::new(Text {
                 framer: Framer::new(&plan.reading, job, &location, first)?,
-                bytes: Bytes::open(
-                    self.ports,
-                    job,
-                    self.budget,
-                    location.clone(),
-                    source,
-                    lines,
-                ),
+                bytes: Bytes::open(self.ports, job, self.budget, at, source, lines),
                 location,
-            });
+            })));
         }
         let job = &plan.settings;
         let read = |error| RepartitionError::read(&location, error);
@@ -223,13 +213,13 @@ impl<'a> Rows<'a> {
         };
         rows.start_at(groups.start);
         rows.stop_after(groups.start);
-        Ok(Open::Parquet {
-            rows: Box::new(rows),
+        Ok(Open::Parquet(Box::new(Parquet {
+            rows,
             loaded,
             source: object,
             location,
             groups,
-        })
+        })))
     }
 
     /// Takes every record that the framer holds.

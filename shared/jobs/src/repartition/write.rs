@@ -58,12 +58,11 @@ pub async fn write(
         (Some(task), None) => {
             let at = ledger.done(task);
             let standing: Option<Done> = ledger::read(store, &at).await?;
-            let (status, done) = match standing {
-                Some(done) => (Status::Duplicate, done),
-                None => {
-                    let done = work.task(task).await?;
-                    (Status::Done, ledger::propose(store, &at, done).await?)
-                }
+            let (status, done) = if let Some(done) = standing {
+                (Status::Duplicate, done)
+            } else {
+                let done = work.task(task).await?;
+                (Status::Done, ledger::propose(store, &at, done).await?)
             };
             let rows = done.rows.iter().copied().max().unwrap_or_default();
             let bytes = done.files.iter().map(|file| file.bytes).sum();
@@ -78,12 +77,11 @@ pub async fn write(
         (None, Some(index)) => {
             let at = ledger.prepared(index);
             let standing: Option<Prepared> = ledger::read(store, &at).await?;
-            let (status, prepared) = match standing {
-                Some(prepared) => (Status::Duplicate, prepared),
-                None => {
-                    let prepared = work.prepare(index).await?;
-                    (Status::Done, ledger::propose(store, &at, prepared).await?)
-                }
+            let (status, prepared) = if let Some(prepared) = standing {
+                (Status::Duplicate, prepared)
+            } else {
+                let prepared = work.prepare(index).await?;
+                (Status::Done, ledger::propose(store, &at, prepared).await?)
             };
             let rows = prepared.units.iter().map(|unit| unit.rows).sum();
             Ok(report(status, rows, 0, 0, 0))

@@ -54,9 +54,8 @@ impl Mutant {
             Self::RemovesBeforeCommit => &["P1", "P4"],
             Self::RemovesBeforeManifest | Self::ManifestBeforeCommit => &["P4"],
             Self::RemovesMore => &["P2", "P4"],
-            Self::RemovesNothing => &["P3"],
-            // The commit finds that out: the run never ends.
-            Self::DoneBeforeLastFile => &["P3"],
+            // The commit finds a missing file: the run never ends.
+            Self::RemovesNothing | Self::DoneBeforeLastFile => &["P3"],
             Self::PlanNotAdopted | Self::Overwrites => &["P5"],
             Self::BookmarkForgotten => &["P2", "P3", "P4"],
         }
