@@ -45,14 +45,13 @@ enum Codec {
     Gzip,
 }
 
-fn main() -> Result<()> {
+fn main() {
     let arguments = Arguments::parse();
     let line = match merge(&arguments) {
         Ok(line) => line,
         Err(error) => serde_json::json!({ "refused": error.to_string() }),
     };
     println!("{line}");
-    Ok(())
 }
 
 fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
@@ -111,7 +110,7 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
     };
     let merged = Bytes::from(merged);
     verify(
-        &*footer(&merged)?,
+        &footer(&merged)?,
         merged.len() as u64,
         summary.rows,
         &unified,
