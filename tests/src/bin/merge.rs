@@ -109,12 +109,8 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
         }
     };
     let merged = Bytes::from(merged);
-    verify(
-        &footer(&merged)?,
-        merged.len() as u64,
-        summary.rows,
-        &unified,
-    )?;
+    let written = footer(&merged)?;
+    verify(&written, merged.len() as u64, summary.rows, &unified)?;
     fs::write(&arguments.to, &merged)?;
     Ok(serde_json::json!({
         "rows": summary.rows,
