@@ -38,11 +38,17 @@ fn files_of_one_writer() {
                 })
                 .into();
             let expected = all_rows(&files);
-            for rows_of_a_group in [1 << 20, 400, 70] {
+            for (rows_of_a_group, with_indexes) in [
+                (1 << 20, false),
+                (1 << 20, true),
+                (400, false),
+                (70, false),
+                (70, true),
+            ] {
                 let mut options = options();
                 options.row_group.rows = rows_of_a_group;
-                let merged =
-                    merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let merged = merge_of(&files, options, with_indexes);
+                let merged = merged.unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
