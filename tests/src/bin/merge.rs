@@ -32,6 +32,9 @@ struct Arguments {
     /// Columns with a bloom filter.
     #[arg(long)]
     bloom_filter: Vec<String>,
+    /// Columns that the rows are sorted by.
+    #[arg(long)]
+    sort_by: Vec<String>,
     /// The files.
     files: Vec<PathBuf>,
 }
@@ -88,6 +91,7 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
             Codec::Gzip => OutputCompression::As(Compression::Gzip),
         },
         bloom_filters: arguments.bloom_filter.clone(),
+        sort_by: arguments.sort_by.clone(),
         ..MergeOptions::default()
     };
     if let Some(rows) = arguments.rows {

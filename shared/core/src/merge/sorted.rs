@@ -24,7 +24,7 @@ use parquet::{
         },
         parquet_to_arrow_schema,
     },
-    basic::Type as Physical,
+    basic::{ConvertedType, Type as Physical},
     errors::ParquetError,
     file::metadata::{KeyValue, ParquetMetaDataBuilder, RowGroupMetaData, SortingColumn},
     schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor},
@@ -351,11 +351,14 @@ fn arrow(error: ArrowError) -> MergeError {
 
 /// The leaf columns of these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
-    // The Parquet crate does not encode it.
-    let int96 = |column: &&ColumnDescPtr| column.physical_type() == Physical::INT96;
-    if let Some(column) = schema.columns().iter().find(int96) {
+    // The Parquet crate does not encode INT96, and of an interval Arrow's type has no months.
+    let unsortable = |column: &&ColumnDescPtr| {
+        column.physical_type() == Physical::INT96
+            || column.converted_type() == ConvertedType::INTERVAL
+    };
+    if let Some(column) = schema.columns().iter().find(unsortable) {
         return Err(MergeError::Options(format!(
-            "the rows cannot be sorted, because the column {} is an INT96",
+            "the rows cannot be sorted, because the column {} is an INT96 or an INTERVAL",
             column.path()
         )));
     }

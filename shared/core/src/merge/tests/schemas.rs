@@ -543,12 +543,27 @@ fn int96_and_timestamps() {
             Some(LogicalType::Timestamp(_))
         ));
     }
-    stated("Files with a column that stays INT96 cannot be sorted.");
+    stated("Files with a column that stays INT96, or is an INTERVAL, cannot be sorted.");
     let options = MergeOptions {
         sort_by: vec!["c".to_owned()],
         ..options()
     };
-    let refused = merge(std::slice::from_ref(&times), options);
+    let refused = merge(std::slice::from_ref(&times), options.clone());
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+        "{refused:?}"
+    );
+    let interval =
+        arrow::array::IntervalDayTimeArray::from(vec![arrow::datatypes::IntervalDayTime::new(
+            1, 2,
+        )]);
+    let refused = merge(
+        &[file(vec![
+            ("c", column(Int32Array::from(vec![1]))),
+            ("interval", column(interval)),
+        ])],
+        options,
+    );
     assert!(
         matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
         "{refused:?}"
