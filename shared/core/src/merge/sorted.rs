@@ -24,9 +24,10 @@ use parquet::{
         },
         parquet_to_arrow_schema,
     },
+    basic::{ConvertedType, Type as Physical},
     errors::ParquetError,
     file::metadata::{KeyValue, ParquetMetaDataBuilder, RowGroupMetaData, SortingColumn},
-    schema::types::{ColumnPath, SchemaDescriptor},
+    schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor},
 };
 
 use super::{
@@ -102,14 +103,14 @@ struct Group {
 impl Sorted {
     pub(super) fn new(
         unified: Unified,
-        inputs: Vec<Input>,
+        inputs: &[Input],
         options: MergeOptions,
     ) -> Result<Self, MergeError> {
         let memory = options.memory.max(64 << 20);
         let descr = Arc::clone(unified.schema());
         let mut mappings = Mappings::default();
         let mut votes = Votes::new(descr.num_columns());
-        for input in &inputs {
+        for input in inputs {
             let leaves = mappings.of(&unified, input)?;
             check(input, &leaves, &mut votes)?;
         }
@@ -317,8 +318,8 @@ impl Sorted {
         let sorted = take_record_batch(&found, &UInt32Array::from(places)).map_err(arrow)?;
         drop(found);
         if let Some(writer) = &mut self.writer {
-            writer.write(&sorted)?;
-            writer.flush()?;
+            guarded(|| writer.write(&sorted).and_then(|()| writer.flush()))
+                .map_err(|what| MergeError::Write(ParquetError::General(what)))?;
             self.queue
                 .push_back(std::mem::take(writer.inner_mut()).into());
             self.row_groups += 1;
@@ -343,12 +344,24 @@ impl Batch {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn arrow(error: ArrowError) -> MergeError {
     MergeError::Write(ParquetError::ArrowError(error.to_string()))
 }
 
 /// The leaf columns of these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
+    // The Parquet crate does not encode INT96, and of an interval Arrow's type has no months.
+    let unsortable = |column: &&ColumnDescPtr| {
+        column.physical_type() == Physical::INT96
+            || column.converted_type() == ConvertedType::INTERVAL
+    };
+    if let Some(column) = schema.columns().iter().find(unsortable) {
+        return Err(MergeError::Options(format!(
+            "the rows cannot be sorted, because the column {} is an INT96 or an INTERVAL",
+            column.path()
+        )));
+    }
     let leaf = |name: &String| {
         let found = schema.columns().iter().position(|column| {
             column.path().parts().len() == 1
@@ -427,47 +440,50 @@ fn writer(
 }
 
 /// Row groups of files, in their order, in parts that fit into memory.
-fn batches(inputs: Vec<Input>, memory: usize) -> Result<Vec<Batch>, MergeError> {
+fn batches(inputs: &[Input], memory: usize) -> Result<Vec<Batch>, MergeError> {
     let mut batches: Vec<Batch> = Vec::new();
-    let (mut first, mut size) = (0_u32, usize::MAX);
-    for (number, input) in inputs.into_iter().enumerate() {
+    let (mut next, mut size) = (0_u32, usize::MAX);
+    for (number, input) in inputs.iter().enumerate() {
         for group in input.metadata.row_groups() {
-            let too_large = |what: String| MergeError::Sort { what, memory };
+            let too_much = |what: String| MergeError::Sort { what, memory };
             let stored = usize::try_from(group.compressed_size()).unwrap_or(usize::MAX);
             if stored > memory / 4 {
-                return Err(too_large(format!("the row groups of {}", input.name)));
+                return Err(too_much(format!("the row groups of {}", input.name)));
             }
             let rows = u32::try_from(group.num_rows()).ok();
-            let end = rows.and_then(|rows| first.checked_add(rows));
-            let end = end.ok_or_else(|| too_large("that many rows".to_owned()))?;
-            let of_file = input.metadata.file_metadata().clone();
-            let alone = ParquetMetaDataBuilder::new(of_file)
-                .add_row_group(group.clone())
-                .build();
-            let part = Input {
-                name: input.name.clone(),
-                size: input.size,
-                metadata: Arc::new(alone),
-            };
+            let end = rows.and_then(|rows| next.checked_add(rows));
+            let end = end.ok_or_else(|| too_much("that many rows".to_owned()))?;
             size = size.saturating_add(stored);
-            match batches.last_mut() {
-                // Two row groups of one file would be one input.
-                Some(batch)
-                    if size <= memory / 8
-                        && batch.inputs.last().is_none_or(|(last, _)| *last != number) =>
-                {
-                    batch.rows.end = end;
-                    batch.inputs.push((number, part));
+            if size > memory / 8 {
+                size = stored;
+                batches.push(Batch {
+                    inputs: Vec::new(),
+                    rows: next..next,
+                });
+            }
+            let Some(batch) = batches.last_mut() else {
+                continue;
+            };
+            batch.rows.end = end;
+            next = end;
+            match batch.inputs.last_mut() {
+                Some((last, part)) if *last == number => {
+                    let so_far = std::mem::replace(&mut part.metadata, Arc::clone(&input.metadata));
+                    let so_far = Arc::unwrap_or_clone(so_far).into_builder();
+                    part.metadata = Arc::new(so_far.add_row_group(group.clone()).build());
                 }
                 _ => {
-                    size = stored;
-                    batches.push(Batch {
-                        inputs: vec![(number, part)],
-                        rows: first..end,
-                    });
+                    let file = input.metadata.file_metadata().clone();
+                    let part = ParquetMetaDataBuilder::new(file).add_row_group(group.clone());
+                    batch.inputs.push((
+                        number,
+                        Input {
+                            metadata: Arc::new(part.build()),
+                            ..input.clone()
+                        },
+                    ));
                 }
             }
-            first = end;
         }
     }
     Ok(batches)
