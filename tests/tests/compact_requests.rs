@@ -522,7 +522,7 @@ fn in_place_without_a_catalog() {
             ["t/a", "t/b", "t/c"]
         );
         assert_eq!(files.len(), 3);
-        assert!(!world.keys().iter().any(|key| key.contains("staged")));
+        assert!(!world.keys().iter().any(|key| key.contains("_compacting/")));
         for id in ["f", "g"] {
             world.place(&format!("t/{id}.parquet"), file(&[id]));
         }

@@ -1,7 +1,7 @@
 //! Compaction without a catalog: the merged files are put beside the old ones, which are then deleted. Between the two
 //! readers see rows twice.
 //!
-//! The merged files are made in the ledger, which readers skip, so that the window is only as long as a copy and a delete
+//! The merged files are made in a directory that readers skip, so that the window is only as long as a copy and a delete
 //! take. The plan is the intent: whoever finds it without its mark finishes it.
 
 use std::collections::BTreeMap;
