@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn elements_of_several_streams_are_one_stream() {
         let mut codecs = Codecs::new();
-        let parts = [&b"abcabcabcabcabcabc"[..], b"", b"abcabcabc", &[7; 100_000]];
+        let parts = [&b"abcabcabcabcabcabc"[..], b"", b"abcabcabc", b"abc"];
         let whole = parts.concat();
         let mut stream = Vec::new();
         snappy_length(whole.len(), &mut stream);

@@ -50,6 +50,14 @@ pub enum MergeError {
         /// The memory.
         memory: usize,
     },
+    /// What the rows are sorted by, or a row group, is beyond the memory.
+    #[error("sort_by: {what} need more memory than {memory} bytes")]
+    Sort {
+        /// What is too much.
+        what: String,
+        /// The memory.
+        memory: usize,
+    },
     /// A file's footer is not that of one of the files that the schema was made of.
     #[error("{input}: {what}")]
     Schema {

@@ -3,6 +3,7 @@ mod files;
 mod outputs;
 mod paths;
 mod schemas;
+mod sorting;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use parquet::{
         arrow_writer::ArrowWriterOptions,
     },
     file::{
-        metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
+        metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
         properties::WriterProperties,
     },
 };

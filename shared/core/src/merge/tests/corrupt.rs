@@ -122,7 +122,7 @@ fn what_cannot_be_decompressed() {
         let schema = file.metadata.file_metadata().schema_descr();
         let unified = unify([("good", schema)]).unwrap();
         let refused = Merge::new(unified, vec![file.clone(), bad], MergeOptions::default());
-        let error = refused.err().expect("it is refused").to_string();
+        let error = refused.expect_err("it is refused").to_string();
         assert_eq!(
             error,
             format!("bad: column int: cannot be merged: its compression is {name}")

@@ -6,7 +6,7 @@ use super::{
     files::{every_type, writers},
     *,
 };
-use crate::semantics::stated;
+use crate::{config::Compression, semantics::stated};
 
 fn options() -> MergeOptions {
     MergeOptions {
