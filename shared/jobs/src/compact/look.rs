@@ -219,15 +219,17 @@ impl Scope {
                 .look_in_place(store, &ledger, partition, &entries)
                 .await;
         }
-        let standing = match entries.state {
-            true => ledger::read_state(store, &ledger).await?,
-            false => None,
+        let standing = if entries.state {
+            ledger::read_state(store, &ledger).await?
+        } else {
+            None
         };
         let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
         if generation > 0 && !entries.swept.contains_key(&generation) {
-            let step = match entries.published.contains(&generation) {
-                true => Step::Sweep,
-                false => Step::Publish,
+            let step = if entries.published.contains(&generation) {
+                Step::Sweep
+            } else {
+                Step::Publish
             };
             return Ok(Verdict::GoOn(generation, step));
         }
