@@ -24,9 +24,10 @@ use parquet::{
         },
         parquet_to_arrow_schema,
     },
+    basic::{ConvertedType, Type as Physical},
     errors::ParquetError,
     file::metadata::{KeyValue, ParquetMetaDataBuilder, RowGroupMetaData, SortingColumn},
-    schema::types::{ColumnPath, SchemaDescriptor},
+    schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor},
 };
 
 use super::{
@@ -317,8 +318,8 @@ impl Sorted {
         let sorted = take_record_batch(&found, &UInt32Array::from(places)).map_err(arrow)?;
         drop(found);
         if let Some(writer) = &mut self.writer {
-            writer.write(&sorted)?;
-            writer.flush()?;
+            guarded(|| writer.write(&sorted).and_then(|()| writer.flush()))
+                .map_err(|what| MergeError::Write(ParquetError::General(what)))?;
             self.queue
                 .push_back(std::mem::take(writer.inner_mut()).into());
             self.row_groups += 1;
@@ -350,6 +351,17 @@ fn arrow(error: ArrowError) -> MergeError {
 
 /// The leaf columns of these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
+    // The Parquet crate does not encode INT96, and of an interval Arrow's type has no months.
+    let unsortable = |column: &&ColumnDescPtr| {
+        column.physical_type() == Physical::INT96
+            || column.converted_type() == ConvertedType::INTERVAL
+    };
+    if let Some(column) = schema.columns().iter().find(unsortable) {
+        return Err(MergeError::Options(format!(
+            "the rows cannot be sorted, because the column {} is an INT96 or an INTERVAL",
+            column.path()
+        )));
+    }
     let leaf = |name: &String| {
         let found = schema.columns().iter().position(|column| {
             column.path().parts().len() == 1

@@ -543,6 +543,31 @@ fn int96_and_timestamps() {
             Some(LogicalType::Timestamp(_))
         ));
     }
+    stated("Files with a column that stays INT96, or is an INTERVAL, cannot be sorted.");
+    let options = MergeOptions {
+        sort_by: vec!["c".to_owned()],
+        ..options()
+    };
+    let refused = merge(std::slice::from_ref(&times), options.clone());
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+        "{refused:?}"
+    );
+    let interval =
+        arrow::array::IntervalDayTimeArray::from(vec![arrow::datatypes::IntervalDayTime::new(
+            1, 2,
+        )]);
+    let refused = merge(
+        &[file(vec![
+            ("c", column(Int32Array::from(vec![1]))),
+            ("interval", column(interval)),
+        ])],
+        options,
+    );
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+        "{refused:?}"
+    );
     let fine = int96(&[(day, 1)]);
     let refused = merge(
         &[
@@ -552,7 +577,7 @@ fn int96_and_timestamps() {
             )]),
             fine,
         ],
-        options(),
+        self::options(),
     );
     assert!(
         matches!(&refused, Err(Failure::Merge(MergeError::Inexact { input, column, .. })) if input == "file 1" && column == "c"),
