@@ -242,7 +242,7 @@ const GENERATION: &str = "t.generations/day=1/g00000001/";
 #[test]
 fn a_partition_goes_from_many_files_to_one() {
     stated(
-        "A merged file has the rows of its files, in the order of their names, and every file that is not merged is carried over under its own name, byte for byte.",
+        "A merged file has the rows of its files, in the order of their names where `sort_by` says no other, and every file that is not merged is carried over under its own name, byte for byte.",
     );
     stated(
         "Old files are deleted when `grace_period` has passed since the sweep that followed the new files' publication, and only when each of their rows is verified to stand in the new directory.",
@@ -522,7 +522,7 @@ fn in_place_without_a_catalog() {
             ["t/a", "t/b", "t/c"]
         );
         assert_eq!(files.len(), 3);
-        assert!(!world.keys().iter().any(|key| key.contains("staged")));
+        assert!(!world.keys().iter().any(|key| key.contains("_compacting/")));
         for id in ["f", "g"] {
             world.place(&format!("t/{id}.parquet"), file(&[id]));
         }
