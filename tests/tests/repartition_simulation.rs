@@ -11,7 +11,7 @@ use lakewright_tests::{
 };
 
 /// Seeds of random histories.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 250;
 
 /// Seeds within which a broken protocol must be found, if no crash point shows it.
 const MUTANT_SEEDS: u64 = 60;
@@ -61,6 +61,11 @@ fn crash_points_with_bookmark_and_table() {
         "With `bookmark` a run reads exactly the objects, by key and ETag, that no earlier run of the job has committed, whatever their age.",
     );
     crash_points(Scene::Bookmark);
+}
+
+#[test]
+fn crash_points_of_rows_brought_together() {
+    crash_points(Scene::Together);
 }
 
 #[test]

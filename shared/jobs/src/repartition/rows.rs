@@ -22,8 +22,12 @@ use crate::work::{
     source::Source,
 };
 
-/// Bytes of records after which a batch of columns is cut.
-const BATCH: usize = 8 << 20;
+/// Bytes of records after which a batch of columns is cut: few, so that what is made of them is made in the processor's
+/// caches.
+const BATCH: usize = 1 << 20;
+
+/// The same, where rows go to partitions: more, for each batch falls into as many pieces as there are partitions.
+const ROUTED_BATCH: usize = 8 << 20;
 
 /// Reads units, one after the other.
 pub(super) struct Rows<'a> {
@@ -32,8 +36,9 @@ pub(super) struct Rows<'a> {
     plan: &'a Plan,
     written: SchemaRef,
     columns: Columns,
-    /// Bytes of the records in the columns.
+    /// Bytes of the records in the columns, and how many there may be.
     held: usize,
+    most: usize,
     /// Which of the source's partitions the records in the columns are of.
     partition: usize,
     units: VecDeque<Unit>,
@@ -89,6 +94,11 @@ impl<'a> Rows<'a> {
             written: plan.shape.written_schema()?,
             columns,
             held: 0,
+            most: if plan.shape.partition_by.is_empty() {
+                BATCH
+            } else {
+                ROUTED_BATCH
+            },
             partition: 0,
             units: joined(units),
             open: None,
@@ -240,7 +250,7 @@ impl<'a> Rows<'a> {
                     });
                 }
             }
-            if self.held >= BATCH {
+            if self.held >= self.most {
                 self.cut()?;
             }
         }

@@ -163,7 +163,9 @@ impl<'a> Work<'a> {
             let mut rows = Rows::new(self.ports, self.budget, self.plan, unit)?;
             while let Some(batch) = rows.next().await? {
                 let batch = files.columns(&batch)?;
-                counts.add(batch.num_rows(), &files.encode(&batch)?);
+                let lines = files.encode(&batch)?;
+                counts.add(batch.num_rows(), &lines);
+                files.recycle(lines);
             }
             units.push(counts);
         }
@@ -297,6 +299,7 @@ impl<'a> Work<'a> {
             let batch = files.columns(&batch)?;
             let lines = files.encode(&batch)?;
             files.write(&mut series, &batch, &lines).await?;
+            files.recycle(lines);
         }
         files.finish(&mut series).await?;
         Ok(None)
