@@ -143,7 +143,8 @@ impl<'a> Rows<'a> {
             Some(more) => text.framer.push(more),
             None => text.framer.finish(),
         }
-        self.drain(&mut text.framer, &text.location)?;
+        let begin = text.bytes.begin();
+        self.drain(&mut text.framer, &text.location, begin)?;
         if !ended {
             self.open = Some(Open::Text(text));
         }
@@ -232,8 +233,13 @@ impl<'a> Rows<'a> {
         })))
     }
 
-    /// Takes every record that the framer holds.
-    fn drain(&mut self, framer: &mut Framer, location: &Location) -> Result<(), RepartitionError> {
+    /// Takes every record that the framer holds; its bytes begin at `begin` in the object.
+    fn drain(
+        &mut self,
+        framer: &mut Framer,
+        location: &Location,
+        begin: u64,
+    ) -> Result<(), RepartitionError> {
         while let Some(filled) = framer.next_into(&mut self.columns, location)? {
             match filled.result {
                 Ok(appended) => {
@@ -245,7 +251,7 @@ impl<'a> Rows<'a> {
                 Err(error) => {
                     return Err(RepartitionError::RecordRefused {
                         location: location.clone(),
-                        offset: filled.offset,
+                        offset: begin + filled.offset,
                         message: error.to_string(),
                     });
                 }

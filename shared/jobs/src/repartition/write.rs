@@ -213,7 +213,6 @@ impl<'a> Work<'a> {
             let place = (path.as_str(), values.as_slice());
             replay::write(self.context(), files, replay, place, 0, number).await?;
         }
-        spool.forget();
         Ok(None)
     }
 

@@ -259,11 +259,6 @@ impl Spool {
             .push(Run::stored(store, &self.room.prefix.bucket, run));
     }
 
-    /// Leaves the runs in the store to whoever staged them.
-    pub(crate) fn forget(mut self) {
-        self.runs.clear();
-    }
-
     /// Reads the rows of one partition.
     pub(crate) fn read(&self, partition: usize) -> PartitionReader<'_> {
         let partition = index(partition);
