@@ -18,7 +18,7 @@ use super::{
     rows::Rows,
     shuffle::{self, Gathered},
 };
-use crate::work::spool::{Room, Spool};
+use crate::work::spool::{Room, STAGED, Spool};
 
 /// Entries of the ledger that are read at once.
 const CONCURRENT: usize = 16;
@@ -362,7 +362,11 @@ impl<'a> Work<'a> {
     fn room(&self, prefix: Location) -> Room {
         let budget = self.budget;
         // The row group that is read, or the run that is staged, stands there too.
-        let scratch = budget.scratch_bytes / 2;
+        let scratch = if self.plan.reading.is_parquet() {
+            budget.scratch_bytes / 2
+        } else {
+            budget.scratch_bytes.saturating_sub(STAGED)
+        };
         Room {
             memory: budget.memory / 4,
             folder: budget.scratch.clone(),
