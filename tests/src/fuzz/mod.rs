@@ -4,6 +4,7 @@
 pub mod compression;
 pub mod csv;
 pub mod json;
+pub mod lines;
 pub mod parquet;
 pub mod split;
 pub mod times;
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("compression", compression::check),
     ("csv", csv::check),
     ("json", json::check),
+    ("lines", lines::check),
     ("parquet", parquet::check),
     ("split", split::check),
     ("times", times::check),
