@@ -3,7 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Write as _,
+    sync::Arc,
+};
 
 use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use bytes::Bytes;
@@ -122,7 +127,7 @@ impl World {
             scratch_bytes: u64::MAX,
             deadline,
         };
-        let result = rekey(&ports, job, &self.object, &budget).await;
+        let result = rekey(&ports, job, &BTreeSet::new(), &self.object, &budget).await;
         (result, client.calls())
     }
 

@@ -133,7 +133,14 @@ impl Lake {
             location,
             etag: Some(etag),
         };
-        rekey(&ports, &self.config.rekey[0], &source, &budget).await
+        rekey(
+            &ports,
+            &self.config.rekey[0],
+            &BTreeSet::new(),
+            &source,
+            &budget,
+        )
+        .await
     }
 
     fn object(&self, key: &str) -> Bytes {

@@ -151,8 +151,10 @@ impl Bench<'_> {
             Step::Rust => self.cargo(step, &["test", "--workspace"]),
             Step::Readers => {
                 let read = self.workspace.test_program("read")?;
-                let mut pytest = self.python_tests(&["test_readers.py"]);
+                let merge = self.workspace.test_program("merge")?;
+                let mut pytest = self.python_tests(&["test_readers.py", "test_merge.py"]);
                 pytest.env("LAKEWRIGHT_READ", read.get_program());
+                pytest.env("LAKEWRIGHT_MERGE", merge.get_program());
                 self.shown(step, step.name(), &mut pytest)
             }
             Step::Infra => {

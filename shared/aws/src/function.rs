@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use lakewright_core::config::Config;
 use lakewright_jobs::{
+    Failure,
+    compact::CompactError,
     ports::Clock,
     split::{Ports, SplitError},
 };
@@ -78,9 +80,13 @@ impl Base {
 
     /// The memory that is left for the work.
     pub(crate) fn memory(&self) -> u64 {
-        let all = self.resources.memory;
-        all.saturating_sub(OWN_MEMORY).max(all / 2)
+        memory_for_work(self.resources.memory)
     }
+}
+
+/// What is left for the work of a function with so much memory.
+pub(crate) fn memory_for_work(all: u64) -> u64 {
+    all.saturating_sub(OWN_MEMORY).max(all / 2)
 }
 
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.
@@ -105,6 +111,15 @@ impl FunctionError {
 
 impl From<&SplitError> for FunctionError {
     fn from(error: &SplitError) -> Self {
+        Self {
+            name: format!("Lakewright.{}", error.name()),
+            message: chain(error),
+        }
+    }
+}
+
+impl From<&CompactError> for FunctionError {
+    fn from(error: &CompactError) -> Self {
         Self {
             name: format!("Lakewright.{}", error.name()),
             message: chain(error),

@@ -4,17 +4,19 @@
 //! - [`trigger`] turns any payload that a function may be invoked with into work items;
 //! - [`settings`] and [`config`] are what a function knows at its cold start;
 //! - [`telemetry`] and [`metrics`] are what it tells about itself;
-//! - [`invocation`] runs the work items of one invocation, [`rekey`] is the function of that name, and [`split`]
-//!   has the two of that job.
+//! - [`invocation`] runs the work items of one invocation, [`rekey`] is the function of that name, and [`split`],
+//!   [`compact`] and [`repartition`] have those of these jobs.
 
 pub mod athena;
 pub mod clock;
+pub mod compact;
 pub mod config;
 mod function;
 pub mod glue;
 pub mod invocation;
 pub mod metrics;
 pub mod rekey;
+pub mod repartition;
 pub mod s3;
 mod sdk;
 pub mod settings;

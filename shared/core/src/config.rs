@@ -3,9 +3,11 @@
 //! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
 //! from these same structs ([`json_schema`]).
 
+mod compact;
 mod input;
 mod limits;
 mod output;
+mod repartition;
 mod size;
 mod split;
 
@@ -17,13 +19,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use self::{
+    compact::{Compact, CompactCompression, CompactMode},
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
+    repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
 use crate::{
-    catalog::TableName, location::Location, partition::Partitioner, time::TimestampReader,
+    catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
 };
 
 /// The whole file.
@@ -36,6 +40,12 @@ pub struct Config {
     /// Jobs that write each row of a query's result as an object of its own.
     #[serde(default)]
     pub split: Vec<Split>,
+    /// Jobs that make few large Parquet files of many small ones.
+    #[serde(default)]
+    pub compact: Vec<Compact>,
+    /// Jobs that rewrite a table into so many files, or partitioned by columns.
+    #[serde(default)]
+    pub repartition: Vec<Repartition>,
 }
 
 /// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
@@ -217,6 +227,22 @@ pub enum ConfigError {
         /// What is wrong and what to write instead.
         message: String,
     },
+    /// A setting of a compact job means nothing.
+    #[error("compact `{job}`: {message}")]
+    InvalidCompact {
+        /// The job's table or target.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
+    /// A setting of a repartition job means nothing.
+    #[error("repartition `{job}`: {message}")]
+    InvalidRepartition {
+        /// The job.
+        job: String,
+        /// What is wrong and what to write instead.
+        message: String,
+    },
     /// A setting has a value that means nothing.
     #[error("rekey `{job}`: {message}")]
     Invalid {
@@ -233,15 +259,21 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, by name.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self =
+        let mut config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
         config.check()?;
+        config.settle_compact()?;
         Ok(config)
     }
 
     /// The split job of this name.
     pub fn split_named(&self, name: &str) -> Option<&Split> {
         self.split.iter().find(|job| job.name == name)
+    }
+
+    /// The repartition job of this name.
+    pub fn repartition_named(&self, name: &str) -> Option<&Repartition> {
+        self.repartition.iter().find(|job| job.name == name)
     }
 
     /// The rekey job that an object belongs to, by its source prefix.
@@ -291,6 +323,22 @@ impl Config {
                 });
             }
         }
+        for job in &self.repartition {
+            if !names.insert(&job.name) {
+                return Err(ConfigError::DuplicateName(job.name.clone()));
+            }
+            job.check()?;
+            let mut others = self.rekey.iter();
+            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
+                return Err(ConfigError::InvalidRepartition {
+                    job: job.name.clone(),
+                    message: format!(
+                        "target {} lies inside the source of rekey `{}`, which would read every file: choose a target outside",
+                        job.target, other.name
+                    ),
+                });
+            }
+        }
         Ok(())
     }
 }
@@ -303,7 +351,7 @@ impl Rekey {
 
     /// Where the commit of the source object `sid` stands.
     pub fn commit(&self, sid: &str) -> Location {
-        self.ledger().join(&format!("commit/{sid}"))
+        naming::commit(&self.ledger(), sid)
     }
 
     /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.
@@ -478,6 +526,8 @@ mod tests {
         let schema = serde_json::to_value(json_schema()).unwrap();
         assert!(schema["properties"]["rekey"].is_object());
         assert!(schema["properties"]["split"].is_object());
+        assert!(schema["properties"]["compact"].is_object());
+        assert!(schema["properties"]["repartition"].is_object());
         assert_eq!(schema["additionalProperties"], false);
     }
 }

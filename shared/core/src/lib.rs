@@ -3,6 +3,7 @@
 //! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
 
 pub mod catalog;
+pub mod compact;
 pub mod compression;
 pub mod config;
 pub mod csv;
@@ -11,11 +12,13 @@ pub mod hive_type;
 pub mod json;
 pub mod lateness;
 pub mod location;
+pub mod merge;
 pub mod naming;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
 pub mod quarantine;
+pub mod repartition;
 #[cfg(test)]
 mod semantics;
 pub mod split;

@@ -34,6 +34,18 @@ impl Location {
         }
     }
 
+    /// The directory that a text names, with the last slash that crawlers leave out.
+    ///
+    /// # Errors
+    /// When it is not an S3 location.
+    pub fn directory(text: &str) -> Result<Self, LocationError> {
+        let mut location: Self = text.parse()?;
+        if !location.key.is_empty() && !location.key.ends_with('/') {
+            location.key.push('/');
+        }
+        Ok(location)
+    }
+
     /// Whether `other` is this location or lies below it, taken as a prefix.
     pub fn contains(&self, other: &Self) -> bool {
         self.bucket == other.bucket && other.key.starts_with(&self.key)
@@ -107,6 +119,13 @@ mod tests {
         assert_eq!(Location::new("b", "k/x").to_string(), "s3://b/k/x");
         for bad in ["", "b/k", "http://b/k", "s3://", "s3:///k"] {
             assert!(bad.parse::<Location>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn directories_end_with_a_slash() {
+        for (text, key) in [("s3://b/p", "p/"), ("s3a://b/p/", "p/"), ("s3://b", "")] {
+            assert_eq!(Location::directory(text), Ok(Location::new("b", key)));
         }
     }
 

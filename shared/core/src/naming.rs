@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::location::Location;
+
 /// The longest key that S3 takes, in bytes of UTF-8.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
@@ -9,6 +11,8 @@ const LONGEST_KEY: usize = 1_024;
 const SOURCE_ID: usize = 32;
 /// The length of a plan's hash.
 const PLAN_HASH: usize = 8;
+/// The length of a run's id.
+const RUN_ID: usize = 16;
 /// `-`, `-`, five digits, `.`.
 const PUNCTUATION_AND_PART: usize = 8;
 
@@ -23,9 +27,19 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
     hexadecimal(&hash.finalize(), SOURCE_ID)
 }
 
+/// Where the commit of a source object stands in a ledger.
+pub fn commit(ledger: &Location, source_id: &str) -> Location {
+    ledger.join(&format!("commit/{source_id}"))
+}
+
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
 pub fn plan_hash(settings: &str) -> String {
     hexadecimal(&Sha256::digest(settings), PLAN_HASH)
+}
+
+/// The identity of a run, whose plan is given as text: 16 hexadecimal digits of SHA-256.
+pub fn run_id(plan: &str) -> String {
+    hexadecimal(&Sha256::digest(plan), RUN_ID)
 }
 
 fn hexadecimal(bytes: &[u8], digits: usize) -> String {

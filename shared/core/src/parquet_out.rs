@@ -12,7 +12,7 @@ use parquet::{
 use crate::config::Compression;
 
 /// The writer's name in the footer. It has no version, so that a new release writes the same bytes.
-const CREATED_BY: &str = "lakewright";
+pub(crate) const CREATED_BY: &str = "lakewright";
 /// What a page may hold before it is ended, in encoded bytes and in rows.
 const PAGE_BYTES: usize = 1024 * 1024;
 const PAGE_ROWS: usize = 20_000;

@@ -6,10 +6,12 @@
 //! exactly once, and no reader ever sees a row twice or misses one that was seen.
 
 mod checker;
+pub mod compact;
 pub mod crash;
 pub mod history;
 pub mod mutant;
 mod reader;
+pub mod repartition;
 mod source;
 pub mod split;
 mod world;

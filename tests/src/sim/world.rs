@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -309,10 +309,11 @@ impl World {
             scratch_bytes: self.setup.scratch,
             deadline,
         };
+        let compacted = BTreeSet::new();
         let work = join_all(
             sources
                 .iter()
-                .map(|source| rekey(&ports, job, source, &budget)),
+                .map(|source| rekey(&ports, job, &compacted, source, &budget)),
         );
         let limit = Duration::try_from(LIMIT).unwrap_or_default();
         let end = tokio::select! {

@@ -9,10 +9,14 @@
 mod answer;
 mod dispatch;
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
-use lakewright_core::{config::Rekey, location::Location};
+use lakewright_core::{catalog::TableName, config::Rekey, location::Location};
 use lakewright_jobs::{
     Failure,
     ports::Clock,
@@ -47,6 +51,8 @@ pub struct Function {
     catalog: GlueCatalog,
     queue: SqsQueue,
     queues: BTreeMap<String, String>,
+    /// The tables whose partitions move from directory to directory.
+    compacted: Arc<BTreeSet<TableName>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -65,7 +71,9 @@ impl Function {
             resources: settings.resources,
             clock: Arc::clone(&clock),
         };
+        let compacted = dispatcher.config.compacted_tables().cloned().collect();
         Ok(Self {
+            compacted: Arc::new(compacted),
             dispatcher,
             store,
             catalog,
@@ -86,9 +94,10 @@ impl Function {
             return self.sweep(event.payload, deadlines.work, now).await;
         }
         let ports = self.ports(deadlines.work, now);
+        let compacted = Arc::clone(&self.compacted);
         let rekey_one = move |job: Arc<Rekey>, object, budget| {
-            let ports = ports.clone();
-            async move { rekey(&ports, &job, &object, &budget).await }
+            let (ports, compacted) = (ports.clone(), Arc::clone(&compacted));
+            async move { rekey(&ports, &job, &compacted, &object, &budget).await }
         };
         let (payload, mut out) = (&event.payload, io::stdout());
         self.dispatcher

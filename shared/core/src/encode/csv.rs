@@ -17,40 +17,41 @@ use super::{
     compress::Compressor,
 };
 
+/// The records of batches as text.
 #[derive(Debug)]
-pub(super) struct CsvWriter {
-    out: Compressor,
+pub(super) struct CsvRecords {
     options: EncoderOptions,
-    records: Vec<u8>,
     cell: Vec<u8>,
 }
 
-impl CsvWriter {
-    pub(super) fn new(
-        mut out: Compressor,
-        schema: &Schema,
-        header: bool,
-    ) -> Result<Self, EncodeError> {
-        let mut records = Vec::new();
-        if header {
-            for (index, field) in schema.fields().iter().enumerate() {
-                if index > 0 {
-                    records.push(b',');
-                }
-                push_text(field.name().as_bytes(), &mut records);
-            }
-            records.push(b'\n');
-            out.write_all(&records)?;
-        }
-        Ok(Self {
-            out,
+impl CsvRecords {
+    pub(super) fn new() -> Self {
+        Self {
             options: cells::options(),
-            records,
             cell: Vec::new(),
-        })
+        }
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
+    /// The record that names the columns.
+    pub(super) fn header(schema: &Schema) -> Vec<u8> {
+        let mut record = Vec::new();
+        for (index, field) in schema.fields().iter().enumerate() {
+            if index > 0 {
+                record.push(b',');
+            }
+            push_text(field.name().as_bytes(), &mut record);
+        }
+        record.push(b'\n');
+        record
+    }
+
+    /// Appends the records of a batch, and where each ends.
+    pub(super) fn push(
+        &mut self,
+        batch: &RecordBatch,
+        records: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<(), EncodeError> {
         let columns = batch
             .columns()
             .iter()
@@ -63,21 +64,54 @@ impl CsvWriter {
             .zip(&columns)
             .map(|(field, column)| Cells::new(field, column, &self.options))
             .collect::<Result<Vec<_>, _>>()?;
-        self.records.clear();
         for row in 0..batch.num_rows() {
-            let start = self.records.len();
+            let start = records.len();
             for (index, column) in columns.iter_mut().enumerate() {
                 if index > 0 {
-                    self.records.push(b',');
+                    records.push(b',');
                 }
-                push_cell(column, row, &mut self.cell, &mut self.records);
+                push_cell(column, row, &mut self.cell, records);
             }
-            if self.records.len() == start {
+            if records.len() == start {
                 // Readers skip empty lines, and the record with them.
-                self.records.extend_from_slice(b"\"\"");
+                records.extend_from_slice(b"\"\"");
             }
-            self.records.push(b'\n');
+            records.push(b'\n');
+            ends.push(records.len());
         }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CsvWriter {
+    out: Compressor,
+    text: CsvRecords,
+    records: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl CsvWriter {
+    pub(super) fn new(
+        mut out: Compressor,
+        schema: &Schema,
+        header: bool,
+    ) -> Result<Self, EncodeError> {
+        if header {
+            out.write_all(&CsvRecords::header(schema))?;
+        }
+        Ok(Self {
+            out,
+            text: CsvRecords::new(),
+            records: Vec::new(),
+            ends: Vec::new(),
+        })
+    }
+
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
+        self.records.clear();
+        self.ends.clear();
+        self.text.push(batch, &mut self.records, &mut self.ends)?;
         Ok(self.out.write_all(&self.records)?)
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod cells;
 mod compress;
 mod csv;
 mod json;
+mod lines;
 mod parts;
 mod sort;
 mod text;
@@ -23,6 +24,7 @@ use thiserror::Error;
 
 use self::{compress::Compressor, csv::CsvWriter, json::JsonWriter};
 pub use self::{
+    lines::{Lines, LinesEncoder, LinesFile},
     parts::Parts,
     sort::{MergeByTime, Merged},
 };

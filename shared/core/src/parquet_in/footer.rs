@@ -21,7 +21,7 @@ const NUM_CHILDREN: i64 = 5;
 
 /// What is wrong with a footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The bytes are no such struct.
     Malformed,
     /// The schema is nested deeper than [`MAX_DEPTH`].
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 }
 
 /// Looks at the bytes of a footer, without its length and magic.
-pub(super) fn check(footer: &[u8]) -> Result<(), Fault> {
+pub(crate) fn check(footer: &[u8]) -> Result<(), Fault> {
     let mut cursor = Cursor(footer);
     let mut last = 0;
     while let Some((field, kind)) = cursor.field(&mut last)? {

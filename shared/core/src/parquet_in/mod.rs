@@ -5,7 +5,7 @@
 //! error.
 
 mod convert;
-mod footer;
+pub(crate) mod footer;
 mod record;
 mod schema;
 mod source;
@@ -191,18 +191,61 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         schema::of_table(self.source.schema())
     }
 
+    /// The names of the columns of [`schema`](Self::schema) as the file spells them.
+    pub fn names(&self) -> Vec<String> {
+        let fields = self.source.schema().fields().iter();
+        fields.map(|field| field.name().clone()).collect()
+    }
+
     /// Reads the rows into the columns of `table`. Columns are matched by name without regard to case, as Athena does:
     /// <https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html>
     ///
     /// # Errors
     /// A column that the table does not have, where the policy says so.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
+        let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps);
+        self.reader(
+            table,
+            Some(times),
+            options.on_unknown,
+            options.on_mismatch,
+            options.parse_timestamp,
+        )
+    }
+
+    /// Reads the rows as [`read`](Self::read) does, but for their times: each row's is the epoch.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_columns(
+        self,
+        table: &Schema,
+        on_unknown: Policy,
+        on_mismatch: Policy,
+        parse_timestamp: ParseTimestamp,
+    ) -> Result<RowsReader<R>, ReadError> {
+        self.reader(table, None, on_unknown, on_mismatch, parse_timestamp)
+    }
+
+    /// The rows of each row group, and the bytes that it takes in the file.
+    pub fn row_groups(&self) -> Vec<(u64, u64)> {
+        self.source.row_group_sizes()
+    }
+
+    fn reader(
+        self,
+        table: &Schema,
+        times: Option<Times>,
+        on_unknown: Policy,
+        on_mismatch: Policy,
+        parse_timestamp: ParseTimestamp,
+    ) -> Result<RowsReader<R>, ReadError> {
         let unknown = schema::unknown(self.source.schema().fields(), table.fields(), "");
         let unknown_error = unknown
             .first()
             .map(|name| RecordError::UnknownField { name: name.clone() });
         if let Some(error) = &unknown_error
-            && options.on_unknown == Policy::Fail
+            && on_unknown == Policy::Fail
         {
             return Err(ReadError::RowRefused {
                 row: 0,
@@ -210,12 +253,12 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             });
         }
         Ok(RowsReader {
-            times: Times::new(self.source.schema(), &options.timestamp, options.timestamps),
-            converter: Converter::new(options.parse_timestamp),
+            times,
+            converter: Converter::new(parse_timestamp),
             table: Arc::new(table.clone()),
-            on_mismatch: options.on_mismatch,
+            on_mismatch,
             unknown: unknown.len() as u64,
-            refuse_all: unknown_error.filter(|_| options.on_unknown == Policy::Quarantine),
+            refuse_all: unknown_error.filter(|_| on_unknown == Policy::Quarantine),
             source: self.source,
             row_group: 0,
             last_row_group: usize::MAX,
@@ -234,7 +277,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
 pub struct RowsReader<R: ChunkReader> {
     source: Source<R>,
     table: SchemaRef,
-    times: Times,
+    /// How the rows' times are read, where they are asked for.
+    times: Option<Times>,
     converter: Converter,
     on_mismatch: Policy,
     unknown: u64,
@@ -259,6 +303,13 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
     /// Gives the rows of the first row groups only, this many, until more are asked for.
     pub fn stop_after(&mut self, row_groups: usize) {
         self.last_row_group = row_groups;
+    }
+
+    /// Passes over the row groups before this one. To be called before the first row is read.
+    pub fn start_at(&mut self, row_group: usize) {
+        self.row_group = row_group;
+        let before = self.source.row_group_sizes().into_iter().take(row_group);
+        self.row = before.map(|(rows, _)| rows).sum();
     }
 
     fn read(&mut self) -> Result<Option<Rows>, ReadError> {
@@ -294,7 +345,10 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
         let first = self.row;
         self.row += rows as u64;
 
-        let mut times = self.times.read(&source)?;
+        let mut times = match &self.times {
+            Some(times) => times.read(&source)?,
+            None => vec![Ok(Timestamp::UNIX_EPOCH); rows],
+        };
         if let Some(error) = &self.refuse_all {
             times.fill(Err(refused(error)));
         }

@@ -86,6 +86,15 @@ impl<R: ChunkReader + 'static> Source<R> {
         bounds.collect()
     }
 
+    /// The rows and bytes of each row group.
+    pub(super) fn row_group_sizes(&self) -> Vec<(u64, u64)> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        let rows = groups.map(|group| count(group.num_rows()));
+        let ranges = self.row_group_ranges();
+        let sizes = ranges.into_iter().map(|range| range.end - range.start);
+        rows.zip(sizes).collect()
+    }
+
     /// The rows of a row group, and the bytes that one of them decodes to on average.
     pub(super) fn read_row_group(
         &self,

@@ -128,16 +128,6 @@ pub enum PartitionError {
     },
 }
 
-impl PartitionError {
-    /// One word for the quarantine and for metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::ValueTooLong { .. } => "partition_value_too_long",
-            Self::PathTooLong { .. } => "partition_path_too_long",
-        }
-    }
-}
-
 /// A partition as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {

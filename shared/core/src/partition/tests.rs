@@ -200,7 +200,6 @@ fn what_is_too_long_is_refused() {
             length: 1_025
         }
     );
-    assert_eq!(error.reason(), "partition_value_too_long");
     assert!(outcome("abc", 9).is_ok());
     // An escaped character takes three bytes.
     let error = outcome("ab/", 9).unwrap_err();
@@ -211,7 +210,6 @@ fn what_is_too_long_is_refused() {
             room: 9
         }
     );
-    assert_eq!(error.reason(), "partition_path_too_long");
 }
 
 #[test]

@@ -4,38 +4,13 @@ use arrow::error::ArrowError;
 use lakewright_core::{catalog::TableName, location::Location};
 use thiserror::Error;
 
+pub(super) use crate::work::Stage;
 use crate::{
     Failure,
     document::DocumentError,
     ports::{CatalogError, CatalogErrorKind, StoreError, StoreErrorKind},
+    work::WorkError,
 };
-
-/// The step of rekey in which something failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Reading or writing the ledger.
-    Ledger,
-    /// Reading the source object.
-    Read,
-    /// Keeping rows in the store until the whole object is read.
-    Spool,
-    /// Writing the outputs.
-    Write,
-    /// Registering partitions in the catalog.
-    Register,
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Ledger => "ledger",
-            Self::Read => "read",
-            Self::Spool => "spool",
-            Self::Write => "write",
-            Self::Register => "register",
-        })
-    }
-}
 
 /// Why a source object was not committed. After any of these the same call may be made again: it goes on
 /// from what stands, and nothing is lost, for the source object is only read.
@@ -267,6 +242,19 @@ impl From<CatalogError> for RekeyError {
             return Self::Deadline;
         }
         Self::Catalog(error)
+    }
+}
+
+impl From<WorkError> for RekeyError {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Store { stage, source } => Self::store(stage, source),
+            WorkError::Scratch(error) => Self::Scratch(error),
+            WorkError::Arrow(error) => Self::Arrow(error),
+            WorkError::Schema(message) => Self::Schema(message),
+            WorkError::Task { stage, message } => Self::Task { stage, message },
+            WorkError::Deadline => Self::Deadline,
+        }
     }
 }
 

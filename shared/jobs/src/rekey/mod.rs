@@ -5,7 +5,9 @@
 //! 1. `commit/<sid>` stands: it is a duplicate.
 //! 2. Read and route the whole object into a spool, so that all its outputs are known by name and rows.
 //! 3. PUT `intent/<sid>`, create-only. If one stands, go by its settings.
-//! 4. PUT the outputs, create-only. Where one stands it was made by the same plan.
+//! 4. PUT the outputs, create-only. Where one stands it was made by the same plan. Where the table is compacted they go
+//!    into the directory that the partition's state names; it is read again afterwards, and if it has moved on meanwhile
+//!    the same outputs are put into its new directory too.
 //! 5. Register new partitions in the catalog.
 //! 6. PUT `commit/<sid>`, create-only.
 //!
@@ -13,32 +15,31 @@
 //! docs/ARCHITECTURE.md; the simulation in `tests/` holds this code to them.
 
 mod error;
+mod follow;
 mod ledger;
 mod plan;
 mod quarantine;
 mod read;
-mod register;
+pub(crate) mod register;
 mod route;
 mod schema;
-mod source;
-mod spool;
-mod task;
-mod upload;
 mod write;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
-use lakewright_core::{config, location::Location, naming::source_id};
+use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
 
 pub use self::{
-    error::{RekeyError, Stage},
+    error::RekeyError,
     ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
 };
-use self::{ledger::Ledger, plan::Plan, source::Source};
+use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
+pub use crate::work::Stage;
 use crate::{
     ports::{Catalog, Clock, Store, StoreErrorKind},
     report::{ObjectReport, Status},
+    work::{source, spool},
 };
 
 /// What rekey needs from the outside.
@@ -75,13 +76,18 @@ pub struct SourceObject {
     pub etag: Option<String>,
 }
 
-/// Processes one source object to its commit.
+/// How often the partitions' states are read anew where the catalog has one in another place.
+const REGISTRATIONS: usize = 3;
+
+/// Processes one source object to its commit. `compacted` are the tables whose partitions move from directory to
+/// directory.
 ///
 /// # Errors
 /// See [`RekeyError`]. After any error the same call may be made again: it goes on from what stands.
 pub async fn rekey(
     ports: &Ports,
     job: &config::Rekey,
+    compacted: &BTreeSet<TableName>,
     source: &SourceObject,
     budget: &Budget,
 ) -> Result<ObjectReport, RekeyError> {
@@ -106,7 +112,7 @@ pub async fn rekey(
         |intent| (intent.settings, intent.landed),
     );
     // Twice at most: a plan that another invocation made meanwhile is final.
-    let (plan, mut routed) = loop {
+    let (mut plan, mut routed) = loop {
         let request = route::Request {
             ports,
             budget,
@@ -140,7 +146,8 @@ pub async fn rekey(
         resumed = true;
     };
 
-    let outputs = write::outputs(ports, budget, &plan, &routed, resumed).await?;
+    let mut follow = Follow::begin(&*ports.store, compacted, &mut plan, &routed).await?;
+    let sizes = write::outputs(ports, budget, &plan, &routed, resumed).await?;
     routed.spool.discard().await;
     // A plan that another deployment made goes into the table that it names.
     let table = if plan.job().table == job.table {
@@ -148,8 +155,21 @@ pub async fn rekey(
     } else {
         plan::table(&*ports.catalog, plan.job()).await?
     };
-    if let Some(table) = &table {
-        register::register(&*ports.catalog, table, &plan.partitions(&routed)).await?;
+    for attempt in 1.. {
+        follow.settle(&*ports.store, &mut plan).await?;
+        let Some(table) = &table else {
+            break;
+        };
+        let partitions = plan.partitions(&routed, &follow);
+        match register::register(&*ports.catalog, table, &partitions).await {
+            // It has moved since its state was read.
+            Err(RekeyError::PartitionElsewhere { .. })
+                if follow.is_needed() && attempt < REGISTRATIONS => {}
+            registered => {
+                registered?;
+                break;
+            }
+        }
     }
     let quarantined = routed.quarantine.rows();
     let report = ObjectReport {
@@ -160,7 +180,7 @@ pub async fn rekey(
         values_dropped: routed.values_dropped,
         quarantined_by_reason: routed.quarantine.by_reason().clone(),
         lateness: routed.lateness.finish(),
-        outputs,
+        outputs: plan.reports(&sizes),
         quarantine: plan.quarantine.as_ref().map(|planned| planned.key.clone()),
         ..ObjectReport::without_rows(source.location.clone(), Status::Committed)
     };

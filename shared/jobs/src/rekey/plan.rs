@@ -10,11 +10,12 @@ use lakewright_core::{
 
 use super::{
     error::RekeyError,
+    follow::Follow,
     ledger::{Intent, Ledger, PlannedOutput, Settings, TableColumns},
     register::Written,
     route::Routed,
 };
-use crate::ports::Catalog;
+use crate::{ports::Catalog, report::OutputReport};
 
 /// The one plan of a source object.
 pub(super) struct Plan {
@@ -29,7 +30,7 @@ pub(super) struct Plan {
 
 /// One object that is to stand.
 pub(super) struct Output {
-    /// Where.
+    /// Where: in the target, or in the directory that the partition's state names.
     pub(super) location: Location,
     /// How it is written: which of the job's outputs.
     pub(super) form: usize,
@@ -37,6 +38,14 @@ pub(super) struct Output {
     pub(super) partition: usize,
     /// The records in it: those that follow the ones in the part before.
     pub(super) rows: u64,
+}
+
+impl Output {
+    /// Its name within its directory.
+    pub(super) fn name(&self) -> &str {
+        let key = &self.location.key;
+        key.rsplit_once('/').map_or(key, |(_, name)| name)
+    }
 }
 
 impl Settings {
@@ -177,8 +186,22 @@ impl Plan {
         }
     }
 
+    /// The outputs, which are of these sizes, in key order.
+    pub(super) fn reports(&self, sizes: &[u64]) -> Vec<OutputReport> {
+        let outputs = self.outputs.iter().zip(sizes);
+        let mut reports = outputs
+            .map(|(output, bytes)| OutputReport {
+                key: output.location.key.clone(),
+                rows: output.rows,
+                bytes: *bytes,
+            })
+            .collect::<Vec<_>>();
+        reports.sort_by(|a, b| a.key.cmp(&b.key));
+        reports
+    }
+
     /// The partitions that hold rows, and where: of several outputs, the first is the table's.
-    pub(super) fn partitions(&self, routed: &Routed) -> Vec<Written> {
+    pub(super) fn partitions(&self, routed: &Routed, follow: &Follow) -> Vec<Written> {
         let job = &self.settings.job;
         let mut written = self
             .outputs
@@ -186,9 +209,14 @@ impl Plan {
             .filter(|output| output.form == 0)
             .filter_map(|output| {
                 let place = routed.partitions.get(output.partition)?;
+                let state = follow.state(output.partition);
                 Some(Written {
                     values: place.values.clone(),
-                    directory: job.directory(job.output.first()?).join(&place.path),
+                    directory: match state {
+                        Some(state) => state.directory.clone(),
+                        None => job.directory(job.output.first()?).join(&place.path),
+                    },
+                    before: state.map(|state| state.previous.clone()),
                 })
             })
             .collect::<Vec<_>>();

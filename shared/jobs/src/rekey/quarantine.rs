@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, io};
 
 use lakewright_core::quarantine::{Quarantined, Reason};
 
-use super::{
-    error::{RekeyError, Stage},
-    upload::{PART, Upload},
-};
+use super::error::{RekeyError, Stage};
+use crate::work::upload::{PART, Upload};
 
 /// Quarantined records, as the lines of the object that will hold them. Where they are many, parts of it go up before
 /// the plan is made; the object stands once it is finished.

@@ -15,16 +15,18 @@ use crate::ports::{
 
 /// A partition as rekey writes it: its values, and the prefix of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Written {
-    pub(super) values: Vec<String>,
-    pub(super) directory: Location,
+pub(crate) struct Written {
+    pub(crate) values: Vec<String>,
+    pub(crate) directory: Location,
+    /// Where the catalog may still have it, while a compaction is being published: it is never set back.
+    pub(crate) before: Option<Location>,
 }
 
 /// Makes every partition of `written` known to the catalog under its directory.
 ///
 /// # Errors
 /// When the catalog fails, refuses a partition, or holds one that lies elsewhere.
-pub(super) async fn register(
+pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
     written: &[Written],
@@ -102,7 +104,7 @@ async fn missing<'a>(
     for partition in written {
         match standing.get(&partition.values) {
             None => missing.push(partition),
-            Some(location) if same_place(location, &partition.directory) => {}
+            Some(location) if partition.may_lie_at(location) => {}
             Some(location) => {
                 return Err(RekeyError::PartitionElsewhere {
                     table: table.name.clone(),
@@ -116,12 +118,12 @@ async fn missing<'a>(
     Ok(missing)
 }
 
-/// Whether a location in the catalog means `directory`; crawlers leave the last slash out.
-fn same_place(location: &str, directory: &Location) -> bool {
-    location.parse().is_ok_and(|location: Location| {
-        location.bucket == directory.bucket
-            && location.key.trim_end_matches('/') == directory.key.trim_end_matches('/')
-    })
+impl Written {
+    /// Whether the catalog may have the partition there.
+    fn may_lie_at(&self, location: &str) -> bool {
+        Location::directory(location)
+            .is_ok_and(|at| at == self.directory || Some(&at) == self.before.as_ref())
+    }
 }
 
 fn refuse(table: &Table, failure: PartitionFailure) -> RekeyError {

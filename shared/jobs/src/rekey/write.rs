@@ -18,12 +18,13 @@ use super::{
     error::{RekeyError, Stage},
     plan::{Output, Plan},
     route::Routed,
-    task::Task,
-    upload::{Finished, PART, Upload},
 };
 use crate::{
     ports::{Store, StoreErrorKind},
-    report::OutputReport,
+    work::{
+        task::Task,
+        upload::{Finished, PART, Upload},
+    },
 };
 
 /// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
@@ -32,7 +33,7 @@ const ATTEMPTS: usize = 3;
 /// The most requests under way at once.
 const CONCURRENT: usize = 16;
 
-/// Writes every output of the plan that does not stand yet, and reports them all in key order.
+/// Writes every output of the plan that does not stand yet. Returns the sizes of all, in the order of the plan.
 ///
 /// An output that stands was written by this plan, for its name holds the plan's hash and there is one plan
 /// for each source object.
@@ -42,7 +43,7 @@ pub(super) async fn outputs(
     plan: &Plan,
     routed: &Routed,
     resumed: bool,
-) -> Result<Vec<OutputReport>, RekeyError> {
+) -> Result<Vec<u64>, RekeyError> {
     let forms = plan.job().output.len().max(1) as u64;
     // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
@@ -64,16 +65,10 @@ pub(super) async fn outputs(
             break;
         }
     }
-    let mut reports = Vec::with_capacity(plan.outputs.len());
-    for (output, bytes) in plan.outputs.iter().zip(writing.sizes) {
-        reports.push(OutputReport {
-            key: output.location.key.clone(),
-            rows: output.rows,
-            bytes: bytes.ok_or_else(|| vanished(&output.location))?,
-        });
-    }
-    reports.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(reports)
+    let outputs = plan.outputs.iter().zip(writing.sizes);
+    outputs
+        .map(|(output, bytes)| bytes.ok_or_else(|| vanished(&output.location)))
+        .collect()
 }
 
 /// The sizes of the outputs that stand, in the order of the plan.
@@ -108,7 +103,7 @@ async fn size(store: &Arc<dyn Store>, location: &Location) -> Result<Option<u64>
     }
 }
 
-fn vanished(location: &Location) -> RekeyError {
+pub(super) fn vanished(location: &Location) -> RekeyError {
     RekeyError::OutputVanished {
         location: location.clone(),
     }

@@ -12,11 +12,11 @@ use crate::ports::{
 /// An object of more bytes than this goes up in parts of about this size. S3 takes at most 10,000 parts, so
 /// the largest object is 80 GB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
-pub(super) const PART: usize = 8 << 20;
+pub(crate) const PART: usize = 8 << 20;
 
 /// What became of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finished {
+pub(crate) enum Finished {
     /// The object was made of this many bytes.
     Written(u64),
     /// An object stood under the key already, and still does.
@@ -25,7 +25,7 @@ pub(super) enum Finished {
 
 /// An object on its way up. Nothing is visible under its key before [`Upload::finish`], which creates it
 /// only where no object stands.
-pub(super) struct Upload {
+pub(crate) struct Upload {
     store: Arc<dyn Store>,
     location: Location,
     content_type: &'static str,
@@ -34,7 +34,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Arc<dyn Store>,
         location: Location,
         content_type: &'static str,
@@ -49,12 +49,12 @@ impl Upload {
     }
 
     /// Where the object is to stand.
-    pub(super) fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
     /// Uploads the next bytes as a part of their own: [`PART`] or more of them.
-    pub(super) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
         let (upload, parts) = if let Some(multipart) = &mut self.multipart {
             multipart
         } else {
@@ -86,7 +86,7 @@ impl Upload {
     }
 
     /// Uploads the last bytes and makes the object, unless one stands already.
-    pub(super) async fn finish(mut self, last: Vec<u8>) -> Result<Finished, StoreError> {
+    pub(crate) async fn finish(mut self, last: Vec<u8>) -> Result<Finished, StoreError> {
         if self.multipart.is_some() {
             if !last.is_empty() {
                 self.part(last).await?;
@@ -121,7 +121,7 @@ impl Upload {
     }
 
     /// Frees the parts, which would be paid for until the bucket's lifecycle rule removes them.
-    pub(super) async fn abandon(&mut self) {
+    pub(crate) async fn abandon(&mut self) {
         if let Some((upload, _)) = self.multipart.take()
             && let Err(error) = self.store.abort_multipart(&self.location, &upload).await
         {

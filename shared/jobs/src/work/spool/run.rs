@@ -19,14 +19,15 @@ use arrow::{
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use twox_hash::xxhash3_128;
 
 use super::Span;
 use crate::{
     ports::{GetOptions, Store},
-    rekey::{
-        error::{RekeyError, Stage},
+    work::{
+        Stage, WorkError,
         upload::{PART, Upload},
     },
 };
@@ -57,7 +58,51 @@ struct Last {
     window: (u64, Bytes),
 }
 
+/// Where a run stands in the store, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredRun {
+    key: String,
+    /// Where each block ends.
+    ends: Vec<u64>,
+    /// The rows of partitions, in the order of their numbers.
+    pub(crate) spans: Vec<Span>,
+}
+
+impl StoredRun {
+    /// Its key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Run {
+    /// The run that stands in the store.
+    pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
+        let starts = std::iter::once(0).chain(stored.ends.iter().copied());
+        Self {
+            place: Place::Object(store, Location::new(bucket, stored.key)),
+            blocks: starts
+                .zip(&stored.ends)
+                .map(|(start, &end)| start..end)
+                .collect(),
+            spans: stored.spans,
+            hash: 0,
+            last: Mutex::default(),
+        }
+    }
+
+    /// What finds the run again; none for one in the temporary file.
+    pub(super) fn describe(&self) -> Option<StoredRun> {
+        let Place::Object(_, location) = &self.place else {
+            return None;
+        };
+        Some(StoredRun {
+            key: location.key.clone(),
+            ends: self.blocks.iter().map(|block| block.end).collect(),
+            spans: self.spans.clone(),
+        })
+    }
+
     /// Its size.
     pub(super) fn bytes(&self) -> u64 {
         self.blocks.last().map_or(0, |block| block.end)
@@ -73,7 +118,7 @@ impl Run {
     }
 
     /// The rows of a block. Of an object, up to `window` bytes are read at once.
-    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, RekeyError> {
+    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, WorkError> {
         let mut last = self.last.lock().await;
         if let Some((known, batch)) = &last.block
             && *known == index
@@ -97,7 +142,7 @@ impl Run {
                         ..GetOptions::default()
                     };
                     let read = store.get(location, options).await;
-                    let body = read.map_err(|error| RekeyError::store(Stage::Spool, error))?;
+                    let body = read.map_err(|error| WorkError::store(Stage::Spool, error))?;
                     last.window = (range.start, body.bytes);
                     within(&last.window, &range).ok_or_else(damaged)?
                 }
@@ -115,12 +160,12 @@ impl Run {
         self,
         store: Arc<dyn Store>,
         prefix: &Location,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, WorkError> {
         let Place::Scratch(file, base) = &self.place else {
             return Ok(self);
         };
         let location = prefix.join(&format!("{:032x}.arrow", self.hash));
-        let put = |error| RekeyError::store(Stage::Spool, error);
+        let put = |error| WorkError::store(Stage::Spool, error);
         let mut upload = Upload::new(
             Arc::clone(&store),
             location.clone(),
@@ -170,8 +215,8 @@ fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
 }
 
 /// The run does not hold what it was written with.
-fn damaged() -> RekeyError {
-    RekeyError::Scratch(io::ErrorKind::InvalidData.into())
+fn damaged() -> WorkError {
+    WorkError::Scratch(io::ErrorKind::InvalidData.into())
 }
 
 /// A run on its way into the temporary file.
@@ -188,7 +233,7 @@ pub(super) struct RunWriter {
 
 impl RunWriter {
     /// A run from the offset `base` of the file on.
-    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, RekeyError> {
+    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, WorkError> {
         let options = IpcWriteOptions::default();
         Ok(Self {
             schema: Arc::clone(schema),
@@ -213,7 +258,7 @@ impl RunWriter {
     }
 
     /// Writes the next block.
-    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), RekeyError> {
+    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), WorkError> {
         self.buffer.clear();
         let mut writer = StreamWriter::try_new_with_options(
             &mut self.buffer,
@@ -228,6 +273,11 @@ impl RunWriter {
         self.hash.write(&self.buffer);
         self.blocks.push(start..start + self.buffer.len() as u64);
         Ok(())
+    }
+
+    /// Its size so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blocks.last().map_or(0, |block| block.end)
     }
 
     /// The run, to be read.

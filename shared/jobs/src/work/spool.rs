@@ -11,41 +11,46 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
-    compute::{interleave_record_batch, take_record_batch},
+    compute::{concat_batches, interleave_record_batch, take_record_batch},
     datatypes::{Int64Type, SchemaRef},
 };
 use lakewright_core::{
     encode::{MergeByTime, Merged},
     location::Location,
 };
+use serde::{Deserialize, Serialize};
 
+pub(crate) use self::run::StoredRun;
 use self::run::{Run, RunWriter};
-use super::error::RekeyError;
+use super::WorkError;
 use crate::ports::Store;
 
 /// A row that belongs to no partition.
-pub(super) const NO_PARTITION: u32 = u32::MAX;
+pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
 /// Bytes of the rows of a block, about, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
+/// Bytes of a run that is staged, about.
+const STAGED: u64 = 64 << 20;
+
 /// How much a spool may hold, and where.
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Bytes of memory, about, before rows go to the temporary file.
-    pub(super) memory: u64,
+    pub(crate) memory: u64,
     /// A folder for the temporary file.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// Bytes of the temporary file before runs go to the store.
-    pub(super) scratch: u64,
+    pub(crate) scratch: u64,
     /// Where objects with runs go.
-    pub(super) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     /// The prefix of their keys.
-    pub(super) prefix: Location,
+    pub(crate) prefix: Location,
 }
 
 /// The rows of every partition, in the order in which they came or in that of their times.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     schema: SchemaRef,
     /// The column that the rows of a partition are sorted by.
     time: Option<usize>,
@@ -64,13 +69,13 @@ struct Chunk {
 }
 
 /// Rows of one partition that stand together.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    partition: u32,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) partition: u32,
     /// The block of the run; 0 in memory.
     block: u32,
     start: u32,
-    rows: u32,
+    pub(crate) rows: u32,
 }
 
 /// The spans of one partition.
@@ -83,7 +88,7 @@ fn spans_of(spans: &[Span], partition: u32) -> &[Span] {
 impl Spool {
     /// An empty spool of batches of `schema`. `time`: the column, of type `Int64`, that the rows of a partition are to be
     /// sorted by.
-    pub(super) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
+    pub(crate) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
         Self {
             schema,
             time,
@@ -97,11 +102,11 @@ impl Spool {
     }
 
     /// Adds the rows of `batch`; `partition_of` has each row's partition or [`NO_PARTITION`].
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         batch: &RecordBatch,
         partition_of: &[u32],
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), WorkError> {
         let Some(&last) = partition_of.iter().filter(|&&id| id != NO_PARTITION).max() else {
             return Ok(());
         };
@@ -131,12 +136,12 @@ impl Spool {
     }
 
     /// Whether there are more rows in memory than there is room for: [`Spool::spill`] is to be called.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.held > self.room.memory
     }
 
     /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
-    pub(super) async fn spill(&mut self) -> Result<(), RekeyError> {
+    pub(crate) async fn spill(&mut self) -> Result<(), WorkError> {
         let scratch = if let Some(file) = &self.scratch {
             Arc::clone(file)
         } else {
@@ -157,7 +162,7 @@ impl Spool {
         Ok(())
     }
 
-    fn write_run(&self, mut writer: RunWriter) -> Result<Run, RekeyError> {
+    fn write_run(&self, mut writer: RunWriter) -> Result<Run, WorkError> {
         let batches = self.chunks.iter().map(|chunk| &chunk.batch);
         let batches = batches.collect::<Vec<_>>();
         let times = batches
@@ -209,7 +214,7 @@ impl Spool {
     }
 
     /// The times of a batch's rows, where they are to be sorted.
-    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, RekeyError> {
+    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, WorkError> {
         let Some(time) = self.time else {
             return Ok(None);
         };
@@ -217,12 +222,50 @@ impl Spool {
         let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
         match times {
             Some(times) => Ok(Some(times.values())),
-            None => Err(RekeyError::Schema(format!("column {time} is no time"))),
+            None => Err(WorkError::Schema(format!("column {time} is no time"))),
         }
     }
 
+    /// Brings the rows of these partitions to the store, in this order, from where another invocation reads them. They
+    /// are numbered anew, from 0. `prefix`: of the objects' keys, and of no other's.
+    pub(crate) async fn stage(
+        &self,
+        prefix: &Location,
+        order: &[usize],
+    ) -> Result<Vec<StoredRun>, WorkError> {
+        let mut staging = Staging {
+            spool: self,
+            prefix,
+            writer: None,
+            block: Vec::new(),
+            block_rows: 0,
+            block_bytes: 0,
+            runs: Vec::new(),
+        };
+        for (number, &partition) in (0..).zip(order) {
+            let mut rows = self.read(partition);
+            while let Some(batch) = rows.next().await? {
+                staging.add(number, batch).await?;
+            }
+        }
+        staging.end().await?;
+        Ok(staging.runs)
+    }
+
+    /// Adds a run that was staged; its spans are of this spool's partitions, in the order of their numbers.
+    pub(crate) fn add_stored(&mut self, run: StoredRun) {
+        let store = Arc::clone(&self.room.store);
+        self.runs
+            .push(Run::stored(store, &self.room.prefix.bucket, run));
+    }
+
+    /// Leaves the runs in the store to whoever staged them.
+    pub(crate) fn forget(mut self) {
+        self.runs.clear();
+    }
+
     /// Reads the rows of one partition.
-    pub(super) fn read(&self, partition: usize) -> PartitionReader<'_> {
+    pub(crate) fn read(&self, partition: usize) -> PartitionReader<'_> {
         let partition = index(partition);
         let runs = self.runs.iter().map(Place::Run);
         let chunks = self
@@ -250,7 +293,7 @@ impl Spool {
     }
 
     /// Deletes the runs that went to the store. One that cannot be deleted is left to the bucket's lifecycle rule.
-    pub(super) async fn discard(&mut self) {
+    pub(crate) async fn discard(&mut self) {
         self.chunks.clear();
         for run in self.runs.drain(..) {
             run.discard().await;
@@ -258,8 +301,73 @@ impl Spool {
     }
 }
 
+/// Rows on their way to the store, block by block.
+struct Staging<'a> {
+    spool: &'a Spool,
+    prefix: &'a Location,
+    writer: Option<RunWriter>,
+    block: Vec<RecordBatch>,
+    block_rows: usize,
+    block_bytes: usize,
+    runs: Vec<StoredRun>,
+}
+
+impl Staging<'_> {
+    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), WorkError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            closed => {
+                let file = Arc::new(tempfile::tempfile_in(&self.spool.room.folder)?);
+                closed.insert(RunWriter::new(&self.spool.schema, file, 0)?)
+            }
+        };
+        writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
+        self.block_rows += batch.num_rows();
+        // A slice counts for its share of what it is a slice of.
+        self.block_bytes += bytes_of(&batch);
+        self.block.push(batch);
+        if self.block_bytes as u64 >= BLOCK || self.block_rows as u64 >= BLOCK_ROWS {
+            self.cut()?;
+        }
+        let staged = self.writer.as_ref().map_or(0, RunWriter::bytes);
+        if staged >= STAGED {
+            self.end().await?;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), WorkError> {
+        if let Some(writer) = &mut self.writer
+            && self.block_rows > 0
+        {
+            writer.write_block(&concat_batches(&self.spool.schema, &self.block)?)?;
+        }
+        self.block.clear();
+        (self.block_rows, self.block_bytes) = (0, 0);
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), WorkError> {
+        self.cut()?;
+        if let Some(writer) = self.writer.take() {
+            let store = Arc::clone(&self.spool.room.store);
+            let run = writer.finish().into_object(store, self.prefix).await?;
+            self.runs.extend(run.describe());
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a batch's rows, about.
+fn bytes_of(batch: &RecordBatch) -> usize {
+    let columns = batch.columns().iter();
+    columns
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
+        .sum()
+}
+
 /// The rows of one partition on their way out.
-pub(super) struct PartitionReader<'a> {
+pub(crate) struct PartitionReader<'a> {
     cursors: Vec<Cursor<'a>>,
     merge: Option<MergeByTime>,
     /// The cursor that is read, where nothing is merged.
@@ -279,7 +387,7 @@ enum Place<'a> {
 }
 
 impl Cursor<'_> {
-    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, RekeyError> {
+    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, WorkError> {
         let Some((span, rest)) = self.spans.split_first() else {
             return Ok(None);
         };
@@ -290,7 +398,7 @@ impl Cursor<'_> {
             Place::Run(run) => {
                 let block = run.block(span.block as usize, window).await?;
                 if start + rows > block.num_rows() {
-                    return Err(RekeyError::Scratch(std::io::ErrorKind::InvalidData.into()));
+                    return Err(WorkError::Scratch(std::io::ErrorKind::InvalidData.into()));
                 }
                 block.slice(start, rows)
             }
@@ -300,7 +408,7 @@ impl Cursor<'_> {
 
 impl PartitionReader<'_> {
     /// The next rows.
-    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RekeyError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, WorkError> {
         let window = self.window;
         let Some(merge) = &mut self.merge else {
             while let Some(cursor) = self.cursors.get_mut(self.next) {

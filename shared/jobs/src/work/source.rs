@@ -5,10 +5,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 
-use super::{
-    error::{RekeyError, Stage},
-    task::Task,
-};
+use super::{Stage, WorkError, task::Task};
 use crate::{
     ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
@@ -21,7 +18,7 @@ const RANGE: u64 = 4 << 20;
 const AHEAD: usize = 2;
 
 /// One version of an object.
-pub(super) struct Source {
+pub(crate) struct Source {
     store: Arc<dyn Store>,
     location: Location,
     meta: ObjectMeta,
@@ -31,11 +28,11 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the object at `location` as long as its `ETag` is `etag`; or says why there is nothing to read.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         store: Arc<dyn Store>,
         location: &Location,
         etag: &str,
-    ) -> Result<Result<Self, Status>, RekeyError> {
+    ) -> Result<Result<Self, Status>, WorkError> {
         match get(&*store, location, etag, 0..RANGE).await {
             Ok(body) => Ok(Ok(Self {
                 store,
@@ -47,28 +44,28 @@ impl Source {
                 StoreErrorKind::NotFound => Ok(Err(Status::Gone)),
                 StoreErrorKind::PreconditionFailed => Ok(Err(Status::Superseded)),
                 StoreErrorKind::InvalidRange => Ok(Err(Status::Ignored)),
-                _ => Err(RekeyError::store(Stage::Read, error)),
+                _ => Err(WorkError::store(Stage::Read, error)),
             },
         }
     }
 
     /// Where the object is.
-    pub(super) fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
     /// What is known of the object.
-    pub(super) fn meta(&self) -> &ObjectMeta {
+    pub(crate) fn meta(&self) -> &ObjectMeta {
         &self.meta
     }
 
     /// Its first bytes.
-    pub(super) fn first(&self) -> &Bytes {
+    pub(crate) fn first(&self) -> &Bytes {
         &self.first
     }
 
     /// Its bytes from first to last.
-    pub(super) fn read(self) -> SourceReader {
+    pub(crate) fn read(self) -> SourceReader {
         let (start, end) = (self.first.len() as u64, self.meta.size);
         let mut reader = self.read_range(start..end);
         reader.first = Some(self.first);
@@ -76,22 +73,14 @@ impl Source {
     }
 
     /// The bytes of a range of it.
-    pub(super) fn read_range(&self, range: Range<u64>) -> SourceReader {
-        let mut reader = SourceReader {
-            store: Arc::clone(&self.store),
-            location: self.location.clone(),
-            etag: self.meta.etag.clone(),
-            first: None,
-            rest: range,
-            ahead: VecDeque::new(),
-        };
-        reader.read_ahead();
-        reader
+    pub(crate) fn read_range(&self, range: Range<u64>) -> SourceReader {
+        let (store, etag) = (Arc::clone(&self.store), self.meta.etag.clone());
+        SourceReader::new(store, self.location.clone(), etag, range)
     }
 }
 
 /// Bytes of one version of an object, in order.
-pub(super) struct SourceReader {
+pub(crate) struct SourceReader {
     store: Arc<dyn Store>,
     location: Location,
     etag: String,
@@ -102,8 +91,27 @@ pub(super) struct SourceReader {
 }
 
 impl SourceReader {
+    /// Reads a range of the object at `location` as long as its `ETag` is `etag`.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        location: Location,
+        etag: String,
+        range: Range<u64>,
+    ) -> Self {
+        let mut reader = Self {
+            store,
+            location,
+            etag,
+            first: None,
+            rest: range,
+            ahead: VecDeque::new(),
+        };
+        reader.read_ahead();
+        reader
+    }
+
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, RekeyError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WorkError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -112,7 +120,7 @@ impl SourceReader {
         };
         self.read_ahead();
         let body = task.join(Stage::Read).await?;
-        let body = body.map_err(|error| RekeyError::store(Stage::Read, error))?;
+        let body = body.map_err(|error| WorkError::store(Stage::Read, error))?;
         Ok(Some(body.bytes))
     }
 

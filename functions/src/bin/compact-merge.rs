@@ -1,0 +1,12 @@
+//! `compact-merge`: the small files of one bin become one.
+
+use lakewright_aws::{compact::Function, settings::Settings, telemetry};
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    let settings = Settings::from_vars(std::env::vars_os())?;
+    telemetry::init(&settings.log);
+    let function = Function::start(settings).await?;
+    lambda_runtime::run(service_fn(|event| function.merge(event))).await
+}

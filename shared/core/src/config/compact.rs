@@ -1,0 +1,481 @@
+//! `[[compact]]`: many small Parquet files of a partition become few large ones.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Compression, Config, ConfigError, OutputFormat, Rekey,
+    size::{Size, exact, exact_option},
+};
+use crate::{catalog::TableName, location::Location};
+
+/// A job that makes few large Parquet files of the many small ones of a partition, while queries run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Compact {
+    /// The Glue table, as `database.table`, whose partitions are compacted. With `mode = "catalog"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub table: Option<TableName>,
+    /// The prefix whose directories are compacted, ending with `/`. With `mode = "in_place"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub target: Option<Location>,
+    /// How readers come to see the new files instead of the old ones.
+    #[serde(default)]
+    pub mode: CompactMode,
+    /// The size that a file is filled to, by the sizes of the files that it is made of.
+    #[serde(default = "default_target_size", serialize_with = "exact")]
+    #[schemars(with = "Size")]
+    pub target_size: ByteSize,
+    /// A partition with fewer small files than this is left as it is.
+    #[serde(default = "default_min_files")]
+    pub min_files: u32,
+    /// A file is small below this share of `target_size`, in percent. Others stay as they are.
+    #[serde(default = "default_small_below")]
+    pub small_below: u32,
+    /// So many files for each partition, whatever their size. With 1 a partition becomes one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u32>,
+    /// A partition whose newest file is younger than this is left until later.
+    #[serde(default = "default_quiet_for")]
+    #[schemars(with = "String")]
+    pub quiet_for: SignedDuration,
+    /// The compression of the files.
+    #[serde(default)]
+    pub compression: CompactCompression,
+    /// The size at which a row group is closed, 128 MiB where nothing is said. Row groups are smaller where the function's
+    /// memory demands it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exact_option"
+    )]
+    #[schemars(with = "Option<Size>")]
+    pub row_group_size: Option<ByteSize>,
+    /// The columns that the rows of a file are sorted by, in any case. In the order of the files that they come from where
+    /// nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sort_by: Vec<String>,
+    /// Columns that get a bloom filter, in any case; `a.b` for a field of a struct.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bloom_filter_columns: Vec<String>,
+    /// How long the old files stay after readers were sent to the new ones: longer than the longest query.
+    #[serde(default = "default_grace_period")]
+    #[schemars(with = "String")]
+    pub grace_period: SignedDuration,
+    /// The longest that an invocation of a function which writes the table may live, with some slack. A file counts as
+    /// settled when its source was committed longer ago than this.
+    #[serde(default = "default_longest_invocation")]
+    #[schemars(with = "String")]
+    pub longest_invocation: SignedDuration,
+    /// The prefix that new generations of partitions go to, ending with `/`: the table's own location with `.generations`
+    /// behind its name where nothing is said. It must lie outside the table, whose readers may look at everything below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub generations: Option<Location>,
+    /// The prefix of the ledger, ending with `/`: that of the rekey job which writes the table, or else `_lakewright/` in
+    /// the table's location.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub ledger: Option<Location>,
+    /// What a million PUT, COPY and LIST requests cost, in US dollars: 5 for S3 Standard in us-east-1.
+    #[serde(default = "default_usd_per_million_puts")]
+    pub usd_per_million_puts: u32,
+    /// What a billion GET requests cost, in US dollars: 400 for S3 Standard in us-east-1.
+    #[serde(default = "default_usd_per_billion_gets")]
+    pub usd_per_billion_gets: u32,
+}
+
+/// How readers come to see the new files instead of the old ones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompactMode {
+    /// The catalog's partition is pointed at a new directory, so that no reader sees a row twice.
+    #[default]
+    Catalog,
+    /// The new files are put beside the old ones, which are then deleted: readers see rows twice for as long as that takes.
+    InPlace,
+}
+
+/// How the files are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CompactCompression {
+    /// Each column as it was.
+    #[default]
+    Keep,
+    /// Not at all.
+    None,
+    /// Snappy.
+    Snappy,
+    /// Zstandard.
+    Zstd,
+    /// Gzip.
+    Gzip,
+}
+
+impl CompactCompression {
+    /// The compression; `None` where columns keep theirs.
+    pub fn codec(self) -> Option<Compression> {
+        match self {
+            Self::Keep => None,
+            Self::None => Some(Compression::None),
+            Self::Snappy => Some(Compression::Snappy),
+            Self::Zstd => Some(Compression::Zstd),
+            Self::Gzip => Some(Compression::Gzip),
+        }
+    }
+
+    /// The extension of the files' names, without a leading dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Keep | Self::None => "parquet",
+            Self::Snappy => "snappy.parquet",
+            Self::Zstd => "zstd.parquet",
+            Self::Gzip => "gz.parquet",
+        }
+    }
+}
+
+fn default_target_size() -> ByteSize {
+    ByteSize::mib(256)
+}
+
+fn default_min_files() -> u32 {
+    5
+}
+
+fn default_small_below() -> u32 {
+    75
+}
+
+fn default_quiet_for() -> SignedDuration {
+    SignedDuration::from_hours(1)
+}
+
+fn default_grace_period() -> SignedDuration {
+    SignedDuration::from_hours(24)
+}
+
+/// Lambda's longest timeout, and five minutes for requests that are on their way.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+fn default_longest_invocation() -> SignedDuration {
+    SignedDuration::from_mins(20)
+}
+
+fn default_usd_per_million_puts() -> u32 {
+    5
+}
+
+fn default_usd_per_billion_gets() -> u32 {
+    400
+}
+
+/// What a compact job is called: by its table or its target.
+struct Subject<'a>(&'a Compact);
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.0.table, &self.0.target) {
+            (Some(table), _) => write!(f, "{table}"),
+            (None, Some(target)) => write!(f, "{target}"),
+            (None, None) => f.write_str("?"),
+        }
+    }
+}
+
+impl Compact {
+    /// What it is called in reports and errors: its table or its target.
+    pub fn subject(&self) -> String {
+        Subject(self).to_string()
+    }
+
+    /// The number of bytes below which a file is small.
+    pub fn small_bytes(&self) -> u64 {
+        let share = u128::from(self.target_size.as_u64()) * u128::from(self.small_below) / 100;
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
+    /// The first thing that is wrong with it on its own, in words.
+    fn problem(&self) -> Option<String> {
+        match (self.mode, &self.table, &self.target) {
+            (CompactMode::Catalog, Some(_), None) | (CompactMode::InPlace, None, Some(_)) => {}
+            (CompactMode::Catalog, ..) => {
+                return Some(
+                    "write table = \"database.table\" and no target; a prefix without a table needs mode = \"in_place\""
+                        .to_owned(),
+                );
+            }
+            (CompactMode::InPlace, ..) => {
+                return Some(
+                    "mode = \"in_place\" needs target = \"s3://…/\" and no table: the files of a table are swapped without a window by mode = \"catalog\""
+                        .to_owned(),
+                );
+            }
+        }
+        for (key, location) in [
+            ("target", &self.target),
+            ("generations", &self.generations),
+            ("ledger", &self.ledger),
+        ] {
+            if let Some(location) = location
+                && !location.key.ends_with('/')
+            {
+                return Some(format!("{key} = \"{location}\" must end with `/`"));
+            }
+        }
+        if self.mode == CompactMode::InPlace && self.generations.is_some() {
+            return Some("generations has no meaning with mode = \"in_place\"".to_owned());
+        }
+        if self.target_size == ByteSize(0) {
+            return Some("target_size is 0".to_owned());
+        }
+        if self.row_group_size == Some(ByteSize(0)) {
+            return Some("row_group_size is 0: give a size, or leave it out".to_owned());
+        }
+        if self.min_files < 2 {
+            return Some(format!(
+                "min_files = {}: one file is not merged with anything, write 2 or more",
+                self.min_files
+            ));
+        }
+        if !(1..=100).contains(&self.small_below) {
+            return Some(format!(
+                "small_below = {}: write a percentage from 1 to 100",
+                self.small_below
+            ));
+        }
+        if self.files == Some(0) {
+            return Some("files is 0: write 1 or more, or leave it out".to_owned());
+        }
+        if self.longest_invocation <= SignedDuration::ZERO {
+            return Some("longest_invocation must be above 0".to_owned());
+        }
+        if self.quiet_for.is_negative() {
+            return Some("quiet_for is negative".to_owned());
+        }
+        if self.grace_period < self.longest_invocation {
+            return Some(format!(
+                "grace_period ({:#}) is below longest_invocation ({:#}): what is still at work may read the old files",
+                self.grace_period, self.longest_invocation
+            ));
+        }
+        None
+    }
+
+    /// What is wrong with it beside the rekey job that writes its table.
+    fn problem_with(&self, writer: &Rekey) -> Option<String> {
+        if let Some(output) = writer.output.first()
+            && output.format != OutputFormat::Parquet
+        {
+            return Some(format!(
+                "rekey `{}` writes {} into the table: only Parquet is compacted",
+                writer.name, output.format
+            ));
+        }
+        if let Some(ledger) = &self.ledger
+            && *ledger != writer.ledger()
+        {
+            return Some(format!(
+                "ledger = \"{ledger}\" is not that of rekey `{}`, which writes the table: leave it out",
+                writer.name
+            ));
+        }
+        let generations = self.generations.as_ref()?;
+        if writer.target.contains(generations) {
+            return Some(format!(
+                "generations = \"{generations}\" lies inside {}, where readers of the table would meet it",
+                writer.target
+            ));
+        }
+        None
+    }
+}
+
+impl Config {
+    /// The compact job of a table.
+    pub fn compact_table(&self, table: &TableName) -> Option<&Compact> {
+        let mut jobs = self.compact.iter();
+        jobs.find(|job| job.table.as_ref() == Some(table))
+    }
+
+    /// The compact job of a prefix.
+    pub fn compact_target(&self, target: &Location) -> Option<&Compact> {
+        let mut jobs = self.compact.iter();
+        jobs.find(|job| job.target.as_ref() == Some(target))
+    }
+
+    /// The tables whose partitions move from directory to directory.
+    pub fn compacted_tables(&self) -> impl Iterator<Item = &TableName> {
+        self.compact.iter().filter_map(|job| job.table.as_ref())
+    }
+
+    /// Checks the compact jobs, and gives each the ledger of the rekey jobs that write its table.
+    pub(super) fn settle_compact(&mut self) -> Result<(), ConfigError> {
+        let mut subjects = std::collections::BTreeSet::new();
+        for job in &mut self.compact {
+            let subject = job.subject();
+            let invalid = |message| ConfigError::InvalidCompact {
+                job: subject.clone(),
+                message,
+            };
+            if let Some(message) = job.problem() {
+                return Err(invalid(message));
+            }
+            if !subjects.insert(subject.clone()) {
+                return Err(invalid("two jobs compact it: write one".to_owned()));
+            }
+            for writer in &self.rekey {
+                if job.table.is_some() && writer.table == job.table {
+                    if let Some(message) = job.problem_with(writer) {
+                        return Err(invalid(message));
+                    }
+                    job.ledger = Some(writer.ledger());
+                }
+                let written = job.target.as_ref().or(job.generations.as_ref());
+                if written.is_some_and(|prefix| writer.source.contains(prefix)) {
+                    return Err(invalid(format!(
+                        "it writes inside the source of rekey `{}`, which would read every file: choose a prefix outside",
+                        writer.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = r#"
+        [[compact]]
+        table = "lake.flights"
+    "#;
+
+    const REKEY: &str = r#"
+        [[rekey]]
+        name = "flights"
+        source = "s3://landing/flights/"
+        timestamp = { column = "t" }
+        target = "s3://lake/flights/"
+        table = "lake.flights"
+    "#;
+
+    #[test]
+    fn defaults() {
+        let config = Config::parse(TABLE).unwrap();
+        let job = &config.compact[0];
+        assert_eq!(job.target_size, ByteSize::mib(256));
+        assert_eq!((job.min_files, job.small_below, job.files), (5, 75, None));
+        assert_eq!(job.small_bytes(), 192 << 20);
+        assert_eq!(job.grace_period, SignedDuration::from_hours(24));
+        assert_eq!(job.longest_invocation, SignedDuration::from_mins(20));
+        assert_eq!(job.compression.codec(), None);
+        assert_eq!(job.ledger, None);
+        let table = "lake.flights".parse().unwrap();
+        assert_eq!(config.compact_table(&table), Some(job));
+        assert_eq!(config.compacted_tables().collect::<Vec<_>>(), [&table]);
+    }
+
+    #[test]
+    fn the_ledger_is_that_of_the_job_which_writes_the_table() {
+        for text in [format!("{TABLE}{REKEY}"), format!("{REKEY}{TABLE}")] {
+            let config = Config::parse(&text).unwrap();
+            let ledger = config.compact[0].ledger.as_ref();
+            assert_eq!(ledger, Some(&config.rekey[0].ledger()));
+        }
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let text = format!(
+            r#"{TABLE}
+            target_size = "1GiB"
+            min_files = 2
+            small_below = 50
+            files = 1
+            quiet_for = "0s"
+            compression = "none"
+            row_group_size = "64MiB"
+            sort_by = ["t"]
+            bloom_filter_columns = ["id"]
+            grace_period = "2h"
+            longest_invocation = "5m"
+            generations = "s3://lake/flights-compacted/"
+            ledger = "s3://lake/ledger/"
+            usd_per_million_puts = 6
+            usd_per_billion_gets = 500
+            "#
+        );
+        let config = Config::parse(&text).unwrap();
+        let job = &config.compact[0];
+        assert_eq!(job.compression.codec(), Some(Compression::None));
+        let again = serde_json::to_string(job).unwrap();
+        assert_eq!(&serde_json::from_str::<Compact>(&again).unwrap(), job);
+        let in_place = Config::parse(
+            "[[compact]]\ntarget = \"s3://lake/archive/\"\nmode = \"in_place\"\nfiles = 1\n",
+        );
+        let in_place = in_place.unwrap();
+        let target = Location::new("lake", "archive/");
+        assert_eq!(in_place.compact_target(&target), Some(&in_place.compact[0]));
+        assert_eq!(in_place.compacted_tables().next(), None);
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let with = |more: &str| format!("{TABLE}\n{more}");
+        for (text, says) in [
+            (with("speling = 1"), "speling"),
+            ("[[compact]]".to_owned(), "table = "),
+            (with("target = \"s3://a/b/\""), "no target"),
+            (with("mode = \"in_place\""), "needs target"),
+            (
+                "[[compact]]\nmode = \"in_place\"\ntarget = \"s3://a/b\"".to_owned(),
+                "must end with `/`",
+            ),
+            (
+                "[[compact]]\nmode = \"in_place\"\ntarget = \"s3://a/b/\"\ngenerations = \"s3://a/c/\""
+                    .to_owned(),
+                "generations has no meaning",
+            ),
+            (with("generations = \"s3://a/b\""), "must end with `/`"),
+            (with("target_size = \"0B\""), "target_size"),
+            (with("row_group_size = \"0B\""), "row_group_size"),
+            (with("min_files = 1"), "min_files"),
+            (with("small_below = 101"), "small_below"),
+            (with("files = 0"), "files"),
+            (with("longest_invocation = \"0s\""), "longest_invocation"),
+            (with("quiet_for = \"-1s\""), "quiet_for"),
+            (with("grace_period = \"1m\""), "grace_period"),
+            (with("grace_period = \"soon\""), "line 4"),
+            (with("compression = \"lz4\""), "lz4"),
+            (format!("{TABLE}{TABLE}"), "two jobs"),
+            (
+                format!("{REKEY}\noutput = [{{ format = \"json\" }}]\n{TABLE}"),
+                "only Parquet",
+            ),
+            (
+                format!("{REKEY}{TABLE}\nledger = \"s3://lake/other/\""),
+                "is not that of rekey `flights`",
+            ),
+            (
+                format!("{REKEY}{TABLE}\ngenerations = \"s3://lake/flights/g/\""),
+                "readers of the table would meet it",
+            ),
+            (
+                format!("{REKEY}{TABLE}\ngenerations = \"s3://landing/flights/g/\""),
+                "source of rekey `flights`",
+            ),
+        ] {
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+}

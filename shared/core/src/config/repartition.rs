@@ -1,0 +1,593 @@
+//! Jobs that rewrite a table into so many files, or by columns.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use bytesize::ByteSize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    ConfigError, Csv, InputFormat, Limits, Output, OutputFormat, Policy, output,
+    size::{Size, exact},
+};
+use crate::{catalog::TableName, hive_type, location::Location};
+
+/// The smallest `task_size`: below it, the ledger's entries would be more work than the rows.
+const MIN_TASK_SIZE: ByteSize = ByteSize::mib(1);
+
+/// The most files that a job may ask for.
+const MAX_FILES: u32 = 100_000;
+
+/// A job that rewrites a table, or the objects under a prefix, into so many files or partitioned by columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repartition {
+    /// The job's name in reports, metrics and alarms, and in its ledger.
+    pub name: String,
+    /// What is read: a Glue table, as `database.table`, or a prefix such as `s3://bucket/prefix/`.
+    #[schemars(with = "String")]
+    pub source: Source,
+    /// Of a partitioned table: which partitions are read, as Glue's `GetPartitions` takes it, such as
+    /// `year = 2020 and month = 5`. All, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expression: Option<String>,
+    /// Of a prefix: what its objects hold. Compression is found from the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<InputFormat>,
+    /// How CSV is read. Of a table, it takes the place of what the table's SerDe says: of quoted values, say, that a
+    /// crawler registered under a SerDe that knows no quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csv: Option<Csv>,
+    /// The prefix to write under, ending with `/`. It may be that of the source.
+    #[schemars(with = "String")]
+    pub target: Location,
+    /// The columns to partition by, in path order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
+    /// How many files to write, for each partition where there is `partition_by`: a number, or how many more or fewer
+    /// than the source has splits, such as `"+1"`. Without `partition_by`, as many as there are splits where nothing
+    /// is said; with it, one for each task that has rows of the partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<FilesText>")]
+    pub files: Option<Files>,
+    /// What becomes of the data that stands under the target.
+    #[serde(default)]
+    pub mode: Mode,
+    /// With `partition_by`: whether all rows of a partition go into one file, also where several tasks have some.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge: bool,
+    /// What to write, all from one read. Parquet with zstd where nothing is said.
+    #[serde(default = "default_output")]
+    pub output: Vec<Output>,
+    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`. All, where nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Choice>,
+    /// What to do with a value that does not fit its column's type: `fail`, or `drop` (it becomes null).
+    #[serde(default = "fail_policy")]
+    pub on_mismatch: Policy,
+    /// The Glue table, as `database.table`, over what the first output writes. Where it exists, values take the types
+    /// of its columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub table: Option<TableName>,
+    /// Whether `table` is created where it does not exist, and changed where it is not what the job writes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub manage_table: bool,
+    /// Whether only objects are read that no earlier run of this job has committed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bookmark: bool,
+    /// How many bytes of the source, as they lie in S3, one task handles, about.
+    #[serde(default = "default_task_size", serialize_with = "exact")]
+    #[schemars(with = "Size")]
+    pub task_size: ByteSize,
+    /// What is refused, so that a broken object cannot take the function down.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a job reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A table of the data catalog.
+    Table(TableName),
+    /// The objects under a prefix.
+    Prefix(Location),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table(table) => table.fmt(f),
+            Self::Prefix(prefix) => prefix.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            let prefix = text.parse().map(Self::Prefix);
+            prefix.map_err(|error: crate::location::LocationError| error.to_string())
+        } else {
+            let table = text.parse().map(Self::Table);
+            table.map_err(|error: crate::catalog::TableNameError| error.to_string())
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// How many files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// So many.
+    Exactly(u32),
+    /// So many more than the source has splits, or fewer.
+    Relative(i32),
+}
+
+impl Files {
+    /// The number of files for a source of so many splits; at least one.
+    pub fn of(self, splits: u64) -> u64 {
+        match self {
+            Self::Exactly(files) => files.into(),
+            Self::Relative(more) => splits.saturating_add_signed(more.into()),
+        }
+        .max(1)
+    }
+}
+
+/// [`Files`] as they are written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum FilesText {
+    Exactly(u32),
+    Relative(String),
+}
+
+impl Serialize for Files {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Exactly(files) => FilesText::Exactly(files),
+            Self::Relative(more) => FilesText::Relative(format!("{more:+}")),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match FilesText::deserialize(deserializer)? {
+            FilesText::Exactly(files) => return Ok(Self::Exactly(files)),
+            FilesText::Relative(text) => text,
+        };
+        let more = text.starts_with(['+', '-']).then(|| text.parse().ok());
+        more.flatten().map(Self::Relative).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "files = \"{text}\": write a number, or one with its sign in quotes, such as \"+1\""
+            ))
+        })
+    }
+}
+
+/// What becomes of the data that stands under the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is removed once all that is new stands.
+    #[default]
+    Overwrite,
+    /// It stays.
+    Append,
+    /// Where there is any, the job fails and writes nothing.
+    Fail,
+}
+
+/// A column to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Choice {
+    /// By its name, whatever the case.
+    Name(String),
+    /// By its name, with more said.
+    Column(NamedColumn),
+}
+
+/// A column to write, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedColumn {
+    /// Its name in the source, whatever the case.
+    pub name: String,
+    /// Its name in what is written.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<String>,
+    /// Its type in what is written, in Hive's syntax, such as `decimal(10,2)`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub hive_type: Option<String>,
+}
+
+impl Choice {
+    /// Its name in the source.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Column(column) => &column.name,
+        }
+    }
+
+    /// Its name in what is written.
+    pub fn written(&self) -> &str {
+        match self {
+            Self::Name(name) => name,
+            Self::Column(column) => column.renamed.as_ref().unwrap_or(&column.name),
+        }
+    }
+
+    /// Whether it has another name in what is written.
+    pub fn is_renamed(&self) -> bool {
+        matches!(self, Self::Column(column) if column.renamed.is_some())
+    }
+
+    /// Its type, where one is given.
+    pub fn hive_type(&self) -> Option<&str> {
+        match self {
+            Self::Name(_) => None,
+            Self::Column(column) => column.hive_type.as_deref(),
+        }
+    }
+}
+
+fn default_output() -> Vec<Output> {
+    vec![Output::new(OutputFormat::Parquet)]
+}
+
+fn fail_policy() -> Policy {
+    Policy::Fail
+}
+
+fn default_task_size() -> ByteSize {
+    ByteSize::mib(512)
+}
+
+impl Repartition {
+    /// The prefix of the job's ledger, hidden from query engines.
+    pub fn ledger(&self) -> Location {
+        self.target
+            .join(&format!("_lakewright/repartition/{}/", self.name))
+    }
+
+    /// The prefix below which the files of one of the job's outputs stand.
+    pub fn directory(&self, output: &Output) -> Location {
+        output::directory(&self.target, output, self.output.len())
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        self.problem().map_or(Ok(()), |message| {
+            Err(ConfigError::InvalidRepartition {
+                job: self.name.clone(),
+                message,
+            })
+        })
+    }
+
+    /// The first thing that is wrong, in words.
+    fn problem(&self) -> Option<String> {
+        let in_a_key =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if self.name.is_empty() || self.name.starts_with('.') || !self.name.bytes().all(in_a_key) {
+            return Some(
+                "name must be of letters, digits, `-`, `_` and `.`, for it is a part of the ledger's keys"
+                    .to_owned(),
+            );
+        }
+        if !self.target.key.is_empty() && !self.target.key.ends_with('/') {
+            return Some(format!("target = \"{}\" must end with `/`", self.target));
+        }
+        self.source_problem()
+            .or_else(|| self.shape_problem())
+            .or_else(|| self.columns_problem())
+            .or_else(|| output::check(&self.output).err())
+            .or_else(|| self.limits.check().err())
+    }
+
+    fn source_problem(&self) -> Option<String> {
+        match (&self.source, self.format) {
+            (Source::Prefix(prefix), None) => {
+                return Some(format!(
+                    "format is missing: what do the objects under {prefix} hold?"
+                ));
+            }
+            (Source::Table(table), Some(_)) => {
+                return Some(format!(
+                    "format has no meaning with a table: {table} says it"
+                ));
+            }
+            (Source::Prefix(prefix), Some(_)) => {
+                if !prefix.key.is_empty() && !prefix.key.ends_with('/') {
+                    return Some(format!("source = \"{prefix}\" must end with `/`"));
+                }
+                if self.expression.is_some() {
+                    return Some("expression has no meaning without a table".to_owned());
+                }
+                if self.mode == Mode::Append && prefix.contains(&self.target) {
+                    return Some(format!(
+                        "mode = \"append\" below the source itself would read its own rows again: choose a target outside {prefix}"
+                    ));
+                }
+            }
+            (Source::Table(_), None) => {}
+        }
+        let text = matches!(self.format, None | Some(InputFormat::Csv));
+        match &self.csv {
+            Some(_) if !text => Some("csv has no meaning where format is not \"csv\"".to_owned()),
+            Some(csv) => csv.check(self.format.is_none()).err(),
+            None => None,
+        }
+    }
+
+    fn shape_problem(&self) -> Option<String> {
+        match self.files {
+            Some(Files::Exactly(0)) => return Some("files = 0: write at least one".to_owned()),
+            Some(Files::Exactly(files)) if files > MAX_FILES => {
+                return Some(format!("files = {files}: at most {MAX_FILES}"));
+            }
+            Some(Files::Relative(_)) if !self.partition_by.is_empty() => {
+                return Some(
+                    "files: with partition_by, it counts the files of each partition, which has no splits: write a number"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+        if self.merge && (self.partition_by.is_empty() || self.files.is_some()) {
+            return Some(
+                "merge has no meaning without partition_by, nor with files, which says how many there are to be"
+                    .to_owned(),
+            );
+        }
+        for output in &self.output {
+            if output.max_file_size.is_some() || output.min_file_size.is_some() {
+                return Some(
+                    "output: max_file_size and min_file_size have no meaning here: files says how many there are to be"
+                        .to_owned(),
+                );
+            }
+        }
+        if self.bookmark && self.mode != Mode::Append {
+            return Some(
+                "bookmark needs mode = \"append\": any other would lose what earlier runs wrote"
+                    .to_owned(),
+            );
+        }
+        if self.manage_table && self.table.is_none() {
+            return Some("manage_table has no meaning without table".to_owned());
+        }
+        if self.on_mismatch == Policy::Quarantine {
+            return Some(
+                "on_mismatch = \"quarantine\": a table is rewritten whole or not at all: write fail or drop"
+                    .to_owned(),
+            );
+        }
+        if self.task_size < MIN_TASK_SIZE {
+            return Some(format!("task_size must be at least {MIN_TASK_SIZE}"));
+        }
+        None
+    }
+
+    fn columns_problem(&self) -> Option<String> {
+        let mut names = BTreeSet::new();
+        for name in &self.partition_by {
+            if name.is_empty() || name.starts_with(['_', '.']) {
+                return Some(format!(
+                    "partition_by names `{name}`: readers skip directories that begin with `_` or `.`, and none may be empty"
+                ));
+            }
+            if !names.insert(name.to_lowercase()) {
+                return Some(format!("partition_by names `{name}` twice"));
+            }
+        }
+        let mut written = BTreeSet::new();
+        for column in &self.columns {
+            if column.name().is_empty() || column.written().is_empty() {
+                return Some("columns has an empty name".to_owned());
+            }
+            if !written.insert(column.written().to_lowercase()) {
+                return Some(format!("columns writes `{}` twice", column.written()));
+            }
+            if let Some(text) = column.hive_type()
+                && let Err(error) = hive_type::parse_field(column.written(), text)
+            {
+                return Some(format!(
+                    "columns: `{}`: type = \"{text}\": {error}",
+                    column.name()
+                ));
+            }
+        }
+        if !self.columns.is_empty() {
+            if let Some(name) = self
+                .partition_by
+                .iter()
+                .find(|name| !written.contains(&name.to_lowercase()))
+            {
+                return Some(format!(
+                    "partition_by names `{name}`, which columns does not write"
+                ));
+            }
+            if written.len() == names.len() {
+                return Some(
+                    "every column is in partition_by: none is left for the files".to_owned(),
+                );
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const EV: &str = r#"
+        [[repartition]]
+        name = "ev"
+        source = "glue_db.ev"
+        target = "s3://lake/ev/"
+    "#;
+
+    fn parse(more: &str) -> Result<Repartition, String> {
+        Config::parse(&format!("{EV}\n{more}"))
+            .map(|mut config| config.repartition.remove(0))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let job = parse("").unwrap();
+        assert_eq!(job.source.to_string(), "glue_db.ev");
+        assert_eq!(job.mode, Mode::Overwrite);
+        assert_eq!(job.on_mismatch, Policy::Fail);
+        assert_eq!(job.task_size, ByteSize::mib(512));
+        assert_eq!(
+            job.ledger().to_string(),
+            "s3://lake/ev/_lakewright/repartition/ev/"
+        );
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let text = r#"
+            [[repartition]]
+            name = "ev"
+            source = "s3://landing/ev/"
+            format = "csv"
+            csv = { delimiter = ";" }
+            target = "s3://lake/ev/"
+            partition_by = ["Model Year", "Make"]
+            files = 2
+            mode = "append"
+            output = [{ format = "parquet", compression = "snappy" }, { format = "json" }]
+            columns = ["Make", { name = "Model Year", type = "int" }, { name = "VIN (1-10)", as = "vin" }]
+            on_mismatch = "drop"
+            table = "glue_db.target"
+            manage_table = true
+            bookmark = true
+            task_size = "64MiB"
+            limits = { record_size = "1MiB" }
+        "#;
+        let job = Config::parse(text).unwrap().repartition.remove(0);
+        assert_eq!(job.columns[2].written(), "vin");
+        assert_eq!(job.columns[1].hive_type(), Some("int"));
+        let stored = serde_json::to_string(&job).unwrap();
+        assert_eq!(serde_json::from_str::<Repartition>(&stored).unwrap(), job);
+    }
+
+    #[test]
+    fn files_are_counted_from_the_splits() {
+        for (text, splits, files) in [
+            ("files = 4", 9, 4),
+            ("files = \"+1\"", 1, 2),
+            ("files = \"-1\"", 3, 2),
+            ("files = \"-1\"", 1, 1),
+            ("files = \"+0\"", 0, 1),
+        ] {
+            let job = parse(text).unwrap();
+            assert_eq!(job.files.unwrap().of(splits), files, "{text}");
+            let stored = serde_json::to_string(&job).unwrap();
+            assert_eq!(serde_json::from_str::<Repartition>(&stored).unwrap(), job);
+        }
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        for (more, says) in [
+            ("speling = 1", "speling"),
+            ("files = 0", "files = 0"),
+            ("files = 100001", "at most"),
+            ("files = \"1\"", "such as \"+1\""),
+            ("files = \"+x\"", "such as \"+1\""),
+            ("files = \"+1\"\npartition_by = [\"a\"]", "write a number"),
+            ("format = \"csv\"", "format has no meaning with a table"),
+            ("merge = true", "merge has no meaning"),
+            ("merge = true\nfiles = 1\npartition_by = [\"a\"]", "merge"),
+            ("bookmark = true", "mode = \"append\""),
+            ("manage_table = true", "manage_table"),
+            ("on_mismatch = \"quarantine\"", "write fail or drop"),
+            ("task_size = \"1KiB\"", "task_size"),
+            ("partition_by = [\"a\", \"A\"]", "`A` twice"),
+            ("partition_by = [\"_a\"]", "begin with `_`"),
+            ("columns = [\"a\", \"A\"]", "`A` twice"),
+            ("columns = [\"a\"]\npartition_by = [\"b\"]", "names `b`"),
+            ("columns = [\"a\"]\npartition_by = [\"a\"]", "none is left"),
+            ("columns = [{ name = \"a\", type = \"nope\" }]", "nope"),
+            ("output = []", "output is empty"),
+            (
+                "output = [{ format = \"json\", max_file_size = \"1MiB\" }]",
+                "max_file_size",
+            ),
+            ("csv = { quote = \",\" }", "the same"),
+            ("limits = { record_size = \"0B\" }", "limits.record_size"),
+        ] {
+            let error = parse(more).unwrap_err();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+        let prefix = EV.replace("glue_db.ev", "s3://landing/ev/");
+        for (text, says) in [
+            (EV.replace("lake/ev/", "lake/ev"), "must end with `/`"),
+            (EV.replace("\"ev\"", "\"a b\""), "letters, digits"),
+            (EV.replace("glue_db.ev", "ev"), "database.table"),
+            (format!("{EV}{EV}"), "two jobs"),
+            (prefix.clone(), "format is missing"),
+            (
+                format!("{prefix}\nformat = \"csv\"\nexpression = \"a = 1\""),
+                "expression",
+            ),
+            (
+                format!("{prefix}\nformat = \"json\"\ncsv = {{}}"),
+                "csv has no meaning",
+            ),
+            (
+                prefix.replace("landing/ev/", "landing/ev") + "\nformat = \"csv\"",
+                "must end with `/`",
+            ),
+            (
+                prefix.replace("s3://lake", "s3://landing")
+                    + "\nformat = \"csv\"\nmode = \"append\"",
+                "read its own rows",
+            ),
+        ] {
+            let error = Config::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error} should say {says}");
+        }
+    }
+
+    #[test]
+    fn a_target_that_would_trigger_rekey_is_refused() {
+        let rekey = r#"
+            [[rekey]]
+            name = "r"
+            source = "s3://lake/"
+            timestamp = { column = "t" }
+            target = "s3://other/"
+        "#;
+        let error = Config::parse(&format!("{EV}{rekey}"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("source of rekey `r`"), "{error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! What goes into a merge, and what the merged file is to be like.
+
+use std::sync::Arc;
+
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::{config::Compression, parquet_out::RowGroupLimit};
+
+/// A file that goes into the merged one.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its name in errors.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its footer, as [`read_footer`] reads it. A page index, where it is there, saves work.
+    pub metadata: Arc<ParquetMetaData>,
+}
+
+/// How the merged file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputCompression {
+    /// Each column as most of its bytes are in the files.
+    Keep,
+    /// All of it so.
+    As(Compression),
+}
+
+/// What the merged file is like, and what it may cost.
+#[derive(Debug, Clone)]
+pub struct MergeOptions {
+    /// Row groups have at most this size, unless one is copied that is larger, and at least half of it, unless it is the
+    /// last or the one before a copied one.
+    pub row_group: RowGroupLimit,
+    /// How pages are compressed.
+    pub compression: OutputCompression,
+    /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
+    pub dictionary_bytes: usize,
+    /// Columns with a bloom filter, by path with dots.
+    pub bloom_filters: Vec<String>,
+    /// The key-value metadata of the merged file. That of the files is not kept.
+    pub key_values: Vec<(String, String)>,
+    /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
+    pub sort_by: Vec<String>,
+    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least.
+    pub memory: usize,
+    /// The reads that may be on their way at one time.
+    pub reads: usize,
+}
+
+impl Default for MergeOptions {
+    /// Row groups of 128 MiB, compression as it is, dictionaries up to 1 MiB, 256 MiB of memory, 16 reads.
+    fn default() -> Self {
+        Self {
+            row_group: RowGroupLimit::default(),
+            compression: OutputCompression::Keep,
+            dictionary_bytes: 1 << 20,
+            bloom_filters: Vec::new(),
+            key_values: Vec::new(),
+            sort_by: Vec::new(),
+            memory: 256 << 20,
+            reads: 16,
+        }
+    }
+}

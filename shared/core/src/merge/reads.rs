@@ -1,0 +1,234 @@
+//! What is read of the files, and in which order.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
+use super::{Fetch, Input, schema::Leaf};
+
+/// A thing to be done with what is read.
+#[derive(Debug, Clone)]
+pub(super) enum Action {
+    /// A row group of a file begins.
+    Begin { input: usize, row_group: usize },
+    /// Bytes of the column chunk that goes into this column.
+    Chunk {
+        leaf: usize,
+        range: Range<u64>,
+        first: bool,
+        last: bool,
+    },
+    /// The row group ends.
+    End,
+}
+
+/// A range of a file, and what is in it.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) input: usize,
+    /// Empty: nothing needs to be read.
+    pub(super) range: Range<u64>,
+    pub(super) actions: Vec<Action>,
+}
+
+/// Bytes of a file.
+pub(super) fn chunk_range(chunk: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
+    let data = u64::try_from(chunk.data_page_offset()).ok()?;
+    let dictionary = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
+    let start = match dictionary {
+        Some(offset) => data.min(u64::try_from(offset).ok()?),
+        None => data,
+    };
+    let end = start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
+    (end <= size).then_some(start..end)
+}
+
+/// Ranges are read in the order in which they are needed, some of them ahead.
+#[derive(Debug)]
+pub(super) struct Reads {
+    /// The bytes of one read, about.
+    piece: u64,
+    /// The bytes that may be on their way or wait at one time.
+    window: u64,
+    /// The reads that may be on their way or wait at one time.
+    most: usize,
+    next_input: usize,
+    /// Reads that were not asked for yet.
+    planned: VecDeque<Read>,
+    /// Reads that were asked for.
+    asked: VecDeque<(Read, Option<Bytes>)>,
+    asked_bytes: u64,
+}
+
+impl Reads {
+    pub(super) fn new(piece: u64, window: u64, most: usize) -> Self {
+        Self {
+            piece,
+            window,
+            most,
+            next_input: 0,
+            planned: VecDeque::new(),
+            asked: VecDeque::new(),
+            asked_bytes: 0,
+        }
+    }
+
+    /// The next reads to ask for.
+    pub(super) fn ask(
+        &mut self,
+        inputs: &[Input],
+        mut leaves: impl FnMut(&Input) -> Result<Arc<[Leaf]>, super::MergeError>,
+    ) -> Result<Vec<Fetch>, super::MergeError> {
+        let mut fetches = Vec::new();
+        loop {
+            while self.planned.is_empty() {
+                let Some(input) = inputs.get(self.next_input) else {
+                    return Ok(fetches);
+                };
+                let leaves = leaves(input)?;
+                plan(
+                    self.next_input,
+                    input,
+                    &leaves,
+                    self.piece,
+                    &mut self.planned,
+                );
+                self.next_input += 1;
+            }
+            let Some(next) = self.planned.front() else {
+                return Ok(fetches);
+            };
+            let size = next.range.end - next.range.start;
+            let full = self.asked_bytes + size > self.window || self.asked.len() >= self.most;
+            if full && !self.asked.is_empty() {
+                return Ok(fetches);
+            }
+            if let Some(read) = self.planned.pop_front() {
+                self.asked_bytes += size;
+                let empty = (size == 0).then(Bytes::new);
+                if empty.is_none() {
+                    fetches.push(Fetch {
+                        input: read.input,
+                        range: read.range.clone(),
+                    });
+                }
+                self.asked.push_back((read, empty));
+            }
+        }
+    }
+
+    /// Takes in what was read. False: nobody asked for it, or it is not as long as it should be.
+    pub(super) fn supply(&mut self, fetch: &Fetch, bytes: Bytes) -> bool {
+        if bytes.len() as u64 != fetch.range.end - fetch.range.start {
+            return false;
+        }
+        let place = self.asked.iter_mut().find(|(read, there)| {
+            there.is_none() && read.input == fetch.input && read.range == fetch.range
+        });
+        match place {
+            Some((_, place)) => {
+                *place = Some(bytes);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The next read in order, where its bytes are there.
+    pub(super) fn take(&mut self) -> Option<(Read, Bytes)> {
+        self.asked.front().filter(|(_, bytes)| bytes.is_some())?;
+        let (read, bytes) = self.asked.pop_front()?;
+        self.asked_bytes -= read.range.end - read.range.start;
+        Some((read, bytes?))
+    }
+
+    /// Whether something is on its way.
+    pub(super) fn waits(&self) -> bool {
+        !self.asked.is_empty()
+    }
+}
+
+/// Cuts a file into reads: row groups whole, and several at a time, where they are small; else chunk by chunk, and a large
+/// chunk in pieces.
+fn plan(number: usize, input: &Input, leaves: &[Leaf], piece: u64, reads: &mut VecDeque<Read>) {
+    let metadata: &ParquetMetaData = &input.metadata;
+    let mut open: Option<Read> = None;
+    for (row_group, group) in metadata.row_groups().iter().enumerate() {
+        if group.num_rows() == 0 {
+            continue;
+        }
+        let ranges: Vec<(usize, Range<u64>)> = leaves
+            .iter()
+            .enumerate()
+            .filter_map(|(leaf, of)| {
+                let chunk = group.columns().get(of.source.as_ref()?.column)?;
+                Some((leaf, chunk_range(chunk, input.size)?))
+            })
+            .collect();
+        let start = ranges
+            .iter()
+            .map(|(_, range)| range.start)
+            .min()
+            .unwrap_or(0);
+        let end = ranges.iter().map(|(_, range)| range.end).max().unwrap_or(0);
+        let begin = Action::Begin {
+            input: number,
+            row_group,
+        };
+        if end - start <= piece {
+            let whole = ranges.into_iter().map(|(leaf, range)| Action::Chunk {
+                leaf,
+                range,
+                first: true,
+                last: true,
+            });
+            let actions = std::iter::once(begin).chain(whole).chain([Action::End]);
+            match &mut open {
+                Some(read) if start >= read.range.end && end - read.range.start <= piece => {
+                    read.range.end = end;
+                    read.actions.extend(actions);
+                }
+                _ => {
+                    reads.extend(open.replace(Read {
+                        input: number,
+                        range: start..end,
+                        actions: actions.collect(),
+                    }));
+                }
+            }
+            continue;
+        }
+        reads.extend(open.take());
+        let mut before = vec![begin];
+        for (leaf, range) in ranges {
+            let mut at = range.start;
+            while at < range.end {
+                let to = range.end.min(at.saturating_add(piece));
+                let mut actions = std::mem::take(&mut before);
+                actions.push(Action::Chunk {
+                    leaf,
+                    range: at..to,
+                    first: at == range.start,
+                    last: to == range.end,
+                });
+                reads.push_back(Read {
+                    input: number,
+                    range: at..to,
+                    actions,
+                });
+                at = to;
+            }
+        }
+        before.push(Action::End);
+        match reads.back_mut() {
+            Some(read) if before.len() == 1 => read.actions.append(&mut before),
+            _ => reads.push_back(Read {
+                input: number,
+                range: 0..0,
+                actions: before,
+            }),
+        }
+    }
+    reads.extend(open);
+}

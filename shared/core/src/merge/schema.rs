@@ -1,0 +1,338 @@
+//! One schema for many files, and how each file's columns go into it. docs/SEMANTICS.md, "Merging Parquet files", states
+//! what fits together.
+
+mod leaves;
+mod widen;
+
+use std::{fmt, sync::Arc};
+
+use parquet::{
+    basic::{ConvertedType, LogicalType, Repetition},
+    errors::ParquetError,
+    schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr},
+};
+use thiserror::Error;
+
+pub(super) use self::{
+    leaves::{Leaf, Source, leaves},
+    widen::Conversion,
+};
+
+/// The schema of the merged file.
+#[derive(Debug, Clone)]
+pub struct Unified {
+    schema: SchemaDescPtr,
+}
+
+impl Unified {
+    /// As Parquet's own.
+    pub fn schema(&self) -> &SchemaDescPtr {
+        &self.schema
+    }
+}
+
+/// Two files that do not fit together. Nothing has been written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{first} and {second} do not fit together: column {column}: {reason}")]
+pub struct SchemaRefusal {
+    /// The name of a file, as it was given.
+    pub first: String,
+    /// The name of the file that does not fit to the first.
+    pub second: String,
+    /// The path of the column, with dots.
+    pub column: String,
+    /// Why.
+    pub reason: SchemaReason,
+}
+
+/// Why two columns are not one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchemaReason {
+    /// The types, in Parquet's words; no type holds the values of both.
+    Types(String, String),
+    /// One is a struct, a list or a map, and the other is not, or lists are built in different ways.
+    Shapes,
+    /// One file has two columns, or two fields, whose names differ only in case.
+    SameName,
+    /// One file's schema cannot be read.
+    Unreadable(String),
+    /// There are no columns, or no files.
+    NoColumns,
+}
+
+impl fmt::Display for SchemaReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Types(first, second) => write!(f, "no type holds both {first} and {second}"),
+            Self::Shapes => f.write_str("it is nested in different ways"),
+            Self::SameName => f.write_str("two names differ only in case"),
+            Self::Unreadable(what) => f.write_str(what),
+            Self::NoColumns => f.write_str("there are no columns"),
+        }
+    }
+}
+
+/// What is wrong, and where: names from the outside in, the innermost first.
+#[derive(Debug)]
+struct Fault {
+    path: Vec<String>,
+    reason: SchemaReason,
+}
+
+impl Fault {
+    fn new(reason: SchemaReason) -> Self {
+        Self {
+            path: Vec::new(),
+            reason,
+        }
+    }
+
+    fn within(mut self, name: &str) -> Self {
+        self.path.push(name.to_owned());
+        self
+    }
+}
+
+impl From<ParquetError> for Fault {
+    fn from(error: ParquetError) -> Self {
+        Self::new(SchemaReason::Unreadable(error.to_string()))
+    }
+}
+
+/// One schema for all files: their columns by name, whatever its case, in the order in which they first come, with the
+/// narrowest types that hold all values. A column that a file lacks may be null.
+///
+/// # Errors
+/// Two files that do not fit together, by name.
+pub fn unify<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a SchemaDescriptor)>,
+) -> Result<Unified, SchemaRefusal> {
+    let mut seen: Vec<(&str, TypePtr)> = Vec::new();
+    let mut unified: Option<TypePtr> = None;
+    for (name, schema) in files {
+        let schema = schema.root_schema_ptr();
+        if seen.iter().any(|(_, other)| *other == schema) {
+            continue;
+        }
+        let of_this = |fault: Fault| refusal(name, name, fault);
+        unambiguous(&schema).map_err(of_this)?;
+        unified = Some(match unified {
+            None => schema.clone(),
+            Some(before) => merge_groups(&before, &schema).map_err(|fault| {
+                // The first file that does not fit to this one is the one to look at.
+                let pair = seen.iter().find_map(|(other, before)| {
+                    let fault = merge_groups(before, &schema).err()?;
+                    Some(refusal(other, name, fault))
+                });
+                let first = seen.first().map_or(name, |(first, _)| *first);
+                pair.unwrap_or_else(|| refusal(first, name, fault))
+            })?,
+        });
+        seen.push((name, schema));
+    }
+    let first = seen.first().map_or("", |(name, _)| *name);
+    let none = || refusal(first, first, Fault::new(SchemaReason::NoColumns));
+    let unified = unified.ok_or_else(none)?;
+    let root = Type::group_type_builder("schema")
+        .with_fields(unified.get_fields().to_vec())
+        .build()
+        .map_err(|error| refusal(first, first, error.into()))?;
+    let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
+    if schema.num_columns() == 0 {
+        return Err(none());
+    }
+    Ok(Unified { schema })
+}
+
+fn refusal(first: &str, second: &str, fault: Fault) -> SchemaRefusal {
+    let column = fault.path.iter().rev().map(String::as_str);
+    SchemaRefusal {
+        first: first.to_owned(),
+        second: second.to_owned(),
+        column: column.collect::<Vec<_>>().join("."),
+        reason: fault.reason,
+    }
+}
+
+/// How a name is compared.
+fn key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// No two fields of one struct have the same name.
+fn unambiguous(group: &Type) -> Result<(), Fault> {
+    if !group.is_group() {
+        return Ok(());
+    }
+    let mut names: Vec<String> = group
+        .get_fields()
+        .iter()
+        .map(|field| key(field.name()))
+        .collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let name = pair.first().map_or("", String::as_str);
+        return Err(Fault::new(SchemaReason::SameName).within(name));
+    }
+    group
+        .get_fields()
+        .iter()
+        .try_for_each(|field| unambiguous(field).map_err(|fault| fault.within(field.name())))
+}
+
+/// What the fields of a group are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Fields with names.
+    Struct,
+    /// The one field of a list or a map, or those of a map's entries: whatever their names, the place says what they are.
+    Places,
+}
+
+fn kind(group: &Type, parent: Option<&Type>) -> Kind {
+    let annotated = |node: &Type| {
+        let info = node.get_basic_info();
+        matches!(
+            info.logical_type_ref(),
+            Some(LogicalType::List | LogicalType::Map)
+        ) || matches!(
+            info.converted_type(),
+            ConvertedType::LIST | ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE
+        )
+    };
+    let repeated = |node: &Type| {
+        let info = node.get_basic_info();
+        info.has_repetition() && info.repetition() == Repetition::REPEATED
+    };
+    let is_list = |node: &Type| {
+        let info = node.get_basic_info();
+        info.logical_type_ref() == Some(&LogicalType::List)
+            || info.converted_type() == ConvertedType::LIST
+    };
+    match parent {
+        _ if !repeated(group) && annotated(group) && group.get_fields().len() == 1 => Kind::Places,
+        // In a list, a group of several fields is the element itself.
+        Some(parent) if repeated(group) && annotated(parent) => {
+            if is_list(parent) && group.get_fields().len() != 1 {
+                Kind::Struct
+            } else {
+                Kind::Places
+            }
+        }
+        _ => Kind::Struct,
+    }
+}
+
+/// A column that is null in every row of its file, with a type of its own for that.
+fn is_null_typed(node: &Type) -> bool {
+    node.is_primitive()
+        && node.get_basic_info().logical_type_ref() == Some(&LogicalType::Unknown)
+        && node.get_basic_info().repetition() == Repetition::OPTIONAL
+}
+
+fn merge_groups(a: &TypePtr, b: &TypePtr) -> Result<TypePtr, Fault> {
+    let fields = merge_structs(a, b)?;
+    let root = Type::group_type_builder(a.name())
+        .with_fields(fields)
+        .build()?;
+    Ok(Arc::new(root))
+}
+
+/// The fields of two structs, by name.
+fn merge_structs(a: &Type, b: &Type) -> Result<Vec<TypePtr>, Fault> {
+    let find = |fields: &[TypePtr], name: &str| {
+        fields
+            .iter()
+            .find(|field| key(field.name()) == key(name))
+            .cloned()
+    };
+    let mut fields = Vec::new();
+    for field in a.get_fields() {
+        fields.push(match find(b.get_fields(), field.name()) {
+            Some(other) => merge_nodes(field, &other, (a, b))?,
+            None => nullable(field)?,
+        });
+    }
+    for field in b.get_fields() {
+        if find(a.get_fields(), field.name()).is_none() {
+            fields.push(nullable(field)?);
+        }
+    }
+    Ok(fields)
+}
+
+fn merge_nodes(a: &TypePtr, b: &TypePtr, parents: (&Type, &Type)) -> Result<TypePtr, Fault> {
+    if a == b {
+        return Ok(Arc::clone(a));
+    }
+    let named = |fault: Fault| fault.within(a.name());
+    let shapes = || Fault::new(SchemaReason::Shapes).within(a.name());
+    let (of_a, of_b) = (a.get_basic_info(), b.get_basic_info());
+    if is_null_typed(a) {
+        return nullable(b);
+    }
+    if is_null_typed(b) {
+        return nullable(a);
+    }
+    let repetition = match (of_a.repetition(), of_b.repetition()) {
+        (one, other) if one == other => one,
+        (Repetition::REPEATED, _) | (_, Repetition::REPEATED) => return Err(shapes()),
+        _ => Repetition::OPTIONAL,
+    };
+    let id = (of_a.has_id() && of_b.has_id() && of_a.id() == of_b.id()).then(|| of_a.id());
+    if a.is_primitive() && b.is_primitive() {
+        return widen::wider(a, b, repetition, id).map_err(named);
+    }
+    if !a.is_group() || !b.is_group() {
+        return Err(shapes());
+    }
+    let (kind_a, kind_b) = (kind(a, Some(parents.0)), kind(b, Some(parents.1)));
+    let same_annotation = of_a.converted_type() == of_b.converted_type()
+        || of_a.logical_type_ref() == of_b.logical_type_ref();
+    if kind_a != kind_b || (kind_a == Kind::Struct && !same_annotation) {
+        return Err(shapes());
+    }
+    let fields = match kind_a {
+        Kind::Struct => merge_structs(a, b).map_err(named)?,
+        Kind::Places => {
+            if a.get_fields().len() != b.get_fields().len() {
+                return Err(shapes());
+            }
+            a.get_fields()
+                .iter()
+                .zip(b.get_fields())
+                .map(|(field, other)| merge_nodes(field, other, (a, b)))
+                .collect::<Result<_, _>>()
+                .map_err(named)?
+        }
+    };
+    let merged = Type::group_type_builder(a.name())
+        .with_repetition(repetition)
+        .with_converted_type(of_a.converted_type())
+        .with_logical_type(of_a.logical_type_ref().cloned())
+        .with_id(id)
+        .with_fields(fields)
+        .build()
+        .map_err(|error| named(error.into()))?;
+    Ok(Arc::new(merged))
+}
+
+/// The same column, which may be null.
+fn nullable(node: &TypePtr) -> Result<TypePtr, Fault> {
+    let info = node.get_basic_info();
+    if info.repetition() != Repetition::REQUIRED {
+        return Ok(Arc::clone(node));
+    }
+    let id = info.has_id().then(|| info.id());
+    if node.is_primitive() {
+        return widen::with_repetition(node, Repetition::OPTIONAL, id);
+    }
+    let group = Type::group_type_builder(node.name())
+        .with_repetition(Repetition::OPTIONAL)
+        .with_converted_type(info.converted_type())
+        .with_logical_type(info.logical_type_ref().cloned())
+        .with_id(id)
+        .with_fields(node.get_fields().to_vec())
+        .build()?;
+    Ok(Arc::new(group))
+}

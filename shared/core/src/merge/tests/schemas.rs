@@ -1,0 +1,556 @@
+//! Files of different schemas.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, Decimal128Array, Float32Array, Float64Array, Int8Array, Int16Array,
+        Int32Array, Int64Array, LargeStringArray, ListArray, NullArray, StringArray, StructArray,
+        TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt8Array,
+        UInt32Array, UInt64Array,
+    },
+    buffer::{NullBuffer, OffsetBuffer},
+    datatypes::{DataType, Field, Fields, TimeUnit},
+};
+use parquet::{
+    basic::LogicalType,
+    data_type::{Int96, Int96Type},
+    file::writer::SerializedFileWriter,
+    schema::parser::parse_message_type,
+};
+
+use super::*;
+use crate::semantics::stated;
+
+fn column(array: impl Array + 'static) -> ArrayRef {
+    Arc::new(array)
+}
+
+fn file(columns: Vec<(&str, ArrayRef)>) -> Bytes {
+    written(&batch(columns), WriterProperties::default())
+}
+
+fn options() -> MergeOptions {
+    MergeOptions::default()
+}
+
+fn decimals(values: &[i128], precision: u8, scale: i8) -> ArrayRef {
+    let values = Decimal128Array::from(values.to_vec());
+    column(values.with_precision_and_scale(precision, scale).unwrap())
+}
+
+fn utc(array: TimestampMicrosecondArray) -> ArrayRef {
+    column(array.with_timezone("UTC"))
+}
+
+/// What a column is in the merged file when it is this in two others: the same either way around.
+#[test]
+fn types_that_fit_together() {
+    stated(
+        "Of one column, signed integers become the widest of them, and so do unsigned ones, `FLOAT` becomes `DOUBLE`, and decimals of one scale take the greatest precision.",
+    );
+    stated(
+        "Of one column, timestamps take the finest of their units, and INT96 with timestamps becomes microseconds, or nanoseconds where the others are; what has no exact counterpart there refuses the merge by its file and column.",
+    );
+    let ints = || column(Int32Array::from(vec![Some(1), None, Some(i32::MIN)]));
+    let millis = TimestampMillisecondArray::from(vec![-1, 1_700_000_000_123]);
+    let micros = TimestampMicrosecondArray::from(vec![-1, 1_700_000_000_123_456]);
+    let nanos = TimestampNanosecondArray::from(vec![-1, 1_700_000_000_123_456_789]);
+    let time = |unit| DataType::Timestamp(unit, None);
+    for (a, b, merged) in [
+        (
+            ints(),
+            column(Int64Array::from(vec![i64::MAX])),
+            DataType::Int64,
+        ),
+        (ints(), column(Int8Array::from(vec![-1])), DataType::Int32),
+        (
+            column(Int8Array::from(vec![-1])),
+            column(Int16Array::from(vec![-300])),
+            DataType::Int16,
+        ),
+        (
+            column(UInt8Array::from(vec![255])),
+            column(UInt32Array::from(vec![u32::MAX])),
+            DataType::UInt32,
+        ),
+        (
+            column(UInt32Array::from(vec![u32::MAX])),
+            column(UInt64Array::from(vec![u64::MAX])),
+            DataType::UInt64,
+        ),
+        (
+            column(Float32Array::from(vec![0.1, f32::NAN])),
+            column(Float64Array::from(vec![0.1])),
+            DataType::Float64,
+        ),
+        (
+            decimals(&[-1, 99_999], 5, 2),
+            decimals(&[123_456_789], 9, 2),
+            DataType::Decimal128(9, 2),
+        ),
+        (
+            decimals(&[-1, 99_999], 5, 2),
+            decimals(&[12_345_678_901], 15, 2),
+            DataType::Decimal128(15, 2),
+        ),
+        (
+            decimals(&[-1, 99_999], 5, 2),
+            decimals(&[10_i128.pow(35)], 38, 2),
+            DataType::Decimal128(38, 2),
+        ),
+        (
+            decimals(&[-123_456_789_012, 7], 15, 2),
+            decimals(&[-123_456_789_012_345_678], 19, 2),
+            DataType::Decimal128(19, 2),
+        ),
+        (
+            decimals(&[-1, 5], 20, 2),
+            decimals(&[10_i128.pow(35)], 38, 2),
+            DataType::Decimal128(38, 2),
+        ),
+        (
+            column(millis.clone()),
+            column(micros.clone()),
+            time(TimeUnit::Microsecond),
+        ),
+        (
+            column(millis),
+            column(nanos.clone()),
+            time(TimeUnit::Nanosecond),
+        ),
+        (
+            column(micros.clone()),
+            column(nanos),
+            time(TimeUnit::Nanosecond),
+        ),
+        (
+            column(StringArray::from(vec!["a"])),
+            column(LargeStringArray::from(vec!["b"])),
+            DataType::Utf8,
+        ),
+        (
+            column(NullArray::new(3)),
+            column(StringArray::from(vec!["b"])),
+            DataType::Utf8,
+        ),
+    ] {
+        for files in [[&a, &b], [&b, &a]] {
+            let merged_file = merge(
+                &files.map(|values| file(vec![("c", values.clone())])),
+                options(),
+            );
+            let merged_file = merged_file.unwrap_or_else(|error| panic!("{merged}: {error}"));
+            let cast = files.map(|values| arrow::compute::cast(values, &merged).unwrap());
+            let expected = arrow::compute::concat(&[&cast[0], &cast[1]]).unwrap();
+            let found = rows(&merged_file.file);
+            assert_eq!(found.schema().field(0).data_type(), &merged);
+            assert!(
+                found.column(0).to_data() == expected.to_data(),
+                "{merged}: {found:?}"
+            );
+            assert_indexed(&merged_file.file);
+        }
+    }
+}
+
+#[test]
+fn types_that_do_not() {
+    stated(
+        "Types that do not fit together, whether timestamps are adjusted to UTC, another scale, and another nesting are refused by both files and the column, before anything is written.",
+    );
+    let ints = || column(Int32Array::from(vec![1]));
+    let text = || column(StringArray::from(vec!["a"]));
+    let micros = TimestampMicrosecondArray::from(vec![1]);
+    let list =
+        ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>([Some([Some(1)])]);
+    for (a, b) in [
+        (ints(), text()),
+        (ints(), column(UInt32Array::from(vec![1]))),
+        (ints(), column(Float64Array::from(vec![1.0]))),
+        (ints(), column(micros.clone())),
+        (column(micros.clone()), utc(micros)),
+        (decimals(&[1], 5, 2), decimals(&[1], 5, 3)),
+        (
+            text(),
+            column(arrow::array::BinaryArray::from(vec![&b"a"[..]])),
+        ),
+        (ints(), column(list)),
+    ] {
+        let good = file(vec![("d", ints())]);
+        let refused = merge(
+            &[
+                good,
+                file(vec![("c", a)]),
+                file(vec![("d", ints()), ("C", b)]),
+            ],
+            options(),
+        );
+        let Err(Failure::Schema(refusal)) = refused else {
+            panic!("it is merged: {refused:?}");
+        };
+        assert_eq!(
+            (
+                refusal.first.as_str(),
+                refusal.second.as_str(),
+                refusal.column.as_str()
+            ),
+            ("file 1", "file 2", "c"),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn names_that_differ_in_case() {
+    stated(
+        "Two columns of one file, or two fields of one struct, whose names differ only in case refuse the merge.",
+    );
+    let ints = || column(Int32Array::from(vec![1]));
+    let refused = merge(&[file(vec![("a", ints()), ("A", ints())])], options());
+    assert!(
+        matches!(&refused, Err(Failure::Schema(refusal)) if refusal.reason == SchemaReason::SameName),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn columns_that_files_lack() {
+    stated(
+        "Columns, and fields of structs, are matched by name whatever its case; they come in the order in which the files first have them, and what a file lacks is null in its rows.",
+    );
+    let ints = |from: i32| column((from..from + 3).collect::<Int32Array>());
+    let text = |text: &str| column(StringArray::from(vec![Some(text), None, Some("z")]));
+    let files = [
+        file(vec![("a", ints(0)), ("b", text("x"))]),
+        file(vec![("c", text("y")), ("A", ints(3))]),
+        file(vec![("b", text("w"))]),
+    ];
+    let merged = merge(&files, options()).unwrap();
+    let expected = batch(vec![
+        (
+            "a",
+            column(Int32Array::from(vec![
+                Some(0),
+                Some(1),
+                Some(2),
+                Some(3),
+                Some(4),
+                Some(5),
+                None,
+                None,
+                None,
+            ])),
+        ),
+        (
+            "b",
+            column(StringArray::from(vec![
+                Some("x"),
+                None,
+                Some("z"),
+                None,
+                None,
+                None,
+                Some("w"),
+                None,
+                Some("z"),
+            ])),
+        ),
+        (
+            "c",
+            column(StringArray::from(vec![
+                None,
+                None,
+                None,
+                Some("y"),
+                None,
+                Some("z"),
+                None,
+                None,
+                None,
+            ])),
+        ),
+    ]);
+    let found = rows(&merged.file);
+    assert_same(&found, &expected);
+    assert_eq!(
+        found
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect::<Vec<_>>(),
+        ["a", "b", "c"]
+    );
+    assert_indexed(&merged.file);
+    // Each file alone becomes a row group: the copying path fills what is missing too.
+    let mut alone = options();
+    alone.row_group.rows = 3;
+    let merged = merge(&files, alone).unwrap();
+    assert_eq!(merged.summary.copied, 3);
+    assert_same(&rows(&merged.file), &expected);
+}
+
+fn structs(fields: Vec<(&str, ArrayRef)>, valid: &[bool]) -> StructArray {
+    let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = fields
+        .into_iter()
+        .map(|(name, column)| (Field::new(name, column.data_type().clone(), true), column))
+        .unzip();
+    StructArray::new(
+        Fields::from(fields),
+        columns,
+        Some(NullBuffer::from(valid.to_vec())),
+    )
+}
+
+/// The rows as JSON, which leaves out what is null: the same for a struct with and without a field that is null.
+fn json(batch: &RecordBatch) -> Vec<String> {
+    let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
+    writer.write(batch).unwrap();
+    writer.finish().unwrap();
+    let text = String::from_utf8(writer.into_inner()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn fields_that_files_lack() {
+    let ints = || column(Int32Array::from(vec![Some(1), None, Some(3), Some(4)]));
+    let texts = || {
+        column(StringArray::from(vec![
+            Some("a"),
+            Some("b"),
+            None,
+            Some("d"),
+        ]))
+    };
+    let valid = [true, true, false, true];
+    let list_of = |values: StructArray| {
+        // Rows: two entries, none, null, two entries.
+        let field = Arc::new(Field::new("element", values.data_type().clone(), true));
+        column(ListArray::new(
+            field,
+            OffsetBuffer::new(vec![0, 2, 2, 2, 4].into()),
+            column(values),
+            Some(NullBuffer::from(vec![true, true, false, true])),
+        ))
+    };
+    let lists = || {
+        column(ListArray::from_iter_primitive::<
+            arrow::datatypes::Int32Type,
+            _,
+            _,
+        >([
+            Some(vec![Some(1), Some(2)]),
+            Some(vec![]),
+            None,
+            Some(vec![None, Some(3), Some(4)]),
+        ]))
+    };
+    let only = |name: &'static str, values: ArrayRef| structs(vec![(name, values)], &valid);
+    let both = || structs(vec![("x", ints()), ("y", texts())], &valid);
+    let files = [
+        vec![
+            ("s", column(only("x", ints()))),
+            ("l", list_of(only("x", ints()))),
+        ],
+        vec![
+            ("s", column(only("y", texts()))),
+            ("l", list_of(only("Y", texts()))),
+        ],
+        vec![("s", column(both())), ("l", list_of(both()))],
+        // The neighbour that says which structs are there is a list itself.
+        vec![
+            ("s", column(only("z", lists()))),
+            ("l", list_of(only("z", lists()))),
+        ],
+        vec![(
+            "l",
+            list_of(structs(vec![("deep", column(only("z", lists())))], &valid)),
+        )],
+    ]
+    .map(|columns| {
+        written(
+            &batch(columns),
+            WriterProperties::builder()
+                .set_data_page_row_count_limit(1)
+                .set_write_batch_size(1)
+                .build(),
+        )
+    });
+    let merged = merge(&files, options()).unwrap();
+    let expected: Vec<String> = files.iter().flat_map(|file| json(&rows(file))).collect();
+    let found = json(&rows(&merged.file));
+    let parsed = |lines: &[String]| -> Vec<serde_json::Value> {
+        let lower = |line: &String| line.replace("\"Y\"", "\"y\"");
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(&lower(line)).unwrap())
+            .collect()
+    };
+    assert_eq!(parsed(&found), parsed(&expected));
+    assert_indexed(&merged.file);
+}
+
+#[test]
+fn lists_of_other_writers() {
+    stated("Lists and maps are matched by how they are built, whatever the names inside them.");
+    let list = |name: &str, nullable, valid: Option<NullBuffer>| {
+        let values = column(Int32Array::from(vec![1, 2, 3]));
+        let field = Arc::new(Field::new(name, DataType::Int32, nullable));
+        column(ListArray::new(
+            field,
+            OffsetBuffer::new(vec![0, 2, 2, 3].into()),
+            values,
+            valid,
+        ))
+    };
+    let nulls = || Some(NullBuffer::from(vec![true, false, true]));
+    let files = [
+        list("element", true, nulls()),
+        list("item", false, None),
+        list("array_element", true, None),
+    ]
+    .map(|values| file(vec![("l", values)]));
+    let merged = merge(&files, options()).unwrap();
+    let expected: Vec<String> = files.iter().flat_map(|file| json(&rows(file))).collect();
+    assert_eq!(json(&rows(&merged.file)), expected);
+    assert_eq!(
+        merged.unified.schema().column(0).path().string(),
+        "l.list.element"
+    );
+}
+
+#[test]
+fn what_may_be_null() {
+    stated(
+        "A column that may be null in one file, or is missing there, may be null in the merged file.",
+    );
+    let required = |values: ArrayRef| {
+        let schema = Schema::new(vec![Field::new("c", values.data_type().clone(), false)]);
+        RecordBatch::try_new(Arc::new(schema), vec![values]).unwrap()
+    };
+    let many = || (0..7_000).map(|value| value % 40).collect::<Int32Array>();
+    let text = |value: i32| format!("text {value}");
+    for (name, properties) in files::writers() {
+        let of = |batch: &RecordBatch| written(batch, properties.clone());
+        for values in [
+            column(many()),
+            column(
+                (0..7_000)
+                    .map(|value| Some(text(value)))
+                    .collect::<StringArray>(),
+            ),
+        ] {
+            let optional = batch(vec![("c", values.clone())]);
+            let files = [
+                of(&required(values.clone())),
+                of(&optional),
+                of(&required(values)),
+            ];
+            let merged = merge(&files, options()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_same(&rows(&merged.file), &{
+                let all = rows(&files[1]);
+                arrow::compute::concat_batches(&all.schema(), [&all, &all, &all]).unwrap()
+            });
+            assert_eq!(merged.unified.schema().column(0).max_def_level(), 1);
+            let merged = merge(&[files[0].clone(), files[2].clone()], options()).unwrap();
+            assert_eq!(merged.unified.schema().column(0).max_def_level(), 0);
+            assert_indexed(&merged.file);
+        }
+    }
+}
+
+/// A file with a column of INT96: a day, and nanoseconds.
+fn int96(days_and_nanos: &[(u32, u64)]) -> Bytes {
+    let schema = parse_message_type("message schema { required int96 c; }").unwrap();
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut chunk = group.next_column().unwrap().unwrap();
+    let values: Vec<Int96> = days_and_nanos
+        .iter()
+        .map(|(day, nanos)| {
+            let mut value = Int96::new();
+            value.set_data(*nanos as u32, (*nanos >> 32) as u32, *day);
+            value
+        })
+        .collect();
+    chunk
+        .typed::<Int96Type>()
+        .write_batch(&values, None, None)
+        .unwrap();
+    chunk.close().unwrap();
+    group.close().unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+#[test]
+fn int96_and_timestamps() {
+    stated("INT96 stays INT96 where no file has another type for its column.");
+    let day = 2_440_588;
+    let times = int96(&[
+        (day, 1_000),
+        (day - 1, 86_399_999_999_000),
+        (day + 20_000, 0),
+    ]);
+    let merged = merge(&[times.clone(), times.clone()], options()).unwrap();
+    assert_eq!(
+        rows(&merged.file),
+        all_rows(&[times.clone(), times.clone()])
+    );
+    assert_eq!(
+        merged.unified.schema().column(0).physical_type(),
+        parquet::basic::Type::INT96
+    );
+
+    for (other, unit, of_a_second) in [
+        (
+            column(TimestampMillisecondArray::from(vec![5])),
+            TimeUnit::Microsecond,
+            1_000_000,
+        ),
+        (
+            column(TimestampMicrosecondArray::from(vec![5_000])),
+            TimeUnit::Microsecond,
+            1_000_000,
+        ),
+        (
+            column(TimestampNanosecondArray::from(vec![5_000_000])),
+            TimeUnit::Nanosecond,
+            1_000_000_000,
+        ),
+    ] {
+        let merged = merge(&[file(vec![("c", other)]), times.clone()], options()).unwrap();
+        let found = rows(&merged.file);
+        assert_eq!(
+            found.schema().field(0).data_type(),
+            &DataType::Timestamp(unit, None)
+        );
+        let found = arrow::compute::cast(found.column(0), &DataType::Int64).unwrap();
+        let micro = of_a_second / 1_000_000;
+        let expected = [5_000 * micro, micro, -micro, 20_000 * 86_400 * of_a_second];
+        assert_eq!(
+            found.to_data(),
+            Int64Array::from(expected.to_vec()).to_data()
+        );
+        assert!(matches!(
+            merged.unified.schema().column(0).logical_type_ref(),
+            Some(LogicalType::Timestamp(_))
+        ));
+    }
+    let fine = int96(&[(day, 1)]);
+    let refused = merge(
+        &[
+            file(vec![(
+                "c",
+                column(TimestampMicrosecondArray::from(vec![5])),
+            )]),
+            fine,
+        ],
+        options(),
+    );
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Inexact { input, column, .. })) if input == "file 1" && column == "c"),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,178 @@
+//! Rows that are sorted.
+
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use parquet::file::metadata::SortingColumn;
+
+use super::{
+    files::{every_type, writers},
+    *,
+};
+use crate::semantics::stated;
+
+/// The rows in the order of columns, by a stable sort.
+fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
+    let options = Some(SortOptions {
+        descending: false,
+        nulls_first: false,
+    });
+    let ordinal: ArrayRef =
+        Arc::new((0..rows.num_rows() as u64).collect::<arrow::array::UInt64Array>());
+    let mut columns: Vec<SortColumn> = by
+        .iter()
+        .map(|name| SortColumn {
+            values: rows.column_by_name(name).unwrap().clone(),
+            options,
+        })
+        .collect();
+    columns.push(SortColumn {
+        values: ordinal,
+        options,
+    });
+    take_record_batch(rows, &lexsort_to_indices(&columns, None).unwrap()).unwrap()
+}
+
+#[test]
+fn rows_are_sorted_whatever_the_files_are() {
+    stated(
+        "With `sort_by` the rows of a merged file are in the order of these columns, ascending, with nulls last, and rows that are alike in them stay in the order of the files; its row groups say so.",
+    );
+    let files: Vec<Bytes> = (0..)
+        .zip(writers())
+        .map(|(index, (_, properties))| written(&every_type(index * 130, 200, 40), properties))
+        .collect();
+    let expected = all_rows(&files);
+    for by in [
+        &["text", "boolean"][..],
+        &["double"],
+        &["time", "decimal"],
+        &["whole"],
+        &["nothing"],
+    ] {
+        for rows_of_a_group in [1 << 20, 600] {
+            let mut options = MergeOptions {
+                sort_by: by.iter().map(|name| (*name).to_uppercase()).collect(),
+                bloom_filters: vec!["text".to_owned()],
+                key_values: vec![("a".to_owned(), "b".to_owned())],
+                ..MergeOptions::default()
+            };
+            options.row_group.rows = rows_of_a_group;
+            let merged = merge(&files, options.clone()).unwrap();
+            assert_same(&rows(&merged.file), &sorted(&expected, by));
+            assert_indexed(&merged.file);
+            let footer = footer(&merged.file);
+            assert_eq!(
+                footer.num_row_groups(),
+                expected.num_rows().div_ceil(rows_of_a_group)
+            );
+            assert_eq!(merged.summary.row_groups, footer.num_row_groups());
+            for group in footer.row_groups() {
+                let said = group.sorting_columns().unwrap().iter().map(|column| {
+                    let SortingColumn {
+                        column_idx,
+                        descending,
+                        nulls_first,
+                    } = column;
+                    assert!(!descending && !nulls_first);
+                    group
+                        .column(usize::try_from(*column_idx).unwrap())
+                        .column_path()
+                        .string()
+                });
+                assert_eq!(said.collect::<Vec<_>>(), by);
+            }
+            assert!(merge(&files, options).unwrap().file == merged.file);
+        }
+    }
+}
+
+#[test]
+fn sorting_takes_files_of_different_schemas() {
+    let long = written(
+        &batch(vec![(
+            "a",
+            Arc::new(arrow::array::Int64Array::from(vec![5, 1])),
+        )]),
+        WriterProperties::default(),
+    );
+    let int = written(
+        &batch(vec![
+            (
+                "A",
+                Arc::new(arrow::array::Int32Array::from(vec![Some(3), None, Some(7)])),
+            ),
+            (
+                "b",
+                Arc::new(arrow::array::StringArray::from(vec!["x", "y", "z"])),
+            ),
+        ]),
+        WriterProperties::default(),
+    );
+    let options = MergeOptions {
+        sort_by: vec!["a".to_owned()],
+        ..MergeOptions::default()
+    };
+    let merged = merge(&[long, int], options).unwrap();
+    let expected = batch(vec![
+        (
+            "a",
+            Arc::new(arrow::array::Int64Array::from(vec![
+                Some(1),
+                Some(3),
+                Some(5),
+                Some(7),
+                None,
+            ])),
+        ),
+        (
+            "b",
+            Arc::new(arrow::array::StringArray::from(vec![
+                None,
+                Some("x"),
+                None,
+                Some("z"),
+                Some("y"),
+            ])),
+        ),
+    ]);
+    assert_same(&rows(&merged.file), &expected);
+}
+
+#[test]
+fn what_cannot_be_sorted_by() {
+    stated(
+        "What `sort_by` compares must fit into a quarter of the memory, and each row group of the files too, or the merge is refused for it.",
+    );
+    let file = written(&every_type(0, 10, 3), WriterProperties::default());
+    for column in ["unknown", "list", "struct", "struct.x"] {
+        let options = MergeOptions {
+            sort_by: vec![column.to_owned()],
+            ..MergeOptions::default()
+        };
+        let refused = merge(&[file.clone()], options);
+        assert!(
+            matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+            "{column}: {refused:?}"
+        );
+    }
+    let long: ArrayRef = Arc::new(
+        (0..1_000)
+            .map(|row| Some(format!("{row:020000}")))
+            .collect::<arrow::array::StringArray>(),
+    );
+    let long = written(
+        &batch(vec![("a", long)]),
+        WriterProperties::builder()
+            .set_compression(parquet::basic::Compression::SNAPPY)
+            .build(),
+    );
+    let options = MergeOptions {
+        sort_by: vec!["a".to_owned()],
+        memory: 64 << 20,
+        ..MergeOptions::default()
+    };
+    let refused = merge(&[long.clone(), long], options);
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Sort { .. }))),
+        "{refused:?}"
+    );
+}

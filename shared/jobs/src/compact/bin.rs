@@ -1,0 +1,58 @@
+use super::{
+    Budget, MergeTask, Ports,
+    error::CompactError,
+    ledger, merge as engine,
+    report::{MergeReport, MergeStatus},
+};
+use crate::{ports::StoreErrorKind, work::upload::Finished};
+
+/// Makes one file of a plan, unless it stands or the partition has moved on.
+///
+/// # Errors
+/// See [`CompactError`]. The same request may be made again.
+pub async fn merge(
+    ports: &Ports,
+    task: &MergeTask,
+    budget: &Budget,
+) -> Result<MergeReport, CompactError> {
+    let store = &*ports.store;
+    let (ledger, plan) = ledger::read_plan(store, &task.plan).await?;
+    let bin = plan.bins.get(task.task).ok_or_else(|| {
+        CompactError::BadRequest(format!("{} has no task {}", task.plan, task.task))
+    })?;
+    let output = plan.output(bin);
+    let report = |status, bytes| MergeReport {
+        job: "compact".to_owned(),
+        table: plan.settings.subject(),
+        partition: plan.partition.clone(),
+        plan: task.plan.clone(),
+        task: task.task,
+        status,
+        files: bin.inputs.len() as u64,
+        output: output.clone(),
+        rows: bin.rows,
+        bytes,
+    };
+    let has_moved_on = if plan.is_in_place() {
+        let placed = plan.from.join(&bin.output);
+        let swept = ledger.swept(plan.generation);
+        ledger::age(store, &placed).await?.is_some() || ledger::age(store, &swept).await?.is_some()
+    } else {
+        let state = ledger::read_state(store, &ledger).await?;
+        state.is_some_and(|(state, _)| state.generation >= plan.generation)
+    };
+    if has_moved_on {
+        return Ok(report(MergeStatus::Superseded, 0));
+    }
+    match store.head(&output, None).await {
+        Ok(meta) => return Ok(report(MergeStatus::Duplicate, meta.size)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    let (bytes, finished) = engine::write(ports, &plan, bin, budget).await?;
+    let status = match finished {
+        Finished::Written(_) => MergeStatus::Merged,
+        Finished::Stood => MergeStatus::Duplicate,
+    };
+    Ok(report(status, bytes))
+}

@@ -1,0 +1,73 @@
+//! Carries the files of the old directory that are not merged into the new one, under their own names.
+
+use std::collections::BTreeSet;
+
+use futures::{TryStreamExt, stream::FuturesUnordered};
+
+use super::{
+    directory::{self, File},
+    error::CompactError,
+    ledger::Plan,
+};
+use crate::ports::{Precondition, Store, StoreErrorKind};
+
+/// Copies under way at a time.
+const CONCURRENT: usize = 16;
+
+/// Copies every file of the old directory that is neither merged nor in the new one, create-only. Returns how many were.
+///
+/// A file that came to the new directory meanwhile holds the same rows: its name stands for them.
+pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, CompactError> {
+    let (there, _) = directory::files(store, &plan.to).await?;
+    let there = there
+        .into_iter()
+        .map(|file| file.name)
+        .collect::<BTreeSet<_>>();
+    let inputs = plan.inputs();
+    let (here, _) = directory::files(store, &plan.from).await?;
+    let (mut carried, mut copies) = (0, FuturesUnordered::new());
+    for file in here {
+        match inputs.get(file.name.as_str()) {
+            Some(input) if input.etag == file.etag => continue,
+            Some(_) => {
+                return Err(CompactError::InputChanged {
+                    location: plan.from.join(&file.name),
+                });
+            }
+            None if there.contains(&file.name) => continue,
+            None => {}
+        }
+        if copies.len() >= CONCURRENT {
+            carried += copies.try_next().await?.unwrap_or_default();
+        }
+        copies.push(copy(store, plan, file));
+    }
+    while let Some(more) = copies.try_next().await? {
+        carried += more;
+    }
+    Ok(carried)
+}
+
+async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, CompactError> {
+    let (from, to) = (plan.from.join(&file.name), plan.to.join(&file.name));
+    let copied = store
+        .copy(&from, Some(&file.etag), &to, Precondition::Absent)
+        .await;
+    match copied {
+        Ok(_) => Ok(1),
+        // Either it stands there by now, or the source is another object.
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
+            match store.head(&to, None).await {
+                Ok(_) => Ok(0),
+                Err(error) if error.kind == StoreErrorKind::NotFound => {
+                    Err(CompactError::InputChanged { location: from })
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            Err(CompactError::InputChanged { location: from })
+        }
+        Err(error) => Err(error.into()),
+    }
+}

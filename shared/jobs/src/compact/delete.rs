@@ -1,0 +1,113 @@
+//! Deletes the files of a directory that its partition has left.
+
+use std::collections::BTreeMap;
+
+use lakewright_core::{compact::PartitionLedger, location::Location};
+
+use super::{
+    Ports, directory,
+    error::CompactError,
+    ledger::{self, Plan},
+    publish::confirm,
+    report::Step,
+    steps::{Outcome, verified},
+};
+use crate::ports::{MAX_DELETE_BATCH, Store};
+
+/// Deletes what the plan's generation left behind, once its grace period is over and each of its rows is verified to
+/// stand in the directory that it went to.
+///
+/// Generations are deleted in their order, so that directory is whole: it is the current one, or its turn comes later.
+pub(super) async fn delete(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Outcome, CompactError> {
+    let store = &*ports.store;
+    let generation = plan.generation;
+    let mark = ledger.deleted(generation);
+    if ledger::age(store, &mark).await?.is_some() {
+        return Ok(Outcome::done(0, None));
+    }
+    let Some(age) = ledger::age(store, &ledger.swept(generation)).await? else {
+        return Ok(Outcome::waiting(Step::Sweep, 0));
+    };
+    if let Some(seconds) = ledger::wait(age, plan.settings.grace_period) {
+        return Ok(Outcome::waiting(Step::Delete, seconds));
+    }
+    if generation > 1
+        && ledger::age(store, &ledger.deleted(generation - 1))
+            .await?
+            .is_none()
+    {
+        return Err(CompactError::Unsuited(format!(
+            "the files that generation {} left are to be deleted first",
+            generation - 1
+        )));
+    }
+    let state = ledger::read_state(store, ledger).await?;
+    let (state, _) = state.ok_or_else(|| CompactError::LedgerDocument {
+        location: ledger.state(),
+        message: "it is gone".to_owned(),
+    })?;
+    let keys = leftovers(store, ledger, plan).await?;
+    // Last of all: from now on no reader is sent to the old directory.
+    match confirm(ports, plan, &state.directory).await {
+        // The generation after is being published.
+        Err(CompactError::PartitionElsewhere { .. }) if state.generation > generation => {
+            confirm(ports, plan, &state.previous).await?;
+        }
+        confirmed => confirmed?,
+    }
+    for batch in keys.chunks(MAX_DELETE_BATCH) {
+        delete_batch(store, &plan.from, batch).await?;
+    }
+    ledger::mark(store, &mark, generation).await?;
+    Ok(Outcome::done(keys.len() as u64, None))
+}
+
+/// The keys of the old files, all of whose rows stand in the new directory.
+async fn leftovers(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Vec<String>, CompactError> {
+    verified(store, ledger, plan).await?;
+    let inputs = plan.inputs();
+    let (there, _) = directory::files(store, &plan.to).await?;
+    let there = there
+        .into_iter()
+        .map(|file| (file.name, file.size))
+        .collect::<BTreeMap<_, _>>();
+    let (here, _) = directory::files(store, &plan.from).await?;
+    let mut keys = Vec::with_capacity(here.len());
+    for file in here {
+        let location = plan.from.join(&file.name);
+        let stands = match inputs.get(file.name.as_str()) {
+            Some(input) => input.etag == file.etag,
+            None => there.get(&file.name) == Some(&file.size),
+        };
+        if !stands {
+            return Err(CompactError::Stray { location });
+        }
+        keys.push(location.key);
+    }
+    Ok(keys)
+}
+
+/// Deletes at most [`MAX_DELETE_BATCH`] keys in the bucket of `directory`.
+pub(super) async fn delete_batch(
+    store: &dyn Store,
+    directory: &Location,
+    keys: &[String],
+) -> Result<(), CompactError> {
+    let failures = store.delete(&directory.bucket, keys).await?;
+    match failures.first() {
+        None => Ok(()),
+        Some(first) => Err(CompactError::NotDeleted {
+            failed: failures.len(),
+            first: Location::new(&directory.bucket, &first.key),
+            message: format!("{}: {}", first.code, first.message),
+        }),
+    }
+}

@@ -1,0 +1,61 @@
+//! The files of a partition's directory.
+
+use jiff::Timestamp;
+use lakewright_core::location::Location;
+
+use super::{error::CompactError, ledger};
+use crate::ports::{Listed, Store};
+
+/// A file that readers of the directory take for data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct File {
+    /// Its key behind the directory.
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) etag: String,
+    pub(super) last_modified: Timestamp,
+}
+
+/// Everything below a prefix in key order, and the store's clock when the listing began.
+pub(super) async fn list(
+    store: &dyn Store,
+    prefix: &Location,
+) -> Result<(Vec<Listed>, Timestamp), CompactError> {
+    let (mut objects, mut begun) = (Vec::new(), None);
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.list(prefix, after.as_deref()).await?;
+        let answered_at = ledger::earlier(begun, page.answered_at);
+        begun = Some(answered_at);
+        after = page.objects.last().map(|object| object.key.clone());
+        objects.extend(page.objects);
+        if !page.truncated || after.is_none() {
+            return Ok((objects, answered_at));
+        }
+    }
+}
+
+/// The files of a directory in the order of their names, and the store's clock when the listing began.
+pub(super) async fn files(
+    store: &dyn Store,
+    directory: &Location,
+) -> Result<(Vec<File>, Timestamp), CompactError> {
+    let (objects, begun) = list(store, directory).await?;
+    let files = objects.into_iter().filter_map(|object| {
+        let name = object.key.get(directory.key.len()..)?.to_owned();
+        is_data(&name).then_some(File {
+            name,
+            size: object.size,
+            etag: object.etag,
+            last_modified: object.last_modified,
+        })
+    });
+    Ok((files.collect(), begun))
+}
+
+/// Whether readers take an object of this name for data: Hive, Spark, Trino and Athena skip what begins with `_` or `.`,
+/// and what ends with `/` marks a directory.
+pub(super) fn is_data(name: &str) -> bool {
+    let is_hidden = |part: &str| part.starts_with(['_', '.']);
+    !name.is_empty() && !name.ends_with('/') && !name.split('/').any(is_hidden)
+}

@@ -1,0 +1,113 @@
+//! Compaction without a catalog: the merged files are put beside the old ones, which are then deleted. Between the two
+//! readers see rows twice.
+//!
+//! The merged files are made in the ledger, which readers skip, so that the window is only as long as a copy and a delete
+//! take. The plan is the intent: whoever finds it without its mark finishes it.
+
+use std::collections::BTreeMap;
+
+use lakewright_core::compact::PartitionLedger;
+
+use super::{
+    Ports,
+    delete::delete_batch,
+    directory,
+    error::CompactError,
+    ledger::{self, Bin, Plan},
+    steps::{Outcome, rows_of},
+};
+use crate::ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind};
+
+/// Puts the plan's files in their place, one after the other, and deletes what they were made of.
+pub(super) async fn publish(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Outcome, CompactError> {
+    let store = &*ports.store;
+    let mark = ledger.swept(plan.generation);
+    if ledger::age(store, &mark).await?.is_some() {
+        return Ok(Outcome::done(0, None));
+    }
+    let mut files = 0;
+    for (task, bin) in plan.bins.iter().enumerate() {
+        place(store, ledger, plan, task, bin).await?;
+        files += replace(store, plan, bin).await?;
+    }
+    let staged = plan.bins.iter().map(|bin| plan.output(bin).key);
+    for batch in staged.collect::<Vec<_>>().chunks(MAX_DELETE_BATCH) {
+        delete_batch(store, &plan.to, batch).await?;
+    }
+    ledger::mark(store, &mark, plan.generation).await?;
+    Ok(Outcome::done(files, None))
+}
+
+/// Copies a merged file to where readers see it, and makes sure of its rows.
+async fn place(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+    task: usize,
+    bin: &Bin,
+) -> Result<(), CompactError> {
+    let (staged, target) = (plan.output(bin), plan.from.join(&bin.output));
+    let differ = |location, rows| CompactError::RowsDiffer {
+        location,
+        rows,
+        expected: bin.rows,
+    };
+    let found = match rows_of(store, &target).await? {
+        Some((_, rows)) => rows,
+        None => {
+            let Some((_, rows)) = rows_of(store, &staged).await? else {
+                return Err(CompactError::NotMerged {
+                    location: staged,
+                    plan: Box::new(ledger.plan(plan.generation)),
+                    task,
+                });
+            };
+            if rows != bin.rows {
+                return Err(differ(staged, rows));
+            }
+            match store
+                .copy(&staged, None, &target, Precondition::Absent)
+                .await
+            {
+                Ok(_) => {}
+                Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+                Err(error) => return Err(error.into()),
+            }
+            rows_of(store, &target)
+                .await?
+                .map(|(_, rows)| rows)
+                .unwrap_or_default()
+        }
+    };
+    if found != bin.rows {
+        return Err(differ(target, found));
+    }
+    Ok(())
+}
+
+/// Deletes the files that a merged one, which stands, was made of. Returns how many there were.
+async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, CompactError> {
+    let inputs = bin
+        .inputs
+        .iter()
+        .map(|input| (&input.name, &input.etag))
+        .collect::<BTreeMap<_, _>>();
+    let (files, _) = directory::files(store, &plan.from).await?;
+    let mut keys = Vec::new();
+    for file in files {
+        let location = plan.from.join(&file.name);
+        match inputs.get(&file.name) {
+            None => {}
+            Some(etag) if **etag == file.etag => keys.push(location.key),
+            Some(_) => return Err(CompactError::InputChanged { location }),
+        }
+    }
+    for batch in keys.chunks(MAX_DELETE_BATCH) {
+        delete_batch(store, &plan.from, batch).await?;
+    }
+    Ok(keys.len() as u64)
+}

@@ -1,0 +1,263 @@
+//! The ledger of one partition: what a generation is made of, and how far it is. All entries are create-only but the
+//! state.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    compact::{PartitionLedger, PartitionState},
+    config::{self, CompactMode},
+    location::Location,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{directory, error::CompactError};
+use crate::{
+    document, partition_state,
+    ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind},
+};
+
+/// What the next generation of a partition is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The form of this document.
+    pub version: u32,
+    /// The configuration that it was made with; every step goes by this one.
+    pub settings: config::Compact,
+    /// The partition's path below the table or the target.
+    pub partition: String,
+    /// Its values in the catalog; none without a catalog.
+    pub values: Vec<String>,
+    /// The generation that it makes.
+    pub generation: u32,
+    /// The directory of the generation before.
+    pub from: Location,
+    /// The directory of the new one; without a catalog, where the new files stand until they are put beside the old ones.
+    pub to: Location,
+    /// The new files.
+    pub bins: Vec<Bin>,
+}
+
+/// A new file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bin {
+    /// Its name.
+    pub output: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The bytes of the files that it is made of.
+    pub bytes: u64,
+    /// What it is made of, in the order of their rows.
+    pub inputs: Vec<Input>,
+}
+
+/// A file that is merged into a new one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Its name below the old directory.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its `ETag`: only that object is read.
+    pub etag: String,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl Plan {
+    /// The form that is written now.
+    pub const VERSION: u32 = 1;
+
+    /// Where a new file stands.
+    pub fn output(&self, bin: &Bin) -> Location {
+        self.to.join(&bin.output)
+    }
+
+    /// The files that are merged, by name.
+    pub(super) fn inputs(&self) -> BTreeMap<&str, &Input> {
+        let inputs = self.bins.iter().flat_map(|bin| &bin.inputs);
+        inputs.map(|input| (input.name.as_str(), input)).collect()
+    }
+
+    pub(super) fn is_in_place(&self) -> bool {
+        self.settings.mode == CompactMode::InPlace
+    }
+}
+
+/// A mark that a step is done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    version: u32,
+    generation: u32,
+}
+
+/// The plan that stands there, and the ledger that it stands in.
+pub(super) async fn read_plan(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<(PartitionLedger, Plan), CompactError> {
+    let (ledger, generation) = PartitionLedger::of_plan(location)
+        .ok_or_else(|| CompactError::BadRequest(format!("{location} is no plan's place")))?;
+    let (plan, _) = document::read::<Plan>(store, location)
+        .await?
+        .ok_or_else(|| CompactError::PlanMissing(location.clone()))?;
+    if plan.version != Plan::VERSION || plan.generation != generation {
+        return Err(CompactError::LedgerDocument {
+            location: location.clone(),
+            message: format!(
+                "form {} of generation {} is not form {} of generation {generation}",
+                plan.version,
+                plan.generation,
+                Plan::VERSION
+            ),
+        });
+    }
+    Ok((ledger, plan))
+}
+
+/// Makes `plan` the plan of its generation, or answers with the one that stands already.
+pub(super) async fn propose(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: Plan,
+) -> Result<Plan, CompactError> {
+    let location = ledger.plan(plan.generation);
+    if document::create(store, &location, &plan).await? {
+        return Ok(plan);
+    }
+    let (_, standing) = read_plan(store, &location).await?;
+    Ok(standing)
+}
+
+/// The state that stands, and its `ETag`.
+pub(super) async fn read_state(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+) -> Result<Option<(PartitionState, String)>, CompactError> {
+    Ok(partition_state::read(store, ledger).await?)
+}
+
+/// Puts the plan's generation in the place of the state with this `ETag`, or of none. Whether it was still that one.
+pub(super) async fn swap(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+    standing: Option<&str>,
+) -> Result<bool, CompactError> {
+    let location = ledger.state();
+    let state = PartitionState {
+        version: PartitionState::VERSION,
+        generation: plan.generation,
+        directory: plan.to.clone(),
+        previous: plan.from.clone(),
+    };
+    let body = serde_json::to_vec(&state).map_err(|error| CompactError::LedgerDocument {
+        location: location.clone(),
+        message: error.to_string(),
+    })?;
+    let options = PutOptions {
+        precondition: standing.map_or(Precondition::Absent, |etag| {
+            Precondition::Matches(etag.to_owned())
+        }),
+        content_type: Some("application/json".to_owned()),
+        attributes: None,
+    };
+    match store.put(&location, Bytes::from(body), options).await {
+        Ok(_) => Ok(true),
+        Err(error)
+            if matches!(
+                error.kind,
+                StoreErrorKind::PreconditionFailed | StoreErrorKind::NotFound
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a mark, unless it stands.
+pub(super) async fn mark(
+    store: &dyn Store,
+    location: &Location,
+    generation: u32,
+) -> Result<(), CompactError> {
+    let version = Plan::VERSION;
+    let mark = Mark {
+        version,
+        generation,
+    };
+    document::create(store, location, &mark).await?;
+    Ok(())
+}
+
+/// How old an entry is, on the store's clock; `None` where there is none.
+pub(super) async fn age(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<Option<SignedDuration>, CompactError> {
+    match store.head(location, None).await {
+        Ok(meta) => Ok(Some(age_of(&meta))),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How long ago an object was written, on the store's clock.
+pub(super) fn age_of(meta: &ObjectMeta) -> SignedDuration {
+    meta.answered_at.duration_since(meta.last_modified)
+}
+
+/// All entries of a partition, as one listing shows them.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    pub(super) planned: BTreeSet<u32>,
+    pub(super) published: BTreeSet<u32>,
+    /// With their age.
+    pub(super) swept: BTreeMap<u32, SignedDuration>,
+    pub(super) deleted: BTreeSet<u32>,
+    pub(super) state: bool,
+}
+
+pub(super) async fn entries(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+) -> Result<Entries, CompactError> {
+    let prefix = ledger.prefix();
+    let (objects, answered_at) = directory::list(store, prefix).await?;
+    let mut entries = Entries::default();
+    for object in objects {
+        let name = object.key.get(prefix.key.len()..).unwrap_or_default();
+        let Some((kind, generation)) = name.split_once('/') else {
+            entries.state |= name == "state";
+            continue;
+        };
+        let Ok(generation) = generation.parse() else {
+            continue;
+        };
+        match kind {
+            "plan" => entries.planned.insert(generation),
+            "published" => entries.published.insert(generation),
+            "deleted" => entries.deleted.insert(generation),
+            "swept" => {
+                let age = answered_at.duration_since(object.last_modified);
+                entries.swept.insert(generation, age).is_none()
+            }
+            _ => false,
+        };
+    }
+    Ok(entries)
+}
+
+/// How long it is until `age` is above `least`, in whole seconds; `None` where it is. Times have whole seconds, so one
+/// more is waited for.
+pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
+    let left = least - age;
+    (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
+}
+
+/// The moment of a listing is that of its first page: what is younger may be missing.
+pub(super) fn earlier(a: Option<Timestamp>, b: Timestamp) -> Timestamp {
+    a.map_or(b, |a| a.min(b))
+}

@@ -1,0 +1,265 @@
+//! Makes one Parquet file of many: reads what the merge asks for, and uploads what it gives.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use lakewright_core::{
+    config,
+    merge::{
+        Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, unify, verify,
+    },
+    parquet_out::RowGroupLimit,
+};
+use parquet::file::metadata::ParquetMetaData;
+
+pub(super) use lakewright_core::merge::Input;
+
+use super::{
+    Budget, Ports,
+    error::CompactError,
+    footers,
+    ledger::{Bin, Plan},
+};
+use crate::{
+    ports::{Store, StoreError},
+    work::{
+        task::Task,
+        upload::{Finished, PART, Upload},
+    },
+};
+
+/// Footers that are read at a time.
+const CONCURRENT_FOOTERS: usize = 32;
+
+/// Reads of the merge under way at a time.
+const CONCURRENT_READS: usize = 16;
+
+/// What a merge needs at the least, whatever there is.
+const LEAST_MEMORY: usize = 64 << 20;
+
+/// Whether these files can be merged into one.
+///
+/// # Errors
+/// The two files and the column that stand in the way, or what else does.
+pub(super) fn check(inputs: &[Input], rules: &config::Compact) -> Result<(), CompactError> {
+    begin(inputs.to_vec(), rules, LEAST_MEMORY).map(|_| ())
+}
+
+/// The merge of these files.
+fn begin(
+    inputs: Vec<Input>,
+    rules: &config::Compact,
+    memory: usize,
+) -> Result<(Merge, Unified), CompactError> {
+    let schemas = inputs.iter().map(|input| {
+        let file = input.metadata.file_metadata();
+        (input.name.as_str(), file.schema_descr())
+    });
+    let unified = unify(schemas).map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+    let row_group = rules.row_group_size.map(|size| size.as_u64());
+    let default = RowGroupLimit::default();
+    let options = MergeOptions {
+        row_group: RowGroupLimit {
+            bytes: row_group.map_or(default.bytes, |size| {
+                usize::try_from(size).unwrap_or(usize::MAX)
+            }),
+            ..default
+        },
+        compression: rules
+            .compression
+            .codec()
+            .map_or(OutputCompression::Keep, OutputCompression::As),
+        bloom_filters: bloom_filters(&unified, rules),
+        sort_by: rules.sort_by.clone(),
+        memory,
+        reads: CONCURRENT_READS,
+        ..MergeOptions::default()
+    };
+    let merge = Merge::new(unified.clone(), inputs, options).map_err(unmergeable)?;
+    Ok((merge, unified))
+}
+
+/// The configured columns as the files spell them.
+fn bloom_filters(unified: &Unified, rules: &config::Compact) -> Vec<String> {
+    let columns = unified.schema().columns();
+    let spelled = |wanted: &String| {
+        let lower = wanted.to_lowercase();
+        let mut paths = columns.iter().map(|column| column.path().string());
+        let found = paths.find(|path| path.to_lowercase() == lower);
+        found.unwrap_or_else(|| wanted.clone())
+    };
+    rules.bloom_filter_columns.iter().map(spelled).collect()
+}
+
+fn unmergeable(error: MergeError) -> CompactError {
+    CompactError::Unmergeable(error.to_string())
+}
+
+/// Writes the file of a bin, create-only, and makes sure of what was really written. Returns its size, and whether it
+/// stood already.
+pub(super) async fn write(
+    ports: &Ports,
+    plan: &Plan,
+    bin: &Bin,
+    budget: &Budget,
+) -> Result<(u64, Finished), CompactError> {
+    let inputs = inputs(&*ports.store, plan, bin).await?;
+    // Two parts are on their way besides what the merge holds.
+    let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
+    let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
+    let (merge, unified) = begin(inputs, &plan.settings, memory)?;
+    let finished = run(&ports.store, plan, bin, merge).await?;
+    let output = plan.output(bin);
+    let meta = ports.store.head(&output, None).await?;
+    let etag = Some(meta.etag.as_str());
+    let footer = footers::footer(&*ports.store, &output, meta.size, etag).await?;
+    verify(&footer, meta.size, bin.rows, &unified).map_err(|error| CompactError::Unreadable {
+        location: output,
+        message: error.to_string(),
+    })?;
+    Ok((meta.size, finished))
+}
+
+async fn inputs(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<Vec<Input>, CompactError> {
+    let reads = bin.inputs.iter().map(|input| {
+        let location = plan.from.join(&input.name);
+        async move {
+            let metadata = footers::footer(store, &location, input.size, Some(&input.etag)).await?;
+            Ok::<_, CompactError>(Input {
+                name: location.to_string(),
+                size: input.size,
+                metadata: metadata as Arc<ParquetMetaData>,
+            })
+        }
+    });
+    stream::iter(reads.collect::<Vec<_>>())
+        .buffered(CONCURRENT_FOOTERS)
+        .try_collect()
+        .await
+}
+
+/// Works the merge off, and leaves no parts behind where it fails.
+async fn run(
+    store: &Arc<dyn Store>,
+    plan: &Plan,
+    bin: &Bin,
+    merge: Merge,
+) -> Result<Finished, CompactError> {
+    let mut output = Output {
+        ready: Vec::new(),
+        upload: Some(Upload::new(
+            Arc::clone(store),
+            plan.output(bin),
+            "application/vnd.apache.parquet",
+        )),
+        under_way: None,
+    };
+    match work_off(store, plan, bin, merge, &mut output).await {
+        Ok(()) => output.finish().await,
+        Err(error) => {
+            if let Ok(mut upload) = output.upload().await {
+                upload.abandon().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn work_off(
+    store: &Arc<dyn Store>,
+    plan: &Plan,
+    bin: &Bin,
+    mut merge: Merge,
+    output: &mut Output,
+) -> Result<(), CompactError> {
+    let mut reads = FuturesUnordered::new();
+    let mut supplied = Vec::new();
+    loop {
+        match merge
+            .step(std::mem::take(&mut supplied))
+            .map_err(unmergeable)?
+        {
+            Step::Fetch(fetches) => {
+                for fetch in fetches {
+                    reads.push(read(store, plan, bin, fetch)?);
+                }
+                let read = reads
+                    .next()
+                    .await
+                    .ok_or_else(|| CompactError::Task("the merge waits for nothing".to_owned()))?;
+                supplied.push(read.map_err(ended)??);
+            }
+            Step::Write(bytes) => output.write(&bytes).await?,
+            Step::Done(_) => return Ok(()),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One read, on its way.
+fn read(
+    store: &Arc<dyn Store>,
+    plan: &Plan,
+    bin: &Bin,
+    fetch: Fetch,
+) -> Result<Task<Result<(Fetch, Bytes), CompactError>>, CompactError> {
+    let input = bin
+        .inputs
+        .get(fetch.input)
+        .ok_or_else(|| CompactError::Task(format!("the merge asks for file {}", fetch.input)))?;
+    let (store, location, etag) = (
+        Arc::clone(store),
+        plan.from.join(&input.name),
+        input.etag.clone(),
+    );
+    Ok(Task::spawn(async move {
+        let bytes = footers::read(&*store, &location, fetch.range.clone(), Some(&etag)).await?;
+        Ok((fetch, bytes))
+    }))
+}
+
+/// A file on its way up: one part is uploaded while the next is made.
+struct Output {
+    ready: Vec<u8>,
+    /// `None` while a part is under way.
+    upload: Option<Upload>,
+    under_way: Option<Task<(Upload, Result<(), StoreError>)>>,
+}
+
+impl Output {
+    async fn write(&mut self, bytes: &Bytes) -> Result<(), CompactError> {
+        self.ready.extend_from_slice(bytes);
+        if self.ready.len() < PART {
+            return Ok(());
+        }
+        let part = std::mem::take(&mut self.ready);
+        let mut upload = self.upload().await?;
+        self.under_way = Some(Task::spawn(async move {
+            let put = upload.part(part).await;
+            (upload, put)
+        }));
+        Ok(())
+    }
+
+    /// The upload, when no part is under way any more.
+    async fn upload(&mut self) -> Result<Upload, CompactError> {
+        if let Some(task) = self.under_way.take() {
+            let (upload, put) = task.await.map_err(ended)?;
+            put?;
+            return Ok(upload);
+        }
+        self.upload
+            .take()
+            .ok_or_else(|| CompactError::Task("the upload is gone".to_owned()))
+    }
+
+    async fn finish(mut self) -> Result<Finished, CompactError> {
+        let last = std::mem::take(&mut self.ready);
+        Ok(self.upload().await?.finish(last).await?)
+    }
+}
+
+fn ended(error: tokio::task::JoinError) -> CompactError {
+    CompactError::Task(error.to_string())
+}

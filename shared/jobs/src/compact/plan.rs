@@ -1,0 +1,202 @@
+//! Plans the partitions of a table that need it, and takes up what earlier runs left undone.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use lakewright_core::{
+    compact::{PartitionLedger, Requests, Sizes, run_list},
+    config,
+};
+use twox_hash::XxHash3_128;
+
+use super::{
+    Budget, MergeTask, PlanRequest, Ports,
+    error::CompactError,
+    ledger::{self, Plan},
+    look::{Scope, Subject, Verdict},
+    report::{Item, PlanReport, Refusal, Step},
+};
+use crate::document;
+
+/// Partitions that are looked at at a time.
+const CONCURRENT: usize = 8;
+
+/// Refused partitions that an answer names.
+const NAMED: usize = 50;
+
+/// The most bytes of tasks that an answer repeats; a state of a state machine holds 256 KiB.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
+const INLINE: usize = 100 << 10;
+
+/// Plans what the request selects.
+///
+/// # Errors
+/// See [`CompactError`]; what is wrong with a single partition is in the report. The same request may be made again.
+pub async fn plan(
+    ports: &Ports,
+    job: &config::Compact,
+    request: &PlanRequest,
+    budget: &Budget,
+) -> Result<PlanReport, CompactError> {
+    let scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
+    let mut report = PlanReport {
+        job: "compact".to_owned(),
+        table: job.subject(),
+        dry_run: request.dry_run,
+        plan: None,
+        tasks: Vec::new(),
+        partitions_seen: 0,
+        partitions_unseen: 0,
+        partitions_planned: 0,
+        files_before: 0,
+        bytes_before: 0,
+        files_after: 0,
+        bytes_after: 0,
+        requests: Requests::default(),
+        usd: String::new(),
+        partitions_refused: 0,
+        refused: Vec::new(),
+        left: BTreeMap::new(),
+    };
+    let looks = scope.partitions.iter().map(|partition| {
+        let scope = &scope;
+        async move {
+            if ports.clock.now() >= budget.deadline {
+                return (partition, Err(CompactError::Deadline));
+            }
+            let seen = look(ports, scope, partition, request.dry_run).await;
+            (partition, seen)
+        }
+    });
+    let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(CONCURRENT);
+    while let Some((partition, seen)) = looks.next().await {
+        match seen {
+            Ok(seen) => {
+                report.partitions_seen += 1;
+                report.add(&scope, partition, seen);
+            }
+            // What is planned by then stands; the rest is for the next run.
+            Err(CompactError::Deadline) => report.partitions_unseen += 1,
+            Err(error) if error.is_of_a_partition() => {
+                report.partitions_seen += 1;
+                report.partitions_refused += 1;
+                if report.refused.len() < NAMED {
+                    report.refused.push(Refusal {
+                        partition: partition.path.clone(),
+                        reason: error.to_string(),
+                    });
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    drop(looks);
+    if report.partitions_seen == 0 && report.partitions_unseen > 0 {
+        return Err(CompactError::Deadline);
+    }
+    report.usd = report.requests.usd(job);
+    if !request.dry_run {
+        list(ports, &scope, &mut report).await?;
+    }
+    Ok(report)
+}
+
+/// What is to be done with a partition; a new plan stands then, but in a dry run.
+async fn look(
+    ports: &Ports,
+    scope: &Scope,
+    partition: &Subject,
+    dry_run: bool,
+) -> Result<Verdict, CompactError> {
+    match scope.look(ports, partition).await? {
+        Verdict::Plan {
+            plan,
+            stands: false,
+            carried,
+            carried_bytes,
+        } if !dry_run => {
+            let ledger = scope.ledger_of(partition);
+            let plan = ledger::propose(&*ports.store, &ledger, *plan).await?;
+            Ok(Verdict::Plan {
+                plan: Box::new(plan),
+                stands: true,
+                carried,
+                carried_bytes,
+            })
+        }
+        verdict => Ok(verdict),
+    }
+}
+
+impl PlanReport {
+    fn add(&mut self, scope: &Scope, partition: &Subject, verdict: Verdict) {
+        let ledger = scope.ledger_of(partition);
+        match verdict {
+            Verdict::Left(left) => self.leave(left.name()),
+            Verdict::Unfinished(what) => self.leave(what),
+            Verdict::GoOn(generation, step) => self.tasks.push(Item {
+                plan: ledger.plan(generation),
+                partition: partition.path.clone(),
+                step,
+                merges: Vec::new(),
+            }),
+            Verdict::Plan {
+                plan,
+                carried,
+                carried_bytes,
+                ..
+            } => {
+                self.partitions_planned += 1;
+                let merged = plan.bins.iter();
+                let sizes = Sizes {
+                    merged: merged
+                        .map(|bin| (bin.inputs.len() as u64, bin.bytes))
+                        .collect(),
+                    carried,
+                };
+                let bytes = sizes.merged.iter().map(|(_, bytes)| bytes).sum::<u64>();
+                let inputs = sizes.merged.iter().map(|(files, _)| files).sum::<u64>();
+                self.files_before += inputs + carried;
+                self.files_after += plan.bins.len() as u64 + carried;
+                self.bytes_before += bytes + carried_bytes;
+                self.bytes_after += bytes + carried_bytes;
+                self.requests += Requests::of(&sizes);
+                self.tasks.push(item(&ledger, &plan));
+            }
+        }
+    }
+
+    fn leave(&mut self, why: &str) {
+        *self.left.entry(why.to_owned()).or_default() += 1;
+    }
+}
+
+fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
+    let location = ledger.plan(plan.generation);
+    let merges = (0..plan.bins.len()).map(|task| MergeTask {
+        plan: location.clone(),
+        task,
+    });
+    Item {
+        merges: merges.collect(),
+        partition: plan.partition.clone(),
+        step: Step::Publish,
+        plan: location,
+    }
+}
+
+/// Writes the list of all tasks, and leaves a long one out of the answer.
+async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), CompactError> {
+    let text = serde_json::to_string(&report.tasks).map_err(|error| {
+        CompactError::Task(format!("the list of tasks cannot be written: {error}"))
+    })?;
+    let hash = format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()));
+    let location = run_list(&scope.ledger, &hash);
+    // One that stands under its hash says the same.
+    document::create(&*ports.store, &location, &report.tasks).await?;
+    if text.len() > INLINE {
+        report.tasks.clear();
+    }
+    report.plan = Some(location);
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Sends writers and readers to the new files of a partition.
+
+use lakewright_core::{
+    catalog::{StorageDescriptor, TableName},
+    compact::PartitionLedger,
+    location::Location,
+};
+
+use super::{
+    Ports,
+    carry::carry,
+    error::CompactError,
+    ledger::{self, Plan},
+    report::Step,
+    steps::{Outcome, verified},
+};
+use crate::ports::Partition;
+
+/// Publishes the plan's generation.
+///
+/// What may be alive of earlier invocations decides the order. A writer that read the old state is dead
+/// `longest_invocation` after the swap, and until then it reads the state again after its PUT. What it wrote before the
+/// swap is there for the second carrying, after which readers are sent to the new directory. The catalog has no
+/// compare-and-swap, so nobody who finds the mark `published` touches it, and the sweep waits until all who did not are
+/// dead.
+pub(super) async fn publish(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Outcome, CompactError> {
+    let store = &*ports.store;
+    let wait = u64::try_from(plan.settings.longest_invocation.as_secs()).unwrap_or_default() + 1;
+    let standing = ledger::read_state(store, ledger).await?;
+    let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
+    if generation > plan.generation {
+        return Ok(Outcome::superseded());
+    }
+    let mark = ledger.published(plan.generation);
+    if ledger::age(store, &mark).await?.is_some() {
+        return Ok(Outcome::done(0, Some((Step::Sweep, wait))));
+    }
+    let mut files = 0;
+    if generation < plan.generation {
+        verified(store, ledger, plan).await?;
+        files += carry(store, plan).await?;
+        let etag = standing.as_ref().map(|(_, etag)| etag.as_str());
+        if !ledger::swap(store, ledger, plan, etag).await? {
+            // A twin was quicker: it is the plan's generation by now, or a later one.
+            let standing = ledger::read_state(store, ledger).await?;
+            if standing.is_none_or(|(state, _)| state.generation != plan.generation) {
+                return Ok(Outcome::superseded());
+            }
+        }
+    }
+    files += carry(store, plan).await?;
+    point(ports, plan).await?;
+    ledger::mark(store, &mark, plan.generation).await?;
+    Ok(Outcome::done(files, Some((Step::Sweep, wait))))
+}
+
+/// Points the catalog's partition at the new directory.
+async fn point(ports: &Ports, plan: &Plan) -> Result<(), CompactError> {
+    let (table, partition) = registered(ports, plan).await?;
+    let at = Location::directory(&partition.storage.location).ok();
+    if at.as_ref() == Some(&plan.to) {
+        return Ok(());
+    }
+    if at.as_ref() != Some(&plan.from) {
+        return Err(elsewhere(plan, partition, &plan.from));
+    }
+    let moved = Partition {
+        storage: StorageDescriptor {
+            location: plan.to.to_string(),
+            ..partition.storage
+        },
+        values: partition.values,
+    };
+    let failures = ports
+        .catalog
+        .update_partitions(table, std::slice::from_ref(&moved))
+        .await?;
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(CompactError::PartitionRefused {
+            partition: plan.partition.clone(),
+            message: failure.message,
+        });
+    }
+    confirm(ports, plan, &plan.to).await
+}
+
+/// Makes sure that the catalog sends readers to `directory`.
+pub(super) async fn confirm(
+    ports: &Ports,
+    plan: &Plan,
+    directory: &Location,
+) -> Result<(), CompactError> {
+    let (_, partition) = registered(ports, plan).await?;
+    if Location::directory(&partition.storage.location).as_ref() == Ok(directory) {
+        return Ok(());
+    }
+    Err(elsewhere(plan, partition, directory))
+}
+
+fn elsewhere(plan: &Plan, partition: Partition, expected: &Location) -> CompactError {
+    CompactError::PartitionElsewhere {
+        partition: plan.partition.clone(),
+        location: partition.storage.location,
+        expected: Box::new(expected.clone()),
+    }
+}
+
+/// The plan's partition as the catalog has it.
+async fn registered<'a>(
+    ports: &Ports,
+    plan: &'a Plan,
+) -> Result<(&'a TableName, Partition), CompactError> {
+    let table = plan.settings.table.as_ref().ok_or_else(|| {
+        CompactError::BadRequest(format!("the plan of {} has no table", plan.partition))
+    })?;
+    let found = ports
+        .catalog
+        .partitions(table, std::slice::from_ref(&plan.values))
+        .await?;
+    let partition = found.into_iter().next();
+    let partition = partition.ok_or_else(|| CompactError::PartitionMissing {
+        table: table.clone(),
+        partition: plan.partition.clone(),
+    })?;
+    Ok((table, partition))
+}

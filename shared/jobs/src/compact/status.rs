@@ -1,0 +1,101 @@
+//! Where the partitions of a table stand.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_core::{config, location::Location};
+
+use super::{
+    Ports,
+    error::CompactError,
+    ledger,
+    look::{Scope, Subject},
+    report::{PartitionStatus, StatusReport},
+};
+
+/// Partitions that are looked at at a time.
+const CONCURRENT: usize = 16;
+
+/// Where each of the selected partitions stands. Nothing is written.
+///
+/// # Errors
+/// See [`CompactError`].
+pub async fn status(
+    ports: &Ports,
+    job: &config::Compact,
+    partitions: Option<&str>,
+) -> Result<StatusReport, CompactError> {
+    let scope = Scope::find(ports, job, partitions).await?;
+    let looks = scope
+        .partitions
+        .iter()
+        .map(|partition| look(ports, &scope, partition));
+    let found = stream::iter(looks.collect::<Vec<_>>())
+        .buffered(CONCURRENT)
+        .try_collect::<Vec<_>>()
+        .await?;
+    let mut counts = BTreeMap::new();
+    for partition in &found {
+        *counts.entry(partition.condition.clone()).or_default() += 1;
+    }
+    Ok(StatusReport {
+        job: "compact".to_owned(),
+        table: job.subject(),
+        counts,
+        partitions: found
+            .into_iter()
+            .filter(|partition| partition.condition != "never")
+            .take(NAMED)
+            .collect(),
+    })
+}
+
+/// Partitions that an answer names: it may have 6 MB.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const NAMED: usize = 5_000;
+
+async fn look(
+    ports: &Ports,
+    scope: &Scope,
+    partition: &Subject,
+) -> Result<PartitionStatus, CompactError> {
+    let store = &*ports.store;
+    let ledger = scope.ledger_of(partition);
+    let entries = ledger::entries(store, &ledger).await?;
+    let state = match entries.state {
+        true => ledger::read_state(store, &ledger).await?,
+        false => None,
+    };
+    let location = match &partition.location {
+        Ok(location) => location.clone(),
+        Err(text) => Location::new(text, ""),
+    };
+    let planned = entries.planned.last().copied().unwrap_or_default();
+    let generation = match &state {
+        Some((state, _)) => state.generation,
+        // Without a catalog the plans count, once they are done.
+        None => entries.swept.keys().last().copied().unwrap_or_default(),
+    };
+    let condition = if planned > generation {
+        "planned"
+    } else if generation == 0 {
+        "never"
+    } else if entries.deleted.contains(&generation) {
+        "deleted"
+    } else if entries.swept.contains_key(&generation) {
+        "swept"
+    } else if entries.published.contains(&generation) {
+        "published"
+    } else {
+        "swapped"
+    };
+    let unfinished = matches!(condition, "planned" | "published" | "swapped");
+    Ok(PartitionStatus {
+        partition: partition.path.clone(),
+        generation,
+        directory: state.map_or_else(|| location.clone(), |(state, _)| state.directory),
+        location,
+        condition: condition.to_owned(),
+        plan: unfinished.then(|| ledger.plan(planned)),
+    })
+}

@@ -1,0 +1,127 @@
+//! The steps of one partition after its merges.
+
+use lakewright_core::{compact::PartitionLedger, location::Location};
+
+use super::{
+    Ports, StepRequest, delete,
+    error::CompactError,
+    footers, in_place,
+    ledger::{self, Plan},
+    publish,
+    report::{Step, StepReport, StepStatus},
+    sweep,
+};
+use crate::ports::{Store, StoreErrorKind};
+
+/// What became of a step, and what comes next.
+pub(super) struct Outcome {
+    pub(super) status: StepStatus,
+    /// Files that were carried over or deleted.
+    pub(super) files: u64,
+    /// The next step, and how many seconds to wait for it.
+    pub(super) next: Option<(Step, u64)>,
+}
+
+impl Outcome {
+    pub(super) fn done(files: u64, next: Option<(Step, u64)>) -> Self {
+        Self {
+            status: StepStatus::Done,
+            files,
+            next,
+        }
+    }
+
+    pub(super) fn superseded() -> Self {
+        Self {
+            status: StepStatus::Superseded,
+            files: 0,
+            next: None,
+        }
+    }
+
+    pub(super) fn waiting(step: Step, seconds: u64) -> Self {
+        Self {
+            status: StepStatus::Waiting,
+            files: 0,
+            next: Some((step, seconds)),
+        }
+    }
+}
+
+/// Takes a partition one step further.
+///
+/// # Errors
+/// See [`CompactError`]. The same request may be made again.
+pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, CompactError> {
+    let (ledger, plan) = ledger::read_plan(&*ports.store, &request.plan).await?;
+    if plan.partition != request.partition {
+        return Err(CompactError::BadRequest(format!(
+            "{} is the plan of the partition `{}`, not of `{}`",
+            request.plan, plan.partition, request.partition
+        )));
+    }
+    let outcome = match (request.step, plan.is_in_place()) {
+        (Step::Publish, false) => publish::publish(ports, &ledger, &plan).await?,
+        (Step::Sweep, false) => sweep::sweep(ports, &ledger, &plan).await?,
+        (Step::Delete, false) => delete::delete(ports, &ledger, &plan).await?,
+        (Step::Publish, true) => in_place::publish(ports, &ledger, &plan).await?,
+        (Step::Sweep | Step::Delete, true) => Outcome::superseded(),
+    };
+    let next = outcome.next.map(|(step, _)| StepRequest {
+        step,
+        ..request.clone()
+    });
+    Ok(StepReport {
+        job: "compact".to_owned(),
+        table: plan.settings.subject(),
+        partition: plan.partition,
+        plan: request.plan.clone(),
+        step: request.step,
+        status: outcome.status,
+        files: outcome.files,
+        wait_seconds: outcome.next.map_or(0, |(_, seconds)| seconds),
+        next,
+    })
+}
+
+/// The size of the file of each bin, all of which stand with the rows that the plan says.
+pub(super) async fn verified(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Vec<u64>, CompactError> {
+    let mut sizes = Vec::with_capacity(plan.bins.len());
+    for (task, bin) in plan.bins.iter().enumerate() {
+        let location = plan.output(bin);
+        let Some((size, rows)) = rows_of(store, &location).await? else {
+            return Err(CompactError::NotMerged {
+                location,
+                plan: Box::new(ledger.plan(plan.generation)),
+                task,
+            });
+        };
+        if rows != bin.rows {
+            return Err(CompactError::RowsDiffer {
+                location,
+                rows,
+                expected: bin.rows,
+            });
+        }
+        sizes.push(size);
+    }
+    Ok(sizes)
+}
+
+/// The size and the rows of a file, if it stands.
+pub(super) async fn rows_of(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<Option<(u64, u64)>, CompactError> {
+    let meta = match store.head(location, None).await {
+        Ok(meta) => meta,
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let footer = footers::footer(store, location, meta.size, Some(&meta.etag)).await?;
+    Ok(Some((meta.size, footers::rows(&footer))))
+}

@@ -1,0 +1,44 @@
+//! Carries over what slow writers left in the old directory, when no more can come.
+
+use lakewright_core::compact::PartitionLedger;
+
+use super::{
+    Ports,
+    carry::carry,
+    error::CompactError,
+    ledger::{self, Plan},
+    publish::confirm,
+    report::Step,
+    steps::Outcome,
+};
+
+/// Sweeps the directory that the plan's generation left.
+///
+/// `published` stands since the last publisher that could touch the catalog, and after the swap: when it is older than
+/// any invocation gets, nobody is alive who read the state or the catalog as it was before.
+pub(super) async fn sweep(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Outcome, CompactError> {
+    let store = &*ports.store;
+    let generation = plan.generation;
+    let standing = ledger::read_state(store, ledger).await?;
+    if standing.is_some_and(|(state, _)| state.generation > generation) {
+        return Ok(Outcome::superseded());
+    }
+    let mark = ledger.swept(generation);
+    if ledger::age(store, &mark).await?.is_some() {
+        return Ok(Outcome::done(0, None));
+    }
+    let Some(age) = ledger::age(store, &ledger.published(generation)).await? else {
+        return Ok(Outcome::waiting(Step::Publish, 0));
+    };
+    if let Some(seconds) = ledger::wait(age, plan.settings.longest_invocation) {
+        return Ok(Outcome::waiting(Step::Sweep, seconds));
+    }
+    let files = carry(store, plan).await?;
+    confirm(ports, plan, &plan.to).await?;
+    ledger::mark(store, &mark, generation).await?;
+    Ok(Outcome::done(files, None))
+}

@@ -1,0 +1,176 @@
+//! Follows the partitions of a compacted table from directory to directory.
+//!
+//! The compaction of a partition carries over what stands in its old directory once before and once after it swaps the
+//! partition's state. An output that was put there before the swap is carried, and one that was put there after it is
+//! found out by reading the state again: then it is put into the new directory too. Either way it stands where readers
+//! will look before the commit says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{TryStreamExt, stream::FuturesUnordered};
+use lakewright_core::{
+    catalog::TableName,
+    compact::{PartitionLedger, PartitionState},
+};
+
+use super::{
+    error::{RekeyError, Stage},
+    plan::{Output, Plan},
+    route::Routed,
+    write::vanished,
+};
+use crate::{
+    partition_state,
+    ports::{Precondition, Store, StoreErrorKind},
+};
+
+/// The most requests under way at once.
+const CONCURRENT: usize = 16;
+
+/// The partitions that an object's outputs go to, as their states were last read; none where the table is not compacted.
+pub(super) struct Follow {
+    partitions: BTreeMap<usize, Followed>,
+}
+
+struct Followed {
+    ledger: PartitionLedger,
+    /// `None` for a partition that was never compacted.
+    state: Option<PartitionState>,
+}
+
+impl Follow {
+    /// Reads the states, and sends the outputs to the directories that they name.
+    ///
+    /// # Errors
+    /// When the store fails, or a state cannot be read.
+    pub(super) async fn begin(
+        store: &dyn Store,
+        compacted: &BTreeSet<TableName>,
+        plan: &mut Plan,
+        routed: &Routed,
+    ) -> Result<Self, RekeyError> {
+        let mut partitions = BTreeMap::new();
+        let table = plan.job().table.as_ref();
+        if table.is_some_and(|table| compacted.contains(table)) {
+            let ledger = plan.job().ledger();
+            let of_table = plan.outputs.iter().filter(|output| output.form == 0);
+            for output in of_table {
+                if let Some(place) = routed.partitions.get(output.partition) {
+                    let followed = Followed {
+                        ledger: PartitionLedger::new(&ledger, &place.path),
+                        state: None,
+                    };
+                    partitions.insert(output.partition, followed);
+                }
+            }
+        }
+        let mut follow = Self { partitions };
+        let all = follow.partitions.keys().copied().collect();
+        for (partition, state) in follow.moved(store, all).await? {
+            for output in outputs_of(plan, partition) {
+                output.location = state.directory.join(output.name());
+            }
+            follow.set(partition, state);
+        }
+        Ok(follow)
+    }
+
+    /// Whether there is anything to follow.
+    pub(super) fn is_needed(&self) -> bool {
+        !self.partitions.is_empty()
+    }
+
+    /// The state of a partition as it was last read; `None` where it was never compacted.
+    pub(super) fn state(&self, partition: usize) -> Option<&PartitionState> {
+        self.partitions.get(&partition)?.state.as_ref()
+    }
+
+    /// Puts the outputs, which stand, into the directories that their partitions have moved to since, until none has
+    /// moved since it was put there.
+    ///
+    /// # Errors
+    /// When the store fails, or a state cannot be read.
+    pub(super) async fn settle(
+        &mut self,
+        store: &dyn Store,
+        plan: &mut Plan,
+    ) -> Result<(), RekeyError> {
+        let mut unsure = self.partitions.keys().copied().collect::<Vec<_>>();
+        while !unsure.is_empty() {
+            let moved = self.moved(store, unsure).await?;
+            for (partition, state) in &moved {
+                for output in outputs_of(plan, *partition) {
+                    put_too(store, output, state).await?;
+                }
+            }
+            unsure = moved.iter().map(|(partition, _)| *partition).collect();
+            for (partition, state) in moved {
+                self.set(partition, state);
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, partition: usize, state: PartitionState) {
+        if let Some(followed) = self.partitions.get_mut(&partition) {
+            followed.state = Some(state);
+        }
+    }
+
+    /// Those of the partitions whose state is another than it was, and their new state.
+    async fn moved(
+        &self,
+        store: &dyn Store,
+        partitions: Vec<usize>,
+    ) -> Result<Vec<(usize, PartitionState)>, RekeyError> {
+        let (mut moved, mut reads) = (Vec::new(), FuturesUnordered::new());
+        for partition in partitions {
+            let Some(followed) = self.partitions.get(&partition) else {
+                continue;
+            };
+            if reads.len() >= CONCURRENT {
+                moved.extend(reads.try_next().await?.flatten());
+            }
+            reads.push(async move {
+                let found = partition_state::read(store, &followed.ledger).await?;
+                let state = found.map(|(state, _)| state);
+                let news = state.filter(|state| followed.state.as_ref() != Some(state));
+                Ok::<_, RekeyError>(news.map(|state| (partition, state)))
+            });
+        }
+        while let Some(news) = reads.try_next().await? {
+            moved.extend(news);
+        }
+        Ok(moved)
+    }
+}
+
+/// The outputs of the table in a partition.
+fn outputs_of(plan: &mut Plan, partition: usize) -> impl Iterator<Item = &mut Output> {
+    plan.outputs
+        .iter_mut()
+        .filter(move |output| output.form == 0 && output.partition == partition)
+}
+
+/// Puts an output into the partition's new directory too. One that stands there was carried over: its name stands for its
+/// rows.
+async fn put_too(
+    store: &dyn Store,
+    output: &mut Output,
+    state: &PartitionState,
+) -> Result<(), RekeyError> {
+    let target = state.directory.join(output.name());
+    let put = store
+        .copy(&output.location, None, &target, Precondition::Absent)
+        .await;
+    match put {
+        Ok(_) => {}
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+        Err(error) if error.kind == StoreErrorKind::NotFound => {
+            return Err(vanished(&output.location));
+        }
+        Err(error) => return Err(RekeyError::store(Stage::Write, error)),
+    }
+    output.location = target;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The commit of a run: everything is verified to stand, then the run counts.
+
+use std::collections::BTreeMap;
+
+use futures::{FutureExt, StreamExt, stream};
+use lakewright_core::location::Location;
+
+use super::{
+    CommitRequest, Ports, bookmark,
+    error::RepartitionError,
+    finish::finish,
+    ledger::{self, Commit, Done, Ledger, Plan},
+    report::{CommitReport, Status},
+    source, write,
+};
+
+/// Entries of the ledger that are read at once.
+const CONCURRENT: usize = 16;
+
+/// Commits the run of a plan, and does what that entails; or finishes what an earlier attempt began.
+///
+/// # Errors
+/// See [`RepartitionError`]. The same request may be made again.
+pub async fn commit(
+    ports: &Ports,
+    request: &CommitRequest,
+) -> Result<CommitReport, RepartitionError> {
+    let store = &*ports.store;
+    let (ledger, plan) = ledger::plan(store, &request.plan).await?;
+    let standing: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
+    let (status, commit) = if let Some(commit) = standing {
+        (Status::Duplicate, commit)
+    } else {
+        let commit = verified(ports, &ledger, &plan).await?;
+        if plan.settings.bookmark {
+            bookmark::note(ports, &ledger, &plan).await?;
+        }
+        let commit = ledger::propose(store, &ledger.commit(), commit).await?;
+        (Status::Committed, commit)
+    };
+    if commit.withdrawn {
+        return Err(RepartitionError::Withdrawn(request.plan.clone()));
+    }
+    let finished = finish(ports, &ledger, &plan).await?;
+    Ok(CommitReport {
+        job: "repartition".to_owned(),
+        name: plan.settings.name.clone(),
+        run: plan.run,
+        plan: request.plan.clone(),
+        status,
+        rows: commit.rows,
+        outputs: commit.outputs,
+        bytes: commit.bytes,
+        removed: finished.removed,
+        left: finished.left,
+    })
+}
+
+/// What the tasks have written, in their order.
+pub(super) async fn done(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<Vec<Done>, RepartitionError> {
+    let places = (0..plan.tasks.len()).map(|task| ledger.done(task));
+    let places = places.collect::<Vec<_>>();
+    let reads = places.iter();
+    let reads = reads
+        .map(|place| ledger::read(&*ports.store, place).boxed())
+        .collect::<Vec<_>>();
+    let mut reads = stream::iter(reads).buffered(CONCURRENT);
+    let mut all = Vec::with_capacity(plan.tasks.len());
+    let (mut missing, mut first, mut task) = (0, None, 0);
+    while let Some(done) = reads.next().await {
+        if let Some(done) = done? {
+            all.push(done);
+        } else {
+            missing += 1;
+            first.get_or_insert(task);
+        }
+        task += 1;
+    }
+    match first {
+        None => Ok(all),
+        Some(first) => Err(RepartitionError::TasksMissing {
+            missing,
+            tasks: plan.tasks.len(),
+            first,
+        }),
+    }
+}
+
+/// The commit, once every row is in a file of each output, and every file stands.
+async fn verified(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Commit, RepartitionError> {
+    let all = done(ports, ledger, plan).await?;
+    let rows = if plan.prepare.is_empty() {
+        all.iter().filter_map(|done| done.read).sum()
+    } else {
+        let counts = write::counts(ports, ledger, plan).await?;
+        counts.iter().map(|unit| unit.rows).sum()
+    };
+    let mut commit = Commit {
+        version: Commit::VERSION,
+        withdrawn: false,
+        rows,
+        outputs: 0,
+        bytes: 0,
+    };
+    for (output, form) in plan.settings.output.iter().enumerate() {
+        let directory = plan.settings.directory(form);
+        let listed = source::list(&*ports.store, &directory).await?;
+        let sizes = listed.into_iter().map(|object| (object.key, object.size));
+        let sizes = sizes.collect::<BTreeMap<_, _>>();
+        let mut found = 0;
+        for file in all.iter().flat_map(|done| &done.files) {
+            if file.output != output {
+                continue;
+            }
+            let location = Location::new(&directory.bucket, &file.key);
+            match sizes.get(&file.key) {
+                Some(&size) if size == file.bytes => {}
+                Some(size) => {
+                    return Err(RepartitionError::Differs(format!(
+                        "{location} has {size} bytes, and {} were written",
+                        file.bytes
+                    )));
+                }
+                None => {
+                    return Err(RepartitionError::Differs(format!(
+                        "{location} was written and does not stand"
+                    )));
+                }
+            }
+            found += file.rows;
+            commit.outputs += 1;
+            commit.bytes += file.bytes;
+        }
+        if found != rows {
+            return Err(RepartitionError::Differs(format!(
+                "{found} rows are in the files of {directory}, and {rows} were read"
+            )));
+        }
+    }
+    Ok(commit)
+}

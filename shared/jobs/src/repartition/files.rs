@@ -1,0 +1,360 @@
+//! Files on their way: each output in its format, cut where the plan says.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use lakewright_core::{
+    config,
+    encode::{Encoder, Layout, Lines, LinesEncoder, LinesFile},
+    location::Location,
+    parquet_out::RowGroupLimit,
+    repartition::Cuts,
+};
+
+use super::{
+    Budget, Ports,
+    error::RepartitionError,
+    ledger::{File, Plan},
+};
+use crate::{
+    ports::Store,
+    work::{
+        Stage,
+        task::Task,
+        upload::{Finished, PART, Upload},
+    },
+};
+
+/// The most requests under way at once.
+const CONCURRENT: usize = 16;
+
+/// The longest key that S3 takes, in bytes of UTF-8.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+const LONGEST_KEY: usize = 1_024;
+
+/// Writes the files of a task.
+pub(super) struct Files<'a> {
+    ports: &'a Ports,
+    plan: &'a Plan,
+    schema: SchemaRef,
+    encoders: Vec<Option<LinesEncoder>>,
+    row_group: RowGroupLimit,
+    /// The files whose last bytes are on their way, and those bytes.
+    finishing: VecDeque<(u64, Task<Result<File, RepartitionError>>)>,
+    finishing_bytes: u64,
+    finishing_limit: u64,
+    done: Vec<File>,
+}
+
+/// Files of one output in one directory, one after the other.
+pub(super) struct Series {
+    output: usize,
+    /// Below the output's directory.
+    path: String,
+    values: Vec<String>,
+    /// Where the rows are cut; nowhere, where there is one file.
+    cuts: Option<Cuts>,
+    /// The files that are written, by their numbers.
+    files: Range<u64>,
+    /// How much of the rows, or of their text, was before.
+    position: u64,
+    open: Option<OpenFile>,
+}
+
+struct OpenFile {
+    number: u64,
+    rows: u64,
+    upload: Upload,
+    body: Body,
+}
+
+enum Body {
+    Parquet(Box<Encoder>),
+    Lines(Box<LinesFile>),
+}
+
+/// How a file is named.
+fn name(number: u64, id: &str, output: &config::Output) -> String {
+    format!("part-{number:05}-{id}.{}", output.extension())
+}
+
+/// How many bytes a partition's path may have.
+pub(super) fn path_room(plan: &Plan) -> usize {
+    let job = &plan.settings;
+    let room = |output: &config::Output| {
+        let key =
+            job.directory(output).key.len() + name(u64::from(u32::MAX), &plan.id, output).len();
+        LONGEST_KEY.saturating_sub(key)
+    };
+    job.output.iter().map(room).min().unwrap_or_default()
+}
+
+impl<'a> Files<'a> {
+    pub(super) fn new(
+        ports: &'a Ports,
+        plan: &'a Plan,
+        budget: &Budget,
+    ) -> Result<Self, RepartitionError> {
+        let outputs = &plan.settings.output;
+        // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+        let row_group = budget.memory / 4 / outputs.len().max(1) as u64;
+        let row_group = usize::try_from(row_group).unwrap_or(usize::MAX);
+        Ok(Self {
+            ports,
+            plan,
+            schema: plan.shape.files_schema()?,
+            encoders: outputs.iter().map(LinesEncoder::new).collect(),
+            row_group: RowGroupLimit {
+                bytes: row_group.min(RowGroupLimit::default().bytes),
+                ..RowGroupLimit::default()
+            },
+            finishing: VecDeque::new(),
+            finishing_bytes: 0,
+            finishing_limit: budget.memory / 8,
+            done: Vec::new(),
+        })
+    }
+
+    /// One series for each output: the files of these numbers. `cuts`: where each is cut.
+    pub(super) fn series(
+        &self,
+        path: &str,
+        values: &[String],
+        cuts: Option<&[Cuts]>,
+        files: &Range<u64>,
+    ) -> Vec<Series> {
+        let outputs = 0..self.plan.settings.output.len();
+        outputs
+            .map(|output| Series {
+                output,
+                path: path.to_owned(),
+                values: values.to_vec(),
+                cuts: cuts.and_then(|cuts| cuts.get(output)).copied(),
+                files: files.clone(),
+                position: 0,
+                open: None,
+            })
+            .collect()
+    }
+
+    /// The columns of the files, of a batch of all columns.
+    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+        let files = (0..self.schema.fields().len()).collect::<Vec<_>>();
+        Ok(batch.project(&files)?)
+    }
+
+    /// The rows as text, for each output that is text.
+    pub(super) fn encode(
+        &mut self,
+        batch: &RecordBatch,
+    ) -> Result<Vec<Option<Lines>>, RepartitionError> {
+        let lines = |encoder: &mut Option<LinesEncoder>| {
+            let lines = encoder.as_mut().map(|encoder| encoder.encode(batch));
+            Ok(lines.transpose()?)
+        };
+        self.encoders.iter_mut().map(lines).collect()
+    }
+
+    /// Writes rows into every series: `batch` has the columns of the files, and `lines` is what [`Files::encode`] made of it.
+    pub(super) async fn write(
+        &mut self,
+        series: &mut [Series],
+        batch: &RecordBatch,
+        lines: &[Option<Lines>],
+    ) -> Result<(), RepartitionError> {
+        for series in series {
+            let lines = lines.get(series.output).and_then(Option::as_ref);
+            self.write_one(series, batch, lines).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_one(
+        &mut self,
+        series: &mut Series,
+        batch: &RecordBatch,
+        lines: Option<&Lines>,
+    ) -> Result<(), RepartitionError> {
+        let rows = batch.num_rows();
+        let mut at = 0;
+        while at < rows {
+            let (file, end) = match series.cuts {
+                None => (series.files.start, rows),
+                Some(cuts) => {
+                    let file = cuts.file(series.place(at, lines));
+                    if file >= series.files.end {
+                        break;
+                    }
+                    if file < series.files.start {
+                        at = series.row_at(cuts.start(series.files.start), rows, lines);
+                        continue;
+                    }
+                    (file, series.row_at(cuts.start(file + 1), rows, lines))
+                }
+            };
+            if series.open.as_ref().is_some_and(|open| open.number != file) {
+                self.close(series).await?;
+            }
+            let open = match &mut series.open {
+                Some(open) => open,
+                closed => closed.insert(self.open(series.output, &series.path, file)?),
+            };
+            open.rows += (end - at) as u64;
+            let ready = match (&mut open.body, lines) {
+                (Body::Parquet(encoder), _) => {
+                    encoder.write(&batch.slice(at, end - at))?;
+                    encoder.ready()
+                }
+                (Body::Lines(file), Some(lines)) => {
+                    file.write(lines.records(at..end))?;
+                    file.ready()
+                }
+                (Body::Lines(_), None) => {
+                    return Err(RepartitionError::Unfit(
+                        "rows without their text".to_owned(),
+                    ));
+                }
+            };
+            if ready.len() >= PART {
+                let part = std::mem::take(ready);
+                let put = open.upload.part(part).await;
+                put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+            }
+            at = end;
+        }
+        series.position += lines.map_or(rows, |lines| lines.bytes.len()) as u64;
+        Ok(())
+    }
+
+    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
+        let job = &self.plan.settings;
+        let missing = || RepartitionError::NoSuchTask(format!("output {output}"));
+        let form = job.output.get(output).ok_or_else(missing)?;
+        let location = job
+            .directory(form)
+            .join(&format!("{path}{}", name(number, &self.plan.id, form)));
+        let body = if self.encoders.get(output).is_some_and(Option::is_some) {
+            Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
+        } else {
+            let layout = Layout::plain(Arc::clone(&self.schema));
+            Body::Parquet(Box::new(Encoder::new(form, &layout, self.row_group)?))
+        };
+        let store = Arc::clone(&self.ports.store);
+        Ok(OpenFile {
+            number,
+            rows: 0,
+            upload: Upload::new(store, location, form.content_type()),
+            body,
+        })
+    }
+
+    /// Ends what the series have open.
+    pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), RepartitionError> {
+        for series in series {
+            self.close(series).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the first file of each series although it has no row, so that its columns can be read.
+    pub(super) async fn write_empty(
+        &mut self,
+        series: &mut [Series],
+    ) -> Result<(), RepartitionError> {
+        for series in series.iter_mut() {
+            series.open = Some(self.open(series.output, &series.path, series.files.start)?);
+        }
+        self.finish(series).await
+    }
+
+    /// Sends the last bytes of the open file on their way.
+    async fn close(&mut self, series: &mut Series) -> Result<(), RepartitionError> {
+        let Some(open) = series.open.take() else {
+            return Ok(());
+        };
+        let last = match open.body {
+            Body::Parquet(encoder) => encoder.finish()?,
+            Body::Lines(file) => file.finish()?,
+        };
+        let bytes = last.len() as u64;
+        while self.finishing.len() >= CONCURRENT
+            || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
+        {
+            self.finish_first().await?;
+        }
+        let mut file = File {
+            output: series.output,
+            key: open.upload.location().key.clone(),
+            rows: open.rows,
+            bytes: 0,
+            values: series.values.clone(),
+        };
+        let (store, upload) = (Arc::clone(&self.ports.store), open.upload);
+        let task = Task::spawn(async move {
+            let location = upload.location().clone();
+            file.bytes = match upload.finish(last).await {
+                Ok(Finished::Written(bytes)) => bytes,
+                // A run's files have names of their own, and the same rows whoever writes them.
+                Ok(Finished::Stood) => size(&*store, &location).await?,
+                Err(error) => return Err(RepartitionError::store(Stage::Write, error)),
+            };
+            Ok(file)
+        });
+        self.finishing.push_back((bytes, task));
+        self.finishing_bytes += bytes;
+        Ok(())
+    }
+
+    async fn finish_first(&mut self) -> Result<(), RepartitionError> {
+        if let Some((bytes, task)) = self.finishing.pop_front() {
+            self.finishing_bytes -= bytes;
+            let file = task.join(Stage::Write).await??;
+            self.done.push(file);
+        }
+        Ok(())
+    }
+
+    /// Waits until every file stands, and gives them.
+    pub(super) async fn all(mut self) -> Result<Vec<File>, RepartitionError> {
+        while !self.finishing.is_empty() {
+            self.finish_first().await?;
+        }
+        self.done.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(self.done)
+    }
+}
+
+impl Series {
+    /// Says how much of the rows, or of their text, comes before the first that is written.
+    pub(super) fn begin_at(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// Which of the job's outputs it is of.
+    pub(super) fn output(&self) -> usize {
+        self.output
+    }
+
+    /// Where a row of a batch begins.
+    fn place(&self, row: usize, lines: Option<&Lines>) -> u64 {
+        self.position + lines.map_or(row, |lines| lines.start(row)) as u64
+    }
+
+    /// The first of a batch's rows that begins at `place` or behind it.
+    fn row_at(&self, place: u64, rows: usize, lines: Option<&Lines>) -> usize {
+        let wanted = usize::try_from(place.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let row = match lines {
+            None => wanted,
+            Some(_) if wanted == 0 => 0,
+            Some(lines) => lines.ends.partition_point(|&end| end < wanted) + 1,
+        };
+        row.min(rows)
+    }
+}
+
+async fn size(store: &dyn Store, location: &Location) -> Result<u64, RepartitionError> {
+    let meta = store.head(location, None).await;
+    Ok(meta
+        .map_err(|error| RepartitionError::store(Stage::Write, error))?
+        .size)
+}

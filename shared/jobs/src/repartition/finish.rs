@@ -1,0 +1,261 @@
+//! What a commit entails: manifests, the catalog, and the removal of what was replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use lakewright_core::{
+    config,
+    location::Location,
+    repartition::{Task, target_table},
+};
+
+use super::{
+    Ports, commit,
+    error::RepartitionError,
+    ledger::{self, Done, Finished, Ledger, Plan, Prepared},
+    shuffle::Staged,
+    source,
+};
+use crate::{
+    ports::{
+        CatalogErrorKind, MAX_DELETE_BATCH, Precondition, PutOptions, StoreError, StoreErrorKind,
+    },
+    rekey::register::{Written, register},
+    work::Stage,
+};
+
+/// How often a change of the table is made again after somebody else changed it meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Where the list of an output's files stands.
+pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Location {
+    let directory = job.directory(output);
+    let prefix = directory
+        .key
+        .strip_prefix(&job.target.key)
+        .unwrap_or_default();
+    job.ledger().join(&format!("manifest/{prefix}manifest"))
+}
+
+/// Does what a commit entails, as far as it is not done.
+pub(super) async fn finish(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<Finished, RepartitionError> {
+    let store = &*ports.store;
+    if let Some(finished) = ledger::read(store, &ledger.finished()).await? {
+        return Ok(finished);
+    }
+    let done = commit::done(ports, ledger, plan).await?;
+    for (index, output) in plan.settings.output.iter().enumerate() {
+        swap_manifest(ports, plan, index, output, &done).await?;
+    }
+    catalog(ports, ledger, plan, &done).await?;
+    let (mut removed, mut left) = (0, Vec::new());
+    for (output, replaced) in plan.settings.output.iter().zip(&plan.replaced) {
+        let directory = plan.settings.directory(output);
+        if !replaced.is_empty() {
+            let other = remove(ports, &directory, replaced).await?;
+            removed += (replaced.len() - other.len()) as u64;
+            left.extend(other);
+        }
+        let success = directory.join("_SUCCESS");
+        let put = store
+            .put(&success, Bytes::new(), PutOptions::default())
+            .await;
+        put.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+    }
+    if plan
+        .tasks
+        .iter()
+        .any(|task| matches!(task, Task::Partitions(_)))
+    {
+        discard_staged(ports, ledger, plan).await?;
+    }
+    let finished = Finished {
+        version: Finished::VERSION,
+        removed,
+        left,
+    };
+    ledger::propose(store, &ledger.finished(), finished).await
+}
+
+/// Puts the list of an output's files in the place of the one that stood when the run was planned. Where another stands by
+/// now, this run or a later one was here before.
+async fn swap_manifest(
+    ports: &Ports,
+    plan: &Plan,
+    index: usize,
+    output: &config::Output,
+    done: &[Done],
+) -> Result<(), RepartitionError> {
+    let bucket = &plan.settings.target.bucket;
+    let files = done.iter().flat_map(|done| &done.files);
+    let new = files
+        .filter(|file| file.output == index)
+        .map(|file| &file.key);
+    let keys: BTreeSet<_> = plan
+        .kept
+        .get(index)
+        .into_iter()
+        .flatten()
+        .chain(new)
+        .collect();
+    let mut text = String::new();
+    for key in keys {
+        text += &Location::new(bucket, key).to_string();
+        text.push('\n');
+    }
+    let standing = plan.manifests.get(index).cloned().flatten();
+    let options = |precondition| PutOptions {
+        precondition,
+        content_type: Some("text/plain".to_owned()),
+        ..PutOptions::default()
+    };
+    let at = manifest(&plan.settings, output);
+    let precondition = standing.map_or(Precondition::Absent, Precondition::Matches);
+    let put = ports
+        .store
+        .put(&at, text.clone().into(), options(precondition))
+        .await;
+    let put = match put {
+        // Somebody has taken it away.
+        Err(StoreError {
+            kind: StoreErrorKind::NotFound,
+            ..
+        }) => {
+            ports
+                .store
+                .put(&at, text.into(), options(Precondition::Absent))
+                .await
+        }
+        other => other,
+    };
+    match put {
+        Err(error) if error.kind != StoreErrorKind::PreconditionFailed => {
+            Err(RepartitionError::store(Stage::Write, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes exactly these objects; returns the keys under which others stand.
+async fn remove(
+    ports: &Ports,
+    directory: &Location,
+    replaced: &[ledger::Standing],
+) -> Result<Vec<String>, RepartitionError> {
+    let listed = source::list(&*ports.store, directory).await?;
+    let standing = listed.into_iter().map(|object| (object.key, object.etag));
+    let standing = standing.collect::<BTreeMap<_, _>>();
+    let (mut keys, mut left) = (Vec::new(), Vec::new());
+    for object in replaced {
+        match standing.get(&object.key) {
+            None => {}
+            Some(etag) if *etag == object.etag => keys.push(object.key.clone()),
+            Some(_) => left.push(object.key.clone()),
+        }
+    }
+    delete(ports, &directory.bucket, &keys).await?;
+    Ok(left)
+}
+
+async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), RepartitionError> {
+    for keys in keys.chunks(MAX_DELETE_BATCH) {
+        let failures = ports.store.delete(bucket, keys).await;
+        let failures = failures.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(RepartitionError::NotRemoved {
+                location: Location::new(bucket, failure.key),
+                message: failure.message,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Removes the rows that were brought together.
+async fn discard_staged(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<(), RepartitionError> {
+    for index in 0..plan.prepare.len() {
+        let prepared: Option<Prepared> =
+            ledger::read(&*ports.store, &ledger.prepared(index)).await?;
+        let staged = prepared.and_then(|prepared| prepared.staged);
+        let keys: Vec<_> = staged.iter().flat_map(Staged::keys).collect();
+        delete(ports, &plan.settings.target.bucket, &keys).await?;
+    }
+    Ok(())
+}
+
+/// Makes the catalog say what is there, as far as the job asks for it.
+async fn catalog(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    done: &[Done],
+) -> Result<(), RepartitionError> {
+    let job = &plan.settings;
+    let (Some(name), Some(output)) = (&job.table, job.output.first()) else {
+        return Ok(());
+    };
+    if plan.shape.files.is_empty() {
+        return Ok(());
+    }
+    let directory = job.directory(output);
+    let mut standing = ports.catalog.table(name).await?;
+    if job.manage_table {
+        for attempt in 1.. {
+            let wanted = target_table(name, standing.as_ref(), &plan.shape, output, &directory);
+            let changed = match &standing {
+                Some(standing) if *standing == wanted => break,
+                None => ports.catalog.create_table(&wanted).await,
+                Some(_) => {
+                    // A later run may have changed it since.
+                    let finished: Option<Finished> =
+                        ledger::read(&*ports.store, &ledger.finished()).await?;
+                    if finished.is_some() {
+                        break;
+                    }
+                    ports.catalog.update_table(&wanted).await
+                }
+            };
+            if let Err(error) = changed {
+                let raced = matches!(
+                    error.kind,
+                    CatalogErrorKind::AlreadyExists | CatalogErrorKind::Conflict
+                );
+                if !raced || attempt >= ATTEMPTS {
+                    return Err(error.into());
+                }
+            }
+            standing = ports.catalog.table(name).await?;
+        }
+    }
+    if job.partition_by.is_empty() {
+        return Ok(());
+    }
+    let table = standing.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
+    let mut written = BTreeSet::new();
+    for file in done.iter().flat_map(|done| &done.files) {
+        if file.output == 0
+            && let Some((path, _)) = file.key.rsplit_once('/')
+        {
+            written.insert(Written {
+                values: file.values.clone(),
+                directory: Location::new(&directory.bucket, format!("{path}/")),
+                before: None,
+            });
+        }
+    }
+    let written = written.into_iter().collect::<Vec<_>>();
+    let registered = register(&*ports.catalog, &table, &written).await;
+    registered.map_err(|error| match error {
+        crate::rekey::RekeyError::Catalog(error) => error.into(),
+        crate::rekey::RekeyError::Deadline => RepartitionError::Deadline,
+        other => RepartitionError::Register(Box::new(other)),
+    })
+}

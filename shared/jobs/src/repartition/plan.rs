@@ -1,0 +1,327 @@
+//! Plans a run of a job, or goes on with the one that is under way.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use lakewright_core::{
+    catalog::{Column, Table},
+    config::{Files, Mode, Repartition},
+    location::Location,
+    repartition::{Layout, Shape, splits},
+};
+use serde::Serialize;
+
+use super::{
+    Budget, Ports, TaskRequest, bookmark,
+    error::RepartitionError,
+    finish::{finish, manifest},
+    ledger::{self, Commit, Ledger, Plan, Standing},
+    report::{ObjectName, PlanReport},
+    source::{self, Found},
+};
+use crate::{
+    ports::{PutOptions, StoreErrorKind},
+    work::Stage,
+};
+
+/// The most entries that an answer holds: Step Functions takes 256 KiB a state.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
+const INLINE: usize = 1_000;
+
+/// Plans a run of the job, or adopts the one that is planned and not committed.
+///
+/// # Errors
+/// See [`RepartitionError`]. The same request may be made again.
+pub async fn plan(
+    ports: &Ports,
+    job: &Repartition,
+    budget: &Budget,
+) -> Result<PlanReport, RepartitionError> {
+    let store = &*ports.store;
+    // The last run that counts, and those after it that were given up.
+    let (mut run, mut previous, mut given_up) = (0, None, Vec::new());
+    if let Some(newest) = ledger::newest(store, job).await? {
+        let mut number = newest;
+        loop {
+            let at = Ledger::new(job, number);
+            let (ledger, standing) = ledger::plan(store, &at.plan()).await?;
+            let mut commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
+            if commit.is_none() {
+                if sources_stand(ports, &standing).await? {
+                    return report(ports, &ledger, &standing).await;
+                }
+                commit = Some(ledger::propose(store, &ledger.commit(), withdrawn()).await?);
+            }
+            if commit.is_some_and(|commit| commit.withdrawn) {
+                given_up.push(standing.id);
+                match number.checked_sub(1) {
+                    Some(before) => number = before,
+                    None => break,
+                }
+            } else {
+                finish(ports, &ledger, &standing).await?;
+                previous = Some(number);
+                break;
+            }
+        }
+        run = newest + 1;
+    }
+    let plan = make(ports, job, budget, run, previous, &given_up).await?;
+    let ledger = Ledger::new(job, run);
+    let plan = ledger::propose(store, &ledger.plan(), plan).await?;
+    report(ports, &ledger, &plan).await
+}
+
+/// What stands in the place of the commit of a run that is given up.
+fn withdrawn() -> Commit {
+    Commit {
+        version: Commit::VERSION,
+        withdrawn: true,
+        rows: 0,
+        outputs: 0,
+        bytes: 0,
+    }
+}
+
+/// Whether every object that the plan reads is still there.
+async fn sources_stand(ports: &Ports, plan: &Plan) -> Result<bool, RepartitionError> {
+    let standing = source::objects(&*ports.store, &plan.partitions).await?;
+    let etags: BTreeMap<_, _> = standing
+        .iter()
+        .map(|object| ((object.partition, &object.key), &object.etag))
+        .collect();
+    let stands = |object: &ledger::SourceObject| {
+        etags.get(&(object.partition, &object.key)) == Some(&&object.etag)
+    };
+    Ok(plan.sources.iter().all(stands))
+}
+
+async fn make(
+    ports: &Ports,
+    job: &Repartition,
+    budget: &Budget,
+    run: u64,
+    previous: Option<u64>,
+    given_up: &[String],
+) -> Result<Plan, RepartitionError> {
+    let mut found = source::find(ports, job).await?;
+    apart(job, &found)?;
+    if job.bookmark {
+        bookmark::leave_new(ports, job, previous, &mut found).await?;
+    }
+    if found.sources.is_empty() && found.table.is_none() && job.mode != Mode::Append {
+        return Err(RepartitionError::NothingToRead(found.root));
+    }
+    let standing = standing(ports, job, given_up).await?;
+    if job.mode == Mode::Fail
+        && let Some(first) = standing.kept.iter().flatten().next()
+    {
+        return Err(RepartitionError::TargetNotEmpty {
+            first: Location::new(&job.target.bucket, first),
+            objects: standing.kept.iter().flatten().count(),
+        });
+    }
+    let (columns, keys) = found.columns(ports, job, budget).await?;
+    let types = target(ports, job).await?;
+    let shape = if columns.is_empty() && keys.is_empty() {
+        Shape::default()
+    } else {
+        Shape::new(job, &columns, &keys, &types)?
+    };
+    // That every type can be read is known before the first task.
+    shape.read_schema()?;
+    let stored = found.stored(ports, job).await?;
+    let splits_before = splits(&stored);
+    let by_columns = !job.partition_by.is_empty();
+    let files = job.files.unwrap_or(Files::Relative(0)).of(splits_before);
+    let files = (!by_columns && !shape.files.is_empty()).then_some(files);
+    let together = by_columns && (job.merge || job.files.is_some());
+    let layout = Layout::new(&stored, job.task_size.as_u64(), files, together);
+    Plan {
+        version: Plan::VERSION,
+        run,
+        id: String::new(),
+        settings: job.clone(),
+        reading: found.reading,
+        shape,
+        partitions: found.partitions,
+        sources: found.sources,
+        units: layout.units,
+        prepare: layout.prepare,
+        tasks: layout.tasks,
+        files,
+        splits_before,
+        replaced: standing.replaced,
+        kept: standing.kept,
+        manifests: standing.manifests,
+        previous,
+    }
+    .identified()
+}
+
+/// Makes sure that no run reads what another one wrote, and that none removes what is only read.
+fn apart(job: &Repartition, found: &Found) -> Result<(), RepartitionError> {
+    for output in &job.output {
+        let directory = job.directory(output);
+        if directory == found.root {
+            if job.mode == Mode::Append {
+                return Err(RepartitionError::Unfit(format!(
+                    "mode = \"append\" to the source itself, {directory}, would write each of its rows again"
+                )));
+            }
+            continue;
+        }
+        let partitions = found.partitions.iter().map(|partition| &partition.location);
+        for source in partitions.chain([&found.root]) {
+            if source.contains(&directory) {
+                return Err(RepartitionError::Unfit(format!(
+                    "{directory} lies inside the source {source}: the next run would read it. Choose a target outside, or the source itself"
+                )));
+            }
+            if directory.contains(source) {
+                return Err(RepartitionError::Unfit(format!(
+                    "the source {source} lies inside {directory}: a run would remove what is only to be read. Choose a target outside, or the source itself"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands under the target, output by output.
+#[derive(Default)]
+struct Target {
+    replaced: Vec<Vec<Standing>>,
+    kept: Vec<Vec<String>>,
+    manifests: Vec<Option<String>>,
+}
+
+async fn standing(
+    ports: &Ports,
+    job: &Repartition,
+    given_up: &[String],
+) -> Result<Target, RepartitionError> {
+    let store = &*ports.store;
+    let mut target = Target::default();
+    for output in &job.output {
+        let (mut replaced, mut kept) = (Vec::new(), Vec::new());
+        for object in source::list(store, &job.directory(output)).await? {
+            // What a run has left that was given up was never data.
+            let left = given_up
+                .iter()
+                .any(|id| object.key.contains(&format!("-{id}.")));
+            if left || job.mode == Mode::Overwrite {
+                replaced.push(Standing {
+                    key: object.key,
+                    etag: object.etag,
+                });
+            } else {
+                kept.push(object.key);
+            }
+        }
+        target.replaced.push(replaced);
+        target.kept.push(kept);
+        let standing = store.head(&manifest(job, output), None).await;
+        target.manifests.push(match standing {
+            Ok(meta) => Some(meta.etag),
+            Err(error) if error.kind == StoreErrorKind::NotFound => None,
+            Err(error) => return Err(RepartitionError::store(Stage::Ledger, error)),
+        });
+    }
+    Ok(target)
+}
+
+/// The columns of the table that is written to, for their types.
+async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, RepartitionError> {
+    let Some(name) = &job.table else {
+        return Ok(Vec::new());
+    };
+    let Some(table) = ports.catalog.table(name).await? else {
+        return if job.manage_table {
+            Ok(Vec::new())
+        } else {
+            Err(RepartitionError::TableMissing(name.clone()))
+        };
+    };
+    let lower = |name: &String| name.to_lowercase();
+    let keys = |table: &Table| {
+        table
+            .partition_keys
+            .iter()
+            .map(|key| lower(&key.name))
+            .collect()
+    };
+    let keys: Vec<String> = keys(&table);
+    if !job.manage_table && keys != job.partition_by.iter().map(lower).collect::<Vec<_>>() {
+        return Err(RepartitionError::Unfit(format!(
+            "table {name} is partitioned by {keys:?}, the job by {:?}: they must be the same, in the same order",
+            job.partition_by
+        )));
+    }
+    let columns = table.storage.columns.into_iter();
+    Ok(columns.chain(table.partition_keys).collect())
+}
+
+/// What is answered for a plan that stands.
+async fn report(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<PlanReport, RepartitionError> {
+    let entry = |task, prepare| TaskRequest {
+        plan: ledger.plan(),
+        task,
+        prepare,
+    };
+    let prepare = (0..plan.prepare.len()).map(|index| entry(None, Some(index)));
+    let tasks = (0..plan.tasks.len()).map(|index| entry(Some(index), None));
+    let (prepare, tasks) = (prepare.collect(), tasks.collect());
+    let (prepare, prepare_list) = listed(ports, prepare, ledger.prepare_list()).await?;
+    let (tasks, tasks_list) = listed(ports, tasks, ledger.tasks_list()).await?;
+    Ok(PlanReport {
+        job: "repartition".to_owned(),
+        name: plan.settings.name.clone(),
+        run: plan.run,
+        plan: ledger.plan(),
+        files_before: plan.sources.len() as u64,
+        splits_before: plan.splits_before,
+        files: plan.files,
+        bytes: plan.sources.iter().map(|source| source.size).sum(),
+        columns: plan.columns().cloned().collect(),
+        prepare,
+        tasks,
+        prepare_list,
+        tasks_list,
+    })
+}
+
+/// A list as it goes into an answer: itself, or where it stands.
+async fn listed<T: Serialize>(
+    ports: &Ports,
+    list: Vec<T>,
+    at: Location,
+) -> Result<(Vec<T>, Option<ObjectName>), RepartitionError> {
+    if list.len() <= INLINE {
+        return Ok((list, None));
+    }
+    let body = serde_json::to_vec(&list).map_err(|error| RepartitionError::LedgerDocument {
+        location: at.clone(),
+        message: error.to_string(),
+    })?;
+    let options = PutOptions {
+        content_type: Some("application/json".to_owned()),
+        ..PutOptions::create_only()
+    };
+    match ports.store.put(&at, Bytes::from(body), options).await {
+        Ok(_) => {}
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+        Err(error) => return Err(RepartitionError::store(Stage::Ledger, error)),
+    }
+    Ok((
+        Vec::new(),
+        Some(ObjectName {
+            bucket: at.bucket,
+            key: at.key,
+        }),
+    ))
+}

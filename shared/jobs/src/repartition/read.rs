@@ -1,0 +1,335 @@
+//! The bytes of an object, decompressed, and the records in them.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use jiff::Timestamp;
+use lakewright_core::{
+    compression::{DecompressError, Decompressor, Status},
+    config::{EpochUnit, Repartition, TimestampRule},
+    csv,
+    json::{self, Columns, Filled, JsonScalar, ParseTimestamp},
+    location::Location,
+    repartition::{Dialect, LineFramer, Reading},
+    time::{TimestampReader, microseconds},
+};
+
+use super::{Budget, Ports, error::RepartitionError, ledger::SourceObject};
+use crate::work::source::SourceReader;
+
+/// The bytes of an object, or of the lines that begin in a range of it.
+pub(super) struct Bytes<'a> {
+    ports: &'a Ports,
+    budget: &'a Budget,
+    location: Location,
+    reader: SourceReader,
+    chunk: bytes::Bytes,
+    plain: Vec<u8>,
+    state: State,
+    /// None where the bytes stand in the middle of an object, which is not compressed then.
+    decompressor: Option<Decompressor>,
+    lines: Option<LineRange>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    NeedsInput,
+    HasOutput,
+    Ended,
+}
+
+impl<'a> Bytes<'a> {
+    /// `lines`: in which bytes the lines begin that are wanted; all where nothing is said.
+    pub(super) fn open(
+        ports: &'a Ports,
+        job: &Repartition,
+        budget: &'a Budget,
+        location: Location,
+        source: &SourceObject,
+        lines: Option<(u64, u64)>,
+    ) -> Self {
+        let start = lines.map_or(0, |(start, _)| start.saturating_sub(1));
+        let (store, etag) = (Arc::clone(&ports.store), source.etag.clone());
+        Self {
+            ports,
+            budget,
+            reader: SourceReader::new(store, location.clone(), etag, start..source.size),
+            location,
+            chunk: bytes::Bytes::new(),
+            plain: Vec::new(),
+            state: State::NeedsInput,
+            decompressor: lines
+                .is_none()
+                .then(|| Decompressor::new(job.limits.compression_ratio)),
+            lines: lines.map(|(start, end)| LineRange::new(start, end)),
+        }
+    }
+
+    /// The next bytes; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+        loop {
+            if self.state == State::Ended {
+                return Ok(None);
+            }
+            if self.state == State::NeedsInput {
+                if self.ports.clock.now() >= self.budget.deadline {
+                    return Err(RepartitionError::Deadline);
+                }
+                tokio::task::yield_now().await;
+                let read = self.reader.next().await;
+                match read.map_err(|error| RepartitionError::read(&self.location, error))? {
+                    Some(chunk) => self.chunk = chunk,
+                    None => return self.end(),
+                }
+            }
+            if let Some(lines) = &mut self.lines {
+                let wanted = lines.cut(&self.chunk);
+                self.state = if lines.over {
+                    State::Ended
+                } else {
+                    State::NeedsInput
+                };
+                if wanted.is_empty() {
+                    continue;
+                }
+                self.chunk = self.chunk.slice(wanted);
+                return Ok(Some(&self.chunk));
+            }
+            let Some(decompressor) = &mut self.decompressor else {
+                return Ok(None);
+            };
+            self.plain.clear();
+            let mut input = &self.chunk[..];
+            let status = decompressor.push(&mut input, &mut self.plain);
+            let status = status.map_err(|error| decompressed_error(&self.location, &error))?;
+            let used = self.chunk.len() - input.len();
+            self.chunk.advance(used);
+            self.state = match status {
+                Status::NeedsInput => State::NeedsInput,
+                Status::HasOutput => State::HasOutput,
+            };
+            return Ok(Some(&self.plain));
+        }
+    }
+
+    fn end(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+        self.state = State::Ended;
+        self.plain.clear();
+        if let Some(decompressor) = &mut self.decompressor {
+            let finished = decompressor.finish(&mut self.plain);
+            finished.map_err(|error| decompressed_error(&self.location, &error))?;
+        }
+        Ok((!self.plain.is_empty()).then_some(&self.plain[..]))
+    }
+}
+
+/// Which bytes of an object are the lines that begin in a range of it.
+#[derive(Debug)]
+struct LineRange {
+    /// Where the next chunk begins.
+    at: u64,
+    /// Where the first line may begin, while it is looked for.
+    skips: bool,
+    end: u64,
+    over: bool,
+}
+
+impl LineRange {
+    fn new(start: u64, end: u64) -> Self {
+        Self {
+            at: start.saturating_sub(1),
+            skips: start > 0,
+            end,
+            over: start >= end,
+        }
+    }
+
+    /// The bytes of a chunk that are wanted.
+    fn cut(&mut self, chunk: &[u8]) -> std::ops::Range<usize> {
+        let begins = self.at;
+        self.at += chunk.len() as u64;
+        let mut from = 0;
+        if self.skips {
+            let Some(newline) = chunk.iter().position(|byte| *byte == b'\n') else {
+                return 0..0;
+            };
+            self.skips = false;
+            from = newline + 1;
+            self.over |= begins + from as u64 >= self.end;
+        }
+        if self.over {
+            return 0..0;
+        }
+        // The last line ends with the first newline that does not end one that another range begins with.
+        let last = self.end.saturating_sub(1).saturating_sub(begins);
+        let last = usize::try_from(last).unwrap_or(usize::MAX).max(from);
+        let rest = chunk.get(last..).unwrap_or_default();
+        let newline = rest.iter().position(|byte| *byte == b'\n');
+        match newline {
+            Some(newline) => {
+                self.over = true;
+                from..last + newline + 1
+            }
+            None => from..chunk.len(),
+        }
+    }
+}
+
+/// Finds the records in bytes.
+pub(super) enum Framer {
+    Json(json::Framer),
+    Csv(csv::Framer),
+    Lines(LineFramer),
+}
+
+impl Framer {
+    /// Of an object, or of a part of one that does not begin with its first line.
+    pub(super) fn new(
+        reading: &Reading,
+        job: &Repartition,
+        location: &Location,
+        first: bool,
+    ) -> Result<Self, RepartitionError> {
+        let longest = job.limits.longest_record();
+        Ok(match reading {
+            Reading::Json { .. } => Self::Json(json::Framer::new(longest, job.limits.deepest())),
+            Reading::Csv(settings) => {
+                let framer = csv::Framer::new(settings, &[], longest);
+                Self::Csv(framer.map_err(|error| unreadable(location, &error))?)
+            }
+            Reading::Lines {
+                dialect,
+                header_lines,
+                columns,
+            } => {
+                let header_lines = if first { *header_lines } else { 0 };
+                Self::Lines(LineFramer::new(
+                    dialect.clone(),
+                    header_lines,
+                    columns,
+                    longest,
+                ))
+            }
+            Reading::Parquet => {
+                return Err(RepartitionError::Unfit(format!("{location} is no text")));
+            }
+        })
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Json(framer) => framer.push(bytes),
+            Self::Csv(framer) => framer.push(bytes),
+            Self::Lines(framer) => framer.push(bytes),
+        }
+    }
+
+    pub(super) fn finish(&mut self) {
+        match self {
+            Self::Json(framer) => framer.finish(),
+            Self::Csv(framer) => framer.finish(),
+            Self::Lines(framer) => framer.finish(),
+        }
+    }
+
+    /// The next record, appended to `columns`. One for which they are full is the next one again.
+    pub(super) fn next_into(
+        &mut self,
+        columns: &mut Columns,
+        location: &Location,
+    ) -> Result<Option<Filled<'_>>, RepartitionError> {
+        match self {
+            Self::Json(framer) => framer
+                .next_into(columns)
+                .map_err(|error| unreadable(location, &error)),
+            Self::Csv(framer) => framer
+                .next_into(columns)
+                .map_err(|error| unreadable(location, &error)),
+            Self::Lines(framer) => framer
+                .next_into(columns)
+                .map_err(|error| unreadable(location, &error)),
+        }
+    }
+}
+
+pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> RepartitionError {
+    RepartitionError::Unreadable {
+        location: location.clone(),
+        message: error.to_string(),
+    }
+}
+
+pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> RepartitionError {
+    unreadable(location, error)
+}
+
+/// How a value of a timestamp column is read: in UTC where it names no zone. The numbers of `OpenCSVSerde` are milliseconds.
+/// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
+pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, RepartitionError> {
+    let milliseconds = matches!(
+        reading,
+        Reading::Lines {
+            dialect: Dialect::OpenCsv { .. },
+            ..
+        }
+    );
+    let rule = TimestampRule {
+        column: "timestamp".to_owned(),
+        format: None,
+        unit: milliseconds.then_some(EpochUnit::Ms),
+        zone: None,
+        earliest: None,
+        latest: None,
+    };
+    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
+        .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+    Ok(Box::new(move |value| {
+        let time = match value {
+            JsonScalar::String(text) => reader.read_text(text),
+            JsonScalar::Number(text) => reader.read_number(text),
+            _ => return None,
+        };
+        time.ok().map(microseconds)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of `text` that belong to a range of its bytes, in chunks of this size.
+    fn lines(text: &str, start: u64, end: u64, chunk: usize) -> String {
+        let mut range = LineRange::new(start, end);
+        let from = usize::try_from(start.saturating_sub(1)).unwrap();
+        let mut found = String::new();
+        for bytes in text.as_bytes()[from..].chunks(chunk) {
+            if range.over {
+                break;
+            }
+            found += str::from_utf8(&bytes[range.cut(bytes)]).unwrap();
+        }
+        found
+    }
+
+    #[test]
+    fn every_line_is_in_one_range() {
+        for text in [
+            "a\nbb\n\nccc\n",
+            "a\nbb\n\nccc",
+            "abcdef",
+            "\n\n\n",
+            "abc\n",
+        ] {
+            let size = text.len() as u64;
+            for first in 0..=size {
+                for second in first..=size {
+                    for chunk in [1, 2, 3, 100] {
+                        let parts = [(0, first), (first, second), (second, size)];
+                        let parts = parts.map(|(start, end)| lines(text, start, end, chunk));
+                        assert_eq!(parts.concat(), text, "{first} {second} {chunk} {parts:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Rows that are read twice where they have to be: once to find out where files are cut, and once to write them.
+
+use arrow::{array::RecordBatch, compute::concat_batches};
+use lakewright_core::{
+    config::OutputFormat,
+    encode::Lines,
+    repartition::{Cuts, Unit},
+};
+
+use super::{
+    Budget, Ports,
+    error::RepartitionError,
+    files::Files,
+    ledger::{Counts, Plan},
+    rows::Rows,
+};
+use crate::work::spool::{PartitionReader, Spool};
+
+/// Rows that can be read more than once.
+#[derive(Clone, Copy)]
+pub(super) enum Replay<'a> {
+    /// Of the source.
+    Units(&'a [Unit]),
+    /// Of one partition.
+    Spooled(&'a Spool, usize),
+}
+
+enum Reader<'a> {
+    Units(Box<Rows<'a>>),
+    Spooled(PartitionReader<'a>),
+}
+
+/// Rows that are brought together before they are encoded, at most, but for those that came together.
+const TOGETHER: usize = 8192;
+
+/// Where the rows come from, and what they may use.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) ports: &'a Ports,
+    pub(super) budget: &'a Budget,
+    pub(super) plan: &'a Plan,
+}
+
+impl<'a> Context<'a> {
+    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, RepartitionError> {
+        Ok(match replay {
+            Replay::Units(units) => Reader::Units(Box::new(Rows::new(
+                self.ports,
+                self.budget,
+                self.plan,
+                units,
+            )?)),
+            Replay::Spooled(spool, partition) => Reader::Spooled(spool.read(partition)),
+        })
+    }
+}
+
+impl Reader<'_> {
+    /// The next rows, in the columns of the files.
+    async fn next(&mut self, files: &Files<'_>) -> Result<Option<RecordBatch>, RepartitionError> {
+        match self {
+            Self::Units(rows) => {
+                let batch = rows.next().await?;
+                batch.map(|batch| files.columns(&batch)).transpose()
+            }
+            // A small partition's rows come in many small pieces.
+            Self::Spooled(reader) => {
+                let (mut pieces, mut rows) = (Vec::new(), 0);
+                while rows < TOGETHER
+                    && let Some(piece) = reader.next().await?
+                {
+                    rows += piece.num_rows();
+                    pieces.push(piece);
+                }
+                Ok(match pieces.as_slice() {
+                    [] => None,
+                    [one] => Some(one.clone()),
+                    [first, ..] => Some(concat_batches(first.schema_ref(), &pieces)?),
+                })
+            }
+        }
+    }
+
+    fn values_dropped(&self) -> u64 {
+        match self {
+            Self::Units(rows) => rows.values_dropped(),
+            Self::Spooled(_) => 0,
+        }
+    }
+}
+
+impl Counts {
+    /// Of nothing, for so many outputs.
+    pub(super) fn none(outputs: usize) -> Self {
+        Self {
+            rows: 0,
+            bytes: vec![0; outputs],
+        }
+    }
+
+    pub(super) fn add(&mut self, rows: usize, lines: &[Option<Lines>]) {
+        self.rows += rows as u64;
+        for (sum, lines) in self.bytes.iter_mut().zip(lines) {
+            *sum += lines.as_ref().map_or(0, |lines| lines.bytes.len()) as u64;
+        }
+    }
+
+    pub(super) fn add_counts(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (sum, more) in self.bytes.iter_mut().zip(&other.bytes) {
+            *sum += more;
+        }
+    }
+
+    /// How much of an output it is: rows of Parquet, bytes of text.
+    pub(super) fn of(&self, plan: &Plan, output: usize) -> u64 {
+        match plan.settings.output.get(output).map(|output| output.format) {
+            Some(OutputFormat::Json | OutputFormat::Csv) => {
+                self.bytes.get(output).copied().unwrap_or_default()
+            }
+            _ => self.rows,
+        }
+    }
+
+    /// Where each output is cut into so many files.
+    pub(super) fn cuts(&self, plan: &Plan, files: u64) -> Vec<Cuts> {
+        let outputs = 0..plan.settings.output.len();
+        outputs
+            .map(|output| Cuts::new(self.of(plan, output), files))
+            .collect()
+    }
+}
+
+/// What was written of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WrittenRows {
+    pub(super) rows: u64,
+    pub(super) values_dropped: u64,
+}
+
+/// Writes rows into `number` files of each output in one directory. `first`: the number of the first one.
+pub(super) async fn write<'a>(
+    context: Context<'a>,
+    files: &mut Files<'_>,
+    replay: Replay<'a>,
+    (path, values): (&str, &[String]),
+    first: u64,
+    number: u64,
+) -> Result<WrittenRows, RepartitionError> {
+    let mut reader = context.read(replay)?;
+    if number <= 1 {
+        let mut rows = 0;
+        let mut series = files.series(path, values, None, &(first..first + 1));
+        while let Some(batch) = reader.next(files).await? {
+            rows += batch.num_rows() as u64;
+            let lines = files.encode(&batch)?;
+            files.write(&mut series, &batch, &lines).await?;
+        }
+        files.finish(&mut series).await?;
+        return Ok(WrittenRows {
+            rows,
+            values_dropped: reader.values_dropped(),
+        });
+    }
+    let mut counts = Counts::none(context.plan.settings.output.len());
+    // What fits is kept, so that nothing is read or encoded again.
+    let mut kept = Some(Vec::new());
+    let mut held = 0;
+    while let Some(batch) = reader.next(files).await? {
+        let lines = files.encode(&batch)?;
+        counts.add(batch.num_rows(), &lines);
+        let text = lines.iter().flatten().map(|lines| lines.bytes.capacity());
+        held += batch.get_array_memory_size() + text.sum::<usize>();
+        if held as u64 > context.budget.memory / 2 {
+            kept = None;
+        } else if let Some(kept) = &mut kept {
+            kept.push((batch, lines));
+        }
+    }
+    let written = WrittenRows {
+        rows: counts.rows,
+        values_dropped: reader.values_dropped(),
+    };
+    let cuts = counts.cuts(context.plan, number);
+    let mut series = files.series(path, values, Some(&cuts), &(first..first + number));
+    if let Some(kept) = kept {
+        for (batch, lines) in kept {
+            files.write(&mut series, &batch, &lines).await?;
+        }
+    } else {
+        let mut reader = context.read(replay)?;
+        while let Some(batch) = reader.next(files).await? {
+            let lines = files.encode(&batch)?;
+            files.write(&mut series, &batch, &lines).await?;
+        }
+    }
+    files.finish(&mut series).await?;
+    Ok(written)
+}

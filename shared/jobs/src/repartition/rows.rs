@@ -1,0 +1,309 @@
+//! The rows of pieces of the source, as batches of the columns that are written.
+
+use std::{collections::VecDeque, ops::Range, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use lakewright_core::{
+    config::{Policy, Repartition, Source as From},
+    json::{Columns, ColumnsOptions, RecordError},
+    location::Location,
+    parquet_in::{ParquetFile, ReadError, RowsReader},
+    repartition::{KeyValues, Part, Unit},
+};
+
+use super::{
+    Budget, Ports,
+    error::RepartitionError,
+    ledger::Plan,
+    read::{Bytes, Framer, timestamps, unreadable},
+};
+use crate::work::{
+    parquet::{Loaded, Room},
+    source::Source,
+};
+
+/// Bytes of records after which a batch of columns is cut.
+const BATCH: usize = 8 << 20;
+
+/// Reads units, one after the other.
+pub(super) struct Rows<'a> {
+    ports: &'a Ports,
+    budget: &'a Budget,
+    plan: &'a Plan,
+    written: SchemaRef,
+    columns: Columns,
+    /// Bytes of the records in the columns.
+    held: usize,
+    /// Which of the source's partitions the records in the columns are of.
+    partition: usize,
+    units: VecDeque<Unit>,
+    open: Option<Open<'a>>,
+    ready: VecDeque<RecordBatch>,
+    values_dropped: u64,
+}
+
+/// An object that is being read.
+enum Open<'a> {
+    Text(Box<Text<'a>>),
+    Parquet(Box<Parquet>),
+}
+
+struct Text<'a> {
+    bytes: Bytes<'a>,
+    framer: Framer,
+    location: Location,
+}
+
+struct Parquet {
+    rows: RowsReader<Loaded>,
+    loaded: Loaded,
+    source: Source,
+    location: Location,
+    /// The row group that is loaded next, and the one to stop before.
+    groups: Range<usize>,
+}
+
+impl<'a> Rows<'a> {
+    /// Reads these units of the plan.
+    pub(super) fn new(
+        ports: &'a Ports,
+        budget: &'a Budget,
+        plan: &'a Plan,
+        units: &[Unit],
+    ) -> Result<Self, RepartitionError> {
+        let job = &plan.settings;
+        let options = ColumnsOptions {
+            on_unknown: on_unknown(job),
+            on_mismatch: job.on_mismatch,
+            timestamp: Vec::new(),
+            parse_timestamp: timestamps(&plan.reading)?,
+            raw_column: None,
+            max_depth: job.limits.deepest(),
+        };
+        let columns = Columns::new(&plan.shape.read_schema()?, options)
+            .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+        Ok(Self {
+            ports,
+            budget,
+            plan,
+            written: plan.shape.written_schema()?,
+            columns,
+            held: 0,
+            partition: 0,
+            units: joined(units),
+            open: None,
+            ready: VecDeque::new(),
+            values_dropped: 0,
+        })
+    }
+
+    /// Values that became null so far because they do not fit their columns.
+    pub(super) fn values_dropped(&self) -> u64 {
+        self.values_dropped
+    }
+
+    /// The next rows.
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RepartitionError> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
+            match self.open.take() {
+                Some(Open::Text(text)) => self.text(text).await?,
+                Some(Open::Parquet(parquet)) => self.parquet(parquet).await?,
+                None => {
+                    if let Some(unit) = self.units.pop_front() {
+                        self.open = Some(self.open(&unit).await?);
+                        continue;
+                    }
+                    self.cut()?;
+                    if self.ready.is_empty() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the records of the next bytes of a text.
+    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), RepartitionError> {
+        let more = text.bytes.next().await?;
+        let ended = more.is_none();
+        match more {
+            Some(more) => text.framer.push(more),
+            None => text.framer.finish(),
+        }
+        self.drain(&mut text.framer, &text.location)?;
+        if !ended {
+            self.open = Some(Open::Text(text));
+        }
+        Ok(())
+    }
+
+    /// Takes the next rows of a Parquet object, or brings its next row group here.
+    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), RepartitionError> {
+        let location = &parquet.location;
+        if let Some(rows) = parquet.rows.next() {
+            let rows = rows.map_err(|error| read_error(location, error))?;
+            self.values_dropped += rows.mismatched;
+            let batch = self.arrange(&rows.batch)?;
+            self.ready.push_back(batch);
+            tokio::task::yield_now().await;
+        } else if let Some(group) = parquet.groups.next() {
+            let range = parquet.rows.row_groups().get(group).cloned();
+            let room = Room {
+                clock: &*self.ports.clock,
+                deadline: self.budget.deadline,
+                folder: &self.budget.scratch,
+            };
+            let range = range.unwrap_or_default();
+            let load = parquet.loaded.load(&room, &parquet.source, range).await;
+            load.map_err(|error| RepartitionError::read(location, error))?;
+            parquet.rows.stop_after(group + 1);
+        } else {
+            return Ok(());
+        }
+        self.open = Some(Open::Parquet(parquet));
+        Ok(())
+    }
+
+    async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, RepartitionError> {
+        let plan = self.plan;
+        let source = plan.sources.get(unit.source as usize).ok_or_else(|| {
+            RepartitionError::NoSuchTask(format!("a unit of source {}", unit.source))
+        })?;
+        if source.partition != self.partition {
+            self.cut()?;
+            self.partition = source.partition;
+        }
+        let location = plan.location(source);
+        if !plan.reading.is_parquet() {
+            let lines = match unit.part {
+                Part::Bytes(start, end) if start > 0 || end < source.size => Some((start, end)),
+                _ => None,
+            };
+            let first = lines.is_none_or(|(start, _)| start == 0);
+            let job = &plan.settings;
+            let at = location.clone();
+            return Ok(Open::Text(Box::new(Text {
+                framer: Framer::new(&plan.reading, job, &location, first)?,
+                bytes: Bytes::open(self.ports, job, self.budget, at, source, lines),
+                location,
+            })));
+        }
+        let job = &plan.settings;
+        let read = |error| RepartitionError::read(&location, error);
+        let opened = Source::open(Arc::clone(&self.ports.store), &location, &source.etag).await;
+        let opened = opened.map_err(read)?;
+        let object = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+        let loaded = Loaded::open(&object, &job.limits).await.map_err(read)?;
+        let file = ParquetFile::open(loaded.clone(), &job.limits)
+            .map_err(|error| read_error(&location, error))?;
+        let schema = plan.shape.read_schema()?;
+        let rows = file.read_columns(
+            &schema,
+            on_unknown(job),
+            job.on_mismatch,
+            timestamps(&plan.reading)?,
+        );
+        let mut rows = rows.map_err(|error| read_error(&location, error))?;
+        let groups = match unit.part {
+            Part::RowGroups(start, end) => start as usize..end as usize,
+            _ => 0..rows.row_groups().len(),
+        };
+        rows.start_at(groups.start);
+        rows.stop_after(groups.start);
+        Ok(Open::Parquet(Box::new(Parquet {
+            rows,
+            loaded,
+            source: object,
+            location,
+            groups,
+        })))
+    }
+
+    /// Takes every record that the framer holds.
+    fn drain(&mut self, framer: &mut Framer, location: &Location) -> Result<(), RepartitionError> {
+        while let Some(filled) = framer.next_into(&mut self.columns, location)? {
+            match filled.result {
+                Ok(appended) => {
+                    self.values_dropped += u64::from(appended.mismatched);
+                    self.held += filled.bytes.len();
+                }
+                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                Err(RecordError::Full) if self.columns.rows() > 0 => self.cut()?,
+                Err(error) => {
+                    return Err(RepartitionError::RecordRefused {
+                        location: location.clone(),
+                        offset: filled.offset,
+                        message: error.to_string(),
+                    });
+                }
+            }
+            if self.held >= BATCH {
+                self.cut()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), RepartitionError> {
+        self.held = 0;
+        if self.columns.rows() > 0 {
+            let batch = self.columns.finish()?;
+            let batch = self.arrange(&batch)?;
+            self.ready.push_back(batch);
+        }
+        Ok(())
+    }
+
+    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+        let partition = self.plan.partitions.get(self.partition);
+        let keys = KeyValues(partition.map_or_else(Vec::new, |partition| partition.values.clone()));
+        Ok(self.plan.shape.arrange(batch, &self.written, &keys)?)
+    }
+}
+
+/// What becomes of fields that have no column: those of a table are those that it has, and where columns are chosen the
+/// others are left out.
+fn on_unknown(job: &Repartition) -> Policy {
+    match job.source {
+        From::Prefix(_) if job.columns.is_empty() => Policy::Fail,
+        _ => Policy::Drop,
+    }
+}
+
+fn read_error(location: &Location, error: ReadError) -> RepartitionError {
+    match error {
+        ReadError::RowRefused { row, error } => RepartitionError::RecordRefused {
+            location: location.clone(),
+            offset: row,
+            message: error.to_string(),
+        },
+        error => unreadable(location, &error),
+    }
+}
+
+/// The units with neighbours in one object made one.
+fn joined(units: &[Unit]) -> VecDeque<Unit> {
+    let mut joined: VecDeque<Unit> = VecDeque::new();
+    for unit in units {
+        if let Some(last) = joined.back_mut()
+            && last.source == unit.source
+        {
+            match (&mut last.part, &unit.part) {
+                (Part::Bytes(_, end), Part::Bytes(start, next)) if *end == *start => {
+                    *end = *next;
+                    continue;
+                }
+                (Part::RowGroups(_, end), Part::RowGroups(start, next)) if *end == *start => {
+                    *end = *next;
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        joined.push_back(unit.clone());
+    }
+    joined
+}

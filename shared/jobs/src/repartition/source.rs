@@ -1,0 +1,385 @@
+//! What a run reads: the objects of a table or a prefix, and their columns.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use lakewright_core::{
+    catalog::{Column, Table},
+    compression::{Codec, Decompressor},
+    config::{InputFormat, Repartition, Source},
+    csv, hive_type,
+    json::{self, Inference},
+    location::Location,
+    parquet_in::ParquetFile,
+    repartition::{Limits, Reading, Stored, is_data},
+};
+
+use super::{
+    Budget, Ports,
+    error::RepartitionError,
+    ledger::{SourceObject, SourcePartition},
+    read::{Bytes, decompressed_error, unreadable},
+};
+use crate::{
+    ports::{GetOptions, Listed, Store},
+    work::{Stage, WorkError, parquet::Loaded, source},
+};
+
+/// Listings and looks at objects under way at once.
+const CONCURRENT: usize = 16;
+
+/// The bytes that tell how an object is compressed.
+const HEAD: u64 = 64;
+
+/// Spark's split, from which on it matters whether an object can be cut.
+const SPLIT: u64 = 128 << 20;
+
+/// What a job reads.
+pub(super) struct Found {
+    pub(super) reading: Reading,
+    pub(super) partitions: Vec<SourcePartition>,
+    pub(super) sources: Vec<SourceObject>,
+    /// The source's table.
+    pub(super) table: Option<Table>,
+    /// The prefix of everything that is read.
+    pub(super) root: Location,
+}
+
+/// The objects of the job's source, as they stand.
+pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+    let mut found = match &job.source {
+        Source::Table(_) => table(ports, job).await?,
+        Source::Prefix(prefix) => Found {
+            reading: Reading::of_prefix(job.format.unwrap_or_default(), job.csv.as_ref()),
+            partitions: vec![SourcePartition {
+                location: prefix.clone(),
+                values: Vec::new(),
+            }],
+            sources: Vec::new(),
+            table: None,
+            root: prefix.clone(),
+        },
+    };
+    found.sources = objects(&*ports.store, &found.partitions).await?;
+    Ok(found)
+}
+
+async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+    let Source::Table(name) = &job.source else {
+        return Err(RepartitionError::Unfit("the source is no table".to_owned()));
+    };
+    let table = ports.catalog.table(name).await?;
+    let table = table.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
+    let unfit = |message: String| RepartitionError::Unfit(format!("table {name}: {message}"));
+    let reading = Reading::of_table(&table, job.csv.as_ref());
+    let reading = reading.map_err(|error| RepartitionError::Reading {
+        table: name.clone(),
+        error,
+    })?;
+    let place = |text: &str| -> Result<Location, RepartitionError> {
+        let location: Location = text.parse().map_err(|error| unfit(format!("{error}")))?;
+        // Crawlers leave the last slash out.
+        let slash = !location.key.is_empty() && !location.key.ends_with('/');
+        Ok(location.join(if slash { "/" } else { "" }))
+    };
+    let root = place(&table.storage.location)?;
+    let partitions = if table.partition_keys.is_empty() {
+        if job.expression.is_some() {
+            return Err(unfit(
+                "expression has no meaning: it is not partitioned".to_owned(),
+            ));
+        }
+        vec![SourcePartition {
+            location: root.clone(),
+            values: Vec::new(),
+        }]
+    } else {
+        if table.has_partition_projection() {
+            return Err(unfit(
+                "its partitions are projected, not in the catalog: name a prefix as the source"
+                    .to_owned(),
+            ));
+        }
+        let expression = job.expression.as_deref();
+        let partitions = ports.catalog.matching_partitions(name, expression).await?;
+        let partition = |partition: crate::ports::Partition| {
+            Ok(SourcePartition {
+                location: place(&partition.storage.location)?,
+                values: partition.values,
+            })
+        };
+        let mut partitions = partitions
+            .into_iter()
+            .map(partition)
+            .collect::<Result<Vec<_>, RepartitionError>>()?;
+        partitions.sort_by(|a, b| a.values.cmp(&b.values));
+        partitions
+    };
+    Ok(Found {
+        reading,
+        partitions,
+        sources: Vec::new(),
+        table: Some(table),
+        root,
+    })
+}
+
+/// The data under the partitions, in their order.
+pub(super) async fn objects(
+    store: &dyn Store,
+    partitions: &[SourcePartition],
+) -> Result<Vec<SourceObject>, RepartitionError> {
+    let listings = partitions.iter().enumerate();
+    let listings = listings
+        .map(|(index, partition)| of_partition(store, index, partition).boxed())
+        .collect::<Vec<_>>();
+    let listed: Vec<Vec<_>> = stream::iter(listings)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(listed.into_iter().flatten().collect())
+}
+
+async fn of_partition(
+    store: &dyn Store,
+    index: usize,
+    partition: &SourcePartition,
+) -> Result<Vec<SourceObject>, RepartitionError> {
+    let listed = list(store, &partition.location).await?;
+    let object = |object: Listed| SourceObject {
+        key: object.key,
+        size: object.size,
+        etag: object.etag,
+        partition: index,
+    };
+    let with_bytes = listed.into_iter().filter(|object| object.size > 0);
+    Ok(with_bytes.map(object).collect())
+}
+
+/// The data under a prefix, in the order of the keys.
+pub(super) async fn list(
+    store: &dyn Store,
+    prefix: &Location,
+) -> Result<Vec<Listed>, RepartitionError> {
+    let ledger = format!("{}_lakewright/", prefix.key);
+    let mut data = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.list(prefix, after.as_deref()).await;
+        let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+        after = page.objects.last().map(|object| object.key.clone());
+        // A ledger may be long, and nothing in it is data.
+        if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
+            after = Some(format!("{ledger}{}", char::MAX));
+        }
+        data.extend(
+            page.objects
+                .into_iter()
+                .filter(|object| is_data(&prefix.key, &object.key)),
+        );
+        if !page.truncated {
+            return Ok(data);
+        }
+    }
+}
+
+impl Found {
+    /// Where an object is.
+    pub(super) fn location(&self, source: &SourceObject) -> Location {
+        let partition = self.partitions.get(source.partition);
+        let bucket = partition.map_or("", |partition| &partition.location.bucket);
+        Location::new(bucket, &source.key)
+    }
+
+    /// Where each object may be cut, and how many splits Spark reads them in.
+    pub(super) async fn stored(
+        &self,
+        ports: &Ports,
+        job: &Repartition,
+    ) -> Result<Vec<Stored>, RepartitionError> {
+        let looks = self.sources.iter();
+        let looks = looks
+            .map(|source| self.look(ports, job, source).boxed())
+            .collect::<Vec<_>>();
+        stream::iter(looks).buffered(CONCURRENT).try_collect().await
+    }
+
+    async fn look(
+        &self,
+        ports: &Ports,
+        job: &Repartition,
+        source: &SourceObject,
+    ) -> Result<Stored, RepartitionError> {
+        let mut stored = Stored {
+            size: source.size,
+            compressed: false,
+            parts: Limits::None,
+        };
+        if source.size <= (job.task_size.as_u64() / 8).min(SPLIT) {
+            return Ok(stored);
+        }
+        let location = self.location(source);
+        if self.reading.is_parquet() {
+            let file = parquet(ports, job, &location, &source.etag).await?;
+            let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
+            stored.parts = Limits::RowGroups(sizes.collect());
+        } else {
+            stored.compressed = is_compressed(&*ports.store, &location, &source.etag).await?;
+            if self.reading.ends_at_newlines() && !stored.compressed {
+                stored.parts = Limits::Newlines;
+            }
+        }
+        Ok(stored)
+    }
+
+    /// The columns of the objects, and those that the source's partitions give.
+    pub(super) async fn columns(
+        &self,
+        ports: &Ports,
+        job: &Repartition,
+        budget: &Budget,
+    ) -> Result<(Vec<Column>, Vec<Column>), RepartitionError> {
+        if let Some(table) = &self.table {
+            let column = |column: &Column| Column {
+                name: column.name.to_lowercase(),
+                hive_type: column.hive_type.clone(),
+            };
+            let columns = table.storage.columns.iter().map(column);
+            return Ok((
+                columns.collect(),
+                table.partition_keys.iter().map(column).collect(),
+            ));
+        }
+        let Some(first) = self.sources.first() else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let location = self.location(first);
+        let text = |name: String| Column {
+            name,
+            hive_type: "string".to_owned(),
+        };
+        let columns = match job.format.unwrap_or_default() {
+            InputFormat::Parquet => {
+                let file = parquet(ports, job, &location, &first.etag).await?;
+                let mut columns = rendered(&location, &file.schema())?;
+                for (column, name) in columns.iter_mut().zip(file.names()) {
+                    column.name = name;
+                }
+                columns
+            }
+            InputFormat::Csv => {
+                let settings = job.csv.clone().unwrap_or_default();
+                let longest = job.limits.longest_record();
+                let framer = csv::Framer::new(&settings, &[], longest);
+                let mut framer = framer.map_err(|error| unreadable(&location, &error))?;
+                let mut bytes = Bytes::open(ports, job, budget, location.clone(), first, None);
+                let names = loop {
+                    let more = bytes.next().await?;
+                    match more {
+                        Some(more) => framer.push(more),
+                        None => framer.finish(),
+                    }
+                    let ended = more.is_none();
+                    let names = framer
+                        .names()
+                        .map_err(|error| unreadable(&location, &error))?;
+                    match names {
+                        Some(names) => break names.to_vec(),
+                        None if ended => break Vec::new(),
+                        None => {}
+                    }
+                };
+                names
+                    .into_iter()
+                    .filter(|name| !name.is_empty())
+                    .map(text)
+                    .collect()
+            }
+            InputFormat::Json => self.inferred(ports, job, budget).await?,
+        };
+        Ok((columns, Vec::new()))
+    }
+
+    /// The columns of all JSON records.
+    async fn inferred(
+        &self,
+        ports: &Ports,
+        job: &Repartition,
+        budget: &Budget,
+    ) -> Result<Vec<Column>, RepartitionError> {
+        let mut inference = Inference::new(job.limits.deepest());
+        for source in &self.sources {
+            let location = self.location(source);
+            let mut framer = json::Framer::new(job.limits.longest_record(), job.limits.deepest());
+            let mut bytes = Bytes::open(ports, job, budget, location.clone(), source, None);
+            loop {
+                let more = bytes.next().await?;
+                match more {
+                    Some(more) => framer.push(more),
+                    None => framer.finish(),
+                }
+                let ended = more.is_none();
+                while let Some(frame) = framer.next().map_err(|e| unreadable(&location, &e))? {
+                    if frame.broken.is_none() {
+                        let observed = inference.observe(frame.bytes);
+                        observed.map_err(|error| unreadable(&location, &error))?;
+                    }
+                }
+                if ended {
+                    break;
+                }
+            }
+        }
+        rendered(&self.root, &inference.schema())
+    }
+}
+
+fn rendered(
+    location: &Location,
+    schema: &arrow::datatypes::Schema,
+) -> Result<Vec<Column>, RepartitionError> {
+    let column = |field: &Arc<arrow::datatypes::Field>| {
+        let hive_type = hive_type::render_field(field).map_err(|error| {
+            RepartitionError::Unfit(format!("{location}: column `{}`: {error}", field.name()))
+        })?;
+        Ok(Column {
+            name: field.name().clone(),
+            hive_type,
+        })
+    };
+    schema.fields().iter().map(column).collect()
+}
+
+async fn parquet(
+    ports: &Ports,
+    job: &Repartition,
+    location: &Location,
+    etag: &str,
+) -> Result<ParquetFile<Loaded>, RepartitionError> {
+    let read = |error: WorkError| RepartitionError::read(location, error);
+    let opened = source::Source::open(Arc::clone(&ports.store), location, etag).await;
+    let opened = opened.map_err(read)?;
+    let source = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+    let loaded = Loaded::open(&source, &job.limits).await.map_err(read)?;
+    ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
+}
+
+async fn is_compressed(
+    store: &dyn Store,
+    location: &Location,
+    etag: &str,
+) -> Result<bool, RepartitionError> {
+    let options = GetOptions {
+        if_match: Some(etag.to_owned()),
+        range: Some(0..HEAD),
+        ..GetOptions::default()
+    };
+    let body = store
+        .get(location, options)
+        .await
+        .map_err(|error| RepartitionError::read(location, WorkError::store(Stage::Read, error)))?;
+    let mut decompressor = Decompressor::new(u32::MAX);
+    let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
+    pushed.map_err(|error| decompressed_error(location, &error))?;
+    Ok(decompressor.codec() != Some(Codec::None))
+}

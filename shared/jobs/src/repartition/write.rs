@@ -1,0 +1,379 @@
+//! The tasks of a run.
+
+use std::{ops::Range, sync::Arc};
+
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use lakewright_core::{
+    location::Location,
+    repartition::{Cuts, Router, Span, Task, Unit},
+};
+
+use super::{
+    Budget, Ports, TaskRequest,
+    error::RepartitionError,
+    files::{Files, path_room},
+    ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared},
+    replay::{self, Context, Replay, WrittenRows},
+    report::{Status, TaskReport},
+    rows::Rows,
+    shuffle::{self, Gathered},
+};
+use crate::work::spool::{Room, Spool};
+
+/// Entries of the ledger that are read at once.
+const CONCURRENT: usize = 16;
+
+/// Does one task of a plan, or one entry of what is to be done before.
+///
+/// # Errors
+/// See [`RepartitionError`]. The same request may be made again: what was written stands, and is not written again.
+pub async fn write(
+    ports: &Ports,
+    request: &TaskRequest,
+    budget: &Budget,
+) -> Result<TaskReport, RepartitionError> {
+    let store = &*ports.store;
+    let (ledger, plan) = ledger::plan(store, &request.plan).await?;
+    let work = Work {
+        ports,
+        budget,
+        ledger: &ledger,
+        plan: &plan,
+    };
+    let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
+    if commit.is_some_and(|commit| commit.withdrawn) {
+        return Err(RepartitionError::Withdrawn(request.plan.clone()));
+    }
+    let report = |status, rows, outputs: usize, bytes, values_dropped| TaskReport {
+        job: "repartition".to_owned(),
+        name: plan.settings.name.clone(),
+        task: request.clone(),
+        status,
+        rows,
+        outputs: outputs as u64,
+        bytes,
+        values_dropped,
+    };
+    match (request.task, request.prepare) {
+        (Some(task), None) => {
+            let at = ledger.done(task);
+            let standing: Option<Done> = ledger::read(store, &at).await?;
+            let (status, done) = if let Some(done) = standing {
+                (Status::Duplicate, done)
+            } else {
+                let done = work.task(task).await?;
+                (Status::Done, ledger::propose(store, &at, done).await?)
+            };
+            let rows = done.rows.iter().copied().max().unwrap_or_default();
+            let bytes = done.files.iter().map(|file| file.bytes).sum();
+            Ok(report(
+                status,
+                rows,
+                done.files.len(),
+                bytes,
+                done.values_dropped,
+            ))
+        }
+        (None, Some(index)) => {
+            let at = ledger.prepared(index);
+            let standing: Option<Prepared> = ledger::read(store, &at).await?;
+            let (status, prepared) = if let Some(prepared) = standing {
+                (Status::Duplicate, prepared)
+            } else {
+                let prepared = work.prepare(index).await?;
+                (Status::Done, ledger::propose(store, &at, prepared).await?)
+            };
+            let rows = prepared.units.iter().map(|unit| unit.rows).sum();
+            Ok(report(status, rows, 0, 0, 0))
+        }
+        _ => Err(RepartitionError::NoSuchTask(
+            "name a task or an entry of prepare, and not both".to_owned(),
+        )),
+    }
+}
+
+/// What every plan's `prepared` entries say, in the order of the units.
+pub(super) async fn counts(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<Vec<Counts>, RepartitionError> {
+    let reads = 0..plan.prepare.len();
+    let reads = reads
+        .map(|index| prepared(ports, ledger, plan, index).boxed())
+        .collect::<Vec<_>>();
+    let prepared: Vec<Prepared> = stream::iter(reads)
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(prepared
+        .into_iter()
+        .flat_map(|prepared| prepared.units)
+        .collect())
+}
+
+async fn prepared(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    index: usize,
+) -> Result<Prepared, RepartitionError> {
+    let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
+    prepared.ok_or(RepartitionError::TasksMissing {
+        missing: 1,
+        tasks: plan.prepare.len(),
+        first: index,
+    })
+}
+
+struct Work<'a> {
+    ports: &'a Ports,
+    budget: &'a Budget,
+    ledger: &'a Ledger,
+    plan: &'a Plan,
+}
+
+impl<'a> Work<'a> {
+    fn units(&self, span: Range<usize>) -> Result<&'a [Unit], RepartitionError> {
+        let units = self.plan.units.get(span.clone());
+        units.ok_or_else(|| RepartitionError::NoSuchTask(format!("units {span:?}")))
+    }
+
+    fn context(&self) -> Context<'a> {
+        Context {
+            ports: self.ports,
+            budget: self.budget,
+            plan: self.plan,
+        }
+    }
+
+    /// Counts the rows and the text of each unit of a group.
+    async fn prepare(&self, index: usize) -> Result<Prepared, RepartitionError> {
+        let group = self.plan.prepare.get(index);
+        let group =
+            group.ok_or_else(|| RepartitionError::NoSuchTask(format!("prepare {index}")))?;
+        if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
+            return self.stage(index, *group).await;
+        }
+        let mut files = Files::new(self.ports, self.plan, self.budget)?;
+        let mut units = Vec::new();
+        for unit in self.units(group.indices())? {
+            let mut counts = Counts::none(self.plan.settings.output.len());
+            let unit = std::slice::from_ref(unit);
+            let mut rows = Rows::new(self.ports, self.budget, self.plan, unit)?;
+            while let Some(batch) = rows.next().await? {
+                let batch = files.columns(&batch)?;
+                counts.add(batch.num_rows(), &files.encode(&batch)?);
+            }
+            units.push(counts);
+        }
+        Ok(Prepared {
+            version: Prepared::VERSION,
+            units,
+            staged: None,
+        })
+    }
+
+    /// Brings the rows of a group to the store, for the tasks that write their partitions.
+    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, RepartitionError> {
+        let files = Files::new(self.ports, self.plan, self.budget)?;
+        let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
+        let tasks = self.plan.tasks.len();
+        let (prefix, partitions) = (self.ledger.staged(index), spooled.router.partitions());
+        let staged = shuffle::stage(&spooled.spool, &prefix, partitions, tasks).await?;
+        spooled.spool.discard().await;
+        let mut counts = Counts::none(self.plan.settings.output.len());
+        counts.rows = spooled.written.rows;
+        Ok(Prepared {
+            version: Prepared::VERSION,
+            units: vec![counts],
+            staged: Some(staged),
+        })
+    }
+
+    /// The partitions whose hash is the task's number, from what was staged.
+    async fn gathered(
+        &self,
+        files: &mut Files<'_>,
+        task: usize,
+    ) -> Result<Option<WrittenRows>, RepartitionError> {
+        let mut gathered = Gathered::default();
+        for index in 0..self.plan.prepare.len() {
+            let prepared = prepared(self.ports, self.ledger, self.plan, index).await?;
+            let staged = prepared.staged.unwrap_or_default();
+            gathered.take(staged, task, self.plan.tasks.len());
+        }
+        let prefix = self.ledger.spool(task);
+        let mut spool = Spool::new(self.plan.shape.files_schema()?, None, self.room(prefix));
+        let number = self.plan.settings.files.map_or(1, |files| files.of(1));
+        for (partition, (path, values)) in gathered.into_spool(&mut spool).iter().enumerate() {
+            let replay = Replay::Spooled(&spool, partition);
+            let place = (path.as_str(), values.as_slice());
+            replay::write(self.context(), files, replay, place, 0, number).await?;
+        }
+        spool.forget();
+        Ok(None)
+    }
+
+    /// Writes the files of a task.
+    async fn task(&self, index: usize) -> Result<Done, RepartitionError> {
+        let task = self.plan.tasks.get(index);
+        let task = task.ok_or_else(|| RepartitionError::NoSuchTask(format!("task {index}")))?;
+        let mut files = Files::new(self.ports, self.plan, self.budget)?;
+        let written = match *task {
+            Task::Files(span) => self.files(&mut files, span).await?,
+            Task::Units(span) => self.partitions(&mut files, index, span).await?,
+            Task::Partitions(_) => self.gathered(&mut files, index).await?,
+        };
+        let files = files.all().await?;
+        let mut rows = vec![0; self.plan.settings.output.len()];
+        for file in &files {
+            if let Some(sum) = rows.get_mut(file.output) {
+                *sum += file.rows;
+            }
+        }
+        Ok(Done {
+            version: Done::VERSION,
+            read: written.map(|written| written.rows),
+            rows,
+            files,
+            values_dropped: written.map_or(0, |written| written.values_dropped),
+        })
+    }
+
+    /// Some of the files of all rows.
+    async fn files(
+        &self,
+        files: &mut Files<'_>,
+        span: Span,
+    ) -> Result<Option<WrittenRows>, RepartitionError> {
+        let all = self.units(0..self.plan.units.len())?;
+        let nowhere = ("", &[][..]);
+        let number = self.plan.files.unwrap_or(1);
+        if self.plan.prepare.is_empty() {
+            let replay = Replay::Units(all);
+            let written = replay::write(self.context(), files, replay, nowhere, 0, number).await?;
+            if written.rows == 0 {
+                let mut series = files.series("", &[], None, &(0..1));
+                files.write_empty(&mut series).await?;
+            }
+            return Ok(Some(written));
+        }
+        let counts = counts(self.ports, self.ledger, self.plan).await?;
+        let mut total = Counts::none(self.plan.settings.output.len());
+        for unit in &counts {
+            total.add_counts(unit);
+        }
+        let cuts = total.cuts(self.plan, number);
+        let mut series = files.series("", &[], Some(&cuts), &span.numbers());
+        if total.rows == 0 && span.start == 0 {
+            files.write_empty(&mut series).await?;
+            return Ok(None);
+        }
+        // The units that any of the outputs needs, and how much of each output comes before them.
+        let mut before = Counts::none(self.plan.settings.output.len());
+        let mut needed: Option<(usize, Counts, usize)> = None;
+        for (index, unit) in counts.iter().enumerate() {
+            let overlaps = |(output, cuts): (usize, &Cuts)| {
+                let start = before.of(self.plan, output);
+                let end = start + unit.of(self.plan, output);
+                let wanted = cuts.span(&span.numbers());
+                start < wanted.end && end > wanted.start
+            };
+            if cuts.iter().enumerate().any(overlaps) {
+                let (_, _, end) = needed.get_or_insert_with(|| (index, before.clone(), index));
+                *end = index + 1;
+            }
+            before.add_counts(unit);
+        }
+        let Some((start, before, end)) = needed else {
+            return Ok(None);
+        };
+        for series in &mut series {
+            series.begin_at(before.of(self.plan, series.output()));
+        }
+        let mut rows = Rows::new(self.ports, self.budget, self.plan, self.units(start..end)?)?;
+        while let Some(batch) = rows.next().await? {
+            let batch = files.columns(&batch)?;
+            let lines = files.encode(&batch)?;
+            files.write(&mut series, &batch, &lines).await?;
+        }
+        files.finish(&mut series).await?;
+        Ok(None)
+    }
+
+    /// The rows of some units, to their partitions.
+    async fn partitions(
+        &self,
+        files: &mut Files<'_>,
+        task: usize,
+        span: Span,
+    ) -> Result<Option<WrittenRows>, RepartitionError> {
+        let mut spooled = self.spool(files, self.ledger.spool(task), span).await?;
+        let (first, number) = match self.plan.settings.files {
+            Some(files) => (0, files.of(1)),
+            None => (task as u64, 1),
+        };
+        for (partition, routed) in spooled.router.partitions().iter().enumerate() {
+            let place = (routed.path.as_str(), routed.values.as_slice());
+            let replay = Replay::Spooled(&spooled.spool, partition);
+            replay::write(self.context(), files, replay, place, first, number).await?;
+        }
+        spooled.spool.discard().await;
+        Ok(Some(spooled.written))
+    }
+
+    /// Reads units, and keeps their rows by partition.
+    async fn spool(
+        &self,
+        files: &Files<'_>,
+        prefix: Location,
+        span: Span,
+    ) -> Result<Spooled, RepartitionError> {
+        let shape = &self.plan.shape;
+        let (schema, columns) = (shape.written_schema()?, shape.files.len());
+        let limit = self.plan.settings.limits.partitions;
+        let mut router = Router::new(&schema, columns, path_room(self.plan), limit);
+        let mut spool = Spool::new(shape.files_schema()?, None, self.room(prefix));
+        let units = self.units(span.indices())?;
+        let mut rows = Rows::new(self.ports, self.budget, self.plan, units)?;
+        let mut read = 0;
+        while let Some(batch) = rows.next().await? {
+            read += batch.num_rows() as u64;
+            let numbers = router.route(batch.columns().get(columns..).unwrap_or_default())?;
+            spool.push(&files.columns(&batch)?, &numbers)?;
+            if spool.is_over() {
+                spool.spill().await?;
+            }
+        }
+        Ok(Spooled {
+            written: WrittenRows {
+                rows: read,
+                values_dropped: rows.values_dropped(),
+            },
+            router,
+            spool,
+        })
+    }
+
+    /// What a spool may use; what exceeds it goes to the ledger.
+    fn room(&self, prefix: Location) -> Room {
+        let budget = self.budget;
+        // The row group that is read, or the run that is staged, stands there too.
+        let scratch = budget.scratch_bytes / 2;
+        Room {
+            memory: budget.memory / 4,
+            folder: budget.scratch.clone(),
+            scratch: scratch.saturating_sub(budget.memory / 4),
+            store: Arc::clone(&self.ports.store),
+            prefix,
+        }
+    }
+}
+
+/// The rows of units by partition.
+struct Spooled {
+    router: Router,
+    spool: Spool,
+    written: WrittenRows,
+}

@@ -1,0 +1,42 @@
+//! Tasks that end with their handle.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::{Stage, WorkError};
+
+/// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running. As a
+/// future it gives what the task gives.
+pub(crate) struct Task<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Task<T> {
+    pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+
+    /// Waits for what the task gives. `stage`: what it is a part of.
+    pub(crate) async fn join(self, stage: Stage) -> Result<T, WorkError> {
+        self.await.map_err(|error| WorkError::Task {
+            stage,
+            message: error.to_string(),
+        })
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

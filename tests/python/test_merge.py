@@ -1,0 +1,203 @@
+"""Parquet files of other writers, merged: other readers see the same rows before and after, or they are refused by name."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars
+import pyarrow
+import pyarrow.parquet as parquet
+import pytest
+
+OLD_PARQUET = Path(pyarrow.__file__).parent / "tests/data/parquet"
+PLAIN = {"use_dictionary": False}
+PYARROW: dict[str, dict[str, Any]] = {
+    "version 1.0": {"version": "1.0", "compression": "none", "data_page_version": "1.0"},
+    "version 2.4": {"version": "2.4", "compression": "snappy"},
+    "version 2.6": {"version": "2.6", "compression": "zstd", "data_page_version": "2.0", "write_page_index": True},
+    "gzip": {"compression": "gzip", "write_page_checksum": True},
+    "small pages": {"data_page_size": 64, "row_group_size": 100, "dictionary_pagesize_limit": 64},
+    "delta": PLAIN | {"column_encoding": {"number": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"}},
+    "delta lengths": PLAIN | {"column_encoding": {"text": "DELTA_LENGTH_BYTE_ARRAY"}},
+    "split": PLAIN | {"column_encoding": {"fraction": "BYTE_STREAM_SPLIT", "number": "BYTE_STREAM_SPLIT"}},
+    "no statistics": {"write_statistics": False},
+    "other names in lists": {"store_schema": False, "use_compliant_nested_type": False},
+}
+
+
+def merge(to: Path, files: list[Path], *options: str) -> dict[str, Any]:
+    """What becomes of the files."""
+    command = [os.environ["LAKEWRIGHT_MERGE"], "--to", str(to), *options, *map(str, files)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def table(first: int, rows: int, *, with_maps: bool = True) -> pyarrow.Table:
+    """Rows of numbers, texts, times and what is made of them, numbered from `first`."""
+    maps = "MAP {'a' || n % 3: n, 'z': NULL} AS map," if with_maps else ""
+    return duckdb.sql(
+        f"""
+        SELECT n, CAST(n % 50 AS INTEGER) AS number, CASE WHEN n % 7 <> 0 THEN n * 1.5e0 END AS fraction,
+               CASE WHEN n % 5 <> 0 THEN 'text ' || (n * 7919 % 400) END AS text,
+               TIMESTAMP '2026-05-01' + INTERVAL (n) SECOND AS time, CAST(n / 100 AS DECIMAL(12, 2)) AS exact,
+               n % 3 = 0 AS flag, CAST(DATE '2026-05-01' + CAST(n AS INTEGER) AS DATE) AS date,
+               encode('b' || n % 9) AS bytes, CASE WHEN n % 4 <> 0 THEN [n, NULL, n + 1][:CAST(n % 4 AS BIGINT)] END AS list,
+               {maps} CASE WHEN n % 6 <> 0 THEN {{'x': n % 11, 'y': 'in ' || n % 13}} END AS struct,
+               [['deep ' || n], [], NULL] AS lists
+        FROM range({first}, {first + rows}) AS r(n)
+        """
+    ).to_arrow_table()
+
+
+def rows_of_pyarrow(files: list[Path]) -> list[dict[str, Any]]:
+    return [row for file in files for row in parquet.read_table(file, partitioning=None).to_pylist()]
+
+
+def rows_of_duckdb(files: list[Path]) -> list[tuple]:
+    return [row for file in files for row in duckdb.sql(f"SELECT * FROM read_parquet('{file}')").fetchall()]
+
+
+def rows_of_polars(files: list[Path]) -> list[tuple]:
+    return [row for file in files for row in polars.read_parquet(file).rows()]
+
+
+def agree(to: Path, files: list[Path], readers: tuple = (rows_of_pyarrow, rows_of_duckdb, rows_of_polars)) -> None:
+    """Fails unless every reader sees the rows of the files in the merged one, in their order."""
+    for reader in readers:
+        assert reader([to]) == reader(files), reader.__name__
+
+
+def write_all(folder: Path) -> list[Path]:
+    """Files of all writers, of one schema."""
+    files = []
+    for name, options in PYARROW.items():
+        files.append(folder / f"pyarrow {name}.parquet")
+        parquet.write_table(table(1_000 * len(files), 700), files[-1], **options)
+    for version in ["V1", "V2"]:
+        for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+            rows = table(1_000 * len(files), 3_000)  # noqa: F841: DuckDB sees it
+            files.append(folder / f"duckdb {version} {codec}.parquet")
+            options = f"FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 2048"
+            duckdb.sql(f"COPY rows TO '{files[-1]}' ({options})")
+    return files
+
+
+def write_polars(folder: Path, first: int) -> list[Path]:
+    files = []
+    for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+        files.append(folder / f"polars {codec}.parquet")
+        rows = polars.from_arrow(table(first + 1_000 * len(files), 900, with_maps=False))
+        rows.write_parquet(files[-1], compression=codec, row_group_size=400, data_page_size=2_000)
+    return files
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Files of one schema each."""
+    folder = tmp_path_factory.mktemp("written")
+    return {"all": write_all(folder), "polars": write_polars(folder, 0)}
+
+
+def count(file: Path, condition: str) -> int:
+    """The rows that DuckDB, which skips what statistics and filters rule out, finds."""
+    ((rows,),) = duckdb.sql(f"SELECT count(*) FROM read_parquet('{file}') WHERE {condition}").fetchall()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("compression", "rows"),
+    [("keep", 1_000_000), ("keep", 1_500), ("keep", 300), ("none", 1_500), ("snappy", 300), ("zstd", 300), ("gzip", 1_500)],
+)
+def test_files_of_all_writers(compression: str, rows: int, written: dict[str, list[Path]], tmp_path: Path) -> None:
+    for name, files in written.items():
+        to = tmp_path / f"merged {name}.parquet"
+        found = merge(to, files, "--compression", compression, "--rows", str(rows), "--bloom-filter", "text")
+        assert found["rows"] == sum(parquet.read_metadata(file).num_rows for file in files), found
+        agree(to, files)
+        merged = parquet.read_metadata(to)
+        groups = [merged.row_group(group).num_rows for group in range(merged.num_row_groups)]
+        assert max(groups) <= max(rows, 3_000), groups
+        expected = rows_of_pyarrow(files)
+        assert count(to, "text = 'text 7'") == sum("text 7" == row["text"] for row in expected)
+        assert count(to, "n BETWEEN 2100 AND 2200") == sum(2_100 <= row["n"] <= 2_200 for row in expected)
+
+
+def test_duckdb_and_pyarrow_and_polars_in_one(written: dict[str, list[Path]], tmp_path: Path) -> None:
+    # Decimals of other widths, lists with other names, and no maps: they go together all the same.
+    files = [*written["all"][::4], *written["polars"]]
+    to = tmp_path / "merged.parquet"
+    merge(to, files)
+    # What Polars did not write is null.
+    expected = [{"map": None} | row for row in rows_of_pyarrow(files)]
+    assert rows_of_pyarrow([to]) == expected
+
+
+def test_every_type_of_duckdb(tmp_path: Path) -> None:
+    described = duckdb.sql("DESCRIBE SELECT * FROM test_all_types()").fetchall()
+    merged = 0
+    for name, *_ in described:
+        if name == "empty_struct":
+            continue  # DuckDB does not write it.
+        file, to = tmp_path / f"{name}.parquet", tmp_path / f"{name} merged.parquet"
+        duckdb.sql(f"""COPY (SELECT "{name}" FROM test_all_types()) TO '{file}' (FORMAT parquet)""")
+        found = merge(to, [file, file])
+        if name == "geometry":
+            assert "column geo" in found["refused"], found
+            continue
+        assert found.get("rows") == 6, (name, found)
+        text = "SELECT COLUMNS(*)::VARCHAR FROM read_parquet('{}')".format
+        assert duckdb.sql(text(to)).fetchall() == duckdb.sql(text(file)).fetchall() * 2, name
+        merged += 1
+    assert merged > 40
+
+
+def test_old_writers(tmp_path: Path) -> None:
+    files = sorted(OLD_PARQUET.glob("*.parquet"))
+    assert len(files) == 4
+    for file in files:
+        to = tmp_path / file.name
+        found = merge(to, [file, file])
+        assert found["rows"] == 2 * parquet.read_metadata(file).num_rows, (file, found)
+        agree(to, [file, file], (rows_of_pyarrow, rows_of_duckdb))
+
+
+def test_int96(tmp_path: Path) -> None:
+    old, new, to = tmp_path / "old.parquet", tmp_path / "new.parquet", tmp_path / "merged.parquet"
+    parquet.write_table(table(0, 500), old, use_deprecated_int96_timestamps=True)
+    parquet.write_table(table(500, 500), new)
+    merge(to, [old, old])
+    agree(to, [old, old])
+    assert "int96" in str(parquet.read_metadata(to).schema)
+    merge(to, [old, new])
+    assert "int96" not in str(parquet.read_metadata(to).schema)
+    assert rows_of_duckdb([to]) == rows_of_duckdb([old, new])
+
+
+def test_files_without_rows(tmp_path: Path) -> None:
+    empty, some, to = tmp_path / "empty.parquet", tmp_path / "some.parquet", tmp_path / "merged.parquet"
+    parquet.write_table(table(0, 0), empty)
+    with parquet.ParquetWriter(some, table(0, 0).schema) as writer:
+        for first in range(3):
+            writer.write_table(table(first, 0), row_group_size=10)
+            writer.write_table(table(first, 10))
+    merge(to, [empty, some, empty])
+    agree(to, [empty, some, empty])
+    assert parquet.read_metadata(to).num_row_groups == 1
+
+
+@pytest.mark.parametrize("codec", ["brotli", "lz4"])
+def test_other_compressions_are_refused_by_name(codec: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.parquet"
+    parquet.write_table(table(0, 10), file, compression=codec)
+    found = merge(tmp_path / "merged.parquet", [file, file])
+    assert str(file) in found["refused"] and codec in found["refused"], found
+
+
+def test_schemas_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    parquet.write_table(pyarrow.table({"a": [1], "b": ["x"]}), one)
+    parquet.write_table(pyarrow.table({"a": [1], "b": [2]}), other)
+    found = merge(tmp_path / "merged.parquet", [one, other])
+    assert all(name in found["refused"] for name in [str(one), str(other), "column b"]), found

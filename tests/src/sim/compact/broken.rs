@@ -1,0 +1,217 @@
+//! The store as a broken protocol uses it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use lakewright_core::{compact::PartitionState, location::Location};
+use lakewright_jobs::ports::{
+    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, ObjectBody, ObjectMeta,
+    Precondition, PutOptions, Store, StoreError, UploadId, Written,
+};
+
+use super::{mutant::Mutant, world::Role};
+
+/// The store as one invocation treats it.
+pub(super) struct BrokenStore {
+    inner: Arc<dyn Store>,
+    mutant: Mutant,
+    role: Role,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// The first answer about each state.
+    states: BTreeMap<Location, Result<ObjectBody, StoreError>>,
+    /// The directory that the state named when it was last read or written.
+    current: Option<Location>,
+}
+
+impl BrokenStore {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, role: Role) -> Self {
+        Self {
+            inner,
+            mutant,
+            role,
+            memory: Mutex::default(),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, mutant: Mutant, role: Role) -> bool {
+        self.mutant == mutant && self.role == role
+    }
+
+    fn note(&self, location: &Location, body: &[u8]) {
+        if location.key.ends_with("/state") {
+            let state = serde_json::from_slice::<PartitionState>(body);
+            self.memory().current = state.ok().map(|state| state.directory);
+        }
+    }
+
+    /// Whether an object's age is made up.
+    fn is_aged(&self, key: &str) -> bool {
+        let is_data = key.ends_with(".parquet");
+        match (self.mutant, self.role) {
+            (Mutant::NoAgeRule, Role::Plan) => is_data || key.contains("/commit/"),
+            (Mutant::NoSweep | Mutant::SweepTooEarly, Role::Sweep) => key.contains("/published/"),
+            (Mutant::EarlyDeletion, Role::Plan | Role::Delete) => key.contains("/swept/"),
+            _ => false,
+        }
+    }
+
+    /// Whether a copy is left out.
+    fn is_left_out(&self, target: &Location) -> bool {
+        match (self.mutant, self.role) {
+            (Mutant::NoSweep, Role::Sweep) => true,
+            (Mutant::OneCarry, Role::Publish) => {
+                let memory = self.memory();
+                let current = memory.current.as_ref();
+                current.is_some_and(|current| current.contains(target))
+            }
+            _ => false,
+        }
+    }
+
+    fn untrue() -> Written {
+        Written {
+            etag: "\"unknown\"".to_owned(),
+            version: None,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for BrokenStore {
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        let mut meta = self.inner.head(object, version).await?;
+        if self.is_aged(&object.key) {
+            meta.last_modified = Timestamp::UNIX_EPOCH;
+        }
+        Ok(meta)
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        let is_state = object.key.ends_with("/state");
+        if is_state && self.is(Mutant::NoReread, Role::Rekey) {
+            let known = self.memory().states.get(object).cloned();
+            if let Some(known) = known {
+                return known;
+            }
+        }
+        let answer = self.inner.get(object, options).await;
+        if is_state {
+            self.memory().states.insert(object.clone(), answer.clone());
+            if let Ok(body) = &answer {
+                self.note(object, &body.bytes);
+            }
+        }
+        answer
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<Written, StoreError> {
+        let written = self.inner.put(object, body.clone(), options).await?;
+        self.note(object, &body);
+        Ok(written)
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        let mut page = self.inner.list(prefix, after).await?;
+        for object in &mut page.objects {
+            if self.is_aged(&object.key) {
+                object.last_modified = Timestamp::UNIX_EPOCH;
+            }
+        }
+        if self.is(Mutant::NoGate, Role::Plan) {
+            let plans = page
+                .objects
+                .iter()
+                .filter(|object| object.key.contains("/plan/"));
+            let swept = plans.map(|plan| Listed {
+                key: plan.key.replace("/plan/", "/swept/"),
+                ..plan.clone()
+            });
+            let swept = swept.collect::<Vec<_>>();
+            page.objects.splice(0..0, swept);
+        }
+        Ok(page)
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        if self.is_left_out(target) {
+            return Ok(Self::untrue());
+        }
+        self.inner
+            .copy(source, if_source_matches, target, precondition)
+            .await
+    }
+
+    async fn delete(
+        &self,
+        bucket: &str,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StoreError> {
+        self.inner.delete(bucket, keys).await
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        self.inner.create_multipart(object, content_type).await
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        self.inner.upload_part(object, upload, number, body).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .complete_multipart(object, upload, parts, precondition)
+            .await
+    }
+
+    async fn abort_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+    ) -> Result<(), StoreError> {
+        self.inner.abort_multipart(object, upload).await
+    }
+}

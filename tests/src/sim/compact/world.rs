@@ -1,0 +1,358 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    catalog::{Column, StorageDescriptor, Table, TableName},
+    config::{Compact, Config, Rekey},
+    location::Location,
+};
+use lakewright_jobs::{
+    compact::{
+        self, CompactError, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport,
+        StepRequest,
+    },
+    ports::{Catalog, Clock, Store},
+    rekey::{self, RekeyError, SourceObject},
+    report::ObjectReport,
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
+};
+
+use super::{broken::BrokenStore, checker::Checker, mutant::Mutant};
+use crate::{
+    model::{
+        Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+    },
+    sim::source::Source,
+};
+
+/// How long an invocation may live: Lambda ends it then.
+pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
+
+/// How long before that an invocation stops by itself.
+const MARGIN: SignedDuration = SignedDuration::from_secs(5);
+
+/// The limit, and as long again for requests that are on their way.
+pub(super) const LONGEST_INVOCATION: SignedDuration = SignedDuration::from_mins(4);
+
+/// How long old files stay.
+pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(20);
+
+/// How the job under test is set up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) settings: Settings,
+    pub(super) rates: FaultRates,
+    /// Whether each partition is to be one file.
+    pub(super) one_file: bool,
+    pub(super) mutant: Option<Mutant>,
+}
+
+/// What an invocation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `rekey`.
+    Rekey,
+    /// `compact-plan`.
+    Plan,
+    /// `compact-merge`.
+    Merge,
+    /// `compact-publish`.
+    Publish,
+    /// `compact-publish` with the step `sweep`.
+    Sweep,
+    /// `compact-publish` with the step `delete`.
+    Delete,
+}
+
+impl From<compact::Step> for Role {
+    fn from(step: compact::Step) -> Self {
+        match step {
+            compact::Step::Publish => Self::Publish,
+            compact::Step::Sweep => Self::Sweep,
+            compact::Step::Delete => Self::Delete,
+        }
+    }
+}
+
+/// The cloud, the deployed jobs and the one who watches them.
+pub(super) struct World {
+    pub(super) cloud: Arc<Cloud>,
+    rekey: Rekey,
+    compact: Compact,
+    compacted: BTreeSet<TableName>,
+    mutant: Option<Mutant>,
+    seed: u64,
+    checker: Arc<Mutex<Checker>>,
+    clients: AtomicU32,
+}
+
+/// How an invocation ended.
+#[derive(Debug)]
+pub(super) enum End<T, E> {
+    Answered(Result<T, E>),
+    /// Killed, by its plan or at its time limit.
+    Died,
+}
+
+struct Watch(Arc<Mutex<Checker>>);
+
+impl Observer for Watch {
+    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
+        lock(&self.0).step(now, changes, s3, glue);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(clippy::expect_used, reason = "the text is fixed")]
+fn config(setup: &Setup) -> Config {
+    let (limit, grace) = (LONGEST_INVOCATION.as_secs(), GRACE.as_secs());
+    let size = if setup.one_file {
+        "files = 1"
+    } else {
+        // Two or three files as rekey writes them here.
+        "target_size = \"6000B\""
+    };
+    let text = format!(
+        r#"
+        [[rekey]]
+        name = "sim"
+        source = "s3://landing/sim/"
+        target = "s3://lake/sim/"
+        timestamp = {{ column = "t" }}
+        table = "lake.sim"
+        output = [{{ format = "parquet", compression = "none" }}]
+        [[compact]]
+        table = "lake.sim"
+        min_files = 2
+        {size}
+        quiet_for = "0s"
+        longest_invocation = "{limit}s"
+        grace_period = "{grace}s"
+        "#
+    );
+    Config::parse(&text).expect("a valid configuration")
+}
+
+fn table(name: TableName) -> Table {
+    let columns = |names: &[(&str, &str)]| {
+        let column = |(name, hive_type): &(&str, &str)| Column {
+            name: (*name).to_owned(),
+            hive_type: (*hive_type).to_owned(),
+        };
+        names.iter().map(column).collect()
+    };
+    Table {
+        name,
+        storage: StorageDescriptor {
+            location: "s3://lake/sim".to_owned(),
+            columns: columns(&[("id", "string"), ("t", "string"), ("v", "bigint")]),
+            ..StorageDescriptor::default()
+        },
+        partition_keys: columns(&[
+            ("year", "string"),
+            ("month", "string"),
+            ("day", "string"),
+            ("hour", "string"),
+        ]),
+        parameters: BTreeMap::new(),
+        version_id: None,
+    }
+}
+
+impl World {
+    #[expect(clippy::expect_used, reason = "the configuration is fixed")]
+    pub(super) fn new(seed: u64, setup: Setup) -> Arc<Self> {
+        let cloud = Cloud::new(seed, setup.settings, setup.rates);
+        let mut config = config(&setup);
+        let compacted = config
+            .compacted_tables()
+            .cloned()
+            .collect::<BTreeSet<TableName>>();
+        let name = compacted.first().expect("one table").clone();
+        cloud.with(|state| state.glue.put_table(table(name.clone())));
+        let roots = ["sim/", "sim.generations/"].map(|key| Location::new("lake", key));
+        let checker = Arc::new(Mutex::new(Checker::new(roots, name)));
+        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        Arc::new(Self {
+            cloud,
+            rekey: config.rekey.remove(0),
+            compact: config.compact.remove(0),
+            compacted,
+            mutant: setup.mutant,
+            seed,
+            checker,
+            clients: AtomicU32::new(0),
+        })
+    }
+
+    pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
+        lock(&self.checker)
+    }
+
+    pub(super) fn table(&self) -> &TableName {
+        self.rekey.table.as_ref().unwrap_or_else(|| unreachable!())
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.checker().violation().is_some()
+    }
+
+    pub(super) fn fail(&self, message: String) {
+        let now = self.cloud.clock.now();
+        self.checker().fail(now, message);
+    }
+
+    pub(super) async fn pause(&self, milliseconds: u64) {
+        let clock = self.cloud.clock;
+        clock.sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// Lands an object. Returns what a trigger says about it.
+    pub(super) fn land(&self, source: &Source) -> SourceObject {
+        let etag = self.cloud.place(&source.location, source.bytes.clone());
+        self.checker().expect(source);
+        SourceObject {
+            location: source.location.clone(),
+            etag: Some(etag),
+        }
+    }
+
+    pub(super) fn invocations(&self) -> u32 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn client(&self, plan: Plan) -> Client {
+        let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
+        Client::new(Arc::clone(&self.cloud), id, plan)
+    }
+
+    /// When an invocation that begins now must stop.
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.cloud.clock.now() + (LIMIT - MARGIN)
+    }
+
+    /// Runs one invocation until it answers, is killed, or its time is up.
+    async fn invoke<T, E: std::fmt::Display, W: Future<Output = Result<T, E>>>(
+        &self,
+        role: Role,
+        about: &Location,
+        plan: Plan,
+        work: impl FnOnce(compact::Ports, Timestamp) -> W,
+    ) -> (End<T, E>, Client) {
+        let client = self.client(plan);
+        let clock = Arc::new(self.cloud.clock);
+        let deadline = self.deadline();
+        let seed = self.seed ^ u64::from(self.invocations());
+        let policy = RetryPolicy::S3;
+        let retrying = Retrying::new(client.clone(), clock.clone(), deadline, seed, policy);
+        let store: Arc<dyn Store> = match self.mutant {
+            Some(mutant) => Arc::new(BrokenStore::new(Arc::new(retrying), mutant, role)),
+            None => Arc::new(retrying),
+        };
+        let policy = RetryPolicy::GLUE;
+        let catalog: Arc<dyn Catalog> = Arc::new(RetryingCatalog::new(
+            client.clone(),
+            clock.clone(),
+            deadline,
+            seed,
+            policy,
+        ));
+        let ports = compact::Ports {
+            store,
+            catalog,
+            clock: clock.clone(),
+        };
+        let limit = Duration::try_from(LIMIT).unwrap_or_default();
+        let end = tokio::select! {
+            biased;
+            () = client.died() => End::Died,
+            answer = work(ports, deadline) => End::Answered(answer),
+            () = clock.sleep(limit) => {
+                self.cloud.count(Fault::TimedOut);
+                End::Died
+            }
+        };
+        client.kill();
+        let line = match &end {
+            End::Died => format!("{role:?} died"),
+            End::Answered(Ok(_)) => format!("{role:?} answered"),
+            End::Answered(Err(error)) => format!("{role:?} failed: {error}"),
+        };
+        self.cloud.note("invocation", &about.to_string(), &line);
+        (end, client)
+    }
+
+    /// `rekey`, for one source.
+    pub(super) async fn rekey(
+        &self,
+        source: &SourceObject,
+        plan: Plan,
+    ) -> (End<ObjectReport, RekeyError>, Client) {
+        let work = |ports: compact::Ports, deadline| {
+            let ports = rekey::Ports {
+                store: ports.store,
+                catalog: ports.catalog,
+                clock: ports.clock,
+            };
+            let budget = rekey::Budget {
+                memory: 64 << 20,
+                scratch: std::env::temp_dir(),
+                scratch_bytes: 0,
+                deadline,
+            };
+            async move { rekey::rekey(&ports, &self.rekey, &self.compacted, source, &budget).await }
+        };
+        self.invoke(Role::Rekey, &source.location, plan, work).await
+    }
+
+    /// `compact-plan`.
+    pub(super) async fn plan(&self, plan: Plan) -> (End<PlanReport, CompactError>, Client) {
+        let request = PlanRequest::default();
+        let work = |ports: compact::Ports, deadline| {
+            let budget = compact::Budget {
+                memory: 64 << 20,
+                deadline,
+            };
+            async move { compact::plan(&ports, &self.compact, &request, &budget).await }
+        };
+        let about = Location::new("lake", "sim/");
+        self.invoke(Role::Plan, &about, plan, work).await
+    }
+
+    /// `compact-merge`.
+    pub(super) async fn merge(
+        &self,
+        task: &MergeTask,
+        plan: Plan,
+    ) -> (End<MergeReport, CompactError>, Client) {
+        let work = |ports: compact::Ports, deadline| {
+            let budget = compact::Budget {
+                memory: 64 << 20,
+                deadline,
+            };
+            async move { compact::merge(&ports, task, &budget).await }
+        };
+        self.invoke(Role::Merge, &task.plan, plan, work).await
+    }
+
+    /// `compact-publish`.
+    pub(super) async fn step(
+        &self,
+        request: &StepRequest,
+        plan: Plan,
+    ) -> (End<StepReport, CompactError>, Client) {
+        let work = |ports: compact::Ports, _| async move { compact::step(&ports, request).await };
+        self.invoke(request.step.into(), &request.plan, plan, work)
+            .await
+    }
+}

@@ -1,0 +1,284 @@
+//! Protocols that are broken on purpose, by standing between repartition and its store. The simulation must find each of
+//! them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lakewright_core::location::Location;
+use lakewright_jobs::ports::{
+    CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta, Precondition,
+    PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+};
+
+/// What is wrong with the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// What is replaced is removed before the commit stands.
+    RemovesBeforeCommit,
+    /// What is replaced is removed before the manifest is swapped.
+    RemovesBeforeManifest,
+    /// The manifest is swapped before the commit stands.
+    ManifestBeforeCommit,
+    /// More is removed than the plan lists.
+    RemovesMore,
+    /// Nothing is removed.
+    RemovesNothing,
+    /// A task is done before its last file stands.
+    DoneBeforeLastFile,
+    /// A plan that stands is not adopted.
+    PlanNotAdopted,
+    /// Files are written over what stands.
+    Overwrites,
+    /// The bookmark of earlier runs is not looked at.
+    BookmarkForgotten,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::RemovesBeforeCommit,
+        Self::RemovesBeforeManifest,
+        Self::ManifestBeforeCommit,
+        Self::RemovesMore,
+        Self::RemovesNothing,
+        Self::DoneBeforeLastFile,
+        Self::PlanNotAdopted,
+        Self::Overwrites,
+        Self::BookmarkForgotten,
+    ];
+
+    /// The invariants of which one must be seen to break.
+    pub fn breaks(self) -> &'static [&'static str] {
+        match self {
+            Self::RemovesBeforeCommit => &["P1", "P4"],
+            Self::RemovesBeforeManifest | Self::ManifestBeforeCommit => &["P4"],
+            Self::RemovesMore => &["P2", "P4"],
+            // The commit finds a missing file: the run never ends.
+            Self::RemovesNothing | Self::DoneBeforeLastFile => &["P3"],
+            Self::PlanNotAdopted | Self::Overwrites => &["P5"],
+            Self::BookmarkForgotten => &["P2", "P3", "P4"],
+        }
+    }
+}
+
+/// The store as a broken protocol treats it.
+pub(super) struct BrokenStore {
+    inner: Arc<dyn Store>,
+    mutant: Mutant,
+    held: Mutex<Option<(Location, Bytes, PutOptions)>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    File,
+    Plan,
+    Done,
+    Commit,
+    Taken,
+    Manifest,
+    Finished,
+    Other,
+}
+
+fn role(location: &Location) -> Role {
+    let key = &location.key;
+    let ends = |name: &str| key.ends_with(name);
+    if !key.starts_with("out/") {
+        Role::Other
+    } else if !key.contains("/_") {
+        Role::File
+    } else if ends("/plan") {
+        Role::Plan
+    } else if key.contains("/done/") {
+        Role::Done
+    } else if ends("/commit") {
+        Role::Commit
+    } else if ends("/taken") {
+        Role::Taken
+    } else if key.contains("/manifest/") {
+        Role::Manifest
+    } else if ends("/finished") {
+        Role::Finished
+    } else {
+        Role::Other
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl BrokenStore {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant) -> Self {
+        Self {
+            inner,
+            mutant,
+            held: Mutex::default(),
+        }
+    }
+
+    /// Whether the write of an object is held back until [`Self::release`].
+    fn holds(&self, role: Role) -> bool {
+        match self.mutant {
+            Mutant::RemovesBeforeCommit | Mutant::ManifestBeforeCommit => role == Role::Commit,
+            Mutant::RemovesBeforeManifest => role == Role::Manifest,
+            Mutant::DoneBeforeLastFile => role == Role::File,
+            _ => false,
+        }
+    }
+
+    /// Whether what was held back is written before an object is.
+    fn releases(&self, role: Role) -> bool {
+        match self.mutant {
+            // One file is always on its way.
+            Mutant::DoneBeforeLastFile => role == Role::File,
+            _ => role == Role::Finished || self.holds(role),
+        }
+    }
+
+    /// A file that is none of these.
+    async fn another(&self, bucket: &str, keys: &[String]) -> Result<Option<String>, StoreError> {
+        let mut after: Option<String> = None;
+        loop {
+            let all = Location::new(bucket, "out/");
+            let page = self.inner.list(&all, after.as_deref()).await?;
+            after = page.objects.last().map(|object| object.key.clone());
+            let mut files = page.objects.into_iter().map(|object| object.key);
+            let found = files
+                .find(|key| role(&Location::new(bucket, key)) == Role::File && !keys.contains(key));
+            if found.is_some() || !page.truncated {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn release(&self) -> Result<(), StoreError> {
+        let held = lock(&self.held).take();
+        if let Some((location, body, options)) = held {
+            match self.inner.put(&location, body, options).await {
+                Err(error) if error.kind != StoreErrorKind::PreconditionFailed => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for BrokenStore {
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        self.inner.head(object, version).await
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        if self.mutant == Mutant::BookmarkForgotten && role(object) == Role::Taken {
+            return Err(StoreError {
+                kind: StoreErrorKind::NotFound,
+                operation: "GetObject",
+                location: object.clone(),
+                message: "forgotten".to_owned(),
+            });
+        }
+        self.inner.get(object, options).await
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        mut options: PutOptions,
+    ) -> Result<Written, StoreError> {
+        let role = role(object);
+        if self.releases(role) {
+            self.release().await?;
+        }
+        if self.holds(role) {
+            *lock(&self.held) = Some((object.clone(), body, options));
+            return Ok(Written {
+                etag: "\"untrue\"".to_owned(),
+                version: None,
+            });
+        }
+        if (self.mutant == Mutant::PlanNotAdopted && role == Role::Plan)
+            || (self.mutant == Mutant::Overwrites && role == Role::File)
+        {
+            options.precondition = Precondition::None;
+        }
+        self.inner.put(object, body, options).await
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        self.inner.list(prefix, after).await
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .copy(source, if_source_matches, target, precondition)
+            .await
+    }
+
+    async fn delete(
+        &self,
+        bucket: &str,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StoreError> {
+        let mut keys = keys.to_vec();
+        match self.mutant {
+            Mutant::RemovesNothing => return Ok(Vec::new()),
+            Mutant::RemovesMore => keys.extend(self.another(bucket, &keys).await?),
+            _ => {}
+        }
+        self.inner.delete(bucket, &keys).await
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+    ) -> Result<UploadId, StoreError> {
+        self.inner.create_multipart(object, content_type).await
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        self.inner.upload_part(object, upload, number, body).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .complete_multipart(object, upload, parts, precondition)
+            .await
+    }
+
+    async fn abort_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+    ) -> Result<(), StoreError> {
+        self.inner.abort_multipart(object, upload).await
+    }
+}

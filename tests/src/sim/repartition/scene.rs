@@ -1,0 +1,114 @@
+//! What a job is, and what its runs read.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use bytes::Bytes;
+use bytesize::ByteSize;
+use lakewright_core::{
+    config::{Config, Repartition},
+    location::Location,
+};
+
+/// Rows by the directory that they are in, below the output's, and how often each stands there.
+pub(super) type Rows = BTreeMap<(String, String), u32>;
+
+/// A job whose runs are simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// By a column, in two formats, over what an earlier run has written.
+    ByColumn,
+    /// Into three files, by several tasks that first count.
+    Files,
+    /// To the source's own prefix.
+    InPlace,
+    /// Objects that no earlier run has taken, into a table of the catalog.
+    Bookmark,
+}
+
+impl Scene {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::ByColumn, Self::Files, Self::InPlace, Self::Bookmark];
+
+    /// The job.
+    #[expect(clippy::expect_used, reason = "the text is fixed")]
+    pub(super) fn job(self) -> Repartition {
+        let json = r#"{ format = "json", compression = "none" }"#;
+        let csv = r#"{ format = "csv", compression = "none" }"#;
+        let settings = match self {
+            Self::ByColumn => format!("partition_by = [\"k\"]\noutput = [{json}, {csv}]"),
+            Self::Files => format!("files = 3\noutput = [{json}]"),
+            Self::InPlace => format!("files = 2\noutput = [{csv}]"),
+            Self::Bookmark => format!(
+                "partition_by = [\"k\"]\nmode = \"append\"\nbookmark = true\noutput = [{json}]\ntable = \"d.out\"\nmanage_table = true"
+            ),
+        };
+        let source = if self == Self::InPlace { "out" } else { "src" };
+        let text = format!(
+            "[[repartition]]\nname = \"sim\"\nsource = \"s3://lake/{source}/\"\nformat = \"csv\"\ntarget = \"s3://lake/out/\"\n{settings}"
+        );
+        let config = Config::parse(&text).expect("a valid configuration");
+        let mut job = config.repartition.into_iter().next().expect("one job");
+        if self == Self::Files {
+            job.task_size = ByteSize(30);
+        }
+        job
+    }
+
+    /// The objects of the source when run `run` is planned, besides those of before where they stay.
+    pub(super) fn sources(self, run: u64) -> Vec<(Location, Bytes)> {
+        let prefix = if self == Self::InPlace { "out" } else { "src" };
+        if self == Self::InPlace && run > 0 {
+            // A run reads what the one before has written.
+            return Vec::new();
+        }
+        (0..2)
+            .map(|object| {
+                let number = if self == Self::Bookmark {
+                    run * 2 + object
+                } else {
+                    object
+                };
+                let at = Location::new("lake", format!("{prefix}/{number}.csv"));
+                let mut text = "k,v\n".to_owned();
+                for row in 0..3 {
+                    let k = if row == 1 { "b" } else { "a" };
+                    // Nothing can go wrong with a string.
+                    let _ = writeln!(text, "{k},r{run}-{object}-{row}");
+                }
+                (at, Bytes::from(text))
+            })
+            .collect()
+    }
+
+    /// The rows that are to stand once run `run` is finished, in one output.
+    pub(super) fn rows(self, run: u64, csv: bool) -> Rows {
+        let runs = match self {
+            Self::Bookmark => 0..=run,
+            Self::InPlace => 0..=0,
+            _ => run..=run,
+        };
+        let mut rows = Rows::new();
+        for run in runs {
+            for (_, bytes) in self.sources(run) {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                for line in text.lines().skip(1) {
+                    let (k, v) = line.split_once(',').unwrap_or_default();
+                    let by_column = matches!(self, Self::ByColumn | Self::Bookmark);
+                    let directory = if by_column {
+                        format!("k={k}/")
+                    } else {
+                        String::new()
+                    };
+                    let line = match (by_column, csv) {
+                        (true, true) => v.to_owned(),
+                        (true, false) => format!("{{\"v\":\"{v}\"}}"),
+                        (false, true) => line.to_owned(),
+                        (false, false) => format!("{{\"k\":\"{k}\",\"v\":\"{v}\"}}"),
+                    };
+                    *rows.entry((directory, line)).or_default() += 1;
+                }
+            }
+        }
+        rows
+    }
+}

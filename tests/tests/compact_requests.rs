@@ -1,0 +1,593 @@
+//! What compact answers, writes and refuses, over the models.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+    util::display::array_value_to_string,
+};
+use bytes::Bytes;
+use jiff::SignedDuration;
+use lakewright_core::{
+    catalog::{Column, StorageDescriptor, Table},
+    config::{Compact, Config},
+    location::Location,
+};
+use lakewright_jobs::{
+    Failure,
+    compact::{
+        self, Budget, CompactError, Item, MergeStatus, PlanReport, PlanRequest, Ports,
+        StatusReport, Step, StepReport, StepRequest, StepStatus,
+    },
+    ports::{Catalog, Clock, Partition},
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
+};
+use lakewright_tests::{
+    model::{Client, Cloud, Death, FaultRates, Plan, Settings},
+    semantics::stated,
+    virtual_time,
+};
+use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+
+/// The table's partitions lie at `s3://lake/t/day=<day>/`.
+const TABLE: &str = r#"
+    [[compact]]
+    table = "lake.t"
+    min_files = 3
+    quiet_for = "0s"
+    longest_invocation = "5m"
+    grace_period = "1h"
+"#;
+
+const IN_PLACE: &str = r#"
+    [[compact]]
+    target = "s3://lake/t/"
+    mode = "in_place"
+    min_files = 3
+    quiet_for = "0s"
+    longest_invocation = "5m"
+    grace_period = "1h"
+"#;
+
+fn job(text: &str, more: &str) -> Compact {
+    Config::parse(&format!("{text}\n{more}"))
+        .unwrap()
+        .compact
+        .remove(0)
+}
+
+/// A file whose rows are these ids.
+fn file(ids: &[&str]) -> Bytes {
+    let ids: ArrayRef = Arc::new(StringArray::from(ids.to_vec()));
+    parquet(RecordBatch::try_from_iter([("id", ids)]).unwrap())
+}
+
+fn parquet(batch: RecordBatch) -> Bytes {
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+/// The ids in a file, in their order.
+fn ids(bytes: Bytes) -> Vec<String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    let batches = reader.build().unwrap().map(Result::unwrap);
+    batches
+        .flat_map(|batch| {
+            let column = batch.column_by_name("id").unwrap();
+            let ids = (0..batch.num_rows()).map(|row| array_value_to_string(column, row).unwrap());
+            ids.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+struct World {
+    cloud: Arc<Cloud>,
+    job: Compact,
+}
+
+impl World {
+    fn new(job: Compact) -> Self {
+        let settings = Settings {
+            page: 3,
+            ..Settings::default()
+        };
+        let cloud = Cloud::new(1, settings, FaultRates::default());
+        let world = Self { cloud, job };
+        world.put_table(&[]);
+        world
+    }
+
+    fn put_table(&self, parameters: &[(&str, &str)]) {
+        let column = |name: &str| Column {
+            name: name.to_owned(),
+            hive_type: "string".to_owned(),
+        };
+        let parameters = parameters.iter();
+        let table = Table {
+            name: "lake.t".parse().unwrap(),
+            storage: StorageDescriptor {
+                location: "s3://lake/t/".to_owned(),
+                columns: vec![column("id")],
+                ..StorageDescriptor::default()
+            },
+            partition_keys: vec![column("day")],
+            parameters: parameters
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            version_id: None,
+        };
+        self.cloud.with(|state| state.glue.put_table(table));
+    }
+
+    /// Files of one id each in a partition, which is registered.
+    async fn partition(&self, day: &str, files: &[&str]) {
+        for id in files {
+            self.place(&format!("t/day={day}/{id}.parquet"), file(&[id]));
+        }
+        let partition = Partition {
+            values: vec![day.to_owned()],
+            storage: StorageDescriptor {
+                location: format!("s3://lake/t/day={day}"),
+                ..StorageDescriptor::default()
+            },
+        };
+        let table = "lake.t".parse().unwrap();
+        let client = self.client(Plan::default());
+        let failures = client.create_partitions(&table, &[partition]).await;
+        assert!(failures.unwrap().is_empty());
+    }
+
+    fn place(&self, key: &str, bytes: Bytes) {
+        self.cloud.place(&Location::new("lake", key), bytes);
+    }
+
+    fn client(&self, plan: Plan) -> Client {
+        Client::new(Arc::clone(&self.cloud), 1, plan)
+    }
+
+    async fn wait(&self, minutes: u64) {
+        let clock = self.cloud.clock;
+        clock.sleep(Duration::from_mins(minutes)).await;
+    }
+
+    fn ports(&self, client: &Client) -> (Ports, Budget) {
+        let clock = Arc::new(self.cloud.clock);
+        let deadline = clock.now() + SignedDuration::from_mins(2);
+        let policy = RetryPolicy::S3;
+        let store = Retrying::new(client.clone(), clock.clone(), deadline, 1, policy);
+        let policy = RetryPolicy::GLUE;
+        let catalog = RetryingCatalog::new(client.clone(), clock.clone(), deadline, 1, policy);
+        let ports = Ports {
+            store: Arc::new(store),
+            catalog: Arc::new(catalog),
+            clock,
+        };
+        let budget = Budget {
+            memory: 64 << 20,
+            deadline,
+        };
+        (ports, budget)
+    }
+
+    async fn ask(&self, request: PlanRequest) -> Result<PlanReport, CompactError> {
+        let (ports, budget) = self.ports(&self.client(Plan::default()));
+        compact::plan(&ports, &self.job, &request, &budget).await
+    }
+
+    async fn plan(&self) -> PlanReport {
+        self.ask(PlanRequest::default()).await.unwrap()
+    }
+
+    async fn merge(&self, item: &Item) -> Vec<MergeStatus> {
+        let (ports, budget) = self.ports(&self.client(Plan::default()));
+        let mut found = Vec::new();
+        for task in &item.merges {
+            found.push(compact::merge(&ports, task, &budget).await.unwrap().status);
+        }
+        found
+    }
+
+    async fn step(&self, item: &Item, step: Step) -> Result<StepReport, CompactError> {
+        let (ports, _) = self.ports(&self.client(Plan::default()));
+        let request = StepRequest {
+            plan: item.plan.clone(),
+            partition: item.partition.clone(),
+            step,
+        };
+        compact::step(&ports, &request).await
+    }
+
+    async fn status(&self) -> StatusReport {
+        let (ports, _) = self.ports(&self.client(Plan::default()));
+        compact::status(&ports, &self.job, None).await.unwrap()
+    }
+
+    /// What stands in the bucket but for what is hidden, each file with its ids.
+    fn files(&self) -> BTreeMap<String, Vec<String>> {
+        let root = Location::new("lake", "");
+        self.cloud.with(|state| {
+            let below = state.s3.below(&root);
+            below
+                .filter(|(location, _)| !location.key.contains("/_"))
+                .map(|(location, object)| (location.key.clone(), ids(object.bytes.clone())))
+                .collect()
+        })
+    }
+
+    /// Everything that stands.
+    fn keys(&self) -> Vec<String> {
+        let root = Location::new("lake", "");
+        self.cloud.with(|state| {
+            let below = state.s3.below(&root);
+            below.map(|(location, _)| location.key.clone()).collect()
+        })
+    }
+
+    /// Where the catalog sends readers of a day.
+    fn location(&self, day: &str) -> String {
+        let table = "lake.t".parse().unwrap();
+        self.cloud.with(|state| {
+            let mut partitions = state.glue.registered(&table);
+            let found = partitions.find(|partition| partition.values == [day]);
+            found.unwrap().storage.location.clone()
+        })
+    }
+}
+
+const GENERATION: &str = "t.generations/day=1/g00000001/";
+
+#[test]
+fn a_partition_goes_from_many_files_to_one() {
+    stated(
+        "A merged file has the rows of its files, in the order of their names, and every file that is not merged is carried over under its own name, byte for byte.",
+    );
+    stated(
+        "Old files are deleted when `grace_period` has passed since the sweep that followed the new files' publication, and only when each of their rows is verified to stand in the new directory.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, "small_below = 1\ntarget_size = \"1MB\""));
+        world.partition("1", &["c", "a", "b"]).await;
+        world.partition("2", &["x", "y"]).await;
+        world.wait(6).await;
+        world.place("t/day=1/late.parquet", file(&["late"]));
+        world.place("t/day=1/_hidden", Bytes::from_static(b"no data"));
+
+        let report = world.plan().await;
+        assert_eq!(report.partitions_seen, 2);
+        assert_eq!(report.partitions_planned, 1);
+        assert_eq!((report.files_before, report.files_after), (4, 2));
+        assert_eq!(report.left, [("too_few_files".to_owned(), 1)].into());
+        let [item] = &report.tasks[..] else {
+            panic!("{report:?}");
+        };
+        assert_eq!(item.partition, "day=1/");
+        assert_eq!(world.merge(item).await, [MergeStatus::Merged]);
+        assert_eq!(world.merge(item).await, [MergeStatus::Duplicate]);
+        let again = world.plan().await;
+        assert_eq!(again.tasks, report.tasks, "an unfinished plan is taken up");
+
+        let published = world.step(item, Step::Publish).await.unwrap();
+        assert_eq!((published.status, published.files), (StepStatus::Done, 1));
+        assert_eq!(published.next.as_ref().unwrap().step, Step::Sweep);
+        assert_eq!(published.wait_seconds, 301);
+        assert_eq!(world.location("1"), format!("s3://lake/{GENERATION}"));
+        assert_eq!(world.location("2"), "s3://lake/t/day=2");
+        assert_eq!(world.merge(item).await, [MergeStatus::Superseded]);
+        assert_eq!(world.status().await.counts["published"], 1);
+
+        let early = world.step(item, Step::Sweep).await.unwrap();
+        assert_eq!(early.status, StepStatus::Waiting);
+        assert!((295..=301).contains(&early.wait_seconds), "{early:?}");
+        // A writer that read the state before it was swapped.
+        world.place("t/day=1/slow.parquet", file(&["slow"]));
+        world.wait(6).await;
+        let swept = world.step(item, Step::Sweep).await.unwrap();
+        assert_eq!((swept.status, swept.files), (StepStatus::Done, 1));
+        assert_eq!(swept.next, None);
+
+        let early = world.step(item, Step::Delete).await.unwrap();
+        assert_eq!(early.status, StepStatus::Waiting);
+        assert!(world.plan().await.tasks.is_empty(), "it is too early");
+        world.wait(61).await;
+        let due = world.plan().await;
+        assert_eq!(due.tasks[0].step, Step::Delete);
+        let deleted = world.step(&due.tasks[0], Step::Delete).await.unwrap();
+        assert_eq!((deleted.status, deleted.files), (StepStatus::Done, 5));
+        let expected = [
+            ("compacted-00000001-00000.parquet", vec!["a", "b", "c"]),
+            ("late.parquet", vec!["late"]),
+            ("slow.parquet", vec!["slow"]),
+        ];
+        let mut files = world.files();
+        files.retain(|key, _| !key.starts_with("t/day=2/"));
+        let expected = expected.map(|(name, ids)| {
+            let ids = ids.into_iter().map(str::to_owned).collect();
+            (format!("{GENERATION}{name}"), ids)
+        });
+        assert_eq!(files, expected.into());
+        let hidden = "t/day=1/_hidden".to_owned();
+        assert!(world.keys().contains(&hidden), "it is nobody's to delete");
+        assert_eq!(world.status().await.counts["deleted"], 1);
+    });
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    stated(
+        "A dry run says which files would become how many, and what that costs, and writes nothing.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let before = world.keys();
+        let request = PlanRequest {
+            dry_run: true,
+            ..PlanRequest::default()
+        };
+        let report = world.ask(request).await.unwrap();
+        assert_eq!(world.keys(), before);
+        assert_eq!((report.files_before, report.files_after), (3, 1));
+        assert_eq!(report.requests.delete, 3);
+        assert_eq!(report.usd, "0.01");
+        assert_eq!(report.plan, None);
+        assert_eq!(report.tasks.len(), 1);
+    });
+}
+
+#[test]
+fn an_expression_selects_partitions() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.partition("2", &["d", "e", "f"]).await;
+        world.wait(6).await;
+        let request = PlanRequest {
+            partitions: Some("day = '2'".to_owned()),
+            ..PlanRequest::default()
+        };
+        let report = world.ask(request).await.unwrap();
+        assert_eq!(report.partitions_seen, 1);
+        assert_eq!(report.tasks[0].partition, "day=2/");
+        // The list that a state machine reads is the same.
+        let list = report.plan.unwrap();
+        let listed = world.cloud.with(|state| {
+            let object = state.s3.object(&list).unwrap();
+            serde_json::from_slice::<Vec<Item>>(&object.bytes).unwrap()
+        });
+        assert_eq!(listed, report.tasks);
+    });
+}
+
+#[test]
+fn what_cannot_be_swapped_is_refused() {
+    stated(
+        "A table with partition projection is refused, because its readers would never be sent to the new files, and so is one without partitions.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.put_table(&[("projection.enabled", "TRUE")]);
+        let error = world.ask(PlanRequest::default()).await.unwrap_err();
+        assert_eq!(error.name(), "TableUnsuited");
+        assert!(error.to_string().contains("projection"), "{error}");
+
+        let world = World::new(job(TABLE, "generations = \"s3://lake/t/g/\""));
+        let error = world.ask(PlanRequest::default()).await.unwrap_err();
+        assert!(error.to_string().contains("outside the table"), "{error}");
+
+        let mut world = World::new(job(TABLE, ""));
+        world.job.table = Some("lake.other".parse().unwrap());
+        let error = world.ask(PlanRequest::default()).await.unwrap_err();
+        assert_eq!(error.name(), "TableMissing");
+    });
+}
+
+#[test]
+fn a_partition_that_cannot_be_merged_is_refused_alone() {
+    stated(
+        "Files that do not fit together refuse their partition by two files and a column, a file that is no Parquet file by its name, and nothing of the partition is written; other partitions go on.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b"]).await;
+        let number: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let other = RecordBatch::try_from_iter([("id", number)]).unwrap();
+        world.place("t/day=1/z.parquet", parquet(other));
+        world.partition("2", &["d", "e"]).await;
+        world.place("t/day=2/f.parquet", Bytes::from_static(b"no Parquet"));
+        world.partition("3", &["g", "h", "i"]).await;
+        world.wait(6).await;
+        let report = world.plan().await;
+        assert_eq!(report.tasks.len(), 1);
+        let [first, second] = &report.refused[..] else {
+            panic!("{report:?}");
+        };
+        for part in ["day=1/a.parquet", "day=1/z.parquet", "column id"] {
+            assert!(first.reason.contains(part), "{first:?}");
+        }
+        assert!(second.reason.contains("day=2/f.parquet"), "{second:?}");
+        let written = world.keys();
+        let of_refused =
+            |key: &&String| key.contains("partition/day=1") || key.contains("partition/day=2");
+        assert_eq!(written.iter().find(of_refused), None);
+    });
+}
+
+#[test]
+fn what_others_leave_in_an_old_directory_is_not_deleted() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let item = world.plan().await.tasks.remove(0);
+        world.merge(&item).await;
+        world.step(&item, Step::Publish).await.unwrap();
+        world.wait(6).await;
+        world.step(&item, Step::Sweep).await.unwrap();
+        world.place("t/day=1/stray.parquet", file(&["stray"]));
+        world.wait(61).await;
+        let before = world.files();
+        let error = world.step(&item, Step::Delete).await.unwrap_err();
+        assert_eq!(error.name(), "Stray");
+        assert!(error.to_string().contains("stray.parquet"), "{error}");
+        assert_eq!(world.files(), before);
+    });
+}
+
+#[test]
+fn nothing_is_published_that_is_not_merged_or_was_changed() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let item = world.plan().await.tasks.remove(0);
+        let error = world.step(&item, Step::Publish).await.unwrap_err();
+        assert_eq!(error.name(), "NotMerged");
+        assert!(error.to_string().contains("task 0"), "{error}");
+        world.merge(&item).await;
+        world.place("t/day=1/a.parquet", file(&["other"]));
+        let error = world.step(&item, Step::Publish).await.unwrap_err();
+        assert_eq!(error.name(), "InputChanged");
+        assert_eq!(world.location("1"), "s3://lake/t/day=1");
+        let other = StepRequest {
+            plan: item.plan.clone(),
+            partition: "day=2/".to_owned(),
+            step: Step::Publish,
+        };
+        let (ports, _) = world.ports(&world.client(Plan::default()));
+        let error = compact::step(&ports, &other).await.unwrap_err();
+        assert_eq!(error.name(), "BadRequest");
+    });
+}
+
+#[test]
+fn a_partition_that_others_moved_is_left_alone() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let item = world.plan().await.tasks.remove(0);
+        world.merge(&item).await;
+        let moved = Partition {
+            values: vec!["1".to_owned()],
+            storage: StorageDescriptor {
+                location: "s3://lake/elsewhere/".to_owned(),
+                ..StorageDescriptor::default()
+            },
+        };
+        let client = world.client(Plan::default());
+        let table = "lake.t".parse().unwrap();
+        client.update_partitions(&table, &[moved]).await.unwrap();
+        let error = world.step(&item, Step::Publish).await.unwrap_err();
+        assert_eq!(error.name(), "PartitionElsewhere");
+        assert_eq!(world.location("1"), "s3://lake/elsewhere/");
+    });
+}
+
+/// How often each row stands in the table's directories.
+fn counts(world: &World) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for ids in world.files().into_values() {
+        for id in ids {
+            *counts.entry(id).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn in_place_without_a_catalog() {
+    stated(
+        "With `mode = \"in_place\"` a merged file is put beside its files, which are then deleted: for as long as that takes readers see their rows twice, and none of them is ever missing.",
+    );
+    virtual_time(async {
+        let world = World::new(job(IN_PLACE, ""));
+        for key in ["t/a", "t/b", "t/c", "t/x/d", "t/x/e"] {
+            world.place(&format!("{key}.parquet"), file(&[key]));
+        }
+        world.wait(6).await;
+        let item = world.plan().await.tasks.remove(0);
+        assert_eq!(item.partition, "");
+        world.merge(&item).await;
+        assert!(counts(&world).into_values().all(|count| count == 1));
+        let done = world.step(&item, Step::Publish).await.unwrap();
+        assert_eq!((done.status, done.files), (StepStatus::Done, 3));
+        assert_eq!(done.next, None);
+        let files = world.files();
+        assert_eq!(
+            files["t/compacted-00000001-00000.parquet"],
+            ["t/a", "t/b", "t/c"]
+        );
+        assert_eq!(files.len(), 3);
+        assert!(!world.keys().iter().any(|key| key.contains("staged")));
+        for id in ["f", "g"] {
+            world.place(&format!("t/{id}.parquet"), file(&[id]));
+        }
+        assert_eq!(world.plan().await.left["settling"], 1);
+        world.wait(6).await;
+        let next = world.plan().await.tasks.remove(0);
+        world.merge(&next).await;
+        world.step(&next, Step::Publish).await.unwrap();
+        assert!(counts(&world).into_values().all(|count| count == 1));
+        assert_eq!(world.files().len(), 3);
+    });
+}
+
+#[test]
+fn in_place_killed_anywhere_is_finished_by_the_next_run() {
+    let play = |death: Option<Death>| {
+        virtual_time(async move {
+            let world = World::new(job(IN_PLACE, "files = 2"));
+            for id in ["a", "b", "c", "d"] {
+                world.place(&format!("t/{id}.parquet"), file(&[id]));
+            }
+            world.wait(6).await;
+            let item = world.plan().await.tasks.remove(0);
+            world.merge(&item).await;
+            let client = world.client(Plan {
+                death,
+                ..Plan::default()
+            });
+            let (ports, _) = world.ports(&client);
+            let request = StepRequest {
+                plan: item.plan.clone(),
+                partition: item.partition.clone(),
+                step: Step::Publish,
+            };
+            let killed = tokio::select! {
+                biased;
+                () = client.died() => true,
+                done = compact::step(&ports, &request) => done.is_err(),
+            };
+            world.wait(1).await;
+            let counts_now = counts(&world);
+            assert_eq!(counts_now.len(), 4, "{death:?}: {counts_now:?}");
+            let unfinished = world.plan().await.tasks;
+            // Where only the merges were not lost it is the same item.
+            assert!(
+                unfinished.iter().all(|again| *again == item),
+                "{death:?}: {unfinished:?}"
+            );
+            for item in &unfinished {
+                world.merge(item).await;
+                world.step(item, Step::Publish).await.unwrap();
+            }
+            let counts_now = counts(&world);
+            assert!(
+                counts_now.len() == 4 && counts_now.values().all(|count| *count == 1),
+                "{death:?}: {counts_now:?}"
+            );
+            assert_eq!(world.files().len(), 2, "{death:?}");
+            (client.calls(), killed)
+        })
+    };
+    let (calls, _) = play(None);
+    assert!(calls > 15, "{calls}");
+    for call in 1..=calls {
+        assert!(play(Some(Death::Before(call))).1);
+        assert!(play(Some(Death::After(call))).1);
+    }
+}

@@ -1,0 +1,21 @@
+//! repartition over the model of S3 and Glue: the reference jobs, every kind of source, and what is refused.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::format_collect,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "what is not as it should be fails the test, each tells one story, and the names are ours"
+)]
+
+#[path = "repartition/lake.rs"]
+mod lake;
+#[path = "repartition/outputs.rs"]
+mod outputs;
+#[path = "repartition/reference.rs"]
+mod reference;
+#[path = "repartition/runs.rs"]
+mod runs;
+#[path = "repartition/sources.rs"]
+mod sources;

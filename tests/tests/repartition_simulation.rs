@@ -1,0 +1,92 @@
+//! repartition under the simulation: random histories, every crash point, and protocols that are broken on purpose.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "what was run and what was found is worth seeing with --nocapture"
+)]
+
+use lakewright_tests::{
+    semantics::stated,
+    sim::repartition::{crash, history, mutant::Mutant, scene::Scene},
+};
+
+/// Seeds of random histories.
+const SEEDS: u64 = 300;
+
+/// Seeds within which a broken protocol must be found, if no crash point shows it.
+const MUTANT_SEEDS: u64 = 60;
+
+#[test]
+fn histories() {
+    stated(
+        "Killed anywhere, made again, and by twins at once, a run ends with exactly the new data under the target.",
+    );
+    stated(
+        "Until a run is committed, everything that stood under the target stands; a reader by manifest sees the old rows or the new ones, all of them, at any moment.",
+    );
+    let mut injected = lakewright_tests::model::FaultCounts::default();
+    for seed in 0..SEEDS {
+        let run = history::run(seed, None);
+        assert!(run.violation.is_none(), "seed {seed}: {:?}", run.violation);
+        injected.merge(&run.injected);
+    }
+    println!("{SEEDS} histories; {injected}");
+}
+
+fn crash_points(scene: Scene) {
+    let report = crash::enumerate(scene, None);
+    assert!(report.violation.is_none(), "{:?}", report.violation);
+    assert!(report.points > 100, "{}", report.points);
+    println!("{scene:?}: {} crash points", report.points);
+}
+
+#[test]
+fn crash_points_by_column() {
+    crash_points(Scene::ByColumn);
+}
+
+#[test]
+fn crash_points_of_files() {
+    crash_points(Scene::Files);
+}
+
+#[test]
+fn crash_points_in_place() {
+    crash_points(Scene::InPlace);
+}
+
+#[test]
+fn crash_points_with_bookmark_and_table() {
+    stated(
+        "With `bookmark` a run reads exactly the objects, by key and ETag, that no earlier run of the job has committed, whatever their age.",
+    );
+    crash_points(Scene::Bookmark);
+}
+
+#[test]
+fn broken_protocols_are_found() {
+    for mutant in Mutant::ALL {
+        let by_crash = Scene::ALL
+            .iter()
+            .find_map(|scene| crash::enumerate(*scene, Some(*mutant)).violation);
+        let found = by_crash.map(|(what, violation)| format!("{what}: {}", violation.message));
+        let found = found.or_else(|| {
+            (0..MUTANT_SEEDS).find_map(|seed| {
+                let violation = history::run(seed, Some(*mutant)).violation?;
+                Some(format!("seed {seed}: {}", violation.message))
+            })
+        });
+        let Some(found) = found else {
+            panic!("{mutant:?} goes unnoticed");
+        };
+        println!("{mutant:?}: {found}");
+        let breaks = mutant.breaks().iter();
+        assert!(
+            breaks
+                .into_iter()
+                .any(|invariant| found.contains(&format!("{invariant}:"))),
+            "{mutant:?} breaks {:?}, but what was seen is: {found}",
+            mutant.breaks()
+        );
+    }
+}
