@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from verify import data_files
 LAKE, DATABASE = "bench-lake", "bench"
 SOURCE = "small/"
 OTHER_MEMORY_MB = 512
+# A file counts as settled after the `longest_invocation` below; times in listings have whole seconds.
+SETTLE_SECONDS = 3
 
 CONFIG = """\
 [[compact]]
@@ -87,6 +91,7 @@ class Lakewright:
         cloud.make_bucket(LAKE)
         cloud.make_database(DATABASE)
         cloud.upload(dataset.folder / FILES, LAKE, SOURCE)
+        time.sleep(SETTLE_SECONDS)
 
     def run(self, contender: str, memory_mb: int, environments: int, compression: str, repetition: int) -> Run:
         """One run, checked."""
@@ -139,7 +144,8 @@ class Lakewright:
 
     def _verify(self, table: str, report: dict[str, Any]) -> tuple[int, int]:
         """Reads the table as the catalog says, and compares it."""
-        if report["partitions_planned"] != self._dataset.partitions or report["refused"]:
+        per_folder = Counter(path.parent for path in data_files(self._dataset.folder / FILES))
+        if report["partitions_planned"] != sum(files > 1 for files in per_folder.values()) or report["refused"]:
             raise Wrong(f"not every partition was planned: {report}")
         with empty_folder(self._scratch / "output") as output:
             for values, location in self._cloud.locations(DATABASE, table).items():

@@ -83,7 +83,7 @@ export class CompactMachine extends Construct {
         // The list is not empty where a partition was seen that is neither left as it is nor refused.
         .when(
           sfn.Condition.jsonata(
-            '{% $states.input.partitions_seen > $sum([$states.input.left.*]) + $count($states.input.refused) %}',
+            '{% $states.input.partitions_seen > $sum([$states.input.left.*]) + $states.input.partitions_refused %}',
           ),
           many,
         )

@@ -130,6 +130,7 @@ describe('the state machine', () => {
     tasks,
     partitions_seen: tasks.length + 22,
     partitions_planned: tasks.length,
+    partitions_refused: 1,
     refused: [{ partition: 'hour=7/', reason: 'why' }],
     left: { too_few_files: 20, hot: 1 },
     ...more,
@@ -164,9 +165,10 @@ describe('the state machine', () => {
     ['a hundred', report(Array.from({ length: 100 }, (_, n) => task(n, 1))), 'Partitions'],
     ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'Partitions of list'],
     ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'Partitions of list'],
-    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, refused: [] }), 'Partitions of list'],
+    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, partitions_refused: 0, refused: [] }), 'Partitions of list'],
     ['nothing to do', report([]), 'Done'],
-    ['nothing there', report([], { partitions_seen: 0, left: {}, refused: [] }), 'Done'],
+    ['nothing but what is refused', report([], { partitions_seen: 60, left: {}, partitions_refused: 60 }), 'Done'],
+    ['nothing there', report([], { partitions_seen: 0, left: {}, partitions_refused: 0, refused: [] }), 'Done'],
     ['a dry run', report([task(1, 2)], { dry_run: true, plan: null }), 'Done'],
     ['a status', { job: 'compact', table: 'anpr.by_event_time', partitions: [] }, 'Done'],
   ])('goes on by the plan: %s', async (_, answer, next) => {
@@ -283,6 +285,11 @@ test('alarms are raised for a partition that failed, and where no run succeeds',
     'ExecutionsTimedOut 300 1 GreaterThanOrEqualToThreshold notBreaching',
   ];
   expect(raised.sort()).toEqual([...each, ...each].sort());
+  const refused = resources(stack, 'AWS::CloudWatch::Alarm')
+    .map(([, { Properties }]) => Properties)
+    .filter(({ MetricName }) => MetricName === 'PartitionsRefused')
+    .map(({ Namespace, Threshold, Dimensions }) => [Namespace, Threshold, Dimensions[0].Value].join(' '));
+  expect(refused.sort()).toEqual(['Lakewright 1 anpr.by_event_time', 'Lakewright 1 s3://acme-lake/archive/']);
 });
 
 test('the outputs name the state machines and the functions', () => {

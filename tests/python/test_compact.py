@@ -17,7 +17,7 @@ import pytest
 from jobs import Job
 from lake import CatalogTable, data_keys, download, snapshot
 from localcloud.clients import client
-from localcloud.ledger import split
+from localcloud.ledger import listing, split
 from localcloud.polling import poll
 from machine import FunctionFailed, Machine, invoke, output
 from readers import READERS
@@ -58,13 +58,20 @@ class Meters:
         return invoke(self._plan, {"table": "energy.meters", **request})
 
     def planned(self, partitions: int) -> dict[str, Any]:
-        """What would be done, once so many partitions have settled."""
+        """What would be done, once all files of so many partitions have settled."""
 
         def look() -> dict[str, Any] | None:
             answer = self.plan(dry_run=True)
-            return answer if answer["partitions_planned"] == partitions else None
+            # Files that have not would be carried, beside the merged one.
+            settled = answer["partitions_planned"] == answer["files_after"] == partitions
+            return answer if settled else None
 
         return poll(look, f"plan for {partitions} partitions", SETTLE_SECONDS, interval=1)
+
+    def plans(self) -> list[str]:
+        """The lists of what runs had to do."""
+        prefix = f"{self.job.target}_lakewright/compact/"
+        return [item["Key"] for item in listing(*split(prefix))]
 
     def numbers(self) -> Counter[int]:
         """The rows' numbers, as a query finds them that follows the catalog."""
@@ -150,7 +157,10 @@ def test_small_files_become_few_while_rows_land_and_queries_run(meters: Meters) 
         seen.update(found)
         queries += 1
 
+    plans = len(meters.plans())
+
     def land() -> None:
+        poll(lambda: True if len(meters.plans()) > plans else None, "plan", SETTLE_SECONDS)
         source, numbers = meters.land()
         landed[source] = numbers
         meters.job.committed([source])
@@ -166,9 +176,10 @@ def test_small_files_become_few_while_rows_land_and_queries_run(meters: Meters) 
     locations = meters.table.locations()
     assert all("/meters.generations/" in location for location in locations.values())
     for values, location in locations.items():
-        merged = [key for key in data_keys(location) if "/compacted-" in key]
-        assert len(merged) == 1, values
-        assert len(data_keys(location)) < len(old[values])
+        found = {key.rpartition("/")[2] for key in data_keys(location)}
+        assert not found & {key.rpartition("/")[2] for key in old[values]}, values
+        assert len([name for name in found if name.startswith("compacted-")]) == 1, values
+        assert len(found) == 1 + len(landed), values
     expected = set(range(OBJECTS * 30)).union(*landed.values())
     assert meters.numbers() == Counter(expected)
     after = meters.rows()

@@ -11,7 +11,7 @@ use crate::config;
 pub struct Candidate {
     /// Its bytes.
     pub size: u64,
-    /// How long ago it was written.
+    /// How long ago it was written; below zero, where the listing's moment has whole seconds and the file's has fractions.
     pub age: SignedDuration,
     /// Whether nobody can write it again. Only such a file is merged.
     pub settled: bool,
@@ -47,7 +47,8 @@ impl Left {
 /// # Errors
 /// Why the partition is left as it is.
 pub fn choose(files: &[Candidate], rules: &config::Compact) -> Result<Vec<Vec<usize>>, Left> {
-    if files.iter().any(|file| file.age < rules.quiet_for) {
+    let is_hot = |file: &Candidate| file.age.max(SignedDuration::ZERO) < rules.quiet_for;
+    if files.iter().any(is_hot) {
         return Err(Left::Hot);
     }
     let small = match rules.files {
@@ -199,6 +200,13 @@ mod tests {
         let mut partition = files(&[10; 6]);
         partition[0].age -= SignedDuration::from_secs(1);
         assert_eq!(choose(&partition, &rules("")), Err(Left::Hot));
+        partition[0].age = SignedDuration::from_millis(-900);
+        assert_eq!(choose(&partition, &rules("")), Err(Left::Hot));
+        let never_hot = config::Compact {
+            quiet_for: SignedDuration::ZERO,
+            ..rules("")
+        };
+        assert!(choose(&partition, &never_hot).is_ok());
     }
 
     proptest! {

@@ -24,9 +24,9 @@ use crate::{
     work::Stage,
 };
 
-/// The most entries that an answer holds: Step Functions takes 256 KiB a state.
+/// The most bytes of a list that an answer repeats, of two: a state of a state machine holds 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
-const INLINE: usize = 1_000;
+const INLINE: usize = 64 << 10;
 
 /// Plans a run of the job, or adopts the one that is planned and not committed.
 ///
@@ -301,13 +301,13 @@ async fn listed<T: Serialize>(
     list: Vec<T>,
     at: Location,
 ) -> Result<(Vec<T>, Option<ObjectName>), RepartitionError> {
-    if list.len() <= INLINE {
-        return Ok((list, None));
-    }
     let body = serde_json::to_vec(&list).map_err(|error| RepartitionError::LedgerDocument {
         location: at.clone(),
         message: error.to_string(),
     })?;
+    if body.len() <= INLINE {
+        return Ok((list, None));
+    }
     let options = PutOptions {
         content_type: Some("application/json".to_owned()),
         ..PutOptions::create_only()
