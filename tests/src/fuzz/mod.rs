@@ -4,6 +4,7 @@
 pub mod compression;
 pub mod csv;
 pub mod json;
+pub mod merge;
 pub mod parquet;
 pub mod times;
 pub mod triggers;
@@ -26,6 +27,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("compression", compression::check),
     ("csv", csv::check),
     ("json", json::check),
+    ("merge", merge::check),
     ("parquet", parquet::check),
     ("times", times::check),
     ("triggers", triggers::check),

@@ -131,19 +131,24 @@ fn what_cannot_be_decompressed() {
 }
 
 #[test]
-fn a_chunk_that_is_cut_short() {
+fn a_chunk_that_is_not_what_the_footer_says() {
     let file = written(&every_type(0, 300, 9), WriterProperties::default());
     let metadata = input("file", &file).metadata;
-    for leaf in 0..metadata.row_group(0).num_columns() {
+    let leaves = 0..metadata.row_group(0).num_columns();
+    // A byte less, a value more, a value less.
+    for (leaf, (bytes, values)) in
+        leaves.flat_map(|leaf| [(leaf, (-1, 0)), (leaf, (0, 1)), (leaf, (0, -1))])
+    {
         let mut builder = ParquetMetaData::clone(&metadata).into_builder();
         let mut group = builder.take_row_groups().remove(0);
         let chunk = &group.columns()[leaf];
         let path = chunk.column_path().string();
-        let shorter = chunk.compressed_size() - 1;
+        let (bytes, values) = (chunk.compressed_size() + bytes, chunk.num_values() + values);
         group.columns_mut()[leaf] = chunk
             .clone()
             .into_builder()
-            .set_total_compressed_size(shorter)
+            .set_total_compressed_size(bytes)
+            .set_num_values(values)
             .build()
             .unwrap();
         let bad = Input {
