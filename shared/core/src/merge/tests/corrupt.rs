@@ -1,6 +1,6 @@
 //! Files that are none.
 
-use std::ops::Range;
+use std::{ops::Range, sync::LazyLock};
 
 use parquet::basic::{BrotliLevel, Compression as Codec};
 use proptest::prelude::*;
@@ -59,12 +59,13 @@ fn attempt(files: &[Bytes]) {
     }
 }
 
-fn good() -> Vec<Bytes> {
+/// A file of every writer.
+static GOOD: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
     writers()
         .into_iter()
         .map(|(_, properties)| written(&every_type(0, 120, 9), properties))
         .collect()
-}
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
@@ -76,8 +77,7 @@ proptest! {
         in_footer: bool,
     ) {
         stated("Whatever the bytes of a file are, its merge ends in its rows or in an error that names it.");
-        let files = good();
-        let mut changed = files[writer].to_vec();
+        let mut changed = GOOD[writer].to_vec();
         let length = changed.len();
         let footer = u32::from_le_bytes(changed[length - 8..length - 4].try_into().unwrap()) as usize;
         for (index, byte) in changes {
@@ -88,7 +88,7 @@ proptest! {
             };
             changed[at] = byte;
         }
-        attempt(&[files[(writer + 1) % 13].clone(), changed.into()]);
+        attempt(&[GOOD[(writer + 1) % 13].clone(), changed.into()]);
     }
 }
 
