@@ -5,6 +5,7 @@ pub mod compression;
 pub mod csv;
 pub mod json;
 pub mod lines;
+pub mod merge;
 pub mod parquet;
 pub mod split;
 pub mod times;
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("csv", csv::check),
     ("json", json::check),
     ("lines", lines::check),
+    ("merge", merge::check),
     ("parquet", parquet::check),
     ("split", split::check),
     ("times", times::check),
