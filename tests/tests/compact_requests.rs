@@ -61,12 +61,12 @@ fn job(text: &str, more: &str) -> Compact {
 /// A file whose rows are these ids.
 fn file(ids: &[&str]) -> Bytes {
     let ids: ArrayRef = Arc::new(StringArray::from(ids.to_vec()));
-    parquet(RecordBatch::try_from_iter([("id", ids)]).unwrap())
+    parquet(&RecordBatch::try_from_iter([("id", ids)]).unwrap())
 }
 
-fn parquet(batch: RecordBatch) -> Bytes {
+fn parquet(batch: &RecordBatch) -> Bytes {
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
+    writer.write(batch).unwrap();
     writer.into_inner().unwrap().into()
 }
 
@@ -395,7 +395,7 @@ fn a_partition_that_cannot_be_merged_is_refused_alone() {
         world.partition("1", &["a", "b"]).await;
         let number: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let other = RecordBatch::try_from_iter([("id", number)]).unwrap();
-        world.place("t/day=1/z.parquet", parquet(other));
+        world.place("t/day=1/z.parquet", parquet(&other));
         world.partition("2", &["d", "e"]).await;
         world.place("t/day=2/f.parquet", Bytes::from_static(b"no Parquet"));
         world.partition("3", &["g", "h", "i"]).await;
