@@ -225,7 +225,8 @@ impl<'a> Files<'a> {
                 }
             };
             if ready.len() >= PART {
-                let part = std::mem::take(ready);
+                // The next part is about as large.
+                let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                 let put = open.upload.part(part).await;
                 put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
             }
