@@ -253,7 +253,7 @@ pub(super) async fn entries(
 /// How long it is until `age` is above `least`, in whole seconds; `None` where it is. Times have whole seconds, so one
 /// more is waited for.
 pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
-    let left = least - age;
+    let left = least.saturating_sub(age);
     (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
 

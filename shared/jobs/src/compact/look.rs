@@ -407,7 +407,7 @@ impl Scope {
             let commit = naming::commit(&self.ledger, source);
             async move { Ok::<_, CompactError>((*source, ledger::age(store, &commit).await?)) }
         });
-        let answers = stream::iter(questions.collect::<Vec<_>>()).buffer_unordered(CONCURRENT);
+        let answers = stream::iter(questions).buffer_unordered(CONCURRENT);
         let ages = answers.try_collect::<BTreeMap<_, _>>().await?;
         for (file, candidate) in files.iter().zip(&mut candidates) {
             if let Some(source) = source(&file.name) {
@@ -457,7 +457,7 @@ async fn inputs(
         let location = from.join(&file.name);
         async move { footers::footer(store, &location, file.size, Some(&file.etag)).await }
     });
-    let footers = stream::iter(read.collect::<Vec<_>>())
+    let footers = stream::iter(read)
         .buffered(CONCURRENT)
         .try_collect::<Vec<Arc<ParquetMetaData>>>()
         .await?;

@@ -138,7 +138,7 @@ async fn inputs(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<Vec<Input>,
             })
         }
     });
-    stream::iter(reads.collect::<Vec<_>>())
+    stream::iter(reads)
         .buffered(CONCURRENT_FOOTERS)
         .try_collect()
         .await

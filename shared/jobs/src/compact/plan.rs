@@ -68,7 +68,7 @@ pub async fn plan(
             (partition, seen)
         }
     });
-    let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(CONCURRENT);
+    let mut looks = stream::iter(looks).buffered(CONCURRENT);
     while let Some((partition, seen)) = looks.next().await {
         match seen {
             Ok(seen) => {

@@ -30,7 +30,7 @@ pub async fn status(
         .partitions
         .iter()
         .map(|partition| look(ports, &scope, partition));
-    let found = stream::iter(looks.collect::<Vec<_>>())
+    let found = stream::iter(looks)
         .buffered(CONCURRENT)
         .try_collect::<Vec<_>>()
         .await?;
