@@ -61,12 +61,12 @@ fn job(text: &str, more: &str) -> Compact {
 /// A file whose rows are these ids.
 fn file(ids: &[&str]) -> Bytes {
     let ids: ArrayRef = Arc::new(StringArray::from(ids.to_vec()));
-    parquet(RecordBatch::try_from_iter([("id", ids)]).unwrap())
+    parquet(&RecordBatch::try_from_iter([("id", ids)]).unwrap())
 }
 
-fn parquet(batch: RecordBatch) -> Bytes {
+fn parquet(batch: &RecordBatch) -> Bytes {
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
+    writer.write(batch).unwrap();
     writer.into_inner().unwrap().into()
 }
 
@@ -242,7 +242,7 @@ const GENERATION: &str = "t.generations/day=1/g00000001/";
 #[test]
 fn a_partition_goes_from_many_files_to_one() {
     stated(
-        "A merged file has the rows of its files, in the order of their names, and every file that is not merged is carried over under its own name, byte for byte.",
+        "A merged file has the rows of its files, in the order of their names where `sort_by` says no other, and every file that is not merged is carried over under its own name, byte for byte.",
     );
     stated(
         "Old files are deleted when `grace_period` has passed since the sweep that followed the new files' publication, and only when each of their rows is verified to stand in the new directory.",
@@ -395,7 +395,7 @@ fn a_partition_that_cannot_be_merged_is_refused_alone() {
         world.partition("1", &["a", "b"]).await;
         let number: ArrayRef = Arc::new(Int64Array::from(vec![1]));
         let other = RecordBatch::try_from_iter([("id", number)]).unwrap();
-        world.place("t/day=1/z.parquet", parquet(other));
+        world.place("t/day=1/z.parquet", parquet(&other));
         world.partition("2", &["d", "e"]).await;
         world.place("t/day=2/f.parquet", Bytes::from_static(b"no Parquet"));
         world.partition("3", &["g", "h", "i"]).await;
@@ -522,7 +522,7 @@ fn in_place_without_a_catalog() {
             ["t/a", "t/b", "t/c"]
         );
         assert_eq!(files.len(), 3);
-        assert!(!world.keys().iter().any(|key| key.contains("staged")));
+        assert!(!world.keys().iter().any(|key| key.contains("_compacting/")));
         for id in ["f", "g"] {
             world.place(&format!("t/{id}.parquet"), file(&[id]));
         }

@@ -32,6 +32,9 @@ struct Arguments {
     /// Columns with a bloom filter.
     #[arg(long)]
     bloom_filter: Vec<String>,
+    /// Columns that the rows are sorted by.
+    #[arg(long)]
+    sort_by: Vec<String>,
     /// The files.
     files: Vec<PathBuf>,
 }
@@ -45,14 +48,13 @@ enum Codec {
     Gzip,
 }
 
-fn main() -> Result<()> {
+fn main() {
     let arguments = Arguments::parse();
     let line = match merge(&arguments) {
         Ok(line) => line,
         Err(error) => serde_json::json!({ "refused": error.to_string() }),
     };
     println!("{line}");
-    Ok(())
 }
 
 fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
@@ -89,6 +91,7 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
             Codec::Gzip => OutputCompression::As(Compression::Gzip),
         },
         bloom_filters: arguments.bloom_filter.clone(),
+        sort_by: arguments.sort_by.clone(),
         ..MergeOptions::default()
     };
     if let Some(rows) = arguments.rows {
@@ -110,12 +113,8 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
         }
     };
     let merged = Bytes::from(merged);
-    verify(
-        &*footer(&merged)?,
-        merged.len() as u64,
-        summary.rows,
-        &unified,
-    )?;
+    let written = footer(&merged)?;
+    verify(&written, merged.len() as u64, summary.rows, &unified)?;
     fs::write(&arguments.to, &merged)?;
     Ok(serde_json::json!({
         "rows": summary.rows,

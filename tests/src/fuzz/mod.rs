@@ -4,6 +4,8 @@
 pub mod compression;
 pub mod csv;
 pub mod json;
+pub mod lines;
+pub mod merge;
 pub mod parquet;
 pub mod split;
 pub mod times;
@@ -27,6 +29,8 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("compression", compression::check),
     ("csv", csv::check),
     ("json", json::check),
+    ("lines", lines::check),
+    ("merge", merge::check),
     ("parquet", parquet::check),
     ("split", split::check),
     ("times", times::check),

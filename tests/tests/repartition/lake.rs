@@ -29,6 +29,7 @@ pub(crate) struct Lake {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) job: Repartition,
     pub(crate) memory: u64,
+    pub(crate) scratch: u64,
 }
 
 /// Rows by the directory that they are in, in the order of the files; a null is `None`.
@@ -47,6 +48,7 @@ impl Lake {
             cloud: Cloud::new(1, Settings::default(), FaultRates::default()),
             job: job(settings),
             memory: AMPLE,
+            scratch: u64::MAX,
         }
     }
 
@@ -99,7 +101,7 @@ impl Lake {
         let budget = Budget {
             memory: self.memory,
             scratch: std::env::temp_dir(),
-            scratch_bytes: u64::MAX,
+            scratch_bytes: self.scratch,
             deadline: clock.now() + jiff::SignedDuration::from_secs(600),
         };
         let ports = Ports {
@@ -151,6 +153,13 @@ impl Lake {
                 .map(|(location, _)| location.key.clone());
             keys.filter(|key| !key.contains("/_")).collect()
         })
+    }
+
+    /// How many entries of the newest run's ledger begin so.
+    pub(crate) fn ledger(&self, name: &str) -> usize {
+        let prefix = format!("out/_lakewright/repartition/job/9999999999/{name}");
+        let below = Location::new("lake", prefix);
+        self.cloud.with(|state| state.s3.below(&below).count())
     }
 
     pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {

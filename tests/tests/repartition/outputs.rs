@@ -168,27 +168,32 @@ fn each_task_has_files_of_its_own() {
                 vec!["k=a/part-00000", "k=a/part-00001", "k=b/part-00000"],
             ),
         ] {
-            let mut lake = Lake::new(&format!(
-                "{PREFIX}format = \"csv\"\npartition_by = [\"k\"]\n{more}\noutput = [{{ format = \"csv\", compression = \"none\" }}]"
-            ));
-            lake.job.task_size = ByteSize(10);
-            lake.place("in/a.csv", "k,v\na,1\na,2\n");
-            lake.place("in/b.csv", "k,v\na,3\nb,4\n");
-            let (plan, commit) = lake.run().await.unwrap();
-            assert_eq!(plan.tasks.len(), 2);
-            assert_eq!(commit.rows, 4);
-            let files: Vec<_> = lake.keys("out/").iter().map(|key| plain(key)).collect();
-            let expected: Vec<_> = expected
-                .into_iter()
-                .map(|name| format!("out/{name}.csv"))
-                .collect();
-            assert_eq!(files, expected, "{more}");
-            let of_a: String = lake
-                .keys("out/k=a/")
-                .iter()
-                .map(|key| lake.text(key))
-                .collect();
-            assert_eq!(of_a.replace("v\n", ""), "1\n2\n3\n", "{more}");
+            for (memory, scratch) in [(1 << 28, u64::MAX), (0, u64::MAX), (0, 0)] {
+                let mut lake = Lake::new(&format!(
+                    "{PREFIX}format = \"csv\"\npartition_by = [\"k\"]\n{more}\noutput = [{{ format = \"csv\", compression = \"none\" }}]"
+                ));
+                lake.job.task_size = ByteSize(10);
+                lake.place("in/a.csv", "k,v\na,1\na,2\n");
+                lake.place("in/b.csv", "k,v\na,3\nb,4\n");
+                (lake.memory, lake.scratch) = (memory, scratch);
+                let (plan, commit) = lake.run().await.unwrap();
+                assert_eq!(plan.tasks.len(), 2);
+                assert_eq!(commit.rows, 4);
+                let files: Vec<_> = lake.keys("out/").iter().map(|key| plain(key)).collect();
+                let expected: Vec<_> = expected
+                    .iter()
+                    .map(|name| format!("out/{name}.csv"))
+                    .collect();
+                assert_eq!(files, expected, "{more}");
+                let of_a: String = lake
+                    .keys("out/k=a/")
+                    .iter()
+                    .map(|key| lake.text(key))
+                    .collect();
+                assert_eq!(of_a.replace("v\n", ""), "1\n2\n3\n", "{more}");
+                let left = lake.ledger("spool/") + lake.ledger("staged/");
+                assert_eq!(left, 0, "{more}");
+            }
         }
     });
 }

@@ -321,6 +321,23 @@ fn what_cannot_be_read_fails_before_the_commit() {
             );
             assert_eq!(lake.commit(&plan).await.unwrap_err().name(), "TasksMissing");
             assert_eq!(lake.keys("out/"), ["out/old.parquet"]);
+            // In a range, the offset is that in the object.
+            let mut lake = table(&OUT.replace("files = 1", "files = 2"), text);
+            lake.job.task_size = ByteSize(8);
+            let plan = lake.plan().await.unwrap();
+            let mut errors = Vec::new();
+            for prepare in plan.prepare.iter().chain(&plan.tasks) {
+                errors.extend(
+                    lake.write(prepare)
+                        .await
+                        .err()
+                        .map(|error| error.to_string()),
+                );
+            }
+            assert!(
+                errors.iter().any(|error| error.contains(says)),
+                "{errors:?}"
+            );
             let lake = table(&format!("{OUT}\non_mismatch = \"drop\""), text);
             let plan = lake.plan().await.unwrap();
             let report = lake.write(&plan.tasks[0]).await.unwrap();

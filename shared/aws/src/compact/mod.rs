@@ -11,7 +11,10 @@ mod metrics;
 
 use std::{io, sync::Arc};
 
-use lakewright_core::{config::Config, location::Location};
+use lakewright_core::{
+    config::{Compact, Config},
+    location::Location,
+};
 use lakewright_jobs::{
     compact::{self, Budget, CompactError, MergeTask, PlanRequest, Ports, StepRequest},
     ports::Clock,
@@ -159,10 +162,7 @@ fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
 }
 
 /// The job that a request is about.
-fn job<'a>(
-    config: &'a Config,
-    request: &PlanRequest,
-) -> Result<&'a lakewright_core::config::Compact, FunctionError> {
+fn job<'a>(config: &'a Config, request: &PlanRequest) -> Result<&'a Compact, FunctionError> {
     let unknown = |subject: &dyn std::fmt::Display| {
         FunctionError::bad_trigger(format!("there is no compact job of {subject}"))
     };
@@ -178,7 +178,7 @@ fn job<'a>(
 /// Only plans in the ledgers of configured jobs are followed. Where a job's ledger lies in its table, only the catalog
 /// knows where that is.
 fn ours(config: &Config, plan: &Location) -> Result<(), FunctionError> {
-    let may_be_of = |job: &lakewright_core::config::Compact| match (&job.ledger, &job.target) {
+    let may_be_of = |job: &Compact| match (&job.ledger, &job.target) {
         (Some(prefix), _) | (None, Some(prefix)) => prefix.contains(plan),
         (None, None) => plan.key.contains("_lakewright/"),
     };
@@ -297,7 +297,7 @@ mod tests {
         let config = config();
         let asked = |text: &str| {
             let request: PlanRequest = decode(&payload(text))?;
-            job(&config, &request).map(|job| job.subject())
+            job(&config, &request).map(Compact::subject)
         };
         for text in [
             "[]",

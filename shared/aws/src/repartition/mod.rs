@@ -6,6 +6,7 @@
 //! | `repartition-write` | a [`TaskRequest`]: `{"plan", "task"}` or `{"plan", "prepare"}` | [`TaskReport`](repartition::TaskReport) |
 //! | `repartition-commit` | a [`CommitRequest`]: `{"plan"}` | [`CommitReport`](repartition::CommitReport) |
 //!
+//! `repartition-write` takes a Distributed Map's batch of such payloads too (`{"Items": […]}`), and answers with a list.
 //! A failure is a function error with a name that Step Functions' `Retry` and `Catch` can match.
 
 use std::sync::Arc;
@@ -90,6 +91,18 @@ impl Function {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn write(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
+        let Some(items) = items(&event.payload) else {
+            return self.write_one(event).await;
+        };
+        let mut reports = Vec::with_capacity(items.len());
+        for item in items {
+            let event = LambdaEvent::new(item, event.context.clone());
+            reports.push(self.write_one(event).await?);
+        }
+        Ok(reports.into())
+    }
+
+    async fn write_one(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         self.answer(event, |request: TaskRequest, ports, budget| async move {
             Ok(repartition::write(&ports, &request, &budget).await?)
         })
@@ -197,6 +210,12 @@ impl Failure for Failed {
     }
 }
 
+/// The items of a Distributed Map's batch.
+/// <https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html>
+fn items(payload: &Value) -> Option<Vec<Value>> {
+    payload.get("Items")?.as_array().cloned()
+}
+
 fn decode<R: DeserializeOwned>(payload: &Value) -> Result<R, FunctionError> {
     R::deserialize(payload)
         .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
@@ -224,6 +243,9 @@ mod tests {
         let commit: CommitRequest =
             read(include_str!("../../../../events/repartition-commit.json")).unwrap();
         assert_eq!(commit.plan, task.plan);
+        let batch = serde_json::json!({ "Items": [task, prepare] });
+        assert_eq!(items(&batch).map(|items| items.len()), Some(2));
+        assert_eq!(items(&serde_json::json!({ "name": "ev" })), None);
     }
 
     #[test]

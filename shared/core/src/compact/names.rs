@@ -66,7 +66,7 @@ impl PartitionLedger {
 
     fn entry(&self, kind: &str, generation: u32) -> Location {
         self.prefix
-            .join(&format!("{kind}/{generation:0width$}", width = GENERATION))
+            .join(&format!("{kind}/{generation:0GENERATION$}"))
     }
 }
 
@@ -84,16 +84,12 @@ pub fn generations_beside(table: &Location) -> Option<Location> {
 
 /// The directory of one generation of a partition.
 pub fn generation_directory(generations: &Location, path: &str, generation: u32) -> Location {
-    generations.join(&format!("{path}g{generation:0width$}/", width = GENERATION))
+    generations.join(&format!("{path}g{generation:0GENERATION$}/"))
 }
 
 /// The name of a merged file: `compacted-<generation>-<bin>.<extension>`.
 pub fn output_name(generation: u32, bin: usize, extension: &str) -> String {
-    format!(
-        "{COMPACTED}{generation:0generation_width$}-{bin:0bin_width$}.{extension}",
-        generation_width = GENERATION,
-        bin_width = BIN
-    )
+    format!("{COMPACTED}{generation:0GENERATION$}-{bin:0BIN$}.{extension}")
 }
 
 /// Whether a file of this name was made by a compaction.

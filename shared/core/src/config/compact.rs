@@ -454,7 +454,7 @@ mod tests {
             (with("longest_invocation = \"0s\""), "longest_invocation"),
             (with("quiet_for = \"-1s\""), "quiet_for"),
             (with("grace_period = \"1m\""), "grace_period"),
-            (with("grace_period = \"soon\""), "line 4"),
+            (with("grace_period = \"soon\""), "line 5"),
             (with("compression = \"lz4\""), "lz4"),
             (format!("{TABLE}{TABLE}"), "two jobs"),
             (

@@ -34,7 +34,13 @@ impl Lines {
 
 /// Makes text of the rows of batches.
 #[derive(Debug)]
-pub struct LinesEncoder(Format);
+pub struct LinesEncoder {
+    format: Format,
+    /// What was given back, to be filled again.
+    spare: Vec<Lines>,
+    /// The bytes of a row, about.
+    row_bytes: usize,
+}
 
 #[derive(Debug)]
 enum Format {
@@ -45,11 +51,21 @@ enum Format {
 impl LinesEncoder {
     /// Of an output; none for Parquet.
     pub fn new(output: &Output) -> Option<Self> {
-        Some(Self(match output.format {
+        let format = match output.format {
             OutputFormat::Parquet => return None,
             OutputFormat::Json => Format::Json(JsonRecords::new()),
             OutputFormat::Csv => Format::Csv(CsvRecords::new()),
-        }))
+        };
+        Some(Self {
+            format,
+            spare: Vec::new(),
+            row_bytes: 0,
+        })
+    }
+
+    /// Takes text back that is not needed any more, so that the next does not need memory of its own.
+    pub fn recycle(&mut self, lines: Lines) {
+        self.spare.push(lines);
     }
 
     /// The rows of a batch.
@@ -57,11 +73,19 @@ impl LinesEncoder {
     /// # Errors
     /// A value that the format cannot express.
     pub fn encode(&mut self, batch: &RecordBatch) -> Result<Lines, EncodeError> {
-        let mut lines = Lines::default();
-        match &mut self.0 {
+        let rows = batch.num_rows();
+        let mut lines = self.spare.pop().unwrap_or_default();
+        lines.bytes.clear();
+        lines.ends.clear();
+        lines
+            .bytes
+            .reserve(rows * (self.row_bytes + self.row_bytes / 16));
+        lines.ends.reserve(rows);
+        match &mut self.format {
             Format::Json(records) => records.push(batch, &mut lines.bytes, &mut lines.ends)?,
             Format::Csv(records) => records.push(batch, &mut lines.bytes, &mut lines.ends)?,
         }
+        self.row_bytes = lines.bytes.len() / rows.max(1);
         Ok(lines)
     }
 }

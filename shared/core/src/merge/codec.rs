@@ -8,7 +8,7 @@ use std::{
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 
-use super::thrift::varint;
+use super::{page::PageFault, thrift::varint};
 use crate::config::Compression;
 
 /// zstd's own default.
@@ -16,6 +16,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// Compresses and decompresses pages; it keeps what the libraries would build anew for each.
 pub(super) struct Codecs {
+    largest: usize,
     snappy_out: snap::raw::Encoder,
     snappy_in: snap::raw::Decoder,
     /// What Snappy compresses into.
@@ -52,14 +53,24 @@ pub(super) fn named(compression: Compression) -> ParquetCompression {
 }
 
 impl Codecs {
-    pub(super) fn new() -> Self {
+    /// `largest`: the bytes of a page that is still decompressed.
+    pub(super) fn new(largest: usize) -> Self {
         Self {
+            largest,
             snappy_out: snap::raw::Encoder::new(),
             snappy_in: snap::raw::Decoder::new(),
             buffer: Vec::new(),
             zstd_out: None,
             zstd_in: None,
         }
+    }
+
+    /// Refuses a page that is too large to be decompressed.
+    pub(super) fn check(&self, size: usize) -> Result<(), PageFault> {
+        if size > self.largest {
+            return Err(PageFault::TooLarge(size));
+        }
+        Ok(())
     }
 
     /// What `bytes` decompress to, which must be `size` bytes, at the start of `buffer`, which only grows.
@@ -212,7 +223,7 @@ mod tests {
         let bytes: Vec<u8> = (0..200_000_u32)
             .flat_map(|n| (n / 7).to_le_bytes())
             .collect();
-        let mut codecs = Codecs::new();
+        let mut codecs = Codecs::new(1 << 20);
         for compression in [
             Compression::None,
             Compression::Snappy,
@@ -243,8 +254,8 @@ mod tests {
 
     #[test]
     fn elements_of_several_streams_are_one_stream() {
-        let mut codecs = Codecs::new();
-        let parts = [&b"abcabcabcabcabcabc"[..], b"", b"abcabcabc", &[7; 100_000]];
+        let mut codecs = Codecs::new(1 << 20);
+        let parts = [&b"abcabcabcabcabcabc"[..], b"", b"abcabcabc", b"abc"];
         let whole = parts.concat();
         let mut stream = Vec::new();
         snappy_length(whole.len(), &mut stream);

@@ -36,7 +36,7 @@ pub(super) struct Limits {
     pub(super) page_rows: usize,
     /// The largest dictionary page. 0: there are no dictionaries.
     pub(super) dictionary_bytes: usize,
-    /// The largest page that is taken.
+    /// The stored bytes of the largest page that is taken.
     pub(super) largest_page: usize,
     /// The most values of a page that is decoded.
     pub(super) most_values: usize,
@@ -83,9 +83,10 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new() -> Self {
+    /// `largest`: the bytes of a page that is still decompressed.
+    pub(super) fn new(largest: usize) -> Self {
         Self {
-            codecs: Codecs::new(),
+            codecs: Codecs::new(largest),
             scratch: Vec::new(),
             numbers: Vec::new(),
             plain: Vec::new(),

@@ -103,6 +103,7 @@ pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Resul
 
 /// A page as the Parquet crate takes it.
 fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> {
+    codecs.check(page.header.uncompressed)?;
     let mut all = |compression, bytes: &Bytes, size| match compression {
         Compression::None => Ok::<_, PageFault>(bytes.clone()),
         compression => {

@@ -74,7 +74,7 @@ impl Engine {
             page_bytes: (shared / 8).clamp(8 << 10, 1 << 20),
             page_rows: 20_000,
             dictionary_bytes: options.dictionary_bytes.min(shared / 16),
-            largest_page: memory / 6,
+            largest_page: memory / 5,
             most_values: memory / 32,
         };
         let row_group = RowGroupLimit {
@@ -114,7 +114,7 @@ impl Engine {
                 options.reads.max(1),
             ),
             file: File::new(schema),
-            tools: Tools::new(),
+            tools: Tools::new(memory / 4),
             inputs,
             unified,
             options,

@@ -100,7 +100,7 @@ impl Merge {
         Ok(Self(if options.sort_by.is_empty() {
             Inner::InOrder(Box::new(Engine::new(unified, inputs, options)?))
         } else {
-            Inner::Sorted(Box::new(Sorted::new(unified, inputs, options)?))
+            Inner::Sorted(Box::new(Sorted::new(unified, &inputs, options)?))
         }))
     }
 

@@ -42,7 +42,9 @@ pub struct MergeOptions {
     pub key_values: Vec<(String, String)>,
     /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
     pub sort_by: Vec<String>,
-    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least.
+    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least. Row groups are cut
+    /// to a third of it, a page that is only copied may have a fifth, and one that has to be decompressed a quarter. The
+    /// footers of the files, which the caller has read, come on top.
     pub memory: usize,
     /// The reads that may be on their way at one time.
     pub reads: usize,

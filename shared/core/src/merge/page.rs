@@ -46,18 +46,20 @@ impl RawPage {
 /// Cuts the bytes of a column chunk, which come in pieces, into pages.
 #[derive(Debug)]
 pub(super) struct Pages {
+    /// The rest of the last piece.
+    piece: Bytes,
+    /// A page that goes over several pieces.
     buffered: BytesMut,
-    whole: Bytes,
     compression: Compression,
     largest: usize,
 }
 
 impl Pages {
-    /// `largest`: the bytes of a page, stored or not, that are still taken.
+    /// `largest`: the stored bytes of a page that is still taken.
     pub(super) fn new(compression: Compression, largest: usize) -> Self {
         Self {
+            piece: Bytes::new(),
             buffered: BytesMut::new(),
-            whole: Bytes::new(),
             compression,
             largest,
         }
@@ -65,37 +67,49 @@ impl Pages {
 
     /// The next bytes.
     pub(super) fn push(&mut self, bytes: Bytes) {
-        if self.whole.is_empty() && self.buffered.is_empty() {
-            self.whole = bytes;
+        if self.is_empty() {
+            self.piece = bytes;
             return;
         }
-        let rest = std::mem::take(&mut self.whole);
+        let rest = std::mem::take(&mut self.piece);
         self.buffered.extend_from_slice(&rest);
         self.buffered.extend_from_slice(&bytes);
-        self.whole = self.buffered.split().freeze();
     }
 
     /// The next page, where all of it is there.
     pub(super) fn next(&mut self) -> Result<Option<RawPage>, PageFault> {
-        if self.whole.is_empty() {
+        if self.is_empty() {
             return Ok(None);
         }
-        let (header, length) = match thrift::read(&self.whole) {
+        let bytes: &[u8] = if self.piece.is_empty() {
+            &self.buffered
+        } else {
+            &self.piece
+        };
+        let (header, length) = match thrift::read(bytes) {
             Ok(read) => read,
             Err(Fault::Incomplete) => return Ok(None),
             Err(Fault::Malformed) => {
                 return Err(PageFault::Corrupt("a page has no header".to_owned()));
             }
         };
-        let size = header.compressed.max(header.uncompressed);
-        if size > self.largest {
-            return Err(PageFault::TooLarge(size));
+        if header.compressed > self.largest {
+            return Err(PageFault::TooLarge(header.compressed));
         }
-        if self.whole.len() - length < header.compressed {
+        let there = bytes.len() - length;
+        if there < header.compressed {
+            if self.piece.is_empty() {
+                self.buffered.reserve(header.compressed - there);
+            }
             return Ok(None);
         }
-        self.whole.advance(length);
-        let body = self.whole.split_to(header.compressed);
+        let body = if self.piece.is_empty() {
+            self.buffered.advance(length);
+            self.buffered.split_to(header.compressed).freeze()
+        } else {
+            self.piece.advance(length);
+            self.piece.split_to(header.compressed)
+        };
         Ok(Some(RawPage {
             header,
             body,
@@ -105,7 +119,7 @@ impl Pages {
 
     /// Whether there is nothing left.
     pub(super) fn is_empty(&self) -> bool {
-        self.whole.is_empty()
+        self.piece.is_empty() && self.buffered.is_empty()
     }
 }
 
@@ -143,6 +157,7 @@ pub(super) fn parts<'a>(
     codecs: &mut Codecs,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Parts<'a>, PageFault> {
+    codecs.check(page.header.uncompressed)?;
     match &page.header.kind {
         PageKind::Data { .. } => {
             let bytes: &[u8] = match page.compression {

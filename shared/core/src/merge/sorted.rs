@@ -6,6 +6,8 @@
 //!
 //! Files are read in batches: each is merged in memory, which gives it the merged file's own columns, and decoded.
 
+mod batch;
+
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use arrow::{
@@ -17,18 +19,14 @@ use arrow::{
 };
 use bytes::Bytes;
 use parquet::{
-    arrow::{
-        ArrowWriter, ProjectionMask,
-        arrow_reader::{
-            ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-        },
-        parquet_to_arrow_schema,
-    },
+    arrow::{ArrowWriter, parquet_to_arrow_schema},
+    basic::{ConvertedType, Type as Physical},
     errors::ParquetError,
-    file::metadata::{KeyValue, ParquetMetaDataBuilder, RowGroupMetaData, SortingColumn},
-    schema::types::{ColumnPath, SchemaDescriptor},
+    file::metadata::{KeyValue, RowGroupMetaData, SortingColumn},
+    schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor},
 };
 
+use self::batch::{BATCH_ROWS, Batch, batches, decode, selection, within};
 use super::{
     Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, codec,
     convert::guarded,
@@ -39,9 +37,6 @@ use crate::{
     config::Compression,
     parquet_out::{RowGroupLimit, writer_options, writer_properties},
 };
-
-/// Rows that are decoded at a time.
-const BATCH_ROWS: usize = 8192;
 
 /// A sorted merge at work.
 #[derive(Debug)]
@@ -73,14 +68,6 @@ pub(super) struct Sorted {
     row_groups: usize,
 }
 
-/// Row groups of files that are read together.
-#[derive(Debug)]
-struct Batch {
-    inputs: Vec<(usize, Input)>,
-    /// The numbers of its rows.
-    rows: Range<u32>,
-}
-
 /// A batch that is being merged.
 #[derive(Debug)]
 struct Reading {
@@ -102,14 +89,14 @@ struct Group {
 impl Sorted {
     pub(super) fn new(
         unified: Unified,
-        inputs: Vec<Input>,
+        inputs: &[Input],
         options: MergeOptions,
     ) -> Result<Self, MergeError> {
         let memory = options.memory.max(64 << 20);
         let descr = Arc::clone(unified.schema());
         let mut mappings = Mappings::default();
         let mut votes = Votes::new(descr.num_columns());
-        for input in &inputs {
+        for input in inputs {
             let leaves = mappings.of(&unified, input)?;
             check(input, &leaves, &mut votes)?;
         }
@@ -317,8 +304,8 @@ impl Sorted {
         let sorted = take_record_batch(&found, &UInt32Array::from(places)).map_err(arrow)?;
         drop(found);
         if let Some(writer) = &mut self.writer {
-            writer.write(&sorted)?;
-            writer.flush()?;
+            guarded(|| writer.write(&sorted).and_then(|()| writer.flush()))
+                .map_err(|what| MergeError::Write(ParquetError::General(what)))?;
             self.queue
                 .push_back(std::mem::take(writer.inner_mut()).into());
             self.row_groups += 1;
@@ -327,28 +314,24 @@ impl Sorted {
     }
 }
 
-impl Batch {
-    fn corrupt(&self, what: String) -> MergeError {
-        let names = [self.inputs.first(), self.inputs.last()];
-        let names: Vec<_> = names
-            .into_iter()
-            .flatten()
-            .map(|(_, input)| input.name.as_str())
-            .collect();
-        MergeError::Corrupt {
-            input: names.join(" to "),
-            column: "of any name".to_owned(),
-            what,
-        }
-    }
-}
-
+#[expect(clippy::needless_pass_by_value, reason = "map_err hands it over")]
 fn arrow(error: ArrowError) -> MergeError {
     MergeError::Write(ParquetError::ArrowError(error.to_string()))
 }
 
 /// The leaf columns of these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
+    // The Parquet crate does not encode INT96, and of an interval Arrow's type has no months.
+    let unsortable = |column: &&ColumnDescPtr| {
+        column.physical_type() == Physical::INT96
+            || column.converted_type() == ConvertedType::INTERVAL
+    };
+    if let Some(column) = schema.columns().iter().find(unsortable) {
+        return Err(MergeError::Options(format!(
+            "the rows cannot be sorted, because the column {} is an INT96 or an INTERVAL",
+            column.path()
+        )));
+    }
     let leaf = |name: &String| {
         let found = schema.columns().iter().position(|column| {
             column.path().parts().len() == 1
@@ -424,104 +407,4 @@ fn writer(
         Arc::clone(schema),
         options,
     )?)
-}
-
-/// Row groups of files, in their order, in parts that fit into memory.
-fn batches(inputs: Vec<Input>, memory: usize) -> Result<Vec<Batch>, MergeError> {
-    let mut batches: Vec<Batch> = Vec::new();
-    let (mut first, mut size) = (0_u32, usize::MAX);
-    for (number, input) in inputs.into_iter().enumerate() {
-        for group in input.metadata.row_groups() {
-            let too_large = |what: String| MergeError::Sort { what, memory };
-            let stored = usize::try_from(group.compressed_size()).unwrap_or(usize::MAX);
-            if stored > memory / 4 {
-                return Err(too_large(format!("the row groups of {}", input.name)));
-            }
-            let rows = u32::try_from(group.num_rows()).ok();
-            let end = rows.and_then(|rows| first.checked_add(rows));
-            let end = end.ok_or_else(|| too_large("that many rows".to_owned()))?;
-            let of_file = input.metadata.file_metadata().clone();
-            let alone = ParquetMetaDataBuilder::new(of_file)
-                .add_row_group(group.clone())
-                .build();
-            let part = Input {
-                name: input.name.clone(),
-                size: input.size,
-                metadata: Arc::new(alone),
-            };
-            size = size.saturating_add(stored);
-            match batches.last_mut() {
-                // Two row groups of one file would be one input.
-                Some(batch)
-                    if size <= memory / 8
-                        && batch.inputs.last().is_none_or(|(last, _)| *last != number) =>
-                {
-                    batch.rows.end = end;
-                    batch.inputs.push((number, part));
-                }
-                _ => {
-                    size = stored;
-                    batches.push(Batch {
-                        inputs: vec![(number, part)],
-                        rows: first..end,
-                    });
-                }
-            }
-            first = end;
-        }
-    }
-    Ok(batches)
-}
-
-/// Those of sorted numbers that lie in a range.
-fn within<'a>(numbers: &'a [u32], range: &Range<u32>) -> &'a [u32] {
-    let start = numbers.partition_point(|number| *number < range.start);
-    let end = numbers.partition_point(|number| *number < range.end);
-    numbers.get(start..end).unwrap_or_default()
-}
-
-/// The rows of these numbers, which are sorted and counted from `first`.
-fn selection(numbers: &[u32], first: u32) -> RowSelection {
-    let mut selectors: Vec<RowSelector> = Vec::new();
-    let mut next = first;
-    for number in numbers {
-        match selectors.last_mut() {
-            Some(last) if *number == next => last.row_count += 1,
-            _ => {
-                if *number > next {
-                    selectors.push(RowSelector::skip((*number - next) as usize));
-                }
-                selectors.push(RowSelector::select(1));
-            }
-        }
-        next = *number + 1;
-    }
-    RowSelection::from(selectors)
-}
-
-/// Rows of a file that was made here.
-fn decode(
-    file: Bytes,
-    leaves: Option<&[usize]>,
-    selection: Option<RowSelection>,
-    limit: usize,
-) -> Result<Vec<RecordBatch>, String> {
-    guarded(|| {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let mut builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
-        if let Some(leaves) = leaves {
-            let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        if let Some(selection) = selection {
-            builder = builder.with_row_selection(selection);
-        }
-        if limit < usize::MAX {
-            builder = builder.with_limit(limit);
-        }
-        let reader = builder.with_batch_size(BATCH_ROWS).build()?;
-        reader
-            .map(|batch| batch.map_err(|error| ParquetError::ArrowError(error.to_string())))
-            .collect()
-    })
 }

@@ -83,14 +83,26 @@ enum Failure {
 }
 
 fn merge(files: &[Bytes], options: MergeOptions) -> Result<Merged, Failure> {
+    merge_of(files, options, false)
+}
+
+/// With the files' own page indexes or without.
+fn merge_of(files: &[Bytes], options: MergeOptions, with_indexes: bool) -> Result<Merged, Failure> {
     let names: Vec<String> = (0..files.len())
         .map(|file| format!("file {file}"))
         .collect();
-    let inputs: Vec<Input> = names
+    let mut inputs: Vec<Input> = names
         .iter()
         .zip(files)
         .map(|(name, file)| input(name, file))
         .collect();
+    if with_indexes {
+        for (input, file) in inputs.iter_mut().zip(files) {
+            let reader =
+                ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional);
+            input.metadata = Arc::new(reader.parse_and_finish(file).unwrap());
+        }
+    }
     let schemas = inputs.iter().map(|input| {
         (
             input.name.as_str(),

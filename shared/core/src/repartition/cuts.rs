@@ -20,11 +20,6 @@ impl Cuts {
         }
     }
 
-    /// How many files there are.
-    pub fn files(&self) -> u64 {
-        self.files
-    }
-
     /// Where the first record of a file may begin.
     pub fn start(&self, file: u64) -> u64 {
         let product = u128::from(file.min(self.files)) * u128::from(self.total);

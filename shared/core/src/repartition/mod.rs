@@ -16,6 +16,6 @@ pub use self::{
     reading::{Reading, ReadingError},
     route::{RouteError, Routed, Router},
     shape::{KeyValues, Origin, Shape, ShapeError, Written},
-    tables::{TableFormat, target_table},
-    tasks::{Layout, Limits, Part, Span, Stored, Task, Unit, is_data, splits},
+    tables::target_table,
+    tasks::{Layout, Part, Places, Span, Stored, Task, Unit, is_data, splits},
 };

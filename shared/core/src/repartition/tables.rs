@@ -12,7 +12,7 @@ use crate::{
 /// The classes and parameters that make a format readable.
 /// <https://github.com/aws/aws-sdk-pandas/blob/main/awswrangler/catalog/_definitions.py>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableFormat {
+struct TableFormat {
     input: &'static str,
     output: &'static str,
     serde: &'static str,
@@ -25,7 +25,7 @@ const TEXT_OUTPUT: &str = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputF
 
 impl TableFormat {
     /// Of what an output writes.
-    pub fn of(format: OutputFormat) -> Self {
+    fn of(format: OutputFormat) -> Self {
         match format {
             OutputFormat::Parquet => Self {
                 input: "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",

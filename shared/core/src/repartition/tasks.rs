@@ -31,12 +31,12 @@ pub struct Stored {
     /// Whether it is compressed as a whole.
     pub compressed: bool,
     /// Where it may be entered and left.
-    pub parts: Limits,
+    pub parts: Places,
 }
 
 /// Where an object may be entered and left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Limits {
+pub enum Places {
     /// Nowhere inside.
     None,
     /// Behind any newline.
@@ -177,7 +177,7 @@ fn units(objects: &[Stored], task_size: u64) -> Vec<(Unit, u64)> {
             continue;
         }
         match &object.parts {
-            Limits::Newlines if object.size > most => {
+            Places::Newlines if object.size > most => {
                 let pieces = object.size.div_ceil(most);
                 let at = |piece: u64| {
                     let product = u128::from(piece) * u128::from(object.size);
@@ -189,7 +189,7 @@ fn units(objects: &[Stored], task_size: u64) -> Vec<(Unit, u64)> {
                     units.push((Unit { source, part }, end - start));
                 }
             }
-            Limits::RowGroups(sizes) if sizes.len() > 1 => {
+            Places::RowGroups(sizes) if sizes.len() > 1 => {
                 for group in groups(sizes, most) {
                     let size = sizes.get(group.indices()).unwrap_or_default().iter().sum();
                     let part = Part::RowGroups(group.start, group.end);
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::semantics::stated;
 
-    fn stored(size: u64, parts: Limits) -> Stored {
+    fn stored(size: u64, parts: Places) -> Stored {
         Stored {
             size,
             compressed: false,
@@ -274,21 +274,21 @@ mod tests {
             "`splits_before` counts the source's splits as Spark does: an object has one for each 128 MiB begun, and one that is compressed as a whole is one.",
         );
         let objects = [
-            stored(1, Limits::Newlines),
-            stored(SPLIT, Limits::Newlines),
-            stored(SPLIT + 1, Limits::Newlines),
+            stored(1, Places::Newlines),
+            stored(SPLIT, Places::Newlines),
+            stored(SPLIT + 1, Places::Newlines),
             Stored {
                 compressed: true,
-                ..stored(9 * SPLIT, Limits::None)
+                ..stored(9 * SPLIT, Places::None)
             },
-            stored(2 * SPLIT, Limits::RowGroups(vec![2 * SPLIT])),
+            stored(2 * SPLIT, Places::RowGroups(vec![2 * SPLIT])),
         ];
         assert_eq!(splits(&objects), 1 + 1 + 2 + 1 + 2);
     }
 
     #[test]
     fn what_fits_one_task_is_one() {
-        let small = [stored(10, Limits::Newlines), stored(20, Limits::None)];
+        let small = [stored(10, Places::Newlines), stored(20, Places::None)];
         for (files, together, expected) in [
             (None, false, Task::Units(Span { start: 0, end: 3 })),
             (None, true, Task::Units(Span { start: 0, end: 3 })),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn more_is_several() {
-        let large = [stored(100, Limits::Newlines), stored(0, Limits::None)];
+        let large = [stored(100, Places::Newlines), stored(0, Places::None)];
         let layout = Layout::new(&large, 50, None, false);
         assert_eq!((layout.prepare.len(), layout.tasks.len()), (0, 2));
         let layout = Layout::new(&large, 50, None, true);
@@ -326,9 +326,9 @@ mod tests {
             task_size in 1_u64..300, files in prop::option::of(1_u64..20), together: bool,
         ) {
             let parts = |size, kind| match kind {
-                0 => Limits::None,
-                1 => Limits::Newlines,
-                _ => Limits::RowGroups(vec![size / 3; 3]),
+                0 => Places::None,
+                1 => Places::Newlines,
+                _ => Places::RowGroups(vec![size / 3; 3]),
             };
             let objects = sizes.iter().map(|&(size, kind)| stored(size, parts(size, kind)));
             let objects = objects.collect::<Vec<_>>();
@@ -346,9 +346,9 @@ mod tests {
                 let whole = match &object.parts {
                     _ if object.size == 0 => 0,
                     _ if at == u64::MAX => u64::MAX,
-                    Limits::Newlines => object.size,
-                    Limits::RowGroups(sizes) => sizes.len() as u64,
-                    Limits::None => u64::MAX,
+                    Places::Newlines => object.size,
+                    Places::RowGroups(sizes) => sizes.len() as u64,
+                    Places::None => u64::MAX,
                 };
                 prop_assert_eq!(at, whole);
             }

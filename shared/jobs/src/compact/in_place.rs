@@ -1,7 +1,7 @@
 //! Compaction without a catalog: the merged files are put beside the old ones, which are then deleted. Between the two
 //! readers see rows twice.
 //!
-//! The merged files are made in the ledger, which readers skip, so that the window is only as long as a copy and a delete
+//! The merged files are made in a directory that readers skip, so that the window is only as long as a copy and a delete
 //! take. The plan is the intent: whoever finds it without its mark finishes it.
 
 use std::collections::BTreeMap;
@@ -56,33 +56,27 @@ async fn place(
         rows,
         expected: bin.rows,
     };
-    let found = match rows_of(store, &target).await? {
-        Some((_, rows)) => rows,
-        None => {
-            let Some((_, rows)) = rows_of(store, &staged).await? else {
-                return Err(CompactError::NotMerged {
-                    location: staged,
-                    plan: Box::new(ledger.plan(plan.generation)),
-                    task,
-                });
-            };
-            if rows != bin.rows {
-                return Err(differ(staged, rows));
-            }
-            match store
-                .copy(&staged, None, &target, Precondition::Absent)
-                .await
-            {
-                Ok(_) => {}
-                Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
-                Err(error) => return Err(error.into()),
-            }
-            rows_of(store, &target)
-                .await?
-                .map(|(_, rows)| rows)
-                .unwrap_or_default()
+    let mut placed = rows_of(store, &target).await?;
+    if placed.is_none() {
+        let Some((_, rows)) = rows_of(store, &staged).await? else {
+            return Err(CompactError::NotMerged {
+                location: staged,
+                plan: Box::new(ledger.plan(plan.generation)),
+                task,
+            });
+        };
+        if rows != bin.rows {
+            return Err(differ(staged, rows));
         }
-    };
+        let copied = store.copy(&staged, None, &target, Precondition::Absent);
+        match copied.await {
+            Ok(_) => {}
+            Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+            Err(error) => return Err(error.into()),
+        }
+        placed = rows_of(store, &target).await?;
+    }
+    let found = placed.map(|(_, rows)| rows).unwrap_or_default();
     if found != bin.rows {
         return Err(differ(target, found));
     }

@@ -38,6 +38,9 @@ const LARGEST_COPY: u64 = 5 << 30;
 const LONGEST_KEY: usize = 1_024;
 const ROOM: usize = 80;
 
+/// Where merged files are made below a target without a catalog: readers skip what begins with `_`.
+const STAGED: &str = "_compacting/";
+
 /// What a request is about: the partitions, and where everything of them lies.
 pub(super) struct Scope {
     /// With the ledger and the generations filled in.
@@ -186,6 +189,7 @@ impl Scope {
             partitions: partitions.collect(),
             settings: config::Compact {
                 ledger: Some(ledger.clone()),
+                generations: Some(target.join(STAGED)),
                 ..job.clone()
             },
             ledger,
@@ -215,15 +219,17 @@ impl Scope {
                 .look_in_place(store, &ledger, partition, &entries)
                 .await;
         }
-        let standing = match entries.state {
-            true => ledger::read_state(store, &ledger).await?,
-            false => None,
+        let standing = if entries.state {
+            ledger::read_state(store, &ledger).await?
+        } else {
+            None
         };
         let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
         if generation > 0 && !entries.swept.contains_key(&generation) {
-            let step = match entries.published.contains(&generation) {
-                true => Step::Sweep,
-                false => Step::Publish,
+            let step = if entries.published.contains(&generation) {
+                Step::Sweep
+            } else {
+                Step::Publish
             };
             return Ok(Verdict::GoOn(generation, step));
         }
@@ -286,8 +292,7 @@ impl Scope {
             .location
             .as_ref()
             .map_err(|text| CompactError::Unsuited(format!("its location is `{text}`")))?;
-        let staged = self.ledger.join("staged/");
-        let to = generation_directory(&staged, &partition.path, generation);
+        let to = generation_directory(self.generations()?, &partition.path, generation);
         self.next(store, ledger, partition, location, to, entries, generation)
             .await
     }

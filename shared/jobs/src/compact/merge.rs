@@ -38,12 +38,16 @@ const CONCURRENT_READS: usize = 16;
 /// What a merge needs at the least, whatever there is.
 const LEAST_MEMORY: usize = 64 << 20;
 
+/// The most memory that a function has: what a merge can do with less is seen when it is made.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+const MOST_MEMORY: usize = 10 << 30;
+
 /// Whether these files can be merged into one.
 ///
 /// # Errors
 /// The two files and the column that stand in the way, or what else does.
 pub(super) fn check(inputs: &[Input], rules: &config::Compact) -> Result<(), CompactError> {
-    begin(inputs.to_vec(), rules, LEAST_MEMORY).map(|_| ())
+    begin(inputs.to_vec(), rules, MOST_MEMORY).map(|_| ())
 }
 
 /// The merge of these files.
@@ -76,7 +80,8 @@ fn begin(
         reads: CONCURRENT_READS,
         ..MergeOptions::default()
     };
-    let merge = Merge::new(unified.clone(), inputs, options).map_err(unmergeable)?;
+    let merge =
+        Merge::new(unified.clone(), inputs, options).map_err(|error| unmergeable(&error))?;
     Ok((merge, unified))
 }
 
@@ -92,7 +97,7 @@ fn bloom_filters(unified: &Unified, rules: &config::Compact) -> Vec<String> {
     rules.bloom_filter_columns.iter().map(spelled).collect()
 }
 
-fn unmergeable(error: MergeError) -> CompactError {
+fn unmergeable(error: &MergeError) -> CompactError {
     CompactError::Unmergeable(error.to_string())
 }
 
@@ -178,7 +183,7 @@ async fn work_off(
     loop {
         match merge
             .step(std::mem::take(&mut supplied))
-            .map_err(unmergeable)?
+            .map_err(|error| unmergeable(&error))?
         {
             Step::Fetch(fetches) => {
                 for fetch in fetches {
@@ -188,7 +193,7 @@ async fn work_off(
                     .next()
                     .await
                     .ok_or_else(|| CompactError::Task("the merge waits for nothing".to_owned()))?;
-                supplied.push(read.map_err(ended)??);
+                supplied.push(read.map_err(|error| ended(&error))??);
             }
             Step::Write(bytes) => output.write(&bytes).await?,
             Step::Done(_) => return Ok(()),
@@ -197,13 +202,16 @@ async fn work_off(
     }
 }
 
-/// One read, on its way.
+/// A read that is on its way, and what it gives.
+type Reading = Task<Result<(Fetch, Bytes), CompactError>>;
+
+/// Begins a read.
 fn read(
     store: &Arc<dyn Store>,
     plan: &Plan,
     bin: &Bin,
     fetch: Fetch,
-) -> Result<Task<Result<(Fetch, Bytes), CompactError>>, CompactError> {
+) -> Result<Reading, CompactError> {
     let input = bin
         .inputs
         .get(fetch.input)
@@ -245,7 +253,7 @@ impl Output {
     /// The upload, when no part is under way any more.
     async fn upload(&mut self) -> Result<Upload, CompactError> {
         if let Some(task) = self.under_way.take() {
-            let (upload, put) = task.await.map_err(ended)?;
+            let (upload, put) = task.await.map_err(|error| ended(&error))?;
             put?;
             return Ok(upload);
         }
@@ -260,6 +268,6 @@ impl Output {
     }
 }
 
-fn ended(error: tokio::task::JoinError) -> CompactError {
+fn ended(error: &tokio::task::JoinError) -> CompactError {
     CompactError::Task(error.to_string())
 }

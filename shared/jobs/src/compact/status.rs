@@ -62,9 +62,10 @@ async fn look(
     let store = &*ports.store;
     let ledger = scope.ledger_of(partition);
     let entries = ledger::entries(store, &ledger).await?;
-    let state = match entries.state {
-        true => ledger::read_state(store, &ledger).await?,
-        false => None,
+    let state = if entries.state {
+        ledger::read_state(store, &ledger).await?
+    } else {
+        None
     };
     let location = match &partition.location {
         Ok(location) => location.clone(),

@@ -79,7 +79,7 @@ pub enum RepartitionError {
     RecordRefused {
         /// The object.
         location: Location,
-        /// The record's offset in the decompressed bytes, from where its task began to read; of a Parquet file, its row.
+        /// The record's offset in the decompressed bytes; of a Parquet file, its row.
         offset: u64,
         /// What is wrong with it.
         message: String,

@@ -155,6 +155,15 @@ impl<'a> Files<'a> {
         self.encoders.iter_mut().map(lines).collect()
     }
 
+    /// Takes text back that has been written.
+    pub(super) fn recycle(&mut self, lines: Vec<Option<Lines>>) {
+        for (encoder, lines) in self.encoders.iter_mut().zip(lines) {
+            if let (Some(encoder), Some(lines)) = (encoder, lines) {
+                encoder.recycle(lines);
+            }
+        }
+    }
+
     /// Writes rows into every series: `batch` has the columns of the files, and `lines` is what [`Files::encode`] made of it.
     pub(super) async fn write(
         &mut self,
@@ -216,7 +225,8 @@ impl<'a> Files<'a> {
                 }
             };
             if ready.len() >= PART {
-                let part = std::mem::take(ready);
+                // The next part is about as large.
+                let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                 let put = open.upload.part(part).await;
                 put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
             }

@@ -65,6 +65,11 @@ impl<'a> Bytes<'a> {
         }
     }
 
+    /// Where the bytes begin in the object, once there are any.
+    pub(super) fn begin(&self) -> u64 {
+        self.lines.as_ref().map_or(0, |lines| lines.first)
+    }
+
     /// The next bytes; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
         loop {
@@ -128,8 +133,10 @@ impl<'a> Bytes<'a> {
 struct LineRange {
     /// Where the next chunk begins.
     at: u64,
-    /// Where the first line may begin, while it is looked for.
+    /// Whether the first line is looked for.
     skips: bool,
+    /// Where it begins.
+    first: u64,
     end: u64,
     over: bool,
 }
@@ -139,6 +146,7 @@ impl LineRange {
         Self {
             at: start.saturating_sub(1),
             skips: start > 0,
+            first: 0,
             end,
             over: start >= end,
         }
@@ -155,7 +163,8 @@ impl LineRange {
             };
             self.skips = false;
             from = newline + 1;
-            self.over |= begins + from as u64 >= self.end;
+            self.first = begins + from as u64;
+            self.over |= self.first >= self.end;
         }
         if self.over {
             return 0..0;

@@ -155,6 +155,7 @@ pub(super) async fn write<'a>(
             rows += batch.num_rows() as u64;
             let lines = files.encode(&batch)?;
             files.write(&mut series, &batch, &lines).await?;
+            files.recycle(lines);
         }
         files.finish(&mut series).await?;
         return Ok(WrittenRows {
@@ -173,6 +174,7 @@ pub(super) async fn write<'a>(
         held += batch.get_array_memory_size() + text.sum::<usize>();
         if held as u64 > context.budget.memory / 2 {
             kept = None;
+            files.recycle(lines);
         } else if let Some(kept) = &mut kept {
             kept.push((batch, lines));
         }
@@ -192,6 +194,7 @@ pub(super) async fn write<'a>(
         while let Some(batch) = reader.next(files).await? {
             let lines = files.encode(&batch)?;
             files.write(&mut series, &batch, &lines).await?;
+            files.recycle(lines);
         }
     }
     files.finish(&mut series).await?;

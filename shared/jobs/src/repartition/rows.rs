@@ -22,8 +22,12 @@ use crate::work::{
     source::Source,
 };
 
-/// Bytes of records after which a batch of columns is cut.
-const BATCH: usize = 8 << 20;
+/// Bytes of records after which a batch of columns is cut: few, so that what is made of them is made in the processor's
+/// caches.
+const BATCH: usize = 1 << 20;
+
+/// The same, where rows go to partitions: more, for each batch falls into as many pieces as there are partitions.
+const ROUTED_BATCH: usize = 8 << 20;
 
 /// Reads units, one after the other.
 pub(super) struct Rows<'a> {
@@ -32,8 +36,9 @@ pub(super) struct Rows<'a> {
     plan: &'a Plan,
     written: SchemaRef,
     columns: Columns,
-    /// Bytes of the records in the columns.
+    /// Bytes of the records in the columns, and how many there may be.
     held: usize,
+    most: usize,
     /// Which of the source's partitions the records in the columns are of.
     partition: usize,
     units: VecDeque<Unit>,
@@ -89,6 +94,11 @@ impl<'a> Rows<'a> {
             written: plan.shape.written_schema()?,
             columns,
             held: 0,
+            most: if plan.shape.partition_by.is_empty() {
+                BATCH
+            } else {
+                ROUTED_BATCH
+            },
             partition: 0,
             units: joined(units),
             open: None,
@@ -133,7 +143,8 @@ impl<'a> Rows<'a> {
             Some(more) => text.framer.push(more),
             None => text.framer.finish(),
         }
-        self.drain(&mut text.framer, &text.location)?;
+        let begin = text.bytes.begin();
+        self.drain(&mut text.framer, &text.location, begin)?;
         if !ended {
             self.open = Some(Open::Text(text));
         }
@@ -222,8 +233,13 @@ impl<'a> Rows<'a> {
         })))
     }
 
-    /// Takes every record that the framer holds.
-    fn drain(&mut self, framer: &mut Framer, location: &Location) -> Result<(), RepartitionError> {
+    /// Takes every record that the framer holds; its bytes begin at `begin` in the object.
+    fn drain(
+        &mut self,
+        framer: &mut Framer,
+        location: &Location,
+        begin: u64,
+    ) -> Result<(), RepartitionError> {
         while let Some(filled) = framer.next_into(&mut self.columns, location)? {
             match filled.result {
                 Ok(appended) => {
@@ -235,12 +251,12 @@ impl<'a> Rows<'a> {
                 Err(error) => {
                     return Err(RepartitionError::RecordRefused {
                         location: location.clone(),
-                        offset: filled.offset,
+                        offset: begin + filled.offset,
                         message: error.to_string(),
                     });
                 }
             }
-            if self.held >= BATCH {
+            if self.held >= self.most {
                 self.cut()?;
             }
         }

@@ -11,7 +11,7 @@ use lakewright_core::{
     json::{self, Inference},
     location::Location,
     parquet_in::ParquetFile,
-    repartition::{Limits, Reading, Stored, is_data},
+    repartition::{Places, Reading, Stored, is_data},
 };
 
 use super::{
@@ -213,7 +213,7 @@ impl Found {
         let mut stored = Stored {
             size: source.size,
             compressed: false,
-            parts: Limits::None,
+            parts: Places::None,
         };
         if source.size <= (job.task_size.as_u64() / 8).min(SPLIT) {
             return Ok(stored);
@@ -222,11 +222,11 @@ impl Found {
         if self.reading.is_parquet() {
             let file = parquet(ports, job, &location, &source.etag).await?;
             let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
-            stored.parts = Limits::RowGroups(sizes.collect());
+            stored.parts = Places::RowGroups(sizes.collect());
         } else {
             stored.compressed = is_compressed(&*ports.store, &location, &source.etag).await?;
             if self.reading.ends_at_newlines() && !stored.compressed {
-                stored.parts = Limits::Newlines;
+                stored.parts = Places::Newlines;
             }
         }
         Ok(stored)

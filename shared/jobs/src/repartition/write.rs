@@ -18,7 +18,7 @@ use super::{
     rows::Rows,
     shuffle::{self, Gathered},
 };
-use crate::work::spool::{Room, Spool};
+use crate::work::spool::{Room, STAGED, Spool};
 
 /// Entries of the ledger that are read at once.
 const CONCURRENT: usize = 16;
@@ -163,7 +163,9 @@ impl<'a> Work<'a> {
             let mut rows = Rows::new(self.ports, self.budget, self.plan, unit)?;
             while let Some(batch) = rows.next().await? {
                 let batch = files.columns(&batch)?;
-                counts.add(batch.num_rows(), &files.encode(&batch)?);
+                let lines = files.encode(&batch)?;
+                counts.add(batch.num_rows(), &lines);
+                files.recycle(lines);
             }
             units.push(counts);
         }
@@ -211,7 +213,6 @@ impl<'a> Work<'a> {
             let place = (path.as_str(), values.as_slice());
             replay::write(self.context(), files, replay, place, 0, number).await?;
         }
-        spool.forget();
         Ok(None)
     }
 
@@ -297,6 +298,7 @@ impl<'a> Work<'a> {
             let batch = files.columns(&batch)?;
             let lines = files.encode(&batch)?;
             files.write(&mut series, &batch, &lines).await?;
+            files.recycle(lines);
         }
         files.finish(&mut series).await?;
         Ok(None)
@@ -360,7 +362,11 @@ impl<'a> Work<'a> {
     fn room(&self, prefix: Location) -> Room {
         let budget = self.budget;
         // The row group that is read, or the run that is staged, stands there too.
-        let scratch = budget.scratch_bytes / 2;
+        let scratch = if self.plan.reading.is_parquet() {
+            budget.scratch_bytes / 2
+        } else {
+            budget.scratch_bytes.saturating_sub(STAGED)
+        };
         Room {
             memory: budget.memory / 4,
             folder: budget.scratch.clone(),

@@ -32,8 +32,8 @@ pub(crate) const NO_PARTITION: u32 = u32::MAX;
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
-/// Bytes of a run that is staged, about.
-const STAGED: u64 = 64 << 20;
+/// Bytes of a run that is staged, about: it stands in the temporary folder before it goes to the store.
+pub(crate) const STAGED: u64 = 64 << 20;
 
 /// How much a spool may hold, and where.
 pub(crate) struct Room {
@@ -257,11 +257,6 @@ impl Spool {
         let store = Arc::clone(&self.room.store);
         self.runs
             .push(Run::stored(store, &self.room.prefix.bucket, run));
-    }
-
-    /// Leaves the runs in the store to whoever staged them.
-    pub(crate) fn forget(mut self) {
-        self.runs.clear();
     }
 
     /// Reads the rows of one partition.

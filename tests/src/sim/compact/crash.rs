@@ -7,7 +7,7 @@ use fastrand::Rng;
 use jiff::SignedDuration;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
-    compact::{Item, StepRequest},
+    compact::{Item, Step, StepRequest},
     ports::Clock,
     rekey::SourceObject,
 };
@@ -117,8 +117,8 @@ fn race(writer: u64, publisher: u64, mutant: Option<Mutant>) -> Option<Violation
         if let Err(message) = stage.race(writer, publisher).await {
             stage.world.fail(message);
         }
-        let violation = stage.world.checker().violation().cloned();
-        violation
+        let checker = stage.world.checker();
+        checker.violation().cloned()
     })
 }
 
@@ -149,8 +149,7 @@ impl Stage {
             self.rekey(&self.land(name)).await?;
         }
         self.wait(LONGEST_INVOCATION).await;
-        let items = self.plan().await?;
-        let item = items.into_iter().next().ok_or("C4: nothing is planned")?;
+        let item = self.planned().await?;
         self.merge(&item).await?;
         let asleep = |call, seconds| Plan {
             sleep: Some((
@@ -166,7 +165,7 @@ impl Stage {
         let request = StepRequest {
             plan: item.plan,
             partition: item.partition,
-            step: lakewright_jobs::compact::Step::Publish,
+            step: Step::Publish,
         };
         self.world.step(&request, asleep(publisher, 60)).await;
         writing
@@ -215,40 +214,16 @@ impl Stage {
             self.rekey(&self.land(name)).await?;
         }
         self.world.pause(182_000).await;
-        let mut victim = Victim::Rekey(self.land("f"));
-        if role != Role::Plan {
-            let items = self.plan().await?;
-            let item = items.into_iter().next().ok_or("C4: nothing is planned")?;
-            let request = |step| StepRequest {
-                plan: item.plan.clone(),
-                partition: item.partition.clone(),
-                step,
-            };
-            use lakewright_jobs::compact::Step;
-            if role != Role::Merge {
-                self.merge(&item).await?;
+        let writer = self.land("f");
+        let victim = match role {
+            Role::Plan => Victim::Plan,
+            Role::Rekey => {
+                self.merge(&self.planned().await?).await?;
+                Victim::Rekey(writer)
             }
-            if role == Role::Publish {
-                self.carried(&request(Step::Publish)).await;
-            }
-            if matches!(role, Role::Sweep | Role::Delete) {
-                self.step(&request(Step::Publish)).await?;
-                self.wait(LONGEST_INVOCATION).await;
-            }
-            if role == Role::Delete {
-                self.step(&request(Step::Sweep)).await?;
-                self.wait(GRACE).await;
-            }
-            victim = match role {
-                Role::Merge => Victim::Merge(item.clone()),
-                Role::Publish => Victim::Step(request(Step::Publish)),
-                Role::Sweep => Victim::Step(request(Step::Sweep)),
-                Role::Delete => Victim::Step(request(Step::Delete)),
-                Role::Rekey | Role::Plan => victim,
-            };
-        } else {
-            victim = Victim::Plan;
-        }
+            Role::Merge => Victim::Merge(self.planned().await?),
+            Role::Publish | Role::Sweep | Role::Delete => Victim::Step(self.led_up_to(role).await?),
+        };
         let plan = match blow {
             None => Plan::default(),
             Some(Blow::DiesBefore(call)) => Plan {
@@ -274,6 +249,36 @@ impl Stage {
         let calls = victim.await.map_err(|error| format!("panicked: {error}"))?;
         self.settle().await?;
         Ok(calls)
+    }
+
+    /// The one partition's item of a new plan.
+    async fn planned(&self) -> Result<Item, String> {
+        let items = self.plan().await?;
+        let item = items.into_iter().next();
+        item.ok_or_else(|| "C4: nothing is planned".to_owned())
+    }
+
+    /// The step that is a role's, when everything before it is done and it is due.
+    async fn led_up_to(&self, role: Role) -> Result<StepRequest, String> {
+        let item = self.planned().await?;
+        self.merge(&item).await?;
+        let request = |step| StepRequest {
+            plan: item.plan.clone(),
+            partition: item.partition.clone(),
+            step,
+        };
+        if role == Role::Publish {
+            self.carried(&request(Step::Publish)).await;
+            return Ok(request(Step::Publish));
+        }
+        self.step(&request(Step::Publish)).await?;
+        self.wait(LONGEST_INVOCATION).await;
+        if role == Role::Sweep {
+            return Ok(request(Step::Sweep));
+        }
+        self.step(&request(Step::Sweep)).await?;
+        self.wait(GRACE).await;
+        Ok(request(Step::Delete))
     }
 
     /// Publishers die until all is carried, just before the swap; then so much time passes that what they carried is
@@ -328,7 +333,7 @@ impl Stage {
 
     /// Everything is done once more until there is nothing left to do.
     async fn settle(&self) -> Result<(), String> {
-        self.rekey(&self.landed("f")).await?;
+        self.rekey(&Self::landed("f")).await?;
         for _ in 0..20 {
             self.wait(LONGEST_INVOCATION).await;
             self.wait(GRACE).await;
@@ -354,7 +359,8 @@ impl Stage {
         Err("C4: compaction never comes to an end".to_owned())
     }
 
-    fn landed(&self, name: &str) -> SourceObject {
+    /// An object that was landed before, as a sweep would name it.
+    fn landed(name: &str) -> SourceObject {
         SourceObject {
             location: Location::new("landing", format!("sim/2026/05/01/00/{name}")),
             etag: None,

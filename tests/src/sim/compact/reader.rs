@@ -36,8 +36,8 @@ impl Reader {
         }
     }
 
-    /// One query, with pauses of up to `pace` milliseconds. Returns how a reader's promise was broken, if it was.
-    pub(super) async fn query(&mut self, pace: u64, rng: &mut Rng) -> Result<(), String> {
+    /// One query, with pauses of up to so many milliseconds. Returns how a reader's promise was broken, if it was.
+    pub(super) async fn query(&mut self, longest_pause: u64, rng: &mut Rng) -> Result<(), String> {
         let promised = self.world.checker().promised();
         let clock = self.world.cloud.clock;
         let begun = clock.now();
@@ -51,7 +51,7 @@ impl Reader {
                 .map_err(|error| error.to_string())?;
             let mut after: Option<String> = None;
             loop {
-                self.world.pause(rng.u64(0..pace)).await;
+                self.world.pause(rng.u64(0..longest_pause)).await;
                 let page = self.client.list(&directory, after.as_deref());
                 let page = page.await.map_err(|error| error.to_string())?;
                 after = page.objects.last().map(|object| object.key.clone());
@@ -68,7 +68,7 @@ impl Reader {
         }
         let mut seen = BTreeSet::new();
         for file in files {
-            self.world.pause(rng.u64(0..pace)).await;
+            self.world.pause(rng.u64(0..longest_pause)).await;
             if is_too_slow() {
                 return Ok(());
             }

@@ -23,11 +23,19 @@ pub enum Scene {
     InPlace,
     /// Objects that no earlier run has taken, into a table of the catalog.
     Bookmark,
+    /// By a column, the rows of several tasks brought together.
+    Together,
 }
 
 impl Scene {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::ByColumn, Self::Files, Self::InPlace, Self::Bookmark];
+    pub const ALL: &[Self] = &[
+        Self::ByColumn,
+        Self::Files,
+        Self::InPlace,
+        Self::Bookmark,
+        Self::Together,
+    ];
 
     /// The job.
     #[expect(clippy::expect_used, reason = "the text is fixed")]
@@ -36,6 +44,9 @@ impl Scene {
         let csv = r#"{ format = "csv", compression = "none" }"#;
         let settings = match self {
             Self::ByColumn => format!("partition_by = [\"k\"]\noutput = [{json}, {csv}]"),
+            Self::Together => {
+                format!("partition_by = [\"k\"]\nmerge = true\noutput = [{json}]")
+            }
             Self::Files => format!("files = 3\noutput = [{json}]"),
             Self::InPlace => format!("files = 2\noutput = [{csv}]"),
             Self::Bookmark => format!(
@@ -48,7 +59,7 @@ impl Scene {
         );
         let config = Config::parse(&text).expect("a valid configuration");
         let mut job = config.repartition.into_iter().next().expect("one job");
-        if self == Self::Files {
+        if matches!(self, Self::Files | Self::Together) {
             job.task_size = ByteSize(30);
         }
         job
@@ -93,7 +104,7 @@ impl Scene {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 for line in text.lines().skip(1) {
                     let (k, v) = line.split_once(',').unwrap_or_default();
-                    let by_column = matches!(self, Self::ByColumn | Self::Bookmark);
+                    let by_column = !matches!(self, Self::Files | Self::InPlace);
                     let directory = if by_column {
                         format!("k={k}/")
                     } else {

@@ -136,6 +136,7 @@ impl Incoming {
             .as_ref()
             .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
         let mut bytes = Vec::new();
+        codecs.check(page.header.uncompressed)?;
         codecs
             .decompress(
                 page.compression,

@@ -1,6 +1,6 @@
 //! Files that are none.
 
-use std::ops::Range;
+use std::{ops::Range, sync::LazyLock};
 
 use parquet::basic::{BrotliLevel, Compression as Codec};
 use proptest::prelude::*;
@@ -59,12 +59,13 @@ fn attempt(files: &[Bytes]) {
     }
 }
 
-fn good() -> Vec<Bytes> {
+/// A file of every writer.
+static GOOD: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
     writers()
         .into_iter()
         .map(|(_, properties)| written(&every_type(0, 120, 9), properties))
         .collect()
-}
+});
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
@@ -76,8 +77,7 @@ proptest! {
         in_footer: bool,
     ) {
         stated("Whatever the bytes of a file are, its merge ends in its rows or in an error that names it.");
-        let files = good();
-        let mut changed = files[writer].to_vec();
+        let mut changed = GOOD[writer].to_vec();
         let length = changed.len();
         let footer = u32::from_le_bytes(changed[length - 8..length - 4].try_into().unwrap()) as usize;
         for (index, byte) in changes {
@@ -88,7 +88,7 @@ proptest! {
             };
             changed[at] = byte;
         }
-        attempt(&[files[(writer + 1) % 13].clone(), changed.into()]);
+        attempt(&[GOOD[(writer + 1) % 13].clone(), changed.into()]);
     }
 }
 
@@ -122,7 +122,7 @@ fn what_cannot_be_decompressed() {
         let schema = file.metadata.file_metadata().schema_descr();
         let unified = unify([("good", schema)]).unwrap();
         let refused = Merge::new(unified, vec![file.clone(), bad], MergeOptions::default());
-        let error = refused.err().expect("it is refused").to_string();
+        let error = refused.expect_err("it is refused").to_string();
         assert_eq!(
             error,
             format!("bad: column int: cannot be merged: its compression is {name}")
@@ -131,19 +131,24 @@ fn what_cannot_be_decompressed() {
 }
 
 #[test]
-fn a_chunk_that_is_cut_short() {
+fn a_chunk_that_is_not_what_the_footer_says() {
     let file = written(&every_type(0, 300, 9), WriterProperties::default());
     let metadata = input("file", &file).metadata;
-    for leaf in 0..metadata.row_group(0).num_columns() {
+    let leaves = 0..metadata.row_group(0).num_columns();
+    // A byte less, a value more, a value less.
+    for (leaf, (bytes, values)) in
+        leaves.flat_map(|leaf| [(leaf, (-1, 0)), (leaf, (0, 1)), (leaf, (0, -1))])
+    {
         let mut builder = ParquetMetaData::clone(&metadata).into_builder();
         let mut group = builder.take_row_groups().remove(0);
         let chunk = &group.columns()[leaf];
         let path = chunk.column_path().string();
-        let shorter = chunk.compressed_size() - 1;
+        let (bytes, values) = (chunk.compressed_size() + bytes, chunk.num_values() + values);
         group.columns_mut()[leaf] = chunk
             .clone()
             .into_builder()
-            .set_total_compressed_size(shorter)
+            .set_total_compressed_size(bytes)
+            .set_num_values(values)
             .build()
             .unwrap();
         let bad = Input {

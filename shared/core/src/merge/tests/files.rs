@@ -27,6 +27,13 @@ fn column(array: impl Array + 'static) -> ArrayRef {
 }
 
 /// Rows from `first` on, of every type; `spread`: how many different values columns have.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    clippy::too_many_lines,
+    reason = "any values do, and there are many types"
+)]
 pub(super) fn every_type(first: i64, count: i64, spread: i64) -> RecordBatch {
     let rows = || first..first + count;
     let value = |row: i64| (row % 7 != 3).then_some((row * 7919) % spread);
@@ -139,7 +146,7 @@ pub(super) fn every_type(first: i64, count: i64, spread: i64) -> RecordBatch {
             "fixed",
             column(
                 FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-                    rows().map(|row| value(row).map(|value| value.to_be_bytes())),
+                    rows().map(|row| value(row).map(i64::to_be_bytes)),
                     8,
                 )
                 .unwrap(),

@@ -38,11 +38,17 @@ fn files_of_one_writer() {
                 })
                 .into();
             let expected = all_rows(&files);
-            for rows_of_a_group in [1 << 20, 400, 70] {
+            for (rows_of_a_group, with_indexes) in [
+                (1 << 20, false),
+                (1 << 20, true),
+                (400, false),
+                (70, false),
+                (70, true),
+            ] {
                 let mut options = options();
                 options.row_group.rows = rows_of_a_group;
-                let merged =
-                    merge(&files, options).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let merged = merge_of(&files, options, with_indexes);
+                let merged = merged.unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_same(&rows(&merged.file), &expected);
                 assert_indexed(&merged.file);
             }
@@ -77,6 +83,47 @@ fn files_of_different_writers() {
                 "the same files make the same bytes"
             );
         }
+    }
+}
+
+/// Where a dictionary is not used, it stands for its page's values if they are all of its own, in their order: the second
+/// page here has all of them in another order, and the third some of them twice.
+#[test]
+fn a_dictionary_that_is_not_what_its_page_has() {
+    let numbers = (0..100)
+        .chain((0..100).rev())
+        .chain((0..50).flat_map(|n| [n, n]));
+    let texts = numbers.clone().map(|n| Some(format!("text {n}")));
+    let rows_of_a_file = batch(vec![
+        (
+            "number",
+            Arc::new(
+                numbers
+                    .map(|n| Some(i64::from(n) * 7))
+                    .collect::<arrow::array::Int64Array>(),
+            ),
+        ),
+        (
+            "text",
+            Arc::new(texts.collect::<arrow::array::StringArray>()),
+        ),
+    ]);
+    let properties = WriterProperties::builder()
+        .set_compression(parquet::basic::Compression::SNAPPY)
+        .set_data_page_row_count_limit(100)
+        .set_write_batch_size(50)
+        .build();
+    let file = written(&rows_of_a_file, properties);
+    for dictionary_bytes in [0, 1 << 20] {
+        let options = MergeOptions {
+            dictionary_bytes,
+            ..options()
+        };
+        let merged = merge(&[file.clone(), file.clone()], options).unwrap();
+        assert_same(
+            &rows(&merged.file),
+            &all_rows(&[file.clone(), file.clone()]),
+        );
     }
 }
 

@@ -43,21 +43,14 @@ fn utc(array: TimestampMicrosecondArray) -> ArrayRef {
     column(array.with_timezone("UTC"))
 }
 
-/// What a column is in the merged file when it is this in two others: the same either way around.
-#[test]
-fn types_that_fit_together() {
-    stated(
-        "Of one column, signed integers become the widest of them, and so do unsigned ones, `FLOAT` becomes `DOUBLE`, and decimals of one scale take the greatest precision.",
-    );
-    stated(
-        "Of one column, timestamps take the finest of their units, and INT96 with timestamps becomes microseconds, or nanoseconds where the others are; what has no exact counterpart there refuses the merge by its file and column.",
-    );
+/// Columns of two files, and what they become.
+fn pairs() -> Vec<(ArrayRef, ArrayRef, DataType)> {
     let ints = || column(Int32Array::from(vec![Some(1), None, Some(i32::MIN)]));
     let millis = TimestampMillisecondArray::from(vec![-1, 1_700_000_000_123]);
     let micros = TimestampMicrosecondArray::from(vec![-1, 1_700_000_000_123_456]);
     let nanos = TimestampNanosecondArray::from(vec![-1, 1_700_000_000_123_456_789]);
     let time = |unit| DataType::Timestamp(unit, None);
-    for (a, b, merged) in [
+    vec![
         (
             ints(),
             column(Int64Array::from(vec![i64::MAX])),
@@ -134,7 +127,18 @@ fn types_that_fit_together() {
             column(StringArray::from(vec!["b"])),
             DataType::Utf8,
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn types_that_fit_together() {
+    stated(
+        "Of one column, signed integers become the widest of them, and so do unsigned ones, `FLOAT` becomes `DOUBLE`, and decimals of one scale take the greatest precision.",
+    );
+    stated(
+        "Of one column, timestamps take the finest of their units, and INT96 with timestamps becomes microseconds, or nanoseconds where the others are; what has no exact counterpart there refuses the merge by its file and column.",
+    );
+    for (a, b, merged) in pairs() {
         for files in [[&a, &b], [&b, &a]] {
             let merged_file = merge(
                 &files.map(|values| file(vec![("c", values.clone())])),
@@ -471,7 +475,8 @@ fn int96(days_and_nanos: &[(u32, u64)]) -> Bytes {
         .iter()
         .map(|(day, nanos)| {
             let mut value = Int96::new();
-            value.set_data(*nanos as u32, (*nanos >> 32) as u32, *day);
+            let half = |bits: u64| u32::try_from(bits & 0xffff_ffff).unwrap();
+            value.set_data(half(*nanos), half(*nanos >> 32), *day);
             value
         })
         .collect();
@@ -538,6 +543,31 @@ fn int96_and_timestamps() {
             Some(LogicalType::Timestamp(_))
         ));
     }
+    stated("Files with a column that stays INT96, or is an INTERVAL, cannot be sorted.");
+    let options = MergeOptions {
+        sort_by: vec!["c".to_owned()],
+        ..options()
+    };
+    let refused = merge(std::slice::from_ref(&times), options.clone());
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+        "{refused:?}"
+    );
+    let interval =
+        arrow::array::IntervalDayTimeArray::from(vec![arrow::datatypes::IntervalDayTime::new(
+            1, 2,
+        )]);
+    let refused = merge(
+        &[file(vec![
+            ("c", column(Int32Array::from(vec![1]))),
+            ("interval", column(interval)),
+        ])],
+        options,
+    );
+    assert!(
+        matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
+        "{refused:?}"
+    );
     let fine = int96(&[(day, 1)]);
     let refused = merge(
         &[
@@ -547,7 +577,7 @@ fn int96_and_timestamps() {
             )]),
             fine,
         ],
-        options(),
+        self::options(),
     );
     assert!(
         matches!(&refused, Err(Failure::Merge(MergeError::Inexact { input, column, .. })) if input == "file 1" && column == "c"),

@@ -48,7 +48,7 @@ fn rows_are_sorted_whatever_the_files_are() {
         &["whole"],
         &["nothing"],
     ] {
-        for rows_of_a_group in [1 << 20, 600] {
+        for rows_of_a_group in [1 << 20, 900] {
             let mut options = MergeOptions {
                 sort_by: by.iter().map(|name| (*name).to_uppercase()).collect(),
                 bloom_filters: vec!["text".to_owned()],
@@ -56,7 +56,7 @@ fn rows_are_sorted_whatever_the_files_are() {
                 ..MergeOptions::default()
             };
             options.row_group.rows = rows_of_a_group;
-            let merged = merge(&files, options.clone()).unwrap();
+            let merged = merge(&files, options).unwrap();
             assert_same(&rows(&merged.file), &sorted(&expected, by));
             assert_indexed(&merged.file);
             let footer = footer(&merged.file);
@@ -80,7 +80,6 @@ fn rows_are_sorted_whatever_the_files_are() {
                 });
                 assert_eq!(said.collect::<Vec<_>>(), by);
             }
-            assert!(merge(&files, options).unwrap().file == merged.file);
         }
     }
 }
@@ -148,7 +147,7 @@ fn what_cannot_be_sorted_by() {
             sort_by: vec![column.to_owned()],
             ..MergeOptions::default()
         };
-        let refused = merge(&[file.clone()], options);
+        let refused = merge(std::slice::from_ref(&file), options);
         assert!(
             matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
             "{column}: {refused:?}"

@@ -1,0 +1,77 @@
+//! Lines of fields, as Hive's `SerDe`s read them.
+
+use arrow::array::RecordBatch;
+use lakewright_core::{
+    config::Policy,
+    json::Columns,
+    repartition::{Dialect, LineError, LineFramer},
+};
+
+use super::options;
+
+/// A dialect by a number.
+fn dialect(number: u8) -> Dialect {
+    let mark = |usual, other| if number & 2 == 0 { usual } else { other };
+    if number & 1 == 0 {
+        Dialect::LazySimple {
+            delimiter: mark(b',', 1),
+            escape: (number & 4 != 0).then_some(b'\\'),
+            null: if number & 8 == 0 { "\\N" } else { "" }.to_owned(),
+        }
+    } else {
+        Dialect::OpenCsv {
+            separator: mark(b',', b'\t'),
+            quote: b'"',
+            escape: b'\\',
+        }
+    }
+}
+
+/// What became of each line of the chunks, as text, and the rows.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+fn fill<'a>(
+    number: u8,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    max_record: usize,
+    policy: Policy,
+) -> (Vec<String>, RecordBatch, Option<LineError>) {
+    let schema = super::table();
+    let mut columns = Columns::new(&schema, options(policy)).expect("columns of the schema");
+    let names = ["b", "a", "none", "c", "D", "g", "h"].map(str::to_owned);
+    let header_lines = u32::from(number >> 6);
+    let mut framer = LineFramer::new(dialect(number), header_lines, &names, max_record);
+    let (mut seen, mut error) = (Vec::new(), None);
+    'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => framer.push(chunk),
+            None => framer.finish(),
+        }
+        loop {
+            match framer.next_into(&mut columns) {
+                Ok(Some(filled)) => seen.push(format!("{} {:?}", filled.offset, filled.result)),
+                Ok(None) => break,
+                Err(too_long) => {
+                    error = Some(too_long);
+                    break 'chunks;
+                }
+            }
+        }
+    }
+    let rows = columns.finish().expect("columns that may be null");
+    (seen, rows, error)
+}
+
+/// However the stream is cut, the lines and the rows are the same.
+pub fn check(data: &[u8]) {
+    let Some((&number, data)) = data.split_first() else {
+        return;
+    };
+    let (chunks, input) = super::cut(data);
+    for max_record in [usize::MAX >> 1, 48] {
+        for policy in [Policy::Drop, Policy::Fail] {
+            let whole = fill(number, [input], max_record, policy);
+            let cut = fill(number, chunks.iter().copied(), max_record, policy);
+            assert_eq!(cut, whole);
+        }
+    }
+}
