@@ -175,7 +175,7 @@ class LocalCloud(Server):
         """Where each partition is, by its values."""
         pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
         return {
-            tuple(partition["Values"]): partition["StorageDescriptor"]["Location"]
+            tuple(partition["Values"]): partition["StorageDescriptor"].get("Location", "")
             for page in pages
             for partition in page["Partitions"]
         }
