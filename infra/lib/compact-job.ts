@@ -66,6 +66,7 @@ export class CompactJob extends Construct {
       this.swap(job.table, generationsOf(job, location), props, ledger);
     } else {
       grantReadWrite(functions.merge.role, location);
+      grantReadWrite(functions.publish.role, location);
       grantDeleteData(functions.publish.role, [location], ledger);
     }
 
