@@ -66,7 +66,7 @@ describe('the roles', () => {
       put([...ledger, 'anpr/_lakewright/compact/*', 'archive/_lakewright/compact/*']),
     );
     expect(puts('CompactMergeRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
-    expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*']));
+    expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
     // Rows go to the directory that a partition has come to.
     expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));
   });
