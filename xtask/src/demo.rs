@@ -14,7 +14,7 @@ use crate::{
 
 // As `xtask/demo/lakewright.toml` says; the deployed function refuses what lies outside.
 const SOURCE: &str = "s3://lakewright-landing/flights/";
-const TARGET: &str = "s3://lakewright-lake/flights/";
+pub(crate) const TARGET: &str = "s3://lakewright-lake/flights/";
 const DEAD_LETTERS: &str = "RekeyflightsDeadLetterQueueUrl";
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use crate::{
     assembly,
     cloud::{Cloud, Stack},
     console::Step,
+    demo,
     environment::Environment,
     workspace::Workspace,
 };
@@ -46,14 +47,17 @@ fn land_sample(workspace: &Workspace, environment: &Environment, cloud: &Cloud) 
     let step = Step::begin("Sample object");
     let sample: Sample = cloud.helpers(workspace, environment).run(
         "localcloud.sample",
-        &[(
-            "event",
-            workspace
-                .root()
-                .join("events/rekey-s3.json")
-                .display()
-                .to_string(),
-        )],
+        &[
+            (
+                "event",
+                workspace
+                    .root()
+                    .join("events/rekey-s3.json")
+                    .display()
+                    .to_string(),
+            ),
+            ("target", demo::TARGET.to_owned()),
+        ],
         &step,
     )?;
     step.done(&sample.source);

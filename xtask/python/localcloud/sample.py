@@ -1,4 +1,5 @@
-"""Lands the object that an S3 event names, so that a function can be invoked with the event by hand."""
+"""Registers the demo's table and lands the object that an S3 event names, so that a function can be invoked with the
+event by hand."""
 
 import argparse
 import gzip
@@ -6,6 +7,7 @@ import json
 import urllib.parse
 from pathlib import Path
 
+from flights import table
 from localcloud.clients import client
 from localcloud.progress import run
 
@@ -18,10 +20,13 @@ RECORDS = [
 
 
 def main() -> dict[str, str]:
-    """Puts the object, and answers where."""
+    """Makes the table, puts the object, and answers where."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--event", type=Path, required=True)
-    event = json.loads(arguments.parse_args().event.read_text())
+    arguments.add_argument("--target", required=True)
+    given = arguments.parse_args()
+    table.create(given.target)
+    event = json.loads(given.event.read_text())
     named = event["Records"][0]["s3"]
     bucket = named["bucket"]["name"]
     # Keys in S3's notifications are form-urlencoded.
