@@ -196,6 +196,7 @@ impl Bench<'_> {
                     "test_split.py",
                     "test_compact.py",
                     "test_repartition.py",
+                    "test_expressions.py",
                 ],
             ),
         }
