@@ -69,6 +69,11 @@ fn crash_points_of_rows_brought_together() {
 }
 
 #[test]
+fn crash_points_of_files_that_are_united() {
+    crash_points(Scene::United);
+}
+
+#[test]
 fn broken_protocols_are_found() {
     for mutant in Mutant::ALL {
         // The last scenes show most of them at once.

@@ -1,6 +1,6 @@
 //! Rewriting a table: how its objects are read ([`Reading`]), which columns are written ([`Shape`]), what the tasks of a
-//! run are ([`Layout`]), where files are cut ([`Cuts`]) and which partition a row goes to ([`Router`]). docs/SEMANTICS.md,
-//! "Repartition", states what is written.
+//! run are ([`Layout`]), where files are cut ([`Cuts`]), which partition a row goes to ([`Router`]), and which files need not be
+//! read row by row ([`united`]). docs/SEMANTICS.md, "Repartition", states what is written.
 
 mod cuts;
 mod lines;
@@ -9,6 +9,7 @@ mod route;
 mod shape;
 mod tables;
 mod tasks;
+mod united;
 
 pub use self::{
     cuts::Cuts,
@@ -18,4 +19,5 @@ pub use self::{
     shape::{KeyValues, Origin, Shape, ShapeError, Written},
     tables::target_table,
     tasks::{Layout, Part, Places, Span, Stored, Task, Unit, is_data, splits},
+    united::united,
 };

@@ -236,24 +236,38 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
-        let job = &self.plan.settings;
+    fn output(&self, output: usize) -> Result<&'a config::Output, RepartitionError> {
         let missing = || RepartitionError::NoSuchTask(format!("output {output}"));
-        let form = job.output.get(output).ok_or_else(missing)?;
-        let location = job
-            .directory(form)
-            .join(&format!("{path}{}", name(number, &self.plan.id, form)));
+        let outputs = &self.plan.settings.output;
+        outputs.get(output).ok_or_else(missing)
+    }
+
+    /// A file of an output on its way up.
+    pub(super) fn upload(
+        &self,
+        output: usize,
+        path: &str,
+        number: u64,
+    ) -> Result<Upload, RepartitionError> {
+        let form = self.output(output)?;
+        let directory = self.plan.settings.directory(form);
+        let location = directory.join(&format!("{path}{}", name(number, &self.plan.id, form)));
+        let store = Arc::clone(&self.ports.store);
+        Ok(Upload::new(store, location, form.content_type()))
+    }
+
+    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
+        let form = self.output(output)?;
         let body = if self.encoders.get(output).is_some_and(Option::is_some) {
             Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
         } else {
             let layout = Layout::plain(Arc::clone(&self.schema));
             Body::Parquet(Box::new(Encoder::new(form, &layout, self.row_group)?))
         };
-        let store = Arc::clone(&self.ports.store);
         Ok(OpenFile {
             number,
             rows: 0,
-            upload: Upload::new(store, location, form.content_type()),
+            upload: self.upload(output, path, number)?,
             body,
         })
     }
@@ -286,6 +300,19 @@ impl<'a> Files<'a> {
             Body::Parquet(encoder) => encoder.finish()?,
             Body::Lines(file) => file.finish()?,
         };
+        let (output, values) = (series.output, &series.values);
+        self.end(output, values, open.rows, open.upload, last).await
+    }
+
+    /// Sends the last bytes of a file on their way: one of so many rows, in the partition of these values.
+    pub(super) async fn end(
+        &mut self,
+        output: usize,
+        values: &[String],
+        rows: u64,
+        upload: Upload,
+        last: Vec<u8>,
+    ) -> Result<(), RepartitionError> {
         let bytes = last.len() as u64;
         while self.finishing.len() >= CONCURRENT
             || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
@@ -293,13 +320,13 @@ impl<'a> Files<'a> {
             self.finish_first().await?;
         }
         let mut file = File {
-            output: series.output,
-            key: open.upload.location().key.clone(),
-            rows: open.rows,
+            output,
+            key: upload.location().key.clone(),
+            rows,
             bytes: 0,
-            values: series.values.clone(),
+            values: values.to_vec(),
         };
-        let (store, upload) = (Arc::clone(&self.ports.store), open.upload);
+        let store = Arc::clone(&self.ports.store);
         let task = Task::spawn(async move {
             let location = upload.location().clone();
             file.bytes = match upload.finish(last).await {

@@ -26,6 +26,7 @@ mod report;
 mod rows;
 mod shuffle;
 mod source;
+mod unite;
 mod write;
 
 use lakewright_core::location::Location;

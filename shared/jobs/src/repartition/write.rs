@@ -17,6 +17,7 @@ use super::{
     report::{Status, TaskReport},
     rows::Rows,
     shuffle::{self, Gathered},
+    unite,
 };
 use crate::work::spool::{Room, STAGED, Spool};
 
@@ -252,6 +253,11 @@ impl<'a> Work<'a> {
         let nowhere = ("", &[][..]);
         let number = self.plan.files.unwrap_or(1);
         if self.plan.prepare.is_empty() {
+            if number <= 1
+                && let Some(written) = unite::write(self.context(), files).await?
+            {
+                return Ok(Some(written));
+            }
             let replay = Replay::Units(all);
             let written = replay::write(self.context(), files, replay, nowhere, 0, number).await?;
             if written.rows == 0 {

@@ -9,7 +9,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::repartition::{Commit, Ledger};
 
-use super::scene::{Rows, Scene};
+use super::scene::{Rows, Scene, parquet_lines};
 use crate::{
     model::{Change, ModelGlue, ModelS3, Observer},
     sim::Violation,
@@ -214,7 +214,12 @@ fn rows<'a>(
         let below = key.strip_prefix(&directory.key).unwrap_or(key);
         let path = below.rfind('/').map_or("", |slash| &below[..=slash]);
         let header = usize::from(output.format == OutputFormat::Csv);
-        for line in String::from_utf8_lossy(bytes).lines().skip(header) {
+        let text = match output.format {
+            // What is wrong with it is then no row that is expected.
+            OutputFormat::Parquet => parquet_lines(bytes).unwrap_or_else(|error| error),
+            _ => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        for line in text.lines().skip(header) {
             *rows.entry((path.to_owned(), line.to_owned())).or_default() += 1;
         }
     }

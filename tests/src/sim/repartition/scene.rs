@@ -1,13 +1,18 @@
 //! What a job is, and what its runs read.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    json::LineDelimitedWriter,
+};
 use bytes::Bytes;
 use bytesize::ByteSize;
 use lakewright_core::{
     config::{Config, Repartition},
     location::Location,
 };
+use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 /// Rows by the directory that they are in, below the output's, and how often each stands there.
 pub(super) type Rows = BTreeMap<(String, String), u32>;
@@ -25,6 +30,8 @@ pub enum Scene {
     Bookmark,
     /// By a column, the rows of several tasks brought together.
     Together,
+    /// Parquet files into one, which need not be read row by row.
+    United,
 }
 
 impl Scene {
@@ -34,6 +41,7 @@ impl Scene {
         Self::Files,
         Self::InPlace,
         Self::Bookmark,
+        Self::United,
         Self::Together,
     ];
 
@@ -47,6 +55,18 @@ impl Scene {
             Self::Together => {
                 format!("partition_by = [\"k\"]\nmerge = true\noutput = [{json}]")
             }
+            Self::United => {
+                let parquet = |codec: &str| {
+                    format!(
+                        "{{ format = \"parquet\", compression = \"{codec}\", prefix = \"{codec}/\" }}"
+                    )
+                };
+                format!(
+                    "files = 1\noutput = [{}, {}]",
+                    parquet("none"),
+                    parquet("snappy")
+                )
+            }
             Self::Files => format!("files = 3\noutput = [{json}]"),
             Self::InPlace => format!("files = 2\noutput = [{csv}]"),
             Self::Bookmark => format!(
@@ -54,8 +74,9 @@ impl Scene {
             ),
         };
         let source = if self == Self::InPlace { "out" } else { "src" };
+        let format = self.format();
         let text = format!(
-            "[[repartition]]\nname = \"sim\"\nsource = \"s3://lake/{source}/\"\nformat = \"csv\"\ntarget = \"s3://lake/out/\"\n{settings}"
+            "[[repartition]]\nname = \"sim\"\nsource = \"s3://lake/{source}/\"\nformat = \"{format}\"\ntarget = \"s3://lake/out/\"\n{settings}"
         );
         let config = Config::parse(&text).expect("a valid configuration");
         let mut job = config.repartition.into_iter().next().expect("one job");
@@ -65,8 +86,26 @@ impl Scene {
         job
     }
 
+    fn format(self) -> &'static str {
+        if self == Self::United {
+            "parquet"
+        } else {
+            "csv"
+        }
+    }
+
     /// The objects of the source when run `run` is planned, besides those of before where they stay.
     pub(super) fn sources(self, run: u64) -> Vec<(Location, Bytes)> {
+        let texts = self.texts(run).into_iter();
+        let object = |(at, text): (Location, String)| match self {
+            Self::United => (at, parquet_file(&text)),
+            _ => (at, Bytes::from(text)),
+        };
+        texts.map(object).collect()
+    }
+
+    /// The rows of the objects, as CSV.
+    fn texts(self, run: u64) -> Vec<(Location, String)> {
         let prefix = if self == Self::InPlace { "out" } else { "src" };
         if self == Self::InPlace && run > 0 {
             // A run reads what the one before has written.
@@ -79,14 +118,14 @@ impl Scene {
                 } else {
                     object
                 };
-                let at = Location::new("lake", format!("{prefix}/{number}.csv"));
+                let at = Location::new("lake", format!("{prefix}/{number}.{}", self.format()));
                 let mut text = "k,v\n".to_owned();
                 for row in 0..3 {
                     let k = if row == 1 { "b" } else { "a" };
                     // Nothing can go wrong with a string.
                     let _ = writeln!(text, "{k},r{run}-{object}-{row}");
                 }
-                (at, Bytes::from(text))
+                (at, text)
             })
             .collect()
     }
@@ -100,11 +139,10 @@ impl Scene {
         };
         let mut rows = Rows::new();
         for run in runs {
-            for (_, bytes) in self.sources(run) {
-                let text = String::from_utf8_lossy(&bytes).into_owned();
+            for (_, text) in self.texts(run) {
                 for line in text.lines().skip(1) {
                     let (k, v) = line.split_once(',').unwrap_or_default();
-                    let by_column = !matches!(self, Self::Files | Self::InPlace);
+                    let by_column = !matches!(self, Self::Files | Self::InPlace | Self::United);
                     let directory = if by_column {
                         format!("k={k}/")
                     } else {
@@ -122,4 +160,34 @@ impl Scene {
         }
         rows
     }
+}
+
+/// A Parquet file of the rows of a text.
+#[expect(clippy::expect_used, reason = "the text is ours")]
+fn parquet_file(text: &str) -> Bytes {
+    let pairs = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once(',').unwrap_or_default());
+    let (keys, values): (Vec<_>, Vec<_>) = pairs.unzip();
+    let column = |texts: Vec<&str>| -> ArrayRef { Arc::new(StringArray::from(texts)) };
+    let batch = RecordBatch::try_from_iter([("k", column(keys)), ("v", column(values))]);
+    let batch = batch.expect("columns of one length");
+    let writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None);
+    let mut writer = writer.expect("strings can be written");
+    writer.write(&batch).expect("into memory");
+    writer.into_inner().expect("into memory").into()
+}
+
+/// The rows of a Parquet file, as lines of JSON; the reason where it is none.
+pub(super) fn parquet_lines(bytes: &Bytes) -> Result<String, String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone());
+    let reader = reader.and_then(ParquetRecordBatchReaderBuilder::build);
+    let mut writer = LineDelimitedWriter::new(Vec::new());
+    for batch in reader.map_err(|error| error.to_string())? {
+        let batch = batch.map_err(|error| error.to_string())?;
+        writer.write(&batch).map_err(|error| error.to_string())?;
+    }
+    writer.finish().map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&writer.into_inner()).into_owned())
 }

@@ -149,7 +149,7 @@ impl World {
             clock,
         };
         let budget = Budget {
-            memory: 64 << 20,
+            memory: 128 << 20,
             scratch: std::env::temp_dir(),
             scratch_bytes: u64::MAX,
             deadline,

@@ -1,0 +1,328 @@
+//! One file of each output, put together of whole Parquet objects without being read row by row.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use lakewright_core::{
+    config::{Output, OutputFormat},
+    location::Location,
+    merge::{
+        Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified,
+        read_footer,
+    },
+    parquet_out::RowGroupLimit,
+    repartition::united,
+};
+
+use super::{
+    error::RepartitionError,
+    files::Files,
+    ledger::SourceObject,
+    replay::{Context, WrittenRows},
+};
+use crate::{
+    ports::{GetOptions, Store},
+    work::{
+        Stage, WorkError,
+        task::Task,
+        upload::{PART, Upload},
+    },
+};
+
+/// Reads under way at a time.
+const CONCURRENT: usize = 16;
+
+/// How much of an object's end is read at first, where it is not read as a whole: mostly the whole footer.
+const TAIL: u64 = 64 << 10;
+
+/// Two parts of a file are on their way besides the one that is made.
+const PARTS: usize = 3 * PART;
+
+/// Below this there is no room for a merge and its parts: rows are read then.
+const LEAST_MEMORY: u64 = (64 << 20) + PARTS as u64;
+
+/// An object of the source.
+struct Object {
+    location: Location,
+    etag: String,
+    /// All of it, where there is room.
+    whole: Option<Bytes>,
+}
+
+/// Writes the first file of each output out of all objects of the plan. None: they have to be read row by row, because a
+/// column changes, because one of the outputs is text, or because of what is in the objects.
+pub(super) async fn write(
+    context: Context<'_>,
+    files: &mut Files<'_>,
+) -> Result<Option<WrittenRows>, RepartitionError> {
+    let plan = context.plan;
+    let outputs = &plan.settings.output;
+    let is_text = |output: &Output| output.format != OutputFormat::Parquet;
+    let Some(memory) = context.budget.memory.checked_sub(LEAST_MEMORY) else {
+        return Ok(None);
+    };
+    if !plan.reading.is_parquet() || outputs.iter().any(is_text) {
+        return Ok(None);
+    }
+    // Small objects are read once, for their footer and for all outputs.
+    let room = memory.min(context.budget.memory / 4);
+    let Some((objects, inputs)) = open(context, room).await? else {
+        return Ok(None);
+    };
+    let Some(unified) = united(&plan.shape, &inputs) else {
+        return Ok(None);
+    };
+    let rows = inputs.iter().map(rows).sum();
+    if rows == 0 {
+        return Ok(None);
+    }
+    let kept = objects.iter().flat_map(|object| &object.whole);
+    let kept: usize = kept.map(Bytes::len).sum();
+    let memory = usize::try_from(context.budget.memory).unwrap_or(usize::MAX);
+    let memory = memory.saturating_sub(kept + PARTS);
+    let mut made = Vec::new();
+    let sources = (&objects[..], &inputs[..], &unified);
+    let all = make(context, files, sources, memory, &mut made).await;
+    if !matches!(all, Ok(true)) {
+        for (mut upload, _) in made {
+            upload.abandon().await;
+        }
+        return all.map(|_| None);
+    }
+    for (output, (upload, last)) in made.into_iter().enumerate() {
+        files.end(output, &[], rows, upload, last).await?;
+    }
+    Ok(Some(WrittenRows {
+        rows,
+        values_dropped: 0,
+    }))
+}
+
+/// Makes the file of each output but for its last bytes, which are only in `made`. False: the objects have something that a
+/// merge refuses.
+async fn make(
+    context: Context<'_>,
+    files: &Files<'_>,
+    (objects, inputs, unified): (&[Object], &[Input], &Unified),
+    memory: usize,
+    made: &mut Vec<(Upload, Vec<u8>)>,
+) -> Result<bool, RepartitionError> {
+    for (index, output) in context.plan.settings.output.iter().enumerate() {
+        let (mut upload, mut last) = (files.upload(index, "", 0)?, Vec::new());
+        let options = options(output, unified, memory);
+        let worked_off = match Merge::new(unified.clone(), inputs.to_vec(), options) {
+            Ok(merge) => work_off(context, objects, merge, &mut upload, &mut last).await,
+            Err(error) => Ok(refused(&error)),
+        };
+        made.push((upload, last));
+        if !worked_off? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Notes that a merge is not made.
+fn refused(error: &MergeError) -> bool {
+    tracing::info!(%error, "the objects are read row by row");
+    false
+}
+
+fn rows(input: &Input) -> u64 {
+    u64::try_from(input.metadata.file_metadata().num_rows()).unwrap_or_default()
+}
+
+/// What the merged file is like: as the file of an encoder.
+fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
+    let default = RowGroupLimit::default();
+    let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
+    let columns = unified.schema().columns();
+    let spelled = |wanted: &String| {
+        let mut paths = columns.iter().map(|column| column.path().string());
+        let found = paths.find(|path| path.eq_ignore_ascii_case(wanted));
+        found.unwrap_or_else(|| wanted.clone())
+    };
+    MergeOptions {
+        row_group: RowGroupLimit {
+            bytes: usize::try_from(asked)
+                .unwrap_or(usize::MAX)
+                .min(default.bytes),
+            ..default
+        },
+        compression: OutputCompression::As(output.compression()),
+        bloom_filters: output.bloom_filter_columns.iter().map(spelled).collect(),
+        memory,
+        reads: CONCURRENT,
+        ..MergeOptions::default()
+    }
+}
+
+/// The objects of the plan, and their footers; nothing where one has none that is taken. `room`: the bytes of objects that may
+/// be kept.
+async fn open(
+    context: Context<'_>,
+    mut room: u64,
+) -> Result<Option<(Vec<Object>, Vec<Input>)>, RepartitionError> {
+    let plan = context.plan;
+    let reads = plan.sources.iter().map(|source| {
+        let fits = source.size <= room;
+        room -= if fits { source.size } else { 0 };
+        footer(context, source, fits).boxed()
+    });
+    let mut reads = reads.collect::<Vec<_>>().into_iter();
+    let Some(first) = reads.next() else {
+        return Ok(None);
+    };
+    // Where the files do not fit, it is mostly the first that shows it.
+    let first = first.await?;
+    let fits =
+        |(_, input): &(Object, Input)| united(&plan.shape, std::slice::from_ref(input)).is_some();
+    let Some((object, input)) = first.filter(fits) else {
+        return Ok(None);
+    };
+    let (mut objects, mut inputs) = (vec![object], vec![input]);
+    let mut reads = stream::iter(reads).buffered(CONCURRENT);
+    while let Some(opened) = reads.try_next().await? {
+        let Some((object, input)) = opened else {
+            return Ok(None);
+        };
+        objects.push(object);
+        inputs.push(input);
+    }
+    Ok(Some((objects, inputs)))
+}
+
+/// An object and its footer; nothing where it has none that is taken. `whole`: whether all of it is read and kept.
+async fn footer(
+    context: Context<'_>,
+    source: &SourceObject,
+    whole: bool,
+) -> Result<Option<(Object, Input)>, RepartitionError> {
+    let store = &*context.ports.store;
+    let limit = context.plan.settings.limits.parquet_footer.as_u64();
+    let (location, size) = (context.plan.location(source), source.size);
+    let mut start = if whole { 0 } else { size.saturating_sub(TAIL) };
+    loop {
+        in_time(context)?;
+        let tail = get(store, &location, &source.etag, start..size).await?;
+        let metadata = match read_footer(&tail, size, limit) {
+            Ok(Footer::Read(metadata)) => Arc::from(metadata),
+            Ok(Footer::Needs(range)) if range.start < start => {
+                start = range.start;
+                continue;
+            }
+            _ => return Ok(None),
+        };
+        let input = Input {
+            name: location.to_string(),
+            size,
+            metadata,
+        };
+        let object = Object {
+            location,
+            etag: source.etag.clone(),
+            whole: whole.then_some(tail),
+        };
+        return Ok(Some((object, input)));
+    }
+}
+
+async fn get(
+    store: &dyn Store,
+    location: &Location,
+    etag: &str,
+    range: std::ops::Range<u64>,
+) -> Result<Bytes, RepartitionError> {
+    let options = GetOptions {
+        if_match: Some(etag.to_owned()),
+        range: Some(range),
+        ..GetOptions::default()
+    };
+    match store.get(location, options).await {
+        Ok(body) => Ok(body.bytes),
+        Err(error) => Err(RepartitionError::read(
+            location,
+            WorkError::store(Stage::Read, error),
+        )),
+    }
+}
+
+fn in_time(context: Context<'_>) -> Result<(), RepartitionError> {
+    if context.ports.clock.now() >= context.budget.deadline {
+        return Err(RepartitionError::Deadline);
+    }
+    Ok(())
+}
+
+/// Works the merge off, and leaves the last bytes of the file in `ready`. False: the objects have something that it refuses.
+async fn work_off(
+    context: Context<'_>,
+    objects: &[Object],
+    mut merge: Merge,
+    upload: &mut Upload,
+    ready: &mut Vec<u8>,
+) -> Result<bool, RepartitionError> {
+    let mut under_way = FuturesUnordered::new();
+    let mut supplied = Vec::new();
+    loop {
+        in_time(context)?;
+        match merge.step(std::mem::take(&mut supplied)) {
+            Ok(Step::Fetch(fetches)) => {
+                for fetch in fetches {
+                    match begin(context, objects, &fetch)? {
+                        Read::Here(bytes) => supplied.push((fetch, bytes)),
+                        Read::UnderWay(task) => {
+                            under_way.push(async move { (fetch, task.join(Stage::Read).await) });
+                        }
+                    }
+                }
+                if supplied.is_empty() {
+                    let read = under_way.next().await;
+                    let (fetch, read) = read.ok_or_else(|| WorkError::Task {
+                        stage: Stage::Read,
+                        message: "the merge waits for nothing".to_owned(),
+                    })?;
+                    supplied.push((fetch, read??));
+                }
+            }
+            Ok(Step::Write(bytes)) => {
+                ready.extend_from_slice(&bytes);
+                if ready.len() >= PART {
+                    let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
+                    let put = upload.part(part).await;
+                    put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                }
+            }
+            Ok(Step::Done(_)) => return Ok(true),
+            Err(error) => return Ok(refused(&error)),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What a merge asked for.
+enum Read {
+    Here(Bytes),
+    UnderWay(Task<Result<Bytes, RepartitionError>>),
+}
+
+fn begin(
+    context: Context<'_>,
+    objects: &[Object],
+    fetch: &Fetch,
+) -> Result<Read, RepartitionError> {
+    let missing = || RepartitionError::NoSuchTask(format!("a read of object {}", fetch.input));
+    let object = objects.get(fetch.input).ok_or_else(missing)?;
+    if let Some(whole) = &object.whole {
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+        return Ok(Read::Here(
+            whole.slice(place(fetch.range.start)..place(fetch.range.end)),
+        ));
+    }
+    let (store, location) = (Arc::clone(&context.ports.store), object.location.clone());
+    let (etag, range) = (object.etag.clone(), fetch.range.clone());
+    Ok(Read::UnderWay(Task::spawn(async move {
+        get(&*store, &location, &etag, range).await
+    })))
+}
