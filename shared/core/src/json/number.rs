@@ -35,6 +35,24 @@ fn digits(text: &[u8], mut value: u64) -> (usize, u64) {
 /// Reads the number at `start` in one pass: its end and, where it is short, its value.
 #[inline]
 pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
+    let number = scan(buf, start);
+    match buf.get(number.end) {
+        Some(b',' | b'}' | b']' | b'\n' | b'\r' | b' ') if number.mantissa.is_some() => Ok(number),
+        // Something less usual, or wrong: JSON's grammar decides.
+        _ => reread(buf, start, number.negative),
+    }
+}
+
+/// The number that the text is, where that is one of few digits and without an exponent.
+#[inline]
+fn short(text: &[u8]) -> Option<Number> {
+    let number = scan(text, 0);
+    (number.end == text.len() && number.mantissa.is_some()).then_some(number)
+}
+
+/// The digits at `start`, with a sign and a point, and what they are, where they are few and a number as most are.
+#[inline]
+fn scan(buf: &[u8], start: usize) -> Number {
     let rest = |at: usize| buf.get(at..).unwrap_or_default();
     let negative = buf.get(start) == Some(&b'-');
     let first = start + usize::from(negative);
@@ -48,16 +66,12 @@ pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
         usual &= fraction > 0;
     }
     usual &= whole + fraction <= U64_DIGITS;
-    match buf.get(end) {
-        Some(b',' | b'}' | b']' | b'\n' | b'\r' | b' ') if usual => Ok(Number {
-            start,
-            end,
-            negative,
-            mantissa: Some(mantissa),
-            fraction,
-        }),
-        // Something less usual, or wrong: JSON's grammar decides.
-        _ => reread(buf, start, negative),
+    Number {
+        start,
+        end,
+        negative,
+        mantissa: usual.then_some(mantissa),
+        fraction,
     }
 }
 
@@ -89,7 +103,7 @@ impl Number {
                     i64::try_from(mantissa).ok()
                 }
             }
-            _ => integer(self.text(buf)),
+            _ => unscaled_integer(self.text(buf)),
         }
     }
 
@@ -114,7 +128,7 @@ impl Number {
             let value = mantissa as f64 / power;
             return Some(if self.negative { -value } else { value });
         }
-        double(self.text(buf))
+        parsed_double(self.text(buf))
     }
 
     /// The number times ten to the `scale`, where that is an integer of at most `precision` digits.
@@ -160,7 +174,15 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
 }
 
 /// The number that the text holds, where it is an integer that fits.
+#[inline]
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
+    match short(text) {
+        Some(number) => number.integer(text),
+        None => unscaled_integer(text),
+    }
+}
+
+fn unscaled_integer(text: &[u8]) -> Option<i64> {
     unscaled(text, 0).and_then(|value| i64::try_from(value).ok())
 }
 
@@ -229,7 +251,15 @@ fn parse_exponent(text: &[u8]) -> i64 {
 }
 
 /// The double nearest to the number that the text holds; none where that would be infinite.
+#[inline]
 pub(super) fn double(text: &[u8]) -> Option<f64> {
+    match short(text) {
+        Some(number) => number.double(text),
+        None => parsed_double(text),
+    }
+}
+
+fn parsed_double(text: &[u8]) -> Option<f64> {
     let value: f64 = is_number(text).then(|| str::from_utf8(text).ok()?.parse().ok())??;
     value.is_finite().then_some(value)
 }
@@ -342,16 +372,17 @@ mod tests {
             let text = format!("{whole}{rest}}}");
             let number = read(text.as_bytes(), 0).unwrap();
             let expected: f64 = text.trim_end_matches('}').parse().unwrap();
-            prop_assert_eq!(
-                number.double(text.as_bytes()).map(f64::to_bits),
-                expected.is_finite().then(|| expected.to_bits())
-            );
+            let expected = expected.is_finite().then(|| expected.to_bits());
+            prop_assert_eq!(number.double(text.as_bytes()).map(f64::to_bits), expected);
+            let alone = text.trim_end_matches('}').as_bytes();
+            prop_assert_eq!(double(alone).map(f64::to_bits), expected);
         }
 
         #[test]
         fn every_integer(value: i64) {
             let text = format!("{value} ");
             prop_assert_eq!(read(text.as_bytes(), 0).unwrap().integer(text.as_bytes()), Some(value));
+            prop_assert_eq!(integer(text.trim().as_bytes()), Some(value));
             prop_assert_eq!(decimal(value.to_string().as_bytes(), 38, 3), Some(i128::from(value) * 1000));
         }
     }

@@ -39,6 +39,12 @@ impl Columns {
                 node.push_null();
                 continue;
             };
+            if let Node::Utf8(column) | Node::Binary(column) = node {
+                column
+                    .push(text.as_bytes())
+                    .map_err(|_| RecordError::Full)?;
+                continue;
+            }
             let len = node.len();
             let mut filling = Filling::new(text.as_bytes(), &self.options, &self.path);
             match put(&mut filling, node, &text) {
@@ -64,11 +70,7 @@ impl Columns {
 
 fn put(filling: &mut Filling<'_>, node: &mut Node, text: &str) -> Result<(), RecordError> {
     let bytes = text.as_bytes();
-    let fits = match &mut *node {
-        Node::Utf8(column) | Node::Binary(column) => {
-            column.push(bytes).map_err(|_| RecordError::Full)?;
-            true
-        }
+    let fits = match node {
         Node::Struct(_) | Node::List(_) | Node::Map(_) => {
             match filling.value(node, lex::skip_space(bytes, 0)) {
                 Ok(end) => lex::skip_space(bytes, end) == bytes.len(),
