@@ -6,8 +6,9 @@
 use std::io::Write;
 
 use arrow::{
-    array::{Array, RecordBatch},
+    array::{Array, RecordBatch, StringArray},
     datatypes::Schema,
+    error::ArrowError,
     json::writer::EncoderOptions,
 };
 
@@ -15,6 +16,7 @@ use super::{
     EncodeError,
     cells::{self, Cells},
     compress::Compressor,
+    scan::{any_byte, values},
 };
 
 /// The records of batches as text.
@@ -62,15 +64,24 @@ impl CsvRecords {
             .fields()
             .iter()
             .zip(&columns)
-            .map(|(field, column)| Cells::new(field, column, &self.options))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|(field, column)| {
+                let cells = Cells::new(field, column, &self.options)?;
+                let is_bare = matches!(&cells, Cells::Text(texts) if are_bare(texts));
+                Ok((cells, is_bare))
+            })
+            .collect::<Result<Vec<_>, ArrowError>>()?;
         for row in 0..batch.num_rows() {
             let start = records.len();
-            for (index, column) in columns.iter_mut().enumerate() {
+            for (index, (column, is_bare)) in columns.iter_mut().enumerate() {
                 if index > 0 {
                     records.push(b',');
                 }
-                push_cell(column, row, &mut self.cell, records);
+                match column {
+                    Cells::Text(texts) if *is_bare && !texts.value(row).is_empty() => {
+                        records.extend_from_slice(texts.value(row).as_bytes());
+                    }
+                    _ => push_cell(column, row, &mut self.cell, records),
+                }
             }
             if records.len() == start {
                 // Readers skip empty lines, and the record with them.
@@ -151,11 +162,24 @@ fn push_cell(cells: &mut Cells<'_>, row: usize, scratch: &mut Vec<u8>, out: &mut
     }
 }
 
+/// At the start of a file, readers take these three bytes for a byte order mark and drop them.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether a byte does not stand in a text without quotes.
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b',' | b'"' | b'\n' | b'\r')
+}
+
+/// Whether no text of a column needs quotes, unless it is empty.
+fn are_bare(texts: &StringArray) -> bool {
+    let may_need = |byte: u8| is_special(byte) || Some(&byte) == BYTE_ORDER_MARK.first();
+    !any_byte(values(texts), may_need)
+}
+
 /// Appends a text, in quotes where it must be. The empty text always is, for without quotes it would be null.
 fn push_text(text: &[u8], out: &mut Vec<u8>) {
-    let special = |byte: &u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
-    // At the start of a file, readers take these three bytes for a byte order mark and drop them.
-    if !text.is_empty() && !text.iter().any(special) && !text.starts_with(b"\xef\xbb\xbf") {
+    let is_bare = !text.iter().any(|byte| is_special(*byte));
+    if !text.is_empty() && is_bare && !text.starts_with(BYTE_ORDER_MARK) {
         out.extend_from_slice(text);
         return;
     }

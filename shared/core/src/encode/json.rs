@@ -11,7 +11,12 @@ use arrow::{
     },
 };
 
-use super::{EncodeError, cells, compress::Compressor, text::JsonText};
+use super::{
+    EncodeError, cells,
+    compress::Compressor,
+    scan::{any_byte, values},
+    text::JsonText,
+};
 
 /// The records of batches as text: what arrow's writer makes, with each name escaped once for a batch.
 #[derive(Debug)]
@@ -19,8 +24,15 @@ pub(super) struct JsonRecords {
     options: EncoderOptions,
 }
 
-/// The values of a column.
+/// A column: what stands before each value, from the comma on, and the values.
+struct Column<'a> {
+    before: Vec<u8>,
+    values: Values<'a>,
+}
+
 enum Values<'a> {
+    /// Texts that stand in a string as they are; the quote is part of what stands before.
+    Plain(&'a StringArray),
     Text(&'a StringArray),
     Other(NullableEncoder<'a>),
 }
@@ -42,31 +54,37 @@ impl JsonRecords {
         let schema = batch.schema();
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            let mut name = Vec::new();
-            push_string(field.name(), &mut name);
-            name.push(b':');
+            let mut before = vec![b','];
+            push_string(field.name(), &mut before);
+            before.push(b':');
             let values = match column.as_string_opt::<i32>() {
-                Some(texts) => Values::Text(texts),
+                Some(texts) if any_byte(values(texts), is_escaped) => Values::Text(texts),
+                Some(texts) => {
+                    before.push(b'"');
+                    Values::Plain(texts)
+                }
                 None => Values::Other(make_encoder(field, column, &self.options)?),
             };
-            columns.push((name, values));
+            columns.push(Column { before, values });
         }
         for row in 0..batch.num_rows() {
             records.push(b'{');
             let start = records.len();
-            for (name, values) in &mut columns {
+            for Column { before, values } in &mut columns {
                 let is_null = match values {
-                    Values::Text(texts) => texts.is_null(row),
+                    Values::Plain(texts) | Values::Text(texts) => texts.is_null(row),
                     Values::Other(encoder) => encoder.is_null(row),
                 };
                 if is_null {
                     continue;
                 }
-                if records.len() > start {
-                    records.push(b',');
-                }
-                records.extend_from_slice(name);
+                let comma = usize::from(records.len() == start);
+                records.extend_from_slice(before.get(comma..).unwrap_or_default());
                 match values {
+                    Values::Plain(texts) => {
+                        records.extend_from_slice(texts.value(row).as_bytes());
+                        records.push(b'"');
+                    }
                     Values::Text(texts) => push_string(texts.value(row), records),
                     Values::Other(encoder) => encoder.encode(row, records),
                 }
@@ -95,6 +113,11 @@ const ESCAPES: [u8; 256] = {
     escapes[b'\\' as usize] = b'\\';
     escapes
 };
+
+/// Whether a byte cannot stand in a string.
+fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
 
 /// Appends a text as a string.
 fn push_string(text: &str, out: &mut Vec<u8>) {

@@ -8,6 +8,7 @@ mod csv;
 mod json;
 mod lines;
 mod parts;
+mod scan;
 mod sort;
 mod text;
 

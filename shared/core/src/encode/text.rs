@@ -267,8 +267,14 @@ fn push_base64(value: &[u8], out: &mut Vec<u8>) {
 }
 
 /// As Java, hence Hive and Spark, writes and reads what is no finite number.
-fn push_float(value: impl Into<f64> + std::fmt::Debug + Copy, out: &mut Vec<u8>) {
+fn push_float(value: impl zmij::Float + Into<f64> + std::fmt::Debug + Copy, out: &mut Vec<u8>) {
+    // Those whose text has no exponent, whoever writes it.
+    const USUAL: std::ops::Range<f64> = 1e-4..1e12;
     let wide: f64 = value.into();
+    if USUAL.contains(&wide.abs()) {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        return;
+    }
     let text = if wide.is_nan() {
         "NaN".to_owned()
     } else if wide == f64::INFINITY {
@@ -333,4 +339,41 @@ fn is_text(data_type: &DataType) -> bool {
         data_type,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
     ) || data_type.is_temporal()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(value: impl zmij::Float + Into<f64> + std::fmt::Debug + Copy) -> String {
+        let mut out = Vec::new();
+        push_float(value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn check<T>(value: T) -> Result<(), TestCaseError>
+    where
+        T: zmij::Float + Into<f64> + std::fmt::Debug + Copy + std::str::FromStr + PartialEq,
+    {
+        let (text, of_rust) = (written(value), format!("{value:?}"));
+        prop_assert!(text.parse().is_ok_and(|read: T| read == value), "{}", text);
+        // Where two texts are as near, one may end with the even digit and the other with the odd one.
+        prop_assert_eq!(text.len(), of_rust.len(), "{} {}", text, of_rust);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn floats_have_their_shortest_form(bits: u64, exponent in -6_i32..18, cents: i32) {
+            let near = f64::from_bits((bits % (1 << 52)) | (1023 << 52)) * 10_f64.powi(exponent);
+            let bounds = [0.0, -0.0, 1e-4, 1e12, 1e13, 999_999_999_999.999_9, 9_999_999_999_999.998];
+            for value in [near, -near, f64::from(cents) / 100.0].into_iter().chain(bounds) {
+                check(value)?;
+                #[expect(clippy::cast_possible_truncation, reason = "any single will do")]
+                check(value as f32)?;
+            }
+        }
+    }
 }
