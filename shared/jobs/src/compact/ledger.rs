@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     compact::{PartitionLedger, PartitionState},
-    config::{self, CompactMode},
+    config::{self, CompactMode, Compression},
     location::Location,
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,13 @@ pub struct Bin {
     pub bytes: u64,
     /// What it is made of, in the order of their rows.
     pub inputs: Vec<Input>,
+    /// The first of the inputs of each schema, by their places: these alone say what the new file's schema is. None where all
+    /// footers are read before the merge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<usize>,
+    /// The compression that most bytes of each of its columns have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compressions: Vec<Compression>,
 }
 
 /// A file that is merged into a new one.

@@ -1,6 +1,6 @@
 //! Looks at one partition: what is left to do of earlier runs, and what is to be merged now.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -14,15 +14,14 @@ use lakewright_core::{
     location::Location,
     naming,
 };
-use parquet::file::metadata::ParquetMetaData;
 
 use super::{
     Ports,
     directory::{self, File},
     error::CompactError,
-    footers,
+    footers::{self, Tail},
     ledger::{self, Bin, Entries, Input, Plan},
-    merge,
+    merge::{self, Known},
     report::Step,
 };
 use crate::ports::Store;
@@ -47,6 +46,7 @@ pub(super) struct Scope {
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
+    tail: Tail,
 }
 
 /// One partition.
@@ -157,6 +157,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            tail: Tail::default(),
         })
     }
 
@@ -193,6 +194,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            tail: Tail::default(),
         })
     }
 
@@ -352,12 +354,14 @@ impl Scope {
         let mut planned = Vec::with_capacity(bins.len());
         for (index, bin) in bins.iter().enumerate() {
             let files = bin.iter().filter_map(|file| files.get(*file));
-            let inputs = inputs(store, from, files.collect(), &self.settings).await?;
+            let (inputs, known) = self.inputs(store, from, files.collect()).await?;
             planned.push(Bin {
                 output: output_name(generation, index, extension),
                 rows: inputs.iter().map(|input| input.rows).sum(),
                 bytes: inputs.iter().map(|input| input.size).sum(),
                 inputs,
+                schemas: known.schemas,
+                compressions: known.compressions,
             });
         }
         let plan = Plan {
@@ -418,6 +422,40 @@ impl Scope {
         Ok(choose(&candidates, rules))
     }
 
+    /// The files of a bin with their rows, which can be merged into one, and what the merge has to know of them beforehand.
+    async fn inputs(
+        &self,
+        store: &dyn Store,
+        from: &Location,
+        files: Vec<&File>,
+    ) -> Result<(Vec<Input>, Known), CompactError> {
+        let read = files.into_iter().map(|file| {
+            let location = from.join(&file.name);
+            async move {
+                let etag = Some(file.etag.as_str());
+                let footer =
+                    footers::footer_of(store, &location, file.size, etag, &self.tail).await?;
+                Ok::<_, CompactError>((file, location, footer))
+            }
+        });
+        let mut read = stream::iter(read).buffered(CONCURRENT);
+        let (mut inputs, mut survey) = (Vec::new(), merge::Survey::new(&self.settings));
+        while let Some((file, location, metadata)) = read.try_next().await? {
+            inputs.push(Input {
+                name: file.name.clone(),
+                size: file.size,
+                etag: file.etag.clone(),
+                rows: footers::rows(&metadata),
+            });
+            survey.add(merge::Input {
+                name: location.to_string(),
+                size: file.size,
+                metadata,
+            })?;
+        }
+        Ok((inputs, survey.finish()?))
+    }
+
     /// Whether all files can be carried and found.
     fn check(&self, files: &[File], to: &Location) -> Result<(), CompactError> {
         if self.settings.mode == CompactMode::InPlace {
@@ -444,38 +482,4 @@ impl Scope {
 fn source(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     (!is_compacted(name)).then(|| source_of(name)).flatten()
-}
-
-/// The files of a bin with their rows, which can be merged into one.
-async fn inputs(
-    store: &dyn Store,
-    from: &Location,
-    files: Vec<&File>,
-    rules: &config::Compact,
-) -> Result<Vec<Input>, CompactError> {
-    let read = files.iter().map(|file| {
-        let location = from.join(&file.name);
-        async move { footers::footer(store, &location, file.size, Some(&file.etag)).await }
-    });
-    let footers = stream::iter(read)
-        .buffered(CONCURRENT)
-        .try_collect::<Vec<Arc<ParquetMetaData>>>()
-        .await?;
-    let sources = files
-        .iter()
-        .zip(footers)
-        .map(|(file, metadata)| merge::Input {
-            name: from.join(&file.name).to_string(),
-            size: file.size,
-            metadata,
-        });
-    let sources = sources.collect::<Vec<_>>();
-    merge::check(&sources, rules)?;
-    let inputs = files.iter().zip(&sources).map(|(file, source)| Input {
-        name: file.name.clone(),
-        size: file.size,
-        etag: file.etag.clone(),
-        rows: footers::rows(&source.metadata),
-    });
-    Ok(inputs.collect())
 }
