@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     catalog::TableName,
     compact::{
-        Candidate, Left, PartitionLedger, choose, generation_directory, generations_beside,
-        is_compacted, output_name, partition_path, source_of,
+        Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
+        generations_beside, is_compacted, output_name, partition_path, source_of,
     },
     config::{self, CompactMode},
     location::Location,
@@ -254,24 +254,32 @@ impl Scope {
             }
             _ => {}
         }
-        let undeleted = (1..=generation).find(|past| !entries.deleted.contains(past));
-        if let Some(past) = undeleted
-            && let Some(age) = entries.swept.get(&past)
-            && ledger::wait(*age, self.settings.grace_period).is_none()
-        {
-            return Ok(Verdict::GoOn(past, Step::Delete));
+        let state = standing.as_ref().map(|(state, _)| state);
+        if let Some(step) = self.leftover(&entries, state) {
+            return Ok(step);
         }
-        let to = generation_directory(self.generations()?, &partition.path, generation + 1);
-        self.next(
-            store,
-            &ledger,
-            partition,
-            location,
-            to,
-            &entries,
-            generation + 1,
-        )
-        .await
+        let next = state.map_or(0, PartitionState::last) + 1;
+        let to = generation_directory(self.generations()?, &partition.path, next);
+        self.next(store, &ledger, partition, location, to, &entries, next)
+            .await
+    }
+
+    /// What is due for the first generation whose files are not deleted.
+    fn leftover(&self, entries: &Entries, state: Option<&PartitionState>) -> Option<Verdict> {
+        let state = state?;
+        let past = (1..=state.last()).find(|past| !entries.deleted.contains(past))?;
+        let is_over = |age: &SignedDuration, least| ledger::wait(*age, least).is_none();
+        if past == state.abandoned || entries.abandoned.contains_key(&past) {
+            // Without its mark nobody knows since when it is given up.
+            let is_due = entries
+                .abandoned
+                .get(&past)
+                .is_none_or(|age| is_over(age, self.settings.longest_invocation));
+            return is_due.then_some(Verdict::GoOn(past, Step::Abandon));
+        }
+        let age = entries.swept.get(&past)?;
+        let is_due = is_over(age, self.settings.grace_period);
+        is_due.then_some(Verdict::GoOn(past, Step::Delete))
     }
 
     async fn look_in_place(
