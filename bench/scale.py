@@ -1,9 +1,10 @@
-"""Measures the claims on size: each object in a function of the memory that is claimed to suffice for it.
+"""Measures the claims on size: each object, and each partition, in functions of the memory that is claimed to suffice.
 
     python bench/scale.py --functions target/lambda
 
-`cargo xtask bench scale` builds the function, installs what this needs, and starts it; as root, since the temporary
-folder is a file system of Lambda's smallest size, 512 MB.
+`cargo xtask bench scale` builds the functions, installs what this needs, and starts it; as root, since the temporary
+folder is a file system of Lambda's smallest size, 512 MB. The partitions are of 10 GB, most of it the same bytes under
+several keys, and so are the files that they become, for which the disk must have room.
 """
 
 import gzip
@@ -18,11 +19,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from anpr.dataset import EXPECTATION, OBJECTS, Expectation
+from contenders.compact import SmallFiles
 from contenders.data import LANDING, DataSet, Wrong, empty_folder, make, verify
-from contenders.lakewright import LAKE, Lakewright
+from contenders.lakewright import LAKE
+from contenders.large_bin import Files, LargeBin
 from contenders.rekey_function import NAME, FunctionRun
 from contenders.rekey_function import run as run_function
-from harness.benchmark import common, parser
+from harness.benchmark import Common, check, common, names, parser
 from harness.cloud import LocalCloud, StoredObject
 from harness.function import Function
 from harness.program import ProgramFailed
@@ -31,6 +34,10 @@ from harness.runtime_api import FunctionFailed
 COPIES, RECORDS = 25, 1_000_000
 HOURS = 10_000
 SCRATCH_MB = 512
+CASES = ["rekey", "copied", "spliced", "recompressed", "sorted"]
+COMPACT_FUNCTIONS = ["compact-plan", "compact-merge", "compact-publish"]
+SMALL_FILES, SMALL_COPIES, LARGE_COPIES = 2_000, 18, 21
+MEMORY_MB = 512
 
 CONFIG = """\
 [[rekey]]
@@ -124,31 +131,32 @@ def large_object(state: Path) -> tuple[Path, Expectation]:
     return folder, expected
 
 
-def report(what: str, memory_mb: int, run: FunctionRun) -> str:
-    """A line of the results."""
-    peak, limit = run.peak_rss_bytes / 2**20, "within" if run.peak_rss_bytes <= memory_mb << 20 else "BEYOND"
-    line = (
-        f"| {what} | {memory_mb} | {peak:.0f} ({limit}) | {run.usage.cpu_seconds:.1f} | {run.invocation_seconds:.1f} |"
-    )
-    print(line, flush=True)
-    return line
+def report(what: str, memory_mb: int, peak_bytes: int, cpu_seconds: float, wall_seconds: float) -> None:
+    """Prints a line of the results."""
+    peak, limit = peak_bytes / 2**20, "within" if peak_bytes <= memory_mb << 20 else "BEYOND"
+    print(f"| {what} | {memory_mb} | {peak:.0f} ({limit}) | {cpu_seconds:.1f} | {wall_seconds:.1f} |", flush=True)
 
 
-def ten_gigabytes(scale: Scale, state: Path, settings: str, what: str) -> str:
+def report_rekey(what: str, run: FunctionRun) -> None:
+    """Prints what became of an object."""
+    report(what, MEMORY_MB, run.peak_rss_bytes, run.usage.cpu_seconds, run.invocation_seconds)
+
+
+def ten_gigabytes(scale: Scale, state: Path, settings: str, what: str) -> None:
     """An object of 10 GB of JSON."""
     folder, expected = large_object(state)
     stored = scale.land(folder / OBJECTS)
-    run = scale.run(stored, 512, "originalrecordtimestamp", settings)
+    run = scale.run(stored, MEMORY_MB, "originalrecordtimestamp", settings)
     if run.rows_out != expected.rows - expected.rows_undated or run.rows_quarantined != expected.rows_undated:
         raise Wrong(f"{run.rows_out} rows came out, {run.rows_quarantined} went to the quarantine")
     with scale.output() as output:
         verify(DataSet("10gb", folder, expected, [stored]), output, "--dated-only")
     scale.clear()
     size = f"{expected.json_bytes / 1e9:.1f} GB of JSON, gzip'd {expected.gzip_bytes / 1e9:.1f} GB"
-    return report(f"{size}, {len(expected.partitions)} partitions{what}", 512, run)
+    report_rekey(f"{size}, {len(expected.partitions)} partitions{what}", run)
 
 
-def many_partitions(scale: Scale, state: Path) -> str:
+def many_partitions(scale: Scale, state: Path) -> None:
     """An object whose every row has a partition of its own."""
     with empty_folder(state / "data" / "hours") as folder:
         start = datetime(2025, 1, 1, tzinfo=UTC)
@@ -156,26 +164,56 @@ def many_partitions(scale: Scale, state: Path) -> str:
             json.dumps({"n": hour, "t": (start + timedelta(hours=hour)).isoformat()}) + "\n" for hour in range(HOURS)
         )
         (folder / "hours.gz").write_bytes(gzip.compress("".join(lines).encode()))
-        run = scale.run(scale.land(folder), 512, "t", "")
+        run = scale.run(scale.land(folder), MEMORY_MB, "t", "")
     files = len(scale.keys())
     if (files, run.rows_out) != (HOURS, HOURS):
         raise Wrong(f"{run.rows_out} rows came out in {files} files, not {HOURS} in as many")
     scale.clear()
-    return report(f"{HOURS:,} partitions of one row", 512, run)
+    report_rekey(f"{HOURS:,} partitions of one row", run)
+
+
+def rekey(given: Common, cloud: LocalCloud) -> None:
+    """The largest objects."""
+    scale = Scale(given.binary("rekey"), cloud, given.state, given.scratch)
+    many_partitions(scale, given.state)
+    ten_gigabytes(scale, given.state, "", "")
+    ten_gigabytes(scale, given.state, "sort_by_time = true", ", sorted by time")
+
+
+def compact(given: Common, cloud: LocalCloud, cases: list[str]) -> None:
+    """The largest partitions: one bin of 10 GB. What is to be sorted must be smaller, for its keys are kept in memory."""
+    bins = LargeBin({name: given.binary(name) for name in COMPACT_FUNCTIONS}, cloud, given.state)
+    small = SmallFiles.make(SMALL_FILES, given.state).folder
+    spliced = Files.of(small, SMALL_COPIES)
+    for case, files, settings, how in [
+        ("copied", Files.large(small, given.state, LARGE_COPIES), "", "row groups copied"),
+        ("spliced", spliced, "", "row groups put together"),
+        ("recompressed", spliced, 'compression = "zstd"', "row groups put together, from Snappy to Zstandard"),
+        ("sorted", Files.of(small, 1), 'sort_by = ["speed"]', "sorted"),
+    ]:
+        if case not in cases:
+            continue
+        with small_folder(given.state / "tmp") as temporary:
+            done = bins.run(files, MEMORY_MB, settings, temporary)
+        what = f"{files.number:,} files of {files.bytes / 1e9:.2f} GB into one of {done.bytes / 1e9:.2f} GB, {how}"
+        for name, part in [("plan", done.plan), ("merge", done.merge), ("publish", done.publish)]:
+            report(f"{name}: {what}", MEMORY_MB, part.peak_rss_bytes, part.cpu_seconds, part.wall_seconds)
 
 
 def main() -> None:
     """Runs the measurements."""
-    given = common(parser(__doc__, repetitions=1).parse_args())
-    state = given.state
-    head = ["| object | memory MB | peak MiB | CPU s | wall s |", "| --- | ---: | ---: | ---: | ---: |"]
+    arguments = parser(__doc__, repetitions=1)
+    arguments.add_argument("--cases", type=names, default=CASES, help=f"of {','.join(CASES)}")
+    asked = arguments.parse_args()
+    check(arguments, asked.cases, CASES)
+    given = common(asked)
+    head = ["| what | memory MB | peak MiB | CPU s | wall s |", "| --- | ---: | ---: | ---: | ---: |"]
     print("\n".join(head), flush=True)
     try:
-        with LocalCloud(state) as cloud:
-            scale = Scale(given.binary("rekey"), cloud, state, given.scratch)
-            many_partitions(scale, state)
-            ten_gigabytes(scale, state, "", "")
-            ten_gigabytes(scale, state, "sort_by_time = true", ", sorted by time")
+        with LocalCloud(given.state) as cloud:
+            if "rekey" in asked.cases:
+                rekey(given, cloud)
+            compact(given, cloud, asked.cases)
     except (Wrong, FunctionFailed, ProgramFailed) as failure:
         sys.exit(f"error: {failure}")
 

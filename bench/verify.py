@@ -1,8 +1,10 @@
 """Compares outputs with their inputs: every row and every value, in whatever order, file and format.
 
     python verify.py --columns JSON --expected DIR --output DIR [--keys year,month] [--escape CHAR]
+    python verify.py --columns JSON --expected DIR --object BUCKET/KEY --endpoint URL [--times N]
 
-Rows and sums of their hashes, by partition. DuckDB reads both; what it reads is told from the files' names.
+Rows and sums of their hashes, by partition. DuckDB reads both; what it reads is told from the files' names. One Parquet file
+in S3, which may be larger than what the disk has room for, is read by pyarrow, a row group at a time.
 """
 
 import argparse
@@ -12,6 +14,9 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pyarrow
+import pyarrow.fs
+import pyarrow.parquet
 
 TYPES = {"string": "VARCHAR", "bigint": "BIGINT", "double": "DOUBLE", "boolean": "BOOLEAN", "int": "INTEGER"}
 
@@ -58,6 +63,16 @@ def value_of_path(key: str, hive: str) -> str:
     return f"CAST({value} AS {sql_type(hive)})"
 
 
+def totals(columns: dict[str, str], keys: list[str]) -> list[str]:
+    """The rows, and the sum of their hashes."""
+    values = [
+        f"coalesce({quoted(name, chr(34))}, '')" if kind == "string" else quoted(name, '"')
+        for name, kind in columns.items()
+        if name not in keys
+    ]
+    return ["count(*)", f"sum(hash({', '.join(values)})::HUGEINT) % 18446744073709551616"]
+
+
 def sums(folder: Path, columns: dict[str, str], keys: list[str], escape: str) -> Sums:
     """The rows of each partition and the sum of their hashes. A null text and an empty one are the same: in CSV they are."""
     paths = data_files(folder)
@@ -65,15 +80,23 @@ def sums(folder: Path, columns: dict[str, str], keys: list[str], escape: str) ->
         return {}
     in_path = [key for key in keys if "=" in str(paths[0].relative_to(folder).parent)]
     by = [value_of_path(key, columns.get(key, "bigint")) if key in in_path else quoted(key, '"') for key in keys]
-    values = [
-        f"coalesce({quoted(name, chr(34))}, '')" if kind == "string" else quoted(name, '"')
-        for name, kind in columns.items()
-        if name not in keys
-    ]
-    selected = ", ".join([*by, "count(*)", f"sum(hash({', '.join(values)})::HUGEINT) % 18446744073709551616"])
+    selected = ", ".join([*by, *totals(columns, keys)])
     grouped = " GROUP BY ALL" if by else ""
     found = duckdb.sql(f"SELECT {selected} FROM {relation(paths, columns, in_path, escape)}{grouped}").fetchall()
     return {tuple(row[: len(keys)]): (int(row[-2]), int(row[-1])) for row in found}
+
+
+def sums_of_object(path: str, endpoint: str, columns: dict[str, str]) -> Sums:
+    """The same of one Parquet file in S3."""
+    s3 = pyarrow.fs.S3FileSystem(access_key="test", secret_key="test", endpoint_override=endpoint, region="us-east-1")
+    rows = checksum = 0
+    with s3.open_input_file(path) as source:
+        file = pyarrow.parquet.ParquetFile(source)
+        for number in range(file.num_row_groups):
+            row_group = file.read_row_group(number)  # noqa: F841
+            ((found, hashes),) = duckdb.sql(f"SELECT {', '.join(totals(columns, []))} FROM row_group").fetchall()
+            rows, checksum = rows + int(found), (checksum + int(hashes)) % 2**64
+    return {(): (rows, checksum)}
 
 
 def main() -> None:
@@ -81,13 +104,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--columns", type=json.loads, required=True, help="Hive types by name")
     parser.add_argument("--expected", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    output = parser.add_mutually_exclusive_group(required=True)
+    output.add_argument("--output", type=Path)
+    output.add_argument("--object", help="bucket and key")
+    parser.add_argument("--endpoint", help="of the S3 that has the object")
     parser.add_argument("--keys", type=json.loads, default=[], help="the columns that the rows are partitioned by")
     parser.add_argument("--escape", default='"', help="what escapes a quote in the output's CSV")
+    parser.add_argument("--times", type=int, default=1, help="how often each expected row is in the output")
     given = parser.parse_args()
     columns: dict[str, str] = given.columns
-    wanted = sums(given.expected, columns, given.keys, '"')
-    found = sums(given.output, columns, given.keys, given.escape)
+    once = sums(given.expected, columns, given.keys, '"')
+    wanted = {key: (rows * given.times, checksum * given.times % 2**64) for key, (rows, checksum) in once.items()}
+    if given.object:
+        found = sums_of_object(given.object, given.endpoint, columns)
+    else:
+        found = sums(given.output, columns, given.keys, given.escape)
     if not wanted:
         sys.exit("there is nothing to expect")
     if found == wanted:

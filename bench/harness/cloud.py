@@ -158,6 +158,10 @@ class LocalCloud(Server):
             },
         )
 
+    def drop_table(self, database: str, name: str) -> None:
+        """Drops a table."""
+        self._glue.delete_table(DatabaseName=database, Name=name)
+
     def register(self, database: str, table: str, partitions: dict[tuple[str, ...], str]) -> None:
         """Registers partitions, by their values, at their locations."""
         storage = self._glue.get_table(DatabaseName=database, Name=table)["Table"]["StorageDescriptor"]

@@ -34,7 +34,7 @@ pub(super) fn write(
     let counted = match (text("status"), text("step")) {
         (Some("merged"), _) => OF_MERGE,
         (Some("done"), Some("publish" | "sweep")) => &[("files", "FilesCarried", "Count")],
-        (Some("done"), Some("delete")) => &[("files", "FilesDeleted", "Count")],
+        (Some("done"), Some("delete" | "abandon")) => &[("files", "FilesDeleted", "Count")],
         (None, None) if report.get("partitions_planned").is_some() => OF_PLAN,
         _ => return Ok(()),
     };

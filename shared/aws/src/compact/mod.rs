@@ -284,6 +284,10 @@ mod tests {
                 include_str!("../../../../events/compact-publish-delete.json"),
                 Step::Delete,
             ),
+            (
+                include_str!("../../../../events/compact-publish-abandon.json"),
+                Step::Abandon,
+            ),
         ] {
             let request: StepRequest = decode(&payload(text)).unwrap();
             assert_eq!(request.step, step);
@@ -315,7 +319,7 @@ mod tests {
         let error = ours(&config, &foreign).unwrap_err();
         assert_eq!(error.name, "Lakewright.BadTrigger");
         let step = decode::<StepRequest>(&payload(
-            r#"{"plan": "s3://a/b", "partition": "", "step": "abandon"}"#,
+            r#"{"plan": "s3://a/b", "partition": "", "step": "forget"}"#,
         ));
         assert_eq!(step.unwrap_err().name, "Lakewright.BadTrigger");
     }

@@ -55,8 +55,9 @@ impl Requests {
         Self {
             // The plan, the state, and the marks of publishing, sweeping and deleting.
             put: uploads.sum::<u64>() + sizes.carried + 5,
-            // Commits, footers and contents; each new footer at publishing and at deleting; the ledger.
-            get: 2 * inputs + reads.sum::<u64>() + 4 * outputs + 12,
+            // Commits, footers and contents; the plan, the state and a first footer for each new file, which is looked at before
+            // it is made, after that, at publishing and at deleting; the ledger.
+            get: 2 * inputs + reads.sum::<u64>() + 10 * outputs + 12,
             // Planning and deleting; three times carrying; the ledger.
             list: 5 * pages_before + 4 * pages_after + 1,
             delete: before,
@@ -100,7 +101,7 @@ mod tests {
         let requests = Requests::of(&sizes);
         let expected = Requests {
             put: 5 + 1 + 2 + 5,
-            get: 2 * 83 + (80 + 3 + 3 + 1) + 4 * 2 + 12,
+            get: 2 * 83 + (80 + 3 + 3 + 1) + 10 * 2 + 12,
             list: 10,
             delete: 85,
         };

@@ -64,6 +64,11 @@ impl PartitionLedger {
         self.entry("deleted", generation)
     }
 
+    /// The generation was given up, and nobody can publish it any more.
+    pub fn abandoned(&self, generation: u32) -> Location {
+        self.entry("abandoned", generation)
+    }
+
     fn entry(&self, kind: &str, generation: u32) -> Location {
         self.prefix
             .join(&format!("{kind}/{generation:0GENERATION$}"))

@@ -1,25 +1,27 @@
 //! Row groups of files become row groups of the merged file, in their order.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::{
-    Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, codec,
+    Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, Unread,
+    codec,
     column::{self, ChunkOf, Column, Incoming, Limits, Tools},
     file::{File, OpenChunk},
     page::PageFault,
     prepare::{Mappings, Votes, check},
-    reads::{Action, Read, Reads},
+    reads::{Action, Read, Reads, What, plan},
     schema::Leaf,
+    source::Sources,
 };
 use crate::{config::Compression, parquet_out::RowGroupLimit};
 
 /// A merge at work.
 #[derive(Debug)]
 pub(super) struct Engine {
-    inputs: Vec<Input>,
+    sources: Sources,
     unified: Unified,
     options: MergeOptions,
     mappings: Mappings,
@@ -67,7 +69,45 @@ impl Engine {
         inputs: Vec<Input>,
         options: MergeOptions,
     ) -> Result<Self, MergeError> {
+        let columns = unified.schema().num_columns();
+        let mut mappings = Mappings::default();
+        let mut votes = Votes::new(columns);
+        for input in &inputs {
+            let leaves = mappings.of(&unified, input)?;
+            check(input, &leaves, &mut votes)?;
+        }
+        let compressions = (0..columns).map(|leaf| votes.winner(leaf)).collect();
+        Self::over(unified, compressions, Sources::known(inputs), options)
+    }
+
+    /// Prepares the merge of files whose footers were surveyed, and are read with them.
+    ///
+    /// # Errors
+    /// An option that does not fit.
+    pub(super) fn unread(
+        unified: Unified,
+        compressions: Vec<Compression>,
+        files: Vec<Unread>,
+        options: MergeOptions,
+    ) -> Result<Self, MergeError> {
+        Self::over(unified, compressions, Sources::unread(files), options)
+    }
+
+    /// `compressions`: of each column, where they are kept.
+    fn over(
+        unified: Unified,
+        compressions: Vec<Compression>,
+        sources: Sources,
+        options: MergeOptions,
+    ) -> Result<Self, MergeError> {
         let schema = Arc::clone(unified.schema());
+        if compressions.len() != schema.num_columns() {
+            return Err(MergeError::Options(format!(
+                "there are {} compressions for {} columns",
+                compressions.len(),
+                schema.num_columns()
+            )));
+        }
         let memory = options.memory.max(64 << 20);
         let shared = memory / schema.num_columns().max(1);
         let limits = Limits {
@@ -92,16 +132,11 @@ impl Engine {
                 )));
             }
         }
-        let mut mappings = Mappings::default();
-        let mut votes = Votes::new(schema.num_columns());
-        for input in &inputs {
-            let leaves = mappings.of(&unified, input)?;
-            check(input, &leaves, &mut votes)?;
-        }
-        let columns = schema.columns().iter().enumerate().map(|(leaf, descr)| {
+        let columns = schema.columns().iter().zip(compressions);
+        let columns = columns.map(|(descr, kept)| {
             let compression = match options.compression {
                 OutputCompression::As(compression) => compression,
-                OutputCompression::Keep => votes.winner(leaf),
+                OutputCompression::Keep => kept,
             };
             let with_bloom_filter = options.bloom_filters.contains(&descr.path().string());
             Column::new(descr.clone(), compression, limits, with_bloom_filter)
@@ -115,10 +150,10 @@ impl Engine {
             ),
             file: File::new(schema),
             tools: Tools::new(memory / 4),
-            inputs,
+            sources,
             unified,
             options,
-            mappings,
+            mappings: Mappings::default(),
             limits,
             row_group,
             rows: 0,
@@ -135,7 +170,7 @@ impl Engine {
     /// A file that cannot be merged, by name.
     pub(super) fn step(&mut self, supplied: Vec<(Fetch, Bytes)>) -> Result<Step, MergeError> {
         for (fetch, bytes) in supplied {
-            if !self.reads.supply(&fetch, bytes) {
+            if !self.sources.supply(&fetch, &bytes)? && !self.reads.supply(&fetch, bytes) {
                 return Err(MergeError::Supplied {
                     input: self.name(fetch.input),
                     start: fetch.range.start,
@@ -158,13 +193,15 @@ impl Engine {
             let (mappings, unified) = (&mut self.mappings, &self.unified);
             let fetches = self
                 .reads
-                .ask(&self.inputs, |input| mappings.of(unified, input))?;
+                .ask(&mut self.sources, |input| known(mappings, unified, input))?;
             if !fetches.is_empty() {
                 return Ok(Step::Fetch(fetches));
             }
             match self.reads.take() {
                 Some((read, bytes)) => self.work(read, &bytes)?,
-                None if self.reads.waits() => return Ok(Step::Fetch(Vec::new())),
+                None if self.reads.waits() || self.sources.waits() => {
+                    return Ok(Step::Fetch(Vec::new()));
+                }
                 None => {
                     self.end_group()?;
                     self.file.finish(&self.options.key_values)?;
@@ -176,7 +213,37 @@ impl Engine {
 
     /// Does what a read is for.
     fn work(&mut self, read: Read, bytes: &Bytes) -> Result<(), MergeError> {
-        for action in read.actions {
+        match read.what {
+            What::Actions(actions) => self.act(actions, read.range.start, bytes)?,
+            What::File => self.file(read.input, bytes)?,
+        }
+        if read.last {
+            self.sources.forget(read.input);
+        }
+        Ok(())
+    }
+
+    /// Merges a file that was read whole.
+    fn file(&mut self, number: usize, bytes: &Bytes) -> Result<(), MergeError> {
+        self.sources.read(number, bytes)?;
+        let mut reads = VecDeque::new();
+        if let Some(input) = self.sources.input(number) {
+            let leaves = known(&mut self.mappings, &self.unified, input)?;
+            plan(number, input, &leaves, u64::MAX, &mut reads);
+        }
+        for read in reads {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+            let part = bytes.slice(place(read.range.start)..place(read.range.end));
+            if let What::Actions(actions) = read.what {
+                self.act(actions, read.range.start, &part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `bytes`: of a file, from `start` on.
+    fn act(&mut self, actions: Vec<Action>, start: u64, bytes: &Bytes) -> Result<(), MergeError> {
+        for action in actions {
             match action {
                 Action::Begin { input, row_group } => self.begin(input, row_group)?,
                 Action::Chunk {
@@ -185,8 +252,7 @@ impl Engine {
                     first,
                     last,
                 } => {
-                    let place =
-                        |at: u64| usize::try_from(at - read.range.start).unwrap_or(usize::MAX);
+                    let place = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
                     let bytes = bytes.slice(place(range.start)..place(range.end));
                     self.chunk(leaf, bytes, first, last)?;
                 }
@@ -197,7 +263,7 @@ impl Engine {
     }
 
     fn begin(&mut self, input: usize, row_group: usize) -> Result<(), MergeError> {
-        let Some(of) = self.inputs.get(input) else {
+        let Some(of) = self.sources.input(input) else {
             return Ok(());
         };
         let leaves = self.mappings.of(&self.unified, of)?;
@@ -295,7 +361,7 @@ impl Engine {
     fn open(&self, current: &Current, leaf: usize) -> Option<CurrentChunk> {
         let source = current.leaves.get(leaf)?.source.clone()?;
         let of = ChunkOf {
-            metadata: Arc::clone(&self.inputs.get(current.input)?.metadata),
+            metadata: Arc::clone(&self.sources.input(current.input)?.metadata),
             row_group: current.row_group,
         };
         let metadata = of.metadata.row_groups().get(of.row_group)?;
@@ -422,7 +488,7 @@ impl Engine {
     }
 
     fn name(&self, input: usize) -> String {
-        let name = self.inputs.get(input).map(|input| input.name.clone());
+        let name = self.sources.file(input).map(|file| file.name.clone());
         name.unwrap_or_else(|| "the merged file".to_owned())
     }
 
@@ -454,6 +520,17 @@ impl Engine {
             },
         }
     }
+}
+
+/// How the columns of a file go into the merged one, unless its footer refuses it.
+fn known(
+    mappings: &mut Mappings,
+    unified: &Unified,
+    input: &Input,
+) -> Result<Arc<[Leaf]>, MergeError> {
+    let leaves = mappings.of(unified, input)?;
+    check(input, &leaves, &mut Votes::new(leaves.len()))?;
+    Ok(leaves)
 }
 
 /// The bytes of a row group in its file.

@@ -3,6 +3,8 @@
 use parquet::errors::ParquetError;
 use thiserror::Error;
 
+use super::FooterError;
+
 /// Why files cannot be merged. What was written so far is no file.
 #[derive(Debug, Error)]
 pub enum MergeError {
@@ -65,6 +67,14 @@ pub enum MergeError {
         input: String,
         /// What does not fit.
         what: String,
+    },
+    /// A file's footer cannot be read.
+    #[error("{input}: {source}")]
+    Footer {
+        /// The file's name.
+        input: String,
+        /// Why.
+        source: FooterError,
     },
     /// An option does not fit to the files.
     #[error("{0}")]

@@ -12,6 +12,12 @@ use crate::parquet_in::footer;
 /// The footer's length and the magic.
 const TAIL: usize = 8;
 
+/// How much of a file's end is read at first: mostly the whole footer.
+pub const FOOTER_TAIL: u64 = 64 << 10;
+
+/// The largest footer that is taken.
+pub const LARGEST_FOOTER: u64 = 64 << 20;
+
 /// What the end of a file says.
 #[derive(Debug)]
 pub enum Footer {
@@ -43,6 +49,13 @@ pub enum FooterError {
     Corrupt(String),
 }
 
+/// The bytes of the footer, its length and the magic included, as the end of a file says.
+pub fn footer_size(tail: &[u8]) -> u64 {
+    let end = tail.split_last_chunk::<TAIL>();
+    let length = end.and_then(|(_, end)| end.first_chunk::<4>());
+    length.map_or(0, |length| u64::from(u32::from_le_bytes(*length))) + TAIL as u64
+}
+
 /// Reads the footer from the last bytes of a file of `size` bytes: 64 KiB hold most footers.
 ///
 /// # Errors
@@ -61,13 +74,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
         Some((_, b"PARE")) => return Err(FooterError::Encrypted),
         _ => return Err(FooterError::NotParquet),
     }
-    let length = end
-        .first_chunk::<4>()
-        .copied()
-        .map_or(0, u32::from_le_bytes);
-    if u64::from(length) > limit {
+    let length = footer_size(tail) - TAIL as u64;
+    if length > limit {
         return Err(FooterError::TooLarge {
-            size: length.into(),
+            size: length,
             limit,
         });
     }

@@ -24,6 +24,8 @@ mod reads;
 mod rle;
 mod schema;
 mod sorted;
+mod source;
+mod survey;
 mod thrift;
 mod verify;
 
@@ -37,11 +39,13 @@ use bytes::Bytes;
 use self::{engine::Engine, sorted::Sorted};
 pub use self::{
     error::MergeError,
-    footer::{Footer, FooterError, read_footer},
-    options::{Input, MergeOptions, OutputCompression},
+    footer::{FOOTER_TAIL, Footer, FooterError, LARGEST_FOOTER, footer_size, read_footer},
+    options::{Input, MergeOptions, OutputCompression, Unread},
     schema::{SchemaReason, SchemaRefusal, Unified, unify},
+    survey::{Survey, Surveyed},
     verify::{VerifyError, verify},
 };
+use crate::config::Compression;
 
 /// A range of a file that the merge needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -102,6 +106,26 @@ impl Merge {
         } else {
             Inner::Sorted(Box::new(Sorted::new(unified, &inputs, options)?))
         }))
+    }
+
+    /// Prepares the merge of files whose footers were surveyed before, and are read again when a file's turn comes: a small
+    /// file is read in one piece, and no more than a few footers are in memory at a time. `compressions` are the survey's.
+    ///
+    /// # Errors
+    /// An option that does not fit; `sort_by` is one, because a sorted merge needs all footers.
+    pub fn unread(
+        unified: Unified,
+        compressions: Vec<Compression>,
+        files: Vec<Unread>,
+        options: MergeOptions,
+    ) -> Result<Self, MergeError> {
+        if !options.sort_by.is_empty() {
+            return Err(MergeError::Options(
+                "files whose footers were not read cannot be sorted".to_owned(),
+            ));
+        }
+        let engine = Engine::unread(unified, compressions, files, options)?;
+        Ok(Self(Inner::InOrder(Box::new(engine))))
     }
 
     /// Goes on with what was read since the last call. A call after [`Step::Write`] may have nothing new.

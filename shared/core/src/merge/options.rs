@@ -17,6 +17,15 @@ pub struct Input {
     pub metadata: Arc<ParquetMetaData>,
 }
 
+/// A file that goes into the merged one, and whose footer is read with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// Its name in errors.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
 /// How the merged file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputCompression {
@@ -43,8 +52,8 @@ pub struct MergeOptions {
     /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
     pub sort_by: Vec<String>,
     /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least. Row groups are cut
-    /// to a third of it, a page that is only copied may have a fifth, and one that has to be decompressed a quarter. The
-    /// footers of the files, which the caller has read, come on top.
+    /// to a third of it, a page that is only copied may have a fifth, and one that has to be decompressed a quarter. Footers
+    /// of files that the caller has read come on top.
     pub memory: usize,
     /// The reads that may be on their way at one time.
     pub reads: usize,

@@ -37,6 +37,7 @@ impl Mappings {
 }
 
 /// The bytes of each column by compression.
+#[derive(Debug)]
 pub(super) struct Votes(Vec<[u64; 4]>);
 
 const COMPRESSIONS: [Compression; 4] = [
@@ -56,6 +57,14 @@ impl Votes {
         let votes = self.0.get_mut(leaf);
         if let Some(vote) = place.and_then(|place| votes?.get_mut(place)) {
             *vote = vote.saturating_add(bytes);
+        }
+    }
+
+    /// Those of a column of other votes.
+    pub(super) fn add_all(&mut self, leaf: usize, others: &Self, column: usize) {
+        let added = others.0.get(column).copied().unwrap_or_default();
+        for (compression, bytes) in COMPRESSIONS.into_iter().zip(added) {
+            self.add(leaf, compression, bytes);
         }
     }
 

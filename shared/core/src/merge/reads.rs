@@ -5,7 +5,7 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::{Fetch, Input, schema::Leaf};
+use super::{Fetch, Input, MergeError, schema::Leaf, source::Sources};
 
 /// A thing to be done with what is read.
 #[derive(Debug, Clone)]
@@ -29,7 +29,17 @@ pub(super) struct Read {
     pub(super) input: usize,
     /// Empty: nothing needs to be read.
     pub(super) range: Range<u64>,
-    pub(super) actions: Vec<Action>,
+    pub(super) what: What,
+    /// Nothing else is read of the file.
+    pub(super) last: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// These are to be done.
+    Actions(Vec<Action>),
+    /// It is the whole file: its footer says what is to be done.
+    File,
 }
 
 /// Bytes of a file.
@@ -77,24 +87,15 @@ impl Reads {
     /// The next reads to ask for.
     pub(super) fn ask(
         &mut self,
-        inputs: &[Input],
-        mut leaves: impl FnMut(&Input) -> Result<Arc<[Leaf]>, super::MergeError>,
-    ) -> Result<Vec<Fetch>, super::MergeError> {
-        let mut fetches = Vec::new();
+        sources: &mut Sources,
+        mut leaves: impl FnMut(&Input) -> Result<Arc<[Leaf]>, MergeError>,
+    ) -> Result<Vec<Fetch>, MergeError> {
+        let mut fetches = sources.ask(self.next_input, self.piece);
         loop {
             while self.planned.is_empty() {
-                let Some(input) = inputs.get(self.next_input) else {
+                if !self.plan(sources, &mut leaves)? {
                     return Ok(fetches);
-                };
-                let leaves = leaves(input)?;
-                plan(
-                    self.next_input,
-                    input,
-                    &leaves,
-                    self.piece,
-                    &mut self.planned,
-                );
-                self.next_input += 1;
+                }
             }
             let Some(next) = self.planned.front() else {
                 return Ok(fetches);
@@ -116,6 +117,36 @@ impl Reads {
                 self.asked.push_back((read, empty));
             }
         }
+    }
+
+    /// Plans the reads of the next file. False: there is none, or its footer is on its way.
+    fn plan(
+        &mut self,
+        sources: &mut Sources,
+        leaves: &mut impl FnMut(&Input) -> Result<Arc<[Leaf]>, MergeError>,
+    ) -> Result<bool, MergeError> {
+        let number = self.next_input;
+        let Some(size) = sources.file(number).map(|file| file.size) else {
+            return Ok(false);
+        };
+        if let Some(input) = sources.input(number) {
+            let leaves = leaves(input)?;
+            plan(number, input, &leaves, self.piece, &mut self.planned);
+            if self.planned.is_empty() {
+                sources.forget(number);
+            }
+        } else if size <= self.piece {
+            self.planned.push_back(Read {
+                input: number,
+                range: 0..size,
+                what: What::File,
+                last: true,
+            });
+        } else {
+            return Ok(false);
+        }
+        self.next_input += 1;
+        Ok(true)
     }
 
     /// Takes in what was read. False: nobody asked for it, or it is not as long as it should be.
@@ -151,9 +182,21 @@ impl Reads {
 
 /// Cuts a file into reads: row groups whole, and several at a time, where they are small; else chunk by chunk, and a large
 /// chunk in pieces.
-fn plan(number: usize, input: &Input, leaves: &[Leaf], piece: u64, reads: &mut VecDeque<Read>) {
+pub(super) fn plan(
+    number: usize,
+    input: &Input,
+    leaves: &[Leaf],
+    piece: u64,
+    reads: &mut VecDeque<Read>,
+) {
     let metadata: &ParquetMetaData = &input.metadata;
-    let mut open: Option<Read> = None;
+    let read = |range: Range<u64>, actions: Vec<Action>| Read {
+        input: number,
+        range,
+        what: What::Actions(actions),
+        last: false,
+    };
+    let mut open: Option<(Range<u64>, Vec<Action>)> = None;
     for (row_group, group) in metadata.row_groups().iter().enumerate() {
         if group.num_rows() == 0 {
             continue;
@@ -185,21 +228,18 @@ fn plan(number: usize, input: &Input, leaves: &[Leaf], piece: u64, reads: &mut V
             });
             let actions = std::iter::once(begin).chain(whole).chain([Action::End]);
             match &mut open {
-                Some(read) if start >= read.range.end && end - read.range.start <= piece => {
-                    read.range.end = end;
-                    read.actions.extend(actions);
+                Some((range, before)) if start >= range.end && end - range.start <= piece => {
+                    range.end = end;
+                    before.extend(actions);
                 }
                 _ => {
-                    reads.extend(open.replace(Read {
-                        input: number,
-                        range: start..end,
-                        actions: actions.collect(),
-                    }));
+                    let before = open.replace((start..end, actions.collect()));
+                    reads.extend(before.map(|(range, actions)| read(range, actions)));
                 }
             }
             continue;
         }
-        reads.extend(open.take());
+        reads.extend(open.take().map(|(range, actions)| read(range, actions)));
         let mut before = vec![begin];
         for (leaf, range) in ranges {
             let mut at = range.start;
@@ -212,23 +252,18 @@ fn plan(number: usize, input: &Input, leaves: &[Leaf], piece: u64, reads: &mut V
                     first: at == range.start,
                     last: to == range.end,
                 });
-                reads.push_back(Read {
-                    input: number,
-                    range: at..to,
-                    actions,
-                });
+                reads.push_back(read(at..to, actions));
                 at = to;
             }
         }
         before.push(Action::End);
-        match reads.back_mut() {
-            Some(read) if before.len() == 1 => read.actions.append(&mut before),
-            _ => reads.push_back(Read {
-                input: number,
-                range: 0..0,
-                actions: before,
-            }),
+        match reads.back_mut().map(|read| &mut read.what) {
+            Some(What::Actions(actions)) if before.len() == 1 => actions.append(&mut before),
+            _ => reads.push_back(read(0..0, before)),
         }
     }
-    reads.extend(open);
+    reads.extend(open.map(|(range, actions)| read(range, actions)));
+    if let Some(last) = reads.back_mut() {
+        last.last = true;
+    }
 }

@@ -39,7 +39,7 @@ pub async fn merge(
         ledger::age(store, &placed).await?.is_some() || ledger::age(store, &swept).await?.is_some()
     } else {
         let state = ledger::read_state(store, &ledger).await?;
-        state.is_some_and(|(state, _)| state.generation >= plan.generation)
+        state.is_some_and(|(state, _)| state.last() >= plan.generation)
     };
     if has_moved_on {
         return Ok(report(MergeStatus::Superseded, 0));

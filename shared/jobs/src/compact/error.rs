@@ -108,6 +108,14 @@ pub enum CompactError {
         /// The file.
         location: Location,
     },
+    /// A file that was made for a plan which is given up, some of whose rows stand nowhere else.
+    #[error(
+        "{location} was made for a plan that is given up, and what it was made of does not stand any more. Nothing was deleted; move it to the partition's directory by hand"
+    )]
+    OnlyCopy {
+        /// The file.
+        location: Location,
+    },
     /// A plan does not stand.
     #[error("there is no plan at {0}")]
     PlanMissing(Location),
@@ -199,6 +207,7 @@ impl Failure for CompactError {
             Self::NotMerged { .. } => "NotMerged",
             Self::RowsDiffer { .. } => "RowsDiffer",
             Self::Stray { .. } => "Stray",
+            Self::OnlyCopy { .. } => "OnlyCopy",
             Self::PlanMissing(_) => "PlanMissing",
             Self::LedgerDocument { .. } => "LedgerUnreadable",
             Self::NotDeleted { .. } => "NotDeleted",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     compact::{PartitionLedger, PartitionState},
-    config::{self, CompactMode},
+    config::{self, CompactMode, Compression},
     location::Location,
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,13 @@ pub struct Bin {
     pub bytes: u64,
     /// What it is made of, in the order of their rows.
     pub inputs: Vec<Input>,
+    /// The first of the inputs of each schema, by their places: these alone say what the new file's schema is. None where all
+    /// footers are read before the merge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<usize>,
+    /// The compression that most bytes of each of its columns have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compressions: Vec<Compression>,
 }
 
 /// A file that is merged into a new one.
@@ -138,21 +145,33 @@ pub(super) async fn read_state(
     Ok(partition_state::read(store, ledger).await?)
 }
 
-/// Puts the plan's generation in the place of the state with this `ETag`, or of none. Whether it was still that one.
+/// Puts the plan's generation in the place of the state that was read, or of none. Whether it was still that one.
 pub(super) async fn swap(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-    standing: Option<&str>,
+    standing: Option<&(PartitionState, String)>,
 ) -> Result<bool, CompactError> {
-    let location = ledger.state();
     let state = PartitionState {
         version: PartitionState::VERSION,
         generation: plan.generation,
         directory: plan.to.clone(),
         previous: plan.from.clone(),
+        abandoned: standing.map_or(0, |(state, _)| state.abandoned),
     };
-    let body = serde_json::to_vec(&state).map_err(|error| CompactError::LedgerDocument {
+    let etag = standing.map(|(_, etag)| etag.as_str());
+    replace(store, ledger, &state, etag).await
+}
+
+/// Puts a state in the place of the one with this `ETag`, or of none. Whether it was still that one.
+pub(super) async fn replace(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    state: &PartitionState,
+    standing: Option<&str>,
+) -> Result<bool, CompactError> {
+    let location = ledger.state();
+    let body = serde_json::to_vec(state).map_err(|error| CompactError::LedgerDocument {
         location: location.clone(),
         message: error.to_string(),
     })?;
@@ -217,6 +236,8 @@ pub(super) struct Entries {
     /// With their age.
     pub(super) swept: BTreeMap<u32, SignedDuration>,
     pub(super) deleted: BTreeSet<u32>,
+    /// With their age.
+    pub(super) abandoned: BTreeMap<u32, SignedDuration>,
     pub(super) state: bool,
 }
 
@@ -236,14 +257,13 @@ pub(super) async fn entries(
         let Ok(generation) = generation.parse() else {
             continue;
         };
+        let age = answered_at.duration_since(object.last_modified);
         match kind {
             "plan" => entries.planned.insert(generation),
             "published" => entries.published.insert(generation),
             "deleted" => entries.deleted.insert(generation),
-            "swept" => {
-                let age = answered_at.duration_since(object.last_modified);
-                entries.swept.insert(generation, age).is_none()
-            }
+            "swept" => entries.swept.insert(generation, age).is_none(),
+            "abandoned" => entries.abandoned.insert(generation, age).is_none(),
             _ => false,
         };
     }

@@ -1,28 +1,27 @@
 //! Looks at one partition: what is left to do of earlier runs, and what is to be merged now.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     catalog::TableName,
     compact::{
-        Candidate, Left, PartitionLedger, choose, generation_directory, generations_beside,
-        is_compacted, output_name, partition_path, source_of,
+        Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
+        generations_beside, is_compacted, output_name, partition_path, source_of,
     },
     config::{self, CompactMode},
     location::Location,
     naming,
 };
-use parquet::file::metadata::ParquetMetaData;
 
 use super::{
     Ports,
     directory::{self, File},
     error::CompactError,
-    footers,
+    footers::{self, Tail},
     ledger::{self, Bin, Entries, Input, Plan},
-    merge,
+    merge::{self, Known},
     report::Step,
 };
 use crate::ports::Store;
@@ -47,6 +46,7 @@ pub(super) struct Scope {
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
+    tail: Tail,
 }
 
 /// One partition.
@@ -157,6 +157,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            tail: Tail::default(),
         })
     }
 
@@ -193,6 +194,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            tail: Tail::default(),
         })
     }
 
@@ -252,24 +254,32 @@ impl Scope {
             }
             _ => {}
         }
-        let undeleted = (1..=generation).find(|past| !entries.deleted.contains(past));
-        if let Some(past) = undeleted
-            && let Some(age) = entries.swept.get(&past)
-            && ledger::wait(*age, self.settings.grace_period).is_none()
-        {
-            return Ok(Verdict::GoOn(past, Step::Delete));
+        let state = standing.as_ref().map(|(state, _)| state);
+        if let Some(step) = self.leftover(&entries, state) {
+            return Ok(step);
         }
-        let to = generation_directory(self.generations()?, &partition.path, generation + 1);
-        self.next(
-            store,
-            &ledger,
-            partition,
-            location,
-            to,
-            &entries,
-            generation + 1,
-        )
-        .await
+        let next = state.map_or(0, PartitionState::last) + 1;
+        let to = generation_directory(self.generations()?, &partition.path, next);
+        self.next(store, &ledger, partition, location, to, &entries, next)
+            .await
+    }
+
+    /// What is due for the first generation whose files are not deleted.
+    fn leftover(&self, entries: &Entries, state: Option<&PartitionState>) -> Option<Verdict> {
+        let state = state?;
+        let past = (1..=state.last()).find(|past| !entries.deleted.contains(past))?;
+        let is_over = |age: &SignedDuration, least| ledger::wait(*age, least).is_none();
+        if past == state.abandoned || entries.abandoned.contains_key(&past) {
+            // Without its mark nobody knows since when it is given up.
+            let is_due = entries
+                .abandoned
+                .get(&past)
+                .is_none_or(|age| is_over(age, self.settings.longest_invocation));
+            return is_due.then_some(Verdict::GoOn(past, Step::Abandon));
+        }
+        let age = entries.swept.get(&past)?;
+        let is_due = is_over(age, self.settings.grace_period);
+        is_due.then_some(Verdict::GoOn(past, Step::Delete))
     }
 
     async fn look_in_place(
@@ -352,12 +362,14 @@ impl Scope {
         let mut planned = Vec::with_capacity(bins.len());
         for (index, bin) in bins.iter().enumerate() {
             let files = bin.iter().filter_map(|file| files.get(*file));
-            let inputs = inputs(store, from, files.collect(), &self.settings).await?;
+            let (inputs, known) = self.inputs(store, from, files.collect()).await?;
             planned.push(Bin {
                 output: output_name(generation, index, extension),
                 rows: inputs.iter().map(|input| input.rows).sum(),
                 bytes: inputs.iter().map(|input| input.size).sum(),
                 inputs,
+                schemas: known.schemas,
+                compressions: known.compressions,
             });
         }
         let plan = Plan {
@@ -418,6 +430,40 @@ impl Scope {
         Ok(choose(&candidates, rules))
     }
 
+    /// The files of a bin with their rows, which can be merged into one, and what the merge has to know of them beforehand.
+    async fn inputs(
+        &self,
+        store: &dyn Store,
+        from: &Location,
+        files: Vec<&File>,
+    ) -> Result<(Vec<Input>, Known), CompactError> {
+        let read = files.into_iter().map(|file| {
+            let location = from.join(&file.name);
+            async move {
+                let etag = Some(file.etag.as_str());
+                let footer =
+                    footers::footer_of(store, &location, file.size, etag, &self.tail).await?;
+                Ok::<_, CompactError>((file, location, footer))
+            }
+        });
+        let mut read = stream::iter(read).buffered(CONCURRENT);
+        let (mut inputs, mut survey) = (Vec::new(), merge::Survey::new(&self.settings));
+        while let Some((file, location, metadata)) = read.try_next().await? {
+            inputs.push(Input {
+                name: file.name.clone(),
+                size: file.size,
+                etag: file.etag.clone(),
+                rows: footers::rows(&metadata),
+            });
+            survey.add(merge::Input {
+                name: location.to_string(),
+                size: file.size,
+                metadata,
+            })?;
+        }
+        Ok((inputs, survey.finish()?))
+    }
+
     /// Whether all files can be carried and found.
     fn check(&self, files: &[File], to: &Location) -> Result<(), CompactError> {
         if self.settings.mode == CompactMode::InPlace {
@@ -444,38 +490,4 @@ impl Scope {
 fn source(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     (!is_compacted(name)).then(|| source_of(name)).flatten()
-}
-
-/// The files of a bin with their rows, which can be merged into one.
-async fn inputs(
-    store: &dyn Store,
-    from: &Location,
-    files: Vec<&File>,
-    rules: &config::Compact,
-) -> Result<Vec<Input>, CompactError> {
-    let read = files.iter().map(|file| {
-        let location = from.join(&file.name);
-        async move { footers::footer(store, &location, file.size, Some(&file.etag)).await }
-    });
-    let footers = stream::iter(read)
-        .buffered(CONCURRENT)
-        .try_collect::<Vec<Arc<ParquetMetaData>>>()
-        .await?;
-    let sources = files
-        .iter()
-        .zip(footers)
-        .map(|(file, metadata)| merge::Input {
-            name: from.join(&file.name).to_string(),
-            size: file.size,
-            metadata,
-        });
-    let sources = sources.collect::<Vec<_>>();
-    merge::check(&sources, rules)?;
-    let inputs = files.iter().zip(&sources).map(|(file, source)| Input {
-        name: file.name.clone(),
-        size: file.size,
-        etag: file.etag.clone(),
-        rows: footers::rows(&source.metadata),
-    });
-    Ok(inputs.collect())
 }

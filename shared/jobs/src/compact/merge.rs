@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 use lakewright_core::{
-    config,
+    config::{self, Compression},
     merge::{
-        Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, unify, verify,
+        self, Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread,
+        unify, verify,
     },
     parquet_out::RowGroupLimit,
 };
-use parquet::file::metadata::ParquetMetaData;
 
 pub(super) use lakewright_core::merge::Input;
 
@@ -19,7 +19,7 @@ use super::{
     Budget, Ports,
     error::CompactError,
     footers,
-    ledger::{Bin, Plan},
+    ledger::{self, Bin, Plan},
 };
 use crate::{
     ports::{Store, StoreError},
@@ -42,28 +42,78 @@ const LEAST_MEMORY: usize = 64 << 20;
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MOST_MEMORY: usize = 10 << 30;
 
-/// Whether these files can be merged into one.
-///
-/// # Errors
-/// The two files and the column that stand in the way, or what else does.
-pub(super) fn check(inputs: &[Input], rules: &config::Compact) -> Result<(), CompactError> {
-    begin(inputs.to_vec(), rules, MOST_MEMORY).map(|_| ())
+/// The files of a bin, looked at one after the other.
+pub(super) struct Survey<'a> {
+    rules: &'a config::Compact,
+    files: merge::Survey,
+    /// All of them, where a merge needs them at once.
+    all: Vec<Input>,
 }
 
-/// The merge of these files.
-fn begin(
-    inputs: Vec<Input>,
-    rules: &config::Compact,
-    memory: usize,
-) -> Result<(Merge, Unified), CompactError> {
-    let schemas = inputs.iter().map(|input| {
-        let file = input.metadata.file_metadata();
-        (input.name.as_str(), file.schema_descr())
-    });
-    let unified = unify(schemas).map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+/// What a merge has to know of its files beforehand; nothing where it reads all footers by itself.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// As [`Bin::schemas`].
+    pub(super) schemas: Vec<usize>,
+    /// As [`Bin::compressions`].
+    pub(super) compressions: Vec<Compression>,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(rules: &'a config::Compact) -> Self {
+        Self {
+            rules,
+            files: merge::Survey::default(),
+            all: Vec::new(),
+        }
+    }
+
+    /// Looks at the next file.
+    ///
+    /// # Errors
+    /// What stands in its way.
+    pub(super) fn add(&mut self, input: Input) -> Result<(), CompactError> {
+        self.files
+            .add(&input)
+            .map_err(|error| unmergeable(&error))?;
+        if needs_all(self.rules) {
+            self.all.push(input);
+        }
+        Ok(())
+    }
+
+    /// Whether the files can be merged into one.
+    ///
+    /// # Errors
+    /// The two files and the column that stand in the way, or what else does.
+    pub(super) fn finish(self) -> Result<Known, CompactError> {
+        let surveyed = self.files.finish();
+        let surveyed = surveyed.map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+        let (unified, compressions) = (surveyed.unified, surveyed.compressions);
+        let options = options(&unified, self.rules, MOST_MEMORY);
+        if needs_all(self.rules) {
+            Merge::new(unified, self.all, options).map_err(|error| unmergeable(&error))?;
+            return Ok(Known::default());
+        }
+        Merge::unread(unified, compressions.clone(), Vec::new(), options)
+            .map_err(|error| unmergeable(&error))?;
+        let schemas = surveyed.schemas.iter().map(|(number, _)| *number);
+        Ok(Known {
+            schemas: schemas.collect(),
+            compressions,
+        })
+    }
+}
+
+/// Whether a merge reads all footers before it begins.
+fn needs_all(rules: &config::Compact) -> bool {
+    !rules.sort_by.is_empty()
+}
+
+fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOptions {
     let row_group = rules.row_group_size.map(|size| size.as_u64());
     let default = RowGroupLimit::default();
-    let options = MergeOptions {
+    MergeOptions {
         row_group: RowGroupLimit {
             bytes: row_group.map_or(default.bytes, |size| {
                 usize::try_from(size).unwrap_or(usize::MAX)
@@ -74,15 +124,12 @@ fn begin(
             .compression
             .codec()
             .map_or(OutputCompression::Keep, OutputCompression::As),
-        bloom_filters: bloom_filters(&unified, rules),
+        bloom_filters: bloom_filters(unified, rules),
         sort_by: rules.sort_by.clone(),
         memory,
         reads: CONCURRENT_READS,
         ..MergeOptions::default()
-    };
-    let merge =
-        Merge::new(unified.clone(), inputs, options).map_err(|error| unmergeable(&error))?;
-    Ok((merge, unified))
+    }
 }
 
 /// The configured columns as the files spell them.
@@ -109,11 +156,10 @@ pub(super) async fn write(
     bin: &Bin,
     budget: &Budget,
 ) -> Result<(u64, Finished), CompactError> {
-    let inputs = inputs(&*ports.store, plan, bin).await?;
     // Two parts are on their way besides what the merge holds.
     let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
     let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
-    let (merge, unified) = begin(inputs, &plan.settings, memory)?;
+    let (merge, unified) = begin(&*ports.store, plan, bin, memory).await?;
     let finished = run(&ports.store, plan, bin, merge).await?;
     let output = plan.output(bin);
     let meta = ports.store.head(&output, None).await?;
@@ -126,15 +172,51 @@ pub(super) async fn write(
     Ok((meta.size, finished))
 }
 
-async fn inputs(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<Vec<Input>, CompactError> {
-    let reads = bin.inputs.iter().map(|input| {
+/// The merge of a bin's files. Where the plan says enough of them, their footers are read when their turn comes.
+async fn begin(
+    store: &dyn Store,
+    plan: &Plan,
+    bin: &Bin,
+    memory: usize,
+) -> Result<(Merge, Unified), CompactError> {
+    let rules = &plan.settings;
+    let all = bin.schemas.is_empty() || needs_all(rules);
+    let first = (0..).zip(&bin.inputs);
+    let first = first.filter(|(place, _)| all || bin.schemas.binary_search(place).is_ok());
+    let inputs = inputs(store, plan, first.map(|(_, input)| input)).await?;
+    let schemas = inputs.iter().map(|input| {
+        let file = input.metadata.file_metadata();
+        (input.name.as_str(), file.schema_descr())
+    });
+    let unified = unify(schemas).map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+    let options = options(&unified, rules, memory);
+    let merge = if all {
+        Merge::new(unified.clone(), inputs, options)
+    } else {
+        let files = bin.inputs.iter().map(|input| Unread {
+            name: plan.from.join(&input.name).to_string(),
+            size: input.size,
+        });
+        let compressions = bin.compressions.clone();
+        Merge::unread(unified.clone(), compressions, files.collect(), options)
+    };
+    Ok((merge.map_err(|error| unmergeable(&error))?, unified))
+}
+
+/// Files of a bin with their footers.
+async fn inputs(
+    store: &dyn Store,
+    plan: &Plan,
+    files: impl Iterator<Item = &ledger::Input>,
+) -> Result<Vec<Input>, CompactError> {
+    let reads = files.map(|input| {
         let location = plan.from.join(&input.name);
         async move {
             let metadata = footers::footer(store, &location, input.size, Some(&input.etag)).await?;
             Ok::<_, CompactError>(Input {
                 name: location.to_string(),
                 size: input.size,
-                metadata: metadata as Arc<ParquetMetaData>,
+                metadata,
             })
         }
     });

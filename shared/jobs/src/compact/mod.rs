@@ -15,9 +15,13 @@
 //! 5. [`step`] `delete`, after the grace period: verifies that every row stands in the new directory, deletes the old files
 //!    and PUTs `deleted/<generation>`.
 //!
+//! A plan that can never be carried out is given up by [`step`] `abandon`, as long as the state does not name its generation:
+//! the state is written anew, so that no publisher can swap it, and what was made is deleted.
+//!
 //! Killed anywhere, the same request goes on from what stands. Invariants C1 to C5 are in docs/ARCHITECTURE.md; the
 //! simulation in `tests/` holds this code to them. [`in_place`] is the way without a catalog, which has a window.
 
+mod abandon;
 mod bin;
 mod carry;
 mod delete;

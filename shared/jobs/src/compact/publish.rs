@@ -32,7 +32,8 @@ pub(super) async fn publish(
     let wait = u64::try_from(plan.settings.longest_invocation.as_secs()).unwrap_or_default() + 1;
     let standing = ledger::read_state(store, ledger).await?;
     let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
-    if generation > plan.generation {
+    let abandoned = standing.as_ref().map_or(0, |(state, _)| state.abandoned);
+    if generation > plan.generation || abandoned >= plan.generation {
         return Ok(Outcome::superseded());
     }
     let mark = ledger.published(plan.generation);
@@ -43,9 +44,8 @@ pub(super) async fn publish(
     if generation < plan.generation {
         verified(store, ledger, plan).await?;
         files += carry(store, plan).await?;
-        let etag = standing.as_ref().map(|(_, etag)| etag.as_str());
-        if !ledger::swap(store, ledger, plan, etag).await? {
-            // A twin was quicker: it is the plan's generation by now, or a later one.
+        if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
+            // A twin was quicker: it is the plan's generation by now, or a later one. Or the plan was given up.
             let standing = ledger::read_state(store, ledger).await?;
             if standing.is_none_or(|(state, _)| state.generation != plan.generation) {
                 return Ok(Outcome::superseded());

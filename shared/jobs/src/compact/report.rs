@@ -17,6 +17,8 @@ pub enum Step {
     Sweep,
     /// The old files are deleted.
     Delete,
+    /// The plan is given up, and what was made for it is deleted.
+    Abandon,
 }
 
 /// What is to be done for one partition.

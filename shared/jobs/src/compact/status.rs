@@ -72,12 +72,12 @@ async fn look(
         Err(text) => Location::new(text, ""),
     };
     let planned = entries.planned.last().copied().unwrap_or_default();
-    let generation = match &state {
-        Some((state, _)) => state.generation,
-        // Without a catalog the plans count, once they are done.
-        None => entries.swept.keys().last().copied().unwrap_or_default(),
-    };
-    let condition = if planned > generation {
+    // Without a catalog the plans count, once they are done.
+    let done = entries.swept.keys().last().copied().unwrap_or_default();
+    let (generation, last) = state
+        .as_ref()
+        .map_or((done, done), |(state, _)| (state.generation, state.last()));
+    let condition = if planned > last {
         "planned"
     } else if generation == 0 {
         "never"

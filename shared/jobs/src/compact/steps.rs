@@ -3,7 +3,7 @@
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
-    Ports, StepRequest, delete,
+    Ports, StepRequest, abandon, delete,
     error::CompactError,
     footers, in_place,
     ledger::{self, Plan},
@@ -64,6 +64,12 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Co
         (Step::Publish, false) => publish::publish(ports, &ledger, &plan).await?,
         (Step::Sweep, false) => sweep::sweep(ports, &ledger, &plan).await?,
         (Step::Delete, false) => delete::delete(ports, &ledger, &plan).await?,
+        (Step::Abandon, false) => abandon::abandon(ports, &ledger, &plan).await?,
+        (Step::Abandon, true) => {
+            return Err(CompactError::BadRequest(
+                "with mode = \"in_place\" a plan is not given up: some of its files may be deleted by now".to_owned(),
+            ));
+        }
         (Step::Publish, true) => in_place::publish(ports, &ledger, &plan).await?,
         (Step::Sweep | Step::Delete, true) => Outcome::superseded(),
     };

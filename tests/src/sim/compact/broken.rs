@@ -64,6 +64,7 @@ impl BrokenStore {
             (Mutant::NoAgeRule, Role::Plan) => is_data || key.contains("/commit/"),
             (Mutant::NoSweep | Mutant::SweepTooEarly, Role::Sweep) => key.contains("/published/"),
             (Mutant::EarlyDeletion, Role::Plan | Role::Delete) => key.contains("/swept/"),
+            (Mutant::ClearedTooEarly, Role::Plan | Role::Abandon) => key.contains("/abandoned/"),
             _ => false,
         }
     }
@@ -127,6 +128,9 @@ impl Store for BrokenStore {
         body: Bytes,
         options: PutOptions,
     ) -> Result<Written, StoreError> {
+        if object.key.ends_with("/state") && self.is(Mutant::AbandonedInWords, Role::Abandon) {
+            return Ok(Self::untrue());
+        }
         let written = self.inner.put(object, body.clone(), options).await?;
         self.note(object, &body);
         Ok(written)

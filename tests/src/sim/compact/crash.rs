@@ -35,19 +35,23 @@ pub struct Report {
     pub violation: Option<(String, Violation)>,
 }
 
-const ROLES: [Role; 6] = [
+const ROLES: [Role; 7] = [
     Role::Rekey,
     Role::Plan,
     Role::Merge,
     Role::Publish,
     Role::Sweep,
     Role::Delete,
+    Role::Abandon,
 ];
 
 /// The calls before which a writer and a publisher are held up: all that they make in this scene, and one more.
 const RACE: &[u64] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
 ];
+
+/// The calls before which one who gives a plan up is held up: all that it makes at first, and one more.
+const ABANDONER: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8];
 
 /// What befalls the victim at its `n`th call.
 #[derive(Debug, Clone, Copy)]
@@ -88,10 +92,38 @@ pub fn enumerate(mutant: Option<Mutant>) -> Report {
             }
         }
     }
+    for publisher in RACE {
+        for abandoner in ABANDONER {
+            for publisher_first in [true, false] {
+                points += 1;
+                if let Some(violation) = abandon(*publisher, *abandoner, publisher_first, mutant) {
+                    let place = format!("publish at call {publisher}, abandon at call {abandoner}");
+                    return report(points, place, violation);
+                }
+            }
+        }
+    }
     Report {
         points,
         violation: None,
     }
+}
+
+/// A publisher and one who gives its plan up are both held up before one of their calls.
+fn abandon(
+    publisher: u64,
+    abandoner: u64,
+    publisher_first: bool,
+    mutant: Option<Mutant>,
+) -> Option<Violation> {
+    virtual_time(async move {
+        let stage = Arc::new(Stage::new(mutant));
+        if let Err(message) = stage.abandon(publisher, abandoner, publisher_first).await {
+            stage.world.fail(message);
+        }
+        let checker = stage.world.checker();
+        checker.violation().cloned()
+    })
 }
 
 /// Plays a compaction in which the first invocation of a role meets its fate. Returns how many calls it made.
@@ -174,6 +206,48 @@ impl Stage {
         self.settle().await
     }
 
+    async fn abandon(
+        self: &Arc<Self>,
+        publisher: u64,
+        abandoner: u64,
+        publisher_first: bool,
+    ) -> Result<(), String> {
+        for name in ["a", "b", "c", "f"] {
+            self.rekey(&self.land(name)).await?;
+        }
+        self.wait(LONGEST_INVOCATION).await;
+        let item = self.planned().await?;
+        self.merge(&item).await?;
+        let request = |step| StepRequest {
+            plan: item.plan.clone(),
+            partition: item.partition.clone(),
+            step,
+        };
+        let both = [
+            (request(Step::Publish), publisher),
+            (request(Step::Abandon), abandoner),
+        ];
+        let [first, second] = both;
+        let (first, second) = if publisher_first {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        let asleep = |call, seconds| Plan {
+            sleep: Some((
+                call,
+                self.world.cloud.clock.now() + SignedDuration::from_secs(seconds),
+            )),
+            ..Plan::default()
+        };
+        let (stage, plan) = (Arc::clone(self), asleep(first.1, 30));
+        let one = spawn_local(async move { stage.world.step(&first.0, plan).await.1 });
+        self.world.pause(10_000).await;
+        self.world.step(&second.0, asleep(second.1, 60)).await;
+        one.await.map_err(|error| format!("panicked: {error}"))?;
+        self.settle().await
+    }
+
     async fn wait(&self, duration: SignedDuration) {
         let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
         self.world.pause(seconds * 1_000 + 2_000).await;
@@ -222,7 +296,9 @@ impl Stage {
                 Victim::Rekey(writer)
             }
             Role::Merge => Victim::Merge(self.planned().await?),
-            Role::Publish | Role::Sweep | Role::Delete => Victim::Step(self.led_up_to(role).await?),
+            Role::Publish | Role::Sweep | Role::Delete | Role::Abandon => {
+                Victim::Step(self.led_up_to(role).await?)
+            }
         };
         let plan = match blow {
             None => Plan::default(),
@@ -270,6 +346,10 @@ impl Stage {
         if role == Role::Publish {
             self.carried(&request(Step::Publish)).await;
             return Ok(request(Step::Publish));
+        }
+        if role == Role::Abandon {
+            self.carried(&request(Step::Publish)).await;
+            return Ok(request(Step::Abandon));
         }
         self.step(&request(Step::Publish)).await?;
         self.wait(LONGEST_INVOCATION).await;

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
-    compact::{Item, StepRequest, StepStatus},
+    compact::{Item, Step, StepRequest, StepStatus},
     rekey::SourceObject,
 };
 use tokio::task::{JoinHandle, spawn_local};
@@ -234,6 +234,9 @@ impl Theatre {
             partition: item.partition,
             step: item.step,
         };
+        if request.step == Step::Publish && rng.u8(0..8) == 0 {
+            request.step = Step::Abandon;
+        }
         for _ in 0..STEPS {
             if !self.is_stormy() {
                 return;

@@ -18,6 +18,10 @@ pub enum Mutant {
     NoGate,
     /// The old files are deleted at once.
     EarlyDeletion,
+    /// A plan is given up without writing the state anew, so that a publisher who is still at work swaps it.
+    AbandonedInWords,
+    /// What was made for a plan that is given up is deleted at once, while others are still making more of it.
+    ClearedTooEarly,
 }
 
 impl Mutant {
@@ -30,6 +34,8 @@ impl Mutant {
         Self::SweepTooEarly,
         Self::NoGate,
         Self::EarlyDeletion,
+        Self::AbandonedInWords,
+        Self::ClearedTooEarly,
     ];
 
     /// The invariants of which one must be seen to break.
@@ -39,6 +45,8 @@ impl Mutant {
             Self::NoReread => &["C3", "R3"],
             Self::NoSweep | Self::NoGate => &["C3", "C4"],
             Self::EarlyDeletion => &["C5"],
+            Self::AbandonedInWords => &["C3", "C4", "C5"],
+            Self::ClearedTooEarly => &["C4"],
         }
     }
 }

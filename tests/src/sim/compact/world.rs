@@ -69,6 +69,8 @@ pub(super) enum Role {
     Sweep,
     /// `compact-publish` with the step `delete`.
     Delete,
+    /// `compact-publish` with the step `abandon`.
+    Abandon,
 }
 
 impl From<compact::Step> for Role {
@@ -77,6 +79,7 @@ impl From<compact::Step> for Role {
             compact::Step::Publish => Self::Publish,
             compact::Step::Sweep => Self::Sweep,
             compact::Step::Delete => Self::Delete,
+            compact::Step::Abandon => Self::Abandon,
         }
     }
 }

@@ -293,3 +293,41 @@ fn memory_is_bounded() {
     }
     assert!(most < memory * 3 / 4, "{most} of {total}");
 }
+
+/// Files that are too large to be read at once, some with footers longer than what is read of their ends at first. That the
+/// bytes are those of a merge that knows all footers, [`merge`] asserts of every merge.
+#[test]
+fn footers_of_large_files_are_read_on_the_way() {
+    stated("The memory of a merge is bounded, whatever the number and the size of the files.");
+    let in_groups = |rows| {
+        WriterProperties::builder()
+            .set_max_row_group_row_count(Some(rows))
+            .build()
+    };
+    let memory = 64 << 20;
+    let files: Vec<Bytes> = [
+        (150_000, 300),
+        (100, 300),
+        (150_000, 70_000),
+        (90_000, 90_000),
+    ]
+    .into_iter()
+    .cycle()
+    .take(12)
+    .scan(0, |first, (count, rows)| {
+        let file = written(&camera(*first, count), in_groups(rows));
+        *first += count;
+        Some(file)
+    })
+    .collect();
+    let sizes = |file: &Bytes| (file.len() > memory / 32, footer_size(file) > FOOTER_TAIL);
+    let kinds: Vec<_> = files.iter().take(4).map(sizes).collect();
+    let expected = [(true, true), (false, false), (true, false), (true, false)];
+    assert_eq!(kinds, expected);
+    let options = MergeOptions {
+        memory,
+        ..MergeOptions::default()
+    };
+    let merged = merge(&files, options).unwrap();
+    assert_eq!(merged.summary.rows, 3 * 390_100);
+}

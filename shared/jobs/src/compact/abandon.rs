@@ -1,0 +1,113 @@
+//! Gives a plan up that can never be carried out.
+
+use std::collections::BTreeMap;
+
+use lakewright_core::compact::{PartitionLedger, PartitionState};
+
+use super::{
+    Ports,
+    delete::delete_batch,
+    directory,
+    error::CompactError,
+    ledger::{self, Plan},
+    report::Step,
+    steps::Outcome,
+};
+use crate::ports::{MAX_DELETE_BATCH, Store};
+
+/// How often the state is read again because somebody else was quicker. There is a publisher and a twin of this step.
+const TRIES: usize = 4;
+
+/// Gives the plan's generation up, unless the partition has moved on to it, and deletes what was made for it.
+///
+/// The state is written anew, with the same directory and the number of the generation that is given up. A publisher that
+/// read it before can swap it no more, for its `ETag` is another, and one that reads it later finds the number. Whoever is
+/// still at work for the plan, and may put files into its directory, is dead `longest_invocation` later; only then is that
+/// directory cleared. The number is never used again.
+pub(super) async fn abandon(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<Outcome, CompactError> {
+    let store = &*ports.store;
+    let generation = plan.generation;
+    if ledger::age(store, &ledger.deleted(generation))
+        .await?
+        .is_some()
+    {
+        return Ok(Outcome::done(0, None));
+    }
+    if !give_up(store, ledger, plan).await? {
+        return Ok(Outcome::superseded());
+    }
+    let mark = ledger.abandoned(generation);
+    ledger::mark(store, &mark, generation).await?;
+    let age = ledger::age(store, &mark).await?.unwrap_or_default();
+    if let Some(seconds) = ledger::wait(age, plan.settings.longest_invocation) {
+        return Ok(Outcome::waiting(Step::Abandon, seconds));
+    }
+    let keys = made(store, plan).await?;
+    for batch in keys.chunks(MAX_DELETE_BATCH) {
+        delete_batch(store, &plan.to, batch).await?;
+    }
+    ledger::mark(store, &ledger.deleted(generation), generation).await?;
+    Ok(Outcome::done(keys.len() as u64, None))
+}
+
+/// Writes the state anew. False: it names the plan's generation, or a later one.
+async fn give_up(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+) -> Result<bool, CompactError> {
+    for _ in 0..TRIES {
+        let standing = ledger::read_state(store, ledger).await?;
+        let (state, etag) = match standing {
+            Some((state, _)) if state.abandoned >= plan.generation => return Ok(true),
+            Some((state, _)) if state.generation >= plan.generation => return Ok(false),
+            Some((state, etag)) => (state, Some(etag)),
+            None => (PartitionState::registered(plan.from.clone()), None),
+        };
+        let state = PartitionState {
+            abandoned: plan.generation,
+            ..state
+        };
+        if ledger::replace(store, ledger, &state, etag.as_deref()).await? {
+            return Ok(true);
+        }
+    }
+    Err(CompactError::Task(format!(
+        "{} is written by others all the time",
+        ledger.state()
+    )))
+}
+
+/// The keys of the files in the plan's directory, all of whose rows stand in the directory before.
+async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, CompactError> {
+    let (here, _) = directory::files(store, &plan.from).await?;
+    let here = here
+        .into_iter()
+        .map(|file| (file.name.clone(), file))
+        .collect::<BTreeMap<_, _>>();
+    let (made, _) = directory::files(store, &plan.to).await?;
+    let mut keys = Vec::with_capacity(made.len());
+    for file in made {
+        let location = plan.to.join(&file.name);
+        let standing = |name: &str| here.get(name);
+        let merged = plan.bins.iter().find(|bin| bin.output == file.name);
+        let stands = merged.map_or_else(
+            || standing(&file.name).is_some_and(|standing| standing.size == file.size),
+            |bin| {
+                let mut inputs = bin.inputs.iter();
+                inputs.all(|input| {
+                    standing(&input.name).is_some_and(|standing| standing.etag == input.etag)
+                })
+            },
+        );
+        if !stands {
+            return Err(CompactError::OnlyCopy { location });
+        }
+        keys.push(location.key);
+    }
+    Ok(keys)
+}
