@@ -19,3 +19,5 @@ mod reference;
 mod runs;
 #[path = "repartition/sources.rs"]
 mod sources;
+#[path = "repartition/verify.rs"]
+mod verify;
