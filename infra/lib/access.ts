@@ -50,6 +50,20 @@ export function grantLedger(role: iam.Role, prefix: Location): void {
   grantList(role, prefix);
 }
 
+/** Says below a prefix that its files are whole. */
+export function grantSuccess(role: iam.Role, prefix: Location): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ['s3:PutObject'],
+      resources: [`${bucketArn(role, prefix)}/${prefix.key}*_SUCCESS`],
+    }),
+  );
+  Validations.of(role).acknowledge({
+    id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${prefix.bucket}/${prefix.key}*_SUCCESS]`,
+    reason: 'Each output has a directory of its own.',
+  });
+}
+
 /** Creates the objects of rows, as the job wants them, and reads what stands in their place. */
 export function grantRows(role: iam.Role, { target, tagged, encryptionKey }: SplitConfig): void {
   // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html

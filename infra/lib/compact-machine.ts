@@ -2,7 +2,7 @@ import type { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { call, forEach, workflow } from './workflow.ts';
+import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
 /** The functions that all compact jobs share. */
 export interface CompactFunctions {
@@ -46,18 +46,27 @@ export class CompactMachine extends Construct {
       timeout,
     });
     const each = (inner: Construct, suffix: string) => this.partition(inner, suffix, functions, timeout);
-    const outputs =
-      '$merge([$sift($states.input, function($v, $k) { $k != "tasks" }), {"failures": [$states.result[$exists(error)]]}])';
-    const few = forEach(this, 'Partitions', { items: '$states.input.tasks', maxConcurrency, outputs, each });
-    const many = forEach(this, 'Partitions of list', {
-      list: {
-        bucket: '$split($states.input.plan, "/")[2]',
-        key: '$join($filter($split($states.input.plan, "/"), function($part, $index) { $index > 2 }), "/")',
-      },
+    const without = (field: string) => `$sift($states.input, function($v, $k) { $k != "${field}" })`;
+    const few = forEach(this, 'Partitions', {
+      items: '$states.input.tasks',
       maxConcurrency,
-      outputs,
+      outputs: `$merge([${without('tasks')}, {"failures": [$states.result[$exists(error)]]}])`,
       each,
     });
+    const list = sfn.Pass.jsonata(this, 'List', {
+      outputs:
+        `{% $merge([${without('tasks')}, {"list": {"bucket": $split($states.input.plan, "/")[2], ` +
+        '"key": $join($filter($split($states.input.plan, "/"), function($part, $index) { $index > 2 }), "/")}}]) %}',
+    });
+    const many = list
+      .next(forEachOfList(this, 'Partitions of list', { list: '$.list', resultPath: '$.results', maxConcurrency, each }))
+      .next(
+        sfn.Pass.jsonata(this, 'Failures', {
+          outputs:
+            '{% $merge([$sift($states.input, function($v, $k) { $not($k in ["list", "results"]) }), ' +
+            '{"failures": [$states.input.results[$exists(error)]]}]) %}',
+        }),
+      );
     const done = sfn.Succeed.jsonata(this, 'Done');
     const settled = sfn.Choice.jsonata(this, 'All done?')
       .when(
@@ -85,7 +94,7 @@ export class CompactMachine extends Construct {
           sfn.Condition.jsonata(
             '{% $states.input.partitions_seen > $sum([$states.input.left.*]) + $states.input.partitions_refused %}',
           ),
-          many,
+          list,
         )
         .otherwise(done),
     );

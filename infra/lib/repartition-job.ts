@@ -1,6 +1,7 @@
-import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import {
+  grantDelete,
   grantDeleteData,
   grantLedger,
   grantManageTable,
@@ -9,6 +10,7 @@ import {
   grantReadCurrent,
   grantReadTable,
   grantReadWrite,
+  grantSuccess,
 } from './access.ts';
 import type { RepartitionConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
@@ -53,9 +55,17 @@ export class RepartitionJob extends Construct {
     }
     grantReadCurrent(plan.role, job.target);
     grantLedger(plan.role, ledger);
+    grantSuccess(plan.role, job.target);
     grantReadWrite(write.role, job.target);
     grantReadWrite(commit.role, job.target);
-    grantDeleteData(commit.role, [job.target], join(job.target, '_lakewright/'));
+    // Rows while they are at work. A run lasts as long as its execution at most.
+    const rows = join(job.target, `_repartitioning/${job.name}/`);
+    grantDelete(write.role, rows);
+    buckets.expire(rows, Duration.days(8));
+    // The plan finishes a commit that was cut short.
+    for (const { role } of [plan, commit]) {
+      grantDeleteData(role, [job.target], join(job.target, '_lakewright/'));
+    }
     if ('table' in job.source) {
       for (const { role } of [plan, write]) {
         grantReadTable(role, job.source);
@@ -65,9 +75,11 @@ export class RepartitionJob extends Construct {
     }
     if (job.table) {
       grantReadTable(plan.role, job.table);
-      grantPartitions(commit.role, job.table);
-      if (job.managesTable) {
-        grantManageTable(commit.role, job.table);
+      for (const { role } of [plan, commit]) {
+        grantPartitions(role, job.table);
+        if (job.managesTable) {
+          grantManageTable(role, job.table);
+        }
       }
     }
 

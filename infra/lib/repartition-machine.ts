@@ -2,7 +2,7 @@ import type { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { call, forEach, workflow } from './workflow.ts';
+import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
 /** The functions that all repartition jobs share. */
 export interface RepartitionFunctions {
@@ -34,16 +34,25 @@ export class RepartitionMachine extends Construct {
     });
     /** Each entry of one of the plan's lists, wherever it is. */
     const all = (list: 'prepare' | 'tasks', title: string, next: sfn.IChainable): sfn.Choice => {
-      const common = {
-        maxConcurrency,
+      const each = (inner: Construct, suffix: string) =>
+        call(inner, `${title}${suffix}`, {
+          invokes: functions.write,
+          payload: '$states.input',
+          // All answers together might be more than a state may hold.
+          outputs: '{}',
+          timeout,
+        });
+      const inline = forEach(this, `${title} all`, {
+        items: `$states.input.${list}`,
         outputs: '$states.input',
-        each: (inner: Construct, suffix: string) =>
-          call(inner, `${title}${suffix}`, { invokes: functions.write, payload: '$states.input', timeout }),
-      };
-      const inline = forEach(this, `${title} all`, { items: `$states.input.${list}`, ...common });
-      const distributed = forEach(this, `${title} list`, {
-        list: { bucket: `$states.input.${list}_list.bucket`, key: `$states.input.${list}_list.key` },
-        ...common,
+        maxConcurrency,
+        each,
+      });
+      const distributed = forEachOfList(this, `${title} list`, {
+        list: `$.${list}_list`,
+        resultPath: sfn.JsonPath.DISCARD,
+        maxConcurrency,
+        each,
       });
       return sfn.Choice.jsonata(this, `${title}?`)
         .when(sfn.Condition.jsonata(`{% $count($states.input.${list}) > 0 %}`), inline.next(next))

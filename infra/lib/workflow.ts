@@ -41,15 +41,18 @@ export interface CallProps {
   readonly invokes: LakewrightFunction;
   /** JSONata: the payload. */
   readonly payload: string;
+  /** JSONata: what it goes on with; the answer, where nothing is said. */
+  readonly outputs?: string;
   readonly timeout: Duration;
 }
 
-/** Calls a function that may be called again, and goes on with its answer. */
-export function call(scope: Construct, id: string, { invokes, payload, timeout }: CallProps): sfn.TaskStateBase {
+/** Calls a function that may be called again. */
+export function call(scope: Construct, id: string, props: CallProps): sfn.TaskStateBase {
+  const { invokes, payload, outputs = '$states.result.Payload', timeout } = props;
   return LambdaInvoke.jsonata(scope, id, {
     lambdaFunction: invokes.function,
     payload: sfn.TaskInput.fromText(`{% ${payload} %}`),
-    outputs: '{% $states.result.Payload %}',
+    outputs: `{% ${outputs} %}`,
     taskTimeout: sfn.Timeout.duration(timeout.plus(Duration.seconds(30))),
     retryOnServiceExceptions: false,
   })
@@ -57,35 +60,48 @@ export function call(scope: Construct, id: string, { invokes, payload, timeout }
     .addRetry(PASSING_FAILURES);
 }
 
+/** What is done with an item. Its states' names end with `suffix`, since no two states may have one name. */
+type Each = (scope: Construct, suffix: string) => sfn.IChainable;
+
 export interface ForEachProps {
-  /** JSONata: the items, where they are at hand. */
-  readonly items?: string;
-  /** JSONata: the bucket and the key of a JSON array of items, where they are not. */
-  readonly list?: { readonly bucket: string; readonly key: string };
+  /** JSONata: the items. */
+  readonly items: string;
   readonly maxConcurrency: number;
   /** JSONata: what the state goes on with. */
   readonly outputs: string;
-  /** What is done with an item. Its states' names end with `suffix`, since no two states may have one name. */
-  readonly each: (scope: Construct, suffix: string) => sfn.IChainable;
+  readonly each: Each;
+}
+
+/** Does something with each item that is at hand, as a part of this execution. */
+export function forEach(scope: Construct, id: string, { items, maxConcurrency, outputs, each }: ForEachProps): sfn.Map {
+  return sfn.Map.jsonata(scope, id, {
+    items: sfn.ProvideItems.jsonata(`{% ${items} %}`),
+    maxConcurrency,
+    outputs: `{% ${outputs} %}`,
+  }).itemProcessor(each(scope, ''));
+}
+
+export interface ForEachOfListProps {
+  /** JSONPath: where the bucket and the key of a JSON array of items are. */
+  readonly list: string;
+  readonly maxConcurrency: number;
+  /** JSONPath: where the items' results go, in what the state goes on with. */
+  readonly resultPath: string;
+  readonly each: Each;
 }
 
 /**
- * Does something with each item of a list: as a part of this execution where the items are at hand, and in an execution
- * for each where they are in S3, of which there may be any number.
+ * Does something with each item of a list in S3, of which there may be any number, in an execution for each. This state is
+ * in JSONPath, which the local cloud evaluates here too.
  * https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
  */
-export function forEach(scope: Construct, id: string, props: ForEachProps): sfn.Map | sfn.DistributedMap {
-  const { items, list, maxConcurrency, each } = props;
-  const outputs = `{% ${props.outputs} %}`;
-  if (list === undefined) {
-    const provided = sfn.ProvideItems.jsonata(`{% ${items} %}`);
-    return sfn.Map.jsonata(scope, id, { items: provided, maxConcurrency, outputs }).itemProcessor(each(scope, ''));
-  }
-  const itemReader = new sfn.S3JsonItemReader({ bucketNamePath: `{% ${list.bucket} %}`, key: `{% ${list.key} %}` });
-  return sfn.DistributedMap.jsonata(scope, id, {
-    itemReader,
+export function forEachOfList(scope: Construct, id: string, props: ForEachOfListProps): sfn.DistributedMap {
+  const { list, maxConcurrency, resultPath, each } = props;
+  const at = (field: string) => sfn.JsonPath.stringAt(`${list}.${field}`);
+  return sfn.DistributedMap.jsonPath(scope, id, {
+    itemReader: new sfn.S3JsonItemReader({ bucketNamePath: at('bucket'), key: at('key') }),
     maxConcurrency,
-    outputs,
+    resultPath,
     mapExecutionType: sfn.StateMachineType.STANDARD,
   }).itemProcessor(each(scope, ' of list'));
 }
@@ -99,7 +115,10 @@ export interface WorkflowProps {
   readonly role?: iam.Role;
 }
 
-/** A state machine in JSONata that logs and may run for a week: a redrive of what failed goes on where it failed. */
+/**
+ * A state machine that logs and may run for a week: a redrive of what failed goes on where it failed. Each of its states says
+ * that it is in JSONata; where the machine said so, none could be in JSONPath.
+ */
 export function workflow(scope: Construct, { comment, definition, invokes, role }: WorkflowProps): sfn.StateMachine {
   const logGroup = new logs.LogGroup(scope, 'Logs', {
     // Under this prefix, the log groups share one statement of the account's small resource policy.
@@ -111,7 +130,6 @@ export function workflow(scope: Construct, { comment, definition, invokes, role 
   const stateMachine = new sfn.StateMachine(scope, 'StateMachine', {
     comment,
     definitionBody: sfn.DefinitionBody.fromChainable(definition),
-    queryLanguage: sfn.QueryLanguage.JSONATA,
     role,
     timeout: Duration.days(7),
     tracingEnabled: true,

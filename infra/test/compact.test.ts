@@ -163,9 +163,9 @@ describe('the state machine', () => {
   test.each([
     ['a partition', report([task(1, 2)]), 'Partitions'],
     ['a hundred', report(Array.from({ length: 100 }, (_, n) => task(n, 1))), 'Partitions'],
-    ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'Partitions of list'],
-    ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'Partitions of list'],
-    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, partitions_refused: 0, refused: [] }), 'Partitions of list'],
+    ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'List'],
+    ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'List'],
+    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, partitions_refused: 0, refused: [] }), 'List'],
     ['nothing to do', report([]), 'Done'],
     ['nothing but what is refused', report([], { partitions_seen: 60, left: {}, partitions_refused: 60 }), 'Done'],
     ['nothing there', report([], { partitions_seen: 0, left: {}, partitions_refused: 0, refused: [] }), 'Done'],
@@ -175,14 +175,18 @@ describe('the state machine', () => {
     expect(await chosen(states, 'What?', answer)).toBe(next);
   });
 
+  const listed = async (input: object) => (await evaluate(states['List'].Output, { input })) as object;
+
   test('takes the partitions from the plan, or from its list', async () => {
     expect(await evaluate(states['Partitions'].Items, { input: report([task(1, 2)]) })).toEqual([task(1, 2)]);
     const { ItemReader, ItemProcessor } = states['Partitions of list'];
     expect(ItemProcessor.ProcessorConfig).toEqual({ Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' });
     expect(flat(ItemReader.Resource)).toMatch(/:states:::s3:getObject$/);
     expect(ItemReader.ReaderConfig).toEqual({ InputType: 'JSON' });
-    expect(await evaluate(ItemReader.Arguments.Bucket, { input: report([]) })).toBe('acme-lake');
-    expect(await evaluate(ItemReader.Arguments.Key, { input: report([]) })).toBe('anpr/_lakewright/compact/5f0c.json');
+    expect(ItemReader.Parameters).toEqual({ 'Bucket.$': '$.list.bucket', 'Key.$': '$.list.key' });
+    expect(await listed(report([task(1, 2)]))).toMatchObject({
+      list: { bucket: 'acme-lake', key: 'anpr/_lakewright/compact/5f0c.json' },
+    });
   });
 
   test('does the same with each, wherever it comes from', () => {
@@ -230,12 +234,17 @@ describe('the state machine', () => {
     }
     const input = report([task(1, 2), task(2, 1)]);
     const { tasks: _, ...summary } = input;
-    for (const state of ['Partitions', 'Partitions of list']) {
+    expect(states['Partitions of list'].ResultPath).toBe('$.results');
+    expect(states['Partitions of list'].Next).toBe('Failures');
+    for (const goes of [
+      (result: object[]) => evaluate(states['Partitions'].Output, { input, result }),
+      async (results: object[]) => evaluate(states['Failures'].Output, { input: { ...(await listed(input)), results } }),
+    ]) {
       for (const [result, failures] of [
         [[{}, {}], []],
         [[failure, {}], [failure]],
       ]) {
-        const output = (await evaluate(states[state].Output, { input, result })) as object;
+        const output = (await goes(result!)) as object;
         expect(output).toEqual({ ...summary, failures });
         expect(await chosen(states, 'All done?', output)).toBe(failures!.length === 0 ? 'Done' : 'Partitions failed');
       }

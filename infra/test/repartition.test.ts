@@ -33,23 +33,27 @@ describe('the roles', () => {
       .map(({ effect, what }) => (effect === 'Deny' ? `not ${what}` : what))
       .sort();
 
-  test('let repartition-commit alone delete, and nothing in a ledger', () => {
-    expect(said('RepartitionCommitRole', /^s3:Delete/)).toEqual(
-      jobs
-        .flatMap((job) => [
-          `s3:DeleteObject ${s3}acme-lake/${job}/*`,
-          ...['DeleteObject', 'DeleteObjectVersion'].map((action) => `not s3:${action} ${s3}acme-lake/${job}/_lakewright/*`),
-        ])
-        .sort(),
-    );
-    for (const role of ['RepartitionPlanRole', 'RepartitionWriteRole']) {
-      expect(said(role, /^s3:Delete/)).toEqual([]);
+  test('let what a commit replaces be deleted, by the commit or by the plan that finishes it, and nothing in a ledger', () => {
+    for (const role of ['RepartitionCommitRole', 'RepartitionPlanRole']) {
+      expect(said(role, /^s3:Delete/)).toEqual(
+        jobs
+          .flatMap((job) => [
+            `s3:DeleteObject ${s3}acme-lake/${job}/*`,
+            ...['DeleteObject', 'DeleteObjectVersion'].map((action) => `not s3:${action} ${s3}acme-lake/${job}/_lakewright/*`),
+          ])
+          .sort(),
+      );
     }
+    expect(said('RepartitionWriteRole', /^s3:Delete/)).toEqual(
+      jobs.map((job) => `s3:DeleteObject ${s3}acme-lake/${job}/_repartitioning/${job}/*`).sort(),
+    );
   });
 
   test('let repartition-plan write its ledger, and no data', () => {
     expect(said('RepartitionPlanRole', /^s3:Put/)).toEqual(
-      jobs.map((job) => `s3:PutObject ${s3}acme-lake/${job}/_lakewright/repartition/${job}/*`).sort(),
+      jobs
+        .flatMap((job) => [`_lakewright/repartition/${job}/*`, '*_SUCCESS'].map((key) => `s3:PutObject ${s3}acme-lake/${job}/${key}`))
+        .sort(),
     );
     expect(said('RepartitionWriteRole', /^s3:Put/)).toEqual(jobs.map((job) => `s3:PutObject ${s3}acme-lake/${job}/*`).sort());
   });
@@ -68,14 +72,18 @@ describe('the roles', () => {
   });
 
   test('let the catalog be changed only where a job keeps a table', () => {
-    const changed = said('RepartitionCommitRole', /^glue:/).map((what) => what.replace(/arn:\S+>:/, ''));
     const actions = [
       ...['GetTable', 'BatchGetPartition', 'BatchCreatePartition', 'BatchUpdatePartition'],
       ...['CreateTable', 'UpdateTable'],
     ];
-    expect(changed).toEqual(
-      actions.flatMap((action) => ['catalog', 'database/shop', 'table/shop/products'].map((of) => `glue:${action} ${of}`)).sort(),
-    );
+    const of = (actions: string[]) =>
+      actions.flatMap((action) => ['catalog', 'database/shop', 'table/shop/products'].map((of) => `glue:${action} ${of}`)).sort();
+    const products = (role: string) =>
+      said(role, /^glue:/)
+        .map((what) => what.replace(/arn:\S+>:/, ''))
+        .filter((what) => !what.includes('glue_db') && !what.includes('electric_vehicle'));
+    expect(products('RepartitionCommitRole')).toEqual(of(actions));
+    expect(new Set(products('RepartitionPlanRole'))).toEqual(new Set(of([...actions, 'GetPartitions'])));
     expect(said('RepartitionWriteRole', /^glue:.*(Create|Update)/)).toEqual([]);
     const unkept = template(TWO_REPARTITIONS.replace('manage_table = true', ''));
     expect(said('RepartitionCommitRole', /^glue:(Create|Update)Table/, unkept)).toEqual([]);
@@ -103,6 +111,18 @@ describe('the state machine', () => {
     expect(isValid).toBe(true);
   });
 
+  test('is in JSONata but for the maps over lists', () => {
+    const languages = (states: Record<string, any>): string[] =>
+      Object.entries(states).flatMap(([name, { QueryLanguage = 'JSONPath', ItemProcessor }]) => [
+        `${name}: ${QueryLanguage}`,
+        ...(ItemProcessor ? languages(ItemProcessor.States) : []),
+      ]);
+    expect(languages(states).filter((said) => !said.endsWith(': JSONata')).sort()).toEqual([
+      'Prepare list: JSONPath',
+      'Write list: JSONPath',
+    ]);
+  });
+
   test('plans its own job', async () => {
     expect(StartAt).toBe('Plan');
     expect(await evaluate(states['Plan'].Arguments.Payload, { input: { name: 'products' } })).toEqual({ name: 'ev' });
@@ -127,20 +147,21 @@ describe('the state machine', () => {
     const [inline, distributed] = [states[`${title} all`], states[`${title} list`]];
     expect(await evaluate(inline.Items, { input })).toEqual(tasks(1));
     expect(distributed.ItemProcessor.ProcessorConfig).toEqual({ Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' });
-    expect(await evaluate(distributed.ItemReader.Arguments.Bucket, { input })).toBe(list.bucket);
-    expect(await evaluate(distributed.ItemReader.Arguments.Key, { input })).toBe(list.key);
+    expect(distributed.ItemReader.Parameters).toEqual({ 'Bucket.$': `$.${field}_list.bucket`, 'Key.$': `$.${field}_list.key` });
     for (const [map, name] of [
       [inline, title],
       [distributed, `${title} of list`],
     ]) {
-      const { Arguments, Retry, TimeoutSeconds } = map.ItemProcessor.States[name];
+      const { Arguments, Output, Retry, TimeoutSeconds } = map.ItemProcessor.States[name];
       expect(await evaluate(Arguments.Payload, { input: tasks(1)[0]! })).toEqual(tasks(1)[0]);
+      expect(await evaluate(Output, { result: { Payload: { rows: 1 } } })).toEqual({});
       expect(TimeoutSeconds).toBeGreaterThan(900);
       const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
       expect(retried).toEqual(expect.arrayContaining(['Lakewright.StoreFailed', 'Lakewright.Deadline']));
-      expect(await evaluate(map.Output, { input, result: [{}] })).toEqual(input);
       expect(map.Next).toBe(next);
     }
+    expect(await evaluate(inline.Output, { input, result: [{}] })).toEqual(input);
+    expect(distributed.ResultPath).toBeNull();
   });
 
   test('commits, and ends with its answer', async () => {

@@ -251,7 +251,7 @@ describe('the state machine', () => {
     [{ query_execution_id: 'q', result: 's3://b/k' }, 'Bad request'],
     [{ result: 's3://b/k', name: 'invoices' }, 'Bad request'],
   ])('begins by its input: %j', async (input, next) => {
-    expect(machine).toMatchObject({ StartAt: 'What?', QueryLanguage: 'JSONata' });
+    expect(machine).toMatchObject({ StartAt: 'What?' });
     expect(await chosen('What?', input)).toBe(next);
   });
 

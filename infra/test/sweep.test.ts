@@ -70,7 +70,7 @@ test('the result is the last report', async () => {
   expect(await evaluate(ANPR.States.Sweep.Output, { result: { Payload: report(null), StatusCode: 200 } })).toEqual(
     report(null),
   );
-  expect(ANPR.States.Done).toEqual({ Type: 'Succeed' });
+  expect(ANPR.States.Done).toEqual({ Type: 'Succeed', QueryLanguage: 'JSONata' });
 });
 
 test('a call outlives the function, and is made again after a fault', () => {

@@ -230,6 +230,51 @@ def test_a_state_machine_goes_through_lists(bucket: str) -> None:
     assert output_of(several) == {"failures": [one, two], "all": 3}
 
 
+def test_a_state_machine_goes_through_a_list_in_s3(bucket: str) -> None:
+    """As those of compact and repartition do: the map is in JSONPath, what it does with each item and what follows is not."""
+    client("s3").put_object(Bucket=bucket, Key="list.json", Body=json.dumps([{"n": n} for n in range(150)]).encode())
+    each = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": '{% {"double": $states.input.n * 2} %}', "End": True}
+    over = {
+        "Type": "Map",
+        "ItemReader": {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "ReaderConfig": {"InputType": "JSON"},
+            "Parameters": {"Bucket.$": "$.list.bucket", "Key.$": "$.list.key"},
+        },
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            "StartAt": "Each",
+            "States": {"Each": each},
+        },
+        "MaxConcurrency": 4,
+        "Next": "Sum",
+    }
+    total = {
+        "Type": "Pass",
+        "QueryLanguage": "JSONata",
+        "Output": '{% {"sum": $sum($states.input.results.double), "kept": $states.input.list.key} %}',
+        "End": True,
+    }
+    functions = client("stepfunctions")
+    for result_path, expected in [("$.results", {"sum": 149 * 150, "kept": "list.json"}), (None, {"kept": "list.json"})]:
+        states = {"Over": {**over, "ResultPath": result_path}, "Sum": total}
+        machine = functions.create_state_machine(
+            name=f"{bucket}-{len(expected)}",
+            definition=json.dumps({"StartAt": "Over", "States": states}),
+            roleArn="arn:aws:iam::000000000000:role/contract",
+        )["stateMachineArn"]
+        request = {"list": {"bucket": bucket, "key": "list.json"}}
+        execution = functions.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
+
+        def ended() -> dict[str, Any] | None:
+            described = functions.describe_execution(executionArn=execution)
+            return None if described["status"] == "RUNNING" else described
+
+        described = poll(ended, "end of the execution", SECONDS)
+        assert described["status"] == "SUCCEEDED", described.get("cause")
+        assert json.loads(described["output"]) == expected
+
+
 def test_a_state_machine_waits_until_its_token_comes_back(bucket: str) -> None:
     sqs, functions = client("sqs"), client("stepfunctions")
     url = sqs.create_queue(QueueName=bucket)["QueueUrl"]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +223,28 @@ def test_many_files_in_one_twice(outputs: dict[str, str], tmp_path: Path) -> Non
         assert {columns.column(n).compression for n in range(columns.num_columns)} == {names}
         for reader, read in READERS.items():
             assert [(row["n"], row["at"]) for row in read(path, [])] == [(n, f"t{n}") for n in range(500)], reader
+
+
+def test_lists_of_tasks_that_an_answer_does_not_hold(outputs: dict[str, str], tmp_path: Path) -> None:
+    job = Job("lists", outputs)
+    objects, rows = 80, 16
+    pad = "x" * (66 << 10)
+    for number in range(objects):
+        lines = (f"{'abc'[n % 3]},{n},{pad}\n" for n in range(number * rows, number * rows + rows))
+        client("s3").put_object(Bucket=LANDING, Key=f"lists/{number:02}.csv", Body=("k,n,pad\n" + "".join(lines)).encode())
+    plan = job.plan()
+    for name in ["prepare", "tasks"]:
+        assert plan[name] == []
+        at = plan[f"{name}_list"]
+        listed = json.loads(client("s3").get_object(Bucket=at["bucket"], Key=at["key"])["Body"].read())
+        assert len(listed) == objects
+    committed = job.succeeded()
+    assert (committed["status"], committed["rows"]) == ("committed", objects * rows)
+    found = {}
+    for path in job.files("", tmp_path):
+        with path.open(newline="") as file:
+            found[path.parent.name] = [int(row["n"]) for row in csv.DictReader(file)]
+    assert found == {f"k={k}": list(range(n, objects * rows, 3)) for n, k in enumerate("abc")}
 
 
 def test_what_stands_under_the_target_and_is_no_data_stays(shop: None, outputs: dict[str, str]) -> None:

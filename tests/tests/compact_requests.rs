@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "compact_requests/in_place.rs"]
+mod in_place;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arrow::{
@@ -25,7 +28,7 @@ use lakewright_jobs::{
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_tests::{
-    model::{Client, Cloud, Death, FaultRates, Plan, Settings},
+    model::{Client, Cloud, Death, FaultRates, ModelS3, Plan, Settings},
     semantics::stated,
     virtual_time,
 };
@@ -35,16 +38,6 @@ use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder}
 const TABLE: &str = r#"
     [[compact]]
     table = "lake.t"
-    min_files = 3
-    quiet_for = "0s"
-    longest_invocation = "5m"
-    grace_period = "1h"
-"#;
-
-const IN_PLACE: &str = r#"
-    [[compact]]
-    target = "s3://lake/t/"
-    mode = "in_place"
     min_files = 3
     quiet_for = "0s"
     longest_invocation = "5m"
@@ -80,6 +73,15 @@ fn ids(bytes: Bytes) -> Vec<String> {
             let ids = (0..batch.num_rows()).map(|row| array_value_to_string(column, row).unwrap());
             ids.collect::<Vec<_>>()
         })
+        .collect()
+}
+
+/// What readers of directories find, each file with its ids.
+fn visible(s3: &ModelS3) -> BTreeMap<String, Vec<String>> {
+    let root = Location::new("lake", "");
+    s3.below(&root)
+        .filter(|(location, _)| !location.key.contains("/_"))
+        .map(|(location, object)| (location.key.clone(), ids(object.bytes.clone())))
         .collect()
 }
 
@@ -207,14 +209,7 @@ impl World {
 
     /// What stands in the bucket but for what is hidden, each file with its ids.
     fn files(&self) -> BTreeMap<String, Vec<String>> {
-        let root = Location::new("lake", "");
-        self.cloud.with(|state| {
-            let below = state.s3.below(&root);
-            below
-                .filter(|(location, _)| !location.key.contains("/_"))
-                .map(|(location, object)| (location.key.clone(), ids(object.bytes.clone())))
-                .collect()
-        })
+        self.cloud.with(|state| visible(&state.s3))
     }
 
     /// Everything that stands.
@@ -542,108 +537,4 @@ fn a_plan_is_given_up() {
         assert!(files.values().all(|ids| *ids == ["a", "b", "c"]));
         assert_eq!(world.status().await.counts["deleted"], 1);
     });
-}
-
-fn counts(world: &World) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for ids in world.files().into_values() {
-        for id in ids {
-            *counts.entry(id).or_default() += 1;
-        }
-    }
-    counts
-}
-
-#[test]
-fn in_place_without_a_catalog() {
-    stated(
-        "With `mode = \"in_place\"` a merged file is put beside its files, which are then deleted: for as long as that takes readers see their rows twice, and none of them is ever missing.",
-    );
-    virtual_time(async {
-        let world = World::new(job(IN_PLACE, ""));
-        for key in ["t/a", "t/b", "t/c", "t/x/d", "t/x/e"] {
-            world.place(&format!("{key}.parquet"), file(&[key]));
-        }
-        world.wait(6).await;
-        let item = world.plan().await.tasks.remove(0);
-        assert_eq!(item.partition, "");
-        world.merge(&item).await;
-        assert!(counts(&world).into_values().all(|count| count == 1));
-        let done = world.step(&item, Step::Publish).await.unwrap();
-        assert_eq!((done.status, done.files), (StepStatus::Done, 3));
-        assert_eq!(done.next, None);
-        let files = world.files();
-        assert_eq!(
-            files["t/compacted-00000001-00000.parquet"],
-            ["t/a", "t/b", "t/c"]
-        );
-        assert_eq!(files.len(), 3);
-        assert!(!world.keys().iter().any(|key| key.contains("_compacting/")));
-        for id in ["f", "g"] {
-            world.place(&format!("t/{id}.parquet"), file(&[id]));
-        }
-        assert_eq!(world.plan().await.left["settling"], 1);
-        world.wait(6).await;
-        let next = world.plan().await.tasks.remove(0);
-        world.merge(&next).await;
-        world.step(&next, Step::Publish).await.unwrap();
-        assert!(counts(&world).into_values().all(|count| count == 1));
-        assert_eq!(world.files().len(), 3);
-    });
-}
-
-#[test]
-fn in_place_killed_anywhere_is_finished_by_the_next_run() {
-    let play = |death: Option<Death>| {
-        virtual_time(async move {
-            let world = World::new(job(IN_PLACE, "files = 2"));
-            for id in ["a", "b", "c", "d"] {
-                world.place(&format!("t/{id}.parquet"), file(&[id]));
-            }
-            world.wait(6).await;
-            let item = world.plan().await.tasks.remove(0);
-            world.merge(&item).await;
-            let client = world.client(Plan {
-                death,
-                ..Plan::default()
-            });
-            let (ports, _) = world.ports(&client);
-            let request = StepRequest {
-                plan: item.plan.clone(),
-                partition: item.partition.clone(),
-                step: Step::Publish,
-            };
-            let killed = tokio::select! {
-                biased;
-                () = client.died() => true,
-                done = compact::step(&ports, &request) => done.is_err(),
-            };
-            world.wait(1).await;
-            let counts_now = counts(&world);
-            assert_eq!(counts_now.len(), 4, "{death:?}: {counts_now:?}");
-            let unfinished = world.plan().await.tasks;
-            // Where only the merges were not lost it is the same item.
-            assert!(
-                unfinished.iter().all(|again| *again == item),
-                "{death:?}: {unfinished:?}"
-            );
-            for item in &unfinished {
-                world.merge(item).await;
-                world.step(item, Step::Publish).await.unwrap();
-            }
-            let counts_now = counts(&world);
-            assert!(
-                counts_now.len() == 4 && counts_now.values().all(|count| *count == 1),
-                "{death:?}: {counts_now:?}"
-            );
-            assert_eq!(world.files().len(), 2, "{death:?}");
-            (client.calls(), killed)
-        })
-    };
-    let (calls, _) = play(None);
-    assert!(calls > 15, "{calls}");
-    for call in 1..=calls {
-        assert!(play(Some(Death::Before(call))).1);
-        assert!(play(Some(Death::After(call))).1);
-    }
 }

@@ -21,3 +21,5 @@ mod runs;
 mod sources;
 #[path = "repartition/united.rs"]
 mod united;
+#[path = "repartition/verify.rs"]
+mod verify;

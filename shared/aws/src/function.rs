@@ -26,9 +26,6 @@ use crate::{
     step_functions::StepFunctionsCallback,
 };
 
-/// Memory for the program itself, its threads and its connections.
-const OWN_MEMORY: u64 = 64 << 20;
-
 /// What a function keeps between two invocations.
 pub(crate) struct Base {
     pub(crate) config: Config,
@@ -80,13 +77,8 @@ impl Base {
 
     /// The memory that is left for the work.
     pub(crate) fn memory(&self) -> u64 {
-        memory_for_work(self.resources.memory)
+        self.resources.memory_for_work()
     }
-}
-
-/// What is left for the work of a function with so much memory.
-pub(crate) fn memory_for_work(all: u64) -> u64 {
-    all.saturating_sub(OWN_MEMORY).max(all / 2)
 }
 
 /// Why an invocation has no answer. Each has a name that Step Functions' `Retry` and `Catch` can match.

@@ -62,6 +62,17 @@ pub struct Resources {
     pub scratch: PathBuf,
 }
 
+/// Memory for the program itself, its threads and its connections. A function that waits for its first invocation holds 15 to
+/// 18 MB; the rest is for connections under way, and for what the allocator keeps.
+const OWN_MEMORY: u64 = 64 << 20;
+
+impl Resources {
+    /// Bytes that are left for the work of an invocation: half of the memory at least.
+    pub(crate) fn memory_for_work(&self) -> u64 {
+        self.memory.saturating_sub(OWN_MEMORY).max(self.memory / 2)
+    }
+}
+
 /// A variable that a function cannot start with, or without.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {

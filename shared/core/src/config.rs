@@ -7,13 +7,13 @@ mod compact;
 mod input;
 mod limits;
 mod output;
+mod rekey;
 mod repartition;
 mod size;
 mod split;
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -23,12 +23,11 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
+    rekey::{EpochUnit, PathStyle, Rekey, TimestampRule},
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
 };
-use crate::{
-    catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
-};
+use crate::location::Location;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,108 +47,6 @@ pub struct Config {
     pub repartition: Vec<Repartition>,
 }
 
-/// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
-/// record's own timestamp.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rekey {
-    /// The job's name in reports, metrics and alarms.
-    pub name: String,
-    /// The prefix that Firehose writes under, ending with `/`.
-    #[schemars(with = "String")]
-    pub source: Location,
-    /// Firehose's error prefix, where it lies inside `source`: nothing below it is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub error_prefix: Option<Location>,
-    /// What the objects hold. Compression is found from the bytes.
-    #[serde(default)]
-    pub format: InputFormat,
-    /// How CSV is read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub csv: Option<Csv>,
-    /// Where a record's time stands and how to read it.
-    pub timestamp: TimestampRule,
-    /// The prefix to write the partitions under, ending with `/`.
-    #[schemars(with = "String")]
-    pub target: Location,
-    /// Time parts (`year`, `month`, `day`, `hour`, `minute`, `date`) and columns, in path order.
-    #[serde(default = "default_partition_by")]
-    pub partition_by: Vec<String>,
-    /// How the numbers of time parts are written in the path.
-    #[serde(default)]
-    pub path_style: PathStyle,
-    /// The Glue table, as `database.table`, that gives the schema and takes the new partitions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub table: Option<TableName>,
-    /// What to do with a field that the table has no column for.
-    #[serde(default = "drop_policy")]
-    pub on_unknown: Policy,
-    /// What to do with a value that does not fit its column's type.
-    #[serde(default = "quarantine_policy")]
-    pub on_mismatch: Policy,
-    /// What to write, in one pass. Parquet with zstd where nothing is said. Of several outputs, the first is the one
-    /// whose partitions go into `table`.
-    #[serde(default = "default_output")]
-    pub output: Vec<Output>,
-    /// Whether the rows of a partition are sorted by their time, to the microsecond, in every output. Rows of one time
-    /// stay in their order.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub sort_by_time: bool,
-    /// What is refused, so that a broken object cannot take the function down.
-    #[serde(default)]
-    pub limits: Limits,
-}
-
-/// Where a record's time stands and how to read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TimestampRule {
-    /// The column, or a path into nested columns such as `detail.time`.
-    pub column: String,
-    /// A pattern in strptime's notation, such as `%d/%m/%Y %H:%M`, for times in no usual form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
-    /// The unit of numbers; by their magnitude where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<EpochUnit>,
-    /// The IANA time zone of times that name none, and of the partitions. `UTC` where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// Records before this time (a timestamp, or `now` with an offset such as `now-400d`) are quarantined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earliest: Option<String>,
-    /// Records after this time (a timestamp, or `now` with an offset such as `now+1d`) are quarantined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latest: Option<String>,
-}
-
-/// The unit of a number that counts from 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum EpochUnit {
-    /// Seconds.
-    S,
-    /// Milliseconds.
-    Ms,
-    /// Microseconds.
-    Us,
-    /// Nanoseconds.
-    Ns,
-}
-
-/// How the numbers of time parts are written in the path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PathStyle {
-    /// `month=05`: sorts as text.
-    #[default]
-    Padded,
-    /// `month=5`: as Spark writes integers.
-    Spark,
-}
-
 /// What to do with what the table's schema does not take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -160,22 +57,6 @@ pub enum Policy {
     Drop,
     /// The whole object is refused before anything is written.
     Fail,
-}
-
-fn default_partition_by() -> Vec<String> {
-    ["year", "month", "day", "hour"].map(String::from).to_vec()
-}
-
-fn default_output() -> Vec<Output> {
-    vec![Output::new(OutputFormat::Parquet)]
-}
-
-fn drop_policy() -> Policy {
-    Policy::Drop
-}
-
-fn quarantine_policy() -> Policy {
-    Policy::Quarantine
 }
 
 /// Why a configuration is refused.
@@ -343,70 +224,6 @@ impl Config {
     }
 }
 
-impl Rekey {
-    /// The prefix of the job's ledger. Its name is hidden from Hive, Spark, Trino, Athena and `DuckDB`'s usual globs.
-    pub fn ledger(&self) -> Location {
-        self.target.join("_lakewright/")
-    }
-
-    /// Where the commit of the source object `sid` stands.
-    pub fn commit(&self, sid: &str) -> Location {
-        naming::commit(&self.ledger(), sid)
-    }
-
-    /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.
-    pub fn reads(&self, object: &Location) -> bool {
-        let errors = self.error_prefix.as_ref();
-        self.source.contains(object) && !errors.is_some_and(|prefix| prefix.contains(object))
-    }
-
-    /// The prefix below which the files of one of the job's outputs stand.
-    pub fn directory(&self, output: &Output) -> Location {
-        output::directory(&self.target, output, self.output.len())
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |message: String| {
-            Err(ConfigError::Invalid {
-                job: self.name.clone(),
-                message,
-            })
-        };
-        if self.name.is_empty() {
-            return invalid("name is empty".to_owned());
-        }
-        for (field, location) in [("source", &self.source), ("target", &self.target)] {
-            if !location.key.is_empty() && !location.key.ends_with('/') {
-                return Err(ConfigError::PrefixWithoutSlash {
-                    job: self.name.clone(),
-                    field,
-                    location: location.clone(),
-                });
-            }
-        }
-        if let Err(message) = output::check(&self.output).and_then(|()| self.limits.check()) {
-            return invalid(message);
-        }
-        if let Some(csv) = &self.csv {
-            if self.format != InputFormat::Csv {
-                return invalid("csv has no meaning where format is not \"csv\"".to_owned());
-            }
-            if let Err(message) = csv.check(self.table.is_some()) {
-                return invalid(message);
-            }
-        }
-        // Which instant it is does not matter for whether the rule can be read.
-        let reader = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
-            Ok(reader) => reader,
-            Err(error) => return invalid(error.to_string()),
-        };
-        match Partitioner::new(&self.partition_by, self.path_style, reader.zone()) {
-            Ok(_) => Ok(()),
-            Err(error) => invalid(error.to_string()),
-        }
-    }
-}
-
 /// The JSON Schema of `lakewright.toml`.
 pub fn json_schema() -> schemars::Schema {
     schemars::schema_for!(Config)
@@ -429,7 +246,7 @@ mod tests {
         let config = Config::parse(ANPR).unwrap();
         let job = &config.rekey[0];
         assert_eq!(job.partition_by, ["year", "month", "day", "hour"]);
-        assert_eq!(job.output, default_output());
+        assert_eq!(job.output, [Output::new(OutputFormat::Parquet)]);
         assert_eq!(job.ledger().to_string(), "s3://lake/anpr/_lakewright/");
         assert_eq!(
             config.rekey_of(&Location::new("landing", "anpr/2026/x")),

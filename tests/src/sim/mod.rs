@@ -9,6 +9,8 @@ mod checker;
 pub mod compact;
 pub mod crash;
 pub mod history;
+mod intercept;
+mod invocation;
 pub mod mutant;
 mod reader;
 pub mod repartition;

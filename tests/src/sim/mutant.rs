@@ -13,12 +13,14 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::ports::{
-    Catalog, CatalogError, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, ObjectBody,
-    ObjectMeta, Partition, PartitionFailure, Precondition, PutOptions, Store, StoreError,
-    StoreErrorKind, UploadId, Written,
+    Catalog, CatalogError, GetOptions, Listed, ObjectBody, ObjectMeta, Partition, PartitionFailure,
+    PutOptions, Store, StoreError, StoreErrorKind, Written,
 };
 
-use super::reader::is_visible;
+use super::{
+    intercept::{Intercept, Intercepted},
+    reader::is_visible,
+};
 use crate::model::Client;
 
 /// What is wrong with the protocol.
@@ -123,14 +125,14 @@ impl BrokenStore {
         mutant: Mutant,
         target: Location,
         invocation: u32,
-    ) -> Self {
-        Self {
+    ) -> Intercepted<Self> {
+        Intercepted(Self {
             inner,
             mutant,
             target,
             invocation,
             memory: Mutex::default(),
-        }
+        })
     }
 
     fn role(&self, location: &Location) -> Role {
@@ -226,7 +228,11 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Store for BrokenStore {
+impl Intercept for BrokenStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
     async fn head(
         &self,
         object: &Location,
@@ -317,68 +323,6 @@ impl Store for BrokenStore {
             }
             _ => self.inner.put(object, body, options).await,
         }
-    }
-
-    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
-        self.inner.list(prefix, after).await
-    }
-
-    async fn copy(
-        &self,
-        source: &Location,
-        if_source_matches: Option<&str>,
-        target: &Location,
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .copy(source, if_source_matches, target, precondition)
-            .await
-    }
-
-    async fn delete(
-        &self,
-        bucket: &str,
-        keys: &[String],
-    ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.inner.delete(bucket, keys).await
-    }
-
-    async fn create_multipart(
-        &self,
-        object: &Location,
-        content_type: Option<&str>,
-    ) -> Result<UploadId, StoreError> {
-        self.inner.create_multipart(object, content_type).await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }
 

@@ -1,21 +1,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use futures::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lakewright_core::{
     catalog::{Column, StorageDescriptor, Table, TableName},
     config::{Config, Rekey},
     location::Location,
 };
 use lakewright_jobs::{
-    ports::{Clock, Store},
+    ports::Store,
     rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
     report::ObjectReport,
     retry::{RetryPolicy, Retrying, RetryingCatalog},
@@ -27,18 +26,14 @@ use super::{
     mutant::{BrokenCatalog, BrokenStore, Mutant},
     source::Source,
 };
-use crate::model::{
-    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+pub(super) use crate::sim::invocation::LIMIT;
+use crate::{
+    model::{Client, Cloud, FaultRates, Plan, Settings},
+    sim::invocation::{self, Watched},
 };
-
-/// How long an invocation may live: Lambda ends it then.
-pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
 
 /// Memory in which a large object's outputs go up in parts.
 pub(super) const SMALL_MEMORY: u64 = 8 << 20;
-
-/// How long before that an invocation stops by itself.
-const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// How the job under test is set up.
 #[derive(Debug, Clone, Copy)]
@@ -63,30 +58,12 @@ pub(super) struct World {
     pub(super) jobs: Vec<Rekey>,
     setup: Setup,
     seed: u64,
-    checker: Arc<Mutex<Checker>>,
+    checker: Watched<Checker>,
     clients: AtomicU32,
 }
 
-/// How an invocation ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// With an answer for each source.
-    Answered(Vec<Result<ObjectReport, RekeyError>>),
-    /// Killed, by its plan or at its time limit.
-    Died,
-}
-
-struct Watch(Arc<Mutex<Checker>>);
-
-impl Observer for Watch {
-    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
-        lock(&self.0).step(now, changes, s3, glue);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// How an invocation ended: with an answer for each source, or not.
+pub(super) type End = invocation::End<Vec<Result<ObjectReport, RekeyError>>>;
 
 /// Deployments that make other files of the same rows: their plans name other outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
@@ -172,8 +149,8 @@ impl World {
         if let Some(name) = &name {
             cloud.with(|state| state.glue.put_table(table(name.clone())));
         }
-        let checker = Arc::new(Mutex::new(Checker::new(target, name)));
-        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        let checker = Watched::new(Checker::new(target, name));
+        cloud.watch(Box::new(checker.clone()));
         Arc::new(Self {
             cloud,
             jobs,
@@ -185,7 +162,7 @@ impl World {
     }
 
     pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
-        lock(&self.checker)
+        self.checker.lock()
     }
 
     /// Lands an object. Returns what a trigger says about it.
@@ -210,7 +187,7 @@ impl World {
 
     /// When an invocation that begins now must stop.
     pub(super) fn deadline(&self) -> Timestamp {
-        self.cloud.clock.now() + (LIMIT - MARGIN)
+        invocation::deadline(&self.cloud)
     }
 
     /// Sends what has landed and has no commit to the queue.
@@ -315,17 +292,7 @@ impl World {
                 .iter()
                 .map(|source| rekey(&ports, job, &compacted, source, &budget)),
         );
-        let limit = Duration::try_from(LIMIT).unwrap_or_default();
-        let end = tokio::select! {
-            biased;
-            () = client.died() => End::Died,
-            answers = work => End::Answered(answers),
-            () = clock.sleep(limit) => {
-                self.cloud.count(Fault::TimedOut);
-                End::Died
-            }
-        };
-        client.kill();
+        let end = invocation::ended(&self.cloud, &client, Box::pin(work)).await;
         for (source, line) in sources.iter().zip(describe(&end, sources.len())) {
             self.cloud
                 .note("invocation", &source.location.to_string(), &line);

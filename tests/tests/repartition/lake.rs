@@ -162,6 +162,12 @@ impl Lake {
         self.cloud.with(|state| state.s3.below(&below).count())
     }
 
+    /// How many objects hold rows that are at work.
+    pub(crate) fn at_work(&self) -> usize {
+        let below = Location::new("lake", "out/_repartitioning/");
+        self.cloud.with(|state| state.s3.below(&below).count())
+    }
+
     pub(crate) fn bytes(&self, key: &str) -> Vec<u8> {
         self.cloud.with(|state| {
             let object = state.s3.object(&Location::new("lake", key));

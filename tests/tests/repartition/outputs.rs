@@ -191,8 +191,7 @@ fn each_task_has_files_of_its_own() {
                     .map(|key| lake.text(key))
                     .collect();
                 assert_eq!(of_a.replace("v\n", ""), "1\n2\n3\n", "{more}");
-                let left = lake.ledger("spool/") + lake.ledger("staged/");
-                assert_eq!(left, 0, "{more}");
+                assert_eq!(lake.at_work(), 0, "{more}");
             }
         }
     });

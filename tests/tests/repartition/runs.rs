@@ -168,9 +168,6 @@ fn a_source_that_changes_gives_the_run_up() {
 
 #[test]
 fn a_commit_verifies_what_stands() {
-    stated(
-        "A commit is refused, and nothing removed, where a task is not done, a file does not stand with its size, or the files' rows are not those that were read.",
-    );
     virtual_time(async {
         let lake = Lake::new(CSV);
         lake.place("in/a.csv", "a\nnew\n");

@@ -29,7 +29,6 @@ pub use crate::function::FunctionError;
 use crate::{
     clock::SystemClock,
     config::LoadError,
-    function::memory_for_work,
     glue::GlueCatalog,
     invocation::Deadlines,
     s3::S3Store,
@@ -127,7 +126,7 @@ impl Function {
             catalog: Arc::new(catalog),
             clock: Arc::clone(&self.clock),
         };
-        let memory = memory_for_work(self.resources.memory);
+        let memory = self.resources.memory_for_work();
         (ports, Budget { memory, deadline })
     }
 

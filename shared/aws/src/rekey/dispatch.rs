@@ -30,9 +30,6 @@ use crate::{
     trigger::{self, Item, Kind},
 };
 
-/// Memory for the program itself, its threads and its connections.
-const OWN_MEMORY: u64 = 48 << 20;
-
 /// Memory that one object is given where there are many.
 const MEMORY_PER_OBJECT: u64 = 64 << 20;
 
@@ -225,10 +222,7 @@ fn share(
     objects: usize,
     deadline: Timestamp,
 ) -> (usize, Budget) {
-    let memory = resources
-        .memory
-        .saturating_sub(OWN_MEMORY)
-        .max(resources.memory / 2);
+    let memory = resources.memory_for_work();
     let room = (memory / MEMORY_PER_OBJECT).clamp(1, MAX_AT_ONCE);
     let at_once = room.min(objects.max(1) as u64);
     let budget = Budget {

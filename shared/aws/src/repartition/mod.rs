@@ -35,9 +35,6 @@ use crate::{
     start,
 };
 
-/// Memory for the program itself, its threads and its connections.
-const OWN_MEMORY: u64 = 64 << 20;
-
 /// One of the three functions between two invocations.
 pub struct Function {
     config: Arc<Config>,
@@ -182,9 +179,8 @@ impl Function {
     }
 
     fn budget(&self, deadlines: &Deadlines) -> Budget {
-        let all = self.resources.memory;
         Budget {
-            memory: all.saturating_sub(OWN_MEMORY).max(all / 2),
+            memory: self.resources.memory_for_work(),
             scratch: self.resources.scratch.clone(),
             scratch_bytes: self.scratch_bytes,
             deadline: deadlines.work,

@@ -1,5 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
+use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -8,11 +9,13 @@ use aws_smithy_runtime_api::{
     },
 };
 use aws_smithy_types::{DateTime, config_bag::ConfigBag};
+use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
 use lakewright_jobs::ports::{ObjectMeta, StoreError, StoreErrorKind, Written};
 use percent_encoding::percent_decode_str;
 
 use super::error::Call;
+use crate::sdk::chain;
 
 /// The `Date` header of one answer, which the SDK's outputs leave out: the store's clock.
 #[derive(Debug, Clone, Default)]
@@ -134,6 +137,44 @@ fn real_version(version: Option<String>) -> Option<String> {
     version.filter(|version| version != "null")
 }
 
+pub(super) fn unsigned(length: Option<i64>) -> Option<u64> {
+    length.and_then(|length| u64::try_from(length).ok())
+}
+
+/// The whole body in one allocation.
+pub(super) async fn read_body(
+    mut body: ByteStream,
+    length: u64,
+    call: &Call<'_>,
+) -> Result<Bytes, StoreError> {
+    let mut bytes = Vec::new();
+    usize::try_from(length)
+        .ok()
+        .and_then(|length| bytes.try_reserve_exact(length).ok())
+        .ok_or_else(|| {
+            call.error(
+                StoreErrorKind::Other,
+                format!("no memory for {length} bytes: read it in ranges"),
+            )
+        })?;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| {
+            let message = format!(
+                "truncated after {} of {length} bytes: {}",
+                bytes.len(),
+                chain(&error)
+            );
+            call.error(StoreErrorKind::Network, message)
+        })?;
+        bytes.extend_from_slice(&chunk);
+    }
+    if bytes.len() as u64 != length {
+        let message = format!("truncated after {} of {length} bytes", bytes.len());
+        return Err(call.error(StoreErrorKind::Network, message));
+    }
+    Ok(bytes.into())
+}
+
 #[cfg(test)]
 mod tests {
     use lakewright_core::location::Location;
@@ -178,5 +219,23 @@ mod tests {
         ] {
             assert_eq!(listed_key(encoded, &call).ok().as_deref(), key, "{encoded}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_short_body_is_a_network_error() {
+        let location = Location::new("b", "k");
+        let call = Call {
+            operation: "GetObject",
+            location: &location,
+        };
+        let whole = read_body(ByteStream::from_static(b"abc"), 3, &call)
+            .await
+            .unwrap();
+        assert_eq!(&whole[..], b"abc");
+        let error = read_body(ByteStream::from_static(b"abc"), 4, &call)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Network);
+        assert!(error.message.contains("truncated after 3 of 4"), "{error}");
     }
 }

@@ -2,45 +2,33 @@
 
 mod answer;
 mod error;
-
-use std::{collections::BTreeMap, ops::Range};
+mod request;
 
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
-    operation::{
-        abort_multipart_upload::AbortMultipartUploadError,
-        put_object::builders::PutObjectFluentBuilder,
-    },
+    operation::abort_multipart_upload::AbortMultipartUploadError,
     primitives::ByteStream,
     types::{
         ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, Delete,
-        EncodingType, ObjectIdentifier, ServerSideEncryption, StorageClass,
+        EncodingType, ObjectIdentifier,
     },
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
-    ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
-    Written,
+    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use self::{
-    answer::{AnswerDate, MetaParts, incomplete, listed_key, timestamp, whole_size, written},
+    answer::{
+        AnswerDate, MetaParts, incomplete, listed_key, read_body, timestamp, unsigned, whole_size,
+        written,
+    },
     error::Call,
+    request::{conditions, copy_source, range_header, with_attributes},
 };
-use crate::sdk::chain;
-
-/// What stays as it is in `x-amz-copy-source`.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The buckets that one set of credentials reaches. Every call is one attempt: retrying is the caller's.
 #[derive(Debug, Clone)]
@@ -413,154 +401,5 @@ impl Store for S3Store {
             }
             Err(error) => Err(call.failed(&error)),
         }
-    }
-}
-
-fn with_attributes(
-    mut request: PutObjectFluentBuilder,
-    attributes: &Attributes,
-) -> PutObjectFluentBuilder {
-    if let Some(class) = &attributes.storage_class {
-        request = request.storage_class(StorageClass::from(class.as_str()));
-    }
-    if let Some(encryption) = &attributes.encryption {
-        let algorithm = ServerSideEncryption::from(encryption.algorithm.as_str());
-        request = request
-            .server_side_encryption(algorithm)
-            .set_ssekms_key_id(encryption.key.clone());
-    }
-    if attributes.tags.is_empty() {
-        return request;
-    }
-    request.tagging(tagging(&attributes.tags))
-}
-
-/// Tags as the parameters of a query.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-fn tagging(tags: &BTreeMap<String, String>) -> String {
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let pairs = tags
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
-    pairs.collect::<Vec<_>>().join("&")
-}
-
-/// `If-None-Match` and `If-Match`.
-fn conditions(precondition: Precondition) -> (Option<String>, Option<String>) {
-    match precondition {
-        Precondition::None => (None, None),
-        Precondition::Absent => (Some("*".to_owned()), None),
-        Precondition::Matches(etag) => (None, Some(etag)),
-    }
-}
-
-/// S3 takes a range that holds no byte for no range at all, and would answer with the whole object.
-fn range_header(range: &Range<u64>, call: &Call<'_>) -> Result<String, StoreError> {
-    match range.end.checked_sub(1) {
-        Some(last) if range.start <= last => Ok(format!("bytes={}-{last}", range.start)),
-        _ => Err(call.error(
-            StoreErrorKind::InvalidRange,
-            format!("the range {range:?} holds no byte"),
-        )),
-    }
-}
-
-fn copy_source(source: &Location) -> String {
-    format!(
-        "{}/{}",
-        source.bucket,
-        utf8_percent_encode(&source.key, COPY_SOURCE)
-    )
-}
-
-fn unsigned(length: Option<i64>) -> Option<u64> {
-    length.and_then(|length| u64::try_from(length).ok())
-}
-
-/// The whole body in one allocation.
-async fn read_body(
-    mut body: ByteStream,
-    length: u64,
-    call: &Call<'_>,
-) -> Result<Bytes, StoreError> {
-    let mut bytes = Vec::new();
-    usize::try_from(length)
-        .ok()
-        .and_then(|length| bytes.try_reserve_exact(length).ok())
-        .ok_or_else(|| {
-            call.error(
-                StoreErrorKind::Other,
-                format!("no memory for {length} bytes: read it in ranges"),
-            )
-        })?;
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| {
-            let message = format!(
-                "truncated after {} of {length} bytes: {}",
-                bytes.len(),
-                chain(&error)
-            );
-            call.error(StoreErrorKind::Network, message)
-        })?;
-        bytes.extend_from_slice(&chunk);
-    }
-    if bytes.len() as u64 != length {
-        let message = format!("truncated after {} of {length} bytes", bytes.len());
-        return Err(call.error(StoreErrorKind::Network, message));
-    }
-    Ok(bytes.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges() {
-        let location = Location::new("b", "k");
-        let call = Call {
-            operation: "GetObject",
-            location: &location,
-        };
-        assert_eq!(range_header(&(0..10), &call).unwrap(), "bytes=0-9");
-        assert_eq!(range_header(&(5..6), &call).unwrap(), "bytes=5-5");
-        for start in [0, 7] {
-            let error = range_header(&(start..start), &call).unwrap_err();
-            assert_eq!(error.kind, StoreErrorKind::InvalidRange);
-        }
-    }
-
-    #[test]
-    fn copy_sources_are_encoded() {
-        let source = Location::new("b", "year=2026/a b+c%2B/é.json");
-        assert_eq!(
-            copy_source(&source),
-            "b/year%3D2026/a%20b%2Bc%252B/%C3%A9.json"
-        );
-    }
-
-    #[test]
-    fn tags_are_encoded() {
-        let tags = [("team", "a b"), ("x=y", "&é")];
-        let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(tagging(&tags.into()), "team=a%20b&x%3Dy=%26%C3%A9");
-    }
-
-    #[tokio::test]
-    async fn a_short_body_is_a_network_error() {
-        let location = Location::new("b", "k");
-        let call = Call {
-            operation: "GetObject",
-            location: &location,
-        };
-        let whole = read_body(ByteStream::from_static(b"abc"), 3, &call)
-            .await
-            .unwrap();
-        assert_eq!(&whole[..], b"abc");
-        let error = read_body(ByteStream::from_static(b"abc"), 4, &call)
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind, StoreErrorKind::Network);
-        assert!(error.message.contains("truncated after 3 of 4"), "{error}");
     }
 }

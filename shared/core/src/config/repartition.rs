@@ -271,6 +271,12 @@ impl Repartition {
             .join(&format!("_lakewright/repartition/{}/", self.name))
     }
 
+    /// The prefix below which rows are while they are at work, hidden too. It is none of the ledger's, so that whoever may
+    /// delete there may delete nothing of a ledger.
+    pub fn rows_at_work(&self) -> Location {
+        self.target.join(&format!("_repartitioning/{}/", self.name))
+    }
+
     /// The prefix below which the files of one of the job's outputs stand.
     pub fn directory(&self, output: &Output) -> Location {
         output::directory(&self.target, output, self.output.len())

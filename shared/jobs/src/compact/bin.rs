@@ -51,7 +51,7 @@ pub async fn merge(
     }
     let (bytes, finished) = engine::write(ports, &plan, bin, budget).await?;
     let status = match finished {
-        Finished::Written(_) => MergeStatus::Merged,
+        Finished::Written { .. } => MergeStatus::Merged,
         Finished::Stood => MergeStatus::Duplicate,
     };
     Ok(report(status, bytes))

@@ -1,41 +1,17 @@
 //! The footers of Parquet files: their rows, and what is needed to know whether they can be merged.
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use lakewright_core::{
-    location::Location,
-    merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer},
-};
+use lakewright_core::location::Location;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::error::CompactError;
-use crate::ports::{GetOptions, Store, StoreErrorKind};
-
-/// How much of the end of files holds their footers: those of one table are about alike.
-#[derive(Debug, Default)]
-pub(super) struct Tail(AtomicU64);
-
-impl Tail {
-    /// What to read of the next file.
-    fn next(&self) -> u64 {
-        match self.0.load(Ordering::Relaxed) {
-            0 => FOOTER_TAIL,
-            known => known,
-        }
-    }
-
-    /// Takes in how long a footer was.
-    fn learn(&self, size: u64) {
-        self.0.fetch_max(size + size / 8, Ordering::Relaxed);
-    }
-}
+pub(super) use crate::work::footer::{Tail, rows};
+use crate::{
+    ports::{GetOptions, Store, StoreError, StoreErrorKind},
+    work::footer::{FooterError, ParquetObject},
+};
 
 /// The footer of an object of this size. With an `ETag`, of that object only.
 pub(super) async fn footer(
@@ -53,58 +29,48 @@ pub(super) async fn footer_of(
     location: &Location,
     size: u64,
     etag: Option<&str>,
-    known: &Tail,
+    tail: &Tail,
 ) -> Result<Arc<ParquetMetaData>, CompactError> {
-    let wrong = |message: String| CompactError::Unreadable {
-        location: location.clone(),
-        message,
+    let object = ParquetObject {
+        store,
+        location,
+        size,
+        etag,
+        tail,
     };
-    let mut start = size.saturating_sub(known.next());
-    loop {
-        let tail = match size {
-            0 => Bytes::new(),
-            _ => read(store, location, start..size, etag).await?,
-        };
-        match read_footer(&tail, size, LARGEST_FOOTER).map_err(|error| wrong(error.to_string()))? {
-            Footer::Read(metadata) => {
-                known.learn(footer_size(&tail));
-                return Ok(Arc::from(metadata));
-            }
-            Footer::Needs(range) if range.start < start => start = range.start,
-            Footer::Needs(_) => return Err(wrong("its end was cut short".to_owned())),
-        }
+    match object.footer().await {
+        Ok(metadata) => Ok(Arc::new(metadata)),
+        Err(FooterError::Store(error)) => Err(not_read(location, error)),
+        Err(FooterError::Unreadable(message)) => Err(CompactError::Unreadable {
+            location: location.clone(),
+            message,
+        }),
     }
 }
 
-/// The rows that a footer counts.
-pub(super) fn rows(metadata: &ParquetMetaData) -> u64 {
-    u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default()
-}
-
-/// A range of an object. With an `ETag`, of that object only.
+/// A range of an object of this `ETag`.
 pub(super) async fn read(
     store: &dyn Store,
     location: &Location,
     range: Range<u64>,
-    etag: Option<&str>,
+    etag: &str,
 ) -> Result<Bytes, CompactError> {
     let options = GetOptions {
-        version: None,
-        if_match: etag.map(str::to_owned),
+        if_match: Some(etag.to_owned()),
         range: Some(range),
+        ..GetOptions::default()
     };
-    match store.get(location, options).await {
-        Ok(body) => Ok(body.bytes),
-        Err(error)
-            if matches!(
-                error.kind,
-                StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed
-            ) =>
-        {
-            Err(CompactError::InputChanged {
+    let body = store.get(location, options).await;
+    Ok(body.map_err(|error| not_read(location, error))?.bytes)
+}
+
+fn not_read(location: &Location, error: StoreError) -> CompactError {
+    match error.kind {
+        StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed => {
+            CompactError::InputChanged {
                 location: location.clone(),
-            })
+            }
         }
-        Err(error) => Err(error.into()),
+        _ => error.into(),
     }
 }

@@ -304,7 +304,7 @@ fn read(
         input.etag.clone(),
     );
     Ok(Task::spawn(async move {
-        let bytes = footers::read(&*store, &location, fetch.range.clone(), Some(&etag)).await?;
+        let bytes = footers::read(&*store, &location, fetch.range.clone(), &etag).await?;
         Ok((fetch, bytes))
     }))
 }

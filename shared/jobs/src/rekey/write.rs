@@ -248,7 +248,7 @@ impl Writing<'_> {
         let task = Task::spawn(async move {
             let location = upload.location().clone();
             match upload.finish(last).await {
-                Ok(Finished::Written(bytes)) => Ok(bytes),
+                Ok(Finished::Written { bytes, .. }) => Ok(bytes),
                 Ok(Finished::Stood) => size(&store, &location)
                     .await?
                     .ok_or_else(|| vanished(&location)),

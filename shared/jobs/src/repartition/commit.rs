@@ -1,9 +1,6 @@
 //! The commit of a run: everything is verified to stand, then the run counts.
 
-use std::collections::BTreeMap;
-
 use futures::{FutureExt, StreamExt, stream};
-use lakewright_core::location::Location;
 
 use super::{
     CommitRequest, Ports, bookmark,
@@ -11,7 +8,7 @@ use super::{
     finish::finish,
     ledger::{self, Commit, Done, Ledger, Plan},
     report::{CommitReport, Status},
-    source, write,
+    verify::verified,
 };
 
 /// Entries of the ledger that are read at once.
@@ -31,7 +28,8 @@ pub async fn commit(
     let (status, commit) = if let Some(commit) = standing {
         (Status::Duplicate, commit)
     } else {
-        let commit = verified(ports, &ledger, &plan).await?;
+        let done = done(ports, &ledger, &plan).await?;
+        let commit = verified(ports, &ledger, &plan, &done).await?;
         if plan.settings.bookmark {
             bookmark::note(ports, &ledger, &plan).await?;
         }
@@ -88,58 +86,4 @@ pub(super) async fn done(
             first,
         }),
     }
-}
-
-/// The commit, once every row is in a file of each output, and every file stands.
-async fn verified(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Commit, RepartitionError> {
-    let all = done(ports, ledger, plan).await?;
-    let rows = if plan.prepare.is_empty() {
-        all.iter().filter_map(|done| done.read).sum()
-    } else {
-        let counts = write::counts(ports, ledger, plan).await?;
-        counts.iter().map(|unit| unit.rows).sum()
-    };
-    let mut commit = Commit {
-        version: Commit::VERSION,
-        withdrawn: false,
-        rows,
-        outputs: 0,
-        bytes: 0,
-    };
-    for (output, form) in plan.settings.output.iter().enumerate() {
-        let directory = plan.settings.directory(form);
-        let listed = source::list(&*ports.store, &directory).await?;
-        let sizes = listed.into_iter().map(|object| (object.key, object.size));
-        let sizes = sizes.collect::<BTreeMap<_, _>>();
-        let mut found = 0;
-        for file in all.iter().flat_map(|done| &done.files) {
-            if file.output != output {
-                continue;
-            }
-            let location = Location::new(&directory.bucket, &file.key);
-            match sizes.get(&file.key) {
-                Some(&size) if size == file.bytes => {}
-                Some(size) => {
-                    return Err(RepartitionError::Differs(format!(
-                        "{location} has {size} bytes, and {} were written",
-                        file.bytes
-                    )));
-                }
-                None => {
-                    return Err(RepartitionError::Differs(format!(
-                        "{location} was written and does not stand"
-                    )));
-                }
-            }
-            found += file.rows;
-            commit.outputs += 1;
-            commit.bytes += file.bytes;
-        }
-        if found != rows {
-            return Err(RepartitionError::Differs(format!(
-                "{found} rows are in the files of {directory}, and {rows} were read"
-            )));
-        }
-    }
-    Ok(commit)
 }

@@ -98,6 +98,9 @@ pub enum RepartitionError {
         "the run of {0} was given up, because an object of its source was deleted or replaced: plan the job again"
     )]
     Withdrawn(Location),
+    /// The run is committed, and a task of it that is said not to be done wants to write.
+    #[error("the run of {0} is committed: nothing more is written of it")]
+    RunOver(Location),
     /// Tasks that are not done.
     #[error(
         "{missing} of {tasks} tasks are not done, the first is {first}: run them, then commit again"
@@ -111,8 +114,13 @@ pub enum RepartitionError {
         first: usize,
     },
     /// What stands is not what the tasks wrote.
-    #[error("verify: {0}; nothing was committed and nothing removed")]
-    Differs(String),
+    #[error("verify: {location} {difference}; nothing was committed and nothing removed")]
+    Differs {
+        /// A file, or the directory of an output.
+        location: Location,
+        /// How it differs.
+        difference: Difference,
+    },
     /// A ledger entry cannot be read or written as JSON, or vanished.
     #[error("ledger: {location}: {message}")]
     LedgerDocument {
@@ -149,6 +157,60 @@ pub enum RepartitionError {
     /// The deadline is too near to go on.
     #[error("the invocation's deadline came before the end")]
     Deadline,
+}
+
+/// How what stands differs from what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Difference {
+    /// A file that does not stand.
+    #[error("was written and does not stand")]
+    Missing,
+    /// A file of another size, in bytes.
+    #[error("has {found} bytes, and {written} were written")]
+    Size {
+        /// What stands.
+        found: u64,
+        /// What was written.
+        written: u64,
+    },
+    /// An object of another `ETag`: somebody has put it in the file's place.
+    #[error("has the ETag {found}, and what was written has {written}")]
+    Etag {
+        /// What stands.
+        found: String,
+        /// What was written.
+        written: String,
+    },
+    /// A file that was taken away or replaced while it was looked at.
+    #[error("was taken away or replaced just now")]
+    Changed,
+    /// A file whose footer cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
+    /// A file of other columns.
+    #[error("has the columns {found:?}, and {written:?} were to be written")]
+    Columns {
+        /// What stands, by its footer.
+        found: Vec<String>,
+        /// What the plan says.
+        written: Vec<String>,
+    },
+    /// A file of another number of rows.
+    #[error("has {found} rows by its footer, and {written} were written")]
+    Rows {
+        /// What stands, by its footer.
+        found: u64,
+        /// What the task says.
+        written: u64,
+    },
+    /// An output that has not all rows, or has some of them twice.
+    #[error("has files of {found} rows, and {read} were read")]
+    Sum {
+        /// In its files.
+        found: u64,
+        /// Of the source.
+        read: u64,
+    },
 }
 
 impl RepartitionError {
@@ -236,8 +298,9 @@ impl Failure for RepartitionError {
             Self::PlanMissing(_) => "PlanMissing",
             Self::NoSuchTask(_) => "BadRequest",
             Self::Withdrawn(_) => "Withdrawn",
+            Self::RunOver(_) => "RunOver",
             Self::TasksMissing { .. } => "TasksMissing",
-            Self::Differs(_) => "OutputsDiffer",
+            Self::Differs { .. } => "OutputsDiffer",
             Self::LedgerDocument { .. } => "LedgerUnreadable",
             Self::NotRemoved { .. } => "NotRemoved",
             Self::Scratch(_) => "ScratchFailed",

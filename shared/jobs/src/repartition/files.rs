@@ -6,7 +6,6 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lakewright_core::{
     config,
     encode::{Encoder, Layout, Lines, LinesEncoder, LinesFile},
-    location::Location,
     parquet_out::RowGroupLimit,
     repartition::Cuts,
 };
@@ -15,14 +14,12 @@ use super::{
     Budget, Ports,
     error::RepartitionError,
     ledger::{File, Plan},
+    over::Over,
 };
-use crate::{
-    ports::Store,
-    work::{
-        Stage,
-        task::Task,
-        upload::{Finished, PART, Upload},
-    },
+use crate::work::{
+    Stage,
+    task::Task,
+    upload::{Finished, PART, Upload},
 };
 
 /// The most requests under way at once.
@@ -36,6 +33,7 @@ const LONGEST_KEY: usize = 1_024;
 pub(super) struct Files<'a> {
     ports: &'a Ports,
     plan: &'a Plan,
+    over: Arc<Over>,
     schema: SchemaRef,
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
@@ -102,6 +100,7 @@ impl<'a> Files<'a> {
         Ok(Self {
             ports,
             plan,
+            over: Arc::new(Over::new(ports, plan)),
             schema: plan.shape.files_schema()?,
             encoders: outputs.iter().map(LinesEncoder::new).collect(),
             row_group: RowGroupLimit {
@@ -310,7 +309,7 @@ impl<'a> Files<'a> {
         output: usize,
         values: &[String],
         rows: u64,
-        upload: Upload,
+        mut upload: Upload,
         last: Vec<u8>,
     ) -> Result<(), RepartitionError> {
         let bytes = last.len() as u64;
@@ -324,17 +323,27 @@ impl<'a> Files<'a> {
             key: upload.location().key.clone(),
             rows,
             bytes: 0,
+            etag: String::new(),
             values: values.to_vec(),
         };
-        let store = Arc::clone(&self.ports.store);
+        let (store, over) = (Arc::clone(&self.ports.store), Arc::clone(&self.over));
         let task = Task::spawn(async move {
+            if let Err(error) = over.check().await {
+                upload.abandon().await;
+                return Err(error);
+            }
             let location = upload.location().clone();
-            file.bytes = match upload.finish(last).await {
-                Ok(Finished::Written(bytes)) => bytes,
+            let finished = match upload.finish(last).await {
                 // A run's files have names of their own, and the same rows whoever writes them.
-                Ok(Finished::Stood) => size(&*store, &location).await?,
-                Err(error) => return Err(RepartitionError::store(Stage::Write, error)),
+                Ok(Finished::Stood) => store
+                    .head(&location, None)
+                    .await
+                    .map(|meta| (meta.size, meta.etag)),
+                Ok(Finished::Written { bytes, etag }) => Ok((bytes, etag)),
+                Err(error) => Err(error),
             };
+            (file.bytes, file.etag) =
+                finished.map_err(|error| RepartitionError::store(Stage::Write, error))?;
             Ok(file)
         });
         self.finishing.push_back((bytes, task));
@@ -387,11 +396,4 @@ impl Series {
         };
         row.min(rows)
     }
-}
-
-async fn size(store: &dyn Store, location: &Location) -> Result<u64, RepartitionError> {
-    let meta = store.head(location, None).await;
-    Ok(meta
-        .map_err(|error| RepartitionError::store(Stage::Write, error))?
-        .size)
 }

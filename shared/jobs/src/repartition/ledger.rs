@@ -147,6 +147,8 @@ pub struct File {
     pub rows: u64,
     /// Its size.
     pub bytes: u64,
+    /// The entity tag that the store gave it: what stands under the key and has another is not this file.
+    pub etag: String,
     /// The values of its partition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
@@ -227,26 +229,18 @@ impl Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     prefix: Location,
+    /// Where rows are while they are at work.
+    rows: Location,
 }
 
 impl Ledger {
     /// Of a job's run.
     pub fn new(job: &config::Repartition, run: u64) -> Self {
-        let name = FIRST_RUN.saturating_sub(run);
+        let name = format!("{:010}/", FIRST_RUN.saturating_sub(run));
         Self {
-            prefix: job.ledger().join(&format!("{name:010}/")),
+            prefix: job.ledger().join(&name),
+            rows: job.rows_at_work().join(&name),
         }
-    }
-
-    /// Of the run whose plan stands there; nothing where no plan has such a name.
-    pub fn of_plan(plan: &Location) -> Option<Self> {
-        let prefix = plan
-            .key
-            .strip_suffix("plan")
-            .filter(|key| key.ends_with('/'))?;
-        Some(Self {
-            prefix: Location::new(&plan.bucket, prefix),
-        })
     }
 
     /// Where the plan stands.
@@ -279,12 +273,12 @@ impl Ledger {
 
     /// Rows that do not fit memory and the temporary folder.
     pub(super) fn spool(&self, task: usize) -> Location {
-        self.prefix.join(&format!("spool/{task:010}/"))
+        self.rows.join(&format!("spool/{task:010}/"))
     }
 
     /// Rows that are brought together, until the run is finished.
     pub(super) fn staged(&self, index: usize) -> Location {
-        self.prefix.join(&format!("staged/{index:010}/"))
+        self.rows.join(&format!("staged/{index:010}/"))
     }
 
     pub(super) fn taken(&self) -> Location {
@@ -344,7 +338,13 @@ pub(super) async fn plan(
     location: &Location,
 ) -> Result<(Ledger, Plan), RepartitionError> {
     let missing = || RepartitionError::PlanMissing(location.clone());
-    let ledger = Ledger::of_plan(location).ok_or_else(missing)?;
-    let plan = read(store, location).await?.ok_or_else(missing)?;
+    if !location.key.ends_with("/plan") {
+        return Err(missing());
+    }
+    let plan: Plan = read(store, location).await?.ok_or_else(missing)?;
+    let ledger = Ledger::new(&plan.settings, plan.run);
+    if ledger.plan() != *location {
+        return Err(missing());
+    }
     Ok((ledger, plan))
 }

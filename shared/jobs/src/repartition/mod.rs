@@ -6,7 +6,8 @@
 //!    `<run>/plan`, create-only. One that stands and is not committed is adopted; after one that is, a new run begins.
 //! 2. [`write`], for each entry of `prepare`: counts rows and bytes, and PUTs `<run>/prepared/<i>`, create-only.
 //! 3. [`write`], for each task: PUTs the files, create-only, under names that have the run's id, then `<run>/done/<i>`.
-//! 4. [`commit`] verifies that every file stands and that every row is in one, and PUTs `<run>/commit`, create-only.
+//! 4. [`commit`] verifies that every file stands as it was written and that every row is in one, and PUTs `<run>/commit`,
+//!    create-only.
 //! 5. Then it swaps the manifests, registers what is asked for in the catalog, removes exactly the objects that the plan
 //!    lists, and PUTs `<run>/finished`. A crash before the commit leaves the old data whole; after it, whoever comes next
 //!    finishes.
@@ -19,6 +20,7 @@ mod error;
 mod files;
 mod finish;
 mod ledger;
+mod over;
 mod plan;
 mod read;
 mod replay;
@@ -27,6 +29,7 @@ mod rows;
 mod shuffle;
 mod source;
 mod unite;
+mod verify;
 mod write;
 
 use lakewright_core::location::Location;
@@ -34,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     commit::commit,
-    error::RepartitionError,
+    error::{Difference, RepartitionError},
     ledger::{
         Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, SourceObject,
         SourcePartition, Standing, Taken,

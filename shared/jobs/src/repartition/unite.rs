@@ -8,8 +8,8 @@ use lakewright_core::{
     config::{Output, OutputFormat},
     location::Location,
     merge::{
-        Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified,
-        read_footer,
+        FOOTER_TAIL, Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression,
+        Step, Unified, read_footer,
     },
     parquet_out::RowGroupLimit,
     repartition::united,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     ports::{GetOptions, Store},
     work::{
-        Stage, WorkError,
+        Stage, WorkError, footer,
         task::Task,
         upload::{PART, Upload},
     },
@@ -32,9 +32,6 @@ use crate::{
 
 /// Reads under way at a time.
 const CONCURRENT: usize = 16;
-
-/// How much of an object's end is read at first, where it is not read as a whole: mostly the whole footer.
-const TAIL: u64 = 64 << 10;
 
 /// Two parts of a file are on their way besides the one that is made.
 const PARTS: usize = 3 * PART;
@@ -73,7 +70,10 @@ pub(super) async fn write(
     let Some(unified) = united(&plan.shape, &inputs) else {
         return Ok(None);
     };
-    let rows = inputs.iter().map(rows).sum();
+    let rows = inputs
+        .iter()
+        .map(|input| footer::rows(&input.metadata))
+        .sum();
     if rows == 0 {
         return Ok(None);
     }
@@ -127,10 +127,6 @@ async fn make(
 fn refused(error: &MergeError) -> bool {
     tracing::info!(%error, "the objects are read row by row");
     false
-}
-
-fn rows(input: &Input) -> u64 {
-    u64::try_from(input.metadata.file_metadata().num_rows()).unwrap_or_default()
 }
 
 /// What the merged file is like: as the file of an encoder.
@@ -202,7 +198,11 @@ async fn footer(
     let store = &*context.ports.store;
     let limit = context.plan.settings.limits.parquet_footer.as_u64();
     let (location, size) = (context.plan.location(source), source.size);
-    let mut start = if whole { 0 } else { size.saturating_sub(TAIL) };
+    let mut start = if whole {
+        0
+    } else {
+        size.saturating_sub(FOOTER_TAIL)
+    };
     loop {
         in_time(context)?;
         let tail = get(store, &location, &source.etag, start..size).await?;

@@ -59,11 +59,17 @@ pub async fn write(
         (Some(task), None) => {
             let at = ledger.done(task);
             let standing: Option<Done> = ledger::read(store, &at).await?;
-            let (status, done) = if let Some(done) = standing {
-                (Status::Duplicate, done)
-            } else {
-                let done = work.task(task).await?;
-                (Status::Done, ledger::propose(store, &at, done).await?)
+            let (status, done) = match standing {
+                Some(done) => (Status::Duplicate, done),
+                None => match work.task(task).await {
+                    Ok(done) => (Status::Done, ledger::propose(store, &at, done).await?),
+                    // Then a twin has done it.
+                    Err(error @ RepartitionError::RunOver(_)) => {
+                        let done = ledger::read(store, &at).await?;
+                        (Status::Duplicate, done.ok_or(error)?)
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             let rows = done.rows.iter().copied().max().unwrap_or_default();
             let bytes = done.files.iter().map(|file| file.bytes).sum();

@@ -1,6 +1,7 @@
 //! What the jobs share: reading objects, keeping rows, bringing objects up.
 
 mod error;
+pub(crate) mod footer;
 pub(crate) mod parquet;
 pub(crate) mod source;
 pub(crate) mod spool;

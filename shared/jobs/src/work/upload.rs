@@ -6,7 +6,7 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 
 use crate::ports::{
-    CompletedPart, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
+    CompletedPart, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 /// An object of more bytes than this goes up in parts of about this size. S3 takes at most 10,000 parts, so
@@ -15,10 +15,15 @@ use crate::ports::{
 pub(crate) const PART: usize = 8 << 20;
 
 /// What became of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finished {
-    /// The object was made of this many bytes.
-    Written(u64),
+    /// The object was made.
+    Written {
+        /// Of this many bytes.
+        bytes: u64,
+        /// The entity tag that the store gave it.
+        etag: String,
+    },
     /// An object stood under the key already, and still does.
     Stood,
 }
@@ -102,19 +107,19 @@ impl Upload {
             .store
             .put(&self.location, Bytes::from(last), options)
             .await;
-        finished(result.map(|_| bytes))
+        finished(result, bytes)
     }
 
     async fn complete(&mut self) -> Result<Finished, StoreError> {
         let Some((upload, parts)) = &self.multipart else {
-            return Ok(Finished::Written(0));
+            return Ok(Finished::Stood);
         };
         let result = self
             .store
             .complete_multipart(&self.location, upload, parts, Precondition::Absent)
             .await;
-        let finished = finished(result.map(|_| self.bytes));
-        if !matches!(finished, Ok(Finished::Written(_))) {
+        let finished = finished(result, self.bytes);
+        if !matches!(finished, Ok(Finished::Written { .. })) {
             self.abandon().await;
         }
         finished
@@ -130,9 +135,9 @@ impl Upload {
     }
 }
 
-fn finished(result: Result<u64, StoreError>) -> Result<Finished, StoreError> {
+fn finished(result: Result<Written, StoreError>, bytes: u64) -> Result<Finished, StoreError> {
     match result {
-        Ok(bytes) => Ok(Finished::Written(bytes)),
+        Ok(Written { etag, .. }) => Ok(Finished::Written { bytes, etag }),
         Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Finished::Stood),
         Err(error) => Err(error),
     }

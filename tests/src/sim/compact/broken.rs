@@ -10,11 +10,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{compact::PartitionState, location::Location};
 use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, UploadId, Written,
+    GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
+    StoreError, Written,
 };
 
 use super::{mutant::Mutant, world::Role};
+use crate::sim::intercept::{Intercept, Intercepted};
 
 /// The store as one invocation treats it.
 pub(super) struct BrokenStore {
@@ -33,13 +34,13 @@ struct Memory {
 }
 
 impl BrokenStore {
-    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, role: Role) -> Self {
-        Self {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, role: Role) -> Intercepted<Self> {
+        Intercepted(Self {
             inner,
             mutant,
             role,
             memory: Mutex::default(),
-        }
+        })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -91,7 +92,11 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Store for BrokenStore {
+impl Intercept for BrokenStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
     async fn head(
         &self,
         object: &Location,
@@ -171,51 +176,5 @@ impl Store for BrokenStore {
         self.inner
             .copy(source, if_source_matches, target, precondition)
             .await
-    }
-
-    async fn delete(
-        &self,
-        bucket: &str,
-        keys: &[String],
-    ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.inner.delete(bucket, keys).await
-    }
-
-    async fn create_multipart(
-        &self,
-        object: &Location,
-        content_type: Option<&str>,
-    ) -> Result<UploadId, StoreError> {
-        self.inner.create_multipart(object, content_type).await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }

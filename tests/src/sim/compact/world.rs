@@ -1,7 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -25,18 +25,14 @@ use lakewright_jobs::{
 };
 
 use super::{broken::BrokenStore, checker::Checker, mutant::Mutant};
+pub(super) use crate::sim::invocation::LIMIT;
 use crate::{
-    model::{
-        Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+    model::{Client, Cloud, FaultRates, Plan, Settings},
+    sim::{
+        invocation::{self, Watched},
+        source::Source,
     },
-    sim::source::Source,
 };
-
-/// How long an invocation may live: Lambda ends it then.
-pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
-
-/// How long before that an invocation stops by itself.
-const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The limit, and as long again for requests that are on their way.
 pub(super) const LONGEST_INVOCATION: SignedDuration = SignedDuration::from_mins(4);
@@ -92,29 +88,12 @@ pub(super) struct World {
     compacted: BTreeSet<TableName>,
     mutant: Option<Mutant>,
     seed: u64,
-    checker: Arc<Mutex<Checker>>,
+    checker: Watched<Checker>,
     clients: AtomicU32,
 }
 
 /// How an invocation ended.
-#[derive(Debug)]
-pub(super) enum End<T, E> {
-    Answered(Result<T, E>),
-    /// Killed, by its plan or at its time limit.
-    Died,
-}
-
-struct Watch(Arc<Mutex<Checker>>);
-
-impl Observer for Watch {
-    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
-        lock(&self.0).step(now, changes, s3, glue);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(super) type End<T, E> = invocation::End<Result<T, E>>;
 
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn config(setup: &Setup) -> Config {
@@ -184,8 +163,8 @@ impl World {
         let name = compacted.first().expect("one table").clone();
         cloud.with(|state| state.glue.put_table(table(name.clone())));
         let roots = ["sim/", "sim.generations/"].map(|key| Location::new("lake", key));
-        let checker = Arc::new(Mutex::new(Checker::new(roots, name)));
-        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        let checker = Watched::new(Checker::new(roots, name));
+        cloud.watch(Box::new(checker.clone()));
         Arc::new(Self {
             cloud,
             rekey: config.rekey.remove(0),
@@ -199,7 +178,7 @@ impl World {
     }
 
     pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
-        lock(&self.checker)
+        self.checker.lock()
     }
 
     pub(super) fn table(&self) -> &TableName {
@@ -241,7 +220,7 @@ impl World {
 
     /// When an invocation that begins now must stop.
     pub(super) fn deadline(&self) -> Timestamp {
-        self.cloud.clock.now() + (LIMIT - MARGIN)
+        invocation::deadline(&self.cloud)
     }
 
     /// Runs one invocation until it answers, is killed, or its time is up.
@@ -275,17 +254,7 @@ impl World {
             catalog,
             clock: clock.clone(),
         };
-        let limit = Duration::try_from(LIMIT).unwrap_or_default();
-        let end = tokio::select! {
-            biased;
-            () = client.died() => End::Died,
-            answer = work(ports, deadline) => End::Answered(answer),
-            () = clock.sleep(limit) => {
-                self.cloud.count(Fault::TimedOut);
-                End::Died
-            }
-        };
-        client.kill();
+        let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, deadline))).await;
         let line = match &end {
             End::Died => format!("{role:?} died"),
             End::Answered(Ok(_)) => format!("{role:?} answered"),

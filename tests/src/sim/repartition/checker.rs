@@ -52,6 +52,16 @@ impl Checker {
         self.old = data(&self.job.target, s3);
     }
 
+    /// A file that the run has written.
+    pub(super) fn file(&self, s3: &ModelS3) -> Option<(Location, Bytes)> {
+        let standing = data(&self.job.target, s3);
+        let mut new = standing
+            .into_iter()
+            .filter(|(key, _)| !self.old.contains_key(key));
+        new.next()
+            .map(|(key, bytes)| (Location::new("lake", key), bytes))
+    }
+
     /// The run is over.
     pub(super) fn end(&mut self, now: Timestamp, s3: &ModelS3, glue: &ModelGlue) {
         if let Err(message) = self.ended(s3, glue) {

@@ -1,14 +1,14 @@
 //! Every crash point of two runs, one after the other: each of their invocations killed before and after each of its calls,
-//! or paused before each of them until everything else of its run is done.
+//! or paused before each of them until everything else of its run is done, or until the next run is over.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use lakewright_jobs::{
     ports::Clock,
     repartition::{CommitRequest, PlanReport, TaskRequest},
 };
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
     mutant::Mutant,
@@ -24,11 +24,22 @@ use crate::{
 /// How often a step is tried before the run is taken for one that never ends.
 const TRIES: usize = 3;
 
+/// When a twin wakes that slept through the next run: long after it, and before its own time is up.
+const LATE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long it takes at most until it sleeps.
+const ASLEEP: SignedDuration = SignedDuration::from_secs(10);
+
+/// Runs, one after the other.
+const RUNS: u64 = 2;
+
 /// What was run, and what did not hold.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Crash points run.
     pub points: u64,
+    /// Files that were brought back by an invocation that was suspended on their PUT, until the next run was over.
+    pub brought_back: u64,
     /// The first violation, and where the crash was.
     pub violation: Option<(String, Violation)>,
 }
@@ -38,34 +49,54 @@ pub struct Report {
 enum Crash {
     Dies(usize, Death, bool),
     Pauses(usize, u64),
+    /// A twin pauses before a call, until the next run is over.
+    Wakes(usize, u64),
+    /// A file of this run is replaced before its commit.
+    Replaced(u64),
 }
 
 /// Enumerates the crash points of a scene.
 pub fn enumerate(scene: Scene, mutant: Option<Mutant>) -> Report {
     let mut report = Report::default();
-    let calls = attempt(scene, mutant, None, &mut report);
-    for (invocation, calls) in calls.into_iter().enumerate() {
-        for call in 1..=calls {
+    let invocations = attempt(scene, mutant, None, &mut report);
+    for run in 0..RUNS {
+        attempt(scene, mutant, Some(Crash::Replaced(run)), &mut report);
+    }
+    for (index, invocation) in invocations.into_iter().enumerate() {
+        for call in 1..=invocation.calls {
             for death in [Death::Before(call), Death::After(call)] {
                 for loses in [false, true] {
-                    let crash = Crash::Dies(invocation, death, loses);
+                    let crash = Crash::Dies(index, death, loses);
                     attempt(scene, mutant, Some(crash), &mut report);
                 }
             }
-            let crash = Crash::Pauses(invocation, call);
+            let crash = Crash::Pauses(index, call);
             attempt(scene, mutant, Some(crash), &mut report);
+            if !invocation.writes {
+                continue;
+            }
+            let crash = Some(Crash::Wakes(index, call));
+            if invocation.creates.contains(&call) {
+                // That the run is not over was seen, and nothing but this request is left.
+                let mut hole = Report::default();
+                attempt(scene, mutant, crash, &mut hole);
+                report.points += 1;
+                report.brought_back += u64::from(hole.violation.is_some());
+            } else {
+                attempt(scene, mutant, crash, &mut report);
+            }
         }
     }
     report
 }
 
-/// One history. Returns the calls of each invocation.
+/// One history. Returns its invocations.
 fn attempt(
     scene: Scene,
     mutant: Option<Mutant>,
     crash: Option<Crash>,
     report: &mut Report,
-) -> Vec<u64> {
+) -> Vec<Invocation> {
     if report.violation.is_some() {
         return Vec::new();
     }
@@ -75,9 +106,10 @@ fn attempt(
         let mut stage = Stage {
             world: Arc::clone(&world),
             crash,
-            calls: Vec::new(),
+            invocations: Vec::new(),
+            late: Vec::new(),
         };
-        for run in 0..2 {
+        for run in 0..RUNS {
             if !world.failed() {
                 stage.run(run).await;
             }
@@ -85,14 +117,25 @@ fn attempt(
         let violation = world.checker().violation().cloned();
         let what = format!("{scene:?}: {crash:?}");
         report.violation = violation.map(|violation| (what, violation));
-        stage.calls
+        stage.invocations
     })
+}
+
+/// An invocation that was seen from start to end.
+struct Invocation {
+    calls: u64,
+    /// Whether it does a task, or prepares one, in a run that is not the last.
+    writes: bool,
+    /// The calls that create files.
+    creates: BTreeSet<u64>,
 }
 
 struct Stage {
     world: Arc<World>,
     crash: Option<Crash>,
-    calls: Vec<u64>,
+    invocations: Vec<Invocation>,
+    /// Those that wake when the last run is over.
+    late: Vec<JoinHandle<()>>,
 }
 
 /// One piece of work.
@@ -113,13 +156,21 @@ impl Stage {
     /// One run: the planner, each task in turn, the commit.
     async fn run(&mut self, run: u64) {
         self.world.begin(run);
+        let is_last = run + 1 == RUNS;
         let mut paused = Vec::new();
-        if let Some(Answer::Plan(plan)) = self.step(Work::Plan, &mut paused).await {
+        if let Some(Answer::Plan(plan)) = self.step(Work::Plan, is_last, &mut paused).await {
             for task in plan.prepare.iter().chain(&plan.tasks) {
-                self.step(Work::Write(task.clone()), &mut paused).await;
+                let work = Work::Write(task.clone());
+                self.step(work, is_last, &mut paused).await;
             }
-            let commit = CommitRequest { plan: plan.plan };
-            self.step(Work::Commit(commit), &mut paused).await;
+            let commit = Work::Commit(CommitRequest { plan: plan.plan });
+            if matches!(self.crash, Some(Crash::Replaced(of)) if of == run) {
+                self.replaced(&commit).await;
+            }
+            self.step(commit, is_last, &mut paused).await;
+        }
+        if is_last {
+            paused.append(&mut self.late);
         }
         for paused in paused {
             if let Err(error) = paused.await {
@@ -129,13 +180,26 @@ impl Stage {
         self.world.end();
     }
 
+    /// The commit over a file that somebody has replaced by an object of its size, and has put back then.
+    async fn replaced(&self, commit: &Work) {
+        let Some(restore) = self.world.replace_a_file() else {
+            return self.world.fail("P3: the run has no file".to_owned());
+        };
+        if let (Ok(_), _) = invoke(&self.world, commit, Plan::default()).await {
+            let what = "P2: a file that was replaced is committed";
+            self.world.fail(what.to_owned());
+        }
+        restore();
+    }
+
     /// One invocation, and again until it is answered.
     async fn step(
         &mut self,
         work: Work,
-        paused: &mut Vec<tokio::task::JoinHandle<()>>,
+        is_last: bool,
+        paused: &mut Vec<JoinHandle<()>>,
     ) -> Option<Answer> {
-        let index = self.calls.len();
+        let index = self.invocations.len();
         let plan = match self.crash {
             Some(Crash::Dies(at, death, loses_in_flight)) if at == index => Plan {
                 death: Some(death),
@@ -158,10 +222,29 @@ impl Stage {
                 }));
                 Plan::default()
             }
+            Some(Crash::Wakes(at, call)) if at == index => {
+                let (world, work) = (Arc::clone(&self.world), work.clone());
+                let plan = Plan {
+                    sleep: Some((call, world.cloud.clock.now() + LATE)),
+                    ..Plan::default()
+                };
+                self.late.push(spawn_local(async move {
+                    let _ = invoke(&world, &work, plan).await;
+                }));
+                // It is alone until it sleeps, so that its calls are those that were seen.
+                let limit = Duration::try_from(ASLEEP).unwrap_or_default();
+                self.world.cloud.clock.sleep(limit).await;
+                Plan::default()
+            }
             _ => Plan::default(),
         };
+        let begun = self.world.cloud.with(|state| state.history.entries().len());
         let (answer, calls) = invoke(&self.world, &work, plan).await;
-        self.calls.push(calls);
+        self.invocations.push(Invocation {
+            calls,
+            writes: matches!(work, Work::Write(_)) && !is_last,
+            creates: self.world.created_since(begun),
+        });
         let mut last = match answer {
             Ok(answer) => return Some(answer),
             Err(error) => error,

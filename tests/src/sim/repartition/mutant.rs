@@ -1,15 +1,23 @@
 //! Protocols that are broken on purpose, by standing between repartition and its store. The simulation must find each of
 //! them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta, Precondition,
-    PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+use lakewright_jobs::{
+    ports::{
+        DeleteFailure, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
+        StoreError, StoreErrorKind, Written,
+    },
+    repartition::Done,
 };
+
+use crate::sim::intercept::{Intercept, Intercepted};
 
 /// What is wrong with the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +40,10 @@ pub enum Mutant {
     Overwrites,
     /// The bookmark of earlier runs is not looked at.
     BookmarkForgotten,
+    /// A task does not look again whether its run is over.
+    LooksOnce,
+    /// What stands is not compared with what was written.
+    FilesNotVerified,
 }
 
 impl Mutant {
@@ -46,6 +58,8 @@ impl Mutant {
         Self::PlanNotAdopted,
         Self::Overwrites,
         Self::BookmarkForgotten,
+        Self::LooksOnce,
+        Self::FilesNotVerified,
     ];
 
     /// The invariants of which one must be seen to break.
@@ -54,8 +68,9 @@ impl Mutant {
             Self::RemovesBeforeCommit => &["P1", "P4"],
             Self::RemovesBeforeManifest | Self::ManifestBeforeCommit => &["P4"],
             Self::RemovesMore => &["P2", "P4"],
+            Self::FilesNotVerified => &["P2"],
             // The commit finds a missing file: the run never ends.
-            Self::RemovesNothing | Self::DoneBeforeLastFile => &["P3"],
+            Self::RemovesNothing | Self::DoneBeforeLastFile | Self::LooksOnce => &["P3"],
             Self::PlanNotAdopted | Self::Overwrites => &["P5"],
             Self::BookmarkForgotten => &["P2", "P3", "P4"],
         }
@@ -67,6 +82,8 @@ pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
     held: Mutex<Option<(Location, Bytes, PutOptions)>>,
+    /// Whether the commit was looked for.
+    looked: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,12 +127,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl BrokenStore {
-    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant) -> Self {
-        Self {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant) -> Intercepted<Self> {
+        Intercepted(Self {
             inner,
             mutant,
             held: Mutex::default(),
-        }
+            looked: AtomicBool::new(false),
+        })
     }
 
     /// Whether the write of an object is held back until [`Self::release`].
@@ -153,6 +171,33 @@ impl BrokenStore {
         }
     }
 
+    /// The files of a page, each as the task says that it wrote it.
+    async fn claimed(&self, page: &mut ListPage) -> Result<(), StoreError> {
+        let all = Location::new("lake", "out/_lakewright/");
+        let mut after: Option<String> = None;
+        loop {
+            let entries = self.inner.list(&all, after.as_deref()).await?;
+            for entry in &entries.objects {
+                let at = Location::new(&all.bucket, &entry.key);
+                if role(&at) != Role::Done {
+                    continue;
+                }
+                let body = self.inner.get(&at, GetOptions::default()).await?;
+                let done = serde_json::from_slice::<Done>(&body.bytes).ok();
+                for file in done.into_iter().flat_map(|done| done.files) {
+                    let mut objects = page.objects.iter_mut();
+                    if let Some(object) = objects.find(|object| object.key == file.key) {
+                        (object.size, object.etag) = (file.bytes, file.etag);
+                    }
+                }
+            }
+            after = entries.objects.last().map(|entry| entry.key.clone());
+            if !entries.truncated {
+                return Ok(());
+            }
+        }
+    }
+
     async fn release(&self) -> Result<(), StoreError> {
         let held = lock(&self.held).take();
         if let Some((location, body, options)) = held {
@@ -168,17 +213,18 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Store for BrokenStore {
-    async fn head(
-        &self,
-        object: &Location,
-        version: Option<&str>,
-    ) -> Result<ObjectMeta, StoreError> {
-        self.inner.head(object, version).await
+impl Intercept for BrokenStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
 
     async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
-        if self.mutant == Mutant::BookmarkForgotten && role(object) == Role::Taken {
+        let forgotten = match (self.mutant, role(object)) {
+            (Mutant::BookmarkForgotten, Role::Taken) => true,
+            (Mutant::LooksOnce, Role::Commit) => self.looked.swap(true, Ordering::Relaxed),
+            _ => false,
+        };
+        if forgotten {
             return Err(StoreError {
                 kind: StoreErrorKind::NotFound,
                 operation: "GetObject",
@@ -215,19 +261,11 @@ impl Store for BrokenStore {
     }
 
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
-        self.inner.list(prefix, after).await
-    }
-
-    async fn copy(
-        &self,
-        source: &Location,
-        if_source_matches: Option<&str>,
-        target: &Location,
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .copy(source, if_source_matches, target, precondition)
-            .await
+        let mut page = self.inner.list(prefix, after).await?;
+        if self.mutant == Mutant::FilesNotVerified {
+            self.claimed(&mut page).await?;
+        }
+        Ok(page)
     }
 
     async fn delete(
@@ -242,43 +280,5 @@ impl Store for BrokenStore {
             _ => {}
         }
         self.inner.delete(bucket, &keys).await
-    }
-
-    async fn create_multipart(
-        &self,
-        object: &Location,
-        content_type: Option<&str>,
-    ) -> Result<UploadId, StoreError> {
-        self.inner.create_multipart(object, content_type).await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }

@@ -22,7 +22,7 @@ pub(super) type Rows = BTreeMap<(String, String), u32>;
 pub enum Scene {
     /// By a column, in two formats, over what an earlier run has written.
     ByColumn,
-    /// Into three files, by several tasks that first count.
+    /// Into three files, by several tasks that first count; of objects that become more.
     Files,
     /// To the source's own prefix.
     InPlace,
@@ -94,6 +94,11 @@ impl Scene {
         }
     }
 
+    /// Whether the objects of a run stay, and those of the next come beside them.
+    fn gathers(self) -> bool {
+        matches!(self, Self::Bookmark | Self::Files)
+    }
+
     /// The objects of the source when run `run` is planned, besides those of before where they stay.
     pub(super) fn sources(self, run: u64) -> Vec<(Location, Bytes)> {
         let texts = self.texts(run).into_iter();
@@ -113,7 +118,7 @@ impl Scene {
         }
         (0..2)
             .map(|object| {
-                let number = if self == Self::Bookmark {
+                let number = if self.gathers() {
                     run * 2 + object
                 } else {
                     object
@@ -133,7 +138,7 @@ impl Scene {
     /// The rows that are to stand once run `run` is finished, in one output.
     pub(super) fn rows(self, run: u64, csv: bool) -> Rows {
         let runs = match self {
-            Self::Bookmark => 0..=run,
+            _ if self.gathers() => 0..=run,
             Self::InPlace => 0..=0,
             _ => run..=run,
         };

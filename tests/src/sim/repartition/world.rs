@@ -1,12 +1,12 @@
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lakewright_core::config::Repartition;
 use lakewright_jobs::{
     ports::{Clock, Store},
@@ -22,15 +22,11 @@ use super::{
     mutant::{BrokenStore, Mutant},
     scene::Scene,
 };
-use crate::model::{
-    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+pub(super) use crate::sim::invocation::LIMIT;
+use crate::{
+    model::{Client, Cloud, FaultRates, Plan, Settings},
+    sim::invocation::{self, Watched},
 };
-
-/// How long an invocation may live: Lambda ends it then.
-pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
-
-/// How long before that an invocation stops by itself.
-const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// The cloud, the deployed job and the one who watches both.
 pub(super) struct World {
@@ -39,29 +35,12 @@ pub(super) struct World {
     job: Repartition,
     mutant: Option<Mutant>,
     seed: u64,
-    checker: Arc<Mutex<Checker>>,
+    checker: Watched<Checker>,
     clients: AtomicU32,
 }
 
 /// How an invocation ended.
-#[derive(Debug)]
-pub(super) enum End<T> {
-    Answered(Result<T, RepartitionError>),
-    /// Killed, by its plan or at its time limit.
-    Died,
-}
-
-struct Watch(Arc<Mutex<Checker>>);
-
-impl Observer for Watch {
-    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
-        lock(&self.0).step(now, changes, s3, glue);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(super) type End<T> = invocation::End<Result<T, RepartitionError>>;
 
 impl World {
     pub(super) fn new(
@@ -75,8 +54,8 @@ impl World {
             ..Settings::default()
         };
         let cloud = Cloud::new(seed, settings, rates);
-        let checker = Arc::new(Mutex::new(Checker::new(scene)));
-        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        let checker = Watched::new(Checker::new(scene));
+        cloud.watch(Box::new(checker.clone()));
         Arc::new(Self {
             cloud,
             scene,
@@ -89,7 +68,7 @@ impl World {
     }
 
     pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
-        lock(&self.checker)
+        self.checker.lock()
     }
 
     pub(super) fn fail(&self, message: String) {
@@ -107,19 +86,39 @@ impl World {
             self.cloud.place(&at, bytes);
         }
         self.cloud
-            .with(|state| lock(&self.checker).begin(run, &state.s3));
+            .with(|state| self.checker.lock().begin(run, &state.s3));
+    }
+
+    /// The calls that have created a file since an entry of the history, by their numbers.
+    pub(super) fn created_since(&self, entry: usize) -> BTreeSet<u64> {
+        self.cloud.with(|state| {
+            let since = state.history.entries().iter().skip(entry);
+            let files = since
+                .filter(|entry| entry.operation == "PutObject" && !entry.target.contains("/_"));
+            files.map(|entry| entry.call).collect()
+        })
+    }
+
+    /// Puts another object of its size in the place of a file of the run. Returns how to undo it.
+    pub(super) fn replace_a_file(&self) -> Option<impl FnOnce() + '_> {
+        let (at, bytes) = self.cloud.with(|state| self.checker().file(&state.s3))?;
+        let other = bytes.iter().map(|byte| byte ^ 1).collect();
+        self.cloud.place(&at, other);
+        Some(move || {
+            self.cloud.place(&at, bytes);
+        })
     }
 
     /// The run is over.
     pub(super) fn end(&self) {
         let now = self.cloud.clock.now();
         self.cloud
-            .with(|state| lock(&self.checker).end(now, &state.s3, &state.glue));
+            .with(|state| self.checker.lock().end(now, &state.s3, &state.glue));
     }
 
     /// When an invocation that begins now must stop.
     pub(super) fn deadline(&self) -> Timestamp {
-        self.cloud.clock.now() + (LIMIT - MARGIN)
+        invocation::deadline(&self.cloud)
     }
 
     /// One invocation of a deployed function.
@@ -154,17 +153,7 @@ impl World {
             scratch_bytes: u64::MAX,
             deadline,
         };
-        let limit = Duration::try_from(LIMIT).unwrap_or_default();
-        let end = tokio::select! {
-            biased;
-            () = client.died() => End::Died,
-            answer = work(ports, budget) => End::Answered(answer),
-            () = self.cloud.clock.sleep(limit) => {
-                self.cloud.count(Fault::TimedOut);
-                End::Died
-            }
-        };
-        client.kill();
+        let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, budget))).await;
         self.cloud.note("invocation", what, &format!("{end:?}"));
         (end, client)
     }

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{
-    Callback, CallbackError, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody,
-    ObjectMeta, Precondition, PutOptions, Queue, QueueError, SendFailure, Store, StoreError,
-    StoreErrorKind, UploadId, Written,
+    Callback, CallbackError, ListPage, PutOptions, Queue, QueueError, SendFailure, Store,
+    StoreError, StoreErrorKind, Written,
 };
 
-use crate::model::Client;
+use crate::{
+    model::Client,
+    sim::intercept::{Intercept, Intercepted},
+};
 
 /// What is wrong with the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,13 +103,17 @@ enum Role {
 }
 
 impl BrokenStore {
-    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, target: Location) -> Self {
-        Self {
+    pub(super) fn new(
+        inner: Arc<dyn Store>,
+        mutant: Mutant,
+        target: Location,
+    ) -> Intercepted<Self> {
+        Intercepted(Self {
             inner,
             mutant,
             target,
             memory: Mutex::default(),
-        }
+        })
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -154,17 +160,9 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Store for BrokenStore {
-    async fn head(
-        &self,
-        object: &Location,
-        version: Option<&str>,
-    ) -> Result<ObjectMeta, StoreError> {
-        self.inner.head(object, version).await
-    }
-
-    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
-        self.inner.get(object, options).await
+impl Intercept for BrokenStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
 
     async fn put(
@@ -227,64 +225,6 @@ impl Store for BrokenStore {
         let marked = self.memory().marked.clone();
         page.objects.retain(|object| !marked.contains(&object.key));
         Ok(page)
-    }
-
-    async fn copy(
-        &self,
-        source: &Location,
-        if_source_matches: Option<&str>,
-        target: &Location,
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .copy(source, if_source_matches, target, precondition)
-            .await
-    }
-
-    async fn delete(
-        &self,
-        bucket: &str,
-        keys: &[String],
-    ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.inner.delete(bucket, keys).await
-    }
-
-    async fn create_multipart(
-        &self,
-        object: &Location,
-        content_type: Option<&str>,
-    ) -> Result<UploadId, StoreError> {
-        self.inner.create_multipart(object, content_type).await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }
 

@@ -1,13 +1,13 @@
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lakewright_core::{
     config::{Config, ResultColumn, Split},
     location::Location,
@@ -23,15 +23,11 @@ use super::{
     mutant::{BrokenCallback, BrokenQueue, BrokenStore, Mutant},
     table::{Form, Table},
 };
-use crate::model::{
-    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
+pub(super) use crate::sim::invocation::LIMIT;
+use crate::{
+    model::{Client, Cloud, FaultRates, Plan, Settings},
+    sim::invocation::{self, Watched},
 };
-
-/// How long an invocation may live: Lambda ends it then.
-pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
-
-/// How long before that an invocation stops by itself.
-const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 pub(super) const QUEUE: &str = "https://sqs/split-rows";
 pub(super) const DEAD_LETTERS: &str = "https://sqs/split-rows-dead";
@@ -56,29 +52,12 @@ pub(super) struct World {
     form: Form,
     mutant: Option<Mutant>,
     seed: u64,
-    checker: Arc<Mutex<Checker>>,
+    checker: Watched<Checker>,
     clients: AtomicU32,
 }
 
 /// How an invocation ended.
-#[derive(Debug)]
-pub(super) enum End<T> {
-    Answered(Result<T, SplitError>),
-    /// Killed, by its plan or at its time limit.
-    Died,
-}
-
-struct Watch(Arc<Mutex<Checker>>);
-
-impl Observer for Watch {
-    fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
-        lock(&self.0).step(now, changes, s3, glue);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(super) type End<T> = invocation::End<Result<T, SplitError>>;
 
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn jobs(table: &Table) -> Vec<Split> {
@@ -149,8 +128,8 @@ impl World {
         let target = Location::new("objects", "sim/");
         let ledger = target.join(&format!("_lakewright/split/{JOB}/"));
         let expected = setup.table.expected(JOB);
-        let checker = Arc::new(Mutex::new(Checker::new(target, ledger, expected)));
-        cloud.watch(Box::new(Watch(Arc::clone(&checker))));
+        let checker = Watched::new(Checker::new(target, ledger, expected));
+        cloud.watch(Box::new(checker.clone()));
         let visibility = Duration::try_from(LIMIT * 2).unwrap_or_default();
         cloud.with(|state| {
             state.sqs.create(DEAD_LETTERS, visibility, None);
@@ -168,7 +147,7 @@ impl World {
     }
 
     pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {
-        lock(&self.checker)
+        self.checker.lock()
     }
 
     pub(super) fn fail(&self, message: String) {
@@ -183,7 +162,7 @@ impl World {
     pub(super) fn finish(&self) {
         let now = self.cloud.clock.now();
         self.cloud
-            .with(|state| lock(&self.checker).finish(now, &state.s3));
+            .with(|state| self.checker.lock().finish(now, &state.s3));
     }
 
     pub(super) fn invocations(&self) -> u32 {
@@ -208,7 +187,7 @@ impl World {
 
     /// When an invocation that begins now must stop.
     pub(super) fn deadline(&self) -> Timestamp {
-        self.cloud.clock.now() + (LIMIT - MARGIN)
+        invocation::deadline(&self.cloud)
     }
 
     /// What a state machine asks for, with a token that it waits for.
@@ -284,17 +263,7 @@ impl World {
             memory: 64 << 20,
             deadline,
         };
-        let limit = Duration::try_from(LIMIT).unwrap_or_default();
-        let end = tokio::select! {
-            biased;
-            () = client.died() => End::Died,
-            answer = work(ports, budget) => End::Answered(answer),
-            () = self.cloud.clock.sleep(limit) => {
-                self.cloud.count(Fault::TimedOut);
-                End::Died
-            }
-        };
-        client.kill();
+        let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, budget))).await;
         self.cloud.note("invocation", what, &format!("{end:?}"));
         (end, client)
     }

@@ -288,14 +288,14 @@ fn ledgers_are_never_read_as_a_source() {
 #[test]
 fn memory_is_shared_out() {
     for (mebibytes, objects, at_once, each) in [
-        (128, 1, 1, 80),
-        (128, 10, 1, 80),
-        (512, 1, 1, 464),
-        (512, 3, 3, 154),
-        (512, 100, 7, 66),
-        (10_240, 100, 16, 637),
+        (128, 1, 1, 64),
+        (128, 10, 1, 64),
+        (512, 1, 1, 448),
+        (512, 3, 3, 149),
+        (512, 100, 7, 64),
+        (10_240, 100, 16, 636),
         (64, 5, 1, 32),
-        (512, 0, 1, 464),
+        (512, 0, 1, 448),
     ] {
         let resources = Resources {
             memory: mebibytes * MIB,

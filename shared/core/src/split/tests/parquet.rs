@@ -1,0 +1,91 @@
+//! Results in Parquet.
+
+use super::*;
+
+fn parquet_file() -> Bytes {
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(
+        (0..10).map(|row| Some(vec![Some(row), None])),
+    );
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from_iter_values(0..10))),
+        (
+            "s",
+            Arc::new(
+                (0..10)
+                    .map(|row| (row % 3 != 0).then(|| format!("v{row}")))
+                    .collect::<StringArray>(),
+            ),
+        ),
+        ("l", Arc::new(lists)),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(
+        columns.into_iter().map(|(name, array)| (name, array, true)),
+    )
+    .unwrap();
+    let mut file = Vec::new();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(4))
+        .build();
+    let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    file.into()
+}
+
+fn pieces(file: &Bytes, ranges: &[Range<u64>]) -> Vec<Bytes> {
+    let piece = |range: &Range<u64>| file.slice(size(range.start)..size(range.end));
+    ranges.iter().map(piece).collect()
+}
+
+#[test]
+fn parquet_rows() {
+    stated("Of UNLOAD's Parquet the values are written as other JSON is, and a null is `null`.");
+    let file = parquet_file();
+    let mut footer = ParquetFooter::new(file.len() as u64).unwrap();
+    let metadata = loop {
+        match footer.step().unwrap() {
+            Step::Needs(ranges) => {
+                let bytes = pieces(&file, &ranges);
+                footer.push(ranges, bytes).unwrap();
+            }
+            Step::Found(metadata) => break metadata,
+            Step::Over => panic!("no metadata"),
+        }
+    };
+    for range in [0..10, 0..1, 3..9, 4..8, 9..10] {
+        let mut rows = ParquetRows::new(&metadata, &range, 1 << 20).unwrap();
+        let named = columns(&[("id", ""), ("s", ""), ("l", "")]);
+        assert_eq!(rows.names(), ["id", "s", "l"]);
+        let reader = RowReader::new(
+            SourceFormat::Parquet,
+            Column::all(&named, Types::Query),
+            Types::Query,
+        );
+        let mut found = Vec::new();
+        loop {
+            match rows.step().unwrap() {
+                Step::Needs(ranges) => {
+                    let bytes = pieces(&file, &ranges);
+                    rows.push(ranges, bytes).unwrap();
+                }
+                Step::Found(lines) => {
+                    for line in super::rows(Framing::JsonLines, &lines) {
+                        found.push(job("").text(&reader.read(line).unwrap()));
+                    }
+                }
+                Step::Over => break,
+            }
+        }
+        let expected = range.clone().map(|row| {
+            let text = if row % 3 == 0 {
+                "null".to_owned()
+            } else {
+                format!("\"v{row}\"")
+            };
+            format!("{{\"id\":{row},\"s\":{text},\"l\":[{row},null]}}")
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>(), "{range:?}");
+    }
+    let mut starved = ParquetRows::new(&metadata, &(0..10), 10).unwrap();
+    assert!(matches!(starved.step(), Err(ParquetError::TooLarge { .. })));
+}

@@ -1,0 +1,56 @@
+//! Whether a run is over, so that nothing more is to be written of it.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use super::{
+    Ports,
+    error::RepartitionError,
+    ledger::{self, Commit, Ledger, Plan},
+};
+use crate::ports::{Clock, Store};
+
+/// How long what was seen is relied on.
+const FRESH: SignedDuration = SignedDuration::from_secs(1);
+
+/// Looks for the commit of a run, before each of its files is created. An invocation that a twin has left behind, or one
+/// that was suspended, then does not bring back what a later run has removed.
+pub(super) struct Over {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    ledger: Ledger,
+    /// When the run was last seen not to be over.
+    seen: Mutex<Option<Timestamp>>,
+}
+
+impl Over {
+    pub(super) fn new(ports: &Ports, plan: &Plan) -> Self {
+        Self {
+            store: Arc::clone(&ports.store),
+            clock: Arc::clone(&ports.clock),
+            ledger: Ledger::new(&plan.settings, plan.run),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Fails if the run is committed or given up.
+    pub(super) async fn check(&self) -> Result<(), RepartitionError> {
+        let mut seen = self.seen.lock().await;
+        let now = self.clock.now();
+        if seen.is_some_and(|seen| now.duration_since(seen) < FRESH) {
+            return Ok(());
+        }
+        match ledger::read::<Commit>(&*self.store, &self.ledger.commit()).await? {
+            None => {
+                *seen = Some(now);
+                Ok(())
+            }
+            Some(commit) if commit.withdrawn => {
+                Err(RepartitionError::Withdrawn(self.ledger.plan()))
+            }
+            Some(_) => Err(RepartitionError::RunOver(self.ledger.plan())),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The footers of Parquet files that stand in the store.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use lakewright_core::{
+    location::Location,
+    merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer},
+};
+use parquet::file::metadata::ParquetMetaData;
+
+use crate::ports::{GetOptions, Store, StoreError};
+
+/// How much of the end of files holds their footers: those of one table are about alike.
+#[derive(Debug, Default)]
+pub(crate) struct Tail(AtomicU64);
+
+impl Tail {
+    /// What to read of the next file.
+    fn next(&self) -> u64 {
+        match self.0.load(Ordering::Relaxed) {
+            0 => FOOTER_TAIL,
+            known => known,
+        }
+    }
+
+    /// Takes in how long a footer was.
+    fn learn(&self, size: u64) {
+        self.0.fetch_max(size + size / 8, Ordering::Relaxed);
+    }
+}
+
+/// Why a footer was not read.
+pub(crate) enum FooterError {
+    /// The store failed.
+    Store(StoreError),
+    /// The file has none, or none that is taken.
+    Unreadable(String),
+}
+
+/// A Parquet file in the store.
+pub(crate) struct ParquetObject<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) location: &'a Location,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// With an `ETag`, only the object of that one is read.
+    pub(crate) etag: Option<&'a str>,
+    /// What is known of the files that were looked at before.
+    pub(crate) tail: &'a Tail,
+}
+
+impl ParquetObject<'_> {
+    /// The footer, or where it is, if it is longer than those of the files before.
+    pub(crate) async fn look(&self) -> Result<Footer, FooterError> {
+        self.footer_in(self.size.saturating_sub(self.tail.next())..self.size)
+            .await
+    }
+
+    /// The footer that stands there.
+    pub(crate) async fn footer_at(
+        &self,
+        place: Range<u64>,
+    ) -> Result<ParquetMetaData, FooterError> {
+        match self.footer_in(place).await? {
+            Footer::Read(metadata) => Ok(*metadata),
+            Footer::Needs(_) => Err(FooterError::Unreadable("its end was cut short".to_owned())),
+        }
+    }
+
+    /// The footer, however long it is.
+    pub(crate) async fn footer(&self) -> Result<ParquetMetaData, FooterError> {
+        match self.look().await? {
+            Footer::Read(metadata) => Ok(*metadata),
+            Footer::Needs(place) => self.footer_at(place).await,
+        }
+    }
+
+    async fn footer_in(&self, end: Range<u64>) -> Result<Footer, FooterError> {
+        let mut tail = Bytes::new();
+        if self.size > 0 {
+            let options = GetOptions {
+                if_match: self.etag.map(str::to_owned),
+                range: Some(end),
+                ..GetOptions::default()
+            };
+            let body = self.store.get(self.location, options).await;
+            tail = body.map_err(FooterError::Store)?.bytes;
+        }
+        let footer = read_footer(&tail, self.size, LARGEST_FOOTER)
+            .map_err(|error| FooterError::Unreadable(error.to_string()))?;
+        if matches!(footer, Footer::Read(_)) {
+            self.tail.learn(footer_size(&tail));
+        }
+        Ok(footer)
+    }
+}
+
+/// The rows that a footer counts.
+pub(crate) fn rows(metadata: &ParquetMetaData) -> u64 {
+    u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default()
+}

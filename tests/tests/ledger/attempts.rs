@@ -1,0 +1,196 @@
+//! What becomes of an object, whatever becomes of its attempts.
+
+use super::*;
+
+#[test]
+fn what_becomes_of_an_object() {
+    stated("`duplicate`: the ledger said so before; nothing was read or written.");
+    stated(
+        "`superseded`: another object took the key, which has an event of its own, before anything of this one was planned.",
+    );
+    stated("`gone`: the object no longer exists, and nothing of it was planned.");
+    stated("`ignored`: the object has no bytes, or is not a job's to read.");
+    stated(
+        "An object that was answered for as gone or superseded, and is back with the same content, is an error that names the ledger's entry to delete.",
+    );
+    let (record, job) = (br#"{"t":"2026-05-01"}"#, job("", ""));
+    virtual_time(async {
+        let world = World::new(record);
+        assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
+        let before = world.standing();
+        let (report, calls) = world.attempt(&job, SignedDuration::from_hours(1)).await;
+        assert_eq!((report.unwrap().status, calls), (Status::Duplicate, 1));
+        assert_eq!(world.standing(), before);
+
+        for status in [Status::Gone, Status::Superseded] {
+            let world = World::new(record);
+            let location = &world.object.location;
+            if status == Status::Gone {
+                world.cloud.remove(location);
+            } else {
+                world.cloud.place(location, Bytes::from_static(b"{}"));
+            }
+            for _ in 0..2 {
+                assert_eq!(world.rekey(&job).await.unwrap().status, status);
+            }
+            let entry = format!("t/_lakewright/intent/{}", world.sid());
+            assert_eq!(world.standing().keys().collect::<Vec<_>>(), [&entry]);
+            world.cloud.place(location, Bytes::from_static(record));
+            let error = world.rekey(&job).await.unwrap_err();
+            assert_eq!(error.name(), "Withdrawn");
+            assert!(error.to_string().contains(&entry), "{error}");
+            world.cloud.remove(&Location::new("lake", &entry));
+            assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
+        }
+
+        let empty = World::new(b"");
+        assert_eq!(empty.rekey(&job).await.unwrap().status, Status::Ignored);
+        assert_eq!(empty.standing(), BTreeMap::new());
+        assert!(!job.reads(&Location::new("landing", "elsewhere/object")));
+    });
+}
+
+#[test]
+fn a_refused_object_leaves_no_row() {
+    stated(
+        "Nothing is written for an object before all of it has been read, so one that is refused leaves no row.",
+    );
+    let many = r#"{"t":"2026-05-01"}"#.repeat(100_000);
+    let whole = gzip(many.as_bytes());
+    let mut damaged = whole.clone();
+    let checksum = damaged.len() - 8;
+    damaged[checksum] ^= 1;
+    let long = format!("{many}{{\"t\":\"{}\"}}", "x".repeat(2_000));
+    let days = r#"{"t":"2026-05-01"}{"t":"2026-05-02"}{"t":"2026-05-03"}"#;
+    let cases: [(&str, &[u8], &str, &str); 5] = [
+        ("cut short", &whole[..whole.len() - 1], "", "Unreadable"),
+        ("damaged", &damaged, "", "Unreadable"),
+        (
+            "a bomb",
+            &whole,
+            "compression_ratio = 2",
+            "CompressionRatioExceeded",
+        ),
+        (
+            "a long record",
+            long.as_bytes(),
+            "record_size = \"1KiB\"",
+            "RecordTooLong",
+        ),
+        (
+            "many partitions",
+            days.as_bytes(),
+            "partitions = 2",
+            "TooManyPartitions",
+        ),
+    ];
+    for (what, bytes, limits, name) in cases {
+        let job = job("", &format!("[rekey.limits]\n{limits}"));
+        virtual_time(async {
+            let world = World::new(bytes);
+            assert_eq!(world.rekey(&job).await.unwrap_err().name(), name, "{what}");
+            assert_eq!(world.standing(), BTreeMap::new(), "{what}");
+        });
+    }
+}
+
+/// Records of so many days, three of each.
+fn days(days: u8) -> String {
+    (1..=days).fold(String::new(), |mut text, day| {
+        for n in 0..3 {
+            writeln!(text, r#"{{"t":"2026-05-{day:02}","n":{n}}}"#).unwrap();
+        }
+        text
+    })
+}
+
+#[test]
+fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
+    stated(
+        "When the deadline is near nothing new is begun and the attempt fails; what it wrote stands, and the next attempt goes on from it.",
+    );
+    stated(
+        "A plan that stands is finished by the settings that it was made with, whatever the configuration says by then.",
+    );
+    let first = job(
+        "",
+        "[[rekey.output]]\nformat = \"parquet\"\ncompression = \"snappy\"",
+    );
+    let later = job(
+        "",
+        "path_style = \"spark\"\n[[rekey.output]]\nformat = \"json\"",
+    );
+    virtual_time(async {
+        let world = World::new(days(20).as_bytes());
+        let mut left_behind = Vec::new();
+        let mut attempts = 0;
+        let report = loop {
+            attempts += 1;
+            assert!(attempts < 100, "{left_behind:?}");
+            let before = world.standing();
+            let planned = before.keys().any(|key| key.contains("/intent/"));
+            let job = if planned { &later } else { &first };
+            let time = SignedDuration::from_millis(150 + 100 * attempts);
+            let (result, _) = world.attempt(job, time).await;
+            let after = world.standing();
+            for (key, written) in &before {
+                assert_eq!(after.get(key), Some(written), "{key} was written again");
+            }
+            match result {
+                Ok(report) => break report,
+                Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
+            }
+            left_behind.push(after.keys().filter(|key| key.ends_with(".parquet")).count());
+        };
+        // There were attempts that wrote a part of the outputs.
+        assert!(
+            left_behind.iter().any(|files| (1..20).contains(files)),
+            "{left_behind:?}"
+        );
+        assert_eq!((report.status, report.rows_out), (Status::Committed, 60));
+        let planned = world.intent().outputs;
+        let planned = planned.iter().map(|output| &output.key);
+        assert!(planned.eq(report.outputs.iter().map(|output| &output.key)));
+        for (day, output) in (1..).zip(&report.outputs) {
+            assert!(
+                output.key.starts_with(&format!("t/date=2026-05-{day:02}/")),
+                "{}",
+                output.key
+            );
+            let rows = world.rows(&output.key);
+            let numbers = rows.iter().map(|row| row["n"].as_str()).collect::<Vec<_>>();
+            assert_eq!(numbers, ["0", "1", "2"], "{}", output.key);
+        }
+        let files = world.standing().into_keys();
+        assert_eq!(
+            files.filter(|key| !key.contains("/_lakewright/")).count(),
+            20
+        );
+    });
+}
+
+#[test]
+fn a_source_that_is_lost_after_its_plan_is_an_error() {
+    stated(
+        "An object that is gone or replaced while its plan stands without a commit is an error, not an answer, because some of its rows may stand and the others be lost.",
+    );
+    let job = job("", "");
+    virtual_time(async {
+        for replaced in [false, true] {
+            let world = World::new(days(20).as_bytes());
+            let mut time = SignedDuration::ZERO;
+            while !world.standing().keys().any(|key| key.contains("/intent/")) {
+                time += SignedDuration::from_millis(10);
+                let (result, _) = world.attempt(&job, time).await;
+                assert_eq!(result.unwrap_err().name(), "Deadline");
+            }
+            if replaced {
+                let other = Bytes::from_static(b"{}");
+                world.cloud.place(&world.object.location, other);
+            } else {
+                world.cloud.remove(&world.object.location);
+            }
+            assert_eq!(world.rekey(&job).await.unwrap_err().name(), "SourceLost");
+        }
+    });
+}
