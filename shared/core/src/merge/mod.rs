@@ -24,6 +24,7 @@ mod reads;
 mod rle;
 mod schema;
 mod sorted;
+mod spark;
 mod thrift;
 mod verify;
 
@@ -95,8 +96,9 @@ impl Merge {
     pub fn new(
         unified: Unified,
         inputs: Vec<Input>,
-        options: MergeOptions,
+        mut options: MergeOptions,
     ) -> Result<Self, MergeError> {
+        options.key_values.extend(spark::entries(&inputs)?);
         Ok(Self(if options.sort_by.is_empty() {
             Inner::InOrder(Box::new(Engine::new(unified, inputs, options)?))
         } else {
