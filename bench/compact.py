@@ -16,7 +16,7 @@ from importlib.metadata import version
 from contenders import peer
 from contenders.compact import Lakewright, SmallFiles, run_peer
 from contenders.data import Wrong
-from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
+from harness.benchmark import Common, check_peers, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
 from harness.machine import wait_until_quiet
 from harness.program import ProgramFailed
@@ -72,7 +72,7 @@ def options() -> Options:
     arguments.add_argument("--compressions", type=names, default=["keep", "snappy"])
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
     given = arguments.parse_args()
-    check(arguments, given.peers, peer.PEERS)
+    check_peers(arguments, given.peers, peer.PEERS)
     sizes = [int(size) for size in given.memory]
     return Options(common(given), given.files, sizes, given.compressions, given.peers)
 

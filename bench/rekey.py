@@ -7,7 +7,6 @@ builds the function, installs what this needs, and starts it.
 """
 
 import platform
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from importlib.metadata import version
 from contenders import peer
 from contenders.data import DataSet, Wrong, land, make
 from contenders.lakewright import Lakewright
-from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
+from harness.benchmark import Common, check, check_peers, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
 from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
@@ -83,9 +82,7 @@ def options() -> Options:
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
     given = arguments.parse_args()
     check(arguments, given.sizes, RECORDS)
-    check(arguments, given.peers, peer.PEERS)
-    if "Spark" in given.peers and shutil.which("java") is None:
-        arguments.error("Spark needs Java (sudo apt-get install openjdk-17-jre-headless), or leave it out of --peers")
+    check_peers(arguments, given.peers, peer.PEERS)
     return Options(common(given), given.sizes, [int(size) for size in given.memory], given.peers)
 
 

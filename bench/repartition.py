@@ -16,7 +16,7 @@ from importlib.metadata import version
 from contenders import peer
 from contenders.data import Wrong
 from contenders.repartition import Job, Lakewright, jobs, run_peer
-from harness.benchmark import Common, check, circumstances, common, names, parser, write_chapter
+from harness.benchmark import Common, check_peers, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
 from harness.machine import wait_until_quiet
 from harness.program import ProgramFailed
@@ -71,7 +71,7 @@ def options() -> Options:
     arguments.add_argument("--memory", type=names, default=["1024"], help="the functions' memory sizes in MB")
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
     given = arguments.parse_args()
-    check(arguments, given.peers, peer.PEERS)
+    check_peers(arguments, given.peers, peer.PEERS)
     sizes = [int(size) for size in given.memory]
     return Options(common(given), given.vehicles, given.products, given.files, sizes, given.peers)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import zipfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -77,6 +78,13 @@ def check(parser: argparse.ArgumentParser, given: list[str], known: Any) -> None
     for name in given:
         if name not in known:
             parser.error(f"{name} is none of {', '.join(known)}")
+
+
+def check_peers(parser: argparse.ArgumentParser, given: list[str], known: Any) -> None:
+    """Ends with a usage error where a peer is not known, or lacks what it runs on."""
+    check(parser, given, known)
+    if "Spark" in given and shutil.which("java") is None:
+        parser.error("Spark needs Java (sudo apt-get install default-jre-headless), or leave it out of --peers")
 
 
 def circumstances(versions: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobs import Job
+from localcloud.clients import client
+from repartitions import DATABASE
 from splits import SplitJob
 
 
@@ -38,6 +40,12 @@ def flights(outputs: dict[str, str]) -> Job:
     job = Job("flights", outputs)
     table.create(job.target)
     return job
+
+
+@pytest.fixture(scope="session")
+def shop() -> None:
+    """The database of the tables that are repartitioned."""
+    client("glue").create_database(DatabaseInput={"Name": DATABASE})
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """What stands in the lake: objects below a prefix, and tables as those see them who follow the catalog."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from localcloud.clients import client
 from localcloud.ledger import listing, split
@@ -57,6 +59,24 @@ class CatalogTable:
             values: download(split(location)[0], data_keys(location), folder)
             for values, location in self.locations().items()
         }
+
+    @contextmanager
+    def as_tables(self) -> Iterator[list[str]]:
+        """Tables over what the catalog says at this moment, one for each partition. MiniStack's Athena reads what lies
+        below a table's location, and does not go where its partitions are, as AWS's does."""
+        glue = client("glue")
+        table: dict[str, Any] = glue.get_table(DatabaseName=self.database, Name=self.name)["Table"]
+        names: list[str] = []
+        for location in self.locations().values():
+            names.append(f"{self.name}_{uuid4().hex}")
+            storage = table["StorageDescriptor"] | {"Location": location}
+            one = {"Name": names[-1], "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage}
+            glue.create_table(DatabaseName=self.database, TableInput=one | {"Parameters": table.get("Parameters", {})})
+        try:
+            yield names
+        finally:
+            for name in names:
+                glue.delete_table(DatabaseName=self.database, Name=name)
 
     def set_parameters(self, **parameters: str) -> dict[str, str]:
         """Changes parameters of the table; answers with those before."""

@@ -1,8 +1,5 @@
 """Parquet files of other writers, merged: other readers see the same rows before and after, or they are refused by name."""
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,8 @@ import polars
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
+
+from merging import agree, counts, merge, rows_before, rows_by, table
 
 OLD_PARQUET = Path(pyarrow.__file__).parent / "tests/data/parquet"
 PLAIN = {"use_dictionary": False}
@@ -26,47 +25,6 @@ PYARROW: dict[str, dict[str, Any]] = {
     "no statistics": {"write_statistics": False},
     "other names in lists": {"store_schema": False, "use_compliant_nested_type": False},
 }
-
-
-def merge(to: Path, files: list[Path], *options: str) -> dict[str, Any]:
-    """What becomes of the files."""
-    command = [os.environ["LAKEWRIGHT_MERGE"], "--to", str(to), *options, *map(str, files)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-def table(first: int, rows: int, *, with_maps: bool = True) -> pyarrow.Table:
-    """Rows of numbers, texts, times and what is made of them, numbered from `first`."""
-    maps = "MAP {'a' || n % 3: n, 'z': NULL} AS map," if with_maps else ""
-    return duckdb.sql(
-        f"""
-        SELECT n, CAST(n % 50 AS INTEGER) AS number, CASE WHEN n % 7 <> 0 THEN n * 1.5e0 END AS fraction,
-               CASE WHEN n % 5 <> 0 THEN 'text ' || (n * 7919 % 400) END AS text,
-               TIMESTAMP '2026-05-01' + INTERVAL (n) SECOND AS time, CAST(n / 100 AS DECIMAL(12, 2)) AS exact,
-               n % 3 = 0 AS flag, CAST(DATE '2026-05-01' + CAST(n AS INTEGER) AS DATE) AS date,
-               encode('b' || n % 9) AS bytes, CASE WHEN n % 4 <> 0 THEN [n, NULL, n + 1][:CAST(n % 4 AS BIGINT)] END AS list,
-               {maps} CASE WHEN n % 6 <> 0 THEN {{'x': n % 11, 'y': 'in ' || n % 13}} END AS struct,
-               [['deep ' || n], [], NULL] AS lists
-        FROM range({first}, {first + rows}) AS r(n)
-        """
-    ).to_arrow_table()
-
-
-def rows_of_pyarrow(files: list[Path]) -> list[dict[str, Any]]:
-    return [row for file in files for row in parquet.read_table(file, partitioning=None).to_pylist()]
-
-
-def rows_of_duckdb(files: list[Path]) -> list[tuple]:
-    return [row for file in files for row in duckdb.sql(f"SELECT * FROM read_parquet('{file}')").fetchall()]
-
-
-def rows_of_polars(files: list[Path]) -> list[tuple]:
-    return [row for file in files for row in polars.read_parquet(file).rows()]
-
-
-def agree(to: Path, files: list[Path], readers: tuple = (rows_of_pyarrow, rows_of_duckdb, rows_of_polars)) -> None:
-    """Fails unless every reader sees the rows of the files in the merged one, in their order."""
-    for reader in readers:
-        assert reader([to]) == reader(files), reader.__name__
 
 
 def write_all(folder: Path) -> list[Path]:
@@ -100,12 +58,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return {"all": write_all(folder), "polars": write_polars(folder, 0)}
 
 
-def count(file: Path, condition: str) -> int:
-    """The rows that DuckDB, which skips what statistics and filters rule out, finds."""
-    ((rows,),) = duckdb.sql(f"SELECT count(*) FROM read_parquet('{file}') WHERE {condition}").fetchall()
-    return rows
-
-
 @pytest.mark.parametrize(
     ("compression", "rows"),
     [("keep", 1_000_000), ("keep", 1_500), ("keep", 300), ("none", 1_500), ("snappy", 300), ("zstd", 300), ("gzip", 1_500)],
@@ -119,9 +71,9 @@ def test_files_of_all_writers(compression: str, rows: int, written: dict[str, li
         merged = parquet.read_metadata(to)
         groups = [merged.row_group(group).num_rows for group in range(merged.num_row_groups)]
         assert max(groups) <= max(rows, 3_000), groups
-        expected = rows_of_pyarrow(files)
-        assert count(to, "text = 'text 7'") == sum("text 7" == row["text"] for row in expected)
-        assert count(to, "n BETWEEN 2100 AND 2200") == sum(2_100 <= row["n"] <= 2_200 for row in expected)
+        expected = rows_before("pyarrow", tuple(files))
+        assert counts(to, "text = 'text 7'") == {sum("text 7" == row["text"] for row in expected)}
+        assert counts(to, "n BETWEEN 2100 AND 2200") == {sum(2_100 <= row["n"] <= 2_200 for row in expected)}
 
 
 def test_duckdb_and_pyarrow_and_polars_in_one(written: dict[str, list[Path]], tmp_path: Path) -> None:
@@ -130,8 +82,8 @@ def test_duckdb_and_pyarrow_and_polars_in_one(written: dict[str, list[Path]], tm
     to = tmp_path / "merged.parquet"
     merge(to, files)
     # What Polars did not write is null.
-    expected = [{"map": None} | row for row in rows_of_pyarrow(files)]
-    assert rows_of_pyarrow([to]) == expected
+    expected = [{"map": None} | row for row in rows_before("pyarrow", tuple(files))]
+    assert rows_by("pyarrow", [to]) == rows_by("Spark", [to]) == expected
 
 
 def test_every_type_of_duckdb(tmp_path: Path) -> None:
@@ -176,8 +128,8 @@ def test_sorted(written: dict[str, list[Path]], tmp_path: Path) -> None:
     for name, files in written.items():
         to = tmp_path / f"{name}.parquet"
         merge(to, files, "--sort-by", "flag", "--sort-by", "text", "--rows", "5000")
-        expected = sorted(rows_of_pyarrow(files), key=lambda row: (row["flag"], row["text"] is None, row["text"] or ""))
-        assert rows_of_pyarrow([to]) == expected
+        expected = sorted(rows_before("pyarrow", tuple(files)), key=lambda row: (row["flag"], row["text"] is None, row["text"] or ""))
+        assert rows_by("pyarrow", [to]) == rows_by("Spark", [to]) == expected
 
 
 def test_old_writers(tmp_path: Path) -> None:
@@ -187,7 +139,7 @@ def test_old_writers(tmp_path: Path) -> None:
         to = tmp_path / file.name
         found = merge(to, [file, file])
         assert found["rows"] == 2 * parquet.read_metadata(file).num_rows, (file, found)
-        agree(to, [file, file], (rows_of_pyarrow, rows_of_duckdb))
+        agree(to, [file, file], ["DuckDB", "pyarrow", "Spark"])
 
 
 def test_int96(tmp_path: Path) -> None:
@@ -199,7 +151,7 @@ def test_int96(tmp_path: Path) -> None:
     assert "int96" in str(parquet.read_metadata(to).schema)
     merge(to, [old, new])
     assert "int96" not in str(parquet.read_metadata(to).schema)
-    assert rows_of_duckdb([to]) == rows_of_duckdb([old, new])
+    agree(to, [old, new])
 
 
 def test_files_without_rows(tmp_path: Path) -> None:

@@ -13,16 +13,10 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
-from lake import data_keys, download, snapshot
+from lake import data_keys, snapshot
 from localcloud.clients import client
-from localcloud.ledger import split
-from machine import Machine, invoke
 from readers import READERS, form_of
-
-LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
-DATABASE = "shop"
-FORMATS = ["parquet", "json", "csv"]
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+from repartitions import DATABASE, FORMATS, HIVE_NULL, LANDING, Job, csv_table, csv_text
 
 Cell = str | int | float | bool | None
 Rows = Counter[tuple[str, ...]]
@@ -83,70 +77,27 @@ def texts(rows: list[tuple[Cell, ...]]) -> Rows:
 
 
 def table(name: str, columns: dict[str, str], rows: list[tuple[Cell, ...]]) -> None:
-    """Puts the rows as a CSV file, and registers it as a crawler does."""
-    body = io.StringIO(newline="")
-    writer = csv.writer(body, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[text(cell) for cell in row] for row in rows])
-    client("s3").put_object(Bucket=LANDING, Key=f"{name}/part-0.csv", Body=body.getvalue().encode())
-    client("glue").create_table(
-        DatabaseName=DATABASE,
-        TableInput={
-            "Name": name,
-            "TableType": "EXTERNAL_TABLE",
-            "Parameters": {"classification": "csv", "skip.header.line.count": "1", "EXTERNAL": "TRUE"},
-            "StorageDescriptor": {
-                "Columns": [{"Name": column, "Type": kind} for column, kind in columns.items()],
-                "Location": f"s3://{LANDING}/{name}/",
-                "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
-                "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
-                "SerdeInfo": {
-                    "SerializationLibrary": "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe",
-                    "Parameters": {"field.delim": ","},
-                },
-            },
-        },
-    )
-
-
-class Job(Machine):
-    """One `[[repartition]]` entry of tests/python/lakewright.toml."""
-
-    def __init__(self, name: str, outputs: dict[str, str]) -> None:
-        key = name.replace("_", "")
-        super().__init__(outputs[f"Repartition{key}StateMachineArn"])
-        self.target = f"s3://{LAKE}/{name.replace('_', '-')}/"
-        assert outputs[f"Repartition{key}TargetBucket"] == LAKE
-        self._name, self._plan = name, outputs["RepartitionPlanFunctionName"]
-
-    def plan(self) -> dict[str, Any]:
-        """The answer of `repartition-plan`."""
-        return invoke(self._plan, {"name": self._name})
-
-    def files(self, below: str, folder: Path) -> list[Path]:
-        """The files below a prefix of the target, brought to a folder, in the order of their names."""
-        bucket, prefix = split(self.target)
-        return download(bucket, sorted(data_keys(f"s3://{bucket}/{prefix}{below}")), folder)
+    """Puts the rows as a CSV file, and registers it."""
+    csv_table(name, columns, csv_text(columns, ([text(cell) for cell in row] for row in rows)))
 
 
 def found(paths: list[Path], columns: dict[str, str], partition_by: list[str]) -> Iterator[tuple[str, Rows]]:
     """The rows of files, and of the directories that they lie in, by each reader."""
+    own = [name for name in columns if name not in partition_by]
     for reader, read in READERS.items():
         rows: Rows = Counter()
-        for path in paths:
+        for path, of_file in zip(paths, read(paths, own), strict=True):
             keys = dict(part.split("=", 1) for part in path.parts if part.split("=", 1)[0] in partition_by and "=" in part)
             values = {unquote(name): None if value == HIVE_NULL else unquote(value) for name, value in keys.items()}
-            own = [name for name in columns if name not in partition_by]
-            for row in read(path, own):
+            for row in of_file:
                 assert not set(row) - set(own), f"{path}: partition columns are repeated in the file"
                 rows[tuple(text((row | values).get(name)) for name in columns)] += 1
         yield reader, rows
 
 
 @pytest.fixture(scope="module")
-def shop() -> None:
+def tables(shop: None) -> None:
     """The tables of the sources."""
-    client("glue").create_database(DatabaseInput={"Name": DATABASE})
     table("vehicles_csv", VEHICLES, vehicles())
     table("products_csv", PRODUCTS, products())
 
@@ -164,7 +115,7 @@ def twice(job: Job, rows: int) -> None:
     assert not before & after
 
 
-def test_a_table_by_two_columns(shop: None, outputs: dict[str, str], tmp_path: Path) -> None:
+def test_a_table_by_two_columns(tables: None, outputs: dict[str, str], tmp_path: Path) -> None:
     job = Job("vehicles", outputs)
     names = ["model year", "make"]
     plan = job.plan()
@@ -186,7 +137,7 @@ def test_a_table_by_two_columns(shop: None, outputs: dict[str, str], tmp_path: P
 
 @pytest.mark.parametrize(("name", "files"), [("products_as_is", 1), ("products", 2)])
 def test_a_table_as_it_is_and_in_one_file_more(
-    shop: None, outputs: dict[str, str], tmp_path: Path, name: str, files: int
+    tables: None, outputs: dict[str, str], tmp_path: Path, name: str, files: int
 ) -> None:
     job = Job(name, outputs)
     plan = job.plan()
@@ -198,13 +149,13 @@ def test_a_table_as_it_is_and_in_one_file_more(
         for reader, rows in found(paths, PRODUCTS, []):
             assert rows == texts(products()), (form, reader)
         sizes = [path.stat().st_size for path in paths]
-        counts = [len(READERS["DuckDB"](path, list(PRODUCTS))) for path in paths]
+        counts = [len(rows) for rows in READERS["DuckDB"](paths, list(PRODUCTS))]
         if form == "parquet":
             assert max(counts) - min(counts) <= 1
         else:
             assert max(sizes) - min(sizes) <= 0.1 * sum(sizes) / files
         # The order is kept from file to file.
-        ids = [int(row["product_id"]) for path in paths for row in READERS["pyarrow"](path, list(PRODUCTS))]
+        ids = [int(row["product_id"]) for rows in READERS["pyarrow"](paths, list(PRODUCTS)) for row in rows]
         assert ids == sorted(ids)
 
 
@@ -222,7 +173,8 @@ def test_many_files_in_one_twice(outputs: dict[str, str], tmp_path: Path) -> Non
         columns = parquet.ParquetFile(path).metadata.row_group(0)
         assert {columns.column(n).compression for n in range(columns.num_columns)} == {names}
         for reader, read in READERS.items():
-            assert [(row["n"], row["at"]) for row in read(path, [])] == [(n, f"t{n}") for n in range(500)], reader
+            (rows,) = read([path], [])
+            assert [(row["n"], row["at"]) for row in rows] == [(n, f"t{n}") for n in range(500)], reader
 
 
 def test_lists_of_tasks_that_an_answer_does_not_hold(outputs: dict[str, str], tmp_path: Path) -> None:
@@ -247,7 +199,7 @@ def test_lists_of_tasks_that_an_answer_does_not_hold(outputs: dict[str, str], tm
     assert found == {f"k={k}": list(range(n, objects * rows, 3)) for n, k in enumerate("abc")}
 
 
-def test_what_stands_under_the_target_and_is_no_data_stays(shop: None, outputs: dict[str, str]) -> None:
+def test_what_stands_under_the_target_and_is_no_data_stays(tables: None, outputs: dict[str, str]) -> None:
     job = Job("products", outputs)
     before = snapshot(job.target)
     ledger = {key for key in before if "/_lakewright/" in key}
@@ -259,7 +211,7 @@ def test_what_stands_under_the_target_and_is_no_data_stays(shop: None, outputs: 
     }
 
 
-def test_a_source_that_is_not_there_fails_by_name_and_leaves_what_stands(shop: None, outputs: dict[str, str]) -> None:
+def test_a_source_that_is_not_there_fails_by_name_and_leaves_what_stands(tables: None, outputs: dict[str, str]) -> None:
     job = Job("products", outputs)
     before = data_keys(job.target)
     client("glue").delete_table(DatabaseName=DATABASE, Name="products_csv")

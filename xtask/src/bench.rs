@@ -48,7 +48,7 @@ pub(crate) fn run(
     let system_python = prerequisites::python()?;
     let tools = VirtualEnvironment::of_commands(workspace, &system_python)?;
     assembly::build_functions(workspace, &tools)?;
-    let folder = workspace.root().join("bench");
+    let folder = workspace.benchmarks();
     let python = VirtualEnvironment::prepare(
         workspace,
         &system_python,

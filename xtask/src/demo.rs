@@ -8,6 +8,7 @@ use crate::{
     cloud::Stack,
     console::{self, Step},
     environment::Environment,
+    prerequisites::Spark,
     up,
     workspace::Workspace,
 };
@@ -52,7 +53,7 @@ struct Table {
 /// # Errors
 /// A step fails, or the rows do not reconcile.
 pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
-    let environment = Environment::prepare(workspace)?;
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
     assembly::build_functions(workspace, environment.python())?;
     let started = console::now();
     let (mut cloud, stack) = up::bring_up(workspace, &environment)?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     console::Step,
-    prerequisites::{self, Prerequisites},
+    prerequisites::{self, Prerequisites, Spark},
     process,
     workspace::Workspace,
 };
@@ -26,17 +26,23 @@ pub(crate) struct Environment {
 
 /// A Python virtual environment with pinned packages.
 pub(crate) struct VirtualEnvironment {
-    bin: PathBuf,
+    folder: PathBuf,
 }
 
 impl Environment {
-    /// Checks what the machine has to have, and installs the rest unless it stands.
-    pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let prerequisites = prerequisites::check()?;
+    /// Checks what the machine has to have, and installs the rest unless it stands. Spark is large, so it is installed
+    /// only where it runs.
+    pub(crate) fn prepare(workspace: &Workspace, spark: Spark) -> Result<Self> {
+        let prerequisites = prerequisites::check(spark)?;
         let environment = Self {
             python: VirtualEnvironment::of_commands(workspace, &prerequisites.python)?,
             prerequisites,
         };
+        if spark == Spark::Runs {
+            environment
+                .python
+                .add(workspace, "Spark", &workspace.spark_requirements())?;
+        }
         environment.install_node_packages(workspace)?;
         Ok(environment)
     }
@@ -105,36 +111,66 @@ impl VirtualEnvironment {
         requirements: &Path,
     ) -> Result<Self> {
         let environment = Self {
-            bin: folder.join("bin"),
+            folder: folder.to_owned(),
         };
-        let stamp = Stamp::new(folder.join("requirements.stamp"), requirements)?;
+        let stamp = environment.stamp("requirements", requirements)?;
         if stamp.stands() {
             return Ok(environment);
         }
         let step = Step::begin("Python environment");
-        let log = workspace.log("pip");
         let mut create = Command::new(python);
         create.args(["-m", "venv", "--clear"]).arg(folder);
-        process::run("python3 -m venv", &mut create, &log)?;
-        let mut install = Command::new(environment.program("python"));
+        process::run("python3 -m venv", &mut create, &workspace.log("venv"))?;
+        environment.install(workspace, requirements, step)?;
+        stamp.write()?;
+        Ok(environment)
+    }
+
+    /// Adds the packages that the file `requirements` pins, unless they stand.
+    ///
+    /// # Errors
+    /// As for [`Self::prepare`].
+    pub(crate) fn add(&self, workspace: &Workspace, name: &str, requirements: &Path) -> Result<()> {
+        let stamp = self.stamp(name, requirements)?;
+        if stamp.stands() {
+            return Ok(());
+        }
+        self.install(workspace, requirements, Step::begin(name))?;
+        stamp.write()
+    }
+
+    /// What the environment was made from goes with it.
+    fn stamp(&self, name: &str, requirements: &Path) -> Result<Stamp> {
+        let file = self
+            .folder
+            .join(name.to_lowercase())
+            .with_extension("stamp");
+        Stamp::new(file, requirements)
+    }
+
+    fn install(&self, workspace: &Workspace, requirements: &Path, step: Step) -> Result<()> {
+        let mut install = Command::new(self.program("python"));
         install
             .args(["-m", "pip", "install", "--disable-pip-version-check"])
             .args(["--no-input", "--no-deps", "--requirement"])
             .arg(requirements);
-        process::run_watched("pip install", &mut install, &log, |line| {
+        process::run_watched("pip install", &mut install, &workspace.log("pip"), |line| {
             if line.starts_with("Collecting") || line.starts_with("Installing") {
                 step.message(line);
             }
         })?;
-        stamp.write()?;
-        let shown = folder.strip_prefix(workspace.root()).unwrap_or(folder);
-        step.done(&shown.display().to_string());
-        Ok(environment)
+        let shown = self.folder.strip_prefix(workspace.root());
+        step.done(&shown.unwrap_or(&self.folder).display().to_string());
+        Ok(())
     }
 
     /// A program of the environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.bin.join(name)
+        self.bin().join(name)
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.folder.join("bin")
     }
 
     /// The search path with the environment's programs first.
@@ -144,7 +180,7 @@ impl VirtualEnvironment {
             reason = "the tools find each other on the search path"
         )]
         let inherited = env::var_os("PATH").unwrap_or_default();
-        let directories = iter::once(self.bin.clone()).chain(env::split_paths(&inherited));
+        let directories = iter::once(self.bin()).chain(env::split_paths(&inherited));
         env::join_paths(directories).context("the search path cannot be extended")
     }
 }

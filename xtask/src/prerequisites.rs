@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 const NODE: (u32, u32) = (20, 0);
 /// The oldest Python that the pinned packages install on.
 const PYTHON: (u32, u32) = (3, 11);
+/// The oldest Java that Spark runs on.
+const JAVA: (u32, u32) = (17, 0);
 
 /// How packages are installed here.
 #[derive(Clone, Copy)]
@@ -48,6 +50,12 @@ const C_COMPILER: Requirement = Requirement {
     fedora: "sudo dnf install gcc",
     homebrew: "xcode-select --install",
 };
+const JAVA_RUNTIME: Requirement = Requirement {
+    what: "java ≥ 17, for Spark, which the tests and the benchmarks compare with",
+    debian: "sudo apt-get install default-jre-headless   # older than 17? openjdk-17-jre-headless",
+    fedora: "sudo dnf install java-21-openjdk-headless",
+    homebrew: "brew install --cask temurin@21",
+};
 
 impl Requirement {
     fn hint(&self, installer: Installer) -> String {
@@ -71,11 +79,18 @@ pub(crate) struct Prerequisites {
     pub(crate) python: PathBuf,
 }
 
-/// Finds what the commands need.
+/// Whether Spark is to run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spark {
+    Runs,
+    StaysAway,
+}
+
+/// Finds what the commands need, and Java too where Spark is to run.
 ///
 /// # Errors
 /// All that is missing, each with the command that installs it.
-pub(crate) fn check() -> Result<Prerequisites> {
+pub(crate) fn check(spark: Spark) -> Result<Prerequisites> {
     let node = found("node", NODE);
     let npm = which::which("npm").ok();
     let npx = which::which("npx").ok();
@@ -91,6 +106,9 @@ pub(crate) fn check() -> Result<Prerequisites> {
     }
     if compiler.is_none() {
         missing.push(&C_COMPILER);
+    }
+    if spark == Spark::Runs && found("java", JAVA).is_none() {
+        missing.push(&JAVA_RUNTIME);
     }
     if let (Some(npm), Some(npx), Some(python), true) = (npm, npx, python, missing.is_empty()) {
         return Ok(Prerequisites { npm, npx, python });
@@ -151,11 +169,15 @@ fn has_venv(python: &Path) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// Major and minor of a text such as `v20.20.2` or `Python 3.11.7`.
+/// Major and minor of the first version in a text such as `v20.20.2`, `Python 3.11.7` or `openjdk 21 2023-09-19`.
 fn version(text: &str) -> Option<(u32, u32)> {
-    let number = text.trim().rsplit(' ').next()?.trim_start_matches('v');
-    let mut parts = number.split('.').map(str::parse);
-    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    let number = text
+        .split_whitespace()
+        .map(|word| word.trim_start_matches('v'))
+        .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
+    let mut parts = number.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let major = parts.next()?.ok()?;
+    Some((major, parts.next().and_then(Result::ok).unwrap_or(0)))
 }
 
 fn installer() -> Installer {
@@ -196,6 +218,12 @@ mod tests {
             ("Python 3.11.7\n", Some((3, 11))),
             ("Python 3.14.0rc1", Some((3, 14))),
             ("v9.1.0", Some((9, 1))),
+            (
+                "openjdk 17.0.15 2025-04-15\nOpenJDK Runtime Environment (build 17.0.15+6)\n",
+                Some((17, 0)),
+            ),
+            ("openjdk 21 2023-09-19", Some((21, 0))),
+            ("java 25-ea 2025-09-16\n", Some((25, 0))),
             ("", None),
             ("unknown", None),
         ] {

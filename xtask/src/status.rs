@@ -3,7 +3,10 @@
 use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use crate::{console::Step, environment::Environment, helper::Helpers, workspace::Workspace};
+use crate::{
+    console::Step, environment::Environment, helper::Helpers, prerequisites::Spark,
+    workspace::Workspace,
+};
 
 #[derive(Deserialize)]
 struct Ended {
@@ -17,7 +20,7 @@ struct Ended {
 /// # Errors
 /// There is no such job, or it did not succeed.
 pub(crate) fn run(workspace: &Workspace, job: String) -> Result<()> {
-    let environment = Environment::prepare(workspace)?;
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
     let helpers = Helpers {
         workspace,
         environment: &environment,

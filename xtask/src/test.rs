@@ -14,6 +14,7 @@ use crate::{
     cloud::Cloud,
     console::{self, Step as Shown},
     environment::Environment,
+    prerequisites::Spark,
     process,
     workspace::Workspace,
 };
@@ -50,18 +51,20 @@ enum Outcome {
 
 /// Runs the steps, shows a table of them, and ends with how many passed and failed.
 pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Result<ExitCode> {
+    let chosen = |step: &Step| only.is_empty() || only.contains(step);
+    let spark = Step::value_variants()
+        .iter()
+        .any(|step| chosen(step) && step.reads_with_spark());
+    let spark = if spark { Spark::Runs } else { Spark::StaysAway };
     let mut bench = Bench {
         workspace,
-        environment: Environment::prepare(workspace)?,
+        environment: Environment::prepare(workspace, spark)?,
         assembly: None,
         cloud: None,
     };
     let mut rows = Vec::new();
     let (mut passed, mut failed) = (0, 0);
-    for &step in Step::value_variants() {
-        if !only.is_empty() && !only.contains(&step) {
-            continue;
-        }
+    for &step in Step::value_variants().iter().filter(|step| chosen(step)) {
         let started = console::now();
         let outcome = if failed > 0 && !keep_going {
             Outcome::NotRun
@@ -101,6 +104,11 @@ pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Res
 }
 
 impl Step {
+    /// Whether Spark is among the readers.
+    fn reads_with_spark(self) -> bool {
+        matches!(self, Self::Readers | Self::EndToEnd)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Format => "format",
@@ -152,7 +160,11 @@ impl Bench<'_> {
             Step::Readers => {
                 let read = self.workspace.test_program("read")?;
                 let merge = self.workspace.test_program("merge")?;
-                let mut pytest = self.python_tests(&["test_readers.py", "test_merge.py"]);
+                let mut pytest = self.python_tests(&[
+                    "test_readers.py",
+                    "test_merge.py",
+                    "test_merge_spark.py",
+                ])?;
                 pytest.env("LAKEWRIGHT_READ", read.get_program());
                 pytest.env("LAKEWRIGHT_MERGE", merge.get_program());
                 self.shown(step, step.name(), &mut pytest)
@@ -197,6 +209,7 @@ impl Bench<'_> {
                     "test_compact.py",
                     "test_repartition.py",
                     "test_expressions.py",
+                    "test_beside_spark.py",
                 ],
             ),
         }
@@ -221,19 +234,21 @@ impl Bench<'_> {
         self.shown(step, step.name(), &mut cargo)
     }
 
-    fn python_tests(&self, files: &[&str]) -> Command {
+    fn python_tests(&self, files: &[&str]) -> Result<Command> {
+        // The tests share their data with the benchmarks.
+        let helpers = [self.workspace.python_helpers(), self.workspace.benchmarks()];
         let mut pytest = Command::new(self.environment.program("python"));
         pytest
             .args(["-m", "pytest"])
             .args(files)
             .current_dir(self.workspace.python_tests())
-            .env("PYTHONPATH", self.workspace.python_helpers())
+            .env("PYTHONPATH", env::join_paths(helpers)?)
             .env("PYTHONDONTWRITEBYTECODE", "1");
-        pytest
+        Ok(pytest)
     }
 
     fn pytest(&mut self, step: Step, files: &[&str]) -> Result<()> {
-        let mut pytest = self.python_tests(files);
+        let mut pytest = self.python_tests(files)?;
         pytest.env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
         self.cloud()?.variables().apply(&mut pytest);
         self.shown(step, step.name(), &mut pytest)

@@ -9,6 +9,7 @@ use crate::{
     console::Step,
     demo,
     environment::Environment,
+    prerequisites::Spark,
     workspace::Workspace,
 };
 
@@ -22,7 +23,7 @@ pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Resu
 
 /// Brings the local cloud up, says how to use it, and waits.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let environment = Environment::prepare(workspace)?;
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
     assembly::build_functions(workspace, environment.python())?;
     let (mut cloud, stack) = bring_up(workspace, &environment)?;
     land_sample(workspace, &environment, &cloud)?;

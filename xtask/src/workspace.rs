@@ -61,6 +61,11 @@ impl Workspace {
         self.root.join("xtask/python")
     }
 
+    /// The benchmarks.
+    pub(crate) fn benchmarks(&self) -> PathBuf {
+        self.root.join("bench")
+    }
+
     /// The configuration that `up` and `demo` deploy.
     pub(crate) fn demo_config(&self) -> PathBuf {
         self.root.join("xtask/demo/lakewright.toml")
@@ -69,6 +74,11 @@ impl Workspace {
     /// The pinned Python packages.
     pub(crate) fn requirements(&self) -> PathBuf {
         self.python_tests().join("requirements.txt")
+    }
+
+    /// The pinned packages of Spark.
+    pub(crate) fn spark_requirements(&self) -> PathBuf {
+        self.python_tests().join("requirements-spark.txt")
     }
 
     /// Cargo's target directory.

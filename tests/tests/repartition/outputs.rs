@@ -76,19 +76,19 @@ fn text_differs_from_that_of_spark_where_it_must() {
         "Unlike in Spark's CSV, a quote inside quotes is doubled, as RFC 4180 has it and as Athena, DuckDB, Polars and pyarrow read it, white space at the ends of a value stays, and `#` needs no quotes.",
     );
     stated(
-        "Unlike in Spark's JSON, `NaN` and the infinities are `null`, for JSON has none, floating point numbers are written in their shortest form, and times are `yyyy-MM-dd HH:mm:ss.fff`, which Athena reads.",
+        "Unlike in Spark's JSON, `NaN` and the infinities are `null`, for JSON has none, floating point numbers are written in their shortest form, times are `yyyy-MM-dd HH:mm:ss.fff`, which Athena reads, and the digits of an escaped control character are lower-case, as most writers have them.",
     );
     virtual_time(async {
         let lake = Lake::new(&format!(
             "{PREFIX}format = \"csv\"\nfiles = 1\ncolumns = [\"v\", {{ name = \"f\", type = \"double\" }}, {{ name = \"t\", type = \"timestamp\" }}]\noutput = [{{ format = \"csv\", compression = \"none\" }}, {{ format = \"json\", compression = \"none\" }}]"
         ));
-        let text = "v,f,t\nplain,1.0,2020-05-22T14:03:11.123Z\n\"comma,x\",1e20,\n\"quote\"\"x\",NaN,\n\"nl\nx\",,\n lead,,\ntrail ,,\nback\\slash,,\n\"\",,\n,,\n#hash,,\n";
+        let text = "v,f,t\nplain,1.0,2020-05-22T14:03:11.123Z\n\"comma,x\",1e20,\n\"quote\"\"x\",NaN,\n\"nl\nx\",,\n lead,,\ntrail ,,\nback\\slash,,\n\"\",,\n,,\n#hash,,\n\u{1f},,\n";
         lake.place("in/a.csv", text);
         lake.run().await.unwrap();
         let file = |format: &str| lake.text(&lake.keys(&format!("out/{format}/"))[0]);
         assert_eq!(
             file("csv"),
-            "v,f,t\nplain,1.0,2020-05-22 14:03:11.123\n\"comma,x\",1e20,\n\"quote\"\"x\",NaN,\n\"nl\nx\",,\n lead,,\ntrail ,,\nback\\slash,,\n\"\",,\n,,\n#hash,,\n"
+            "v,f,t\nplain,1.0,2020-05-22 14:03:11.123\n\"comma,x\",1e20,\n\"quote\"\"x\",NaN,\n\"nl\nx\",,\n lead,,\ntrail ,,\nback\\slash,,\n\"\",,\n,,\n#hash,,\n\u{1f},,\n"
         );
         let json = file("json");
         let lines: Vec<_> = json.lines().take(3).collect();
@@ -98,6 +98,7 @@ fn text_differs_from_that_of_spark_where_it_must() {
         );
         assert_eq!(lines[1], "{\"v\":\"comma,x\",\"f\":1.0e20}");
         assert!(!lines[2].contains("NaN"), "{}", lines[2]);
+        assert_eq!(json.lines().last(), Some(r#"{"v":"\u001f"}"#));
     });
 }
 

@@ -108,6 +108,8 @@ pub(super) struct Column {
     dictionary: Dictionary,
     /// The bytes that PLAIN would have taken for what the dictionary was used for.
     saved: usize,
+    /// No page uses the dictionary any more. So it is from the first page on that has values and does not: behind such a
+    /// page Spark does not expect one that does, and reads other values.
     gave_up: bool,
     /// The dictionary page went first, as it came.
     adopted: bool,
@@ -226,8 +228,11 @@ impl Column {
             && known
             && has_plain_levels(&page, &incoming.from);
         if as_it_is && incoming.adopts {
-            let counts = counts(&page, incoming, tools)?;
+            let too_late = self.gave_up && page.uses_dictionary();
+            let counts = counts(&page, incoming, tools)?.filter(|_| !too_late);
             if let Some((rows, nulls)) = counts {
+                self.flush(tools)?;
+                self.gave_up |= nulls < page.values() && !page.uses_dictionary();
                 self.put_data(&page, rows, nulls, bounds);
                 return Ok(());
             }
@@ -293,6 +298,7 @@ impl Column {
             };
             if let Some((rows, nulls)) = counts {
                 self.flush(tools)?;
+                self.gave_up |= nulls < count;
                 return self.pass(page, rows, nulls, bounds, tools);
             }
         }

@@ -25,6 +25,7 @@ mod rle;
 mod schema;
 mod sorted;
 mod source;
+mod spark;
 mod survey;
 mod thrift;
 mod verify;
@@ -99,8 +100,9 @@ impl Merge {
     pub fn new(
         unified: Unified,
         inputs: Vec<Input>,
-        options: MergeOptions,
+        mut options: MergeOptions,
     ) -> Result<Self, MergeError> {
+        options.key_values.extend(spark::entries(&inputs)?);
         Ok(Self(if options.sort_by.is_empty() {
             Inner::InOrder(Box::new(Engine::new(unified, inputs, options)?))
         } else {

@@ -47,7 +47,7 @@ pub struct MergeOptions {
     pub dictionary_bytes: usize,
     /// Columns with a bloom filter, by path with dots.
     pub bloom_filters: Vec<String>,
-    /// The key-value metadata of the merged file. That of the files is not kept.
+    /// The key-value metadata of the merged file. Of that of the files only what Spark says of their calendar is kept.
     pub key_values: Vec<(String, String)>,
     /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
     pub sort_by: Vec<String>,

@@ -4,6 +4,7 @@ mod outputs;
 mod paths;
 mod schemas;
 mod sorting;
+mod spark;
 
 use std::sync::Arc;
 
@@ -18,9 +19,12 @@ use parquet::{
         arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
         arrow_writer::ArrowWriterOptions,
     },
+    basic::Encoding,
+    column::page::Page,
     file::{
         metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
         properties::WriterProperties,
+        reader::{FileReader, SerializedFileReader},
     },
 };
 
@@ -212,10 +216,41 @@ fn assert_same(merged: &RecordBatch, expected: &RecordBatch) {
     }
 }
 
+/// No page that uses the dictionary comes behind one that has values and does not.
+#[track_caller]
+fn assert_dictionary_first(file: &Bytes) {
+    let metadata = footer(file);
+    let reader = SerializedFileReader::new(file.clone()).unwrap();
+    for group in 0..metadata.num_row_groups() {
+        let indexes = metadata.page_index_for_row_group(group);
+        let group = reader.get_row_group(group).unwrap();
+        for leaf in 0..group.num_columns() {
+            let pages = group
+                .get_column_page_reader(leaf)
+                .unwrap()
+                .map(Result::unwrap);
+            let mut behind = false;
+            let data = pages.filter(Page::is_data_page);
+            for (number, page) in data.enumerate() {
+                let uses_dictionary = page.encoding() == Encoding::RLE_DICTIONARY
+                    || page.encoding() == Encoding::PLAIN_DICTIONARY;
+                assert!(
+                    !(behind && uses_dictionary),
+                    "page {number} of column {leaf}"
+                );
+                let index = indexes.column_index(leaf);
+                let is_null = index.is_some_and(|index| index.is_null_page(number));
+                behind |= !uses_dictionary && !is_null;
+            }
+        }
+    }
+}
+
 /// Pages and chunks have values within their bounds, and nulls as they say: found by reading page by page.
 #[track_caller]
 fn assert_indexed(file: &Bytes) {
     use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+    assert_dictionary_first(file);
     let metadata = footer(file);
     for (group_index, group) in metadata.row_groups().iter().enumerate() {
         let pages = metadata.page_index_for_row_group(group_index);

@@ -31,10 +31,7 @@ impl Column {
         incoming: &mut Incoming,
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
-        let size = self.dictionary.size();
-        if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
-            self.gave_up = true;
-        }
+        self.look_at_the_saving();
         if incoming.values.is_some() || (self.gave_up && !self.with_bloom_filter) {
             return Ok(());
         }
@@ -55,6 +52,13 @@ impl Column {
         }
         incoming.values = Some(values);
         Ok(())
+    }
+
+    fn look_at_the_saving(&mut self) {
+        let size = self.dictionary.size();
+        if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
+            self.gave_up = true;
+        }
     }
 
     /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together. False: they take too much
@@ -84,6 +88,7 @@ impl Column {
                 Found::Numbers(kind) => kind,
                 Found::Plain(_) | Found::Elements(..) => Kind::Plain,
             };
+            self.gave_up |= kind == Kind::Plain;
             self.make_room(kind, starts_row, tools)?;
             self.rows += self
                 .pending
@@ -150,6 +155,9 @@ impl Column {
                 return Ok(Some(Found::Numbers(Kind::Bits)));
             }
             self.check_plain(page.values, present)?;
+            if self.find_places(page.values, present, numbers)? {
+                return Ok(Some(Found::Numbers(Kind::Indices)));
+            }
             return Ok(Some(Found::Plain(Some(page.values))));
         };
         pending::indices(page, present, numbers)?;
@@ -172,12 +180,35 @@ impl Column {
         let Some(values) = &incoming.values else {
             return Ok(None);
         };
-        if let Some(places) = &incoming.places {
+        if let Some(places) = incoming.places.as_ref().filter(|_| !self.gave_up) {
             self.saved += present * values.size() / values.len().max(1);
             pending::replace(numbers, places)?;
             return Ok(Some(Found::Numbers(Kind::Indices)));
         }
         Ok(gather(values, numbers, plain, longest)?.then_some(Found::Plain(None)))
+    }
+
+    /// The places of PLAIN values in the dictionary, if there is one: it would end with these values otherwise.
+    fn find_places(
+        &mut self,
+        values: &[u8],
+        present: usize,
+        numbers: &mut Vec<u32>,
+    ) -> Result<bool, PageFault> {
+        self.look_at_the_saving();
+        if self.gave_up || self.dictionary.len() == 0 {
+            return Ok(false);
+        }
+        let values = Values::read(&self.descr, values.to_vec(), present)?;
+        let Some(places) = self
+            .dictionary
+            .include(&values, self.limits.dictionary_bytes)
+        else {
+            return Ok(false);
+        };
+        self.saved += values.size();
+        numbers.extend(places);
+        Ok(true)
     }
 
     /// PLAIN values are as many as they should be, and go into the bloom filter.

@@ -1,9 +1,13 @@
 //! What a merged file has, whatever it is made of.
 
+use arrow::array::{Int32Array, StringArray};
 use parquet::{
     basic::{Compression as Codec, Encoding},
     bloom_filter::Sbbf,
-    file::{metadata::ParquetMetaDataOptions, properties::EnabledStatistics},
+    file::{
+        metadata::ParquetMetaDataOptions,
+        properties::{EnabledStatistics, WriterPropertiesBuilder, WriterVersion},
+    },
 };
 
 use super::{
@@ -14,7 +18,7 @@ use crate::semantics::stated;
 
 /// A file of a column of numbers that all differ, and one of few texts.
 fn camera(first: i64, count: i64) -> RecordBatch {
-    use arrow::array::{Int64Array, StringArray};
+    use arrow::array::Int64Array;
     let rows = || first..first + count;
     batch(vec![
         ("id", Arc::new(rows().collect::<Int64Array>())),
@@ -96,7 +100,7 @@ fn footers() {
         "Every column chunk of a merged file has the number of its nulls and an offset index, and where its type has an order and its values are not only `NaN` it has bounds and a column index.",
     );
     stated(
-        "A merged file has the key-value metadata that is asked for, and none of the files' own; files with the metadata of GeoParquet, which says what columns are, are refused.",
+        "A merged file has the key-value metadata that is asked for, and of the files' own nothing else; files with the metadata of GeoParquet, which says what columns are, are refused.",
     );
     for (name, properties) in writers() {
         let files = [0, 300].map(|first| written(&every_type(first, 300, 20), properties.clone()));
@@ -189,6 +193,96 @@ fn dictionaries_become_one() {
         .sum();
     assert!(plain > 1, "{:?}", encodings(0));
     assert_same(&rows(&merged.file), &all_rows(&files));
+    assert_indexed(&merged.file);
+}
+
+#[test]
+fn pages_of_a_dictionary_come_first() {
+    stated(
+        "In a column chunk no page that uses the dictionary comes behind one that has values and does not, because Spark reads other values then.",
+    );
+    let builder = || {
+        WriterProperties::builder()
+            .set_data_page_row_count_limit(100)
+            .set_write_batch_size(50)
+    };
+    let plain = || builder().set_dictionary_enabled(false);
+    let delta = || plain().set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY);
+    let texts = |properties: WriterPropertiesBuilder, spread: i64| {
+        let texts = (0..200).map(|row| (row % 9 > 0).then(|| format!("text {}", row % spread)));
+        written(
+            &batch(vec![("text", Arc::new(texts.collect::<StringArray>()))]),
+            properties.build(),
+        )
+    };
+    let nulls = written(
+        &batch(vec![("text", Arc::new(StringArray::new_null(200)))]),
+        plain().build(),
+    );
+    // Whether each page has values of the dictionary; a page of nulls has none.
+    for (files, expected) in [
+        // What is PLAIN goes into the dictionary that there is.
+        (
+            vec![
+                texts(builder(), 7),
+                texts(plain(), 8),
+                nulls.clone(),
+                texts(builder(), 9),
+            ],
+            vec![true],
+        ),
+        // There is none yet, and then there will be none.
+        (
+            vec![texts(plain(), 7), texts(builder(), 8), nulls.clone()],
+            vec![false],
+        ),
+        // A page that passes as it is ends the dictionary.
+        (
+            vec![texts(builder(), 7), texts(delta(), 8), texts(builder(), 9)],
+            vec![true, false, false, false],
+        ),
+        (vec![nulls.clone(), texts(builder(), 7)], vec![true]),
+    ] {
+        let merged = merge(&files, MergeOptions::default()).unwrap();
+        let reader = SerializedFileReader::new(merged.file.clone()).unwrap();
+        let pages = reader
+            .get_row_group(0)
+            .unwrap()
+            .get_column_page_reader(0)
+            .unwrap();
+        let found: Vec<_> = pages
+            .map(Result::unwrap)
+            .filter(Page::is_data_page)
+            .map(|page| page.encoding() == Encoding::RLE_DICTIONARY)
+            .collect();
+        assert_eq!(found, expected);
+        assert_same(&rows(&merged.file), &all_rows(&files));
+        assert_indexed(&merged.file);
+    }
+}
+
+/// A chunk that is copied may have pages that cannot be, because their bounds are not known: the others keep their place.
+#[test]
+fn pages_that_are_copied_keep_their_place() {
+    let numbers = (0..300_i32).map(|row| (!(100..200).contains(&row)).then_some(row));
+    let properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_data_page_row_count_limit(100)
+        .set_write_batch_size(100)
+        .build();
+    let file = written(
+        &batch(vec![("number", Arc::new(numbers.collect::<Int32Array>()))]),
+        properties,
+    );
+    let mut options = MergeOptions::default();
+    options.row_group.rows = 300;
+    let merged = merge(&[file.clone()], options).unwrap();
+    assert_eq!(merged.summary.copied, 1);
+    assert_same(&rows(&merged.file), &rows(&file));
     assert_indexed(&merged.file);
 }
 
