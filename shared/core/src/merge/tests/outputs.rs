@@ -280,7 +280,7 @@ fn pages_that_are_copied_keep_their_place() {
     );
     let mut options = MergeOptions::default();
     options.row_group.rows = 300;
-    let merged = merge(&[file.clone()], options).unwrap();
+    let merged = merge(std::slice::from_ref(&file), options).unwrap();
     assert_eq!(merged.summary.copied, 1);
     assert_same(&rows(&merged.file), &rows(&file));
     assert_indexed(&merged.file);
