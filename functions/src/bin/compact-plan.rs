@@ -3,7 +3,8 @@
 use lakewright_aws::{compact::Function, settings::Settings, telemetry};
 use lambda_runtime::{Error, service_fn};
 
-#[tokio::main]
+// One thread: it waits for answers and computes next to nothing, and handing tasks over costs more than that.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let settings = Settings::from_vars(std::env::vars_os())?;
     telemetry::init(&settings.log);
