@@ -111,21 +111,25 @@ impl Merge {
     }
 
     /// Prepares the merge of files whose footers were surveyed before, and are read again when a file's turn comes: a small
-    /// file is read in one piece, and no more than a few footers are in memory at a time. `compressions` are the survey's.
+    /// file is read in one piece, and no more than a few footers are in memory at a time. `firsts` and `compressions` are the
+    /// survey's.
     ///
     /// # Errors
-    /// An option that does not fit; `sort_by` is one, because a sorted merge needs all footers.
+    /// Files that do not fit together by what their metadata says, or an option that does not fit; `sort_by` is one, because
+    /// a sorted merge needs all footers.
     pub fn unread(
         unified: Unified,
+        firsts: &[Input],
         compressions: Vec<Compression>,
         files: Vec<Unread>,
-        options: MergeOptions,
+        mut options: MergeOptions,
     ) -> Result<Self, MergeError> {
         if !options.sort_by.is_empty() {
             return Err(MergeError::Options(
                 "files whose footers were not read cannot be sorted".to_owned(),
             ));
         }
+        options.key_values.extend(spark::entries(firsts)?);
         let engine = Engine::unread(unified, compressions, files, options)?;
         Ok(Self(Inner::InOrder(Box::new(engine))))
     }

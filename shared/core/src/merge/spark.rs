@@ -13,7 +13,7 @@ const ZONE: &str = "org.apache.spark.timeZone";
 
 /// How Spark counts the days of a file. The calendars differ before 1582, and those of times before 1900.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Calendar {
+pub(super) struct Calendar {
     /// Whether dates and timestamps are of the calendar of old.
     old_dates: bool,
     /// Whether INT96 are.
@@ -24,7 +24,7 @@ struct Calendar {
 
 impl Calendar {
     /// Files of others are as those of Spark's later versions.
-    fn of(input: &Input) -> Self {
+    pub(super) fn of(input: &Input) -> Self {
         let Some(version) = entry(input, VERSION) else {
             return Self::default();
         };
@@ -40,7 +40,7 @@ impl Calendar {
     }
 }
 
-/// The entries that the merged file has of all files.
+/// The entries that the merged file has of all files. One file of each schema and calendar says as much as all of them.
 ///
 /// # Errors
 /// Files that count days in different ways, by name.

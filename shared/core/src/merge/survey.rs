@@ -9,6 +9,7 @@ use super::{
     Input, MergeError, SchemaRefusal, Unified,
     prepare::{Votes, check},
     schema::{self, Leaf},
+    spark::Calendar,
     unify,
 };
 use crate::config::Compression;
@@ -20,13 +21,14 @@ pub struct Survey {
     kinds: Vec<Kind>,
 }
 
-/// The files of one schema.
+/// The files of one schema and one calendar.
 #[derive(Debug)]
 struct Kind {
     /// The first of them.
     first: Input,
     number: usize,
     schema: TypePtr,
+    calendar: Calendar,
     /// The file's own columns, each from itself.
     leaves: Arc<[Leaf]>,
     votes: Votes,
@@ -39,8 +41,11 @@ pub struct Surveyed {
     pub unified: Unified,
     /// For each of its leaf columns the compression of most of its bytes.
     pub compressions: Vec<Compression>,
-    /// The first file of each schema, with its number, in their order: these alone have the same unified schema.
-    pub schemas: Vec<(usize, Input)>,
+    /// The first file of each schema and calendar, with its number, in their order: for [`Merge::unread`], these say as much
+    /// as all files.
+    ///
+    /// [`Merge::unread`]: super::Merge::unread
+    pub firsts: Vec<(usize, Input)>,
 }
 
 impl Survey {
@@ -53,7 +58,9 @@ impl Survey {
         self.files += 1;
         let descr = input.metadata.file_metadata().schema_descr();
         let schema = descr.root_schema_ptr();
-        let known = self.kinds.iter().position(|kind| kind.schema == schema);
+        let calendar = Calendar::of(input);
+        let is_known = |kind: &Kind| kind.schema == schema && kind.calendar == calendar;
+        let known = self.kinds.iter().position(is_known);
         let known = if let Some(known) = known {
             known
         } else {
@@ -66,6 +73,7 @@ impl Survey {
                 first: input.clone(),
                 number,
                 schema,
+                calendar,
                 leaves: leaves.into(),
                 votes: Votes::new(descr.num_columns()),
             });
@@ -103,7 +111,7 @@ impl Survey {
         let columns = 0..unified.schema().num_columns();
         Ok(Surveyed {
             compressions: columns.map(|leaf| votes.winner(leaf)).collect(),
-            schemas: self
+            firsts: self
                 .kinds
                 .into_iter()
                 .map(|kind| (kind.number, kind.first))

@@ -140,8 +140,10 @@ fn merge_unread(
         size: input.size,
     });
     let unified = surveyed.unified;
+    let firsts = surveyed.firsts.into_iter().map(|(_, first)| first);
     let merge = Merge::unread(
         unified.clone(),
+        &firsts.collect::<Vec<_>>(),
         surveyed.compressions,
         unread.collect(),
         options,

@@ -50,10 +50,10 @@ pub struct Bin {
     pub bytes: u64,
     /// What it is made of, in the order of their rows.
     pub inputs: Vec<Input>,
-    /// The first of the inputs of each schema, by their places: these alone say what the new file's schema is. None where all
+    /// The first of the inputs of each schema and calendar, by their places: these say as much as all of them. None where all
     /// footers are read before the merge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub schemas: Vec<usize>,
+    pub firsts: Vec<usize>,
     /// The compression that most bytes of each of its columns have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressions: Vec<Compression>,

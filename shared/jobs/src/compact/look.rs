@@ -368,7 +368,7 @@ impl Scope {
                 rows: inputs.iter().map(|input| input.rows).sum(),
                 bytes: inputs.iter().map(|input| input.size).sum(),
                 inputs,
-                schemas: known.schemas,
+                firsts: known.firsts,
                 compressions: known.compressions,
             });
         }

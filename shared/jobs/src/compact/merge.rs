@@ -53,8 +53,8 @@ pub(super) struct Survey<'a> {
 /// What a merge has to know of its files beforehand; nothing where it reads all footers by itself.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// As [`Bin::schemas`].
-    pub(super) schemas: Vec<usize>,
+    /// As [`Bin::firsts`].
+    pub(super) firsts: Vec<usize>,
     /// As [`Bin::compressions`].
     pub(super) compressions: Vec<Compression>,
 }
@@ -95,11 +95,11 @@ impl<'a> Survey<'a> {
             Merge::new(unified, self.all, options).map_err(|error| unmergeable(&error))?;
             return Ok(Known::default());
         }
-        Merge::unread(unified, compressions.clone(), Vec::new(), options)
+        let (firsts, inputs): (_, Vec<_>) = surveyed.firsts.into_iter().unzip();
+        Merge::unread(unified, &inputs, compressions.clone(), Vec::new(), options)
             .map_err(|error| unmergeable(&error))?;
-        let schemas = surveyed.schemas.iter().map(|(number, _)| *number);
         Ok(Known {
-            schemas: schemas.collect(),
+            firsts,
             compressions,
         })
     }
@@ -180,9 +180,9 @@ async fn begin(
     memory: usize,
 ) -> Result<(Merge, Unified), CompactError> {
     let rules = &plan.settings;
-    let all = bin.schemas.is_empty() || needs_all(rules);
+    let all = bin.firsts.is_empty() || needs_all(rules);
     let first = (0..).zip(&bin.inputs);
-    let first = first.filter(|(place, _)| all || bin.schemas.binary_search(place).is_ok());
+    let first = first.filter(|(place, _)| all || bin.firsts.binary_search(place).is_ok());
     let inputs = inputs(store, plan, first.map(|(_, input)| input)).await?;
     let schemas = inputs.iter().map(|input| {
         let file = input.metadata.file_metadata();
@@ -198,7 +198,13 @@ async fn begin(
             size: input.size,
         });
         let compressions = bin.compressions.clone();
-        Merge::unread(unified.clone(), compressions, files.collect(), options)
+        Merge::unread(
+            unified.clone(),
+            &inputs,
+            compressions,
+            files.collect(),
+            options,
+        )
     };
     Ok((merge.map_err(|error| unmergeable(&error))?, unified))
 }
