@@ -1,0 +1,59 @@
+//! A plan that is given up.
+
+use super::*;
+
+#[test]
+fn a_plan_is_given_up() {
+    stated(
+        "A plan that is given up by the step `abandon` is never published, whoever is still at work for it, and what was made for it is deleted as soon as nobody can be, but for a file whose inputs do not all stand any more, which is named.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let report = world.plan().await;
+        let item = &report.tasks[0];
+        world.merge(item).await;
+        let gone = Location::new("lake", "t/day=1/b.parquet");
+        let (ports, _) = world.ports(&world.client(Plan::default()));
+        ports.store.delete("lake", &[gone.key]).await.unwrap();
+
+        let abandoned = world.step(item, Step::Abandon).await.unwrap();
+        assert_eq!(abandoned.status, StepStatus::Waiting);
+        assert_eq!(abandoned.wait_seconds, 301);
+        assert_eq!(world.merge(item).await, [MergeStatus::Superseded]);
+        let published = world.step(item, Step::Publish).await.unwrap();
+        assert_eq!(published.status, StepStatus::Superseded);
+        assert_eq!(world.location("1"), "s3://lake/t/day=1");
+
+        world.wait(6).await;
+        let due = world.plan().await;
+        assert_eq!(due.tasks[0].step, Step::Abandon);
+        let error = world.step(item, Step::Abandon).await.unwrap_err();
+        assert_eq!(error.name(), "OnlyCopy");
+        world.place("t/day=1/b.parquet", file(&["b"]));
+        let cleared = world.step(item, Step::Abandon).await.unwrap();
+        assert_eq!((cleared.status, cleared.files), (StepStatus::Done, 1));
+        let again = world.step(item, Step::Abandon).await.unwrap();
+        assert_eq!((again.status, again.files), (StepStatus::Done, 0));
+        assert_eq!(world.files().len(), 3);
+
+        world.wait(6).await;
+        let report = world.plan().await;
+        let next = &report.tasks[0];
+        assert!(next.plan.key.ends_with("plan/00000002"), "{next:?}");
+        assert_eq!(world.merge(next).await, [MergeStatus::Merged]);
+        world.step(next, Step::Publish).await.unwrap();
+        let late = world.step(next, Step::Abandon).await.unwrap();
+        assert_eq!(late.status, StepStatus::Superseded);
+        for (minutes, step) in [(6, Step::Sweep), (61, Step::Delete)] {
+            world.wait(minutes).await;
+            let done = world.step(next, step).await.unwrap();
+            assert_eq!(done.status, StepStatus::Done);
+        }
+        let files = world.files();
+        assert_eq!(files.len(), 1, "{files:?}");
+        assert!(files.values().all(|ids| *ids == ["a", "b", "c"]));
+        assert_eq!(world.status().await.counts["deleted"], 1);
+    });
+}
