@@ -29,6 +29,17 @@ impl Unified {
     pub fn schema(&self) -> &SchemaDescPtr {
         &self.schema
     }
+
+    /// These paths of leaf columns, with dots, as the files spell them; one that no column has stays as it is.
+    pub fn spelled(&self, paths: &[String]) -> Vec<String> {
+        let spelled = |wanted: &String| {
+            let lower = wanted.to_lowercase();
+            let mut paths = self.schema.columns().iter().map(|c| c.path().string());
+            let found = paths.find(|path| path.to_lowercase() == lower);
+            found.unwrap_or_else(|| wanted.clone())
+        };
+        paths.iter().map(spelled).collect()
+    }
 }
 
 /// Two files that do not fit together. Nothing has been written.

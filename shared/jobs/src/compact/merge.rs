@@ -124,24 +124,12 @@ fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOp
             .compression
             .codec()
             .map_or(OutputCompression::Keep, OutputCompression::As),
-        bloom_filters: bloom_filters(unified, rules),
+        bloom_filters: unified.spelled(&rules.bloom_filter_columns),
         sort_by: rules.sort_by.clone(),
         memory,
         reads: CONCURRENT_READS,
         ..MergeOptions::default()
     }
-}
-
-/// The configured columns as the files spell them.
-fn bloom_filters(unified: &Unified, rules: &config::Compact) -> Vec<String> {
-    let columns = unified.schema().columns();
-    let spelled = |wanted: &String| {
-        let lower = wanted.to_lowercase();
-        let mut paths = columns.iter().map(|column| column.path().string());
-        let found = paths.find(|path| path.to_lowercase() == lower);
-        found.unwrap_or_else(|| wanted.clone())
-    };
-    rules.bloom_filter_columns.iter().map(spelled).collect()
 }
 
 fn unmergeable(error: &MergeError) -> CompactError {

@@ -133,12 +133,6 @@ fn refused(error: &MergeError) -> bool {
 fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
     let default = RowGroupLimit::default();
     let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
-    let columns = unified.schema().columns();
-    let spelled = |wanted: &String| {
-        let mut paths = columns.iter().map(|column| column.path().string());
-        let found = paths.find(|path| path.eq_ignore_ascii_case(wanted));
-        found.unwrap_or_else(|| wanted.clone())
-    };
     MergeOptions {
         row_group: RowGroupLimit {
             bytes: usize::try_from(asked)
@@ -147,7 +141,7 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
             ..default
         },
         compression: OutputCompression::As(output.compression()),
-        bloom_filters: output.bloom_filter_columns.iter().map(spelled).collect(),
+        bloom_filters: unified.spelled(&output.bloom_filter_columns),
         memory,
         reads: CONCURRENT,
         ..MergeOptions::default()
