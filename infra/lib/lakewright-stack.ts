@@ -2,7 +2,7 @@ import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { grantQueries, grantReadWrite } from './access.ts';
+import { grantCopy, grantQueries, grantReadWrite } from './access.ts';
 import { CompactJob, generationsOf } from './compact-job.ts';
 import {
   ConfigError,
@@ -57,8 +57,12 @@ export class LakewrightStack extends Stack {
       const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
       // Rows go to the directory that a partition has come to.
       for (const { job, location } of placed(jobs.compact, places)) {
-        if (jobs.rekey.some(({ table }) => table && job.table && formatTable(table) === formatTable(job.table))) {
-          grantReadWrite(role, generationsOf(job, location));
+        const isOurs = ({ table }: RekeyConfig) => table && job.table && formatTable(table) === formatTable(job.table);
+        for (const writer of jobs.rekey.filter(isOurs)) {
+          const generations = generationsOf(job, location);
+          grantReadWrite(role, generations, writer);
+          // A file whose partition moves meanwhile is copied after it.
+          grantCopy(role, [location, generations], [generations]);
         }
       }
     }

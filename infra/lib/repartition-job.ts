@@ -3,6 +3,7 @@ import { Construct } from 'constructs';
 import {
   grantDelete,
   grantDeleteData,
+  grantEncryption,
   grantLedger,
   grantManageTable,
   grantPartitions,
@@ -37,8 +38,7 @@ export class RepartitionJob extends Construct {
     const { stateMachine } = new RepartitionMachine(this, 'Machine', {
       job: job.name,
       functions,
-      timeout: options.repartitionTimeout,
-      maxConcurrency: options.maxConcurrency,
+      options,
     });
 
     const { plan, write, commit } = functions;
@@ -46,6 +46,7 @@ export class RepartitionJob extends Construct {
     buckets.require(job.target.bucket);
     // Lists too long for the state machine's own data.
     grantReadCurrent(stateMachine.role, ledger);
+    grantEncryption(stateMachine.role, job, 'read');
     for (const { role } of [plan, write]) {
       if (source) {
         grantReadCurrent(role, source);
@@ -54,10 +55,13 @@ export class RepartitionJob extends Construct {
       }
     }
     grantReadCurrent(plan.role, job.target);
-    grantLedger(plan.role, ledger);
-    grantSuccess(plan.role, job.target);
-    grantReadWrite(write.role, job.target);
-    grantReadWrite(commit.role, job.target);
+    grantLedger(plan.role, ledger, job);
+    grantSuccess(plan.role, job.target, job);
+    grantReadWrite(write.role, job.target, job);
+    grantReadWrite(commit.role, job.target, job);
+    for (const { role } of [plan, write, commit]) {
+      grantEncryption(role, job);
+    }
     // Rows while they are at work. A run lasts as long as its execution at most.
     const rows = join(job.target, `_repartitioning/${job.name}/`);
     grantDelete(write.role, rows);

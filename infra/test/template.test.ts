@@ -104,7 +104,7 @@ describe('the role', () => {
         ...['anpr/', 'orders/'].flatMap((prefix) => [
           ...of(['s3:GetObject', 's3:GetObjectVersion'], [`${s3}acme-landing/${prefix}*`]),
           ...of(
-            ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
+            ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'],
             [`${s3}acme-lake/${prefix}*`],
           ),
           ...of(['s3:DeleteObject'], [`${s3}acme-lake/${prefix}_lakewright/spool/*`]),
@@ -355,8 +355,9 @@ test('the outputs name what a person or a script looks for', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [
       'RekeyFunctionName',
+      'RekeyRoleArn',
       ...['anpr', 'orders'].flatMap((job) =>
-        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn'].map((output) => `Rekey${job}${output}`),
+        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn', 'SweepRoleArn'].map((output) => `Rekey${job}${output}`),
       ),
     ].sort(),
   );

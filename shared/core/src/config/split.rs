@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError,
+    ConfigError, Encryption,
     size::{Size, exact},
+    stored,
 };
 use crate::{
     location::Location,
@@ -20,10 +21,6 @@ const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
 
 /// The most hexadecimal digits of a hashed prefix.
 const MAX_HASHED_PREFIX: u32 = 8;
-
-/// The most tags that an object takes.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
-const MAX_TAGS: usize = 10;
 
 /// A job that writes each row of an Athena query's result as an object of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,10 +67,10 @@ pub struct Split {
     /// The storage class, such as `INTELLIGENT_TIERING`; `STANDARD` where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
-    /// Tags of each object.
+    /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption; the bucket's own where nothing is said.
+    /// The server-side encryption of each object that the job writes; the bucket's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// How many bytes of the result one task handles, about.
@@ -167,18 +164,6 @@ pub struct ResultColumn {
     /// Its type, as Athena writes it in a query's metadata, such as `bigint` or `varchar`.
     #[serde(rename = "type")]
     pub athena_type: String,
-}
-
-/// Server-side encryption.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Encryption {
-    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
-    pub algorithm: String,
-    /// With KMS: the key's id, ARN or alias; the account's key for S3 where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
 }
 
 fn default_key() -> String {
@@ -278,9 +263,6 @@ impl Split {
         if is_text && self.columns.is_empty() {
             return Some("unload.format = \"text\" needs columns: text has no names".to_owned());
         }
-        if self.tags.len() > MAX_TAGS {
-            return Some(format!("tags: an object takes at most {MAX_TAGS}"));
-        }
         if self.chunk_size.as_u64() == 0 || self.chunk_size > MAX_CHUNK_SIZE {
             return Some(format!(
                 "chunk_size must be above 0 and at most {MAX_CHUNK_SIZE}"
@@ -289,7 +271,7 @@ impl Split {
         if self.chunk_rows == 0 || self.in_flight == 0 {
             return Some("chunk_rows and in_flight must be above 0".to_owned());
         }
-        self.encryption.as_ref().and_then(Encryption::problem)
+        stored::check(&self.tags, self.encryption.as_ref()).err()
     }
 }
 
@@ -307,20 +289,6 @@ impl Unload {
                 "unload.delimiter = {mark:?}: write one ASCII character, and no end of line"
             )),
             _ => None,
-        }
-    }
-}
-
-impl Encryption {
-    fn problem(&self) -> Option<String> {
-        match (self.algorithm.as_str(), &self.key) {
-            ("aws:kms" | "aws:kms:dsse", _) | ("AES256", None) => None,
-            ("AES256", Some(_)) => {
-                Some("encryption.key has no meaning with algorithm = \"AES256\"".to_owned())
-            }
-            (other, _) => Some(format!(
-                "encryption.algorithm = \"{other}\": write AES256, aws:kms or aws:kms:dsse"
-            )),
         }
     }
 }
@@ -406,11 +374,6 @@ mod tests {
             ("chunk_size = \"1GiB\"", "chunk_size"),
             ("chunk_rows = 0", "chunk_rows"),
             ("in_flight = 0", "in_flight"),
-            ("encryption = { algorithm = \"rot13\" }", "encryption"),
-            (
-                "encryption = { algorithm = \"AES256\", key = \"k\" }",
-                "encryption.key",
-            ),
         ] {
             let error = Config::parse(&format!("{USERS}\n{more}")).unwrap_err();
             assert!(
