@@ -2,7 +2,7 @@
 //! same.
 //!
 //! ```sh
-//! cargo bench -p lakewright-core --bench merge -- <folder with partitions> <folder for the merged files> [megabytes]
+//! cargo run --release --package parquet-merge --example folders -- <folder with partitions> <folder for the merged files> [megabytes]
 //! ```
 //!
 //! The files are read as a function would: ranges of them, some at a time.
@@ -23,15 +23,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use lakewright_core::merge::{Fetch, Footer, Input, Merge, MergeOptions, Step, read_footer, unify};
+use parquet_merge::{Fetch, Footer, Input, Merge, MergeOptions, Step, read_footer, unify};
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    // `cargo bench` runs every benchmark; this one has nothing to do without files.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [from, to, rest @ ..] = arguments.as_slice() else {
+        println!(
+            "usage: folders <folder with partitions> <folder for the merged files> [megabytes]"
+        );
         return;
     };
     let megabytes: usize = rest.first().map_or(256, |text| text.parse().unwrap());

@@ -6,13 +6,9 @@ use std::{
 };
 
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
-use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 
 use super::{page::PageFault, thrift::varint};
-use crate::config::Compression;
-
-/// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
+use crate::compression::{Compression, ZSTD_LEVEL};
 
 /// Compresses and decompresses pages; it keeps what the libraries would build anew for each.
 pub(super) struct Codecs {
@@ -28,27 +24,6 @@ pub(super) struct Codecs {
 impl fmt::Debug for Codecs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Codecs").finish_non_exhaustive()
-    }
-}
-
-/// How a column chunk of the Parquet crate's name is compressed, where it is understood.
-pub(super) fn known(compression: ParquetCompression) -> Option<Compression> {
-    Some(match compression {
-        ParquetCompression::UNCOMPRESSED => Compression::None,
-        ParquetCompression::SNAPPY => Compression::Snappy,
-        ParquetCompression::GZIP(_) => Compression::Gzip,
-        ParquetCompression::ZSTD(_) => Compression::Zstd,
-        _ => return None,
-    })
-}
-
-/// The Parquet crate's name of a compression.
-pub(super) fn named(compression: Compression) -> ParquetCompression {
-    match compression {
-        Compression::None => ParquetCompression::UNCOMPRESSED,
-        Compression::Snappy => ParquetCompression::SNAPPY,
-        Compression::Zstd => ParquetCompression::ZSTD(ZstdLevel::default()),
-        Compression::Gzip => ParquetCompression::GZIP(GzipLevel::default()),
     }
 }
 

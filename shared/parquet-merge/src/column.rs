@@ -22,7 +22,7 @@ use super::{
     schema::Source,
     thrift::PageKind,
 };
-use crate::config::Compression;
+use crate::Compression;
 
 /// A page of fewer bytes is put together with its neighbours.
 const SMALL_PAGE_BYTES: usize = 64 * 1024;

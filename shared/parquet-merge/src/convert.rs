@@ -23,7 +23,7 @@ use super::{
     schema::{Conversion, Source},
     thrift::{PageHeader, PageKind, PageStatistics},
 };
-use crate::config::Compression;
+use crate::Compression;
 
 /// The Julian day of 1970-01-01.
 const EPOCH_DAY: i64 = 2_440_588;

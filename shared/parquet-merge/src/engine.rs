@@ -7,7 +7,6 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::{
     Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, Unread,
-    codec,
     column::{self, ChunkOf, Column, Incoming, Limits, Tools},
     file::{File, OpenChunk},
     page::PageFault,
@@ -16,7 +15,7 @@ use super::{
     schema::Leaf,
     source::Sources,
 };
-use crate::{config::Compression, parquet_out::RowGroupLimit};
+use crate::{Compression, RowGroupLimit};
 
 /// A merge at work.
 #[derive(Debug)]
@@ -204,7 +203,8 @@ impl Engine {
                 }
                 None => {
                     self.end_group()?;
-                    self.file.finish(&self.options.key_values)?;
+                    self.file
+                        .finish(&self.options.created_by, &self.options.key_values)?;
                     self.finished = true;
                 }
             }
@@ -366,7 +366,7 @@ impl Engine {
         };
         let metadata = of.metadata.row_groups().get(of.row_group)?;
         let chunk = metadata.columns().get(source.column)?;
-        let compression = codec::known(chunk.compression())?;
+        let compression = Compression::of(chunk.compression())?;
         let column = self.columns.get(leaf)?;
         let with_bloom_filter = self
             .options

@@ -25,10 +25,9 @@ use parquet::{
 
 use super::{
     bounds::{Bounds, Order},
-    codec,
     column::{Page, Rows},
 };
-use crate::{config::Compression, parquet_out::CREATED_BY};
+use crate::Compression;
 
 const MAGIC: &[u8] = b"PAR1";
 
@@ -207,7 +206,7 @@ impl File {
                 });
         let start = self.group.start;
         let metadata = ColumnChunkMetaData::builder(descr.clone())
-            .set_compression(codec::named(compression))
+            .set_compression(compression.named())
             .set_encodings(encodings)
             .set_page_encoding_stats(page_encodings.collect())
             .set_total_compressed_size(number(chunk.stored)?)
@@ -278,7 +277,11 @@ impl File {
     }
 
     /// Ends the file.
-    pub(super) fn finish(&mut self, key_values: &[(String, String)]) -> Result<(), ParquetError> {
+    pub(super) fn finish(
+        &mut self,
+        created_by: &str,
+        key_values: &[(String, String)],
+    ) -> Result<(), ParquetError> {
         let mut pages = PageIndexBuilder::new(self.groups.len(), self.schema.num_columns());
         let indexes = std::mem::take(&mut self.column_indexes)
             .into_iter()
@@ -300,7 +303,7 @@ impl File {
         let file = FileMetaData::new(
             1,
             rows,
-            Some(CREATED_BY.to_owned()),
+            Some(created_by.to_owned()),
             Some(key_values.collect::<Vec<_>>()).filter(|key_values| !key_values.is_empty()),
             self.schema.clone(),
             None,

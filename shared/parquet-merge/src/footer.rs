@@ -7,7 +7,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use thiserror::Error;
 
 use super::convert::guarded;
-use crate::parquet_in::footer;
+use crate::footer_check::{self, FooterFault};
 
 /// The footer's length and the magic.
 const TAIL: usize = 8;
@@ -92,10 +92,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
         };
     };
     let bytes = rest.get(start..).unwrap_or_default();
-    footer::check(bytes).map_err(|fault| {
+    footer_check::check_footer(bytes).map_err(|fault| {
         FooterError::Corrupt(match fault {
-            footer::Fault::Malformed => "it is malformed".to_owned(),
-            footer::Fault::TooDeep => "its schema is nested too deep".to_owned(),
+            FooterFault::Malformed => "it is malformed".to_owned(),
+            FooterFault::TooDeep => "its schema is nested too deep".to_owned(),
         })
     })?;
     let metadata =

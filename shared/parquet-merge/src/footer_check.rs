@@ -9,7 +9,7 @@
 //! (<https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>).
 
 /// The deepest nesting of groups in a schema. A list or a map takes two of them, and the root one.
-pub(super) const MAX_DEPTH: usize = 129;
+pub const MAX_SCHEMA_DEPTH: usize = 129;
 
 /// The deepest nesting of Thrift structs and lists: the footers of today have less than ten.
 const MAX_STRUCTS: usize = 32;
@@ -21,15 +21,15 @@ const NUM_CHILDREN: i64 = 5;
 
 /// What is wrong with a footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum FooterFault {
     /// The bytes are no such struct.
     Malformed,
-    /// The schema is nested deeper than [`MAX_DEPTH`].
+    /// The schema is nested deeper than [`MAX_SCHEMA_DEPTH`].
     TooDeep,
 }
 
 /// Looks at the bytes of a footer, without its length and magic.
-pub(crate) fn check(footer: &[u8]) -> Result<(), Fault> {
+pub fn check_footer(footer: &[u8]) -> Result<(), FooterFault> {
     let mut cursor = Cursor(footer);
     let mut last = 0;
     while let Some((field, kind)) = cursor.field(&mut last)? {
@@ -57,7 +57,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(code: u8) -> Result<Self, Fault> {
+    fn of(code: u8) -> Result<Self, FooterFault> {
         Ok(match code {
             1 | 2 => Self::Bool,
             3 => Self::Byte,
@@ -67,7 +67,7 @@ impl Kind {
             9 | 10 => Self::List,
             11 => Self::Map,
             12 => Self::Struct,
-            _ => return Err(Fault::Malformed),
+            _ => return Err(FooterFault::Malformed),
         })
     }
 }
@@ -75,19 +75,19 @@ impl Kind {
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
-    fn byte(&mut self) -> Result<u8, Fault> {
-        let (&byte, rest) = self.0.split_first().ok_or(Fault::Malformed)?;
+    fn byte(&mut self) -> Result<u8, FooterFault> {
+        let (&byte, rest) = self.0.split_first().ok_or(FooterFault::Malformed)?;
         self.0 = rest;
         Ok(byte)
     }
 
-    fn advance(&mut self, bytes: u64) -> Result<(), Fault> {
-        let bytes = usize::try_from(bytes).map_err(|_| Fault::Malformed)?;
-        self.0 = self.0.get(bytes..).ok_or(Fault::Malformed)?;
+    fn advance(&mut self, bytes: u64) -> Result<(), FooterFault> {
+        let bytes = usize::try_from(bytes).map_err(|_| FooterFault::Malformed)?;
+        self.0 = self.0.get(bytes..).ok_or(FooterFault::Malformed)?;
         Ok(())
     }
 
-    fn varint(&mut self) -> Result<u64, Fault> {
+    fn varint(&mut self) -> Result<u64, FooterFault> {
         let mut value = 0;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -96,16 +96,16 @@ impl Cursor<'_> {
                 return Ok(value);
             }
         }
-        Err(Fault::Malformed)
+        Err(FooterFault::Malformed)
     }
 
-    fn zigzag(&mut self) -> Result<i64, Fault> {
+    fn zigzag(&mut self) -> Result<i64, FooterFault> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     /// The number of the next field of a struct and what it holds. None: the struct ends.
-    fn field(&mut self, last: &mut i64) -> Result<Option<(i64, Kind)>, Fault> {
+    fn field(&mut self, last: &mut i64) -> Result<Option<(i64, Kind)>, FooterFault> {
         let header = self.byte()?;
         if header == 0 {
             return Ok(None);
@@ -118,7 +118,7 @@ impl Cursor<'_> {
     }
 
     /// The length of a list and what it holds.
-    fn list(&mut self) -> Result<(u64, Kind), Fault> {
+    fn list(&mut self) -> Result<(u64, Kind), FooterFault> {
         let header = self.byte()?;
         let length = match header >> 4 {
             15 => self.varint()?,
@@ -127,14 +127,14 @@ impl Cursor<'_> {
         let kind = Kind::of(header & 0xf)?;
         // Every element takes a byte at least.
         if length > self.0.len() as u64 {
-            return Err(Fault::Malformed);
+            return Err(FooterFault::Malformed);
         }
         Ok((length, kind))
     }
 
-    fn skip(&mut self, kind: Kind, depth: usize) -> Result<(), Fault> {
+    fn skip(&mut self, kind: Kind, depth: usize) -> Result<(), FooterFault> {
         if depth > MAX_STRUCTS {
-            return Err(Fault::Malformed);
+            return Err(FooterFault::Malformed);
         }
         match kind {
             Kind::Bool => Ok(()),
@@ -172,7 +172,7 @@ impl Cursor<'_> {
     }
 
     /// In a list or a map, a boolean is a byte.
-    fn skip_element(&mut self, kind: Kind, depth: usize) -> Result<(), Fault> {
+    fn skip_element(&mut self, kind: Kind, depth: usize) -> Result<(), FooterFault> {
         match kind {
             Kind::Bool => self.advance(1),
             kind => self.skip(kind, depth),
@@ -180,10 +180,10 @@ impl Cursor<'_> {
     }
 
     /// The schema: its elements in depth-first order, each group with the number of its children.
-    fn schema(&mut self) -> Result<(), Fault> {
+    fn schema(&mut self) -> Result<(), FooterFault> {
         let (length, kind) = self.list()?;
         if kind != Kind::Struct {
-            return Err(Fault::Malformed);
+            return Err(FooterFault::Malformed);
         }
         // The children still to come of each group that is open.
         let mut open: Vec<i64> = Vec::new();
@@ -195,8 +195,8 @@ impl Cursor<'_> {
             }
             if children > 0 {
                 open.push(children);
-                if open.len() > MAX_DEPTH {
-                    return Err(Fault::TooDeep);
+                if open.len() > MAX_SCHEMA_DEPTH {
+                    return Err(FooterFault::TooDeep);
                 }
             }
         }
@@ -204,7 +204,7 @@ impl Cursor<'_> {
     }
 
     /// The number of children of the schema's next element.
-    fn children(&mut self) -> Result<i64, Fault> {
+    fn children(&mut self) -> Result<i64, FooterFault> {
         let mut children = 0;
         let mut last = 0;
         while let Some((field, kind)) = self.field(&mut last)? {
@@ -244,10 +244,13 @@ mod tests {
 
     #[test]
     fn depth_is_limited() {
-        assert_eq!(check(&nested(1)), Ok(()));
-        assert_eq!(check(&nested(MAX_DEPTH)), Ok(()));
-        assert_eq!(check(&nested(MAX_DEPTH + 1)), Err(Fault::TooDeep));
-        assert_eq!(check(&nested(10_000)), Err(Fault::TooDeep));
+        assert_eq!(check_footer(&nested(1)), Ok(()));
+        assert_eq!(check_footer(&nested(MAX_SCHEMA_DEPTH)), Ok(()));
+        assert_eq!(
+            check_footer(&nested(MAX_SCHEMA_DEPTH + 1)),
+            Err(FooterFault::TooDeep)
+        );
+        assert_eq!(check_footer(&nested(10_000)), Err(FooterFault::TooDeep));
     }
 
     #[test]
@@ -260,7 +263,7 @@ mod tests {
         footer.push(0);
         // The delta of the first field's number is one: make it the schema's.
         footer[0] = 0x29;
-        assert_eq!(check(&footer), Ok(()));
+        assert_eq!(check_footer(&footer), Ok(()));
     }
 
     #[test]
@@ -274,16 +277,26 @@ mod tests {
             b"\x15\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
             b"\x0f\x02\x00",
         ] {
-            assert_eq!(check(bytes), Err(Fault::Malformed), "{bytes:?}");
+            assert_eq!(
+                check_footer(bytes),
+                Err(FooterFault::Malformed),
+                "{bytes:?}"
+            );
         }
-        assert_eq!(check(&vec![0x1c; 100_000]), Err(Fault::Malformed));
-        assert_eq!(check(&vec![0x19; 100_000]), Err(Fault::Malformed));
+        assert_eq!(
+            check_footer(&vec![0x1c; 100_000]),
+            Err(FooterFault::Malformed)
+        );
+        assert_eq!(
+            check_footer(&vec![0x19; 100_000]),
+            Err(FooterFault::Malformed)
+        );
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_looked_at_in_bounded_time(bytes: Vec<u8>) {
-            let _ = check(&bytes);
+            let _ = check_footer(&bytes);
         }
     }
 }

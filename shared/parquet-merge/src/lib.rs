@@ -11,15 +11,18 @@
 mod bounds;
 mod codec;
 mod column;
+mod compression;
 mod convert;
 mod dictionary;
 mod engine;
 mod error;
 mod file;
 mod footer;
+mod footer_check;
 mod options;
 mod page;
 mod prepare;
+mod properties;
 mod reads;
 mod rle;
 mod schema;
@@ -31,22 +34,27 @@ mod thrift;
 mod verify;
 
 #[cfg(test)]
+#[path = "../../core/src/semantics.rs"]
+mod semantics;
+#[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use self::{engine::Engine, sorted::Sorted};
 pub use self::{
+    compression::Compression,
     error::MergeError,
     footer::{FOOTER_TAIL, Footer, FooterError, LARGEST_FOOTER, footer_size, read_footer},
+    footer_check::{FooterFault, MAX_SCHEMA_DEPTH, check_footer},
     options::{Input, MergeOptions, OutputCompression, Unread},
+    properties::{RowGroupLimit, writer_options, writer_properties},
     schema::{SchemaReason, SchemaRefusal, Unified, unify},
     survey::{Survey, Surveyed},
     verify::{VerifyError, verify},
 };
-use crate::config::Compression;
+use self::{engine::Engine, sorted::Sorted};
 
 /// A range of a file that the merge needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

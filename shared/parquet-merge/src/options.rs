@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parquet::file::metadata::ParquetMetaData;
 
-use crate::{config::Compression, parquet_out::RowGroupLimit};
+use crate::{Compression, properties::RowGroupLimit};
 
 /// A file that goes into the merged one.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub struct MergeOptions {
     pub bloom_filters: Vec<String>,
     /// The key-value metadata of the merged file. Of that of the files only what Spark says of their calendar is kept.
     pub key_values: Vec<(String, String)>,
+    /// The writer's name in the footer.
+    pub created_by: String,
     /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
     pub sort_by: Vec<String>,
     /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least. Row groups are cut
@@ -68,6 +70,7 @@ impl Default for MergeOptions {
             dictionary_bytes: 1 << 20,
             bloom_filters: Vec::new(),
             key_values: Vec::new(),
+            created_by: "parquet-merge".to_owned(),
             sort_by: Vec::new(),
             memory: 256 << 20,
             reads: 16,

@@ -7,7 +7,7 @@ use super::{
     codec::Codecs,
     thrift::{self, Fault, PageHeader, PageKind},
 };
-use crate::config::Compression;
+use crate::Compression;
 
 /// A page, as it is stored.
 #[derive(Debug, Clone)]

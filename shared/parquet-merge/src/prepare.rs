@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parquet::{basic::Compression as ParquetCompression, schema::types::TypePtr};
 
 use super::{
-    Input, MergeError, Unified, codec, reads,
+    Input, MergeError, Unified, reads,
     schema::{self, Leaf},
 };
-use crate::config::Compression;
+use crate::Compression;
 
 /// How the columns of files go into the merged file, one entry for all files of one schema.
 #[derive(Debug, Default)]
@@ -120,7 +120,7 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
                     what: "it is in another file".to_owned(),
                 });
             }
-            let Some(compression) = codec::known(chunk.compression()) else {
+            let Some(compression) = Compression::of(chunk.compression()) else {
                 return Err(MergeError::Unsupported {
                     input: input.name.clone(),
                     column,

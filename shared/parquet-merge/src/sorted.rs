@@ -19,7 +19,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use parquet::{
-    arrow::{ArrowWriter, parquet_to_arrow_schema},
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions, parquet_to_arrow_schema},
     basic::{ConvertedType, Type as Physical},
     errors::ParquetError,
     file::metadata::{KeyValue, RowGroupMetaData, SortingColumn},
@@ -28,15 +28,12 @@ use parquet::{
 
 use self::batch::{BATCH_ROWS, Batch, batches, decode, selection, within};
 use super::{
-    Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, codec,
+    Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified,
     convert::guarded,
     engine::Engine,
     prepare::{Mappings, Votes, check},
 };
-use crate::{
-    config::Compression,
-    parquet_out::{RowGroupLimit, writer_options, writer_properties},
-};
+use crate::{Compression, RowGroupLimit, properties::writer_properties};
 
 /// A sorted merge at work.
 #[derive(Debug)]
@@ -385,7 +382,7 @@ fn writer(
         .iter()
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let key_values: Vec<_> = key_values.collect();
-    let mut properties = writer_properties(compression, limit, &filters)
+    let mut properties = writer_properties(&options.created_by, compression, limit, &filters)
         .into_builder()
         .set_sorting_columns(Some(sorting.collect()))
         .set_dictionary_enabled(options.dictionary_bytes > 0)
@@ -395,12 +392,13 @@ fn writer(
     }
     if options.compression == OutputCompression::Keep {
         for (leaf, column) in descr.columns().iter().enumerate() {
-            let compression = codec::named(votes.winner(leaf));
+            let compression = votes.winner(leaf).named();
             properties = properties.set_column_compression(column.path().clone(), compression);
         }
     }
-    let options = writer_options(compression, limit, &filters)
+    let options = ArrowWriterOptions::new()
         .with_properties(properties.build())
+        .with_skip_arrow_metadata(true)
         .with_parquet_schema(descr.clone());
     Ok(ArrowWriter::try_new_with_options(
         Vec::new(),

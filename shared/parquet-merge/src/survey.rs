@@ -12,7 +12,7 @@ use super::{
     spark::Calendar,
     unify,
 };
-use crate::config::Compression;
+use crate::Compression;
 
 /// The files that were looked at so far.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use parquet::basic::Encoding;
 
 use super::{Column, Page, Rows, Tools, pending};
-use crate::merge::{
+use crate::{
     bounds::Bounds,
     codec::snappy_length,
     page::{PageFault, RawPage, parts},

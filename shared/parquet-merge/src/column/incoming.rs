@@ -13,27 +13,25 @@ use parquet::{
 };
 
 use crate::{
-    config::Compression,
-    merge::{
-        bounds::{Bound, Bounds, Order, means},
-        codec::{Codecs, elements},
-        dictionary::Values,
-        page::{PageFault, Pages, RawPage},
-        schema::Source,
-        thrift::{PageKind, PageStatistics},
-    },
+    Compression,
+    bounds::{Bound, Bounds, Order, means},
+    codec::{Codecs, elements},
+    dictionary::Values,
+    page::{PageFault, Pages, RawPage},
+    schema::Source,
+    thrift::{PageKind, PageStatistics},
 };
 
 /// Which chunk of which file.
 #[derive(Debug, Clone)]
-pub(in crate::merge) struct ChunkOf {
-    pub(in crate::merge) metadata: Arc<ParquetMetaData>,
-    pub(in crate::merge) row_group: usize,
+pub(crate) struct ChunkOf {
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    pub(crate) row_group: usize,
 }
 
 /// A chunk, and what is known of it.
 #[derive(Debug)]
-pub(in crate::merge) struct Incoming {
+pub(crate) struct Incoming {
     pub(super) from: ColumnDescPtr,
     pub(super) source: Source,
     pub(super) pages: Pages,
@@ -56,7 +54,7 @@ pub(in crate::merge) struct Incoming {
 
 impl Incoming {
     /// `order`: of the column that it goes into.
-    pub(in crate::merge) fn new(
+    pub(crate) fn new(
         of: ChunkOf,
         source: Source,
         order: Order,
@@ -226,12 +224,12 @@ impl Incoming {
             .filter(|nulls| *nulls <= page.values())
     }
 
-    pub(in crate::merge) fn adopts(&self) -> bool {
+    pub(crate) fn adopts(&self) -> bool {
         self.adopts
     }
 
     /// Whether all values have come, and nothing else.
-    pub(in crate::merge) fn check_complete(&self) -> Result<(), PageFault> {
+    pub(crate) fn check_complete(&self) -> Result<(), PageFault> {
         if !self.pages.is_empty() {
             return Err(PageFault::Corrupt("it ends inside a page".to_owned()));
         }

@@ -5,7 +5,7 @@ use parquet::{
     schema::types::{ColumnDescPtr, ColumnDescriptor},
 };
 
-use crate::merge::{
+use crate::{
     bounds::{Bounds, Order},
     page::{PageFault, Parts},
     rle::{self, Levels, Run, Runs},

@@ -8,15 +8,13 @@ use super::{
     pending::{self, Kind},
 };
 use crate::{
-    config::Compression,
-    merge::{
-        bounds::Bounds,
-        codec::Codecs,
-        dictionary::{self, Values},
-        page::{PageFault, Parts},
-        rle,
-        schema::Source,
-    },
+    Compression,
+    bounds::Bounds,
+    codec::Codecs,
+    dictionary::{self, Values},
+    page::{PageFault, Parts},
+    rle,
+    schema::Source,
 };
 
 /// From this size on, a dictionary has to save something.

@@ -6,32 +6,32 @@ use parquet::{
 };
 
 use super::{Fault, Kind, SchemaReason, is_null_typed, key, kind, widen};
-use crate::merge::schema::Conversion;
+use crate::schema::Conversion;
 
 /// A leaf column of the merged file, in terms of a file that goes into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::merge) struct Leaf {
+pub(crate) struct Leaf {
     /// None: the file has no such column, and none that would say which rows have the struct that it is in. It is null in
     /// every row.
-    pub(in crate::merge) source: Option<Source>,
+    pub(crate) source: Option<Source>,
 }
 
 /// A column of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::merge) struct Source {
+pub(crate) struct Source {
     /// Its number among the file's leaf columns.
-    pub(in crate::merge) column: usize,
+    pub(crate) column: usize,
     /// The definition level that each of the file's becomes.
-    pub(in crate::merge) levels: Vec<u16>,
+    pub(crate) levels: Vec<u16>,
     /// Entries with a greater repetition level are left out.
-    pub(in crate::merge) deepest: i16,
+    pub(crate) deepest: i16,
     /// None: the column is there for its levels alone, as a neighbour of one that the file lacks.
-    pub(in crate::merge) values: Option<Conversion>,
+    pub(crate) values: Option<Conversion>,
 }
 
 impl Source {
     /// Of a file that has the merged file's own column.
-    pub(in crate::merge) fn same(column: usize, descr: &ColumnDescriptor) -> Self {
+    pub(crate) fn same(column: usize, descr: &ColumnDescriptor) -> Self {
         Self {
             column,
             levels: (0..=u16::try_from(descr.max_def_level()).unwrap_or(0)).collect(),
@@ -41,11 +41,11 @@ impl Source {
     }
 
     /// Whether its pages are pages of the merged file as they stand.
-    pub(in crate::merge) fn is_same(&self) -> bool {
+    pub(crate) fn is_same(&self) -> bool {
         self.values == Some(Conversion::Same) && self.has_same_levels()
     }
 
-    pub(in crate::merge) fn has_same_levels(&self) -> bool {
+    pub(crate) fn has_same_levels(&self) -> bool {
         self.levels
             .iter()
             .enumerate()
@@ -79,7 +79,7 @@ fn width(node: &Type) -> usize {
 }
 
 /// The sources of all leaf columns of the merged schema `to`, in their order.
-pub(in crate::merge) fn leaves(to: &Type, from: &Type) -> Result<Vec<Leaf>, String> {
+pub(crate) fn leaves(to: &Type, from: &Type) -> Result<Vec<Leaf>, String> {
     let mut walk = Walk {
         leaves: Vec::new(),
         steps: Vec::new(),

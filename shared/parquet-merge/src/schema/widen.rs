@@ -11,7 +11,7 @@ use super::{Fault, SchemaReason};
 
 /// What is done to each value of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::merge) enum Conversion {
+pub(crate) enum Conversion {
     /// Nothing: the bytes are the same.
     Same,
     /// 32 bits, as a signed number or not, become 64.
@@ -28,7 +28,7 @@ pub(in crate::merge) enum Conversion {
 
 /// The unit of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::merge) enum Unit {
+pub(crate) enum Unit {
     Millis,
     Micros,
     Nanos,
@@ -36,7 +36,7 @@ pub(in crate::merge) enum Unit {
 
 impl Unit {
     /// How many of them are a second.
-    pub(in crate::merge) fn of_a_second(self) -> i64 {
+    pub(crate) fn of_a_second(self) -> i64 {
         match self {
             Self::Millis => 1_000,
             Self::Micros => 1_000_000,

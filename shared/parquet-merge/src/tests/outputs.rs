@@ -113,7 +113,7 @@ fn footers() {
             let merged = merge(&files, options).unwrap();
             let footer = footer(&merged.file);
             let file = footer.file_metadata();
-            assert_eq!(file.created_by(), Some("lakewright"));
+            assert_eq!(file.created_by(), Some("parquet-merge"));
             let key_values = file.key_value_metadata().unwrap();
             assert_eq!(key_values.len(), 1, "{key_values:?}");
             assert_eq!(key_values[0].key, "made of");

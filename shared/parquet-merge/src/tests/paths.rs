@@ -6,7 +6,7 @@ use super::{
     files::{every_type, writers},
     *,
 };
-use crate::{config::Compression, semantics::stated};
+use crate::{Compression, semantics::stated};
 
 fn options() -> MergeOptions {
     MergeOptions {

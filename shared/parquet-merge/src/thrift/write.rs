@@ -3,7 +3,7 @@
 use super::{PageHeader, PageKind, STRUCT};
 
 /// Appends a header. Statistics are left out: the column index has them.
-pub(in crate::merge) fn write(header: &PageHeader, out: &mut Vec<u8>) {
+pub(crate) fn write(header: &PageHeader, out: &mut Vec<u8>) {
     let code = match header.kind {
         PageKind::Data { .. } => 0,
         PageKind::Other => 1,
@@ -58,7 +58,7 @@ pub(in crate::merge) fn write(header: &PageHeader, out: &mut Vec<u8>) {
 }
 
 /// Appends a number, seven bits a byte, the lowest first.
-pub(in crate::merge) fn varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     loop {
         let [low, ..] = value.to_le_bytes();
         value >>= 7;
