@@ -28,7 +28,10 @@ pub enum FooterFault {
     TooDeep,
 }
 
-/// Looks at the bytes of a footer, without its length and magic.
+/// Checks the bytes of a footer, without its length and magic, before the Parquet crate decodes them.
+///
+/// # Errors
+/// Bytes that are not a footer, or a schema that is nested too deep.
 pub fn check_footer(footer: &[u8]) -> Result<(), FooterFault> {
     let mut cursor = Cursor(footer);
     let mut last = 0;
