@@ -36,6 +36,10 @@ pub struct Repartition {
     /// `year = 2020 and month = 5`. All, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
+    /// Of a table whose location the deployment does not know: whether the job's functions may read every bucket of the
+    /// account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_any_source: bool,
     /// Of a prefix: what its objects hold. Compression is found from the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<InputFormat>,
@@ -338,6 +342,11 @@ impl Repartition {
             (Source::Prefix(prefix), Some(_)) => {
                 if !prefix.key.is_empty() && !prefix.key.ends_with('/') {
                     return Some(format!("source = \"{prefix}\" must end with `/`"));
+                }
+                if self.allow_any_source {
+                    return Some(format!(
+                        "allow_any_source has no meaning with a prefix: only {prefix} is read"
+                    ));
                 }
                 if self.expression.is_some() {
                     return Some("expression has no meaning without a table".to_owned());

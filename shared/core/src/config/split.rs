@@ -89,10 +89,14 @@ pub struct Split {
     /// What a million PUT requests cost, in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
-    /// The prefixes that results are taken from. Anywhere, where nothing is said.
+    /// The prefixes that results are taken from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub sources: Vec<Location>,
+    /// Instead of `sources`: whether results are taken from anywhere. The job's functions may then read every bucket of
+    /// the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_any_source: bool,
 }
 
 /// What the object of a row holds.
@@ -206,7 +210,7 @@ impl Split {
 
     /// Whether a result may be read from here.
     pub fn may_read(&self, object: &Location) -> bool {
-        self.sources.is_empty() || self.sources.iter().any(|prefix| prefix.contains(object))
+        self.allow_any_source || self.sources.iter().any(|prefix| prefix.contains(object))
     }
 
     /// The media type of the objects.
@@ -263,6 +267,20 @@ impl Split {
         if is_text && self.columns.is_empty() {
             return Some("unload.format = \"text\" needs columns: text has no names".to_owned());
         }
+        match (self.sources.is_empty(), self.allow_any_source) {
+            (true, false) => {
+                return Some(
+                    "sources is missing: name the prefixes that results are taken from, or write allow_any_source = true to read every bucket of the account"
+                        .to_owned(),
+                );
+            }
+            (false, true) => {
+                return Some(
+                    "allow_any_source has no meaning beside sources: write one".to_owned(),
+                );
+            }
+            _ => {}
+        }
         if self.chunk_size.as_u64() == 0 || self.chunk_size > MAX_CHUNK_SIZE {
             return Some(format!(
                 "chunk_size must be above 0 and at most {MAX_CHUNK_SIZE}"
@@ -304,9 +322,11 @@ mod tests {
         target = "s3://objects/user_info/"
     "#;
 
+    const ANYWHERE: &str = "allow_any_source = true";
+
     #[test]
     fn defaults() {
-        let config = Config::parse(USERS).unwrap();
+        let config = Config::parse(&format!("{USERS}\n{ANYWHERE}")).unwrap();
         let job = &config.split[0];
         assert_eq!(job.key, "{job}/{row}");
         assert_eq!(job.content_type(), "application/json");
@@ -374,8 +394,9 @@ mod tests {
             ("chunk_size = \"1GiB\"", "chunk_size"),
             ("chunk_rows = 0", "chunk_rows"),
             ("in_flight = 0", "in_flight"),
+            ("sources = [\"s3://results/\"]", "allow_any_source"),
         ] {
-            let error = Config::parse(&format!("{USERS}\n{more}")).unwrap_err();
+            let error = Config::parse(&format!("{USERS}\n{ANYWHERE}\n{more}")).unwrap_err();
             assert!(
                 error.to_string().contains(says),
                 "{error} should say {says}"
