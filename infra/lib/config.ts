@@ -35,8 +35,10 @@ export interface RekeyConfig extends Stored {
 export interface SplitConfig extends Stored {
   readonly name: string;
   readonly target: Location;
-  /** Where results may lie; anywhere in the account, where there are none. */
+  /** Where results may lie. */
   readonly sources: readonly Location[];
+  /** Whether they may lie anywhere in the account instead. */
+  readonly allowsAnySource: boolean;
 }
 
 /** A compact job: of a table's partitions, or in place of what stands under a prefix. */
@@ -57,6 +59,8 @@ export interface RepartitionConfig extends Stored {
   readonly table?: TableName;
   /** Whether it creates and changes that table. */
   readonly managesTable: boolean;
+  /** Whether a source whose location is not known may be read in every bucket of the account. */
+  readonly allowsAnySource: boolean;
 }
 
 export interface TableName {
@@ -98,7 +102,12 @@ interface RawStored {
 
 interface RawConfig {
   readonly rekey?: readonly ({ name: string; source: string; target: string; table?: string } & RawStored)[];
-  readonly split?: readonly ({ name: string; target: string; sources?: string[] } & RawStored)[];
+  readonly split?: readonly ({
+    name: string;
+    target: string;
+    sources?: string[];
+    allow_any_source?: boolean;
+  } & RawStored)[];
   readonly compact?: readonly ({ table?: string; target?: string; generations?: string; ledger?: string } & RawStored)[];
   readonly repartition?: readonly ({
     name: string;
@@ -106,6 +115,7 @@ interface RawConfig {
     target: string;
     table?: string;
     manage_table?: boolean;
+    allow_any_source?: boolean;
   } & RawStored)[];
 }
 
@@ -141,6 +151,7 @@ function readShape(text: string): Config {
       name: job.name,
       target: readPrefix(`split \`${job.name}\``, 'target', job.target),
       sources: (job.sources ?? []).map((source) => readLocation(`split \`${job.name}\``, 'sources', source)),
+      allowsAnySource: job.allow_any_source ?? false,
       ...readStored(job),
     })),
     compact: (raw.compact ?? []).map((job) => {
@@ -168,6 +179,7 @@ function readShape(text: string): Config {
         target: readPrefix(title, 'target', job.target),
         table: job.table === undefined ? undefined : readTable(title, 'table', job.table),
         managesTable: job.manage_table ?? false,
+        allowsAnySource: job.allow_any_source ?? false,
         ...readStored(job),
       };
     }),
@@ -269,6 +281,17 @@ function checkRules({ rekey, split, compact, repartition }: Config): void {
       }
     }
   });
+  for (const { name, sources, allowsAnySource } of split) {
+    if (sources.length === 0 && !allowsAnySource) {
+      throw new ConfigError(
+        `split \`${name}\`: sources is missing: name the prefixes that results are taken from, or write ` +
+          'allow_any_source = true to read every bucket of the account',
+      );
+    }
+    if (sources.length > 0 && allowsAnySource) {
+      throw new ConfigError(`split \`${name}\`: allow_any_source has no meaning beside sources: write one`);
+    }
+  }
   const subjects = compact.map(subjectOf);
   const again = subjects.find((subject, index) => subjects.indexOf(subject) < index);
   if (again !== undefined) {

@@ -168,6 +168,13 @@ export class LakewrightStack extends Stack {
     }
     for (const job of jobs) {
       const source = 'table' in job.source ? places.get(formatTable(job.source)) : job.source;
+      if (!source && 'table' in job.source && !job.allowsAnySource) {
+        throw new ConfigError(
+          `repartition \`${job.name}\`: no job here writes ${formatTable(job.source)}: say where it lies ` +
+            `(-c table-locations=${formatTable(job.source)}=s3://bucket/prefix/), or write allow_any_source = true ` +
+            'to read every bucket of the account',
+        );
+      }
       new RepartitionJob(this, `Repartition-${job.name}`, { job, source, functions, buckets, monitoring, options });
     }
   }

@@ -50,7 +50,7 @@ export class RepartitionJob extends Construct {
     for (const { role } of [plan, write]) {
       if (source) {
         grantReadCurrent(role, source);
-      } else {
+      } else if (job.allowsAnySource) {
         grantReadAnywhere(role);
       }
     }

@@ -93,7 +93,7 @@ export class SplitJob extends Construct {
       grantReadCurrent(plan.role, source);
       grantReadCurrent(rows.role, source);
     }
-    if (job.sources.length === 0) {
+    if (job.allowsAnySource) {
       grantReadAnywhere(plan.role);
       grantReadAnywhere(rows.role);
     }

@@ -405,7 +405,8 @@ mod tests {
         let no_slash = USERS.replace("user_info/", "user_info");
         for (text, says) in [
             (no_slash, "must end with `/`"),
-            (format!("{USERS}{USERS}"), "two jobs"),
+            (format!("{USERS}\n{ANYWHERE}{USERS}"), "two jobs"),
+            (USERS.to_owned(), "sources is missing"),
         ] {
             let error = Config::parse(&text).unwrap_err().to_string();
             assert!(error.contains(says), "{error} should say {says}");
@@ -416,6 +417,7 @@ mod tests {
     fn a_target_that_would_trigger_rekey_is_refused() {
         let text = format!(
             r#"{USERS}
+            {ANYWHERE}
             [[rekey]]
             name = "r"
             source = "s3://objects/"
