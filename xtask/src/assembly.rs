@@ -6,10 +6,12 @@ use std::{
 };
 
 use anyhow::Result;
+use serde::Deserialize;
 
 use crate::{
     console::Step,
     environment::{Environment, VirtualEnvironment},
+    helper::Helpers,
     prerequisites, process,
     workspace::Workspace,
 };
@@ -19,8 +21,62 @@ pub(crate) const STACK: &str = "lakewright";
 /// How many of a function run at a time on the local cloud.
 const CONCURRENCY: u32 = 4;
 
+/// What else is built in the same target directory. Cargo chooses a dependency's features for everything that one
+/// command builds, so a build of the functions alone would make many dependencies a second time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nothing: only the functions are needed.
+    Nothing,
+    /// The tests of the whole workspace.
+    Tests,
+}
+
+/// Builds every function for this machine and packs it as Lambda wants it. The local cloud runs them as processes of
+/// this machine, so they need no other linker, and share their dependencies with the tests: minutes less than a release
+/// build, with checks for overflow.
+pub(crate) fn local_functions(
+    workspace: &Workspace,
+    environment: &Environment,
+    beside: Beside,
+) -> Result<()> {
+    let step = Step::begin("Functions");
+    let mut build = Command::new("cargo");
+    build.arg("build").args(match beside {
+        Beside::Nothing => ["--package", "lakewright-functions", "--bins"].as_slice(),
+        Beside::Tests => ["--workspace", "--bins", "--tests"].as_slice(),
+    });
+    build_watched(workspace, build, "cargo build", &step)?;
+    step.message("packing");
+    let Packed { functions, bytes } = Helpers {
+        workspace,
+        environment,
+        variables: None,
+    }
+    .run(
+        "localcloud.package",
+        &[
+            (
+                "sources",
+                workspace.function_sources().display().to_string(),
+            ),
+            ("programs", workspace.programs().display().to_string()),
+            ("zips", workspace.local_zips().display().to_string()),
+        ],
+        &step,
+    )?;
+    step.done(&format!("{functions}, {} MiB", bytes >> 20));
+    Ok(())
+}
+
+/// What the helper packed.
+#[derive(Deserialize)]
+struct Packed {
+    functions: u64,
+    bytes: u64,
+}
+
 /// Builds every function as Lambda runs it, with cargo-lambda.
-pub(crate) fn build_functions(workspace: &Workspace, python: &VirtualEnvironment) -> Result<()> {
+pub(crate) fn release_functions(workspace: &Workspace, python: &VirtualEnvironment) -> Result<()> {
     let step = Step::begin("Functions");
     let architecture = match prerequisites::architecture()? {
         "arm64" => "--arm64",
@@ -33,20 +89,26 @@ pub(crate) fn build_functions(workspace: &Workspace, python: &VirtualEnvironment
         .arg(architecture)
         .args(["--package", "lakewright-functions"])
         .args(["--output-format", "zip", "--lambda-dir"])
-        .arg(workspace.function_zips())
+        .arg(workspace.release_zips())
+        .env("PATH", python.path()?);
+    build_watched(workspace, build, "cargo lambda build", &step)?;
+    step.done(&format!("release, {architecture}"));
+    Ok(())
+}
+
+/// Runs a build, with cargo's progress shown.
+fn build_watched(workspace: &Workspace, mut build: Command, name: &str, step: &Step) -> Result<()> {
+    build
         .current_dir(workspace.root())
-        .env("PATH", python.path()?)
         .env("CARGO_TARGET_DIR", workspace.target())
         .env("CARGO_TERM_PROGRESS_WHEN", "always")
         .env("CARGO_TERM_PROGRESS_WIDTH", "100");
-    let log = workspace.log("cargo-lambda");
-    process::run_watched("cargo lambda build", &mut build, &log, |line| {
+    let log = workspace.log(&name.replace(' ', "-"));
+    process::run_watched(name, &mut build, &log, |line| {
         if let Some((done, total, message)) = cargo_progress(line) {
             step.progress(done, total, message);
         }
-    })?;
-    step.done(&format!("release, {architecture}"));
-    Ok(())
+    })
 }
 
 /// What cargo's progress bar says: units done, units in all, and those that it is at.
@@ -72,7 +134,7 @@ pub(crate) fn synthesize(
     synth.arg(&assembly);
     for (key, value) in [
         ("config", config.display().to_string()),
-        ("prebuilt", workspace.function_zips().display().to_string()),
+        ("prebuilt", workspace.local_zips().display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
         // Each runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),

@@ -47,7 +47,7 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     let system_python = prerequisites::python()?;
     let tools = VirtualEnvironment::of_commands(workspace, &system_python)?;
-    assembly::build_functions(workspace, &tools)?;
+    assembly::release_functions(workspace, &tools)?;
     let folder = workspace.benchmarks();
     let python = VirtualEnvironment::prepare(
         workspace,
@@ -59,7 +59,7 @@ pub(crate) fn run(
     command
         .arg(folder.join(benchmark.name()).with_extension("py"))
         .arg("--functions")
-        .arg(workspace.function_zips())
+        .arg(workspace.release_zips())
         .args(arguments)
         .current_dir(workspace.root());
     process::run_shown("the benchmark", &mut command)

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    assembly,
+    assembly::{self, Beside},
     cloud::Stack,
     console::{self, Step},
     environment::Environment,
@@ -54,7 +54,7 @@ struct Table {
 /// A step fails, or the rows do not reconcile.
 pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
     let environment = Environment::prepare(workspace, Spark::StaysAway)?;
-    assembly::build_functions(workspace, environment.python())?;
+    assembly::local_functions(workspace, &environment, Beside::Nothing)?;
     let started = console::now();
     let (mut cloud, stack) = up::bring_up(workspace, &environment)?;
     let helpers = cloud.helpers(workspace, &environment);

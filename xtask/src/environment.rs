@@ -47,11 +47,6 @@ impl Environment {
         Ok(environment)
     }
 
-    /// The virtual environment of the commands.
-    pub(crate) fn python(&self) -> &VirtualEnvironment {
-        &self.python
-    }
-
     /// A program of the virtual environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.python.program(name)

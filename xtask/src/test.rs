@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
 use crate::{
-    assembly,
+    assembly::{self, Beside},
     cloud::{Cloud, Transport},
     console::{self, Step as Shown},
     environment::Environment,
@@ -269,7 +269,7 @@ impl Bench<'_> {
         if let Some(assembly) = &self.assembly {
             return Ok(assembly.clone());
         }
-        assembly::build_functions(self.workspace, self.environment.python())?;
+        assembly::local_functions(self.workspace, &self.environment, Beside::Tests)?;
         let config = self.workspace.python_tests().join("lakewright.toml");
         let assembly = assembly::synthesize(self.workspace, &self.environment, &config)?;
         self.assembly = Some(assembly.clone());

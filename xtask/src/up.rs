@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Deserialize;
 
 use crate::{
-    assembly,
+    assembly::{self, Beside},
     cloud::{Cloud, Stack, Transport},
     console::Step,
     demo,
@@ -24,7 +24,7 @@ pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Resu
 /// Brings the local cloud up, says how to use it, and waits.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let environment = Environment::prepare(workspace, Spark::StaysAway)?;
-    assembly::build_functions(workspace, environment.python())?;
+    assembly::local_functions(workspace, &environment, Beside::Nothing)?;
     let (mut cloud, stack) = bring_up(workspace, &environment)?;
     land_sample(workspace, &environment, &cloud)?;
     explain(workspace, &environment, &cloud, &stack);

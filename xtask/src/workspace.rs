@@ -86,8 +86,23 @@ impl Workspace {
         &self.target
     }
 
-    /// Where the functions' zips are: `<name>/bootstrap.zip`.
-    pub(crate) fn function_zips(&self) -> PathBuf {
+    /// The functions' source: one file for each.
+    pub(crate) fn function_sources(&self) -> PathBuf {
+        self.root.join("functions/src/bin")
+    }
+
+    /// Where cargo puts the programs of a build that is not a release.
+    pub(crate) fn programs(&self) -> PathBuf {
+        self.target.join("debug")
+    }
+
+    /// Where the zips of the functions for the local cloud are: `<name>/bootstrap.zip`.
+    pub(crate) fn local_zips(&self) -> PathBuf {
+        self.target.join("lambda-local")
+    }
+
+    /// Where the zips of the functions as they are deployed are: `<name>/bootstrap.zip`.
+    pub(crate) fn release_zips(&self) -> PathBuf {
         self.target.join("lambda")
     }
 
@@ -106,7 +121,7 @@ impl Workspace {
             &mut build,
             &self.log("test-programs"),
         )?;
-        Ok(Command::new(self.target.join("debug").join(name)))
+        Ok(Command::new(self.programs().join(name)))
     }
 
     /// What the commands keep between runs; nothing in it is precious.
