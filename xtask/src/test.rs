@@ -193,8 +193,7 @@ impl Bench<'_> {
                     self.conforms(step, "conformance", &program, cloud)?;
                 }
                 // Payloads are signed otherwise there.
-                let mut plain =
-                    Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
+                let mut plain = Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
                 plain.wait_until_ready(self.workspace, &self.environment)?;
                 self.conforms(step, "conformance-plain", &program, &plain)?;
                 if !names_a_bucket() {
