@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +26,7 @@ from machine import FunctionFailed, invoke
 from splits import SplitJob, Values
 
 SECONDS = 120
+DAYS = count()
 ARCHIVE = "s3://lakewright-test-lake/denied-archive/"
 LANDED = "s3://lakewright-test-landing/denied/"
 REWRITTEN = "s3://lakewright-test-lake/denied/"
@@ -55,7 +58,7 @@ DENIED = [
         "glue:BatchCreatePartition",
         "RekeyFailed",
         ("CatalogFailed", "BatchCreatePartition", "house.doors"),
-        leaves=("/intent/", "/date=2031-02-03/"),
+        leaves=("/intent/", "/date=2100-"),
     ),
     Denied("split-plan", "s3:GetObject", "StoreFailed", ("HeadObject", "lakewright-test-results/users/"), "-results/"),
     Denied("split-plan", "s3:PutObject", "StoreFailed", ("PutObject", "lakewright-test-objects/users/_lakewright/split/")),
@@ -111,8 +114,9 @@ def parquet_file(rows: int) -> bytes:
 
 
 def door() -> bytes:
-    """A record of the job `doors`."""
-    return json.dumps({"door": "d", "opened": 1, "at": "2031-02-03T04:05:06Z"}).encode()
+    """A record of the job `doors`, on a day that has no partition."""
+    day = date(2100, 1, 1) + timedelta(days=next(DAYS))
+    return json.dumps({"door": "d", "opened": 1, "at": f"{day}T04:05:06Z"}).encode()
 
 
 def result(name: str) -> list[Values]:

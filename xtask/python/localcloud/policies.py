@@ -66,21 +66,17 @@ class Managed:
 
     @contextmanager
     def saying(self, statements: list[Statement]) -> Iterator[None]:
-        """It says something else meanwhile."""
-        iam = client("iam")
-        before = iam.get_policy(PolicyArn=self.arn)["Policy"]["DefaultVersionId"]
+        """An inline policy that says something else is in its place meanwhile. MiniStack cannot set a version back."""
+        iam, name = client("iam"), f"InPlaceOf{self.arn.rpartition('/')[2]}"
+        iam.detach_role_policy(RoleName=self.role, PolicyArn=self.arn)
         if statements:
-            made = iam.create_policy_version(PolicyArn=self.arn, PolicyDocument=document(statements), SetAsDefault=True)
-        else:
-            iam.detach_role_policy(RoleName=self.role, PolicyArn=self.arn)
+            iam.put_role_policy(RoleName=self.role, PolicyName=name, PolicyDocument=document(statements))
         try:
             yield
         finally:
+            iam.attach_role_policy(RoleName=self.role, PolicyArn=self.arn)
             if statements:
-                iam.set_default_policy_version(PolicyArn=self.arn, VersionId=before)
-                iam.delete_policy_version(PolicyArn=self.arn, VersionId=made["PolicyVersion"]["VersionId"])
-            else:
-                iam.attach_role_policy(RoleName=self.role, PolicyArn=self.arn)
+                iam.delete_role_policy(RoleName=self.role, PolicyName=name)
 
 
 def policies(role: str) -> Iterator[Inline | Managed]:
@@ -105,12 +101,12 @@ def role_of(function: str) -> str:
 
 
 def reduced(statement: Statement, action: str, where: str) -> list[Statement]:
-    """A statement without an action on the resources whose ARN contains `where`."""
+    """A statement without an action on the resources whose ARN contains `where`, or is that of all buckets."""
     actions, resources = listed(statement["Action"]), listed(statement["Resource"])
     if action not in actions or statement["Effect"] != "Allow":
         return [statement]
     rest = [other for other in actions if other != action]
-    kept = [resource for resource in resources if where not in resource]
+    kept = [resource for resource in resources if where not in resource and not resource.endswith(":s3:::*")]
     return [
         *([{**statement, "Action": rest}] if rest else []),
         *([{**statement, "Action": action, "Resource": kept}] if kept else []),
