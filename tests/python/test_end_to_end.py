@@ -11,7 +11,8 @@ import pytest
 from jobs import Job, from_queue, notification
 from localcloud.clients import client
 from localcloud.polling import poll
-from localcloud.queues import peek, quick_retries
+from localcloud.queues import held_back, peek, quick_retries
+from machine import Machine
 
 DEAD_LETTER_SECONDS = 120
 
@@ -138,6 +139,25 @@ def test_a_column_that_the_table_gains_is_filled(doors: Job) -> None:
 
     (commit,) = doors.committed([doors.land("2026/06/01/00/after.json", text([record], "\n"))])
     assert [row["floor"] for row in doors.rows([commit])] == ["cellar"]
+
+
+def test_what_was_never_told_is_swept(doors: Job) -> None:
+    with held_back(doors.queue):
+        lost = doors.land("2026/06/02/00/lost.json", text(hours(6), "\n"))
+
+        def told() -> bool | None:
+            received = client("sqs").receive_message(QueueUrl=doors.queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            for message in received.get("Messages", []):
+                if "lost.json" in message["Body"]:
+                    client("sqs").delete_message(QueueUrl=doors.queue, ReceiptHandle=message["ReceiptHandle"])
+                    return True
+            return None
+
+        poll(told, "notification", DEAD_LETTER_SECONDS)
+    report = Machine(doors.sweep).succeeded(prefix="2026/06/02/", min_age_seconds=0)
+    assert (report["listed"], report["committed"], report["sent"]) == (1, 0, 1)
+    (commit,) = doors.committed([lost])
+    assert commit["rows_out"] == 6
 
 
 def test_without_a_table_the_schema_is_inferred(sensors: Job) -> None:
