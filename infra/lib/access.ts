@@ -6,12 +6,6 @@ import type { Stored, TableName } from './config.ts';
 import type { Location } from './location.ts';
 import { bucketOwner, kmsKeys } from './options.ts';
 
-/** Reads objects under a prefix, and learns that one is gone. */
-export function grantRead(role: iam.Role, prefix: Location): void {
-  grantObjects(role, prefix, ['s3:GetObject', 's3:GetObjectVersion']);
-  grantList(role, prefix);
-}
-
 /** Reads and creates objects under a prefix, as a job wants them. Nothing there is deleted. */
 export function grantReadWrite(role: iam.Role, prefix: Location, stored: Stored): void {
   grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', ...tagging(stored)]);
@@ -28,7 +22,12 @@ export function grantCopy(role: iam.Role, from: readonly Location[], to: readonl
   }
 }
 
-/** Reads the objects under a prefix that are current. */
+/** Reads objects under a prefix whose keys it is told, and which are there. */
+export function grantReadNamed(role: iam.IRole, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:GetObject']);
+}
+
+/** Reads the objects under a prefix that are current, and learns that one is gone. */
 export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantObjects(role, prefix, ['s3:GetObject']);
   grantList(role, prefix);
@@ -148,12 +147,12 @@ function grantKey(role: iam.IRole, key: string, actions: string[]): void {
 
 /** Reads tables and their partitions. */
 export function grantReadTable(role: iam.Role, name: TableName): void {
-  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition']);
+  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions']);
 }
 
 /** Points partitions of a table at other places. */
 export function grantMovePartitions(role: iam.Role, name: TableName): void {
-  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition', 'glue:BatchUpdatePartition']);
+  grantTable(role, name, ['glue:BatchGetPartition', 'glue:BatchUpdatePartition']);
 }
 
 /** Registers partitions of a table, and creates and changes the table itself. */
@@ -183,12 +182,7 @@ export function grantDelete(role: iam.Role, prefix: Location): void {
 
 /** Reads a table and registers partitions of it. */
 export function grantPartitions(role: iam.Role, name: TableName): void {
-  grantTable(role, name, [
-    'glue:GetTable',
-    'glue:BatchGetPartition',
-    'glue:BatchCreatePartition',
-    'glue:BatchUpdatePartition',
-  ]);
+  grantTable(role, name, ['glue:GetTable', 'glue:BatchGetPartition', 'glue:BatchCreatePartition']);
 }
 
 function grantTable(role: iam.Role, { database, table }: TableName, actions: string[]): void {

@@ -9,6 +9,7 @@ import {
   grantLedger,
   grantMovePartitions,
   grantReadCurrent,
+  grantReadNamed,
   grantReadTable,
   grantReadWrite,
 } from './access.ts';
@@ -56,14 +57,16 @@ export class CompactJob extends Construct {
     buckets.require(location.bucket);
     buckets.require(ledger.bucket);
     // A list of tasks too long for the state machine's own data.
-    grantReadCurrent(stateMachine.role, join(ledger, 'compact/'));
+    grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
     grantEncryption(stateMachine.role, job, 'read');
     grantLedger(functions.plan.role, join(ledger, 'compact/'), job);
     for (const { role } of [functions.plan, functions.merge, functions.publish]) {
       grantReadCurrent(role, location);
       grantReadCurrent(role, ledger);
-      grantLedger(role, join(ledger, 'partition/'), job);
       grantEncryption(role, job);
+    }
+    for (const { role } of [functions.plan, functions.publish]) {
+      grantLedger(role, join(ledger, 'partition/'), job);
     }
     if (job.table) {
       this.swap(job.table, generationsOf(job, location), props, ledger);
@@ -105,7 +108,6 @@ export class CompactJob extends Construct {
     grantCopy(publish.role, [location, generations], [generations]);
     grantDeleteData(publish.role, [location, generations], ledger);
     grantReadTable(plan.role, table);
-    grantReadTable(merge.role, table);
     grantMovePartitions(publish.role, table);
   }
 }

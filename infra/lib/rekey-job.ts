@@ -3,7 +3,7 @@ import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantEncryption, grantPartitions, grantRead, grantReadWrite } from './access.ts';
+import { grantDelete, grantEncryption, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
@@ -51,7 +51,7 @@ export class RekeyJob extends Construct {
         reportBatchItemFailures: true,
       }),
     );
-    grantRead(rekey.role, job.source);
+    grantReadCurrent(rekey.role, job.source);
     grantReadWrite(rekey.role, job.target, job);
     grantEncryption(rekey.role, job);
     // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
