@@ -52,7 +52,7 @@ test('a bucket of another account is named with its owner', () => {
   const accounts = (bucket: string) =>
     permissions(of)
       // CDK's own handler of notifications aside, whose statements are CDK's.
-      .filter(({ policy }) => !policy.startsWith('BucketNotificationsHandler'))
+      .filter(({ actions }) => !actions.some((action) => action.endsWith('BucketNotification')))
       .filter(({ resources, roles }) => roles.length > 0 && resources.some((resource) => resource.startsWith(`arn:aws:s3:::${bucket}`)))
       .map(({ conditions }) => conditions['StringEquals']?.['s3:ResourceAccount']);
   expect(new Set(accounts('acme-landing'))).toEqual(new Set(['444455556666']));

@@ -1,6 +1,7 @@
 //! What [`Retrying`] and [`RetryingCatalog`] make of each fault, over the model.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,12 +10,13 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     catalog::{StorageDescriptor, Table, TableName},
+    config::Encryption,
     location::Location,
 };
 use lakewright_jobs::{
     ports::{
         Catalog, CatalogErrorKind, Clock, Partition, Precondition, PutOptions, Store,
-        StoreErrorKind, Written,
+        StoreErrorKind, Written, written_as,
     },
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
@@ -22,6 +24,7 @@ use lakewright_tests::{
     model::{
         Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
     },
+    semantics::stated,
     virtual_time,
 };
 
@@ -218,6 +221,41 @@ fn a_copy_whose_answer_was_lost_is_recognised() {
             assert_eq!(copied.unwrap().etag, standing.etag);
         });
     }
+}
+
+#[test]
+fn what_a_job_writes_is_encrypted_as_the_job_says() {
+    stated(
+        "Every object that a job writes, its ledger's among them, has the job's `encryption`, and its `tags` unless it is a copy, which keeps those of its source.",
+    );
+    virtual_time(async {
+        let settings = Settings {
+            encrypted_only: true,
+            smallest_part: 1,
+            ..Settings::default()
+        };
+        let cloud = Cloud::new(1, settings, FaultRates::default());
+        let (plain, _) = retrying(&cloud, [], MINUTE);
+        let plain: Arc<dyn Store> = Arc::new(plain);
+        let encryption = Encryption {
+            algorithm: "aws:kms".to_owned(),
+            key: None,
+        };
+        let encrypted = written_as(&plain, &BTreeMap::new(), Some(&encryption));
+        for (store, expected) in [
+            (&plain, Err(StoreErrorKind::AccessDenied)),
+            (&encrypted, Ok(())),
+        ] {
+            let put = create(&**store, "content").await.map(drop);
+            assert_eq!(put, expected);
+            let copy = store
+                .copy(&at("k"), None, &at("copy"), Precondition::Absent, None)
+                .await;
+            assert_eq!(copy.map(drop).map_err(|error| error.kind), expected);
+            let upload = store.create_multipart(&at("large"), None, None).await;
+            assert_eq!(upload.map(drop).map_err(|error| error.kind), expected);
+        }
+    });
 }
 
 #[test]
