@@ -26,6 +26,10 @@ const MAX_FILES: u32 = 100_000;
 /// A job that rewrites a table, or the objects under a prefix, into so many files or partitioned by columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the file"
+)]
 pub struct Repartition {
     /// The job's name in reports, metrics and alarms, and in its ledger.
     pub name: String,
