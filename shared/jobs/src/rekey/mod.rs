@@ -109,7 +109,17 @@ pub async fn rekey(
     source: &SourceObject,
     budget: &Budget,
 ) -> Result<ObjectReport, RekeyError> {
-    let ports = &ports.writing(&job.tags, job.encryption.as_ref());
+    let ports = ports.writing(&job.tags, job.encryption.as_ref());
+    process(&ports, job, compacted, source, budget).await
+}
+
+async fn process(
+    ports: &Ports,
+    job: &config::Rekey,
+    compacted: &BTreeSet<TableName>,
+    source: &SourceObject,
+    budget: &Budget,
+) -> Result<ObjectReport, RekeyError> {
     let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
     let Some(etag) = etag_of(&*ports.store, source).await? else {
         return without_rows(Status::Gone);
