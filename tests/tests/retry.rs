@@ -438,7 +438,7 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
             name: name.clone(),
             storage: StorageDescriptor::default(),
             partition_keys: vec![column("p")],
-            parameters: std::collections::BTreeMap::new(),
+            parameters: BTreeMap::new(),
             version_id: None,
         };
         cloud.with(|state| {
