@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     environment::Environment,
     helper::Helpers,
     process::{self, Group},
-    workspace::Workspace,
+    workspace::{Log, Workspace},
 };
 
 /// The port that MiniStack's own documentation uses; another where it is taken.
@@ -26,9 +26,20 @@ const USUAL_PORT: u16 = 4566;
 /// The region of everything on the local cloud.
 pub(crate) const REGION: &str = "us-east-1";
 
+/// How clients reach the local cloud.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// By TLS, as they reach AWS. A stack is deployed on such a cloud only: its buckets and queues refuse anything else.
+    Tls,
+    /// In the clear.
+    Plain,
+}
+
 /// The environment with which clients reach the local cloud, and nothing but it.
 pub(crate) struct Variables {
     endpoint: String,
+    /// The certificates that clients trust.
+    trust: Option<String>,
 }
 
 impl Variables {
@@ -38,13 +49,20 @@ impl Variables {
     }
 
     /// What a person exports.
-    pub(crate) fn to_export(&self) -> [(&'static str, &str); 4] {
-        [
-            ("AWS_ENDPOINT_URL", &self.endpoint),
+    pub(crate) fn to_export(&self) -> Vec<(&'static str, &str)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
+            // To MiniStack, whoever has its own keys is the account's root user.
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_REGION", REGION),
-        ]
+        ];
+        if let Some(trust) = &self.trust {
+            // The SDK for Rust reads the first; the CLI and boto3 read the second.
+            variables.push(("SSL_CERT_FILE", trust));
+            variables.push(("AWS_CA_BUNDLE", trust));
+        }
+        variables
     }
 
     /// Gives a child the local cloud, and takes from it every way to a real account.
@@ -53,6 +71,9 @@ impl Variables {
             "AWS_PROFILE",
             "AWS_DEFAULT_PROFILE",
             "AWS_SESSION_TOKEN",
+            "AWS_CA_BUNDLE",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
             "AWS_ENDPOINT_URL_S3",
             "AWS_ENDPOINT_URL_SQS",
             "AWS_ENDPOINT_URL_GLUE",
@@ -84,41 +105,102 @@ pub(crate) struct Stack {
 pub(crate) struct Cloud {
     // Ends before its data goes.
     ministack: Group,
+    log: Log,
     variables: Variables,
     _data: TempDir,
 }
 
 impl Cloud {
-    /// Starts an empty local cloud. It answers once [`Cloud::deploy`] has seen it answer.
-    pub(crate) fn start(workspace: &Workspace, environment: &Environment) -> Result<Self> {
+    /// Starts an empty local cloud, which verifies signatures and enforces permissions. It answers once
+    /// [`Cloud::wait_until_ready`] or [`Cloud::deploy`] has seen it answer.
+    pub(crate) fn start(
+        workspace: &Workspace,
+        environment: &Environment,
+        transport: Transport,
+    ) -> Result<Self> {
         let port = free_port()?;
-        let variables = Variables {
-            endpoint: format!("http://{}:{port}", Ipv4Addr::LOCALHOST),
-        };
         let data = tempfile::Builder::new()
             .prefix("cloud-")
             .tempdir_in(workspace.state())
             .context("cannot make a directory for the local cloud's data")?;
-        let log = workspace.log("ministack");
+        let (name, scheme) = match transport {
+            Transport::Tls => ("ministack", "https"),
+            Transport::Plain => ("ministack-plain", "http"),
+        };
+        let endpoint = format!("{scheme}://{}:{port}", Ipv4Addr::LOCALHOST);
+        let certificates = (transport == Transport::Tls)
+            .then(|| Certificates::make(workspace, environment, data.path()))
+            .transpose()?;
+        let variables = Variables {
+            endpoint,
+            trust: certificates
+                .as_ref()
+                .map(|made| made.file("trust.pem").display().to_string()),
+        };
+        let objects = data.path().join("objects");
+        fs::create_dir(&objects)
+            .with_context(|| format!("cannot make {}", objects.display()))?;
+        let log = workspace.log(name);
         let file = log.create()?;
-        let mut command = Command::new(environment.program("ministack"));
+        let mut command = Command::new(environment.program("python"));
         variables.apply(&mut command);
         command
+            .args(["-m", "localcloud.serve"])
+            .env("PYTHONPATH", workspace.python_helpers())
             .env("BIND_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("MINISTACK_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("GATEWAY_PORT", port.to_string())
             // Both would open ports of their own.
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
-            .env("S3_DATA_DIR", data.path())
+            .env("AUTH", "true")
+            .env("S3_DATA_DIR", &objects)
             .current_dir(data.path())
             .stdout(file.try_clone()?)
             .stderr(file);
+        if let Some(certificates) = &certificates {
+            command
+                .env("LAKEWRIGHT_DECISIONS", workspace.decisions())
+                .env("USE_SSL", "1")
+                .env("MINISTACK_SSL_CERT", certificates.file("server.pem"))
+                .env("MINISTACK_SSL_KEY", certificates.file("server.key"));
+        }
         Ok(Self {
             ministack: Group::spawn("MiniStack", &mut command)?,
+            log,
             variables,
             _data: data,
         })
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// MiniStack does not come up.
+    pub(crate) fn wait_until_ready(
+        &mut self,
+        workspace: &Workspace,
+        environment: &Environment,
+    ) -> Result<()> {
+        let step = Step::begin("Local cloud");
+        let ready = self
+            .helpers(workspace, environment)
+            .run::<()>("localcloud.ready", &[], &step);
+        self.look_after(ready)?;
+        step.done(&format!("empty, at {}", self.variables.endpoint));
+        Ok(())
+    }
+
+    /// What a helper that works on the cloud gave, unless the cloud ended meanwhile, which is then why the helper failed.
+    fn look_after<T>(&mut self, worked: Result<T>) -> Result<T> {
+        let Some(status) = self.ministack.try_wait()? else {
+            return worked;
+        };
+        if process::interrupted() {
+            bail!("interrupted");
+        }
+        let tail = self.log.tail();
+        Err(anyhow!("MiniStack ended by itself: {status}\n{tail}"))
     }
 
     /// Deploys a synthesized assembly.
@@ -140,14 +222,7 @@ impl Cloud {
             ],
             &step,
         );
-        if let Some(status) = self.ministack.try_wait()? {
-            if process::interrupted() {
-                bail!("interrupted");
-            }
-            let tail = workspace.log("ministack").tail();
-            return Err(anyhow!("MiniStack ended by itself: {status}\n{tail}"));
-        }
-        let stack = deployed?;
+        let stack = self.look_after(deployed)?;
         let outputs = workspace.stack_outputs();
         fs::write(&outputs, serde_json::to_vec_pretty(&stack.outputs)?)
             .with_context(|| format!("cannot write {}", outputs.display()))?;
@@ -182,6 +257,33 @@ impl Cloud {
     /// MiniStack ended by itself.
     pub(crate) fn wait_for_interrupt(&mut self) -> Result<()> {
         self.ministack.wait_for_interrupt()
+    }
+}
+
+/// A certificate for the local cloud, and the authority that signed it.
+struct Certificates {
+    folder: PathBuf,
+}
+
+impl Certificates {
+    /// Makes them in a folder of `parent`.
+    fn make(workspace: &Workspace, environment: &Environment, parent: &Path) -> Result<Self> {
+        let folder = parent.join("certificates");
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let mut make = Command::new(environment.program("python"));
+        make.args(["-m", "localcloud.certificate", "--folder"])
+            .arg(&folder)
+            .env("PYTHONPATH", workspace.python_helpers());
+        process::run(
+            "localcloud.certificate",
+            &mut make,
+            &workspace.log("localcloud-certificate"),
+        )?;
+        Ok(Self { folder })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 }
 

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::{
     assembly::{self, Beside},
-    cloud::Cloud,
+    cloud::{Cloud, Transport},
     console::{self, Step as Shown},
     environment::Environment,
     prerequisites::Spark,
@@ -36,7 +36,7 @@ pub(crate) enum Step {
     CfnLint,
     /// What the project relies on of the local cloud.
     LocalCloud,
-    /// The conformance suite of stores, over the local cloud's S3.
+    /// The conformance suite of stores, over the local cloud's S3, with TLS and without.
     Conformance,
     /// The real functions on the deployed stack, and read-back of what it wrote.
     EndToEnd,
@@ -187,13 +187,16 @@ impl Bench<'_> {
             }
             Step::LocalCloud => self.pytest(step, &["test_local_cloud.py"]),
             Step::Conformance => {
-                let endpoint = self.cloud()?.variables().endpoint().to_owned();
-                let mut conformance = self.workspace.test_program("conformance")?;
-                conformance.args(["--endpoint", &endpoint]);
+                let program = self.workspace.test_program("conformance")?;
+                self.cloud()?;
                 if let Some(cloud) = &self.cloud {
-                    cloud.variables().apply(&mut conformance);
+                    self.conforms(step, "conformance", &program, cloud)?;
                 }
-                self.shown(step, step.name(), &mut conformance)?;
+                // Payloads are signed otherwise there.
+                let mut plain =
+                    Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
+                plain.wait_until_ready(self.workspace, &self.environment)?;
+                self.conforms(step, "conformance-plain", &program, &plain)?;
                 if !names_a_bucket() {
                     return Ok(());
                 }
@@ -225,6 +228,13 @@ impl Bench<'_> {
         Ok(())
     }
 
+    fn conforms(&self, step: Step, log: &str, program: &Command, cloud: &Cloud) -> Result<()> {
+        let mut conformance = Command::new(program.get_program());
+        cloud.variables().apply(&mut conformance);
+        conformance.args(["--endpoint", cloud.variables().endpoint()]);
+        self.shown(step, log, &mut conformance)
+    }
+
     fn cargo(&self, step: Step, arguments: &[&str]) -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.args(arguments).current_dir(self.workspace.root());
@@ -250,6 +260,7 @@ impl Bench<'_> {
     fn pytest(&mut self, step: Step, files: &[&str]) -> Result<()> {
         let mut pytest = self.python_tests(files)?;
         pytest.env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
+        pytest.env("LAKEWRIGHT_DECISIONS", self.workspace.decisions());
         self.cloud()?.variables().apply(&mut pytest);
         self.shown(step, step.name(), &mut pytest)
     }
@@ -268,7 +279,7 @@ impl Bench<'_> {
     fn cloud(&mut self) -> Result<&Cloud> {
         if self.cloud.is_none() {
             let assembly = self.assembly()?;
-            let mut cloud = Cloud::start(self.workspace, &self.environment)?;
+            let mut cloud = Cloud::start(self.workspace, &self.environment, Transport::Tls)?;
             cloud.deploy(self.workspace, &self.environment, &assembly)?;
             self.cloud = Some(cloud);
         }

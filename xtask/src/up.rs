@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     assembly::{self, Beside},
-    cloud::{Cloud, Stack},
+    cloud::{Cloud, Stack, Transport},
     console::Step,
     demo,
     environment::Environment,
@@ -16,7 +16,7 @@ use crate::{
 /// Starts the local cloud and deploys the built functions on it, with the demo's configuration.
 pub(crate) fn bring_up(workspace: &Workspace, environment: &Environment) -> Result<(Cloud, Stack)> {
     let assembly = assembly::synthesize(workspace, environment, &workspace.demo_config())?;
-    let mut cloud = Cloud::start(workspace, environment)?;
+    let mut cloud = Cloud::start(workspace, environment, Transport::Tls)?;
     let stack = cloud.deploy(workspace, environment, &assembly)?;
     Ok((cloud, stack))
 }

@@ -134,6 +134,11 @@ impl Workspace {
         self.state().join("outputs.json")
     }
 
+    /// Where the local cloud writes down what it allowed and denied each role.
+    pub(crate) fn decisions(&self) -> PathBuf {
+        self.state().join("decisions.jsonl")
+    }
+
     fn logs(&self) -> PathBuf {
         self.state().join("logs")
     }

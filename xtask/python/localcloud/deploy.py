@@ -3,8 +3,6 @@
 import argparse
 import io
 import json
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,26 +10,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localcloud.clients import client
+from localcloud.divergences import grant_what_only_ministack_asks_for
 from localcloud.polling import DeadlineExceeded, poll
 from localcloud.progress import Failure, progress, run
+from localcloud.ready import wait_until_ready
 
 BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version"
-STARTUP_SECONDS = 60
 STACK_SECONDS = 180
-
-
-def wait_until_ready() -> None:
-    """Waits until MiniStack answers."""
-    url = f"{client('s3').meta.endpoint_url}/_ministack/ready"
-
-    def ready() -> bool | None:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return True if response.status == 200 else None
-        except (urllib.error.URLError, OSError):
-            return None
-
-    poll(ready, f"answer from {url}", STARTUP_SECONDS, interval=0.1)
 
 
 def zipped(folder: Path) -> bytes:
@@ -110,15 +95,21 @@ def create_stack(stack: str, url: str) -> dict[str, Any]:
     return described
 
 
+def roles(resources: list[dict[str, Any]]) -> list[str]:
+    """The names of a stack's roles."""
+    return [
+        resource["PhysicalResourceId"] for resource in resources if resource["ResourceType"] == "AWS::IAM::Role"
+    ]
+
+
 def main() -> dict[str, Any]:
     """Deploys, and answers with the stack's outputs and resources."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--assembly", type=Path, required=True)
     arguments.add_argument("--stack", required=True)
     given = arguments.parse_args()
-    progress(0, 1, "waiting for MiniStack")
+    wait_until_ready()
     try:
-        wait_until_ready()
         account = client("sts").get_caller_identity()["Account"]
         region = client("s3").meta.region_name
         # What `cdk bootstrap` leaves behind, and the template looks up.
@@ -129,6 +120,7 @@ def main() -> dict[str, Any]:
     except DeadlineExceeded as error:
         raise Failure(str(error)) from error
     resources = client("cloudformation").describe_stack_resources(StackName=given.stack)["StackResources"]
+    grant_what_only_ministack_asks_for(roles(resources))
     return {
         "resources": len(resources),
         "outputs": {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])},
