@@ -28,6 +28,10 @@ fn linked(package: &str) -> Vec<String> {
 fn what_is_never_linked() {
     for (package, absent) in [
         (
+            "parquet-merge",
+            &["lakewright", "tokio", "aws-", "jiff", "schemars"][..],
+        ),
+        (
             "lakewright-core",
             &[
                 "tokio",

@@ -12,7 +12,6 @@ pub mod hive_type;
 pub mod json;
 pub mod lateness;
 pub mod location;
-pub mod merge;
 pub mod naming;
 pub mod parquet_in;
 pub mod parquet_out;

@@ -1,91 +1,42 @@
-//! How Parquet files are written: portable between readers, and the same bytes for the same rows.
+//! How Lakewright's Parquet files are written.
 
-use parquet::{
-    arrow::arrow_writer::ArrowWriterOptions,
-    basic::{Compression as Codec, GzipLevel, ZstdLevel},
-    file::properties::{
-        EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
-    },
-    schema::types::ColumnPath,
-};
+use parquet::{arrow::arrow_writer::ArrowWriterOptions, schema::types::ColumnPath};
+pub use parquet_merge::RowGroupLimit;
 
 use crate::config::Compression;
 
 /// The writer's name in the footer. It has no version, so that a new release writes the same bytes.
-pub(crate) const CREATED_BY: &str = "lakewright";
-/// What a page may hold before it is ended, in encoded bytes and in rows.
-const PAGE_BYTES: usize = 1024 * 1024;
-const PAGE_ROWS: usize = 20_000;
+pub const CREATED_BY: &str = "lakewright";
 
-/// When a row group is ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowGroupLimit {
-    /// The estimated encoded size that ends it, in bytes. It is looked at between record batches.
-    pub bytes: usize,
-    /// The number of rows that ends it, which bounds its memory where rows encode to next to nothing.
-    pub rows: usize,
-}
-
-impl Default for RowGroupLimit {
-    /// 128 MiB, as Hive and Spark write, and the row limit of the Parquet crate.
-    fn default() -> Self {
-        Self {
-            bytes: 128 * 1024 * 1024,
-            rows: 1024 * 1024,
+impl From<Compression> for parquet_merge::Compression {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Snappy => Self::Snappy,
+            Compression::Zstd => Self::Zstd,
+            Compression::Gzip => Self::Gzip,
         }
     }
 }
 
-/// Writer properties for files that Athena, Spark, Trino, `DuckDB`, Polars and pyarrow read alike: data pages of version 1
-/// and encodings of Parquet 1.0, dictionaries, statistics by page, and the page index. A limit of zero counts as one.
-/// `bloom_filters`: the leaf columns that get one.
-pub fn writer_properties(
-    compression: Compression,
-    row_group: RowGroupLimit,
-    bloom_filters: &[ColumnPath],
-) -> WriterProperties {
-    let properties = WriterProperties::builder()
-        .set_created_by(CREATED_BY.to_owned())
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(codec(compression))
-        .set_dictionary_enabled(true)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_offset_index_disabled(false)
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_max_row_group_bytes(Some(row_group.bytes.max(1)))
-        .set_max_row_group_row_count(Some(row_group.rows.max(1)))
-        // The names inside lists and maps that the specification demands.
-        .set_coerce_types(true);
-    let with_bloom_filter = |properties: WriterPropertiesBuilder, column: &ColumnPath| {
-        properties.set_column_bloom_filter_enabled(column.clone(), true)
-    };
-    bloom_filters
-        .iter()
-        .fold(properties, with_bloom_filter)
-        .build()
+impl From<parquet_merge::Compression> for Compression {
+    fn from(compression: parquet_merge::Compression) -> Self {
+        match compression {
+            parquet_merge::Compression::None => Self::None,
+            parquet_merge::Compression::Snappy => Self::Snappy,
+            parquet_merge::Compression::Zstd => Self::Zstd,
+            parquet_merge::Compression::Gzip => Self::Gzip,
+        }
+    }
 }
 
-/// Options of an Arrow writer with [`writer_properties`]. The Arrow schema is not embedded: it would say again, in one
-/// implementation's words, what the Parquet schema says.
+/// Options of an Arrow writer with [`parquet_merge::writer_properties`]. `bloom_filters`: the leaf columns that get one.
 pub fn writer_options(
     compression: Compression,
     row_group: RowGroupLimit,
     bloom_filters: &[ColumnPath],
 ) -> ArrowWriterOptions {
-    ArrowWriterOptions::new()
-        .with_properties(writer_properties(compression, row_group, bloom_filters))
-        .with_skip_arrow_metadata(true)
-}
-
-fn codec(compression: Compression) -> Codec {
-    match compression {
-        Compression::None => Codec::UNCOMPRESSED,
-        Compression::Snappy => Codec::SNAPPY,
-        // The default level is 1; 3 is zstd's own.
-        Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()),
-        Compression::Gzip => Codec::GZIP(GzipLevel::default()),
-    }
+    parquet_merge::writer_options(CREATED_BY, compression.into(), row_group, bloom_filters)
 }
 
 #[cfg(test)]

@@ -7,12 +7,10 @@ use std::{error::Error, fs, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
-use lakewright_core::{
-    config::{Compression, Limits},
-    merge::{
-        Fetch, Footer, Input, Merge, MergeOptions, OutputCompression, Step, read_footer, unify,
-        verify,
-    },
+use lakewright_core::{config::Limits, parquet_out::CREATED_BY};
+use parquet_merge::{
+    Compression, Fetch, Footer, Input, Merge, MergeOptions, OutputCompression, Step, read_footer,
+    unify, verify,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -91,6 +89,7 @@ fn merge(arguments: &Arguments) -> Result<serde_json::Value> {
             Codec::Gzip => OutputCompression::As(Compression::Gzip),
         },
         bloom_filters: arguments.bloom_filter.clone(),
+        created_by: CREATED_BY.to_owned(),
         sort_by: arguments.sort_by.clone(),
         ..MergeOptions::default()
     };

@@ -3,10 +3,10 @@
 use std::{error::Error, sync::Arc};
 
 use bytes::Bytes;
-use lakewright_core::merge::{
+use parquet::file::metadata::ParquetMetaData;
+use parquet_merge::{
     Footer, FooterError, Input, Merge, MergeOptions, Step, read_footer, unify, verify,
 };
-use parquet::file::metadata::ParquetMetaData;
 
 /// A merge of a file with itself ends in a file of twice its rows or in an error, in its order and in that of its first
 /// column.

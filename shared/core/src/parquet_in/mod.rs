@@ -5,8 +5,7 @@
 //! error.
 
 mod convert;
-pub(crate) mod footer;
-mod record;
+pub(crate) mod record;
 mod schema;
 mod source;
 mod times;
@@ -25,6 +24,7 @@ use arrow::{
 };
 use jiff::Timestamp;
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
+use parquet_merge::MAX_SCHEMA_DEPTH;
 use thiserror::Error;
 
 use self::{
@@ -72,10 +72,7 @@ pub enum ReadError {
         limit: u64,
     },
     /// The schema is nested deeper than is taken.
-    #[error(
-        "the Parquet schema is nested deeper than {} groups",
-        footer::MAX_DEPTH
-    )]
+    #[error("the Parquet schema is nested deeper than {} groups", MAX_SCHEMA_DEPTH)]
     TooDeep,
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]

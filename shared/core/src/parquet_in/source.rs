@@ -20,8 +20,9 @@ use parquet::{
         reader::{ChunkReader, Length},
     },
 };
+use parquet_merge::{FooterFault, check_footer};
 
-use super::{BATCH_BYTES, BATCH_ROWS, ReadError, footer, schema, whole::Whole};
+use super::{BATCH_BYTES, BATCH_ROWS, ReadError, schema, whole::Whole};
 use crate::config::Limits;
 
 /// The length of the footer and the magic, at the end of a file.
@@ -38,9 +39,9 @@ pub(super) struct Source<R> {
 impl<R: ChunkReader + 'static> Source<R> {
     pub(super) fn open(file: R, limits: &Limits) -> Result<Self, ReadError> {
         let footer = read_footer(&file, limits)?;
-        footer::check(&footer).map_err(|fault| match fault {
-            footer::Fault::Malformed => ReadError::Corrupt("its footer is malformed".to_owned()),
-            footer::Fault::TooDeep => ReadError::TooDeep,
+        check_footer(&footer).map_err(|fault| match fault {
+            FooterFault::Malformed => ReadError::Corrupt("its footer is malformed".to_owned()),
+            FooterFault::TooDeep => ReadError::TooDeep,
         })?;
         let metadata = guarded(|| {
             let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);

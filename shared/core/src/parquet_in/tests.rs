@@ -459,7 +459,7 @@ fn limits() {
     assert_eq!(limited(&Limits::default()).unwrap().len(), 2);
 
     let mut deep = DataType::Int32;
-    for _ in 0..footer::MAX_DEPTH {
+    for _ in 0..MAX_SCHEMA_DEPTH {
         deep = DataType::Struct(Fields::from(vec![Field::new("x", deep, true)]));
     }
     let rows = RecordBatch::new_empty(Arc::new(Schema::new(vec![Field::new("d", deep, true)])));

@@ -2,9 +2,9 @@
 
 use arrow::datatypes::Schema;
 use parquet::arrow::ArrowSchemaConverter;
+use parquet_merge::{Input, Unified, unify};
 
 use super::{Origin, Shape, shape::same};
-use crate::merge::{Input, Unified, unify};
 
 /// The schema of what these files make together, where that is the schema of the run's files, and each column is the one
 /// that reading the rows would take it from. Nothing, where a column is a partition's key, has another name, is left out, or
@@ -44,13 +44,10 @@ mod tests {
     };
     use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
+    use parquet_merge::{Footer, read_footer};
 
     use super::*;
-    use crate::{
-        catalog::Column,
-        config::Config,
-        merge::{Footer, read_footer},
-    };
+    use crate::{catalog::Column, config::Config};
 
     fn file(fields: &[(&str, DataType, bool)]) -> Input {
         let fields = fields

@@ -6,14 +6,12 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
 use lakewright_core::{
     config::{self, Compression},
-    merge::{
-        self, Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread,
-        unify, verify,
-    },
-    parquet_out::RowGroupLimit,
+    parquet_out::{CREATED_BY, RowGroupLimit},
 };
-
-pub(super) use lakewright_core::merge::Input;
+pub(super) use parquet_merge::Input;
+use parquet_merge::{
+    Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread, unify, verify,
+};
 
 use super::{
     Budget, Ports,
@@ -45,7 +43,7 @@ const MOST_MEMORY: usize = 10 << 30;
 /// The files of a bin, looked at one after the other.
 pub(super) struct Survey<'a> {
     rules: &'a config::Compact,
-    files: merge::Survey,
+    files: parquet_merge::Survey,
     /// All of them, where a merge needs them at once.
     all: Vec<Input>,
 }
@@ -63,7 +61,7 @@ impl<'a> Survey<'a> {
     pub(super) fn new(rules: &'a config::Compact) -> Self {
         Self {
             rules,
-            files: merge::Survey::default(),
+            files: parquet_merge::Survey::default(),
             all: Vec::new(),
         }
     }
@@ -89,18 +87,24 @@ impl<'a> Survey<'a> {
     pub(super) fn finish(self) -> Result<Known, CompactError> {
         let surveyed = self.files.finish();
         let surveyed = surveyed.map_err(|error| CompactError::Unmergeable(error.to_string()))?;
-        let (unified, compressions) = (surveyed.unified, surveyed.compressions);
+        let unified = surveyed.unified;
         let options = options(&unified, self.rules, MOST_MEMORY);
         if needs_all(self.rules) {
             Merge::new(unified, self.all, options).map_err(|error| unmergeable(&error))?;
             return Ok(Known::default());
         }
         let (firsts, inputs): (_, Vec<_>) = surveyed.firsts.into_iter().unzip();
-        Merge::unread(unified, &inputs, compressions.clone(), Vec::new(), options)
+        let compressions = surveyed.compressions;
+        let known = compressions
+            .iter()
+            .copied()
+            .map(Compression::from)
+            .collect();
+        Merge::unread(unified, &inputs, compressions, Vec::new(), options)
             .map_err(|error| unmergeable(&error))?;
         Ok(Known {
             firsts,
-            compressions,
+            compressions: known,
         })
     }
 }
@@ -123,7 +127,10 @@ fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOp
         compression: rules
             .compression
             .codec()
-            .map_or(OutputCompression::Keep, OutputCompression::As),
+            .map_or(OutputCompression::Keep, |codec| {
+                OutputCompression::As(codec.into())
+            }),
+        created_by: CREATED_BY.to_owned(),
         bloom_filters: unified.spelled(&rules.bloom_filter_columns),
         sort_by: rules.sort_by.clone(),
         memory,
@@ -185,11 +192,11 @@ async fn begin(
             name: plan.from.join(&input.name).to_string(),
             size: input.size,
         });
-        let compressions = bin.compressions.clone();
+        let compressions = bin.compressions.iter().copied().map(Into::into);
         Merge::unread(
             unified.clone(),
             &inputs,
-            compressions,
+            compressions.collect(),
             files.collect(),
             options,
         )

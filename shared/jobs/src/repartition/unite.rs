@@ -7,12 +7,12 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::FuturesUnorder
 use lakewright_core::{
     config::{Output, OutputFormat},
     location::Location,
-    merge::{
-        FOOTER_TAIL, Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression,
-        Step, Unified, read_footer,
-    },
-    parquet_out::RowGroupLimit,
+    parquet_out::{CREATED_BY, RowGroupLimit},
     repartition::united,
+};
+use parquet_merge::{
+    FOOTER_TAIL, Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression, Step,
+    Unified, read_footer,
 };
 
 use super::{
@@ -140,7 +140,8 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
                 .min(default.bytes),
             ..default
         },
-        compression: OutputCompression::As(output.compression()),
+        compression: OutputCompression::As(output.compression().into()),
+        created_by: CREATED_BY.to_owned(),
         bloom_filters: unified.spelled(&output.bloom_filter_columns),
         memory,
         reads: CONCURRENT,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use lakewright_core::{config::OutputFormat, location::Location, merge::Footer};
+use lakewright_core::{config::OutputFormat, location::Location};
 use parquet::file::metadata::ParquetMetaData;
+use parquet_merge::Footer;
 use tokio::sync::Mutex;
 
 use super::{

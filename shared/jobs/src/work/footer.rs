@@ -6,11 +6,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use lakewright_core::{
-    location::Location,
-    merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer},
-};
+use lakewright_core::location::Location;
 use parquet::file::metadata::ParquetMetaData;
+use parquet_merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer};
 
 use crate::ports::{GetOptions, Store, StoreError};
 

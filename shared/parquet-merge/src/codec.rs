@@ -1,0 +1,245 @@
+//! Compression of pages.
+
+use std::{
+    fmt,
+    io::{self, Read},
+};
+
+use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
+
+use super::{page::PageFault, thrift::varint};
+use crate::compression::{Compression, ZSTD_LEVEL};
+
+/// Compresses and decompresses pages; it keeps what the libraries would build anew for each.
+pub(super) struct Codecs {
+    largest: usize,
+    snappy_out: snap::raw::Encoder,
+    snappy_in: snap::raw::Decoder,
+    /// What Snappy compresses into.
+    buffer: Vec<u8>,
+    zstd_out: Option<zstd::bulk::Compressor<'static>>,
+    zstd_in: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl fmt::Debug for Codecs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Codecs").finish_non_exhaustive()
+    }
+}
+
+impl Codecs {
+    /// `largest`: the bytes of a page that is still decompressed.
+    pub(super) fn new(largest: usize) -> Self {
+        Self {
+            largest,
+            snappy_out: snap::raw::Encoder::new(),
+            snappy_in: snap::raw::Decoder::new(),
+            buffer: Vec::new(),
+            zstd_out: None,
+            zstd_in: None,
+        }
+    }
+
+    /// Refuses a page that is too large to be decompressed.
+    pub(super) fn check(&self, size: usize) -> Result<(), PageFault> {
+        if size > self.largest {
+            return Err(PageFault::TooLarge(size));
+        }
+        Ok(())
+    }
+
+    /// What `bytes` decompress to, which must be `size` bytes, at the start of `buffer`, which only grows.
+    pub(super) fn decompress<'b>(
+        &mut self,
+        compression: Compression,
+        bytes: &[u8],
+        size: usize,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<&'b [u8], String> {
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        let room = buffer.get_mut(..size).unwrap_or_default();
+        let written = match compression {
+            Compression::None => {
+                let count = bytes.len().min(size);
+                if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
+                    to.copy_from_slice(from);
+                }
+                bytes.len()
+            }
+            Compression::Snappy => {
+                let stated = snap::raw::decompress_len(bytes).map_err(|error| error.to_string())?;
+                if stated == size {
+                    self.snappy_in
+                        .decompress(bytes, room)
+                        .map_err(|error| error.to_string())?;
+                }
+                stated
+            }
+            Compression::Zstd => {
+                let decoder = match &mut self.zstd_in {
+                    Some(decoder) => decoder,
+                    none => none.insert(
+                        zstd::bulk::Decompressor::new().map_err(|error| error.to_string())?,
+                    ),
+                };
+                decoder
+                    .decompress_to_buffer(bytes, room)
+                    .map_err(|error| error.to_string())?
+            }
+            Compression::Gzip => inflate(bytes, room).map_err(|error| error.to_string())?,
+        };
+        if written == size {
+            Ok(room)
+        } else {
+            Err(format!(
+                "a page decompresses to {written} bytes and is said to have {size}"
+            ))
+        }
+    }
+
+    /// Appends the elements of what Snappy makes of `bytes`: all but the length before them. Elements of several streams one
+    /// after the other are those of all their bytes, because each refers to what its own stream made
+    /// (<https://github.com/google/snappy/blob/main/format_description.txt>).
+    pub(super) fn snappy_elements(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let most = snap::raw::max_compress_len(bytes.len());
+        if self.buffer.len() < most {
+            self.buffer.resize(most, 0);
+        }
+        let written = self
+            .snappy_out
+            .compress(bytes, &mut self.buffer)
+            .map_err(|error| error.to_string())?;
+        let stream = self.buffer.get(..written).unwrap_or_default();
+        out.extend_from_slice(elements(stream).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Appends what `bytes` compress to.
+    pub(super) fn compress(
+        &mut self,
+        compression: Compression,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let start = out.len();
+        match compression {
+            Compression::None => out.extend_from_slice(bytes),
+            Compression::Snappy => {
+                snappy_length(bytes.len(), out);
+                self.snappy_elements(bytes, out)?;
+            }
+            Compression::Zstd => {
+                let encoder = match &mut self.zstd_out {
+                    Some(encoder) => encoder,
+                    none => none.insert(
+                        zstd::bulk::Compressor::new(ZSTD_LEVEL)
+                            .map_err(|error| error.to_string())?,
+                    ),
+                };
+                out.resize(start + zstd::zstd_safe::compress_bound(bytes.len()), 0);
+                let room = out.get_mut(start..).unwrap_or_default();
+                let written = encoder
+                    .compress_to_buffer(bytes, room)
+                    .map_err(|error| error.to_string())?;
+                out.truncate(start + written);
+            }
+            Compression::Gzip => {
+                use std::io::Write;
+                let mut encoder = GzEncoder::new(&mut *out, Level::default());
+                encoder
+                    .write_all(bytes)
+                    .and_then(|()| encoder.finish().map(drop))
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Fills `room`; the bytes that there are, up to one more than it takes.
+fn inflate(bytes: &[u8], room: &mut [u8]) -> io::Result<usize> {
+    let mut decoder = MultiGzDecoder::new(bytes);
+    let mut written = 0;
+    while let Some(rest) = room.get_mut(written..).filter(|rest| !rest.is_empty()) {
+        match decoder.read(rest)? {
+            0 => return Ok(written),
+            count => written += count,
+        }
+    }
+    Ok(written + decoder.read(&mut [0])?)
+}
+
+/// Appends the length that a Snappy stream begins with.
+pub(super) fn snappy_length(length: usize, out: &mut Vec<u8>) {
+    varint(length as u64, out);
+}
+
+/// A Snappy stream without the length that it begins with.
+pub(super) fn elements(stream: &[u8]) -> Option<&[u8]> {
+    let end = stream.iter().take(5).position(|byte| *byte < 0x80)?;
+    stream.get(end + 1..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_compressed_is_decompressed() {
+        let bytes: Vec<u8> = (0..200_000_u32)
+            .flat_map(|n| (n / 7).to_le_bytes())
+            .collect();
+        let mut codecs = Codecs::new(1 << 20);
+        for compression in [
+            Compression::None,
+            Compression::Snappy,
+            Compression::Zstd,
+            Compression::Gzip,
+        ] {
+            for bytes in [&bytes[..], b"", b"x"] {
+                let mut compressed = Vec::new();
+                codecs
+                    .compress(compression, bytes, &mut compressed)
+                    .unwrap();
+                let mut buffer = Vec::new();
+                let size = bytes.len();
+                assert_eq!(
+                    codecs.decompress(compression, &compressed, size, &mut buffer),
+                    Ok(bytes)
+                );
+                for wrong in [size + 1, size.saturating_sub(1)] {
+                    if wrong != size {
+                        codecs
+                            .decompress(compression, &compressed, wrong, &mut buffer)
+                            .unwrap_err();
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elements_of_several_streams_are_one_stream() {
+        let mut codecs = Codecs::new(1 << 20);
+        let parts = [&b"abcabcabcabcabcabc"[..], b"", b"abcabcabc", b"abc"];
+        let whole = parts.concat();
+        let mut stream = Vec::new();
+        snappy_length(whole.len(), &mut stream);
+        for part in parts {
+            codecs.snappy_elements(part, &mut stream).unwrap();
+        }
+        let mut buffer = Vec::new();
+        let size = whole.len();
+        let found = codecs.decompress(Compression::Snappy, &stream, size, &mut buffer);
+        assert_eq!(found, Ok(&whole[..]));
+    }
+}

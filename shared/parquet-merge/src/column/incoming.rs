@@ -1,0 +1,244 @@
+//! A column chunk of a file that goes into the merged one.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::{
+    basic::ColumnOrder,
+    file::{
+        metadata::{ColumnChunkMetaData, ParquetMetaData},
+        statistics::Statistics,
+    },
+    schema::types::ColumnDescPtr,
+};
+
+use crate::{
+    Compression,
+    bounds::{Bound, Bounds, Order, means},
+    codec::{Codecs, elements},
+    dictionary::Values,
+    page::{PageFault, Pages, RawPage},
+    schema::Source,
+    thrift::{PageKind, PageStatistics},
+};
+
+/// Which chunk of which file.
+#[derive(Debug, Clone)]
+pub(crate) struct ChunkOf {
+    pub(crate) metadata: Arc<ParquetMetaData>,
+    pub(crate) row_group: usize,
+}
+
+/// A chunk, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(super) from: ColumnDescPtr,
+    pub(super) source: Source,
+    pub(super) pages: Pages,
+    /// Its dictionary page and its pages go into the merged file as they are.
+    pub(super) adopts: bool,
+    of: ChunkOf,
+    order: ColumnOrder,
+    bounds: Bounds,
+    nulls: Option<usize>,
+    /// The values that the footer says.
+    expected: usize,
+    seen: usize,
+    data_pages: usize,
+    pub(super) dictionary: Option<RawPage>,
+    /// The dictionary's values, once they are needed.
+    pub(super) values: Option<Values>,
+    /// Where they are in the merged dictionary. None: not there.
+    pub(super) places: Option<Vec<u32>>,
+}
+
+impl Incoming {
+    /// `order`: of the column that it goes into.
+    pub(crate) fn new(
+        of: ChunkOf,
+        source: Source,
+        order: Order,
+        compression: Compression,
+        largest_page: usize,
+        adopts: bool,
+    ) -> Option<Self> {
+        let chunk: &ColumnChunkMetaData = of
+            .metadata
+            .row_groups()
+            .get(of.row_group)?
+            .columns()
+            .get(source.column)?;
+        let file = of.metadata.file_metadata();
+        let stated = if file
+            .column_orders()
+            .is_some_and(|orders| source.column < orders.len())
+        {
+            file.column_order(source.column)
+        } else {
+            ColumnOrder::UNDEFINED
+        };
+        let statistics = chunk.statistics();
+        let nulls = statistics.and_then(Statistics::null_count_opt);
+        let expected = usize::try_from(chunk.num_values()).ok()?;
+        let present = nulls.and_then(|nulls| (expected as u64).checked_sub(nulls));
+        let bounds = Bounds::of_statistics(order, stated, statistics, present);
+        let nulls = nulls.and_then(|nulls| usize::try_from(nulls).ok());
+        Some(Self {
+            from: chunk.column_descr_ptr(),
+            source,
+            pages: Pages::new(compression, largest_page),
+            adopts,
+            order: stated,
+            bounds,
+            nulls,
+            expected,
+            seen: 0,
+            data_pages: 0,
+            dictionary: None,
+            values: None,
+            places: None,
+            of,
+        })
+    }
+
+    pub(super) fn set_dictionary(&mut self, page: RawPage) -> Result<(), PageFault> {
+        if self.dictionary.is_some() || self.data_pages > 0 {
+            return Err(PageFault::Corrupt(
+                "a dictionary is not where it belongs".to_owned(),
+            ));
+        }
+        self.dictionary = Some(page);
+        Ok(())
+    }
+
+    /// The dictionary's PLAIN values as elements of a Snappy stream, and their length, where that is what it is stored as.
+    pub(super) fn snappy_dictionary(&self) -> Option<(Bytes, usize)> {
+        let page = self.dictionary.as_ref()?;
+        let size = page.header.uncompressed;
+        let is_snappy = page.compression == Compression::Snappy
+            && snap::raw::decompress_len(&page.body).ok() == Some(size);
+        is_snappy
+            .then(|| elements(&page.body))
+            .flatten()
+            .map(|elements| (page.body.slice_ref(elements), size))
+    }
+
+    /// The values that the dictionary is said to have.
+    pub(super) fn dictionary_values(&self) -> usize {
+        self.dictionary.as_ref().map_or(0, RawPage::values)
+    }
+
+    pub(super) fn read_dictionary(&self, codecs: &mut Codecs) -> Result<Values, PageFault> {
+        let page = self
+            .dictionary
+            .as_ref()
+            .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
+        let mut bytes = Vec::new();
+        codecs.check(page.header.uncompressed)?;
+        codecs
+            .decompress(
+                page.compression,
+                &page.body,
+                page.header.uncompressed,
+                &mut bytes,
+            )
+            .map_err(PageFault::Corrupt)?;
+        Values::read(&self.from, bytes, page.values())
+    }
+
+    /// Counts the next data page: the bounds of its values, as the file has them.
+    pub(super) fn next_data_page(
+        &mut self,
+        page: &RawPage,
+        order: Order,
+    ) -> Result<Bounds, PageFault> {
+        let index = self.data_pages;
+        self.data_pages += 1;
+        self.seen += page.values();
+        if self.seen > self.expected {
+            return Err(PageFault::Corrupt(
+                "there are more values than the footer says".to_owned(),
+            ));
+        }
+        let chunk = self.bounds.clone();
+        if chunk == Bounds::Empty || order == Order::Undefined {
+            return Ok(chunk);
+        }
+        let (PageKind::Data { statistics, .. } | PageKind::DataV2 { statistics, .. }) =
+            &page.header.kind
+        else {
+            return Ok(chunk);
+        };
+        if self.nulls_of(page) == Some(page.values()) {
+            return Ok(Bounds::Empty);
+        }
+        if let Some(bounds) = self.of_header(statistics, order) {
+            return Ok(bounds);
+        }
+        let pages = self.of.metadata.page_index_for_row_group(self.of.row_group);
+        Ok(match pages.column_index(self.source.column) {
+            Some(column) if means(order, self.order, false) => {
+                match Bounds::of_index(order, column, index) {
+                    Bounds::Unknown => chunk,
+                    bounds => bounds,
+                }
+            }
+            // They hold for every page.
+            _ => chunk,
+        })
+    }
+
+    fn of_header(&self, statistics: &PageStatistics, order: Order) -> Option<Bounds> {
+        if !means(order, self.order, false) {
+            return None;
+        }
+        let bound = |value: &Vec<u8>, exact| Bound {
+            value: value.clone().into(),
+            exact: exact || !matches!(order, Order::Bytes { .. }),
+        };
+        let bounds = Bounds::new(
+            order,
+            bound(statistics.min.as_ref()?, statistics.min_exact),
+            bound(statistics.max.as_ref()?, statistics.max_exact),
+        );
+        (bounds != Bounds::Unknown).then_some(bounds)
+    }
+
+    /// The nulls of the page that was counted last, where the file says how many there are.
+    pub(super) fn nulls_of(&self, page: &RawPage) -> Option<usize> {
+        let of_page = match &page.header.kind {
+            _ if self.from.max_def_level() == 0 || self.nulls == Some(0) => Some(0),
+            PageKind::DataV2 { nulls, .. } => Some(*nulls),
+            PageKind::Data { statistics, .. } => statistics.nulls,
+            _ => None,
+        };
+        let of_index = || {
+            let pages = self.of.metadata.page_index_for_row_group(self.of.row_group);
+            let column = pages.column_index(self.source.column)?;
+            let page = self.data_pages.checked_sub(1)?;
+            (u64::try_from(page).ok()? < column.num_pages()).then(|| column.null_count(page))?
+        };
+        of_page
+            .or_else(|| self.nulls.filter(|_| page.values() == self.expected))
+            .or_else(|| of_index().and_then(|nulls| usize::try_from(nulls).ok()))
+            .filter(|nulls| *nulls <= page.values())
+    }
+
+    pub(crate) fn adopts(&self) -> bool {
+        self.adopts
+    }
+
+    /// Whether all values have come, and nothing else.
+    pub(crate) fn check_complete(&self) -> Result<(), PageFault> {
+        if !self.pages.is_empty() {
+            return Err(PageFault::Corrupt("it ends inside a page".to_owned()));
+        }
+        if self.seen != self.expected {
+            return Err(PageFault::Corrupt(format!(
+                "it has {} values, and the footer says {}",
+                self.seen, self.expected
+            )));
+        }
+        Ok(())
+    }
+}

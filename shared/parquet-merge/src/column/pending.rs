@@ -1,0 +1,410 @@
+//! A page that is put together from several.
+
+use parquet::{
+    basic::{Encoding, Type as Physical},
+    schema::types::{ColumnDescPtr, ColumnDescriptor},
+};
+
+use crate::{
+    bounds::{Bounds, Order},
+    page::{PageFault, Parts},
+    rle::{self, Levels, Run, Runs},
+    schema::Source,
+};
+
+/// What the values of a page are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// There are none: every kind of page takes them.
+    Any,
+    Plain,
+    /// Places in the dictionary.
+    Indices,
+    Bits,
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    kind: Kind,
+    /// PLAIN values, or the elements of the Snappy stream that they are.
+    plain: Vec<u8>,
+    /// Bytes of the PLAIN values.
+    plain_size: usize,
+    numbers: Vec<u32>,
+    def: Levels,
+    rep: Levels,
+    values: usize,
+    present: usize,
+    rows: usize,
+    bounds: Bounds,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Any,
+            plain: Vec::new(),
+            plain_size: 0,
+            numbers: Vec::new(),
+            def: Levels::default(),
+            rep: Levels::default(),
+            values: 0,
+            present: 0,
+            rows: 0,
+            bounds: Bounds::Empty,
+        }
+    }
+}
+
+/// A page of version 1.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Its levels and values, not compressed.
+    pub(super) bytes: Vec<u8>,
+    /// Elements of a Snappy stream that follow, and the length of what they stand for.
+    pub(super) elements: Vec<u8>,
+    pub(super) elements_size: usize,
+    pub(super) encoding: Encoding,
+    pub(super) values: usize,
+    pub(super) rows: usize,
+    pub(super) nulls: usize,
+    pub(super) bounds: Bounds,
+}
+
+fn def_width(column: &ColumnDescriptor) -> u8 {
+    rle::width(u32::try_from(column.max_def_level()).unwrap_or(0))
+}
+
+fn rep_width(column: &ColumnDescriptor) -> u8 {
+    rle::width(u32::try_from(column.max_rep_level()).unwrap_or(0))
+}
+
+fn def_levels<'a>(
+    page: &Parts<'a>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<Runs<'a>, PageFault> {
+    Ok(Runs::new(page.def, def_width(from), count)?)
+}
+
+fn rep_levels<'a>(
+    page: &Parts<'a>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<Runs<'a>, PageFault> {
+    Ok(Runs::new(page.rep, rep_width(from), count)?)
+}
+
+/// How many entries have this level.
+fn count_of(mut runs: Runs<'_>, width: u8, level: u32) -> Result<usize, PageFault> {
+    let mut found = 0;
+    let mut unpacked = Vec::new();
+    while let Some(run) = runs.next()? {
+        found += match run {
+            Run::Repeated { value, count } if value == level => count,
+            Run::Repeated { .. } => 0,
+            Run::Packed { bytes, count } if width == 1 => {
+                let ones = ones(bytes, count);
+                if level == 1 { ones } else { count - ones }
+            }
+            Run::Packed { bytes, count } => {
+                unpacked.clear();
+                rle::unpack(bytes, width, count, &mut unpacked);
+                unpacked.iter().filter(|value| **value == level).count()
+            }
+        };
+    }
+    Ok(found)
+}
+
+fn ones(bytes: &[u8], count: usize) -> usize {
+    let whole = bytes.get(..count / 8).unwrap_or_default();
+    let rest = bytes.get(count / 8).copied().unwrap_or(0) & !(u8::MAX << (count % 8));
+    let ones: u32 = whole.iter().map(|byte| byte.count_ones()).sum();
+    (ones + rest.count_ones()) as usize
+}
+
+/// The values of a page that are not null.
+pub(super) fn present(
+    page: &Parts<'_>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<usize, PageFault> {
+    if from.max_def_level() == 0 {
+        return Ok(count);
+    }
+    let deepest = u32::try_from(from.max_def_level()).unwrap_or(0);
+    count_of(def_levels(page, count, from)?, def_width(from), deepest)
+}
+
+/// The rows that begin in a page.
+pub(super) fn rows(
+    page: &Parts<'_>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<usize, PageFault> {
+    if from.max_rep_level() == 0 {
+        return Ok(count);
+    }
+    count_of(rep_levels(page, count, from)?, rep_width(from), 0)
+}
+
+/// Whether a page begins with a row.
+pub(super) fn starts_row(
+    page: &Parts<'_>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<bool, PageFault> {
+    if from.max_rep_level() == 0 || count == 0 {
+        return Ok(true);
+    }
+    let mut runs = rep_levels(page, count, from)?;
+    Ok(match runs.next()? {
+        Some(Run::Repeated { value, .. }) => value == 0,
+        Some(Run::Packed { bytes, .. }) => {
+            let mut first = Vec::new();
+            rle::unpack(bytes, rep_width(from), 1, &mut first);
+            first.first() == Some(&0)
+        }
+        None => true,
+    })
+}
+
+/// The indices of a page into its dictionary.
+pub(super) fn indices(
+    page: &Parts<'_>,
+    present: usize,
+    numbers: &mut Vec<u32>,
+) -> Result<(), PageFault> {
+    if present == 0 {
+        return Ok(());
+    }
+    let (width, bytes) = page
+        .values
+        .split_first()
+        .ok_or_else(|| PageFault::Corrupt("indices are missing".to_owned()))?;
+    Ok(rle::decode(bytes, *width, present, numbers)?)
+}
+
+/// Indices into the merged dictionary.
+pub(super) fn replace(numbers: &mut [u32], places: &[u32]) -> Result<(), PageFault> {
+    let mut missing = false;
+    for number in numbers {
+        match places.get(*number as usize) {
+            Some(place) => *number = *place,
+            None => missing = true,
+        }
+    }
+    if missing {
+        return Err(PageFault::Corrupt(
+            "an index is beyond its dictionary".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// A page of version 1 of its parts.
+pub(super) fn page_of(rep: &[u8], def: &[u8], values: &[u8], column: &ColumnDescriptor) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(rep.len() + def.len() + values.len() + 8);
+    let mut levels = |levels: &[u8]| {
+        bytes.extend(
+            u32::try_from(levels.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
+        bytes.extend_from_slice(levels);
+    };
+    if column.max_rep_level() > 0 {
+        levels(rep);
+    }
+    if column.max_def_level() > 0 {
+        levels(def);
+    }
+    bytes.extend_from_slice(values);
+    bytes
+}
+
+impl Pending {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The bytes that it takes, about.
+    pub(super) fn size(&self, column: &ColumnDescriptor) -> usize {
+        if self.values == 0 {
+            return 0;
+        }
+        let bits = match self.kind {
+            Kind::Bits => 1,
+            _ => 16,
+        };
+        self.plain_size
+            + self.numbers.len() * bits / 8
+            + self.def.size(def_width(column))
+            + self.rep.size(rep_width(column))
+    }
+
+    pub(super) fn takes(&self, kind: Kind) -> bool {
+        self.kind == kind || kind == Kind::Any || self.kind == Kind::Any
+    }
+
+    /// Rows without a value.
+    pub(super) fn push_nulls(&mut self, rows: usize, column: &ColumnDescPtr) {
+        self.def.push_run(0, rows, def_width(column));
+        self.rep.push_run(0, rows, rep_width(column));
+        self.values += rows;
+        self.rows += rows;
+    }
+
+    /// The levels of a page: its rows.
+    pub(super) fn push_levels(
+        &mut self,
+        page: &Parts<'_>,
+        count: usize,
+        from: &ColumnDescriptor,
+        source: &Source,
+        to: &ColumnDescriptor,
+    ) -> Result<usize, PageFault> {
+        let unknown = || PageFault::Corrupt("a level is too great".to_owned());
+        let level = |level: u32| {
+            let level = usize::try_from(level).ok()?;
+            source.levels.get(level).copied().map(u32::from)
+        };
+        let width = def_width(to);
+        let mut unpacked = Vec::new();
+        if from.max_def_level() == 0 {
+            self.def
+                .push_run(level(0).ok_or_else(unknown)?, count, width);
+        } else {
+            let mut runs = def_levels(page, count, from)?;
+            while let Some(run) = runs.next()? {
+                match run {
+                    Run::Repeated { value, count } => {
+                        self.def
+                            .push_run(level(value).ok_or_else(unknown)?, count, width);
+                    }
+                    Run::Packed { bytes, count } => {
+                        unpacked.clear();
+                        rle::unpack(bytes, def_width(from), count, &mut unpacked);
+                        for value in &mut unpacked {
+                            *value = level(*value).ok_or_else(unknown)?;
+                        }
+                        self.def.push(&unpacked, width);
+                    }
+                }
+            }
+        }
+        let mut rows = count;
+        if from.max_rep_level() > 0 {
+            rows = 0;
+            let deepest = u32::try_from(from.max_rep_level()).unwrap_or(0);
+            let mut runs = rep_levels(page, count, from)?;
+            while let Some(run) = runs.next()? {
+                unpacked.clear();
+                match run {
+                    Run::Repeated { value, count } if value <= deepest => {
+                        rows += if value == 0 { count } else { 0 };
+                        self.rep.push_run(value, count, rep_width(to));
+                    }
+                    Run::Repeated { .. } => return Err(unknown()),
+                    Run::Packed { bytes, count } => {
+                        rle::unpack(bytes, rep_width(from), count, &mut unpacked);
+                        if unpacked.iter().any(|value| *value > deepest) {
+                            return Err(unknown());
+                        }
+                        rows += unpacked.iter().filter(|value| **value == 0).count();
+                        self.rep.push(&unpacked, rep_width(to));
+                    }
+                }
+            }
+        }
+        self.values += count;
+        self.rows += rows;
+        Ok(rows)
+    }
+
+    /// The places or bits of values.
+    pub(super) fn push_numbers(&mut self, kind: Kind, numbers: &[u32], present: usize) {
+        self.present += present;
+        if kind != Kind::Any {
+            self.kind = kind;
+            self.numbers.extend_from_slice(numbers);
+        }
+    }
+
+    /// PLAIN values of `size` bytes: `stored` appends them, or their elements.
+    pub(super) fn push_plain<E>(
+        &mut self,
+        present: usize,
+        size: usize,
+        stored: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.present += present;
+        self.kind = Kind::Plain;
+        self.plain_size += size;
+        stored(&mut self.plain)
+    }
+
+    pub(super) fn include(&mut self, order: Order, bounds: &Bounds) {
+        self.bounds.include(order, bounds);
+    }
+
+    /// The page; the next one begins. `places`: the values that the dictionary has by now; `as_elements`: PLAIN values came
+    /// as elements of a Snappy stream.
+    pub(super) fn finish(
+        &mut self,
+        column: &ColumnDescriptor,
+        places: u32,
+        as_elements: bool,
+    ) -> Option<Done> {
+        if self.values == 0 {
+            return None;
+        }
+        let rep = self.rep.finish(rep_width(column));
+        let def = self.def.finish(def_width(column));
+        let mut packed = Vec::new();
+        let (encoding, values): (_, &[u8]) = match self.kind {
+            Kind::Any | Kind::Plain if as_elements => (Encoding::PLAIN, &[]),
+            Kind::Any | Kind::Plain => (Encoding::PLAIN, &self.plain),
+            Kind::Indices => {
+                let width = rle::width(places.saturating_sub(1));
+                packed.push(width);
+                rle::encode(&self.numbers, width, &mut packed);
+                (Encoding::RLE_DICTIONARY, &packed)
+            }
+            Kind::Bits => {
+                debug_assert_eq!(column.physical_type(), Physical::BOOLEAN);
+                packed.resize(self.numbers.len().div_ceil(8), 0);
+                for (index, bit) in self.numbers.iter().enumerate() {
+                    if let Some(byte) = packed.get_mut(index / 8) {
+                        *byte |= u8::from(*bit != 0) << (index % 8);
+                    }
+                }
+                (Encoding::PLAIN, &packed)
+            }
+        };
+        let bytes = page_of(&rep, &def, values, column);
+        let done = Done {
+            bytes,
+            elements: if as_elements {
+                std::mem::take(&mut self.plain)
+            } else {
+                Vec::new()
+            },
+            elements_size: if as_elements { self.plain_size } else { 0 },
+            encoding,
+            values: self.values,
+            rows: self.rows,
+            nulls: self.values - self.present,
+            bounds: std::mem::replace(&mut self.bounds, Bounds::Empty),
+        };
+        self.plain.clear();
+        self.plain_size = 0;
+        self.numbers.clear();
+        self.kind = Kind::Any;
+        self.values = 0;
+        self.present = 0;
+        self.rows = 0;
+        Some(done)
+    }
+}

@@ -1,0 +1,291 @@
+//! Values of pages that are put together.
+
+use bytes::Bytes;
+use parquet::{basic::Type as Physical, bloom_filter::Sbbf, schema::types::ColumnDescPtr};
+
+use super::{
+    Column, Incoming, Tools,
+    pending::{self, Kind},
+};
+use crate::{
+    Compression,
+    bounds::Bounds,
+    codec::Codecs,
+    dictionary::{self, Values},
+    page::{PageFault, Parts},
+    rle,
+    schema::Source,
+};
+
+/// From this size on, a dictionary has to save something.
+const USEFUL_DICTIONARY: usize = 64 * 1024;
+/// A filter of this size serves a million values; what fewer values leave of it is folded away.
+const BLOOM_FILTER_BYTES: usize = 1 << 20;
+
+impl Column {
+    /// Makes the chunk's dictionary a part of this one, once, unless that saves nothing.
+    pub(super) fn merge_dictionary(
+        &mut self,
+        incoming: &mut Incoming,
+        tools: &mut Tools,
+    ) -> Result<(), PageFault> {
+        self.look_at_the_saving();
+        if incoming.values.is_some() || (self.gave_up && !self.with_bloom_filter) {
+            return Ok(());
+        }
+        let values = incoming.read_dictionary(&mut tools.codecs)?;
+        if self.with_bloom_filter {
+            for index in 0..values.len() {
+                let value = u32::try_from(index)
+                    .ok()
+                    .and_then(|index| values.get(index));
+                self.add_to_bloom_filter(value.unwrap_or_default());
+            }
+        }
+        if !self.gave_up {
+            incoming.places = self
+                .dictionary
+                .include(&values, self.limits.dictionary_bytes);
+            self.gave_up = incoming.places.is_none();
+        }
+        incoming.values = Some(values);
+        Ok(())
+    }
+
+    fn look_at_the_saving(&mut self) {
+        let size = self.dictionary.size();
+        if size >= USEFUL_DICTIONARY && size.saturating_mul(2) > self.saved {
+            self.gave_up = true;
+        }
+    }
+
+    /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together. False: they take too much
+    /// for one page.
+    pub(super) fn append(
+        &mut self,
+        page: &Parts<'_>,
+        count: usize,
+        bounds: &Bounds,
+        (from, source): (&ColumnDescPtr, &Source),
+        dictionary: Option<&mut Incoming>,
+        tools: &mut Tools,
+    ) -> Result<bool, PageFault> {
+        let present = pending::present(page, count, from)?;
+        let starts_row = pending::starts_row(page, count, from)?;
+        let mut numbers = std::mem::take(&mut tools.numbers);
+        numbers.clear();
+        let mut plain = std::mem::take(&mut tools.plain);
+        plain.clear();
+        let found = self.find_values(page, present, dictionary, &mut numbers, &mut plain, tools);
+        let appended = found.and_then(|found| {
+            let Some(found) = found else {
+                return Ok(false);
+            };
+            let kind = match found {
+                Found::Nothing => Kind::Any,
+                Found::Numbers(kind) => kind,
+                Found::Plain(_) | Found::Elements(..) => Kind::Plain,
+            };
+            self.gave_up |= kind == Kind::Plain;
+            self.make_room(kind, starts_row, tools)?;
+            self.rows += self
+                .pending
+                .push_levels(page, count, from, source, &self.descr)?;
+            self.pending.include(self.order, bounds);
+            let as_elements = self.stores_elements();
+            let store = |values: &[u8], out: &mut Vec<u8>, codecs: &mut Codecs| {
+                if as_elements {
+                    codecs
+                        .snappy_elements(values, out)
+                        .map_err(PageFault::Unsupported)
+                } else {
+                    out.extend_from_slice(values);
+                    Ok(())
+                }
+            };
+            match found {
+                Found::Nothing => {}
+                Found::Numbers(kind) => self.pending.push_numbers(kind, &numbers, present),
+                Found::Plain(values) => {
+                    let values = values.unwrap_or(&plain);
+                    self.pending.push_plain(present, values.len(), |out| {
+                        store(values, out, &mut tools.codecs)
+                    })?;
+                }
+                Found::Elements(elements, size) => {
+                    self.pending.push_plain(present, size, |out| {
+                        out.extend_from_slice(&elements);
+                        Ok::<_, PageFault>(())
+                    })?;
+                }
+            }
+            Ok(true)
+        });
+        tools.numbers = numbers;
+        tools.plain = plain;
+        appended
+    }
+
+    /// Whether PLAIN values wait as elements of a Snappy stream: what comes compressed need not be compressed again.
+    pub(super) fn stores_elements(&self) -> bool {
+        self.compression == Compression::Snappy
+    }
+
+    /// The values of a page. None: as PLAIN they take too much.
+    fn find_values<'p>(
+        &mut self,
+        page: &Parts<'p>,
+        present: usize,
+        dictionary: Option<&mut Incoming>,
+        numbers: &mut Vec<u32>,
+        plain: &mut Vec<u8>,
+        tools: &mut Tools,
+    ) -> Result<Option<Found<'p>>, PageFault> {
+        if present == 0 {
+            return Ok(Some(Found::Nothing));
+        }
+        let Some(incoming) = dictionary else {
+            if self.descr.physical_type() == Physical::BOOLEAN {
+                if page.values.len() < present.div_ceil(8) {
+                    return Err(PageFault::Corrupt("values are cut short".to_owned()));
+                }
+                rle::unpack(page.values, 1, present, numbers);
+                return Ok(Some(Found::Numbers(Kind::Bits)));
+            }
+            self.check_plain(page.values, present)?;
+            if self.find_places(page.values, present, numbers)? {
+                return Ok(Some(Found::Numbers(Kind::Indices)));
+            }
+            return Ok(Some(Found::Plain(Some(page.values))));
+        };
+        pending::indices(page, present, numbers)?;
+        let longest = self.limits.page_bytes.saturating_mul(2);
+        if incoming.values.is_none() {
+            if self.stores_elements()
+                && incoming.dictionary_values() == numbers.len()
+                && numbers
+                    .iter()
+                    .zip(0_u32..)
+                    .all(|(number, place)| *number == place)
+                && let Some((elements, size)) = incoming.snappy_dictionary()
+                && size <= longest
+            {
+                // Every value is used once, in its order: the dictionary is what PLAIN values are.
+                return Ok(Some(Found::Elements(elements, size)));
+            }
+            incoming.values = Some(incoming.read_dictionary(&mut tools.codecs)?);
+        }
+        let Some(values) = &incoming.values else {
+            return Ok(None);
+        };
+        if let Some(places) = incoming.places.as_ref().filter(|_| !self.gave_up) {
+            self.saved += present * values.size() / values.len().max(1);
+            pending::replace(numbers, places)?;
+            return Ok(Some(Found::Numbers(Kind::Indices)));
+        }
+        Ok(gather(values, numbers, plain, longest)?.then_some(Found::Plain(None)))
+    }
+
+    /// The places of PLAIN values in the dictionary, if there is one: it would end with these values otherwise.
+    fn find_places(
+        &mut self,
+        values: &[u8],
+        present: usize,
+        numbers: &mut Vec<u32>,
+    ) -> Result<bool, PageFault> {
+        self.look_at_the_saving();
+        if self.gave_up || self.dictionary.len() == 0 {
+            return Ok(false);
+        }
+        let values = Values::read(&self.descr, values.to_vec(), present)?;
+        let Some(places) = self
+            .dictionary
+            .include(&values, self.limits.dictionary_bytes)
+        else {
+            return Ok(false);
+        };
+        self.saved += values.size();
+        numbers.extend(places);
+        Ok(true)
+    }
+
+    /// PLAIN values are as many as they should be, and go into the bloom filter.
+    pub(super) fn check_plain(&mut self, values: &[u8], present: usize) -> Result<(), PageFault> {
+        let mut ends = Vec::new();
+        if self.with_bloom_filter || dictionary::width(&self.descr).is_none() {
+            dictionary::find(&self.descr, values, present, &mut ends)?;
+        } else if dictionary::width(&self.descr).and_then(|width| width.checked_mul(present))
+            != Some(values.len())
+        {
+            return Err(PageFault::Corrupt("values are cut short".to_owned()));
+        }
+        if self.with_bloom_filter {
+            let mut start = 0;
+            for end in ends {
+                self.add_to_bloom_filter(values.get(start..end).unwrap_or_default());
+                start = end;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_to_bloom_filter(&mut self, value: &[u8]) {
+        let content = dictionary::content(&self.descr, 0..value.len());
+        let value = value.get(content).unwrap_or_default();
+        self.bloom_filter
+            .get_or_insert_with(|| Sbbf::new_with_num_of_bytes(BLOOM_FILTER_BYTES))
+            .insert(value);
+    }
+
+    /// Ends the page that is put together where the next values do not belong into it.
+    pub(super) fn make_room(
+        &mut self,
+        kind: Kind,
+        starts_row: bool,
+        tools: &mut Tools,
+    ) -> Result<(), PageFault> {
+        let fits = self.pending.takes(kind);
+        if !fits && !starts_row {
+            return Err(PageFault::Unsupported(
+                "a row goes over two pages".to_owned(),
+            ));
+        }
+        let full = self.pending.rows() >= self.limits.page_rows
+            || self.pending.size(&self.descr) >= self.limits.page_bytes;
+        if !fits || (full && starts_row) {
+            self.flush(tools)?;
+        }
+        Ok(())
+    }
+}
+
+/// The values of a page.
+enum Found<'a> {
+    /// All are null.
+    Nothing,
+    /// Places in the dictionary, or bits.
+    Numbers(Kind),
+    /// PLAIN values; none: those that were gathered.
+    Plain(Option<&'a [u8]>),
+    /// Elements of a Snappy stream, and the length of the PLAIN values that they stand for.
+    Elements(Bytes, usize),
+}
+
+/// Appends the values at the places, as PLAIN; false: they take more than `longest` bytes.
+fn gather(
+    values: &Values,
+    places: &[u32],
+    out: &mut Vec<u8>,
+    longest: usize,
+) -> Result<bool, PageFault> {
+    for place in places {
+        let value = values
+            .get(*place)
+            .ok_or_else(|| PageFault::Corrupt("an index is beyond its dictionary".to_owned()))?;
+        if out.len() + value.len() > longest {
+            return Ok(false);
+        }
+        out.extend_from_slice(value);
+    }
+    Ok(true)
+}

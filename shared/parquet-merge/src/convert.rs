@@ -1,0 +1,454 @@
+//! Pages whose values or levels are others in the merged file: decoded and encoded anew, by the Parquet crate.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use parquet::{
+    basic::Encoding,
+    column::{
+        page::{CompressedPage, Page, PageMetadata, PageReader, PageWriteSpec, PageWriter},
+        reader::{ColumnReader, ColumnReaderImpl, get_column_reader},
+        writer::{ColumnCloseResult, ColumnWriter, ColumnWriterImpl, get_column_writer},
+    },
+    data_type::{ByteArray, DataType, FixedLenByteArray, Int96},
+    errors::ParquetError,
+    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
+    schema::types::ColumnDescPtr,
+};
+
+use super::{
+    bounds::{Bounds, Order},
+    codec::Codecs,
+    page::{PageFault, RawPage},
+    schema::{Conversion, Source},
+    thrift::{PageHeader, PageKind, PageStatistics},
+};
+use crate::Compression;
+
+/// The Julian day of 1970-01-01.
+const EPOCH_DAY: i64 = 2_440_588;
+const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
+
+/// A page of the merged file: PLAIN, of version 1, not compressed.
+#[derive(Debug)]
+pub(super) struct Converted {
+    pub(super) page: RawPage,
+    pub(super) bounds: Bounds,
+}
+
+/// Decodes a page of the column `from` and encodes it as pages of the column `to`.
+pub(super) fn convert(
+    page: &RawPage,
+    dictionary: Option<&RawPage>,
+    source: &Source,
+    (from, to): (&ColumnDescPtr, &ColumnDescPtr),
+    codecs: &mut Codecs,
+) -> Result<Vec<Converted>, PageFault> {
+    let mut pages = Vec::with_capacity(2);
+    if let Some(dictionary) = dictionary.filter(|_| page.uses_dictionary()) {
+        pages.push(decompressed(dictionary, codecs)?);
+    }
+    pages.push(decompressed(page, codecs)?);
+    pages.reverse();
+    let (values, mut def, mut rep) = guarded(|| read(from, pages)).map_err(PageFault::Corrupt)?;
+    let values = match source.values {
+        Some(conversion) => converted(values, conversion)?,
+        None => Values::None,
+    };
+    let mut unknown = false;
+    for level in &mut def {
+        match usize::try_from(*level)
+            .ok()
+            .and_then(|level| source.levels.get(level))
+        {
+            Some(of_merged) => *level = i16::try_from(*of_merged).unwrap_or(i16::MAX),
+            None => unknown = true,
+        }
+    }
+    if unknown {
+        return Err(PageFault::Corrupt("a level is too great".to_owned()));
+    }
+    let count = page.values();
+    if from.max_def_level() == 0 && to.max_def_level() > 0 {
+        let level = source.levels.first().copied().unwrap_or(0);
+        def = vec![i16::try_from(level).unwrap_or(i16::MAX); count];
+    }
+    if rep.iter().any(|level| *level > source.deepest) {
+        let mut kept = rep.iter().map(|level| *level <= source.deepest);
+        def.retain(|_| kept.next().unwrap_or(true));
+        rep.retain(|level| *level <= source.deepest);
+    }
+    if to.max_rep_level() == 0 {
+        rep.clear();
+    } else if rep.is_empty() {
+        // A list that the file lacks.
+        rep = vec![0; def.len()];
+    }
+    if rep.first().is_some_and(|level| *level != 0) {
+        return Err(PageFault::Unsupported(
+            "a row goes over two pages".to_owned(),
+        ));
+    }
+    guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
+}
+
+/// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
+pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the decoder gave up on it".to_owned()),
+    }
+}
+
+/// A page as the Parquet crate takes it.
+fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> {
+    codecs.check(page.header.uncompressed)?;
+    let mut all = |compression, bytes: &Bytes, size| match compression {
+        Compression::None => Ok::<_, PageFault>(bytes.clone()),
+        compression => {
+            let mut buffer = Vec::new();
+            codecs
+                .decompress(compression, bytes, size, &mut buffer)
+                .map_err(PageFault::Corrupt)?;
+            Ok(Bytes::from(buffer))
+        }
+    };
+    let number = |count: usize| {
+        u32::try_from(count).map_err(|_| PageFault::Corrupt("a count is too great".to_owned()))
+    };
+    let size = page.header.uncompressed;
+    Ok(match &page.header.kind {
+        PageKind::Dictionary { values, encoding } => Page::DictionaryPage {
+            buf: all(page.compression, &page.body, size)?,
+            num_values: number(*values)?,
+            encoding: *encoding,
+            is_sorted: false,
+        },
+        PageKind::Data {
+            values,
+            encoding,
+            def_encoding,
+            rep_encoding,
+            ..
+        } => Page::DataPage {
+            buf: all(page.compression, &page.body, size)?,
+            num_values: number(*values)?,
+            encoding: *encoding,
+            def_level_encoding: *def_encoding,
+            rep_level_encoding: *rep_encoding,
+            statistics: None,
+        },
+        PageKind::DataV2 {
+            values,
+            nulls,
+            rows,
+            encoding,
+            def_bytes,
+            rep_bytes,
+            is_compressed,
+            ..
+        } => {
+            let levels = def_bytes + rep_bytes;
+            if levels > page.body.len() || levels > size {
+                return Err(PageFault::Corrupt(
+                    "a page ends inside its levels".to_owned(),
+                ));
+            }
+            let compression = match page.compression {
+                _ if !is_compressed || size == levels => Compression::None,
+                compression => compression,
+            };
+            let mut buffer = page.body.slice(..levels).to_vec();
+            buffer.extend(all(compression, &page.body.slice(levels..), size - levels)?);
+            Page::DataPageV2 {
+                buf: buffer.into(),
+                num_values: number(*values)?,
+                encoding: *encoding,
+                num_nulls: number(*nulls)?,
+                num_rows: number(*rows)?,
+                def_levels_byte_len: number(*def_bytes)?,
+                rep_levels_byte_len: number(*rep_bytes)?,
+                is_compressed: false,
+                statistics: None,
+            }
+        }
+        PageKind::Other => {
+            return Err(PageFault::Corrupt("a page is no data page".to_owned()));
+        }
+    })
+}
+
+/// Values that are not null.
+enum Values {
+    /// Every value is null.
+    None,
+    Bool(Vec<bool>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Int96(Vec<Int96>),
+    Float(Vec<f32>),
+    Double(Vec<f64>),
+    Bytes(Vec<ByteArray>),
+    Fixed(Vec<FixedLenByteArray>),
+}
+
+type Read = (Values, Vec<i16>, Vec<i16>);
+
+/// Reads all values and levels of the pages, which come in reverse.
+fn read(column: &ColumnDescPtr, pages: Vec<Page>) -> Result<Read, ParquetError> {
+    let pages = Box::new(PageStack(pages));
+    Ok(match get_column_reader(column.clone(), pages) {
+        ColumnReader::BoolColumnReader(reader) => of(reader, Values::Bool)?,
+        ColumnReader::Int32ColumnReader(reader) => of(reader, Values::Int32)?,
+        ColumnReader::Int64ColumnReader(reader) => of(reader, Values::Int64)?,
+        ColumnReader::Int96ColumnReader(reader) => of(reader, Values::Int96)?,
+        ColumnReader::FloatColumnReader(reader) => of(reader, Values::Float)?,
+        ColumnReader::DoubleColumnReader(reader) => of(reader, Values::Double)?,
+        ColumnReader::ByteArrayColumnReader(reader) => of(reader, Values::Bytes)?,
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => of(reader, Values::Fixed)?,
+    })
+}
+
+fn of<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    wrap: impl FnOnce(Vec<T::T>) -> Values,
+) -> Result<Read, ParquetError> {
+    let (mut values, mut def, mut rep) = (Vec::new(), Vec::new(), Vec::new());
+    reader.read_records(usize::MAX, Some(&mut def), Some(&mut rep), &mut values)?;
+    Ok((wrap(values), def, rep))
+}
+
+/// Pages that are there already, the next at the end.
+struct PageStack(Vec<Page>);
+
+impl Iterator for PageStack {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.pop().map(Ok)
+    }
+}
+
+impl PageReader for PageStack {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        Ok(self.0.pop())
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        Ok(self.0.last().map(|page| PageMetadata {
+            num_rows: match page {
+                Page::DataPageV2 { num_rows, .. } => usize::try_from(*num_rows).ok(),
+                _ => None,
+            },
+            num_levels: usize::try_from(page.num_values()).ok(),
+            is_dict: page.is_dictionary_page(),
+        }))
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.0.pop();
+        Ok(())
+    }
+}
+
+fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault> {
+    let impossible = || PageFault::Corrupt("values are of another type".to_owned());
+    Ok(match (conversion, values) {
+        (Conversion::Same, values) => values,
+        (Conversion::Integer { signed: true }, Values::Int32(values)) => {
+            Values::Int64(values.into_iter().map(i64::from).collect())
+        }
+        (Conversion::Integer { signed: false }, Values::Int32(values)) => Values::Int64(
+            values
+                .into_iter()
+                .map(|value| i64::from(value.cast_unsigned()))
+                .collect(),
+        ),
+        (Conversion::Float, Values::Float(values)) => {
+            Values::Double(values.into_iter().map(f64::from).collect())
+        }
+        (Conversion::Times(factor), Values::Int64(values)) => {
+            let scaled = |value: i64| {
+                value.checked_mul(factor).ok_or_else(|| {
+                    PageFault::Inexact(format!("the time {value} does not fit the finer unit"))
+                })
+            };
+            Values::Int64(values.into_iter().map(scaled).collect::<Result<_, _>>()?)
+        }
+        (Conversion::Int96(unit), Values::Int96(values)) => {
+            let nanos_of_a_unit = 1_000_000_000 / i128::from(unit.of_a_second());
+            let count = |value: Int96| {
+                let [low, high, day] = match value.data() {
+                    [low, high, day] => [*low, *high, *day],
+                    _ => return Err(impossible()),
+                };
+                let of_day = i128::from(i64::from(high) << 32 | i64::from(low));
+                // Days before the Julian epoch are negative.
+                let days = i128::from(i64::from(day.cast_signed()) - EPOCH_DAY);
+                let nanos = days * NANOS_OF_A_DAY + of_day;
+                if nanos % nanos_of_a_unit != 0 {
+                    return Err(PageFault::Inexact(format!(
+                        "a time of {nanos} ns is no whole number of the unit"
+                    )));
+                }
+                i64::try_from(nanos / nanos_of_a_unit).map_err(|_| {
+                    PageFault::Inexact(format!("a time of {nanos} ns does not fit 64 bits"))
+                })
+            };
+            Values::Int64(values.into_iter().map(count).collect::<Result<_, _>>()?)
+        }
+        (Conversion::Decimal(length), values) => {
+            let wide = |bytes: &[u8]| {
+                let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
+                let fill = if negative { 0xff } else { 0 };
+                let mut wide = vec![fill; length.saturating_sub(bytes.len())];
+                // Of an integer that is longer, the rest says nothing: the precision is kept.
+                wide.extend(bytes.iter().skip(bytes.len().saturating_sub(length)));
+                FixedLenByteArray::from(wide)
+            };
+            Values::Fixed(match values {
+                Values::Int32(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Int64(values) => values
+                    .iter()
+                    .map(|value| wide(&value.to_be_bytes()))
+                    .collect(),
+                Values::Fixed(values) => values.iter().map(|value| wide(value.data())).collect(),
+                _ => return Err(impossible()),
+            })
+        }
+        _ => return Err(impossible()),
+    })
+}
+
+/// Encodes values as PLAIN pages.
+fn write(
+    column: &ColumnDescPtr,
+    values: &Values,
+    def: &[i16],
+    rep: &[i16],
+) -> Result<Vec<Converted>, ParquetError> {
+    let properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::PLAIN)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .build();
+    let mut pages = Vec::new();
+    let capture = Box::new(Capture(&mut pages));
+    let mut writer = get_column_writer(column.clone(), properties.into(), capture);
+    macro_rules! put {
+        ($($writer:ident and $values:ident,)*) => {
+            match (&mut writer, values) {
+                $(
+                    (ColumnWriter::$writer(writer), Values::$values(values)) => {
+                        put(writer, values, def, rep)?;
+                    }
+                    (ColumnWriter::$writer(writer), Values::None) => put(writer, &[], def, rep)?,
+                )*
+                _ => return Err(ParquetError::General("values are of another type".to_owned())),
+            }
+        };
+    }
+    put! {
+        BoolColumnWriter and Bool,
+        Int32ColumnWriter and Int32,
+        Int64ColumnWriter and Int64,
+        Int96ColumnWriter and Int96,
+        FloatColumnWriter and Float,
+        DoubleColumnWriter and Double,
+        ByteArrayColumnWriter and Bytes,
+        FixedLenByteArrayColumnWriter and Fixed,
+    }
+    let result = writer.close()?;
+    Ok(captured(column, pages, &result))
+}
+
+fn put<T: DataType>(
+    writer: &mut ColumnWriterImpl<'_, T>,
+    values: &[T::T],
+    def: &[i16],
+    rep: &[i16],
+) -> Result<(), ParquetError> {
+    let levels = |levels| {
+        if <[i16]>::is_empty(levels) {
+            None
+        } else {
+            Some(levels)
+        }
+    };
+    writer.write_batch(values, levels(def), levels(rep))?;
+    Ok(())
+}
+
+/// The pages with what the writer found out about each.
+fn captured(
+    column: &ColumnDescPtr,
+    pages: Vec<(Page, usize)>,
+    result: &ColumnCloseResult,
+) -> Vec<Converted> {
+    let order = Order::of(column);
+    let alone = pages.len() == 1;
+    let converted = |(index, (page, size)): (usize, (Page, usize))| {
+        let bounds = match (&result.column_index, result.metadata.statistics()) {
+            // Those of the chunk say whether they are exact.
+            (Some(column), Some(statistics)) if alone && !column.is_null_page(index) => {
+                Bounds::of_own(order, statistics)
+            }
+            (Some(column), _) => Bounds::of_index(order, column, index),
+            (None, _) => Bounds::Unknown,
+        };
+        let nulls = result
+            .column_index
+            .as_ref()
+            .and_then(|column| column.null_count(index));
+        let header = PageHeader {
+            uncompressed: size,
+            compressed: page.buffer().len(),
+            crc: None,
+            kind: PageKind::Data {
+                values: page.num_values() as usize,
+                encoding: page.encoding(),
+                def_encoding: Encoding::RLE,
+                rep_encoding: Encoding::RLE,
+                statistics: PageStatistics {
+                    nulls: nulls.and_then(|nulls| usize::try_from(nulls).ok()),
+                    ..PageStatistics::default()
+                },
+            },
+        };
+        Converted {
+            page: RawPage {
+                header,
+                body: page.buffer().clone(),
+                compression: Compression::None,
+            },
+            bounds,
+        }
+    };
+    pages.into_iter().enumerate().map(converted).collect()
+}
+
+/// Keeps the pages that it is given, with their uncompressed sizes.
+struct Capture<'a>(&'a mut Vec<(Page, usize)>);
+
+impl PageWriter for Capture<'_> {
+    fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec, ParquetError> {
+        let mut spec = PageWriteSpec::new();
+        spec.page_type = page.page_type();
+        spec.uncompressed_size = page.uncompressed_size();
+        spec.compressed_size = page.compressed_size();
+        spec.num_values = page.num_values();
+        spec.bytes_written = page.compressed_size() as u64;
+        self.0
+            .push((page.compressed_page().clone(), page.uncompressed_size()));
+        Ok(spec)
+    }
+
+    fn close(&mut self) -> Result<(), ParquetError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Footers of the files that are merged.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use thiserror::Error;
+
+use super::convert::guarded;
+use crate::footer_check::{self, FooterFault};
+
+/// The footer's length and the magic.
+const TAIL: usize = 8;
+
+/// How much of a file's end is read at first: mostly the whole footer.
+pub const FOOTER_TAIL: u64 = 64 << 10;
+
+/// The largest footer that is taken.
+pub const LARGEST_FOOTER: u64 = 64 << 20;
+
+/// What the end of a file says.
+#[derive(Debug)]
+pub enum Footer {
+    /// These bytes are needed, to the end of the file.
+    Needs(Range<u64>),
+    /// The footer.
+    Read(Box<ParquetMetaData>),
+}
+
+/// Why a footer cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FooterError {
+    /// The file does not end as a Parquet file does.
+    #[error("not a Parquet file")]
+    NotParquet,
+    /// It is encrypted.
+    #[error("the Parquet file is encrypted")]
+    Encrypted,
+    /// It is larger than the limit.
+    #[error("the Parquet footer has {size} bytes, more than the limit of {limit}")]
+    TooLarge {
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// Its bytes contradict the format.
+    #[error("the Parquet footer is corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// The bytes of the footer, its length and the magic included, as the end of a file says.
+pub fn footer_size(tail: &[u8]) -> u64 {
+    let end = tail.split_last_chunk::<TAIL>();
+    let length = end.and_then(|(_, end)| end.first_chunk::<4>());
+    length.map_or(0, |length| u64::from(u32::from_le_bytes(*length))) + TAIL as u64
+}
+
+/// Reads the footer from the last bytes of a file of `size` bytes: 64 KiB hold most footers.
+///
+/// # Errors
+/// What is no footer, or none that is taken.
+pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, FooterError> {
+    let whole = tail.len() as u64 >= size;
+    let Some((rest, end)) = tail.split_last_chunk::<TAIL>() else {
+        return if whole || size < TAIL as u64 {
+            Err(FooterError::NotParquet)
+        } else {
+            Ok(Footer::Needs(size - TAIL as u64..size))
+        };
+    };
+    match end.split_last_chunk::<4>() {
+        Some((_, b"PAR1")) => {}
+        Some((_, b"PARE")) => return Err(FooterError::Encrypted),
+        _ => return Err(FooterError::NotParquet),
+    }
+    let length = footer_size(tail) - TAIL as u64;
+    if length > limit {
+        return Err(FooterError::TooLarge {
+            size: length,
+            limit,
+        });
+    }
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let Some(start) = rest.len().checked_sub(length) else {
+        let needed = (length + TAIL) as u64;
+        return match size.checked_sub(needed) {
+            Some(start) if !whole => Ok(Footer::Needs(start..size)),
+            _ => Err(FooterError::Corrupt(
+                "it is longer than the file".to_owned(),
+            )),
+        };
+    };
+    let bytes = rest.get(start..).unwrap_or_default();
+    footer_check::check_footer(bytes).map_err(|fault| {
+        FooterError::Corrupt(match fault {
+            FooterFault::Malformed => "it is malformed".to_owned(),
+            FooterFault::TooDeep => "its schema is nested too deep".to_owned(),
+        })
+    })?;
+    let metadata =
+        guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;
+    Ok(Footer::Read(Box::new(metadata)))
+}

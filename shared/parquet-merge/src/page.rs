@@ -1,0 +1,232 @@
+//! The pages of a column chunk, as they are stored, and their parts.
+
+use bytes::{Buf, Bytes, BytesMut};
+use parquet::{basic::Encoding, schema::types::ColumnDescriptor};
+
+use super::{
+    codec::Codecs,
+    thrift::{self, Fault, PageHeader, PageKind},
+};
+use crate::Compression;
+
+/// A page, as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct RawPage {
+    pub(super) header: PageHeader,
+    pub(super) body: Bytes,
+    pub(super) compression: Compression,
+}
+
+impl RawPage {
+    /// The values of a data page, nulls included.
+    pub(super) fn values(&self) -> usize {
+        match self.header.kind {
+            PageKind::Data { values, .. }
+            | PageKind::DataV2 { values, .. }
+            | PageKind::Dictionary { values, .. } => values,
+            PageKind::Other => 0,
+        }
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        match self.header.kind {
+            PageKind::Data { encoding, .. }
+            | PageKind::DataV2 { encoding, .. }
+            | PageKind::Dictionary { encoding, .. } => encoding,
+            PageKind::Other => Encoding::PLAIN,
+        }
+    }
+
+    pub(super) fn uses_dictionary(&self) -> bool {
+        let codes = [Encoding::PLAIN_DICTIONARY, Encoding::RLE_DICTIONARY];
+        codes.contains(&self.encoding())
+    }
+}
+
+/// Cuts the bytes of a column chunk, which come in pieces, into pages.
+#[derive(Debug)]
+pub(super) struct Pages {
+    /// The rest of the last piece.
+    piece: Bytes,
+    /// A page that goes over several pieces.
+    buffered: BytesMut,
+    compression: Compression,
+    largest: usize,
+}
+
+impl Pages {
+    /// `largest`: the stored bytes of a page that is still taken.
+    pub(super) fn new(compression: Compression, largest: usize) -> Self {
+        Self {
+            piece: Bytes::new(),
+            buffered: BytesMut::new(),
+            compression,
+            largest,
+        }
+    }
+
+    /// The next bytes.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.piece = bytes;
+            return;
+        }
+        let rest = std::mem::take(&mut self.piece);
+        self.buffered.extend_from_slice(&rest);
+        self.buffered.extend_from_slice(&bytes);
+    }
+
+    /// The next page, where all of it is there.
+    pub(super) fn next(&mut self) -> Result<Option<RawPage>, PageFault> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let bytes: &[u8] = if self.piece.is_empty() {
+            &self.buffered
+        } else {
+            &self.piece
+        };
+        let (header, length) = match thrift::read(bytes) {
+            Ok(read) => read,
+            Err(Fault::Incomplete) => return Ok(None),
+            Err(Fault::Malformed) => {
+                return Err(PageFault::Corrupt("a page has no header".to_owned()));
+            }
+        };
+        if header.compressed > self.largest {
+            return Err(PageFault::TooLarge(header.compressed));
+        }
+        let there = bytes.len() - length;
+        if there < header.compressed {
+            if self.piece.is_empty() {
+                self.buffered.reserve(header.compressed - there);
+            }
+            return Ok(None);
+        }
+        let body = if self.piece.is_empty() {
+            self.buffered.advance(length);
+            self.buffered.split_to(header.compressed).freeze()
+        } else {
+            self.piece.advance(length);
+            self.piece.split_to(header.compressed)
+        };
+        Ok(Some(RawPage {
+            header,
+            body,
+            compression: self.compression,
+        }))
+    }
+
+    /// Whether there is nothing left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.piece.is_empty() && self.buffered.is_empty()
+    }
+}
+
+/// What is wrong with a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PageFault {
+    /// Its bytes contradict the format.
+    Corrupt(String),
+    /// It has so many bytes, or its values take so many.
+    TooLarge(usize),
+    /// It is fine, and cannot be done.
+    Unsupported(String),
+    /// A value has no exact counterpart in the column's type.
+    Inexact(String),
+}
+
+impl From<super::rle::Malformed> for PageFault {
+    fn from(_: super::rle::Malformed) -> Self {
+        Self::Corrupt("levels or indices are malformed".to_owned())
+    }
+}
+
+/// The parts of a data page, decompressed.
+#[derive(Debug)]
+pub(super) struct Parts<'a> {
+    pub(super) rep: &'a [u8],
+    pub(super) def: &'a [u8],
+    pub(super) values: &'a [u8],
+}
+
+/// Decompresses a data page into `scratch`, as far as it has to be, and takes it apart.
+pub(super) fn parts<'a>(
+    page: &'a RawPage,
+    column: &ColumnDescriptor,
+    codecs: &mut Codecs,
+    scratch: &'a mut Vec<u8>,
+) -> Result<Parts<'a>, PageFault> {
+    codecs.check(page.header.uncompressed)?;
+    match &page.header.kind {
+        PageKind::Data { .. } => {
+            let bytes: &[u8] = match page.compression {
+                Compression::None => &page.body,
+                compression => codecs
+                    .decompress(compression, &page.body, page.header.uncompressed, scratch)
+                    .map_err(PageFault::Corrupt)?,
+            };
+            if bytes.len() != page.header.uncompressed {
+                return Err(PageFault::Corrupt(
+                    "a page is not as long as it says".to_owned(),
+                ));
+            }
+            let (rep, bytes) = levels(bytes, column.max_rep_level() > 0)?;
+            let (def, values) = levels(bytes, column.max_def_level() > 0)?;
+            Ok(Parts { rep, def, values })
+        }
+        PageKind::DataV2 {
+            def_bytes,
+            rep_bytes,
+            is_compressed,
+            ..
+        } => {
+            let short = || PageFault::Corrupt("a page ends inside its levels".to_owned());
+            let (rep, rest) = page.body.split_at_checked(*rep_bytes).ok_or_else(short)?;
+            let (def, stored) = rest.split_at_checked(*def_bytes).ok_or_else(short)?;
+            let size = page
+                .header
+                .uncompressed
+                .checked_sub(def_bytes + rep_bytes)
+                .ok_or_else(short)?;
+            let values: &[u8] = match page.compression {
+                _ if size == 0 => &[],
+                Compression::None => stored,
+                _ if !is_compressed => stored,
+                compression => codecs
+                    .decompress(compression, stored, size, scratch)
+                    .map_err(PageFault::Corrupt)?,
+            };
+            Ok(Parts { rep, def, values })
+        }
+        PageKind::Dictionary { .. } | PageKind::Other => {
+            Err(PageFault::Corrupt("a page is no data page".to_owned()))
+        }
+    }
+}
+
+/// Levels of a page of version 1: their length as four bytes, and they.
+fn levels(bytes: &[u8], there: bool) -> Result<(&[u8], &[u8]), PageFault> {
+    if !there {
+        return Ok((&[], bytes));
+    }
+    let short = || PageFault::Corrupt("a page ends inside its levels".to_owned());
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(short)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| short())?;
+    rest.split_at_checked(length).ok_or_else(short)
+}
+
+/// Whether the levels of a page are runs and packed groups, as all writers of the last ten years make them.
+pub(super) fn has_plain_levels(page: &RawPage, column: &ColumnDescriptor) -> bool {
+    match &page.header.kind {
+        PageKind::Data {
+            def_encoding,
+            rep_encoding,
+            ..
+        } => {
+            (column.max_def_level() == 0 || *def_encoding == Encoding::RLE)
+                && (column.max_rep_level() == 0 || *rep_encoding == Encoding::RLE)
+        }
+        _ => true,
+    }
+}

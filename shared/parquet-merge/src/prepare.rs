@@ -1,0 +1,156 @@
+//! What is known of the files before anything is read of them.
+
+use std::sync::Arc;
+
+use parquet::{basic::Compression as ParquetCompression, schema::types::TypePtr};
+
+use super::{
+    Input, MergeError, Unified, reads,
+    schema::{self, Leaf},
+};
+use crate::Compression;
+
+/// How the columns of files go into the merged file, one entry for all files of one schema.
+#[derive(Debug, Default)]
+pub(super) struct Mappings(Vec<(TypePtr, Arc<[Leaf]>)>);
+
+impl Mappings {
+    pub(super) fn of(
+        &mut self,
+        unified: &Unified,
+        input: &Input,
+    ) -> Result<Arc<[Leaf]>, MergeError> {
+        let schema = input.metadata.file_metadata().schema_descr();
+        let schema = schema.root_schema_ptr();
+        if let Some((_, leaves)) = self.0.iter().find(|(known, _)| *known == schema) {
+            return Ok(Arc::clone(leaves));
+        }
+        let leaves: Arc<[Leaf]> = schema::leaves(unified.schema().root_schema(), &schema)
+            .map_err(|what| MergeError::Schema {
+                input: input.name.clone(),
+                what,
+            })?
+            .into();
+        self.0.push((schema, Arc::clone(&leaves)));
+        Ok(leaves)
+    }
+}
+
+/// The bytes of each column by compression.
+#[derive(Debug)]
+pub(super) struct Votes(Vec<[u64; 4]>);
+
+const COMPRESSIONS: [Compression; 4] = [
+    Compression::Snappy,
+    Compression::Zstd,
+    Compression::Gzip,
+    Compression::None,
+];
+
+impl Votes {
+    pub(super) fn new(columns: usize) -> Self {
+        Self(vec![[0; 4]; columns])
+    }
+
+    fn add(&mut self, leaf: usize, compression: Compression, bytes: u64) {
+        let place = COMPRESSIONS.iter().position(|known| *known == compression);
+        let votes = self.0.get_mut(leaf);
+        if let Some(vote) = place.and_then(|place| votes?.get_mut(place)) {
+            *vote = vote.saturating_add(bytes);
+        }
+    }
+
+    /// Those of a column of other votes.
+    pub(super) fn add_all(&mut self, leaf: usize, others: &Self, column: usize) {
+        let added = others.0.get(column).copied().unwrap_or_default();
+        for (compression, bytes) in COMPRESSIONS.into_iter().zip(added) {
+            self.add(leaf, compression, bytes);
+        }
+    }
+
+    /// That of most bytes; Snappy where there are none.
+    pub(super) fn winner(&self, leaf: usize) -> Compression {
+        let votes = self.0.get(leaf).into_iter().flatten().copied();
+        let mut best = (0, Compression::Snappy);
+        for (votes, compression) in votes.zip(COMPRESSIONS) {
+            if votes > best.0 {
+                best = (votes, compression);
+            }
+        }
+        best.1
+    }
+}
+
+/// The entry by which `GeoParquet` says which columns are geometries (<https://geoparquet.org/releases/v1.1.0/>): without it
+/// they are bytes.
+const GEO: &str = "geo";
+
+/// Refuses a file by what its footer says.
+pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeError> {
+    let key_values = input.metadata.file_metadata().key_value_metadata();
+    if key_values
+        .into_iter()
+        .flatten()
+        .any(|entry| entry.key == GEO)
+    {
+        return Err(MergeError::Unsupported {
+            input: input.name.clone(),
+            column: GEO.to_owned(),
+            what: "its key-value metadata says what its columns are".to_owned(),
+        });
+    }
+    for group in input.metadata.row_groups() {
+        for (leaf, of) in leaves.iter().enumerate() {
+            let Some(source) = &of.source else {
+                continue;
+            };
+            let corrupt = |column: String, what: &str| MergeError::Corrupt {
+                input: input.name.clone(),
+                column,
+                what: what.to_owned(),
+            };
+            let Some(chunk) = group.columns().get(source.column) else {
+                return Err(corrupt(source.column.to_string(), "it is missing"));
+            };
+            let column = chunk.column_path().string();
+            if chunk.file_path().is_some() {
+                return Err(MergeError::Unsupported {
+                    input: input.name.clone(),
+                    column,
+                    what: "it is in another file".to_owned(),
+                });
+            }
+            let Some(compression) = Compression::of(chunk.compression()) else {
+                return Err(MergeError::Unsupported {
+                    input: input.name.clone(),
+                    column,
+                    what: format!(
+                        "its compression is {}",
+                        compression_name(chunk.compression())
+                    ),
+                });
+            };
+            if reads::chunk_range(chunk, input.size).is_none() {
+                return Err(corrupt(column, "it lies outside the file"));
+            }
+            votes.add(leaf, compression, chunk.compressed_size().unsigned_abs());
+        }
+        if group.num_rows() < 0 {
+            return Err(MergeError::Schema {
+                input: input.name.clone(),
+                what: "a row group has fewer than no rows".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn compression_name(compression: ParquetCompression) -> &'static str {
+    match compression {
+        ParquetCompression::BROTLI(_) => "brotli",
+        ParquetCompression::LZ4 => "lz4",
+        ParquetCompression::LZ4_RAW => "lz4_raw",
+        ParquetCompression::LZO => "lzo",
+        _ => "unknown",
+    }
+}

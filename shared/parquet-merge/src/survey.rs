@@ -1,0 +1,122 @@
+//! What has to be known of all files before the first is merged, gathered from their footers one after the other, so that
+//! none but those of a few need to be in memory.
+
+use std::sync::Arc;
+
+use parquet::schema::types::TypePtr;
+
+use super::{
+    Input, MergeError, SchemaRefusal, Unified,
+    prepare::{Votes, check},
+    schema::{self, Leaf},
+    spark::Calendar,
+    unify,
+};
+use crate::Compression;
+
+/// The files that were looked at so far.
+#[derive(Debug, Default)]
+pub struct Survey {
+    files: usize,
+    kinds: Vec<Kind>,
+}
+
+/// The files of one schema and one calendar.
+#[derive(Debug)]
+struct Kind {
+    /// The first of them.
+    first: Input,
+    number: usize,
+    schema: TypePtr,
+    calendar: Calendar,
+    /// The file's own columns, each from itself.
+    leaves: Arc<[Leaf]>,
+    votes: Votes,
+}
+
+/// What is known of all files.
+#[derive(Debug, Clone)]
+pub struct Surveyed {
+    /// The schema of the merged file.
+    pub unified: Unified,
+    /// For each of its leaf columns the compression of most of its bytes.
+    pub compressions: Vec<Compression>,
+    /// The first file of each schema and calendar, with its number, in their order: for [`Merge::unread`], these say as much
+    /// as all files.
+    ///
+    /// [`Merge::unread`]: super::Merge::unread
+    pub firsts: Vec<(usize, Input)>,
+}
+
+impl Survey {
+    /// Looks at the next file.
+    ///
+    /// # Errors
+    /// A file that is refused by what its footer says.
+    pub fn add(&mut self, input: &Input) -> Result<(), MergeError> {
+        let number = self.files;
+        self.files += 1;
+        let descr = input.metadata.file_metadata().schema_descr();
+        let schema = descr.root_schema_ptr();
+        let calendar = Calendar::of(input);
+        let is_known = |kind: &Kind| kind.schema == schema && kind.calendar == calendar;
+        let known = self.kinds.iter().position(is_known);
+        let known = if let Some(known) = known {
+            known
+        } else {
+            let leaves = schema::leaves(&schema, &schema);
+            let leaves = leaves.map_err(|what| MergeError::Schema {
+                input: input.name.clone(),
+                what,
+            })?;
+            self.kinds.push(Kind {
+                first: input.clone(),
+                number,
+                schema,
+                calendar,
+                leaves: leaves.into(),
+                votes: Votes::new(descr.num_columns()),
+            });
+            self.kinds.len() - 1
+        };
+        match self.kinds.get_mut(known) {
+            Some(kind) => check(input, &kind.leaves, &mut kind.votes),
+            None => Ok(()),
+        }
+    }
+
+    /// What is known by now.
+    ///
+    /// # Errors
+    /// Two files that do not fit together, by name.
+    pub fn finish(self) -> Result<Surveyed, SchemaRefusal> {
+        let schemas = self.kinds.iter().map(|kind| {
+            let file = kind.first.metadata.file_metadata();
+            (kind.first.name.as_str(), file.schema_descr())
+        });
+        let unified = unify(schemas)?;
+        let mut votes = Votes::new(unified.schema().num_columns());
+        for kind in &self.kinds {
+            let leaves = schema::leaves(unified.schema().root_schema(), &kind.schema);
+            let sources = leaves
+                .unwrap_or_default()
+                .into_iter()
+                .map(|leaf| leaf.source);
+            for (leaf, source) in sources.enumerate() {
+                if let Some(source) = source {
+                    votes.add_all(leaf, &kind.votes, source.column);
+                }
+            }
+        }
+        let columns = 0..unified.schema().num_columns();
+        Ok(Surveyed {
+            compressions: columns.map(|leaf| votes.winner(leaf)).collect(),
+            firsts: self
+                .kinds
+                .into_iter()
+                .map(|kind| (kind.number, kind.first))
+                .collect(),
+            unified,
+        })
+    }
+}
