@@ -269,9 +269,13 @@ impl Bench<'_> {
         if let Some(assembly) = &self.assembly {
             return Ok(assembly.clone());
         }
-        assembly::local_functions(self.workspace, &self.environment, Beside::Tests)?;
+        let names = assembly::every_function(self.workspace)?;
+        assembly::build_local_functions(self.workspace, Beside::Tests, &names)?;
+        assembly::pack_local_functions(self.workspace, &self.environment, &names)?;
         let config = self.workspace.python_tests().join("lakewright.toml");
-        let assembly = assembly::synthesize(self.workspace, &self.environment, &config)?;
+        let zips = self.workspace.local_zips();
+        let assembly =
+            assembly::synthesize(self.workspace, &self.environment, &config, &zips, "")?;
         self.assembly = Some(assembly.clone());
         Ok(assembly)
     }

@@ -1,6 +1,5 @@
 """Records of files, as far as a look at their beginning shows them, and the columns that they have."""
 
-import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -9,8 +8,6 @@ from typing import Any, NamedTuple
 import duckdb
 
 from landing.files import Look
-from localcloud.progress import Failure
-
 Record = dict[str, Any]
 # So many records are looked at, of all files together.
 MOST = 20_000
@@ -128,20 +125,17 @@ def _of_json(looks: Iterable[Look]) -> Records:
     return Records(rows, broken, columns, None)
 
 
-def _sniffed(text: bytes, given: str | None) -> tuple[Csv, Any]:
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-        file.write(text)
-        file.flush()
-        option = f", delim = '{given}'" if given else ""
-        try:
-            (row,) = duckdb.sql(f"FROM sniff_csv('{file.name}', sample_size = -1{option})").fetchall()
-        except duckdb.Error as error:
-            raise Failure(f"it does not read as CSV: {str(error).splitlines()[0]}") from error
-    delimiter, quote, header, columns = row[0], row[1], row[5], row[7]
-    names = [column["name"] for column in columns]
+def _sniffed(file: str, given: str | None) -> Csv | None:
+    """How a file is written; nothing where it does not read as CSV."""
+    option = ", delim = '" + given.replace("'", "''") + "'" if given else ""
+    try:
+        (row,) = duckdb.sql(f"FROM sniff_csv('{file}', sample_size = -1{option})").fetchall()
+    except duckdb.Error:
+        return None
+    delimiter, quote, header, columns = row[0], row[1], row[6], row[7]
     # DuckDB says so of files without quotes.
     quote = '"' if quote in ("", "\0", "(empty)") else quote
-    return Csv(delimiter, quote, header, [] if header else names), columns
+    return Csv(delimiter, quote, header, [] if header else [column["name"] for column in columns])
 
 
 def _of_csv(looks: Iterable[Look], delimiter: str | None) -> Records:
@@ -149,20 +143,21 @@ def _of_csv(looks: Iterable[Look], delimiter: str | None) -> Records:
     broken, form, columns = 0, None, {}
     for look in looks:
         text = look.text if look.whole else look.text[: look.text.rfind(b"\n") + 1]
-        # What is not UTF-8 is quarantined when it lands; here it must not hide the rest.
-        text = text.decode(errors="replace").encode()
-        try:
-            found, _ = _sniffed(text, delimiter)
-        except Failure:
-            broken += 1
-            continue
-        form = form or found
-        options: dict[str, Any] = {"delimiter": form.delimiter, "quotechar": form.quote, "header": form.header}
-        relation = duckdb.read_csv(io.BytesIO(text), ignore_errors=True, sample_size=-1, **options)
-        columns = columns or _types(relation, exact=False)
-        plain = duckdb.read_csv(io.BytesIO(text), ignore_errors=True, all_varchar=True, **options)
-        fetched = plain.fetchmany(MOST - len(rows))
-        rows.extend(dict(zip(plain.columns, row, strict=True)) for row in fetched)
+        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+            # What is not UTF-8 is quarantined when it lands; here it must not hide the rest.
+            file.write(text.decode(errors="replace").encode())
+            file.flush()
+            form = form or _sniffed(file.name, delimiter)
+            if form is None:
+                broken += 1
+                continue
+            options: dict[str, Any] = {"delimiter": form.delimiter, "quotechar": form.quote, "header": form.header}
+            columns = columns or _types(
+                duckdb.read_csv(file.name, ignore_errors=True, sample_size=-1, **options), exact=False
+            )
+            plain = duckdb.read_csv(file.name, ignore_errors=True, all_varchar=True, **options)
+            fetched = plain.limit(MOST - len(rows)).fetchall()
+            rows.extend(dict(zip(plain.columns, row, strict=True)) for row in fetched)
     return Records(rows, broken, columns, form)
 
 
@@ -182,7 +177,7 @@ def _of_parquet(looks: Iterable[Look]) -> Records:
                 f'CAST("{_quoted(name)}" AS VARCHAR)' if kind.id.startswith("timestamp") else f'"{_quoted(name)}"'
                 for name, kind in zip(relation.columns, relation.types, strict=True)
             )
-            fetched = relation.project(shown).fetchmany(MOST - len(rows)) if len(rows) < MOST else []
+            fetched = relation.project(shown).limit(MOST - len(rows)).fetchall() if len(rows) < MOST else []
         except duckdb.Error:
             broken += 1
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flights.table import table_input
-from landing import files, jobs, records, tables
+from landing import files, jobs, records, tables, times
 from landing.jobs import Job, Jobs
 from localcloud.progress import Failure, progress, run
 
@@ -70,7 +70,7 @@ def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
     if "table" in job.settings and not job.settings.get("manage_table"):
         database, name = job.settings["table"].split(".", 1)
         keys = job.settings.get("partition_by", ["year", "month", "day", "hour"] if job.kind == "rekey" else [])
-        columns = tables.lowered(seen.columns, keys)
+        columns = tables.lowered(times.with_time(seen.columns, seen.rows, job.settings.get("timestamp", {})), keys)
         if not columns:
             raise Failure(f"{job.kind} `{job.name}`: no columns for its table {job.settings['table']} are seen in the files")
         made.append({"database": database, "input": table_input(name, job.settings["target"], columns, keys)})

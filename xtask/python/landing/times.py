@@ -188,3 +188,14 @@ def chosen(rows: list[Record], column: str, pattern: str | None) -> Candidate | 
     looked_at = rows[:: max(1, len(rows) // LOOKED_AT)]
     values = [value for row in looked_at for name, value in fields(row) if name == column and value is not None]
     return judged(column, values, len(looked_at), pattern)
+
+
+def with_time(columns: dict[str, str], rows: list[Record], rule: dict[str, Any]) -> dict[str, str]:
+    """The columns, of which the one with the record's time is a time: a record without one does not come that far."""
+    column = rule.get("column", "")
+    if rule.get("format") or rule.get("unit") or columns.get(column) != "string":
+        return columns
+    found = chosen(rows, column, None)
+    if found is None or found.kind not in ("text", "date"):
+        return columns
+    return columns | {column: "timestamp"}
