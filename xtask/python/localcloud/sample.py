@@ -95,6 +95,23 @@ def run_query() -> None:
         raise Failure(f"Athena: {status.get('StateChangeReason', status['State'])}")
 
 
+def invoke(function: str, **request: Any) -> dict[str, Any]:
+    """A function's answer."""
+    answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps(request).encode())
+    said: dict[str, Any] = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        raise Failure(f"{function}: {said.get('errorType')}: {said.get('errorMessage')}")
+    return said
+
+
+def begin_repartition() -> None:
+    """Plans the run that the payloads are of, and does what they leave: of each kind of task they name the first one, which
+    finds itself done or to do."""
+    planned = invoke("repartition-plan", name="ev")
+    for task in [*planned["prepare"], *planned["tasks"][1:]]:
+        invoke("repartition-write", **task)
+
+
 def put_vehicles() -> None:
     """CSV to repartition."""
     makes = ["TESLA", "NISSAN", "KIA", "FORD, MOTOR CO"]
@@ -126,6 +143,7 @@ def main() -> dict[str, Any]:
     run_query()
     progress(3, 5, "files to repartition")
     put_vehicles()
+    begin_repartition()
     progress(4, 5, "waiting for rekey")
     committed(landed)
     return {"objects": len(landed) + OBJECTS + 3}
