@@ -229,7 +229,7 @@ impl Bench<'_> {
     fn first_hour(&mut self, step: Step) -> Result<()> {
         self.functions()?;
         (self.assembly, self.cloud, self.lock) = (None, None, None);
-        let mut pytest = self.python_tests(&["test_first_hour.py"])?;
+        let mut pytest = self.python_tests(&["test_up.py", "test_try.py"])?;
         pytest
             .env("LAKEWRIGHT_XTASK", env::current_exe()?)
             .env("LAKEWRIGHT_FUNCTIONS", self.workspace.local_zips());

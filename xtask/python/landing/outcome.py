@@ -100,7 +100,8 @@ def rekeyed(job: Job, landing: dict[str, Any], outputs: dict[str, str]) -> dict[
     for source in sources.keys() - commits.keys():
         report, error = invoke(outputs["RekeyFunctionName"], {"objects": [source]})
         if error:
-            refused.append({"path": sources[source], "why": error})
+            # Of one object, what the error of the whole payload says of it is all.
+            refused.append({"path": sources[source], "why": error.split(f"{source}: ", 1)[-1]})
         elif report and all(one.get("status") == "ignored" for one in report.get("objects", [])):
             refused.append({"path": sources[source], "why": "ignored: it has no bytes"})
     if sources.keys() - commits.keys():

@@ -129,7 +129,7 @@ def _sniffed(file: str, given: str | None) -> Csv | None:
     """How a file is written; nothing where it does not read as CSV."""
     option = ", delim = '" + given.replace("'", "''") + "'" if given else ""
     try:
-        (row,) = duckdb.sql(f"FROM sniff_csv('{file}', sample_size = -1{option})").fetchall()
+        (row,) = duckdb.sql(f"FROM sniff_csv('{file}', sample_size = -1, ignore_errors = true{option})").fetchall()
     except duckdb.Error:
         return None
     delimiter, quote, header, columns = row[0], row[1], row[6], row[7]
