@@ -143,7 +143,11 @@ pub(crate) fn given_functions(
         "{} taken from {}{}",
         names.len(),
         checked.folder.display(),
-        if checked.sums { ", checksums agree" } else { ", which has no checksums" }
+        if checked.sums {
+            ", checksums agree"
+        } else {
+            ", which has no checksums"
+        }
     ));
     Ok(checked.folder)
 }
@@ -228,7 +232,13 @@ fn stamp(workspace: &Workspace, zips: &Path, context: &[(&str, String)]) -> Resu
         ingredients.text(value);
     }
     let infra = workspace.infra();
-    for source in ["bin", "lib", "cdk.json", "package-lock.json", "tsconfig.json"] {
+    for source in [
+        "bin",
+        "lib",
+        "cdk.json",
+        "package-lock.json",
+        "tsconfig.json",
+    ] {
         ingredients.contents(&infra.join(source))?;
     }
     ingredients.contents(&workspace.root().join("docs/lakewright.schema.json"))?;

@@ -148,8 +148,7 @@ impl Cloud {
                 .map(|made| made.file("trust.pem").display().to_string()),
         };
         let objects = data.path().join("objects");
-        fs::create_dir(&objects)
-            .with_context(|| format!("cannot make {}", objects.display()))?;
+        fs::create_dir(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
         let log = workspace.log(name);
         let file = log.create()?;
         let mut command = Command::new(environment.program("python"));

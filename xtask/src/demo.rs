@@ -123,7 +123,9 @@ pub(crate) fn run(
         &step,
     )?;
     let seconds = started.elapsed().as_secs_f64();
-    step.done(&format!("both layouts; {seconds:.0} s since the deployment"));
+    step.done(&format!(
+        "both layouts; {seconds:.0} s since the deployment"
+    ));
     audience.show(&report)?;
     if !report.differences.is_empty() {
         bail!("the rows do not agree:\n{}", report.differences.join("\n"));

@@ -36,7 +36,10 @@ impl Exports {
         put(&aws, AWS_CONFIG)?;
         let spark = state.join("spark");
         fs::create_dir_all(&spark).with_context(|| format!("cannot make {}", spark.display()))?;
-        put(&spark.join("spark-defaults.conf"), &spark_settings(variables))?;
+        put(
+            &spark.join("spark-defaults.conf"),
+            &spark_settings(variables),
+        )?;
         let mut exported: Vec<(&str, String)> = variables
             .to_export()
             .into_iter()
@@ -132,7 +135,10 @@ mod tests {
         ] {
             let text = script(&[("VALUE", value.to_owned())], "/a b");
             let output = std::process::Command::new("sh")
-                .args(["-c", &format!("{text}printf '%s|%s' \"$VALUE\" \"${{PATH%%:*}}\"")])
+                .args([
+                    "-c",
+                    &format!("{text}printf '%s|%s' \"$VALUE\" \"${{PATH%%:*}}\""),
+                ])
                 .output()?;
             assert_eq!(String::from_utf8(output.stdout)?, format!("{value}|/a b"));
         }

@@ -47,13 +47,10 @@ impl Lock {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| {
-                let id = std::process::id();
-                write!(file, "`cargo xtask {command}` (process {id})")
-            });
+        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| {
+            let id = std::process::id();
+            write!(file, "`cargo xtask {command}` (process {id})")
+        });
         written.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { _file: file })
     }

@@ -179,9 +179,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
             package::run(&workspace, audience, &architecture).map(done)
         }
         Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
-        Task::Status { job, config } => {
-            status::run(&workspace, audience, job, config.as_deref())
-        }
+        Task::Status { job, config } => status::run(&workspace, audience, job, config.as_deref()),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,

@@ -98,11 +98,7 @@ impl Display for Packages {
 ///
 /// # Errors
 /// A target that was asked for is not installed, or a build fails.
-pub(crate) fn run(
-    workspace: &Workspace,
-    audience: Audience,
-    asked: &[Architecture],
-) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, audience: Audience, asked: &[Architecture]) -> Result<()> {
     let libraries = installed_targets()?;
     let installed = |architecture: &Architecture| libraries.join(architecture.target()).is_dir();
     let all = [Architecture::Arm64, Architecture::X86];

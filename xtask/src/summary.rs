@@ -100,7 +100,9 @@ impl Display for Outcome {
         for partition in &self.first_partitions {
             write!(f, "\n    {partition}/")?;
         }
-        if let Some(more) = self.partitions.checked_sub(self.first_partitions.len() as u64)
+        if let Some(more) = self
+            .partitions
+            .checked_sub(self.first_partitions.len() as u64)
             && more > 0
         {
             write!(f, "\n    and {} more", grouped(more))?;
@@ -125,7 +127,11 @@ impl Display for Outcome {
             }
         }
         for refused in &self.refused {
-            write!(f, "\n  Nothing written of {}: {}", refused.path, refused.why)?;
+            write!(
+                f,
+                "\n  Nothing written of {}: {}",
+                refused.path, refused.why
+            )?;
         }
         Ok(())
     }

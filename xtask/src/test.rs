@@ -199,8 +199,7 @@ impl Bench<'_> {
                     self.conforms(step, "conformance", &program, cloud)?;
                 }
                 // Payloads are signed otherwise there.
-                let mut plain =
-                    Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
+                let mut plain = Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
                 plain.wait_until_ready(self.workspace, &self.environment)?;
                 self.conforms(step, "conformance-plain", &program, &plain)?;
                 if !names_a_bucket() {
@@ -297,8 +296,7 @@ impl Bench<'_> {
         self.functions()?;
         let config = self.workspace.python_tests().join("lakewright.toml");
         let zips = self.workspace.local_zips();
-        let assembly =
-            assembly::synthesize(self.workspace, &self.environment, &config, &zips, "")?;
+        let assembly = assembly::synthesize(self.workspace, &self.environment, &config, &zips, "")?;
         self.assembly = Some(assembly.clone());
         Ok(assembly)
     }

@@ -250,8 +250,13 @@ impl Trial {
         let config = config.display();
         let name = self.config.display();
         vec![
-            format!("cargo xtask up --config {name} {}   # change {name}, and try it again", land.join(" ")),
-            format!("(cd infra && npx cdk deploy -c config={config})   # with your own buckets in it"),
+            format!(
+                "cargo xtask up --config {name} {}   # change {name}, and try it again",
+                land.join(" ")
+            ),
+            format!(
+                "(cd infra && npx cdk deploy -c config={config})   # with your own buckets in it"
+            ),
         ]
     }
 }

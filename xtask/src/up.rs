@@ -167,8 +167,8 @@ fn ahead(workspace: &Workspace, functions: Option<&Path>) {
 /// Installs the tools while cargo builds.
 fn side_by_side(workspace: &Workspace, names: &[String]) -> Result<Environment> {
     thread::scope(|scope| {
-        let build = scope
-            .spawn(|| assembly::build_local_functions(workspace, Beside::Nothing, names));
+        let build =
+            scope.spawn(|| assembly::build_local_functions(workspace, Beside::Nothing, names));
         let environment = Environment::prepare(workspace, Spark::StaysAway);
         let built = build.join().map_err(|_| anyhow!("the build panicked"))?;
         let environment = environment?;

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -24,6 +24,7 @@ STILL_SECONDS = 20.0
 INTERVAL_SECONDS = 0.5
 EXECUTION_SECONDS = 600
 EXAMPLES = 3
+SHOWN = 3
 ROWS = 5
 WIDTH = 160
 
@@ -86,9 +87,10 @@ def preview(bucket: str, keys: list[str]) -> dict[str, Any] | None:
         return {"key": key, "columns": relation.columns, "rows": rows}
 
 
-def folder(key: str) -> str:
-    """The directory of a key."""
-    return key.rpartition("/")[0]
+def partitions(keys: Iterable[str]) -> list[str]:
+    """The partitions that files lie in, whichever output they belong to."""
+    found = {"/".join(part for part in key.split("/")[:-1] if "=" in part) for key in keys}
+    return sorted(found - {""})
 
 
 def rekeyed(job: Job, landing: dict[str, Any], outputs: dict[str, str]) -> dict[str, Any]:
@@ -125,8 +127,8 @@ def rekeyed(job: Job, landing: dict[str, Any], outputs: dict[str, str]) -> dict[
         "rows_quarantined": sum(commit["rows_quarantined"] for commit in done),
         "files_out": len(keys),
         "bytes_out": sum(output["bytes"] for commit in done for output in commit["outputs"]),
-        "partitions": len({folder(key) for key in keys}),
-        "first_partitions": sorted({folder(key) for key in keys})[:3],
+        "partitions": len(partitions(keys)),
+        "first_partitions": partitions(keys)[:SHOWN],
         "quarantined_by_reason": dict(reasons),
         "examples": list(examples(bucket, done)),
         "refused": refused,
@@ -172,8 +174,8 @@ def repartitioned(job: Job, landing: dict[str, Any], outputs: dict[str, str]) ->
         "rows_quarantined": 0,
         "files_out": len(written),
         "bytes_out": sum(written.values()),
-        "partitions": len({folder(key) for key in written}),
-        "first_partitions": sorted({folder(key) for key in written})[:3],
+        "partitions": len(partitions(written)),
+        "first_partitions": partitions(written)[:SHOWN],
         "quarantined_by_reason": {},
         "examples": [],
         "refused": [] if succeeded else [{"path": str(landing["source"]), "why": why}],
