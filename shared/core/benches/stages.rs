@@ -26,6 +26,7 @@ use lakewright_core::{
     json::{self, Columns, ColumnsOptions, MAX_DEPTH},
     parquet_out::RowGroupLimit,
     partition::Partitioner,
+    records::Records as _,
     time::TimestampReader,
 };
 

@@ -11,12 +11,15 @@ pub mod encode;
 pub mod hive_type;
 pub mod json;
 pub mod lateness;
+pub mod lines;
 pub mod location;
 pub mod naming;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
 pub mod quarantine;
+pub mod reading;
+pub mod records;
 pub mod repartition;
 #[cfg(test)]
 mod semantics;

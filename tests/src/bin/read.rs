@@ -20,6 +20,7 @@ use lakewright_core::{
     json::{self, Columns, ColumnsOptions, Inference, RecordError},
     parquet_in::{ParquetFile, ReadOptions},
     parquet_out::RowGroupLimit,
+    records::{Filled, Records as _},
     time::TimestampReader,
 };
 use serde::Serialize;
@@ -118,12 +119,7 @@ fn read_json(plain: &[u8], text: bool) -> Result<Content> {
         framer
     };
     let mut inference = Inference::new(json::MAX_DEPTH);
-    let mut framer = begin();
-    while let Some(frame) = framer.next()? {
-        if frame.broken.is_none() {
-            inference.observe(frame.bytes)?;
-        }
-    }
+    begin().infer(&mut inference)?;
     let mut schema = inference.schema();
     if text {
         let names = schema.fields().iter().map(|field| field.name());
@@ -155,7 +151,7 @@ fn read_csv(plain: &[u8]) -> Result<Content> {
     read(&[columns.finish()?], set_aside)
 }
 
-fn refused(record: json::Filled<'_>) -> Result<Option<SetAside>> {
+fn refused(record: Filled<'_>) -> Result<Option<SetAside>> {
     let Err(error) = record.result else {
         return Ok(None);
     };

@@ -3,8 +3,9 @@
 use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
     config::{Csv, Policy},
-    csv::{self, Broken, FrameError, Framer},
+    csv::{self, Broken, Framer},
     json::Columns,
+    records::{FrameError, Records as _},
 };
 
 use super::options;

@@ -3,7 +3,8 @@
 use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
     config::Policy,
-    json::{Broken, Columns, FrameError, Framer, InferError, Inference, MAX_DEPTH},
+    json::{Broken, Columns, Framer, InferError, Inference, MAX_DEPTH},
+    records::{FrameError, Records as _},
 };
 use serde::de::IgnoredAny;
 

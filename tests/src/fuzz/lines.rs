@@ -4,7 +4,8 @@ use arrow::array::RecordBatch;
 use lakewright_core::{
     config::Policy,
     json::Columns,
-    repartition::{Dialect, LineError, LineFramer},
+    lines::{Dialect, LineFramer},
+    records::{FrameError, Records as _},
 };
 
 use super::options;
@@ -34,7 +35,7 @@ fn fill<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     max_record: usize,
     policy: Policy,
-) -> (Vec<String>, RecordBatch, Option<LineError>) {
+) -> (Vec<String>, RecordBatch, Option<FrameError>) {
     let schema = super::table();
     let mut columns = Columns::new(&schema, options(policy)).expect("columns of the schema");
     let names = ["b", "a", "none", "c", "D", "g", "h"].map(str::to_owned);

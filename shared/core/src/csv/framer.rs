@@ -1,7 +1,5 @@
 //! Records in a stream of bytes that comes in chunks.
 
-use thiserror::Error;
-
 use super::{
     Broken, Fields,
     names::{Mapping, Names},
@@ -9,7 +7,8 @@ use super::{
 };
 use crate::{
     config::{Csv, Policy},
-    json::{Appended, Columns, Filled, JsonScalar, RecordError},
+    json::{Appended, Columns, Inference, JsonScalar, RecordError},
+    records::{ColumnsError, Filled, FrameError, Records, Window},
 };
 
 /// A stretch of the stream: a record, or what stands where a record should.
@@ -23,37 +22,6 @@ pub struct Record<'a> {
     pub fields: Result<Fields<'a>, Broken>,
 }
 
-/// Why no more records can be found.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// A record, or a broken stretch, is longer than the limit.
-    #[error("the record at byte {offset} is longer than {limit} bytes")]
-    RecordTooLong {
-        /// Where it starts, in bytes of the decompressed stream.
-        offset: u64,
-        /// The longest that is taken, in bytes.
-        limit: usize,
-    },
-    /// The first record, which is to name the columns, is broken.
-    #[error("the header at byte {offset}: {broken}")]
-    Header {
-        /// Where it starts, in bytes of the decompressed stream.
-        offset: u64,
-        /// What is wrong with it.
-        broken: Broken,
-    },
-    /// Two columns have one name but for case.
-    #[error(
-        "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
-    )]
-    NameCollision {
-        /// One of them.
-        first: String,
-        /// The other.
-        second: String,
-    },
-}
-
 /// Finds records in bytes that are pushed in chunks of any size. The records do not depend on the chunks.
 ///
 /// It holds the bytes that are not framed yet: at most the longest record and one chunk.
@@ -63,13 +31,8 @@ pub struct Framer {
     quote: String,
     null: Option<Box<str>>,
     max_record: usize,
-    buffer: Vec<u8>,
-    /// Where in the buffer the part begins that is not framed yet.
-    at: usize,
-    /// Where in the stream the buffer begins.
-    offset: u64,
+    window: Window,
     started: bool,
-    ended: bool,
     /// The record at `at` is not looked at again before this many bytes of it are there: twice those that
     /// did not suffice, so that a long record in small chunks is not read over and over.
     wanted: usize,
@@ -110,31 +73,13 @@ impl Framer {
             quote: csv.quote.to_string(),
             null: csv.null.as_deref().map(Box::from),
             max_record,
-            buffer: Vec::new(),
-            at: 0,
-            offset: 0,
+            window: Window::default(),
             started: false,
-            ended: false,
             wanted: 0,
             names,
             mapping: None,
             spans: Vec::new(),
         })
-    }
-
-    /// Takes the next bytes of the stream. Ask for records until there is none before the next push.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.at > self.buffer.len() / 2 {
-            self.buffer.drain(..self.at);
-            self.offset += self.at as u64;
-            self.at = 0;
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Says that the stream has ended: what is left in the buffer is the last record.
-    pub fn finish(&mut self) {
-        self.ended = true;
     }
 
     /// The names of the columns, in their order. None: the header has not come yet.
@@ -145,7 +90,7 @@ impl Framer {
         if self.names.is_none()
             && let Some(header) = self.find_record(None)?
         {
-            let offset = self.offset + header.start as u64;
+            let offset = self.window.offset(header.start);
             if let Some(broken) = header.broken {
                 return Err(FrameError::Header { offset, broken });
             }
@@ -175,52 +120,12 @@ impl Framer {
         };
         self.pass(&found);
         Ok(Some(Record {
-            offset: self.offset + found.start as u64,
+            offset: self.window.offset(found.start),
             bytes: self.bytes(&found),
             fields: match found.broken {
                 Some(broken) => Err(broken),
                 None => Ok(self.fields(&found)),
             },
-        }))
-    }
-
-    /// The next record, its fields appended to `columns`, which are the same at each call. Each field goes into the
-    /// column of its name, whatever the case, as a JSON string of its text would; into a struct, a list or a map as the JSON
-    /// that it is. A record for which the columns are [`RecordError::Full`] is the next one again.
-    ///
-    /// # Errors
-    /// As [`next`](Self::next).
-    pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
-        let Some(found) = self.find()? else {
-            return Ok(None);
-        };
-        let mapping = match self.mapping.take() {
-            Some(mapping) => mapping,
-            None => Mapping::new(self.names.as_ref(), columns),
-        };
-        let result = match found.broken {
-            Some(broken) => Err(RecordError::Csv(broken)),
-            None => self.append(&found, &mapping, columns),
-        };
-        self.mapping = Some(mapping);
-        if !matches!(result, Err(RecordError::Full)) {
-            self.pass(&found);
-        }
-        let timestamp = self.mapping.as_ref().and_then(|mapping| mapping.timestamp);
-        Ok(Some(Filled {
-            offset: self.offset + found.start as u64,
-            bytes: self.bytes(&found),
-            result: result.map(|(unknown, mismatched)| Appended {
-                timestamp: match timestamp {
-                    None => JsonScalar::Missing,
-                    Some(field) => self
-                        .fields(&found)
-                        .get(field)
-                        .map_or(JsonScalar::Null, JsonScalar::String),
-                },
-                unknown,
-                mismatched,
-            }),
         }))
     }
 
@@ -254,12 +159,12 @@ impl Framer {
     }
 
     fn pass(&mut self, found: &Found) {
-        self.at = found.next;
+        self.window.at = found.next;
         self.wanted = 0;
     }
 
     fn bytes(&self, found: &Found) -> &[u8] {
-        self.buffer.get(found.start..found.end).unwrap_or_default()
+        self.window.between(found.start, found.end)
     }
 
     /// The fields of the record that was found last.
@@ -275,34 +180,39 @@ impl Framer {
     }
 
     fn find_record(&mut self, columns: Option<usize>) -> Result<Option<Found>, FrameError> {
-        if !self.pass_byte_order_mark() {
-            return Ok(None);
+        if !self.started {
+            if !self.window.pass_byte_order_mark() {
+                return Ok(None);
+            }
+            self.started = true;
         }
         loop {
-            let start = self.at;
-            let available = self.buffer.len() - start;
-            if available == 0 || (!self.ended && available < self.wanted) {
+            let start = self.window.at;
+            let available = self.window.bytes.len() - start;
+            if available == 0 || (!self.window.ended && available < self.wanted) {
                 return Ok(None);
             }
             // The end of the line is not part of the record.
             let limit = start.saturating_add(self.max_record).saturating_add(2);
-            let visible = self.buffer.get(..limit).unwrap_or(&self.buffer);
-            let ended = self.ended && visible.len() == self.buffer.len();
+            let visible = self.window.bytes.get(..limit).unwrap_or(&self.window.bytes);
+            let ended = self.window.ended && visible.len() == self.window.bytes.len();
             let (End { end, next }, mut broken) =
                 match scan::record(visible, start, ended, self.marks, &mut self.spans) {
                     Ok(end) => (end, None),
                     Err(Stop::Broken(broken, end)) => (end, Some(broken)),
-                    Err(Stop::Incomplete) if visible.len() == limit => return Err(self.too_long()),
+                    Err(Stop::Incomplete) if visible.len() == limit => {
+                        return Err(self.window.too_long(self.max_record));
+                    }
                     Err(Stop::Incomplete) => {
                         self.wanted = (available * 2).min(limit - start);
                         return Ok(None);
                     }
                 };
             if end - start > self.max_record {
-                return Err(self.too_long());
+                return Err(self.window.too_long(self.max_record));
             }
             if start == end && columns != Some(1) {
-                self.at = next;
+                self.window.at = next;
                 self.wanted = 0;
                 continue;
             }
@@ -329,25 +239,54 @@ impl Framer {
             }));
         }
     }
+}
 
-    /// Whether enough bytes have come to tell whether there is one.
-    fn pass_byte_order_mark(&mut self) -> bool {
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        if !self.started {
-            if self.buffer.starts_with(BYTE_ORDER_MARK) {
-                self.at = BYTE_ORDER_MARK.len();
-            } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.buffer) {
-                return false;
-            }
-            self.started = true;
-        }
-        true
+/// Each field goes into the column of its name, whatever the case, as a JSON string of its text would; into a struct, a list or
+/// a map as the JSON that it is. The header names the columns.
+impl Records for Framer {
+    fn push(&mut self, bytes: &[u8]) {
+        self.window.push(bytes);
     }
 
-    fn too_long(&self) -> FrameError {
-        FrameError::RecordTooLong {
-            offset: self.offset + self.at as u64,
-            limit: self.max_record,
+    fn finish(&mut self) {
+        self.window.ended = true;
+    }
+
+    fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let Some(found) = self.find()? else {
+            return Ok(None);
+        };
+        let mapping = match self.mapping.take() {
+            Some(mapping) => mapping,
+            None => Mapping::new(self.names.as_ref(), columns),
+        };
+        let result = match found.broken {
+            Some(broken) => Err(RecordError::Csv(broken)),
+            None => self.append(&found, &mapping, columns),
+        };
+        self.mapping = Some(mapping);
+        if !matches!(result, Err(RecordError::Full)) {
+            self.pass(&found);
         }
+        let timestamp = self.mapping.as_ref().and_then(|mapping| mapping.timestamp);
+        Ok(Some(Filled {
+            offset: self.window.offset(found.start),
+            bytes: self.bytes(&found),
+            result: result.map(|(unknown, mismatched)| Appended {
+                timestamp: match timestamp {
+                    None => JsonScalar::Missing,
+                    Some(field) => self
+                        .fields(&found)
+                        .get(field)
+                        .map_or(JsonScalar::Null, JsonScalar::String),
+                },
+                unknown,
+                mismatched,
+            }),
+        }))
+    }
+
+    fn infer(&mut self, _: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
+        Ok(self.names()?.map(<[String]>::to_vec))
     }
 }

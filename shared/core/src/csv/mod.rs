@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use arrow::datatypes::{DataType, Field, Schema};
 use thiserror::Error;
 
-pub use self::framer::{FrameError, Framer, Record};
+pub use self::framer::{Framer, Record};
 use self::scan::Span;
 use crate::quarantine::Reason;
 

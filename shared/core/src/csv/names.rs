@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::FrameError;
-use crate::json::Columns;
+use crate::{json::Columns, records::FrameError};
 
 /// The names of the fields of every record.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ use crate::{
     encode::{Encoder, Layout},
     json::{Columns, ColumnsOptions, JsonScalar, RecordError},
     parquet_out::RowGroupLimit,
+    records::{FrameError, Records},
     semantics::stated,
 };
 

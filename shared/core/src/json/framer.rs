@@ -7,13 +7,12 @@
 //! that start) that `{` or `[` follows at once, or to the end of the input. So a truncated line loses only itself, and an
 //! indented part of a broken record is never taken for a record.
 
-use thiserror::Error;
-
 use super::{
-    Appended, Broken, Columns, NotAnObject, RecordError, SyntaxError,
+    Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
     columns::Reject,
     lex::{self, Kind, Stop},
 };
+use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
 
 /// A stretch of the stream: a record, or what stands where a record should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,30 +23,6 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
     /// Why it is not a record. `None`: it is exactly one valid JSON object.
     pub broken: Option<Broken>,
-}
-
-/// A [`Frame`] whose record has been put into columns, or not.
-#[derive(Debug)]
-pub struct Filled<'a> {
-    /// Where it starts, in bytes of the decompressed stream.
-    pub offset: u64,
-    /// As in [`Frame`].
-    pub bytes: &'a [u8],
-    /// What [`Columns::append`] says of the record.
-    pub result: Result<Appended<'a>, RecordError>,
-}
-
-/// Why no more records can be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum FrameError {
-    /// A record, or a broken stretch, is longer than the limit.
-    #[error("the record at byte {offset} is longer than {limit} bytes")]
-    RecordTooLong {
-        /// Where it starts, in bytes of the decompressed stream.
-        offset: u64,
-        /// The longest that is taken, in bytes.
-        limit: usize,
-    },
 }
 
 /// Where in the document the next byte stands.
@@ -79,12 +54,7 @@ struct Found<T> {
 /// It holds the bytes that are not framed yet: at most the longest record and one chunk.
 #[derive(Debug)]
 pub struct Framer {
-    buffer: Vec<u8>,
-    /// Where in the buffer the part begins that is not framed yet.
-    at: usize,
-    /// Where in the stream the buffer begins.
-    offset: u64,
-    ended: bool,
+    window: Window,
     max_record: usize,
     max_depth: usize,
     context: Context,
@@ -100,35 +70,13 @@ impl Framer {
     /// than `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH).
     pub fn new(max_record: usize, max_depth: usize) -> Self {
         Self {
-            buffer: Vec::new(),
-            at: 0,
-            offset: 0,
-            ended: false,
+            window: Window::default(),
             max_record,
             max_depth,
             context: Context::Start,
             wanted: 0,
             broken: None,
         }
-    }
-
-    /// Takes the next bytes of the stream. Call [`next`](Self::next) or [`next_into`](Self::next_into) until it gives
-    /// `None` before the next push.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.at > self.buffer.len() / 2 {
-            self.buffer.drain(..self.at);
-            self.offset += self.at as u64;
-            if let Some((_, searched)) = &mut self.broken {
-                *searched -= self.at;
-            }
-            self.at = 0;
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Says that the stream has ended: what is left in the buffer is whole or truncated.
-    pub fn finish(&mut self) {
-        self.ended = true;
     }
 
     /// The next frame in the bytes so far. `None`: none before more bytes come, or none any more after
@@ -144,42 +92,9 @@ impl Framer {
         let room = self.max_depth;
         let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, room)?, ())))?;
         Ok(found.map(|found| Frame {
-            offset: self.offset + found.start as u64,
-            bytes: self.buffer.get(found.start..found.end).unwrap_or_default(),
+            offset: self.window.offset(found.start),
+            bytes: self.window.between(found.start, found.end),
             broken: found.outcome.err(),
-        }))
-    }
-
-    /// The next frame, its record appended to `columns` in the same pass over its bytes. Gives what
-    /// [`next`](Self::next) and then [`Columns::append`] would. A record for which the columns are
-    /// [`RecordError::Full`] is the next one again. The framer and the columns have the same depth.
-    ///
-    /// # Errors
-    /// As [`next`](Self::next).
-    pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
-        let before = (self.at, self.context, self.wanted);
-        let room = self.max_depth;
-        let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
-            Ok((end, report)) => Ok((end, Ok(report))),
-            Err(Reject::Stop(stop)) => Err(stop),
-            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(*error))),
-        })?;
-        if let Some(Found {
-            outcome: Ok(Err(RecordError::Full)),
-            ..
-        }) = found
-        {
-            (self.at, self.context, self.wanted) = before;
-        }
-        let buffer = &self.buffer;
-        Ok(found.map(|found| Filled {
-            offset: self.offset + found.start as u64,
-            bytes: buffer.get(found.start..found.end).unwrap_or_default(),
-            result: match found.outcome {
-                Ok(Ok(report)) => Ok(report.into_appended(buffer)),
-                Ok(Err(error)) => Err(error),
-                Err(broken) => Err(RecordError::Broken(broken)),
-            },
         }))
     }
 
@@ -194,13 +109,17 @@ impl Framer {
         let Some(opening) = self.find_value() else {
             return Ok(self.find_unclosed_array());
         };
-        let start = self.at;
-        let available = self.buffer.len() - start;
-        if !self.ended && available < self.wanted {
+        let start = self.window.at;
+        let available = self.window.bytes.len() - start;
+        if !self.window.ended && available < self.wanted {
             return Ok(None);
         }
-        let limit = self.buffer.len().min(start.saturating_add(self.max_record));
-        let visible = self.buffer.get(..limit).unwrap_or_default();
+        let limit = self
+            .window
+            .bytes
+            .len()
+            .min(start.saturating_add(self.max_record));
+        let visible = self.window.bytes.get(..limit).unwrap_or_default();
         let outcome = match opening {
             Opening::Misplaced => Err(Stop::Syntax {
                 at: start,
@@ -209,12 +128,12 @@ impl Framer {
             Opening::Value if visible.get(start) == Some(&b'{') => {
                 read(visible, start).map(|(end, value)| (end, Ok(value)))
             }
-            Opening::Value => other_value(visible, start, self.max_depth, self.ended)
+            Opening::Value => other_value(visible, start, self.max_depth, self.window.ended)
                 .map(|(end, not)| (end, Err(not))),
         };
         match outcome {
             Ok((end, outcome)) => {
-                self.at = end;
+                self.window.at = end;
                 self.wanted = 0;
                 if let Context::ArrayStart | Context::ArrayComma = self.context {
                     self.context = Context::ArrayElement;
@@ -225,8 +144,10 @@ impl Framer {
                     outcome: outcome.map_err(Broken::NotAnObject),
                 }))
             }
-            Err(Stop::Incomplete) if available > self.max_record => Err(self.too_long()),
-            Err(Stop::Incomplete) if !self.ended => {
+            Err(Stop::Incomplete) if available > self.max_record => {
+                Err(self.window.too_long(self.max_record))
+            }
+            Err(Stop::Incomplete) if !self.window.ended => {
                 self.wanted = (available * 2).min(self.max_record.saturating_add(1));
                 Ok(None)
             }
@@ -239,18 +160,15 @@ impl Framer {
 
     /// Moves to the first byte of the next value, through white space and the punctuation of top-level arrays.
     fn find_value(&mut self) -> Option<Opening> {
-        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         if self.context == Context::Start {
-            if self.buffer.starts_with(BYTE_ORDER_MARK) {
-                self.at = BYTE_ORDER_MARK.len();
-            } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.buffer) {
+            if !self.window.pass_byte_order_mark() {
                 return None;
             }
             self.context = Context::Top;
         }
         loop {
-            self.at = lex::skip_space(&self.buffer, self.at);
-            let byte = *self.buffer.get(self.at)?;
+            self.window.at = lex::skip_space(&self.window.bytes, self.window.at);
+            let byte = *self.window.bytes.get(self.window.at)?;
             self.context = match (self.context, byte) {
                 (Context::Top | Context::Resumed, b'[') => Context::ArrayStart,
                 (Context::ArrayElement, b',') => Context::ArrayComma,
@@ -261,7 +179,7 @@ impl Framer {
                 (Context::ArrayElement, _) => return Some(Opening::Misplaced),
                 _ => return Some(Opening::Value),
             };
-            self.at += 1;
+            self.window.at += 1;
         }
     }
 
@@ -271,13 +189,13 @@ impl Framer {
             self.context,
             Context::ArrayStart | Context::ArrayElement | Context::ArrayComma
         );
-        if !(self.ended && unclosed) {
+        if !(self.window.ended && unclosed) {
             return None;
         }
         self.context = Context::Top;
         Some(Found {
-            start: self.at,
-            end: self.at,
+            start: self.window.at,
+            end: self.window.at,
             outcome: Err(Broken::UnclosedArray),
         })
     }
@@ -286,13 +204,13 @@ impl Framer {
         let Some((broken, mut searched)) = self.broken else {
             return Ok(None);
         };
-        let start = self.at;
+        let start = self.window.at;
         let mut end = None;
         while let Some(offset) =
-            memchr::memchr(b'\n', self.buffer.get(searched..).unwrap_or_default())
+            memchr::memchr(b'\n', self.window.bytes.get(searched..).unwrap_or_default())
         {
             let newline = searched + offset;
-            match self.buffer.get(newline + 1) {
+            match self.window.bytes.get(newline + 1) {
                 Some(b'{' | b'[') => {
                     end = Some(newline);
                     break;
@@ -304,41 +222,86 @@ impl Framer {
                 }
             }
         }
-        let whole = self.buffer.len();
+        let whole = self.window.bytes.len();
         let known = match end {
             Some(newline) => newline,
-            None if self.ended => whole,
+            None if self.window.ended => whole,
             // The last byte seen may be the newline that ends the stretch.
             None => whole.saturating_sub(1).max(start),
         };
         if known - start > self.max_record {
-            return Err(self.too_long());
+            return Err(self.window.too_long(self.max_record));
         }
-        if end.is_none() && !self.ended {
-            let rest = self.buffer.get(searched..).unwrap_or_default();
+        if end.is_none() && !self.window.ended {
+            let rest = self.window.bytes.get(searched..).unwrap_or_default();
             let searched = if rest == b"\n" { searched } else { whole };
             self.broken = Some((broken, searched));
             return Ok(None);
         }
         self.broken = None;
         self.wanted = 0;
-        self.at = end.map_or(whole, |newline| newline + 1);
+        self.window.at = end.map_or(whole, |newline| newline + 1);
         if !matches!(self.context, Context::Top) {
             self.context = Context::Resumed;
         }
-        let stretch = self.buffer.get(start..known).unwrap_or_default();
+        let stretch = self.window.between(start, known);
         Ok(Some(Found {
             start,
             end: start + lex::trim_space_end(stretch).len(),
             outcome: Err(broken),
         }))
     }
+}
 
-    fn too_long(&self) -> FrameError {
-        FrameError::RecordTooLong {
-            offset: self.offset + self.at as u64,
-            limit: self.max_record,
+impl Records for Framer {
+    fn push(&mut self, bytes: &[u8]) {
+        let dropped = self.window.push(bytes);
+        if let Some((_, searched)) = &mut self.broken {
+            *searched -= dropped;
         }
+    }
+
+    fn finish(&mut self) {
+        self.window.ended = true;
+    }
+
+    /// Frames and appends in one pass over the record's bytes: what [`next`](Framer::next) and then [`Columns::append`] would
+    /// do. The framer and the columns have the same depth.
+    fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let before = (self.window.at, self.context, self.wanted);
+        let room = self.max_depth;
+        let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
+            Ok((end, report)) => Ok((end, Ok(report))),
+            Err(Reject::Stop(stop)) => Err(stop),
+            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(*error))),
+        })?;
+        if let Some(Found {
+            outcome: Ok(Err(RecordError::Full)),
+            ..
+        }) = found
+        {
+            (self.window.at, self.context, self.wanted) = before;
+        }
+        let buffer = &self.window.bytes;
+        Ok(found.map(|found| Filled {
+            offset: self.window.offset(found.start),
+            bytes: buffer.get(found.start..found.end).unwrap_or_default(),
+            result: match found.outcome {
+                Ok(Ok(report)) => Ok(report.into_appended(buffer)),
+                Ok(Err(error)) => Err(error),
+                Err(broken) => Err(RecordError::Broken(broken)),
+            },
+        }))
+    }
+
+    /// Broken stretches have no columns.
+    fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
+        while let Some(frame) = self.next()? {
+            if frame.broken.is_none() {
+                inference.observe(frame.bytes)?;
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -16,7 +16,7 @@ mod texts;
 pub use columns::{
     Appended, Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError,
 };
-pub use framer::{Filled, Frame, FrameError, Framer};
+pub use framer::{Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
 
 use thiserror::Error;

@@ -1,10 +1,8 @@
-//! Rewriting a table: how its objects are read ([`Reading`]), which columns are written ([`Shape`]), what the tasks of a
+//! Rewriting a table: which columns are written ([`Shape`]), what the tasks of a
 //! run are ([`Layout`]), where files are cut ([`Cuts`]), which partition a row goes to ([`Router`]), and which files need not be
 //! read row by row ([`united`]). docs/SEMANTICS.md, "Repartition", states what is written.
 
 mod cuts;
-mod lines;
-mod reading;
 mod route;
 mod shape;
 mod tables;
@@ -13,8 +11,6 @@ mod united;
 
 pub use self::{
     cuts::Cuts,
-    lines::{Dialect, LineError, LineFramer},
-    reading::{Reading, ReadingError},
     route::{RouteError, Routed, Router},
     shape::{KeyValues, Origin, Shape, ShapeError, Written},
     tables::target_table,

@@ -3,10 +3,10 @@
 use bytes::{Buf, Bytes};
 use lakewright_core::{
     compression::{DecompressError, Decompressor, Status},
-    config::{InputFormat, Limits},
-    csv,
-    json::{self, Columns, Filled},
+    config::Limits,
     location::Location,
+    reading::Reading,
+    records::{FrameError, Records},
 };
 
 use super::{
@@ -15,69 +15,9 @@ use super::{
     source::{Source, SourceReader},
 };
 
-/// Finds the records in text of either kind.
-pub(super) enum Framer {
-    Json(json::Framer),
-    Csv(csv::Framer),
-}
-
-impl Framer {
-    fn new(settings: &Settings, location: &Location) -> Result<Self, RekeyError> {
-        let job = &settings.job;
-        let longest = job.limits.longest_record();
-        if job.format != InputFormat::Csv {
-            return Ok(Self::Json(json::Framer::new(longest, job.limits.deepest())));
-        }
-        let table = settings.table.iter().flat_map(|table| &table.columns);
-        let columns = table.map(|column| column.name.clone()).collect::<Vec<_>>();
-        let framer = csv::Framer::new(&job.csv.clone().unwrap_or_default(), &columns, longest)
-            .map_err(|error| misread_csv(location, &error))?;
-        Ok(Self::Csv(framer))
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Json(framer) => framer.push(bytes),
-            Self::Csv(framer) => framer.push(bytes),
-        }
-    }
-
-    fn finish(&mut self) {
-        match self {
-            Self::Json(framer) => framer.finish(),
-            Self::Csv(framer) => framer.finish(),
-        }
-    }
-
-    /// The next record, appended to `columns`. One for which they are full is the next one again.
-    pub(super) fn next_into(
-        &mut self,
-        columns: &mut Columns,
-        location: &Location,
-    ) -> Result<Option<Filled<'_>>, RekeyError> {
-        match self {
-            Self::Json(framer) => framer
-                .next_into(columns)
-                .map_err(|error| misread_json(location, error)),
-            Self::Csv(framer) => framer
-                .next_into(columns)
-                .map_err(|error| misread_csv(location, &error)),
-        }
-    }
-}
-
-pub(super) fn misread_json(location: &Location, error: json::FrameError) -> RekeyError {
-    let json::FrameError::RecordTooLong { offset, limit } = error;
-    RekeyError::RecordTooLong {
-        location: location.clone(),
-        offset,
-        limit,
-    }
-}
-
-pub(super) fn misread_csv(location: &Location, error: &csv::FrameError) -> RekeyError {
+pub(super) fn misread(location: &Location, error: &FrameError) -> RekeyError {
     match *error {
-        csv::FrameError::RecordTooLong { offset, limit } => RekeyError::RecordTooLong {
+        FrameError::RecordTooLong { offset, limit } => RekeyError::RecordTooLong {
             location: location.clone(),
             offset,
             limit,
@@ -90,13 +30,13 @@ pub(super) fn misread_csv(location: &Location, error: &csv::FrameError) -> Rekey
 }
 
 /// The records of an object, piece by piece.
-pub(super) struct Records<'a> {
+pub(super) struct RecordReader<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
     location: Location,
     reader: SourceReader,
     decompressor: Decompressor,
-    framer: Framer,
+    records: Box<dyn Records>,
     chunk: Bytes,
     plain: Vec<u8>,
     state: State,
@@ -109,7 +49,7 @@ enum State {
     Ended,
 }
 
-impl<'a> Records<'a> {
+impl<'a> RecordReader<'a> {
     pub(super) fn new(
         ports: &'a Ports,
         budget: &'a Budget,
@@ -117,12 +57,22 @@ impl<'a> Records<'a> {
         source: Source,
     ) -> Result<Self, RekeyError> {
         let location = source.location().clone();
-        let limits: &Limits = &settings.job.limits;
+        let job = &settings.job;
+        let limits: &Limits = &job.limits;
+        let table = settings.table.iter().flat_map(|table| &table.columns);
+        let columns = table.map(|column| column.name.clone());
+        let records = Reading::of_prefix(job.format, job.csv.as_ref(), columns)
+            .records(limits, true)
+            .map_err(|error| misread(&location, &error))?
+            .ok_or_else(|| RekeyError::Unreadable {
+                location: location.clone(),
+                message: "it is read by row groups".to_owned(),
+            })?;
         Ok(Self {
             ports,
             budget,
             decompressor: Decompressor::new(limits.compression_ratio),
-            framer: Framer::new(settings, &location)?,
+            records,
             location,
             reader: source.read(),
             chunk: Bytes::new(),
@@ -131,9 +81,9 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Reads on. The framer may hold new records, which are all to be taken before the next call; `None` after the
+    /// Reads on. There may be new records, which are all to be taken before the next call; `None` after the
     /// last.
-    pub(super) async fn more(&mut self) -> Result<Option<&mut Framer>, RekeyError> {
+    pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, RekeyError> {
         match self.state {
             State::Ended => return Ok(None),
             State::HasOutput => {}
@@ -161,19 +111,19 @@ impl<'a> Records<'a> {
             Status::NeedsInput => State::NeedsInput,
             Status::HasOutput => State::HasOutput,
         };
-        self.framer.push(&self.plain);
-        Ok(Some(&mut self.framer))
+        self.records.push(&self.plain);
+        Ok(Some(&mut *self.records))
     }
 
-    fn end(&mut self) -> Result<&mut Framer, RekeyError> {
+    fn end(&mut self) -> Result<&mut dyn Records, RekeyError> {
         self.state = State::Ended;
         self.plain.clear();
         self.decompressor
             .finish(&mut self.plain)
             .map_err(|error| unreadable(&self.location, &error))?;
-        self.framer.push(&self.plain);
-        self.framer.finish();
-        Ok(&mut self.framer)
+        self.records.push(&self.plain);
+        self.records.finish();
+        Ok(&mut *self.records)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use lakewright_core::{csv, hive_type, json::Inference};
+use lakewright_core::{csv, hive_type, json::Inference, records::ColumnsError};
 
 use super::{
     Budget, Ports, Settings, TableColumns,
     error::RekeyError,
-    read::{Framer, Records, misread_csv, misread_json},
+    read::{RecordReader, misread},
     source::Source,
 };
 
@@ -84,29 +84,14 @@ pub(super) async fn infer(
 ) -> Result<Schema, RekeyError> {
     let location = source.location().clone();
     let mut inference = Inference::new(settings.job.limits.deepest());
-    let mut records = Records::new(ports, budget, settings, source)?;
-    while let Some(framer) = records.more().await? {
-        match framer {
-            Framer::Json(framer) => {
-                while let Some(frame) = framer
-                    .next()
-                    .map_err(|error| misread_json(&location, error))?
-                {
-                    if frame.broken.is_none() {
-                        inference
-                            .observe(frame.bytes)
-                            .map_err(|error| RekeyError::Schema(format!("{location}: {error}")))?;
-                    }
-                }
-            }
-            Framer::Csv(framer) => {
-                let names = framer
-                    .names()
-                    .map_err(|error| misread_csv(&location, &error))?;
-                if let Some(names) = names {
-                    return Ok(csv::inferred(names));
-                }
-            }
+    let mut reader = RecordReader::new(ports, budget, settings, source)?;
+    while let Some(records) = reader.more().await? {
+        let names = records.infer(&mut inference).map_err(|error| match error {
+            ColumnsError::Frame(error) => misread(&location, &error),
+            ColumnsError::Infer(error) => RekeyError::Schema(format!("{location}: {error}")),
+        })?;
+        if let Some(names) = names {
+            return Ok(csv::inferred(&names));
         }
     }
     Ok(inference.schema())

@@ -5,7 +5,8 @@ use lakewright_core::{
     catalog::TableName,
     encode::EncodeError,
     location::Location,
-    repartition::{ReadingError, RouteError, ShapeError},
+    reading::ReadingError,
+    repartition::{RouteError, ShapeError},
 };
 use thiserror::Error;
 

@@ -13,7 +13,8 @@ use lakewright_core::{
     config,
     location::Location,
     naming::run_id,
-    repartition::{Reading, Shape, Span, Task, Unit},
+    reading::Reading,
+    repartition::{Shape, Span, Task, Unit},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

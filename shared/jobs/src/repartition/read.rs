@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use lakewright_core::{
     compression::{DecompressError, Decompressor, Status},
     config::{EpochUnit, Repartition, TimestampRule},
-    csv,
-    json::{self, Columns, Filled, JsonScalar, ParseTimestamp},
+    json::{JsonScalar, ParseTimestamp},
+    lines::Dialect,
     location::Location,
-    repartition::{Dialect, LineFramer, Reading},
+    reading::Reading,
+    records::Records,
     time::{TimestampReader, microseconds},
 };
 
@@ -184,81 +185,17 @@ impl LineRange {
     }
 }
 
-/// Finds the records in bytes.
-pub(super) enum Framer {
-    Json(json::Framer),
-    Csv(csv::Framer),
-    Lines(LineFramer),
-}
-
-impl Framer {
-    /// Of an object, or of a part of one that does not begin with its first line.
-    pub(super) fn new(
-        reading: &Reading,
-        job: &Repartition,
-        location: &Location,
-        first: bool,
-    ) -> Result<Self, RepartitionError> {
-        let longest = job.limits.longest_record();
-        Ok(match reading {
-            Reading::Json { .. } => Self::Json(json::Framer::new(longest, job.limits.deepest())),
-            Reading::Csv(settings) => {
-                let framer = csv::Framer::new(settings, &[], longest);
-                Self::Csv(framer.map_err(|error| unreadable(location, &error))?)
-            }
-            Reading::Lines {
-                dialect,
-                header_lines,
-                columns,
-            } => {
-                let header_lines = if first { *header_lines } else { 0 };
-                Self::Lines(LineFramer::new(
-                    dialect.clone(),
-                    header_lines,
-                    columns,
-                    longest,
-                ))
-            }
-            Reading::Parquet => {
-                return Err(RepartitionError::Unfit(format!("{location} is no text")));
-            }
-        })
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Json(framer) => framer.push(bytes),
-            Self::Csv(framer) => framer.push(bytes),
-            Self::Lines(framer) => framer.push(bytes),
-        }
-    }
-
-    pub(super) fn finish(&mut self) {
-        match self {
-            Self::Json(framer) => framer.finish(),
-            Self::Csv(framer) => framer.finish(),
-            Self::Lines(framer) => framer.finish(),
-        }
-    }
-
-    /// The next record, appended to `columns`. One for which they are full is the next one again.
-    pub(super) fn next_into(
-        &mut self,
-        columns: &mut Columns,
-        location: &Location,
-    ) -> Result<Option<Filled<'_>>, RepartitionError> {
-        match self {
-            Self::Json(framer) => framer
-                .next_into(columns)
-                .map_err(|error| unreadable(location, &error)),
-            Self::Csv(framer) => framer
-                .next_into(columns)
-                .map_err(|error| unreadable(location, &error)),
-            Self::Lines(framer) => framer
-                .next_into(columns)
-                .map_err(|error| unreadable(location, &error)),
-        }
-    }
+/// What finds the records in an object, or in a part of one that does not begin with its first line.
+pub(super) fn records(
+    reading: &Reading,
+    job: &Repartition,
+    location: &Location,
+    first: bool,
+) -> Result<Box<dyn Records>, RepartitionError> {
+    let records = reading.records(&job.limits, first);
+    records
+        .map_err(|error| unreadable(location, &error))?
+        .ok_or_else(|| RepartitionError::Unfit(format!("{location} is no text")))
 }
 
 pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> RepartitionError {

@@ -8,6 +8,7 @@ use lakewright_core::{
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
     parquet_in::{ParquetFile, ReadError, RowsReader},
+    records::Records,
     repartition::{KeyValues, Part, Unit},
 };
 
@@ -15,7 +16,7 @@ use super::{
     Budget, Ports,
     error::RepartitionError,
     ledger::Plan,
-    read::{Bytes, Framer, timestamps, unreadable},
+    read::{Bytes, records, timestamps, unreadable},
 };
 use crate::work::{
     parquet::{Loaded, Room},
@@ -55,7 +56,7 @@ enum Open<'a> {
 
 struct Text<'a> {
     bytes: Bytes<'a>,
-    framer: Framer,
+    records: Box<dyn Records>,
     location: Location,
 }
 
@@ -140,11 +141,11 @@ impl<'a> Rows<'a> {
         let more = text.bytes.next().await?;
         let ended = more.is_none();
         match more {
-            Some(more) => text.framer.push(more),
-            None => text.framer.finish(),
+            Some(more) => text.records.push(more),
+            None => text.records.finish(),
         }
         let begin = text.bytes.begin();
-        self.drain(&mut text.framer, &text.location, begin)?;
+        self.drain(&mut *text.records, &text.location, begin)?;
         if !ended {
             self.open = Some(Open::Text(text));
         }
@@ -197,7 +198,7 @@ impl<'a> Rows<'a> {
             let job = &plan.settings;
             let at = location.clone();
             return Ok(Open::Text(Box::new(Text {
-                framer: Framer::new(&plan.reading, job, &location, first)?,
+                records: records(&plan.reading, job, &location, first)?,
                 bytes: Bytes::open(self.ports, job, self.budget, at, source, lines),
                 location,
             })));
@@ -233,14 +234,17 @@ impl<'a> Rows<'a> {
         })))
     }
 
-    /// Takes every record that the framer holds; its bytes begin at `begin` in the object.
+    /// Takes every record that is there so far; the bytes begin at `begin` in the object.
     fn drain(
         &mut self,
-        framer: &mut Framer,
+        records: &mut dyn Records,
         location: &Location,
         begin: u64,
     ) -> Result<(), RepartitionError> {
-        while let Some(filled) = framer.next_into(&mut self.columns, location)? {
+        while let Some(filled) = records
+            .next_into(&mut self.columns)
+            .map_err(|error| unreadable(location, &error))?
+        {
             match filled.result {
                 Ok(appended) => {
                     self.values_dropped += u64::from(appended.mismatched);

@@ -7,18 +7,19 @@ use lakewright_core::{
     catalog::{Column, Table},
     compression::{Codec, Decompressor},
     config::{InputFormat, Repartition, Source},
-    csv, hive_type,
-    json::{self, Inference},
+    hive_type,
+    json::Inference,
     location::Location,
     parquet_in::ParquetFile,
-    repartition::{Places, Reading, Stored, is_data},
+    reading::Reading,
+    repartition::{Places, Stored, is_data},
 };
 
 use super::{
     Budget, Ports,
     error::RepartitionError,
     ledger::{SourceObject, SourcePartition},
-    read::{Bytes, decompressed_error, unreadable},
+    read::{Bytes, decompressed_error, records, unreadable},
 };
 use crate::{
     ports::{GetOptions, Listed, Store},
@@ -50,7 +51,11 @@ pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, Repa
     let mut found = match &job.source {
         Source::Table(_) => table(ports, job).await?,
         Source::Prefix(prefix) => Found {
-            reading: Reading::of_prefix(job.format.unwrap_or_default(), job.csv.as_ref()),
+            reading: Reading::of_prefix(
+                job.format.unwrap_or_default(),
+                job.csv.as_ref(),
+                std::iter::empty(),
+            ),
             partitions: vec![SourcePartition {
                 location: prefix.clone(),
                 values: Vec::new(),
@@ -254,10 +259,6 @@ impl Found {
             return Ok((Vec::new(), Vec::new()));
         };
         let location = self.location(first);
-        let text = |name: String| Column {
-            name,
-            hive_type: "string".to_owned(),
-        };
         let columns = match job.format.unwrap_or_default() {
             InputFormat::Parquet => {
                 let file = parquet(ports, job, &location, &first.etag).await?;
@@ -267,40 +268,12 @@ impl Found {
                 }
                 columns
             }
-            InputFormat::Csv => {
-                let settings = job.csv.clone().unwrap_or_default();
-                let longest = job.limits.longest_record();
-                let framer = csv::Framer::new(&settings, &[], longest);
-                let mut framer = framer.map_err(|error| unreadable(&location, &error))?;
-                let mut bytes = Bytes::open(ports, job, budget, location.clone(), first, None);
-                let names = loop {
-                    let more = bytes.next().await?;
-                    match more {
-                        Some(more) => framer.push(more),
-                        None => framer.finish(),
-                    }
-                    let ended = more.is_none();
-                    let names = framer
-                        .names()
-                        .map_err(|error| unreadable(&location, &error))?;
-                    match names {
-                        Some(names) => break names.to_vec(),
-                        None if ended => break Vec::new(),
-                        None => {}
-                    }
-                };
-                names
-                    .into_iter()
-                    .filter(|name| !name.is_empty())
-                    .map(text)
-                    .collect()
-            }
-            InputFormat::Json => self.inferred(ports, job, budget).await?,
+            InputFormat::Csv | InputFormat::Json => self.inferred(ports, job, budget).await?,
         };
         Ok((columns, Vec::new()))
     }
 
-    /// The columns of all JSON records.
+    /// The columns of the records: strings by the names in the first object, or what the records of all objects have.
     async fn inferred(
         &self,
         ports: &Ports,
@@ -310,28 +283,35 @@ impl Found {
         let mut inference = Inference::new(job.limits.deepest());
         for source in &self.sources {
             let location = self.location(source);
-            let mut framer = json::Framer::new(job.limits.longest_record(), job.limits.deepest());
+            let mut records = records(&self.reading, job, &location, true)?;
             let mut bytes = Bytes::open(ports, job, budget, location.clone(), source, None);
             loop {
                 let more = bytes.next().await?;
                 match more {
-                    Some(more) => framer.push(more),
-                    None => framer.finish(),
+                    Some(more) => records.push(more),
+                    None => records.finish(),
                 }
                 let ended = more.is_none();
-                while let Some(frame) = framer.next().map_err(|e| unreadable(&location, &e))? {
-                    if frame.broken.is_none() {
-                        let observed = inference.observe(frame.bytes);
-                        observed.map_err(|error| unreadable(&location, &error))?;
-                    }
-                }
-                if ended {
-                    break;
+                let names = records.infer(&mut inference);
+                match names.map_err(|error| unreadable(&location, &error))? {
+                    Some(names) => return Ok(named(names)),
+                    None if ended => break,
+                    None => {}
                 }
             }
         }
         rendered(&self.root, &inference.schema())
     }
+}
+
+/// Columns of strings. An empty name is that of no column.
+fn named(names: Vec<String>) -> Vec<Column> {
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    let column = |name| Column {
+        name,
+        hive_type: "string".to_owned(),
+    };
+    names.map(column).collect()
 }
 
 fn rendered(

@@ -6,9 +6,10 @@ use arrow::array::{AsArray, BinaryArray, RecordBatch};
 use jiff::Timestamp;
 use lakewright_core::{
     config::Policy,
-    json::{Appended, Columns, ColumnsOptions, Filled, JsonScalar, RecordError},
+    json::{Appended, Columns, ColumnsOptions, JsonScalar, RecordError},
     partition::Partitioner,
     quarantine::Reason,
+    records::{Filled, Records},
     time::{TimeError, TimestampReader},
 };
 
@@ -16,7 +17,7 @@ use super::{Request, Routed, Router, Row, column_timestamps, unusable};
 use crate::{
     rekey::{
         error::RekeyError,
-        read::{Framer, Records},
+        read::{RecordReader, misread},
         schema::{RecordSchema, infer},
         source::Source,
     },
@@ -74,9 +75,9 @@ pub(super) async fn route(
         rows: Vec::new(),
         bytes: 0,
     };
-    let mut records = Records::new(ports, budget, settings, source)?;
-    while let Some(framer) = records.more().await? {
-        filler.drain(framer)?;
+    let mut records = RecordReader::new(ports, budget, settings, source)?;
+    while let Some(records) = records.more().await? {
+        filler.drain(records)?;
         filler.router.settle().await?;
     }
     filler.cut()?;
@@ -95,10 +96,13 @@ struct Filler<'a> {
 }
 
 impl Filler<'_> {
-    /// Takes every record that the framer holds.
-    fn drain(&mut self, framer: &mut Framer) -> Result<(), RekeyError> {
+    /// Takes every record that is there so far.
+    fn drain(&mut self, records: &mut dyn Records) -> Result<(), RekeyError> {
         let location = self.router.request.location;
-        while let Some(filled) = framer.next_into(&mut self.columns, location)? {
+        while let Some(filled) = records
+            .next_into(&mut self.columns)
+            .map_err(|error| misread(location, &error))?
+        {
             if matches!(filled.result, Err(RecordError::Full)) {
                 // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
                 self.cut()?;

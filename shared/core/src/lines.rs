@@ -6,12 +6,12 @@ use std::{borrow::Cow, collections::HashMap};
 
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use self::fields::{lazy_simple, open_csv};
 use crate::{
     csv::Broken,
-    json::{Appended, Columns, Filled, JsonScalar, RecordError},
+    json::{Appended, Columns, Inference, JsonScalar, RecordError},
+    records::{ColumnsError, Filled, FrameError, Records, Window},
 };
 
 /// What the characters of a line mean.
@@ -40,19 +40,6 @@ pub enum Dialect {
     },
 }
 
-/// Why no more lines can be found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum LineError {
-    /// A line is longer than the limit.
-    #[error("the line at byte {offset} is longer than {limit} bytes")]
-    TooLong {
-        /// Where it starts, in bytes of the decompressed stream.
-        offset: u64,
-        /// The longest that is taken, in bytes.
-        limit: usize,
-    },
-}
-
 /// A field of the line that was found last.
 #[derive(Debug, Clone, Copy)]
 enum Field {
@@ -69,12 +56,9 @@ enum Field {
 pub struct LineFramer {
     dialect: Dialect,
     header_lines: u32,
-    names: HashMap<String, usize>,
+    columns: Vec<String>,
     max_record: usize,
-    buffer: Vec<u8>,
-    at: usize,
-    offset: u64,
-    ended: bool,
+    window: Window,
     /// The field of each column, and whether it is a string; once the columns are known.
     mapping: Option<Vec<(Option<usize>, bool)>>,
     fields: Vec<Field>,
@@ -85,93 +69,35 @@ impl LineFramer {
     /// A framer that passes over `header_lines` and refuses lines longer than `max_record` bytes. `columns`: the names of
     /// the fields, in order.
     pub fn new(dialect: Dialect, header_lines: u32, columns: &[String], max_record: usize) -> Self {
-        let names = columns.iter().enumerate();
         Self {
             dialect,
             header_lines,
-            names: names
-                .map(|(index, name)| (name.to_lowercase(), index))
-                .collect(),
+            columns: columns.to_vec(),
             max_record,
-            buffer: Vec::new(),
-            at: 0,
-            offset: 0,
-            ended: false,
+            window: Window::default(),
             mapping: None,
             fields: Vec::new(),
             cooked: String::new(),
         }
     }
 
-    /// Takes the next bytes of the stream. Ask for lines until there is none before the next push.
-    pub fn push(&mut self, bytes: &[u8]) {
-        if self.at > self.buffer.len() / 2 {
-            self.buffer.drain(..self.at);
-            self.offset += self.at as u64;
-            self.at = 0;
-        }
-        self.buffer.extend_from_slice(bytes);
-    }
-
-    /// Says that the stream has ended: what is left is the last line.
-    pub fn finish(&mut self) {
-        self.ended = true;
-    }
-
-    /// The next line, its fields appended to `columns`, which are the same at each call; `None` before more bytes come. A
-    /// field that is missing is null, and one that has no column is left out. A line for which the columns are
-    /// [`RecordError::Full`] is the next one again.
-    ///
-    /// # Errors
-    /// A line that is too long.
-    pub fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, LineError> {
-        loop {
-            let Some((end, next)) = self.find()? else {
-                return Ok(None);
-            };
-            if self.header_lines > 0 {
-                self.header_lines -= 1;
-                self.at = next;
-                continue;
-            }
-            let start = self.at;
-            let result = self.append(start, end, columns);
-            if !matches!(result, Err(RecordError::Full)) {
-                self.at = next;
-            }
-            return Ok(Some(Filled {
-                offset: self.offset + start as u64,
-                bytes: self.buffer.get(start..end).unwrap_or_default(),
-                result: result.map(|mismatched| Appended {
-                    timestamp: JsonScalar::Missing,
-                    unknown: 0,
-                    mismatched,
-                }),
-            }));
-        }
-    }
-
     /// Where the next line ends, and where the one after it begins.
-    fn find(&self) -> Result<Option<(usize, usize)>, LineError> {
-        let rest = self.buffer.get(self.at..).unwrap_or_default();
+    fn find(&self) -> Result<Option<(usize, usize)>, FrameError> {
+        let rest = self.window.rest();
         let limit = self.max_record.saturating_add(1);
         let visible = rest.get(..limit).unwrap_or(rest);
         let found = memchr::memchr2(b'\n', b'\r', visible);
-        let too_long = LineError::TooLong {
-            offset: self.offset + self.at as u64,
-            limit: self.max_record,
-        };
         let Some(length) = found else {
-            return match (self.ended, rest.len()) {
-                (_, length) if length >= limit => Err(too_long),
-                (true, 1..) => Ok(Some((self.buffer.len(), self.buffer.len()))),
+            return match (self.window.ended, rest.len()) {
+                (_, length) if length >= limit => Err(self.window.too_long(self.max_record)),
+                (true, 1..) => Ok(Some((self.window.bytes.len(), self.window.bytes.len()))),
                 _ => Ok(None),
             };
         };
-        let end = self.at + length;
-        let ends = match (self.buffer.get(end), self.buffer.get(end + 1)) {
+        let end = self.window.at + length;
+        let ends = match (self.window.bytes.get(end), self.window.bytes.get(end + 1)) {
             (Some(b'\r'), Some(b'\n')) => 2,
-            (Some(b'\r'), None) if !self.ended => return Ok(None),
+            (Some(b'\r'), None) if !self.window.ended => return Ok(None),
             _ => 1,
         };
         Ok(Some((end, end + ends)))
@@ -183,7 +109,7 @@ impl LineFramer {
         end: usize,
         columns: &mut Columns,
     ) -> Result<u32, RecordError> {
-        let bytes = self.buffer.get(start..end).unwrap_or_default();
+        let bytes = self.window.between(start, end);
         let line = str::from_utf8(bytes).map_err(|error| Broken::InvalidUtf8 {
             at: error.valid_up_to(),
         })?;
@@ -213,8 +139,12 @@ impl LineFramer {
                 &mut self.cooked,
             )?,
         }
-        let names = &self.names;
+        let names = &self.columns;
         let mapping = self.mapping.get_or_insert_with(|| {
+            let names = names.iter().enumerate();
+            let names: HashMap<_, _> = names
+                .map(|(index, name)| (name.to_lowercase(), index))
+                .collect();
             let schema = columns.schema();
             let fields = schema.fields().iter();
             fields
@@ -235,6 +165,48 @@ impl LineFramer {
             (is_text || !text.is_empty()).then_some(Cow::Borrowed(text))
         };
         columns.append_texts(text, bytes)
+    }
+}
+
+/// A field that is missing is null, and one that has no column is left out.
+impl Records for LineFramer {
+    fn push(&mut self, bytes: &[u8]) {
+        self.window.push(bytes);
+    }
+
+    fn finish(&mut self) {
+        self.window.ended = true;
+    }
+
+    fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        loop {
+            let Some((end, next)) = self.find()? else {
+                return Ok(None);
+            };
+            if self.header_lines > 0 {
+                self.header_lines -= 1;
+                self.window.at = next;
+                continue;
+            }
+            let start = self.window.at;
+            let result = self.append(start, end, columns);
+            if !matches!(result, Err(RecordError::Full)) {
+                self.window.at = next;
+            }
+            return Ok(Some(Filled {
+                offset: self.window.offset(start),
+                bytes: self.window.between(start, end),
+                result: result.map(|mismatched| Appended {
+                    timestamp: JsonScalar::Missing,
+                    unknown: 0,
+                    mismatched,
+                }),
+            }));
+        }
+    }
+
+    fn infer(&mut self, _: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
+        Ok(Some(self.columns.clone()))
     }
 }
 

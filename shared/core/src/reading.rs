@@ -1,12 +1,14 @@
-//! How the bytes of a source's objects are records.
+//! How the bytes of a source's objects are records: the one place where input formats are registered.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::lines::Dialect;
 use crate::{
     catalog::Table,
-    config::{Csv, InputFormat},
+    config::{Csv, InputFormat, Limits},
+    csv, json,
+    lines::{Dialect, LineFramer},
+    records::{FrameError, Records},
 };
 
 /// How the bytes of a source's objects are records.
@@ -69,13 +71,51 @@ const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSer
 const HEADER_LINES: &str = "skip.header.line.count";
 
 impl Reading {
-    /// Of a prefix, as the configuration says.
-    pub fn of_prefix(format: InputFormat, csv: Option<&Csv>) -> Self {
+    /// Of a prefix, as the configuration says. `columns`: those of the table, in order; fields of CSV have their names where it
+    /// has no header and the settings name none.
+    pub fn of_prefix(
+        format: InputFormat,
+        csv: Option<&Csv>,
+        columns: impl Iterator<Item = String>,
+    ) -> Self {
         match format {
             InputFormat::Json => Self::Json { lines: false },
-            InputFormat::Csv => Self::Csv(csv.cloned().unwrap_or_default()),
+            InputFormat::Csv => {
+                let mut csv = csv.cloned().unwrap_or_default();
+                if !csv.header && csv.columns.is_empty() {
+                    csv.columns = columns.collect();
+                }
+                Self::Csv(csv)
+            }
             InputFormat::Parquet => Self::Parquet,
         }
+    }
+
+    /// What finds the records in the bytes of one object. `first`: whether the bytes begin where the object does. `None`: it
+    /// is Parquet, which is read by ranges ([`records`](crate::records)).
+    ///
+    /// # Errors
+    /// Two columns of CSV with the same name.
+    pub fn records(
+        &self,
+        limits: &Limits,
+        first: bool,
+    ) -> Result<Option<Box<dyn Records>>, FrameError> {
+        let longest = limits.longest_record();
+        Ok(Some(match self {
+            Self::Json { .. } => Box::new(json::Framer::new(longest, limits.deepest())),
+            Self::Csv(settings) => Box::new(csv::Framer::new(settings, &[], longest)?),
+            Self::Lines {
+                dialect,
+                header_lines,
+                columns,
+            } => {
+                let header_lines = if first { *header_lines } else { 0 };
+                let dialect = dialect.clone();
+                Box::new(LineFramer::new(dialect, header_lines, columns, longest))
+            }
+            Self::Parquet => return Ok(None),
+        }))
     }
 
     /// Of a table, as its SerDe says, or as the configuration's `csv` says in its place.
@@ -88,12 +128,8 @@ impl Reading {
             .columns
             .iter()
             .map(|column| column.name.clone());
-        if let Some(csv) = csv {
-            let mut csv = csv.clone();
-            if !csv.header && csv.columns.is_empty() {
-                csv.columns = columns.collect();
-            }
-            return Ok(Self::Csv(csv));
+        if csv.is_some() {
+            return Ok(Self::of_prefix(InputFormat::Csv, csv, columns));
         }
         let serde = table.storage.serde_library.as_deref().unwrap_or_default();
         if serde == PARQUET {
