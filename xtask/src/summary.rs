@@ -153,7 +153,7 @@ pub(crate) fn grouped(number: u64) -> String {
 /// Bytes for people.
 pub(crate) fn size(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
-        let tenths = (bytes >> (shift - 10)) * 10 >> 10;
+        let tenths = ((bytes >> (shift - 10)) * 10) >> 10;
         if tenths >= 10 {
             return format!("{}.{} {unit}", grouped(tenths / 10), tenths % 10);
         }

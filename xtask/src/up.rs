@@ -112,14 +112,11 @@ pub(crate) fn bring_up(
             (environment, survey)
         }
     };
-    let zips = match functions {
-        Some(folder) => {
-            assembly::given_functions(workspace, &environment, folder, &survey.functions)?
-        }
-        None => {
-            assembly::pack_local_functions(workspace, &environment, &survey.functions)?;
-            workspace.local_zips()
-        }
+    let zips = if let Some(folder) = functions {
+        assembly::given_functions(workspace, &environment, folder, &survey.functions)?
+    } else {
+        assembly::pack_local_functions(workspace, &environment, &survey.functions)?;
+        workspace.local_zips()
     };
     // It comes up while the assembly is made.
     let mut cloud = Cloud::start(workspace, &environment, Transport::Tls)?;
@@ -167,12 +164,12 @@ fn ahead(workspace: &Workspace, functions: Option<&Path>) {
 /// Installs the tools while cargo builds.
 fn side_by_side(workspace: &Workspace, names: &[String]) -> Result<Environment> {
     thread::scope(|scope| {
-        let build =
+        let building =
             scope.spawn(|| assembly::build_local_functions(workspace, Beside::Nothing, names));
         let environment = Environment::prepare(workspace, Spark::StaysAway);
-        let built = build.join().map_err(|_| anyhow!("the build panicked"))?;
+        let done = building.join().map_err(|_| anyhow!("the build panicked"))?;
         let environment = environment?;
-        built?;
+        done?;
         Ok(environment)
     })
 }
