@@ -5,24 +5,18 @@ import type { Construct } from 'constructs';
 import type { SplitConfig, TableName } from './config.ts';
 import type { Location } from './location.ts';
 
-/** Reads objects under a prefix, and learns that one is gone. */
-export function grantRead(role: iam.Role, prefix: Location): void {
-  grantObjects(role, prefix, ['s3:GetObject', 's3:GetObjectVersion']);
-  grantList(role, prefix);
-}
-
 /** Reads and creates objects under a prefix. Nothing there is deleted. */
 export function grantReadWrite(role: iam.Role, prefix: Location): void {
-  grantObjects(role, prefix, [
-    's3:GetObject',
-    's3:PutObject',
-    's3:AbortMultipartUpload',
-    's3:ListMultipartUploadParts',
-  ]);
+  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload']);
   grantList(role, prefix);
 }
 
-/** Reads the objects under a prefix that are current. */
+/** Reads objects under a prefix whose keys it is told, and which are there. */
+export function grantReadNamed(role: iam.IRole, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:GetObject']);
+}
+
+/** Reads the objects under a prefix that are current, and learns that one is gone. */
 export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantObjects(role, prefix, ['s3:GetObject']);
   grantList(role, prefix);
@@ -78,6 +72,7 @@ export function grantRows(role: iam.Role, { target, tagged, encryptionKey }: Spl
 /** Has Athena keep results under a prefix. https://docs.aws.amazon.com/athena/latest/ug/querying.html */
 export function grantResults(role: iam.Role, prefix: Location): void {
   grantReadWrite(role, prefix);
+  grantObjects(role, prefix, ['s3:ListMultipartUploadParts']);
   role.addToPolicy(
     new iam.PolicyStatement({ actions: ['s3:GetBucketLocation'], resources: [bucketArn(role, prefix)] }),
   );
@@ -122,12 +117,12 @@ function grantKey(role: iam.Role, key: string): void {
 
 /** Reads tables and their partitions. */
 export function grantReadTable(role: iam.Role, name: TableName): void {
-  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition']);
+  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions']);
 }
 
 /** Points partitions of a table at other places. */
 export function grantMovePartitions(role: iam.Role, name: TableName): void {
-  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition', 'glue:BatchUpdatePartition']);
+  grantTable(role, name, ['glue:BatchGetPartition', 'glue:BatchUpdatePartition']);
 }
 
 /** Registers partitions of a table, and creates and changes the table itself. */
@@ -157,12 +152,7 @@ export function grantDelete(role: iam.Role, prefix: Location): void {
 
 /** Reads a table and registers partitions of it. */
 export function grantPartitions(role: iam.Role, name: TableName): void {
-  grantTable(role, name, [
-    'glue:GetTable',
-    'glue:BatchGetPartition',
-    'glue:BatchCreatePartition',
-    'glue:BatchUpdatePartition',
-  ]);
+  grantTable(role, name, ['glue:GetTable', 'glue:BatchGetPartition', 'glue:BatchCreatePartition']);
 }
 
 function grantTable(role: iam.Role, { database, table }: TableName, actions: string[]): void {

@@ -7,6 +7,7 @@ import {
   grantLedger,
   grantMovePartitions,
   grantReadCurrent,
+  grantReadNamed,
   grantReadTable,
   grantReadWrite,
 } from './access.ts';
@@ -55,11 +56,13 @@ export class CompactJob extends Construct {
     buckets.require(location.bucket);
     buckets.require(ledger.bucket);
     // A list of tasks too long for the state machine's own data.
-    grantReadCurrent(stateMachine.role, join(ledger, 'compact/'));
+    grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
     grantLedger(functions.plan.role, join(ledger, 'compact/'));
     for (const { role } of [functions.plan, functions.merge, functions.publish]) {
       grantReadCurrent(role, location);
       grantReadCurrent(role, ledger);
+    }
+    for (const { role } of [functions.plan, functions.publish]) {
       grantLedger(role, join(ledger, 'partition/'));
     }
     if (job.table) {
@@ -100,7 +103,6 @@ export class CompactJob extends Construct {
     grantReadWrite(publish.role, generations);
     grantDeleteData(publish.role, [location, generations], ledger);
     grantReadTable(plan.role, table);
-    grantReadTable(merge.role, table);
     grantMovePartitions(publish.role, table);
   }
 }

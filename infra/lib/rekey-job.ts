@@ -3,7 +3,7 @@ import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantPartitions, grantRead, grantReadWrite } from './access.ts';
+import { grantDelete, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
@@ -57,7 +57,7 @@ export class RekeyJob extends Construct {
         reportBatchItemFailures: true,
       }),
     );
-    grantRead(rekey.role, job.source);
+    grantReadCurrent(rekey.role, job.source);
     grantReadWrite(rekey.role, job.target);
     // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
     const spool = { bucket: job.target.bucket, key: `${job.target.key}_lakewright/spool/` };

@@ -8,6 +8,7 @@ import {
   grantPartitions,
   grantReadAnywhere,
   grantReadCurrent,
+  grantReadNamed,
   grantReadTable,
   grantReadWrite,
   grantSuccess,
@@ -45,7 +46,7 @@ export class RepartitionJob extends Construct {
     const ledger = join(job.target, `_lakewright/repartition/${job.name}/`);
     buckets.require(job.target.bucket);
     // Lists too long for the state machine's own data.
-    grantReadCurrent(stateMachine.role, ledger);
+    grantReadNamed(stateMachine.role, ledger);
     for (const { role } of [plan, write]) {
       if (source) {
         grantReadCurrent(role, source);
@@ -67,14 +68,11 @@ export class RepartitionJob extends Construct {
       grantDeleteData(role, [job.target], join(job.target, '_lakewright/'));
     }
     if ('table' in job.source) {
-      for (const { role } of [plan, write]) {
-        grantReadTable(role, job.source);
-      }
+      grantReadTable(plan.role, job.source);
     } else {
       buckets.require(job.source.bucket);
     }
     if (job.table) {
-      grantReadTable(plan.role, job.table);
       for (const { role } of [plan, commit]) {
         grantPartitions(role, job.table);
         if (job.managesTable) {

@@ -102,16 +102,16 @@ describe('the role', () => {
           queues,
         ),
         ...['anpr/', 'orders/'].flatMap((prefix) => [
-          ...of(['s3:GetObject', 's3:GetObjectVersion'], [`${s3}acme-landing/${prefix}*`]),
+          ...of(['s3:GetObject'], [`${s3}acme-landing/${prefix}*`]),
           ...of(
-            ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
+            ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'],
             [`${s3}acme-lake/${prefix}*`],
           ),
           ...of(['s3:DeleteObject'], [`${s3}acme-lake/${prefix}_lakewright/spool/*`]),
           ...of(['s3:ListBucket'], [`${s3}acme-landing`, `${s3}acme-lake`]).map((allow) => allow + underPrefix(prefix)),
         ]),
         ...of(
-          ['GetTable', 'BatchGetPartition', 'BatchCreatePartition', 'BatchUpdatePartition'].map((a) => `glue:${a}`),
+          ['GetTable', 'BatchGetPartition', 'BatchCreatePartition'].map((a) => `glue:${a}`),
           [`${glue}catalog`, `${glue}database/anpr`, `${glue}table/anpr/by_event_time`],
         ),
       ].sort(),

@@ -26,6 +26,7 @@ class Job:
         self.queue = outputs[f"{prefix}QueueUrl"]
         self.dead_letters = outputs[f"{prefix}DeadLetterQueueUrl"]
         self.function = outputs["RekeyFunctionName"]
+        self.sweep = outputs[f"{prefix}SweepStateMachineArn"]
         self.source = f"s3://{outputs[f'{prefix}SourceBucket']}/{name}/"
         self.target = f"s3://{outputs[f'{prefix}TargetBucket']}/{name}/"
         self.ledger = Ledger(self.target)

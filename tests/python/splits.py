@@ -1,9 +1,8 @@
 """A deployed split job, as the tests use it: put a result, run the state machine, read the objects."""
 
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ class SplitJob(Machine):
         self.dead_letters = outputs[f"{prefix}DeadLetterQueueUrl"]
         super().__init__(outputs[f"{prefix}StateMachineArn"])
         self.function = outputs["SplitPlanFunctionName"]
+        self.rows = outputs["SplitRowsFunctionName"]
         (settings,) = (entry for entry in tomllib.loads(CONFIG.read_text())["split"] if entry["name"] == name)
         self.target: str = settings["target"]
         self.results: str = settings["sources"][0]
@@ -97,26 +97,3 @@ class SplitJob(Machine):
         keys = list(keys)
         with ThreadPoolExecutor(16) as pool:
             return dict(zip(keys, pool.map(self.get, keys), strict=True))
-
-    @contextmanager
-    def quick_retries(self, seconds: int) -> Iterator[None]:
-        """Messages that fail come again after so many seconds. On AWS it is six times the function's timeout."""
-        sqs = client("sqs")
-        before = sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        sqs.set_queue_attributes(QueueUrl=self.queue, Attributes={"VisibilityTimeout": str(seconds)})
-        try:
-            yield
-        finally:
-            sqs.set_queue_attributes(QueueUrl=self.queue, Attributes=before)
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        """The queue feeds nobody meanwhile."""
-        functions = client("lambda")
-        arn = client("sqs").get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-        try:
-            yield
-        finally:
-            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)

@@ -11,7 +11,8 @@ import pytest
 from jobs import Job, from_queue, notification
 from localcloud.clients import client
 from localcloud.polling import poll
-from localcloud.queues import peek
+from localcloud.queues import held_back, peek, quick_retries
+from machine import Machine
 
 DEAD_LETTER_SECONDS = 120
 
@@ -79,15 +80,11 @@ def test_a_delivery_more_changes_nothing(doors: Job) -> None:
 
 
 def test_a_poison_message_ends_in_the_dead_letter_queue_and_harms_no_neighbour(doors: Job) -> None:
-    sqs = client("sqs")
-    # On AWS a failed message rests for six times the function's timeout; the test has no half hour.
-    settings = sqs.get_queue_attributes(QueueUrl=doors.queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=doors.queue, Attributes={"VisibilityTimeout": "3"})
-    try:
+    with quick_retries(doors.queue, 3):
         good = [doors.land(f"2026/05/03/00/neighbour-{n}.json", text(hours(5 + n), "\n")) for n in range(3)]
         truncated = doors.land("2026/05/03/00/truncated.json.gz", gzip.compress(text(hours(50), "\n"))[:-20])
         entries = ["{", *(json.dumps(notification(source)) for source in good)]
-        sqs.send_message_batch(
+        client("sqs").send_message_batch(
             QueueUrl=doors.queue,
             Entries=[{"Id": str(n), "MessageBody": body} for n, body in enumerate(entries)],
         )
@@ -98,8 +95,6 @@ def test_a_poison_message_ends_in_the_dead_letter_queue_and_harms_no_neighbour(d
             return bodies if len(bodies) == 2 else None
 
         bodies = poll(dead, "two dead letters", DEAD_LETTER_SECONDS)
-    finally:
-        sqs.set_queue_attributes(QueueUrl=doors.queue, Attributes=settings)
     assert sum(body == "{" for body in bodies) == 1
     assert sum("truncated.json.gz" in body for body in bodies) == 1
     assert truncated not in doors.ledger.refresh()
@@ -144,6 +139,25 @@ def test_a_column_that_the_table_gains_is_filled(doors: Job) -> None:
 
     (commit,) = doors.committed([doors.land("2026/06/01/00/after.json", text([record], "\n"))])
     assert [row["floor"] for row in doors.rows([commit])] == ["cellar"]
+
+
+def test_what_was_never_told_is_swept(doors: Job) -> None:
+    with held_back(doors.queue):
+        lost = doors.land("2026/06/02/00/lost.json", text(hours(6), "\n"))
+
+        def told() -> bool | None:
+            received = client("sqs").receive_message(QueueUrl=doors.queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            for message in received.get("Messages", []):
+                if "lost.json" in message["Body"]:
+                    client("sqs").delete_message(QueueUrl=doors.queue, ReceiptHandle=message["ReceiptHandle"])
+                    return True
+            return None
+
+        poll(told, "notification", DEAD_LETTER_SECONDS)
+    report = Machine(doors.sweep).succeeded(prefix="2026/06/02/", min_age_seconds=0)
+    assert (report["listed"], report["committed"], report["sent"]) == (1, 0, 1)
+    (commit,) = doors.committed([lost])
+    assert commit["rows_out"] == 6
 
 
 def test_without_a_table_the_schema_is_inferred(sensors: Job) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.polling import poll
 from localcloud.progress import Failure
-from localcloud.queues import waiting
+from localcloud.queues import held_back, quick_retries, waiting
 from machine import FunctionFailed, failure
 from operate import status
 from splits import STATUS_SECONDS, SplitJob, Values, athena_csv
@@ -104,7 +104,7 @@ def test_every_row_is_an_object_and_again_nothing_is_written(users: SplitJob) ->
 def test_what_is_missing_is_written_and_nothing_else(users: SplitJob) -> None:
     rows = numbered("again-", 250)
     location = users.put_result("again", rows)
-    with users.held_back():
+    with held_back(users.queue):
         execution = users.start(result=location)
         job = users.invoke(result=location, run="by-hand")["id"]
 
@@ -134,7 +134,7 @@ def test_status_is_shown_by_the_id_alone(
         monkeypatch.setattr(sys, "argv", ["status", "--job", job])
         return status.main()
 
-    with users.held_back():
+    with held_back(users.queue):
         job = users.invoke(result=location, run="by-hand")["id"]
         assert {name: status.ask(job)[name] for name in ("name", "state", "rows", "chunks", "chunks_done")} == {
             "name": "users",
@@ -213,7 +213,7 @@ def test_what_stands_is_never_overwritten(users: SplitJob) -> None:
 
 def test_a_chunk_that_never_succeeds_fails_the_job_by_name(refused: SplitJob) -> None:
     rows: list[Values] = [{"n": str(n)} for n in range(25)]
-    with refused.quick_retries(1):
+    with quick_retries(refused.queue, 1):
         error, cause = refused.failed(result=refused.put_result("never", rows))
     assert error == "Lakewright.ChunkFailed"
     outcome = json.loads(cause)

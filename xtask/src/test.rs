@@ -191,7 +191,9 @@ impl Bench<'_> {
                 lint.arg("--template").arg(template);
                 self.shown(step, "cfn-lint", &mut lint)
             }
-            Step::LocalCloud => self.pytest(step, &["test_local_cloud.py"]),
+            Step::LocalCloud => {
+                self.pytest(step, &["test_local_cloud.py", "test_local_permissions.py"])
+            }
             Step::Conformance => {
                 let program = self.workspace.test_program("conformance")?;
                 self.cloud()?;
@@ -218,6 +220,9 @@ impl Bench<'_> {
                     "test_repartition.py",
                     "test_expressions.py",
                     "test_beside_spark.py",
+                    "test_denials.py",
+                    // Last: what nothing has used.
+                    "test_grants.py",
                 ],
             ),
             Step::FirstHour => self.first_hour(step),

@@ -1,11 +1,10 @@
 """Permissions that MiniStack asks for and AWS does not: granted on the local cloud only, never by the template. For each,
 a contract test (tests/python/test_local_cloud.py) says that MiniStack still asks for it."""
 
-import json
 from collections.abc import Iterable
 
 from localcloud.clients import client
-from localcloud.policies import Statement, listed, statements
+from localcloud.policies import Statement, document, listed, statements
 
 POLICY = "AskedForByMiniStackOnly"
 
@@ -30,5 +29,4 @@ def grant_what_only_ministack_asks_for(roles: Iterable[str]) -> None:
     for role in roles:
         more = [statement for granted in statements(role) for statement in beyond_aws(granted)]
         if more:
-            document = json.dumps({"Version": "2012-10-17", "Statement": more})
-            client("iam").put_role_policy(RoleName=role, PolicyName=POLICY, PolicyDocument=document)
+            client("iam").put_role_policy(RoleName=role, PolicyName=POLICY, PolicyDocument=document(more))

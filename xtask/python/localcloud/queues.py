@@ -1,5 +1,8 @@
 """The queues of a job, as the stack's outputs name them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from localcloud.clients import client
 
 
@@ -15,3 +18,42 @@ def peek(queue_url: str) -> list[str]:
     """The bodies of some messages, which stay in the queue."""
     received = client("sqs").receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0)
     return [message["Body"] for message in received.get("Messages", [])]
+
+
+def arn_of(queue_url: str) -> str:
+    """A queue's ARN."""
+    attributes = client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+    return attributes["QueueArn"]
+
+
+@contextmanager
+def quick_retries(queue_url: str, seconds: int) -> Iterator[None]:
+    """Messages that fail come again after so many seconds. On AWS it is six times the function's timeout."""
+    sqs = client("sqs")
+    before = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+    sqs.set_queue_attributes(QueueUrl=queue_url, Attributes={"VisibilityTimeout": str(seconds)})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=queue_url, Attributes=before)
+
+
+@contextmanager
+def held_back(queue_url: str) -> Iterator[None]:
+    """The queue feeds nobody meanwhile."""
+    functions = client("lambda")
+    (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn_of(queue_url))["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        yield
+    finally:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def redrive(dead_letters: str, queue: str) -> None:
+    """Brings what is in a dead-letter queue back, as `aws sqs start-message-move-task` does, which MiniStack lacks."""
+    sqs = client("sqs")
+    while messages := sqs.receive_message(QueueUrl=dead_letters, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
+            sqs.delete_message(QueueUrl=dead_letters, ReceiptHandle=message["ReceiptHandle"])

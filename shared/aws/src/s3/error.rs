@@ -31,7 +31,33 @@ impl Call<'_> {
             Reached::Network => StoreErrorKind::Network,
             Reached::Answer(status) => kind_of(failure.code.as_deref(), status),
         };
-        self.error(kind, failure.message)
+        let mut message = failure.message;
+        if kind == StoreErrorKind::AccessDenied {
+            message = with_permission(message, self.operation);
+        }
+        self.error(kind, message)
+    }
+}
+
+/// Names the permission where S3 does not: the answer to a `HEAD` has no text.
+fn with_permission(mut message: String, operation: &str) -> String {
+    let permission = permission_of(operation);
+    if !message.contains(permission) {
+        message.push_str(", which needs ");
+        message.push_str(permission);
+    }
+    message
+}
+
+/// What a role has to be granted for a call.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
+fn permission_of(operation: &str) -> &'static str {
+    match operation {
+        "HeadObject" | "GetObject" => "s3:GetObject",
+        "ListObjectsV2" => "s3:ListBucket",
+        "DeleteObjects" => "s3:DeleteObject",
+        "AbortMultipartUpload" => "s3:AbortMultipartUpload",
+        _ => "s3:PutObject",
     }
 }
 
@@ -69,6 +95,34 @@ fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_names_the_permission_once() {
+        for (message, operation, expected) in [
+            (
+                "status 403",
+                "HeadObject",
+                "status 403, which needs s3:GetObject",
+            ),
+            (
+                "not authorized to perform: s3:PutObject",
+                "UploadPart",
+                "not authorized to perform: s3:PutObject",
+            ),
+            (
+                "AccessDenied",
+                "DeleteObjects",
+                "AccessDenied, which needs s3:DeleteObject",
+            ),
+            (
+                "AccessDenied",
+                "ListObjectsV2",
+                "AccessDenied, which needs s3:ListBucket",
+            ),
+        ] {
+            assert_eq!(with_permission(message.to_owned(), operation), expected);
+        }
+    }
 
     #[test]
     fn kinds_come_from_the_code_then_the_status() {

@@ -240,7 +240,8 @@ impl Store for S3Store {
         bucket: &str,
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
-        let location = Location::new(bucket, "");
+        // The first stands for all of them, in what is said where the call fails as a whole.
+        let location = Location::new(bucket, keys.first().map_or("", String::as_str));
         let call = Call {
             operation: "DeleteObjects",
             location: &location,
