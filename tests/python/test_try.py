@@ -2,8 +2,12 @@
 
 import bz2
 import gzip
+import hashlib
 import json
 import os
+import platform
+import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
-from firsthour import exported, refusal, said, up
+from firsthour import command, exported, refusal, said, up
 from localcloud import clients
 
 
@@ -198,3 +202,41 @@ def test_files_that_cannot_be_tried(tmp_path: Path, name: str, body: bytes, flag
     error = refusal("try", name, *flags, folder=tmp_path)
     assert message in error and "Traceback" not in error, error
     assert not (tmp_path / "lakewright.toml").exists()
+
+
+def elf(machine: int) -> bytes:
+    """The beginning of a program."""
+    return b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(100)
+
+
+def function_zips(folder: Path, machine: int) -> Path:
+    """A folder with a zip of every function, and their checksums."""
+    sums = []
+    for source in (Path(__file__).parents[2] / "functions/src/bin").glob("*.rs"):
+        archive = folder / source.stem / "bootstrap.zip"
+        archive.parent.mkdir(parents=True)
+        with zipfile.ZipFile(archive, "w") as zipped:
+            zipped.writestr("bootstrap", elf(machine))
+        sums.append(f"{hashlib.sha256(archive.read_bytes()).hexdigest()}  {source.stem}/bootstrap.zip\n")
+    (folder / "SHA256SUMS").write_text("".join(sums))
+    return folder
+
+
+def test_functions_that_cannot_run_here_are_refused(tmp_path: Path) -> None:
+    def error(folder: Path) -> str:
+        ended = subprocess.run(command("up", "--functions", str(folder)), capture_output=True, text=True, timeout=60)
+        assert ended.returncode == 1 and "Local cloud" not in ended.stderr, ended.stderr
+        return ended.stderr
+
+    here, other = (62, 183) if platform.machine() == "x86_64" else (183, 62)
+    assert "make one with `cargo xtask package`" in error(tmp_path / "nowhere")
+    names = {62: "x86_64", 183: "arm64"}
+    foreign = function_zips(tmp_path / "foreign", other)
+    assert f"is built for {names[other]}, and {names[here]} is what has to run here" in error(foreign)
+    # Of a folder with both, this machine's is taken.
+    both = tmp_path / "both"
+    damaged = function_zips(both / names[here], here) / "split-rows/bootstrap.zip"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert "split-rows/bootstrap.zip is not the file that" in error(both)
+    damaged.unlink()
+    assert "split-rows/bootstrap.zip does not exist: `cargo xtask package` makes it" in error(both)
