@@ -10,6 +10,7 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
+    Failure,
     ports::{Clock, QueryExecution, QueryState},
     split::{self, Budget, ChunkStatus, PlanReport, PlanRequest, Ports, SplitError, State, Task},
 };

@@ -1,12 +1,9 @@
 //! `compact-merge`: the small files of one bin become one.
 
-use lakewright_aws::{compact::Function, settings::Settings, telemetry};
-use lambda_runtime::{Error, service_fn};
+use lakewright_aws::{compact::Function, serve};
+use lambda_runtime::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let settings = Settings::from_vars(std::env::vars_os())?;
-    telemetry::init(&settings.log);
-    let function = Function::start(settings).await?;
-    lambda_runtime::run(service_fn(|event| function.merge(event))).await
+    serve(std::env::vars_os(), Function::start, Function::merge).await
 }

@@ -1,12 +1,9 @@
 //! `rekey`: landed objects are rewritten into the partitions of their records' own time.
 
-use lakewright_aws::{rekey::Function, settings::Settings, telemetry};
-use lambda_runtime::{Error, service_fn};
+use lakewright_aws::{rekey::Function, serve};
+use lambda_runtime::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let settings = Settings::from_vars(std::env::vars_os())?;
-    telemetry::init(&settings.log);
-    let function = Function::start(settings).await?;
-    lambda_runtime::run(service_fn(|event| function.handle(event))).await
+    serve(std::env::vars_os(), Function::start, Function::handle).await
 }

@@ -1,12 +1,9 @@
 //! `repartition-plan`: a run of a job is planned, or the one under way goes on.
 
-use lakewright_aws::{repartition::Function, settings::Settings, telemetry};
-use lambda_runtime::{Error, service_fn};
+use lakewright_aws::{repartition::Function, serve};
+use lambda_runtime::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let settings = Settings::from_vars(std::env::vars_os())?;
-    telemetry::init(&settings.log);
-    let function = Function::start(settings).await?;
-    lambda_runtime::run(service_fn(|event| function.plan(event))).await
+    serve(std::env::vars_os(), Function::start, Function::plan).await
 }

@@ -1,12 +1,9 @@
 //! `repartition-write`: one task of a run, or an entry of what comes before the tasks.
 
-use lakewright_aws::{repartition::Function, settings::Settings, telemetry};
-use lambda_runtime::{Error, service_fn};
+use lakewright_aws::{repartition::Function, serve};
+use lambda_runtime::Error;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let settings = Settings::from_vars(std::env::vars_os())?;
-    telemetry::init(&settings.log);
-    let function = Function::start(settings).await?;
-    lambda_runtime::run(service_fn(|event| function.write(event))).await
+    serve(std::env::vars_os(), Function::start, Function::write).await
 }

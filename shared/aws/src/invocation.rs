@@ -83,6 +83,30 @@ fn until(instant: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_until(instant)).unwrap_or_default()
 }
 
+/// Does one piece of work, until it is done or the time of `stop` comes.
+///
+/// # Errors
+/// Its own failure, its panic, or that the time was over.
+pub async fn run_one<T, E>(
+    clock: &dyn Clock,
+    stop: Timestamp,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, WorkError<E>> {
+    tokio::select! {
+        biased;
+        outcome = AssertUnwindSafe(work).catch_unwind() => ended(outcome),
+        () = clock.sleep(until(stop, clock.now())) => Err(WorkError::OutOfTime),
+    }
+}
+
+/// A panic is one more way to fail.
+fn ended<T, E>(outcome: Result<Result<T, E>, Box<dyn Any + Send>>) -> Result<T, WorkError<E>> {
+    match outcome {
+        Ok(result) => result.map_err(WorkError::Failed),
+        Err(panic) => Err(WorkError::Panicked(panic_message(&*panic).to_owned())),
+    }
+}
+
 /// Runs `work` over each input, at most `at_once` at a time, until all are done or the time of `stop` comes.
 /// The answer has one entry for each input, in their order.
 pub async fn run<I, T, E, F, W>(
@@ -115,14 +139,10 @@ where
                 let outcome = AssertUnwindSafe(async move { work(input).await })
                     .catch_unwind()
                     .await;
-                let outcome = match outcome {
-                    Ok(result) => result.map_err(WorkError::Failed),
-                    Err(panic) => Err(WorkError::Panicked(panic_message(&*panic).to_owned())),
-                };
                 (
                     index,
                     Done {
-                        outcome,
+                        outcome: ended(outcome),
                         duration: until(clock.now(), begun),
                     },
                 )
@@ -237,6 +257,27 @@ mod tests {
             Ok(3),
         ];
         assert_eq!(outcomes(done), expected);
+    }
+
+    #[tokio::test]
+    async fn one_piece_ends_in_each_way() {
+        let done = |input: u32| async move {
+            match input {
+                1 => Err("refused"),
+                2 => panic!("piece {input}"),
+                3 => std::future::pending().await,
+                _ => Ok(input),
+            }
+        };
+        for (input, expected) in [
+            (0, Ok(0)),
+            (1, Err(WorkError::Failed("refused"))),
+            (2, Err(WorkError::Panicked("piece 2".to_owned()))),
+            (3, Err(WorkError::OutOfTime)),
+        ] {
+            let found = run_one(&*clock(true), Timestamp::MIN, done(input)).await;
+            assert_eq!(found, expected);
+        }
     }
 
     #[tokio::test]

@@ -1,30 +1,26 @@
 //! The rim of Lakewright: what the jobs need from the outside, given by AWS.
 //!
-//! - [`s3`], [`glue`], [`sqs`], [`athena`], [`step_functions`] and [`clock`] implement the ports of `lakewright-jobs`;
+//! - [`adapters`] implement the ports of `lakewright-jobs`, and [`Clients`] makes them;
 //! - [`trigger`] turns any payload that a function may be invoked with into work items;
 //! - [`settings`] and [`config`] are what a function knows at its cold start;
-//! - [`telemetry`] and [`metrics`] are what it tells about itself;
-//! - [`invocation`] runs the work items of one invocation, [`rekey`] is the function of that name, and [`split`],
-//!   [`compact`] and [`repartition`] have those of these jobs.
+//! - [`serve`] is the main of every function; `handler` has what they do alike, [`invocation`] runs the work items
+//!   of one invocation, [`telemetry`] and `metrics` are what a function tells about itself;
+//! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs: a table of requests, and what
+//!   answers each.
 
-pub mod athena;
-pub mod clock;
+pub mod adapters;
+mod clients;
 pub mod compact;
 pub mod config;
-mod function;
-pub mod glue;
+mod handler;
 pub mod invocation;
-pub mod metrics;
+mod metrics;
 pub mod rekey;
 pub mod repartition;
-pub mod s3;
-mod sdk;
 pub mod settings;
 pub mod split;
-pub mod sqs;
-mod start;
-pub mod step_functions;
 pub mod telemetry;
 pub mod trigger;
 
-pub use sdk::Clients;
+pub use clients::Clients;
+pub use handler::{FunctionError, serve};

@@ -1,63 +1,47 @@
-//! The metrics of one answer, one line in CloudWatch's embedded metric format.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! The metrics of one answer.
 
-use std::io::{self, Write};
-
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::metrics::NAMESPACE;
+use crate::metrics::{Metric, Metrics};
 
-/// What is counted of a report: the report's field, the metric's name and its unit.
-type Metric = (&'static str, &'static str, &'static str);
+/// A field of a report, and the metric that counts it.
+type Counted = (&'static str, Metric);
 
-const OF_PLAN: &[Metric] = &[
-    ("partitions_planned", "PartitionsPlanned", "Count"),
-    ("partitions_unseen", "PartitionsUnseen", "Count"),
-    ("partitions_refused", "PartitionsRefused", "Count"),
+const OF_PLAN: &[Counted] = &[
+    ("partitions_planned", Metric::count("PartitionsPlanned")),
+    ("partitions_unseen", Metric::count("PartitionsUnseen")),
+    ("partitions_refused", Metric::count("PartitionsRefused")),
 ];
 
-const OF_MERGE: &[Metric] = &[
-    ("files", "FilesMerged", "Count"),
-    ("rows", "RowsMerged", "Count"),
-    ("bytes", "BytesMerged", "Bytes"),
+const OF_MERGE: &[Counted] = &[
+    ("files", Metric::count("FilesMerged")),
+    ("rows", Metric::count("RowsMerged")),
+    ("bytes", Metric::bytes("BytesMerged")),
 ];
 
-/// Writes the metrics of a report, if there is anything to count in it.
-pub(super) fn write(
-    out: &mut impl Write,
-    now: Timestamp,
-    request_id: &str,
-    report: &Value,
-) -> io::Result<()> {
+const OF_CARRYING: &[Counted] = &[("files", Metric::count("FilesCarried"))];
+
+const OF_DELETION: &[Counted] = &[("files", Metric::count("FilesDeleted"))];
+
+/// The metrics of a report, if there is anything to count in it.
+pub(super) fn of(report: &Value) -> Option<Metrics<'_>> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let counted = match (text("status"), text("step")) {
         (Some("merged"), _) => OF_MERGE,
-        (Some("done"), Some("publish" | "sweep")) => &[("files", "FilesCarried", "Count")],
-        (Some("done"), Some("delete" | "abandon")) => &[("files", "FilesDeleted", "Count")],
+        (Some("done"), Some("publish" | "sweep")) => OF_CARRYING,
+        (Some("done"), Some("delete" | "abandon")) => OF_DELETION,
         (None, None) if report.get("partitions_planned").is_some() => OF_PLAN,
-        _ => return Ok(()),
+        _ => return None,
     };
-    let metrics = counted
+    let values = counted
         .iter()
-        .map(|(_, name, unit)| json!({"Name": name, "Unit": unit}));
-    let mut line = json!({
-        "_aws": {
-            "Timestamp": now.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Job"]],
-                "Metrics": metrics.collect::<Vec<_>>(),
-            }],
-        },
-        "Job": report["table"],
-        "request_id": request_id,
-    });
-    for (field, name, _) in counted {
-        line[name] = report[field].clone();
-    }
-    writeln!(out, "{line}")?;
-    out.flush()
+        .map(|&(field, metric)| (metric, json!(report[field])))
+        .collect();
+    Some(Metrics {
+        job: text("table").unwrap_or_default(),
+        by: None,
+        values,
+    })
 }
 
 #[cfg(test)]
@@ -65,39 +49,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_an_answer() {
-        for (report, name, value) in [
+    fn the_metrics_of_an_answer() {
+        for (report, metric, value) in [
             (
                 json!({"table": "a.b", "status": "merged", "files": 3, "rows": 7, "bytes": 9}),
-                "RowsMerged",
+                Metric::count("RowsMerged"),
                 json!(7),
             ),
             (
                 json!({"table": "a.b", "status": "done", "step": "sweep", "files": 2}),
-                "FilesCarried",
+                Metric::count("FilesCarried"),
                 json!(2),
             ),
             (
                 json!({"table": "a.b", "status": "done", "step": "delete", "files": 5}),
-                "FilesDeleted",
+                Metric::count("FilesDeleted"),
                 json!(5),
             ),
             (
                 json!({"table": "a.b", "partitions_planned": 1, "partitions_unseen": 0, "partitions_refused": 4}),
-                "PartitionsRefused",
+                Metric::count("PartitionsRefused"),
                 json!(4),
             ),
         ] {
-            let mut out = Vec::new();
-            write(&mut out, Timestamp::UNIX_EPOCH, "r-1", &report).unwrap();
-            let line: Value = serde_json::from_slice(&out).unwrap();
-            assert_eq!(line["Job"], json!("a.b"));
-            assert_eq!(line[name], value, "{name}");
-            let metrics = &line["_aws"]["CloudWatchMetrics"][0]["Metrics"];
-            for metric in metrics.as_array().unwrap() {
-                let name = metric["Name"].as_str().unwrap();
-                assert!(line[name].is_number(), "{name}");
-            }
+            let found = of(&report).unwrap();
+            assert_eq!(found.job, "a.b");
+            assert!(found.values.contains(&(metric, value)), "{report}");
+            assert!(
+                found.values.iter().all(|(_, value)| value.is_number()),
+                "{report}"
+            );
         }
     }
 
@@ -108,9 +89,7 @@ mod tests {
             json!({"table": "a.b", "status": "waiting", "step": "sweep", "files": 0}),
             json!({"table": "a.b", "counts": {}}),
         ] {
-            let mut out = Vec::new();
-            write(&mut out, Timestamp::UNIX_EPOCH, "r-1", &report).unwrap();
-            assert!(out.is_empty());
+            assert_eq!(of(&report), None);
         }
     }
 }

@@ -9,41 +9,28 @@
 
 mod metrics;
 
-use std::{io, sync::Arc};
+use std::io;
 
 use lakewright_core::{
     config::{Compact, Config},
     location::Location,
 };
-use lakewright_jobs::{
-    compact::{self, Budget, CompactError, MergeTask, PlanRequest, Ports, StepRequest},
-    ports::Clock,
-    retry::{RetryPolicy, RetryingCatalog},
-};
-use lambda_runtime::{Context, LambdaEvent};
-use serde::{Serialize, de::DeserializeOwned};
+use lakewright_jobs::compact::{self, Budget, MergeTask, PlanRequest, Ports, StepRequest};
+use lambda_runtime::LambdaEvent;
 use serde_json::Value;
-use tracing::{error, info, warn};
 
-pub use crate::function::FunctionError;
 use crate::{
-    clock::SystemClock,
+    adapters::glue::GlueCatalog,
+    clients::Clients,
     config::LoadError,
-    glue::GlueCatalog,
-    invocation::Deadlines,
-    s3::S3Store,
-    sdk::Clients,
-    settings::{Resources, Settings},
-    start,
+    handler::{Base, FunctionError, Invocation, decode, reported},
+    settings::Settings,
 };
 
 /// A function of compact between two invocations.
 pub struct Function {
-    config: Config,
-    resources: Resources,
-    store: S3Store,
+    base: Base,
     catalog: GlueCatalog,
-    clock: Arc<dyn Clock>,
 }
 
 impl Function {
@@ -53,14 +40,9 @@ impl Function {
     /// When the configuration cannot be read or is refused.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = clients.store();
         Ok(Self {
-            config: start::config(&settings.config, &store, &clock).await?,
-            resources: settings.resources,
+            base: Base::start(&settings.config, settings.resources, &clients).await?,
             catalog: clients.catalog(),
-            store,
-            clock,
         })
     }
 
@@ -69,17 +51,16 @@ impl Function {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn plan(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let (ports, budget) = self.begin(&event.context);
-        let work = async {
+        self.answer(&event, async |ports, budget| {
             let request: PlanRequest = decode(&event.payload)?;
-            let job = job(&self.config, &request)?;
+            let job = job(&self.base.config, &request)?;
             if request.status {
                 let partitions = request.partitions.as_deref();
                 return reported(compact::status(&ports, job, partitions).await);
             }
             reported(compact::plan(&ports, job, &request, &budget).await)
-        };
-        self.told(&event.context, work.await)
+        })
+        .await
     }
 
     /// Answers one invocation of `compact-merge`.
@@ -87,13 +68,12 @@ impl Function {
     /// # Errors
     /// As [`Function::plan`].
     pub async fn merge(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let (ports, budget) = self.begin(&event.context);
-        let work = async {
+        self.answer(&event, async |ports, budget| {
             let task: MergeTask = decode(&event.payload)?;
-            ours(&self.config, &task.plan)?;
+            ours(&self.base.config, &task.plan)?;
             reported(compact::merge(&ports, &task, &budget).await)
-        };
-        self.told(&event.context, work.await)
+        })
+        .await
     }
 
     /// Answers one invocation of `compact-publish`.
@@ -101,63 +81,39 @@ impl Function {
     /// # Errors
     /// As [`Function::plan`].
     pub async fn publish(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let (ports, _) = self.begin(&event.context);
-        let work = async {
+        self.answer(&event, async |ports, _| {
             let request: StepRequest = decode(&event.payload)?;
-            ours(&self.config, &request.plan)?;
+            ours(&self.base.config, &request.plan)?;
             reported(compact::step(&ports, &request).await)
-        };
-        self.told(&event.context, work.await)
+        })
+        .await
     }
 
-    /// The adapters behind the retries of one invocation, and what it may use.
-    fn begin(&self, context: &Context) -> (Ports, Budget) {
-        let now = self.clock.now();
-        let deadline = Deadlines::of(context, now).work;
-        let catalog = RetryingCatalog::new(
-            self.catalog.clone(),
-            Arc::clone(&self.clock),
-            deadline,
-            start::seed(now),
-            RetryPolicy::GLUE,
-        );
-        let ports = Ports {
-            store: Arc::new(start::retrying(&self.store, &self.clock, deadline, now)),
-            catalog: Arc::new(catalog),
-            clock: Arc::clone(&self.clock),
-        };
-        let memory = self.resources.memory_for_work();
-        (ports, Budget { memory, deadline })
-    }
-
-    /// Logs and measures what an invocation came to.
-    fn told(
+    /// Answers and measures one request by `work`, which is given the adapters and what it may use.
+    async fn answer(
         &self,
-        context: &Context,
-        answer: Result<Value, FunctionError>,
+        event: &LambdaEvent<Value>,
+        work: impl AsyncFnOnce(Ports, Budget) -> Result<Value, FunctionError>,
     ) -> Result<Value, FunctionError> {
-        let request_id = &context.request_id;
-        match &answer {
-            Ok(report) => {
-                info!(request_id, %report, "compact done");
-                let mut out = io::stdout();
-                if let Err(failure) = metrics::write(&mut out, self.clock.now(), request_id, report)
-                {
-                    warn!(request_id, error = %failure, "metrics lost");
-                }
-            }
-            Err(failure) => {
-                let (kind, message) = (&failure.name, &failure.message);
-                error!(request_id, kind, error = message, "compact failed");
-            }
-        }
+        let invocation = self.base.invocation(&event.context);
+        let budget = Budget {
+            memory: self.base.memory(),
+            deadline: invocation.deadlines.work,
+        };
+        let work = work(self.ports(&invocation), budget);
+        let answer = invocation.answer(&event.payload, work).await;
+        let measured = answer.as_ref().ok().and_then(metrics::of);
+        invocation.measure(&mut io::stdout(), measured.as_slice());
         answer
     }
-}
 
-fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
-    T::deserialize(payload)
-        .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
+    fn ports(&self, invocation: &Invocation<'_>) -> Ports {
+        Ports {
+            store: invocation.store(),
+            catalog: invocation.catalog(&self.catalog),
+            clock: invocation.clock(),
+        }
+    }
 }
 
 /// The job that a request is about.
@@ -189,17 +145,9 @@ fn ours(config: &Config, plan: &Location) -> Result<(), FunctionError> {
     )))
 }
 
-fn reported<T: Serialize>(result: Result<T, CompactError>) -> Result<Value, FunctionError> {
-    let report = result.map_err(|error| FunctionError::from(&error))?;
-    serde_json::to_value(report).map_err(|error| FunctionError {
-        name: "Lakewright.TaskFailed".to_owned(),
-        message: error.to_string(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use lakewright_jobs::compact::Step;
+    use lakewright_jobs::{Failure, compact::Step};
 
     use super::*;
 
@@ -312,14 +260,14 @@ mod tests {
             r#"{"table": "flights"}"#,
         ] {
             let error = asked(text).unwrap_err();
-            assert_eq!(error.name, "Lakewright.BadTrigger", "{text}");
+            assert_eq!(error.name(), "BadTrigger", "{text}");
         }
         let foreign = Location::new("elsewhere", "_lakewright/partition/plan/00000001");
         let error = ours(&config, &foreign).unwrap_err();
-        assert_eq!(error.name, "Lakewright.BadTrigger");
+        assert_eq!(error.name(), "BadTrigger");
         let step = decode::<StepRequest>(&payload(
             r#"{"plan": "s3://a/b", "partition": "", "step": "forget"}"#,
         ));
-        assert_eq!(step.unwrap_err().name, "Lakewright.BadTrigger");
+        assert_eq!(step.unwrap_err().name(), "BadTrigger");
     }
 }

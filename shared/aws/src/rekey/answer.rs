@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use lakewright_jobs::{
     Failure,
     report::{ObjectReport, Report, Status},
@@ -7,8 +5,10 @@ use lakewright_jobs::{
 use serde_json::{Value, json};
 use tracing::{error, info};
 
-use super::{FunctionError, dispatch::Task};
-use crate::{invocation::Done, metrics::bytes_out, sdk::chain, trigger::TriggerError};
+use super::{metrics::bytes_out, route::Task};
+use crate::{
+    adapters::failure::chain, handler::FunctionError, invocation::Done, trigger::TriggerError,
+};
 
 /// One object, processed.
 pub(super) struct Ended<E> {
@@ -82,28 +82,19 @@ fn status_name(status: Status) -> &'static str {
     }
 }
 
-/// The messages that failed, each once.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-pub(super) fn batch_answer<E: std::error::Error + 'static>(
-    rejected: &[Rejected],
-    ended: &[Ended<E>],
-) -> Result<Value, FunctionError> {
+/// The messages that failed, and why.
+pub(super) fn failed_messages<'a, E: std::error::Error + 'static>(
+    rejected: &'a [Rejected],
+    ended: &'a [Ended<E>],
+) -> impl Iterator<Item = (Option<&'a str>, String)> {
     let bad = rejected
         .iter()
-        .map(|message| (&message.message_id, chain(&message.error)));
+        .map(|message| (message.message_id.as_deref(), chain(&message.error)));
     let failed = ended.iter().filter_map(|Ended { task, done }| {
         let failure = done.outcome.as_ref().err()?;
-        Some((&task.message_id, chain(failure)))
+        Some((task.message_id.as_deref(), chain(failure)))
     });
-    let mut ids = BTreeSet::new();
-    for (id, why) in bad.chain(failed) {
-        ids.insert(id.as_deref().ok_or(FunctionError::Nameless(why))?);
-    }
-    let failures: Vec<_> = ids
-        .into_iter()
-        .map(|id| json!({"itemIdentifier": id}))
-        .collect();
-    Ok(json!({"batchItemFailures": failures}))
+    bad.chain(failed)
 }
 
 /// The report of the job, or the reports of several.
@@ -112,7 +103,7 @@ pub(super) fn direct_answer<E: Failure + 'static>(
     ended: Vec<Ended<E>>,
 ) -> Result<Value, FunctionError> {
     if let Some(payload) = rejected.into_iter().next() {
-        return Err(FunctionError::BadTrigger(payload.error));
+        return Err(FunctionError::bad_trigger(chain(&payload.error)));
     }
     let total = ended.len();
     let failed = ended
@@ -121,12 +112,12 @@ pub(super) fn direct_answer<E: Failure + 'static>(
         .count();
     let mut reports: Vec<Report> = Vec::new();
     for Ended { task, done } in ended {
-        let object = done.outcome.map_err(|failure| FunctionError::RekeyFailed {
-            failed,
-            total,
-            first: task.object.location,
-            name: failure.name(),
-            message: chain(&failure),
+        let object = done.outcome.map_err(|failure| {
+            let (first, name, why) = (&task.object.location, failure.name(), chain(&failure));
+            FunctionError::named(
+                "RekeyFailed",
+                format!("{failed} of {total} objects failed; the first is {first}: {name}: {why}"),
+            )
         })?;
         let name = task.route.name();
         match reports.iter_mut().find(|report| report.name == name) {

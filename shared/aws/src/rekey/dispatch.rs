@@ -6,10 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lakewright_core::{
-    config::{Config, Rekey},
-    location::Location,
-};
+use lakewright_core::config::{Config, Rekey};
 use lakewright_jobs::{
     Failure,
     ports::Clock,
@@ -20,12 +17,14 @@ use serde_json::Value;
 use tracing::{Instrument, error, info_span};
 
 use super::{
-    FunctionError,
-    answer::{Ended, Rejected, batch_answer, direct_answer},
+    answer::{Ended, Rejected, direct_answer, failed_messages},
+    metrics::{self, Measured},
+    route::{Route, Task, route},
 };
 use crate::{
+    handler::{FunctionError, batch_answer},
     invocation::{self, Deadlines},
-    metrics::{self, Measured},
+    metrics::write,
     settings::Resources,
     trigger::{self, Item, Kind},
 };
@@ -38,37 +37,11 @@ const MAX_AT_ONCE: u64 = 16;
 
 /// Takes an invocation apart into objects, and puts their reports together to its answer.
 pub(super) struct Dispatcher {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) resources: Resources,
     /// Bytes that are free for temporary files.
     pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
-}
-
-/// One object to process.
-#[derive(Debug, Clone)]
-pub(super) struct Task {
-    pub(super) message_id: Option<String>,
-    pub(super) object: SourceObject,
-    pub(super) route: Route,
-}
-
-/// What is to be done with an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
-    /// It is this job's.
-    Job(Arc<Rekey>),
-    /// Nothing. The name is that of the job whose prefix it lies under, or empty.
-    Ignored { job: String },
-}
-
-impl Route {
-    pub(super) fn name(&self) -> &str {
-        match self {
-            Self::Job(job) => &job.name,
-            Self::Ignored { job } => job,
-        }
-    }
 }
 
 impl Dispatcher {
@@ -99,7 +72,7 @@ impl Dispatcher {
             error!(request_id, error = %failure, "metrics were not written");
         }
         match request.kind {
-            Kind::Sqs => batch_answer(&rejected, &ended),
+            Kind::Sqs => batch_answer(failed_messages(&rejected, &ended)),
             Kind::Direct => direct_answer(rejected, ended),
         }
     }
@@ -184,34 +157,11 @@ impl Dispatcher {
                 });
             }
         }
-        let now = self.clock.now();
-        by_job
+        let metrics: Vec<_> = by_job
             .into_iter()
-            .try_for_each(|(job, objects)| metrics::write(out, now, job, request_id, &objects))
-    }
-}
-
-/// Sorts out what is no job's to read: a notification's filter may let more through than the job's source.
-fn route(config: &Config, object: &Location) -> Route {
-    let ignored = |job: &Rekey| Route::Ignored {
-        job: job.name.clone(),
-    };
-    // A source may lie inside another job's target, but nothing is landed inside a ledger.
-    if let Some(job) = config
-        .rekey
-        .iter()
-        .find(|job| job.ledger().contains(object))
-    {
-        return ignored(job);
-    }
-    match config.rekey_of(object) {
-        Some(job) if job.reads(object) => Route::Job(Arc::new(job.clone())),
-        Some(job) => ignored(job),
-        None => config
-            .rekey
-            .iter()
-            .find(|job| job.target.contains(object))
-            .map_or(Route::Ignored { job: String::new() }, ignored),
+            .flat_map(|(job, objects)| metrics::of(job, &objects))
+            .collect();
+        write(out, self.clock.now(), request_id, &metrics)
     }
 }
 

@@ -9,39 +9,22 @@
 //! `repartition-write` takes a Distributed Map's batch of such payloads too (`{"Items": […]}`), and answers with a list.
 //! A failure is a function error with a name that Step Functions' `Retry` and `Catch` can match.
 
-use std::sync::Arc;
-
-use lakewright_core::config::Config;
-use lakewright_jobs::{
-    Failure,
-    ports::Clock,
-    repartition::{self, Budget, CommitRequest, PlanRequest, Ports, RepartitionError, TaskRequest},
-    retry::{RetryPolicy, RetryingCatalog},
-};
-use lambda_runtime::LambdaEvent;
-use serde::{Serialize, de::DeserializeOwned};
+use lakewright_jobs::repartition::{self, Budget, CommitRequest, PlanRequest, Ports, TaskRequest};
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
-use tracing::{error, info};
 
-pub use crate::function::FunctionError;
 use crate::{
-    clock::SystemClock,
+    adapters::glue::GlueCatalog,
+    clients::Clients,
     config::{LoadError, free_bytes},
-    glue::GlueCatalog,
-    invocation::{self, Deadlines},
-    s3::S3Store,
-    sdk::{Clients, chain},
-    settings::{Resources, Settings},
-    start,
+    handler::{Base, FunctionError, decode, reported},
+    settings::Settings,
 };
 
 /// One of the three functions between two invocations.
 pub struct Function {
-    config: Arc<Config>,
-    store: S3Store,
+    base: Base,
     catalog: GlueCatalog,
-    clock: Arc<dyn Clock>,
-    resources: Resources,
     scratch_bytes: u64,
 }
 
@@ -49,18 +32,13 @@ impl Function {
     /// Reads the configuration and makes the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused.
+    /// When the configuration cannot be read or is refused, or there is no folder for temporary files.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = clients.store();
         Ok(Self {
-            config: Arc::new(start::config(&settings.config, &store, &clock).await?),
             scratch_bytes: free_bytes(&settings.resources.scratch)?,
-            resources: settings.resources,
+            base: Base::start(&settings.config, settings.resources, &clients).await?,
             catalog: clients.catalog(),
-            store,
-            clock,
         })
     }
 
@@ -69,16 +47,13 @@ impl Function {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn plan(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let config = Arc::clone(&self.config);
-        self.answer(event, move |request: PlanRequest, ports, budget| {
-            let config = Arc::clone(&config);
-            async move {
-                let job = config.repartition_named(&request.name).ok_or_else(|| {
-                    let name = &request.name;
-                    Failed::Unknown(format!("there is no repartition job named `{name}`"))
-                })?;
-                Ok(repartition::plan(&ports, job, &budget).await?)
-            }
+        let LambdaEvent { payload, context } = &event;
+        self.answer(context, payload, async |ports, budget| {
+            let PlanRequest { name } = decode(payload)?;
+            let job = self.base.config.repartition_named(&name).ok_or_else(|| {
+                FunctionError::bad_trigger(format!("there is no repartition job named `{name}`"))
+            })?;
+            reported(repartition::plan(&ports, job, &budget).await)
         })
         .await
     }
@@ -88,20 +63,21 @@ impl Function {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn write(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let Some(items) = items(&event.payload) else {
-            return self.write_one(event).await;
+        let LambdaEvent { payload, context } = &event;
+        let Some(items) = items(payload) else {
+            return self.write_one(context, payload).await;
         };
         let mut reports = Vec::with_capacity(items.len());
         for item in items {
-            let event = LambdaEvent::new(item, event.context.clone());
-            reports.push(self.write_one(event).await?);
+            reports.push(self.write_one(context, item).await?);
         }
         Ok(reports.into())
     }
 
-    async fn write_one(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        self.answer(event, |request: TaskRequest, ports, budget| async move {
-            Ok(repartition::write(&ports, &request, &budget).await?)
+    async fn write_one(&self, context: &Context, payload: &Value) -> Result<Value, FunctionError> {
+        self.answer(context, payload, async |ports, budget| {
+            let request: TaskRequest = decode(payload)?;
+            reported(Box::pin(repartition::write(&ports, &request, &budget)).await)
         })
         .await
     }
@@ -111,114 +87,48 @@ impl Function {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn commit(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        self.answer(event, |request: CommitRequest, ports, _| async move {
-            Ok(repartition::commit(&ports, &request).await?)
+        let LambdaEvent { payload, context } = &event;
+        self.answer(context, payload, async |ports, _| {
+            let request: CommitRequest = decode(payload)?;
+            reported(repartition::commit(&ports, &request).await)
         })
         .await
     }
 
-    async fn answer<R, T, F, W>(
+    /// Answers one request by `work`, which is given the adapters and what it may use.
+    async fn answer(
         &self,
-        event: LambdaEvent<Value>,
-        work: F,
-    ) -> Result<Value, FunctionError>
-    where
-        R: DeserializeOwned + Send + 'static,
-        T: Serialize + Send + 'static,
-        F: Fn(R, Ports, Budget) -> W + Clone + Send + 'static,
-        W: Future<Output = Result<T, Failed>> + Send,
-    {
-        let request_id = &event.context.request_id;
-        let request = decode::<R>(&event.payload)?;
-        let deadlines = Deadlines::of(&event.context, self.clock.now());
-        let (ports, budget) = (self.ports(&deadlines), self.budget(&deadlines));
-        let one = move |request| work(request, ports.clone(), budget.clone());
-        let clock = Arc::clone(&self.clock);
-        let done = invocation::run(clock, deadlines.stop, 1, vec![request], one).await;
-        let outcome = done.into_iter().next().map(|done| done.outcome);
-        let answer = match outcome {
-            Some(Ok(report)) => serde_json::to_value(report).map_err(|error| FunctionError {
-                name: "Lakewright.TaskFailed".to_owned(),
-                message: error.to_string(),
-            }),
-            Some(Err(failure)) => Err(FunctionError {
-                name: format!("Lakewright.{}", failure.name()),
-                message: chain(&failure),
-            }),
-            None => Err(FunctionError::bad_trigger("nothing was asked for")),
+        context: &Context,
+        payload: &Value,
+        work: impl AsyncFnOnce(Ports, Budget) -> Result<Value, FunctionError>,
+    ) -> Result<Value, FunctionError> {
+        let invocation = self.base.invocation(context);
+        let ports = Ports {
+            store: invocation.store(),
+            catalog: invocation.catalog(&self.catalog),
+            clock: invocation.clock(),
         };
-        match &answer {
-            Ok(report) => info!(request_id, %report, "repartition request done"),
-            Err(failure) => error!(
-                request_id,
-                payload = %event.payload,
-                kind = failure.name,
-                error = failure.message,
-                "repartition request failed"
-            ),
-        }
-        answer
-    }
-
-    /// The adapters behind the retries of one invocation.
-    fn ports(&self, deadlines: &Deadlines) -> Ports {
-        let now = self.clock.now();
-        let catalog = RetryingCatalog::new(
-            self.catalog.clone(),
-            Arc::clone(&self.clock),
-            deadlines.work,
-            start::seed(now),
-            RetryPolicy::GLUE,
-        );
-        let store = start::retrying(&self.store, &self.clock, deadlines.work, now);
-        Ports {
-            store: Arc::new(store),
-            catalog: Arc::new(catalog),
-            clock: Arc::clone(&self.clock),
-        }
-    }
-
-    fn budget(&self, deadlines: &Deadlines) -> Budget {
-        Budget {
-            memory: self.resources.memory_for_work(),
-            scratch: self.resources.scratch.clone(),
+        let budget = Budget {
+            memory: self.base.memory(),
+            scratch: self.base.resources.scratch.clone(),
             scratch_bytes: self.scratch_bytes,
-            deadline: deadlines.work,
-        }
-    }
-}
-
-/// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
-enum Failed {
-    #[error("{0}")]
-    Unknown(String),
-    #[error(transparent)]
-    Job(#[from] RepartitionError),
-}
-
-impl Failure for Failed {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Unknown(_) => "BadTrigger",
-            Self::Job(error) => error.name(),
-        }
+            deadline: invocation.deadlines.work,
+        };
+        invocation.answer(payload, work(ports, budget)).await
     }
 }
 
 /// The items of a Distributed Map's batch.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itembatcher.html>
-fn items(payload: &Value) -> Option<Vec<Value>> {
-    payload.get("Items")?.as_array().cloned()
-}
-
-fn decode<R: DeserializeOwned>(payload: &Value) -> Result<R, FunctionError> {
-    R::deserialize(payload)
-        .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
+fn items(payload: &Value) -> Option<&Vec<Value>> {
+    payload.get("Items")?.as_array()
 }
 
 #[cfg(test)]
 mod tests {
+    use lakewright_jobs::Failure;
+    use serde::de::DeserializeOwned;
+
     use super::*;
 
     fn read<R: DeserializeOwned>(text: &str) -> Result<R, FunctionError> {
@@ -240,7 +150,7 @@ mod tests {
             read(include_str!("../../../../events/repartition-commit.json")).unwrap();
         assert_eq!(commit.plan, task.plan);
         let batch = serde_json::json!({ "Items": [task, prepare] });
-        assert_eq!(items(&batch).map(|items| items.len()), Some(2));
+        assert_eq!(items(&batch).map(Vec::len), Some(2));
         assert_eq!(items(&serde_json::json!({ "name": "ev" })), None);
     }
 
@@ -253,10 +163,7 @@ mod tests {
             read::<CommitRequest>("[]").err(),
         ];
         for refusal in refusals {
-            assert_eq!(
-                refusal.map(|error| error.name).as_deref(),
-                Some("Lakewright.BadTrigger")
-            );
+            assert_eq!(refusal.map(|error| error.name()), Some("BadTrigger"));
         }
     }
 }

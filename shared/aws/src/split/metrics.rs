@@ -1,56 +1,30 @@
-//! The metrics of chunks, one line for each job of an invocation, in CloudWatch's embedded metric format.
-//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//! The metrics of the chunks of one invocation.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use lakewright_jobs::split::{ChunkReport, ChunkStatus};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::metrics::NAMESPACE;
+use crate::metrics::{MAX_VALUES, Metric, Metrics};
 
-/// The metrics and their units.
-const METRICS: [(&str, &str); 7] = [
-    ("ChunksDone", "Count"),
-    ("ChunksFailed", "Count"),
-    ("RowsDone", "Count"),
-    ("ObjectsWritten", "Count"),
-    ("ObjectsStood", "Count"),
-    ("BytesOut", "Bytes"),
-    ("DurationMs", "Milliseconds"),
-];
-
-/// Writes the metrics of an invocation's chunks. `errors`: how many messages of it have no report, whose job is not
-/// known.
-pub(super) fn write(
-    out: &mut impl Write,
-    now: Timestamp,
-    request_id: &str,
-    reports: &[(ChunkReport, Duration)],
-    errors: usize,
-) -> io::Result<()> {
+/// The metrics of each job that `reports` are of.
+pub(super) fn of(reports: &[(ChunkReport, Duration)]) -> Vec<Metrics<'_>> {
     let mut by_job: BTreeMap<&str, Vec<&(ChunkReport, Duration)>> = BTreeMap::new();
     for report in reports {
         by_job.entry(&report.0.name).or_default().push(report);
     }
-    for (job, chunks) in by_job {
-        let document = document(now, job, request_id, &chunks, errors);
-        writeln!(out, "{document}")?;
-    }
-    out.flush()
+    by_job
+        .into_iter()
+        .flat_map(|(job, chunks)| {
+            let documents = chunks.chunks(MAX_VALUES);
+            documents
+                .map(|chunks| of_job(job, chunks))
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
-fn document(
-    now: Timestamp,
-    job: &str,
-    request_id: &str,
-    chunks: &[&(ChunkReport, Duration)],
-    errors: usize,
-) -> Value {
+fn of_job<'a>(job: &'a str, chunks: &[&(ChunkReport, Duration)]) -> Metrics<'a> {
     let count = |status: ChunkStatus| {
         chunks
             .iter()
@@ -68,27 +42,28 @@ fn document(
         .iter()
         .map(|(_, duration)| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
         .collect();
-    let metrics = METRICS.map(|(name, unit)| json!({"Name": name, "Unit": unit}));
-    json!({
-        "_aws": {
-            "Timestamp": now.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Job"]],
-                "Metrics": metrics,
-            }],
-        },
-        "Job": job,
-        "request_id": request_id,
-        "errors": errors,
-        "ChunksDone": count(ChunkStatus::Done),
-        "ChunksFailed": count(ChunkStatus::Failed),
-        "RowsDone": sum(done),
-        "ObjectsWritten": sum(|chunk| chunk.written),
-        "ObjectsStood": sum(|chunk| chunk.stood),
-        "BytesOut": sum(|chunk| chunk.bytes),
-        "DurationMs": durations,
-    })
+    Metrics {
+        job,
+        by: None,
+        values: vec![
+            (Metric::count("ChunksDone"), json!(count(ChunkStatus::Done))),
+            (
+                Metric::count("ChunksFailed"),
+                json!(count(ChunkStatus::Failed)),
+            ),
+            (Metric::count("RowsDone"), json!(sum(done))),
+            (
+                Metric::count("ObjectsWritten"),
+                json!(sum(|chunk| chunk.written)),
+            ),
+            (
+                Metric::count("ObjectsStood"),
+                json!(sum(|chunk| chunk.stood)),
+            ),
+            (Metric::bytes("BytesOut"), json!(sum(|chunk| chunk.bytes))),
+            (Metric::milliseconds("DurationMs"), json!(durations)),
+        ],
+    }
 }
 
 #[cfg(test)]
@@ -98,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_an_invocation() {
+    fn the_metrics_of_an_invocation() {
         let chunk = |status, rows, written| ChunkReport {
             job: "split".to_owned(),
             name: "users".to_owned(),
@@ -119,29 +94,20 @@ mod tests {
                 Duration::from_millis(1),
             ),
         ];
-        let mut out = Vec::new();
-        write(&mut out, Timestamp::UNIX_EPOCH, "r-1", &reports, 2).unwrap();
-        let line: Value = serde_json::from_slice(&out).unwrap();
-        for (name, value) in [
-            ("Job", json!("users")),
-            ("errors", json!(2)),
-            ("ChunksDone", json!(1)),
-            ("ChunksFailed", json!(0)),
-            ("RowsDone", json!(5)),
-            ("ObjectsWritten", json!(4)),
-            ("ObjectsStood", json!(2)),
-            ("BytesOut", json!(20)),
-            ("DurationMs", json!([7, 1])),
-        ] {
-            assert_eq!(line[name], value, "{name}");
-        }
-        let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        assert_eq!(
-            directive["Metrics"].as_array().unwrap().len(),
-            METRICS.len()
-        );
-        for (name, _) in METRICS {
-            assert!(!line[name].is_null(), "{name}");
-        }
+        let expected = Metrics {
+            job: "users",
+            by: None,
+            values: vec![
+                (Metric::count("ChunksDone"), json!(1)),
+                (Metric::count("ChunksFailed"), json!(0)),
+                (Metric::count("RowsDone"), json!(5)),
+                (Metric::count("ObjectsWritten"), json!(4)),
+                (Metric::count("ObjectsStood"), json!(2)),
+                (Metric::bytes("BytesOut"), json!(20)),
+                (Metric::milliseconds("DurationMs"), json!([7, 1])),
+            ],
+        };
+        assert_eq!(of(&reports), [expected]);
+        assert_eq!(of(&[]), []);
     }
 }

@@ -6,25 +6,29 @@
 //! | `{"name"?, "status": "<job id>", "run"?}` | [`Progress`](split::Progress) |
 //! | `{"name", "cancel": "<job id>", "run"?}` | [`Cancellation`](split::Cancellation) |
 
-use lakewright_core::config;
+use std::collections::BTreeMap;
+
+use lakewright_core::config::{self, Config};
 use lakewright_jobs::{
-    ports::Store,
+    Failure,
+    ports::{Callback, Store},
     split::{self, Budget, PlanRequest, Ports, SplitError},
 };
 use lambda_runtime::LambdaEvent;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
-use tracing::{error, info, warn};
+use tracing::warn;
 
+use super::Shared;
 use crate::{
     config::LoadError,
-    function::{Base, FunctionError},
+    handler::{FunctionError, decode, reported},
     settings::{QUEUES, Settings},
 };
 
 /// The function between two invocations.
 pub struct PlanFunction {
-    base: Base,
+    shared: Shared,
 }
 
 /// A question about a job.
@@ -69,19 +73,14 @@ impl Request {
     }
 }
 
-fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
-    T::deserialize(payload)
-        .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
-}
-
 impl PlanFunction {
     /// Reads the configuration and makes the adapters, once for all invocations.
     ///
     /// # Errors
     /// When the configuration cannot be read or is refused.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
-        let base = Base::start(settings).await?;
-        Ok(Self { base })
+        let shared = Shared::start(settings).await?;
+        Ok(Self { shared })
     }
 
     /// Answers one invocation. A state machine that waits for the plan, by the payload's `task_token`, is told of a
@@ -90,97 +89,86 @@ impl PlanFunction {
     /// # Errors
     /// Whatever it is: the same payload may be sent again.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let request_id = &event.context.request_id;
+        let base = &self.shared.base;
+        let invocation = base.invocation(&event.context);
         let budget = Budget {
-            memory: self.base.memory(),
-            deadline: self.base.deadlines(&event.context).work,
+            memory: base.memory(),
+            deadline: invocation.deadlines.work,
         };
-        let ports = self.base.ports(budget.deadline);
-        let job = event.payload.get("name").and_then(Value::as_str);
-        match self.answer(&ports, &event.payload, &budget).await {
-            Ok(answer) => {
-                info!(request_id, job, report = %answer, "split request done");
-                Ok(answer)
-            }
-            Err(failure) => {
-                let (kind, message) = (&failure.name, &failure.message);
-                error!(
-                    request_id,
-                    job,
-                    kind,
-                    error = message,
-                    "split request failed"
-                );
-                let token = event.payload.get("task_token").and_then(Value::as_str);
-                if let Some(token) = token
-                    && let Err(untold) = ports.callback.fail(token, kind, message).await
-                {
-                    // The failure is the invocation's answer too.
-                    warn!(request_id, job, error = %untold, "the state machine was not told");
-                }
-                Err(failure)
-            }
+        let ports = self.shared.ports(&invocation);
+        let (config, queues) = (&base.config, &self.shared.queues);
+        let work = answer(&ports, config, queues, &event.payload, &budget);
+        let answer = invocation.answer(&event.payload, work).await;
+        if let Err(failure) = &answer {
+            tell(&*ports.callback, &event.payload, failure).await;
         }
-    }
-
-    async fn answer(
-        &self,
-        ports: &Ports,
-        payload: &Value,
-        budget: &Budget,
-    ) -> Result<Value, FunctionError> {
-        match Request::decode(payload)? {
-            Request::Plan(request) => {
-                let job = self.named(&request.name)?;
-                let queue = self.base.queues.get(&job.name).ok_or_else(|| {
-                    FunctionError::bad_trigger(format!(
-                        "the split job `{}` has no queue ({QUEUES})",
-                        job.name
-                    ))
-                })?;
-                reported(split::plan(ports, job, &request, queue, budget).await)
-            }
-            Request::Status(request) => self.status(&*ports.store, &request).await,
-            Request::Cancel(CancelRequest { name, cancel, run }) => {
-                let job = self.named(&name)?;
-                reported(split::cancel(ports, job, &cancel, run.as_deref()).await)
-            }
-        }
-    }
-
-    async fn status(
-        &self,
-        store: &dyn Store,
-        request: &StatusRequest,
-    ) -> Result<Value, FunctionError> {
-        let (id, run) = (&request.status, request.run.as_deref());
-        if let Some(name) = &request.name {
-            return reported(split::status(store, self.named(name)?, id, run).await);
-        }
-        for job in &self.base.config.split {
-            match split::status(store, job, id, run).await {
-                Err(SplitError::PlanMissing(_)) => {}
-                result => return reported(result),
-            }
-        }
-        Err(FunctionError::bad_trigger(format!(
-            "no split job knows the id `{id}`"
-        )))
-    }
-
-    fn named(&self, name: &str) -> Result<&config::Split, FunctionError> {
-        self.base.config.split_named(name).ok_or_else(|| {
-            FunctionError::bad_trigger(format!("there is no split job named `{name}`"))
-        })
+        answer
     }
 }
 
-fn reported<T: Serialize>(result: Result<T, SplitError>) -> Result<Value, FunctionError> {
-    let report = result.map_err(|error| FunctionError::from(&error))?;
-    serde_json::to_value(report).map_err(|error| FunctionError {
-        name: "Lakewright.TaskFailed".to_owned(),
-        message: error.to_string(),
-    })
+/// Tells the state machine that waits, if one does. Where that fails, the invocation's own answer still says what
+/// failed.
+async fn tell(callback: &dyn Callback, payload: &Value, failure: &FunctionError) {
+    let Some(token) = payload.get("task_token").and_then(Value::as_str) else {
+        return;
+    };
+    let name = format!("Lakewright.{}", failure.name());
+    if let Err(untold) = callback.fail(token, &name, &failure.to_string()).await {
+        let job = payload.get("name").and_then(Value::as_str);
+        warn!(job, error = %untold, "the state machine was not told");
+    }
+}
+
+async fn answer(
+    ports: &Ports,
+    config: &Config,
+    queues: &BTreeMap<String, String>,
+    payload: &Value,
+    budget: &Budget,
+) -> Result<Value, FunctionError> {
+    match Request::decode(payload)? {
+        Request::Plan(request) => {
+            let job = named(config, &request.name)?;
+            let queue = queues.get(&job.name).ok_or_else(|| {
+                FunctionError::bad_trigger(format!(
+                    "the split job `{}` has no queue ({QUEUES})",
+                    job.name
+                ))
+            })?;
+            reported(split::plan(ports, job, &request, queue, budget).await)
+        }
+        Request::Status(request) => status(&*ports.store, config, &request).await,
+        Request::Cancel(CancelRequest { name, cancel, run }) => {
+            let job = named(config, &name)?;
+            reported(split::cancel(ports, job, &cancel, run.as_deref()).await)
+        }
+    }
+}
+
+async fn status(
+    store: &dyn Store,
+    config: &Config,
+    request: &StatusRequest,
+) -> Result<Value, FunctionError> {
+    let (id, run) = (&request.status, request.run.as_deref());
+    if let Some(name) = &request.name {
+        return reported(split::status(store, named(config, name)?, id, run).await);
+    }
+    for job in &config.split {
+        match split::status(store, job, id, run).await {
+            Err(SplitError::PlanMissing(_)) => {}
+            result => return reported(result),
+        }
+    }
+    Err(FunctionError::bad_trigger(format!(
+        "no split job knows the id `{id}`"
+    )))
+}
+
+fn named<'a>(config: &'a Config, name: &str) -> Result<&'a config::Split, FunctionError> {
+    config
+        .split_named(name)
+        .ok_or_else(|| FunctionError::bad_trigger(format!("there is no split job named `{name}`")))
 }
 
 #[cfg(test)]
@@ -229,7 +217,7 @@ mod tests {
         ] {
             let payload = serde_json::from_str(text).unwrap();
             let error = Request::decode(&payload).unwrap_err();
-            assert_eq!(error.name, "Lakewright.BadTrigger", "{text}");
+            assert_eq!(error.name(), "BadTrigger", "{text}");
         }
     }
 }

@@ -4,20 +4,22 @@
 //! `LAKEWRIGHT_DEAD_LETTERS` names) are not tried again: their chunk is noted as failed, which ends the run that waits for
 //! it. A message by hand is answered with its [`ChunkReport`].
 
-use std::{future::Future, io::Write, sync::Arc};
+use std::io;
 
 use lakewright_core::config::Config;
-use lakewright_jobs::split::{self, Budget, ChunkReport, SplitError, Task};
+use lakewright_jobs::{
+    Failure,
+    split::{self, Budget, ChunkReport, Task},
+};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use tracing::{error, info};
 
-use super::metrics;
+use super::{Shared, metrics};
 use crate::{
     config::LoadError,
-    function::{Base, FunctionError},
-    invocation::{self, Deadlines, Done, WorkError},
-    sdk::chain,
+    handler::{FunctionError, batch_answer},
+    invocation::{self, Done},
     settings::Settings,
 };
 
@@ -26,7 +28,7 @@ const MEMORY_PER_CHUNK: u64 = 192 << 20;
 
 /// The function between two invocations.
 pub struct RowsFunction {
-    base: Base,
+    shared: Shared,
 }
 
 /// One message.
@@ -55,8 +57,8 @@ impl RowsFunction {
     /// # Errors
     /// When the configuration cannot be read or is refused.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
-        let base = Base::start(settings).await?;
-        Ok(Self { base })
+        let shared = Shared::start(settings).await?;
+        Ok(Self { shared })
     }
 
     /// Answers one invocation.
@@ -64,9 +66,20 @@ impl RowsFunction {
     /// # Errors
     /// Where not a single message can be blamed.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        let deadlines = self.base.deadlines(&event.context);
-        let ports = self.base.ports(deadlines.work);
-        let work = move |piece: Piece, budget: Budget| {
+        let Shared {
+            base, dead_letters, ..
+        } = &self.shared;
+        let invocation = base.invocation(&event.context);
+        let request_id = invocation.request_id;
+        let (messages, is_sqs) = decode(&event.payload, &base.config, dead_letters);
+        let (pieces, mut failed) = taken(messages, request_id);
+        let at_once = (base.memory() / MEMORY_PER_CHUNK).clamp(1, pieces.len().max(1) as u64);
+        let budget = Budget {
+            memory: base.memory() / at_once,
+            deadline: invocation.deadlines.work,
+        };
+        let ports = self.shared.ports(&invocation);
+        let work = move |piece: Piece| {
             let ports = ports.clone();
             async move {
                 if piece.dead {
@@ -76,18 +89,78 @@ impl RowsFunction {
                 }
             }
         };
-        let request_id = &event.context.request_id;
-        let mut out = std::io::stdout();
-        answer(
-            &self.base,
-            &event.payload,
-            request_id,
-            deadlines,
-            &mut out,
+        let done = invocation::run(
+            invocation.clock(),
+            invocation.deadlines.stop,
+            usize::try_from(at_once).unwrap_or(1),
+            pieces.clone(),
             work,
         )
-        .await
+        .await;
+        let mut reports = Vec::new();
+        for (piece, Done { outcome, duration }) in pieces.into_iter().zip(done) {
+            let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            let (plan, chunk) = (piece.task.plan.to_string(), piece.task.chunk);
+            match outcome {
+                Ok(report) => {
+                    let line = json!(report);
+                    info!(request_id, message_id = piece.id, plan, chunk, duration_ms, report = %line, "chunk done");
+                    reports.push((report, duration));
+                }
+                Err(failure) => {
+                    let failure = FunctionError::of(&failure);
+                    error!(
+                        request_id,
+                        message_id = piece.id,
+                        plan,
+                        chunk,
+                        duration_ms,
+                        error_name = failure.name(),
+                        error = %failure,
+                        "chunk failed"
+                    );
+                    failed.push((piece.id, failure));
+                }
+            }
+        }
+        invocation.measure(&mut io::stdout(), &metrics::of(&reports));
+        if is_sqs {
+            batch_answer(
+                failed
+                    .iter()
+                    .map(|(id, failure)| (id.as_deref(), failure.to_string())),
+            )
+        } else {
+            direct_answer(reports, failed)
+        }
     }
+}
+
+/// The chunks to handle, and the messages that name none.
+fn taken(
+    messages: Vec<Message>,
+    request_id: &str,
+) -> (Vec<Piece>, Vec<(Option<String>, FunctionError)>) {
+    let (mut pieces, mut rejected) = (Vec::new(), Vec::new());
+    for message in messages {
+        let id = message.id;
+        match message.task {
+            Ok(task) => pieces.push(Piece {
+                id,
+                task,
+                resumed: message.resumed,
+                dead: message.dead,
+            }),
+            Err(why) => {
+                error!(request_id, message_id = id, error = why, "message rejected");
+                // A dead letter that names no chunk ends no run, and would come back again and again.
+                if !message.dead {
+                    rejected.push((id, FunctionError::bad_trigger(why)));
+                }
+            }
+        }
+    }
+    (pieces, rejected)
 }
 
 /// The messages of a payload, and whether it is a batch of SQS.
@@ -141,108 +214,6 @@ fn ours(task: Task, config: &Config) -> Result<Task, String> {
     } else {
         Err(format!("{} is in no split job's ledger", task.plan))
     }
-}
-
-async fn answer<F, W>(
-    base: &Base,
-    payload: &Value,
-    request_id: &str,
-    deadlines: Deadlines,
-    out: &mut impl Write,
-    work: F,
-) -> Result<Value, FunctionError>
-where
-    F: Fn(Piece, Budget) -> W + Clone + Send + 'static,
-    W: Future<Output = Result<ChunkReport, SplitError>> + Send,
-{
-    let (messages, is_sqs) = decode(payload, &base.config, &base.dead_letters);
-    let (mut pieces, mut failed) = (Vec::new(), Vec::new());
-    for message in messages {
-        let id = message.id;
-        match message.task {
-            Ok(task) => pieces.push(Piece {
-                id,
-                task,
-                resumed: message.resumed,
-                dead: message.dead,
-            }),
-            Err(why) => {
-                error!(request_id, message_id = id, error = why, "message rejected");
-                // A dead letter that names no chunk ends no run, and would come back for ever.
-                if !message.dead {
-                    failed.push((id, FunctionError::bad_trigger(why)));
-                }
-            }
-        }
-    }
-    let at_once = (base.memory() / MEMORY_PER_CHUNK).clamp(1, pieces.len().max(1) as u64);
-    let budget = Budget {
-        memory: base.memory() / at_once,
-        deadline: deadlines.work,
-    };
-    let at_once = usize::try_from(at_once).unwrap_or(1);
-    let clock = Arc::clone(&base.clock);
-    let run = move |piece: Piece| work(piece, budget);
-    let done = invocation::run(clock, deadlines.stop, at_once, pieces.clone(), run).await;
-    let mut reports = Vec::new();
-    for (piece, Done { outcome, duration }) in pieces.into_iter().zip(done) {
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let (plan, chunk) = (piece.task.plan.to_string(), piece.task.chunk);
-        match outcome {
-            Ok(report) => {
-                let line = json!(report);
-                info!(request_id, message_id = piece.id, plan, chunk, duration_ms, report = %line, "chunk done");
-                reports.push((report, duration));
-            }
-            Err(failure) => {
-                let message = chain(&failure);
-                error!(
-                    request_id,
-                    message_id = piece.id,
-                    plan,
-                    chunk,
-                    duration_ms,
-                    error = message,
-                    "chunk failed"
-                );
-                failed.push((piece.id, function_error(&failure)));
-            }
-        }
-    }
-    if let Err(failure) = metrics::write(out, base.clock.now(), request_id, &reports, failed.len())
-    {
-        error!(request_id, error = %failure, "metrics were not written");
-    }
-    if is_sqs {
-        batch_answer(failed)
-    } else {
-        direct_answer(reports, failed)
-    }
-}
-
-fn function_error(failure: &WorkError<SplitError>) -> FunctionError {
-    match failure {
-        WorkError::Failed(error) => error.into(),
-        WorkError::Panicked(_) => FunctionError {
-            name: "Lakewright.TaskFailed".to_owned(),
-            message: failure.to_string(),
-        },
-        WorkError::OutOfTime => FunctionError {
-            name: "Lakewright.Deadline".to_owned(),
-            message: failure.to_string(),
-        },
-    }
-}
-
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
-fn batch_answer(failed: Vec<(Option<String>, FunctionError)>) -> Result<Value, FunctionError> {
-    let mut failures = Vec::new();
-    for (id, error) in failed {
-        // A message that hides its id cannot fail alone.
-        let id = id.ok_or(error)?;
-        failures.push(json!({"itemIdentifier": id}));
-    }
-    Ok(json!({"batchItemFailures": failures}))
 }
 
 fn direct_answer(
@@ -321,20 +292,6 @@ mod tests {
                 &config
             )
             .is_err()
-        );
-    }
-
-    #[test]
-    fn a_message_without_an_id_fails_the_batch() {
-        let error = || FunctionError::bad_trigger("x");
-        assert_eq!(
-            batch_answer(vec![(Some("m".to_owned()), error())]).unwrap(),
-            json!({"batchItemFailures": [{"itemIdentifier": "m"}]})
-        );
-        assert_eq!(batch_answer(vec![(None, error())]), Err(error()));
-        assert_eq!(
-            batch_answer(Vec::new()).unwrap(),
-            json!({"batchItemFailures": []})
         );
     }
 }

@@ -2,6 +2,7 @@ use lakewright_core::{location::Location, split::Dropped};
 use thiserror::Error;
 
 use crate::{
+    Failure,
     document::DocumentError,
     ports::{CallbackError, QueriesError, QueueError, StoreError, StoreErrorKind},
 };
@@ -214,9 +215,10 @@ impl SplitError {
                 | Self::KeyTaken { .. }
         )
     }
+}
 
-    /// A stable name of the kind of failure, for logs and Step Functions' `Retry` and `Catch`.
-    pub fn name(&self) -> &'static str {
+impl Failure for SplitError {
+    fn name(&self) -> &'static str {
         match self {
             Self::Store { .. } => "StoreFailed",
             Self::Queries(_) => "AthenaFailed",

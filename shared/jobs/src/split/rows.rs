@@ -9,6 +9,7 @@ use super::{
     settle::settle,
     write::{self, WriteReport},
 };
+use crate::Failure as _;
 
 /// A message's chunk, in its plan.
 struct Job<'a> {

@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_jobs::ports::{Callback, CallbackError, CallbackErrorKind};
 
-use crate::sdk::Failure;
+use super::failure::Failure;
 
 /// State machines of one account and region.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Callback for StepFunctionsCallback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sdk::Reached;
+    use crate::adapters::failure::Reached;
 
     #[test]
     fn kinds() {

@@ -9,13 +9,9 @@ use aws_config::{
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
-use aws_smithy_types::{
-    checksum_config::{RequestChecksumCalculation, ResponseChecksumValidation},
-    error::metadata::ProvideErrorMetadata,
-};
+use aws_smithy_types::checksum_config::{RequestChecksumCalculation, ResponseChecksumValidation};
 
-use crate::{
+use crate::adapters::{
     athena::AthenaQueries,
     glue::GlueCatalog,
     s3::{Payloads, S3Store},
@@ -107,103 +103,4 @@ impl Clients {
     pub fn callback(&self) -> StepFunctionsCallback {
         StepFunctionsCallback::new(aws_sdk_sfn::Client::new(&self.config))
     }
-}
-
-/// What a failed call says about itself, whichever service it went to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    /// How far the call came.
-    pub(crate) reached: Reached,
-    /// The service's error code, such as `NoSuchKey`.
-    pub(crate) code: Option<String>,
-    /// One line for people.
-    pub(crate) message: String,
-}
-
-/// How far a failed call came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reached {
-    /// The request could not be made.
-    NotSent,
-    /// The request may or may not have arrived.
-    Network,
-    /// The service answered with this HTTP status.
-    Answer(u16),
-}
-
-impl Failure {
-    /// Whether the same call may succeed later, as most services answer.
-    pub(crate) fn is_retryable(&self) -> bool {
-        match self.reached {
-            Reached::NotSent => false,
-            Reached::Network => true,
-            Reached::Answer(status) => {
-                let code = self.code.as_deref().unwrap_or_default();
-                status == 429
-                    || status >= 500
-                    || code.contains("Throttl")
-                    || code == "TooManyRequestsException"
-            }
-        }
-    }
-
-    pub(crate) fn of<E>(error: &SdkError<E, Response>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let reached = match error {
-            SdkError::ConstructionFailure(_) => Reached::NotSent,
-            SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
-                match error.raw_response().map(|raw| raw.status().as_u16()) {
-                    // An answer of success that cannot be read was cut short.
-                    Some(200..=299) if matches!(error, SdkError::ResponseError(_)) => {
-                        Reached::Network
-                    }
-                    Some(status) => Reached::Answer(status),
-                    None => Reached::Network,
-                }
-            }
-            _ => Reached::Network,
-        };
-        let code = error.code().map(str::to_owned);
-        let mut message = match (reached, &code) {
-            (Reached::Answer(status), Some(code)) => format!("{code} ({status})"),
-            (Reached::Answer(status), None) => format!("status {status}"),
-            _ => chain(error),
-        };
-        if let Some(said) = error.message() {
-            message.push_str(": ");
-            message.push_str(said);
-        }
-        if let Some(id) = error.raw_response().and_then(|raw| {
-            let headers = raw.headers();
-            headers
-                .get("x-amz-request-id")
-                .or_else(|| headers.get("x-amzn-requestid"))
-        }) {
-            message.push_str(", request ");
-            message.push_str(id);
-        }
-        Self {
-            reached,
-            code,
-            message,
-        }
-    }
-}
-
-/// The error and its causes on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // Many errors repeat their cause in their own text.
-        if !line.ends_with(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
 }

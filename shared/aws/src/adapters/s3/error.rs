@@ -3,7 +3,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{StoreError, StoreErrorKind};
 
-use crate::sdk::{Failure, Reached};
+use crate::adapters::failure::{Failure, Reached};
 
 /// One call, for its errors.
 pub(super) struct Call<'a> {

@@ -10,7 +10,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::{config::ResultColumn, location::Location};
 use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, QueryState};
 
-use crate::sdk::Failure;
+use super::failure::Failure;
 
 /// The queries of one account and region.
 #[derive(Debug, Clone)]

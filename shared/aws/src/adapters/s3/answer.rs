@@ -15,7 +15,7 @@ use lakewright_jobs::ports::{ObjectMeta, StoreError, StoreErrorKind, Written};
 use percent_encoding::percent_decode_str;
 
 use super::error::Call;
-use crate::sdk::chain;
+use crate::adapters::failure::chain;
 
 /// The `Date` header of one answer, which the SDK's outputs leave out: the store's clock.
 #[derive(Debug, Clone, Default)]

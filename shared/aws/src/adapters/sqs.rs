@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
 use lakewright_jobs::ports::{Queue, QueueError, SendFailure};
 
-use crate::sdk::Failure;
+use super::failure::Failure;
 
 const SEND: &str = "SendMessageBatch";
 

@@ -17,7 +17,7 @@ use lakewright_jobs::ports::{
 };
 
 use self::convert::{partition_from_glue, partition_to_glue, table_from_glue, table_to_glue};
-use crate::sdk::{Failure, Reached};
+use super::failure::{Failure, Reached};
 
 const GET_TABLE: &str = "GetTable";
 const BATCH_GET: &str = "BatchGetPartition";

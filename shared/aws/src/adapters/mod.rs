@@ -1,0 +1,9 @@
+//! The ports of `lakewright-jobs`, each implemented by one AWS service.
+
+pub mod athena;
+pub mod clock;
+pub mod failure;
+pub mod glue;
+pub mod s3;
+pub mod sqs;
+pub mod step_functions;

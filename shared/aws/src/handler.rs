@@ -1,0 +1,288 @@
+//! What every function does, once: it starts, runs the work of an invocation, and reports what came of it.
+
+use std::{collections::BTreeSet, ffi::OsString, future::Future, io, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use lakewright_core::config::Config;
+use lakewright_jobs::{
+    Failure,
+    ports::Clock,
+    retry::{RetryPolicy, Retrying, RetryingCatalog},
+};
+use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tracing::{error, info, warn};
+
+use crate::{
+    adapters::{clock::SystemClock, failure::chain, glue::GlueCatalog, s3::S3Store},
+    clients::Clients,
+    config::{LoadError, load},
+    invocation::{Deadlines, run_one},
+    metrics::{self, Metrics},
+    settings::{ConfigSource, Resources, Settings},
+    telemetry,
+};
+
+/// Of the ten seconds that Lambda gives a function to start.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
+const START_TIME: Duration = Duration::from_secs(8);
+
+/// Starts a function with the environment's `variables`, and answers its invocations with `handle` until the environment
+/// is shut down.
+///
+/// # Errors
+/// When a variable or the configuration is refused, or the Lambda runtime cannot be reached.
+pub async fn serve<F>(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    start: impl AsyncFnOnce(Settings) -> Result<F, LoadError>,
+    handle: impl AsyncFn(&F, LambdaEvent<Value>) -> Result<Value, FunctionError>,
+) -> Result<(), Error> {
+    let settings = Settings::from_vars(variables)?;
+    telemetry::init(&settings.log);
+    let function = start(settings).await?;
+    lambda_runtime::run(service_fn(|event| handle(&function, event))).await
+}
+
+/// What every function keeps between two invocations.
+pub(crate) struct Base {
+    pub(crate) config: Arc<Config>,
+    pub(crate) resources: Resources,
+    pub(crate) clock: Arc<dyn Clock>,
+    store: S3Store,
+}
+
+impl Base {
+    /// Reads the configuration, within the time that a function has to start.
+    pub(crate) async fn start(
+        source: &ConfigSource,
+        resources: Resources,
+        clients: &Clients,
+    ) -> Result<Self, LoadError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = clients.store();
+        let now = clock.now();
+        let deadline = now.checked_add(START_TIME).unwrap_or(now);
+        let config = load(source, &retrying(&store, &clock, deadline, now)).await;
+        let config = config.inspect_err(|failure| error!(error = chain(failure), "no start"))?;
+        Ok(Self {
+            config: Arc::new(config),
+            resources,
+            clock,
+            store,
+        })
+    }
+
+    /// The invocation that `context` is of.
+    pub(crate) fn invocation<'a>(&'a self, context: &'a Context) -> Invocation<'a> {
+        let begun = self.clock.now();
+        Invocation {
+            base: self,
+            request_id: &context.request_id,
+            begun,
+            deadlines: Deadlines::of(context, begun),
+        }
+    }
+
+    /// Bytes of memory that are left for the work of an invocation.
+    pub(crate) fn memory(&self) -> u64 {
+        self.resources.memory_for_work()
+    }
+}
+
+/// One invocation of a function.
+pub(crate) struct Invocation<'a> {
+    base: &'a Base,
+    pub(crate) request_id: &'a str,
+    begun: Timestamp,
+    pub(crate) deadlines: Deadlines,
+}
+
+impl Invocation<'_> {
+    /// S3 behind the retries of this invocation.
+    pub(crate) fn store(&self) -> Arc<Retrying<S3Store>> {
+        let Base { store, clock, .. } = self.base;
+        Arc::new(retrying(store, clock, self.deadlines.work, self.begun))
+    }
+
+    /// Glue behind the retries of this invocation.
+    pub(crate) fn catalog(&self, catalog: &GlueCatalog) -> Arc<RetryingCatalog<GlueCatalog>> {
+        Arc::new(RetryingCatalog::new(
+            catalog.clone(),
+            self.clock(),
+            self.deadlines.work,
+            seed(self.begun),
+            RetryPolicy::GLUE,
+        ))
+    }
+
+    /// The clock of the function.
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.base.clock)
+    }
+
+    /// Answers one request by `work`, and logs the answer. A panic, or a call that takes until the end of the
+    /// invocation's time, is a failure with a name like any other.
+    pub(crate) async fn answer(
+        &self,
+        payload: &Value,
+        work: impl Future<Output = Result<Value, FunctionError>>,
+    ) -> Result<Value, FunctionError> {
+        let request_id = self.request_id;
+        let answer = run_one(&*self.base.clock, self.deadlines.stop, work)
+            .await
+            .map_err(|failure| FunctionError::of(&failure));
+        match &answer {
+            Ok(report) => info!(request_id, %report, "request done"),
+            Err(failure) => error!(
+                request_id,
+                payload = %without_token(payload),
+                error_name = failure.name(),
+                error = failure.message,
+                "request failed"
+            ),
+        }
+        answer
+    }
+
+    /// Writes metrics to the log, from where CloudWatch takes them. Losing them fails nothing.
+    pub(crate) fn measure(&self, out: &mut impl io::Write, metrics: &[Metrics<'_>]) {
+        let request_id = self.request_id;
+        if let Err(failure) = metrics::write(out, self.base.clock.now(), request_id, metrics) {
+            warn!(request_id, error = %failure, "metrics were not written");
+        }
+    }
+}
+
+/// Who holds the token of a task may answer for it, so it is kept out of the log.
+fn without_token(payload: &Value) -> Value {
+    let mut shown = payload.clone();
+    if let Some(fields) = shown.as_object_mut() {
+        fields.remove("task_token");
+    }
+    shown
+}
+
+fn retrying(
+    store: &S3Store,
+    clock: &Arc<dyn Clock>,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Retrying<S3Store> {
+    let (store, clock) = (store.clone(), Arc::clone(clock));
+    Retrying::new(store, clock, deadline, seed(now), RetryPolicy::S3)
+}
+
+/// The jitter of retries has to differ between concurrent invocations.
+fn seed(now: Timestamp) -> u64 {
+    now.subsec_nanosecond().unsigned_abs().into()
+}
+
+/// Why an invocation has no answer. Its name is what Step Functions' `Retry` and `Catch` match; docs/OPERATIONS.md says
+/// what to do about each.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct FunctionError {
+    name: &'static str,
+    message: String,
+}
+
+impl FunctionError {
+    /// The payload cannot be understood: the same payload always fails.
+    pub(crate) fn bad_trigger(message: impl Into<String>) -> Self {
+        Self::named("BadTrigger", message)
+    }
+
+    pub(crate) fn named(name: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { name, message }
+    }
+
+    /// A job's failure, with all its causes on one line.
+    pub(crate) fn of(failure: &(impl Failure + 'static)) -> Self {
+        Self::named(failure.name(), chain(failure))
+    }
+}
+
+impl Failure for FunctionError {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl From<FunctionError> for Diagnostic {
+    fn from(error: FunctionError) -> Self {
+        Self {
+            error_type: format!("Lakewright.{}", error.name),
+            error_message: error.message,
+        }
+    }
+}
+
+/// A request as a function takes it.
+pub(crate) fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
+    T::deserialize(payload)
+        .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
+}
+
+/// A job's result as the function answers it.
+pub(crate) fn reported<T: Serialize>(
+    result: Result<T, impl Failure + 'static>,
+) -> Result<Value, FunctionError> {
+    let report = result.map_err(|failure| FunctionError::of(&failure))?;
+    serde_json::to_value(report)
+        .map_err(|error| FunctionError::named("TaskFailed", error.to_string()))
+}
+
+/// Answers a batch from SQS: the messages that failed, each once, are to come again.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
+///
+/// # Errors
+/// A message without an id cannot fail alone, so the whole batch does.
+pub(crate) fn batch_answer<'a>(
+    failed: impl IntoIterator<Item = (Option<&'a str>, String)>,
+) -> Result<Value, FunctionError> {
+    let mut ids = BTreeSet::new();
+    for (id, why) in failed {
+        ids.insert(id.ok_or_else(|| {
+            FunctionError::bad_trigger(format!(
+                "a message of the batch has no messageId, and failed: {why}"
+            ))
+        })?);
+    }
+    let failures: Vec<_> = ids
+        .into_iter()
+        .map(|id| json!({"itemIdentifier": id}))
+        .collect();
+    Ok(json!({"batchItemFailures": failures}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_answered_by_the_messages_that_failed() {
+        for (failed, expected) in [
+            (vec![], Ok(json!({"batchItemFailures": []}))),
+            (
+                vec![Some("b"), Some("a"), Some("b")],
+                Ok(
+                    json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}),
+                ),
+            ),
+            (vec![Some("a"), None], Err("BadTrigger")),
+        ] {
+            let failed = failed.into_iter().map(|id| (id, "refused".to_owned()));
+            let found = batch_answer(failed).map_err(|error| error.name());
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_task_token_is_not_logged() {
+        let payload = json!({"name": "users", "task_token": "secret"});
+        assert_eq!(without_token(&payload), json!({"name": "users"}));
+    }
+}

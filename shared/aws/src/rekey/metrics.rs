@@ -1,0 +1,223 @@
+//! The metrics of the objects of one job in one invocation.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use lakewright_jobs::report::{ObjectReport, Status};
+use serde_json::{Value, json};
+
+use crate::metrics::{MAX_VALUES, Metric, Metrics};
+
+/// What became of one object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    /// The report, where the object did not fail.
+    pub(super) report: Option<&'a ObjectReport>,
+    /// How long it took.
+    pub(super) duration: Duration,
+}
+
+/// The metrics of `job`'s objects: of all of them, then by each age that their rows had and by each reason for which some
+/// were quarantined.
+pub(super) fn of<'a>(job: &'a str, objects: &[Measured<'_>]) -> Vec<Metrics<'a>> {
+    let mut metrics: Vec<_> = objects
+        .chunks(MAX_VALUES)
+        .map(|objects| Metrics {
+            job,
+            by: None,
+            values: totals(objects),
+        })
+        .collect();
+    let (mut ages, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+    for report in objects.iter().filter_map(committed) {
+        for (age, rows) in report.lateness.iter().flat_map(|late| &late.rows_by_age) {
+            *ages.entry(age).or_insert(0) += rows;
+        }
+        for (reason, rows) in &report.quarantined_by_reason {
+            *reasons.entry(reason).or_insert(0) += rows;
+        }
+    }
+    let mut by = |name, value: Value, metric: &'static str, rows: u64| {
+        metrics.push(Metrics {
+            job,
+            by: Some((name, value)),
+            values: vec![(Metric::count(metric), json!(rows))],
+        });
+    };
+    for (age, rows) in ages {
+        by("Age", json!(age), "RowsByAge", rows);
+    }
+    for (reason, rows) in reasons {
+        by("Reason", json!(reason), "RowsQuarantined", rows);
+    }
+    metrics
+}
+
+/// The report of an object that was committed now. A duplicate repeats the counts of its commit, which were counted
+/// then.
+fn committed<'a>(object: &Measured<'a>) -> Option<&'a ObjectReport> {
+    object
+        .report
+        .filter(|report| report.status == Status::Committed)
+}
+
+fn totals(objects: &[Measured<'_>]) -> Vec<(Metric, Value)> {
+    let reports: Vec<_> = objects.iter().filter_map(committed).collect();
+    let ended = |status: Option<Status>| {
+        objects
+            .iter()
+            .filter(|object| object.report.map(|report| report.status) == status)
+            .count()
+    };
+    let sum = |value: fn(&ObjectReport) -> u64| -> u64 {
+        reports.iter().map(|report| value(report)).sum()
+    };
+    let durations: Vec<_> = objects
+        .iter()
+        .map(|object| u64::try_from(object.duration.as_millis()).unwrap_or(u64::MAX))
+        .collect();
+    let late: Vec<_> = reports
+        .iter()
+        .filter_map(|report| report.lateness.as_ref())
+        .collect();
+    let p50: Vec<_> = late.iter().map(|late| late.p50_seconds).collect();
+    let p99: Vec<_> = late.iter().map(|late| late.p99_seconds).collect();
+    let max: Vec<_> = late.iter().map(|late| late.max_seconds).collect();
+    vec![
+        (
+            Metric::count("ObjectsCommitted"),
+            json!(ended(Some(Status::Committed))),
+        ),
+        (
+            Metric::count("ObjectsDuplicate"),
+            json!(ended(Some(Status::Duplicate))),
+        ),
+        (Metric::count("ObjectsFailed"), json!(ended(None))),
+        (Metric::count("RowsIn"), json!(sum(|report| report.rows_in))),
+        (
+            Metric::count("RowsOut"),
+            json!(sum(|report| report.rows_out)),
+        ),
+        (
+            Metric::count("RowsQuarantined"),
+            json!(sum(|report| report.rows_quarantined)),
+        ),
+        (Metric::bytes("BytesOut"), json!(sum(bytes_out))),
+        (Metric::milliseconds("DurationMs"), json!(durations)),
+        (Metric::seconds("LatenessP50"), json!(p50)),
+        (Metric::seconds("LatenessP99"), json!(p99)),
+        (Metric::seconds("LatenessMax"), json!(max)),
+    ]
+}
+
+/// The size of what was written for an object.
+pub(super) fn bytes_out(report: &ObjectReport) -> u64 {
+    report.outputs.iter().map(|output| output.bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::{
+        lateness::{Age, Lateness},
+        location::Location,
+        quarantine::Reason,
+    };
+    use lakewright_jobs::report::OutputReport;
+
+    use super::*;
+
+    fn total(metrics: &[Metrics<'_>], name: &'static str) -> Vec<Value> {
+        let of_all = metrics.iter().filter(|metrics| metrics.by.is_none());
+        let values = of_all.flat_map(|metrics| &metrics.values);
+        values
+            .filter(|(metric, _)| {
+                [
+                    Metric::count,
+                    Metric::bytes,
+                    Metric::milliseconds,
+                    Metric::seconds,
+                ]
+                .iter()
+                .any(|unit| *metric == unit(name))
+            })
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    #[test]
+    fn the_metrics_of_an_invocation() {
+        let output = OutputReport {
+            key: "k".to_owned(),
+            rows: 9,
+            bytes: 700,
+        };
+        let committed = ObjectReport {
+            rows_in: 10,
+            rows_out: 9,
+            rows_quarantined: 1,
+            quarantined_by_reason: BTreeMap::from([(Reason::BadTimestamp, 1)]),
+            lateness: Some(Lateness {
+                p50_seconds: 60,
+                p99_seconds: 7_200,
+                max_seconds: 7_201,
+                rows_by_age: BTreeMap::from([(Age::Hour, 8), (Age::Day, 1)]),
+            }),
+            outputs: vec![output],
+            ..ObjectReport::without_rows(Location::new("b", "a"), Status::Committed)
+        };
+        let duplicate = ObjectReport {
+            status: Status::Duplicate,
+            ..committed.clone()
+        };
+        let measured = |report, millis| Measured {
+            report,
+            duration: Duration::from_millis(millis),
+        };
+        let found = of(
+            "flights",
+            &[
+                measured(Some(&committed), 40),
+                measured(Some(&duplicate), 5),
+                measured(None, 7),
+            ],
+        );
+        for (name, expected) in [
+            ("ObjectsCommitted", json!(1)),
+            ("ObjectsDuplicate", json!(1)),
+            ("ObjectsFailed", json!(1)),
+            ("RowsIn", json!(10)),
+            ("RowsOut", json!(9)),
+            ("RowsQuarantined", json!(1)),
+            ("BytesOut", json!(700)),
+            ("DurationMs", json!([40, 5, 7])),
+            ("LatenessP50", json!([60])),
+            ("LatenessP99", json!([7_200])),
+            ("LatenessMax", json!([7_201])),
+        ] {
+            assert_eq!(total(&found, name), [expected], "{name}");
+        }
+        let by = |name, value: &str, metric, rows: u64| Metrics {
+            job: "flights",
+            by: Some((name, json!(value))),
+            values: vec![(Metric::count(metric), json!(rows))],
+        };
+        let expected = [
+            by("Age", "hour", "RowsByAge", 8),
+            by("Age", "day", "RowsByAge", 1),
+            by("Reason", "bad_timestamp", "RowsQuarantined", 1),
+        ];
+        assert_eq!(&found[1..], expected);
+    }
+
+    #[test]
+    fn a_document_holds_no_more_values_than_the_format_allows() {
+        let failed = Measured {
+            report: None,
+            duration: Duration::ZERO,
+        };
+        let found = of("flights", &vec![failed; 201]);
+        assert_eq!(
+            total(&found, "ObjectsFailed"),
+            [100, 100, 1].map(|n| json!(n))
+        );
+    }
+}
