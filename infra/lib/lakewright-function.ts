@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
+import { type Duration, RemovalPolicy, type Size, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
-import { ConfigError } from './config.ts';
 import type { Options } from './options.ts';
+import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
   /** Its binary target, and the name that it is deployed under. */
@@ -47,6 +45,9 @@ export class LakewrightFunction extends Construct {
       }),
     );
 
+    if (options.prebuilt === undefined && Stack.of(this).bundlingRequired) {
+      requireCargoLambda();
+    }
     const common: lambda.FunctionOptions = {
       functionName,
       description: props.description,
@@ -72,18 +73,7 @@ export class LakewrightFunction extends Construct {
             ...common,
             runtime: lambda.Runtime.PROVIDED_AL2023,
             handler: 'bootstrap',
-            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName)),
+            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName, options.architecture)),
           });
   }
-}
-
-function prebuiltZip(folder: string, functionName: string): string {
-  const zip = join(folder, functionName, 'bootstrap.zip');
-  if (!existsSync(zip)) {
-    throw new ConfigError(
-      `context prebuilt: ${zip} does not exist: make it with ` +
-        '`cargo lambda build --release --disable-optimizations --output-format zip`',
-    );
-  }
-  return zip;
 }
