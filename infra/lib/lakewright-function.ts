@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, type Duration, RemovalPolicy, type Size, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
@@ -9,8 +7,8 @@ import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
 import { grantKeys } from './access.ts';
-import { ConfigError } from './config.ts';
 import type { Options } from './options.ts';
+import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
   /** Its binary target, and the name that it is deployed under. */
@@ -54,6 +52,9 @@ export class LakewrightFunction extends Construct {
     grantKeys(this.role, 'write');
     new CfnOutput(Stack.of(this), `${id}RoleArn`, { value: this.role.roleArn });
 
+    if (options.prebuilt === undefined && Stack.of(this).bundlingRequired) {
+      requireCargoLambda();
+    }
     const common: lambda.FunctionOptions = {
       functionName,
       description: props.description,
@@ -79,18 +80,7 @@ export class LakewrightFunction extends Construct {
             ...common,
             runtime: lambda.Runtime.PROVIDED_AL2023,
             handler: 'bootstrap',
-            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName)),
+            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName, options.architecture)),
           });
   }
-}
-
-function prebuiltZip(folder: string, functionName: string): string {
-  const zip = join(folder, functionName, 'bootstrap.zip');
-  if (!existsSync(zip)) {
-    throw new ConfigError(
-      `context prebuilt: ${zip} does not exist: make it with ` +
-        '`cargo lambda build --release --disable-optimizations --output-format zip`',
-    );
-  }
-  return zip;
 }

@@ -162,6 +162,28 @@ def test_a_partition_is_registered_once_and_sql_sees_its_rows(bucket: str) -> No
     assert ask("SELECT count(*) AS n, sum(a) AS s FROM t", database, f"s3://{bucket}/r/") == {"n": 3.0, "s": 3.0}
 
 
+def test_a_result_lies_where_athena_puts_it_and_a_token_names_its_query(bucket: str) -> None:
+    athena = client("athena")
+    token = str(uuid.uuid4())
+    request = {
+        "QueryString": """SELECT 1 AS n, 'a "b", c' AS text, NULL AS nothing""",
+        "ClientRequestToken": token,
+        "ResultConfiguration": {"OutputLocation": f"s3://{bucket}/results/"},
+    }
+    assert [athena.start_query_execution(**request)["QueryExecutionId"] for _ in range(2)] == [token, token]
+
+    def ended() -> dict[str, Any] | None:
+        execution = athena.get_query_execution(QueryExecutionId=token)["QueryExecution"]
+        return None if execution["Status"]["State"] in ("QUEUED", "RUNNING") else execution
+
+    execution = poll(ended, "end of the query", 30)
+    assert execution["Status"]["State"] == "SUCCEEDED"
+    location = execution["ResultConfiguration"]["OutputLocation"]
+    assert location == f"s3://{bucket}/results/{token}.csv"
+    body = client("s3").get_object(Bucket=bucket, Key=location.removeprefix(f"s3://{bucket}/"))["Body"].read()
+    assert body == b'"n","text","nothing"\n"1","a ""b"", c",\n'
+
+
 def test_a_partition_is_moved(bucket: str) -> None:
     glue = client("glue")
     database = bucket.replace("-", "_")

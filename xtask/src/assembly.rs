@@ -1,11 +1,12 @@
 //! From source to what is deployed: the functions' zips, and the CDK assembly that names them.
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::{
@@ -13,6 +14,8 @@ use crate::{
     environment::{Environment, VirtualEnvironment},
     helper::Helpers,
     prerequisites, process,
+    stamp::{Ingredients, Stamp},
+    summary::size,
     workspace::Workspace,
 };
 
@@ -31,23 +34,66 @@ pub(crate) enum Beside {
     Tests,
 }
 
-/// Builds every function for this machine and packs it as Lambda wants it. The local cloud runs them as processes of
-/// this machine, so they need no other linker, and share their dependencies with the tests: minutes less than a release
-/// build, with checks for overflow.
-pub(crate) fn local_functions(
+/// The names of all functions.
+///
+/// # Errors
+/// Their folder cannot be read.
+pub(crate) fn every_function(workspace: &Workspace) -> Result<Vec<String>> {
+    let folder = workspace.function_sources();
+    let entries = fs::read_dir(&folder)
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<Vec<_>>>()
+        })
+        .with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names: Vec<_> = entries
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Builds these functions for this machine. The local cloud runs them as processes of this machine, so they need no other
+/// linker, and share their dependencies with the tests: minutes less than a release build, with checks for overflow.
+///
+/// # Errors
+/// The build fails: then the error carries the end of its log.
+pub(crate) fn build_local_functions(
     workspace: &Workspace,
-    environment: &Environment,
     beside: Beside,
+    names: &[String],
 ) -> Result<()> {
     let step = Step::begin("Functions");
     let mut build = Command::new("cargo");
-    build.arg("build").args(match beside {
-        Beside::Nothing => ["--package", "lakewright-functions", "--bins"].as_slice(),
-        Beside::Tests => ["--workspace", "--bins", "--tests"].as_slice(),
-    });
+    build.arg("build");
+    match beside {
+        Beside::Nothing => {
+            build.args(["--package", "lakewright-functions"]);
+            build.args(names.iter().flat_map(|name| ["--bin", name]));
+        }
+        Beside::Tests => {
+            build.args(["--workspace", "--bins", "--tests"]);
+        }
+    }
     build_watched(workspace, build, "cargo build", &step)?;
-    step.message("packing");
-    let Packed { functions, bytes } = Helpers {
+    step.done(&format!("{} built", names.len()));
+    Ok(())
+}
+
+/// Packs what was built as Lambda wants it, unless the zips are of just these programs.
+///
+/// # Errors
+/// A program or a zip cannot be read or written.
+pub(crate) fn pack_local_functions(
+    workspace: &Workspace,
+    environment: &Environment,
+    names: &[String],
+) -> Result<()> {
+    let step = Step::begin("Zips");
+    let Packed { packed, bytes } = Helpers {
         workspace,
         environment,
         variables: None,
@@ -55,41 +101,93 @@ pub(crate) fn local_functions(
     .run(
         "localcloud.package",
         &[
-            (
-                "sources",
-                workspace.function_sources().display().to_string(),
-            ),
+            ("names", names.join(",")),
             ("programs", workspace.programs().display().to_string()),
             ("zips", workspace.local_zips().display().to_string()),
         ],
         &step,
     )?;
-    step.done(&format!("{functions}, {} MiB", bytes >> 20));
+    step.done(&match packed {
+        0 => "unchanged".to_owned(),
+        _ => format!("{packed} packed, {} in all", size(bytes)),
+    });
     Ok(())
+}
+
+/// Holds a folder of zips that were made elsewhere against its checksums, and against this machine.
+///
+/// # Errors
+/// A zip is missing, damaged, or for another architecture.
+pub(crate) fn given_functions(
+    workspace: &Workspace,
+    environment: &Environment,
+    folder: &Path,
+    names: &[String],
+) -> Result<PathBuf> {
+    let step = Step::begin("Functions");
+    let checked: Checked = Helpers {
+        workspace,
+        environment,
+        variables: None,
+    }
+    .run(
+        "localcloud.zips",
+        &[
+            ("folder", folder.display().to_string()),
+            ("names", names.join(",")),
+            ("architecture", prerequisites::architecture()?.to_owned()),
+        ],
+        &step,
+    )?;
+    step.done(&format!(
+        "{} taken from {}{}",
+        names.len(),
+        checked.folder.display(),
+        if checked.sums {
+            ", checksums agree"
+        } else {
+            ", which has no checksums"
+        }
+    ));
+    Ok(checked.folder)
+}
+
+/// What the helper found in a folder of zips.
+#[derive(Deserialize)]
+struct Checked {
+    folder: PathBuf,
+    sums: bool,
 }
 
 /// What the helper packed.
 #[derive(Deserialize)]
 struct Packed {
-    functions: u64,
+    packed: u64,
     bytes: u64,
 }
 
 /// Builds every function as Lambda runs it, with cargo-lambda.
-pub(crate) fn release_functions(workspace: &Workspace, python: &VirtualEnvironment) -> Result<()> {
-    let step = Step::begin("Functions");
-    let architecture = match prerequisites::architecture()? {
-        "arm64" => "--arm64",
-        _ => "--x86-64",
-    };
+///
+/// # Errors
+/// The build fails: then the error carries the end of its log.
+pub(crate) fn release_functions(
+    workspace: &Workspace,
+    python: &VirtualEnvironment,
+    architecture: &str,
+    zips: &Path,
+) -> Result<()> {
+    let step = Step::begin(&format!("Functions for {architecture}"));
     let mut build = Command::new("cargo");
     build
         // Without this flag cargo-lambda makes a panic abort, and one poisonous message would take its neighbours along.
         .args(["lambda", "build", "--release", "--disable-optimizations"])
-        .arg(architecture)
+        .arg(match architecture {
+            "arm64" => "--arm64",
+            _ => "--x86-64",
+        })
         .args(["--package", "lakewright-functions"])
         .args(["--output-format", "zip", "--lambda-dir"])
-        .arg(workspace.release_zips())
+        .arg(zips)
         .env("PATH", python.path()?);
     build_watched(workspace, build, "cargo lambda build", &step)?;
     step.done(&format!("release, {architecture}"));
@@ -121,28 +219,76 @@ fn cargo_progress(line: &str) -> Option<(u64, u64, &str)> {
     Some((done.parse().ok()?, total.parse().ok()?, message.trim()))
 }
 
-/// Synthesizes the CDK app with `config` and the functions' zips; answers with the assembly's directory.
+/// Where the assembly is.
+fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.state().join("cdk.out")
+}
+
+/// What an assembly is made from.
+fn stamp(workspace: &Workspace, zips: &Path, context: &[(&str, String)]) -> Result<Stamp> {
+    let mut ingredients = Ingredients::new();
+    for (key, value) in context {
+        ingredients.text(key);
+        ingredients.text(value);
+    }
+    let infra = workspace.infra();
+    for source in [
+        "bin",
+        "lib",
+        "cdk.json",
+        "package-lock.json",
+        "tsconfig.json",
+    ] {
+        ingredients.contents(&infra.join(source))?;
+    }
+    ingredients.contents(&workspace.root().join("docs/lakewright.schema.json"))?;
+    for (key, value) in context {
+        if *key == "config" {
+            ingredients.contents(Path::new(value))?;
+        }
+    }
+    ingredients.times(zips)?;
+    let path = folder(workspace).with_extension("stamp");
+    Ok(Stamp::new(path, ingredients.hash()))
+}
+
+/// Synthesizes the CDK app with `config` and the functions' zips, unless that is what stands already; answers with the
+/// assembly's directory. `tables`: where tables lie that no job writes, as the CDK app takes it.
+///
+/// # Errors
+/// The configuration is refused, or something cannot be read.
 pub(crate) fn synthesize(
     workspace: &Workspace,
     environment: &Environment,
     config: &Path,
+    zips: &Path,
+    tables: &str,
 ) -> Result<PathBuf> {
     let step = Step::begin("CDK assembly");
-    let assembly = workspace.state().join("cdk.out");
-    let mut synth = environment.npx(workspace);
-    synth.args(["cdk", "synth", "--quiet", "--output"]);
-    synth.arg(&assembly);
-    for (key, value) in [
+    let assembly = folder(workspace);
+    let context = [
         ("config", config.display().to_string()),
-        ("prebuilt", workspace.local_zips().display().to_string()),
+        ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
         // Each runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
         ("stack", STACK.to_owned()),
-    ] {
+        ("table-locations", tables.to_owned()),
+    ];
+    let stamp = stamp(workspace, zips, &context)?;
+    if stamp.stands() && assembly.join("manifest.json").exists() {
+        step.done("unchanged");
+        return Ok(assembly);
+    }
+    stamp.remove()?;
+    let mut synth = environment.npx(workspace);
+    synth.args(["cdk", "synth", "--quiet", "--output"]);
+    synth.arg(&assembly);
+    for (key, value) in context {
         synth.args(["--context", &format!("{key}={value}")]);
     }
     process::run("cdk synth", &mut synth, &workspace.log("cdk-synth"))?;
+    stamp.write()?;
     step.done(".lakewright/cdk.out");
     Ok(assembly)
 }

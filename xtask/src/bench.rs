@@ -47,7 +47,8 @@ pub(crate) fn run(
 ) -> Result<ExitCode> {
     let system_python = prerequisites::python()?;
     let tools = VirtualEnvironment::of_commands(workspace, &system_python)?;
-    assembly::release_functions(workspace, &tools)?;
+    let architecture = prerequisites::architecture()?;
+    assembly::release_functions(workspace, &tools, architecture, &workspace.release_zips())?;
     let folder = workspace.benchmarks();
     let python = VirtualEnvironment::prepare(
         workspace,

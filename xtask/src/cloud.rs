@@ -35,6 +35,22 @@ pub(crate) enum Transport {
     Plain,
 }
 
+/// What leads a client elsewhere.
+pub(crate) const OTHER_CLOUDS: [&str; 12] = [
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_GLUE",
+    "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_ATHENA",
+    "AWS_ENDPOINT_URL_SFN",
+];
+
 /// The environment with which clients reach the local cloud, and nothing but it.
 pub(crate) struct Variables {
     endpoint: String,
@@ -48,6 +64,12 @@ impl Variables {
         &self.endpoint
     }
 
+    /// The certificates that Java trusts, beside those of the others.
+    pub(crate) fn java_trust(&self) -> Option<PathBuf> {
+        let trust = self.trust.as_ref()?;
+        Some(Path::new(trust).with_extension("p12"))
+    }
+
     /// What a person exports.
     pub(crate) fn to_export(&self) -> Vec<(&'static str, &str)> {
         let mut variables = vec![
@@ -56,6 +78,8 @@ impl Variables {
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_REGION", REGION),
+            // Version 1 of the CLI, and boto3, read this one only.
+            ("AWS_DEFAULT_REGION", REGION),
         ];
         if let Some(trust) = &self.trust {
             // The SDK for Rust reads the first; the CLI and boto3 read the second.
@@ -67,25 +91,11 @@ impl Variables {
 
     /// Gives a child the local cloud, and takes from it every way to a real account.
     pub(crate) fn apply(&self, command: &mut Command) {
-        for name in [
-            "AWS_PROFILE",
-            "AWS_DEFAULT_PROFILE",
-            "AWS_SESSION_TOKEN",
-            "AWS_CA_BUNDLE",
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-            "AWS_ENDPOINT_URL_S3",
-            "AWS_ENDPOINT_URL_SQS",
-            "AWS_ENDPOINT_URL_GLUE",
-            "AWS_ENDPOINT_URL_LAMBDA",
-            "AWS_ENDPOINT_URL_ATHENA",
-            "AWS_ENDPOINT_URL_SFN",
-        ] {
+        for name in OTHER_CLOUDS {
             command.env_remove(name);
         }
         command
             .envs(self.to_export())
-            .env("AWS_DEFAULT_REGION", REGION)
             .env("AWS_CONFIG_FILE", "/dev/null")
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env("AWS_EC2_METADATA_DISABLED", "true");

@@ -1,15 +1,21 @@
 //! What the person at the terminal sees: bars while something runs, a line when it is done, tables.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 const TICK: Duration = Duration::from_millis(120);
 const SPINNER: &str = "{spinner} {prefix}  {wide_msg}";
 const BAR: &str = "{spinner} {prefix}  [{bar:30}] {human_pos}/{human_len}  {wide_msg}";
 
-/// One step that takes a while. Where there is no terminal, only its last line is shown.
+/// The bars of the steps that run side by side.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// One step that takes a while. It speaks on standard error; where that is no terminal, only its last line is shown.
 pub(crate) struct Step {
     bar: ProgressBar,
     name: String,
@@ -19,7 +25,7 @@ pub(crate) struct Step {
 impl Step {
     /// Shows that a step begins.
     pub(crate) fn begin(name: &str) -> Self {
-        let bar = ProgressBar::new_spinner();
+        let bar = BARS.add(ProgressBar::new_spinner());
         bar.set_style(style(SPINNER));
         bar.set_prefix(name.to_owned());
         bar.enable_steady_tick(TICK);
@@ -48,12 +54,14 @@ impl Step {
     /// Replaces the bar by one line.
     pub(crate) fn done(self, outcome: &str) {
         self.bar.finish_and_clear();
-        println!(
-            "✓ {:<26} {:>6.1} s  {outcome}",
-            self.name,
-            self.started.elapsed().as_secs_f64()
-        );
+        let seconds = self.started.elapsed().as_secs_f64();
+        say(&format!("✓ {:<26} {seconds:>6.1} s  {outcome}", self.name));
     }
+}
+
+/// Says a line on standard error, above the bars.
+pub(crate) fn say(line: &str) {
+    BARS.suspend(|| eprintln!("{line}"));
 }
 
 impl Drop for Step {

@@ -1,21 +1,24 @@
 //! `cargo xtask demo`: a year of flights lands on the local cloud, and is shown before and after.
 
+use std::{
+    fmt::{self, Display, Formatter},
+    path::Path,
+};
+
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    assembly::{self, Beside},
     cloud::Stack,
     console::{self, Step},
-    environment::Environment,
-    prerequisites::Spark,
-    up,
+    summary::{Audience, grouped, size},
+    up::{self, Deployment},
     workspace::Workspace,
 };
 
 // As `xtask/demo/lakewright.toml` says; the deployed function refuses what lies outside.
 const SOURCE: &str = "s3://lakewright-landing/flights/";
-pub(crate) const TARGET: &str = "s3://lakewright-lake/flights/";
+const TARGET: &str = "s3://lakewright-lake/flights/";
 const DEAD_LETTERS: &str = "RekeyflightsDeadLetterQueueUrl";
 
 #[derive(Deserialize)]
@@ -35,29 +38,51 @@ struct Committed {
     output_bytes: u64,
 }
 
-#[derive(Deserialize)]
+/// What the demo shows.
+#[derive(Deserialize, Serialize)]
 struct Report {
+    /// Five lines for people.
+    lines: Vec<String>,
+    /// All figures.
     tables: Vec<Table>,
+    /// What does not agree; nothing, unless there is a bug.
     differences: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Table {
     title: String,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            write!(f, "\n{line}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Runs the demo; with `keep` the local cloud stays until Ctrl-C.
 ///
 /// # Errors
 /// A step fails, or the rows do not reconcile.
-pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
-    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
-    assembly::local_functions(workspace, &environment, Beside::Nothing)?;
+pub(crate) fn run(
+    workspace: &Workspace,
+    audience: Audience,
+    keep: bool,
+    functions: Option<&Path>,
+) -> Result<()> {
+    let deployment = Deployment::BuiltIn {
+        config: workspace.demo_config(),
+        functions: vec!["rekey".to_owned()],
+    };
+    let functions = functions.map(up::absolute).transpose()?;
+    let mut running = up::bring_up(workspace, "demo", &deployment, functions.as_deref())?;
     let started = console::now();
-    let (mut cloud, stack) = up::bring_up(workspace, &environment)?;
-    let helpers = cloud.helpers(workspace, &environment);
+    let helpers = running.cloud.helpers(workspace, &running.environment);
     let manifest = workspace.state().join("landed.json");
     let locations = [
         ("source", SOURCE.to_owned()),
@@ -68,12 +93,14 @@ pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
     let step = Step::begin("Flights land");
     let landed: Landed = helpers.run("flights.land", &locations, &step)?;
     step.done(&format!(
-        "{} records in {} objects, {} bytes",
-        landed.rows, landed.objects, landed.bytes
+        "{} records in {} objects of {}",
+        grouped(landed.rows),
+        grouped(landed.objects),
+        size(landed.bytes)
     ));
 
     let step = Step::begin("Rekeyed");
-    let dead_letters = ("dead-letters", dead_letters(&stack)?);
+    let dead_letters = ("dead-letters", dead_letters(&running.stack)?);
     let committed: Committed = helpers
         .run(
             "flights.wait",
@@ -82,8 +109,10 @@ pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
         )
         .with_context(|| workspace.log("ministack").tail())?;
     step.done(&format!(
-        "{} objects committed, {} written, {} bytes",
-        committed.objects, committed.outputs, committed.output_bytes
+        "{} objects committed, {} written, {}",
+        grouped(committed.objects),
+        grouped(committed.outputs),
+        size(committed.output_bytes)
     ));
 
     let step = Step::begin("Read back");
@@ -93,20 +122,17 @@ pub(crate) fn run(workspace: &Workspace, keep: bool) -> Result<()> {
         &[locations.as_slice(), &[committed]].concat(),
         &step,
     )?;
-    step.done("both layouts");
-    for table in &report.tables {
-        console::table(&table.title, &table.header, &table.rows);
-    }
+    let seconds = started.elapsed().as_secs_f64();
+    step.done(&format!(
+        "both layouts; {seconds:.0} s since the deployment"
+    ));
+    audience.show(&report)?;
     if !report.differences.is_empty() {
         bail!("the rows do not agree:\n{}", report.differences.join("\n"));
     }
-    println!(
-        "\nAll rows agree. {:.0} s after the build.",
-        started.elapsed().as_secs_f64()
-    );
     if keep {
-        up::explain(workspace, &environment, &cloud, &stack);
-        up::wait(&mut cloud)?;
+        audience.show(&running.summary(Vec::new()))?;
+        running.wait()?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use std::{
     env,
     ffi::OsString,
-    fs, iter,
+    iter,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -15,6 +15,7 @@ use crate::{
     console::Step,
     prerequisites::{self, Prerequisites, Spark},
     process,
+    stamp::Stamp,
     workspace::Workspace,
 };
 
@@ -47,6 +48,15 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Whether all of it is installed, so that [`Self::prepare`] has little to do.
+    pub(crate) fn stands(workspace: &Workspace) -> bool {
+        workspace.state().join("venv/requirements.stamp").exists()
+            && workspace
+                .infra()
+                .join("node_modules/.package-lock.stamp")
+                .exists()
+    }
+
     /// A program of the virtual environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.python.program(name)
@@ -68,7 +78,7 @@ impl Environment {
 
     fn install_node_packages(&self, workspace: &Workspace) -> Result<()> {
         let infra = workspace.infra();
-        let stamp = Stamp::new(
+        let stamp = Stamp::of_file(
             infra.join("node_modules/.package-lock.stamp"),
             &infra.join("package-lock.json"),
         )?;
@@ -140,7 +150,7 @@ impl VirtualEnvironment {
             .folder
             .join(name.to_lowercase())
             .with_extension("stamp");
-        Stamp::new(file, requirements)
+        Stamp::of_file(file, requirements)
     }
 
     fn install(&self, workspace: &Workspace, requirements: &Path, step: Step) -> Result<()> {
@@ -177,28 +187,5 @@ impl VirtualEnvironment {
         let inherited = env::var_os("PATH").unwrap_or_default();
         let directories = iter::once(self.bin()).chain(env::split_paths(&inherited));
         env::join_paths(directories).context("the search path cannot be extended")
-    }
-}
-
-/// A file that says what an installation was made from.
-struct Stamp {
-    path: PathBuf,
-    content: String,
-}
-
-impl Stamp {
-    fn new(path: PathBuf, source: &Path) -> Result<Self> {
-        let content = fs::read_to_string(source)
-            .with_context(|| format!("cannot read {}", source.display()))?;
-        Ok(Self { path, content })
-    }
-
-    fn stands(&self) -> bool {
-        fs::read_to_string(&self.path).is_ok_and(|stamp| stamp == self.content)
-    }
-
-    fn write(&self) -> Result<()> {
-        fs::write(&self.path, &self.content)
-            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask up`, `demo`, `test`, `sim`, `bench`, `status`.
+//! The developer's commands: `cargo xtask up`, `demo`, `try`, `package`, `test`, `sim`, `bench`, `status`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,37 +11,93 @@ mod cloud;
 mod console;
 mod demo;
 mod environment;
+mod exports;
 mod helper;
+mod lock;
+mod package;
 mod prerequisites;
 mod process;
+mod stamp;
 mod status;
+mod summary;
 mod test;
+mod trial;
 mod up;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::workspace::Workspace;
+use crate::{summary::Audience, workspace::Workspace};
+
+const HELP: &str = "\
+Examples:
+  cargo xtask demo                                  a year of flights, before and after
+  cargo xtask try trips.csv.gz                      your own files: a job is proposed, and run
+  cargo xtask up                                    all four jobs, with data for every payload in events/
+  cargo xtask up --config my.toml --land my-files   your own configuration, tables and files
+  cargo xtask status                                what became of all that landed
+  cargo xtask package                               the functions as zips, for `--functions` and `cdk deploy`
+
+Exit codes: 0 it is done; 1 it failed, or of some file nothing was written; 2 the arguments mean nothing;
+130 it was interrupted, and all that it started is stopped.";
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Lakewright's developer commands")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Lakewright's developer commands",
+    after_help = HELP
+)]
 struct Arguments {
+    /// Says the result as one line of JSON on standard output; progress goes to standard error.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Task,
 }
 
 #[derive(Subcommand)]
 enum Task {
-    /// Starts the local cloud, deploys the stack on it and waits; Ctrl-C stops all of it.
-    Up,
+    /// Starts the local cloud, deploys a configuration on it and waits; Ctrl-C stops all of it.
+    #[command(
+        after_help = "Examples:\n  cargo xtask up\n  cargo xtask up --config my.toml --land my-files\n  cargo xtask up --config my.toml --land trips=trips.csv --land visits=visits/"
+    )]
+    Up {
+        /// Your own configuration; without one, all four jobs with data for every payload in events/.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Files that land for the job, or for one of several; tables are made from them.
+        #[arg(long, value_name = "[JOB=]PATH", requires = "config")]
+        land: Vec<String>,
+        /// A folder of functions that `cargo xtask package` made, instead of building them.
+        #[arg(long, value_name = "DIR")]
+        functions: Option<PathBuf>,
+    },
     /// Lands 336,776 flights on the local cloud and shows what became of them.
     Demo {
         /// Leaves the local cloud running until Ctrl-C.
         #[arg(long)]
         keep: bool,
+        /// A folder of functions that `cargo xtask package` made, instead of building them.
+        #[arg(long, value_name = "DIR")]
+        functions: Option<PathBuf>,
+    },
+    /// Proposes a job for your own files, runs it on the local cloud, and shows what came out.
+    #[command(
+        after_help = "Examples:\n  cargo xtask try events.jsonl.gz\n  cargo xtask try trips/ --timestamp pickup --timestamp-format '%d/%m/%Y %H:%M' --zone Europe/Berlin\n  cargo xtask try people.csv --job repartition --partition-by country --output parquet,json"
+    )]
+    Try(trial::Trial),
+    /// Makes zips of the functions with checksums, as they are deployed.
+    #[command(
+        after_help = "Examples:\n  cargo xtask package\n  cargo xtask demo --functions target/package\n  (cd infra && npx cdk deploy -c config=../lakewright.toml -c prebuilt=../target/package/arm64)"
+    )]
+    Package {
+        /// The architectures; by default those whose target is installed.
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "ARCHITECTURE,…")]
+        architecture: Vec<package::Architecture>,
     },
     /// Checks everything that the project asserts.
     Test {
@@ -58,10 +114,14 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Shows how far a job of split is, until it ends, on the cloud that the environment names (as `up` prints it).
+    /// Shows what became of all that landed, for each job of a configuration, or how far one job of split is, on the cloud
+    /// that the environment names (as `up` writes it to .lakewright/env.sh).
     Status {
-        /// The job's id: that of its query.
-        job: String,
+        /// The id of a job of split: that of its query. It is followed until it ends.
+        job: Option<String>,
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
+        config: Option<PathBuf>,
     },
     /// Measures the functions' release builds beside their peers, and writes bench/RESULTS.md.
     Bench {
@@ -75,7 +135,12 @@ enum Task {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments.command) {
+    let audience = if arguments.json {
+        Audience::Programs
+    } else {
+        Audience::People
+    };
+    match run(arguments.command, audience) {
         Ok(code) => code,
         // Ctrl-C is how these commands are meant to be ended; what it tore down is no news.
         Err(_) if process::interrupted() => {
@@ -89,14 +154,32 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<ExitCode> {
+fn run(task: Task, audience: Audience) -> Result<ExitCode> {
     process::stop_on_signals()?;
     let workspace = Workspace::find()?;
+    let done = |()| ExitCode::SUCCESS;
     match task {
-        Task::Up => up::run(&workspace).map(|()| ExitCode::SUCCESS),
-        Task::Demo { keep } => demo::run(&workspace, keep).map(|()| ExitCode::SUCCESS),
+        Task::Up {
+            config,
+            land,
+            functions,
+        } => up::run(
+            &workspace,
+            audience,
+            config.as_deref(),
+            &land,
+            functions.as_deref(),
+        )
+        .map(done),
+        Task::Demo { keep, functions } => {
+            demo::run(&workspace, audience, keep, functions.as_deref()).map(done)
+        }
+        Task::Try(trial) => trial::run(&workspace, audience, &trial),
+        Task::Package { architecture } => {
+            package::run(&workspace, audience, &architecture).map(done)
+        }
         Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
-        Task::Status { job } => status::run(&workspace, job).map(|()| ExitCode::SUCCESS),
+        Task::Status { job, config } => status::run(&workspace, audience, job, config.as_deref()),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,

@@ -1,40 +1,113 @@
-//! `cargo xtask status`: how far a job is, as its function reads it from the ledger.
+//! `cargo xtask status`: what became of all that landed, and how far jobs are, as the ledger, the queues and the functions
+//! say it.
 
-use anyhow::{Result, bail};
-use serde::Deserialize;
+use std::{
+    fmt::{self, Display, Formatter},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     console::Step, environment::Environment, helper::Helpers, prerequisites::Spark,
-    workspace::Workspace,
+    summary::Audience, up, workspace::Workspace,
 };
 
-#[derive(Deserialize)]
+/// How a job of split ended.
+#[derive(Deserialize, Serialize)]
 struct Ended {
     state: String,
     outcome: String,
     failures: Vec<String>,
 }
 
-/// Shows a job's progress until it ends.
+impl Display for Ended {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.state, self.outcome)?;
+        for failure in &self.failures {
+            write!(f, "\n  {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How all jobs are.
+#[derive(Deserialize, Serialize)]
+struct Overview {
+    jobs: Vec<Job>,
+    /// Objects in the buckets of sources that no job reads.
+    unread: Vec<String>,
+}
+
+/// How one job is.
+#[derive(Deserialize, Serialize)]
+struct Job {
+    kind: String,
+    name: String,
+    /// In a sentence.
+    summary: String,
+    /// What needs a look, or is worth one.
+    details: Vec<String>,
+}
+
+impl Display for Overview {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, job) in self.jobs.iter().enumerate() {
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}{} `{}`: {}", job.kind, job.name, job.summary)?;
+            for detail in &job.details {
+                write!(f, "\n  {detail}")?;
+            }
+        }
+        for object in &self.unread {
+            write!(f, "\nno job reads {object}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows how all jobs of a configuration are; or a split job's progress until it ends.
 ///
 /// # Errors
-/// There is no such job, or it did not succeed.
-pub(crate) fn run(workspace: &Workspace, job: String) -> Result<()> {
+/// The cloud does not answer, or there is no such job. A split job that did not succeed makes the exit code 1.
+pub(crate) fn run(
+    workspace: &Workspace,
+    audience: Audience,
+    job: Option<String>,
+    config: Option<&Path>,
+) -> Result<ExitCode> {
     let environment = Environment::prepare(workspace, Spark::StaysAway)?;
     let helpers = Helpers {
         workspace,
         environment: &environment,
         variables: None,
     };
+    let Some(job) = job else {
+        let config = config.context(
+            "which jobs? Name the configuration with --config, or source .lakewright/env.sh, which `cargo xtask up` writes",
+        )?;
+        let step = Step::begin("Status");
+        let config = ("config", up::absolute(config)?.display().to_string());
+        let overview: Overview = helpers.run("operate.overview", &[config], &step)?;
+        drop(step);
+        audience.show(&overview)?;
+        return Ok(ExitCode::SUCCESS);
+    };
     let step = Step::begin(&job);
     let ended: Ended = helpers.run("operate.status", &[("job", job)], &step)?;
     if ended.state == "succeeded" {
         step.done(&ended.outcome);
-        return Ok(());
+        if audience == Audience::Programs {
+            audience.show(&ended)?;
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     drop(step);
-    for failure in &ended.failures {
-        eprintln!("{failure}");
+    if audience == Audience::Programs {
+        audience.show(&ended)?;
+        return Ok(ExitCode::FAILURE);
     }
-    bail!("{}: {}", ended.state, ended.outcome)
+    bail!("{ended}")
 }

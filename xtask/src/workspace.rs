@@ -66,9 +66,14 @@ impl Workspace {
         self.root.join("bench")
     }
 
-    /// The configuration that `up` and `demo` deploy.
+    /// The configuration that `demo` deploys.
     pub(crate) fn demo_config(&self) -> PathBuf {
         self.root.join("xtask/demo/lakewright.toml")
+    }
+
+    /// The configuration that `up` deploys: all four jobs, by the names that the payloads in events/ use.
+    pub(crate) fn up_config(&self) -> PathBuf {
+        self.root.join("xtask/up/lakewright.toml")
     }
 
     /// The pinned Python packages.
@@ -127,6 +132,16 @@ impl Workspace {
     /// What the commands keep between runs; nothing in it is precious.
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join(".lakewright")
+    }
+
+    /// Where `package` puts the functions: a folder for each architecture.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.target.join("package")
+    }
+
+    /// What is to land, and the tables for it.
+    pub(crate) fn landing_plan(&self) -> PathBuf {
+        self.state().join("landing.json")
     }
 
     /// Where the deployed stack's outputs are written down.

@@ -12,6 +12,7 @@ mod repartition;
 mod size;
 mod split;
 mod stored;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -24,10 +25,11 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
-    rekey::{EpochUnit, PathStyle, Rekey, TimestampRule},
+    rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
-    split::{OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
+    split::{Split, Unload, UnloadFormat},
     stored::Encryption,
+    words::{EpochUnit, OnCollision, PathStyle, ResultColumn, RowFormat, TimestampRule, Types},
 };
 use crate::location::Location;
 

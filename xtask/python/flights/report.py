@@ -118,8 +118,8 @@ def layout(before: Bucket, after: Bucket, manifest: dict[str, Any], committed: d
     }
 
 
-def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The second table: one event hour, asked of both layouts."""
+def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
+    """The second table: one event hour, asked of both layouts. The same in a sentence."""
     asked = manifest["question"]
     hour = datetime.fromtimestamp(asked["hour"], tz=timezone.utc)
     time_hour = f"{hour:%Y-%m-%dT%H:%M:%SZ}"
@@ -144,7 +144,7 @@ def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[d
         read = sum(bucket.objects[key] for key in keys)
         return [name, grouped(len(keys)), size(read), f"{found} of {asked['flights']}"], found
 
-    naive, _ = measured("before: what arrived that day", before, own_day, in_json)
+    naive, found_that_day = measured("before: what arrived that day", before, own_day, in_json)
     complete, found_before = measured("before: what arrived up to the latest record", before, any_arrival, in_json)
     rekeyed, found_after = measured("after: the hour's partition", after, partition, in_parquet)
     differences = [
@@ -157,7 +157,12 @@ def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[d
         "header": ["reads", "objects", "bytes", "flights found"],
         "rows": [naive, complete, rekeyed],
     }
-    return shown, differences
+    line = (
+        f"The flights of {hour:%Y-%m-%d %H}:00 UTC: before, what arrived that day has {found_that_day} of {asked['flights']}, and "
+        f"{complete[1]} objects ({complete[2]}) have them all; after, one partition has all {found_after} in {rekeyed[1]} "
+        f"files ({rekeyed[2]})."
+    )
+    return shown, line, differences
 
 
 def data_set() -> dict[str, float]:
@@ -211,8 +216,27 @@ def content_table(expected: dict[str, float], found: dict[str, float]) -> tuple[
     return shown, [f"{name}: {left} in the data set, {right} in the lake" for name, left, right in pairs if left != right]
 
 
+def lines(
+    before: Bucket, after: Bucket, manifest: dict[str, Any], committed: dict[str, int], asked: str, agree: bool
+) -> list[str]:
+    """The demo in five lines."""
+    late = manifest["lateness"]
+    return [
+        f"Before: {grouped(len(before.objects))} objects of gzip'd JSON, {size(before.bytes)}, filed by when they arrived: "
+        f"half of the records more than {late['p50']:.1f} hours after the flight, one in a hundred more than {late['p99']:.1f}.",
+        f"After: {grouped(len(after.objects))} Parquet files, {size(after.bytes)}, in {grouped(after.partitions)} hours, all "
+        "registered in Glue.",
+        f"These are small files, {size(after.bytes / max(1, len(after.objects)))} on average, so they are larger than what they "
+        "were made of: a year's hours hold few flights each. [[compact]], or partitions by day, makes them few and large.",
+        asked,
+        f"Every row is accounted for: {grouped(committed['rows_in'])} read = {grouped(committed['rows_out'])} written + "
+        f"{grouped(committed['rows_quarantined'])} quarantined, which have no valid time; counts and sums "
+        + ("agree with the data set's." if agree else "DO NOT AGREE with the data set's."),
+    ]
+
+
 def main() -> dict[str, Any]:
-    """Answers with the tables, and with what does not agree."""
+    """Answers with the demo in five lines, its tables, and what does not agree."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--source", required=True)
     arguments.add_argument("--target", required=True)
@@ -224,14 +248,19 @@ def main() -> dict[str, Any]:
     before, after = Bucket(given.source), Bucket(given.target)
     layouts = layout(before, after, manifest, given.committed)
     progress(1, 4, "asking both layouts")
-    asked, differences = question(before, after, manifest)
+    asked, line, differences = question(before, after, manifest)
     progress(2, 4, "asking the lake in SQL")
     # A location outside the table, so that results are no data.
     in_lake = lake(f"s3://{split(given.target)[0]}/athena-results/")
     progress(3, 4, "asking the data set")
     accounted, more = rows_table(manifest, given.committed, in_lake["rows"])
     content, most = content_table(data_set(), in_lake)
-    return {"tables": [layouts, asked, accounted, content], "differences": [*differences, *more, *most]}
+    differences = [*differences, *more, *most]
+    return {
+        "lines": lines(before, after, manifest, given.committed, line, not differences),
+        "tables": [layouts, asked, accounted, content],
+        "differences": differences,
+    }
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Any
 
 from localcloud.clients import client
 
-DATABASE, TABLE = "flights", "by_event_time"
+DATABASE, TABLE = "lake", "flights"
 PARTITION_KEYS = ["year", "month", "day", "hour"]
 COLUMNS = {
     "local_year": "int",

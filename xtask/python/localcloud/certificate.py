@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from localcloud.progress import run
@@ -40,7 +41,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def make(folder: Path) -> None:
-    """Makes `server.pem` and `server.key`, and `trust.pem`: the authority, and those that the system trusts, so that
+    """Makes `server.pem` and `server.key`, and `trust.pem` and, for Java, `trust.p12`: the authority, and those that the system trusts, so that
     a terminal which exports it still reaches the rest of the world."""
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = _name("Lakewright's local cloud")
@@ -82,6 +83,10 @@ def make(folder: Path) -> None:
     system = ssl.get_default_verify_paths().openssl_cafile
     trusted = Path(system).read_bytes() if Path(system).is_file() else b""
     (folder / "trust.pem").write_bytes(_pem(root) + trusted)
+    stores = [pkcs12.PKCS12Certificate(root, b"lakewright-local-cloud")]
+    # Java asks for a password; there is no secret in it.
+    password = serialization.BestAvailableEncryption(b"changeit")
+    (folder / "trust.p12").write_bytes(pkcs12.serialize_java_truststore(stores, password))
 
 
 def main() -> None:

@@ -13,11 +13,11 @@ LEVEL = 1
 EXECUTABLE = 0o755 << 16
 
 
-def pack(program: Path, archive: Path) -> None:
-    """Makes the zip, unless it is of this very program."""
+def pack(program: Path, archive: Path) -> bool:
+    """Makes the zip, unless it is of this very program; answers whether it did."""
     built = program.stat()
     if archive.exists() and archive.stat().st_mtime_ns == built.st_mtime_ns:
-        return
+        return False
     archive.parent.mkdir(parents=True, exist_ok=True)
     part = archive.with_suffix(".part")
     # A fixed time, so that equal programs make equal zips.
@@ -27,21 +27,22 @@ def pack(program: Path, archive: Path) -> None:
         target.writestr(entry, program.read_bytes(), zipfile.ZIP_DEFLATED, LEVEL)
     os.utime(part, ns=(built.st_mtime_ns, built.st_mtime_ns))
     part.replace(archive)
+    return True
 
 
 def main() -> dict[str, int]:
-    """Packs each function, and answers how many there are and the bytes of their zips."""
+    """Packs these functions, and answers how many had to be, and the bytes of all zips."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--sources", type=Path, required=True)
+    arguments.add_argument("--names", required=True)
     arguments.add_argument("--programs", type=Path, required=True)
     arguments.add_argument("--zips", type=Path, required=True)
     given = arguments.parse_args()
-    names = sorted(source.stem for source in given.sources.glob("*.rs"))
+    names = given.names.split(",")
     zips = [given.zips / name / "bootstrap.zip" for name in names]
     progress(0, len(names), "packing")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(pack, [given.programs / name for name in names], zips))
-    return {"functions": len(zips), "bytes": sum(archive.stat().st_size for archive in zips)}
+        packed = sum(pool.map(pack, [given.programs / name for name in names], zips))
+    return {"packed": packed, "bytes": sum(archive.stat().st_size for archive in zips)}
 
 
 if __name__ == "__main__":

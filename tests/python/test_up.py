@@ -1,0 +1,140 @@
+"""`cargo xtask up`: all four jobs, and every payload in events/ against them."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from firsthour import exported, refusal, said, up
+from localcloud import clients
+from localcloud.polling import poll
+
+EVENTS = Path(__file__).parents[2] / "events"
+WAIT_SECONDS = 60
+Answer = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """`cargo xtask up`, with the environment that it exports."""
+    log = tmp_path_factory.mktemp("up") / "log"
+    with up(log) as summary, pytest.MonkeyPatch.context() as patch:
+        for name, value in exported(summary["exports"]).items():
+            patch.setenv(name, value)
+        clients.client.cache_clear()
+        yield summary
+    clients.client.cache_clear()
+    assert not Path(summary["exports"]).exists()
+
+
+def send(function: str, file: str) -> Answer:
+    """A function's answer to a payload of events/; its error as `error`."""
+    answer = clients.client("lambda").invoke(FunctionName=function, Payload=(EVENTS / file).read_bytes())
+    body = json.loads(answer["Payload"].read())
+    if "FunctionError" in answer:
+        return {"error": body["errorType"]}
+    return body if isinstance(body, dict) else {"objects": body}
+
+
+def holds(**expected: Any) -> Callable[[Answer], bool]:
+    """Whether an answer has these values."""
+    return lambda answer: {name: answer.get(name) for name in expected} == expected
+
+
+def rekeyed(answer: Answer) -> bool:
+    """The object was committed when it landed."""
+    return [item["status"] for item in answer["objects"]] == ["duplicate"]
+
+
+def failing(*messages: str) -> Callable[[Answer], bool]:
+    """The messages of a batch that come again."""
+    return lambda answer: [item["itemIdentifier"] for item in answer["batchItemFailures"]] == list(messages)
+
+
+MIXED = [f"00000000-0000-4000-8000-00000000000{number}" for number in (0, 2, 3, 5, 6)]
+# Each payload with its function and what its answer has, in the order in which a person would send them.
+PAYLOADS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
+    **{
+        f"rekey-{kind}.json": ("rekey", rekeyed)
+        for kind in ("s3", "eventbridge", "by-hand", "map-item", "map-batch")
+    },
+    **{f"rekey-{kind}.json": ("rekey", failing()) for kind in ("sqs", "sns-sqs", "eventbridge-sqs")},
+    "rekey-test-event.json": ("rekey", holds(objects=[])),
+    "rekey-sweep.json": ("rekey", holds(listed=6, committed=6, sent=0)),
+    "bad/rekey-unknown.json": ("rekey", holds(error="Lakewright.BadTrigger")),
+    "bad/rekey-sqs-mixed.json": ("rekey", failing(*MIXED)),
+    "split-plan.json": ("split-plan", holds(rows=250, chunks=3, id="7f1c3a52-0d5e-4f0b-9a57-3b1f0c2d4e6a")),
+    "split-plan-status.json": ("split-plan", holds(rows=250, chunks=3)),
+    "split-rows.json": ("split-rows", lambda answer: answer["rows"] == 100 == answer["written"] + answer["stood"]),
+    "split-rows-sqs.json": ("split-rows", failing("m-3")),
+    "split-plan-result.json": ("split-plan", holds(rows=250, chunks=3)),
+    "split-plan-cancel.json": ("split-plan", holds(chunks=3)),
+    "compact-plan-status.json": ("compact-plan", holds(counts={"never": 3})),
+    "compact-plan-dry-run.json": ("compact-plan", holds(files_before=18, files_after=3, plan=None)),
+    # MiniStack's GetPartitions does not evaluate the expression.
+    "compact-plan.json": ("compact-plan", holds(partitions_planned=3, files_before=18, files_after=3)),
+    "compact-merge.json": ("compact-merge", holds(files=6, rows=6, status="merged")),
+    "compact-publish.json": ("compact-publish", holds(step="publish", status="done")),
+    "compact-publish-abandon.json": ("compact-publish", holds(step="abandon", status="superseded")),
+    "compact-publish-sweep.json": ("compact-publish", holds(step="sweep", status="done", next=None)),
+    "compact-publish-delete.json": ("compact-publish", holds(step="delete", status="done", files=6)),
+    "compact-plan-in-place.json": ("compact-plan", holds(partitions_planned=1, files_before=6, files_after=1)),
+    "repartition-plan.json": ("repartition-plan", holds(name="ev", files=3, files_before=2)),
+    "repartition-prepare.json": ("repartition-write", holds(rows=30_000, status="duplicate")),
+    "repartition-write.json": ("repartition-write", holds(status="done")),
+    "repartition-commit.json": ("repartition-commit", holds(name="ev", rows=60_000)),
+}
+
+
+def test_every_payload_works(cloud: dict[str, Any]) -> None:
+    assert set(PAYLOADS) == {str(file.relative_to(EVENTS)) for file in EVENTS.rglob("*.json")}
+    for file, (function, expected) in PAYLOADS.items():
+
+        answers: list[Answer] = []
+
+        # What comes too early says that it waits, or finds nothing that has settled: the same is sent again.
+        def answered() -> bool | None:
+            answers.append(send(function, file))
+            early = answers[-1].get("status") == "waiting" or answers[-1].get("partitions_planned") == 0
+            return None if early else True
+
+        poll(answered, f"end of {file}", WAIT_SECONDS, interval=1.0)
+        assert expected(answers[-1]), f"{file}: {json.dumps(answers[-1])}"
+
+
+def test_the_exports_are_all_that_clients_need(cloud: dict[str, Any]) -> None:
+    invoked = subprocess.run(
+        ["cargo-lambda", "lambda", "invoke", "rekey", "--remote", "--data-file", str(EVENTS / "rekey-s3.json")],
+        capture_output=True,
+        check=True,
+    )
+    assert rekeyed(json.loads(invoked.stdout))
+    # A session that no code here has configured.
+    buckets = {bucket["Name"] for bucket in boto3.session.Session().client("s3").list_buckets()["Buckets"]}
+    assert {"lakewright-landing", "lakewright-lake", "lakewright-objects", "lakewright-results"} <= buckets
+    settings = dict(
+        line.split(" ", 1) for line in (Path(os.environ["SPARK_CONF_DIR"]) / "spark-defaults.conf").read_text().splitlines()
+    )
+    assert settings["spark.hadoop.fs.s3a.endpoint"] == cloud["endpoint"]
+    assert settings["spark.hadoop.fs.s3a.path.style.access"] == "true"
+
+
+def test_the_status_knows_every_job_and_what_nobody_reads(cloud: dict[str, Any]) -> None:
+    lost = "s3://lakewright-landing/fligths/lost.json"
+    clients.client("s3").put_object(Bucket="lakewright-landing", Key="fligths/lost.json", Body=b"{}")
+    status = said("status", deploys=False)
+    assert [job["kind"] for job in status["jobs"]] == ["rekey", "split", "compact", "compact", "repartition"]
+    assert not [job for job in status["jobs"] if "cannot be asked" in job["summary"]]
+    rekey = status["jobs"][0]
+    assert rekey["summary"] == "6 objects landed, 6 committed, 18 rows written, 6 quarantined"
+    assert "quarantined as no_timestamp: 6" in rekey["details"]
+    assert status["unread"] == [lost]
+
+
+def test_a_second_cloud_is_refused(cloud: dict[str, Any]) -> None:
+    assert "a local cloud of this workspace is running already, by `cargo xtask up`" in refusal("demo")
