@@ -11,6 +11,7 @@ mod rekey;
 mod repartition;
 mod size;
 mod split;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -23,9 +24,10 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     output::{Compression, Output, OutputFormat},
-    rekey::{EpochUnit, PathStyle, Rekey, TimestampRule},
+    rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
-    split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
+    split::{Encryption, Split, Unload, UnloadFormat},
+    words::{EpochUnit, OnCollision, PathStyle, ResultColumn, RowFormat, TimestampRule, Types},
 };
 use crate::location::Location;
 

@@ -7,7 +7,7 @@ use std::{
 
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 
-use super::{page::PageFault, thrift::varint};
+use super::{fault::PageFault, thrift::varint};
 use crate::compression::{Compression, ZSTD_LEVEL};
 
 /// Compresses and decompresses pages; it keeps what the libraries would build anew for each.

@@ -18,7 +18,8 @@ use super::{
     codec::Codecs,
     convert::convert,
     dictionary::Dictionary,
-    page::{PageFault, RawPage, has_plain_levels, parts},
+    fault::PageFault,
+    page::{RawPage, has_plain_levels, parts},
     schema::Source,
     thrift::PageKind,
 };

@@ -19,7 +19,8 @@ use parquet::{
 use super::{
     bounds::{Bounds, Order},
     codec::Codecs,
-    page::{PageFault, RawPage},
+    fault::PageFault,
+    page::RawPage,
     schema::{Conversion, Source},
     thrift::{PageHeader, PageKind, PageStatistics},
 };

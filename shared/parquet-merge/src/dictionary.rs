@@ -6,7 +6,7 @@ use hashbrown::{HashTable, hash_table::Entry};
 use parquet::{basic::Type as Physical, schema::types::ColumnDescriptor};
 use twox_hash::XxHash3_128;
 
-use super::page::PageFault;
+use super::fault::PageFault;
 
 /// The values of a dictionary page, where each begins.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use super::{
     Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified, Unread,
     column::{self, ChunkOf, Column, Incoming, Limits, Tools},
+    fault::PageFault,
     file::{File, OpenChunk},
-    page::PageFault,
     prepare::{Mappings, Votes, check},
     reads::{Action, Read, Reads, What, plan},
     schema::Leaf,

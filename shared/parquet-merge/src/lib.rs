@@ -1,12 +1,18 @@
-//! Many small Parquet files become one with large row groups. docs/SEMANTICS.md, "Merging Parquet files", states what it
-//! has.
+//! Merges many small Parquet files into one with large row groups.
 //!
 //! Nothing here reads or writes: [`Merge::step`] says which ranges it needs and hands over what is to be written, so the
-//! caller decides how many reads are on their way and where the bytes go. Peak memory follows from
-//! [`MergeOptions::memory`], whatever the files.
+//! caller decides how many reads are in flight and where the bytes go. [`MergeOptions::memory`] bounds the peak memory,
+//! whatever the files.
 //!
-//! A row group that is large already is copied page by page; small ones are put together column by column, and values are
+//! A row group that is large already is copied page by page. Small ones are put together column by column, and values are
 //! decoded only where types or levels differ.
+//!
+//! The steps of a merge:
+//!
+//! 1. [`read_footer`] each file, and [`unify`] their schemas. For many files, [`Survey`] them one after the other instead.
+//! 2. Make a [`Merge`], [`new`](Merge::new) or [`unread`](Merge::unread).
+//! 3. Call [`step`](Merge::step) until it is [`Step::Done`].
+//! 4. [`verify`] the footer of what was written.
 
 mod bounds;
 mod codec;
@@ -16,6 +22,7 @@ mod convert;
 mod dictionary;
 mod engine;
 mod error;
+mod fault;
 mod file;
 mod footer;
 mod footer_check;

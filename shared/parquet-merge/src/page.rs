@@ -5,6 +5,7 @@ use parquet::{basic::Encoding, schema::types::ColumnDescriptor};
 
 use super::{
     codec::Codecs,
+    fault::PageFault,
     thrift::{self, Fault, PageHeader, PageKind},
 };
 use crate::Compression;
@@ -120,25 +121,6 @@ impl Pages {
     /// Whether there is nothing left.
     pub(super) fn is_empty(&self) -> bool {
         self.piece.is_empty() && self.buffered.is_empty()
-    }
-}
-
-/// What is wrong with a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PageFault {
-    /// Its bytes contradict the format.
-    Corrupt(String),
-    /// It has so many bytes, or its values take so many.
-    TooLarge(usize),
-    /// It is fine, and cannot be done.
-    Unsupported(String),
-    /// A value has no exact counterpart in the column's type.
-    Inexact(String),
-}
-
-impl From<super::rle::Malformed> for PageFault {
-    fn from(_: super::rle::Malformed) -> Self {
-        Self::Corrupt("levels or indices are malformed".to_owned())
     }
 }
 

@@ -2,7 +2,10 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Csv, InputFormat, Limits, Output, OutputFormat, Policy, output};
+use super::{
+    ConfigError, Csv, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, TimestampRule,
+    output,
+};
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
 };
@@ -59,54 +62,6 @@ pub struct Rekey {
     /// What is refused, so that a broken object cannot take the function down.
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// Where a record's time stands and how to read it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TimestampRule {
-    /// The column, or a path into nested columns such as `detail.time`.
-    pub column: String,
-    /// A pattern in strptime's notation, such as `%d/%m/%Y %H:%M`, for times in no usual form.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
-    /// The unit of numbers; by their magnitude where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<EpochUnit>,
-    /// The IANA time zone of times that name none, and of the partitions. `UTC` where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// Records before this time (a timestamp, or `now` with an offset such as `now-400d`) are quarantined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub earliest: Option<String>,
-    /// Records after this time (a timestamp, or `now` with an offset such as `now+1d`) are quarantined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latest: Option<String>,
-}
-
-/// The unit of a number that counts from 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum EpochUnit {
-    /// Seconds.
-    S,
-    /// Milliseconds.
-    Ms,
-    /// Microseconds.
-    Us,
-    /// Nanoseconds.
-    Ns,
-}
-
-/// How the numbers of time parts are written in the path.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum PathStyle {
-    /// `month=05`: sorts as text.
-    #[default]
-    Padded,
-    /// `month=5`: as Spark writes integers.
-    Spark,
 }
 
 fn default_partition_by() -> Vec<String> {

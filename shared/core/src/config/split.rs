@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError,
+    ConfigError, OnCollision, ResultColumn, RowFormat, Types,
     size::{Size, exact},
 };
 use crate::{
@@ -98,43 +98,6 @@ pub struct Split {
     pub sources: Vec<Location>,
 }
 
-/// What the object of a row holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RowFormat {
-    /// A JSON object with a field for each column.
-    #[default]
-    Json,
-    /// A line of comma-separated values, by default below a line with the columns' names.
-    Csv,
-    /// The text of `template`.
-    Template,
-}
-
-/// How the values of columns are written in JSON.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Types {
-    /// By the types of the query's columns.
-    #[default]
-    Query,
-    /// Every value is a string.
-    String,
-}
-
-/// What to do where different rows have one key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnCollision {
-    /// The job fails before it writes anything, and names the rows.
-    #[default]
-    Fail,
-    /// The row with the lowest number is written.
-    KeepFirst,
-    /// The row with the highest number is written.
-    KeepLast,
-}
-
 /// What UNLOAD wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -156,17 +119,6 @@ pub enum UnloadFormat {
     Json,
     /// `TEXTFILE`: a row a line.
     Text,
-}
-
-/// A column of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResultColumn {
-    /// Its name.
-    pub name: String,
-    /// Its type, as Athena writes it in a query's metadata, such as `bigint` or `varchar`.
-    #[serde(rename = "type")]
-    pub athena_type: String,
 }
 
 /// Server-side encryption.

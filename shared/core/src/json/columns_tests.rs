@@ -6,7 +6,8 @@ use arrow::{
 
 use super::*;
 use crate::{
-    json::{SyntaxError, tests::options},
+    config::Policy,
+    json::{Broken, SyntaxError, tests::options},
     semantics::stated,
 };
 

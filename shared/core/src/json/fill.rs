@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::{
     ColumnsOptions, RecordError,
     buffers::Full,
-    columns::Reject,
     lex::{self, Kind, Member, Stop},
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
+    record::Reject,
 };
 use crate::config::Policy;
 

@@ -9,8 +9,8 @@
 
 use super::{
     Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
-    columns::Reject,
     lex::{self, Kind, Stop},
+    record::Reject,
 };
 use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
 

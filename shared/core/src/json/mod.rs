@@ -10,14 +10,14 @@ mod keys;
 mod lex;
 mod node;
 mod number;
+mod record;
 mod scalar;
 mod texts;
 
-pub use columns::{
-    Appended, Columns, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError,
-};
+pub use columns::Columns;
 pub use framer::{Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
+pub use record::{Appended, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError};
 
 use thiserror::Error;
 

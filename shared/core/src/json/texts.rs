@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::{
     Columns, RecordError,
-    columns::Reject,
     fill::{Filling, shown},
     lex,
     node::Node,
+    record::Reject,
 };
 use crate::config::Policy;
 

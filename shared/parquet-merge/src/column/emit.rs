@@ -7,7 +7,8 @@ use super::{Column, Page, Rows, Tools, pending};
 use crate::{
     bounds::Bounds,
     codec::snappy_length,
-    page::{PageFault, RawPage, parts},
+    fault::PageFault,
+    page::{RawPage, parts},
     thrift::{self, PageHeader, PageKind, PageStatistics},
 };
 

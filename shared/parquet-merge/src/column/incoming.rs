@@ -17,7 +17,8 @@ use crate::{
     bounds::{Bound, Bounds, Order, means},
     codec::{Codecs, elements},
     dictionary::Values,
-    page::{PageFault, Pages, RawPage},
+    fault::PageFault,
+    page::{Pages, RawPage},
     schema::Source,
     thrift::{PageKind, PageStatistics},
 };

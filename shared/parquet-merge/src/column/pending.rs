@@ -7,7 +7,8 @@ use parquet::{
 
 use crate::{
     bounds::{Bounds, Order},
-    page::{PageFault, Parts},
+    fault::PageFault,
+    page::Parts,
     rle::{self, Levels, Run, Runs},
     schema::Source,
 };

@@ -12,7 +12,8 @@ use crate::{
     bounds::Bounds,
     codec::Codecs,
     dictionary::{self, Values},
-    page::{PageFault, Parts},
+    fault::PageFault,
+    page::Parts,
     rle,
     schema::Source,
 };
