@@ -155,7 +155,7 @@ fn ahead(workspace: &Workspace, functions: Option<&Path>) {
         None => steps.push("builds the functions (5 to 10 minutes, the first time)".to_owned()),
     }
     steps.push(
-        "starts a local cloud on 127.0.0.1 and deploys the stack on it (about 20 seconds)"
+        "starts a local cloud on 127.0.0.1 and deploys the stack on it (about half a minute)"
             .to_owned(),
     );
     console::say(&format!("This {}.", steps.join(", ")));

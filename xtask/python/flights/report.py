@@ -217,15 +217,21 @@ def content_table(expected: dict[str, float], found: dict[str, float]) -> tuple[
 
 
 def lines(
-    before: Bucket, after: Bucket, manifest: dict[str, Any], committed: dict[str, int], asked: str, agree: bool
+    before: Bucket,
+    after: Bucket,
+    manifest: dict[str, Any],
+    committed: dict[str, int],
+    registered: str,
+    asked: str,
+    agree: bool,
 ) -> list[str]:
     """The demo in five lines."""
     late = manifest["lateness"]
     return [
         f"Before: {grouped(len(before.objects))} objects of gzip'd JSON, {size(before.bytes)}, filed by when they arrived: "
         f"half of the records more than {late['p50']:.1f} hours after the flight, one in a hundred more than {late['p99']:.1f}.",
-        f"After: {grouped(len(after.objects))} Parquet files, {size(after.bytes)}, in {grouped(after.partitions)} hours, all "
-        "registered in Glue.",
+        f"After: {grouped(len(after.objects))} Parquet files, {size(after.bytes)}, in {grouped(after.partitions)} hours; Glue "
+        f"has {registered} partitions.",
         f"These are small files, {size(after.bytes / max(1, len(after.objects)))} on average, so they are larger than what they "
         "were made of: a year's hours hold few flights each. [[compact]], or partitions by day, makes them few and large.",
         asked,
@@ -256,8 +262,9 @@ def main() -> dict[str, Any]:
     accounted, more = rows_table(manifest, given.committed, in_lake["rows"])
     content, most = content_table(data_set(), in_lake)
     differences = [*differences, *more, *most]
+    (registered,) = (row[2] for row in layouts["rows"] if row[0] == "partitions in Glue")
     return {
-        "lines": lines(before, after, manifest, given.committed, line, not differences),
+        "lines": lines(before, after, manifest, given.committed, registered, line, not differences),
         "tables": [layouts, asked, accounted, content],
         "differences": differences,
     }
