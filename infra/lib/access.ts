@@ -2,13 +2,24 @@
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
-import type { SplitConfig, TableName } from './config.ts';
+import type { Stored, TableName } from './config.ts';
 import type { Location } from './location.ts';
+import { bucketOwner, kmsKeys } from './options.ts';
 
-/** Reads and creates objects under a prefix. Nothing there is deleted. */
-export function grantReadWrite(role: iam.Role, prefix: Location): void {
-  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload']);
+/** Reads and creates objects under a prefix, as a job wants them. Nothing there is deleted. */
+export function grantReadWrite(role: iam.Role, prefix: Location, stored: Stored): void {
+  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', ...tagging(stored)]);
   grantList(role, prefix);
+}
+
+/** Copies objects from prefixes to others, with their tags. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html */
+export function grantCopy(role: iam.Role, from: readonly Location[], to: readonly Location[]): void {
+  for (const prefix of from) {
+    grantObjects(role, prefix, ['s3:GetObjectTagging']);
+  }
+  for (const prefix of to) {
+    grantObjects(role, prefix, ['s3:PutObjectTagging']);
+  }
 }
 
 /** Reads objects under a prefix whose keys it is told, and which are there. */
@@ -22,36 +33,31 @@ export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantList(role, prefix);
 }
 
-/** Reads the current objects of every bucket of the account: for a job that says nothing of where its results lie. */
+/** Reads the current objects of every bucket of the account: for a job whose configuration says `allow_any_source`. */
 export function grantReadAnywhere(role: iam.Role): void {
-  const buckets = `arn:${Stack.of(role).partition}:s3:::*`;
+  const { partition, account } = Stack.of(role);
   role.addToPolicy(
     new iam.PolicyStatement({
       actions: ['s3:GetObject', 's3:ListBucket'],
-      resources: [buckets],
-      conditions: { StringEquals: { 's3:ResourceAccount': Stack.of(role).account } },
+      resources: [`arn:${partition}:s3:::*`],
+      conditions: { StringEquals: { 's3:ResourceAccount': account } },
     }),
   );
   Validations.of(role).acknowledge({
     id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::*]',
-    reason: 'The configuration allows results anywhere; `sources` narrows it.',
+    reason: 'The configuration says `allow_any_source = true`.',
   });
 }
 
 /** Reads and creates the entries of a ledger. */
-export function grantLedger(role: iam.Role, prefix: Location): void {
-  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject']);
+export function grantLedger(role: iam.Role, prefix: Location, stored: Stored): void {
+  grantObjects(role, prefix, ['s3:GetObject', 's3:PutObject', ...tagging(stored)]);
   grantList(role, prefix);
 }
 
 /** Says below a prefix that its files are whole. */
-export function grantSuccess(role: iam.Role, prefix: Location): void {
-  role.addToPolicy(
-    new iam.PolicyStatement({
-      actions: ['s3:PutObject'],
-      resources: [`${bucketArn(role, prefix)}/${prefix.key}*_SUCCESS`],
-    }),
-  );
+export function grantSuccess(role: iam.Role, prefix: Location, stored: Stored): void {
+  onBucket(role, prefix, ['s3:PutObject', ...tagging(stored)], `/${prefix.key}*_SUCCESS`);
   Validations.of(role).acknowledge({
     id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${prefix.bucket}/${prefix.key}*_SUCCESS]`,
     reason: 'Each output has a directory of its own.',
@@ -59,23 +65,26 @@ export function grantSuccess(role: iam.Role, prefix: Location): void {
 }
 
 /** Creates the objects of rows, as the job wants them, and reads what stands in their place. */
-export function grantRows(role: iam.Role, { target, tagged, encryptionKey }: SplitConfig): void {
-  // https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
-  const tagging = tagged ? ['s3:PutObjectTagging'] : [];
-  grantObjects(role, target, ['s3:GetObject', 's3:PutObject', ...tagging]);
+export function grantRows(role: iam.Role, target: Location, stored: Stored): void {
+  grantObjects(role, target, ['s3:GetObject', 's3:PutObject', ...tagging(stored)]);
   grantList(role, target);
-  if (encryptionKey !== undefined) {
-    grantKey(role, encryptionKey);
-  }
+}
+
+/** Tags go up with an object. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html */
+function tagging({ tagged }: Stored): string[] {
+  return tagged ? ['s3:PutObjectTagging'] : [];
 }
 
 /** Has Athena keep results under a prefix. https://docs.aws.amazon.com/athena/latest/ug/querying.html */
 export function grantResults(role: iam.Role, prefix: Location): void {
-  grantReadWrite(role, prefix);
-  grantObjects(role, prefix, ['s3:ListMultipartUploadParts']);
-  role.addToPolicy(
-    new iam.PolicyStatement({ actions: ['s3:GetBucketLocation'], resources: [bucketArn(role, prefix)] }),
-  );
+  grantObjects(role, prefix, [
+    's3:GetObject',
+    's3:PutObject',
+    's3:AbortMultipartUpload',
+    's3:ListMultipartUploadParts',
+  ]);
+  grantList(role, prefix);
+  onBucket(role, prefix, ['s3:GetBucketLocation']);
 }
 
 /** Asks after queries of these workgroups, and for the columns of their results. */
@@ -92,15 +101,36 @@ export function workgroupArn(scope: Construct, name: string): string {
   return Stack.of(scope).formatArn({ service: 'athena', resource: 'workgroup', resourceName: name });
 }
 
-/** Encrypts with a KMS key, given by its ARN, id or alias, and decrypts what it encrypted. */
-function grantKey(role: iam.Role, key: string): void {
+/**
+ * What a key is used for. A multipart upload needs to decrypt as well, and so does a message to an encrypted queue.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+ * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+ */
+const KEY_ACTIONS = { read: ['kms:Decrypt'], write: ['kms:GenerateDataKey', 'kms:Decrypt'] };
+
+/** Uses the key that a job encrypts its objects with. */
+export function grantEncryption(role: iam.IRole, { encryptionKey }: Stored, use: keyof typeof KEY_ACTIONS = 'write'): void {
+  if (encryptionKey !== undefined) {
+    grantKey(role, encryptionKey, KEY_ACTIONS[use]);
+  }
+}
+
+/** Uses the keys that buckets, queues and the catalog are encrypted with. */
+export function grantKeys(role: iam.IRole, use: keyof typeof KEY_ACTIONS): void {
+  for (const key of kmsKeys(role.node)) {
+    grantKey(role, key, KEY_ACTIONS[use]);
+  }
+}
+
+/** Uses a KMS key, given by its ARN, id or alias. */
+function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   const kms = (resourceName: string) => Stack.of(role).formatArn({ service: 'kms', resource: 'key', resourceName });
   // An alias is no resource of a policy, but a condition on its key.
   // https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
   const alias = /(?:^|:)(alias\/.+)$/.exec(key)?.[1];
-  role.addToPolicy(
+  role.addToPrincipalPolicy(
     new iam.PolicyStatement({
-      actions: ['kms:GenerateDataKey', 'kms:Decrypt'],
+      actions,
       resources: [alias !== undefined ? kms('*') : key.startsWith('arn:') ? key : kms(key)],
       ...(alias === undefined
         ? {}
@@ -167,7 +197,7 @@ function grantTable(role: iam.Role, { database, table }: TableName, actions: str
 }
 
 function grantObjects(role: iam.IRole, prefix: Location, actions: string[]): void {
-  role.addToPrincipalPolicy(new iam.PolicyStatement({ actions, resources: [`${bucketArn(role, prefix)}/${prefix.key}*`] }));
+  onBucket(role, prefix, actions, `/${prefix.key}*`);
   Validations.of(role).acknowledge({
     id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${prefix.bucket}/${prefix.key}*]`,
     reason: 'The keys below a configured prefix are not known in advance.',
@@ -180,11 +210,20 @@ function grantObjects(role: iam.IRole, prefix: Location, actions: string[]): voi
  * https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
  */
 function grantList(role: iam.IRole, prefix: Location): void {
+  onBucket(role, prefix, ['s3:ListBucket'], '', { StringLikeIfExists: { 's3:prefix': `${prefix.key}*` } });
+}
+
+/**
+ * A bucket's name belongs to whoever creates it: should the bucket be deleted and somebody else take the name, the role
+ * neither reads theirs nor writes to it.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
+ */
+function onBucket(role: iam.IRole, prefix: Location, actions: string[], objects = '', conditions: iam.Conditions = {}): void {
   role.addToPrincipalPolicy(
     new iam.PolicyStatement({
-      actions: ['s3:ListBucket'],
-      resources: [bucketArn(role, prefix)],
-      conditions: { StringLikeIfExists: { 's3:prefix': `${prefix.key}*` } },
+      actions,
+      resources: [`${bucketArn(role, prefix)}${objects}`],
+      conditions: { StringEquals: { 's3:ResourceAccount': bucketOwner(role, prefix.bucket) }, ...conditions },
     }),
   );
 }

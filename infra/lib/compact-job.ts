@@ -3,7 +3,9 @@ import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/a
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
 import { Construct } from 'constructs';
 import {
+  grantCopy,
   grantDeleteData,
+  grantEncryption,
   grantLedger,
   grantMovePartitions,
   grantReadCurrent,
@@ -48,8 +50,7 @@ export class CompactJob extends Construct {
       request: job.table ? { table: formatTable(job.table) } : { target: formatLocation(location) },
       title,
       functions,
-      timeout: options.compactTimeout,
-      maxConcurrency: options.maxConcurrency,
+      options,
     });
 
     const ledger = job.ledger ?? join(location, '_lakewright/');
@@ -57,19 +58,22 @@ export class CompactJob extends Construct {
     buckets.require(ledger.bucket);
     // A list of tasks too long for the state machine's own data.
     grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
-    grantLedger(functions.plan.role, join(ledger, 'compact/'));
+    grantEncryption(stateMachine.role, job, 'read');
+    grantLedger(functions.plan.role, join(ledger, 'compact/'), job);
     for (const { role } of [functions.plan, functions.merge, functions.publish]) {
       grantReadCurrent(role, location);
       grantReadCurrent(role, ledger);
+      grantEncryption(role, job);
     }
     for (const { role } of [functions.plan, functions.publish]) {
-      grantLedger(role, join(ledger, 'partition/'));
+      grantLedger(role, join(ledger, 'partition/'), job);
     }
     if (job.table) {
       this.swap(job.table, generationsOf(job, location), props, ledger);
     } else {
-      grantReadWrite(functions.merge.role, location);
-      grantReadWrite(functions.publish.role, location);
+      grantReadWrite(functions.merge.role, location, job);
+      grantReadWrite(functions.publish.role, location, job);
+      grantCopy(functions.publish.role, [location], [location]);
       grantDeleteData(functions.publish.role, [location], ledger);
     }
 
@@ -94,13 +98,14 @@ export class CompactJob extends Construct {
 
   /** What it takes to point the catalog's partitions at new directories. */
   private swap(table: TableName, generations: Location, props: CompactJobProps, ledger: Location): void {
-    const { location, functions, buckets } = props;
+    const { job, location, functions, buckets } = props;
     const { plan, merge, publish } = functions;
     buckets.require(generations.bucket);
     grantReadCurrent(plan.role, generations);
-    grantReadWrite(merge.role, generations);
+    grantReadWrite(merge.role, generations, job);
     // What is carried over to a new directory is copied there.
-    grantReadWrite(publish.role, generations);
+    grantReadWrite(publish.role, generations, job);
+    grantCopy(publish.role, [location, generations], [generations]);
     grantDeleteData(publish.role, [location, generations], ledger);
     grantReadTable(plan.role, table);
     grantMovePartitions(publish.role, table);

@@ -2,6 +2,7 @@ import type { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
+import type { Options } from './options.ts';
 import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
 /** The functions that all compact jobs share. */
@@ -16,8 +17,7 @@ export interface CompactMachineProps {
   readonly request: Readonly<Record<string, string>>;
   readonly title: string;
   readonly functions: CompactFunctions;
-  readonly timeout: Duration;
-  readonly maxConcurrency: number;
+  readonly options: Options;
 }
 
 /** The most partitions that are a part of the execution itself, whose history has room for 25,000 events. */
@@ -38,7 +38,8 @@ export class CompactMachine extends Construct {
 
   constructor(scope: Construct, id: string, props: CompactMachineProps) {
     super(scope, id);
-    const { request, title, functions, timeout, maxConcurrency } = props;
+    const { request, title, functions, options } = props;
+    const { compactTimeout: timeout, maxConcurrency } = options;
 
     const plan = call(this, 'Plan', {
       invokes: functions.plan,
@@ -102,6 +103,7 @@ export class CompactMachine extends Construct {
       comment: `Compacts ${title}`,
       definition,
       invokes: [functions.plan, functions.merge, functions.publish],
+      options,
     });
   }
 

@@ -17,26 +17,32 @@ export interface Config {
   readonly repartition: readonly RepartitionConfig[];
 }
 
-export interface RekeyConfig {
+/** What the objects that a job writes are. */
+export interface Stored {
+  /** Whether they have tags. */
+  readonly tagged: boolean;
+  /** The id, ARN or alias of the KMS key that they are encrypted with, where the job names one. */
+  readonly encryptionKey?: string;
+}
+
+export interface RekeyConfig extends Stored {
   readonly name: string;
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
 }
 
-export interface SplitConfig {
+export interface SplitConfig extends Stored {
   readonly name: string;
   readonly target: Location;
-  /** Where results may lie; anywhere, where there are none. */
+  /** Where results may lie. */
   readonly sources: readonly Location[];
-  /** Whether its objects have tags. */
-  readonly tagged: boolean;
-  /** The id, ARN or alias of the KMS key that its objects are encrypted with, where it names one. */
-  readonly encryptionKey?: string;
+  /** Whether they may lie anywhere in the account instead. */
+  readonly allowsAnySource: boolean;
 }
 
 /** A compact job: of a table's partitions, or in place of what stands under a prefix. */
-export interface CompactConfig {
+export interface CompactConfig extends Stored {
   readonly table?: TableName;
   readonly target?: Location;
   /** Where the table's new directories go; beside the table, where nothing is said. */
@@ -45,7 +51,7 @@ export interface CompactConfig {
   readonly ledger?: Location;
 }
 
-export interface RepartitionConfig {
+export interface RepartitionConfig extends Stored {
   readonly name: string;
   readonly source: TableName | Location;
   readonly target: Location;
@@ -53,6 +59,8 @@ export interface RepartitionConfig {
   readonly table?: TableName;
   /** Whether it creates and changes that table. */
   readonly managesTable: boolean;
+  /** Whether a source whose location is not known may be read in every bucket of the account. */
+  readonly allowsAnySource: boolean;
 }
 
 export interface TableName {
@@ -87,23 +95,28 @@ export function parseConfig(text: string, file = 'lakewright.toml'): Config {
   }
 }
 
+interface RawStored {
+  readonly tags?: Record<string, string>;
+  readonly encryption?: { algorithm: string; key?: string };
+}
+
 interface RawConfig {
-  readonly rekey?: readonly { name: string; source: string; target: string; table?: string }[];
-  readonly split?: readonly {
+  readonly rekey?: readonly ({ name: string; source: string; target: string; table?: string } & RawStored)[];
+  readonly split?: readonly ({
     name: string;
     target: string;
     sources?: string[];
-    tags?: Record<string, string>;
-    encryption?: { algorithm: string; key?: string };
-  }[];
-  readonly compact?: readonly { table?: string; target?: string; generations?: string; ledger?: string }[];
-  readonly repartition?: readonly {
+    allow_any_source?: boolean;
+  } & RawStored)[];
+  readonly compact?: readonly ({ table?: string; target?: string; generations?: string; ledger?: string } & RawStored)[];
+  readonly repartition?: readonly ({
     name: string;
     source: string;
     target: string;
     table?: string;
     manage_table?: boolean;
-  }[];
+    allow_any_source?: boolean;
+  } & RawStored)[];
 }
 
 const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
@@ -132,13 +145,14 @@ function readShape(text: string): Config {
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
+      ...readStored(job),
     })),
     split: (raw.split ?? []).map((job) => ({
       name: job.name,
       target: readPrefix(`split \`${job.name}\``, 'target', job.target),
       sources: (job.sources ?? []).map((source) => readLocation(`split \`${job.name}\``, 'sources', source)),
-      tagged: Object.keys(job.tags ?? {}).length > 0,
-      encryptionKey: job.encryption?.key,
+      allowsAnySource: job.allow_any_source ?? false,
+      ...readStored(job),
     })),
     compact: (raw.compact ?? []).map((job) => {
       const title = `compact \`${job.table ?? job.target ?? '?'}\``;
@@ -152,6 +166,7 @@ function readShape(text: string): Config {
         target: prefix('target'),
         generations: prefix('generations'),
         ledger: prefix('ledger'),
+        ...readStored(job),
       };
     }),
     repartition: (raw.repartition ?? []).map((job) => {
@@ -164,9 +179,15 @@ function readShape(text: string): Config {
         target: readPrefix(title, 'target', job.target),
         table: job.table === undefined ? undefined : readTable(title, 'table', job.table),
         managesTable: job.manage_table ?? false,
+        allowsAnySource: job.allow_any_source ?? false,
+        ...readStored(job),
       };
     }),
   };
+}
+
+function readStored({ tags = {}, encryption }: RawStored): Stored {
+  return { tagged: Object.keys(tags).length > 0, encryptionKey: encryption?.key };
 }
 
 function describe({ instancePath, keyword, params, message }: ErrorObject): string[] {
@@ -260,6 +281,17 @@ function checkRules({ rekey, split, compact, repartition }: Config): void {
       }
     }
   });
+  for (const { name, sources, allowsAnySource } of split) {
+    if (sources.length === 0 && !allowsAnySource) {
+      throw new ConfigError(
+        `split \`${name}\`: sources is missing: name the prefixes that results are taken from, or write ` +
+          'allow_any_source = true to read every bucket of the account',
+      );
+    }
+    if (sources.length > 0 && allowsAnySource) {
+      throw new ConfigError(`split \`${name}\`: allow_any_source has no meaning beside sources: write one`);
+    }
+  }
   const subjects = compact.map(subjectOf);
   const again = subjects.find((subject, index) => subjects.indexOf(subject) < index);
   if (again !== undefined) {

@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
+import { CfnOutput, type Duration, RemovalPolicy, type Size, Stack } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
+import { grantKeys } from './access.ts';
 import { ConfigError } from './config.ts';
 import type { Options } from './options.ts';
 
@@ -36,7 +37,10 @@ export class LakewrightFunction extends Construct {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     this.role = new iam.Role(this, 'Role', {
-      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com'),
+      // Lambda takes it for this account's functions only.
+      assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com', {
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
+      }),
       description: `What ${functionName} may do`,
     });
     logGroup.grantWrite(this.role);
@@ -44,8 +48,11 @@ export class LakewrightFunction extends Construct {
       new iam.PolicyStatement({
         actions: ['s3:GetObject'],
         resources: [config.bucket.arnForObjects(config.s3ObjectKey)],
+        conditions: { StringEquals: { 's3:ResourceAccount': Stack.of(this).account } },
       }),
     );
+    grantKeys(this.role, 'write');
+    new CfnOutput(Stack.of(this), `${id}RoleArn`, { value: this.role.roleArn });
 
     const common: lambda.FunctionOptions = {
       functionName,

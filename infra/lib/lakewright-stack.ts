@@ -2,7 +2,7 @@ import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { grantQueries, grantReadWrite } from './access.ts';
+import { grantCopy, grantQueries, grantReadWrite } from './access.ts';
 import { CompactJob, generationsOf } from './compact-job.ts';
 import {
   ConfigError,
@@ -57,8 +57,12 @@ export class LakewrightStack extends Stack {
       const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
       // Rows go to the directory that a partition has come to.
       for (const { job, location } of placed(jobs.compact, places)) {
-        if (jobs.rekey.some(({ table }) => table && job.table && formatTable(table) === formatTable(job.table))) {
-          grantReadWrite(role, generationsOf(job, location));
+        const isOurs = ({ table }: RekeyConfig) => table && job.table && formatTable(table) === formatTable(job.table);
+        for (const writer of jobs.rekey.filter(isOurs)) {
+          const generations = generationsOf(job, location);
+          grantReadWrite(role, generations, writer);
+          // A file whose partition moves meanwhile is copied after it.
+          grantCopy(role, [location, generations], [generations]);
         }
       }
     }
@@ -164,6 +168,13 @@ export class LakewrightStack extends Stack {
     }
     for (const job of jobs) {
       const source = 'table' in job.source ? places.get(formatTable(job.source)) : job.source;
+      if (!source && 'table' in job.source && !job.allowsAnySource) {
+        throw new ConfigError(
+          `repartition \`${job.name}\`: no job here writes ${formatTable(job.source)}: say where it lies ` +
+            `(-c table-locations=${formatTable(job.source)}=s3://bucket/prefix/), or write allow_any_source = true ` +
+            'to read every bucket of the account',
+        );
+      }
       new RepartitionJob(this, `Repartition-${job.name}`, { job, source, functions, buckets, monitoring, options });
     }
   }

@@ -1,7 +1,7 @@
 /** Settings of the deployment, from the CDK context (`-c name=value` or cdk.json). infra/README.md lists them. */
-import { Duration, Size } from 'aws-cdk-lib';
+import { Duration, Size, Stack } from 'aws-cdk-lib';
 import { Architecture } from 'aws-cdk-lib/aws-lambda';
-import type { Node } from 'constructs';
+import type { IConstruct, Node } from 'constructs';
 import { ConfigError, parseTable } from './config.ts';
 import { parseLocation, type Location } from './location.ts';
 
@@ -39,6 +39,8 @@ export interface Options {
   readonly queryPolicies: readonly string[];
   /** The ARN of an SNS topic that hears of every alarm. */
   readonly alarmTopic?: string;
+  /** Whether the state machines' logs hold what goes into states and comes out of them. */
+  readonly logExecutionData: boolean;
 }
 
 /** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
@@ -48,6 +50,9 @@ export function readOptions(node: Node): Options {
   if (batchSize > 10 && batchWindow === 0) {
     throw new ConfigError('context batch-size: above 10, Lambda demands a batch-window of at least 1 second');
   }
+  // Read where they are used, and refused here.
+  bucketOwners(node);
+  kmsKeys(node);
   const workgroups = texts(node, 'workgroups', 'primary');
   const unusable = workgroups.find((name) => !/^[a-zA-Z0-9._-]{1,128}$/.test(name));
   if (unusable !== undefined || workgroups.length === 0) {
@@ -75,7 +80,59 @@ export function readOptions(node: Node): Options {
     workgroups,
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
+    logExecutionData: flag(node, 'log-execution-data'),
   };
+}
+
+/** The account that a bucket belongs to: the stack's, unless `bucket-owners` says another. */
+export function bucketOwner(scope: IConstruct, bucket: string): string {
+  return bucketOwners(scope.node).get(bucket) ?? Stack.of(scope).account;
+}
+
+/** Reads `bucket=account`, separated by commas. */
+function bucketOwners(node: Node): ReadonlyMap<string, string> {
+  return new Map(
+    texts(node, 'bucket-owners').map((given): [string, string] => {
+      const [, bucket, account] = /^([^=]+)=(\d{12})$/.exec(given) ?? [];
+      if (bucket === undefined || account === undefined) {
+        throw new ConfigError(`context bucket-owners: ${JSON.stringify(given)} is not of the form bucket=123456789012`);
+      }
+      return [bucket, account];
+    }),
+  );
+}
+
+/**
+ * The customer managed KMS keys that buckets, queues and the catalog are encrypted with, by ARN, id or alias. Every function
+ * may use them, and every state machine, for what it reads and what Athena does in its name.
+ */
+export function kmsKeys(node: Node): readonly string[] {
+  const keys = texts(node, 'kms-keys').map((key) => kmsKey(key, 'kms-keys'));
+  const ofQueues = queueKey(node);
+  return ofQueues === undefined || keys.includes(ofQueues) ? keys : [...keys, ofQueues];
+}
+
+/** The KMS key that the queues are encrypted with, where it is not SQS's own. */
+export function queueKey(node: Node): string | undefined {
+  const key = text(node, 'queue-key');
+  return key === undefined ? undefined : kmsKey(key, 'queue-key');
+}
+
+function kmsKey(key: string, context: string): string {
+  if (!/^(arn:[\w-]+:kms:[\w-]+:\d{12}:key\/[\w-]+|alias\/[\w/-]+|(mrk-)?[0-9a-f-]{32,36})$/.test(key)) {
+    throw new ConfigError(
+      `context ${context}: ${JSON.stringify(key)} is neither the ARN nor the id of a KMS key, nor an alias (alias/name)`,
+    );
+  }
+  return key;
+}
+
+function flag(node: Node, key: string): boolean {
+  const value: unknown = node.tryGetContext(key) ?? false;
+  if (value !== true && value !== false && value !== 'true' && value !== 'false') {
+    throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is neither true nor false`);
+  }
+  return value === true || value === 'true';
 }
 
 export function text(node: Node, key: string): string | undefined {

@@ -1,14 +1,15 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
+import { grantDelete, grantEncryption, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { jobMetric, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
+import { createQueue } from './queue.ts';
 import { Sweep } from './sweep.ts';
 
 export interface RekeyJobProps {
@@ -30,18 +31,11 @@ export class RekeyJob extends Construct {
   constructor(scope: Construct, id: string, { job, rekey, buckets, monitoring, options }: RekeyJobProps) {
     super(scope, id);
 
-    const deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
-    });
+    const deadLetterQueue = createQueue(this, 'DeadLetterQueue');
     // Six times the timeout leaves room for the retries of a throttled invocation; five receives, for a passing fault.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     const visibilityTimeout = Duration.seconds(6 * options.timeout.toSeconds() + options.batchWindow.toSeconds());
-    const queue = new sqs.Queue(this, 'Queue', {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
+    const queue = createQueue(this, 'Queue', {
       visibilityTimeout,
       deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 5 },
     });
@@ -58,7 +52,8 @@ export class RekeyJob extends Construct {
       }),
     );
     grantReadCurrent(rekey.role, job.source);
-    grantReadWrite(rekey.role, job.target);
+    grantReadWrite(rekey.role, job.target, job);
+    grantEncryption(rekey.role, job);
     // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
     const spool = { bucket: job.target.bucket, key: `${job.target.key}_lakewright/spool/` };
     grantDelete(rekey.role, spool);

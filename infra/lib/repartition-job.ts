@@ -3,6 +3,7 @@ import { Construct } from 'constructs';
 import {
   grantDelete,
   grantDeleteData,
+  grantEncryption,
   grantLedger,
   grantManageTable,
   grantPartitions,
@@ -38,8 +39,7 @@ export class RepartitionJob extends Construct {
     const { stateMachine } = new RepartitionMachine(this, 'Machine', {
       job: job.name,
       functions,
-      timeout: options.repartitionTimeout,
-      maxConcurrency: options.maxConcurrency,
+      options,
     });
 
     const { plan, write, commit } = functions;
@@ -47,18 +47,22 @@ export class RepartitionJob extends Construct {
     buckets.require(job.target.bucket);
     // Lists too long for the state machine's own data.
     grantReadNamed(stateMachine.role, ledger);
+    grantEncryption(stateMachine.role, job, 'read');
     for (const { role } of [plan, write]) {
       if (source) {
         grantReadCurrent(role, source);
-      } else {
+      } else if (job.allowsAnySource) {
         grantReadAnywhere(role);
       }
     }
     grantReadCurrent(plan.role, job.target);
-    grantLedger(plan.role, ledger);
-    grantSuccess(plan.role, job.target);
-    grantReadWrite(write.role, job.target);
-    grantReadWrite(commit.role, job.target);
+    grantLedger(plan.role, ledger, job);
+    grantSuccess(plan.role, job.target, job);
+    grantReadWrite(write.role, job.target, job);
+    grantReadWrite(commit.role, job.target, job);
+    for (const { role } of [plan, write, commit]) {
+      grantEncryption(role, job);
+    }
     // Rows while they are at work. A run lasts as long as its execution at most.
     const rows = join(job.target, `_repartitioning/${job.name}/`);
     grantDelete(write.role, rows);

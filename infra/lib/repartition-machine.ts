@@ -1,7 +1,7 @@
-import type { Duration } from 'aws-cdk-lib';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
+import type { Options } from './options.ts';
 import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
 /** The functions that all repartition jobs share. */
@@ -14,8 +14,7 @@ export interface RepartitionFunctions {
 export interface RepartitionMachineProps {
   readonly job: string;
   readonly functions: RepartitionFunctions;
-  readonly timeout: Duration;
-  readonly maxConcurrency: number;
+  readonly options: Options;
 }
 
 /**
@@ -25,8 +24,9 @@ export interface RepartitionMachineProps {
 export class RepartitionMachine extends Construct {
   readonly stateMachine: sfn.StateMachine;
 
-  constructor(scope: Construct, id: string, { job, functions, timeout, maxConcurrency }: RepartitionMachineProps) {
+  constructor(scope: Construct, id: string, { job, functions, options }: RepartitionMachineProps) {
     super(scope, id);
+    const { repartitionTimeout: timeout, maxConcurrency } = options;
     const commit = call(this, 'Commit', {
       invokes: functions.commit,
       payload: '{"plan": $states.input.plan}',
@@ -64,6 +64,7 @@ export class RepartitionMachine extends Construct {
       comment: `Runs the repartition job ${job}`,
       definition: plan.next(all('prepare', 'Prepare', all('tasks', 'Write', commit))),
       invokes: [functions.plan, functions.write, functions.commit],
+      options,
     });
   }
 }

@@ -2,14 +2,15 @@ import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import * as sqs from 'aws-cdk-lib/aws-sqs';
+import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantLedger, grantReadAnywhere, grantReadCurrent, grantRows } from './access.ts';
+import { grantEncryption, grantLedger, grantReadAnywhere, grantReadCurrent, grantRows } from './access.ts';
 import type { SplitConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { jobMetric, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
+import { createQueue } from './queue.ts';
 import { SplitMachine } from './split-machine.ts';
 
 /** How often a chunk is tried. */
@@ -43,15 +44,9 @@ export class SplitJob extends Construct {
     // Six times the timeout leaves room for the retries of a throttled invocation.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     const visibilityTimeout = Duration.seconds(6 * options.splitRowsTimeout.toSeconds());
-    const common: sqs.QueueProps = {
-      encryption: sqs.QueueEncryption.SQS_MANAGED,
-      enforceSSL: true,
-      retentionPeriod: Duration.days(14),
+    this.deadLetterQueue = createQueue(this, 'DeadLetterQueue', { visibilityTimeout });
+    this.queue = createQueue(this, 'Queue', {
       visibilityTimeout,
-    };
-    this.deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', common);
-    this.queue = new sqs.Queue(this, 'Queue', {
-      ...common,
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: RECEIVES },
     });
     // A chunk is work for seconds, and fills the memory: each is an invocation of its own.
@@ -98,12 +93,15 @@ export class SplitJob extends Construct {
       grantReadCurrent(plan.role, source);
       grantReadCurrent(rows.role, source);
     }
-    if (job.sources.length === 0) {
+    if (job.allowsAnySource) {
       grantReadAnywhere(plan.role);
       grantReadAnywhere(rows.role);
     }
-    grantLedger(plan.role, { bucket: job.target.bucket, key: `${job.target.key}_lakewright/split/` });
-    grantRows(rows.role, job);
+    grantLedger(plan.role, { bucket: job.target.bucket, key: `${job.target.key}_lakewright/split/` }, job);
+    grantRows(rows.role, job.target, job);
+    for (const { role } of [plan, rows]) {
+      grantEncryption(role, job);
+    }
 
     const waiting = { statistic: Stats.MAXIMUM };
     const failed = jobMetric(job.name, 'ChunksFailed');

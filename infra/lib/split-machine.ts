@@ -8,7 +8,7 @@ import type { SplitConfig } from './config.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { formatLocation } from './location.ts';
 import type { Options } from './options.ts';
-import { LAMBDA_FAULTS, workflow } from './workflow.ts';
+import { LAMBDA_FAULTS, statesRole, workflow } from './workflow.ts';
 
 export interface SplitMachineProps {
   readonly job: SplitConfig;
@@ -132,8 +132,7 @@ export class SplitMachine extends Construct {
       .otherwise(split);
 
     // Athena reads tables and writes results as whoever starts the query.
-    const role = new iam.Role(this, 'Role', {
-      assumedBy: new iam.ServicePrincipal('states.amazonaws.com'),
+    const role = statesRole(this, {
       description: 'What a state machine of split may do',
       managedPolicies: options.queryPolicies.map((arn, index) =>
         iam.ManagedPolicy.fromManagedPolicyArn(this, `QueryPolicy${index}`, arn),
@@ -147,6 +146,7 @@ export class SplitMachine extends Construct {
       definition,
       invokes: [plan],
       role,
+      options,
     });
   }
 }

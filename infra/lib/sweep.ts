@@ -60,6 +60,7 @@ export class Sweep extends Construct {
       comment: `Hands what has no commit to the rekey job ${job}`,
       definition,
       invokes: [rekey],
+      options,
     });
 
     new Schedule(this, 'Daily', {

@@ -1,12 +1,14 @@
 /** What the state machines have in common. */
-import { Duration, Names, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
-import type * as iam from 'aws-cdk-lib/aws-iam';
+import { CfnOutput, Duration, Names, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import * as iam from 'aws-cdk-lib/aws-iam';
 import type { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
+import { grantKeys } from './access.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
+import type { Options } from './options.ts';
 
 /** Retries of faults of the Lambda service. https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html */
 export const LAMBDA_FAULTS: sfn.RetryProps = {
@@ -111,15 +113,33 @@ export interface WorkflowProps {
   readonly definition: sfn.IChainable;
   /** The functions that it calls. */
   readonly invokes: readonly LakewrightFunction[];
-  /** A role of its own where nothing is said. */
+  /** A role of its own by default. */
   readonly role?: iam.Role;
+  readonly options: Options;
+}
+
+/**
+ * A role that Step Functions takes for this account's state machines only.
+ * https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html#prevent-cross-service-confused-deputy
+ */
+export function statesRole(scope: Construct, props: Partial<iam.RoleProps> = {}): iam.Role {
+  const { account } = Stack.of(scope);
+  return new iam.Role(scope, 'Role', {
+    ...props,
+    assumedBy: new iam.ServicePrincipal('states.amazonaws.com', {
+      conditions: { StringEquals: { 'aws:SourceAccount': account } },
+    }),
+  });
 }
 
 /**
  * A state machine that logs and may run for a week: a redrive of what failed goes on where it failed. Each of its states says
  * that it is in JSONata; where the machine said so, none could be in JSONPath.
  */
-export function workflow(scope: Construct, { comment, definition, invokes, role }: WorkflowProps): sfn.StateMachine {
+export function workflow(
+  scope: Construct,
+  { comment, definition, invokes, role = statesRole(scope), options: { logExecutionData } }: WorkflowProps,
+): sfn.StateMachine {
   const logGroup = new logs.LogGroup(scope, 'Logs', {
     // Under this prefix, the log groups share one statement of the account's small resource policy.
     // https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
@@ -133,9 +153,13 @@ export function workflow(scope: Construct, { comment, definition, invokes, role 
     role,
     timeout: Duration.days(7),
     tracingEnabled: true,
-    logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: true },
+    logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: logExecutionData },
   });
   const { role: own } = stateMachine;
+  const title = scope.node.path.split('/').slice(1).join('-');
+  new CfnOutput(Stack.of(scope), `${title}RoleArn`, { value: own.roleArn });
+  // Lists in encrypted buckets, and what Athena reads and writes as this role.
+  grantKeys(own, 'write');
   Validations.of(own).acknowledge({
     id: 'AwsSolutions-IAM5[Resource::*]',
     reason: 'X-Ray segments and the delivery of logs have no resource to name.',

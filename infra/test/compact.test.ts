@@ -59,7 +59,7 @@ describe('the roles', () => {
   });
 
   test('let each write where its files go', () => {
-    const puts = (role: string) => said(role, /^s3:Put/);
+    const puts = (role: string) => said(role, /^s3:PutObject /);
     const ledger = ['anpr/_lakewright/partition/*', 'archive/_lakewright/partition/*'];
     const put = (prefixes: string[]) => prefixes.map((prefix) => `s3:PutObject ${s3}${prefix}`).sort();
     expect(puts('CompactPlanRole')).toEqual(
@@ -71,6 +71,22 @@ describe('the roles', () => {
     expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));
   });
 
+  test('let tags be copied with the files, whoever put them there', () => {
+    const tagging = (role: string) => said(role, /Tagging /);
+    const copies = (from: string[], to: string[]) =>
+      [
+        ...from.map((prefix) => `s3:GetObjectTagging ${s3}${prefix}`),
+        ...to.map((prefix) => `s3:PutObjectTagging ${s3}${prefix}`),
+      ].sort();
+    expect(tagging('CompactPublishRole')).toEqual(
+      copies(['anpr/*', 'anpr.generations/*', 'archive/*'], ['anpr.generations/*', 'archive/*']),
+    );
+    expect(tagging('RekeyRole')).toEqual(copies(['anpr/*', 'anpr.generations/*'], ['anpr.generations/*']));
+    for (const role of ['CompactPlanRole', 'CompactMergeRole']) {
+      expect(tagging(role)).toEqual([]);
+    }
+  });
+
   test('let compact-publish alone change the catalog', () => {
     expect(said('CompactPlanRole', /^glue:/)).toEqual(glue(['GetTable', 'GetPartitions']));
     expect(said('CompactMergeRole', /^glue:/)).toEqual([]);
@@ -78,7 +94,7 @@ describe('the roles', () => {
   });
 
   test('let the state machine call the functions and read the lists of tasks', () => {
-    const own = said(`${TABLE}MachineStateMachineRole`, /^(lambda|s3):/);
+    const own = said(`${TABLE}MachineRole`, /^(lambda|s3):/);
     const functions = ['compact-plan', 'compact-merge', 'compact-publish'].map(
       (name) => resources(stack, 'AWS::Lambda::Function').find(([, { Properties }]) => Properties['FunctionName'] === name)![0],
     );
@@ -304,7 +320,9 @@ test('the outputs name the state machines and the functions', () => {
     [
       `${TABLE}StateMachineArn`,
       `${PREFIX}StateMachineArn`,
-      ...['Plan', 'Merge', 'Publish'].map((name) => `Compact${name}FunctionName`),
+      `${TABLE}MachineRoleArn`,
+      `${PREFIX}MachineRoleArn`,
+      ...['Plan', 'Merge', 'Publish'].flatMap((name) => ['FunctionName', 'RoleArn'].map((of) => `Compact${name}${of}`)),
     ].sort(),
   );
 });

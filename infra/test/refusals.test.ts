@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../lib/config.ts';
 import { build, type Context } from './support.ts';
 
+const ANYWHERE = 'allow_any_source = true\n';
 const ANPR = `
 [[rekey]]
 name = "anpr"
@@ -15,7 +16,7 @@ const USERS = `
 [[split]]
 name = "users"
 target = "s3://objects/users/"
-`;
+${ANYWHERE}`;
 const EV = `
 [[repartition]]
 name = "ev"
@@ -57,6 +58,8 @@ test.each([
   ['unknown key of split', `${USERS}speling = 1`, /split\[0\]: unknown key `speling`/],
   ['integer of split beyond 32 bits', `${USERS}chunk_rows = 4294967296`, /chunk_rows: must match format "uint32"/],
   ['target of split without slash', USERS.replace('users/"', 'users"'), /split `users`: target = .* must end with `\/`/],
+  ['split without sources', USERS.replace(ANYWHERE, ''), /split `users`: sources is missing: name the prefixes .* or write allow_any_source = true/],
+  ['sources beside any source', `${USERS}sources = ["s3://results/"]`, /split `users`: allow_any_source has no meaning beside sources/],
   ['source of split that is no location', `${USERS}sources = ["results"]`, /split `users`: sources = "results" is not an S3/],
   ['same name of two kinds', ANPR + USERS.replace('"users"', '"anpr"'), /two jobs are named `anpr`/],
   ['rows that rekey would read', ANPR + USERS.replace('s3://objects/', 's3://landing/anpr/'), /split `users`: target .* source of rekey `anpr`/],
@@ -108,6 +111,12 @@ test('a table to compact must lie somewhere', () => {
   expect(() => build(COMPACT, { 'table-locations': 'lake.flights=s3://lake/flights/' })).not.toThrow();
   const writer = ANPR.replace('s3://lake/anpr/', 's3://lake/') + 'table = "lake.flights"';
   expect(() => build(writer + COMPACT)).toThrow(/the table fills its bucket, so nothing lies beside it/);
+});
+
+test('a table to rewrite lies somewhere, or the job says that it may read anything', () => {
+  expect(() => build(EV)).toThrow(/repartition `ev`: no job here writes glue_db\.ev: say where it lies \(-c table-locations=/);
+  expect(() => build(`${EV}${ANYWHERE}`)).not.toThrow();
+  expect(() => build(EV, { 'table-locations': 'glue_db.ev=s3://lake/raw/' })).not.toThrow();
 });
 
 test('a file without a job has nothing to deploy', () => {

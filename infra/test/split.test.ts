@@ -56,8 +56,10 @@ describe('the roles', () => {
   const policiesOf = (role: string) => policies(stack, role);
   const s3 = 'arn:<AWS::Partition>:s3:::';
   const under = (prefix: string) => ` {"StringLikeIfExists":{"s3:prefix":"${prefix}*"}}`;
-  const anywhere = ['GetObject', 'ListBucket'].map(
-    (action) => `s3:${action} ${s3}* {"StringEquals":{"s3:ResourceAccount":{"Ref":"AWS::AccountId"}}}`,
+  const anywhere = ['GetObject', 'ListBucket'].map((action) => `s3:${action} ${s3}*`);
+  const key = 'arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*';
+  const encrypt = ['kms:GenerateDataKey', 'kms:Decrypt'].map(
+    (action) => `${action} ${key} {"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/objects"}}`,
   );
   const results = [`s3:GetObject ${s3}acme-results/athena/*`, `s3:ListBucket ${s3}acme-results${under('athena/')}`];
   const config = `s3:GetObject ${s3}cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/<hash>.toml`;
@@ -82,6 +84,8 @@ describe('the roles', () => {
           `s3:PutObject ${s3}acme-objects/${job}/_lakewright/split/*`,
           `s3:ListBucket ${s3}acme-objects${under(`${job}/_lakewright/split/`)}`,
         ]),
+        `s3:PutObjectTagging ${s3}acme-objects/user_info/_lakewright/split/*`,
+        ...encrypt,
         ...jobs.flatMap((job) =>
           ['SendMessage', 'GetQueueAttributes', 'GetQueueUrl'].map(
             (action) => `sqs:${action} <${the('AWS::SQS::Queue', `Split${job}Queue`)[0]}.Arn>`,
@@ -94,8 +98,6 @@ describe('the roles', () => {
   });
 
   test('let split-rows write the objects as the job wants them, and delete nothing', () => {
-    const key = 'arn:<AWS::Partition>:kms:<AWS::Region>:<AWS::AccountId>:key/*';
-    const ofAlias = ' {"ForAnyValue:StringEquals":{"kms:ResourceAliases":"alias/objects"}}';
     expect(allowed(policiesOf('SplitRowsRole'))).toEqual(
       [
         config,
@@ -109,8 +111,7 @@ describe('the roles', () => {
           `s3:ListBucket ${s3}acme-objects${under(`${job}/`)}`,
         ]),
         `s3:PutObjectTagging ${s3}acme-objects/user_info/*`,
-        `kms:GenerateDataKey ${key}${ofAlias}`,
-        `kms:Decrypt ${key}${ofAlias}`,
+        ...encrypt,
         ...jobs.flatMap((job) =>
           ['Queue', 'DeadLetterQueue'].flatMap((queue) =>
             ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl'].map(
@@ -129,10 +130,13 @@ describe('the roles', () => {
   ])('allow the use of the key %s', (key, resource, alias) => {
     const of = template(TWO_SPLITS.replace('alias/objects', key));
     const statements = resources(of, 'AWS::IAM::Policy').flatMap(([, { Properties }]) => Properties['PolicyDocument'].Statement);
-    const [statement, ...others] = statements.filter(({ Action }: any) => list(Action).includes('kms:Decrypt'));
-    expect(others).toEqual([]);
-    expect(flat(statement.Resource)).toBe(resource);
-    expect(statement.Condition?.['ForAnyValue:StringEquals']['kms:ResourceAliases']).toBe(alias);
+    const found = statements.filter(({ Action }: any) => list(Action).includes('kms:Decrypt'));
+    // Of split-plan, for the ledger, and of split-rows.
+    expect(found).toHaveLength(2);
+    for (const statement of found) {
+      expect(flat(statement.Resource)).toBe(resource);
+      expect(statement.Condition?.['ForAnyValue:StringEquals']['kms:ResourceAliases']).toBe(alias);
+    }
   });
 
   test('let the state machine run its queries, keep their results where they are read, and call split-plan', () => {
@@ -375,8 +379,10 @@ test('the outputs name what a person or a script looks for', () => {
     [
       'SplitPlanFunctionName',
       'SplitRowsFunctionName',
+      'SplitPlanRoleArn',
+      'SplitRowsRoleArn',
       ...jobs.flatMap((job) =>
-        ['QueueUrl', 'DeadLetterQueueUrl', 'TargetBucket', 'StateMachineArn'].map((output) => `Split${job}${output}`),
+        ['QueueUrl', 'DeadLetterQueueUrl', 'TargetBucket', 'StateMachineArn', 'MachineRoleArn'].map((output) => `Split${job}${output}`),
       ),
     ].sort(),
   );

@@ -103,21 +103,30 @@ export function allowed(policies: Resource[]): string[] {
   return said.map(({ what }) => what).sort();
 }
 
-/** What the statements of a policy say, one by one: action, resource and, where there is one, condition. */
+/** What every statement about a bucket has; access.test.ts holds them to it. */
+const OWN_BUCKETS = JSON.stringify({ 's3:ResourceAccount': { Ref: 'AWS::AccountId' } });
+
+/**
+ * What the statements of a policy say, one by one: action, resource and, where there is one, condition other than that the
+ * bucket is the account's own.
+ */
 export function statements(policies: Resource[]): { effect: string; what: string }[] {
   return policies
     .flatMap(({ Properties }) => Properties['PolicyDocument'].Statement)
     .flatMap(({ Effect, Action, Resource, Condition }: any) =>
-      list<string>(Action).flatMap((action) =>
-        list(Resource).map((resource) => ({
+      list<string>(Action).flatMap((action) => {
+        const { StringEquals, ...others } = Condition ?? {};
+        const isOwn = action.startsWith('s3:') && JSON.stringify(StringEquals) === OWN_BUCKETS;
+        const conditions = isOwn ? others : (Condition ?? {});
+        return list(Resource).map((resource) => ({
           effect: Effect,
           what: [
             action,
             flat(resource).replace(/[0-9a-f]{64}/, '<hash>'),
-            ...(Condition ? [JSON.stringify(Condition)] : []),
+            ...(Object.keys(conditions).length > 0 ? [JSON.stringify(conditions)] : []),
           ].join(' '),
-        })),
-      ),
+        }));
+      }),
     );
 }
 

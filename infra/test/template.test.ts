@@ -355,8 +355,9 @@ test('the outputs name what a person or a script looks for', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [
       'RekeyFunctionName',
+      'RekeyRoleArn',
       ...['anpr', 'orders'].flatMap((job) =>
-        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn'].map((output) => `Rekey${job}${output}`),
+        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn', 'SweepRoleArn'].map((output) => `Rekey${job}${output}`),
       ),
     ].sort(),
   );

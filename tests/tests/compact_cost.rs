@@ -14,14 +14,14 @@ use jiff::SignedDuration;
 use lakewright_core::{
     catalog::{Column, StorageDescriptor, Table},
     compact::Requests,
-    config::{Compact, Config},
+    config::{Compact, Config, Encryption},
     location::Location,
 };
 use lakewright_jobs::{
     compact::{self, Budget, PlanRequest, Ports, Step, StepRequest},
     ports::{
-        Catalog, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-        Partition, Precondition, PutOptions, Store, StoreError, UploadId, Written,
+        Attributes, Catalog, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody,
+        ObjectMeta, Partition, Precondition, PutOptions, Store, StoreError, UploadId, Written,
     },
 };
 use lakewright_tests::{
@@ -89,10 +89,11 @@ impl Store for Counting {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         self.count(|counted| counted.put += 1);
         self.inner
-            .copy(source, if_source_matches, target, precondition)
+            .copy(source, if_source_matches, target, precondition, encryption)
             .await
     }
 
@@ -109,9 +110,12 @@ impl Store for Counting {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         self.count(|counted| counted.put += 1);
-        self.inner.create_multipart(object, content_type).await
+        self.inner
+            .create_multipart(object, content_type, attributes)
+            .await
     }
 
     async fn upload_part(

@@ -211,7 +211,9 @@ fn a_copy_whose_answer_was_lost_is_recognised() {
             let (store, _) = retrying(&cloud, [None, Some(Fault::ResetAfter)], MINUTE);
             create(&store, "content").await.unwrap();
             let (from, to) = (at("k"), at("copy"));
-            let copied = store.copy(&from, None, &to, Precondition::Absent).await;
+            let copied = store
+                .copy(&from, None, &to, Precondition::Absent, None)
+                .await;
             let standing = store.head(&to, None).await.unwrap();
             assert_eq!(copied.unwrap().etag, standing.etag);
         });
@@ -235,7 +237,7 @@ fn a_completion_whose_answer_was_lost_is_recognised() {
                     Fault::ResetAfter
                 };
                 let (store, _) = retrying(&cloud, [None, None, None, Some(fault)], MINUTE);
-                let upload = store.create_multipart(&at("k"), None).await.unwrap();
+                let upload = store.create_multipart(&at("k"), None, None).await.unwrap();
                 let mut parts = Vec::new();
                 for (number, text) in [(1, "one"), (2, "two")] {
                     let part = store
@@ -287,7 +289,7 @@ fn conflicts_are_tried_again_but_for_completions() {
 
         let completions = stores.iter().map(|store| async {
             let at = at("upload");
-            let upload = store.create_multipart(&at, None).await.unwrap();
+            let upload = store.create_multipart(&at, None, None).await.unwrap();
             let part = store.upload_part(&at, &upload, 1, body("x")).await.unwrap();
             // Both begin at once.
             let result = store

@@ -57,7 +57,9 @@ impl Stage {
             &location("s3://results/q.csv"),
             Bytes::from_static(CSV.as_bytes()),
         );
-        let text = format!("[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\n{more}");
+        let text = format!(
+            "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\nallow_any_source = true\n{more}"
+        );
         let job = Config::parse(&text).unwrap().split.remove(0);
         Self { cloud, job }
     }

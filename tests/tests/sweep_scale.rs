@@ -19,15 +19,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
-    config::{Config, Rekey},
+    config::{Config, Encryption, Rekey},
     location::Location,
     naming::source_id,
 };
 use lakewright_jobs::{
     ports::{
-        Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_LIST_PAGE,
-        ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError, SendFailure, Store,
-        StoreError, StoreErrorKind, UploadId, Written,
+        Attributes, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed,
+        MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError,
+        SendFailure, Store, StoreError, StoreErrorKind, UploadId, Written,
     },
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
@@ -131,6 +131,7 @@ impl Store for Listing {
         _: Option<&str>,
         _: &Location,
         _: Precondition,
+        _: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         unexpected("CopyObject", source)
     }
@@ -143,6 +144,7 @@ impl Store for Listing {
         &self,
         object: &Location,
         _: Option<&str>,
+        _: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         unexpected("CreateMultipartUpload", object)
     }

@@ -11,6 +11,7 @@ mod rekey;
 mod repartition;
 mod size;
 mod split;
+mod stored;
 
 use std::collections::BTreeSet;
 
@@ -25,7 +26,8 @@ pub use self::{
     output::{Compression, Output, OutputFormat},
     rekey::{EpochUnit, PathStyle, Rekey, TimestampRule},
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
-    split::{Encryption, OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
+    split::{OnCollision, ResultColumn, RowFormat, Split, Types, Unload, UnloadFormat},
+    stored::Encryption,
 };
 use crate::location::Location;
 

@@ -20,7 +20,7 @@ pub(super) async fn create_only(ground: &Ground<'_>) -> Verdict {
 
 pub(super) async fn create_only_ignores_uploads_under_way(ground: &Ground<'_>) -> Verdict {
     let at = ground.at("a");
-    let upload = ground.store.create_multipart(&at, None).await?;
+    let upload = ground.store.create_multipart(&at, None, None).await?;
     ground.put_if("a", "first", Precondition::Absent).await?;
     ground.holds("a", b"first").await?;
     Ok(ground.store.abort_multipart(&at, &upload).await?)

@@ -24,7 +24,7 @@ struct Small {
 impl Small {
     async fn begin(ground: &Ground<'_>, name: &str, body: &str) -> Result<Self, StoreError> {
         let at = ground.at(name);
-        let id = ground.store.create_multipart(&at, None).await?;
+        let id = ground.store.create_multipart(&at, None, None).await?;
         let body = Bytes::copy_from_slice(body.as_bytes());
         let part = ground.store.upload_part(&at, &id, 1, body).await?;
         Ok(Self {
@@ -56,7 +56,7 @@ fn large(byte: u8) -> Bytes {
 
 pub(super) async fn upload_in_parts(ground: &Ground<'_>) -> Verdict {
     let at = ground.at("a");
-    let upload = ground.store.create_multipart(&at, None).await?;
+    let upload = ground.store.create_multipart(&at, None, None).await?;
     let bodies = [large(b'a'), large(b'b'), Bytes::from_static(b"end")];
     let mut parts = Vec::new();
     // Numbers need not be consecutive, nor sent in their order.

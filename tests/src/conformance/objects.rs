@@ -209,7 +209,7 @@ pub(super) async fn copy_object(ground: &Ground<'_>) -> Verdict {
     let (source, target) = (ground.at("a"), ground.at("b"));
     let written = ground
         .store
-        .copy(&source, None, &target, Precondition::None)
+        .copy(&source, None, &target, Precondition::None, None)
         .await?;
     ground.holds("b", b"hello").await?;
     ground.holds("a", b"hello").await?;
@@ -224,7 +224,7 @@ pub(super) async fn copy_conditions(ground: &Ground<'_>) -> Verdict {
         let (from, to, etag) = (ground.at(from), ground.at(to), etag.map(str::to_owned));
         async move {
             let etag = etag.as_deref();
-            ground.store.copy(&from, etag, &to, condition).await
+            ground.store.copy(&from, etag, &to, condition, None).await
         }
     };
     let none = || Precondition::None;
@@ -271,6 +271,7 @@ pub(super) async fn copy_of_odd_keys(ground: &Ground<'_>) -> Verdict {
                 None,
                 &ground.at(&target),
                 Precondition::Absent,
+                None,
             )
             .await?;
         ground.holds(&target, name.as_bytes()).await?;

@@ -139,7 +139,9 @@ fn check_row(bytes: &[u8]) {
         name: name.to_owned(),
         athena_type: athena_type.to_owned(),
     });
-    let config = Config::parse("[[split]]\nname = 'j'\ntarget = 's3://b/p/'").expect("is right");
+    let config =
+        Config::parse("[[split]]\nname = 'j'\ntarget = 's3://b/p/'\nallow_any_source = true")
+            .expect("is right");
     let renderer = Renderer::new(&config.split[0]).expect("is right");
     let formats = [
         SourceFormat::Csv,

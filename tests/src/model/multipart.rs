@@ -49,7 +49,11 @@ impl ModelS3 {
             return Err(NO_SUCH_UPLOAD);
         }
         upload.parts.insert(number, (etag.clone(), bytes));
-        Ok(CompletedPart { number, etag })
+        Ok(CompletedPart {
+            number,
+            etag,
+            crc32: None,
+        })
     }
 
     pub(super) fn complete_multipart(

@@ -5,12 +5,14 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{
     catalog::{Table, TableName},
+    config::Encryption,
     location::Location,
 };
 use lakewright_jobs::ports::{
-    Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions, ListPage,
-    MAX_SEND_BATCH, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition, PutOptions,
-    Queue, QueueError, SendFailure, Store, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions,
+    ListPage, MAX_SEND_BATCH, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition,
+    PutOptions, Queue, QueueError, SendFailure, Store, StoreError, StoreErrorKind, UploadId,
+    Written,
 };
 
 use super::{
@@ -185,6 +187,10 @@ impl Store for Client {
         Call::new("PutObject", object)
             .on_condition(&options.precondition)
             .send(self, move |state, now| {
+                let attributes = options.attributes.as_deref();
+                state
+                    .s3
+                    .admit(attributes.and_then(|attributes| attributes.encryption.as_ref()))?;
                 state.s3.put(now, &at, body, &options.precondition)
             })
             .await
@@ -206,12 +212,15 @@ impl Store for Client {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         let (from, to) = (source.clone(), target.clone());
         let if_source_matches = if_source_matches.map(str::to_owned);
+        let encryption = encryption.cloned();
         Call::new("CopyObject", target)
             .on_condition(&precondition)
             .send(self, move |state, now| {
+                state.s3.admit(encryption.as_ref())?;
                 let etag = if_source_matches.as_deref();
                 state.s3.copy(now, &from, etag, &to, &precondition)
             })
@@ -252,10 +261,15 @@ impl Store for Client {
         &self,
         object: &Location,
         _content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         let at = object.clone();
+        let encryption = attributes.and_then(|attributes| attributes.encryption.clone());
         Call::new("CreateMultipartUpload", object)
-            .send(self, move |state, _| Ok(state.s3.create_multipart(&at)))
+            .send(self, move |state, _| {
+                state.s3.admit(encryption.as_ref())?;
+                Ok(state.s3.create_multipart(&at))
+            })
             .await
     }
 

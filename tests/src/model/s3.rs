@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use lakewright_jobs::ports::{
     GetOptions, ListPage, Listed, MAX_DELETE_BATCH, MAX_LIST_PAGE, ObjectBody, ObjectMeta,
     Precondition, StoreErrorKind, UploadId, Written,
@@ -23,6 +23,11 @@ pub(super) const NO_SUCH_KEY: Refusal = Refusal(StoreErrorKind::NotFound, "NoSuc
 pub(super) const PRECONDITION_FAILED: Refusal =
     Refusal(StoreErrorKind::PreconditionFailed, "PreconditionFailed");
 
+pub(super) const NOT_ENCRYPTED: Refusal = Refusal(
+    StoreErrorKind::AccessDenied,
+    "AccessDenied: the bucket's policy refuses what is not encrypted",
+);
+
 /// What differs between buckets and may differ between two answers of S3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -36,6 +41,9 @@ pub struct Settings {
     pub opaque_etags: bool,
     /// What completing an upload again says.
     pub completed_again: StoreErrorKind,
+    /// Whether buckets refuse what is written without encryption in the request, as a bucket's policy may.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html>
+    pub encrypted_only: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +54,7 @@ impl Default for Settings {
             versioned: false,
             opaque_etags: false,
             completed_again: StoreErrorKind::NotFound,
+            encrypted_only: false,
         }
     }
 }
@@ -136,6 +145,14 @@ impl ModelS3 {
             .values()
             .filter(|upload| !upload.completed)
             .map(|upload| &upload.object)
+    }
+
+    /// What a bucket's policy says of a write.
+    pub(super) fn admit(&self, encryption: Option<&Encryption>) -> Result<(), Refusal> {
+        if self.settings.encrypted_only && encryption.is_none() {
+            return Err(NOT_ENCRYPTED);
+        }
+        Ok(())
     }
 
     pub(super) fn take_changes(&mut self) -> Vec<Change> {

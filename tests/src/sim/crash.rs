@@ -180,7 +180,10 @@ fn attempt(
     virtual_time(async {
         let mut rng = Rng::with_seed(seed);
         let setup = Setup {
-            settings: Settings::default(),
+            settings: Settings {
+                encrypted_only: true,
+                ..Settings::default()
+            },
             rates: FaultRates::default(),
             table: case.table,
             memory: case.memory,

@@ -117,6 +117,7 @@ fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
             } else {
                 StoreErrorKind::PreconditionFailed
             },
+            encrypted_only: true,
             ..Settings::default()
         },
         rates: FaultRates::draw(rng),

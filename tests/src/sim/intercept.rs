@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta, Precondition,
-    PutOptions, Store, StoreError, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
+    Precondition, PutOptions, Store, StoreError, UploadId, Written,
 };
 
 /// What changes some of a store's calls, and passes the others on.
@@ -45,9 +45,10 @@ pub(super) trait Intercept: Send + Sync {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         self.inner()
-            .copy(source, if_source_matches, target, precondition)
+            .copy(source, if_source_matches, target, precondition, encryption)
             .await
     }
 
@@ -63,8 +64,11 @@ pub(super) trait Intercept: Send + Sync {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
-        self.inner().create_multipart(object, content_type).await
+        self.inner()
+            .create_multipart(object, content_type, attributes)
+            .await
     }
 
     async fn upload_part(
@@ -134,9 +138,10 @@ impl<T: Intercept> Store for Intercepted<T> {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         self.0
-            .copy(source, if_source_matches, target, precondition)
+            .copy(source, if_source_matches, target, precondition, encryption)
             .await
     }
 
@@ -152,8 +157,11 @@ impl<T: Intercept> Store for Intercepted<T> {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
-        self.0.create_multipart(object, content_type).await
+        self.0
+            .create_multipart(object, content_type, attributes)
+            .await
     }
 
     async fn upload_part(

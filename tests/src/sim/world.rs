@@ -94,6 +94,7 @@ fn jobs(setup: &Setup) -> Vec<Rekey> {
             target = "s3://lake/sim/"
             timestamp = {{ column = "t", earliest = "{earliest}" }}
             sort_by_time = {sorted}
+            encryption = {{ algorithm = "aws:kms" }}
             {table}
             [[rekey.output]]
             format = "parquet"

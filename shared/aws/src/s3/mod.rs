@@ -15,10 +15,11 @@ use aws_sdk_s3::{
     },
 };
 use bytes::Bytes;
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use lakewright_jobs::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH, ObjectBody,
-    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
+    ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
+    Written,
 };
 
 use self::{
@@ -27,7 +28,9 @@ use self::{
         written,
     },
     error::Call,
-    request::{conditions, copy_source, range_header, with_attributes},
+    request::{
+        algorithm, conditions, copy_source, range_header, storage_class, tagging, with_attributes,
+    },
 };
 
 /// The buckets that one set of credentials reaches. Every call is one attempt: retrying is the caller's.
@@ -42,7 +45,7 @@ pub struct S3Store {
 pub enum Payloads {
     /// Their SHA-256 is signed: over plain HTTP.
     Signed,
-    /// TLS guards them on the way, and S3 compares a CRC-32 of a whole object: over HTTPS. It costs a
+    /// TLS guards them on the way, and S3 compares a CRC-32 of a whole object or part: over HTTPS. It costs a
     /// fraction of the CPU time of SHA-256.
     Unsigned,
 }
@@ -51,6 +54,11 @@ impl S3Store {
     /// Over a client whose retries are off.
     pub fn new(client: Client, payloads: Payloads) -> Self {
         Self { client, payloads }
+    }
+
+    /// What S3 compares with the bytes of a write.
+    fn checksum(&self) -> Option<ChecksumAlgorithm> {
+        (self.payloads == Payloads::Unsigned).then_some(ChecksumAlgorithm::Crc32)
     }
 }
 
@@ -157,7 +165,7 @@ impl Store for S3Store {
         let sent = match self.payloads {
             Payloads::Signed => request.send().await,
             Payloads::Unsigned => {
-                let request = request.checksum_algorithm(ChecksumAlgorithm::Crc32);
+                let request = request.set_checksum_algorithm(self.checksum());
                 request.customize().disable_payload_signing().send().await
             }
         };
@@ -213,6 +221,7 @@ impl Store for S3Store {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         let call = Call {
             operation: "CopyObject",
@@ -228,6 +237,8 @@ impl Store for S3Store {
             .key(&target.key)
             .set_if_none_match(if_none_match)
             .set_if_match(if_match)
+            .set_server_side_encryption(encryption.map(algorithm))
+            .set_ssekms_key_id(encryption.and_then(|encryption| encryption.key.clone()))
             .send()
             .await
             .map_err(|error| call.failed(&error))?;
@@ -288,17 +299,24 @@ impl Store for S3Store {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         let call = Call {
             operation: "CreateMultipartUpload",
             location: object,
         };
+        let encryption = attributes.and_then(|attributes| attributes.encryption.as_ref());
         let output = self
             .client
             .create_multipart_upload()
             .bucket(&object.bucket)
             .key(&object.key)
             .set_content_type(content_type.map(str::to_owned))
+            .set_checksum_algorithm(self.checksum())
+            .set_storage_class(attributes.and_then(storage_class))
+            .set_server_side_encryption(encryption.map(algorithm))
+            .set_ssekms_key_id(encryption.and_then(|encryption| encryption.key.clone()))
+            .set_tagging(attributes.and_then(tagging))
             .send()
             .await
             .map_err(|error| call.failed(&error))?;
@@ -329,11 +347,18 @@ impl Store for S3Store {
             .body(ByteStream::from(body));
         let sent = match self.payloads {
             Payloads::Signed => request.send().await,
-            Payloads::Unsigned => request.customize().disable_payload_signing().send().await,
+            Payloads::Unsigned => {
+                let request = request.set_checksum_algorithm(self.checksum());
+                request.customize().disable_payload_signing().send().await
+            }
         };
         let output = sent.map_err(|error| call.failed(&error))?;
         let etag = output.e_tag.ok_or_else(|| incomplete(&call, "ETag"))?;
-        Ok(CompletedPart { number, etag })
+        Ok(CompletedPart {
+            number,
+            etag,
+            crc32: output.checksum_crc32,
+        })
     }
 
     async fn complete_multipart(
@@ -352,6 +377,7 @@ impl Store for S3Store {
             SdkPart::builder()
                 .part_number(part.number.into())
                 .e_tag(&part.etag)
+                .set_checksum_crc32(part.crc32.clone())
                 .build()
         });
         let output = self

@@ -1,12 +1,12 @@
 //! The parts of requests to S3.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use aws_sdk_s3::{
     operation::put_object::builders::PutObjectFluentBuilder,
     types::{ServerSideEncryption, StorageClass},
 };
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use lakewright_jobs::ports::{Attributes, Precondition, StoreError, StoreErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -22,32 +22,33 @@ const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 pub(super) fn with_attributes(
-    mut request: PutObjectFluentBuilder,
+    request: PutObjectFluentBuilder,
     attributes: &Attributes,
 ) -> PutObjectFluentBuilder {
-    if let Some(class) = &attributes.storage_class {
-        request = request.storage_class(StorageClass::from(class.as_str()));
-    }
-    if let Some(encryption) = &attributes.encryption {
-        let algorithm = ServerSideEncryption::from(encryption.algorithm.as_str());
-        request = request
-            .server_side_encryption(algorithm)
-            .set_ssekms_key_id(encryption.key.clone());
-    }
-    if attributes.tags.is_empty() {
-        return request;
-    }
-    request.tagging(tagging(&attributes.tags))
+    let encryption = attributes.encryption.as_ref();
+    request
+        .set_storage_class(storage_class(attributes))
+        .set_server_side_encryption(encryption.map(algorithm))
+        .set_ssekms_key_id(encryption.and_then(|encryption| encryption.key.clone()))
+        .set_tagging(tagging(attributes))
 }
 
-/// Tags as the parameters of a query.
+pub(super) fn storage_class(attributes: &Attributes) -> Option<StorageClass> {
+    attributes.storage_class.as_deref().map(StorageClass::from)
+}
+
+pub(super) fn algorithm(encryption: &Encryption) -> ServerSideEncryption {
+    ServerSideEncryption::from(encryption.algorithm.as_str())
+}
+
+/// Tags as the parameters of a query, where there are any.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
-fn tagging(tags: &BTreeMap<String, String>) -> String {
+pub(super) fn tagging(attributes: &Attributes) -> Option<String> {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let pairs = tags
-        .iter()
-        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
-    pairs.collect::<Vec<_>>().join("&")
+    let tags = attributes.tags.iter();
+    let pairs = tags.map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    let pairs = pairs.collect::<Vec<_>>();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
 /// `If-None-Match` and `If-Match`.
@@ -110,6 +111,12 @@ mod tests {
     fn tags_are_encoded() {
         let tags = [("team", "a b"), ("x=y", "&é")];
         let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(tagging(&tags.into()), "team=a%20b&x%3Dy=%26%C3%A9");
+        let mut attributes = Attributes::default();
+        assert_eq!(tagging(&attributes), None);
+        attributes.tags = tags.into();
+        assert_eq!(
+            tagging(&attributes).as_deref(),
+            Some("team=a%20b&x%3Dy=%26%C3%A9")
+        );
     }
 }

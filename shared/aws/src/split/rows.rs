@@ -261,8 +261,7 @@ mod tests {
     use super::*;
 
     fn config() -> Config {
-        let text =
-            "[[split]]\nname = \"user_info\"\ntarget = \"s3://lakewright-objects/user_info/\"";
+        let text = "[[split]]\nname = \"user_info\"\ntarget = \"s3://lakewright-objects/user_info/\"\nallow_any_source = true";
         Config::parse(text).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! `[[compact]]`: many small Parquet files of a partition become few large ones.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bytesize::ByteSize;
 use jiff::SignedDuration;
@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compression, Config, ConfigError, OutputFormat, Rekey,
+    Compression, Config, ConfigError, Encryption, OutputFormat, Rekey,
     size::{Size, exact, exact_option},
+    stored,
 };
 use crate::{catalog::TableName, location::Location};
 
@@ -64,6 +65,12 @@ pub struct Compact {
     /// Columns that get a bloom filter, in any case; `a.b` for a field of a struct.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bloom_filter_columns: Vec<String>,
+    /// Tags of each object that the job makes; copies keep those of their own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The server-side encryption of each object that the job writes, copies among them; the bucket's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// How long the old files stay after readers were sent to the new ones: longer than the longest query.
     #[serde(default = "default_grace_period")]
     #[schemars(with = "String")]
@@ -265,7 +272,7 @@ impl Compact {
                 self.grace_period, self.longest_invocation
             ));
         }
-        None
+        stored::check(&self.tags, self.encryption.as_ref()).err()
     }
 
     /// What is wrong with it beside the rekey job that writes its table.

@@ -1,8 +1,12 @@
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Csv, InputFormat, Limits, Output, OutputFormat, Policy, output};
+use super::{
+    ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy, output, stored,
+};
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
 };
@@ -56,6 +60,12 @@ pub struct Rekey {
     /// stay in their order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sort_by_time: bool,
+    /// Tags of each object that the job writes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// What is refused, so that a broken object cannot take the function down.
     #[serde(default)]
     pub limits: Limits,
@@ -166,7 +176,10 @@ impl Rekey {
                 });
             }
         }
-        if let Err(message) = output::check(&self.output).and_then(|()| self.limits.check()) {
+        if let Err(message) = output::check(&self.output)
+            .and_then(|()| self.limits.check())
+            .and_then(|()| stored::check(&self.tags, self.encryption.as_ref()))
+        {
             return invalid(message);
         }
         if let Some(csv) = &self.csv {

@@ -1,14 +1,19 @@
 //! Jobs that rewrite a table into so many files, or by columns.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    ConfigError, Csv, InputFormat, Limits, Output, OutputFormat, Policy, output,
+    ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy, output,
     size::{Size, exact},
+    stored,
 };
 use crate::{catalog::TableName, hive_type, location::Location};
 
@@ -31,6 +36,10 @@ pub struct Repartition {
     /// `year = 2020 and month = 5`. All, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
+    /// Of a table whose location the deployment does not know: whether the job's functions may read every bucket of the
+    /// account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_any_source: bool,
     /// Of a prefix: what its objects hold. Compression is found from the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<InputFormat>,
@@ -76,6 +85,12 @@ pub struct Repartition {
     /// Whether only objects are read that no earlier run of this job has committed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bookmark: bool,
+    /// Tags of each object that the job writes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// How many bytes of the source, as they lie in S3, one task handles, about.
     #[serde(default = "default_task_size", serialize_with = "exact")]
     #[schemars(with = "Size")]
@@ -309,6 +324,7 @@ impl Repartition {
             .or_else(|| self.columns_problem())
             .or_else(|| output::check(&self.output).err())
             .or_else(|| self.limits.check().err())
+            .or_else(|| stored::check(&self.tags, self.encryption.as_ref()).err())
     }
 
     fn source_problem(&self) -> Option<String> {
@@ -326,6 +342,11 @@ impl Repartition {
             (Source::Prefix(prefix), Some(_)) => {
                 if !prefix.key.is_empty() && !prefix.key.ends_with('/') {
                     return Some(format!("source = \"{prefix}\" must end with `/`"));
+                }
+                if self.allow_any_source {
+                    return Some(format!(
+                        "allow_any_source has no meaning with a prefix: only {prefix} is read"
+                    ));
                 }
                 if self.expression.is_some() {
                     return Some("expression has no meaning without a table".to_owned());

@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError,
+    ConfigError, Encryption,
     size::{Size, exact},
+    stored,
 };
 use crate::{
     location::Location,
@@ -20,10 +21,6 @@ const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
 
 /// The most hexadecimal digits of a hashed prefix.
 const MAX_HASHED_PREFIX: u32 = 8;
-
-/// The most tags that an object takes.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
-const MAX_TAGS: usize = 10;
 
 /// A job that writes each row of an Athena query's result as an object of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,10 +67,10 @@ pub struct Split {
     /// The storage class, such as `INTELLIGENT_TIERING`; `STANDARD` where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
-    /// Tags of each object.
+    /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption; the bucket's own where nothing is said.
+    /// The server-side encryption of each object that the job writes; the bucket's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// How many bytes of the result one task handles, about.
@@ -92,10 +89,14 @@ pub struct Split {
     /// What a million PUT requests cost, in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
-    /// The prefixes that results are taken from. Anywhere, where nothing is said.
+    /// The prefixes that results are taken from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub sources: Vec<Location>,
+    /// Instead of `sources`: whether results are taken from anywhere. The job's functions may then read every bucket of
+    /// the account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_any_source: bool,
 }
 
 /// What the object of a row holds.
@@ -169,18 +170,6 @@ pub struct ResultColumn {
     pub athena_type: String,
 }
 
-/// Server-side encryption.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Encryption {
-    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
-    pub algorithm: String,
-    /// With KMS: the key's id, ARN or alias; the account's key for S3 where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
 fn default_key() -> String {
     "{job}/{row}".to_owned()
 }
@@ -221,7 +210,7 @@ impl Split {
 
     /// Whether a result may be read from here.
     pub fn may_read(&self, object: &Location) -> bool {
-        self.sources.is_empty() || self.sources.iter().any(|prefix| prefix.contains(object))
+        self.allow_any_source || self.sources.iter().any(|prefix| prefix.contains(object))
     }
 
     /// The media type of the objects.
@@ -278,8 +267,19 @@ impl Split {
         if is_text && self.columns.is_empty() {
             return Some("unload.format = \"text\" needs columns: text has no names".to_owned());
         }
-        if self.tags.len() > MAX_TAGS {
-            return Some(format!("tags: an object takes at most {MAX_TAGS}"));
+        match (self.sources.is_empty(), self.allow_any_source) {
+            (true, false) => {
+                return Some(
+                    "sources is missing: name the prefixes that results are taken from, or write allow_any_source = true to read every bucket of the account"
+                        .to_owned(),
+                );
+            }
+            (false, true) => {
+                return Some(
+                    "allow_any_source has no meaning beside sources: write one".to_owned(),
+                );
+            }
+            _ => {}
         }
         if self.chunk_size.as_u64() == 0 || self.chunk_size > MAX_CHUNK_SIZE {
             return Some(format!(
@@ -289,7 +289,7 @@ impl Split {
         if self.chunk_rows == 0 || self.in_flight == 0 {
             return Some("chunk_rows and in_flight must be above 0".to_owned());
         }
-        self.encryption.as_ref().and_then(Encryption::problem)
+        stored::check(&self.tags, self.encryption.as_ref()).err()
     }
 }
 
@@ -311,20 +311,6 @@ impl Unload {
     }
 }
 
-impl Encryption {
-    fn problem(&self) -> Option<String> {
-        match (self.algorithm.as_str(), &self.key) {
-            ("aws:kms" | "aws:kms:dsse", _) | ("AES256", None) => None,
-            ("AES256", Some(_)) => {
-                Some("encryption.key has no meaning with algorithm = \"AES256\"".to_owned())
-            }
-            (other, _) => Some(format!(
-                "encryption.algorithm = \"{other}\": write AES256, aws:kms or aws:kms:dsse"
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,9 +322,11 @@ mod tests {
         target = "s3://objects/user_info/"
     "#;
 
+    const ANYWHERE: &str = "allow_any_source = true";
+
     #[test]
     fn defaults() {
-        let config = Config::parse(USERS).unwrap();
+        let config = Config::parse(&format!("{USERS}\n{ANYWHERE}")).unwrap();
         let job = &config.split[0];
         assert_eq!(job.key, "{job}/{row}");
         assert_eq!(job.content_type(), "application/json");
@@ -406,13 +394,9 @@ mod tests {
             ("chunk_size = \"1GiB\"", "chunk_size"),
             ("chunk_rows = 0", "chunk_rows"),
             ("in_flight = 0", "in_flight"),
-            ("encryption = { algorithm = \"rot13\" }", "encryption"),
-            (
-                "encryption = { algorithm = \"AES256\", key = \"k\" }",
-                "encryption.key",
-            ),
+            ("sources = [\"s3://results/\"]", "allow_any_source"),
         ] {
-            let error = Config::parse(&format!("{USERS}\n{more}")).unwrap_err();
+            let error = Config::parse(&format!("{USERS}\n{ANYWHERE}\n{more}")).unwrap_err();
             assert!(
                 error.to_string().contains(says),
                 "{error} should say {says}"
@@ -421,7 +405,8 @@ mod tests {
         let no_slash = USERS.replace("user_info/", "user_info");
         for (text, says) in [
             (no_slash, "must end with `/`"),
-            (format!("{USERS}{USERS}"), "two jobs"),
+            (format!("{USERS}\n{ANYWHERE}{USERS}"), "two jobs"),
+            (USERS.to_owned(), "sources is missing"),
         ] {
             let error = Config::parse(&text).unwrap_err().to_string();
             assert!(error.contains(says), "{error} should say {says}");
@@ -432,6 +417,7 @@ mod tests {
     fn a_target_that_would_trigger_rekey_is_refused() {
         let text = format!(
             r#"{USERS}
+            {ANYWHERE}
             [[rekey]]
             name = "r"
             source = "s3://objects/"

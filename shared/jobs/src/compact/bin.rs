@@ -15,8 +15,9 @@ pub async fn merge(
     task: &MergeTask,
     budget: &Budget,
 ) -> Result<MergeReport, CompactError> {
+    let (ledger, plan) = ledger::read_plan(&*ports.store, &task.plan).await?;
+    let ports = &ports.writing(&plan.settings);
     let store = &*ports.store;
-    let (ledger, plan) = ledger::read_plan(store, &task.plan).await?;
     let bin = plan.bins.get(task.task).ok_or_else(|| {
         CompactError::BadRequest(format!("{} has no task {}", task.plan, task.task))
     })?;

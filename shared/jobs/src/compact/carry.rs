@@ -51,7 +51,7 @@ pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, Compact
 async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, CompactError> {
     let (from, to) = (plan.from.join(&file.name), plan.to.join(&file.name));
     let copied = store
-        .copy(&from, Some(&file.etag), &to, Precondition::Absent)
+        .copy(&from, Some(&file.etag), &to, Precondition::Absent, None)
         .await;
     match copied {
         Ok(_) => Ok(1),

@@ -68,7 +68,7 @@ async fn place(
         if rows != bin.rows {
             return Err(differ(staged, rows));
         }
-        let copied = store.copy(&staged, None, &target, Precondition::Absent);
+        let copied = store.copy(&staged, None, &target, Precondition::Absent, None);
         match copied.await {
             Ok(_) => {}
             Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}

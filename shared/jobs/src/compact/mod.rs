@@ -42,7 +42,7 @@ mod sweep;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lakewright_core::{catalog::TableName, location::Location};
+use lakewright_core::{catalog::TableName, config, location::Location};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -57,7 +57,7 @@ pub use self::{
     status::status,
     steps::step,
 };
-use crate::ports::{Catalog, Clock, Store};
+use crate::ports::{Catalog, Clock, Store, written_as};
 
 /// What compact needs from the outside.
 #[derive(Clone)]
@@ -68,6 +68,16 @@ pub struct Ports {
     pub catalog: Arc<dyn Catalog>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// The same, for the objects that a job writes.
+    fn writing(&self, job: &config::Compact) -> Self {
+        Self {
+            store: written_as(&self.store, &job.tags, job.encryption.as_ref()),
+            ..self.clone()
+        }
+    }
 }
 
 /// What one invocation may use.

@@ -38,6 +38,7 @@ pub async fn plan(
     request: &PlanRequest,
     budget: &Budget,
 ) -> Result<PlanReport, CompactError> {
+    let ports = &ports.writing(job);
     let scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
     let mut report = PlanReport {
         job: "compact".to_owned(),

@@ -54,6 +54,7 @@ impl Outcome {
 /// See [`CompactError`]. The same request may be made again.
 pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, CompactError> {
     let (ledger, plan) = ledger::read_plan(&*ports.store, &request.plan).await?;
+    let ports = &ports.writing(&plan.settings);
     if plan.partition != request.partition {
         return Err(CompactError::BadRequest(format!(
             "{} is the plan of the partition `{}`, not of `{}`",

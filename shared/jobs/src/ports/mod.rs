@@ -7,6 +7,7 @@ mod clock;
 mod queries;
 mod queue;
 mod store;
+mod written_as;
 
 pub use callback::{Callback, CallbackError, CallbackErrorKind};
 pub use catalog::{
@@ -21,3 +22,4 @@ pub use store::{
     MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,
     StoreErrorKind, UploadId, Written,
 };
+pub use written_as::written_as;

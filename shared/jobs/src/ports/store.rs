@@ -58,7 +58,8 @@ pub trait Store: Send + Sync {
     /// When the call failed.
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError>;
 
-    /// Copies an object within the store, server-side, up to 5 GiB.
+    /// Copies an object within the store, server-side, up to 5 GiB. The copy keeps the media type, the metadata and the
+    /// tags of its source. It is encrypted as `encryption` says, or else as its bucket does by default: never as its source.
     ///
     /// # Errors
     /// [`StoreErrorKind::NotFound`] when the source does not exist; as [`Store::put`] for the target;
@@ -69,6 +70,7 @@ pub trait Store: Send + Sync {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError>;
 
     /// Deletes at most [`MAX_DELETE_BATCH`] keys of one bucket; a key that does not exist counts as deleted.
@@ -87,6 +89,7 @@ pub trait Store: Send + Sync {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError>;
 
     /// Uploads part `number` (1 to 10,000), 5 MiB or more unless it is the last.
@@ -256,6 +259,8 @@ pub struct CompletedPart {
     pub number: u16,
     /// The part's `ETag`, with its quotes.
     pub etag: String,
+    /// The base64 of the CRC-32 of the part's bytes, where the store compared one: the object is made of such parts only.
+    pub crc32: Option<String>,
 }
 
 /// What kind of failure a call to the store met.

@@ -161,7 +161,7 @@ async fn put_too(
 ) -> Result<(), RekeyError> {
     let target = state.directory.join(output.name());
     let put = store
-        .copy(&output.location, None, &target, Precondition::Absent)
+        .copy(&output.location, None, &target, Precondition::Absent, None)
         .await;
     match put {
         Ok(_) => {}

@@ -25,7 +25,11 @@ mod route;
 mod schema;
 mod write;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
@@ -37,7 +41,7 @@ pub use self::{
 use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
 pub use crate::work::Stage;
 use crate::{
-    ports::{Catalog, Clock, Store, StoreErrorKind},
+    ports::{Catalog, Clock, Store, StoreErrorKind, written_as},
     report::{ObjectReport, Status},
     work::{source, spool},
 };
@@ -51,6 +55,20 @@ pub struct Ports {
     pub catalog: Arc<dyn Catalog>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// The same, for a job whose objects have these tags and this encryption.
+    pub(crate) fn writing(
+        &self,
+        tags: &BTreeMap<String, String>,
+        encryption: Option<&config::Encryption>,
+    ) -> Self {
+        Self {
+            store: written_as(&self.store, tags, encryption),
+            ..self.clone()
+        }
+    }
 }
 
 /// What one object's processing may use.
@@ -91,6 +109,7 @@ pub async fn rekey(
     source: &SourceObject,
     budget: &Budget,
 ) -> Result<ObjectReport, RekeyError> {
+    let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
     let Some(etag) = etag_of(&*ports.store, source).await? else {
         return without_rows(Status::Gone);

@@ -22,8 +22,9 @@ pub async fn commit(
     ports: &Ports,
     request: &CommitRequest,
 ) -> Result<CommitReport, RepartitionError> {
+    let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
+    let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
-    let (ledger, plan) = ledger::plan(store, &request.plan).await?;
     let standing: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
     let (status, commit) = if let Some(commit) = standing {
         (Status::Duplicate, commit)

@@ -37,6 +37,7 @@ pub async fn plan(
     job: &Repartition,
     budget: &Budget,
 ) -> Result<PlanReport, RepartitionError> {
+    let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let store = &*ports.store;
     // The last run that counts, and those after it that were given up.
     let (mut run, mut previous, mut given_up) = (0, None, Vec::new());

@@ -33,8 +33,9 @@ pub async fn write(
     request: &TaskRequest,
     budget: &Budget,
 ) -> Result<TaskReport, RepartitionError> {
+    let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
+    let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
-    let (ledger, plan) = ledger::plan(store, &request.plan).await?;
     let work = Work {
         ports,
         budget,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use lakewright_core::location::Location;
+use lakewright_core::{config::Encryption, location::Location};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     patience::{GiveUp, Patience, TooLate, lock},
 };
 use crate::ports::{
-    Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
+    Attributes, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
     Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
@@ -322,11 +322,13 @@ impl<S: Store> Store for Retrying<S> {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         let settled = self
             .settle("CopyObject", target, StoreErrorKind::is_retryable, || {
+                let precondition = precondition.clone();
                 self.inner
-                    .copy(source, if_source_matches, target, precondition.clone())
+                    .copy(source, if_source_matches, target, precondition, encryption)
             })
             .await;
         let refusals = [StoreErrorKind::PreconditionFailed];
@@ -367,9 +369,11 @@ impl<S: Store> Store for Retrying<S> {
         &self,
         object: &Location,
         content_type: Option<&str>,
+        attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         self.call("CreateMultipartUpload", object, || {
-            self.inner.create_multipart(object, content_type)
+            self.inner
+                .create_multipart(object, content_type, attributes)
         })
         .await
     }

@@ -24,6 +24,7 @@ pub async fn cancel(
     id: &str,
     run: Option<&str>,
 ) -> Result<Cancellation, SplitError> {
+    let ports = &ports.writing(job);
     let store = &*ports.store;
     super::source::check_name("the job's id", id)?;
     let ledger = Ledger::new(job, id);

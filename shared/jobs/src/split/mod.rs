@@ -35,7 +35,10 @@ mod write;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lakewright_core::{config::ResultColumn, location::Location};
+use lakewright_core::{
+    config::{self, ResultColumn},
+    location::Location,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -49,7 +52,7 @@ pub use self::{
     rows::{abandon, rows},
     status::status,
 };
-use crate::ports::{Callback, Clock, Queries, Queue, Store};
+use crate::ports::{Callback, Clock, Queries, Queue, Store, written_as};
 
 /// What split needs from the outside.
 #[derive(Clone)]
@@ -64,6 +67,16 @@ pub struct Ports {
     pub callback: Arc<dyn Callback>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// The same, for the objects that a job writes.
+    fn writing(&self, job: &config::Split) -> Self {
+        Self {
+            store: written_as(&self.store, &job.tags, job.encryption.as_ref()),
+            ..self.clone()
+        }
+    }
 }
 
 /// What one invocation may use.

@@ -29,6 +29,7 @@ pub async fn plan(
     queue_url: &str,
     budget: &Budget,
 ) -> Result<PlanReport, SplitError> {
+    let ports = &ports.writing(job);
     let target = source::target(ports, request).await?;
     let run = run_name(ports, request)?;
     let ledger = Ledger::new(job, &target.id);

@@ -100,6 +100,7 @@ pub async fn rows(
     budget: &Budget,
 ) -> Result<ChunkReport, SplitError> {
     let job = Job::open(ports, task).await?;
+    let ports = &ports.writing(&job.plan.settings);
     let chunk = job.chunk()?;
     if job.is_done(ports).await? {
         return job.answer(ports, ChunkStatus::Duplicate, None, None).await;
@@ -133,6 +134,7 @@ pub async fn rows(
 /// See [`SplitError`].
 pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, SplitError> {
     let job = Job::open(ports, task).await?;
+    let ports = &ports.writing(&job.plan.settings);
     job.chunk()?;
     if job.is_done(ports).await? {
         return job.answer(ports, ChunkStatus::Duplicate, None, None).await;

@@ -65,7 +65,7 @@ impl Upload {
         } else {
             let upload = self
                 .store
-                .create_multipart(&self.location, Some(self.content_type))
+                .create_multipart(&self.location, Some(self.content_type), None)
                 .await?;
             self.multipart.insert((upload, Vec::new()))
         };

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use lakewright_core::{compact::PartitionState, location::Location};
+use lakewright_core::{compact::PartitionState, config::Encryption, location::Location};
 use lakewright_jobs::ports::{
     GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
     StoreError, Written,
@@ -169,12 +169,13 @@ impl Intercept for BrokenStore {
         if_source_matches: Option<&str>,
         target: &Location,
         precondition: Precondition,
+        encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         if self.is_left_out(target) {
             return Ok(Self::untrue());
         }
         self.inner
-            .copy(source, if_source_matches, target, precondition)
+            .copy(source, if_source_matches, target, precondition, encryption)
             .await
     }
 }

@@ -164,6 +164,7 @@ impl Stage {
         let setup = Setup {
             settings: Settings {
                 page: 4,
+                encrypted_only: true,
                 ..Settings::default()
             },
             rates: FaultRates::default(),

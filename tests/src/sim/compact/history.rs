@@ -73,6 +73,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
                 page: rng.usize(2..6),
                 versioned: rng.bool(),
                 opaque_etags: rng.bool(),
+                encrypted_only: true,
                 ..Settings::default()
             },
             rates: FaultRates::draw(&mut rng),

@@ -112,10 +112,12 @@ fn config(setup: &Setup) -> Config {
         target = "s3://lake/sim/"
         timestamp = {{ column = "t" }}
         table = "lake.sim"
+        encryption = {{ algorithm = "aws:kms" }}
         output = [{{ format = "parquet", compression = "none" }}]
         [[compact]]
         table = "lake.sim"
         min_files = 2
+        encryption = {{ algorithm = "aws:kms" }}
         {size}
         quiet_for = "0s"
         longest_invocation = "{limit}s"

@@ -76,7 +76,7 @@ impl Scene {
         let source = if self == Self::InPlace { "out" } else { "src" };
         let format = self.format();
         let text = format!(
-            "[[repartition]]\nname = \"sim\"\nsource = \"s3://lake/{source}/\"\nformat = \"{format}\"\ntarget = \"s3://lake/out/\"\n{settings}"
+            "[[repartition]]\nname = \"sim\"\nsource = \"s3://lake/{source}/\"\nformat = \"{format}\"\ntarget = \"s3://lake/out/\"\nencryption = {{ algorithm = \"aws:kms\" }}\n{settings}"
         );
         let config = Config::parse(&text).expect("a valid configuration");
         let mut job = config.repartition.into_iter().next().expect("one job");

@@ -51,6 +51,7 @@ impl World {
     ) -> Arc<Self> {
         let settings = Settings {
             page: 2,
+            encrypted_only: true,
             ..Settings::default()
         };
         let cloud = Cloud::new(seed, settings, rates);

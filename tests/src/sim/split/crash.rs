@@ -121,6 +121,7 @@ fn attempt(
         let setup = Setup {
             settings: Settings {
                 page: 2,
+                encrypted_only: true,
                 ..Settings::default()
             },
             rates: FaultRates::default(),

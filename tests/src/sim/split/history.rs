@@ -107,6 +107,7 @@ fn draw_setup(rng: &mut Rng, mutant: Option<Mutant>) -> Setup {
             page: rng.usize(2..6),
             versioned: rng.bool(),
             opaque_etags: rng.bool(),
+            encrypted_only: true,
             ..Settings::default()
         },
         rates: FaultRates::draw(rng),

@@ -65,7 +65,7 @@ fn jobs(table: &Table) -> Vec<Split> {
         .into_iter()
         .map(|chunk_rows| {
             let text = format!(
-                "[[split]]\nname = \"sim\"\ntarget = \"s3://objects/sim/\"\nchunk_rows = {chunk_rows}\nin_flight = 3\n{}",
+                "[[split]]\nname = \"sim\"\ntarget = \"s3://objects/sim/\"\nallow_any_source = true\nencryption = {{ algorithm = \"aws:kms\" }}\nchunk_rows = {chunk_rows}\nin_flight = 3\n{}",
                 table.configuration()
             );
             let config = Config::parse(&text).expect("a valid configuration");

@@ -6,11 +6,12 @@ use arrow::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use lakewright_core::config::Encryption;
 
 use super::*;
 use crate::ports::{
-    CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta, Precondition,
-    PutOptions, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
+    Precondition, PutOptions, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 /// A store that nothing is to go to.
@@ -45,6 +46,7 @@ impl Store for NoStore {
         _: Option<&str>,
         _: &Location,
         _: Precondition,
+        _: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         unused(source)
     }
@@ -55,6 +57,7 @@ impl Store for NoStore {
         &self,
         object: &Location,
         _: Option<&str>,
+        _: Option<&Attributes>,
     ) -> Result<UploadId, StoreError> {
         unused(object)
     }

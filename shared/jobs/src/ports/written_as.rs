@@ -1,0 +1,132 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lakewright_core::{config::Encryption, location::Location};
+
+use super::{
+    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
+    Precondition, PutOptions, Store, StoreError, UploadId, Written,
+};
+
+/// The store, with a job's tags and encryption for every object that is written through it: outputs, the ledger and what is
+/// kept while rows are at work alike, since a bucket that refuses unencrypted objects refuses all of them. Objects whose
+/// writer says what they are to be keep that. Copies keep the tags of their sources.
+pub fn written_as(
+    store: &Arc<dyn Store>,
+    tags: &BTreeMap<String, String>,
+    encryption: Option<&Encryption>,
+) -> Arc<dyn Store> {
+    if tags.is_empty() && encryption.is_none() {
+        return Arc::clone(store);
+    }
+    Arc::new(WrittenAs {
+        inner: Arc::clone(store),
+        attributes: Arc::new(Attributes {
+            storage_class: None,
+            tags: tags.clone(),
+            encryption: encryption.cloned(),
+        }),
+    })
+}
+
+struct WrittenAs {
+    inner: Arc<dyn Store>,
+    attributes: Arc<Attributes>,
+}
+
+#[async_trait]
+impl Store for WrittenAs {
+    async fn head(
+        &self,
+        object: &Location,
+        version: Option<&str>,
+    ) -> Result<ObjectMeta, StoreError> {
+        self.inner.head(object, version).await
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        self.inner.get(object, options).await
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        mut options: PutOptions,
+    ) -> Result<Written, StoreError> {
+        let attributes = &self.attributes;
+        options
+            .attributes
+            .get_or_insert_with(|| Arc::clone(attributes));
+        self.inner.put(object, body, options).await
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        self.inner.list(prefix, after).await
+    }
+
+    async fn copy(
+        &self,
+        source: &Location,
+        if_source_matches: Option<&str>,
+        target: &Location,
+        precondition: Precondition,
+        encryption: Option<&Encryption>,
+    ) -> Result<Written, StoreError> {
+        let encryption = encryption.or(self.attributes.encryption.as_ref());
+        self.inner
+            .copy(source, if_source_matches, target, precondition, encryption)
+            .await
+    }
+
+    async fn delete(
+        &self,
+        bucket: &str,
+        keys: &[String],
+    ) -> Result<Vec<DeleteFailure>, StoreError> {
+        self.inner.delete(bucket, keys).await
+    }
+
+    async fn create_multipart(
+        &self,
+        object: &Location,
+        content_type: Option<&str>,
+        attributes: Option<&Attributes>,
+    ) -> Result<UploadId, StoreError> {
+        let attributes = attributes.unwrap_or(&self.attributes);
+        self.inner
+            .create_multipart(object, content_type, Some(attributes))
+            .await
+    }
+
+    async fn upload_part(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        number: u16,
+        body: Bytes,
+    ) -> Result<CompletedPart, StoreError> {
+        self.inner.upload_part(object, upload, number, body).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        precondition: Precondition,
+    ) -> Result<Written, StoreError> {
+        self.inner
+            .complete_multipart(object, upload, parts, precondition)
+            .await
+    }
+
+    async fn abort_multipart(
+        &self,
+        object: &Location,
+        upload: &UploadId,
+    ) -> Result<(), StoreError> {
+        self.inner.abort_multipart(object, upload).await
+    }
+}
