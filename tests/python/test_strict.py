@@ -65,8 +65,8 @@ def as_the_job_wants_them(prefix: str) -> list[str]:
 @pytest.fixture(scope="module")
 def readings(outputs: dict[str, str]) -> Job:
     """The rekey job, with its table."""
-    job = Job("strict", outputs, target=f"s3://{BUCKET}/rekeyed/")
-    job.create_table("guarded", "strict", {"n": "int", "at": "timestamp"}, ["date"])
+    job = Job("guarded", outputs, target=f"s3://{BUCKET}/rekeyed/")
+    job.create_table("vault", "guarded", {"n": "int", "at": "timestamp"}, ["date"])
     return job
 
 
@@ -80,7 +80,7 @@ def test_rekey_and_compact(readings: Job, outputs: dict[str, str]) -> None:
     readings.committed([land(readings, number) for number in range(4)])
     assert len(data_keys(readings.target)) == 4
     functions = {name: outputs[f"Compact{name}FunctionName"] for name in ("Plan", "Merge", "Publish")}
-    request = {"table": "guarded.strict"}
+    request = {"table": "vault.guarded"}
 
     def settled() -> bool | None:
         seen = invoke(functions["Plan"], request | {"dry_run": True})
@@ -98,6 +98,14 @@ def test_rekey_and_compact(readings: Job, outputs: dict[str, str]) -> None:
     rows = [parquet.read_table(io.BytesIO(read(key))).column("n").to_pylist() for key in moved]
     assert sorted(n for of_file in rows for n in of_file) == list(range(50))
     as_the_job_wants_them("rekeyed")
+    machine = Machine(outputs["CompactvaultguardedStateMachineArn"])
+
+    def gone() -> bool | None:
+        assert machine.succeeded()["failures"] == []
+        return None if data_keys(readings.target) else True
+
+    poll(gone, "deletion of the old files", SECONDS, interval=1)
+    as_the_job_wants_them("rekeyed")
 
 
 def read(key: str) -> bytes:
@@ -108,7 +116,7 @@ def read(key: str) -> bytes:
 def test_split_of_a_result_that_lies_anywhere(outputs: dict[str, str]) -> None:
     rows: list[Values] = [{"n": str(n)} for n in range(25)]
     result = put("s3://lakewright-test-landing/anywhere/result.csv", athena_csv(rows))
-    summary = Machine(outputs["SplitstrictStateMachineArn"]).succeeded(result=result)
+    summary = Machine(outputs["SplitanywhereStateMachineArn"]).succeeded(result=result)
     assert summary["objects"] == 25
     found = as_the_job_wants_them("objects/")
     assert len([key for key in found if "/_lakewright/" not in key]) == 25
@@ -118,8 +126,8 @@ def test_repartition(outputs: dict[str, str]) -> None:
     for number in range(3):
         file = io.BytesIO()
         parquet.write_table(arrow.table({"k": [n % 2 for n in range(10)], "n": range(10)}), file)
-        put(f"s3://lakewright-test-landing/strict-files/{number}.parquet", file.getvalue())
-    machine = Machine(outputs["RepartitionstrictStateMachineArn"])
+        put(f"s3://lakewright-test-landing/to-rewrite/{number}.parquet", file.getvalue())
+    machine = Machine(outputs["RepartitionrewrittenStateMachineArn"])
     for _ in range(2):
         assert machine.succeeded()["rows"] == 30
     assert len(data_keys(f"s3://{BUCKET}/rewritten/")) == 2
