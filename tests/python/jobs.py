@@ -21,14 +21,14 @@ Table = dict[str, Any]
 class Job:
     """One `[[rekey]]` entry of tests/python/lakewright.toml."""
 
-    def __init__(self, name: str, outputs: dict[str, str]) -> None:
+    def __init__(self, name: str, outputs: dict[str, str], target: str | None = None) -> None:
         prefix = f"Rekey{name}"
         self.queue = outputs[f"{prefix}QueueUrl"]
         self.dead_letters = outputs[f"{prefix}DeadLetterQueueUrl"]
         self.function = outputs["RekeyFunctionName"]
         self.sweep = outputs[f"{prefix}SweepStateMachineArn"]
         self.source = f"s3://{outputs[f'{prefix}SourceBucket']}/{name}/"
-        self.target = f"s3://{outputs[f'{prefix}TargetBucket']}/{name}/"
+        self.target = target or f"s3://{outputs[f'{prefix}TargetBucket']}/{name}/"
         self.ledger = Ledger(self.target)
 
     def create_table(self, database: str, table: str, columns: dict[str, str], partition_keys: list[str]) -> None:

@@ -220,6 +220,7 @@ impl Bench<'_> {
                     "test_repartition.py",
                     "test_expressions.py",
                     "test_beside_spark.py",
+                    "test_strict.py",
                     "test_denials.py",
                     // Last: what nothing has used.
                     "test_grants.py",
