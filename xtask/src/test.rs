@@ -236,7 +236,8 @@ impl Bench<'_> {
         (self.assembly, self.cloud, self.lock) = (None, None, None);
         let mut pytest = self.python_tests(&["test_up.py", "test_try.py"])?;
         pytest
-            .env("LAKEWRIGHT_XTASK", env::current_exe()?)
+            // Not `current_exe`: a build of the tests may have replaced the program that runs.
+            .env("LAKEWRIGHT_XTASK", self.workspace.programs().join("xtask"))
             .env("LAKEWRIGHT_FUNCTIONS", self.workspace.local_zips());
         self.shown(step, step.name(), &mut pytest)
     }

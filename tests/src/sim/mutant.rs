@@ -14,7 +14,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Catalog, CatalogError, GetOptions, Listed, ObjectBody, ObjectMeta, Partition, PartitionFailure,
-    PutOptions, Store, StoreError, StoreErrorKind, Written,
+    Precondition, PutOptions, Store, StoreError, StoreErrorKind, Written,
 };
 
 use super::{
@@ -105,7 +105,7 @@ pub(super) struct BrokenStore {
 /// What an invocation with a broken protocol keeps in mind.
 #[derive(Default)]
 struct Memory {
-    held: Vec<(Location, Bytes)>,
+    held: Vec<(Location, Bytes, PutOptions)>,
     ranges_read: BTreeSet<(Location, u64)>,
 }
 
@@ -174,18 +174,19 @@ impl BrokenStore {
     /// Puts what was held back.
     async fn release(&self) -> Result<(), StoreError> {
         let held = std::mem::take(&mut self.memory().held);
-        for (location, body) in held {
-            self.create(&location, body).await?;
+        for (location, body, options) in held {
+            self.create(&location, body, options).await?;
         }
         Ok(())
     }
 
-    async fn create(&self, location: &Location, body: Bytes) -> Result<(), StoreError> {
-        match self
-            .inner
-            .put(location, body, PutOptions::create_only())
-            .await
-        {
+    async fn create(
+        &self,
+        location: &Location,
+        body: Bytes,
+        options: PutOptions,
+    ) -> Result<(), StoreError> {
+        match self.inner.put(location, body, options).await {
             Err(error) if error.kind != StoreErrorKind::PreconditionFailed => Err(error),
             _ => Ok(()),
         }
@@ -280,7 +281,7 @@ impl Intercept for BrokenStore {
             (Mutant::CommitBeforeLastOutput, Role::Output) => {
                 // Those held before were not the last.
                 self.release().await?;
-                self.memory().held.push((object.clone(), body));
+                self.memory().held.push((object.clone(), body, options));
                 Ok(Self::untrue())
             }
             (Mutant::CommitBeforeLastOutput, Role::Commit) => {
@@ -289,7 +290,7 @@ impl Intercept for BrokenStore {
                 Ok(written)
             }
             (Mutant::OutputsBeforePlan, Role::Intent) => {
-                self.memory().held.push((object.clone(), body));
+                self.memory().held.push((object.clone(), body, options));
                 Ok(Self::untrue())
             }
             (Mutant::OutputsBeforePlan, Role::Commit) => {
@@ -297,11 +298,15 @@ impl Intercept for BrokenStore {
                 self.inner.put(object, body, options).await
             }
             (Mutant::PlanNotAdopted, Role::Intent) => {
-                self.create(object, body).await?;
+                self.create(object, body, options).await?;
                 Ok(Self::untrue())
             }
             (Mutant::Overwrites, Role::Output) => {
-                self.inner.put(object, body, PutOptions::default()).await
+                let options = PutOptions {
+                    precondition: Precondition::None,
+                    ..options
+                };
+                self.inner.put(object, body, options).await
             }
             (Mutant::RandomNames, Role::Output) => {
                 let renamed = self.renamed(object);

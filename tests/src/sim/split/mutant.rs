@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{
-    Callback, CallbackError, ListPage, PutOptions, Queue, QueueError, SendFailure, Store,
-    StoreError, StoreErrorKind, Written,
+    Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError, SendFailure,
+    Store, StoreError, StoreErrorKind, Written,
 };
 
 use crate::{
@@ -193,7 +193,11 @@ impl Intercept for BrokenStore {
                 }
             }
             (Mutant::Overwrites, Role::Row) => {
-                self.inner.put(object, body, PutOptions::default()).await
+                let options = PutOptions {
+                    precondition: Precondition::None,
+                    ..options
+                };
+                self.inner.put(object, body, options).await
             }
             (Mutant::LostAnswerTakenForSuccess, Role::Row) => {
                 match self.inner.put(object, body, options).await {
