@@ -58,8 +58,13 @@ impl Stage {
             &location("s3://results/q.csv"),
             Bytes::from_static(CSV.as_bytes()),
         );
+        let read = if more.contains("sources") {
+            ""
+        } else {
+            "allow_any_source = true\n"
+        };
         let text = format!(
-            "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\nallow_any_source = true\n{more}"
+            "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\n{read}{more}"
         );
         let job = Config::parse(&text).unwrap().split.remove(0);
         Self { cloud, job }
