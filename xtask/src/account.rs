@@ -27,7 +27,7 @@ const PASSED: &str = "passed";
 
 /// What became of a run.
 #[derive(Deserialize, Serialize)]
-struct Run {
+struct Ended {
     run: String,
     /// How the tests ended.
     tests: String,
@@ -59,7 +59,7 @@ struct Line {
     usd: f64,
 }
 
-impl Display for Run {
+impl Display for Ended {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.tests != PASSED {
             for line in &self.tail {
@@ -125,16 +125,13 @@ pub(crate) fn run(
         to: To::Terminal,
     };
     let names = assembly::every_function(workspace)?;
-    let zips = match functions {
-        Some(folder) => {
-            assembly::given_functions(workspace, &environment, &up::absolute(folder)?, &names)?
-        }
-        None => {
-            let architecture = prerequisites::architecture()?;
-            let zips = workspace.packages().join(architecture);
-            assembly::release_functions(workspace, environment.python(), architecture, &zips)?;
-            zips
-        }
+    let zips = if let Some(folder) = functions {
+        assembly::given_functions(workspace, &environment, &up::absolute(folder)?, &names)?
+    } else {
+        let architecture = prerequisites::architecture()?;
+        let zips = workspace.packages().join(architecture);
+        assembly::release_functions(workspace, environment.python(), architecture, &zips)?;
+        zips
     };
     let tests = workspace.python_tests();
     let step = Step::begin("Names");
@@ -163,7 +160,7 @@ pub(crate) fn run(
         },
         ..here
     }
-    .run::<Run>(
+    .run::<Ended>(
         "account.run",
         &[
             ("run", apart.run.clone()),
