@@ -37,6 +37,7 @@ use crate::{
     encode::EncodeError,
     json::{ParseTimestamp, RecordError, SchemaError},
     quarantine::Reason,
+    shown::{in_full, words},
     time::TimestampReader,
 };
 
@@ -97,7 +98,7 @@ pub enum ReadError {
         error: RecordError,
     },
     /// A value could not be converted, through no fault of its own.
-    #[error("column `{column}`: {message}")]
+    #[error("column `{column}`: {}", words(.message))]
     Value {
         /// With its path.
         column: String,
@@ -394,7 +395,7 @@ impl<R: ChunkReader + 'static> Iterator for RowsReader<R> {
 fn refused(error: &RecordError) -> Refused {
     Refused {
         reason: error.reason().unwrap_or(Reason::Mismatch),
-        detail: error.to_string(),
+        detail: in_full(error),
     }
 }
 

@@ -17,6 +17,7 @@ use thiserror::Error;
 use crate::{
     encode::cells::{self, Cells},
     partition::{DEFAULT_PARTITION, escape},
+    shown::quoted,
 };
 
 /// The longest partition value that Glue takes, in characters.
@@ -28,7 +29,8 @@ const LONGEST_VALUE: usize = 1_024;
 pub enum RouteError {
     /// A value is longer than the catalog takes.
     #[error(
-        "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: `{start}…`"
+        "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: it begins with {}",
+        quoted(.start)
     )]
     ValueTooLong {
         /// The column.
@@ -39,7 +41,7 @@ pub enum RouteError {
         start: String,
     },
     /// The key of an object in the partition would be longer than S3 takes.
-    #[error("the partition's path `{path}` has more bytes than S3's limit on keys leaves: {room}")]
+    #[error("the partition's path has more bytes than S3's limit on keys leaves, {room}: {}", quoted(.path))]
     PathTooLong {
         /// The path.
         path: String,

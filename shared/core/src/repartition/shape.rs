@@ -16,6 +16,7 @@ use crate::{
     config::Repartition,
     hive_type::{self, HiveTypeError},
     partition::DEFAULT_PARTITION,
+    shown::words,
 };
 
 /// Why the columns that a job asks for cannot be written.
@@ -303,7 +304,11 @@ impl KeyValues {
         };
         let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
         cast_with_options(&array, field.data_type(), &strict).map_err(|error| {
-            ArrowError::CastError(format!("partition key `{}`: {error}", field.name()))
+            ArrowError::CastError(format!(
+                "partition key `{}`: {}",
+                field.name(),
+                words(&error)
+            ))
         })
     }
 }
