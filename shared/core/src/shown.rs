@@ -35,7 +35,12 @@ fn is_shown() -> bool {
 
 /// A value of a record, as a message quotes it.
 pub fn quoted(value: &str) -> impl Display + '_ {
-    Quoted(value)
+    Quoted(value, "`")
+}
+
+/// The same without quotes, where the value may also be a kind of value, in words.
+pub fn plain(value: &str) -> impl Display + '_ {
+    Quoted(value, "")
 }
 
 /// Words that may quote a value of a record: another library's about it, or a panic's.
@@ -43,12 +48,12 @@ pub fn words(said: &impl Display) -> impl Display + '_ {
     Words(said)
 }
 
-struct Quoted<'a>(&'a str);
+struct Quoted<'a>(&'a str, &'static str);
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if is_shown() {
-            write!(f, "`{}`", self.0)
+            write!(f, "{quote}{}{quote}", self.0, quote = self.1)
         } else {
             write!(f, "a value of {} bytes", self.0.len())
         }

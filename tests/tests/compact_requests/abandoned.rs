@@ -20,7 +20,7 @@ fn a_plan_is_given_up() {
 
         let abandoned = world.step(item, Step::Abandon).await.unwrap();
         assert_eq!(abandoned.status, StepStatus::Waiting);
-        assert_eq!(abandoned.wait_seconds, 301);
+        assert_eq!(abandoned.wait_seconds, 300);
         assert_eq!(world.merge(item).await, [MergeStatus::Superseded]);
         let published = world.step(item, Step::Publish).await.unwrap();
         assert_eq!(published.status, StepStatus::Superseded);

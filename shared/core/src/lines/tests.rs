@@ -53,7 +53,9 @@ fn rows(
     let mut framer = LineFramer::new(dialect, header, &names, 1_000);
     let take = |framer: &mut LineFramer, columns: &mut Columns| {
         while let Some(filled) = framer.next_into(columns).map_err(|e| e.to_string())? {
-            filled.result.map_err(|error| error.to_string())?;
+            filled
+                .result
+                .map_err(|error| crate::shown::in_full(&error))?;
         }
         Ok::<_, String>(())
     };

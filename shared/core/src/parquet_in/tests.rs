@@ -377,7 +377,7 @@ fn values_that_do_not_fit() {
     assert_eq!((refused[1].first, refused[1].dropped), (2, 0));
     assert_eq!(refused[1].record(0).unwrap(), br#"{"t":2,"n":-129}"#);
 
-    let error = of_policy(Policy::Fail).unwrap_err().to_string();
+    let error = crate::shown::in_full(&of_policy(Policy::Fail).unwrap_err());
     assert!(
         error.starts_with("row 1: ") && error.contains("128"),
         "{error}"
