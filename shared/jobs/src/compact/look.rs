@@ -10,7 +10,7 @@ use lakewright_core::{
         Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
         generations_beside, is_compacted, output_name, partition_path, source_of,
     },
-    config::{self, CompactMode},
+    config::{self, CompactMode, Output, OutputFormat},
     location::Location,
     naming,
 };
@@ -24,7 +24,7 @@ use super::{
     merge::{self, Known},
     report::Step,
 };
-use crate::ports::Store;
+use crate::{ports::Store, work::foreign};
 
 /// Questions under way at a time, for one partition.
 const CONCURRENT: usize = 32;
@@ -78,6 +78,12 @@ pub(super) enum Verdict {
     },
 }
 
+/// Makes sure that no other table format owns a prefix.
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), CompactError> {
+    let looked = foreign::not_foreign(store, prefix).await?;
+    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))
+}
+
 impl Scope {
     /// # Errors
     /// When the table cannot be compacted, or the store or the catalog fails.
@@ -115,6 +121,10 @@ impl Scope {
             table: name.clone(),
             reason,
         };
+        let output = Output::new(OutputFormat::Parquet);
+        table
+            .takes(&output)
+            .map_err(|error| unsuited(error.to_string()))?;
         if table.has_partition_projection() {
             return Err(unsuited(
                 "it has partition projection, with which Athena computes where partitions lie and ignores the catalog, so its readers would never see the new files: switch projection off (projection.enabled = false) once all partitions are registered".to_owned(),
@@ -127,6 +137,7 @@ impl Scope {
         }
         let base = Location::directory(&table.storage.location)
             .map_err(|error| unsuited(error.to_string()))?;
+        not_foreign(&*ports.store, &base).await?;
         let generations = job
             .generations
             .clone()
@@ -143,6 +154,12 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| base.join("_lakewright/"));
         let found = ports.catalog.matching_partitions(name, expression).await?;
+        for partition in &found {
+            let as_it_says = table.with_storage(&partition.storage);
+            as_it_says
+                .takes(&output)
+                .map_err(|error| unsuited(format!("partition {:?}: {error}", partition.values)))?;
+        }
         let partitions = found.into_iter().map(|partition| Subject {
             path: partition_path(&table.partition_keys, &partition.values),
             location: Location::directory(&partition.storage.location)
@@ -172,6 +189,7 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| target.join("_lakewright/"));
         let below = target.join(prefix.unwrap_or_default());
+        not_foreign(&*ports.store, &below).await?;
         let (objects, _) = directory::list(&*ports.store, &below).await?;
         let mut paths = objects
             .iter()
@@ -473,6 +491,15 @@ impl Scope {
             return Err(CompactError::Unsuited(format!(
                 "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
                 file.name, file.size
+            )));
+        }
+        let mut keys = files
+            .iter()
+            .map(|file| file.name.as_str())
+            .chain([to.key.as_str()]);
+        if let Some(key) = keys.find(|key| !naming::fits_xml(key)) {
+            return Err(CompactError::Unsuited(format!(
+                "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
             )));
         }
         let longest = files.iter().map(|file| file.name.len()).max();

@@ -30,7 +30,10 @@ pub(super) async fn route(
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
     let schema = match &settings.table {
         Some(table) => RecordSchema::of_table(table, partitioner.columns())?,
-        None => RecordSchema::inferred(&file.schema(), partitioner.columns()),
+        None => {
+            let schema = file.schema().map_err(unreadable)?;
+            RecordSchema::inferred(&schema, partitioner.columns())
+        }
     };
     let options = ReadOptions {
         on_unknown: job.on_unknown,
