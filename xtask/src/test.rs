@@ -222,7 +222,6 @@ impl Bench<'_> {
                     "test_beside_spark.py",
                     "test_strict.py",
                     "test_denials.py",
-                    "test_values.py",
                     // Last: what nothing has used.
                     "test_grants.py",
                 ],
