@@ -39,6 +39,10 @@ export interface Options {
   readonly queryPolicies: readonly string[];
   /** The ARN of an SNS topic that hears of every alarm. */
   readonly alarmTopic?: string;
+  /** When what a killed invocation left of its rows is deleted. */
+  readonly spoolExpiry: Duration;
+  /** When quarantined records are deleted; they are kept where nothing is said. */
+  readonly quarantineExpiry?: Duration;
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;
 }
@@ -52,12 +56,16 @@ export function readOptions(node: Node): Options {
   }
   // Read where they are used, and refused here.
   bucketOwners(node);
-  kmsKeys(node);
+  bucketKeys(node);
+  catalogKey(node);
+  assetsKey(node);
   const workgroups = texts(node, 'workgroups', 'primary');
   const unusable = workgroups.find((name) => !/^[a-zA-Z0-9._-]{1,128}$/.test(name));
   if (unusable !== undefined || workgroups.length === 0) {
     throw new ConfigError(`context workgroups: ${JSON.stringify(unusable ?? '')} is not the name of an Athena workgroup`);
   }
+  const isKept = [undefined, '', 'never'].includes(node.tryGetContext('quarantine-expiry'));
+  const quarantine = isKept ? undefined : wholeNumber(node, 'quarantine-expiry', 0, 1, 3_650);
   return {
     architecture: architecture(node),
     prebuilt: text(node, 'prebuilt'),
@@ -80,6 +88,8 @@ export function readOptions(node: Node): Options {
     workgroups,
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
+    spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
+    quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     logExecutionData: flag(node, 'log-execution-data'),
   };
 }
@@ -102,20 +112,37 @@ function bucketOwners(node: Node): ReadonlyMap<string, string> {
   );
 }
 
-/**
- * The customer managed KMS keys that buckets, queues and the catalog are encrypted with, by ARN, id or alias. Every function
- * may use them, and every state machine, for what it reads and what Athena does in its name.
- */
-export function kmsKeys(node: Node): readonly string[] {
-  const keys = texts(node, 'kms-keys').map((key) => kmsKey(key, 'kms-keys'));
-  const ofQueues = queueKey(node);
-  return ofQueues === undefined || keys.includes(ofQueues) ? keys : [...keys, ofQueues];
+/** The customer managed KMS keys of buckets. Reads `bucket=key`, separated by commas. */
+export function bucketKeys(node: Node): ReadonlyMap<string, string> {
+  return new Map(
+    texts(node, 'kms-keys').map((given): [string, string] => {
+      const [, bucket, key] = /^([a-z0-9.-]+)=(.*)$/.exec(given) ?? [];
+      if (bucket === undefined || key === undefined) {
+        throw new ConfigError(`context kms-keys: ${JSON.stringify(given)} is not of the form bucket=key`);
+      }
+      return [bucket, kmsKey(key, 'kms-keys')];
+    }),
+  );
 }
 
 /** The KMS key that the queues are encrypted with, where it is not SQS's own. */
 export function queueKey(node: Node): string | undefined {
-  const key = text(node, 'queue-key');
-  return key === undefined ? undefined : kmsKey(key, 'queue-key');
+  return oneKey(node, 'queue-key');
+}
+
+/** The KMS key that the metadata of the Glue catalog is encrypted with. */
+export function catalogKey(node: Node): string | undefined {
+  return oneKey(node, 'catalog-key');
+}
+
+/** The KMS key of CDK's bucket of assets, where the configuration lies. */
+export function assetsKey(node: Node): string | undefined {
+  return oneKey(node, 'assets-key');
+}
+
+function oneKey(node: Node, context: string): string | undefined {
+  const key = text(node, context);
+  return key === undefined ? undefined : kmsKey(key, context);
 }
 
 function kmsKey(key: string, context: string): string {

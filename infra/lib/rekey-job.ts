@@ -3,10 +3,11 @@ import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantEncryption, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
+import { grantDelete, grantEncryption, grantPartitions, grantQueueKey, grantReadCurrent, grantReadWrite } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
+import { join } from './location.ts';
 import { jobMetric, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
@@ -55,15 +56,19 @@ export class RekeyJob extends Construct {
     grantReadWrite(rekey.role, job.target, job);
     grantEncryption(rekey.role, job);
     // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
-    const spool = { bucket: job.target.bucket, key: `${job.target.key}_lakewright/spool/` };
+    const spool = join(job.target, '_lakewright/spool/');
     grantDelete(rekey.role, spool);
-    buckets.expire(spool, Duration.days(1));
+    buckets.expire(spool, options.spoolExpiry);
+    if (options.quarantineExpiry !== undefined) {
+      buckets.expire(join(job.target, '_lakewright/quarantine/'), options.quarantineExpiry);
+    }
     if (job.table) {
       grantPartitions(rekey.role, job.table);
     }
 
     const { stateMachine } = new Sweep(this, 'Sweep', { job: job.name, rekey, monitoring, options });
     queue.grantSendMessages(rekey.role);
+    grantQueueKey(rekey.role, 'write');
 
     const waiting = { statistic: Stats.MAXIMUM };
     const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);

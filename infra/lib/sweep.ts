@@ -2,12 +2,11 @@ import { Duration } from 'aws-cdk-lib';
 import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
 import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
-import { LAMBDA_FAULTS, workflow } from './workflow.ts';
+import { call, workflow } from './workflow.ts';
 
 export interface SweepProps {
   /** The rekey job's name. */
@@ -35,24 +34,14 @@ export class Sweep extends Construct {
       '$states.context.Execution.Input',
       '$type($states.input.next) = "string" ? {"after": $states.input.next} : {}',
     ];
-    const call = LambdaInvoke.jsonata(this, 'Sweep', {
-      lambdaFunction: rekey.function,
-      payload: sfn.TaskInput.fromText(`{% $merge([${payload.join(', ')}]) %}`),
-      outputs: '{% $states.result.Payload %}',
-      taskTimeout: sfn.Timeout.duration(options.timeout.plus(Duration.seconds(30))),
-      retryOnServiceExceptions: false,
-    })
-      .addRetry(LAMBDA_FAULTS)
-      // The sweep's own failures: what was sent is sent, and the same request may be made again.
-      .addRetry({
-        errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
-        interval: Duration.seconds(30),
-        backoffRate: 2,
-        maxAttempts: 3,
-      });
-    const definition = call.next(
+    const sweep = call(this, 'Sweep', {
+      invokes: rekey,
+      payload: `$merge([${payload.join(', ')}])`,
+      timeout: options.timeout,
+    });
+    const definition = sweep.next(
       sfn.Choice.jsonata(this, 'More?')
-        .when(sfn.Condition.jsonata('{% $type($states.input.next) = "string" %}'), call)
+        .when(sfn.Condition.jsonata('{% $type($states.input.next) = "string" %}'), sweep)
         .otherwise(sfn.Succeed.jsonata(this, 'Done')),
     );
 

@@ -152,6 +152,11 @@ export function definitionOf(of: Template, name: string): any {
   return JSON.parse(flat(the(of, 'AWS::StepFunctions::StateMachine', name)[1].Properties['DefinitionString']));
 }
 
+/** The definitions of all state machines. */
+export function definitionsOf(of: Template): any[] {
+  return resources(of, 'AWS::StepFunctions::StateMachine').map(([, { Properties }]) => JSON.parse(flat(Properties['DefinitionString'])));
+}
+
 /**
  * Evaluates `{% … %}` with the release of JSONata that Step Functions follows, and one of its own functions.
  * https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html

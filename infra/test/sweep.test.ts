@@ -79,7 +79,7 @@ test('a call outlives the function, and is made again after a fault', () => {
   ).States.Sweep;
   expect(TimeoutSeconds).toBeGreaterThan(900);
   const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
-  expect(retried).toEqual(expect.arrayContaining(['Lambda.TooManyRequestsException', 'States.TaskFailed', 'States.Timeout']));
+  expect(retried).toEqual(expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.QueueFailed', 'States.Timeout']));
   for (const { BackoffRate, MaxAttempts } of Retry) {
     expect(BackoffRate).toBeGreaterThan(1);
     expect(MaxAttempts).toBeGreaterThan(1);

@@ -19,7 +19,11 @@ from localcloud.ledger import split
 from machine import Machine, invoke
 
 LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
-FUNCTIONS = ["RepartitionPlanFunctionName", "RepartitionCommitFunctionName", "CompactPlanFunctionName"]
+FUNCTIONS = [
+    "RepartitionPlanAnywhereFunctionName",
+    "RepartitionCommitAnywhereFunctionName",
+    "CompactPlanFunctionName",
+]
 
 
 @pytest.fixture(scope="module")
