@@ -17,7 +17,7 @@ import { CompactMachine, type CompactFunctions } from './compact-machine.ts';
 import { ConfigError, formatTable, subjectOf, type CompactConfig, type TableName } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import { formatLocation, join, type Location } from './location.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 
 export interface CompactJobProps {
@@ -86,12 +86,12 @@ export class CompactJob extends Construct {
     monitoring.alarm(`${id}-TimedOut`, `compact ${title}: a run did not end in time`, stateMachine.metricTimedOut());
     const succeeded = stateMachine.metricSucceeded({ period: options.compactEvery });
     monitoring.silence(`${id}-Age`, `compact ${title}: no run has succeeded for two turns`, succeeded, 2);
-    const refused = jobMetric(title, 'PartitionsRefused');
+    const refused = monitoring.jobMetric(title, 'PartitionsRefused');
     monitoring.alarm(`${id}-Refused`, `compact ${title}: partitions were refused`, refused);
     monitoring.row({
       [`${title}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()],
-      [`${title}: partitions`]: [jobMetric(title, 'PartitionsPlanned'), refused, jobMetric(title, 'PartitionsUnseen')],
-      [`${title}: files`]: ['FilesMerged', 'FilesCarried', 'FilesDeleted'].map((metric) => jobMetric(title, metric)),
+      [`${title}: partitions`]: [monitoring.jobMetric(title, 'PartitionsPlanned'), refused, monitoring.jobMetric(title, 'PartitionsUnseen')],
+      [`${title}: files`]: ['FilesMerged', 'FilesCarried', 'FilesDeleted'].map((metric) => monitoring.jobMetric(title, metric)),
     });
     new CfnOutput(Stack.of(this), `${id}-StateMachineArn`, { value: stateMachine.stateMachineArn });
   }

@@ -6,6 +6,8 @@ import { ConfigError, parseTable } from './config.ts';
 import { parseLocation, type Location } from './location.ts';
 
 export interface Options {
+  /** What the names of everything begin with, so that several stacks share an account and region. */
+  readonly prefix?: string;
   readonly architecture: Architecture;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
@@ -67,6 +69,7 @@ export function readOptions(node: Node): Options {
   const isKept = [undefined, '', 'never'].includes(node.tryGetContext('quarantine-expiry'));
   const quarantine = isKept ? undefined : wholeNumber(node, 'quarantine-expiry', 0, 1, 3_650);
   return {
+    prefix: prefix(node),
     architecture: architecture(node),
     prebuilt: text(node, 'prebuilt'),
     existingBuckets: texts(node, 'existing-buckets'),
@@ -92,6 +95,21 @@ export function readOptions(node: Node): Options {
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     logExecutionData: flag(node, 'log-execution-data'),
   };
+}
+
+/** What the names of stack, functions, log groups and metrics begin with. */
+export function prefix(node: Node): string | undefined {
+  const given = text(node, 'prefix');
+  // What stacks, functions and log groups may all be called, and short enough for the longest name of a function.
+  if (given !== undefined && !/^[a-zA-Z][a-zA-Z0-9-]{0,23}$/.test(given)) {
+    throw new ConfigError(`context prefix: ${JSON.stringify(given)} is not a letter and up to 23 letters, digits and hyphens`);
+  }
+  return given;
+}
+
+/** A name under the prefix. */
+export function prefixed(prefix: string | undefined, name: string): string {
+  return prefix === undefined ? name : `${prefix}-${name}`;
 }
 
 /** The account that a bucket belongs to: the stack's, unless `bucket-owners` says another. */

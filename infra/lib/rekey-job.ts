@@ -8,7 +8,7 @@ import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { join } from './location.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
 import { Sweep } from './sweep.ts';
@@ -73,7 +73,7 @@ export class RekeyJob extends Construct {
     const waiting = { statistic: Stats.MAXIMUM };
     const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     const age = queue.metricApproximateAgeOfOldestMessage(waiting);
-    const quarantined = jobMetric(job.name, 'RowsQuarantined');
+    const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
     monitoring.alarm(`${id}-DeadLetters`, `rekey ${job.name}: a message failed five times`, dead);
     monitoring.alarm(
       `${id}-Age`,
@@ -83,11 +83,11 @@ export class RekeyJob extends Construct {
     );
     monitoring.alarm(`${id}-Quarantined`, `rekey ${job.name}: rows went to the quarantine`, quarantined);
     monitoring.row({
-      [`${job.name}: rows`]: [jobMetric(job.name, 'RowsIn'), jobMetric(job.name, 'RowsOut'), quarantined],
+      [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
       [`${job.name}: age of the oldest message`]: [age],
       [`${job.name}: lateness of records`]: ['LatenessP50', 'LatenessP99', 'LatenessMax'].map((metric) =>
-        jobMetric(job.name, metric).with(waiting),
+        monitoring.jobMetric(job.name, metric).with(waiting),
       ),
     });
 

@@ -8,7 +8,7 @@ import { grantEncryption, grantLedger, grantQueueKey, grantReadAnywhere, grantRe
 import type { SplitConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
 import { SplitMachine } from './split-machine.ts';
@@ -105,7 +105,7 @@ export class SplitJob extends Construct {
     }
 
     const waiting = { statistic: Stats.MAXIMUM };
-    const failed = jobMetric(job.name, 'ChunksFailed');
+    const failed = monitoring.jobMetric(job.name, 'ChunksFailed');
     const dead = this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     monitoring.alarm(`${id}-Failed`, `split ${job.name}: a job failed`, stateMachine.metricFailed());
     monitoring.alarm(`${id}-TimedOut`, `split ${job.name}: a job did not end in time`, stateMachine.metricTimedOut());
@@ -117,8 +117,8 @@ export class SplitJob extends Construct {
       visibilityTimeout.toSeconds(),
     );
     monitoring.row({
-      [`${job.name}: objects`]: [jobMetric(job.name, 'ObjectsWritten'), jobMetric(job.name, 'ObjectsStood')],
-      [`${job.name}: chunks`]: [jobMetric(job.name, 'ChunksDone'), failed],
+      [`${job.name}: objects`]: [monitoring.jobMetric(job.name, 'ObjectsWritten'), monitoring.jobMetric(job.name, 'ObjectsStood')],
+      [`${job.name}: chunks`]: [monitoring.jobMetric(job.name, 'ChunksDone'), failed],
       [`${job.name}: messages`]: [this.queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
     });
 

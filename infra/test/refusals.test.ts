@@ -101,6 +101,8 @@ test.each<[string, Context, RegExp]>([
   ['location of no table', { 'table-locations': 's3://lake/' }, /table-locations: "s3:\/\/lake\/" is not of the form/],
   ['location without slash', { 'table-locations': 'a.b=s3://lake/x' }, /is not of the form database\.table=s3/],
   ['too seldom', { 'compact-every': 25 }, /compact-every: 25 is not a whole number from 1 to 24/],
+  ['prefix that no function may have', { prefix: 'dev_1' }, /prefix: "dev_1" is not a letter and up to 23/],
+  ['prefix too long', { prefix: 'a'.repeat(25) }, /context prefix/],
   ['expiry of no day', { 'spool-expiry': 0 }, /spool-expiry: 0 is not a whole number from 1 to 365/],
   ['expiry in words', { 'quarantine-expiry': 'soon' }, /quarantine-expiry: "soon" is not a whole number from 1 to 3650/],
   ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo xtask package/],

@@ -50,6 +50,8 @@ pub(crate) struct Base {
     pub(crate) config: Arc<Config>,
     pub(crate) resources: Resources,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Of its metrics.
+    pub(crate) namespace: String,
     store: S3Store,
 }
 
@@ -58,6 +60,7 @@ impl Base {
     pub(crate) async fn start(
         source: &ConfigSource,
         resources: Resources,
+        namespace: String,
         clients: &Clients,
     ) -> Result<Self, LoadError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -70,6 +73,7 @@ impl Base {
             config: Arc::new(config),
             resources,
             clock,
+            namespace,
             store,
         })
     }
@@ -149,7 +153,13 @@ impl Invocation<'_> {
     /// Writes metrics to the log, from where CloudWatch takes them. Losing them fails nothing.
     pub(crate) fn measure(&self, out: &mut impl io::Write, metrics: &[Metrics<'_>]) {
         let request_id = self.request_id;
-        if let Err(failure) = metrics::write(out, self.base.clock.now(), request_id, metrics) {
+        if let Err(failure) = metrics::write(
+            out,
+            &self.base.namespace,
+            self.base.clock.now(),
+            request_id,
+            metrics,
+        ) {
             warn!(request_id, error = %failure, "metrics were not written");
         }
     }

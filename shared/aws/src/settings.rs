@@ -24,6 +24,9 @@ pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
 /// The dead-letter queues that feed `split-rows`: a JSON list of their ARNs. None without it.
 pub const DEAD_LETTERS: &str = "LAKEWRIGHT_DEAD_LETTERS";
 
+/// The namespace of the function's metrics in CloudWatch. `Lakewright` without it.
+pub const NAMESPACE: &str = "LAKEWRIGHT_NAMESPACE";
+
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
@@ -42,6 +45,8 @@ pub struct Settings {
     pub queues: BTreeMap<String, String>,
     /// The ARNs of the dead-letter queues that feed the function.
     pub dead_letters: Vec<String>,
+    /// The namespace of its metrics.
+    pub namespace: String,
 }
 
 /// Where the configuration is.
@@ -109,6 +114,7 @@ impl Settings {
             log: vars.log()?,
             queues: vars.json(QUEUES)?,
             dead_letters: vars.json(DEAD_LETTERS)?,
+            namespace: vars.text(NAMESPACE)?.unwrap_or("Lakewright").to_owned(),
         })
     }
 }
@@ -211,6 +217,7 @@ mod tests {
             log: Targets::new().with_default(LevelFilter::INFO),
             queues: BTreeMap::new(),
             dead_letters: Vec::new(),
+            namespace: "Lakewright".to_owned(),
         };
         assert_eq!(settings, expected);
     }
@@ -224,8 +231,10 @@ mod tests {
             (LOG, "warn,lakewright_jobs=debug"),
             (QUEUES, r#"{"anpr": "https://sqs/anpr"}"#),
             (DEAD_LETTERS, r#"["arn:aws:sqs:us-east-1:1:dead"]"#),
+            (NAMESPACE, "Lakewright/dev"),
         ])
         .unwrap();
+        assert_eq!(settings.namespace, "Lakewright/dev");
         assert_eq!(settings.queues["anpr"], "https://sqs/anpr");
         assert_eq!(settings.dead_letters, ["arn:aws:sqs:us-east-1:1:dead"]);
         assert_eq!(

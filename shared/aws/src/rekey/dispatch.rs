@@ -42,6 +42,8 @@ pub(super) struct Dispatcher {
     /// Bytes that are free for temporary files.
     pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
+    /// Of the metrics.
+    pub(super) namespace: String,
 }
 
 impl Dispatcher {
@@ -161,7 +163,7 @@ impl Dispatcher {
             .into_iter()
             .flat_map(|(job, objects)| metrics::of(job, &objects))
             .collect();
-        write(out, self.clock.now(), request_id, &metrics)
+        write(out, &self.namespace, self.clock.now(), request_id, &metrics)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy,
-    TimestampRule, output, stored,
+    Sweep, TimestampRule, output, stored,
 };
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
@@ -67,6 +67,9 @@ pub struct Rekey {
     /// The server-side encryption of each object that the job writes; the bucket's own by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// When the source is looked through for objects whose event was lost, and how far back.
+    #[serde(default, skip_serializing_if = "Sweep::is_default")]
+    pub sweep: Sweep,
     /// What is refused, so that a broken object cannot take the function down.
     #[serde(default)]
     pub limits: Limits,
@@ -131,6 +134,7 @@ impl Rekey {
         }
         if let Err(message) = output::check(&self.output)
             .and_then(|()| self.limits.check())
+            .and_then(|()| self.sweep.check())
             .and_then(|()| stored::check(&self.tags, self.encryption.as_ref()))
         {
             return invalid(message);
