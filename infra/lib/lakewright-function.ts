@@ -8,7 +8,7 @@ import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
 import { grantAsset } from './access.ts';
 import { metricNamespace } from './monitoring.ts';
-import { prefixed, type Options } from './options.ts';
+import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
@@ -33,7 +33,7 @@ export class LakewrightFunction extends Construct {
   constructor(scope: Construct, id: string, props: LakewrightFunctionProps) {
     super(scope, id);
     const { binary, reach, config, options, size = options } = props;
-    const functionName = prefixed(options.prefix, reach === undefined ? binary : `${binary}-${reach}`);
+    const functionName = `${options.namePrefix}${reach === undefined ? binary : `${binary}-${reach}`}`;
     this.name = functionName;
 
     const logGroup = new logs.LogGroup(this, 'Logs', {
@@ -65,7 +65,7 @@ export class LakewrightFunction extends Construct {
       role: this.role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
-      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl, LAKEWRIGHT_NAMESPACE: metricNamespace(options.prefix) },
+      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl, LAKEWRIGHT_NAMESPACE: metricNamespace(options.namePrefix) },
     };
     this.function =
       options.prebuilt === undefined

@@ -50,7 +50,7 @@ export class LakewrightStack extends Stack {
     const config = new Asset(this, 'Config', { path: props.configFile });
     const buckets = new DataBuckets(this, 'Buckets', { existing: options.existingBuckets });
     const monitoring = new Monitoring(this, 'Monitoring', {
-      prefix: options.prefix,
+      namePrefix: options.namePrefix,
       topic: options.alarmTopic === undefined ? undefined : Topic.fromTopicArn(this, 'AlarmTopic', options.alarmTopic),
     });
 

@@ -6,8 +6,9 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
 /** The namespace of the metrics that the functions log in the embedded metric format. */
-export function metricNamespace(prefix?: string): string {
-  return prefix === undefined ? 'Lakewright' : `Lakewright/${prefix}`;
+export function metricNamespace(namePrefix: string): string {
+  const own = namePrefix.replace(/[_-]+$/, '');
+  return own === '' ? 'Lakewright' : `Lakewright/${own}`;
 }
 
 /** The alarms of a stack, all told to one topic, and its dashboard. */
@@ -16,10 +17,10 @@ export class Monitoring extends Construct {
   private readonly topic?: ITopic;
   private readonly namespace: string;
 
-  constructor(scope: Construct, id: string, props: { topic?: ITopic; prefix?: string }) {
+  constructor(scope: Construct, id: string, props: { topic?: ITopic; namePrefix: string }) {
     super(scope, id);
     this.topic = props.topic;
-    this.namespace = metricNamespace(props.prefix);
+    this.namespace = metricNamespace(props.namePrefix);
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
   }
 

@@ -6,9 +6,9 @@ import { ConfigError, parseTable } from './config.ts';
 import { parseLocation, type Location } from './location.ts';
 
 export interface Options {
-  /** What the names of everything begin with, so that several stacks share an account and region. */
-  readonly prefix?: string;
   readonly architecture: Architecture;
+  /** What the functions' names begin with, so that an account and region hold more than one stack. */
+  readonly namePrefix: string;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
   /** Buckets that stand already; the stack creates the others. */
@@ -69,8 +69,8 @@ export function readOptions(node: Node): Options {
   const isKept = [undefined, '', 'never'].includes(node.tryGetContext('quarantine-expiry'));
   const quarantine = isKept ? undefined : wholeNumber(node, 'quarantine-expiry', 0, 1, 3_650);
   return {
-    prefix: prefix(node),
     architecture: architecture(node),
+    namePrefix: namePrefix(node),
     prebuilt: text(node, 'prebuilt'),
     existingBuckets: texts(node, 'existing-buckets'),
     memory: wholeNumber(node, 'memory', 512, 128, 10_240),
@@ -95,21 +95,6 @@ export function readOptions(node: Node): Options {
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     logExecutionData: flag(node, 'log-execution-data'),
   };
-}
-
-/** What the names of stack, functions, log groups and metrics begin with. */
-export function prefix(node: Node): string | undefined {
-  const given = text(node, 'prefix');
-  // What stacks, functions and log groups may all be called, and short enough for the longest name of a function.
-  if (given !== undefined && !/^[a-zA-Z][a-zA-Z0-9-]{0,23}$/.test(given)) {
-    throw new ConfigError(`context prefix: ${JSON.stringify(given)} is not a letter and up to 23 letters, digits and hyphens`);
-  }
-  return given;
-}
-
-/** A name under the prefix. */
-export function prefixed(prefix: string | undefined, name: string): string {
-  return prefix === undefined ? name : `${prefix}-${name}`;
 }
 
 /** The account that a bucket belongs to: the stack's, unless `bucket-owners` says another. */
@@ -189,6 +174,15 @@ export function text(node: Node, key: string): string | undefined {
     throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is not a text`);
   }
   return value;
+}
+
+/** Function names have up to 64 characters, of which the longest here takes 18. */
+export function namePrefix(node: Node): string {
+  const prefix = text(node, 'name-prefix') ?? '';
+  if (!/^[a-zA-Z0-9_-]{0,37}$/.test(prefix)) {
+    throw new ConfigError(`context name-prefix: ${JSON.stringify(prefix)} is not of up to 37 letters, digits, - and _`);
+  }
+  return prefix;
 }
 
 /** Texts separated by commas. */

@@ -15,7 +15,7 @@ const names = (of: Template) =>
   );
 
 test('with a prefix each, they share no name', () => {
-  const dev = names(Template.fromStack(build(EVERYTHING, { prefix: 'dev' }, 'dev-Lakewright').stack));
+  const dev = names(Template.fromStack(build(EVERYTHING, { 'name-prefix': 'dev-' }, 'dev-Lakewright').stack));
   const plain = names(template(EVERYTHING));
   expect(dev).toContain('AWS::Lambda::Function dev-rekey');
   expect(dev).toContain('AWS::Lambda::Function dev-repartition-commit-anywhere');
@@ -25,8 +25,8 @@ test('with a prefix each, they share no name', () => {
 });
 
 test('their metrics have namespaces of their own, which the functions are told', () => {
-  for (const [prefix, namespace] of [[undefined, 'Lakewright'], ['dev', 'Lakewright/dev']]) {
-    const of = template(EVERYTHING, { prefix });
+  for (const [prefix, namespace] of [[undefined, 'Lakewright'], ['dev-', 'Lakewright/dev']]) {
+    const of = template(EVERYTHING, { 'name-prefix': prefix });
     for (const [, { Properties }] of resources(of, 'AWS::Lambda::Function')) {
       expect(Properties['Environment'].Variables.LAKEWRIGHT_NAMESPACE).toBe(namespace);
     }
