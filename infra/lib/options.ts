@@ -176,7 +176,7 @@ export function text(node: Node, key: string): string | undefined {
   return value;
 }
 
-/** Function names have up to 64 characters, of which the longest here takes 18. */
+/** Function names have up to 64 characters, of which the longest here takes 27. */
 export function namePrefix(node: Node): string {
   const prefix = text(node, 'name-prefix') ?? '';
   if (!/^[a-zA-Z0-9_-]{0,37}$/.test(prefix)) {
