@@ -28,8 +28,6 @@ export interface Options {
   /** MiB. */
   readonly compactMemory: number;
   readonly compactTimeout: Duration;
-  /** How often every compact job runs. */
-  readonly compactEvery: Duration;
   /** MiB. */
   readonly repartitionMemory: number;
   readonly repartitionTimeout: Duration;
@@ -84,7 +82,6 @@ export function readOptions(node: Node): Options {
     splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),
     compactMemory: wholeNumber(node, 'compact-memory', 512, 128, 10_240),
     compactTimeout: Duration.seconds(wholeNumber(node, 'compact-timeout', 900, 1, 900)),
-    compactEvery: Duration.hours(wholeNumber(node, 'compact-every', 24, 1, 24)),
     repartitionMemory: wholeNumber(node, 'repartition-memory', 1_024, 128, 10_240),
     repartitionTimeout: Duration.seconds(wholeNumber(node, 'repartition-timeout', 900, 1, 900)),
     tableLocations: new Map(texts(node, 'table-locations').map(tableLocation)),

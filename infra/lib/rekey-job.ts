@@ -66,7 +66,7 @@ export class RekeyJob extends Construct {
       grantPartitions(rekey.role, job.table);
     }
 
-    const { stateMachine } = new Sweep(this, 'Sweep', { job: job.name, rekey, monitoring, options });
+    const { stateMachine } = new Sweep(this, 'Sweep', { job, rekey, monitoring, options });
     queue.grantSendMessages(rekey.role);
     grantQueueKey(rekey.role, 'write');
 
