@@ -1,4 +1,4 @@
-//! Lines of fields, as Hive's `SerDe`s for text read them.
+//! Delimited lines, as Hive's `SerDe`s for text read them.
 
 mod fields;
 
@@ -14,44 +14,44 @@ use crate::{
     records::{ColumnsError, Filled, FrameError, Records, Window},
 };
 
-/// What the characters of a line mean.
+/// The special characters of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// Hive's `LazySimpleSerDe`: no quotes.
     /// <https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/lazy/LazyUtils.java>
     LazySimple {
-        /// Between the fields.
+        /// The byte between fields.
         delimiter: u8,
-        /// Before a character that is to mean nothing.
+        /// The byte that makes the next character literal.
         escape: Option<u8>,
-        /// The field that is null.
+        /// The text of a null field.
         null: String,
     },
-    /// Hive's `OpenCSVSerde`: each field may stand in quotes, and none is null.
+    /// Hive's `OpenCSVSerde`: a field may have quotes, and no field is null.
     /// <https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/OpenCSVSerde.java>
     OpenCsv {
-        /// Between the fields.
+        /// The byte between fields.
         separator: u8,
-        /// Around a field.
+        /// The byte around a field.
         quote: u8,
-        /// In quotes, before a quote or itself.
+        /// In quotes, the byte before a literal quote or before itself.
         escape: u8,
     },
 }
 
-/// A field of the line that was found last.
+/// A field of the last line.
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Null,
-    /// In the line.
+    /// A range of the line.
     Plain(usize, usize),
-    /// Among the texts that do not stand in the line as they are.
+    /// A range of the unescaped texts.
     Cooked(usize, usize),
 }
 
-/// Finds lines in bytes that are pushed in chunks of any size. A line ends with a newline, a carriage return, or both, as
-/// Hadoop's `TextInputFormat` has it.
+/// Finds lines in bytes that are pushed in chunks of any size. A line ends with a newline, a carriage return, or both,
+/// as in Hadoop's `TextInputFormat`.
 #[derive(Debug)]
 pub struct LineFramer {
     dialect: Dialect,
@@ -59,15 +59,15 @@ pub struct LineFramer {
     columns: Vec<String>,
     max_record: usize,
     window: Window,
-    /// The field of each column, and whether it is a string; once the columns are known.
+    /// The field of each column, and whether the column is a string; set once the columns are known.
     mapping: Option<Vec<(Option<usize>, bool)>>,
     fields: Vec<Field>,
     cooked: String,
 }
 
 impl LineFramer {
-    /// A framer that passes over `header_lines` and refuses lines longer than `max_record` bytes. `columns`: the names of
-    /// the fields, in order.
+    /// Creates a framer that skips `header_lines` and refuses lines longer than `max_record` bytes. `columns`: the
+    /// names of the fields, in order.
     pub fn new(dialect: Dialect, header_lines: u32, columns: &[String], max_record: usize) -> Self {
         Self {
             dialect,
@@ -81,7 +81,7 @@ impl LineFramer {
         }
     }
 
-    /// Where the next line ends, and where the one after it begins.
+    /// The end of the next line, and the start of the one after it.
     fn find(&self) -> Result<Option<(usize, usize)>, FrameError> {
         let rest = self.window.rest();
         let limit = self.max_record.saturating_add(1);
@@ -161,14 +161,14 @@ impl LineFramer {
                 Field::Plain(from, to) => line.get(from..to)?,
                 Field::Cooked(from, to) => self.cooked.get(from..to)?,
             };
-            // What is no text has no value there, as in Hive.
+            // In a column that is not a string, an empty field is null, as in Hive.
             (is_text || !text.is_empty()).then_some(Cow::Borrowed(text))
         };
         columns.append_texts(text, bytes)
     }
 }
 
-/// A field that is missing is null, and one that has no column is left out.
+/// A missing field is null, and a field without a column is left out.
 impl Records for LineFramer {
     fn push(&mut self, bytes: &[u8]) {
         self.window.push(bytes);

@@ -1,4 +1,4 @@
-//! How the bytes of a source's objects are records: the one place where input formats are registered.
+//! How records are read from the bytes of a source's objects: the one place where input formats are registered.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,46 +11,46 @@ use crate::{
     records::{FrameError, Records},
 };
 
-/// How the bytes of a source's objects are records.
+/// How records are read from the bytes of a source's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
-    /// JSON objects. `lines`: each is known to be on a line of its own.
+    /// JSON objects. `lines`: whether each is on a separate line.
     Json {
-        /// Whether a newline is always the end of a record.
+        /// Whether a newline always ends a record.
         lines: bool,
     },
-    /// CSV with quoted values, in which newlines may stand.
+    /// CSV with quoted values, which may contain newlines.
     Csv(Csv),
-    /// Lines of fields, as a SerDe of Hive's reads them.
+    /// Delimited lines, as a Hive SerDe reads them.
     Lines {
-        /// What the characters of a line mean.
+        /// The special characters of a line.
         dialect: Dialect,
-        /// How many lines at the beginning of each object are no records.
+        /// How many lines at the start of each object are skipped.
         header_lines: u32,
-        /// The columns that the fields are, in order.
+        /// The columns of the fields, in order.
         columns: Vec<String>,
     },
-    /// Apache Parquet, columns by name.
+    /// Apache Parquet, with columns matched by name.
     Parquet,
 }
 
 /// Why a table's objects cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadingError {
-    /// The SerDe is none that is known here.
+    /// The SerDe is not supported.
     #[error(
         "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
     )]
     SerDe(String),
-    /// A parameter means nothing.
+    /// The value of a parameter is invalid.
     #[error("the SerDe's parameter `{name}` is `{value}`: {reason}")]
     Parameter {
         /// Its name.
         name: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
 }
@@ -71,8 +71,8 @@ const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSer
 const HEADER_LINES: &str = "skip.header.line.count";
 
 impl Reading {
-    /// Of a prefix, as the configuration says. `columns`: those of the table, in order; fields of CSV have their names where it
-    /// has no header and the settings name none.
+    /// The reading of a prefix, from the configuration. `columns`: those of the table, in order; CSV fields get these
+    /// names if there is no header and the settings name none.
     pub fn of_prefix(
         format: InputFormat,
         csv: Option<&Csv>,
@@ -91,11 +91,11 @@ impl Reading {
         }
     }
 
-    /// What finds the records in the bytes of one object. `first`: whether the bytes begin where the object does. `None`: it
-    /// is Parquet, which is read by ranges ([`records`](crate::records)).
+    /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
+    /// object. `None` for Parquet, which is read by ranges ([`records`](crate::records)).
     ///
     /// # Errors
-    /// Two columns of CSV with the same name.
+    /// Two columns of CSV have the same name.
     pub fn records(
         &self,
         limits: &Limits,
@@ -118,10 +118,10 @@ impl Reading {
         }))
     }
 
-    /// Of a table, as its SerDe says, or as the configuration's `csv` says in its place.
+    /// The reading of a table, from its SerDe, or from the configuration's `csv` in place of that.
     ///
     /// # Errors
-    /// A SerDe that is not read, or a parameter of one that means nothing.
+    /// The SerDe is not supported, or one of its parameters is invalid.
     pub fn of_table(table: &Table, csv: Option<&Csv>) -> Result<Self, ReadingError> {
         let columns = table
             .storage
@@ -162,7 +162,7 @@ impl Reading {
         })
     }
 
-    /// Whether an object that is not compressed may be entered behind any newline.
+    /// Whether an uncompressed object can be read from after any newline.
     pub fn ends_at_newlines(&self) -> bool {
         matches!(self, Self::Json { lines: true } | Self::Lines { .. })
     }
@@ -209,7 +209,7 @@ fn parameter<'a>(table: &'a Table, name: &str) -> Option<&'a str> {
     .map(String::as_str)
 }
 
-/// A parameter that is one ASCII character, or its code in decimal digits as Hive also writes it.
+/// A parameter whose value is one ASCII character, or its code in decimal digits as Hive also writes it.
 fn character(table: &Table, name: &'static str) -> Result<Option<u8>, ReadingError> {
     let Some(value) = table.storage.serde_parameters.get(name) else {
         return Ok(None);
@@ -217,7 +217,7 @@ fn character(table: &Table, name: &'static str) -> Result<Option<u8>, ReadingErr
     if let &[byte] = value.as_bytes()
         && byte.is_ascii()
     {
-        // Hive takes `serialization.format = 1` for U+0001.
+        // Hive reads `serialization.format = 1` as U+0001.
         let code = name == "serialization.format" && byte.is_ascii_digit();
         return Ok(Some(if code { byte - b'0' } else { byte }));
     }

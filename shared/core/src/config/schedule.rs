@@ -1,15 +1,14 @@
-//! When jobs are started by themselves.
+//! The schedules of jobs.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// `off`, `rate(…)` or `cron(…)`: the two ways of EventBridge Scheduler, in UTC. What stands inside is looked at by the
-/// service, but for the unit of a rate.
+/// `off`, or a rate or cron expression of EventBridge Scheduler, in UTC. The service checks the fields of a cron expression.
 /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>
 const SCHEDULE: &str = r"^(off|rate\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\)|cron\([^() ]+( [^() ]+){5}\))$";
 
-/// When a job is started by itself: `off`, `rate(12 hours)` or `cron(0 3 * * ? *)`, in UTC.
+/// When EventBridge Scheduler starts a job: `off`, `rate(12 hours)` or `cron(0 3 * * ? *)`, in UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Schedule(#[schemars(regex(pattern = SCHEDULE))] String);
@@ -52,18 +51,18 @@ fn is_cron(text: &str) -> bool {
             .all(|field| !field.is_empty() && !field.contains(['(', ')']))
 }
 
-/// When a rekey job's source is looked through for objects whose event was lost, and how far back.
+/// When a sweep looks for objects whose event was lost, and how far back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
-    /// When; once a day where nothing is said.
+    /// When EventBridge Scheduler starts the sweep. By default, once a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// Only objects that landed since then (`2026-05-01T00:00:00Z`); since the deployment of the job where nothing is said.
+    /// Only objects that landed at this time (`2026-05-01T00:00:00Z`) or later. By default, the time of the first deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub since: Option<Timestamp>,
-    /// Only objects that landed in so many days before the sweep; 3 where nothing is said.
+    /// Only objects that landed in this number of days before the sweep. By default, 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub days: Option<u16>,

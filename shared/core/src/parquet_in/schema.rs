@@ -9,9 +9,9 @@ use parquet::basic::Type as PhysicalType;
 
 use super::{ReadError, convert::position};
 
-/// The types to read columns as: strings and binary values as views, so that a long value of a dictionary is not copied
-/// for each row; the old INT96 timestamps as instants in microseconds, which reach as far as theirs. `leaves`: the physical
-/// types of the leaf columns, in order.
+/// The types in which columns are read: strings and binary values as views, so that a dictionary's long value is not
+/// copied for each row; INT96 timestamps as instants in microseconds, which cover the same range. `leaves`: the
+/// physical types of the leaf columns, in order.
 pub(super) fn to_read(schema: &Schema, leaves: &mut impl Iterator<Item = PhysicalType>) -> Schema {
     Schema::new(fields_to_read(schema.fields(), leaves))
 }
@@ -40,7 +40,7 @@ fn field_to_read(field: &FieldRef, leaves: &mut impl Iterator<Item = PhysicalTyp
     Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
-/// The columns in the types that tables have.
+/// The columns with types that tables have.
 pub(super) fn of_table(schema: &Schema) -> Schema {
     Schema::new(
         schema
@@ -82,13 +82,13 @@ fn field_of_table(field: &FieldRef) -> FieldRef {
             T::List(Arc::new(element))
         }
         T::Map(entries, sorted) => T::Map(entries_of_table(entries), *sorted),
-        // Strings; and times of day, durations and the like as their text.
+        // Strings, and times of day, durations and the like as text.
         _ => T::Utf8,
     };
     Arc::new(Field::new(field.name().to_lowercase(), data_type, true))
 }
 
-/// The entries of a map by the names that Parquet's specification gives them.
+/// The entries of a map, with the names from Parquet's specification.
 fn entries_of_table(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(fields) = entries.data_type() else {
         return Arc::clone(entries);
@@ -105,7 +105,7 @@ fn entries_of_table(entries: &FieldRef) -> FieldRef {
     Arc::new(Field::new("key_value", DataType::Struct(fields), false))
 }
 
-/// Makes sure that no two fields of one struct have one name but for case.
+/// Checks that no two fields of a struct have the same name, ignoring case.
 pub(super) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
     let mut seen: HashMap<String, &FieldRef> = HashMap::new();
     for field in fields {
@@ -134,7 +134,7 @@ fn check_inside(field: &FieldRef, path: &str) -> Result<(), ReadError> {
     }
 }
 
-/// The fields, by their paths, that the table does not have.
+/// The paths of the fields that the table does not have.
 pub(super) fn unknown(file: &Fields, table: &Fields, path: &str) -> Vec<String> {
     let mut names = Vec::new();
     for field in file {
