@@ -134,7 +134,7 @@ fn is_relative(part: &str) -> bool {
     matches!(part, "." | "..")
 }
 
-/// Appends a value, with `%`, `/` and control characters as `%XX`, and the placeholder for null if it is empty.
+/// Appends a value: `%`, `/`, control characters and what XML does not have as `%XX`, and what stands for none as itself.
 fn push_escaped(text: &str, key: &mut String) {
     match text {
         "" => return key.push_str(EMPTY),
@@ -144,7 +144,8 @@ fn push_escaped(text: &str, key: &mut String) {
         }
         _ => {}
     }
-    let special = |letter: char| matches!(letter, '/' | '%') || letter.is_control();
+    let special =
+        |letter: char| matches!(letter, '/' | '%' | '\u{fffe}' | '\u{ffff}') || letter.is_control();
     if !text.contains(special) {
         return key.push_str(text);
     }
