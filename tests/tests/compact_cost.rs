@@ -40,7 +40,7 @@ const JOB: &str = r#"
     files = 2
 "#;
 
-/// A store that counts what is asked of it.
+/// A store that counts its requests.
 struct Counting {
     inner: Client,
     counted: Mutex<Requests>,
@@ -151,7 +151,7 @@ impl Store for Counting {
     }
 }
 
-/// A file of so many random numbers, eight bytes each.
+/// A file of this many random numbers, eight bytes each.
 fn file(rows: usize, seed: u64) -> Bytes {
     let mut random = fastrand::Rng::with_seed(seed);
     let numbers = (0..rows).map(|_| random.i64(..)).collect::<Vec<_>>();

@@ -162,7 +162,7 @@ impl Lake {
         self.cloud.with(|state| state.s3.below(&below).count())
     }
 
-    /// How many objects hold rows that are at work.
+    /// The number of objects with rows that are being processed.
     pub(crate) fn at_work(&self) -> usize {
         let below = Location::new("lake", "out/_repartitioning/");
         self.cloud.with(|state| state.s3.below(&below).count())
@@ -232,7 +232,7 @@ pub(crate) fn texts(batch: &RecordBatch) -> Rows {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// A Parquet file of a batch, in row groups of so many rows.
+/// A Parquet file of a batch, in row groups of this many rows.
 pub(crate) fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
     let properties = parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))
