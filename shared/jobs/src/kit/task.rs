@@ -7,8 +7,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{Stage, WorkError};
-
+use super::{JobError, Stage};
 /// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running. As a
 /// future it gives what the task gives.
 pub(crate) struct Task<T>(JoinHandle<T>);
@@ -19,11 +18,9 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// Waits for what the task gives. `stage`: what it is a part of.
-    pub(crate) async fn join(self, stage: Stage) -> Result<T, WorkError> {
-        self.await.map_err(|error| WorkError::Task {
-            stage,
-            message: error.to_string(),
-        })
+    pub(crate) async fn join(self, stage: Stage) -> Result<T, JobError> {
+        self.await
+            .map_err(|error| JobError::task(stage, error.to_string()))
     }
 }
 
