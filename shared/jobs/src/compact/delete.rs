@@ -113,7 +113,11 @@ pub(super) async fn delete_batch(
     match failures.first() {
         None => Ok(()),
         Some(first) => Err(JobError::new(
-            ErrorKind::NotDeleted,
+            if first.is_denied() {
+                ErrorKind::AccessDenied
+            } else {
+                ErrorKind::NotDeleted
+            },
             format!(
                 "{} objects were not deleted; the first is {}: {}: {}",
                 failures.len(),

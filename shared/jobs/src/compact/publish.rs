@@ -83,7 +83,7 @@ async fn point(ports: &Ports, plan: &Plan) -> Result<(), JobError> {
         .await?;
     if let Some(failure) = failures.into_iter().next() {
         return Err(JobError::new(
-            ErrorKind::PartitionRefused,
+            ErrorKind::of_partition(failure.kind),
             format!("partition {}: {}", plan.partition, failure.message),
         ));
     }

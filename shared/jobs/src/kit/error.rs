@@ -10,9 +10,10 @@ use lakewright_core::{
     split::TooManyKeys,
 };
 
+use super::ErrorKind;
 use crate::ports::{
-    CallbackError, CatalogError, CatalogErrorKind, QueriesError, QueueError, StoreError,
-    StoreErrorKind,
+    CallbackError, CallbackErrorKind, CatalogError, CatalogErrorKind, QueriesError, QueueError,
+    ServiceErrorKind, StoreError, StoreErrorKind,
 };
 
 /// Why something has no result, under a stable name.
@@ -56,159 +57,6 @@ impl fmt::Display for Stage {
             Self::Enqueue => "enqueue",
         })
     }
-}
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What kind of failure it is. A kind is its own name: `StoreFailed` is `Lakewright.StoreFailed` in Step
-        /// Functions, and `StoreFailed` in logs and metrics. docs/OPERATIONS.md says what to do about each.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum ErrorKind { $($(#[$doc])* $name,)* }
-
-        impl ErrorKind {
-            /// Every kind.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// Its stable name.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => stringify!($name),)* }
-            }
-        }
-    };
-}
-
-kinds! {
-    // Services.
-    /// S3 failed.
-    StoreFailed,
-    /// Glue failed.
-    CatalogFailed,
-    /// Athena failed.
-    AthenaFailed,
-    /// SQS failed, or keeps refusing a message.
-    QueueFailed,
-    /// Step Functions was not told.
-    CallbackFailed,
-    /// The invocation's deadline is too near to go on.
-    Deadline,
-    /// A temporary file failed.
-    ScratchFailed,
-    /// A file or a batch of columns could not be encoded.
-    EncodeFailed,
-    /// A task of this invocation ended without an answer.
-    TaskFailed,
-
-    // Requests, tables and partitions.
-    /// The request cannot be carried out as it is.
-    BadRequest,
-    /// The table does not exist.
-    TableMissing,
-    /// The table cannot be compacted by swapping its partitions.
-    TableUnsuited,
-    /// The table's partition keys are not the job's `partition_by`.
-    PartitionKeysDiffer,
-    /// The table or its configuration cannot be used.
-    SchemaUnusable,
-    /// A row's value cannot be the value of a partition.
-    BadPartition,
-    /// The partition is not in the catalog.
-    PartitionMissing,
-    /// The catalog has the partition in another place.
-    PartitionElsewhere,
-    /// The catalog refused a partition.
-    PartitionRefused,
-    /// A row or an object touches more partitions than the limit allows.
-    TooManyPartitions,
-
-    // Sources.
-    /// An object cannot be decompressed, framed or parsed.
-    Unreadable,
-    /// More bytes come out of the compression than `limits.compression_ratio` allows.
-    CompressionRatioExceeded,
-    /// A record is longer than `limits.record_size`.
-    RecordTooLong,
-    /// A Parquet footer is larger than `limits.parquet_footer`.
-    ParquetFooterTooLarge,
-    /// A Parquet row group is larger than `limits.parquet_row_group`.
-    ParquetRowGroupTooLarge,
-    /// The job's policy refuses a record, or a record does not fit its columns.
-    RecordRefused,
-    /// There is nothing under the source's prefix.
-    NothingToRead,
-    /// A source object was deleted or replaced between its plan and its commit.
-    SourceLost,
-    /// A source object was deleted or replaced after the plan was made.
-    SourceChanged,
-    /// The result lies outside the job's `sources`.
-    SourceNotAllowed,
-
-    // Queries and their results.
-    /// Athena has no such query.
-    QueryMissing,
-    /// The query has not finished.
-    QueryUnfinished,
-    /// The query failed or was cancelled.
-    QueryFailed,
-    /// The result is in Athena's managed storage.
-    ManagedResult,
-    /// The result is not a table of rows.
-    NoRows,
-    /// The job names a column that the result lacks.
-    UnknownColumn,
-    /// Two columns of the result have the same name.
-    DuplicateColumn,
-    /// A row does not have the form of the result, or has no name.
-    BadRow,
-    /// Different rows have the same key.
-    KeyCollision,
-    /// The keys of all rows need more memory than the function has.
-    TooManyKeys,
-    /// Another object has the key of a row.
-    KeyTaken,
-    /// The job would make more PUT requests than its `max_puts`.
-    ConfirmationNeeded,
-
-    // Plans and ledgers.
-    /// There is no such plan.
-    PlanMissing,
-    /// The existing plan names other outputs than this code makes from the plan's own settings.
-    PlanDiffers,
-    /// The plan was given up.
-    Withdrawn,
-    /// A ledger entry cannot be read or written, or vanished.
-    LedgerUnreadable,
-    /// The run is committed, and a task that is not done wants to write.
-    RunOver,
-    /// Not all tasks are done.
-    TasksMissing,
-
-    // Outputs.
-    /// An output was there, and a moment later was not.
-    OutputVanished,
-    /// `mode = "fail"`, and there is data under the target.
-    TargetNotEmpty,
-    /// The stored outputs are not what the tasks wrote.
-    OutputsDiffer,
-    /// Replaced objects were not removed.
-    NotRemoved,
-
-    // Compaction.
-    /// Files cannot be merged into one.
-    Unmergeable,
-    /// The partition cannot be compacted as it is.
-    Unsuited,
-    /// A file that a plan merges was replaced or deleted.
-    InputChanged,
-    /// A merged file does not exist yet.
-    NotMerged,
-    /// A file has other rows than its plan says.
-    RowsDiffer,
-    /// A file in an old directory has rows that are nowhere else.
-    Stray,
-    /// A file of an abandoned plan has rows that are nowhere else.
-    OnlyCopy,
-    /// Objects were not deleted.
-    NotDeleted,
 }
 
 /// Why a job, or a piece of its work, has no result. After any of these the same call may be made again: it goes on
@@ -400,6 +248,7 @@ impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         match error.kind {
             StoreErrorKind::Deadline => Self::deadline(),
+            StoreErrorKind::AccessDenied => Self::caused_by(ErrorKind::AccessDenied, error),
             _ => Self::caused_by(ErrorKind::StoreFailed, error),
         }
     }
@@ -409,6 +258,7 @@ impl From<CatalogError> for JobError {
     fn from(error: CatalogError) -> Self {
         match error.kind {
             CatalogErrorKind::Deadline => Self::deadline(),
+            CatalogErrorKind::AccessDenied => Self::caused_by(ErrorKind::AccessDenied, error),
             _ => Self::caused_by(ErrorKind::CatalogFailed, error),
         }
     }
@@ -416,19 +266,31 @@ impl From<CatalogError> for JobError {
 
 impl From<QueriesError> for JobError {
     fn from(error: QueriesError) -> Self {
-        Self::caused_by(ErrorKind::AthenaFailed, error)
+        let kind = match error.kind {
+            ServiceErrorKind::AccessDenied => ErrorKind::AccessDenied,
+            ServiceErrorKind::Retryable | ServiceErrorKind::Other => ErrorKind::AthenaFailed,
+        };
+        Self::caused_by(kind, error)
     }
 }
 
 impl From<QueueError> for JobError {
     fn from(error: QueueError) -> Self {
-        Self::caused_by(ErrorKind::QueueFailed, error).during(Stage::Enqueue)
+        let kind = match error.kind {
+            ServiceErrorKind::AccessDenied => ErrorKind::AccessDenied,
+            ServiceErrorKind::Retryable | ServiceErrorKind::Other => ErrorKind::QueueFailed,
+        };
+        Self::caused_by(kind, error).during(Stage::Enqueue)
     }
 }
 
 impl From<CallbackError> for JobError {
     fn from(error: CallbackError) -> Self {
-        Self::caused_by(ErrorKind::CallbackFailed, error)
+        let kind = match error.kind {
+            CallbackErrorKind::AccessDenied => ErrorKind::AccessDenied,
+            _ => ErrorKind::CallbackFailed,
+        };
+        Self::caused_by(kind, error)
     }
 }
 
@@ -513,5 +375,47 @@ mod tests {
             JobError::store(Stage::Read, error).kind(),
             ErrorKind::Deadline
         );
+    }
+
+    #[test]
+    fn a_denied_call_is_access_denied_whichever_service_denied_it() {
+        let message = String::new;
+        let denied = [
+            JobError::store(
+                Stage::Read,
+                StoreError {
+                    kind: StoreErrorKind::AccessDenied,
+                    operation: "GetObject",
+                    location: Location::new("lake", "in/a.json"),
+                    message: message(),
+                },
+            ),
+            JobError::from(CatalogError {
+                kind: CatalogErrorKind::AccessDenied,
+                operation: "GetTable",
+                table: "a.b".parse().unwrap(),
+                message: message(),
+            }),
+            JobError::from(QueueError {
+                operation: "SendMessageBatch",
+                queue_url: message(),
+                kind: ServiceErrorKind::AccessDenied,
+                message: message(),
+            }),
+            JobError::from(QueriesError {
+                operation: "GetQueryExecution",
+                query: message(),
+                kind: ServiceErrorKind::AccessDenied,
+                message: message(),
+            }),
+            JobError::from(CallbackError {
+                kind: CallbackErrorKind::AccessDenied,
+                operation: "SendTaskSuccess",
+                message: message(),
+            }),
+        ];
+        for error in denied {
+            assert_eq!(error.name(), "AccessDenied", "{error}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{ErrorKind, JobError, Stage};
-use crate::ports::{Clock, Queue, SendFailure};
+use crate::ports::{Clock, Queue, SendFailure, ServiceErrorKind};
 
 /// How often a message that the queue did not take is sent again.
 const SEND_ATTEMPTS: u32 = 6;
@@ -20,7 +20,7 @@ pub(crate) async fn send(
     loop {
         let failures = match queue.send(queue_url, &waiting).await {
             Ok(failures) => failures,
-            Err(error) if error.retryable && attempt < SEND_ATTEMPTS => {
+            Err(error) if error.kind == ServiceErrorKind::Retryable && attempt < SEND_ATTEMPTS => {
                 (0..waiting.len()).map(unanswered).collect()
             }
             Err(error) => return Err(JobError::from(error)),

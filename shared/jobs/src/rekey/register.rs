@@ -132,7 +132,7 @@ impl Written {
 
 fn refuse(table: &Table, failure: &PartitionFailure) -> JobError {
     JobError::new(
-        ErrorKind::PartitionRefused,
+        ErrorKind::of_partition(failure.kind),
         format!(
             "partition {:?} of {}: {}",
             failure.values, table.name, failure.message

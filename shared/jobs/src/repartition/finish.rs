@@ -165,7 +165,12 @@ async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobE
         let failures = ports.store.delete(bucket, keys).await;
         let failures = failures.map_err(|error| JobError::store(Stage::Write, error))?;
         if let Some(failure) = failures.into_iter().next() {
-            return Err(JobError::new(ErrorKind::NotRemoved, failure.message)
+            let kind = if failure.is_denied() {
+                ErrorKind::AccessDenied
+            } else {
+                ErrorKind::NotRemoved
+            };
+            return Err(JobError::new(kind, failure.message)
                 .during(Stage::Remove)
                 .of(Location::new(bucket, failure.key)));
         }

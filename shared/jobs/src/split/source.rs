@@ -10,7 +10,10 @@ use lakewright_core::{
 use super::{Columns, PlanRequest, Ports, ledger::Source, patience::retried, read};
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{GetOptions, ObjectMeta, QueriesError, QueryState, Store, StoreError, StoreErrorKind},
+    ports::{
+        GetOptions, ObjectMeta, QueriesError, QueryState, ServiceErrorKind, Store, StoreError,
+        StoreErrorKind,
+    },
 };
 
 /// How much of an object tells what it holds.
@@ -106,7 +109,7 @@ pub(super) async fn find(
 }
 
 fn may_pass(error: &QueriesError) -> bool {
-    error.retryable
+    error.kind == ServiceErrorKind::Retryable
 }
 
 fn allowed(job: &config::Split, location: &Location) -> Result<(), JobError> {

@@ -3,7 +3,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{StoreError, StoreErrorKind};
 
-use crate::adapters::failure::{Failure, Reached};
+use crate::adapters::failure::{Failure, Reached, with_permission};
+
+/// The code of a call, or of a key of a batch, that S3 refuses because of who asks.
+pub(super) const DENIED: &str = "AccessDenied";
 
 /// One call, for its errors.
 pub(super) struct Call<'a> {
@@ -33,29 +36,19 @@ impl Call<'_> {
         };
         let mut message = failure.message;
         if kind == StoreErrorKind::AccessDenied {
-            message = with_permission(message, self.operation);
+            message = with_permission(message, permission_of(self.operation));
         }
         self.error(kind, message)
     }
 }
 
-/// Names the permission where S3 does not: the answer to a `HEAD` has no text.
-fn with_permission(mut message: String, operation: &str) -> String {
-    let permission = permission_of(operation);
-    if !message.contains(permission) {
-        message.push_str(", which needs ");
-        message.push_str(permission);
-    }
-    message
-}
-
 /// What a role has to be granted for a call.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
-fn permission_of(operation: &str) -> &'static str {
+pub(super) fn permission_of(operation: &str) -> &'static str {
     match operation {
         "HeadObject" | "GetObject" => "s3:GetObject",
         "ListObjectsV2" => "s3:ListBucket",
-        "DeleteObjects" => "s3:DeleteObject",
+        "DeleteObjects" | "DeleteObject" => "s3:DeleteObject",
         "AbortMultipartUpload" => "s3:AbortMultipartUpload",
         _ => "s3:PutObject",
     }
@@ -78,7 +71,7 @@ fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
         // The server closed a connection over which the request came too slowly.
         Some("RequestTimeout") => StoreErrorKind::Network,
         Some("InvalidRange") => StoreErrorKind::InvalidRange,
-        Some("AccessDenied") => StoreErrorKind::AccessDenied,
+        Some(DENIED) => StoreErrorKind::AccessDenied,
         _ => match status {
             401 | 403 => StoreErrorKind::AccessDenied,
             404 => StoreErrorKind::NotFound,
@@ -120,7 +113,8 @@ mod tests {
                 "AccessDenied, which needs s3:ListBucket",
             ),
         ] {
-            assert_eq!(with_permission(message.to_owned(), operation), expected);
+            let named = with_permission(message.to_owned(), permission_of(operation));
+            assert_eq!(named, expected);
         }
     }
 
