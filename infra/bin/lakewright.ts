@@ -1,17 +1,24 @@
 /** The CDK app: one stack from one lakewright.toml. */
 import { resolve } from 'node:path';
-import { App } from 'aws-cdk-lib';
+import { App, DefaultStackSynthesizer } from 'aws-cdk-lib';
 import { ConfigError } from '../lib/config.ts';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
 import { text } from '../lib/options.ts';
 
 const app = new App();
+const assetsBucket = text(app.node, 'assets-bucket');
 try {
   new LakewrightStack(app, text(app.node, 'stack') ?? 'Lakewright', {
     configFile: resolve(text(app.node, 'config') ?? '../lakewright.toml'),
     description: 'Lakewright: shapes what lands in an S3 data lake',
     // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,
+    ...(assetsBucket !== undefined && {
+      synthesizer: new DefaultStackSynthesizer({
+        fileAssetsBucketName: assetsBucket,
+        generateBootstrapVersionRule: false,
+      }),
+    }),
   });
   app.synth();
 } catch (error) {

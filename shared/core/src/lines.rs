@@ -211,24 +211,9 @@ impl LineFramer {
             )?,
         }
         let (names, is_lazy) = (&self.columns.names, delimited.is_some());
-        let mapping = self.mapping.get_or_insert_with(|| {
-            let names = names.iter().enumerate();
-            let names: HashMap<_, _> = names
-                .map(|(index, name)| (name.to_lowercase(), index))
-                .collect();
-            let schema = columns.schema();
-            let fields = schema.fields().iter();
-            fields
-                .map(|field| {
-                    let taken = match field.data_type() {
-                        DataType::Utf8 | DataType::Binary => Taken::Text,
-                        DataType::Date32 if !is_lazy => Taken::Date,
-                        _ => Taken::Other,
-                    };
-                    (names.get(&field.name().to_lowercase()).copied(), taken)
-                })
-                .collect()
-        });
+        let mapping = self
+            .mapping
+            .get_or_insert_with(|| mapped(columns, names, is_lazy));
         let mapping = Arc::clone(mapping);
         let field = |column: usize| {
             let &(field, taken) = mapping.get(column)?;
@@ -265,22 +250,8 @@ impl LineFramer {
             if let Some(json) = values.get(&column) {
                 return Some(Cow::Borrowed(json.as_str()));
             }
-            let text = match field {
-                Field::Null => return None,
-                Field::Plain(from, to) => Cow::Borrowed(line.get(from..to)?),
-                Field::Escaped(from, to) => {
-                    let mut cooked = String::new();
-                    if let Some(Delimited {
-                        escape: Some(escape),
-                        ..
-                    }) = &delimited
-                    {
-                        fields::unescape(line.get(from..to)?, char::from(*escape), &mut cooked);
-                    }
-                    Cow::Owned(cooked)
-                }
-                Field::Cooked(from, to) => Cow::Borrowed(self.cooked.get(from..to)?),
-            };
+            let escape = delimited.as_ref().and_then(|delimited| delimited.escape);
+            let text = field_text(field, line, &self.cooked, escape)?;
             // What is no text has no value there, as in Hive.
             if taken != Taken::Text && text.is_empty() {
                 return None;
@@ -289,6 +260,47 @@ impl LineFramer {
             Some(day.map_or(text, Cow::Owned))
         };
         columns.append_texts(text, bytes)
+    }
+}
+
+/// The field of each column, and how it is taken.
+fn mapped(columns: &Columns, names: &[String], is_lazy: bool) -> Arc<[MappedColumn]> {
+    let names = names.iter().enumerate();
+    let names: HashMap<_, _> = names
+        .map(|(index, name)| (name.to_lowercase(), index))
+        .collect();
+    let schema = columns.schema();
+    let fields = schema.fields().iter();
+    fields
+        .map(|field| {
+            let taken = match field.data_type() {
+                DataType::Utf8 | DataType::Binary => Taken::Text,
+                DataType::Date32 if !is_lazy => Taken::Date,
+                _ => Taken::Other,
+            };
+            (names.get(&field.name().to_lowercase()).copied(), taken)
+        })
+        .collect()
+}
+
+/// What a field says, if it is not null.
+fn field_text<'a>(
+    field: Field,
+    line: &'a str,
+    cooked: &'a str,
+    escape: Option<u8>,
+) -> Option<Cow<'a, str>> {
+    match field {
+        Field::Null => None,
+        Field::Plain(from, to) => line.get(from..to).map(Cow::Borrowed),
+        Field::Escaped(from, to) => {
+            let mut text = String::new();
+            if let Some(escape) = escape {
+                fields::unescape(line.get(from..to)?, char::from(escape), &mut text);
+            }
+            Some(Cow::Owned(text))
+        }
+        Field::Cooked(from, to) => cooked.get(from..to).map(Cow::Borrowed),
     }
 }
 

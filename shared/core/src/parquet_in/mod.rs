@@ -363,21 +363,18 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
                 return self.convert(batch).map(Some);
             }
             if let Some(reader) = &mut self.reader {
-                match source::next_batch(reader)? {
-                    Some(batch) => {
-                        self.left = self.left.saturating_sub(batch.num_rows() as u64);
-                        cut(&batch, &mut self.pending);
-                    }
-                    None => {
-                        self.reader = None;
-                        if self.left > 0 {
-                            return Err(ReadError::Corrupt(format!(
-                                "row group {} has {} rows fewer than its footer says",
-                                self.row_group.saturating_sub(1),
-                                self.left
-                            )));
-                        }
-                    }
+                if let Some(batch) = source::next_batch(reader)? {
+                    self.left = self.left.saturating_sub(batch.num_rows() as u64);
+                    cut(&batch, &mut self.pending);
+                    continue;
+                }
+                self.reader = None;
+                if self.left > 0 {
+                    return Err(ReadError::Corrupt(format!(
+                        "row group {} has {} rows fewer than its footer says",
+                        self.row_group.saturating_sub(1),
+                        self.left
+                    )));
                 }
             } else if self.row_group < self.source.row_groups().min(self.last_row_group) {
                 let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;

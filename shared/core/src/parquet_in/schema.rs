@@ -41,8 +41,7 @@ fn field_to_read(
         DataType::List(element) => DataType::List(field_to_read(element, leaves)),
         DataType::Map(entries, sorted) => DataType::Map(field_to_read(entries, leaves), *sorted),
         leaf => match (leaf, leaves.next()) {
-            (DataType::Utf8, _) => DataType::Utf8View,
-            (DataType::Binary, Some((_, true))) => DataType::Utf8View,
+            (DataType::Utf8, _) | (DataType::Binary, Some((_, true))) => DataType::Utf8View,
             (DataType::Binary, _) => DataType::BinaryView,
             (_, Some((PhysicalType::INT96, _))) => {
                 DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
