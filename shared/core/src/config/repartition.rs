@@ -92,14 +92,14 @@ pub struct Repartition {
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// How many bytes of the source, as they lie in S3, one task handles, about.
     #[serde(default = "default_task_size", serialize_with = "exact")]
     #[schemars(with = "Size")]
     pub task_size: ByteSize,
-    /// What is refused, so that a broken object cannot take the function down.
+    /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
 }

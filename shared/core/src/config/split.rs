@@ -58,7 +58,7 @@ pub struct Split {
     /// of the fields of UNLOAD's text, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ResultColumn>,
-    /// What to do where different rows have one key.
+    /// What to do if different rows have the same key.
     #[serde(default)]
     pub on_collision: OnCollision,
     /// The media type of the objects; that of the format where nothing is said.
@@ -70,7 +70,7 @@ pub struct Split {
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// How many bytes of the result one task handles, about.

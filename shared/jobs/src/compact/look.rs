@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
-    catalog::TableName,
+    catalog::{TableName, marks_above},
     compact::{
         Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
         generations_beside, is_compacted, output_name, partition_path, source_of,
@@ -49,6 +49,8 @@ pub(super) struct Scope {
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
+    /// The listings that looked for another table format's log.
+    pub(super) listings: u64,
     tail: Tail,
 }
 
@@ -81,10 +83,11 @@ pub(super) enum Verdict {
     },
 }
 
-/// Makes sure that no other table format owns a prefix.
-async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), JobError> {
+/// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobError> {
     let looked = foreign::not_foreign(store, prefix).await?;
-    looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))
+    looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))?;
+    Ok(marks_above(prefix).len() as u64)
 }
 
 impl Scope {
@@ -145,7 +148,7 @@ impl Scope {
         }
         let base = Location::directory(&table.storage.location)
             .map_err(|error| unsuited(error.to_string()))?;
-        not_foreign(&*ports.store, &base).await?;
+        let listings = not_foreign(&*ports.store, &base).await?;
         let generations = job
             .generations
             .clone()
@@ -182,6 +185,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }
@@ -197,7 +201,7 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| target.join("_lakewright/"));
         let below = target.join(prefix.unwrap_or_default());
-        not_foreign(&*ports.store, &below).await?;
+        let listings = not_foreign(&*ports.store, &below).await?;
         let (objects, _) = directory::list(&*ports.store, &below).await?;
         let mut paths = objects
             .iter()
@@ -220,6 +224,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }

@@ -8,7 +8,7 @@ use crate::adapters::failure::{Failure, Reached, with_permission};
 /// The code of a call, or of a key of a batch, that S3 refuses because of who asks.
 pub(super) const DENIED: &str = "AccessDenied";
 
-/// One call, for its errors.
+/// The call that an error message names.
 pub(super) struct Call<'a> {
     pub(super) operation: &'static str,
     pub(super) location: &'a Location,
@@ -42,7 +42,7 @@ impl Call<'_> {
     }
 }
 
-/// What a role has to be granted for a call.
+/// The permission that a call needs.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 pub(super) fn permission_of(operation: &str) -> &'static str {
     match operation {
@@ -54,9 +54,8 @@ pub(super) fn permission_of(operation: &str) -> &'static str {
     }
 }
 
-/// By the code first: `CopyObject` and `CompleteMultipartUpload` may answer 200 with an error in the body,
-/// and a `HEAD` has a status only.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+/// The code takes precedence: `CopyObject` and `CompleteMultipartUpload` may answer 200 with an error in the body. A
+/// `HEAD` only has a status. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
     match code {
         Some("NoSuchKey" | "NoSuchVersion" | "NoSuchBucket" | "NoSuchUpload") => {
@@ -68,7 +67,7 @@ fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
             StoreErrorKind::SlowDown
         }
         Some("InternalError") => StoreErrorKind::Internal,
-        // The server closed a connection over which the request came too slowly.
+        // The server closed the connection because the request arrived too slowly.
         Some("RequestTimeout") => StoreErrorKind::Network,
         Some("InvalidRange") => StoreErrorKind::InvalidRange,
         Some(DENIED) => StoreErrorKind::AccessDenied,
