@@ -32,8 +32,8 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
-    Failure,
-    rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
+    JobError,
+    rekey::{Budget, Ports, SourceObject, rekey},
     report::ObjectReport,
 };
 use lakewright_tests::{
@@ -117,7 +117,7 @@ impl Lake {
         self.cloud.with(|state| state.glue.put_table(table));
     }
 
-    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, RekeyError> {
+    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, JobError> {
         let location = Location::new("landing", format!("in/{key}"));
         let etag = self.cloud.place(&location, Bytes::copy_from_slice(bytes));
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());

@@ -1,5 +1,11 @@
 //! Tables of the data catalog, as values.
 
+mod foreign;
+pub(crate) mod honoured;
+
+pub use foreign::{ForeignTable, marks_above, not_a_mark};
+pub use honoured::{RowFormat, TableError};
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

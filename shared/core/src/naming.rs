@@ -65,6 +65,16 @@ pub fn path_room(prefix: &str, plan_hash: &str, extension: &str) -> usize {
     LONGEST_KEY.saturating_sub(prefix.len() + name)
 }
 
+/// Whether S3 can name a key of this text in its answers and in a batch of deletions, which are XML 1.0: `Char` of
+/// <https://www.w3.org/TR/xml/#charsets>.
+pub fn fits_xml(text: &str) -> bool {
+    text.chars().all(|letter| match letter {
+        '\t' | '\n' | '\r' => true,
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -173,7 +173,7 @@ fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
         earliest: None,
         latest: None,
     };
-    let table = file.schema();
+    let table = file.schema()?;
     let options = ReadOptions {
         on_unknown: Policy::Fail,
         on_mismatch: Policy::Fail,

@@ -25,7 +25,7 @@ fn read(data: &[u8], policy: Policy, own_columns: bool) -> Result<(), ReadError>
     };
     let file = ParquetFile::open(Bytes::copy_from_slice(data), &limits)?;
     let table = if own_columns {
-        file.schema()
+        file.schema()?
     } else {
         super::table()
     };

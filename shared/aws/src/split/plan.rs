@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use lakewright_core::config::{self, Config};
 use lakewright_jobs::{
-    Failure,
+    ErrorKind, Failure,
     ports::{Callback, Store},
-    split::{self, Budget, PlanRequest, Ports, SplitError},
+    split::{self, Budget, PlanRequest, Ports},
 };
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
@@ -156,7 +156,7 @@ async fn status(
     }
     for job in &config.split {
         match split::status(store, job, id, run).await {
-            Err(SplitError::PlanMissing(_)) => {}
+            Err(error) if error.kind() == ErrorKind::PlanMissing => {}
             result => return reported(result),
         }
     }

@@ -12,8 +12,10 @@
 //! | Distributed Map batch over a listing | `Items`, with `BatchInput.bucket` |
 //! | one item of a Distributed Map | `Key`, with `Bucket` or `BatchInput.bucket` |
 //! | by hand, and from the sweep | `objects`, a list of `s3://bucket/key` |
+//! | list of any of these, as `EventBridge` Pipes send it | it is a list |
 //!
-//! Fields that are not listed here are ignored. An event that is not the creation of an object has no work.
+//! Fields that are not named here are ignored. An event that is known to be something else than the creation of an object is
+//! no work, and is logged; one that is not known is an error, for nobody else would take the object up.
 
 mod events;
 
@@ -85,6 +87,16 @@ pub enum TriggerError {
         /// The names of its fields, or its JSON type.
         fields: String,
     },
+    /// An event that is neither the creation of an object nor known to be something else.
+    #[error(
+        "the event `{0}` is not known: it could be the creation of an object, so it is not taken for no work"
+    )]
+    Event(String),
+    /// A record of another service.
+    #[error(
+        "a record is from `{0}`, not from S3: have that service's records come through an SQS queue as S3 notifications, or send S3's events to the function"
+    )]
+    Source(String),
     /// A notification of another major version.
     #[error("eventVersion `{0}` is not of major version 2")]
     Version(String),
@@ -113,8 +125,37 @@ pub enum TriggerError {
     Panicked(String),
 }
 
-/// Decodes a payload. An error is in the outcome of its item and does not affect other items.
+/// A list, as `EventBridge` Pipes hand one over: of messages, or of anything else that is decoded by itself.
+fn listed(entries: &[Value]) -> Request {
+    if entries.iter().any(is_sqs) {
+        return Request {
+            kind: Kind::Sqs,
+            items: entries.iter().map(message).collect(),
+        };
+    }
+    let objects = || {
+        let mut objects = Vec::new();
+        for entry in entries {
+            objects.extend(document(entry, 0)?);
+        }
+        Ok(objects)
+    };
+    Request {
+        kind: Kind::Direct,
+        items: vec![Item {
+            message_id: None,
+            outcome: isolated(objects),
+        }],
+    }
+}
+
+/// Decodes a payload. What cannot be decoded is in the outcome of its item, and harms no other item.
 pub fn decode(payload: &Value) -> Request {
+    if let Value::Array(entries) = payload
+        && !entries.is_empty()
+    {
+        return listed(entries);
+    }
     match payload.get("Records").and_then(Value::as_array) {
         Some(records) if records.iter().any(is_sqs) => Request {
             kind: Kind::Sqs,

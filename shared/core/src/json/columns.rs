@@ -27,7 +27,7 @@ use arrow::{
 };
 
 use super::{
-    Appended, ColumnsOptions, JsonScalar, RecordError, SchemaError,
+    Appended, ColumnsOptions, JsonScalar, KeyNames, RecordError, SchemaError,
     buffers::Text,
     fill::Filling,
     lex::{self, Kind, Stop},
@@ -76,6 +76,7 @@ pub struct Columns {
     schema: SchemaRef,
     pub(super) options: ColumnsOptions,
     pub(super) path: Vec<String>,
+    pub(super) key_names: KeyNames,
 }
 
 impl Columns {
@@ -96,10 +97,18 @@ impl Columns {
             schema: Arc::new(Schema::new_with_metadata(fields, schema.metadata.clone())),
             options,
             path,
+            key_names: KeyNames::default(),
         })
     }
 
-    /// Appends one record, which must be exactly one JSON object. On an error the columns do not change.
+    /// Has keys mean columns in other ways than by the column's name.
+    #[must_use]
+    pub fn with_key_names(mut self, key_names: KeyNames) -> Self {
+        self.key_names = key_names;
+        self
+    }
+
+    /// Appends one record, which is exactly one JSON object. On an error the columns stay as they were.
     ///
     /// # Errors
     /// [`RecordError`]. The caller applies the policies, except for [`Policy::Drop`].
@@ -146,7 +155,7 @@ impl Columns {
                 error: super::SyntaxError::UnexpectedByte,
             }));
         }
-        let mut filling = Filling::new(buf, &self.options, &self.path);
+        let mut filling = Filling::new(buf, &self.options, &self.path, &self.key_names);
         let end = filling.object(&mut self.root, at)?;
         if let Some(raw) = &mut self.raw {
             raw.push(buf.get(at..end).unwrap_or_default())?;

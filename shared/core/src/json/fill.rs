@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    ColumnsOptions, RecordError,
+    ColumnsOptions, KeyNames, RecordError,
     buffers::Full,
     lex::{self, Kind, Member, Stop},
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
@@ -79,7 +79,8 @@ pub(super) struct Filling<'a> {
     pub(super) options: &'a ColumnsOptions,
     /// The timestamp's path, in lower case.
     pub(super) path: &'a [String],
-    /// How many more levels of objects and arrays are allowed.
+    pub(super) key_names: &'a KeyNames,
+    /// How many more objects and arrays may be opened within each other.
     pub(super) room: usize,
     pub(super) unknown: u32,
     pub(super) mismatched: u32,
@@ -88,11 +89,17 @@ pub(super) struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(buf: &'a [u8], options: &'a ColumnsOptions, path: &'a [String]) -> Self {
+    pub(super) fn new(
+        buf: &'a [u8],
+        options: &'a ColumnsOptions,
+        path: &'a [String],
+        key_names: &'a KeyNames,
+    ) -> Self {
         Self {
             buf,
             options,
             path,
+            key_names,
             room: options.max_depth,
             unknown: 0,
             mismatched: 0,
@@ -223,13 +230,14 @@ impl Filling<'_> {
                 ..
             } = node;
             let (after_key, target) = keys.read(self.buf, key, |name| {
-                resolve(
-                    &name.to_lowercase(),
-                    names,
-                    columns.len(),
-                    *segment,
-                    self.path,
-                )
+                let root = self.room + 1 == self.options.max_depth;
+                match self.key_names.column(name, root) {
+                    Some(name) => resolve(&name, names, columns.len(), *segment, self.path),
+                    None => Target {
+                        slot: None,
+                        timestamp: OnPath::No,
+                    },
+                }
             })?;
             let value = lex::value_of_key(self.buf, after_key)?;
             at = match target.slot {

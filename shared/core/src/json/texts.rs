@@ -46,7 +46,8 @@ impl Columns {
                 continue;
             }
             let len = node.len();
-            let mut filling = Filling::new(text.as_bytes(), &self.options, &self.path);
+            let mut filling =
+                Filling::new(text.as_bytes(), &self.options, &self.path, &self.key_names);
             match put(&mut filling, node, &text) {
                 Ok(()) => mismatched += filling.mismatched,
                 Err(RecordError::Mismatch { .. }) if self.options.on_mismatch == Policy::Drop => {

@@ -3,23 +3,25 @@
 use super::Field;
 use crate::csv::Broken;
 
-/// Splits a line as `LazySimpleSerDe` does.
+/// `LazySimpleSerDe`'s fields. `most`: how many there are at most, the last of which is all that is left.
 pub(super) fn lazy_simple(
     line: &str,
     delimiter: u8,
     escape: Option<u8>,
     null: &str,
+    most: Option<usize>,
     fields: &mut Vec<Field>,
-    cooked: &mut String,
 ) {
     let bytes = line.as_bytes();
     let mut start = 0;
     loop {
         let mut at = start;
         let mut escaped = false;
+        let is_last = most == Some(fields.len() + 1);
         let end = loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let found = match escape {
+                _ if is_last => None,
                 Some(escape) => memchr::memchr2(delimiter, escape, rest),
                 None => memchr::memchr(delimiter, rest),
             };
@@ -35,10 +37,8 @@ pub(super) fn lazy_simple(
         let text = line.get(start..end).unwrap_or_default();
         fields.push(match escape {
             _ if text == null => Field::Null,
-            Some(escape) if escaped => {
-                let from = cooked.len();
-                unescape(text, char::from(escape), cooked);
-                Field::Cooked(from, cooked.len())
+            Some(escape) if escaped || is_last && text.as_bytes().contains(&escape) => {
+                Field::Escaped(start, end)
             }
             _ => Field::Plain(start, end),
         });
@@ -49,8 +49,8 @@ pub(super) fn lazy_simple(
     }
 }
 
-/// Unescapes as `LazyUtils.copyAndEscapeStringDataToText` does.
-fn unescape(text: &str, escape: char, cooked: &mut String) {
+/// As `LazyUtils.copyAndEscapeStringDataToText` does.
+pub(super) fn unescape(text: &str, escape: char, cooked: &mut String) {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         if character != escape {

@@ -17,6 +17,16 @@ fn lazy(escape: Option<u8>) -> Dialect {
         delimiter: b',',
         escape,
         null: "\\N".to_owned(),
+        collections: 2,
+        keys: 3,
+        rest: false,
+    }
+}
+
+fn columns_of(names: &[String]) -> LineColumns {
+    LineColumns {
+        names: names.to_vec(),
+        ..LineColumns::default()
     }
 }
 
@@ -50,7 +60,7 @@ fn rows(
         max_depth: MAX_DEPTH,
     };
     let mut columns = Columns::new(&schema, options).unwrap();
-    let mut framer = LineFramer::new(dialect, header, &names, 1_000);
+    let mut framer = LineFramer::new(dialect, header, columns_of(&names), 1_000);
     let take = |framer: &mut LineFramer, columns: &mut Columns| {
         while let Some(filled) = framer.next_into(columns).map_err(|e| e.to_string())? {
             filled.result.map_err(|error| error.to_string())?;

@@ -76,6 +76,16 @@ pub enum ReadError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(String),
+    /// A column has a meaning that would be lost.
+    #[error("column `{column}` is {what}, which tables do not have: {way_out}")]
+    Meaning {
+        /// With its path.
+        column: String,
+        /// What it is.
+        what: String,
+        /// What can be done.
+        way_out: &'static str,
+    },
     /// Two columns, or two fields of one struct, have the same name, ignoring case.
     #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
     NameCollision {
@@ -183,8 +193,22 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     }
 
     /// The columns of the file with types that tables have, for use without a table.
-    pub fn schema(&self) -> Schema {
-        schema::of_table(self.source.schema())
+    ///
+    /// # Errors
+    /// A column whose meaning tables do not have, such as a VARIANT.
+    pub fn schema(&self) -> Result<Schema, ReadError> {
+        match self.source.meanings().into_iter().next() {
+            Some(meaning) => Err(ReadError::Meaning {
+                column: meaning.path,
+                what: meaning.what,
+                way_out: if meaning.has_parts {
+                    "name a table that has the column as the struct or the binary value that it is stored as, or leave it out"
+                } else {
+                    "leave the column out, by a table that lacks it"
+                },
+            }),
+            None => Ok(schema::of_table(self.source.schema())),
+        }
     }
 
     /// The names of the columns of [`schema`](Self::schema) in the file's spelling.
@@ -236,6 +260,27 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
+        for meaning in self.source.meanings() {
+            let root = meaning.path.split('.').next().unwrap_or_default();
+            let told = match convert::position(table.fields(), root) {
+                None => true,
+                Some(at) => {
+                    let asked = table.fields().get(at).map(|field| field.data_type());
+                    let nested = matches!(
+                        asked,
+                        Some(DataType::Struct(_) | DataType::List(_) | DataType::Map(..))
+                    );
+                    meaning.has_parts && (nested || asked == Some(&DataType::Binary))
+                }
+            };
+            if !told {
+                return Err(ReadError::Meaning {
+                    column: meaning.path,
+                    what: meaning.what,
+                    way_out: "leave the column out, or have the table say what it is stored as",
+                });
+            }
+        }
         let unknown = schema::unknown(self.source.schema().fields(), table.fields(), "");
         let unknown_error = unknown
             .first()
@@ -259,6 +304,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             row_group: 0,
             last_row_group: usize::MAX,
             row_bytes: 0,
+            left: 0,
             reader: None,
             pending: VecDeque::new(),
             row: 0,
@@ -283,6 +329,8 @@ pub struct RowsReader<R: ChunkReader> {
     row_group: usize,
     last_row_group: usize,
     row_bytes: u64,
+    /// Rows of the open row group that were not decoded yet.
+    left: u64,
     reader: Option<ParquetRecordBatchReader>,
     /// Decoded rows, split into batches.
     pending: VecDeque<RecordBatch>,
@@ -314,13 +362,24 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
                 return self.convert(batch).map(Some);
             }
             if let Some(reader) = &mut self.reader {
-                match source::next_batch(reader)? {
-                    Some(batch) => cut(&batch, &mut self.pending),
-                    None => self.reader = None,
+                if let Some(batch) = source::next_batch(reader)? {
+                    self.left = self.left.saturating_sub(batch.num_rows() as u64);
+                    cut(&batch, &mut self.pending);
+                    continue;
+                }
+                self.reader = None;
+                if self.left > 0 {
+                    return Err(ReadError::Corrupt(format!(
+                        "row group {} has {} rows fewer than its footer says",
+                        self.row_group.saturating_sub(1),
+                        self.left
+                    )));
                 }
             } else if self.row_group < self.source.row_groups().min(self.last_row_group) {
                 let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;
                 (self.reader, self.row_bytes) = (Some(reader), row_bytes);
+                let sizes = self.source.row_group_sizes();
+                self.left = sizes.get(self.row_group).map_or(0, |(rows, _)| *rows);
                 self.row_group += 1;
             } else {
                 return Ok(None);

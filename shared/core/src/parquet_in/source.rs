@@ -20,7 +20,7 @@ use parquet::{
         reader::{ChunkReader, Length},
     },
 };
-use parquet_merge::{FooterFault, check_footer};
+use parquet_merge::{FooterFault, check_counts, check_footer, check_pages, usual};
 
 use super::{BATCH_BYTES, BATCH_ROWS, ReadError, schema, whole::Whole};
 use crate::config::Limits;
@@ -44,7 +44,8 @@ impl<R: ChunkReader + 'static> Source<R> {
             FooterFault::TooDeep => ReadError::TooDeep,
         })?;
         let metadata = guarded(|| {
-            let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+            let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
+            let metadata = Arc::new(usual(metadata));
             let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options())?;
             let mut leaves = metadata
@@ -52,10 +53,12 @@ impl<R: ChunkReader + 'static> Source<R> {
                 .schema_descr()
                 .columns()
                 .iter()
-                .map(|column| column.physical_type());
+                .map(|column| (column.physical_type(), schema::is_enum(column)));
             let schema = Arc::new(schema::to_read(plain.schema(), &mut leaves));
             ArrowReaderMetadata::try_new(metadata, options().with_schema(schema))
         })?;
+        check_counts(metadata.metadata())
+            .map_err(|what| ReadError::Corrupt(format!("its footer contradicts itself: {what}")))?;
         Ok(Self {
             file: Shared(Arc::new(file)),
             metadata,
@@ -66,6 +69,12 @@ impl<R: ChunkReader + 'static> Source<R> {
     /// The columns with the types in which they are read.
     pub(super) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// The columns whose meaning tables do not have.
+    pub(super) fn meanings(&self) -> Vec<schema::Meaning> {
+        let file = self.metadata.metadata().file_metadata();
+        schema::meanings(file.schema())
     }
 
     pub(super) fn row_groups(&self) -> usize {
@@ -96,6 +105,21 @@ impl<R: ChunkReader + 'static> Source<R> {
         rows.zip(sizes).collect()
     }
 
+    /// Compares the pages of a column chunk with their checksums, where they have any.
+    fn check_pages(&self, row_group: usize, column: &ColumnChunkMetaData) -> Result<(), ReadError> {
+        let largest = usize::try_from(self.row_group_limit).unwrap_or(usize::MAX);
+        let checked = guarded(|| {
+            check_pages(column, self.file.len(), largest, |range| {
+                let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                self.file.get_bytes(range.start, length)
+            })
+        })?;
+        checked.map_err(|what| {
+            let column = column.column_path().string();
+            ReadError::Corrupt(format!("row group {row_group}, column `{column}`, {what}"))
+        })
+    }
+
     /// The rows of a row group, and the average decoded size of a row.
     pub(super) fn read_row_group(
         &self,
@@ -112,6 +136,9 @@ impl<R: ChunkReader + 'static> Source<R> {
                 size,
                 limit,
             });
+        }
+        for column in group.columns() {
+            self.check_pages(row_group, column)?;
         }
         let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
         let of_a_row = size / rows;

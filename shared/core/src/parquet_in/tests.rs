@@ -1,5 +1,6 @@
 mod conversions;
 mod corrupt;
+mod meaning;
 mod times;
 
 use std::sync::Arc;
@@ -236,7 +237,7 @@ fn what_we_write_we_read() {
     let found = ParquetFile::open(file(&rows, 9), &Limits::default())
         .unwrap()
         .schema();
-    assert_eq!(found, *rows.schema());
+    assert_eq!(found.unwrap(), *rows.schema());
 }
 
 #[test]
@@ -406,7 +407,7 @@ fn batches_are_bounded() {
         (batch(&[("o", inner(many))]), 8),
     ] {
         let reader = ParquetFile::open(file(&rows, 100_000), &Limits::default()).unwrap();
-        let table = reader.schema();
+        let table = reader.schema().unwrap();
         let mut total = 0;
         for rows in reader.read(&table, options("n", Policy::Drop)).unwrap() {
             let rows = rows.unwrap();
@@ -431,7 +432,7 @@ fn limits() {
     let whole = file(&rows, 2);
     let limited = |limits: &Limits| {
         ParquetFile::open(whole.clone(), limits).and_then(|file| {
-            let table = file.schema();
+            let table = file.schema().unwrap();
             file.read(&table, options("g", Policy::Drop))?
                 .collect::<Result<Vec<_>, _>>()
         })

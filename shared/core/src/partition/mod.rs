@@ -17,7 +17,7 @@ pub use self::{
     escape::{DEFAULT_PARTITION, escape, unescape},
     key::PartitionKey,
 };
-use crate::config::PathStyle;
+use crate::{config::PathStyle, naming::fits_xml};
 
 /// The longest partition value in Glue, in characters.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_PartitionInput.html>
@@ -118,7 +118,17 @@ pub enum PartitionError {
         /// Its value's length in characters.
         length: usize,
     },
-    /// The key of an object in the partition would exceed S3's limit.
+    /// The value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    #[error(
+        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
+    )]
+    NotInXml {
+        /// The column.
+        column: String,
+        /// Its value.
+        value: String,
+    },
+    /// The key of an object in the partition would be longer than S3 takes.
     #[error("the partition's path has {length} bytes, and S3's limit on keys leaves {room}")]
     PathTooLong {
         /// The path's length in bytes.
@@ -250,7 +260,14 @@ impl Partitioner {
             }
             partition.path.push_str(&escape(&part.name));
             partition.path.push('=');
-            partition.path.push_str(&escape(&value));
+            let escaped = escape(&value);
+            if !fits_xml(&escaped) {
+                return Err(PartitionError::NotInXml {
+                    column: part.name.clone(),
+                    value,
+                });
+            }
+            partition.path.push_str(&escaped);
             partition.path.push('/');
             partition.values.push(value);
         }

@@ -317,3 +317,25 @@ proptest! {
         prop_assert_eq!(read[1].as_str(), expected);
     }
 }
+
+#[test]
+fn values_that_no_key_can_have() {
+    stated(
+        "A partition value with a character that XML does not have, U+FFFE or U+FFFF, is refused with its reason by every job, because S3's answers could not name its objects; in a key of split it becomes `%XX`, and an object whose key has one all the same is deleted by itself.",
+    );
+    let partitioner =
+        Partitioner::new(&["city".to_owned()], PathStyle::Padded, &TimeZone::UTC).unwrap();
+    for (value, fits) in [
+        ("a\u{fffe}", false),
+        ("\u{ffff}", false),
+        ("\u{fffd}", true),
+        ("\u{7}", true),
+        ("é", true),
+    ] {
+        let key = partitioner.key(Timestamp::UNIX_EPOCH, &[Some(value)]);
+        let rendered = partitioner.render(&key, 1_000);
+        assert_eq!(rendered.is_ok(), fits, "{value:?}");
+        let refused = matches!(rendered, Err(PartitionError::NotInXml { .. }));
+        assert_eq!(refused, !fits);
+    }
+}

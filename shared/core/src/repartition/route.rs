@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, StringBuilder},
     compute::cast,
-    datatypes::{DataType, Field, Int32Type, SchemaRef},
+    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, SchemaRef},
     error::ArrowError,
     json::writer::EncoderOptions,
 };
@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::{
     encode::cells::{self, Cells},
+    naming::fits_xml,
     partition::{DEFAULT_PARTITION, escape},
 };
 
@@ -37,6 +38,16 @@ pub enum RouteError {
         length: usize,
         /// Its first characters.
         start: String,
+    },
+    /// A value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    #[error(
+        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
+    )]
+    NotInXml {
+        /// The column.
+        column: String,
+        /// Its value.
+        value: String,
     },
     /// The key of an object in the partition would exceed S3's limit.
     #[error("the partition's path `{path}` has more bytes than S3's limit on keys leaves: {room}")]
@@ -153,6 +164,12 @@ impl Router {
                 .get(number as usize)
                 .cloned()
                 .unwrap_or_default();
+            if !fits_xml(&escape(&value)) {
+                return Err(RouteError::NotInXml {
+                    column: values.field.name().clone(),
+                    value,
+                });
+            }
             partition.path.push_str(&escape(values.field.name()));
             partition.path.push('=');
             partition.path.push_str(&escape(&value));
@@ -235,6 +252,20 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
         return Ok(texts.clone());
     }
     let column = cells::plain(column)?;
+    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        let text = |value: f64| java(value, format!("{value:e}"), format!("{value:.1e}"));
+        return Ok(values.iter().map(|value| value.map(text)).collect());
+    }
+    if let Some(values) = column.as_primitive_opt::<Float32Type>() {
+        let text = |value: f32| {
+            java(
+                f64::from(value),
+                format!("{value:e}"),
+                format!("{value:.1e}"),
+            )
+        };
+        return Ok(values.iter().map(|value| value.map(text)).collect());
+    }
     let (options, field) = (
         EncoderOptions::default(),
         std::sync::Arc::new(field.clone()),
@@ -257,6 +288,49 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
         });
     }
     Ok(texts.finish())
+}
+
+/// A floating point number as Java prints it, and so Spark: the fewest digits that read back as the same number, two at
+/// the least. `shortest` and `two` are the number in scientific notation with the fewest digits and with two.
+/// <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/lang/Double.html#toString(double)>
+fn java(value: f64, shortest: String, two: String) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    if value == 0.0 {
+        return if value.is_sign_negative() {
+            "-0.0"
+        } else {
+            "0.0"
+        }
+        .to_owned();
+    }
+    let text = if shortest.contains('.') {
+        shortest
+    } else {
+        two
+    };
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-3..7).contains(&exponent) {
+        return format!("{mantissa}E{exponent}");
+    }
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits = mantissa.replace('.', "");
+    let digits = digits.trim_end_matches('0');
+    let Ok(places) = usize::try_from(exponent) else {
+        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
+        return format!("{sign}0.{}{digits}", "0".repeat(zeros));
+    };
+    let padded = format!("{digits:0<width$}", width = places + 2);
+    let (whole, fraction) = padded.split_at(places + 1);
+    format!("{sign}{whole}.{fraction}")
 }
 
 #[cfg(test)]
@@ -315,6 +389,69 @@ mod tests {
             ]
         );
         assert_eq!(partitions[0].values, ["2020", "A/B"]);
+    }
+
+    #[test]
+    fn floating_point_numbers_are_as_java_prints_them() {
+        stated(
+            "In a path, a floating point number is what Java, and so Spark, prints: `1.0E7`, `0.001`, `1.0E-4`, `-0.0`, `NaN`, `Infinity`.",
+        );
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-1.5, "-1.5"),
+            (100.0, "100.0"),
+            (123_456.789, "123456.789"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (-1e7, "-1.0E7"),
+            (12_345_678.9, "1.23456789E7"),
+            (0.001, "0.001"),
+            (0.0099, "0.0099"),
+            (1e-4, "1.0E-4"),
+            (0.1, "0.1"),
+            (1e22, "1.0E22"),
+            (4.9e-324, "4.9E-324"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            let column: ArrayRef = Arc::new(Float64Array::from(vec![value]));
+            let (_, partitions) = route(vec![("k", column)]).unwrap();
+            assert_eq!(partitions[0].values, [expected]);
+        }
+        for (value, expected) in [
+            (0.1_f32, "0.1"),
+            (1e7, "1.0E7"),
+            (16_777_216.0, "1.6777216E7"),
+            (1e-45, "1.4E-45"),
+            (f32::MAX, "3.4028235E38"),
+        ] {
+            let column: ArrayRef = Arc::new(arrow::array::Float32Array::from(vec![value]));
+            let (_, partitions) = route(vec![("k", column)]).unwrap();
+            assert_eq!(partitions[0].values, [expected]);
+        }
+    }
+
+    #[test]
+    fn values_that_no_key_can_have() {
+        stated(
+            "A partition value with a character that XML does not have, U+FFFE or U+FFFF, is refused with its reason by every job, because S3's answers could not name its objects; in a key of split it becomes `%XX`, and an object whose key has one all the same is deleted by itself.",
+        );
+        for bad in ["a\u{fffe}", "\u{ffff}"] {
+            let column: ArrayRef = Arc::new(StringArray::from(vec![bad]));
+            let error = route(vec![("city", column)]).unwrap_err().to_string();
+            assert!(
+                error.contains("`city`") && error.contains("\\u{fff"),
+                "{error}"
+            );
+        }
+        for good in ["\u{85}", "\u{7}", "e\u{301}", "é", "🙂", "\u{fffd}"] {
+            let column: ArrayRef = Arc::new(StringArray::from(vec![good]));
+            assert!(route(vec![("city", column)]).is_ok(), "{good:?}");
+        }
     }
 
     #[test]

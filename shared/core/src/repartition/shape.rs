@@ -3,19 +3,22 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array},
-    compute::{CastOptions, cast_with_options, take},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::take,
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     catalog::Column,
-    config::Repartition,
+    config::{Policy, Repartition, TimestampRule},
     hive_type::{self, HiveTypeError},
+    json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
     partition::DEFAULT_PARTITION,
+    time::{TimestampReader, microseconds},
 };
 
 /// Why the columns of a job cannot be written.
@@ -224,6 +227,21 @@ impl Shape {
         self.files.iter().chain(&self.partition_by)
     }
 
+    /// Makes sure that the values of a partition of the source fit the keys' types.
+    ///
+    /// # Errors
+    /// The key, its type and the value that does not fit.
+    pub fn check_keys(&self, keys: &KeyValues) -> Result<(), ArrowError> {
+        for written in self.written() {
+            if let Origin::Key(index) = written.from {
+                let field = parsed(&written.column.name, &written.column.hive_type)
+                    .map_err(|error| ArrowError::SchemaError(error.to_string()))?;
+                keys.value(index, &field)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The columns of the output, from those that were read; `keys` are the values of the source's partition.
     ///
     /// # Errors
@@ -287,6 +305,24 @@ fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Schema, Shape
     Ok(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// Reads times as they stand in partition values: in UTC where they name no zone.
+fn utc() -> Result<ParseTimestamp, ArrowError> {
+    let rule = TimestampRule {
+        column: "timestamp".to_owned(),
+        format: None,
+        unit: None,
+        zone: None,
+        earliest: None,
+        latest: None,
+    };
+    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
+        .map_err(|error| ArrowError::CastError(error.to_string()))?;
+    Ok(Box::new(move |value| match value {
+        JsonScalar::String(text) => reader.read_text(text).ok().map(microseconds),
+        _ => None,
+    }))
+}
+
 /// The values of one partition of the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyValues(pub Vec<String>);
@@ -297,21 +333,31 @@ impl KeyValues {
         let text = self.0.get(key).map(String::as_str);
         let is_text = *field.data_type() == DataType::Utf8;
         let text = text.filter(|text| *text != DEFAULT_PARTITION && (is_text || !text.is_empty()));
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
+        let refused = |what: String| {
+            ArrowError::CastError(format!("partition key `{}`: {what}", field.name()))
         };
-        let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
-        cast_with_options(&array, field.data_type(), &strict).map_err(|error| {
-            ArrowError::CastError(format!("partition key `{}`: {error}", field.name()))
-        })
+        let options = ColumnsOptions {
+            on_unknown: Policy::Fail,
+            on_mismatch: Policy::Fail,
+            timestamp: Vec::new(),
+            parse_timestamp: utc()?,
+            raw_column: None,
+            max_depth: 1,
+        };
+        let schema = Schema::new(vec![field.clone().with_nullable(true)]);
+        let mut columns =
+            Columns::new(&schema, options).map_err(|error| refused(error.to_string()))?;
+        columns
+            .append_texts(|_| text.map(std::borrow::Cow::Borrowed), &[])
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Arc::clone(columns.finish()?.column(0)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::{
-        array::{Array, AsArray, Int64Array},
+        array::{Array, AsArray, Int64Array, StringArray},
         datatypes::Int32Type,
     };
 
@@ -378,6 +424,50 @@ mod tests {
         assert_eq!(arranged.column(1).as_primitive::<Int32Type>().value(0), 7);
         assert!(of_day(DEFAULT_PARTITION).unwrap().column(1).is_null(0));
         assert!(of_day("x").unwrap_err().to_string().contains("day"));
+    }
+
+    #[test]
+    fn values_of_keys_are_parsed_by_one_rule() {
+        stated(
+            "A value of a source table's key is taken into the key's type as a JSON string of it would be, `06` as 6 and `2021-06-01` as that date, with `__HIVE_DEFAULT_PARTITION__` and, where the key is no string, nothing as null; what does not fit refuses the run when it is planned, by table, partition, key and value.",
+        );
+        for (hive_type, value, fits) in [
+            ("int", "6", Some("6")),
+            ("int", "06", Some("6")),
+            ("int", "+7", Some("7")),
+            ("int", "", None),
+            ("int", DEFAULT_PARTITION, None),
+            ("int", "99999999999", Some("refused")),
+            ("int", "7 ", Some("refused")),
+            ("date", "2021-06-01", Some("2021-06-01")),
+            ("date", "2021-06-01 00:00:00", Some("refused")),
+            ("date", "2021-06-01T23:00:00-05:00", Some("refused")),
+            ("string", "", Some("")),
+            ("decimal(3,1)", "1.5", Some("1.5")),
+            ("decimal(3,1)", "1.55", Some("refused")),
+            (
+                "timestamp",
+                "2021-06-01 01:00:00",
+                Some("2021-06-01T01:00:00"),
+            ),
+        ] {
+            let source = columns(&[("a", "string")]);
+            let found = Shape::new(&job(""), &source, &columns(&[("k", hive_type)]), &[]).unwrap();
+            let keys = KeyValues(vec![value.to_owned()]);
+            let checked = found.check_keys(&keys);
+            if fits == Some("refused") {
+                let error = checked.unwrap_err().to_string();
+                assert!(error.contains("`k`") && error.contains(value), "{error}");
+                continue;
+            }
+            checked.unwrap();
+            let field = found.written_schema().unwrap().field(1).clone();
+            let array = keys.value(0, &field).unwrap();
+            let array = arrow::compute::cast(&array, &DataType::Utf8).unwrap();
+            let text = array.as_string::<i32>();
+            let text = text.is_valid(0).then(|| text.value(0));
+            assert_eq!(text, fits, "{hive_type} {value}");
+        }
     }
 
     #[test]

@@ -134,7 +134,8 @@ fn is_relative(part: &str) -> bool {
     matches!(part, "." | "..")
 }
 
-/// Appends a value, with `%`, `/` and control characters as `%XX`, and the placeholder for null if it is empty.
+/// Appends a value, with `%`, `/`, control characters and characters that XML does not have as `%XX`, and the
+/// placeholder for null if it is empty.
 fn push_escaped(text: &str, key: &mut String) {
     match text {
         "" => return key.push_str(EMPTY),
@@ -144,7 +145,8 @@ fn push_escaped(text: &str, key: &mut String) {
         }
         _ => {}
     }
-    let special = |letter: char| matches!(letter, '/' | '%') || letter.is_control();
+    let special =
+        |letter: char| matches!(letter, '/' | '%' | '\u{fffe}' | '\u{ffff}') || letter.is_control();
     if !text.contains(special) {
         return key.push_str(text);
     }

@@ -1,10 +1,13 @@
 //! The files of a partition's directory.
 
 use jiff::Timestamp;
-use lakewright_core::location::Location;
+use lakewright_core::{catalog::not_a_mark, location::Location};
 
-use super::{error::CompactError, ledger};
-use crate::ports::{Listed, Store};
+use super::ledger;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Listed, Store},
+};
 
 /// A file that readers of the directory take for data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +23,19 @@ pub(super) struct File {
 pub(super) async fn list(
     store: &dyn Store,
     prefix: &Location,
-) -> Result<(Vec<Listed>, Timestamp), CompactError> {
+) -> Result<(Vec<Listed>, Timestamp), JobError> {
     let (mut objects, mut begun) = (Vec::new(), None);
     let mut after: Option<String> = None;
     loop {
         let page = store.list(prefix, after.as_deref()).await?;
         let answered_at = ledger::earlier(begun, page.answered_at);
         begun = Some(answered_at);
+        for object in &page.objects {
+            let known = not_a_mark(&prefix.bucket, &object.key);
+            known.map_err(|error| {
+                JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}"))
+            })?;
+        }
         after = page.objects.last().map(|object| object.key.clone());
         objects.extend(page.objects);
         if !page.truncated || after.is_none() {
@@ -39,7 +48,7 @@ pub(super) async fn list(
 pub(super) async fn files(
     store: &dyn Store,
     directory: &Location,
-) -> Result<(Vec<File>, Timestamp), CompactError> {
+) -> Result<(Vec<File>, Timestamp), JobError> {
     let (objects, begun) = list(store, directory).await?;
     let files = objects.into_iter().filter_map(|object| {
         let name = object.key.get(directory.key.len()..)?.to_owned();

@@ -15,7 +15,7 @@ use aws_sdk_s3::{
     },
 };
 use bytes::Bytes;
-use lakewright_core::{config::Encryption, location::Location};
+use lakewright_core::{config::Encryption, location::Location, naming::fits_xml};
 use lakewright_jobs::ports::{
     Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
     ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
@@ -27,11 +27,12 @@ use self::{
         AnswerDate, MetaParts, incomplete, listed_key, read_body, timestamp, unsigned, whole_size,
         written,
     },
-    error::Call,
+    error::{Call, DENIED, permission_of},
     request::{
         algorithm, conditions, copy_source, range_header, storage_class, tagging, with_attributes,
     },
 };
+use super::failure::with_permission;
 
 /// The buckets that one set of credentials can access. Every call is a single attempt: the caller retries.
 #[derive(Debug, Clone)]
@@ -264,8 +265,22 @@ impl Store for S3Store {
             let message = format!("{} keys are more than {MAX_DELETE_BATCH}", keys.len());
             return Err(call.error(StoreErrorKind::Other, message));
         }
-        let delete = keys
-            .iter()
+        // A batch cannot name what XML does not have.
+        let (named, alone): (Vec<_>, Vec<_>) = keys.iter().partition(|key| fits_xml(key));
+        for key in alone {
+            let location = Location::new(bucket, key);
+            let call = Call {
+                operation: "DeleteObject",
+                location: &location,
+            };
+            let deleted = self.client.delete_object().bucket(bucket).key(key).send();
+            deleted.await.map_err(|error| call.failed(&error))?;
+        }
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let delete = named
+            .into_iter()
             .map(|key| ObjectIdentifier::builder().key(key).build())
             .collect::<Result<Vec<_>, _>>()
             .and_then(|objects| {
@@ -288,8 +303,14 @@ impl Store for S3Store {
             .map(|error| {
                 Ok(DeleteFailure {
                     key: error.key.ok_or_else(|| incomplete(&call, "Key"))?,
+                    message: match error.code.as_deref() {
+                        Some(DENIED) => with_permission(
+                            error.message.unwrap_or_default(),
+                            permission_of(call.operation),
+                        ),
+                        _ => error.message.unwrap_or_default(),
+                    },
                     code: error.code.unwrap_or_default(),
-                    message: error.message.unwrap_or_default(),
                 })
             })
             .collect()
