@@ -66,7 +66,10 @@ export class LakewrightFunction extends Construct {
       role: this.role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
-      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl },
+      environment: {
+        LAKEWRIGHT_CONFIG: config.s3ObjectUrl,
+        ...(options.showValues && { LAKEWRIGHT_SHOW_VALUES: 'true' }),
+      },
     };
     this.function =
       options.prebuilt === undefined

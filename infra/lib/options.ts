@@ -43,6 +43,8 @@ export interface Options {
   readonly alarmTopic?: string;
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;
+  /** Whether the functions' messages hold values of records. */
+  readonly showValues: boolean;
 }
 
 /** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
@@ -84,6 +86,7 @@ export function readOptions(node: Node): Options {
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
     logExecutionData: flag(node, 'log-execution-data'),
+    showValues: flag(node, 'show-values'),
   };
 }
 

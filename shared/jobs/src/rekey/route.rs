@@ -20,6 +20,7 @@ use lakewright_core::{
     naming::path_room,
     partition::{Partition, PartitionKey, Partitioner},
     quarantine::{Quarantined, Reason},
+    shown::in_full,
     time::{TimestampReader, microseconds},
 };
 
@@ -254,7 +255,7 @@ impl<'a> Router<'a> {
                     Ok(partition) => self.add_partition(key, partition)?,
                     Err(error) => {
                         let bytes = record(batch, index)?;
-                        let (reason, detail) = (Reason::BadPartition, error.to_string());
+                        let (reason, detail) = (Reason::BadPartition, in_full(&error));
                         self.set_aside(row.offset, &bytes, reason, &detail)?;
                         numbers.push(NO_PARTITION);
                         continue;
