@@ -335,7 +335,7 @@ impl Found {
                 }
             }
         }
-        rendered(&self.root, &inference.schema())
+        rendered(&self.root, &inference.spelled())
     }
 }
 
