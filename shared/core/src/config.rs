@@ -1,7 +1,7 @@
-//! `lakewright.toml`: one file that the functions and the CDK app both read.
+//! `lakewright.toml`, the file that both the functions and the CDK app read.
 //!
-//! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
-//! from these same structs ([`json_schema`]).
+//! Parsing is strict: an unknown key is an error that names the key and its line. The JSON Schema is derived from these
+//! same structs ([`json_schema`]).
 
 mod compact;
 mod input;
@@ -40,24 +40,24 @@ pub struct Config {
     /// Jobs that rewrite landed objects into partitions by event time.
     #[serde(default)]
     pub rekey: Vec<Rekey>,
-    /// Jobs that write each row of a query's result as an object of its own.
+    /// Jobs that write each row of a query's result as a separate object.
     #[serde(default)]
     pub split: Vec<Split>,
-    /// Jobs that make few large Parquet files of many small ones.
+    /// Jobs that merge many small Parquet files into few large ones.
     #[serde(default)]
     pub compact: Vec<Compact>,
-    /// Jobs that rewrite a table into so many files, or partitioned by columns.
+    /// Jobs that rewrite a table into a given number of files, or partitioned by columns.
     #[serde(default)]
     pub repartition: Vec<Repartition>,
 }
 
-/// What to do with what the table's schema does not take.
+/// What to do with a field or value that does not fit the table's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// The record goes to the quarantine.
+    /// The record is quarantined.
     Quarantine,
-    /// The field or value is left out (null), the record is kept.
+    /// The field or value is left out (null), and the record is kept.
     Drop,
     /// The whole object is refused before anything is written.
     Fail,
@@ -66,23 +66,23 @@ pub enum Policy {
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigError {
-    /// It is not TOML of the right shape. The message names the line and the key.
+    /// It is not valid TOML, or a key is unknown or has the wrong type. The message names the line and the key.
     #[error("lakewright.toml: {0}")]
     Syntax(String),
-    /// Two jobs have one name.
+    /// Two jobs have the same name.
     #[error("two jobs are named `{0}`: names are unique")]
     DuplicateName(String),
-    /// A prefix does not end with `/`, so it would match its siblings too.
+    /// A prefix does not end with `/`, so it would also match its siblings.
     #[error("rekey `{job}`: {field} = \"{location}\" must end with `/`")]
     PrefixWithoutSlash {
         /// The job.
         job: String,
         /// `source` or `target`.
         field: &'static str,
-        /// What it says.
+        /// Its value.
         location: Location,
     },
-    /// What the job writes would trigger it again.
+    /// The job's outputs would trigger it again.
     #[error(
         "rekey `{job}`: target {target} lies inside source {source_prefix} (of `{source_job}`), so its output would trigger it again: choose a target outside"
     )]
@@ -91,12 +91,12 @@ pub enum ConfigError {
         job: String,
         /// Its target.
         target: Box<Location>,
-        /// The job whose source it hits.
+        /// The job whose source contains them.
         source_job: String,
         /// That source.
         source_prefix: Box<Location>,
     },
-    /// One object would belong to two jobs.
+    /// An object would belong to two jobs.
     #[error("rekey `{first}` and `{second}` have overlapping sources")]
     OverlappingSources {
         /// One job.
@@ -104,45 +104,45 @@ pub enum ConfigError {
         /// The other.
         second: String,
     },
-    /// A setting of a split job means nothing.
+    /// A setting of a split job is invalid.
     #[error("split `{job}`: {message}")]
     InvalidSplit {
         /// The job.
         job: String,
-        /// What is wrong and what to write instead.
+        /// The problem and how to fix it.
         message: String,
     },
-    /// A setting of a compact job means nothing.
+    /// A setting of a compact job is invalid.
     #[error("compact `{job}`: {message}")]
     InvalidCompact {
         /// The job's table or target.
         job: String,
-        /// What is wrong and what to write instead.
+        /// The problem and how to fix it.
         message: String,
     },
-    /// A setting of a repartition job means nothing.
+    /// A setting of a repartition job is invalid.
     #[error("repartition `{job}`: {message}")]
     InvalidRepartition {
         /// The job.
         job: String,
-        /// What is wrong and what to write instead.
+        /// The problem and how to fix it.
         message: String,
     },
-    /// A setting has a value that means nothing.
+    /// A setting of a rekey job is invalid.
     #[error("rekey `{job}`: {message}")]
     Invalid {
         /// The job.
         job: String,
-        /// What is wrong and what to write instead.
+        /// The problem and how to fix it.
         message: String,
     },
 }
 
 impl Config {
-    /// Reads the text of a `lakewright.toml` and checks it.
+    /// Parses and checks a `lakewright.toml`.
     ///
     /// # Errors
-    /// The first thing that is wrong, by name.
+    /// The first error.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let mut config: Self =
             toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! Lines of fields, as Hive's `SerDe`s for text read them.
+//! Delimited lines, as Hive's `SerDe`s for text read them.
 
 mod fields;
 mod nested;
@@ -20,18 +20,18 @@ use crate::{
     records::{ColumnsError, Filled, FrameError, Records, Window},
 };
 
-/// What the characters of a line mean.
+/// The special characters of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dialect {
     /// Hive's `LazySimpleSerDe`: no quotes.
     /// <https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/lazy/LazyUtils.java>
     LazySimple {
-        /// Between the fields.
+        /// The byte between fields.
         delimiter: u8,
-        /// Before a character that is to mean nothing.
+        /// The byte that makes the next character literal.
         escape: Option<u8>,
-        /// The field that is null.
+        /// The text of a null field.
         null: String,
         /// Between the elements of a list, the entries of a map and the fields of a struct.
         #[serde(default = "collections")]
@@ -43,14 +43,14 @@ pub enum Dialect {
         #[serde(default)]
         rest: bool,
     },
-    /// Hive's `OpenCSVSerde`: each field may stand in quotes, and none is null.
+    /// Hive's `OpenCSVSerde`: a field may have quotes, and no field is null.
     /// <https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/OpenCSVSerde.java>
     OpenCsv {
-        /// Between the fields.
+        /// The byte between fields.
         separator: u8,
-        /// Around a field.
+        /// The byte around a field.
         quote: u8,
-        /// In quotes, before a quote or itself.
+        /// In quotes, the byte before a literal quote or before itself.
         escape: u8,
     },
 }
@@ -80,7 +80,7 @@ pub struct LineColumns {
 #[derive(Debug, Clone, Copy)]
 enum Field {
     Null,
-    /// In the line.
+    /// A range of the line.
     Plain(usize, usize),
     /// In the line, with escape characters in it.
     Escaped(usize, usize),
@@ -135,7 +135,7 @@ impl LineFramer {
         }
     }
 
-    /// Where the next line ends, and where the one after it begins.
+    /// The end of the next line, and the start of the one after it.
     fn find(&self) -> Result<Option<(usize, usize)>, FrameError> {
         let rest = self.window.rest();
         let limit = self.max_record.saturating_add(1);

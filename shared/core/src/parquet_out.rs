@@ -1,4 +1,4 @@
-//! How Lakewright's Parquet files are written.
+//! Options of Lakewright's Parquet files.
 
 use parquet::{arrow::arrow_writer::ArrowWriterOptions, schema::types::ColumnPath};
 pub use parquet_merge::RowGroupLimit;
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn tables_keep_their_types() {
-        // No declared length or other metadata goes into the file.
+        // The file contains no declared lengths or other metadata.
         let fields: Vec<Field> = [
             ("a", "struct<x:map<string,array<decimal(5,2)>>>"),
             ("b", "timestamp"),

@@ -1,4 +1,4 @@
-//! How the bytes of a source's objects are records: the one place where input formats are registered.
+//! How records are read from the bytes of a source's objects: the one place where input formats are registered.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,27 @@ use crate::{
     records::{FrameError, Records},
 };
 
-/// How the bytes of a source's objects are records.
+/// How records are read from the bytes of a source's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
-    /// JSON objects. `lines`: each is known to be on a line of its own.
+    /// JSON objects. `lines`: whether each is on a separate line.
     Json {
-        /// Whether a newline is always the end of a record.
+        /// Whether a newline always ends a record.
         lines: bool,
         /// Which columns the keys mean.
         #[serde(default)]
         keys: KeyNames,
     },
-    /// CSV with quoted values, in which newlines may stand.
+    /// CSV with quoted values, which may contain newlines.
     Csv(Csv),
-    /// Lines of fields, as a SerDe of Hive's reads them.
+    /// Delimited lines, as a Hive SerDe reads them.
     Lines {
-        /// What the characters of a line mean.
+        /// The special characters of a line.
         dialect: Dialect,
-        /// How many lines at the beginning of each object are no records.
+        /// How many lines at the start of each object are skipped.
         header_lines: u32,
-        /// The columns that the fields are, in order.
+        /// The columns of the fields, in order.
         columns: Vec<String>,
         /// The types of those that are lists, maps or structs, by their places.
         #[serde(default)]
@@ -43,15 +43,15 @@ pub enum Reading {
         #[serde(default)]
         latin_1: bool,
     },
-    /// Apache Parquet, columns by name.
+    /// Apache Parquet, with columns matched by name.
     Parquet,
 }
 
 const HEADER_LINES: &str = "skip.header.line.count";
 
 impl Reading {
-    /// Of a prefix, as the configuration says. `columns`: those of the table, in order; fields of CSV have their names where it
-    /// has no header and the settings name none.
+    /// The reading of a prefix, from the configuration. `columns`: those of the table, in order; CSV fields get these
+    /// names if there is no header and the settings name none.
     pub fn of_prefix(
         format: InputFormat,
         csv: Option<&Csv>,
@@ -73,11 +73,11 @@ impl Reading {
         }
     }
 
-    /// What finds the records in the bytes of one object. `first`: whether the bytes begin where the object does. `None`: it
-    /// is Parquet, which is read by ranges ([`records`](crate::records)).
+    /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
+    /// object. `None` for Parquet, which is read by ranges ([`records`](crate::records)).
     ///
     /// # Errors
-    /// Two columns of CSV with the same name.
+    /// Two columns of CSV have the same name.
     pub fn records(
         &self,
         limits: &Limits,
@@ -101,7 +101,7 @@ impl Reading {
         }))
     }
 
-    /// Of a table, as its SerDe says, or as the configuration's `csv` says in its place.
+    /// The reading of a table, from its SerDe, or from the configuration's `csv` in place of that.
     ///
     /// # Errors
     /// What the table says and is not honoured.
@@ -155,7 +155,7 @@ impl Reading {
         })
     }
 
-    /// Whether an object that is not compressed may be entered behind any newline.
+    /// Whether an uncompressed object can be read from after any newline.
     pub fn ends_at_newlines(&self) -> bool {
         matches!(self, Self::Json { lines: true, .. } | Self::Lines { .. })
     }

@@ -101,7 +101,7 @@ pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerEr
     Ok(objects)
 }
 
-/// An S3 event through EventBridge, whose key is verbatim.
+/// An S3 event through EventBridge, whose key is not encoded.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
 pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let source = text(value, "/source", "source")?;
@@ -140,7 +140,7 @@ pub(super) fn map_batch(value: &Value) -> Result<Vec<SourceObject>, TriggerError
         .collect()
 }
 
-/// One object as `ListObjectsV2` shows it, key verbatim.
+/// One object as `ListObjectsV2` returns it; the key is not encoded.
 pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObject, TriggerError> {
     let own = value
         .get("Bucket")
@@ -178,8 +178,8 @@ fn object(bucket: &str, key: String, etag: Option<&Value>) -> SourceObject {
     }
 }
 
-/// <https://url.spec.whatwg.org/#urlencoded-parsing>, but strict: an escape that is none is an error rather than
-/// kept as it is, because the key would be another one.
+/// Decodes <https://url.spec.whatwg.org/#urlencoded-parsing>, but strictly: an invalid escape is an error. If it were
+/// kept, the key would name another object.
 fn form_decoded(key: &str) -> Result<String, TriggerError> {
     let error = |reason| TriggerError::Key {
         key: key.to_owned(),

@@ -26,7 +26,7 @@ fn object(key: &str, etag: Option<&str>) -> SourceObject {
     }
 }
 
-/// The outcome of a payload that is no batch of messages.
+/// The outcome of a payload that is not a batch of messages.
 fn direct(payload: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let mut request = decode(payload);
     assert_eq!(request.kind, Kind::Direct);
@@ -51,7 +51,7 @@ fn s3_record() -> Value {
     })
 }
 
-/// The S3 record with one field set (or, to null, as good as removed).
+/// The S3 record with one field changed; null stands in for a missing field.
 fn s3_with(pointer: &str, value: Value) -> Value {
     let mut record = s3_record();
     *record.pointer_mut(pointer).unwrap() = value;

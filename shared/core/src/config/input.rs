@@ -1,13 +1,13 @@
-//! What is read.
+//! Input formats.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the objects under a source hold.
+/// The format of the objects under a source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InputFormat {
-    /// JSON objects: one a line, concatenated, or in arrays.
+    /// JSON objects: one per line, concatenated, or in arrays.
     #[default]
     Json,
     /// Comma-separated values.
@@ -22,14 +22,14 @@ pub enum InputFormat {
 pub struct Csv {
     /// Whether the first record of each object names the columns.
     pub header: bool,
-    /// Without a header, the names of the columns in their order; the table's columns where nothing is said.
+    /// Without a header, the names of the columns in order. By default, the table's columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// The ASCII character between the fields of a record.
     pub delimiter: char,
-    /// The ASCII character around fields that hold delimiters, quotes or newlines; inside, it is doubled.
+    /// The ASCII character around fields that contain delimiters, quotes or newlines. Inside, it is doubled.
     pub quote: char,
-    /// What stands for null besides the empty field, such as `\N`. Only without quotes.
+    /// The text that means null, such as `\N`, in addition to the empty field. Only without quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub null: Option<String>,
 }
@@ -47,7 +47,7 @@ impl Default for Csv {
 }
 
 impl Csv {
-    /// What is wrong with it, in words. `table`: whether the job names a table.
+    /// The first error, as a message. `table`: whether the job names a table.
     pub(super) fn check(&self, table: bool) -> Result<(), String> {
         for (key, mark) in [("delimiter", self.delimiter), ("quote", self.quote)] {
             if !mark.is_ascii() || matches!(mark, '\r' | '\n' | '\0') {

@@ -1,7 +1,7 @@
-//! Records in a stream of bytes that comes in chunks.
+//! Finds records in a stream of bytes that arrives in chunks.
 //!
-//! Records are JSON objects: one a line, one after the other without anything between, spread over lines, or the
-//! elements of top-level arrays. A byte order mark at the start and white space between records are skipped.
+//! Records are JSON objects: one per line, concatenated, spread over lines, or the elements of top-level arrays. A byte
+//! order mark at the start and white space between records are skipped.
 //!
 //! **After an error** the broken stretch ends as [`resume`](super::resume) says: at its closing bracket, if its strings and
 //! brackets balance, and otherwise where a line begins with a record. So a broken record mostly loses itself alone, and a part
@@ -15,35 +15,35 @@ use super::{
 };
 use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
 
-/// A stretch of the stream: a record, or what stands where a record should.
+/// A part of the stream: a record, or a broken stretch in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Where it starts, in bytes of the decompressed stream.
+    /// Its start, in bytes of the decompressed stream.
     pub offset: u64,
-    /// The record's bytes, from `{` to `}`; or the broken stretch, without the white space at its end.
+    /// The record's bytes, from `{` to `}`, or the broken stretch without trailing white space.
     pub bytes: &'a [u8],
-    /// Why it is not a record. `None`: it is exactly one valid JSON object.
+    /// Why it is not a record. `None` if it is exactly one valid JSON object.
     pub broken: Option<Broken>,
 }
 
-/// Where in the document the next byte stands.
+/// The position of the next byte in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Context {
-    /// At the very start, where a byte order mark may stand.
+    /// At the start, where a byte order mark is allowed.
     Start,
     /// Between top-level values.
     Top,
-    /// After the bracket of a top-level array.
+    /// After the opening bracket of a top-level array.
     ArrayStart,
-    /// After an element of it.
+    /// After an element of a top-level array.
     ArrayElement,
-    /// After a comma of it.
+    /// After a comma of a top-level array.
     ArrayComma,
-    /// After a broken element: commas and the closing bracket of that array may still come.
+    /// After a broken element: commas and the closing bracket of that array may still follow.
     Resumed,
 }
 
-/// A stretch that has been found, and what was read there.
+/// A part of the stream, and the result of reading it.
 struct Found<T> {
     start: usize,
     end: usize,
@@ -52,23 +52,23 @@ struct Found<T> {
 
 /// Finds records in bytes that are pushed in chunks of any size. The frames do not depend on the chunks.
 ///
-/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+/// Buffers the bytes that are not framed yet: at most the longest record and one chunk.
 #[derive(Debug)]
 pub struct Framer {
     window: Window,
     max_record: usize,
     max_depth: usize,
     context: Context,
-    /// The value at `at` is not looked at again before this many bytes of it are there: twice those that
-    /// did not suffice, so that a long record in small chunks is not read over and over.
+    /// The value at `at` is not scanned again before this many of its bytes are there: twice the number that was not
+    /// enough. So a long record in small chunks is not scanned over and over.
     wanted: usize,
     /// The broken stretch at `at`, whose end is looked for.
     broken: Option<Stretch>,
 }
 
 impl Framer {
-    /// A framer that refuses records longer than `max_record` bytes, and gives those as broken that are nested deeper
-    /// than `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH).
+    /// Creates a framer that refuses records longer than `max_record` bytes, and reports records nested deeper than
+    /// `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH), as broken.
     pub fn new(max_record: usize, max_depth: usize) -> Self {
         Self {
             window: Window::default(),
@@ -80,11 +80,11 @@ impl Framer {
         }
     }
 
-    /// The next frame in the bytes so far. `None`: none before more bytes come, or none any more after
-    /// [`finish`](Self::finish).
+    /// The next frame in the bytes so far. `None` if it needs more bytes or, after [`finish`](Self::finish), if there
+    /// are no more.
     ///
     /// # Errors
-    /// [`FrameError::RecordTooLong`], and from then on at each call.
+    /// [`FrameError::RecordTooLong`], and then the same at each call.
     #[expect(
         clippy::should_implement_trait,
         reason = "the frame borrows the buffer"
@@ -99,7 +99,7 @@ impl Framer {
         }))
     }
 
-    /// Moves to the next stretch. `read` reads the object at a place of the buffer and gives its end.
+    /// Moves to the next part. `read` reads the object at a position of the buffer and returns its end.
     fn find<T>(
         &mut self,
         mut read: impl FnMut(&[u8], usize) -> Result<(usize, T), Stop>,
@@ -174,7 +174,7 @@ impl Framer {
         }
     }
 
-    /// Moves to the first byte of the next value, through white space and the punctuation of top-level arrays.
+    /// Moves to the first byte of the next value, over white space and the punctuation of top-level arrays.
     fn find_value(&mut self) -> Option<Opening> {
         if self.context == Context::Start {
             if !self.window.pass_byte_order_mark() {
@@ -199,7 +199,7 @@ impl Framer {
         }
     }
 
-    /// At the end of the input: an array that it cuts.
+    /// At the end of the input: reports an array that is not closed.
     fn find_unclosed_array<T>(&mut self) -> Option<Found<T>> {
         let unclosed = matches!(
             self.context,
@@ -283,8 +283,8 @@ impl Records for Framer {
         self.window.ended = true;
     }
 
-    /// Frames and appends in one pass over the record's bytes: what [`next`](Framer::next) and then [`Columns::append`] would
-    /// do. The framer and the columns have the same depth.
+    /// Frames and appends in one pass over the record's bytes, with the same result as [`next`](Framer::next) and then
+    /// [`Columns::append`]. The framer and the columns must have the same depth limit.
     fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
         let before = (self.window.at, self.context, self.wanted);
         let room = self.max_depth;
@@ -312,7 +312,7 @@ impl Records for Framer {
         }))
     }
 
-    /// Broken stretches have no columns.
+    /// Broken stretches are skipped.
     fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
         while let Some(frame) = self.next()? {
             if frame.broken.is_none() {
@@ -323,15 +323,15 @@ impl Records for Framer {
     }
 }
 
-/// What stands where a value is looked for.
+/// What was found at the start of a value.
 enum Opening {
-    /// A value, or a byte that begins none.
+    /// A value, or a byte that cannot start one.
     Value,
-    /// Something else than the comma or bracket after an element.
+    /// Neither a comma nor a bracket after an element.
     Misplaced,
 }
 
-/// Where the value at `at`, which is no object, ends.
+/// The end of the value at `at`, which is not an object.
 fn other_value(
     buffer: &[u8],
     at: usize,

@@ -66,7 +66,7 @@ pub(super) fn unescape(text: &str, escape: char, cooked: &mut String) {
     }
 }
 
-/// As opencsv's `CSVParser` does, which the SerDe uses.
+/// Splits a line as opencsv's `CSVParser` does, which the SerDe uses.
 /// <https://github.com/jdbi/jdbi2-opencsv/blob/master/src/au/com/bytecode/opencsv/CSVParser.java>
 pub(super) fn open_csv(
     line: &str,
@@ -79,7 +79,7 @@ pub(super) fn open_csv(
     loop {
         let start = at;
         let rest = bytes.get(at..).unwrap_or_default();
-        // Most fields have no mark but the separator behind them.
+        // Most fields have no special character except the separator after them.
         let length = memchr::memchr3(separator, quote, escape, rest).unwrap_or(rest.len());
         if matches!(rest.get(length), Some(&mark) if mark != separator) {
             let from = cooked.len();
@@ -96,7 +96,7 @@ pub(super) fn open_csv(
     }
 }
 
-/// Cooks the field that begins at `start`; where it ends.
+/// Unescapes the field that begins at `start`, and returns its end.
 fn quoted(
     line: &str,
     start: usize,
@@ -120,7 +120,7 @@ fn quoted(
             };
         };
         if mark == escape {
-            // Before anything else it stands for nothing.
+            // Before any other character, an escape is dropped.
             if let Some(next) = next.filter(|next| in_quotes && [quote, escape].contains(next)) {
                 cooked.push(char::from(next));
                 at += 1;

@@ -38,7 +38,7 @@ fn open() -> Dialect {
     }
 }
 
-/// The rows of `text`, in chunks of this size, as columns `a` (string), `n` (int) and `z` (string).
+/// The rows of `text`, pushed in chunks of this size, as columns `a` (string), `n` (int) and `z` (string).
 fn rows(
     dialect: Dialect,
     header: u32,
@@ -143,7 +143,7 @@ fn open_csv_lines() {
         ("12\" Pro,1,", row(Some("12\" Pro"), Some("1"), Some(""))),
         ("a, \"1\",z", row(Some("a"), Some("1"), Some("z"))),
     ] {
-        // An inner quote opens one for opencsv too: the line is not whole.
+        // For opencsv an inner quote opens a quoted part too, so the line is incomplete.
         let found = rows(open(), 0, text, 100);
         if text.starts_with("12") {
             assert!(found.unwrap_err().contains("quotes"));

@@ -112,7 +112,7 @@ fn time_parts_are_those_of_the_zone() {
             "2026-05-01T18:30:00Z",
             "date=2026-05-02/Hour=00/",
         ),
-        // An hour that the clocks show twice is one partition.
+        // The repeated hour at the end of daylight saving time is one partition.
         (
             "Europe/Berlin",
             "2026-10-25T00:30:00Z",

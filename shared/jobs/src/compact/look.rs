@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
-    catalog::TableName,
+    catalog::{TableName, marks_above},
     compact::{
         Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
         generations_beside, is_compacted, output_name, partition_path, source_of,
@@ -46,6 +46,8 @@ pub(super) struct Scope {
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
+    /// The listings that looked for another table format's log.
+    pub(super) listings: u64,
     tail: Tail,
 }
 
@@ -78,10 +80,11 @@ pub(super) enum Verdict {
     },
 }
 
-/// Makes sure that no other table format owns a prefix.
-async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), CompactError> {
+/// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, CompactError> {
     let looked = foreign::not_foreign(store, prefix).await?;
-    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))
+    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+    Ok(marks_above(prefix).len() as u64)
 }
 
 impl Scope {
@@ -137,7 +140,7 @@ impl Scope {
         }
         let base = Location::directory(&table.storage.location)
             .map_err(|error| unsuited(error.to_string()))?;
-        not_foreign(&*ports.store, &base).await?;
+        let listings = not_foreign(&*ports.store, &base).await?;
         let generations = job
             .generations
             .clone()
@@ -174,6 +177,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }
@@ -189,7 +193,7 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| target.join("_lakewright/"));
         let below = target.join(prefix.unwrap_or_default());
-        not_foreign(&*ports.store, &below).await?;
+        let listings = not_foreign(&*ports.store, &below).await?;
         let (objects, _) = directory::list(&*ports.store, &below).await?;
         let mut paths = objects
             .iter()
@@ -212,6 +216,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }
