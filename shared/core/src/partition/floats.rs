@@ -1,7 +1,7 @@
 //! Floating point numbers in paths.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray},
+    array::{ArrayRef, AsArray, StringArray},
     datatypes::{Float32Type, Float64Type},
 };
 
