@@ -259,7 +259,7 @@ impl RowFormat {
             },
             Self::OpenCsv => match lower.as_str() {
                 "separatorchar" | "quotechar" | "escapechar" => true,
-                // The SerDe never looks at it: none of its fields is null.
+                // The SerDe ignores it: none of its fields is null.
                 "serialization.null.format" => value.is_empty(),
                 _ => false,
             },
@@ -308,7 +308,7 @@ fn same_place(one: &str, other: &str) -> bool {
 }
 
 impl Table {
-    /// How the table's rows stand in its objects; `None` where it has neither a `SerDe` nor an `InputFormat`.
+    /// The format of the table's rows; `None` if it has neither a `SerDe` nor an `InputFormat`.
     ///
     /// # Errors
     /// The first thing that the table says and that is not honoured: another format that owns its files, a class, or a
@@ -351,9 +351,9 @@ impl Table {
     /// Makes sure that files of an output, with the columns of the table by their names, are what its readers read.
     ///
     /// # Errors
-    /// What the table says and is not honoured, and a `SerDe` that reads another format.
+    /// A setting of the table is not supported, or its `SerDe` reads another format.
     pub fn takes(&self, output: &Output) -> Result<(), TableError> {
-        // A table that says nothing is read by nobody.
+        // A table without a format cannot be read by any engine.
         let Some(format) = self.row_format()? else {
             return Ok(());
         };
@@ -425,10 +425,10 @@ impl Table {
         }
     }
 
-    /// Makes sure that the objects are read as they are, whatever the `SerDe` makes of their bytes.
+    /// Checks that the objects' bytes reach the `SerDe` unchanged, whichever `SerDe` it is.
     ///
     /// # Errors
-    /// Another format that owns the files, or an `InputFormat` that is none of text.
+    /// The files belong to another table format, or the `InputFormat` is not one of text.
     pub fn is_text(&self) -> Result<(), TableError> {
         self.not_foreign()?;
         match self.storage.input_format.as_deref() {
@@ -456,7 +456,7 @@ impl Table {
         .map(String::as_str)
     }
 
-    /// The table as a partition has it, whose objects are read as the partition says where it says something.
+    /// The table with a partition's storage: the partition's settings replace the table's where it has some.
     #[must_use]
     pub fn with_storage(&self, storage: &StorageDescriptor) -> Self {
         let own = &self.storage;
