@@ -29,8 +29,8 @@ export class DataBuckets extends Construct {
   }
 
   /**
-   * Lets the bucket itself delete what is left under a prefix. Buckets that stand already keep their own rules, which are one
-   * document that CloudFormation would replace: `sayRules` says what is to be added to it.
+   * Adds a lifecycle rule that deletes what is left under a prefix. Existing buckets keep their own rules, because
+   * CloudFormation would replace the whole set: `sayRules` names the rules to add to them.
    */
   expire(prefix: Location, after: Duration): void {
     const created = this.created.get(prefix.bucket);

@@ -65,7 +65,11 @@ export class LakewrightFunction extends Construct {
       role: this.role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
-      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl, LAKEWRIGHT_NAMESPACE: metricNamespace(options.namePrefix) },
+      environment: {
+        LAKEWRIGHT_CONFIG: config.s3ObjectUrl,
+        LAKEWRIGHT_NAMESPACE: metricNamespace(options.namePrefix),
+        ...(options.showValues && { LAKEWRIGHT_SHOW_VALUES: 'true' }),
+      },
     };
     this.function =
       options.prebuilt === undefined

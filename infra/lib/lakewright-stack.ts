@@ -247,7 +247,7 @@ function grantDecrypt(roles: readonly Role[], prefix: Location, written: readonl
   }
 }
 
-/** A compact job, and where what it compacts lies. */
+/** A compact job, and the location that it compacts. */
 interface PlacedJob {
   readonly job: CompactConfig;
   readonly location: Location;

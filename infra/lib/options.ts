@@ -45,6 +45,8 @@ export interface Options {
   readonly quarantineExpiry?: Duration;
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;
+  /** Whether the functions' messages hold values of records. */
+  readonly showValues: boolean;
 }
 
 /** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
@@ -91,6 +93,7 @@ export function readOptions(node: Node): Options {
     spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     logExecutionData: flag(node, 'log-execution-data'),
+    showValues: flag(node, 'show-values'),
   };
 }
 

@@ -26,8 +26,8 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
 };
 
 /**
- * Failures of our functions that may pass. What was done stands, and the next try goes on from there. An error that cannot
- * pass is no part of it, and neither is `States.TaskFailed`, which would be every error.
+ * Failures of our functions that a retry may fix. Finished work is kept, and the next attempt resumes. Errors that
+ * cannot pass are not listed, and neither is `States.TaskFailed`, which matches every error.
  */
 const PASSING_FAILURES: sfn.RetryProps = {
   errors: [

@@ -277,6 +277,7 @@ describe('the state machine', () => {
         expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.CatalogFailed', 'Lakewright.Deadline']),
       );
       expect(retried).not.toContain('States.ALL');
+      expect(retried).not.toContain('Lakewright.AccessDenied');
       expect(retried).not.toContain('States.TaskFailed');
     }
   });

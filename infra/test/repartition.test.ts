@@ -163,6 +163,7 @@ describe('the state machine', () => {
       expect(TimeoutSeconds).toBeGreaterThan(900);
       const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
       expect(retried).toEqual(expect.arrayContaining(['Lakewright.StoreFailed', 'Lakewright.Deadline']));
+      expect(retried).not.toContain('Lakewright.AccessDenied');
       expect(map.Next).toBe(next);
     }
     expect(await evaluate(inline.Output, { input, result: [{}] })).toEqual(input);

@@ -327,7 +327,14 @@ describe('the state machine', () => {
     expect(Output).toBeUndefined();
     const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
     expect(retried).toEqual(expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.Deadline']));
-    for (const error of ['Lakewright.ChunkFailed', 'Lakewright.KeyCollision', 'Lakewright.Cancelled', 'States.TaskFailed', 'States.ALL']) {
+    for (const error of [
+      'Lakewright.AccessDenied',
+      'Lakewright.ChunkFailed',
+      'Lakewright.KeyCollision',
+      'Lakewright.Cancelled',
+      'States.TaskFailed',
+      'States.ALL',
+    ]) {
       expect(retried).not.toContain(error);
     }
     expect(Catch).toEqual([{ ErrorEquals: ['States.HeartbeatTimeout', 'States.Timeout'], Next: 'Stalled' }]);

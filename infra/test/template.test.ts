@@ -37,6 +37,15 @@ describe('the function', () => {
     });
   });
 
+  test('shows values of records only where it is asked to', () => {
+    const variables = (of: Template) =>
+      resources(of, 'AWS::Lambda::Function').map(([, { Properties }]) => Object.keys(Properties['Environment'].Variables));
+    expect(variables(stack).flat()).not.toContain('LAKEWRIGHT_SHOW_VALUES');
+    template(undefined, { 'show-values': 'true' }).hasResourceProperties('AWS::Lambda::Function', {
+      Environment: { Variables: { LAKEWRIGHT_SHOW_VALUES: 'true' } },
+    });
+  });
+
   test('has the prefix that a second stack of the account gives', () => {
     const second = template(undefined, { 'name-prefix': 'staging-' });
     second.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'staging-rekey' });

@@ -17,6 +17,9 @@ pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
 /// The log level, or levels by module such as `info,lakewright_jobs=debug`. The default is `info`.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
+/// Whether messages hold values of records: `true` or `false`. The default is `false`.
+pub const SHOW_VALUES: &str = "LAKEWRIGHT_SHOW_VALUES";
+
 /// The jobs' queues, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. The default is
 /// none.
 pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
@@ -41,6 +44,8 @@ pub struct Settings {
     pub resources: Resources,
     /// The log levels.
     pub log: Targets,
+    /// Whether messages hold values of records.
+    pub show_values: bool,
     /// The URL of each job's queue, by the job's name.
     pub queues: BTreeMap<String, String>,
     /// The ARNs of the dead-letter queues that invoke the function.
@@ -112,6 +117,7 @@ impl Settings {
                 scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
             },
             log: vars.log()?,
+            show_values: vars.flag(SHOW_VALUES)?,
             queues: vars.json(QUEUES)?,
             dead_letters: vars.json(DEAD_LETTERS)?,
             namespace: vars.text(NAMESPACE)?.unwrap_or("Lakewright").to_owned(),
@@ -154,6 +160,12 @@ impl Vars {
                 "expected error, warn, info, debug or trace, or such levels by module",
             )
         })
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, SettingsError> {
+        let text = self.text(name)?.unwrap_or("false");
+        text.parse()
+            .map_err(|_| invalid(name, text, "expected true or false"))
     }
 
     /// Parses a variable as JSON. The default if it is not set.
@@ -215,6 +227,7 @@ mod tests {
                 scratch: "/tmp".into(),
             },
             log: Targets::new().with_default(LevelFilter::INFO),
+            show_values: false,
             queues: BTreeMap::new(),
             dead_letters: Vec::new(),
             namespace: "Lakewright".to_owned(),
@@ -278,6 +291,10 @@ mod tests {
             (&[(CONFIG, "c"), (MEMORY, "0")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
+            (
+                &[(CONFIG, "c"), (MEMORY, "128"), (SHOW_VALUES, "yes")],
+                SHOW_VALUES,
+            ),
             (&[(CONFIG, "c"), (MEMORY, "128"), (QUEUES, "q")], QUEUES),
             (
                 &[(CONFIG, "c"), (MEMORY, "128"), (DEAD_LETTERS, "q")],

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use lakewright_core::config::{self, Config};
 use lakewright_jobs::{
-    Failure,
+    ErrorKind, Failure,
     ports::{Callback, Store},
-    split::{self, Budget, PlanRequest, Ports, SplitError},
+    split::{self, Budget, PlanRequest, Ports},
 };
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
@@ -162,7 +162,7 @@ async fn status(
         .filter(|job| queues.contains_key(&job.name))
     {
         match split::status(store, job, id, run).await {
-            Err(SplitError::PlanMissing(_)) => {}
+            Err(error) if error.kind() == ErrorKind::PlanMissing => {}
             result => return reported(result),
         }
     }
