@@ -20,7 +20,11 @@ from machine import Machine, configure, environment, invoke
 
 pytestmark = pytest.mark.only_local(reason="the functions are pointed at moto on this machine; AWS evaluates expressions itself")
 LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
-FUNCTIONS = ["RepartitionPlanFunctionName", "RepartitionCommitFunctionName", "CompactPlanFunctionName"]
+FUNCTIONS = [
+    "RepartitionPlanAnywhereFunctionName",
+    "RepartitionCommitAnywhereFunctionName",
+    "CompactPlanFunctionName",
+]
 
 
 @pytest.fixture(scope="module")

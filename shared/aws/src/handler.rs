@@ -51,6 +51,8 @@ pub(crate) struct Base {
     pub(crate) config: Arc<Config>,
     pub(crate) resources: Resources,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Of its metrics.
+    pub(crate) namespace: String,
     store: S3Store,
 }
 
@@ -59,6 +61,7 @@ impl Base {
     pub(crate) async fn start(
         source: &ConfigSource,
         resources: Resources,
+        namespace: String,
         clients: &Clients,
     ) -> Result<Self, LoadError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -71,6 +74,7 @@ impl Base {
             config: Arc::new(config),
             resources,
             clock,
+            namespace,
             store,
         })
     }
@@ -150,14 +154,20 @@ impl Invocation<'_> {
     /// Writes metrics to the log, from which CloudWatch extracts them. A failure to write them is only logged.
     pub(crate) fn measure(&self, out: &mut impl io::Write, metrics: &[Metrics<'_>]) {
         let request_id = self.request_id;
-        if let Err(failure) = metrics::write(out, self.base.clock.now(), request_id, metrics) {
+        if let Err(failure) = metrics::write(
+            out,
+            &self.base.namespace,
+            self.base.clock.now(),
+            request_id,
+            metrics,
+        ) {
             warn!(request_id, error = %failure, "metrics were not written");
         }
     }
 }
 
-/// Removes the task token from what is logged, because anyone who has it can complete the task, and the text of a query,
-/// which may name values.
+/// Removes the task token from what is logged, because anyone who has it can complete the task, and shows of a query's
+/// text what is not a value.
 fn as_logged(payload: &Value) -> Value {
     let mut logged = payload.clone();
     if let Some(fields) = logged.as_object_mut() {

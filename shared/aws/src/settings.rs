@@ -17,7 +17,7 @@ pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
 /// The log level, or levels by module such as `info,lakewright_jobs=debug`. The default is `info`.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
-/// Whether messages include values of records: `true` or `false`. The default is `false`.
+/// Whether messages hold values of records: `true` or `false`. The default is `false`.
 pub const SHOW_VALUES: &str = "LAKEWRIGHT_SHOW_VALUES";
 
 /// The jobs' queues, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. The default is
@@ -26,6 +26,9 @@ pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
 
 /// The dead-letter queues that invoke `split-rows`: a JSON list of their ARNs. The default is none.
 pub const DEAD_LETTERS: &str = "LAKEWRIGHT_DEAD_LETTERS";
+
+/// The namespace of the function's metrics in CloudWatch. `Lakewright` without it.
+pub const NAMESPACE: &str = "LAKEWRIGHT_NAMESPACE";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -47,6 +50,8 @@ pub struct Settings {
     pub queues: BTreeMap<String, String>,
     /// The ARNs of the dead-letter queues that invoke the function.
     pub dead_letters: Vec<String>,
+    /// The namespace of its metrics.
+    pub namespace: String,
 }
 
 /// The location of the configuration.
@@ -115,6 +120,7 @@ impl Settings {
             show_values: vars.flag(SHOW_VALUES)?,
             queues: vars.json(QUEUES)?,
             dead_letters: vars.json(DEAD_LETTERS)?,
+            namespace: vars.text(NAMESPACE)?.unwrap_or("Lakewright").to_owned(),
         })
     }
 }
@@ -224,6 +230,7 @@ mod tests {
             show_values: false,
             queues: BTreeMap::new(),
             dead_letters: Vec::new(),
+            namespace: "Lakewright".to_owned(),
         };
         assert_eq!(settings, expected);
     }
@@ -237,8 +244,10 @@ mod tests {
             (LOG, "warn,lakewright_jobs=debug"),
             (QUEUES, r#"{"anpr": "https://sqs/anpr"}"#),
             (DEAD_LETTERS, r#"["arn:aws:sqs:us-east-1:1:dead"]"#),
+            (NAMESPACE, "Lakewright/dev"),
         ])
         .unwrap();
+        assert_eq!(settings.namespace, "Lakewright/dev");
         assert_eq!(settings.queues["anpr"], "https://sqs/anpr");
         assert_eq!(settings.dead_letters, ["arn:aws:sqs:us-east-1:1:dead"]);
         assert_eq!(

@@ -41,9 +41,9 @@ pub enum RouteError {
         /// Its first characters.
         start: String,
     },
-    /// A value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    /// A value has a character that XML cannot represent, so S3 could not name the key in listings and deletions.
     #[error(
-        "partition column `{column}` has a value with a character that XML does not have, and S3's answers are XML: {}",
+        "the value {} of partition column `{column}` has a character that XML does not have, and S3's answers are XML",
         quoted(.value)
     )]
     NotInXml {
@@ -52,7 +52,7 @@ pub enum RouteError {
         /// Its value.
         value: String,
     },
-    /// The key of an object in the partition would be longer than S3 takes.
+    /// The key of an object in the partition would exceed S3's limit.
     #[error("the partition's path has more bytes than S3's limit on keys leaves, {room}: {}", quoted(.path))]
     PathTooLong {
         /// The path.
