@@ -4,17 +4,15 @@
 //! real, and the project's tests give it from an in-memory model with faults.
 
 pub mod compact;
-mod document;
-mod failure;
+pub mod kit;
 mod partition_state;
 pub mod ports;
 pub mod rekey;
 pub mod repartition;
 pub mod report;
 pub mod retry;
-mod send;
 pub mod split;
 pub mod sweep;
 mod work;
 
-pub use failure::Failure;
+pub use kit::{ErrorKind, Failure, JobError};

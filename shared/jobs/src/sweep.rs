@@ -11,16 +11,11 @@ use futures::{TryStreamExt, stream::FuturesOrdered};
 use jiff::Timestamp;
 use lakewright_core::{config, location::Location, naming::source_id};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::{
-    Failure,
-    ports::{
-        Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, Store, StoreError,
-        StoreErrorKind,
-    },
+    kit::{JobError, send},
+    ports::{Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, Store, StoreErrorKind},
     rekey::SourceObject,
-    send::{self, SendError},
 };
 
 /// Questions to the ledger under way at a time.
@@ -55,6 +50,9 @@ pub struct SweepRequest {
     /// Only objects that landed at least this many seconds ago; an hour where nothing is said.
     #[serde(default)]
     pub min_age_seconds: Option<u64>,
+    /// Only objects that landed then or later; the whole history where nothing is said. No question is asked about others.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 /// What a sweep found and did.
@@ -68,7 +66,7 @@ pub struct SweepReport {
     pub listed: u64,
     /// Those that are committed.
     pub committed: u64,
-    /// Those left alone: not the job's to read, empty, or too young.
+    /// Those left alone: not the job's to read, empty, too young, or of before `since`.
     pub passed_over: u64,
     /// Those handed to rekey.
     pub sent: u64,
@@ -76,45 +74,17 @@ pub struct SweepReport {
     pub next: Option<String>,
 }
 
-/// Why a sweep ended early. What it sent by then is sent; the same request may be made again.
-#[derive(Debug, Error)]
-pub enum SweepError {
-    /// The store failed.
-    #[error("sweep: {0}")]
-    Store(#[from] StoreError),
-    /// The queue failed.
-    #[error("sweep: {0}")]
-    Queue(#[from] QueueError),
-    /// The queue keeps refusing a message.
-    #[error("sweep: the queue does not take the message {body}: {code}")]
-    Refused {
-        /// The message, which names an object.
-        body: String,
-        /// The queue's error code.
-        code: String,
-    },
-}
-
-impl Failure for SweepError {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Store(_) => "StoreFailed",
-            Self::Queue(_) | Self::Refused { .. } => "QueueFailed",
-        }
-    }
-}
-
 /// Sweeps until everything is listed or the `deadline` is reached.
 ///
 /// # Errors
-/// See [`SweepError`].
+/// See [`JobError`]. What was sent by then is sent; the same request may be made again.
 pub async fn sweep(
     ports: &Ports,
     job: &config::Rekey,
     request: &SweepRequest,
     queue_url: &str,
     deadline: Timestamp,
-) -> Result<SweepReport, SweepError> {
+) -> Result<SweepReport, JobError> {
     let prefix = job.source.join(&request.prefix);
     let min_age = request
         .min_age_seconds
@@ -130,7 +100,14 @@ pub async fn sweep(
     };
     loop {
         let page = ports.store.list(&prefix, report.next.as_deref()).await?;
-        let missing = missing(&*ports.store, job, &page, min_age, &mut report).await?;
+        let missing = missing(
+            &*ports.store,
+            job,
+            &page,
+            (min_age, request.since),
+            &mut report,
+        )
+        .await?;
         for batch in missing.chunks(MAX_SEND_BATCH) {
             send(ports, queue_url, batch).await?;
             report.sent += batch.len() as u64;
@@ -153,13 +130,14 @@ async fn missing(
     store: &dyn Store,
     job: &config::Rekey,
     page: &ListPage,
-    min_age: Duration,
+    (min_age, since): (Duration, Option<Timestamp>),
     report: &mut SweepReport,
-) -> Result<Vec<SourceObject>, SweepError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let due = |object: &&Listed| {
         let age = page.answered_at.duration_since(object.last_modified);
         let location = Location::new(&job.source.bucket, &object.key);
-        object.size > 0 && job.reads(&location) && age.unsigned_abs() >= min_age
+        let is_recent = since.is_none_or(|since| object.last_modified >= since);
+        object.size > 0 && job.reads(&location) && is_recent && age.unsigned_abs() >= min_age
     };
     let due = page.objects.iter().filter(due).collect::<Vec<_>>();
     report.listed += page.objects.len() as u64;
@@ -185,7 +163,7 @@ async fn uncommitted(
     store: &dyn Store,
     job: &config::Rekey,
     object: &Listed,
-) -> Result<Option<SourceObject>, SweepError> {
+) -> Result<Option<SourceObject>, JobError> {
     let sid = source_id(&job.source.bucket, &object.key, &object.etag);
     match store.head(&job.commit(&sid), None).await {
         Ok(_) => Ok(None),
@@ -199,7 +177,7 @@ async fn uncommitted(
 
 /// Sends one message for each object, in the form of an item of a Distributed Map, and those again that the queue
 /// did not take.
-async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), SweepError> {
+async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), JobError> {
     let bodies = objects
         .iter()
         .map(|SourceObject { location, etag }| {
@@ -207,10 +185,5 @@ async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Resul
             serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
         })
         .collect();
-    send::send(&*ports.queue, &*ports.clock, queue_url, bodies)
-        .await
-        .map_err(|error| match error {
-            SendError::Queue(error) => SweepError::Queue(error),
-            SendError::Refused { body, code } => SweepError::Refused { body, code },
-        })
+    send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await
 }

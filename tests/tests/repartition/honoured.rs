@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::catalog::Table;
-use lakewright_jobs::{Failure, ports::Partition};
+use lakewright_jobs::ports::Partition;
 use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::{

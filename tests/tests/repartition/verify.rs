@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::{Failure, repartition::PlanReport};
+use lakewright_jobs::repartition::PlanReport;
 use lakewright_tests::{semantics::stated, virtual_time};
 use serde_json::Value;
 

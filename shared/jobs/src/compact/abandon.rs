@@ -8,12 +8,14 @@ use super::{
     Ports,
     delete::delete_batch,
     directory,
-    error::CompactError,
     ledger::{self, Plan},
     report::Step,
     steps::Outcome,
 };
-use crate::ports::{MAX_DELETE_BATCH, Store};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{MAX_DELETE_BATCH, Store},
+};
 
 /// How often the state is read again because somebody else was quicker. There is a publisher and a twin of this step.
 const TRIES: usize = 4;
@@ -28,9 +30,17 @@ pub(super) async fn abandon(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
+    // Whoever published it left this mark before the partition could move on. The state alone does not tell: a later plan that
+    // was given up has a higher number.
+    if ledger::age(store, &ledger.published(generation))
+        .await?
+        .is_some()
+    {
+        return Ok(Outcome::superseded());
+    }
     if ledger::age(store, &ledger.deleted(generation))
         .await?
         .is_some()
@@ -59,12 +69,13 @@ async fn give_up(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     for _ in 0..TRIES {
         let standing = ledger::read_state(store, ledger).await?;
         let (state, etag) = match standing {
+            Some((state, _)) if state.generation == plan.generation => return Ok(false),
             Some((state, _)) if state.abandoned >= plan.generation => return Ok(true),
-            Some((state, _)) if state.generation >= plan.generation => return Ok(false),
+            Some((state, _)) if state.generation > plan.generation => return Ok(false),
             Some((state, etag)) => (state, Some(etag)),
             None => (PartitionState::registered(plan.from.clone()), None),
         };
@@ -76,14 +87,14 @@ async fn give_up(
             return Ok(true);
         }
     }
-    Err(CompactError::Task(format!(
-        "{} is written by others all the time",
-        ledger.state()
-    )))
+    Err(JobError::new(
+        ErrorKind::TaskFailed,
+        format!("{} is written by others all the time", ledger.state()),
+    ))
 }
 
 /// The keys of the files in the plan's directory, all of whose rows stand in the directory before.
-async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, CompactError> {
+async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, JobError> {
     let (here, _) = directory::files(store, &plan.from).await?;
     let here = here
         .into_iter()
@@ -105,7 +116,9 @@ async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, CompactErro
             },
         );
         if !stands {
-            return Err(CompactError::OnlyCopy { location });
+            let message = "it was made for a plan that is given up, and what it was made of no longer exists. \
+            Nothing was deleted; move it to the partition's directory by hand";
+            return Err(JobError::new(ErrorKind::OnlyCopy, message).of(location));
         }
         keys.push(location.key);
     }

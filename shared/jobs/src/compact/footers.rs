@@ -6,9 +6,10 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::error::CompactError;
+use super::carry::input_changed;
 pub(super) use crate::work::footer::{Tail, rows};
 use crate::{
+    kit::{ErrorKind, JobError},
     ports::{GetOptions, Store, StoreError, StoreErrorKind},
     work::footer::{FooterError, ParquetObject},
 };
@@ -19,7 +20,7 @@ pub(super) async fn footer(
     location: &Location,
     size: u64,
     etag: Option<&str>,
-) -> Result<Arc<ParquetMetaData>, CompactError> {
+) -> Result<Arc<ParquetMetaData>, JobError> {
     footer_of(store, location, size, etag, &Tail::default()).await
 }
 
@@ -30,7 +31,7 @@ pub(super) async fn footer_of(
     size: u64,
     etag: Option<&str>,
     tail: &Tail,
-) -> Result<Arc<ParquetMetaData>, CompactError> {
+) -> Result<Arc<ParquetMetaData>, JobError> {
     let object = ParquetObject {
         store,
         location,
@@ -41,10 +42,9 @@ pub(super) async fn footer_of(
     match object.footer().await {
         Ok(metadata) => Ok(Arc::new(metadata)),
         Err(FooterError::Store(error)) => Err(not_read(location, error)),
-        Err(FooterError::Unreadable(message)) => Err(CompactError::Unreadable {
-            location: location.clone(),
-            message,
-        }),
+        Err(FooterError::Unreadable(message)) => {
+            Err(JobError::new(ErrorKind::Unreadable, message).of(location.clone()))
+        }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn read(
     location: &Location,
     range: Range<u64>,
     etag: &str,
-) -> Result<Bytes, CompactError> {
+) -> Result<Bytes, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(range),
@@ -64,12 +64,10 @@ pub(super) async fn read(
     Ok(body.map_err(|error| not_read(location, error))?.bytes)
 }
 
-fn not_read(location: &Location, error: StoreError) -> CompactError {
+fn not_read(location: &Location, error: StoreError) -> JobError {
     match error.kind {
         StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed => {
-            CompactError::InputChanged {
-                location: location.clone(),
-            }
+            input_changed(location.clone())
         }
         _ => error.into(),
     }

@@ -12,11 +12,18 @@ use lakewright_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{directory, error::CompactError};
+use super::directory;
 use crate::{
-    document, partition_state,
+    kit::{
+        ErrorKind, JobError,
+        ledger::{self, documents},
+    },
+    partition_state,
     ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind},
 };
+
+/// The form of the ledger's documents.
+const LEDGER_VERSION: u32 = 1;
 
 /// What the next generation of a partition is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,10 +79,9 @@ pub struct Input {
     pub rows: u64,
 }
 
-impl Plan {
-    /// The form that is written now.
-    pub const VERSION: u32 = 1;
+documents!(LEDGER_VERSION; Plan);
 
+impl Plan {
     /// Where a new file stands.
     pub fn output(&self, bin: &Bin) -> Location {
         self.to.join(&bin.output)
@@ -103,22 +109,26 @@ struct Mark {
 pub(super) async fn read_plan(
     store: &dyn Store,
     location: &Location,
-) -> Result<(PartitionLedger, Plan), CompactError> {
-    let (ledger, generation) = PartitionLedger::of_plan(location)
-        .ok_or_else(|| CompactError::BadRequest(format!("{location} is no plan's place")))?;
-    let (plan, _) = document::read::<Plan>(store, location)
+) -> Result<(PartitionLedger, Plan), JobError> {
+    let (ledger, generation) = PartitionLedger::of_plan(location).ok_or_else(|| {
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!("{location} is no plan's place"),
+        )
+    })?;
+    let plan = ledger::read::<Plan>(store, location)
         .await?
-        .ok_or_else(|| CompactError::PlanMissing(location.clone()))?;
-    if plan.version != Plan::VERSION || plan.generation != generation {
-        return Err(CompactError::LedgerDocument {
-            location: location.clone(),
-            message: format!(
+        .ok_or_else(|| JobError::plan_missing(location.clone()))?;
+    if plan.generation != generation {
+        return Err(JobError::entry(
+            location.clone(),
+            format!(
                 "form {} of generation {} is not form {} of generation {generation}",
                 plan.version,
                 plan.generation,
                 Plan::VERSION
             ),
-        });
+        ));
     }
     Ok((ledger, plan))
 }
@@ -128,21 +138,16 @@ pub(super) async fn propose(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: Plan,
-) -> Result<Plan, CompactError> {
-    let location = ledger.plan(plan.generation);
-    if document::create(store, &location, &plan).await? {
-        return Ok(plan);
-    }
-    let (_, standing) = read_plan(store, &location).await?;
-    Ok(standing)
+) -> Result<Plan, JobError> {
+    ledger::propose(store, &ledger.plan(plan.generation), plan).await
 }
 
 /// The state that stands, and its `ETag`.
 pub(super) async fn read_state(
     store: &dyn Store,
     ledger: &PartitionLedger,
-) -> Result<Option<(PartitionState, String)>, CompactError> {
-    Ok(partition_state::read(store, ledger).await?)
+) -> Result<Option<(PartitionState, String)>, JobError> {
+    partition_state::read(store, ledger).await
 }
 
 /// Puts the plan's generation in the place of the state that was read, or of none. Whether it was still that one.
@@ -151,7 +156,7 @@ pub(super) async fn swap(
     ledger: &PartitionLedger,
     plan: &Plan,
     standing: Option<&(PartitionState, String)>,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     let state = PartitionState {
         version: PartitionState::VERSION,
         generation: plan.generation,
@@ -169,12 +174,10 @@ pub(super) async fn replace(
     ledger: &PartitionLedger,
     state: &PartitionState,
     standing: Option<&str>,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     let location = ledger.state();
-    let body = serde_json::to_vec(state).map_err(|error| CompactError::LedgerDocument {
-        location: location.clone(),
-        message: error.to_string(),
-    })?;
+    let body = serde_json::to_vec(state)
+        .map_err(|error| JobError::entry(location.clone(), error.to_string()))?;
     let options = PutOptions {
         precondition: standing.map_or(Precondition::Absent, |etag| {
             Precondition::Matches(etag.to_owned())
@@ -201,13 +204,12 @@ pub(super) async fn mark(
     store: &dyn Store,
     location: &Location,
     generation: u32,
-) -> Result<(), CompactError> {
-    let version = Plan::VERSION;
+) -> Result<(), JobError> {
     let mark = Mark {
-        version,
+        version: LEDGER_VERSION,
         generation,
     };
-    document::create(store, location, &mark).await?;
+    ledger::create(store, location, &mark).await?;
     Ok(())
 }
 
@@ -215,7 +217,7 @@ pub(super) async fn mark(
 pub(super) async fn age(
     store: &dyn Store,
     location: &Location,
-) -> Result<Option<SignedDuration>, CompactError> {
+) -> Result<Option<SignedDuration>, JobError> {
     match store.head(location, None).await {
         Ok(meta) => Ok(Some(age_of(&meta))),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
@@ -244,7 +246,7 @@ pub(super) struct Entries {
 pub(super) async fn entries(
     store: &dyn Store,
     ledger: &PartitionLedger,
-) -> Result<Entries, CompactError> {
+) -> Result<Entries, JobError> {
     let prefix = ledger.prefix();
     let (objects, answered_at) = directory::list(store, prefix).await?;
     let mut entries = Entries::default();

@@ -18,13 +18,16 @@ use lakewright_core::{
 use super::{
     Ports,
     directory::{self, File},
-    error::CompactError,
     footers::{self, Tail},
     ledger::{self, Bin, Entries, Input, Plan},
     merge::{self, Known},
     report::Step,
 };
-use crate::{ports::Store, work::foreign};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+    work::foreign,
+};
 
 /// Questions under way at a time, for one partition.
 const CONCURRENT: usize = 32;
@@ -81,9 +84,9 @@ pub(super) enum Verdict {
 }
 
 /// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
-async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, CompactError> {
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobError> {
     let looked = foreign::not_foreign(store, prefix).await?;
-    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+    looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))?;
     Ok(marks_above(prefix).len() as u64)
 }
 
@@ -94,7 +97,7 @@ impl Scope {
         ports: &Ports,
         job: &config::Compact,
         selection: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let mut scope = match (job.mode, &job.table, &job.target) {
             (CompactMode::Catalog, Some(table), _) => {
                 Self::of_table(ports, job, table, selection).await?
@@ -103,8 +106,9 @@ impl Scope {
                 Self::of_prefix(ports, job, target, selection).await?
             }
             _ => {
-                return Err(CompactError::BadRequest(
-                    "the job has neither a table nor a target".to_owned(),
+                return Err(JobError::new(
+                    ErrorKind::BadRequest,
+                    "the job has neither a table nor a target",
                 ));
             }
         };
@@ -117,12 +121,16 @@ impl Scope {
         job: &config::Compact,
         name: &TableName,
         expression: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let table = ports.catalog.table(name).await?;
-        let table = table.ok_or_else(|| CompactError::TableMissing(name.clone()))?;
-        let unsuited = |reason: String| CompactError::TableUnsuited {
-            table: name.clone(),
-            reason,
+        let table = table.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::TableMissing,
+                format!("table {name} does not exist"),
+            )
+        })?;
+        let unsuited = |reason: String| {
+            JobError::new(ErrorKind::TableUnsuited, format!("table {name}: {reason}"))
         };
         let output = Output::new(OutputFormat::Parquet);
         table
@@ -187,7 +195,7 @@ impl Scope {
         job: &config::Compact,
         target: &Location,
         prefix: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let ledger = job
             .ledger
             .clone()
@@ -235,7 +243,7 @@ impl Scope {
         &self,
         ports: &Ports,
         partition: &Subject,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let store = &*ports.store;
         let ledger = self.ledger_of(partition);
         let entries = ledger::entries(store, &ledger).await?;
@@ -259,21 +267,29 @@ impl Scope {
             return Ok(Verdict::GoOn(generation, step));
         }
         let location = partition.location.as_ref().map_err(|text| {
-            CompactError::Unsuited(format!("its location in the catalog is `{text}`"))
+            JobError::new(
+                ErrorKind::Unsuited,
+                format!("its location in the catalog is `{text}`"),
+            )
         })?;
         match &standing {
             Some((state, _)) if state.directory != *location => {
-                return Err(CompactError::PartitionElsewhere {
-                    partition: partition.path.clone(),
-                    location: location.to_string(),
-                    expected: Box::new(state.directory.clone()),
-                });
+                return Err(JobError::new(
+                    ErrorKind::PartitionElsewhere,
+                    format!(
+                        "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+                        partition.path, location, state.directory
+                    ),
+                ));
             }
             None if self.generations()?.contains(location) => {
-                return Err(CompactError::Unsuited(format!(
-                    "it lies at {location}, which a compaction made, but {} is gone",
-                    ledger.state()
-                )));
+                return Err(JobError::new(
+                    ErrorKind::Unsuited,
+                    format!(
+                        "it lies at {location}, which a compaction made, but {} is gone",
+                        ledger.state()
+                    ),
+                ));
             }
             _ => {}
         }
@@ -311,7 +327,7 @@ impl Scope {
         ledger: &PartitionLedger,
         partition: &Subject,
         entries: &Entries,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let last = entries.planned.last().copied().unwrap_or_default();
         let generation = match entries.swept.get(&last) {
             None if last > 0 => last,
@@ -321,20 +337,19 @@ impl Scope {
             }
             _ => last + 1,
         };
-        let location = partition
-            .location
-            .as_ref()
-            .map_err(|text| CompactError::Unsuited(format!("its location is `{text}`")))?;
+        let location = partition.location.as_ref().map_err(|text| {
+            JobError::new(ErrorKind::Unsuited, format!("its location is `{text}`"))
+        })?;
         let to = generation_directory(self.generations()?, &partition.path, generation);
         self.next(store, ledger, partition, location, to, entries, generation)
             .await
     }
 
-    fn generations(&self) -> Result<&Location, CompactError> {
+    fn generations(&self) -> Result<&Location, JobError> {
         self.settings
             .generations
             .as_ref()
-            .ok_or_else(|| CompactError::Unsuited("generations is not known".to_owned()))
+            .ok_or_else(|| JobError::new(ErrorKind::Unsuited, "generations is not known"))
     }
 
     /// The plan of the next generation: the one that stands, or a new one.
@@ -351,7 +366,7 @@ impl Scope {
         to: Location,
         entries: &Entries,
         generation: u32,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let (mut files, begun) = directory::files(store, from).await?;
         if self.settings.mode == CompactMode::InPlace {
             // Deeper directories are partitions of their own.
@@ -414,7 +429,7 @@ impl Scope {
         store: &dyn Store,
         files: &[File],
         begun: Timestamp,
-    ) -> Result<Result<Vec<Vec<usize>>, Left>, CompactError> {
+    ) -> Result<Result<Vec<Vec<usize>>, Left>, JobError> {
         let rules = &self.settings;
         let is_old = |age| ledger::wait(age, rules.longest_invocation).is_none();
         let mut candidates = files
@@ -440,7 +455,7 @@ impl Scope {
         ages.extend(sources.map(|source| (source, None)));
         let questions = ages.keys().map(|source| {
             let commit = naming::commit(&self.ledger, source);
-            async move { Ok::<_, CompactError>((*source, ledger::age(store, &commit).await?)) }
+            async move { Ok::<_, JobError>((*source, ledger::age(store, &commit).await?)) }
         });
         let answers = stream::iter(questions).buffer_unordered(CONCURRENT);
         let ages = answers.try_collect::<BTreeMap<_, _>>().await?;
@@ -459,14 +474,14 @@ impl Scope {
         store: &dyn Store,
         from: &Location,
         files: Vec<&File>,
-    ) -> Result<(Vec<Input>, Known), CompactError> {
+    ) -> Result<(Vec<Input>, Known), JobError> {
         let read = files.into_iter().map(|file| {
             let location = from.join(&file.name);
             async move {
                 let etag = Some(file.etag.as_str());
                 let footer =
                     footers::footer_of(store, &location, file.size, etag, &self.tail).await?;
-                Ok::<_, CompactError>((file, location, footer))
+                Ok::<_, JobError>((file, location, footer))
             }
         });
         let mut read = stream::iter(read).buffered(CONCURRENT);
@@ -488,31 +503,40 @@ impl Scope {
     }
 
     /// Whether all files can be carried and found.
-    fn check(&self, files: &[File], to: &Location) -> Result<(), CompactError> {
+    fn check(&self, files: &[File], to: &Location) -> Result<(), JobError> {
         if self.settings.mode == CompactMode::InPlace {
             return Ok(());
         }
         if let Some(file) = files.iter().find(|file| file.size > LARGEST_COPY) {
-            return Err(CompactError::Unsuited(format!(
-                "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
-                file.name, file.size
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
+                    file.name, file.size
+                ),
+            ));
         }
         let mut keys = files
             .iter()
             .map(|file| file.name.as_str())
             .chain([to.key.as_str()]);
         if let Some(key) = keys.find(|key| !naming::fits_xml(key)) {
-            return Err(CompactError::Unsuited(format!(
-                "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
+                ),
+            ));
         }
         let longest = files.iter().map(|file| file.name.len()).max();
         let length = to.key.len() + longest.unwrap_or_default().max(ROOM);
         if length > LONGEST_KEY {
-            return Err(CompactError::Unsuited(format!(
-                "the keys of its new files would have {length} bytes, more than S3's {LONGEST_KEY}"
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "the keys of its new files would have {length} bytes, more than S3's {LONGEST_KEY}"
+                ),
+            ));
         }
         Ok(())
     }

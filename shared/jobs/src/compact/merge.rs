@@ -3,29 +3,28 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use lakewright_core::{
     config::{self, Compression},
     parquet_out::{CREATED_BY, RowGroupLimit},
 };
-pub(super) use parquet_merge::Input;
 use parquet_merge::{
     Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread, unify, verify,
 };
 
 use super::{
-    Budget, Ports,
-    error::CompactError,
-    footers,
+    Budget, Ports, footers,
     ledger::{self, Bin, Plan},
 };
 use crate::{
+    kit::{ErrorKind, JobError, task::Task},
     ports::{Store, StoreError},
-    work::{
-        task::Task,
-        upload::{Finished, PART, Upload},
-    },
+    work::upload::{Finished, PART, Upload},
 };
+pub(super) use parquet_merge::Input;
 
 /// Footers that are read at a time.
 const CONCURRENT_FOOTERS: usize = 32;
@@ -70,7 +69,7 @@ impl<'a> Survey<'a> {
     ///
     /// # Errors
     /// What stands in its way.
-    pub(super) fn add(&mut self, input: Input) -> Result<(), CompactError> {
+    pub(super) fn add(&mut self, input: Input) -> Result<(), JobError> {
         self.files
             .add(&input)
             .map_err(|error| unmergeable(&error))?;
@@ -84,9 +83,10 @@ impl<'a> Survey<'a> {
     ///
     /// # Errors
     /// The two files and the column that stand in the way, or what else does.
-    pub(super) fn finish(self) -> Result<Known, CompactError> {
+    pub(super) fn finish(self) -> Result<Known, JobError> {
         let surveyed = self.files.finish();
-        let surveyed = surveyed.map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+        let surveyed =
+            surveyed.map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
         let unified = surveyed.unified;
         let options = options(&unified, self.rules, MOST_MEMORY);
         if needs_all(self.rules) {
@@ -139,8 +139,8 @@ fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOp
     }
 }
 
-fn unmergeable(error: &MergeError) -> CompactError {
-    CompactError::Unmergeable(error.to_string())
+fn unmergeable(error: &MergeError) -> JobError {
+    JobError::new(ErrorKind::Unmergeable, error.to_string())
 }
 
 /// Writes the file of a bin, create-only, and makes sure of what was really written. Returns its size, and whether it
@@ -150,7 +150,7 @@ pub(super) async fn write(
     plan: &Plan,
     bin: &Bin,
     budget: &Budget,
-) -> Result<(u64, Finished), CompactError> {
+) -> Result<(u64, Finished), JobError> {
     // Two parts are on their way besides what the merge holds.
     let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
     let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
@@ -160,10 +160,8 @@ pub(super) async fn write(
     let meta = ports.store.head(&output, None).await?;
     let etag = Some(meta.etag.as_str());
     let footer = footers::footer(&*ports.store, &output, meta.size, etag).await?;
-    verify(&footer, meta.size, bin.rows, &unified).map_err(|error| CompactError::Unreadable {
-        location: output,
-        message: error.to_string(),
-    })?;
+    verify(&footer, meta.size, bin.rows, &unified)
+        .map_err(|error| JobError::new(ErrorKind::Unreadable, error.to_string()).of(output))?;
     Ok((meta.size, finished))
 }
 
@@ -173,7 +171,7 @@ async fn begin(
     plan: &Plan,
     bin: &Bin,
     memory: usize,
-) -> Result<(Merge, Unified), CompactError> {
+) -> Result<(Merge, Unified), JobError> {
     let rules = &plan.settings;
     let all = bin.firsts.is_empty() || needs_all(rules);
     let first = (0..).zip(&bin.inputs);
@@ -183,7 +181,8 @@ async fn begin(
         let file = input.metadata.file_metadata();
         (input.name.as_str(), file.schema_descr())
     });
-    let unified = unify(schemas).map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+    let unified =
+        unify(schemas).map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
     let options = options(&unified, rules, memory);
     let merge = if all {
         Merge::new(unified.clone(), inputs, options)
@@ -209,12 +208,12 @@ async fn inputs(
     store: &dyn Store,
     plan: &Plan,
     files: impl Iterator<Item = &ledger::Input>,
-) -> Result<Vec<Input>, CompactError> {
+) -> Result<Vec<Input>, JobError> {
     let reads = files.map(|input| {
         let location = plan.from.join(&input.name);
         async move {
             let metadata = footers::footer(store, &location, input.size, Some(&input.etag)).await?;
-            Ok::<_, CompactError>(Input {
+            Ok::<_, JobError>(Input {
                 name: location.to_string(),
                 size: input.size,
                 metadata,
@@ -233,7 +232,7 @@ async fn run(
     plan: &Plan,
     bin: &Bin,
     merge: Merge,
-) -> Result<Finished, CompactError> {
+) -> Result<Finished, JobError> {
     let mut output = Output {
         ready: Vec::new(),
         upload: Some(Upload::new(
@@ -260,7 +259,7 @@ async fn work_off(
     bin: &Bin,
     mut merge: Merge,
     output: &mut Output,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let mut reads = FuturesUnordered::new();
     let mut supplied = Vec::new();
     loop {
@@ -272,10 +271,9 @@ async fn work_off(
                 for fetch in fetches {
                     reads.push(read(store, plan, bin, fetch)?);
                 }
-                let read = reads
-                    .next()
-                    .await
-                    .ok_or_else(|| CompactError::Task("the merge waits for nothing".to_owned()))?;
+                let read = reads.next().await.ok_or_else(|| {
+                    JobError::new(ErrorKind::TaskFailed, "the merge waits for nothing")
+                })?;
                 supplied.push(read.map_err(|error| ended(&error))??);
             }
             Step::Write(bytes) => output.write(&bytes).await?,
@@ -286,19 +284,16 @@ async fn work_off(
 }
 
 /// A read that is on its way, and what it gives.
-type Reading = Task<Result<(Fetch, Bytes), CompactError>>;
+type Reading = Task<Result<(Fetch, Bytes), JobError>>;
 
 /// Begins a read.
-fn read(
-    store: &Arc<dyn Store>,
-    plan: &Plan,
-    bin: &Bin,
-    fetch: Fetch,
-) -> Result<Reading, CompactError> {
-    let input = bin
-        .inputs
-        .get(fetch.input)
-        .ok_or_else(|| CompactError::Task(format!("the merge asks for file {}", fetch.input)))?;
+fn read(store: &Arc<dyn Store>, plan: &Plan, bin: &Bin, fetch: Fetch) -> Result<Reading, JobError> {
+    let input = bin.inputs.get(fetch.input).ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TaskFailed,
+            format!("the merge asks for file {}", fetch.input),
+        )
+    })?;
     let (store, location, etag) = (
         Arc::clone(store),
         plan.from.join(&input.name),
@@ -319,7 +314,7 @@ struct Output {
 }
 
 impl Output {
-    async fn write(&mut self, bytes: &Bytes) -> Result<(), CompactError> {
+    async fn write(&mut self, bytes: &Bytes) -> Result<(), JobError> {
         self.ready.extend_from_slice(bytes);
         if self.ready.len() < PART {
             return Ok(());
@@ -334,7 +329,7 @@ impl Output {
     }
 
     /// The upload, when no part is under way any more.
-    async fn upload(&mut self) -> Result<Upload, CompactError> {
+    async fn upload(&mut self) -> Result<Upload, JobError> {
         if let Some(task) = self.under_way.take() {
             let (upload, put) = task.await.map_err(|error| ended(&error))?;
             put?;
@@ -342,15 +337,15 @@ impl Output {
         }
         self.upload
             .take()
-            .ok_or_else(|| CompactError::Task("the upload is gone".to_owned()))
+            .ok_or_else(|| JobError::new(ErrorKind::TaskFailed, "the upload is gone"))
     }
 
-    async fn finish(mut self) -> Result<Finished, CompactError> {
+    async fn finish(mut self) -> Result<Finished, JobError> {
         let last = std::mem::take(&mut self.ready);
         Ok(self.upload().await?.finish(last).await?)
     }
 }
 
-fn ended(error: &tokio::task::JoinError) -> CompactError {
-    CompactError::Task(error.to_string())
+fn ended(error: &tokio::task::JoinError) -> JobError {
+    JobError::new(ErrorKind::TaskFailed, error.to_string())
 }

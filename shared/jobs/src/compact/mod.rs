@@ -26,7 +26,6 @@ mod bin;
 mod carry;
 mod delete;
 mod directory;
-mod error;
 mod footers;
 mod in_place;
 mod ledger;
@@ -39,15 +38,11 @@ mod status;
 mod steps;
 mod sweep;
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use lakewright_core::{catalog::TableName, config, location::Location};
+use lakewright_core::{catalog::TableName, location::Location};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     bin::merge,
-    error::CompactError,
     ledger::{Bin, Input, Plan},
     plan::plan,
     report::{
@@ -57,37 +52,7 @@ pub use self::{
     status::status,
     steps::step,
 };
-use crate::ports::{Catalog, Clock, Store, written_as};
-
-/// What compact needs from the outside.
-#[derive(Clone)]
-pub struct Ports {
-    /// Objects.
-    pub store: Arc<dyn Store>,
-    /// Tables and partitions.
-    pub catalog: Arc<dyn Catalog>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Ports {
-    /// The same, for the objects that a job writes.
-    fn writing(&self, job: &config::Compact) -> Self {
-        Self {
-            store: written_as(&self.store, &job.tags, job.encryption.as_ref()),
-            ..self.clone()
-        }
-    }
-}
-
-/// What one invocation may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
-}
+pub use crate::kit::{MemoryBudget as Budget, Ports};
 
 /// What to plan: a table of the catalog, or a prefix.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,12 +11,11 @@ use twox_hash::XxHash3_128;
 
 use super::{
     Budget, MergeTask, PlanRequest, Ports,
-    error::CompactError,
     ledger::{self, Plan},
     look::{Scope, Subject, Verdict},
     report::{Item, PlanReport, Refusal, Step},
 };
-use crate::document;
+use crate::kit::{ErrorKind, JobError, ledger::create};
 
 /// Partitions that are looked at at a time.
 const CONCURRENT: usize = 8;
@@ -31,14 +30,14 @@ const INLINE: usize = 100 << 10;
 /// Plans what the request selects.
 ///
 /// # Errors
-/// See [`CompactError`]; what is wrong with a single partition is in the report. The same request may be made again.
+/// See [`JobError`]; what is wrong with a single partition is in the report. The same request may be made again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Compact,
     request: &PlanRequest,
     budget: &Budget,
-) -> Result<PlanReport, CompactError> {
-    let ports = &ports.writing(job);
+) -> Result<PlanReport, JobError> {
+    let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
     let mut report = PlanReport {
         job: "compact".to_owned(),
@@ -63,7 +62,7 @@ pub async fn plan(
         let scope = &scope;
         async move {
             if ports.clock.now() >= budget.deadline {
-                return (partition, Err(CompactError::Deadline));
+                return (partition, Err(JobError::deadline()));
             }
             let seen = look(ports, scope, partition, request.dry_run).await;
             (partition, seen)
@@ -77,8 +76,8 @@ pub async fn plan(
                 report.add(&scope, partition, seen);
             }
             // What is planned by then stands; the rest is for the next run.
-            Err(CompactError::Deadline) => report.partitions_unseen += 1,
-            Err(error) if error.is_of_a_partition() => {
+            Err(error) if error.kind() == ErrorKind::Deadline => report.partitions_unseen += 1,
+            Err(error) if is_of_a_partition(&error) => {
                 report.partitions_seen += 1;
                 report.partitions_refused += 1;
                 if report.refused.len() < NAMED {
@@ -93,7 +92,7 @@ pub async fn plan(
     }
     drop(looks);
     if report.partitions_seen == 0 && report.partitions_unseen > 0 {
-        return Err(CompactError::Deadline);
+        return Err(JobError::deadline());
     }
     if report.partitions_planned > 0 {
         report.requests.list += scope.listings;
@@ -111,7 +110,7 @@ async fn look(
     scope: &Scope,
     partition: &Subject,
     dry_run: bool,
-) -> Result<Verdict, CompactError> {
+) -> Result<Verdict, JobError> {
     match scope.look(ports, partition).await? {
         Verdict::Plan {
             plan,
@@ -190,17 +189,35 @@ fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
 }
 
 /// Writes the list of all tasks, and leaves a long one out of the answer.
-async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), CompactError> {
+async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), JobError> {
     let text = serde_json::to_string(&report.tasks).map_err(|error| {
-        CompactError::Task(format!("the list of tasks cannot be written: {error}"))
+        JobError::new(
+            ErrorKind::TaskFailed,
+            format!("the list of tasks cannot be written: {error}"),
+        )
     })?;
     let hash = format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()));
     let location = run_list(&scope.ledger, &hash);
     // One that stands under its hash says the same.
-    document::create(&*ports.store, &location, &report.tasks).await?;
+    create(&*ports.store, &location, &report.tasks).await?;
     if text.len() > INLINE {
         report.tasks.clear();
     }
     report.plan = Some(location);
     Ok(())
+}
+
+/// Whether the failure is about one partition, so that others can go on.
+fn is_of_a_partition(error: &JobError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PartitionElsewhere
+            | ErrorKind::PartitionMissing
+            | ErrorKind::Unreadable
+            | ErrorKind::Unmergeable
+            | ErrorKind::Unsuited
+            | ErrorKind::InputChanged
+            | ErrorKind::LedgerUnreadable
+            | ErrorKind::PlanMissing
+    )
 }

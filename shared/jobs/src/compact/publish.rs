@@ -9,12 +9,14 @@ use lakewright_core::{
 use super::{
     Ports,
     carry::carry,
-    error::CompactError,
     ledger::{self, Plan},
     report::Step,
     steps::{Outcome, verified},
 };
-use crate::ports::Partition;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Partition,
+};
 
 /// Publishes the plan's generation.
 ///
@@ -27,7 +29,7 @@ pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let wait = u64::try_from(plan.settings.longest_invocation.as_secs()).unwrap_or_default() + 1;
     let standing = ledger::read_state(store, ledger).await?;
@@ -59,14 +61,14 @@ pub(super) async fn publish(
 }
 
 /// Points the catalog's partition at the new directory.
-async fn point(ports: &Ports, plan: &Plan) -> Result<(), CompactError> {
+async fn point(ports: &Ports, plan: &Plan) -> Result<(), JobError> {
     let (table, partition) = registered(ports, plan).await?;
     let at = Location::directory(&partition.storage.location).ok();
     if at.as_ref() == Some(&plan.to) {
         return Ok(());
     }
     if at.as_ref() != Some(&plan.from) {
-        return Err(elsewhere(plan, partition, &plan.from));
+        return Err(elsewhere(plan, &partition, &plan.from));
     }
     let moved = Partition {
         storage: StorageDescriptor {
@@ -80,10 +82,10 @@ async fn point(ports: &Ports, plan: &Plan) -> Result<(), CompactError> {
         .update_partitions(table, std::slice::from_ref(&moved))
         .await?;
     if let Some(failure) = failures.into_iter().next() {
-        return Err(CompactError::PartitionRefused {
-            partition: plan.partition.clone(),
-            message: failure.message,
-        });
+        return Err(JobError::new(
+            ErrorKind::of_partition(failure.kind),
+            format!("partition {}: {}", plan.partition, failure.message),
+        ));
     }
     confirm(ports, plan, &plan.to).await
 }
@@ -93,38 +95,48 @@ pub(super) async fn confirm(
     ports: &Ports,
     plan: &Plan,
     directory: &Location,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let (_, partition) = registered(ports, plan).await?;
     if Location::directory(&partition.storage.location).as_ref() == Ok(directory) {
         return Ok(());
     }
-    Err(elsewhere(plan, partition, directory))
+    Err(elsewhere(plan, &partition, directory))
 }
 
-fn elsewhere(plan: &Plan, partition: Partition, expected: &Location) -> CompactError {
-    CompactError::PartitionElsewhere {
-        partition: plan.partition.clone(),
-        location: partition.storage.location,
-        expected: Box::new(expected.clone()),
-    }
+fn elsewhere(plan: &Plan, partition: &Partition, expected: &Location) -> JobError {
+    JobError::new(
+        ErrorKind::PartitionElsewhere,
+        format!(
+            "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+            plan.partition, partition.storage.location, expected
+        ),
+    )
 }
 
 /// The plan's partition as the catalog has it.
 async fn registered<'a>(
     ports: &Ports,
     plan: &'a Plan,
-) -> Result<(&'a TableName, Partition), CompactError> {
+) -> Result<(&'a TableName, Partition), JobError> {
     let table = plan.settings.table.as_ref().ok_or_else(|| {
-        CompactError::BadRequest(format!("the plan of {} has no table", plan.partition))
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!("the plan of {} has no table", plan.partition),
+        )
     })?;
     let found = ports
         .catalog
         .partitions(table, std::slice::from_ref(&plan.values))
         .await?;
     let partition = found.into_iter().next();
-    let partition = partition.ok_or_else(|| CompactError::PartitionMissing {
-        table: table.clone(),
-        partition: plan.partition.clone(),
+    let partition = partition.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::PartitionMissing,
+            format!(
+                "partition {} of {} is not in the catalog any more",
+                plan.partition, table
+            ),
+        )
     })?;
     Ok((table, partition))
 }

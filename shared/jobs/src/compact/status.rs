@@ -6,12 +6,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{config, location::Location};
 
 use super::{
-    Ports,
-    error::CompactError,
-    ledger,
+    Ports, ledger,
     look::{Scope, Subject},
     report::{PartitionStatus, StatusReport},
 };
+use crate::kit::JobError;
 
 /// Partitions that are looked at at a time.
 const CONCURRENT: usize = 16;
@@ -19,12 +18,12 @@ const CONCURRENT: usize = 16;
 /// Where each of the selected partitions stands. Nothing is written.
 ///
 /// # Errors
-/// See [`CompactError`].
+/// See [`JobError`].
 pub async fn status(
     ports: &Ports,
     job: &config::Compact,
     partitions: Option<&str>,
-) -> Result<StatusReport, CompactError> {
+) -> Result<StatusReport, JobError> {
     let scope = Scope::find(ports, job, partitions).await?;
     let looks = scope
         .partitions
@@ -58,7 +57,7 @@ async fn look(
     ports: &Ports,
     scope: &Scope,
     partition: &Subject,
-) -> Result<PartitionStatus, CompactError> {
+) -> Result<PartitionStatus, JobError> {
     let store = &*ports.store;
     let ledger = scope.ledger_of(partition);
     let entries = ledger::entries(store, &ledger).await?;

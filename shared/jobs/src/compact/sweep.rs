@@ -5,12 +5,12 @@ use lakewright_core::compact::PartitionLedger;
 use super::{
     Ports,
     carry::carry,
-    error::CompactError,
     ledger::{self, Plan},
     publish::confirm,
     report::Step,
     steps::Outcome,
 };
+use crate::kit::JobError;
 
 /// Sweeps the directory that the plan's generation left.
 ///
@@ -20,7 +20,7 @@ pub(super) async fn sweep(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
     let standing = ledger::read_state(store, ledger).await?;

@@ -31,6 +31,8 @@ pub enum CallbackErrorKind {
     Gone,
     /// The same call may succeed later.
     Retryable,
+    /// The function's role lacks a permission.
+    AccessDenied,
     /// Anything else.
     Other,
 }

@@ -2,6 +2,8 @@ use async_trait::async_trait;
 use lakewright_core::{config::ResultColumn, location::Location};
 use thiserror::Error;
 
+use super::ServiceErrorKind;
+
 /// Athena's queries, as far as their results are concerned.
 #[async_trait]
 pub trait Queries: Send + Sync {
@@ -57,8 +59,8 @@ pub struct QueriesError {
     pub operation: &'static str,
     /// The query's id.
     pub query: String,
-    /// Whether the same call may succeed later.
-    pub retryable: bool,
+    /// What kind of failure it is.
+    pub kind: ServiceErrorKind,
     /// What the service or the network said.
     pub message: String,
 }

@@ -1,6 +1,8 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::ServiceErrorKind;
+
 /// The most messages that one `SendMessageBatch` takes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 pub const MAX_SEND_BATCH: usize = 10;
@@ -40,8 +42,8 @@ pub struct QueueError {
     pub operation: &'static str,
     /// The queue.
     pub queue_url: String,
-    /// Whether the same call may succeed later.
-    pub retryable: bool,
+    /// What kind of failure it is.
+    pub kind: ServiceErrorKind,
     /// What the service or the network said.
     pub message: String,
 }

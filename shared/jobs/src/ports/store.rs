@@ -248,6 +248,13 @@ pub struct DeleteFailure {
     pub message: String,
 }
 
+impl DeleteFailure {
+    /// Whether the function's role lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        self.code == "AccessDenied"
+    }
+}
+
 /// A multipart upload under way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(pub String);

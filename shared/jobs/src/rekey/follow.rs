@@ -14,12 +14,12 @@ use lakewright_core::{
 };
 
 use super::{
-    error::{RekeyError, Stage},
     plan::{Output, Plan},
     route::Routed,
     write::vanished,
 };
 use crate::{
+    kit::{JobError, Stage},
     partition_state,
     ports::{Precondition, Store, StoreErrorKind},
 };
@@ -48,7 +48,7 @@ impl Follow {
         compacted: &BTreeSet<TableName>,
         plan: &mut Plan,
         routed: &Routed,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let mut partitions = BTreeMap::new();
         let table = plan.job().table.as_ref();
         if table.is_some_and(|table| compacted.contains(table)) {
@@ -94,7 +94,7 @@ impl Follow {
         &mut self,
         store: &dyn Store,
         plan: &mut Plan,
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), JobError> {
         let mut unsure = self.partitions.keys().copied().collect::<Vec<_>>();
         while !unsure.is_empty() {
             let moved = self.moved(store, unsure).await?;
@@ -122,7 +122,7 @@ impl Follow {
         &self,
         store: &dyn Store,
         partitions: Vec<usize>,
-    ) -> Result<Vec<(usize, PartitionState)>, RekeyError> {
+    ) -> Result<Vec<(usize, PartitionState)>, JobError> {
         let (mut moved, mut reads) = (Vec::new(), FuturesUnordered::new());
         for partition in partitions {
             let Some(followed) = self.partitions.get(&partition) else {
@@ -135,7 +135,7 @@ impl Follow {
                 let found = partition_state::read(store, &followed.ledger).await?;
                 let state = found.map(|(state, _)| state);
                 let news = state.filter(|state| followed.state.as_ref() != Some(state));
-                Ok::<_, RekeyError>(news.map(|state| (partition, state)))
+                Ok::<_, JobError>(news.map(|state| (partition, state)))
             });
         }
         while let Some(news) = reads.try_next().await? {
@@ -158,7 +158,7 @@ async fn put_too(
     store: &dyn Store,
     output: &mut Output,
     state: &PartitionState,
-) -> Result<(), RekeyError> {
+) -> Result<(), JobError> {
     let target = state.directory.join(output.name());
     let put = store
         .copy(&output.location, None, &target, Precondition::Absent, None)
@@ -169,7 +169,7 @@ async fn put_too(
         Err(error) if error.kind == StoreErrorKind::NotFound => {
             return Err(vanished(&output.location));
         }
-        Err(error) => return Err(RekeyError::store(Stage::Write, error)),
+        Err(error) => return Err(JobError::store(Stage::Write, error)),
     }
     output.location = target;
     Ok(())

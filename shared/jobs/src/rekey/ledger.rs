@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use lakewright_core::{catalog::Column, config, location::Location};
 use serde::{Deserialize, Serialize};
 
-use super::error::{RekeyError, Stage};
 use crate::{
-    document,
-    ports::{Store, StoreErrorKind},
+    kit::{
+        JobError,
+        ledger::{self, documents},
+    },
+    ports::Store,
     report::ObjectReport,
 };
 
@@ -108,10 +110,7 @@ impl Intent {
     }
 }
 
-impl Commit {
-    /// The form of a commit document that is written now.
-    pub const VERSION: u32 = LEDGER_VERSION;
-}
+documents!(LEDGER_VERSION; Intent, Commit);
 
 /// The ledger's entries for one source object.
 #[derive(Debug, Clone)]
@@ -156,24 +155,16 @@ impl Ledger {
     ///
     /// # Errors
     /// When the store cannot say.
-    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, RekeyError> {
-        match store.head(self.commit(), None).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-            Err(error) => Err(RekeyError::store(Stage::Ledger, error)),
-        }
+    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, JobError> {
+        ledger::exists(store, self.commit()).await
     }
 
     /// The plan that stands, if one does.
     ///
     /// # Errors
     /// When the store fails, or the document cannot be read.
-    pub(super) async fn read_intent(
-        &self,
-        store: &dyn Store,
-    ) -> Result<Option<Intent>, RekeyError> {
-        let standing = document::read(store, &self.intent()).await?;
-        Ok(standing.map(|(intent, _)| intent))
+    pub(super) async fn read_intent(&self, store: &dyn Store) -> Result<Option<Intent>, JobError> {
+        ledger::read(store, &self.intent()).await
     }
 
     /// Makes `intent` the plan of its source object, or answers with the one that stands already.
@@ -184,14 +175,8 @@ impl Ledger {
         &self,
         store: &dyn Store,
         intent: Intent,
-    ) -> Result<Intent, RekeyError> {
-        let location = self.intent();
-        if document::create(store, &location, &intent).await? {
-            return Ok(intent);
-        }
-        let standing = document::read(store, &location).await?;
-        let (standing, _) = standing.ok_or(RekeyError::LedgerEntryVanished { location })?;
-        Ok(standing)
+    ) -> Result<Intent, JobError> {
+        ledger::propose(store, &self.intent(), intent).await
     }
 
     /// Writes the commit; one that stands already says the same.
@@ -202,8 +187,8 @@ impl Ledger {
         &self,
         store: &dyn Store,
         commit: &Commit,
-    ) -> Result<(), RekeyError> {
-        document::create(store, self.commit(), commit).await?;
+    ) -> Result<(), JobError> {
+        ledger::create(store, self.commit(), commit).await?;
         Ok(())
     }
 }

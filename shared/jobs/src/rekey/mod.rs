@@ -14,7 +14,6 @@
 //! Killed anywhere, the next attempt goes on from what stands. Invariants R1 to R5 are in
 //! docs/ARCHITECTURE.md; the simulation in `tests/` holds this code to them.
 
-mod error;
 mod follow;
 mod ledger;
 mod plan;
@@ -25,64 +24,19 @@ mod route;
 mod schema;
 mod write;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
 
-pub use self::{
-    error::RekeyError,
-    ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
-};
+pub use self::ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns};
 use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
-pub use crate::work::Stage;
+pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
-    ports::{Catalog, Clock, Store, StoreErrorKind, written_as},
+    kit::{ErrorKind, JobError},
+    ports::{Store, StoreErrorKind},
     report::{ObjectReport, Status},
     work::{source, spool},
 };
-
-/// What rekey needs from the outside.
-#[derive(Clone)]
-pub struct Ports {
-    /// Objects.
-    pub store: Arc<dyn Store>,
-    /// Tables and partitions.
-    pub catalog: Arc<dyn Catalog>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Ports {
-    /// The same, for a job whose objects have these tags and this encryption.
-    pub(crate) fn writing(
-        &self,
-        tags: &BTreeMap<String, String>,
-        encryption: Option<&config::Encryption>,
-    ) -> Self {
-        Self {
-            store: written_as(&self.store, tags, encryption),
-            ..self.clone()
-        }
-    }
-}
-
-/// What one object's processing may use.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// A folder for temporary files, such as `/tmp`.
-    pub scratch: PathBuf,
-    /// Bytes of temporary files. Beyond them, rows are kept in the ledger while the object is at work.
-    pub scratch_bytes: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
-}
 
 /// A source object as a trigger names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,14 +55,14 @@ const REGISTRATIONS: usize = 3;
 /// directory.
 ///
 /// # Errors
-/// See [`RekeyError`]. After any error the same call may be made again: it goes on from what stands.
+/// See [`JobError`]. After any error the same call may be made again: it goes on from what stands.
 pub async fn rekey(
     ports: &Ports,
     job: &config::Rekey,
     compacted: &BTreeSet<TableName>,
     source: &SourceObject,
     budget: &Budget,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let ports = ports.writing(&job.tags, job.encryption.as_ref());
     process(&ports, job, compacted, source, budget).await
 }
@@ -119,7 +73,7 @@ async fn process(
     compacted: &BTreeSet<TableName>,
     source: &SourceObject,
     budget: &Budget,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
     let Some(etag) = etag_of(&*ports.store, source).await? else {
         return without_rows(Status::Gone);
@@ -190,14 +144,13 @@ async fn process(
             break;
         };
         let partitions = plan.partitions(&routed, &follow);
-        match register::register(&*ports.catalog, table, &partitions).await {
-            // It has moved since its state was read.
-            Err(RekeyError::PartitionElsewhere { .. })
-                if follow.is_needed() && attempt < REGISTRATIONS => {}
-            registered => {
-                registered?;
-                break;
-            }
+        let registered = register::register(&*ports.catalog, table, &partitions).await;
+        let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
+        // It has moved since its state was read.
+        if !registered.as_ref().is_err_and(moved) || !follow.is_needed() || attempt >= REGISTRATIONS
+        {
+            registered?;
+            break;
         }
     }
     let quarantined = routed.quarantine.rows();
@@ -235,17 +188,21 @@ async fn unread(
     ledger: &Ledger,
     gone: Intent,
     status: Status,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let source = gone.source.clone();
     let status = if status == Status::Ignored || ledger.propose(store, gone).await?.withdrawn {
         status
     } else if ledger.is_committed(store).await? {
         Status::Duplicate
     } else {
-        return Err(RekeyError::SourceLost {
-            location: source,
-            intent: ledger.intent(),
-        });
+        let message = format!(
+            "it no longer exists, but its plan at {} has no commit: some of its rows may be \
+            missing. See OPERATIONS.md, \"A source object that was lost\"",
+            ledger.intent()
+        );
+        return Err(JobError::new(ErrorKind::SourceLost, message)
+            .during(Stage::Read)
+            .of(source));
     };
     Ok(ObjectReport::without_rows(source, status))
 }
@@ -256,24 +213,25 @@ async fn withdrawn(
     ledger: &Ledger,
     source: &Location,
     etag: &str,
-) -> Result<ObjectReport, RekeyError> {
-    match Source::open(Arc::clone(&ports.store), source, etag).await? {
-        Err(status) => Ok(ObjectReport::without_rows(source.clone(), status)),
-        Ok(_) => Err(RekeyError::Withdrawn {
-            location: source.clone(),
-            intent: ledger.intent(),
-        }),
+) -> Result<ObjectReport, JobError> {
+    if let Err(status) = Source::open(Arc::clone(&ports.store), source, etag).await? {
+        return Ok(ObjectReport::without_rows(source.clone(), status));
     }
+    let message = format!(
+        "it was gone when it was first looked for, as {} says, and is back: delete that entry and deliver the object again",
+        ledger.intent()
+    );
+    Err(JobError::new(ErrorKind::Withdrawn, message).of(source.clone()))
 }
 
 /// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
-async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, RekeyError> {
+async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, JobError> {
     if let Some(etag) = &source.etag {
         return Ok(Some(format!("\"{}\"", etag.trim_matches('"'))));
     }
     match store.head(&source.location, None).await {
         Ok(meta) => Ok(Some(meta.etag)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(RekeyError::store(Stage::Read, error)),
+        Err(error) => Err(JobError::store(Stage::Read, error)),
     }
 }

@@ -9,13 +9,16 @@ use lakewright_core::{
 };
 
 use super::{
-    error::RekeyError,
     follow::Follow,
     ledger::{Intent, Ledger, PlannedOutput, Settings, TableColumns},
     register::Written,
     route::Routed,
 };
-use crate::{ports::Catalog, report::OutputReport};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Catalog,
+    report::OutputReport,
+};
 
 /// The one plan of a source object.
 pub(super) struct Plan {
@@ -61,9 +64,10 @@ impl Settings {
     }
 
     /// A hash of these settings, for the names of outputs.
-    pub(super) fn hash(&self) -> Result<String, RekeyError> {
-        let text = serde_json::to_string(self)
-            .map_err(|error| RekeyError::Schema(format!("settings: {error}")))?;
+    pub(super) fn hash(&self) -> Result<String, JobError> {
+        let text = serde_json::to_string(self).map_err(|error| {
+            JobError::new(ErrorKind::SchemaUnusable, format!("settings: {error}"))
+        })?;
         Ok(plan_hash(&text))
     }
 }
@@ -72,31 +76,40 @@ impl Settings {
 pub(super) async fn table(
     catalog: &dyn Catalog,
     job: &config::Rekey,
-) -> Result<Option<Table>, RekeyError> {
+) -> Result<Option<Table>, JobError> {
     let Some(name) = &job.table else {
         return Ok(None);
     };
     let Some(table) = catalog.table(name).await? else {
-        return Err(RekeyError::TableMissing(name.clone()));
+        return Err(JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist: create it, or remove `table` from the job"),
+        ));
     };
     if let Some(output) = job.output.first() {
         let taken = table.takes(output);
-        taken.map_err(|error| RekeyError::Schema(format!("table {name}: {error}")))?;
+        taken.map_err(|error| {
+            JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {error}"))
+        })?;
     }
     let keys = table.partition_keys.iter().map(|key| &key.name);
     if !keys
         .map(|key| key.to_lowercase())
         .eq(job.partition_by.iter().map(|part| part.to_lowercase()))
     {
-        return Err(RekeyError::PartitionKeysDiffer {
-            table: name.clone(),
-            keys: table
-                .partition_keys
-                .iter()
-                .map(|key| key.name.clone())
-                .collect(),
-            partition_by: job.partition_by.clone(),
-        });
+        return Err(JobError::new(
+            ErrorKind::PartitionKeysDiffer,
+            format!(
+                "table {} is partitioned by {:?}, the job by {:?}: they must be the same, in the same order",
+                name,
+                table
+                    .partition_keys
+                    .iter()
+                    .map(|key| &key.name)
+                    .collect::<Vec<_>>(),
+                job.partition_by
+            ),
+        ));
     }
     Ok(Some(table))
 }
@@ -108,7 +121,7 @@ impl Plan {
         sid: &str,
         settings: &Settings,
         routed: &Routed,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let (hash, job) = (settings.hash()?, &settings.job);
         let mut outputs = Vec::new();
         for (partition, place) in routed.partitions.iter().enumerate() {
@@ -161,11 +174,7 @@ impl Plan {
     }
 
     /// Makes sure that `standing`, made from the same settings, names the same outputs.
-    pub(super) fn check_against(
-        &self,
-        ledger: &Ledger,
-        standing: &Intent,
-    ) -> Result<(), RekeyError> {
+    pub(super) fn check_against(&self, ledger: &Ledger, standing: &Intent) -> Result<(), JobError> {
         let mine = self.intent(&standing.source, &standing.etag);
         let everything = |intent: &Intent| {
             let outputs = intent.outputs.iter().chain(&intent.quarantine);
@@ -174,10 +183,11 @@ impl Plan {
         let (mine, theirs) = (everything(&mine), everything(standing));
         match mine.symmetric_difference(&theirs).next() {
             None => Ok(()),
-            Some(output) => Err(RekeyError::PlanDiffers {
-                intent: ledger.intent(),
-                difference: format!(
-                    "{} rows of {} are {} the plan",
+            Some(output) => Err(JobError::new(
+                ErrorKind::PlanDiffers,
+                format!(
+                    "the plan at {} was made by code that routes rows differently ({} rows of {} are {} the plan): see OPERATIONS.md, \"Superseding a plan\"",
+                    ledger.intent(),
                     output.rows,
                     output.key,
                     if mine.contains(output) {
@@ -186,7 +196,7 @@ impl Plan {
                         "only in"
                     }
                 ),
-            }),
+            )),
         }
     }
 

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, io};
 
 use lakewright_core::quarantine::{Quarantined, Reason};
 
-use super::error::{RekeyError, Stage};
-use crate::work::upload::{PART, Upload};
+use crate::{
+    kit::{JobError, Stage},
+    work::upload::{PART, Upload},
+};
 
 /// Quarantined records, as the lines of the object that will hold them. Where they are many, parts of it go up before
 /// the plan is made; the object stands once it is finished.
@@ -31,13 +33,13 @@ impl Quarantine {
     }
 
     /// Uploads what is enough for a part.
-    pub(super) async fn flush(&mut self) -> Result<(), RekeyError> {
+    pub(super) async fn flush(&mut self) -> Result<(), JobError> {
         if self.lines.len() < PART {
             return Ok(());
         }
         let part = std::mem::take(&mut self.lines);
         let put = self.upload.part(part).await;
-        put.map_err(|error| RekeyError::store(Stage::Write, error))
+        put.map_err(|error| JobError::store(Stage::Write, error))
     }
 
     pub(super) fn rows(&self) -> u64 {
@@ -50,9 +52,9 @@ impl Quarantine {
     }
 
     /// Makes the object, unless it stands.
-    pub(super) async fn finish(self) -> Result<(), RekeyError> {
+    pub(super) async fn finish(self) -> Result<(), JobError> {
         let put = self.upload.finish(self.lines).await;
-        put.map_err(|error| RekeyError::store(Stage::Write, error))?;
+        put.map_err(|error| JobError::store(Stage::Write, error))?;
         Ok(())
     }
 

@@ -18,21 +18,25 @@ use lakewright_core::{
     lateness::LatenessMeter,
     location::Location,
     naming::path_room,
-    partition::{Partition, PartitionKey, Partitioner},
+    partition::{Partition, PartitionKey, Partitioner, floats},
     quarantine::{Quarantined, Reason},
+    shown::in_full,
     time::{TimestampReader, microseconds},
 };
 
 use super::{
     Budget, Ports, Settings,
-    error::RekeyError,
     ledger::Ledger,
     quarantine::Quarantine,
     schema::RecordSchema,
     source::Source,
     spool::{NO_PARTITION, Room, Spool},
 };
-use crate::{report::Status, work::upload::Upload};
+use crate::{
+    kit::{ErrorKind, JobError},
+    report::Status,
+    work::upload::Upload,
+};
 
 /// The hidden column of the rows' times, where they are sorted: no field of a record has this name.
 const TIME: &str = "\u{0}time";
@@ -86,14 +90,14 @@ pub(super) struct Request<'a> {
 }
 
 impl Request<'_> {
-    async fn open(&self) -> Result<Result<Source, Status>, RekeyError> {
+    async fn open(&self) -> Result<Result<Source, Status>, JobError> {
         let store = Arc::clone(&self.ports.store);
-        Ok(Source::open(store, self.location, self.etag).await?)
+        Source::open(store, self.location, self.etag).await
     }
 }
 
 /// Reads the object with this `etag` and routes its records; or says why there is nothing to read.
-pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, RekeyError> {
+pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, JobError> {
     let source = match request.open().await? {
         Ok(source) => source,
         Err(status) => return Ok(Err(status)),
@@ -113,8 +117,8 @@ pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>
     }
 }
 
-fn unusable(error: &dyn std::error::Error) -> RekeyError {
-    RekeyError::Schema(error.to_string())
+fn unusable(error: &dyn std::error::Error) -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, error.to_string())
 }
 
 /// A row that has a time.
@@ -148,7 +152,7 @@ impl<'a> Router<'a> {
         partitioner: Partitioner,
         schema: &RecordSchema,
         raw: Option<usize>,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let job = &request.settings.job;
         let files = schema.files();
         let kept = (0..files).chain(raw).collect::<Vec<_>>();
@@ -224,8 +228,8 @@ impl<'a> Router<'a> {
         &mut self,
         batch: &'b RecordBatch,
         rows: &[Option<Row>],
-        record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, RekeyError>,
-    ) -> Result<(), RekeyError> {
+        record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, JobError>,
+    ) -> Result<(), JobError> {
         let values = self.partition_values(batch)?;
         let mut numbers = Vec::with_capacity(rows.len());
         let mut key = Vec::new();
@@ -251,7 +255,7 @@ impl<'a> Router<'a> {
                     Ok(partition) => self.add_partition(key, partition)?,
                     Err(error) => {
                         let bytes = record(batch, index)?;
-                        let (reason, detail) = (Reason::BadPartition, error.to_string());
+                        let (reason, detail) = (Reason::BadPartition, in_full(&error));
                         self.set_aside(row.offset, &bytes, reason, &detail)?;
                         numbers.push(NO_PARTITION);
                         continue;
@@ -266,15 +270,11 @@ impl<'a> Router<'a> {
             numbers.push(number);
         }
         let batch = self.spooled(batch, rows)?;
-        Ok(self.routed.spool.push(&batch, &numbers)?)
+        self.routed.spool.push(&batch, &numbers)
     }
 
     /// The columns of a batch that are kept until it is known where its rows go.
-    fn spooled(
-        &self,
-        batch: &RecordBatch,
-        rows: &[Option<Row>],
-    ) -> Result<RecordBatch, RekeyError> {
+    fn spooled(&self, batch: &RecordBatch, rows: &[Option<Row>]) -> Result<RecordBatch, JobError> {
         let batch = batch.project(&self.kept)?;
         if !self.request.settings.job.sort_by_time {
             return Ok(batch);
@@ -293,7 +293,7 @@ impl<'a> Router<'a> {
         record: &[u8],
         reason: Reason,
         detail: &str,
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), JobError> {
         let source = self.request.location.to_string();
         self.routed.quarantine.push(&Quarantined {
             source: &source,
@@ -307,26 +307,23 @@ impl<'a> Router<'a> {
     }
 
     /// Brings what is held in memory back within its bounds.
-    async fn settle(&mut self) -> Result<(), RekeyError> {
+    async fn settle(&mut self) -> Result<(), JobError> {
         if self.routed.spool.is_over() {
             self.routed.spool.spill().await?;
         }
         self.routed.quarantine.flush().await
     }
 
-    fn add_partition(
-        &mut self,
-        key: PartitionKey,
-        partition: Partition,
-    ) -> Result<u32, RekeyError> {
+    fn add_partition(&mut self, key: PartitionKey, partition: Partition) -> Result<u32, JobError> {
         let job = &self.request.settings.job;
         let limit = job.limits.partitions;
         let number = u32::try_from(self.routed.partitions.len()).unwrap_or(NO_PARTITION);
         if number >= limit {
-            return Err(RekeyError::TooManyPartitions {
-                location: self.request.location.clone(),
-                limit,
-            });
+            return Err(JobError::new(
+                ErrorKind::TooManyPartitions,
+                format!("refused: it touches more than {limit} partitions (limits.partitions)"),
+            )
+            .of(self.request.location.clone()));
         }
         self.numbers.insert(key, number);
         self.routed.partitions.push(partition);
@@ -336,11 +333,15 @@ impl<'a> Router<'a> {
     }
 
     /// The values of the partition columns, as text.
-    fn partition_values(&self, batch: &RecordBatch) -> Result<Vec<StringArray>, RekeyError> {
+    fn partition_values(&self, batch: &RecordBatch) -> Result<Vec<StringArray>, JobError> {
         let columns = self.partitioner.columns().len();
         (self.files..self.files + columns)
             .map(|column| {
-                let text = cast(batch.column(column), &DataType::Utf8)?;
+                let column = batch.column(column);
+                if let Some(texts) = floats(column) {
+                    return Ok(texts);
+                }
+                let text = cast(column, &DataType::Utf8)?;
                 Ok(text.as_string::<i32>().clone())
             })
             .collect()
@@ -348,7 +349,7 @@ impl<'a> Router<'a> {
 }
 
 /// How a value of a timestamp column is read: as the record's own time, but without its pattern and bounds.
-fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError> {
+fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, JobError> {
     let rule = TimestampRule {
         column: rule.column.clone(),
         format: None,
@@ -358,7 +359,7 @@ fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError>
         latest: None,
     };
     let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| RekeyError::Schema(error.to_string()))?;
+        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
     Ok(Box::new(move |value| {
         let time = match value {
             JsonScalar::String(text) => reader.read_text(text),

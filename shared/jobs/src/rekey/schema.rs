@@ -7,10 +7,10 @@ use lakewright_core::{csv, hive_type, json::Inference, records::ColumnsError};
 
 use super::{
     Budget, Ports, Settings, TableColumns,
-    error::RekeyError,
     read::{RecordReader, misread},
     source::Source,
 };
+use crate::kit::{ErrorKind, JobError};
 
 /// What is read out of every record: the files' columns first, then the partition columns.
 pub(super) struct RecordSchema {
@@ -23,9 +23,9 @@ impl RecordSchema {
     pub(super) fn of_table(
         table: &TableColumns,
         partition_columns: &[String],
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let schema = hive_type::table_schema(&table.columns, &table.partition_keys)
-            .map_err(|error| RekeyError::Schema(error.to_string()))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
         let mut fields = schema.fields().to_vec();
         let files = fields.len();
         for name in partition_columns {
@@ -35,7 +35,7 @@ impl RecordSchema {
                 .find(|key| key.name.eq_ignore_ascii_case(name));
             let field = match key {
                 Some(key) => hive_type::parse_field(&key.name, &key.hive_type)
-                    .map_err(|error| RekeyError::Schema(error.to_string()))?,
+                    .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?,
                 None => Field::new(name.to_lowercase(), DataType::Utf8, true),
             };
             fields.push(Arc::new(field));
@@ -81,14 +81,16 @@ pub(super) async fn infer(
     budget: &Budget,
     settings: &Settings,
     source: Source,
-) -> Result<Schema, RekeyError> {
+) -> Result<Schema, JobError> {
     let location = source.location().clone();
     let mut inference = Inference::new(settings.job.limits.deepest());
     let mut reader = RecordReader::new(ports, budget, settings, source)?;
     while let Some(records) = reader.more().await? {
         let names = records.infer(&mut inference).map_err(|error| match error {
             ColumnsError::Frame(error) => misread(&location, &error),
-            ColumnsError::Infer(error) => RekeyError::Schema(format!("{location}: {error}")),
+            ColumnsError::Infer(error) => {
+                JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+            }
         })?;
         if let Some(names) = names {
             return Ok(csv::inferred(&names));

@@ -12,14 +12,12 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::{File, Plan},
     over::Over,
 };
-use crate::work::{
-    Stage,
-    task::Task,
-    upload::{Finished, PART, Upload},
+use crate::{
+    kit::{ErrorKind, JobError, Stage, task::Task},
+    work::upload::{Finished, PART, Upload},
 };
 
 /// The most requests under way at once.
@@ -38,7 +36,7 @@ pub(super) struct Files<'a> {
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
     /// The files whose last bytes are on their way, and those bytes.
-    finishing: VecDeque<(u64, Task<Result<File, RepartitionError>>)>,
+    finishing: VecDeque<(u64, Task<Result<File, JobError>>)>,
     finishing_bytes: u64,
     finishing_limit: u64,
     done: Vec<File>,
@@ -88,11 +86,7 @@ pub(super) fn path_room(plan: &Plan) -> usize {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(
-        ports: &'a Ports,
-        plan: &'a Plan,
-        budget: &Budget,
-    ) -> Result<Self, RepartitionError> {
+    pub(super) fn new(ports: &'a Ports, plan: &'a Plan, budget: &Budget) -> Result<Self, JobError> {
         let outputs = &plan.settings.output;
         // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
         let row_group = budget.memory / 4 / outputs.len().max(1) as u64;
@@ -137,16 +131,13 @@ impl<'a> Files<'a> {
     }
 
     /// The columns of the files, of a batch of all columns.
-    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let files = (0..self.schema.fields().len()).collect::<Vec<_>>();
         Ok(batch.project(&files)?)
     }
 
     /// The rows as text, for each output that is text.
-    pub(super) fn encode(
-        &mut self,
-        batch: &RecordBatch,
-    ) -> Result<Vec<Option<Lines>>, RepartitionError> {
+    pub(super) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Option<Lines>>, JobError> {
         let lines = |encoder: &mut Option<LinesEncoder>| {
             let lines = encoder.as_mut().map(|encoder| encoder.encode(batch));
             Ok(lines.transpose()?)
@@ -169,7 +160,7 @@ impl<'a> Files<'a> {
         series: &mut [Series],
         batch: &RecordBatch,
         lines: &[Option<Lines>],
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         for series in series {
             let lines = lines.get(series.output).and_then(Option::as_ref);
             self.write_one(series, batch, lines).await?;
@@ -182,7 +173,7 @@ impl<'a> Files<'a> {
         series: &mut Series,
         batch: &RecordBatch,
         lines: Option<&Lines>,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         let rows = batch.num_rows();
         let mut at = 0;
         while at < rows {
@@ -218,8 +209,9 @@ impl<'a> Files<'a> {
                     file.ready()
                 }
                 (Body::Lines(_), None) => {
-                    return Err(RepartitionError::Unfit(
-                        "rows without their text".to_owned(),
+                    return Err(JobError::new(
+                        ErrorKind::SchemaUnusable,
+                        "rows without their text",
                     ));
                 }
             };
@@ -227,7 +219,7 @@ impl<'a> Files<'a> {
                 // The next part is about as large.
                 let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                 let put = open.upload.part(part).await;
-                put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                put.map_err(|error| JobError::store(Stage::Write, error))?;
             }
             at = end;
         }
@@ -235,8 +227,13 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn output(&self, output: usize) -> Result<&'a config::Output, RepartitionError> {
-        let missing = || RepartitionError::NoSuchTask(format!("output {output}"));
+    fn output(&self, output: usize) -> Result<&'a config::Output, JobError> {
+        let missing = || {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: output {output}"),
+            )
+        };
         let outputs = &self.plan.settings.output;
         outputs.get(output).ok_or_else(missing)
     }
@@ -247,7 +244,7 @@ impl<'a> Files<'a> {
         output: usize,
         path: &str,
         number: u64,
-    ) -> Result<Upload, RepartitionError> {
+    ) -> Result<Upload, JobError> {
         let form = self.output(output)?;
         let directory = self.plan.settings.directory(form);
         let location = directory.join(&format!("{path}{}", name(number, &self.plan.id, form)));
@@ -255,7 +252,7 @@ impl<'a> Files<'a> {
         Ok(Upload::new(store, location, form.content_type()))
     }
 
-    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
+    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, JobError> {
         let form = self.output(output)?;
         let body = if self.encoders.get(output).is_some_and(Option::is_some) {
             Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
@@ -272,7 +269,7 @@ impl<'a> Files<'a> {
     }
 
     /// Ends what the series have open.
-    pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), RepartitionError> {
+    pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series {
             self.close(series).await?;
         }
@@ -280,10 +277,7 @@ impl<'a> Files<'a> {
     }
 
     /// Makes the first file of each series although it has no row, so that its columns can be read.
-    pub(super) async fn write_empty(
-        &mut self,
-        series: &mut [Series],
-    ) -> Result<(), RepartitionError> {
+    pub(super) async fn write_empty(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series.iter_mut() {
             series.open = Some(self.open(series.output, &series.path, series.files.start)?);
         }
@@ -291,7 +285,7 @@ impl<'a> Files<'a> {
     }
 
     /// Sends the last bytes of the open file on their way.
-    async fn close(&mut self, series: &mut Series) -> Result<(), RepartitionError> {
+    async fn close(&mut self, series: &mut Series) -> Result<(), JobError> {
         let Some(open) = series.open.take() else {
             return Ok(());
         };
@@ -311,7 +305,7 @@ impl<'a> Files<'a> {
         rows: u64,
         mut upload: Upload,
         last: Vec<u8>,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         let bytes = last.len() as u64;
         while self.finishing.len() >= CONCURRENT
             || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
@@ -343,7 +337,7 @@ impl<'a> Files<'a> {
                 Err(error) => Err(error),
             };
             (file.bytes, file.etag) =
-                finished.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                finished.map_err(|error| JobError::store(Stage::Write, error))?;
             Ok(file)
         });
         self.finishing.push_back((bytes, task));
@@ -351,7 +345,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    async fn finish_first(&mut self) -> Result<(), RepartitionError> {
+    async fn finish_first(&mut self) -> Result<(), JobError> {
         if let Some((bytes, task)) = self.finishing.pop_front() {
             self.finishing_bytes -= bytes;
             let file = task.join(Stage::Write).await??;
@@ -361,7 +355,7 @@ impl<'a> Files<'a> {
     }
 
     /// Waits until every file stands, and gives them.
-    pub(super) async fn all(mut self) -> Result<Vec<File>, RepartitionError> {
+    pub(super) async fn all(mut self) -> Result<Vec<File>, JobError> {
         while !self.finishing.is_empty() {
             self.finish_first().await?;
         }

@@ -11,17 +11,16 @@ use lakewright_core::{
 
 use super::{
     Ports, commit,
-    error::RepartitionError,
     ledger::{self, Done, Finished, Ledger, Plan, Prepared},
     shuffle::Staged,
     source,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{
         CatalogErrorKind, MAX_DELETE_BATCH, Precondition, PutOptions, StoreError, StoreErrorKind,
     },
     rekey::register::{Written, register},
-    work::Stage,
 };
 
 /// How often a change of the table is made again after somebody else changed it meanwhile.
@@ -42,7 +41,7 @@ pub(super) async fn finish(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
-) -> Result<Finished, RepartitionError> {
+) -> Result<Finished, JobError> {
     let store = &*ports.store;
     if let Some(finished) = ledger::read(store, &ledger.finished()).await? {
         return Ok(finished);
@@ -64,7 +63,7 @@ pub(super) async fn finish(
         let put = store
             .put(&success, Bytes::new(), PutOptions::default())
             .await;
-        put.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+        put.map_err(|error| JobError::store(Stage::Ledger, error))?;
     }
     if plan
         .tasks
@@ -89,7 +88,7 @@ async fn swap_manifest(
     index: usize,
     output: &config::Output,
     done: &[Done],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let bucket = &plan.settings.target.bucket;
     let files = done.iter().flat_map(|done| &done.files);
     let new = files
@@ -134,7 +133,7 @@ async fn swap_manifest(
     };
     match put {
         Err(error) if error.kind != StoreErrorKind::PreconditionFailed => {
-            Err(RepartitionError::store(Stage::Write, error))
+            Err(JobError::store(Stage::Write, error))
         }
         _ => Ok(()),
     }
@@ -145,7 +144,7 @@ async fn remove(
     ports: &Ports,
     directory: &Location,
     replaced: &[ledger::Standing],
-) -> Result<Vec<String>, RepartitionError> {
+) -> Result<Vec<String>, JobError> {
     let listed = source::list(&*ports.store, directory).await?;
     let standing = listed.into_iter().map(|object| (object.key, object.etag));
     let standing = standing.collect::<BTreeMap<_, _>>();
@@ -161,26 +160,26 @@ async fn remove(
     Ok(left)
 }
 
-async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), RepartitionError> {
+async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobError> {
     for keys in keys.chunks(MAX_DELETE_BATCH) {
         let failures = ports.store.delete(bucket, keys).await;
-        let failures = failures.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+        let failures = failures.map_err(|error| JobError::store(Stage::Write, error))?;
         if let Some(failure) = failures.into_iter().next() {
-            return Err(RepartitionError::NotRemoved {
-                location: Location::new(bucket, failure.key),
-                message: failure.message,
-            });
+            let kind = if failure.is_denied() {
+                ErrorKind::AccessDenied
+            } else {
+                ErrorKind::NotRemoved
+            };
+            return Err(JobError::new(kind, failure.message)
+                .during(Stage::Remove)
+                .of(Location::new(bucket, failure.key)));
         }
     }
     Ok(())
 }
 
 /// Removes the rows that were brought together.
-async fn discard_staged(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<(), RepartitionError> {
+async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     for index in 0..plan.prepare.len() {
         let prepared: Option<Prepared> =
             ledger::read(&*ports.store, &ledger.prepared(index)).await?;
@@ -197,7 +196,7 @@ async fn catalog(
     ledger: &Ledger,
     plan: &Plan,
     done: &[Done],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let job = &plan.settings;
     let (Some(name), Some(output)) = (&job.table, job.output.first()) else {
         return Ok(());
@@ -238,7 +237,12 @@ async fn catalog(
     if job.partition_by.is_empty() {
         return Ok(());
     }
-    let table = standing.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
+    let table = standing.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist"),
+        )
+    })?;
     let mut written = BTreeSet::new();
     for file in done.iter().flat_map(|done| &done.files) {
         if file.output == 0
@@ -252,10 +256,5 @@ async fn catalog(
         }
     }
     let written = written.into_iter().collect::<Vec<_>>();
-    let registered = register(&*ports.catalog, &table, &written).await;
-    registered.map_err(|error| match error {
-        crate::rekey::RekeyError::Catalog(error) => error.into(),
-        crate::rekey::RekeyError::Deadline => RepartitionError::Deadline,
-        other => RepartitionError::Register(Box::new(other)),
-    })
+    register(&*ports.catalog, &table, &written).await
 }

@@ -16,10 +16,14 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Shape, Span, Task, Unit},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use super::{error::RepartitionError, shuffle::Staged};
-use crate::{document, ports::Store, work::Stage};
+use super::shuffle::Staged;
+pub(super) use crate::kit::ledger::{propose, read};
+use crate::{
+    kit::{ErrorKind, JobError, Stage, ledger::documents},
+    ports::Store,
+};
 
 /// The form of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
@@ -191,15 +195,7 @@ pub struct Taken {
     pub objects: Vec<String>,
 }
 
-macro_rules! versioned {
-    ($($document:ident),*) => {$(
-        impl $document {
-            /// The form of the document that is written now.
-            pub const VERSION: u32 = LEDGER_VERSION;
-        }
-    )*};
-}
-versioned!(Plan, Prepared, Done, Commit, Finished, Taken);
+documents!(LEDGER_VERSION; Plan, Prepared, Done, Commit, Finished, Taken);
 
 impl Plan {
     /// Where an object of the source is.
@@ -210,9 +206,9 @@ impl Plan {
     }
 
     /// The plan with the id that follows from the rest of it.
-    pub(super) fn identified(self) -> Result<Self, RepartitionError> {
+    pub(super) fn identified(self) -> Result<Self, JobError> {
         let text = serde_json::to_string(&self)
-            .map_err(|error| RepartitionError::Unfit(format!("plan: {error}")))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, format!("plan: {error}")))?;
         Ok(Self {
             id: run_id(&text),
             ..self
@@ -295,10 +291,10 @@ impl Ledger {
 pub(super) async fn newest(
     store: &dyn Store,
     job: &config::Repartition,
-) -> Result<Option<u64>, RepartitionError> {
+) -> Result<Option<u64>, JobError> {
     let prefix = job.ledger();
     let page = store.list(&prefix, None).await;
-    let page = page.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+    let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
     let run = |key: &str| {
         let name = key.strip_prefix(&prefix.key)?.split('/').next()?;
         FIRST_RUN.checked_sub(name.parse().ok()?)
@@ -306,43 +302,17 @@ pub(super) async fn newest(
     Ok(page.objects.iter().find_map(|object| run(&object.key)))
 }
 
-/// The entry that stands, if one does.
-pub(super) async fn read<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<T>, RepartitionError> {
-    let standing = document::read(store, location).await?;
-    Ok(standing.map(|(entry, _)| entry))
-}
-
-/// Writes an entry, or answers with the one that stands already.
-pub(super) async fn propose<T: Serialize + DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-    entry: T,
-) -> Result<T, RepartitionError> {
-    if document::create(store, location, &entry).await? {
-        return Ok(entry);
-    }
-    read(store, location)
-        .await?
-        .ok_or_else(|| RepartitionError::LedgerDocument {
-            location: location.clone(),
-            message: "it vanished while it was read; nothing of the ledger may be deleted by hand"
-                .to_owned(),
-        })
-}
-
 /// The plan that stands there.
 pub(super) async fn plan(
     store: &dyn Store,
     location: &Location,
-) -> Result<(Ledger, Plan), RepartitionError> {
-    let missing = || RepartitionError::PlanMissing(location.clone());
+) -> Result<(Ledger, Plan), JobError> {
+    let missing = || JobError::plan_missing(location.clone());
     if !location.key.ends_with("/plan") {
         return Err(missing());
     }
-    let plan: Plan = read(store, location).await?.ok_or_else(missing)?;
+    let plan = read::<Plan>(store, location).await?;
+    let plan = plan.ok_or_else(missing)?;
     let ledger = Ledger::new(&plan.settings, plan.run);
     if ledger.plan() != *location {
         return Err(missing());

@@ -16,13 +16,13 @@
 
 mod bookmark;
 mod commit;
-mod error;
 mod files;
 mod finish;
 mod ledger;
 mod over;
 mod plan;
 mod read;
+mod refusal;
 mod replay;
 mod report;
 mod rows;
@@ -37,17 +37,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     commit::commit,
-    error::{Difference, RepartitionError},
     ledger::{
         Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, SourceObject,
         SourcePartition, Standing, Taken,
     },
     plan::plan,
+    refusal::Difference,
     report::{CommitReport, ObjectName, PlanReport, Status, TaskReport},
     write::write,
 };
-pub use crate::rekey::{Budget, Ports};
-pub use crate::work::Stage;
+pub use crate::kit::{Budget, Ports, Stage};
 
 /// A job to plan a run of, or to go on with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,10 +7,13 @@ use tokio::sync::Mutex;
 
 use super::{
     Ports,
-    error::RepartitionError,
     ledger::{self, Commit, Ledger, Plan},
+    refusal::withdrawn,
 };
-use crate::ports::{Clock, Store};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Clock, Store},
+};
 
 /// How long what was seen is relied on.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
@@ -36,7 +39,7 @@ impl Over {
     }
 
     /// Fails if the run is committed or given up.
-    pub(super) async fn check(&self) -> Result<(), RepartitionError> {
+    pub(super) async fn check(&self) -> Result<(), JobError> {
         let mut seen = self.seen.lock().await;
         let now = self.clock.now();
         if seen.is_some_and(|seen| now.duration_since(seen) < FRESH) {
@@ -47,10 +50,12 @@ impl Over {
                 *seen = Some(now);
                 Ok(())
             }
-            Some(commit) if commit.withdrawn => {
-                Err(RepartitionError::Withdrawn(self.ledger.plan()))
-            }
-            Some(_) => Err(RepartitionError::RunOver(self.ledger.plan())),
+            Some(commit) if commit.withdrawn => Err(withdrawn(self.ledger.plan())),
+            Some(_) => Err(JobError::new(
+                ErrorKind::RunOver,
+                "the run is committed: nothing more is written of it",
+            )
+            .of(self.ledger.plan())),
         }
     }
 }

@@ -15,8 +15,11 @@ use lakewright_core::{
     time::{TimestampReader, microseconds},
 };
 
-use super::{Budget, Ports, error::RepartitionError, ledger::SourceObject};
-use crate::work::source::SourceReader;
+use super::{Budget, Ports, ledger::SourceObject, refusal::unread};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::source::SourceReader,
+};
 
 /// The bytes of an object, or of the lines that begin in a range of it.
 pub(super) struct Bytes<'a> {
@@ -72,18 +75,18 @@ impl<'a> Bytes<'a> {
     }
 
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, JobError> {
         loop {
             if self.state == State::Ended {
                 return Ok(None);
             }
             if self.state == State::NeedsInput {
                 if self.ports.clock.now() >= self.budget.deadline {
-                    return Err(RepartitionError::Deadline);
+                    return Err(JobError::deadline());
                 }
                 tokio::task::yield_now().await;
                 let read = self.reader.next().await;
-                match read.map_err(|error| RepartitionError::read(&self.location, error))? {
+                match read.map_err(|error| unread(&self.location, error))? {
                     Some(chunk) => self.chunk = chunk,
                     None => return self.end(),
                 }
@@ -118,7 +121,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+    fn end(&mut self) -> Result<Option<&[u8]>, JobError> {
         self.state = State::Ended;
         self.plain.clear();
         if let Some(decompressor) = &mut self.decompressor {
@@ -191,27 +194,24 @@ pub(super) fn records(
     job: &Repartition,
     location: &Location,
     first: bool,
-) -> Result<Box<dyn Records>, RepartitionError> {
+) -> Result<Box<dyn Records>, JobError> {
     let records = reading.records(&job.limits, first);
     records
         .map_err(|error| unreadable(location, &error))?
-        .ok_or_else(|| RepartitionError::Unfit(format!("{location} is no text")))
+        .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is no text")))
 }
 
-pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> RepartitionError {
-    RepartitionError::Unreadable {
-        location: location.clone(),
-        message: error.to_string(),
-    }
+pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> JobError {
+    JobError::unreadable(location.clone(), error.to_string())
 }
 
-pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> RepartitionError {
+pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> JobError {
     unreadable(location, error)
 }
 
 /// How a value of a timestamp column is read: in UTC where it names no zone. The numbers of `OpenCSVSerde` are milliseconds.
 /// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
-pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, RepartitionError> {
+pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, JobError> {
     let milliseconds = matches!(
         reading,
         Reading::Lines {
@@ -228,7 +228,7 @@ pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, Repartitio
         latest: None,
     };
     let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
     Ok(Box::new(move |value| {
         let time = match value {
             JsonScalar::String(text) => reader.read_text(text),

@@ -9,12 +9,14 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     files::Files,
     ledger::{Counts, Plan},
     rows::Rows,
 };
-use crate::work::spool::{PartitionReader, Spool};
+use crate::{
+    kit::JobError,
+    work::spool::{PartitionReader, Spool},
+};
 
 /// Rows that can be read more than once.
 #[derive(Clone, Copy)]
@@ -42,7 +44,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, RepartitionError> {
+    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, JobError> {
         Ok(match replay {
             Replay::Units(units) => Reader::Units(Box::new(Rows::new(
                 self.ports,
@@ -57,7 +59,7 @@ impl<'a> Context<'a> {
 
 impl Reader<'_> {
     /// The next rows, in the columns of the files.
-    async fn next(&mut self, files: &Files<'_>) -> Result<Option<RecordBatch>, RepartitionError> {
+    async fn next(&mut self, files: &Files<'_>) -> Result<Option<RecordBatch>, JobError> {
         match self {
             Self::Units(rows) => {
                 let batch = rows.next().await?;
@@ -146,7 +148,7 @@ pub(super) async fn write<'a>(
     (path, values): (&str, &[String]),
     first: u64,
     number: u64,
-) -> Result<WrittenRows, RepartitionError> {
+) -> Result<WrittenRows, JobError> {
     let mut reader = context.read(replay)?;
     if number <= 1 {
         let mut rows = 0;

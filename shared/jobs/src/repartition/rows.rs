@@ -15,13 +15,16 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::Plan,
     read::{Bytes, records, timestamps, unreadable},
+    refusal::{changed, unread},
 };
-use crate::work::{
-    parquet::{Loaded, Room},
-    source::Source,
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::{
+        parquet::{Loaded, Room},
+        source::Source,
+    },
 };
 
 /// Bytes of records after which a batch of columns is cut: few, so that what is made of them is made in the processor's
@@ -77,7 +80,7 @@ impl<'a> Rows<'a> {
         budget: &'a Budget,
         plan: &'a Plan,
         units: &[Unit],
-    ) -> Result<Self, RepartitionError> {
+    ) -> Result<Self, JobError> {
         let job = &plan.settings;
         let options = ColumnsOptions {
             on_unknown: on_unknown(job),
@@ -88,7 +91,7 @@ impl<'a> Rows<'a> {
             max_depth: job.limits.deepest(),
         };
         let columns = Columns::new(&plan.shape.read_schema()?, options)
-            .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
         let columns = match &plan.reading {
             Reading::Json { keys, .. } => columns.with_key_names(keys.clone()),
             _ => columns,
@@ -119,7 +122,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The next rows.
-    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RepartitionError> {
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, JobError> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
@@ -142,7 +145,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes the records of the next bytes of a text.
-    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), RepartitionError> {
+    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), JobError> {
         let more = text.bytes.next().await?;
         let ended = more.is_none();
         match more {
@@ -158,7 +161,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes the next rows of a Parquet object, or brings its next row group here.
-    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), RepartitionError> {
+    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), JobError> {
         let location = &parquet.location;
         if let Some(rows) = parquet.rows.next() {
             let rows = rows.map_err(|error| read_error(location, error))?;
@@ -175,7 +178,7 @@ impl<'a> Rows<'a> {
             };
             let range = range.unwrap_or_default();
             let load = parquet.loaded.load(&room, &parquet.source, range).await;
-            load.map_err(|error| RepartitionError::read(location, error))?;
+            load.map_err(|error| unread(location, error))?;
             parquet.rows.stop_after(group + 1);
         } else {
             return Ok(());
@@ -184,10 +187,16 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, RepartitionError> {
+    async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, JobError> {
         let plan = self.plan;
         let source = plan.sources.get(unit.source as usize).ok_or_else(|| {
-            RepartitionError::NoSuchTask(format!("a unit of source {}", unit.source))
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!(
+                    "the plan has no such task: a unit of source {}",
+                    unit.source
+                ),
+            )
         })?;
         if source.partition != self.partition {
             self.cut()?;
@@ -209,10 +218,10 @@ impl<'a> Rows<'a> {
             })));
         }
         let job = &plan.settings;
-        let read = |error| RepartitionError::read(&location, error);
+        let read = |error| unread(&location, error);
         let opened = Source::open(Arc::clone(&self.ports.store), &location, &source.etag).await;
         let opened = opened.map_err(read)?;
-        let object = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+        let object = opened.map_err(|_| changed(location.clone()))?;
         let loaded = Loaded::open(&object, &job.limits).await.map_err(read)?;
         let file = ParquetFile::open(loaded.clone(), &job.limits)
             .map_err(|error| read_error(&location, error))?;
@@ -245,7 +254,7 @@ impl<'a> Rows<'a> {
         records: &mut dyn Records,
         location: &Location,
         begin: u64,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         while let Some(filled) = records
             .next_into(&mut self.columns)
             .map_err(|error| unreadable(location, &error))?
@@ -258,11 +267,9 @@ impl<'a> Rows<'a> {
                 // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
                 Err(RecordError::Full) if self.columns.rows() > 0 => self.cut()?,
                 Err(error) => {
-                    return Err(RepartitionError::RecordRefused {
-                        location: location.clone(),
-                        offset: begin + filled.offset,
-                        message: error.to_string(),
-                    });
+                    return Err(JobError::new(ErrorKind::RecordRefused, error.to_string())
+                        .of(location.clone())
+                        .at(begin + filled.offset));
                 }
             }
             if self.held >= self.most {
@@ -272,7 +279,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), RepartitionError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         self.held = 0;
         if self.columns.rows() > 0 {
             let batch = self.columns.finish()?;
@@ -282,7 +289,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let partition = self.plan.partitions.get(self.partition);
         let keys = KeyValues(partition.map_or_else(Vec::new, |partition| partition.values.clone()));
         Ok(self.plan.shape.arrange(batch, &self.written, &keys)?)
@@ -298,13 +305,13 @@ fn on_unknown(job: &Repartition) -> Policy {
     }
 }
 
-fn read_error(location: &Location, error: ReadError) -> RepartitionError {
+fn read_error(location: &Location, error: ReadError) -> JobError {
     match error {
-        ReadError::RowRefused { row, error } => RepartitionError::RecordRefused {
-            location: location.clone(),
-            offset: row,
-            message: error.to_string(),
-        },
+        ReadError::RowRefused { row, error } => {
+            JobError::new(ErrorKind::RecordRefused, error.to_string())
+                .of(location.clone())
+                .at(row)
+        }
         error => unreadable(location, &error),
     }
 }

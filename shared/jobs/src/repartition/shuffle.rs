@@ -10,8 +10,10 @@ use lakewright_core::{location::Location, repartition::Routed};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
-use super::error::RepartitionError;
-use crate::work::spool::{Spool, StoredRun};
+use crate::{
+    kit::JobError,
+    work::spool::{Spool, StoredRun},
+};
 
 /// Rows that were brought to the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ pub(super) async fn stage(
     prefix: &Location,
     partitions: &[Routed],
     tasks: usize,
-) -> Result<Staged, RepartitionError> {
+) -> Result<Staged, JobError> {
     let mut order = (0..partitions.len()).collect::<Vec<_>>();
     order.sort_by_key(|&index| {
         let path = partitions

@@ -17,13 +17,14 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::{SourceObject, SourcePartition},
     read::{Bytes, decompressed_error, records, unreadable},
+    refusal::{changed, unread},
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{GetOptions, Listed, Store},
-    work::{Stage, WorkError, parquet::Loaded, source},
+    work::{parquet::Loaded, source},
 };
 
 /// Listings and looks at objects under way at once.
@@ -47,7 +48,7 @@ pub(super) struct Found {
 }
 
 /// The objects of the job's source, as they stand.
-pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     if let Source::Prefix(prefix) = &job.source {
         not_foreign(&*ports.store, prefix).await?;
     }
@@ -72,19 +73,31 @@ pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, Repa
     Ok(found)
 }
 
-async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     let Source::Table(name) = &job.source else {
-        return Err(RepartitionError::Unfit("the source is no table".to_owned()));
+        return Err(JobError::new(
+            ErrorKind::SchemaUnusable,
+            "the source is no table",
+        ));
     };
     let table = ports.catalog.table(name).await?;
-    let table = table.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
-    let unfit = |message: String| RepartitionError::Unfit(format!("table {name}: {message}"));
-    let reading = Reading::of_table(&table, job.csv.as_ref());
-    let reading = reading.map_err(|error| RepartitionError::Reading {
-        table: name.clone(),
-        error,
+    let table = table.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist"),
+        )
     })?;
-    let place = |text: &str| -> Result<Location, RepartitionError> {
+    let unfit = |message: String| {
+        JobError::new(
+            ErrorKind::SchemaUnusable,
+            format!("table {name}: {message}"),
+        )
+    };
+    let reading = Reading::of_table(&table, job.csv.as_ref());
+    let reading = reading.map_err(|error| {
+        JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {error}"))
+    })?;
+    let place = |text: &str| -> Result<Location, JobError> {
         let location: Location = text.parse().map_err(|error| unfit(format!("{error}")))?;
         // Crawlers leave the last slash out.
         let slash = !location.key.is_empty() && !location.key.ends_with('/');
@@ -130,7 +143,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
         let mut partitions = partitions
             .into_iter()
             .map(partition)
-            .collect::<Result<Vec<_>, RepartitionError>>()?;
+            .collect::<Result<Vec<_>, JobError>>()?;
         partitions.sort_by(|a, b| a.values.cmp(&b.values));
         partitions
     };
@@ -147,7 +160,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
 pub(super) async fn objects(
     store: &dyn Store,
     partitions: &[SourcePartition],
-) -> Result<Vec<SourceObject>, RepartitionError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let listings = partitions.iter().enumerate();
     let listings = listings
         .map(|(index, partition)| of_partition(store, index, partition).boxed())
@@ -163,7 +176,7 @@ async fn of_partition(
     store: &dyn Store,
     index: usize,
     partition: &SourcePartition,
-) -> Result<Vec<SourceObject>, RepartitionError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let listed = list(store, &partition.location).await?;
     let object = |object: Listed| SourceObject {
         key: object.key,
@@ -176,30 +189,24 @@ async fn of_partition(
 }
 
 /// Makes sure that no other table format owns a prefix.
-pub(super) async fn not_foreign(
-    store: &dyn Store,
-    prefix: &Location,
-) -> Result<(), RepartitionError> {
+pub(super) async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), JobError> {
     let looked = crate::work::foreign::not_foreign(store, prefix).await;
-    let looked = looked.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+    let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
     looked.map_err(|error| foreign(prefix, &error))
 }
 
-fn foreign(prefix: &Location, error: &ForeignTable) -> RepartitionError {
-    RepartitionError::Unfit(format!("{prefix}: {error}"))
+fn foreign(prefix: &Location, error: &ForeignTable) -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, format!("{prefix}: {error}"))
 }
 
 /// The data under a prefix, in the order of the keys.
-pub(super) async fn list(
-    store: &dyn Store,
-    prefix: &Location,
-) -> Result<Vec<Listed>, RepartitionError> {
+pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Listed>, JobError> {
     let ledger = format!("{}_lakewright/", prefix.key);
     let mut data = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let page = store.list(prefix, after.as_deref()).await;
-        let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+        let page = page.map_err(|error| JobError::store(Stage::Read, error))?;
         for object in &page.objects {
             let known = not_a_mark(&prefix.bucket, &object.key);
             known.map_err(|error| foreign(prefix, &error))?;
@@ -233,7 +240,7 @@ impl Found {
         &self,
         ports: &Ports,
         job: &Repartition,
-    ) -> Result<Vec<Stored>, RepartitionError> {
+    ) -> Result<Vec<Stored>, JobError> {
         let looks = self.sources.iter();
         let looks = looks
             .map(|source| self.look(ports, job, source).boxed())
@@ -246,7 +253,7 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
         source: &SourceObject,
-    ) -> Result<Stored, RepartitionError> {
+    ) -> Result<Stored, JobError> {
         let mut stored = Stored {
             size: source.size,
             compressed: false,
@@ -275,7 +282,7 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
         budget: &Budget,
-    ) -> Result<(Vec<Column>, Vec<Column>), RepartitionError> {
+    ) -> Result<(Vec<Column>, Vec<Column>), JobError> {
         if let Some(table) = &self.table {
             let column = |column: &Column| Column {
                 name: column.name.to_lowercase(),
@@ -314,7 +321,7 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
         budget: &Budget,
-    ) -> Result<Vec<Column>, RepartitionError> {
+    ) -> Result<Vec<Column>, JobError> {
         let mut inference = Inference::new(job.limits.deepest());
         for source in &self.sources {
             let location = self.location(source);
@@ -335,7 +342,7 @@ impl Found {
                 }
             }
         }
-        rendered(&self.root, &inference.schema())
+        rendered(&self.root, &inference.spelled())
     }
 }
 
@@ -352,10 +359,13 @@ fn named(names: Vec<String>) -> Vec<Column> {
 fn rendered(
     location: &Location,
     schema: &arrow::datatypes::Schema,
-) -> Result<Vec<Column>, RepartitionError> {
+) -> Result<Vec<Column>, JobError> {
     let column = |field: &Arc<arrow::datatypes::Field>| {
         let hive_type = hive_type::render_field(field).map_err(|error| {
-            RepartitionError::Unfit(format!("{location}: column `{}`: {error}", field.name()))
+            JobError::new(
+                ErrorKind::SchemaUnusable,
+                format!("{location}: column `{}`: {error}", field.name()),
+            )
         })?;
         Ok(Column {
             name: field.name().clone(),
@@ -370,11 +380,11 @@ async fn parquet(
     job: &Repartition,
     location: &Location,
     etag: &str,
-) -> Result<ParquetFile<Loaded>, RepartitionError> {
-    let read = |error: WorkError| RepartitionError::read(location, error);
+) -> Result<ParquetFile<Loaded>, JobError> {
+    let read = |error: JobError| unread(location, error);
     let opened = source::Source::open(Arc::clone(&ports.store), location, etag).await;
     let opened = opened.map_err(read)?;
-    let source = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+    let source = opened.map_err(|_| changed(location.clone()))?;
     let loaded = Loaded::open(&source, &job.limits).await.map_err(read)?;
     ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
 }
@@ -383,7 +393,7 @@ async fn is_compressed(
     store: &dyn Store,
     location: &Location,
     etag: &str,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(0..HEAD),
@@ -392,7 +402,7 @@ async fn is_compressed(
     let body = store
         .get(location, options)
         .await
-        .map_err(|error| RepartitionError::read(location, WorkError::store(Stage::Read, error)))?;
+        .map_err(|error| unread(location, JobError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
     pushed.map_err(|error| decompressed_error(location, &error))?;

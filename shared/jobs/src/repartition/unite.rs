@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use lakewright_core::{
     config::{Output, OutputFormat},
     location::Location,
@@ -16,16 +19,16 @@ use parquet_merge::{
 };
 
 use super::{
-    error::RepartitionError,
     files::Files,
     ledger::SourceObject,
+    refusal::unread,
     replay::{Context, WrittenRows},
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage, task::Task},
     ports::{GetOptions, Store},
     work::{
-        Stage, WorkError, footer,
-        task::Task,
+        footer,
         upload::{PART, Upload},
     },
 };
@@ -52,7 +55,7 @@ struct Object {
 pub(super) async fn write(
     context: Context<'_>,
     files: &mut Files<'_>,
-) -> Result<Option<WrittenRows>, RepartitionError> {
+) -> Result<Option<WrittenRows>, JobError> {
     let plan = context.plan;
     let outputs = &plan.settings.output;
     let is_text = |output: &Output| output.format != OutputFormat::Parquet;
@@ -107,7 +110,7 @@ async fn make(
     (objects, inputs, unified): (&[Object], &[Input], &Unified),
     memory: usize,
     made: &mut Vec<(Upload, Vec<u8>)>,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
         let (mut upload, mut last) = (files.upload(index, "", 0)?, Vec::new());
         let options = options(output, unified, memory);
@@ -154,7 +157,7 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
 async fn open(
     context: Context<'_>,
     mut room: u64,
-) -> Result<Option<(Vec<Object>, Vec<Input>)>, RepartitionError> {
+) -> Result<Option<(Vec<Object>, Vec<Input>)>, JobError> {
     let plan = context.plan;
     let reads = plan.sources.iter().map(|source| {
         let fits = source.size <= room;
@@ -189,7 +192,7 @@ async fn footer(
     context: Context<'_>,
     source: &SourceObject,
     whole: bool,
-) -> Result<Option<(Object, Input)>, RepartitionError> {
+) -> Result<Option<(Object, Input)>, JobError> {
     let store = &*context.ports.store;
     let limit = context.plan.settings.limits.parquet_footer.as_u64();
     let (location, size) = (context.plan.location(source), source.size);
@@ -228,7 +231,7 @@ async fn get(
     location: &Location,
     etag: &str,
     range: std::ops::Range<u64>,
-) -> Result<Bytes, RepartitionError> {
+) -> Result<Bytes, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(range),
@@ -236,16 +239,13 @@ async fn get(
     };
     match store.get(location, options).await {
         Ok(body) => Ok(body.bytes),
-        Err(error) => Err(RepartitionError::read(
-            location,
-            WorkError::store(Stage::Read, error),
-        )),
+        Err(error) => Err(unread(location, JobError::store(Stage::Read, error))),
     }
 }
 
-fn in_time(context: Context<'_>) -> Result<(), RepartitionError> {
+fn in_time(context: Context<'_>) -> Result<(), JobError> {
     if context.ports.clock.now() >= context.budget.deadline {
-        return Err(RepartitionError::Deadline);
+        return Err(JobError::deadline());
     }
     Ok(())
 }
@@ -257,7 +257,7 @@ async fn work_off(
     mut merge: Merge,
     upload: &mut Upload,
     ready: &mut Vec<u8>,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     let mut under_way = FuturesUnordered::new();
     let mut supplied = Vec::new();
     loop {
@@ -274,9 +274,8 @@ async fn work_off(
                 }
                 if supplied.is_empty() {
                     let read = under_way.next().await;
-                    let (fetch, read) = read.ok_or_else(|| WorkError::Task {
-                        stage: Stage::Read,
-                        message: "the merge waits for nothing".to_owned(),
+                    let (fetch, read) = read.ok_or_else(|| {
+                        JobError::task(Stage::Read, "the merge waits for nothing".to_owned())
                     })?;
                     supplied.push((fetch, read??));
                 }
@@ -286,7 +285,7 @@ async fn work_off(
                 if ready.len() >= PART {
                     let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                     let put = upload.part(part).await;
-                    put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                    put.map_err(|error| JobError::store(Stage::Write, error))?;
                 }
             }
             Ok(Step::Done(_)) => return Ok(true),
@@ -299,15 +298,19 @@ async fn work_off(
 /// What a merge asked for.
 enum Read {
     Here(Bytes),
-    UnderWay(Task<Result<Bytes, RepartitionError>>),
+    UnderWay(Task<Result<Bytes, JobError>>),
 }
 
-fn begin(
-    context: Context<'_>,
-    objects: &[Object],
-    fetch: &Fetch,
-) -> Result<Read, RepartitionError> {
-    let missing = || RepartitionError::NoSuchTask(format!("a read of object {}", fetch.input));
+fn begin(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read, JobError> {
+    let missing = || {
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "the plan has no such task: a read of object {}",
+                fetch.input
+            ),
+        )
+    };
     let object = objects.get(fetch.input).ok_or_else(missing)?;
     if let Some(whole) = &object.whole {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());

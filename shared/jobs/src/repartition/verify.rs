@@ -10,16 +10,14 @@ use tokio::sync::Mutex;
 
 use super::{
     Ports,
-    error::{Difference, RepartitionError},
     ledger::{Commit, Done, File, Ledger, Plan},
+    refusal::Difference,
     source, write,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{Listed, Store, StoreErrorKind},
-    work::{
-        Stage,
-        footer::{self, FooterError, ParquetObject, Tail},
-    },
+    work::footer::{self, FooterError, ParquetObject, Tail},
 };
 
 /// Footers that are read at once.
@@ -37,7 +35,7 @@ pub(super) async fn verified(
     ledger: &Ledger,
     plan: &Plan,
     done: &[Done],
-) -> Result<Commit, RepartitionError> {
+) -> Result<Commit, JobError> {
     let store = &*ports.store;
     let read = if plan.prepare.is_empty() {
         done.iter().filter_map(|done| done.read).sum()
@@ -66,7 +64,7 @@ pub(super) async fn verified(
         }
         let found = written.iter().map(|file| file.rows).sum();
         if found != read {
-            return Err(differs(directory, Difference::Sum { found, read }));
+            return Err(differs(directory, &Difference::Sum { found, read }));
         }
         commit.outputs += written.len() as u64;
         commit.bytes += written.iter().map(|file| file.bytes).sum::<u64>();
@@ -74,11 +72,13 @@ pub(super) async fn verified(
     Ok(commit)
 }
 
-fn differs(location: Location, difference: Difference) -> RepartitionError {
-    RepartitionError::Differs {
-        location,
-        difference,
-    }
+fn differs(location: Location, difference: &Difference) -> JobError {
+    JobError::new(
+        ErrorKind::OutputsDiffer,
+        format!("it {difference}; nothing was committed and nothing removed"),
+    )
+    .during(Stage::Verify)
+    .of(location)
 }
 
 /// Compares what was written with what is listed.
@@ -86,7 +86,7 @@ fn stand(
     bucket: &str,
     written: &[&File],
     standing: &BTreeMap<&str, &Listed>,
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     for file in written {
         let difference = match standing.get(file.key.as_str()) {
             None => Difference::Missing,
@@ -100,7 +100,7 @@ fn stand(
             },
             Some(_) => continue,
         };
-        return Err(differs(Location::new(bucket, &file.key), difference));
+        return Err(differs(Location::new(bucket, &file.key), &difference));
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ async fn footers(
     plan: &Plan,
     bucket: &str,
     written: &[&File],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let schema = plan.shape.files_schema()?;
     let columns = schema.fields().iter().map(|field| field.name().clone());
     let columns = columns.collect::<Vec<_>>();
@@ -139,7 +139,7 @@ async fn footer(
     file: &File,
     columns: &[String],
     long: &Mutex<()>,
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let location = Location::new(bucket, &file.key);
     // What is read at once stays the same, however long a footer was.
     let tail = Tail::default();
@@ -162,7 +162,7 @@ async fn footer(
         Err(error) => Some(not_read(error)?),
     };
     match difference {
-        Some(difference) => Err(differs(location, difference)),
+        Some(difference) => Err(differs(location, &difference)),
         None => Ok(()),
     }
 }
@@ -185,14 +185,14 @@ fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Opti
 }
 
 /// What a footer that cannot be read says of its file, unless it is the store that failed.
-fn not_read(error: FooterError) -> Result<Difference, RepartitionError> {
+fn not_read(error: FooterError) -> Result<Difference, JobError> {
     match error {
         FooterError::Unreadable(message) => Ok(Difference::Unreadable(message)),
         FooterError::Store(error) => match error.kind {
             StoreErrorKind::NotFound
             | StoreErrorKind::PreconditionFailed
             | StoreErrorKind::InvalidRange => Ok(Difference::Changed),
-            _ => Err(RepartitionError::store(Stage::Read, error)),
+            _ => Err(JobError::store(Stage::Read, error)),
         },
     }
 }

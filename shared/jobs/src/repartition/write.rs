@@ -10,16 +10,19 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports, TaskRequest,
-    error::RepartitionError,
     files::{Files, path_room},
     ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared},
+    refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
     rows::Rows,
     shuffle::{self, Gathered},
     unite,
 };
-use crate::work::spool::{Room, STAGED, Spool};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::spool::{Room, STAGED, Spool},
+};
 
 /// Entries of the ledger that are read at once.
 const CONCURRENT: usize = 16;
@@ -27,12 +30,12 @@ const CONCURRENT: usize = 16;
 /// Does one task of a plan, or one entry of what is to be done before.
 ///
 /// # Errors
-/// See [`RepartitionError`]. The same request may be made again: what was written stands, and is not written again.
+/// See [`JobError`]. The same request may be made again: what was written stands, and is not written again.
 pub async fn write(
     ports: &Ports,
     request: &TaskRequest,
     budget: &Budget,
-) -> Result<TaskReport, RepartitionError> {
+) -> Result<TaskReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
@@ -44,7 +47,7 @@ pub async fn write(
     };
     let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
     if commit.is_some_and(|commit| commit.withdrawn) {
-        return Err(RepartitionError::Withdrawn(request.plan.clone()));
+        return Err(withdrawn(request.plan.clone()));
     }
     let report = |status, rows, outputs: usize, bytes, values_dropped| TaskReport {
         job: "repartition".to_owned(),
@@ -65,7 +68,7 @@ pub async fn write(
                 None => match work.task(task).await {
                     Ok(done) => (Status::Done, ledger::propose(store, &at, done).await?),
                     // Then a twin has done it.
-                    Err(error @ RepartitionError::RunOver(_)) => {
+                    Err(error) if error.kind() == ErrorKind::RunOver => {
                         let done = ledger::read(store, &at).await?;
                         (Status::Duplicate, done.ok_or(error)?)
                     }
@@ -94,8 +97,12 @@ pub async fn write(
             let rows = prepared.units.iter().map(|unit| unit.rows).sum();
             Ok(report(status, rows, 0, 0, 0))
         }
-        _ => Err(RepartitionError::NoSuchTask(
-            "name a task or an entry of prepare, and not both".to_owned(),
+        _ => Err(JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "the plan has no such task: {}",
+                "name a task or an entry of prepare, and not both".to_owned()
+            ),
         )),
     }
 }
@@ -105,7 +112,7 @@ pub(super) async fn counts(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
-) -> Result<Vec<Counts>, RepartitionError> {
+) -> Result<Vec<Counts>, JobError> {
     let reads = 0..plan.prepare.len();
     let reads = reads
         .map(|index| prepared(ports, ledger, plan, index).boxed())
@@ -125,13 +132,17 @@ async fn prepared(
     ledger: &Ledger,
     plan: &Plan,
     index: usize,
-) -> Result<Prepared, RepartitionError> {
+) -> Result<Prepared, JobError> {
     let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-    prepared.ok_or(RepartitionError::TasksMissing {
-        missing: 1,
-        tasks: plan.prepare.len(),
-        first: index,
-    })
+    prepared.ok_or(JobError::new(
+        ErrorKind::TasksMissing,
+        format!(
+            "{} of {} tasks are not done, the first is {}: run them, then commit again",
+            1,
+            plan.prepare.len(),
+            index
+        ),
+    ))
 }
 
 struct Work<'a> {
@@ -142,9 +153,14 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn units(&self, span: Range<usize>) -> Result<&'a [Unit], RepartitionError> {
+    fn units(&self, span: Range<usize>) -> Result<&'a [Unit], JobError> {
         let units = self.plan.units.get(span.clone());
-        units.ok_or_else(|| RepartitionError::NoSuchTask(format!("units {span:?}")))
+        units.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: units {span:?}"),
+            )
+        })
     }
 
     fn context(&self) -> Context<'a> {
@@ -156,10 +172,14 @@ impl<'a> Work<'a> {
     }
 
     /// Counts the rows and the text of each unit of a group.
-    async fn prepare(&self, index: usize) -> Result<Prepared, RepartitionError> {
+    async fn prepare(&self, index: usize) -> Result<Prepared, JobError> {
         let group = self.plan.prepare.get(index);
-        let group =
-            group.ok_or_else(|| RepartitionError::NoSuchTask(format!("prepare {index}")))?;
+        let group = group.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: prepare {index}"),
+            )
+        })?;
         if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
             return self.stage(index, *group).await;
         }
@@ -185,7 +205,7 @@ impl<'a> Work<'a> {
     }
 
     /// Brings the rows of a group to the store, for the tasks that write their partitions.
-    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, RepartitionError> {
+    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, JobError> {
         let files = Files::new(self.ports, self.plan, self.budget)?;
         let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
         let tasks = self.plan.tasks.len();
@@ -206,7 +226,7 @@ impl<'a> Work<'a> {
         &self,
         files: &mut Files<'_>,
         task: usize,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let mut gathered = Gathered::default();
         for index in 0..self.plan.prepare.len() {
             let prepared = prepared(self.ports, self.ledger, self.plan, index).await?;
@@ -225,9 +245,14 @@ impl<'a> Work<'a> {
     }
 
     /// Writes the files of a task.
-    async fn task(&self, index: usize) -> Result<Done, RepartitionError> {
+    async fn task(&self, index: usize) -> Result<Done, JobError> {
         let task = self.plan.tasks.get(index);
-        let task = task.ok_or_else(|| RepartitionError::NoSuchTask(format!("task {index}")))?;
+        let task = task.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: task {index}"),
+            )
+        })?;
         let mut files = Files::new(self.ports, self.plan, self.budget)?;
         let written = match *task {
             Task::Files(span) => self.files(&mut files, span).await?,
@@ -255,7 +280,7 @@ impl<'a> Work<'a> {
         &self,
         files: &mut Files<'_>,
         span: Span,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let all = self.units(0..self.plan.units.len())?;
         let nowhere = ("", &[][..]);
         let number = self.plan.files.unwrap_or(1);
@@ -323,7 +348,7 @@ impl<'a> Work<'a> {
         files: &mut Files<'_>,
         task: usize,
         span: Span,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let mut spooled = self.spool(files, self.ledger.spool(task), span).await?;
         let (first, number) = match self.plan.settings.files {
             Some(files) => (0, files.of(1)),
@@ -344,7 +369,7 @@ impl<'a> Work<'a> {
         files: &Files<'_>,
         prefix: Location,
         span: Span,
-    ) -> Result<Spooled, RepartitionError> {
+    ) -> Result<Spooled, JobError> {
         let shape = &self.plan.shape;
         let (schema, columns) = (shape.written_schema()?, shape.files.len());
         let limit = self.plan.settings.limits.partitions;

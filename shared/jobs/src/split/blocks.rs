@@ -9,12 +9,14 @@ use lakewright_core::{
 };
 
 use super::{
-    error::SplitError,
     ledger::{Plan, Source},
     parquet::Parquet,
-    read::{Plain, Stored},
+    read::{Plain, Stored, changed},
 };
-use crate::ports::Store;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+};
 
 /// The rows of a chunk.
 pub(super) struct Blocks {
@@ -38,11 +40,11 @@ impl Blocks {
         plan: &Plan,
         chunk: &Chunk,
         memory: u64,
-    ) -> Result<Self, SplitError> {
+    ) -> Result<Self, JobError> {
         let source = usize::try_from(chunk.source)
             .ok()
             .and_then(|index| plan.sources.get(index))
-            .ok_or_else(|| SplitError::BadRequest("the plan lacks a source".to_owned()))?;
+            .ok_or_else(|| JobError::new(ErrorKind::BadRequest, "the plan lacks a source"))?;
         let types = plan.settings.types;
         let Some(framing) = source.format.framing() else {
             let first = chunk.first_row - source.first_row;
@@ -64,7 +66,7 @@ impl Blocks {
     }
 
     /// The next rows; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         match &mut self.rows {
             Rows::Text(text) => Ok(text.take()),
             Rows::Parquet(parquet) => parquet.next().await,
@@ -83,7 +85,7 @@ pub(super) fn parquet_reader(parquet: &Parquet, types: Types) -> RowReader {
 }
 
 /// The bytes of a chunk of text, decompressed.
-async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<Bytes, SplitError> {
+async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<Bytes, JobError> {
     let length = usize::try_from(chunk.length).unwrap_or(usize::MAX);
     let mut text = BytesMut::with_capacity(length);
     if source.compressed {
@@ -109,6 +111,6 @@ async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<
     if text.len() == length {
         Ok(text.freeze())
     } else {
-        Err(SplitError::SourceChanged(source.location.clone()))
+        Err(changed(source.location.clone()))
     }
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cancellation, Ports,
-    error::SplitError,
     ledger::{self, Ledger},
 };
+use crate::kit::JobError;
 
 /// What stands where a run is cancelled.
 #[derive(Serialize, Deserialize)]
@@ -17,19 +17,19 @@ struct Cancelled {}
 /// way go on to their end. A later request for the same job is a run of its own and goes on with what is left.
 ///
 /// # Errors
-/// See [`SplitError`].
+/// See [`JobError`].
 pub async fn cancel(
     ports: &Ports,
     job: &config::Split,
     id: &str,
     run: Option<&str>,
-) -> Result<Cancellation, SplitError> {
+) -> Result<Cancellation, JobError> {
     let ports = &ports.writing(job);
     let store = &*ports.store;
     super::source::check_name("the job's id", id)?;
     let ledger = Ledger::new(job, id);
     let found = ledger::read_plan(store, &ledger).await?;
-    let (plan, _) = found.ok_or_else(|| SplitError::PlanMissing(ledger.plan()))?;
+    let (plan, _) = found.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
     let runs = match run {
         Some(run) => {
             super::source::check_name("run", run)?;

@@ -7,15 +7,16 @@ use lakewright_core::{
     location::Location,
     split::{Chunk, Dropped, SourceFormat},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Columns,
-    error::{SplitError, Stage},
-};
+use super::Columns;
+pub(super) use crate::kit::ledger::{create, exists, read};
 use crate::{
-    document,
-    ports::{ObjectMeta, Store, StoreErrorKind},
+    kit::{
+        JobError, Stage,
+        ledger::{self, Document, documents},
+    },
+    ports::{ObjectMeta, Store},
 };
 
 /// The form of the ledger's documents, and of the keys and objects that a plan leads to.
@@ -165,15 +166,16 @@ pub struct Summary {
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>
 pub(super) const NAMED: usize = 20;
 
-macro_rules! versioned {
-    ($($document:ident),*) => {$(
-        impl $document {
-            /// The form of the document that is written now.
-            pub const VERSION: u32 = LEDGER_VERSION;
-        }
-    )*};
+documents!(LEDGER_VERSION; Plan, Run, Done, Outcome, Summary);
+
+// A failure has had one form only, and does not say which.
+impl Document for Failure {
+    const FORM: u32 = LEDGER_VERSION;
+
+    fn form(&self) -> u32 {
+        LEDGER_VERSION
+    }
 }
-versioned!(Plan, Run, Done, Outcome, Summary);
 
 impl Plan {
     /// Objects that will stand.
@@ -272,67 +274,26 @@ pub(super) fn chunk_of(prefix: &Location, key: &str) -> Option<u32> {
     key.strip_prefix(&prefix.key)?.parse().ok()
 }
 
-/// Writes an entry, unless one stands. Returns whether none stood.
-pub(super) async fn create<T: Serialize>(
-    store: &dyn Store,
-    location: &Location,
-    entry: &T,
-) -> Result<bool, SplitError> {
-    Ok(document::create(store, location, entry).await?)
-}
-
-/// The entry that stands, if one does.
-pub(super) async fn read<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<T>, SplitError> {
-    let standing = read_with_meta(store, location).await?;
-    Ok(standing.map(|(entry, _)| entry))
-}
-
-pub(super) async fn read_with_meta<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<(T, ObjectMeta)>, SplitError> {
-    Ok(document::read(store, location).await?)
-}
-
-/// Whether an entry stands.
-pub(super) async fn stands(store: &dyn Store, location: &Location) -> Result<bool, SplitError> {
-    match store.head(location, None).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-        Err(error) => Err(SplitError::store(Stage::Ledger, error)),
-    }
-}
-
-/// The plan that stands, of a form that this code knows.
+/// The plan, if there is one.
 pub(super) async fn read_plan(
     store: &dyn Store,
     ledger: &Ledger,
-) -> Result<Option<(Plan, ObjectMeta)>, SplitError> {
-    let found = read_with_meta::<Plan>(store, &ledger.plan()).await?;
-    match found {
-        Some((plan, _)) if plan.version != Plan::VERSION => Err(SplitError::LedgerDocument {
-            location: ledger.plan(),
-            message: format!("form {} is not {}", plan.version, Plan::VERSION),
-        }),
-        found => Ok(found),
-    }
+) -> Result<Option<(Plan, ObjectMeta)>, JobError> {
+    ledger::read_with_meta(store, &ledger.plan()).await
 }
 
 /// The chunks that have an entry below a prefix.
 pub(super) async fn entries(
     store: &dyn Store,
     prefix: &Location,
-) -> Result<BTreeSet<u32>, SplitError> {
+) -> Result<BTreeSet<u32>, JobError> {
     let mut chunks = BTreeSet::new();
     let mut after: Option<String> = None;
     loop {
         let page = store
             .list(prefix, after.as_deref())
             .await
-            .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+            .map_err(|error| JobError::store(Stage::Ledger, error))?;
         chunks.extend(
             page.objects
                 .iter()
@@ -346,7 +307,7 @@ pub(super) async fn entries(
 }
 
 /// The runs of a job, the latest last.
-pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<String>, SplitError> {
+pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<String>, JobError> {
     let prefix = ledger.runs();
     let mut runs = Vec::new();
     let mut after: Option<String> = None;
@@ -354,7 +315,7 @@ pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<Strin
         let page = store
             .list(&prefix, after.as_deref())
             .await
-            .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+            .map_err(|error| JobError::store(Stage::Ledger, error))?;
         runs.extend(page.objects.iter().filter_map(|object| {
             let name = object.key.strip_prefix(&prefix.key)?;
             Some((object.last_modified, name.to_owned()))

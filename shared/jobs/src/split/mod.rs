@@ -18,7 +18,6 @@
 
 mod blocks;
 mod cancel;
-mod error;
 mod ledger;
 mod parquet;
 mod patience;
@@ -34,7 +33,6 @@ mod write;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use lakewright_core::{
     config::{self, ResultColumn},
     location::Location,
@@ -43,7 +41,6 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     cancel::cancel,
-    error::{SplitError, Stage},
     ledger::{
         Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Outcome, Plan, Run, Source, Summary,
     },
@@ -52,6 +49,7 @@ pub use self::{
     rows::{abandon, rows},
     status::status,
 };
+pub use crate::kit::MemoryBudget as Budget;
 use crate::ports::{Callback, Clock, Queries, Queue, Store, written_as};
 
 /// What split needs from the outside.
@@ -77,15 +75,6 @@ impl Ports {
             ..self.clone()
         }
     }
-}
-
-/// What one invocation may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
 }
 
 /// A job to plan, or to go on with.

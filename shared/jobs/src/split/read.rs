@@ -3,14 +3,17 @@
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::{Buf, Bytes};
-use lakewright_core::compression::{Codec, DecompressError, Decompressor, Status};
+use lakewright_core::{
+    compression::{Codec, DecompressError, Decompressor, Status},
+    location::Location,
+};
 use tokio::task::JoinHandle;
 
-use super::{
-    error::{SplitError, Stage},
-    ledger::Source,
+use super::ledger::Source;
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{GetOptions, Store, StoreError, StoreErrorKind},
 };
-use crate::ports::{GetOptions, Store, StoreError, StoreErrorKind};
 
 /// Bytes in one range.
 const RANGE: u64 = 4 << 20;
@@ -30,7 +33,7 @@ pub(super) struct Stored {
 }
 
 /// A task that ends with its handle, so that a dropped invocation leaves nothing running.
-struct AbortOnDrop(JoinHandle<Result<Bytes, SplitError>>);
+struct AbortOnDrop(JoinHandle<Result<Bytes, JobError>>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -51,14 +54,14 @@ impl Stored {
     }
 
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let Some(mut task) = self.ahead.pop_front() else {
             return Ok(None);
         };
         self.read_ahead();
         let bytes = (&mut task.0)
             .await
-            .map_err(|error| SplitError::Task(error.to_string()))??;
+            .map_err(|error| JobError::task(Stage::Read, error.to_string()))??;
         Ok(Some(bytes))
     }
 
@@ -80,7 +83,7 @@ pub(super) async fn get(
     store: &dyn Store,
     source: &Source,
     range: Range<u64>,
-) -> Result<Bytes, SplitError> {
+) -> Result<Bytes, JobError> {
     let length = range.end - range.start;
     if length == 0 {
         return Ok(Bytes::new());
@@ -97,16 +100,16 @@ pub(super) async fn get(
     if body.bytes.len() as u64 == length {
         Ok(body.bytes)
     } else {
-        Err(SplitError::SourceChanged(source.location.clone()))
+        Err(changed(source.location.clone()))
     }
 }
 
-fn failed(source: &Source, error: StoreError) -> SplitError {
+fn failed(source: &Source, error: StoreError) -> JobError {
     match error.kind {
         StoreErrorKind::NotFound
         | StoreErrorKind::PreconditionFailed
-        | StoreErrorKind::InvalidRange => SplitError::SourceChanged(source.location.clone()),
-        _ => SplitError::store(Stage::Read, error),
+        | StoreErrorKind::InvalidRange => changed(source.location.clone()),
+        _ => JobError::store(Stage::Read, error),
     }
 }
 
@@ -136,7 +139,7 @@ impl Plain {
     }
 
     /// The next bytes, a bounded number of them; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let Some(decompressor) = &mut self.decompressor else {
             return self.stored.next().await;
         };
@@ -157,9 +160,8 @@ impl Plain {
                 self.chunk.advance(used);
                 result.map(|status| self.has_output = status == Status::HasOutput)
             };
-            result.map_err(|error| SplitError::Unreadable {
-                location: self.source.location.clone(),
-                message: error.to_string(),
+            result.map_err(|error| {
+                JobError::unreadable(self.source.location.clone(), error.to_string())
             })?;
         }
         Ok((!plain.is_empty()).then(|| Bytes::from(plain)))
@@ -176,4 +178,12 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
         .codec()
         .is_some_and(|codec| codec != Codec::None);
     Ok((plain, compressed))
+}
+
+/// An object of the result is gone, or not the one that was planned.
+pub(super) fn changed(location: Location) -> JobError {
+    let message = "it is not the object that the plan was made of: it was deleted or replaced. Run the query again";
+    JobError::new(ErrorKind::SourceChanged, message)
+        .during(Stage::Read)
+        .of(location)
 }

@@ -13,11 +13,13 @@ use twox_hash::XxHash3_128;
 use super::{
     Budget,
     blocks::Blocks,
-    error::{SplitError, Stage},
     ledger::{Done, Plan},
     scan,
 };
-use crate::ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind},
+};
 
 /// Objects are rendered into buffers of this size, one after the other.
 const BUFFER: usize = 256 << 10;
@@ -85,7 +87,7 @@ pub(super) async fn write(
     chunk: &Chunk,
     resumed: bool,
     budget: &Budget,
-) -> Result<WriteReport, SplitError> {
+) -> Result<WriteReport, JobError> {
     let mut objects = Objects::new(plan, index)?;
     let writer = Writer {
         store: &**store,
@@ -116,7 +118,7 @@ pub(super) async fn write(
             }
             number += 1;
             if clock.now() >= budget.deadline {
-                return Err(SplitError::Deadline);
+                return Err(JobError::deadline());
             }
         }
     }
@@ -124,17 +126,18 @@ pub(super) async fn write(
         tally.add(put?);
     }
     if number != chunk.first_row + chunk.rows {
-        return Err(SplitError::BadRow {
-            row: number,
-            message: format!("the plan has {} rows here", chunk.rows),
-        });
+        return Err(JobError::new(
+            ErrorKind::BadRow,
+            format!("row {number}: the plan has {} rows here", chunk.rows),
+        ));
     }
     if let Some((row, first)) = tally.first_taken {
-        return Err(SplitError::KeyTaken {
-            first,
-            row,
-            taken: tally.taken,
-        });
+        let message = format!(
+            "{} of the chunk's keys have another object, the first is {} for row {}: none was \
+            overwritten",
+            tally.taken, first, row
+        );
+        return Err(JobError::new(ErrorKind::KeyTaken, message).during(Stage::Write));
     }
     Ok(WriteReport {
         done: objects.finish(chunk),
@@ -185,7 +188,7 @@ impl Tally {
 }
 
 impl<'a> Objects<'a> {
-    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, SplitError> {
+    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, JobError> {
         let (keys, renderer) = scan::templates(&plan.settings)?;
         Ok(Self {
             plan,
@@ -211,11 +214,9 @@ impl<'a> Objects<'a> {
         reader: &RowReader,
         number: u64,
         bytes: &[u8],
-    ) -> Result<Option<Object>, SplitError> {
-        let bad = |message: String| SplitError::BadRow {
-            row: number,
-            message,
-        };
+    ) -> Result<Option<Object>, JobError> {
+        let bad =
+            |message: String| JobError::new(ErrorKind::BadRow, format!("row {number}: {message}"));
         let dropped = &self.plan.dropped;
         if dropped
             .binary_search_by_key(&number, |dropped| dropped.row)
@@ -258,7 +259,7 @@ impl<'a> Objects<'a> {
 
 impl Writer<'_> {
     /// Writes an object, unless it stands. Never over another one.
-    async fn put(&self, object: Object) -> Result<Put, SplitError> {
+    async fn put(&self, object: Object) -> Result<Put, JobError> {
         if self.resumed
             && let Some(stands) = self.stands(&object).await?
         {
@@ -268,24 +269,27 @@ impl Writer<'_> {
         match self.store.put(location, body, self.options.clone()).await {
             Ok(_) => Ok(Put::Written),
             Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
-                match self.stands(&object).await? {
-                    Some(stands) => Ok(found(stands, object)),
-                    None => Err(SplitError::Vanished(object.location)),
+                if let Some(stands) = self.stands(&object).await? {
+                    return Ok(found(stands, object));
                 }
+                let message = "it vanished while it was written; nothing may be deleted before the job is done";
+                Err(JobError::new(ErrorKind::OutputVanished, message)
+                    .during(Stage::Write)
+                    .of(object.location))
             }
-            Err(error) => Err(SplitError::store(Stage::Write, error)),
+            Err(error) => Err(JobError::store(Stage::Write, error)),
         }
     }
 
     /// Whether what stands under the object's key is this object; nothing where nothing stands.
-    async fn stands(&self, object: &Object) -> Result<Option<bool>, SplitError> {
+    async fn stands(&self, object: &Object) -> Result<Option<bool>, JobError> {
         let size = object.body.len() as u64;
         let options = GetOptions {
             // No more than is needed of what may be large. An empty range is none, so an empty object is asked for a byte.
             range: Some(0..size.max(1)),
             ..GetOptions::default()
         };
-        let failed = |error: StoreError| SplitError::store(Stage::Write, error);
+        let failed = |error: StoreError| JobError::store(Stage::Write, error);
         match self.store.get(&object.location, options).await {
             Ok(found) => Ok(Some(found.meta.size == size && found.bytes == object.body)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),

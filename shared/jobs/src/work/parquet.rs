@@ -17,8 +17,8 @@ use parquet::{
     file::reader::{ChunkReader, Length},
 };
 
-use super::{WorkError, source::Source};
-use crate::ports::Clock;
+use super::source::Source;
+use crate::{kit::JobError, ports::Clock};
 
 /// The bytes at the end of a file that say where its footer begins.
 const TAIL: u64 = 8;
@@ -45,7 +45,7 @@ pub(crate) struct Loaded {
 type RowGroup = (Range<u64>, Arc<File>);
 
 impl Loaded {
-    pub(crate) async fn open(source: &Source, limits: &Limits) -> Result<Self, WorkError> {
+    pub(crate) async fn open(source: &Source, limits: &Limits) -> Result<Self, JobError> {
         let size = source.meta().size;
         let tail = bytes_of(source, size.saturating_sub(TAIL)..size).await?;
         let length = tail
@@ -67,7 +67,7 @@ impl Loaded {
         room: &Room<'_>,
         source: &Source,
         range: Range<u64>,
-    ) -> Result<(), WorkError> {
+    ) -> Result<(), JobError> {
         self.set(None);
         let file = tempfile::tempfile_in(room.folder)?;
         let mut at = 0;
@@ -76,7 +76,7 @@ impl Loaded {
             file.write_all_at(&bytes, at)?;
             at += bytes.len() as u64;
             if room.clock.now() >= room.deadline {
-                return Err(WorkError::Deadline);
+                return Err(JobError::deadline());
             }
         }
         self.set(Some((range, Arc::new(file))));
@@ -106,7 +106,7 @@ impl Loaded {
 }
 
 /// The bytes of a range of the object.
-async fn bytes_of(source: &Source, range: Range<u64>) -> Result<Bytes, WorkError> {
+async fn bytes_of(source: &Source, range: Range<u64>) -> Result<Bytes, JobError> {
     let bounds = usize::try_from(range.start)
         .ok()
         .zip(usize::try_from(range.end).ok());

@@ -5,8 +5,8 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 
-use super::{Stage, WorkError, task::Task};
 use crate::{
+    kit::{JobError, Stage, task::Task},
     ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
 };
@@ -32,7 +32,7 @@ impl Source {
         store: Arc<dyn Store>,
         location: &Location,
         etag: &str,
-    ) -> Result<Result<Self, Status>, WorkError> {
+    ) -> Result<Result<Self, Status>, JobError> {
         match get(&*store, location, etag, 0..RANGE).await {
             Ok(body) => Ok(Ok(Self {
                 store,
@@ -44,7 +44,7 @@ impl Source {
                 StoreErrorKind::NotFound => Ok(Err(Status::Gone)),
                 StoreErrorKind::PreconditionFailed => Ok(Err(Status::Superseded)),
                 StoreErrorKind::InvalidRange => Ok(Err(Status::Ignored)),
-                _ => Err(WorkError::store(Stage::Read, error)),
+                _ => Err(JobError::store(Stage::Read, error)),
             },
         }
     }
@@ -111,7 +111,7 @@ impl SourceReader {
     }
 
     /// The next bytes; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WorkError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -120,7 +120,7 @@ impl SourceReader {
         };
         self.read_ahead();
         let body = task.join(Stage::Read).await?;
-        let body = body.map_err(|error| WorkError::store(Stage::Read, error))?;
+        let body = body.map_err(|error| JobError::store(Stage::Read, error))?;
         Ok(Some(body.bytes))
     }
 

@@ -22,8 +22,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::run::StoredRun;
 use self::run::{Run, RunWriter};
-use super::WorkError;
-use crate::ports::Store;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+};
 
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;
@@ -106,7 +108,7 @@ impl Spool {
         &mut self,
         batch: &RecordBatch,
         partition_of: &[u32],
-    ) -> Result<(), WorkError> {
+    ) -> Result<(), JobError> {
         let Some(&last) = partition_of.iter().filter(|&&id| id != NO_PARTITION).max() else {
             return Ok(());
         };
@@ -141,7 +143,7 @@ impl Spool {
     }
 
     /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
-    pub(crate) async fn spill(&mut self) -> Result<(), WorkError> {
+    pub(crate) async fn spill(&mut self) -> Result<(), JobError> {
         let scratch = if let Some(file) = &self.scratch {
             Arc::clone(file)
         } else {
@@ -162,7 +164,7 @@ impl Spool {
         Ok(())
     }
 
-    fn write_run(&self, mut writer: RunWriter) -> Result<Run, WorkError> {
+    fn write_run(&self, mut writer: RunWriter) -> Result<Run, JobError> {
         let batches = self.chunks.iter().map(|chunk| &chunk.batch);
         let batches = batches.collect::<Vec<_>>();
         let times = batches
@@ -214,7 +216,7 @@ impl Spool {
     }
 
     /// The times of a batch's rows, where they are to be sorted.
-    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, WorkError> {
+    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, JobError> {
         let Some(time) = self.time else {
             return Ok(None);
         };
@@ -222,7 +224,10 @@ impl Spool {
         let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
         match times {
             Some(times) => Ok(Some(times.values())),
-            None => Err(WorkError::Schema(format!("column {time} is no time"))),
+            None => Err(JobError::new(
+                ErrorKind::SchemaUnusable,
+                format!("column {time} is no time"),
+            )),
         }
     }
 
@@ -232,7 +237,7 @@ impl Spool {
         &self,
         prefix: &Location,
         order: &[usize],
-    ) -> Result<Vec<StoredRun>, WorkError> {
+    ) -> Result<Vec<StoredRun>, JobError> {
         let mut staging = Staging {
             spool: self,
             prefix,
@@ -308,7 +313,7 @@ struct Staging<'a> {
 }
 
 impl Staging<'_> {
-    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), WorkError> {
+    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), JobError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             closed => {
@@ -331,7 +336,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), WorkError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         if let Some(writer) = &mut self.writer
             && self.block_rows > 0
         {
@@ -342,7 +347,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<(), WorkError> {
+    async fn end(&mut self) -> Result<(), JobError> {
         self.cut()?;
         if let Some(writer) = self.writer.take() {
             let store = Arc::clone(&self.spool.room.store);
@@ -382,7 +387,7 @@ enum Place<'a> {
 }
 
 impl Cursor<'_> {
-    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, WorkError> {
+    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, JobError> {
         let Some((span, rest)) = self.spans.split_first() else {
             return Ok(None);
         };
@@ -393,7 +398,9 @@ impl Cursor<'_> {
             Place::Run(run) => {
                 let block = run.block(span.block as usize, window).await?;
                 if start + rows > block.num_rows() {
-                    return Err(WorkError::Scratch(std::io::ErrorKind::InvalidData.into()));
+                    return Err(JobError::from(std::io::Error::from(
+                        std::io::ErrorKind::InvalidData,
+                    )));
                 }
                 block.slice(start, rows)
             }
@@ -403,7 +410,7 @@ impl Cursor<'_> {
 
 impl PartitionReader<'_> {
     /// The next rows.
-    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, WorkError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, JobError> {
         let window = self.window;
         let Some(merge) = &mut self.merge else {
             while let Some(cursor) = self.cursors.get_mut(self.next) {

@@ -10,13 +10,14 @@ use lakewright_core::{
     partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
+    shown::in_full,
     time::{TimeError, TimestampReader},
 };
 
 use super::{Request, Routed, Router, Row, column_timestamps, unusable};
 use crate::{
+    kit::{ErrorKind, JobError},
     rekey::{
-        error::RekeyError,
         read::{RecordReader, misread},
         schema::{RecordSchema, infer},
         source::Source,
@@ -36,7 +37,7 @@ pub(super) async fn route(
     mut source: Source,
     landed: Timestamp,
     timestamps: TimestampReader,
-) -> Result<Result<Routed, Status>, RekeyError> {
+) -> Result<Result<Routed, Status>, JobError> {
     let Request {
         ports,
         budget,
@@ -97,7 +98,7 @@ struct Filler<'a> {
 
 impl Filler<'_> {
     /// Takes every record that is there so far.
-    fn drain(&mut self, records: &mut dyn Records) -> Result<(), RekeyError> {
+    fn drain(&mut self, records: &mut dyn Records) -> Result<(), JobError> {
         let location = self.router.request.location;
         while let Some(filled) = records
             .next_into(&mut self.columns)
@@ -116,7 +117,7 @@ impl Filler<'_> {
         Ok(())
     }
 
-    fn record(&mut self, filled: Filled<'_>) -> Result<(), RekeyError> {
+    fn record(&mut self, filled: Filled<'_>) -> Result<(), JobError> {
         let Filled {
             offset,
             bytes,
@@ -130,7 +131,7 @@ impl Filler<'_> {
                 let reason = self.reason(&error, offset)?;
                 return self
                     .router
-                    .set_aside(offset, bytes, reason, &error.to_string());
+                    .set_aside(offset, bytes, reason, &in_full(&error));
             }
         };
         match self.time_of(&appended) {
@@ -172,12 +173,12 @@ impl Filler<'_> {
                 TimeError::AfterLatest { .. } => Reason::AfterLatest,
                 _ => Reason::BadTimestamp,
             };
-            (reason, format!("`{column}`: {error}"))
+            (reason, format!("`{column}`: {}", in_full(&error)))
         })
     }
 
     /// Why a record is set aside; or refuses the whole object where the job's policy says so.
-    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, RekeyError> {
+    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, JobError> {
         let job = &self.router.request.settings.job;
         let policy = match error {
             RecordError::UnknownField { .. } => job.on_unknown,
@@ -185,11 +186,11 @@ impl Filler<'_> {
             _ => Policy::Quarantine,
         };
         if policy == Policy::Fail {
-            return Err(RekeyError::RecordRefused {
-                location: self.router.request.location.clone(),
-                offset,
-                message: error.to_string(),
-            });
+            return Err(
+                JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
+                    .of(self.router.request.location.clone())
+                    .at(offset),
+            );
         }
         let time = &job.timestamp.column;
         let reason = match error {
@@ -198,14 +199,16 @@ impl Filler<'_> {
             }
             error => error.reason(),
         };
-        reason.ok_or_else(|| RekeyError::Unreadable {
-            location: self.router.request.location.clone(),
-            message: format!("the record at byte {offset}: {error}"),
+        reason.ok_or_else(|| {
+            JobError::unreadable(
+                self.router.request.location.clone(),
+                format!("the record at byte {offset}: {error}"),
+            )
         })
     }
 
     /// Ends the batch of columns and spools its rows.
-    fn cut(&mut self) -> Result<(), RekeyError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         self.bytes = 0;
         if self.rows.is_empty() {
             return Ok(());

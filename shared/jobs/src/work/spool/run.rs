@@ -25,11 +25,9 @@ use twox_hash::xxhash3_128;
 
 use super::Span;
 use crate::{
+    kit::{JobError, Stage},
     ports::{GetOptions, Store},
-    work::{
-        Stage, WorkError,
-        upload::{PART, Upload},
-    },
+    work::upload::{PART, Upload},
 };
 
 /// The most bytes that are read ahead in an object.
@@ -118,7 +116,7 @@ impl Run {
     }
 
     /// The rows of a block. Of an object, up to `window` bytes are read at once.
-    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, WorkError> {
+    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, JobError> {
         let mut last = self.last.lock().await;
         if let Some((known, batch)) = &last.block
             && *known == index
@@ -142,7 +140,7 @@ impl Run {
                         ..GetOptions::default()
                     };
                     let read = store.get(location, options).await;
-                    let body = read.map_err(|error| WorkError::store(Stage::Spool, error))?;
+                    let body = read.map_err(|error| JobError::store(Stage::Spool, error))?;
                     last.window = (range.start, body.bytes);
                     within(&last.window, &range).ok_or_else(damaged)?
                 }
@@ -160,12 +158,12 @@ impl Run {
         self,
         store: Arc<dyn Store>,
         prefix: &Location,
-    ) -> Result<Self, WorkError> {
+    ) -> Result<Self, JobError> {
         let Place::Scratch(file, base) = &self.place else {
             return Ok(self);
         };
         let location = prefix.join(&format!("{:032x}.arrow", self.hash));
-        let put = |error| WorkError::store(Stage::Spool, error);
+        let put = |error| JobError::store(Stage::Spool, error);
         let mut upload = Upload::new(
             Arc::clone(&store),
             location.clone(),
@@ -215,8 +213,8 @@ fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
 }
 
 /// The run does not hold what it was written with.
-fn damaged() -> WorkError {
-    WorkError::Scratch(io::ErrorKind::InvalidData.into())
+fn damaged() -> JobError {
+    JobError::from(io::Error::from(io::ErrorKind::InvalidData))
 }
 
 /// A run on its way into the temporary file.
@@ -233,7 +231,7 @@ pub(super) struct RunWriter {
 
 impl RunWriter {
     /// A run from the offset `base` of the file on.
-    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, WorkError> {
+    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, JobError> {
         let options = IpcWriteOptions::default();
         Ok(Self {
             schema: Arc::clone(schema),
@@ -258,7 +256,7 @@ impl RunWriter {
     }
 
     /// Writes the next block.
-    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), WorkError> {
+    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), JobError> {
         self.buffer.clear();
         let mut writer = StreamWriter::try_new_with_options(
             &mut self.buffer,

@@ -1,0 +1,10 @@
+/// What kind of failure a call to a service met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceErrorKind {
+    /// The same call may succeed later.
+    Retryable,
+    /// The function's role lacks a permission.
+    AccessDenied,
+    /// Anything else.
+    Other,
+}
