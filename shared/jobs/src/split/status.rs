@@ -14,7 +14,7 @@ use crate::{kit::JobError, ports::Store};
 /// The progress of the run `run` of the job `id`, or of its latest run.
 ///
 /// # Errors
-/// See [`JobError`]; [`JobError::PlanMissing`] if there is no such job.
+/// See [`JobError`]. Its kind is `PlanMissing` if there is no such job.
 pub async fn status(
     store: &dyn Store,
     job: &config::Split,
