@@ -1,4 +1,4 @@
-//! repartition over the model of S3 and Glue: the reference jobs, every kind of source, and what is refused.
+//! repartition over the models of S3 and Glue: the reference jobs, every kind of source, and refusals.
 
 #![expect(
     clippy::unwrap_used,

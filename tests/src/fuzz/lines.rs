@@ -1,4 +1,4 @@
-//! Lines of fields, as Hive's `SerDe`s read them.
+//! Delimited lines, as Hive's `SerDe`s read them.
 
 use arrow::array::RecordBatch;
 use lakewright_core::{
@@ -10,7 +10,7 @@ use lakewright_core::{
 
 use super::options;
 
-/// A dialect by a number.
+/// Derives a dialect from a number.
 fn dialect(number: u8) -> Dialect {
     let mark = |usual, other| if number & 2 == 0 { usual } else { other };
     if number & 1 == 0 {
@@ -79,7 +79,7 @@ fn fill<'a>(
     (seen, rows, error)
 }
 
-/// However the stream is cut, the lines and the rows are the same.
+/// The lines and the rows do not depend on the chunks.
 pub fn check(data: &[u8]) {
     let Some((&number, data)) = data.split_first() else {
         return;

@@ -147,13 +147,13 @@ fn field_of_table(field: &FieldRef) -> FieldRef {
             T::List(Arc::new(element))
         }
         T::Map(entries, sorted) => T::Map(entries_of_table(entries), *sorted),
-        // Strings; and times of day, durations and the like as their text.
+        // Strings, and times of day, durations and the like as text.
         _ => T::Utf8,
     };
     Arc::new(Field::new(field.name().to_lowercase(), data_type, true))
 }
 
-/// The entries of a map by the names that Parquet's specification gives them.
+/// The entries of a map, with the names from Parquet's specification.
 fn entries_of_table(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(fields) = entries.data_type() else {
         return Arc::clone(entries);
@@ -170,7 +170,7 @@ fn entries_of_table(entries: &FieldRef) -> FieldRef {
     Arc::new(Field::new("key_value", DataType::Struct(fields), false))
 }
 
-/// Makes sure that no two fields of one struct have one name but for case.
+/// Checks that no two fields of a struct have the same name, ignoring case.
 pub(super) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
     let mut seen: HashMap<String, &FieldRef> = HashMap::new();
     for field in fields {
@@ -199,7 +199,7 @@ fn check_inside(field: &FieldRef, path: &str) -> Result<(), ReadError> {
     }
 }
 
-/// The fields, by their paths, that the table does not have.
+/// The paths of the fields that the table does not have.
 pub(super) fn unknown(file: &Fields, table: &Fields, path: &str) -> Vec<String> {
     let mut names = Vec::new();
     for field in file {

@@ -1,4 +1,4 @@
-//! The file's bytes and what they decode to.
+//! A file's bytes and their decoder.
 
 use std::{
     ops::Range,
@@ -25,7 +25,7 @@ use parquet_merge::{FooterFault, check_counts, check_footer, check_pages, usual}
 use super::{BATCH_BYTES, BATCH_ROWS, ReadError, schema, whole::Whole};
 use crate::config::Limits;
 
-/// The length of the footer and the magic, at the end of a file.
+/// The size of the footer's length field and the magic bytes at the end of a file.
 const TAIL: u64 = 8;
 
 /// A file whose footer has been read.
@@ -66,7 +66,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         })
     }
 
-    /// The columns as they are read.
+    /// The columns with the types in which they are read.
     pub(super) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
     }
@@ -81,7 +81,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         self.metadata.metadata().num_row_groups()
     }
 
-    /// The bytes of each row group: from its first page to its last.
+    /// The range of each row group, from its first page to its last.
     pub(super) fn row_group_ranges(&self) -> Vec<Range<u64>> {
         let groups = self.metadata.metadata().row_groups().iter();
         let bounds = groups.map(|group| {
@@ -96,7 +96,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         bounds.collect()
     }
 
-    /// The rows and bytes of each row group.
+    /// The number of rows and the bytes of each row group.
     pub(super) fn row_group_sizes(&self) -> Vec<(u64, u64)> {
         let groups = self.metadata.metadata().row_groups().iter();
         let rows = groups.map(|group| count(group.num_rows()));
@@ -165,7 +165,8 @@ pub(super) fn next_batch(
     guarded(|| reader.next().transpose())
 }
 
-/// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
+/// Runs a part of the decoder and catches panics. It checks most of its input but not all, so input that makes it panic
+/// is corrupt.
 fn guarded<T, E: Into<DecodeError>>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, ReadError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(decoded)) => Ok(decoded),
@@ -222,8 +223,8 @@ fn read_footer(file: &impl ChunkReader, limits: &Limits) -> Result<Bytes, ReadEr
     bytes(start, size)
 }
 
-/// The bytes that a row group decodes to, as far as the footer tells; those of the file, or of the values, whichever
-/// are more.
+/// The decoded size of a row group, as estimated from the footer: the bytes in the file, or those of the values,
+/// whichever is more.
 fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
     let corrupt = |what: &str| ReadError::Corrupt(format!("a column chunk {what}"));
     let mut total = 0_u64;
@@ -243,7 +244,7 @@ fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
     Ok(total)
 }
 
-/// Where a column chunk starts.
+/// The offset of a column chunk.
 fn first_page(column: &ColumnChunkMetaData) -> u64 {
     let data = column.data_page_offset();
     let first = column
@@ -252,7 +253,7 @@ fn first_page(column: &ColumnChunkMetaData) -> u64 {
     u64::try_from(first).unwrap_or(0)
 }
 
-/// The bytes of a decoded value, its levels included.
+/// The size of a decoded value, including its levels.
 fn width(column: &ColumnChunkMetaData) -> u64 {
     let value = match column.column_type() {
         PhysicalType::BOOLEAN => 1,
@@ -269,12 +270,12 @@ fn width(column: &ColumnChunkMetaData) -> u64 {
     if levels > 1 { value + 4 } else { value }
 }
 
-/// A size or a count in a footer, of which a negative one is none.
+/// A size or a count in a footer; a negative one counts as 0.
 fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// A file that several readers read from, one after the other.
+/// A file that several readers share, one after the other.
 #[derive(Debug)]
 struct Shared<R>(Arc<R>);
 

@@ -105,7 +105,7 @@ fn read(file: &Bytes, table: &Schema, options: ReadOptions) -> Result<Vec<Rows>,
         .collect()
 }
 
-/// The texts of a column; none for null.
+/// The texts of a column; `None` for null.
 fn texts(column: &ArrayRef) -> Vec<Option<String>> {
     let plain = cells::plain(column).unwrap();
     let field = Field::new("", plain.data_type().clone(), true).into();
@@ -265,7 +265,7 @@ fn columns_are_matched_by_name() {
     assert_eq!(texts(batch.column(0)), [None]);
     assert_eq!(texts(batch.column(1)), [Some("{\"x\":5}".to_owned())]);
     assert_eq!(texts(batch.column(2)), [Some("p".to_owned())]);
-    // The time's column is one that the table does not have.
+    // The table does not have the time's column.
     assert_eq!((read[0].dropped, read[0].mismatched), (1, 0));
     assert_eq!(read[0].times, [Ok(Timestamp::UNIX_EPOCH)]);
 }

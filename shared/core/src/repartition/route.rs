@@ -1,7 +1,7 @@
-//! Which partition a row goes to, by the values of its columns.
+//! Finds the partition of each row from the values of its columns.
 //!
-//! Each column's values become numbers batch by batch, through a dictionary, so that a text is looked at once for each
-//! batch that it is in, and not once for each row.
+//! Each column's values are numbered through a dictionary, batch by batch, so that a text is looked up once for each
+//! batch and not once for each row.
 
 use std::collections::HashMap;
 
@@ -20,14 +20,14 @@ use crate::{
     partition::{DEFAULT_PARTITION, escape},
 };
 
-/// The longest partition value that Glue takes, in characters.
+/// The longest partition value in Glue, in characters.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_PartitionInput.html>
 const LONGEST_VALUE: usize = 1_024;
 
 /// Why a row has no partition.
 #[derive(Debug, Error)]
 pub enum RouteError {
-    /// A value is longer than the catalog takes.
+    /// A value exceeds the catalog's limit.
     #[error(
         "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: `{start}…`"
     )]
@@ -36,7 +36,7 @@ pub enum RouteError {
         column: String,
         /// Its value's length in characters.
         length: usize,
-        /// How it begins.
+        /// Its first characters.
         start: String,
     },
     /// A value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
@@ -54,13 +54,13 @@ pub enum RouteError {
     PathTooLong {
         /// The path.
         path: String,
-        /// The bytes that are left for it.
+        /// The number of bytes that the limit leaves for it.
         room: usize,
     },
     /// There are more partitions than the limit.
     #[error("there are more than {0} partitions (limits.partitions)")]
     TooMany(u32),
-    /// A value that has no text.
+    /// A value has no text form.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }
@@ -70,7 +70,7 @@ pub enum RouteError {
 pub struct Routed {
     /// Its path below the target, such as `Model Year=2020/Make=TESLA/`.
     pub path: String,
-    /// Its values in path order, not escaped, as Glue registers them.
+    /// Its values in path order, unescaped, as Glue registers them.
     pub values: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ pub struct Router {
     limit: u32,
 }
 
-/// The values of one column, by their text in paths. Number 0 is null.
+/// The values of one column by their text in paths. Number 0 is null.
 #[derive(Debug)]
 struct Values {
     field: Field,
@@ -93,8 +93,8 @@ struct Values {
 }
 
 impl Router {
-    /// Of rows whose last columns are those to partition by: from `first` on. `room`: how many bytes a path may have;
-    /// `limit`: how many partitions there may be.
+    /// Creates a router for rows whose last columns, from `first` on, are those to partition by. `room`: the most bytes
+    /// of a path; `limit`: the most partitions.
     pub fn new(schema: &SchemaRef, first: usize, room: usize, limit: u32) -> Self {
         let fields = schema.fields().iter().skip(first);
         let values = |field: &std::sync::Arc<Field>| Values {
@@ -111,12 +111,12 @@ impl Router {
         }
     }
 
-    /// The partitions so far, by their numbers.
+    /// The partitions so far; the index is the number.
     pub fn partitions(&self) -> &[Routed] {
         &self.partitions
     }
 
-    /// The partition's number of each row; `columns` are those to partition by.
+    /// The number of each row's partition; `columns` are those to partition by.
     ///
     /// # Errors
     /// See [`RouteError`].
@@ -196,7 +196,7 @@ impl Values {
         let mut numbers = Vec::with_capacity(texts.len());
         for text in &texts {
             numbers.push(match text {
-                // Both of them, and null, have one path.
+                // Null, the empty string and this name have the same path.
                 None | Some("" | DEFAULT_PARTITION) => 0,
                 Some(text) => self.number_of(text)?,
             });
@@ -229,13 +229,13 @@ impl Values {
     }
 }
 
-/// The column's different values, and which of them each row has.
+/// The column's distinct values, and the index of each row's value.
 fn dictionary(field: &Field, column: &ArrayRef) -> Result<DictionaryArray<Int32Type>, ArrowError> {
     let plain = match column.data_type() {
         DataType::Utf8 | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             ArrayRef::clone(column)
         }
-        // What has no dictionary of its own goes by its text.
+        // Types without a dictionary are converted to text.
         _ => std::sync::Arc::new(texts(field, column)?),
     };
     let values = Box::new(plain.data_type().clone());
@@ -246,7 +246,7 @@ fn dictionary(field: &Field, column: &ArrayRef) -> Result<DictionaryArray<Int32T
     Ok(encoded.as_dictionary::<Int32Type>().clone())
 }
 
-/// Values as they stand in a path, as Spark writes them: a time without zeros at the end of its fraction.
+/// Values as text in paths, as Spark writes them: times without trailing zeros in the fraction.
 fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
     if let Some(texts) = column.as_string_opt::<i32>() {
         return Ok(texts.clone());

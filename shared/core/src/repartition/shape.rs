@@ -1,4 +1,4 @@
-//! Which columns are read, and where they go.
+//! Decides which columns are read, and where they are written.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,18 +21,18 @@ use crate::{
     time::{TimestampReader, microseconds},
 };
 
-/// Why the columns that a job asks for cannot be written.
+/// Why the columns of a job cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The source has no such column.
     #[error("the source has no column `{name}`: it has {columns:?}")]
     NoColumn {
-        /// As the job names it.
+        /// The name in the configuration.
         name: String,
-        /// What there is.
+        /// The source's columns.
         columns: Vec<String>,
     },
-    /// Two columns have one name but for case.
+    /// Two columns have the same name, ignoring case.
     #[error(
         "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
     )]
@@ -42,14 +42,14 @@ pub enum ShapeError {
         /// The other.
         second: String,
     },
-    /// A type is not understood.
+    /// A type is not valid.
     #[error("column `{column}` has the type `{hive_type}`: {error}")]
     Type {
         /// The column.
         column: String,
         /// Its type.
         hive_type: String,
-        /// What is wrong with it.
+        /// The error.
         error: HiveTypeError,
     },
     /// A column of this type cannot be part of a path.
@@ -60,30 +60,30 @@ pub enum ShapeError {
     NoneLeft,
 }
 
-/// Where a column's values come from.
+/// The source of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// The objects: which of the columns that are read.
+    /// The objects: the index of a column that is read.
     Read(usize),
-    /// The source's partitions: which of their keys.
+    /// The source's partitions: the index of a partition key.
     Key(usize),
 }
 
-/// A column that is written.
+/// A column of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Its name and type in what is written.
+    /// Its name and type in the output.
     #[serde(flatten)]
     pub column: Column,
-    /// Where its values come from.
+    /// The source of its values.
     pub from: Origin,
 }
 
 /// The columns of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// What is read out of the objects: names as they are there, types as they are written.
+    /// The columns that are read from the objects: with the names there, and the types of the output.
     pub read: Vec<Column>,
     /// The columns of the files, in order.
     pub files: Vec<Written>,
@@ -92,11 +92,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The columns that `job` asks for, of a source with these `columns` and partition `keys`. `types` are those of the
-    /// table that is written to, if there is one.
+    /// The columns of `job`, for a source with these `columns` and partition `keys`. `types` are the columns of the
+    /// target table, if there is one.
     ///
     /// # Errors
-    /// A column that is not there, two of one name, or a type that is not understood.
+    /// A column does not exist, two have the same name, or a type is not valid.
     pub fn new(
         job: &Repartition,
         columns: &[Column],
@@ -144,7 +144,7 @@ impl Shape {
         let mut all = Vec::new();
         for (from, choice) in chosen {
             let Some(column) = source(from) else { continue };
-            // The name is spelled as the source has it, unless it is another.
+            // The name has the source's spelling, unless the column is renamed.
             let name = match choice {
                 Some(choice) if choice.is_renamed() => choice.written(),
                 _ => &column.name,
@@ -195,10 +195,10 @@ impl Shape {
         Ok(shape)
     }
 
-    /// What is read out of the objects.
+    /// The columns that are read from the objects.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn read_schema(&self) -> Result<Schema, ShapeError> {
         schema(self.read.iter())
     }
@@ -206,7 +206,7 @@ impl Shape {
     /// The columns of the files, followed by those of the path.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn written_schema(&self) -> Result<SchemaRef, ShapeError> {
         Ok(Arc::new(schema(
             self.written().map(|written| &written.column),
@@ -216,7 +216,7 @@ impl Shape {
     /// The columns of the files.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn files_schema(&self) -> Result<SchemaRef, ShapeError> {
         Ok(Arc::new(schema(
             self.files.iter().map(|written| &written.column),
@@ -245,7 +245,7 @@ impl Shape {
     /// The columns that are written, out of those that were read; `keys` are the values of the source's partition.
     ///
     /// # Errors
-    /// A value of a key that does not fit the key's type.
+    /// A value of a partition key does not fit the key's type.
     pub fn arrange(
         &self,
         batch: &RecordBatch,
@@ -278,7 +278,7 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// Makes sure that no two columns have one name.
+/// Checks that no two columns have the same name.
 fn check_names(all: &[Written]) -> Result<(), ShapeError> {
     let mut names = BTreeMap::new();
     for Written { column, .. } in all {

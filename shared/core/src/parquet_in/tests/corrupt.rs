@@ -11,7 +11,7 @@ static WHOLE: LazyLock<Bytes> = LazyLock::new(|| {
     file(&rows, 50)
 });
 
-/// Reads a file to its end or to an error, which is all that may happen.
+/// Reads a file to its end or to an error; nothing else may happen.
 fn read_to_end(bytes: &[u8]) -> Result<u64, ReadError> {
     let limits = Limits {
         parquet_row_group: ByteSize::mib(16),
