@@ -1,4 +1,4 @@
-/** What a function's role may do with the data: the prefixes and tables that the configuration names, no more. */
+/** A function role's permissions on the data: only for the prefixes and tables in the configuration. */
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
@@ -33,7 +33,7 @@ export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantList(role, prefix);
 }
 
-/** Reads the current objects of every bucket of the account: for a job whose configuration says `allow_any_source`. */
+/** Reads the current objects of every bucket of the account: for a job with `allow_any_source = true`. */
 export function grantReadAnywhere(role: iam.Role): void {
   const { partition, account } = Stack.of(role);
   role.addToPolicy(
@@ -64,7 +64,7 @@ export function grantSuccess(role: iam.Role, prefix: Location, stored: Stored): 
   });
 }
 
-/** Creates the objects of rows, as the job wants them, and reads what stands in their place. */
+/** Creates the objects of rows with the job's attributes, and reads objects that already have their keys. */
 export function grantRows(role: iam.Role, target: Location, stored: Stored): void {
   grantObjects(role, target, ['s3:GetObject', 's3:PutObject', ...tagging(stored)]);
   grantList(role, target);
@@ -125,7 +125,7 @@ export function grantKeys(role: iam.IRole, use: keyof typeof KEY_ACTIONS): void 
 /** Uses a KMS key, given by its ARN, id or alias. */
 function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   const kms = (resourceName: string) => Stack.of(role).formatArn({ service: 'kms', resource: 'key', resourceName });
-  // An alias is no resource of a policy, but a condition on its key.
+  // A policy cannot name an alias as a resource, only in a condition on its key.
   // https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
   const alias = /(?:^|:)(alias\/.+)$/.exec(key)?.[1];
   role.addToPrincipalPolicy(

@@ -103,7 +103,7 @@ export class CompactJob extends Construct {
     buckets.require(generations.bucket);
     grantReadCurrent(plan.role, generations);
     grantReadWrite(merge.role, generations, job);
-    // What is carried over to a new directory is copied there.
+    // Carried files are copied to the new directory.
     grantReadWrite(publish.role, generations, job);
     grantCopy(publish.role, [location, generations], [generations]);
     grantDeleteData(publish.role, [location, generations], ledger);

@@ -13,7 +13,7 @@ export interface CompactFunctions {
 }
 
 export interface CompactMachineProps {
-  /** What a request says of the job: `{"table": …}` or `{"target": …}`. */
+  /** The part of a request that names the job: `{"table": …}` or `{"target": …}`. */
   readonly request: Readonly<Record<string, string>>;
   readonly title: string;
   readonly functions: CompactFunctions;
@@ -107,7 +107,7 @@ export class CompactMachine extends Construct {
     });
   }
 
-  /** An item of the plan: its output is empty, or says what failed. */
+  /** An item of the plan: its output is empty, or names what failed. */
   private partition(
     scope: Construct,
     suffix: string,

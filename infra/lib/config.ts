@@ -17,7 +17,7 @@ export interface Config {
   readonly repartition: readonly RepartitionConfig[];
 }
 
-/** What the objects that a job writes are. */
+/** Attributes of the objects that a job writes. */
 export interface Stored {
   /** Whether they have tags. */
   readonly tagged: boolean;
@@ -37,17 +37,17 @@ export interface SplitConfig extends Stored {
   readonly target: Location;
   /** Where results may lie. */
   readonly sources: readonly Location[];
-  /** Whether they may lie anywhere in the account instead. */
+  /** Whether they may be anywhere in the account instead. */
   readonly allowsAnySource: boolean;
 }
 
-/** A compact job: of a table's partitions, or in place of what stands under a prefix. */
+/** A compact job: for a table's partitions, or in place for the objects under a prefix. */
 export interface CompactConfig extends Stored {
   readonly table?: TableName;
   readonly target?: Location;
-  /** Where the table's new directories go; beside the table, where nothing is said. */
+  /** The prefix of the table's new directories; by default beside the table. */
   readonly generations?: Location;
-  /** The prefix of its ledger; in the table or below the target, where nothing is said. */
+  /** The prefix of its ledger; by default in the table or below the target. */
   readonly ledger?: Location;
 }
 
@@ -68,7 +68,7 @@ export interface TableName {
   readonly table: string;
 }
 
-/** A configuration that is refused; the message says what to change. */
+/** An invalid configuration; the message says what to change. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -242,7 +242,7 @@ export function formatTable({ database, table }: TableName): string {
   return `${database}.${table}`;
 }
 
-/** What a compact job is called: its table or its target. */
+/** The name of a compact job: its table or its target. */
 export function subjectOf({ table, target }: CompactConfig): string {
   return table ? formatTable(table) : target ? formatLocation(target) : '';
 }

@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 import type { Location } from './location.ts';
 
 /**
- * The buckets that the configuration names: created here, except those that stand already.
+ * The buckets that the configuration names: created here, except existing ones.
  *
  * Their names are fixed by the configuration, so a queue's policy can name its bucket before the bucket is
  * there. That order is needed: S3 checks that it may send to the queue when the notification is set.
@@ -20,19 +20,19 @@ export class DataBuckets extends Construct {
     this.existing = new Set(props.existing);
   }
 
-  /** Sees to it that a bucket is there. */
+  /** Creates a bucket, unless it exists. */
   require(name: string): void {
     if (!this.existing.has(name) && !this.created.has(name)) {
       this.created.set(name, new CreatedBucket(this, name));
     }
   }
 
-  /** Lets the bucket itself delete what is left under a prefix. Buckets that stand already keep their own rules. */
+  /** Adds a lifecycle rule that deletes what is left under a prefix. Existing buckets keep their own rules. */
   expire(prefix: Location, after: Duration): void {
     this.created.get(prefix.bucket)?.addLifecycleRule({ prefix: prefix.key, expiration: after });
   }
 
-  /** Tells the queue of every object that is created under the prefix. */
+  /** Notifies the queue of every object that is created under the prefix. */
   notify(prefix: Location, queue: Queue): void {
     const { policyDependable } = queue.addToResourcePolicy(
       new iam.PolicyStatement({

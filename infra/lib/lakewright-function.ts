@@ -16,7 +16,7 @@ export interface LakewrightFunctionProps {
   readonly description: string;
   readonly config: Asset;
   readonly options: Options;
-  /** What it is given, where that is not what the options say. */
+  /** Overrides of the options. */
   readonly size?: { readonly memory: number; readonly timeout: Duration; readonly ephemeralStorage: Size };
 }
 

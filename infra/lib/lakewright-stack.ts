@@ -55,7 +55,7 @@ export class LakewrightStack extends Stack {
     const places = tablePlaces(jobs, options.tableLocations);
     if (jobs.rekey.length > 0) {
       const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
-      // Rows go to the directory that a partition has come to.
+      // Rows go to the current directory of a partition.
       for (const { job, location } of placed(jobs.compact, places)) {
         const isOurs = ({ table }: RekeyConfig) => table && job.table && formatTable(table) === formatTable(job.table);
         for (const writer of jobs.rekey.filter(isOurs)) {
@@ -192,13 +192,13 @@ export class LakewrightStack extends Stack {
   }
 }
 
-/** A compact job, and where what it compacts lies. */
+/** A compact job, and the location that it compacts. */
 interface PlacedJob {
   readonly job: CompactConfig;
   readonly location: Location;
 }
 
-/** Where tables lie: those that a job writes, and those of which the context says it. */
+/** The locations of tables: those that a job writes, and those in the context. */
 function tablePlaces(
   { rekey, repartition }: Config,
   given: ReadonlyMap<string, Location>,

@@ -19,7 +19,7 @@ export class Monitoring extends Construct {
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
   }
 
-  /** Raises an alarm as soon as the metric stands at `threshold` or above in one period. */
+  /** Raises an alarm as soon as the metric is `threshold` or more in one period. */
   alarm(id: string, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
     this.raise(id, {
       alarmDescription: description,

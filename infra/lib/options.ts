@@ -11,7 +11,7 @@ export interface Options {
   readonly namePrefix: string;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
-  /** Buckets that stand already; the stack creates the others. */
+  /** Existing buckets; the stack creates the others. */
   readonly existingBuckets: readonly string[];
   /** MiB. */
   readonly memory: number;
@@ -33,7 +33,7 @@ export interface Options {
   /** MiB. */
   readonly repartitionMemory: number;
   readonly repartitionTimeout: Duration;
-  /** Where tables lie of which the configuration does not say it, by `database.table`. */
+  /** Locations of tables that the configuration does not give, by `database.table`. */
   readonly tableLocations: ReadonlyMap<string, Location>;
   /** The Athena workgroups whose queries may be split; the state machines run theirs in the first. */
   readonly workgroups: readonly string[];
@@ -87,7 +87,7 @@ export function readOptions(node: Node): Options {
   };
 }
 
-/** The account that a bucket belongs to: the stack's, unless `bucket-owners` says another. */
+/** The account that owns a bucket: the stack's, unless `bucket-owners` names another. */
 export function bucketOwner(scope: IConstruct, bucket: string): string {
   return bucketOwners(scope.node).get(bucket) ?? Stack.of(scope).account;
 }

@@ -54,7 +54,7 @@ export class RekeyJob extends Construct {
     grantReadCurrent(rekey.role, job.source);
     grantReadWrite(rekey.role, job.target, job);
     grantEncryption(rekey.role, job);
-    // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
+    // Rows of an object too large for memory and /tmp, while it is processed. Nothing else is ever deleted.
     const spool = { bucket: job.target.bucket, key: `${job.target.key}_lakewright/spool/` };
     grantDelete(rekey.role, spool);
     buckets.expire(spool, Duration.days(1));

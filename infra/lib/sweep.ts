@@ -43,7 +43,7 @@ export class Sweep extends Construct {
       retryOnServiceExceptions: false,
     })
       .addRetry(LAMBDA_FAULTS)
-      // The sweep's own failures: what was sent is sent, and the same request may be made again.
+      // The sweep's own failures: messages that were sent stay in the queue, and the same request may be repeated.
       .addRetry({
         errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
         interval: Duration.seconds(30),

@@ -26,7 +26,7 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** Failures of our functions that may pass. What was done stands, and the next try goes on from there. */
+/** Failures of our functions that a retry may fix. Finished work is kept, and the next attempt resumes. */
 const PASSING_FAILURES: sfn.RetryProps = {
   errors: [
     ...['StoreFailed', 'CatalogFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
@@ -43,7 +43,7 @@ export interface CallProps {
   readonly invokes: LakewrightFunction;
   /** JSONata: the payload. */
   readonly payload: string;
-  /** JSONata: what it goes on with; the answer, where nothing is said. */
+  /** JSONata: its output; by default the answer. */
   readonly outputs?: string;
   readonly timeout: Duration;
 }
@@ -62,19 +62,19 @@ export function call(scope: Construct, id: string, props: CallProps): sfn.TaskSt
     .addRetry(PASSING_FAILURES);
 }
 
-/** What is done with an item. Its states' names end with `suffix`, since no two states may have one name. */
+/** Processes an item. Its states' names end with `suffix`, because names of states must be unique. */
 type Each = (scope: Construct, suffix: string) => sfn.IChainable;
 
 export interface ForEachProps {
   /** JSONata: the items. */
   readonly items: string;
   readonly maxConcurrency: number;
-  /** JSONata: what the state goes on with. */
+  /** JSONata: the state's output. */
   readonly outputs: string;
   readonly each: Each;
 }
 
-/** Does something with each item that is at hand, as a part of this execution. */
+/** Processes each item of a list in the state's input, as a part of this execution. */
 export function forEach(scope: Construct, id: string, { items, maxConcurrency, outputs, each }: ForEachProps): sfn.Map {
   return sfn.Map.jsonata(scope, id, {
     items: sfn.ProvideItems.jsonata(`{% ${items} %}`),
@@ -87,7 +87,7 @@ export interface ForEachOfListProps {
   /** JSONPath: where the bucket and the key of a JSON array of items are. */
   readonly list: string;
   readonly maxConcurrency: number;
-  /** JSONPath: where the items' results go, in what the state goes on with. */
+  /** JSONPath: where the items' results go in the state's output. */
   readonly resultPath: string;
   readonly each: Each;
 }

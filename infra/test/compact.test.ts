@@ -67,7 +67,7 @@ describe('the roles', () => {
     );
     expect(puts('CompactMergeRole')).toEqual(put(['anpr.generations/*', 'archive/*']));
     expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
-    // Rows go to the directory that a partition has come to.
+    // Rows go to the current directory of a partition.
     expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));
   });
 

@@ -138,7 +138,7 @@ export function policiesOf(of: Template, role: string): Resource[] {
     .filter(({ Properties }) => Properties['Roles'].some(({ Ref }: { Ref: string }) => Ref === roleId));
 }
 
-/** The one resource of a type whose logical id is this, but for its hash. */
+/** The only resource of a type whose logical id, without its hash, is this. */
 export function the(of: Template, type: string, name: string): [string, Resource] {
   const found = resources(of, type).filter(([id]) => new RegExp(`^${name}[0-9A-F]{8}$`).test(id));
   if (found.length !== 1) {

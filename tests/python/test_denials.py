@@ -43,7 +43,7 @@ class Denied:
     says: tuple[str, ...]
     # Only on the resources whose ARN contains this.
     where: str = ""
-    # Parts of the keys that may have changed: what was done before the call that is denied.
+    # Parts of the keys that may have changed before the denied call.
     leaves: tuple[str, ...] = ()
 
     def __str__(self) -> str:

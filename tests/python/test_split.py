@@ -116,7 +116,7 @@ def test_what_is_missing_is_written_and_nothing_else(users: SplitJob) -> None:
         assert users.invoke(cancel=job)["chunks_done"] == 0
     assert failure(users.ended(execution))[0] == "Lakewright.Cancelled"
     assert not [key for key in users.keys() if key.startswith("again-")]
-    # One object stands, and is not written again.
+    # One object exists, and is not written again.
     body = json.dumps(expected(rows[16]), separators=(",", ":")).encode()
     users.put(users.target + "again-16.json", body, "application/json")
     summary = users.succeeded(result=location)

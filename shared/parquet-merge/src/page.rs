@@ -138,7 +138,7 @@ impl Pages {
     }
 }
 
-/// Compares a page with its checksum, where it has one.
+/// Verifies a page's checksum, if it has one.
 fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), PageFault> {
     let Some(stated) = header.crc else {
         return Ok(());
@@ -153,11 +153,11 @@ fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), Page
     )))
 }
 
-/// Compares the pages of a column chunk with their checksums. `read` gives the bytes of a range of the file, which has
-/// `size`; a page of more than `largest` bytes is not looked at.
+/// Verifies the checksums of a column chunk's pages. `read` returns the bytes of a range of the file, whose size is `size`;
+/// pages of more than `largest` bytes are not checked.
 ///
 /// # Errors
-/// The page, in words. The outer error is that of `read`.
+/// The page, as a message. The outer error is that of `read`.
 pub fn check_pages<E>(
     chunk: &ColumnChunkMetaData,
     size: u64,

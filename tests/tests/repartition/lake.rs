@@ -231,7 +231,7 @@ pub(crate) fn texts(batch: &RecordBatch) -> Rows {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// A Parquet file of a batch, in row groups of so many rows.
+/// A Parquet file of a batch, in row groups of this many rows.
 pub(crate) fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
     let properties = parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))

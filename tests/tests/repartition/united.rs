@@ -1,4 +1,4 @@
-//! Parquet files that become one without being read row by row.
+//! Parquet files that are merged without decoding rows.
 
 use std::sync::Arc;
 

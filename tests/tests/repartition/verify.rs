@@ -26,7 +26,7 @@ async fn written() -> (Lake, PlanReport) {
     (lake, plan)
 }
 
-/// A Parquet file of these columns, of so many rows.
+/// A Parquet file of these columns, with this many rows.
 fn parquet(columns: &[&str], rows: usize) -> Bytes {
     let column: ArrayRef = Arc::new(StringArray::from(vec!["9"; rows]));
     let columns = columns.iter().map(|name| (*name, Arc::clone(&column)));

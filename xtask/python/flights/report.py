@@ -256,7 +256,7 @@ def main() -> dict[str, Any]:
     progress(1, 4, "asking both layouts")
     asked, line, differences = question(before, after, manifest)
     progress(2, 4, "asking the lake in SQL")
-    # A location outside the table, so that results are no data.
+    # A location outside the table, so that results are not read as data.
     in_lake = lake(f"s3://{split(given.target)[0]}/athena-results/")
     progress(3, 4, "asking the data set")
     accounted, more = rows_table(manifest, given.committed, in_lake["rows"])

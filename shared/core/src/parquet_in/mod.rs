@@ -76,17 +76,17 @@ pub enum ReadError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(String),
-    /// A column has a meaning that would be lost.
+    /// A column's logical type would be lost.
     #[error("column `{column}` is {what}, which tables do not have: {way_out}")]
     Meaning {
         /// With its path.
         column: String,
-        /// What it is.
+        /// The logical type.
         what: String,
-        /// What can be done.
+        /// What to do about it.
         way_out: &'static str,
     },
-    /// Two columns, or fields of one struct, have one name but for case.
+    /// Two columns, or two fields of one struct, have the same name, ignoring case.
     #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
     NameCollision {
         /// One of them, with its path.

@@ -52,8 +52,8 @@ fn field_to_read(
     Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
-/// The columns, by their paths, whose meaning is lost where they are read as their bytes or fields, and what they are.
-/// A column that is an `INTERVAL` cannot be read at all: its months have no place.
+/// The columns whose logical type is lost if they are read as bytes or fields: their paths and logical types.
+/// An `INTERVAL` column cannot be read at all, because its months cannot be represented.
 pub(super) fn meanings(root: &Type) -> Vec<Meaning> {
     let mut found = Vec::new();
     for field in root.get_fields() {
@@ -62,14 +62,14 @@ pub(super) fn meanings(root: &Type) -> Vec<Meaning> {
     found
 }
 
-/// A column whose meaning tables do not have.
+/// A column whose logical type tables do not support.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Meaning {
     /// The column, with its path.
     pub(super) path: String,
-    /// What it is.
+    /// The logical type.
     pub(super) what: String,
-    /// It may be read as the struct of its fields, or as bytes, where the table has such a column.
+    /// Whether it may be read as the struct of its fields, or as bytes, if the table has such a column.
     pub(super) has_parts: bool,
 }
 

@@ -105,7 +105,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         rows.zip(sizes).collect()
     }
 
-    /// Compares the pages of a column chunk with their checksums, where they have any.
+    /// Verifies the checksums of a column chunk's pages, if they have any.
     fn check_pages(&self, row_group: usize, column: &ColumnChunkMetaData) -> Result<(), ReadError> {
         let largest = usize::try_from(self.row_group_limit).unwrap_or(usize::MAX);
         let checked = guarded(|| {

@@ -118,7 +118,7 @@ pub enum PartitionError {
         /// Its value's length in characters.
         length: usize,
     },
-    /// The value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    /// The value has a character that XML cannot represent, so S3 could not name the key in listings and deletions.
     #[error(
         "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
     )]

@@ -305,7 +305,7 @@ fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Schema, Shape
     Ok(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Reads times as they stand in partition values: in UTC where they name no zone.
+/// Parses times in partition values: times without a zone are in UTC.
 fn utc() -> Result<ParseTimestamp, ArrowError> {
     let rule = TimestampRule {
         column: "timestamp".to_owned(),
