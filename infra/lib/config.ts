@@ -30,6 +30,16 @@ export interface RekeyConfig extends Stored {
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
+  readonly sweep: SweepConfig;
+}
+
+/** When a source is looked through for objects whose event was lost, and how far back. */
+export interface SweepConfig {
+  /** `off`, or as EventBridge Scheduler takes it. */
+  readonly schedule: string;
+  /** When the earliest object landed that it may find; that of the deployment of the job, where nothing is said. */
+  readonly since?: string;
+  readonly days: number;
 }
 
 export interface SplitConfig extends Stored {
@@ -49,6 +59,10 @@ export interface CompactConfig extends Stored {
   readonly generations?: Location;
   /** The prefix of its ledger; by default in the table or below the target. */
   readonly ledger?: Location;
+  /** `off`, or as EventBridge Scheduler takes it. */
+  readonly schedule: string;
+  /** Whether the first run says what would be done, and does nothing. */
+  readonly dryRunFirst: boolean;
 }
 
 export interface RepartitionConfig extends Stored {
@@ -101,14 +115,27 @@ interface RawStored {
 }
 
 interface RawConfig {
-  readonly rekey?: readonly ({ name: string; source: string; target: string; table?: string } & RawStored)[];
+  readonly rekey?: readonly ({
+    name: string;
+    source: string;
+    target: string;
+    table?: string;
+    sweep?: { schedule?: string; since?: string; days?: number };
+  } & RawStored)[];
   readonly split?: readonly ({
     name: string;
     target: string;
     sources?: string[];
     allow_any_source?: boolean;
   } & RawStored)[];
-  readonly compact?: readonly ({ table?: string; target?: string; generations?: string; ledger?: string } & RawStored)[];
+  readonly compact?: readonly ({
+    table?: string;
+    target?: string;
+    generations?: string;
+    ledger?: string;
+    schedule?: string;
+    dry_run_first?: boolean;
+  } & RawStored)[];
   readonly repartition?: readonly ({
     name: string;
     source: string;
@@ -145,6 +172,7 @@ function readShape(text: string): Config {
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
+      sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
       ...readStored(job),
     })),
     split: (raw.split ?? []).map((job) => ({
@@ -166,6 +194,8 @@ function readShape(text: string): Config {
         target: prefix('target'),
         generations: prefix('generations'),
         ledger: prefix('ledger'),
+        schedule: job.schedule ?? DAILY,
+        dryRunFirst: job.dry_run_first ?? true,
         ...readStored(job),
       };
     }),
@@ -186,6 +216,16 @@ function readShape(text: string): Config {
   };
 }
 
+/** How often sweep and compact run where nothing is said. */
+const DAILY = 'rate(1 day)';
+
+function readSweep(job: string, { schedule = DAILY, since, days = 3 }: { schedule?: string; since?: string; days?: number } = {}): SweepConfig {
+  if (since !== undefined && !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(since)) {
+    throw new ConfigError(`${job}: sweep: since = "${since}" is not a time in UTC: write 2026-05-01T00:00:00Z`);
+  }
+  return { schedule, since, days };
+}
+
 function readStored({ tags = {}, encryption }: RawStored): Stored {
   return { tagged: Object.keys(tags).length > 0, encryptionKey: encryption?.key };
 }
@@ -198,6 +238,8 @@ function describe({ instancePath, keyword, params, message }: ErrorObject): stri
       return [`${at}unknown key \`${params['additionalProperty']}\``];
     case 'required':
       return [`${at}missing key \`${params['missingProperty']}\``];
+    case 'pattern':
+      return [`${at}is neither off nor a schedule: write rate(12 hours) or cron(0 3 * * ? *)`];
     case 'const':
       return [`${at}may be "${params['allowedValue']}"`];
     case 'oneOf':

@@ -4,7 +4,7 @@ import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Options } from './options.ts';
 import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
-/** The functions that all repartition jobs share. */
+/** The functions of repartition jobs. */
 export interface RepartitionFunctions {
   readonly plan: LakewrightFunction;
   readonly write: LakewrightFunction;

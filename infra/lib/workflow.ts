@@ -6,7 +6,6 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { grantKeys } from './access.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Options } from './options.ts';
 
@@ -26,10 +25,13 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** Failures of our functions that a retry may fix. Finished work is kept, and the next attempt resumes. */
+/**
+ * Failures of our functions that a retry may fix. Finished work is kept, and the next attempt resumes. Errors that
+ * cannot pass are not listed, and neither is `States.TaskFailed`, which matches every error.
+ */
 const PASSING_FAILURES: sfn.RetryProps = {
   errors: [
-    ...['StoreFailed', 'CatalogFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
+    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
     'Sandbox.Timedout',
     sfn.Errors.TIMEOUT,
   ],
@@ -158,8 +160,6 @@ export function workflow(
   const { role: own } = stateMachine;
   const title = scope.node.path.split('/').slice(1).join('-');
   new CfnOutput(Stack.of(scope), `${title}RoleArn`, { value: own.roleArn });
-  // Lists in encrypted buckets, and what Athena reads and writes as this role.
-  grantKeys(own, 'write');
   Validations.of(own).acknowledge({
     id: 'AwsSolutions-IAM5[Resource::*]',
     reason: 'X-Ray segments and the delivery of logs have no resource to name.',

@@ -222,6 +222,7 @@ impl Bench<'_> {
                     "test_beside_spark.py",
                     "test_strict.py",
                     "test_denials.py",
+                    "test_values.py",
                     // Last: finds permissions that no test has used.
                     "test_grants.py",
                 ],
@@ -285,6 +286,10 @@ impl Bench<'_> {
         let mut pytest = self.python_tests(files)?;
         pytest.env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
         pytest.env("LAKEWRIGHT_DECISIONS", self.workspace.decisions());
+        pytest.env(
+            "LAKEWRIGHT_CLOUD_LOG",
+            self.workspace.log("ministack").path(),
+        );
         self.cloud()?.variables().apply(&mut pytest);
         self.shown(step, step.name(), &mut pytest)
     }

@@ -181,6 +181,11 @@ impl Log {
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its last lines, under its name.
     pub(crate) fn tail(&self) -> String {
         match fs::read(&self.path) {

@@ -9,6 +9,7 @@ mod limits;
 mod output;
 mod rekey;
 mod repartition;
+mod schedule;
 mod size;
 mod split;
 mod stored;
@@ -27,6 +28,7 @@ pub use self::{
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
+    schedule::{Schedule, Sweep},
     split::{Split, Unload, UnloadFormat},
     stored::Encryption,
     words::{EpochUnit, OnCollision, PathStyle, ResultColumn, RowFormat, TimestampRule, Types},

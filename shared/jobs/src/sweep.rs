@@ -50,6 +50,9 @@ pub struct SweepRequest {
     /// Only objects that landed at least this many seconds ago; an hour where nothing is said.
     #[serde(default)]
     pub min_age_seconds: Option<u64>,
+    /// Only objects that landed then or later; the whole history where nothing is said. No question is asked about others.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 /// What a sweep found and did.
@@ -63,7 +66,7 @@ pub struct SweepReport {
     pub listed: u64,
     /// Those that are committed.
     pub committed: u64,
-    /// Those left alone: not the job's to read, empty, or too young.
+    /// Those left alone: not the job's to read, empty, too young, or of before `since`.
     pub passed_over: u64,
     /// Those handed to rekey.
     pub sent: u64,
@@ -97,7 +100,14 @@ pub async fn sweep(
     };
     loop {
         let page = ports.store.list(&prefix, report.next.as_deref()).await?;
-        let missing = missing(&*ports.store, job, &page, min_age, &mut report).await?;
+        let missing = missing(
+            &*ports.store,
+            job,
+            &page,
+            (min_age, request.since),
+            &mut report,
+        )
+        .await?;
         for batch in missing.chunks(MAX_SEND_BATCH) {
             send(ports, queue_url, batch).await?;
             report.sent += batch.len() as u64;
@@ -120,13 +130,14 @@ async fn missing(
     store: &dyn Store,
     job: &config::Rekey,
     page: &ListPage,
-    min_age: Duration,
+    (min_age, since): (Duration, Option<Timestamp>),
     report: &mut SweepReport,
 ) -> Result<Vec<SourceObject>, JobError> {
     let due = |object: &&Listed| {
         let age = page.answered_at.duration_since(object.last_modified);
         let location = Location::new(&job.source.bucket, &object.key);
-        object.size > 0 && job.reads(&location) && age.unsigned_abs() >= min_age
+        let is_recent = since.is_none_or(|since| object.last_modified >= since);
+        object.size > 0 && job.reads(&location) && is_recent && age.unsigned_abs() >= min_age
     };
     let due = page.objects.iter().filter(due).collect::<Vec<_>>();
     report.listed += page.objects.len() as u64;

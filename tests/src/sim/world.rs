@@ -213,6 +213,7 @@ impl World {
             prefix: String::new(),
             after: None,
             min_age_seconds: Some(0),
+            since: None,
         };
         sweep::sweep(&ports, job, &request, queue_url, deadline).await
     }

@@ -112,6 +112,7 @@ END_TO_END = [
     "test_beside_spark.py",
     "test_strict.py",
     "test_denials.py",
+    "test_values.py",
     "test_grants.py",
 ]
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy,
-    TimestampRule, output, stored,
+    Sweep, TimestampRule, output, stored,
 };
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
@@ -67,6 +67,9 @@ pub struct Rekey {
     /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// When a sweep looks for objects in the source whose event was lost, and how far back.
+    #[serde(default, skip_serializing_if = "Sweep::is_default")]
+    pub sweep: Sweep,
     /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
@@ -131,6 +134,7 @@ impl Rekey {
         }
         if let Err(message) = output::check(&self.output)
             .and_then(|()| self.limits.check())
+            .and_then(|()| self.sweep.check())
             .and_then(|()| stored::check(&self.tags, self.encryption.as_ref()))
         {
             return invalid(message);

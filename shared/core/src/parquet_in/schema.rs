@@ -12,9 +12,9 @@ use parquet::{
 
 use super::{ReadError, convert::position};
 
-/// The types to read columns as: strings and binary values as views, so that a long value of a dictionary is not copied
-/// for each row; the old INT96 timestamps as instants in microseconds, which reach as far as theirs. `leaves`: the physical
-/// types of the leaf columns, in order, and whether they are enumerations.
+/// The types in which columns are read: strings and binary values as views, so that a dictionary's long value is not
+/// copied for each row; INT96 timestamps as instants in microseconds, which cover the same range. `leaves`: the
+/// physical types of the leaf columns, in order, and whether each is an enumeration.
 pub(super) fn to_read(
     schema: &Schema,
     leaves: &mut impl Iterator<Item = (PhysicalType, bool)>,
@@ -105,7 +105,7 @@ pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
         || leaf.converted_type() == ConvertedType::ENUM
 }
 
-/// The columns in the types that tables have.
+/// The columns with types that tables have.
 pub(super) fn of_table(schema: &Schema) -> Schema {
     Schema::new(
         schema

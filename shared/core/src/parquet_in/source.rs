@@ -120,7 +120,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         })
     }
 
-    /// The rows of a row group, and the bytes that one of them decodes to on average.
+    /// The rows of a row group, and the average decoded size of a row.
     pub(super) fn read_row_group(
         &self,
         row_group: usize,

@@ -2,6 +2,7 @@
 //! docs/SEMANTICS.md, "Partitions and paths", specifies the rules.
 
 mod escape;
+mod floats;
 mod key;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use self::key::PackedTime;
 pub use self::{
     escape::{DEFAULT_PARTITION, escape, unescape},
+    floats::floats,
     key::PartitionKey,
 };
 use crate::{config::PathStyle, naming::fits_xml};

@@ -242,7 +242,7 @@ impl Shape {
         Ok(())
     }
 
-    /// The columns that are written, out of those that were read; `keys` are the values of the source's partition.
+    /// The columns of the output, from those that were read; `keys` are the values of the source's partition.
     ///
     /// # Errors
     /// A value of a partition key does not fit the key's type.

@@ -134,8 +134,8 @@ fn is_relative(part: &str) -> bool {
     matches!(part, "." | "..")
 }
 
-/// Appends a value, with `%`, `/`, control characters and characters that XML cannot represent as `%XX`, and the placeholder if
-/// it is empty.
+/// Appends a value, with `%`, `/`, control characters and characters that XML does not have as `%XX`, and the
+/// placeholder for null if it is empty.
 fn push_escaped(text: &str, key: &mut String) {
     match text {
         "" => return key.push_str(EMPTY),

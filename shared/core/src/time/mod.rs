@@ -21,6 +21,7 @@ use self::{
     iso::{Scan, Written},
 };
 use crate::config::{EpochUnit, TimestampRule};
+use crate::shown::quoted;
 
 /// The longest text that is parsed: all formats are shorter, so a longer text is not a time.
 const LONGEST: usize = 128;
@@ -91,19 +92,19 @@ pub enum RuleError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// It has no supported format, or its date or time of day does not exist.
-    #[error("`{text}` is no time in a known form")]
+    #[error("{} is no time in a known form", quoted(.text))]
     Unrecognised {
         /// The value.
         text: String,
     },
     /// It is outside the years 0 to 9999.
-    #[error("`{text}` lies outside the years 0 to 9999")]
+    #[error("{} lies outside the years 0 to 9999", quoted(.text))]
     OutOfRange {
         /// The value.
         text: String,
     },
     /// It is before the rule's `earliest`.
-    #[error("`{text}` lies before the earliest time, {earliest}")]
+    #[error("{} lies before the earliest time, {earliest}", quoted(.text))]
     BeforeEarliest {
         /// The value.
         text: String,
@@ -111,7 +112,7 @@ pub enum TimeError {
         earliest: Timestamp,
     },
     /// It is after the rule's `latest`.
-    #[error("`{text}` lies after the latest time, {latest}")]
+    #[error("{} lies after the latest time, {latest}", quoted(.text))]
     AfterLatest {
         /// The value.
         text: String,

@@ -33,6 +33,14 @@ pub(super) async fn abandon(
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
+    // Whoever published it left this mark before the partition could move on. The state alone does not tell: a later plan that
+    // was given up has a higher number.
+    if ledger::age(store, &ledger.published(generation))
+        .await?
+        .is_some()
+    {
+        return Ok(Outcome::superseded());
+    }
     if ledger::age(store, &ledger.deleted(generation))
         .await?
         .is_some()
@@ -65,8 +73,9 @@ async fn give_up(
     for _ in 0..TRIES {
         let standing = ledger::read_state(store, ledger).await?;
         let (state, etag) = match standing {
+            Some((state, _)) if state.generation == plan.generation => return Ok(false),
             Some((state, _)) if state.abandoned >= plan.generation => return Ok(true),
-            Some((state, _)) if state.generation >= plan.generation => return Ok(false),
+            Some((state, _)) if state.generation > plan.generation => return Ok(false),
             Some((state, etag)) => (state, Some(etag)),
             None => (PartitionState::registered(plan.from.clone()), None),
         };

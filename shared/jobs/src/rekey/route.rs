@@ -18,8 +18,9 @@ use lakewright_core::{
     lateness::LatenessMeter,
     location::Location,
     naming::path_room,
-    partition::{Partition, PartitionKey, Partitioner},
+    partition::{Partition, PartitionKey, Partitioner, floats},
     quarantine::{Quarantined, Reason},
+    shown::in_full,
     time::{TimestampReader, microseconds},
 };
 
@@ -254,7 +255,7 @@ impl<'a> Router<'a> {
                     Ok(partition) => self.add_partition(key, partition)?,
                     Err(error) => {
                         let bytes = record(batch, index)?;
-                        let (reason, detail) = (Reason::BadPartition, error.to_string());
+                        let (reason, detail) = (Reason::BadPartition, in_full(&error));
                         self.set_aside(row.offset, &bytes, reason, &detail)?;
                         numbers.push(NO_PARTITION);
                         continue;
@@ -336,7 +337,11 @@ impl<'a> Router<'a> {
         let columns = self.partitioner.columns().len();
         (self.files..self.files + columns)
             .map(|column| {
-                let text = cast(batch.column(column), &DataType::Utf8)?;
+                let column = batch.column(column);
+                if let Some(texts) = floats(column) {
+                    return Ok(texts);
+                }
+                let text = cast(column, &DataType::Utf8)?;
                 Ok(text.as_string::<i32>().clone())
             })
             .collect()

@@ -342,7 +342,7 @@ impl Found {
                 }
             }
         }
-        rendered(&self.root, &inference.schema())
+        rendered(&self.root, &inference.spelled())
     }
 }
 

@@ -4,6 +4,7 @@ use lakewright_core::{
     config::{self, Unload, UnloadFormat},
     location::Location,
     naming::source_id,
+    shown::words,
     split::{SourceFormat, manifest},
 };
 
@@ -146,7 +147,8 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        let reason = execution.reason.unwrap_or_default();
+        // It may quote what the query met.
+        let reason = words(&execution.reason.unwrap_or_default()).to_string();
         return Err(JobError::new(
             ErrorKind::QueryFailed,
             format!("query {id} {state}: {reason}"),

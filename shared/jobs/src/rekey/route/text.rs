@@ -10,6 +10,7 @@ use lakewright_core::{
     partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
+    shown::in_full,
     time::{TimeError, TimestampReader},
 };
 
@@ -130,7 +131,7 @@ impl Filler<'_> {
                 let reason = self.reason(&error, offset)?;
                 return self
                     .router
-                    .set_aside(offset, bytes, reason, &error.to_string());
+                    .set_aside(offset, bytes, reason, &in_full(&error));
             }
         };
         match self.time_of(&appended) {
@@ -172,7 +173,7 @@ impl Filler<'_> {
                 TimeError::AfterLatest { .. } => Reason::AfterLatest,
                 _ => Reason::BadTimestamp,
             };
-            (reason, format!("`{column}`: {error}"))
+            (reason, format!("`{column}`: {}", in_full(&error)))
         })
     }
 
