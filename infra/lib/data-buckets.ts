@@ -41,7 +41,7 @@ export class DataBuckets extends Construct {
     }
   }
 
-  /** Warns of the rules that buckets which stand already need, and makes them outputs. */
+  /** Warns of the rules that existing buckets need, and makes them outputs. */
   sayRules(): void {
     for (const [bucket, rules] of this.missing) {
       const entries = rules.map(({ prefix, after }) => ({

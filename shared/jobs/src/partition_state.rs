@@ -1,4 +1,4 @@
-//! Where a partition's files are to be written, for those who write them and those who compact them.
+//! Reads where a partition's files are to be written, for both writers and compaction.
 
 use lakewright_core::compact::{PartitionLedger, PartitionState};
 
@@ -10,7 +10,7 @@ use crate::{
     ports::Store,
 };
 
-/// The state that stands, and its `ETag`; `None` for a partition that was never compacted.
+/// The current state and its `ETag`; `None` for a partition that was never compacted.
 pub(crate) async fn read(
     store: &dyn Store,
     ledger: &PartitionLedger,

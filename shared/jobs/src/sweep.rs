@@ -1,9 +1,9 @@
-//! sweep: finds landed objects that have no commit and hands them to rekey.
+//! sweep: finds landed objects without a commit and sends them to rekey.
 //!
-//! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed never
-//! had one. The sweep lists the source, asks the ledger about each object, and sends those that are missing
-//! to rekey's own queue. A backfill of a year is the same thing with more pages: one page is in memory at a
-//! time, and a sweep that runs out of time says where the next one goes on.
+//! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed had no event. The
+//! sweep lists the source, looks up each object in the ledger, and sends those without a commit to rekey's own queue. A
+//! backfill of a year works the same way with more pages: one page is in memory at a time, and a sweep that runs out of
+//! time returns where to continue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,13 +18,13 @@ use crate::{
     rekey::SourceObject,
 };
 
-/// Questions to the ledger under way at a time.
+/// The most concurrent lookups in the ledger.
 const CONCURRENT_QUESTIONS: usize = 64;
 
-/// How long an object is left to its own event before the sweep looks for its commit.
+/// How long the sweep waits for an object's own event before it looks for its commit.
 pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
 
-/// What a sweep needs from the outside.
+/// The services that a sweep needs.
 #[derive(Clone)]
 pub struct Ports {
     /// Objects.
@@ -41,43 +41,44 @@ pub struct Ports {
 pub struct SweepRequest {
     /// The rekey job's name.
     pub sweep: String,
-    /// Only keys that begin with this, below the job's source: `2026/05/` for a month of Firehose's.
+    /// Only keys that begin with this, below the job's source: for example `2026/05/` for a month of Firehose's
+    /// objects.
     #[serde(default)]
     pub prefix: String,
-    /// Only keys after this one: the `next` of the sweep before.
+    /// Only keys after this one: the `next` of the previous sweep.
     #[serde(default)]
     pub after: Option<String>,
-    /// Only objects that landed at least this many seconds ago; an hour where nothing is said.
+    /// Only objects that landed at least this many seconds ago; an hour by default.
     #[serde(default)]
     pub min_age_seconds: Option<u64>,
-    /// Only objects that landed then or later; the whole history where nothing is said. No question is asked about others.
+    /// Only objects that landed at this time or later; by default, all. The ledger is not asked about earlier ones.
     #[serde(default)]
     pub since: Option<Timestamp>,
 }
 
-/// What a sweep found and did.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
     /// `sweep`.
     pub job: String,
     /// The rekey job's name.
     pub name: String,
-    /// Objects listed.
+    /// The number of objects listed.
     pub listed: u64,
-    /// Those that are committed.
+    /// The number of objects that are committed.
     pub committed: u64,
-    /// Those left alone: not the job's to read, empty, too young, or of before `since`.
+    /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
-    /// Those handed to rekey.
+    /// The number of objects that were sent to rekey.
     pub sent: u64,
-    /// Where the next sweep goes on (its `after`); `None` when all was listed.
+    /// The `after` of the next sweep; `None` when all objects were listed.
     pub next: Option<String>,
 }
 
 /// Sweeps until everything is listed or the `deadline` is reached.
 ///
 /// # Errors
-/// See [`JobError`]. What was sent by then is sent; the same request may be made again.
+/// See [`JobError`]. Messages that were sent before stay in the queue; the same request may be sent again.
 pub async fn sweep(
     ports: &Ports,
     job: &config::Rekey,
@@ -125,7 +126,7 @@ pub async fn sweep(
     }
 }
 
-/// The objects of a page that rekey should have committed by now, and has not.
+/// The objects of a page that rekey should have committed by now, but has not.
 async fn missing(
     store: &dyn Store,
     job: &config::Rekey,
@@ -158,7 +159,7 @@ async fn missing(
     Ok(missing)
 }
 
-/// The object as a trigger would name it, unless it is committed.
+/// The object as named by a trigger, unless it is committed.
 async fn uncommitted(
     store: &dyn Store,
     job: &config::Rekey,
@@ -175,8 +176,8 @@ async fn uncommitted(
     }
 }
 
-/// Sends one message for each object, in the form of an item of a Distributed Map, and those again that the queue
-/// did not take.
+/// Sends one message for each object, in the form of an item of a Distributed Map, and retries those that the queue
+/// rejects.
 async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), JobError> {
     let bodies = objects
         .iter()

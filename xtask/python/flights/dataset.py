@@ -24,7 +24,7 @@ TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour"}
 # In the lake `year`, `month`, `day` and `hour` are the partition columns, in UTC. The table's own ones are local time.
 LOCAL_TIME = {"year", "month", "day", "hour", "minute"}
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
-# The percentage of days of an airline at an airport that reach the stream days late, with all flights of the day at once.
+# The percentage of days of an airline at an airport whose flights all reach the stream days late, at once.
 LATE_PERCENT = 2
 
 

@@ -1,4 +1,4 @@
-//! Gives a plan up that can never be carried out.
+//! Abandons a plan that can never be completed.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ use crate::{
     ports::{MAX_DELETE_BATCH, Store},
 };
 
-/// How often the state is read again because somebody else was quicker. There is a publisher and a twin of this step.
+/// How often the state is read again after losing a swap. The competitors are a publisher and a twin of this step.
 const TRIES: usize = 4;
 
-/// Gives the plan's generation up, unless the partition has moved on to it, and deletes what was made for it.
+/// Gives up the plan's generation, unless the partition has moved on to it, and deletes what was made for it.
 ///
-/// The state is written anew, with the same directory and the number of the generation that is given up. A publisher that
-/// read it before can swap it no more, for its `ETag` is another, and one that reads it later finds the number. Whoever is
-/// still at work for the plan, and may put files into its directory, is dead `longest_invocation` later; only then is that
-/// directory cleared. The number is never used again.
+/// The state is replaced by one with the same directory and the number of the abandoned generation. A publisher that
+/// read the old state can no longer swap it, because the `ETag` has changed, and one that reads the new state finds the
+/// number. Invocations that still work on the plan, and may put files into its directory, have ended
+/// `longest_invocation` later; only then is that directory cleared. The number is never used again.
 pub(super) async fn abandon(
     ports: &Ports,
     ledger: &PartitionLedger,
@@ -64,7 +64,7 @@ pub(super) async fn abandon(
     Ok(Outcome::done(keys.len() as u64, None))
 }
 
-/// Writes the state anew. False: it names the plan's generation, or a later one.
+/// Replaces the state. Returns false if it names the plan's generation or a later one.
 async fn give_up(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -93,7 +93,8 @@ async fn give_up(
     ))
 }
 
-/// The keys of the files in the plan's directory, all of whose rows stand in the directory before.
+/// The keys of the files in the plan's directory, after checking that all of their rows exist in the previous
+/// directory.
 async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, JobError> {
     let (here, _) = directory::files(store, &plan.from).await?;
     let here = here

@@ -8,10 +8,10 @@ use crate::{
     work::upload::Finished,
 };
 
-/// Makes one file of a plan, unless it stands or the partition has moved on.
+/// Makes one file of a plan, unless it exists or the partition has moved on.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn merge(
     ports: &Ports,
     task: &MergeTask,

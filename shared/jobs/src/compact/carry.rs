@@ -1,4 +1,4 @@
-//! Carries the files of the old directory that are not merged into the new one, under their own names.
+//! Carries the files of the old directory that are not merged into the new directory, under their own names.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::{
     ports::{Precondition, Store, StoreErrorKind},
 };
 
-/// Copies under way at a time.
+/// The most concurrent copies.
 const CONCURRENT: usize = 16;
 
-/// Copies every file of the old directory that is neither merged nor in the new one, create-only. Returns how many were.
+/// Copies every file of the old directory that is neither merged nor in the new one, create-only. Returns their number.
 ///
-/// A file that came to the new directory meanwhile holds the same rows: its name stands for them.
+/// A file that appeared in the new directory meanwhile has the same rows, because its name identifies them.
 pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, JobError> {
     let (there, _) = directory::files(store, &plan.to).await?;
     let there = there
@@ -56,7 +56,7 @@ async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, JobErro
         .await;
     match copied {
         Ok(_) => Ok(1),
-        // Either it stands there by now, or the source is another object.
+        // Either the target exists by now, or the source was replaced.
         Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
             match store.head(&to, None).await {
                 Ok(_) => Ok(0),

@@ -16,10 +16,10 @@ use crate::{
     ports::{MAX_DELETE_BATCH, Store},
 };
 
-/// Deletes what the plan's generation left behind, once its grace period is over and each of its rows is verified to
-/// stand in the directory that it went to.
+/// Deletes what the plan's generation left behind, once its grace period is over and it is verified that each of its
+/// rows exists in the directory that it went to.
 ///
-/// Generations are deleted in their order, so that directory is whole: it is the current one, or its turn comes later.
+/// Generations are deleted in order, so that directory is complete: it is the current one, or it will be deleted later.
 pub(super) async fn delete(
     ports: &Ports,
     ledger: &PartitionLedger,
@@ -54,9 +54,9 @@ pub(super) async fn delete(
     let (state, _) =
         state.ok_or_else(|| JobError::entry(ledger.state(), "it is gone".to_owned()))?;
     let keys = leftovers(store, ledger, plan).await?;
-    // Last of all: from now on no reader is sent to the old directory.
+    // Check this last: no reader will be sent to the old directory any more.
     match confirm(ports, plan, &state.directory).await {
-        // The generation after is being published.
+        // The next generation is being published.
         Err(error)
             if error.kind() == ErrorKind::PartitionElsewhere && state.generation > generation =>
         {
@@ -71,7 +71,7 @@ pub(super) async fn delete(
     Ok(Outcome::done(keys.len() as u64, None))
 }
 
-/// The keys of the old files, all of whose rows stand in the new directory.
+/// The keys of the old files, after checking that all of their rows exist in the new directory.
 async fn leftovers(
     store: &dyn Store,
     ledger: &PartitionLedger,

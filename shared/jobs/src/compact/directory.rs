@@ -9,10 +9,10 @@ use crate::{
     ports::{Listed, Store},
 };
 
-/// A file that readers of the directory take for data.
+/// A file that readers of the directory treat as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
-    /// Its key behind the directory.
+    /// Its key relative to the directory.
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) etag: String,
@@ -62,8 +62,8 @@ pub(super) async fn files(
     Ok((files.collect(), begun))
 }
 
-/// Whether readers take an object of this name for data: Hive, Spark, Trino and Athena skip what begins with `_` or `.`,
-/// and what ends with `/` marks a directory.
+/// Whether readers treat an object of this name as data: Hive, Spark, Trino and Athena skip names that begin with `_`
+/// or `.`, and a name that ends with `/` is a directory marker.
 pub(super) fn is_data(name: &str) -> bool {
     let is_hidden = |part: &str| part.starts_with(['_', '.']);
     !name.is_empty() && !name.ends_with('/') && !name.split('/').any(is_hidden)

@@ -1,4 +1,4 @@
-//! The footers of Parquet files: their rows, and what is needed to know whether they can be merged.
+//! Reads the footers of Parquet files: their row counts, and what determines whether they can be merged.
 
 use std::{ops::Range, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     work::footer::{FooterError, ParquetObject},
 };
 
-/// The footer of an object of this size. With an `ETag`, of that object only.
+/// The footer of an object of this size. If an `ETag` is given, only of the object with that one.
 pub(super) async fn footer(
     store: &dyn Store,
     location: &Location,
@@ -24,7 +24,7 @@ pub(super) async fn footer(
     footer_of(store, location, size, etag, &Tail::default()).await
 }
 
-/// The same, of one of many files.
+/// The same, for one of many files.
 pub(super) async fn footer_of(
     store: &dyn Store,
     location: &Location,
@@ -48,7 +48,7 @@ pub(super) async fn footer_of(
     }
 }
 
-/// A range of an object of this `ETag`.
+/// Reads a range of the object with this `ETag`.
 pub(super) async fn read(
     store: &dyn Store,
     location: &Location,

@@ -1,8 +1,8 @@
-//! Compaction without a catalog: the merged files are put beside the old ones, which are then deleted. Between the two
+//! Compaction without a catalog: the merged files are copied beside the old ones, which are then deleted. In between,
 //! readers see rows twice.
 //!
-//! The merged files are made in a directory that readers skip, so that the window is only as long as a copy and a delete
-//! take. The plan is the intent: whoever finds it without its mark finishes it.
+//! The merged files are made in a directory that readers skip, so that the window only lasts for a copy and a delete.
+//! The plan is the intent: an invocation that finds it without its marker finishes it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
 };
 
-/// Puts the plan's files in their place, one after the other, and deletes what they were made of.
+/// Moves the plan's files into place, one after the other, and deletes the files that were merged into them.
 pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
@@ -45,7 +45,7 @@ pub(super) async fn publish(
     Ok(Outcome::done(files, None))
 }
 
-/// Copies a merged file to where readers see it, and makes sure of its rows.
+/// Copies a merged file to where readers see it, and verifies its rows.
 async fn place(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -92,7 +92,7 @@ async fn place(
     Ok(())
 }
 
-/// Deletes the files that a merged one, which stands, was made of. Returns how many there were.
+/// Deletes the files that were merged into a file, which must exist. Returns their number.
 async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, JobError> {
     let inputs = bin
         .inputs

@@ -1,5 +1,5 @@
-//! The ledger of one partition: what a generation is made of, and how far it is. All entries are create-only but the
-//! state.
+//! The ledger of one partition: the plans of its generations, and their progress. All entries except the state are
+//! create-only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,25 +22,26 @@ use crate::{
     ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind},
 };
 
-/// The form of the ledger's documents.
+/// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
 
-/// What the next generation of a partition is made of.
+/// The plan of a partition's next generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// The configuration that it was made with; every step goes by this one.
+    /// The configuration that it was made with, which every step uses.
     pub settings: config::Compact,
     /// The partition's path below the table or the target.
     pub partition: String,
-    /// Its values in the catalog; none without a catalog.
+    /// Its values in the catalog; empty without a catalog.
     pub values: Vec<String>,
-    /// The generation that it makes.
+    /// The number of the generation that it makes.
     pub generation: u32,
-    /// The directory of the generation before.
+    /// The directory of the previous generation.
     pub from: Location,
-    /// The directory of the new one; without a catalog, where the new files stand until they are put beside the old ones.
+    /// The directory of the new one; without a catalog, where the new files are until they are moved beside the old
+    /// ones.
     pub to: Location,
     /// The new files.
     pub bins: Vec<Bin>,
@@ -51,17 +52,17 @@ pub struct Plan {
 pub struct Bin {
     /// Its name.
     pub output: String,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
-    /// The bytes of the files that it is made of.
+    /// The total size of the files that are merged into it, in bytes.
     pub bytes: u64,
-    /// What it is made of, in the order of their rows.
+    /// The files that are merged into it, in the order of their rows.
     pub inputs: Vec<Input>,
-    /// The first of the inputs of each schema and calendar, by their places: these say as much as all of them. None where all
-    /// footers are read before the merge.
+    /// The indices of the first input of each schema and calendar: these represent all inputs. Empty if all footers are
+    /// read before the merge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firsts: Vec<usize>,
-    /// The compression that most bytes of each of its columns have.
+    /// For each of its columns, the compression that most of the bytes have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressions: Vec<Compression>,
 }
@@ -71,23 +72,23 @@ pub struct Bin {
 pub struct Input {
     /// Its name below the old directory.
     pub name: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// Its `ETag`: only that object is read.
     pub etag: String,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
 }
 
 documents!(LEDGER_VERSION; Plan);
 
 impl Plan {
-    /// Where a new file stands.
+    /// The location of a new file.
     pub fn output(&self, bin: &Bin) -> Location {
         self.to.join(&bin.output)
     }
 
-    /// The files that are merged, by name.
+    /// The files to merge, by name.
     pub(super) fn inputs(&self) -> BTreeMap<&str, &Input> {
         let inputs = self.bins.iter().flat_map(|bin| &bin.inputs);
         inputs.map(|input| (input.name.as_str(), input)).collect()
@@ -98,14 +99,14 @@ impl Plan {
     }
 }
 
-/// A mark that a step is done.
+/// A marker that a step is done.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
     version: u32,
     generation: u32,
 }
 
-/// The plan that stands there, and the ledger that it stands in.
+/// Reads the plan at this location. Returns it with the ledger that contains it.
 pub(super) async fn read_plan(
     store: &dyn Store,
     location: &Location,
@@ -133,7 +134,7 @@ pub(super) async fn read_plan(
     Ok((ledger, plan))
 }
 
-/// Makes `plan` the plan of its generation, or answers with the one that stands already.
+/// Makes `plan` the plan of its generation, or returns the existing plan.
 pub(super) async fn propose(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -142,7 +143,7 @@ pub(super) async fn propose(
     ledger::propose(store, &ledger.plan(plan.generation), plan).await
 }
 
-/// The state that stands, and its `ETag`.
+/// The current state and its `ETag`.
 pub(super) async fn read_state(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -150,7 +151,8 @@ pub(super) async fn read_state(
     partition_state::read(store, ledger).await
 }
 
-/// Puts the plan's generation in the place of the state that was read, or of none. Whether it was still that one.
+/// Replaces the state that was read, or creates it, with the plan's generation. Returns false if it was changed
+/// meanwhile.
 pub(super) async fn swap(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -168,7 +170,7 @@ pub(super) async fn swap(
     replace(store, ledger, &state, etag).await
 }
 
-/// Puts a state in the place of the one with this `ETag`, or of none. Whether it was still that one.
+/// Replaces the state with this `ETag`, or creates it. Returns false if it was changed meanwhile.
 pub(super) async fn replace(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -199,7 +201,7 @@ pub(super) async fn replace(
     }
 }
 
-/// Writes a mark, unless it stands.
+/// Writes a marker, unless it exists.
 pub(super) async fn mark(
     store: &dyn Store,
     location: &Location,
@@ -213,7 +215,7 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// How old an entry is, on the store's clock; `None` where there is none.
+/// The age of an entry by the store's clock. `None` if it does not exist.
 pub(super) async fn age(
     store: &dyn Store,
     location: &Location,
@@ -225,12 +227,12 @@ pub(super) async fn age(
     }
 }
 
-/// How long ago an object was written, on the store's clock.
+/// The age of an object by the store's clock.
 pub(super) fn age_of(meta: &ObjectMeta) -> SignedDuration {
     meta.answered_at.duration_since(meta.last_modified)
 }
 
-/// All entries of a partition, as one listing shows them.
+/// All entries of a partition, from one listing.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) planned: BTreeSet<u32>,
@@ -272,14 +274,14 @@ pub(super) async fn entries(
     Ok(entries)
 }
 
-/// How long it is until `age` is above `least`, in whole seconds; `None` where it is. Times have whole seconds, so one
-/// more is waited for.
+/// The time until `age` exceeds `least`, in whole seconds; `None` if it does already. Timestamps have whole seconds, so
+/// it includes one second more.
 pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
     let left = least.saturating_sub(age);
     (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
 
-/// The moment of a listing is that of its first page: what is younger may be missing.
+/// The time of a listing is that of its first page, because younger objects may be missing.
 pub(super) fn earlier(a: Option<Timestamp>, b: Timestamp) -> Timestamp {
     a.map_or(b, |a| a.min(b))
 }

@@ -1,4 +1,4 @@
-//! Looks at one partition: what is left to do of earlier runs, and what is to be merged now.
+//! Examines one partition: the unfinished steps of earlier runs, and the files to merge now.
 
 use std::collections::BTreeMap;
 
@@ -29,23 +29,23 @@ use crate::{
     work::foreign,
 };
 
-/// Questions under way at a time, for one partition.
+/// The most concurrent requests for one partition.
 const CONCURRENT: usize = 32;
 
-/// The largest object that S3 copies in one request, as files are carried over.
+/// The largest object that S3 copies in one request; carrying a file is such a copy.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 const LARGEST_COPY: u64 = 5 << 30;
 
-/// The longest key that S3 takes, and what is kept for the names of files that come later.
+/// S3's limit on keys, and the room that is reserved for the names of later files.
 const LONGEST_KEY: usize = 1_024;
 const ROOM: usize = 80;
 
-/// Where merged files are made below a target without a catalog: readers skip what begins with `_`.
+/// Where merged files are made below a target without a catalog: readers skip names that begin with `_`.
 const STAGED: &str = "_compacting/";
 
-/// What a request is about: the partitions, and where everything of them lies.
+/// The subject of a request: the partitions, and the locations of everything that belongs to them.
 pub(super) struct Scope {
-    /// With the ledger and the generations filled in.
+    /// With the ledger and the generations set.
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
@@ -57,33 +57,33 @@ pub(super) struct Scope {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject {
-    /// Below the table or the target.
+    /// Its path below the table or the target.
     pub(super) path: String,
     pub(super) values: Vec<String>,
-    /// Where readers are sent; what the catalog says if that is no location.
+    /// Its location in the catalog, or the catalog's text if that is not a location.
     pub(super) location: Result<Location, String>,
 }
 
-/// What is to be done with a partition.
+/// What to do with a partition.
 pub(super) enum Verdict {
     /// Nothing.
     Left(Left),
-    /// An earlier run is not done with it.
+    /// An earlier run has not finished it.
     Unfinished(&'static str),
-    /// This step of the plan of this generation.
+    /// Continue with this step of this generation's plan.
     GoOn(u32, Step),
-    /// This plan, which stands or is new.
+    /// Execute this plan, which exists or is new.
     Plan {
         plan: Box<Plan>,
         stands: bool,
-        /// Files that are carried over.
+        /// The number of files that are carried over.
         carried: u64,
-        /// Their bytes.
+        /// Their total size in bytes.
         carried_bytes: u64,
     },
 }
 
-/// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
+/// Checks that a prefix does not belong to another table format. Returns the number of listings.
 async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobError> {
     let looked = foreign::not_foreign(store, prefix).await?;
     looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))?;
@@ -92,7 +92,7 @@ async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobErr
 
 impl Scope {
     /// # Errors
-    /// When the table cannot be compacted, or the store or the catalog fails.
+    /// The table cannot be compacted, or the store or the catalog fails.
     pub(super) async fn find(
         ports: &Ports,
         job: &config::Compact,
@@ -234,11 +234,11 @@ impl Scope {
         PartitionLedger::new(&self.ledger, &partition.path)
     }
 
-    /// What is to be done with a partition. Steps of earlier runs come first, and a new generation is planned only when
-    /// the one before is swept: until then somebody may still be alive who sends readers there.
+    /// Decides what to do with a partition. Steps of earlier runs come first. A new generation is planned only when the
+    /// previous one is swept: until then a publisher may still be running that sends readers to the previous one.
     ///
     /// # Errors
-    /// When the partition cannot be compacted as it is, or the store fails.
+    /// The partition cannot be compacted, or the store fails.
     pub(super) async fn look(
         &self,
         ports: &Ports,
@@ -303,13 +303,13 @@ impl Scope {
             .await
     }
 
-    /// What is due for the first generation whose files are not deleted.
+    /// The next step of the first generation whose files are not deleted.
     fn leftover(&self, entries: &Entries, state: Option<&PartitionState>) -> Option<Verdict> {
         let state = state?;
         let past = (1..=state.last()).find(|past| !entries.deleted.contains(past))?;
         let is_over = |age: &SignedDuration, least| ledger::wait(*age, least).is_none();
         if past == state.abandoned || entries.abandoned.contains_key(&past) {
-            // Without its mark nobody knows since when it is given up.
+            // No `abandoned` marker: its age is unknown.
             let is_due = entries
                 .abandoned
                 .get(&past)
@@ -331,7 +331,7 @@ impl Scope {
         let last = entries.planned.last().copied().unwrap_or_default();
         let generation = match entries.swept.get(&last) {
             None if last > 0 => last,
-            // A twin may still put the file back that it made, which must not have been merged by then.
+            // A twin may still write its file again, which must not have been merged by then.
             Some(age) if ledger::wait(*age, self.settings.longest_invocation).is_some() => {
                 return Ok(Verdict::Unfinished("settling"));
             }
@@ -352,7 +352,7 @@ impl Scope {
             .ok_or_else(|| JobError::new(ErrorKind::Unsuited, "generations is not known"))
     }
 
-    /// The plan of the next generation: the one that stands, or a new one.
+    /// The plan of the next generation: the existing one, or a new one.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is one fact about the partition"
@@ -369,7 +369,7 @@ impl Scope {
     ) -> Result<Verdict, JobError> {
         let (mut files, begun) = directory::files(store, from).await?;
         if self.settings.mode == CompactMode::InPlace {
-            // Deeper directories are partitions of their own.
+            // Deeper directories are separate partitions.
             files.retain(|file| !file.name.contains('/'));
         }
         let verdict = |plan: Plan, stands| {
@@ -423,7 +423,7 @@ impl Scope {
         Ok(verdict(plan, false))
     }
 
-    /// Which files are merged into which.
+    /// Chooses the files that are merged together.
     async fn bins(
         &self,
         store: &dyn Store,
@@ -443,7 +443,7 @@ impl Scope {
                 }
             })
             .collect::<Vec<_>>();
-        // Mostly that already tells that there is nothing to do, and no commit need be looked for.
+        // Usually this is enough to see that there is nothing to do, and no commits need to be looked up.
         if let Err(left) = choose(&candidates, rules) {
             return Ok(Err(left));
         }
@@ -468,7 +468,8 @@ impl Scope {
         Ok(choose(&candidates, rules))
     }
 
-    /// The files of a bin with their rows, which can be merged into one, and what the merge has to know of them beforehand.
+    /// Checks that the files of a bin can be merged. Returns them with their row counts, and what the merge has to know
+    /// beforehand.
     async fn inputs(
         &self,
         store: &dyn Store,
@@ -502,7 +503,7 @@ impl Scope {
         Ok((inputs, survey.finish()?))
     }
 
-    /// Whether all files can be carried and found.
+    /// Checks that all files can be carried and verified.
     fn check(&self, files: &[File], to: &Location) -> Result<(), JobError> {
         if self.settings.mode == CompactMode::InPlace {
             return Ok(());
@@ -542,7 +543,8 @@ impl Scope {
     }
 }
 
-/// The source object that a file holds rows of and whose commit says when it was settled, where rekey wrote it.
+/// The id of the source object whose rows a file has and whose commit tells when it was settled, if rekey wrote the
+/// file.
 fn source(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     (!is_compacted(name)).then(|| source_of(name)).flatten()

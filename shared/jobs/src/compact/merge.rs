@@ -1,4 +1,4 @@
-//! Makes one Parquet file of many: reads what the merge asks for, and uploads what it gives.
+//! Merges Parquet files into one: reads the ranges that the merge needs, and uploads what it returns.
 
 use std::sync::Arc;
 
@@ -26,28 +26,28 @@ use crate::{
 };
 pub(super) use parquet_merge::Input;
 
-/// Footers that are read at a time.
+/// The most footers that are read at once.
 const CONCURRENT_FOOTERS: usize = 32;
 
-/// Reads of the merge under way at a time.
+/// The most concurrent reads of a merge.
 const CONCURRENT_READS: usize = 16;
 
-/// What a merge needs at the least, whatever there is.
+/// The least memory for a merge.
 const LEAST_MEMORY: usize = 64 << 20;
 
-/// The most memory that a function has: what a merge can do with less is seen when it is made.
+/// The most memory of a function. Whether a merge needs more than this function has is only known when it runs.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MOST_MEMORY: usize = 10 << 30;
 
-/// The files of a bin, looked at one after the other.
+/// A survey of a bin's files, one after the other.
 pub(super) struct Survey<'a> {
     rules: &'a config::Compact,
     files: parquet_merge::Survey,
-    /// All of them, where a merge needs them at once.
+    /// All files, if the merge needs them at once.
     all: Vec<Input>,
 }
 
-/// What a merge has to know of its files beforehand; nothing where it reads all footers by itself.
+/// What a merge has to know of its files beforehand; empty if it reads all footers itself.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// As [`Bin::firsts`].
@@ -65,10 +65,10 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Looks at the next file.
+    /// Adds the next file.
     ///
     /// # Errors
-    /// What stands in its way.
+    /// Why it cannot be merged.
     pub(super) fn add(&mut self, input: Input) -> Result<(), JobError> {
         self.files
             .add(&input)
@@ -79,10 +79,10 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// Whether the files can be merged into one.
+    /// Checks that the files can be merged.
     ///
     /// # Errors
-    /// The two files and the column that stand in the way, or what else does.
+    /// The two files and the column that are incompatible, or another reason.
     pub(super) fn finish(self) -> Result<Known, JobError> {
         let surveyed = self.files.finish();
         let surveyed =
@@ -109,7 +109,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Whether a merge reads all footers before it begins.
+/// Whether a merge reads all footers before it starts.
 fn needs_all(rules: &config::Compact) -> bool {
     !rules.sort_by.is_empty()
 }
@@ -143,15 +143,15 @@ fn unmergeable(error: &MergeError) -> JobError {
     JobError::new(ErrorKind::Unmergeable, error.to_string())
 }
 
-/// Writes the file of a bin, create-only, and makes sure of what was really written. Returns its size, and whether it
-/// stood already.
+/// Writes the file of a bin, create-only, and verifies what was written. Returns its size, and whether it already
+/// existed.
 pub(super) async fn write(
     ports: &Ports,
     plan: &Plan,
     bin: &Bin,
     budget: &Budget,
 ) -> Result<(u64, Finished), JobError> {
-    // Two parts are on their way besides what the merge holds.
+    // Two upload parts are in flight in addition to the merge's memory.
     let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
     let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
     let (merge, unified) = begin(&*ports.store, plan, bin, memory).await?;
@@ -165,7 +165,7 @@ pub(super) async fn write(
     Ok((meta.size, finished))
 }
 
-/// The merge of a bin's files. Where the plan says enough of them, their footers are read when their turn comes.
+/// Creates the merge of a bin's files. If the plan has enough information, footers are read together with their files.
 async fn begin(
     store: &dyn Store,
     plan: &Plan,
@@ -226,7 +226,7 @@ async fn inputs(
         .await
 }
 
-/// Works the merge off, and leaves no parts behind where it fails.
+/// Runs the merge. If it fails, the upload is aborted.
 async fn run(
     store: &Arc<dyn Store>,
     plan: &Plan,
@@ -283,10 +283,10 @@ async fn work_off(
     }
 }
 
-/// A read that is on its way, and what it gives.
+/// A read in progress and its result.
 type Reading = Task<Result<(Fetch, Bytes), JobError>>;
 
-/// Begins a read.
+/// Starts a read.
 fn read(store: &Arc<dyn Store>, plan: &Plan, bin: &Bin, fetch: Fetch) -> Result<Reading, JobError> {
     let input = bin.inputs.get(fetch.input).ok_or_else(|| {
         JobError::new(
@@ -305,10 +305,10 @@ fn read(store: &Arc<dyn Store>, plan: &Plan, bin: &Bin, fetch: Fetch) -> Result<
     }))
 }
 
-/// A file on its way up: one part is uploaded while the next is made.
+/// The upload of a file: one part is uploaded while the next is produced.
 struct Output {
     ready: Vec<u8>,
-    /// `None` while a part is under way.
+    /// `None` while a part is being uploaded.
     upload: Option<Upload>,
     under_way: Option<Task<(Upload, Result<(), StoreError>)>>,
 }
@@ -328,7 +328,7 @@ impl Output {
         Ok(())
     }
 
-    /// The upload, when no part is under way any more.
+    /// The upload, once no part is being uploaded.
     async fn upload(&mut self) -> Result<Upload, JobError> {
         if let Some(task) = self.under_way.take() {
             let (upload, put) = task.await.map_err(|error| ended(&error))?;

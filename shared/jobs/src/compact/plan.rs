@@ -1,4 +1,4 @@
-//! Plans the partitions of a table that need it, and takes up what earlier runs left undone.
+//! Plans the partitions of a table that need it, and resumes what earlier runs left unfinished.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError, ledger::create};
 
-/// Partitions that are looked at at a time.
+/// The most partitions that are examined at once.
 const CONCURRENT: usize = 8;
 
-/// Refused partitions that an answer names.
+/// The most refused partitions in an answer.
 const NAMED: usize = 50;
 
-/// The most bytes of tasks that an answer repeats; a state of a state machine holds 256 KiB.
+/// The most bytes of tasks in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
 
 /// Plans what the request selects.
 ///
 /// # Errors
-/// See [`JobError`]; what is wrong with a single partition is in the report. The same request may be made again.
+/// See [`JobError`]; an error of a single partition is in the report. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Compact,
@@ -75,7 +75,7 @@ pub async fn plan(
                 report.partitions_seen += 1;
                 report.add(&scope, partition, seen);
             }
-            // What is planned by then stands; the rest is for the next run.
+            // The plans made so far are valid; the next run plans the rest.
             Err(error) if error.kind() == ErrorKind::Deadline => report.partitions_unseen += 1,
             Err(error) if is_of_a_partition(&error) => {
                 report.partitions_seen += 1;
@@ -104,7 +104,7 @@ pub async fn plan(
     Ok(report)
 }
 
-/// What is to be done with a partition; a new plan stands then, but in a dry run.
+/// Decides what to do with a partition. Writes the new plan, except in a dry run.
 async fn look(
     ports: &Ports,
     scope: &Scope,
@@ -188,7 +188,7 @@ fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
     }
 }
 
-/// Writes the list of all tasks, and leaves a long one out of the answer.
+/// Writes the list of all tasks, and leaves a long list out of the answer.
 async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), JobError> {
     let text = serde_json::to_string(&report.tasks).map_err(|error| {
         JobError::new(
@@ -198,7 +198,7 @@ async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(
     })?;
     let hash = format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()));
     let location = run_list(&scope.ledger, &hash);
-    // One that stands under its hash says the same.
+    // An existing object with this hash has the same content.
     create(&*ports.store, &location, &report.tasks).await?;
     if text.len() > INLINE {
         report.tasks.clear();
@@ -207,7 +207,7 @@ async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(
     Ok(())
 }
 
-/// Whether the failure is about one partition, so that others can go on.
+/// Whether the failure concerns one partition, so that the others can continue.
 fn is_of_a_partition(error: &JobError) -> bool {
     matches!(
         error.kind(),

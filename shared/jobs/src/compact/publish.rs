@@ -1,4 +1,4 @@
-//! Sends writers and readers to the new files of a partition.
+//! Switches writers and readers to the new files of a partition.
 
 use lakewright_core::{
     catalog::{StorageDescriptor, TableName},
@@ -20,11 +20,11 @@ use crate::{
 
 /// Publishes the plan's generation.
 ///
-/// What may be alive of earlier invocations decides the order. A writer that read the old state is dead
+/// Earlier invocations that may still be running determine the order. A writer that read the old state has ended
 /// `longest_invocation` after the swap, and until then it reads the state again after its PUT. What it wrote before the
-/// swap is there for the second carrying, after which readers are sent to the new directory. The catalog has no
-/// compare-and-swap, so nobody who finds the mark `published` touches it, and the sweep waits until all who did not are
-/// dead.
+/// swap is carried by the second carrying, after which readers are sent to the new directory. The catalog has no
+/// compare-and-swap. Therefore an invocation that finds the marker `published` does not change the catalog, and the
+/// sweep waits until all that did not find it have ended.
 pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
@@ -47,7 +47,7 @@ pub(super) async fn publish(
         verified(store, ledger, plan).await?;
         files += carry(store, plan).await?;
         if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
-            // A twin was quicker: it is the plan's generation by now, or a later one. Or the plan was given up.
+            // A twin was faster: the state has the plan's generation by now, or a later one. Or the plan was abandoned.
             let standing = ledger::read_state(store, ledger).await?;
             if standing.is_none_or(|(state, _)| state.generation != plan.generation) {
                 return Ok(Outcome::superseded());
@@ -90,7 +90,7 @@ async fn point(ports: &Ports, plan: &Plan) -> Result<(), JobError> {
     confirm(ports, plan, &plan.to).await
 }
 
-/// Makes sure that the catalog sends readers to `directory`.
+/// Checks that the catalog sends readers to `directory`.
 pub(super) async fn confirm(
     ports: &Ports,
     plan: &Plan,
@@ -113,7 +113,7 @@ fn elsewhere(plan: &Plan, partition: &Partition, expected: &Location) -> JobErro
     )
 }
 
-/// The plan's partition as the catalog has it.
+/// The plan's partition in the catalog.
 async fn registered<'a>(
     ports: &Ports,
     plan: &'a Plan,

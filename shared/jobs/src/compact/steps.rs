@@ -1,4 +1,4 @@
-//! The steps of one partition after its merges.
+//! Runs the steps of one partition after its merges.
 
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
@@ -14,12 +14,12 @@ use crate::{
     ports::{Store, StoreErrorKind},
 };
 
-/// What became of a step, and what comes next.
+/// The outcome of a step, and the next step.
 pub(super) struct Outcome {
     pub(super) status: StepStatus,
-    /// Files that were carried over or deleted.
+    /// The number of files that were carried over or deleted.
     pub(super) files: u64,
-    /// The next step, and how many seconds to wait for it.
+    /// The next step, and how many seconds to wait before it.
     pub(super) next: Option<(Step, u64)>,
 }
 
@@ -49,10 +49,10 @@ impl Outcome {
     }
 }
 
-/// Takes a partition one step further.
+/// Runs one step of a partition.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, JobError> {
     let (ledger, plan) = ledger::read_plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
@@ -96,7 +96,7 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Jo
     })
 }
 
-/// The size of the file of each bin, all of which stand with the rows that the plan says.
+/// Verifies that the file of each bin exists with the planned rows. Returns their sizes.
 pub(super) async fn verified(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -128,7 +128,7 @@ pub(super) async fn verified(
     Ok(sizes)
 }
 
-/// The size and the rows of a file, if it stands.
+/// The size and the row count of a file, if it exists.
 pub(super) async fn rows_of(
     store: &dyn Store,
     location: &Location,

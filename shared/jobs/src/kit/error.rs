@@ -1,4 +1,4 @@
-//! Why a job, or a piece of its work, has no result: one type for all jobs.
+//! The error type of all jobs.
 
 use std::{error::Error, fmt, io};
 
@@ -16,10 +16,10 @@ use crate::ports::{
     ServiceErrorKind, StoreError, StoreErrorKind,
 };
 
-/// Why something has no result, under a stable name.
+/// A failure with a stable name.
 pub trait Failure: Error {
-    /// A stable name of the kind of failure, for logs, metrics and Step Functions' `Retry` and `Catch`.
-    /// docs/OPERATIONS.md says what to do about each.
+    /// The stable name of the kind of failure, for logs, metrics and Step Functions' `Retry` and `Catch`.
+    /// docs/OPERATIONS.md explains each name.
     fn name(&self) -> &'static str;
 }
 
@@ -30,7 +30,7 @@ pub enum Stage {
     Ledger,
     /// Reading the source.
     Read,
-    /// Keeping rows in the store until the whole source is read.
+    /// Spooling rows to the store until the whole source is read.
     Spool,
     /// Writing the outputs.
     Write,
@@ -38,7 +38,7 @@ pub enum Stage {
     Verify,
     /// Registering partitions in the catalog.
     Register,
-    /// Removing objects that are replaced.
+    /// Removing replaced objects.
     Remove,
     /// Sending messages.
     Enqueue,
@@ -59,10 +59,10 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why a job, or a piece of its work, has no result. After any of these the same call may be made again: it goes on
-/// from what is stored, and nothing is lost, because sources are only read.
+/// Why a job, or a part of its work, failed. After any of these the same call may be made again: it resumes from what
+/// is stored, and nothing is lost, because sources are only read.
 ///
-/// It prints as `stage: s3://bucket/key at offset: what is wrong`, as far as these are known.
+/// It prints as `stage: s3://bucket/key at offset: message`, with the parts that are known.
 pub struct JobError(Box<Inner>);
 
 struct Inner {
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 impl JobError {
-    /// A failure of this kind. `message`: what is wrong, and what can be done about it.
+    /// Creates a failure of this kind. `message`: the problem, and what to do about it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -89,28 +89,28 @@ impl JobError {
         }))
     }
 
-    /// The same failure, in this step of the job.
+    /// Adds the step of the job.
     #[must_use]
     pub fn during(mut self, stage: Stage) -> Self {
         self.0.stage = Some(stage);
         self
     }
 
-    /// The same failure, of this object.
+    /// Adds the object.
     #[must_use]
     pub fn of(mut self, location: impl Into<Location>) -> Self {
         self.0.location = Some(location.into());
         self
     }
 
-    /// The same failure, of this version of the object: its `ETag` or its version id.
+    /// Adds the version of the object: its `ETag` or its version id.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.0.version = Some(version.into());
         self
     }
 
-    /// The same failure, at this place of the object: a byte of its decompressed content; of a Parquet file, a row.
+    /// Adds the position in the object: a byte of its decompressed content; for a Parquet file, a row.
     #[must_use]
     pub fn at(mut self, offset: u64) -> Self {
         self.0.offset = Some(offset);
@@ -132,7 +132,7 @@ impl JobError {
         }
     }
 
-    /// The deadline is too near to go on.
+    /// The deadline is too near to continue.
     pub fn deadline() -> Self {
         let message = "the invocation's deadline came before the work was done";
         Self::new(ErrorKind::Deadline, message)
@@ -160,26 +160,26 @@ impl JobError {
             .of(location)
     }
 
-    /// A ledger entry that was there, and a moment later was not.
+    /// A ledger entry that disappeared between two reads.
     pub fn entry_vanished(location: impl Into<Location>) -> Self {
         let what = "it vanished while it was read; nothing of the ledger may be deleted by hand";
         Self::entry(location, what)
     }
 
-    /// There is no such plan.
+    /// The plan does not exist.
     pub fn plan_missing(location: impl Into<Location>) -> Self {
         let location = location.into();
         let message = format!("there is no plan at {location}");
         Self::new(ErrorKind::PlanMissing, message)
     }
 
-    /// A task of this invocation that ended without an answer.
+    /// A task of this invocation that ended without a result.
     pub fn task(stage: Stage, what: impl fmt::Display) -> Self {
         let message = format!("a task ended early: {what}");
         Self::new(ErrorKind::TaskFailed, message).during(stage)
     }
 
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -199,7 +199,7 @@ impl JobError {
         self.0.location.as_ref()
     }
 
-    /// What the store answered, where it is the store that failed.
+    /// The kind of the store's failure, if the store failed.
     pub fn store_kind(&self) -> Option<StoreErrorKind> {
         let cause = self.0.cause.as_deref()?;
         Some(cause.downcast_ref::<StoreError>()?.kind)
@@ -233,7 +233,7 @@ impl fmt::Debug for JobError {
 
 impl Error for JobError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        // The message is the cause's own, so the chain goes on behind it.
+        // The message is that of the cause, so the chain continues with the cause's source.
         self.0.cause.as_deref().and_then(Error::source)
     }
 }

@@ -1,11 +1,11 @@
-//! The table of names under which jobs fail.
+//! The table of the jobs' error names.
 
 use crate::ports::CatalogErrorKind;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What kind of failure it is. A kind is its own name: `StoreFailed` is `Lakewright.StoreFailed` in Step
-        /// Functions, and `StoreFailed` in logs and metrics. docs/OPERATIONS.md says what to do about each.
+        /// The kind of a failure. A kind's name is its identifier: `StoreFailed` is `Lakewright.StoreFailed` in Step
+        /// Functions, and `StoreFailed` in logs and metrics. docs/OPERATIONS.md explains each name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ErrorKind { $($(#[$doc])* $name,)* }
 
@@ -31,21 +31,21 @@ kinds! {
     AthenaFailed,
     /// SQS failed, or keeps refusing a message.
     QueueFailed,
-    /// Step Functions was not told.
+    /// A callback to Step Functions failed.
     CallbackFailed,
-    /// A service refused a call because of who made it: the function's role, or a policy, lacks a permission.
+    /// A service denied a call: the function's role, or a policy, lacks a permission.
     AccessDenied,
-    /// The invocation's deadline is too near to go on.
+    /// The invocation's deadline is too near to continue.
     Deadline,
     /// A temporary file failed.
     ScratchFailed,
     /// A file or a batch of columns could not be encoded.
     EncodeFailed,
-    /// A task of this invocation ended without an answer.
+    /// A task of this invocation ended without a result.
     TaskFailed,
 
     // Requests, tables and partitions.
-    /// The request cannot be carried out as it is.
+    /// The request is invalid.
     BadRequest,
     /// The table does not exist.
     TableMissing,
@@ -59,7 +59,7 @@ kinds! {
     BadPartition,
     /// The partition is not in the catalog.
     PartitionMissing,
-    /// The catalog has the partition in another place.
+    /// The catalog has the partition at another location.
     PartitionElsewhere,
     /// The catalog refused a partition.
     PartitionRefused,
@@ -69,7 +69,7 @@ kinds! {
     // Sources.
     /// An object cannot be decompressed, framed or parsed.
     Unreadable,
-    /// More bytes come out of the compression than `limits.compression_ratio` allows.
+    /// The ratio of decompressed to compressed bytes exceeds `limits.compression_ratio`.
     CompressionRatioExceeded,
     /// A record is longer than `limits.record_size`.
     RecordTooLong,
@@ -79,13 +79,13 @@ kinds! {
     ParquetRowGroupTooLarge,
     /// The job's policy refuses a record, or a record does not fit its columns.
     RecordRefused,
-    /// There is nothing under the source's prefix.
+    /// There is no object under the source's prefix.
     NothingToRead,
     /// A source object was deleted or replaced between its plan and its commit.
     SourceLost,
     /// A source object was deleted or replaced after the plan was made.
     SourceChanged,
-    /// The result lies outside the job's `sources`.
+    /// The result is outside the job's `sources`.
     SourceNotAllowed,
 
     // Queries and their results.
@@ -103,7 +103,7 @@ kinds! {
     UnknownColumn,
     /// Two columns of the result have the same name.
     DuplicateColumn,
-    /// A row does not have the form of the result, or has no name.
+    /// A row does not match the result's columns, or has no valid name.
     BadRow,
     /// Different rows have the same key.
     KeyCollision,
@@ -115,25 +115,25 @@ kinds! {
     ConfirmationNeeded,
 
     // Plans and ledgers.
-    /// There is no such plan.
+    /// The plan does not exist.
     PlanMissing,
     /// The existing plan names other outputs than this code makes from the plan's own settings.
     PlanDiffers,
-    /// The plan was given up.
+    /// The plan was withdrawn.
     Withdrawn,
-    /// A ledger entry cannot be read or written, or vanished.
+    /// A ledger entry cannot be read or written, or disappeared.
     LedgerUnreadable,
-    /// The run is committed, and a task that is not done wants to write.
+    /// The run is committed, and a task that is not done tried to write.
     RunOver,
     /// Not all tasks are done.
     TasksMissing,
 
     // Outputs.
-    /// An output was there, and a moment later was not.
+    /// An output disappeared between two reads.
     OutputVanished,
     /// `mode = "fail"`, and there is data under the target.
     TargetNotEmpty,
-    /// The stored outputs are not what the tasks wrote.
+    /// The stored outputs differ from what the tasks wrote.
     OutputsDiffer,
     /// Replaced objects were not removed.
     NotRemoved,
@@ -141,24 +141,24 @@ kinds! {
     // Compaction.
     /// Files cannot be merged into one.
     Unmergeable,
-    /// The partition cannot be compacted as it is.
+    /// The partition cannot be compacted.
     Unsuited,
     /// A file that a plan merges was replaced or deleted.
     InputChanged,
     /// A merged file does not exist yet.
     NotMerged,
-    /// A file has other rows than its plan says.
+    /// A file has other rows than planned.
     RowsDiffer,
-    /// A file in an old directory has rows that are nowhere else.
+    /// A file in an old directory has rows that no other file has.
     Stray,
-    /// A file of an abandoned plan has rows that are nowhere else.
+    /// A file of an abandoned plan has rows that no other file has.
     OnlyCopy,
     /// Objects were not deleted.
     NotDeleted,
 }
 
 impl ErrorKind {
-    /// What it is that the catalog refused one partition of a batch.
+    /// The kind for a catalog's refusal of one partition in a batch.
     pub(crate) fn of_partition(refusal: CatalogErrorKind) -> Self {
         match refusal {
             CatalogErrorKind::AccessDenied => Self::AccessDenied,

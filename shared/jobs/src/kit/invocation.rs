@@ -1,4 +1,4 @@
-//! What an invocation gives a job: the services, and how much of the machine it may use.
+//! What an invocation provides to a job: the services, and its limits.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -19,7 +19,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// The same, for a job whose objects have these tags and this encryption.
+    /// The same services, with a job's tags and encryption for its objects.
     pub(crate) fn writing(
         &self,
         tags: &BTreeMap<String, String>,
@@ -32,24 +32,24 @@ impl Ports {
     }
 }
 
-/// What one piece of work may use that keeps rows.
+/// The limits of a piece of work that spools rows.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    /// Bytes of memory.
+    /// The memory in bytes.
     pub memory: u64,
     /// A folder for temporary files, such as `/tmp`.
     pub scratch: PathBuf,
-    /// Bytes of temporary files. Beyond them, rows are kept in the ledger while the object is at work.
+    /// The most bytes of temporary files. Rows beyond that are kept in the ledger while the object is processed.
     pub scratch_bytes: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
+    /// Nothing new starts after this instant: unfinished work fails, to be retried.
     pub deadline: Timestamp,
 }
 
-/// What one piece of work may use that keeps no rows, and so needs no temporary files.
+/// The limits of a piece of work that spools no rows, and so needs no temporary files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryBudget {
-    /// Bytes of memory.
+    /// The memory in bytes.
     pub memory: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
+    /// Nothing new starts after this instant: unfinished work fails, to be retried.
     pub deadline: Timestamp,
 }

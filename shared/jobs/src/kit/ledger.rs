@@ -7,20 +7,20 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{JobError, Stage};
 use crate::ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
 
-/// A document that a ledger holds.
+/// A document of a ledger.
 pub(crate) trait Document: Serialize + DeserializeOwned {
-    /// The form that this code writes, and the only one that it reads.
+    /// The version that this code writes, and the only one that it reads.
     const FORM: u32;
 
-    /// The form of this document.
+    /// The version of this document.
     fn form(&self) -> u32;
 }
 
-/// Makes each type, which has a field `version`, a [`Document`] of the form `$form`.
+/// Implements [`Document`] with the version `$form` for types that have a field `version`.
 macro_rules! documents {
     ($form:expr; $($document:ident),* $(,)?) => {$(
         impl $document {
-            /// The form of the document that is written now.
+            /// The version that is written now.
             pub const VERSION: u32 = $form;
         }
 
@@ -35,10 +35,10 @@ macro_rules! documents {
 }
 pub(crate) use documents;
 
-/// The document, if there is one.
+/// Reads the document, if it exists.
 ///
 /// # Errors
-/// When the store fails, or the document is not of the form that this code knows.
+/// The store fails, or the document has an unknown version.
 pub(crate) async fn read<T: Document>(
     store: &dyn Store,
     location: &Location,
@@ -47,10 +47,10 @@ pub(crate) async fn read<T: Document>(
     Ok(found.map(|(document, _)| document))
 }
 
-/// The document, if there is one, and what is known of its object.
+/// Reads the document, if it exists, with its object's metadata.
 ///
 /// # Errors
-/// When the store fails, or the document is not of the form that this code knows.
+/// The store fails, or the document has an unknown version.
 pub(crate) async fn read_with_meta<T: Document>(
     store: &dyn Store,
     location: &Location,
@@ -69,10 +69,10 @@ pub(crate) async fn read_with_meta<T: Document>(
     Ok(Some((document, body.meta)))
 }
 
-/// Writes the document, or answers with the one that is there already: of all who propose one, all go by the first.
+/// Creates the document, or returns the existing one: all invocations that propose one use the first.
 ///
 /// # Errors
-/// When the store fails, or the document that is there cannot be read.
+/// The store fails, or the existing document cannot be read.
 pub(crate) async fn propose<T: Document>(
     store: &dyn Store,
     location: &Location,
@@ -85,10 +85,10 @@ pub(crate) async fn propose<T: Document>(
     existing.ok_or_else(|| JobError::entry_vanished(location.clone()))
 }
 
-/// Writes a value as JSON, unless there is an object. Returns whether there was none.
+/// Writes a value as JSON, unless the object exists. Returns whether it was created.
 ///
 /// # Errors
-/// When the store fails.
+/// The store fails.
 pub(crate) async fn create<T: Serialize>(
     store: &dyn Store,
     location: &Location,
@@ -107,10 +107,10 @@ pub(crate) async fn create<T: Serialize>(
     }
 }
 
-/// Whether there is an entry.
+/// Whether an entry exists.
 ///
 /// # Errors
-/// When the store cannot say.
+/// The store fails.
 pub(crate) async fn exists(store: &dyn Store, location: &Location) -> Result<bool, JobError> {
     match store.head(location, None).await {
         Ok(_) => Ok(true),

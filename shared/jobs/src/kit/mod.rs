@@ -1,4 +1,4 @@
-//! What every job is built from: its error, the documents of its ledger, and what an invocation gives it.
+//! The common parts of all jobs: their error, the documents of their ledgers, and what an invocation provides.
 
 mod error;
 mod error_kind;

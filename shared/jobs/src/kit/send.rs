@@ -1,15 +1,15 @@
-//! Messages into a queue, and those again that it did not take.
+//! Sends messages to a queue, and retries those that it rejects.
 
 use std::time::Duration;
 
 use super::{ErrorKind, JobError, Stage};
 use crate::ports::{Clock, Queue, SendFailure, ServiceErrorKind};
 
-/// How often a message that the queue did not take is sent again.
+/// How often a rejected message is sent again.
 const SEND_ATTEMPTS: u32 = 6;
 
-/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies. What was taken although the answer got lost is
-/// sent twice.
+/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies. A message is sent twice if it was accepted
+/// but the answer was lost.
 pub(crate) async fn send(
     queue: &dyn Queue,
     clock: &dyn Clock,

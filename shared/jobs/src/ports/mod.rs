@@ -1,5 +1,5 @@
-//! What the jobs need from the outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`],
-//! [`Callback`] and [`Clock`].
+//! What the jobs need from outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`], [`Callback`] and
+//! [`Clock`].
 
 mod callback;
 mod catalog;

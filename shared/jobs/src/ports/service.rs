@@ -1,4 +1,4 @@
-/// What kind of failure a call to a service met.
+/// The kind of failure of a call to a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceErrorKind {
     /// The same call may succeed later.

@@ -1,9 +1,9 @@
-//! Follows the partitions of a compacted table from directory to directory.
+//! Follows the partitions of a compacted table between directories.
 //!
-//! The compaction of a partition carries over what stands in its old directory once before and once after it swaps the
-//! partition's state. An output that was put there before the swap is carried, and one that was put there after it is
-//! found out by reading the state again: then it is put into the new directory too. Either way it stands where readers
-//! will look before the commit says so.
+//! The compaction of a partition carries the files of its old directory once before and once after it swaps the
+//! partition's state. An output that was written there before the swap is carried. An output that was written there
+//! later is detected by reading the state again, and then written into the new directory too. Either way it is where
+//! readers will look before the commit is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +24,10 @@ use crate::{
     ports::{Precondition, Store, StoreErrorKind},
 };
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The partitions that an object's outputs go to, as their states were last read; none where the table is not compacted.
+/// The partitions of an object's outputs, with their states as last read; empty if the table is not compacted.
 pub(super) struct Follow {
     partitions: BTreeMap<usize, Followed>,
 }
@@ -39,10 +39,10 @@ struct Followed {
 }
 
 impl Follow {
-    /// Reads the states, and sends the outputs to the directories that they name.
+    /// Reads the states, and directs the outputs to the directories that they name.
     ///
     /// # Errors
-    /// When the store fails, or a state cannot be read.
+    /// The store fails, or a state cannot be read.
     pub(super) async fn begin(
         store: &dyn Store,
         compacted: &BTreeSet<TableName>,
@@ -80,16 +80,16 @@ impl Follow {
         !self.partitions.is_empty()
     }
 
-    /// The state of a partition as it was last read; `None` where it was never compacted.
+    /// The state of a partition as last read; `None` if it was never compacted.
     pub(super) fn state(&self, partition: usize) -> Option<&PartitionState> {
         self.partitions.get(&partition)?.state.as_ref()
     }
 
-    /// Puts the outputs, which stand, into the directories that their partitions have moved to since, until none has
-    /// moved since it was put there.
+    /// Puts the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
+    /// until no partition has moved meanwhile.
     ///
     /// # Errors
-    /// When the store fails, or a state cannot be read.
+    /// The store fails, or a state cannot be read.
     pub(super) async fn settle(
         &mut self,
         store: &dyn Store,
@@ -117,7 +117,7 @@ impl Follow {
         }
     }
 
-    /// Those of the partitions whose state is another than it was, and their new state.
+    /// The partitions whose state has changed, and their new state.
     async fn moved(
         &self,
         store: &dyn Store,
@@ -152,8 +152,8 @@ fn outputs_of(plan: &mut Plan, partition: usize) -> impl Iterator<Item = &mut Ou
         .filter(move |output| output.form == 0 && output.partition == partition)
 }
 
-/// Puts an output into the partition's new directory too. One that stands there was carried over: its name stands for its
-/// rows.
+/// Puts an output into the partition's new directory too. If a file of this name exists there, it was carried: its name
+/// identifies its rows.
 async fn put_too(
     store: &dyn Store,
     output: &mut Output,

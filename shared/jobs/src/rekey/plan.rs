@@ -1,4 +1,4 @@
-//! What is to stand for one source object: its outputs by name and rows.
+//! Plans the outputs of one source object: their names and rows.
 
 use jiff::Timestamp;
 use lakewright_core::{
@@ -20,26 +20,26 @@ use crate::{
     report::OutputReport,
 };
 
-/// The one plan of a source object.
+/// The only plan of a source object.
 pub(super) struct Plan {
     settings: Settings,
     /// When the source object landed.
     landed: Timestamp,
-    /// By partition, then by form, then by part.
+    /// Ordered by partition, then by form, then by part.
     pub(super) outputs: Vec<Output>,
-    /// Where the quarantined records go, if there are any.
+    /// The object for quarantined records, if there are any.
     pub(super) quarantine: Option<PlannedOutput>,
 }
 
-/// One object that is to stand.
+/// A planned object.
 pub(super) struct Output {
-    /// Where: in the target, or in the directory that the partition's state names.
+    /// Its location: in the target, or in the directory that the partition's state names.
     pub(super) location: Location,
-    /// How it is written: which of the job's outputs.
+    /// The index of the job's output that it is written for.
     pub(super) form: usize,
-    /// Which of the routed partitions is in it.
+    /// The index of the routed partition.
     pub(super) partition: usize,
-    /// The records in it: those that follow the ones in the part before.
+    /// The number of records: those that follow the ones in the previous part.
     pub(super) rows: u64,
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn table(
 }
 
 impl Plan {
-    /// The plan that follows from what was routed by `settings`.
+    /// The plan for what was routed with `settings`.
     pub(super) fn new(
         ledger: &Ledger,
         sid: &str,
@@ -149,12 +149,12 @@ impl Plan {
         })
     }
 
-    /// The job that the plan was made for, as it was configured then.
+    /// The job's configuration when the plan was made.
     pub(super) fn job(&self) -> &config::Rekey {
         &self.settings.job
     }
 
-    /// The plan as the ledger keeps it.
+    /// The plan as a ledger document.
     pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
         let mut outputs = self
             .outputs
@@ -173,7 +173,7 @@ impl Plan {
         }
     }
 
-    /// Makes sure that `standing`, made from the same settings, names the same outputs.
+    /// Checks that `standing`, made from the same settings, names the same outputs.
     pub(super) fn check_against(&self, ledger: &Ledger, standing: &Intent) -> Result<(), JobError> {
         let mine = self.intent(&standing.source, &standing.etag);
         let everything = |intent: &Intent| {
@@ -200,7 +200,7 @@ impl Plan {
         }
     }
 
-    /// The outputs, which are of these sizes, in key order.
+    /// The outputs with these sizes, in key order.
     pub(super) fn reports(&self, sizes: &[u64]) -> Vec<OutputReport> {
         let outputs = self.outputs.iter().zip(sizes);
         let mut reports = outputs
@@ -214,7 +214,7 @@ impl Plan {
         reports
     }
 
-    /// The partitions that hold rows, and where: of several outputs, the first is the table's.
+    /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
     pub(super) fn partitions(&self, routed: &Routed, follow: &Follow) -> Vec<Written> {
         let job = &self.settings.job;
         let mut written = self

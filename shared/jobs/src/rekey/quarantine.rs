@@ -1,4 +1,4 @@
-//! The records that no partition takes, on their way into one object.
+//! Writes the quarantined records into one object.
 
 use std::{collections::BTreeMap, io};
 
@@ -9,8 +9,8 @@ use crate::{
     work::upload::{PART, Upload},
 };
 
-/// Quarantined records, as the lines of the object that will hold them. Where they are many, parts of it go up before
-/// the plan is made; the object stands once it is finished.
+/// Quarantined records as the lines of an object. If there are many, parts are uploaded before the plan is made; the
+/// object exists once it is finished.
 pub(super) struct Quarantine {
     lines: Vec<u8>,
     upload: Upload,
@@ -32,7 +32,7 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Uploads what is enough for a part.
+    /// Uploads the lines if there are enough for a part.
     pub(super) async fn flush(&mut self) -> Result<(), JobError> {
         if self.lines.len() < PART {
             return Ok(());
@@ -46,19 +46,19 @@ impl Quarantine {
         self.rows.values().sum()
     }
 
-    /// The records of each reason.
+    /// The number of records by reason.
     pub(super) fn by_reason(&self) -> &BTreeMap<Reason, u64> {
         &self.rows
     }
 
-    /// Makes the object, unless it stands.
+    /// Creates the object, unless it exists.
     pub(super) async fn finish(self) -> Result<(), JobError> {
         let put = self.upload.finish(self.lines).await;
         put.map_err(|error| JobError::store(Stage::Write, error))?;
         Ok(())
     }
 
-    /// Gives it up.
+    /// Aborts the upload.
     pub(super) async fn discard(&mut self) {
         self.upload.abandon().await;
     }

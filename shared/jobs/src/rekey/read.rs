@@ -78,8 +78,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// Reads on. There may be new records, which are all to be taken before the next call; `None` after the
-    /// last.
+    /// Reads more. There may be new records, all of which must be taken before the next call; `None` after the last.
     pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, JobError> {
         match self.state {
             State::Ended => return Ok(None),
@@ -88,7 +87,7 @@ impl<'a> RecordReader<'a> {
                 if self.ports.clock.now() >= self.budget.deadline {
                     return Err(JobError::deadline());
                 }
-                // Other objects of this invocation, and the reads ahead of this one, get their turn.
+                // Yield to the other objects of this invocation, and to this object's reads ahead.
                 tokio::task::yield_now().await;
                 let Some(chunk) = self.reader.next().await? else {
                     return self.end().map(Some);

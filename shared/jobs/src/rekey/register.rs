@@ -20,14 +20,14 @@ use crate::{
 pub(crate) struct Written {
     pub(crate) values: Vec<String>,
     pub(crate) directory: Location,
-    /// Where the catalog may still have it, while a compaction is being published: it is never set back.
+    /// The location that the catalog may still have while a compaction is being published: it is never set back.
     pub(crate) before: Option<Location>,
 }
 
-/// Makes every partition of `written` known to the catalog under its directory.
+/// Registers every partition of `written` in the catalog with its directory.
 ///
 /// # Errors
-/// When the catalog fails, refuses a partition, or holds one that lies elsewhere.
+/// The catalog fails, refuses a partition, or has one at another location.
 pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
@@ -64,7 +64,7 @@ async fn create(
     if let Some(failure) = refused.into_iter().next() {
         return Err(refuse(table, &failure));
     }
-    // Another invocation was quicker: what it registered must be the same place.
+    // Another invocation was faster: the location that it registered must be the same.
     let others = written
         .iter()
         .filter(|partition| stood.iter().any(|other| other.values == partition.values))
@@ -83,7 +83,7 @@ async fn create(
     Ok(())
 }
 
-/// Those of `written` that the catalog does not hold.
+/// The partitions of `written` that are not in the catalog.
 async fn missing<'a>(
     catalog: &dyn Catalog,
     table: &Table,
@@ -123,7 +123,7 @@ async fn missing<'a>(
 }
 
 impl Written {
-    /// Whether the catalog may have the partition there.
+    /// Whether the catalog may have the partition at this location.
     fn may_lie_at(&self, location: &str) -> bool {
         Location::directory(location)
             .is_ok_and(|at| at == self.directory || Some(&at) == self.before.as_ref())

@@ -1,4 +1,4 @@
-//! Reads a source object once and finds, for every record, the partition that its own time names.
+//! Reads a source object once and finds, for every record, the partition of its own time.
 
 mod parquet;
 mod text;
@@ -38,19 +38,19 @@ use crate::{
     work::upload::Upload,
 };
 
-/// The hidden column of the rows' times, where they are sorted: no field of a record has this name.
+/// The hidden column of the rows' times, if they are sorted: no field of a record has this name.
 const TIME: &str = "\u{0}time";
 
-/// A whole source object, its rows kept apart by partition.
+/// A whole source object, with its rows separated by partition.
 pub(super) struct Routed {
-    /// When the source object landed: what `now` means in a bound.
+    /// When the source object landed, which is the meaning of `now` in a bound.
     pub(super) landed: Timestamp,
-    /// The partitions, by the numbers that the spool knows them by.
+    /// The partitions; the index is the number in the spool.
     pub(super) partitions: Vec<Partition>,
-    /// Where each partition is cut into the files of each output.
+    /// The files of each output in each partition.
     files: Vec<Vec<Parts>>,
     pub(super) spool: Spool,
-    /// What the columns of the spooled batches are.
+    /// The columns of the spooled batches.
     pub(super) layout: Layout,
     pub(super) quarantine: Quarantine,
     pub(super) lateness: LatenessMeter,
@@ -69,14 +69,14 @@ impl Routed {
         parts.map_or_else(Vec::new, |parts| parts.clone().finish())
     }
 
-    /// Leaves nothing of it in the store.
+    /// Deletes everything that it has in the store.
     pub(super) async fn discard(&mut self) {
         self.spool.discard().await;
         self.quarantine.discard().await;
     }
 }
 
-/// What is to be routed, and how.
+/// What to route, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) ports: &'a Ports,
@@ -85,7 +85,7 @@ pub(super) struct Request<'a> {
     pub(super) settings: &'a Settings,
     pub(super) location: &'a Location,
     pub(super) etag: &'a str,
-    /// When the object landed, as the plan that stands says.
+    /// When the object landed, from the existing plan.
     pub(super) landed: Option<Timestamp>,
 }
 
@@ -96,14 +96,14 @@ impl Request<'_> {
     }
 }
 
-/// Reads the object with this `etag` and routes its records; or says why there is nothing to read.
+/// Reads the object with this `etag` and routes its records, or returns why there is nothing to read.
 pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, JobError> {
     let source = match request.open().await? {
         Ok(source) => source,
         Err(status) => return Ok(Err(status)),
     };
     let job = &request.settings.job;
-    // "now" in a bound means the moment at which the object landed, so that a retry decides alike.
+    // "now" in a bound means the time when the object landed, so that a retry decides alike.
     let landed = request.landed.unwrap_or(source.meta().last_modified);
     let timestamps =
         TimestampReader::new(&job.timestamp, landed).map_err(|error| unusable(&error))?;
@@ -121,21 +121,21 @@ fn unusable(error: &dyn std::error::Error) -> JobError {
     JobError::new(ErrorKind::SchemaUnusable, error.to_string())
 }
 
-/// A row that has a time.
+/// A row with a time.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     time: Timestamp,
-    /// The record's offset in the decompressed bytes; of a Parquet file, its row.
+    /// The record's offset in the decompressed bytes; for a Parquet file, its row.
     offset: u64,
-    /// The record's size as it was read, in bytes.
+    /// The record's original size in bytes.
     bytes: u64,
 }
 
-/// Takes batches of rows to their partitions.
+/// Routes batches of rows to their partitions.
 struct Router<'a> {
     request: Request<'a>,
     partitioner: Partitioner,
-    /// How many columns of a batch, the first ones, go into the files; the partition columns follow.
+    /// How many columns of a batch, from the first one, go into the files; the partition columns follow.
     files: usize,
     /// The columns of a batch that are spooled.
     kept: Vec<usize>,
@@ -145,7 +145,7 @@ struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    /// `schema`: the columns of the batches, followed by that of the records' own bytes where `raw` has its place.
+    /// `schema`: the columns of the batches. If `raw` is set, the column of the records' original bytes follows.
     fn new(
         request: Request<'a>,
         landed: Timestamp,
@@ -179,7 +179,7 @@ impl<'a> Router<'a> {
         let spool = Room {
             memory: budget.memory / 4,
             folder: budget.scratch.clone(),
-            // The row group that is read stands there too.
+            // The row group that is being read is there too.
             scratch: match job.format {
                 InputFormat::Parquet => budget.scratch_bytes / 2,
                 InputFormat::Json | InputFormat::Csv => budget.scratch_bytes,
@@ -215,15 +215,15 @@ impl<'a> Router<'a> {
         })
     }
 
-    /// Whether JSON records' own bytes go into an output.
+    /// Whether the original bytes of JSON records are copied to an output.
     fn passes_through(settings: &Settings) -> bool {
         let mut formats = settings.job.output.iter().map(|output| output.format);
         settings.job.format == InputFormat::Json
             && formats.any(|format| format == OutputFormat::Json)
     }
 
-    /// Spools the rows of a batch, but for those that were refused already and have no [`Row`]. `record` gives the bytes
-    /// of a row's record.
+    /// Spools the rows of a batch, except those that were already refused and have no [`Row`]. `record` returns the
+    /// bytes of a row's record.
     fn take<'b>(
         &mut self,
         batch: &'b RecordBatch,
@@ -273,7 +273,7 @@ impl<'a> Router<'a> {
         self.routed.spool.push(&batch, &numbers)
     }
 
-    /// The columns of a batch that are kept until it is known where its rows go.
+    /// The columns of a batch that are kept until its rows are routed.
     fn spooled(&self, batch: &RecordBatch, rows: &[Option<Row>]) -> Result<RecordBatch, JobError> {
         let batch = batch.project(&self.kept)?;
         if !self.request.settings.job.sort_by_time {
@@ -306,7 +306,7 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// Brings what is held in memory back within its bounds.
+    /// Spills until the memory is within its limit.
     async fn settle(&mut self) -> Result<(), JobError> {
         if self.routed.spool.is_over() {
             self.routed.spool.spill().await?;
@@ -348,7 +348,7 @@ impl<'a> Router<'a> {
     }
 }
 
-/// How a value of a timestamp column is read: as the record's own time, but without its pattern and bounds.
+/// How values of timestamp columns are parsed: like the record's own time, but without its pattern and bounds.
 fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, JobError> {
     let rule = TimestampRule {
         column: rule.column.clone(),

@@ -1,4 +1,4 @@
-//! The columns of the files, and those that only say which partition a record goes to.
+//! The columns of the files, and those that only determine a record's partition.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError};
 
-/// What is read out of every record: the files' columns first, then the partition columns.
+/// The columns that are read from every record: the files' columns first, then the partition columns.
 pub(super) struct RecordSchema {
     fields: Vec<Arc<Field>>,
     files: usize,
@@ -43,7 +43,7 @@ impl RecordSchema {
         Ok(Self { fields, files })
     }
 
-    /// From the columns that were inferred from the records; partition columns are not repeated in the files.
+    /// From columns that were inferred from the records; partition columns are not repeated in the files.
     pub(super) fn inferred(schema: &Schema, partition_columns: &[String]) -> Self {
         let is_partition_column = |field: &&Arc<Field>| {
             let mut names = partition_columns.iter();
@@ -75,7 +75,7 @@ impl RecordSchema {
     }
 }
 
-/// Infers the columns: of JSON from all records of an object, of CSV from its header.
+/// Infers the columns: for JSON from all records of an object, for CSV from its header.
 pub(super) async fn infer(
     ports: &Ports,
     budget: &Budget,

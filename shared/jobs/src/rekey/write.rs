@@ -1,7 +1,7 @@
-//! Writes what a plan names: each output once.
+//! Writes the outputs of a plan, each once.
 //!
-//! Partitions are encoded one after the other, each into all its files in one pass; small files go up while the next
-//! ones are encoded.
+//! Partitions are encoded one after the other, each into all its files in one pass; small files are uploaded while the
+//! next ones are encoded.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -24,16 +24,16 @@ use crate::{
     work::upload::{Finished, PART, Upload},
 };
 
-/// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
+/// How often an upload is restarted after a conflict with another writer, which S3 answers with 409.
 const ATTEMPTS: usize = 3;
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// Writes every output of the plan that does not stand yet. Returns the sizes of all, in the order of the plan.
+/// Writes every output of the plan that does not exist yet. Returns the sizes of all, in the order of the plan.
 ///
-/// An output that stands was written by this plan, for its name holds the plan's hash and there is one plan
-/// for each source object.
+/// An existing output was written by this plan, because its name contains the plan's hash and there is one plan for
+/// each source object.
 pub(super) async fn outputs(
     ports: &Ports,
     budget: &Budget,
@@ -42,7 +42,7 @@ pub(super) async fn outputs(
     resumed: bool,
 ) -> Result<Vec<u64>, JobError> {
     let forms = plan.job().output.len().max(1) as u64;
-    // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+    // A row group is in memory twice when it ends: as columns, and as encoded bytes.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
     let mut writing = Writing {
         ports,
@@ -68,7 +68,7 @@ pub(super) async fn outputs(
         .collect()
 }
 
-/// The sizes of the outputs that stand, in the order of the plan.
+/// The sizes of the existing outputs, in the order of the plan.
 async fn standing(
     store: &Arc<dyn Store>,
     plan: &Plan,
@@ -91,7 +91,7 @@ async fn standing(
     Ok(sizes)
 }
 
-/// The size of an object, if it stands.
+/// The size of an object, if it exists.
 async fn size(store: &Arc<dyn Store>, location: &Location) -> Result<Option<u64>, JobError> {
     match store.head(location, None).await {
         Ok(meta) => Ok(Some(meta.size)),
@@ -108,7 +108,7 @@ pub(super) fn vanished(location: &Location) -> JobError {
         .of(location.clone())
 }
 
-/// An output's place in the plan, the bytes that are on their way, and the task that gives the whole size.
+/// An output's index in the plan, the bytes that are being uploaded, and the task that returns the whole size.
 type Finishing = (usize, u64, Task<Result<u64, JobError>>);
 
 struct Writing<'a> {
@@ -116,16 +116,16 @@ struct Writing<'a> {
     plan: &'a Plan,
     routed: &'a Routed,
     row_group: RowGroupLimit,
-    /// The size of each output that stands.
+    /// The size of each existing output.
     sizes: Vec<Option<u64>>,
-    /// The outputs whose last bytes are on their way.
+    /// The outputs whose last bytes are being uploaded.
     finishing: VecDeque<Finishing>,
     finishing_bytes: u64,
     finishing_limit: u64,
 }
 
 impl Writing<'_> {
-    /// Writes what does not stand; whether everything stands then. Conflicts are errors only at the last attempt.
+    /// Writes the missing outputs. Returns whether all exist then. Conflicts are errors only in the last attempt.
     async fn missing(&mut self, last: bool) -> Result<bool, JobError> {
         let outputs = &self.plan.outputs;
         let mut start = 0;
@@ -143,7 +143,7 @@ impl Writing<'_> {
         Ok(!conflicts)
     }
 
-    /// Writes the outputs of one partition, the first of which is the plan's `start`th.
+    /// Writes the outputs of one partition, the first of which has the index `start` in the plan.
     async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), JobError> {
         let Some(partition) = outputs.first().map(|output| output.partition) else {
             return Ok(());
@@ -234,7 +234,7 @@ impl Writing<'_> {
         Ok((upload, encoder))
     }
 
-    /// Sends an output's last bytes on their way.
+    /// Starts the upload of an output's last bytes.
     async fn finish(
         &mut self,
         index: usize,
@@ -276,7 +276,7 @@ impl Writing<'_> {
     }
 }
 
-/// `None` for a conflict that may pass.
+/// `None` for a conflict that a retry may resolve.
 fn tolerate(result: Result<(), JobError>, last: bool) -> Result<Option<()>, JobError> {
     match result {
         Err(error) if error.store_kind() == Some(StoreErrorKind::Conflict) && !last => Ok(None),
@@ -286,10 +286,10 @@ fn tolerate(result: Result<(), JobError>, last: bool) -> Result<Option<()>, JobE
 
 /// The files of one form in one partition, the current one first.
 struct Files<'a> {
-    /// The place of the current file in the plan.
+    /// The index of the current file in the plan.
     index: usize,
     outputs: &'a [Output],
-    /// The rows that the current file still lacks.
+    /// The number of rows that are still missing in the current file.
     left: u64,
     open: Option<(Upload, Encoder)>,
 }

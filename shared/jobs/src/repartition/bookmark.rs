@@ -1,4 +1,4 @@
-//! Which objects earlier runs have committed.
+//! The bookmark: which objects earlier runs have committed.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::kit::JobError;
 
-/// Leaves the objects that no run up to `previous` has committed.
+/// Keeps only the objects that no run up to `previous` has committed.
 pub(super) async fn leave_new(
     ports: &Ports,
     job: &Repartition,
@@ -41,7 +41,7 @@ async fn taken(
     Ok(taken.unwrap_or_default().objects.into_iter().collect())
 }
 
-/// Notes, before a run is committed, which objects it and the runs before have taken.
+/// Writes, before a run is committed, which objects it and the previous runs have read.
 pub(super) async fn note(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     let mut objects = taken(ports, &plan.settings, plan.previous).await?;
     objects.extend(plan.sources.iter().map(|source| {

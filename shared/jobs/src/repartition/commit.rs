@@ -1,4 +1,4 @@
-//! The commit of a run: everything is verified to stand, then the run counts.
+//! The commit of a run: verifies that all outputs exist, then makes the run valid.
 
 use futures::{FutureExt, StreamExt, stream};
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError};
 
-/// Entries of the ledger that are read at once.
+/// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
-/// Commits the run of a plan, and does what that entails; or finishes what an earlier attempt began.
+/// Commits the run of a plan and executes the steps after the commit, or finishes what an earlier attempt began.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
@@ -53,7 +53,7 @@ pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitRepo
     })
 }
 
-/// What the tasks have written, in their order.
+/// The results of the tasks, in order.
 pub(super) async fn done(
     ports: &Ports,
     ledger: &Ledger,

@@ -1,4 +1,4 @@
-//! Files on their way: each output in its format, cut where the plan says.
+//! Writes files: each output in its format, cut as planned.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -20,11 +20,10 @@ use crate::{
     work::upload::{Finished, PART, Upload},
 };
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The longest key that S3 takes, in bytes of UTF-8.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+/// S3's limit on keys, in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
 
 /// Writes the files of a task.
@@ -35,7 +34,7 @@ pub(super) struct Files<'a> {
     schema: SchemaRef,
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
-    /// The files whose last bytes are on their way, and those bytes.
+    /// The files whose last bytes are being uploaded, with the number of these bytes.
     finishing: VecDeque<(u64, Task<Result<File, JobError>>)>,
     finishing_bytes: u64,
     finishing_limit: u64,
@@ -48,11 +47,11 @@ pub(super) struct Series {
     /// Below the output's directory.
     path: String,
     values: Vec<String>,
-    /// Where the rows are cut; nowhere, where there is one file.
+    /// Where the rows are cut; `None` for a single file.
     cuts: Option<Cuts>,
-    /// The files that are written, by their numbers.
+    /// The numbers of the files that are written.
     files: Range<u64>,
-    /// How much of the rows, or of their text, was before.
+    /// The size of the rows, or of their text, before the current position.
     position: u64,
     open: Option<OpenFile>,
 }
@@ -69,12 +68,12 @@ enum Body {
     Lines(Box<LinesFile>),
 }
 
-/// How a file is named.
+/// The name of a file.
 fn name(number: u64, id: &str, output: &config::Output) -> String {
     format!("part-{number:05}-{id}.{}", output.extension())
 }
 
-/// How many bytes a partition's path may have.
+/// The most bytes that a partition's path may have.
 pub(super) fn path_room(plan: &Plan) -> usize {
     let job = &plan.settings;
     let room = |output: &config::Output| {
@@ -88,7 +87,7 @@ pub(super) fn path_room(plan: &Plan) -> usize {
 impl<'a> Files<'a> {
     pub(super) fn new(ports: &'a Ports, plan: &'a Plan, budget: &Budget) -> Result<Self, JobError> {
         let outputs = &plan.settings.output;
-        // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+        // A row group is in memory twice when it ends: as columns, and as encoded bytes.
         let row_group = budget.memory / 4 / outputs.len().max(1) as u64;
         let row_group = usize::try_from(row_group).unwrap_or(usize::MAX);
         Ok(Self {
@@ -130,13 +129,13 @@ impl<'a> Files<'a> {
             .collect()
     }
 
-    /// The columns of the files, of a batch of all columns.
+    /// Selects the columns of the files from a batch of all columns.
     pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let files = (0..self.schema.fields().len()).collect::<Vec<_>>();
         Ok(batch.project(&files)?)
     }
 
-    /// The rows as text, for each output that is text.
+    /// Encodes the rows as text, for each text output.
     pub(super) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Option<Lines>>, JobError> {
         let lines = |encoder: &mut Option<LinesEncoder>| {
             let lines = encoder.as_mut().map(|encoder| encoder.encode(batch));
@@ -145,7 +144,7 @@ impl<'a> Files<'a> {
         self.encoders.iter_mut().map(lines).collect()
     }
 
-    /// Takes text back that has been written.
+    /// Takes back text that was written, to reuse its memory.
     pub(super) fn recycle(&mut self, lines: Vec<Option<Lines>>) {
         for (encoder, lines) in self.encoders.iter_mut().zip(lines) {
             if let (Some(encoder), Some(lines)) = (encoder, lines) {
@@ -154,7 +153,8 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Writes rows into every series: `batch` has the columns of the files, and `lines` is what [`Files::encode`] made of it.
+    /// Writes rows into every series: `batch` has the columns of the files, and `lines` is the result of
+    /// [`Files::encode`].
     pub(super) async fn write(
         &mut self,
         series: &mut [Series],
@@ -216,7 +216,7 @@ impl<'a> Files<'a> {
                 }
             };
             if ready.len() >= PART {
-                // The next part is about as large.
+                // The next part will have a similar size.
                 let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                 let put = open.upload.part(part).await;
                 put.map_err(|error| JobError::store(Stage::Write, error))?;
@@ -238,7 +238,7 @@ impl<'a> Files<'a> {
         outputs.get(output).ok_or_else(missing)
     }
 
-    /// A file of an output on its way up.
+    /// Starts the upload of an output's file.
     pub(super) fn upload(
         &self,
         output: usize,
@@ -268,7 +268,7 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Ends what the series have open.
+    /// Ends the open files of the series.
     pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series {
             self.close(series).await?;
@@ -276,7 +276,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Makes the first file of each series although it has no row, so that its columns can be read.
+    /// Writes the first file of each series without rows, so that its columns can be read.
     pub(super) async fn write_empty(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series.iter_mut() {
             series.open = Some(self.open(series.output, &series.path, series.files.start)?);
@@ -284,7 +284,7 @@ impl<'a> Files<'a> {
         self.finish(series).await
     }
 
-    /// Sends the last bytes of the open file on their way.
+    /// Starts the upload of the open file's last bytes.
     async fn close(&mut self, series: &mut Series) -> Result<(), JobError> {
         let Some(open) = series.open.take() else {
             return Ok(());
@@ -297,7 +297,7 @@ impl<'a> Files<'a> {
         self.end(output, values, open.rows, open.upload, last).await
     }
 
-    /// Sends the last bytes of a file on their way: one of so many rows, in the partition of these values.
+    /// Starts the upload of a file's last bytes. The file has this number of rows, in the partition with these values.
     pub(super) async fn end(
         &mut self,
         output: usize,
@@ -328,7 +328,7 @@ impl<'a> Files<'a> {
             }
             let location = upload.location().clone();
             let finished = match upload.finish(last).await {
-                // A run's files have names of their own, and the same rows whoever writes them.
+                // The names of a run's files are unique to it, and have the same rows whichever invocation writes them.
                 Ok(Finished::Stood) => store
                     .head(&location, None)
                     .await
@@ -354,7 +354,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Waits until every file stands, and gives them.
+    /// Waits until every file exists, and returns them.
     pub(super) async fn all(mut self) -> Result<Vec<File>, JobError> {
         while !self.finishing.is_empty() {
             self.finish_first().await?;
@@ -365,22 +365,22 @@ impl<'a> Files<'a> {
 }
 
 impl Series {
-    /// Says how much of the rows, or of their text, comes before the first that is written.
+    /// Sets the size of the rows, or of their text, before the first that is written.
     pub(super) fn begin_at(&mut self, position: u64) {
         self.position = position;
     }
 
-    /// Which of the job's outputs it is of.
+    /// The index of the job's output.
     pub(super) fn output(&self) -> usize {
         self.output
     }
 
-    /// Where a row of a batch begins.
+    /// The position of a row of a batch.
     fn place(&self, row: usize, lines: Option<&Lines>) -> u64 {
         self.position + lines.map_or(row, |lines| lines.start(row)) as u64
     }
 
-    /// The first of a batch's rows that begins at `place` or behind it.
+    /// The first of a batch's rows that begins at or after `place`.
     fn row_at(&self, place: u64, rows: usize, lines: Option<&Lines>) -> usize {
         let wanted = usize::try_from(place.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let row = match lines {

@@ -1,4 +1,4 @@
-//! What a commit entails: manifests, the catalog, and the removal of what was replaced.
+//! The steps after a commit: manifests, the catalog, and the removal of replaced objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +23,10 @@ use crate::{
     rekey::register::{Written, register},
 };
 
-/// How often a change of the table is made again after somebody else changed it meanwhile.
+/// How often a change of the table is retried after a concurrent change.
 const ATTEMPTS: usize = 8;
 
-/// Where the list of an output's files stands.
+/// The location of the manifest of an output's files.
 pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Location {
     let directory = job.directory(output);
     let prefix = directory
@@ -36,7 +36,7 @@ pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Lo
     job.ledger().join(&format!("manifest/{prefix}manifest"))
 }
 
-/// Does what a commit entails, as far as it is not done.
+/// Executes the steps after a commit that are not done yet.
 pub(super) async fn finish(
     ports: &Ports,
     ledger: &Ledger,
@@ -80,8 +80,8 @@ pub(super) async fn finish(
     ledger::propose(store, &ledger.finished(), finished).await
 }
 
-/// Puts the list of an output's files in the place of the one that stood when the run was planned. Where another stands by
-/// now, this run or a later one was here before.
+/// Replaces the manifest that existed when the run was planned by the list of the output's new files. If there is
+/// another one by now, this run or a later one has already replaced it.
 async fn swap_manifest(
     ports: &Ports,
     plan: &Plan,
@@ -119,7 +119,7 @@ async fn swap_manifest(
         .put(&at, text.clone().into(), options(precondition))
         .await;
     let put = match put {
-        // Somebody has taken it away.
+        // The manifest was deleted.
         Err(StoreError {
             kind: StoreErrorKind::NotFound,
             ..
@@ -139,7 +139,7 @@ async fn swap_manifest(
     }
 }
 
-/// Removes exactly these objects; returns the keys under which others stand.
+/// Removes exactly these objects. Returns the keys that have other objects.
 async fn remove(
     ports: &Ports,
     directory: &Location,
@@ -178,7 +178,7 @@ async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobE
     Ok(())
 }
 
-/// Removes the rows that were brought together.
+/// Removes the staged rows.
 async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     for index in 0..plan.prepare.len() {
         let prepared: Option<Prepared> =
@@ -190,7 +190,7 @@ async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(
     Ok(())
 }
 
-/// Makes the catalog say what is there, as far as the job asks for it.
+/// Updates the catalog as the job requests.
 async fn catalog(
     ports: &Ports,
     ledger: &Ledger,

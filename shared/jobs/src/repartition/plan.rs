@@ -1,4 +1,4 @@
-//! Plans a run of a job, or goes on with the one that is under way.
+//! Plans a run of a job, or resumes the current one.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +23,14 @@ use crate::{
     ports::{PutOptions, StoreErrorKind},
 };
 
-/// The most bytes of a list that an answer repeats, of two: a state of a state machine holds 256 KiB.
+/// The most bytes of each of the two lists in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 64 << 10;
 
-/// Plans a run of the job, or adopts the one that is planned and not committed.
+/// Plans a run of the job, or adopts a run that is planned and not committed.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &Repartition,
@@ -38,7 +38,7 @@ pub async fn plan(
 ) -> Result<PlanReport, JobError> {
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let store = &*ports.store;
-    // The last run that counts, and those after it that were given up.
+    // The last committed run, and the withdrawn runs after it.
     let (mut run, mut previous, mut given_up) = (0, None, Vec::new());
     if let Some(newest) = ledger::newest(store, job).await? {
         let mut number = newest;
@@ -72,7 +72,7 @@ pub async fn plan(
     report(ports, &ledger, &plan).await
 }
 
-/// What stands in the place of the commit of a run that is given up.
+/// The entry in place of the commit of a withdrawn run.
 fn withdrawn() -> Commit {
     Commit {
         version: Commit::VERSION,
@@ -83,7 +83,7 @@ fn withdrawn() -> Commit {
     }
 }
 
-/// Whether every object that the plan reads is still there.
+/// Whether every object that the plan reads still exists.
 async fn sources_stand(ports: &Ports, plan: &Plan) -> Result<bool, JobError> {
     let standing = source::objects(&*ports.store, &plan.partitions).await?;
     let etags: BTreeMap<_, _> = standing
@@ -156,7 +156,7 @@ async fn make(
             )
         })?;
     }
-    // That every type can be read is known before the first task.
+    // Check before the first task that every type can be read.
     shape.read_schema()?;
     let stored = found.stored(ports, job).await?;
     let splits_before = splits(&stored);
@@ -187,7 +187,7 @@ async fn make(
     .identified()
 }
 
-/// Makes sure that no run reads what another one wrote, and that none removes what is only read.
+/// Checks that no run reads what another one wrote, and that none removes objects that are only read.
 fn apart(job: &Repartition, found: &Found) -> Result<(), JobError> {
     for output in &job.output {
         let directory = job.directory(output);
@@ -225,7 +225,7 @@ fn apart(job: &Repartition, found: &Found) -> Result<(), JobError> {
     Ok(())
 }
 
-/// What stands under the target, output by output.
+/// The objects under the target, for each output.
 #[derive(Default)]
 struct Target {
     replaced: Vec<Vec<Standing>>,
@@ -243,7 +243,7 @@ async fn standing(
     for output in &job.output {
         let (mut replaced, mut kept) = (Vec::new(), Vec::new());
         for object in source::list(store, &job.directory(output)).await? {
-            // What a run has left that was given up was never data.
+            // Objects that a withdrawn run left were never data.
             let left = given_up
                 .iter()
                 .any(|id| object.key.contains(&format!("-{id}.")));
@@ -268,7 +268,7 @@ async fn standing(
     Ok(target)
 }
 
-/// The columns of the table that is written to, for their types.
+/// The columns of the target table, for their types.
 async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobError> {
     let Some(name) = &job.table else {
         return Ok(Vec::new());
@@ -287,7 +287,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
         JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {reason}"))
     };
     if job.manage_table {
-        // What the table says of its objects is about to be said anew.
+        // The table's storage settings are about to be replaced.
         table
             .not_foreign()
             .map_err(|error| unfit(error.to_string()))?;
@@ -317,7 +317,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
     Ok(columns.chain(table.partition_keys).collect())
 }
 
-/// What is answered for a plan that stands.
+/// The answer for an existing plan.
 async fn report(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<PlanReport, JobError> {
     let entry = |task, prepare| TaskRequest {
         plan: ledger.plan(),
@@ -346,7 +346,7 @@ async fn report(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<PlanRepor
     })
 }
 
-/// A list as it goes into an answer: itself, or where it stands.
+/// A list for an answer: the list itself, or its location.
 async fn listed<T: Serialize>(
     ports: &Ports,
     list: Vec<T>,

@@ -1,4 +1,4 @@
-//! The bytes of an object, decompressed, and the records in them.
+//! Reads an object: its decompressed bytes, and the records in them.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(super) struct Bytes<'a> {
     chunk: bytes::Bytes,
     plain: Vec<u8>,
     state: State,
-    /// None where the bytes stand in the middle of an object, which is not compressed then.
+    /// `None` if the bytes begin inside an object, which is then not compressed.
     decompressor: Option<Decompressor>,
     lines: Option<LineRange>,
 }
@@ -43,7 +43,7 @@ enum State {
 }
 
 impl<'a> Bytes<'a> {
-    /// `lines`: in which bytes the lines begin that are wanted; all where nothing is said.
+    /// `lines`: the range in which the wanted lines begin; by default, all lines.
     pub(super) fn open(
         ports: &'a Ports,
         job: &Repartition,
@@ -69,7 +69,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Where the bytes begin in the object, once there are any.
+    /// The offset of the bytes in the object, once there are any.
     pub(super) fn begin(&self) -> u64 {
         self.lines.as_ref().map_or(0, |lines| lines.first)
     }
@@ -132,14 +132,14 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Which bytes of an object are the lines that begin in a range of it.
+/// Determines which bytes of an object are the lines that begin in a range of it.
 #[derive(Debug)]
 struct LineRange {
-    /// Where the next chunk begins.
+    /// The offset of the next chunk.
     at: u64,
-    /// Whether the first line is looked for.
+    /// Whether the first line is still searched for.
     skips: bool,
-    /// Where it begins.
+    /// The offset of the first line.
     first: u64,
     end: u64,
     over: bool,
@@ -156,7 +156,7 @@ impl LineRange {
         }
     }
 
-    /// The bytes of a chunk that are wanted.
+    /// The wanted bytes of a chunk.
     fn cut(&mut self, chunk: &[u8]) -> std::ops::Range<usize> {
         let begins = self.at;
         self.at += chunk.len() as u64;
@@ -173,7 +173,7 @@ impl LineRange {
         if self.over {
             return 0..0;
         }
-        // The last line ends with the first newline that does not end one that another range begins with.
+        // The last line ends with the first newline that is not before the start of another range's line.
         let last = self.end.saturating_sub(1).saturating_sub(begins);
         let last = usize::try_from(last).unwrap_or(usize::MAX).max(from);
         let rest = chunk.get(last..).unwrap_or_default();
@@ -188,7 +188,7 @@ impl LineRange {
     }
 }
 
-/// What finds the records in an object, or in a part of one that does not begin with its first line.
+/// The reader of the records in an object, or in a part of one that does not begin with its first line.
 pub(super) fn records(
     reading: &Reading,
     job: &Repartition,
@@ -209,8 +209,8 @@ pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -
     unreadable(location, error)
 }
 
-/// How a value of a timestamp column is read: in UTC where it names no zone. The numbers of `OpenCSVSerde` are milliseconds.
-/// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
+/// How values of timestamp columns are parsed: in UTC if they have no zone. The numbers of `OpenCSVSerde` are
+/// milliseconds. <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
 pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, JobError> {
     let milliseconds = matches!(
         reading,

@@ -1,4 +1,4 @@
-//! Why a step of a run failed, in the words of repartition.
+//! The errors of repartition.
 
 use lakewright_core::location::Location;
 use thiserror::Error;
@@ -8,56 +8,56 @@ use crate::{
     ports::StoreErrorKind,
 };
 
-/// How what stands differs from what was written.
+/// How a stored file differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Difference {
-    /// A file that does not stand.
+    /// The file does not exist.
     #[error("was written and does not stand")]
     Missing,
-    /// A file of another size, in bytes.
+    /// The file has another size, in bytes.
     #[error("has {found} bytes, and {written} were written")]
     Size {
-        /// What stands.
+        /// The stored value.
         found: u64,
-        /// What was written.
+        /// The written value.
         written: u64,
     },
-    /// An object of another `ETag`: somebody has put it in the file's place.
+    /// The file has another `ETag`: somebody has replaced it.
     #[error("has the ETag {found}, and what was written has {written}")]
     Etag {
-        /// What stands.
+        /// The stored value.
         found: String,
-        /// What was written.
+        /// The written value.
         written: String,
     },
-    /// A file that was taken away or replaced while it was looked at.
+    /// The file was deleted or replaced while it was verified.
     #[error("was taken away or replaced just now")]
     Changed,
-    /// A file whose footer cannot be read.
+    /// The file's footer cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(String),
-    /// A file of other columns.
+    /// The file has other columns.
     #[error("has the columns {found:?}, and {written:?} were to be written")]
     Columns {
-        /// What stands, by its footer.
+        /// The columns in the footer.
         found: Vec<String>,
-        /// What the plan says.
+        /// The columns in the plan.
         written: Vec<String>,
     },
-    /// A file of another number of rows.
+    /// The file has another number of rows.
     #[error("has {found} rows by its footer, and {written} were written")]
     Rows {
-        /// What stands, by its footer.
+        /// The number in the footer.
         found: u64,
-        /// What the task says.
+        /// The number in the task's result.
         written: u64,
     },
-    /// An output that has not all rows, or has some of them twice.
+    /// The output lacks rows, or has some of them twice.
     #[error("has files of {found} rows, and {read} were read")]
     Sum {
-        /// In its files.
+        /// The number of rows in its files.
         found: u64,
-        /// Of the source.
+        /// The number of rows in the source.
         read: u64,
     },
 }
@@ -68,13 +68,13 @@ pub(super) fn changed(location: Location) -> JobError {
     JobError::new(ErrorKind::SourceChanged, message).of(location)
 }
 
-/// The run was given up, because its sources changed.
+/// The run was withdrawn because its sources changed.
 pub(super) fn withdrawn(plan: Location) -> JobError {
     let message = "the run was given up, because an object of its source was deleted or replaced: plan the job again";
     JobError::new(ErrorKind::Withdrawn, message).of(plan)
 }
 
-/// What a failure to read an object of the plan says about it.
+/// Converts a failure to read an object of the plan.
 pub(super) fn unread(location: &Location, error: JobError) -> JobError {
     match error.store_kind() {
         Some(

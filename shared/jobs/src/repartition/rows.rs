@@ -1,4 +1,4 @@
-//! The rows of pieces of the source, as batches of the columns that are written.
+//! Reads the rows of pieces of the source, as batches of the written columns.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -27,11 +27,10 @@ use crate::{
     },
 };
 
-/// Bytes of records after which a batch of columns is cut: few, so that what is made of them is made in the processor's
-/// caches.
+/// The bytes of records after which a batch of columns is cut: few, so that its data fits the processor's caches.
 const BATCH: usize = 1 << 20;
 
-/// The same, where rows go to partitions: more, for each batch falls into as many pieces as there are partitions.
+/// The same if rows are partitioned: more, because each batch is split into as many pieces as there are partitions.
 const ROUTED_BATCH: usize = 8 << 20;
 
 /// Reads units, one after the other.
@@ -41,10 +40,10 @@ pub(super) struct Rows<'a> {
     plan: &'a Plan,
     written: SchemaRef,
     columns: Columns,
-    /// Bytes of the records in the columns, and how many there may be.
+    /// The bytes of the records in the columns, and their limit.
     held: usize,
     most: usize,
-    /// Which of the source's partitions the records in the columns are of.
+    /// The index of the source's partition that the records in the columns belong to.
     partition: usize,
     units: VecDeque<Unit>,
     open: Option<Open<'a>>,
@@ -69,7 +68,7 @@ struct Parquet {
     loaded: Loaded,
     source: Source,
     location: Location,
-    /// The row group that is loaded next, and the one to stop before.
+    /// The next row group to load, and the end of the range.
     groups: Range<usize>,
 }
 
@@ -116,7 +115,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Values that became null so far because they do not fit their columns.
+    /// The number of values that became null so far because they do not fit their columns.
     pub(super) fn values_dropped(&self) -> u64 {
         self.values_dropped
     }
@@ -144,7 +143,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Takes the records of the next bytes of a text.
+    /// Takes the records of a text's next bytes.
     async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), JobError> {
         let more = text.bytes.next().await?;
         let ended = more.is_none();
@@ -160,7 +159,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes the next rows of a Parquet object, or brings its next row group here.
+    /// Takes the next rows of a Parquet object, or downloads its next row group.
     async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), JobError> {
         let location = &parquet.location;
         if let Some(rows) = parquet.rows.next() {
@@ -248,7 +247,7 @@ impl<'a> Rows<'a> {
         })))
     }
 
-    /// Takes every record that is there so far; the bytes begin at `begin` in the object.
+    /// Takes all records that are available; the bytes begin at `begin` in the object.
     fn drain(
         &mut self,
         records: &mut dyn Records,
@@ -264,7 +263,7 @@ impl<'a> Rows<'a> {
                     self.values_dropped += u64::from(appended.mismatched);
                     self.held += filled.bytes.len();
                 }
-                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
                 Err(RecordError::Full) if self.columns.rows() > 0 => self.cut()?,
                 Err(error) => {
                     return Err(JobError::new(ErrorKind::RecordRefused, error.to_string())
@@ -296,8 +295,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What becomes of fields that have no column: those of a table are those that it has, and where columns are chosen the
-/// others are left out.
+/// What to do with fields without a column: a table has only its own columns, and if columns are selected, the others
+/// are left out.
 fn on_unknown(job: &Repartition) -> Policy {
     match job.source {
         From::Prefix(_) if job.columns.is_empty() => Policy::Fail,
@@ -316,7 +315,7 @@ fn read_error(location: &Location, error: ReadError) -> JobError {
     }
 }
 
-/// The units with neighbours in one object made one.
+/// Joins neighbouring units of one object.
 fn joined(units: &[Unit]) -> VecDeque<Unit> {
     let mut joined: VecDeque<Unit> = VecDeque::new();
     for unit in units {

@@ -1,4 +1,4 @@
-//! What a run reads: the objects of a table or a prefix, and their columns.
+//! Finds the source of a run: the objects of a table or a prefix, and their columns.
 
 use std::sync::Arc;
 
@@ -27,27 +27,27 @@ use crate::{
     work::{parquet::Loaded, source},
 };
 
-/// Listings and looks at objects under way at once.
+/// The most concurrent listings and reads.
 const CONCURRENT: usize = 16;
 
-/// The bytes that tell how an object is compressed.
+/// The number of bytes from which the compression is detected.
 const HEAD: u64 = 64;
 
-/// Spark's split, from which on it matters whether an object can be cut.
+/// Spark's split size, from which on it matters whether an object can be split.
 const SPLIT: u64 = 128 << 20;
 
-/// What a job reads.
+/// The source of a job.
 pub(super) struct Found {
     pub(super) reading: Reading,
     pub(super) partitions: Vec<SourcePartition>,
     pub(super) sources: Vec<SourceObject>,
     /// The source's table.
     pub(super) table: Option<Table>,
-    /// The prefix of everything that is read.
+    /// The common prefix of all objects that are read.
     pub(super) root: Location,
 }
 
-/// The objects of the job's source, as they stand.
+/// Finds the current objects of the job's source.
 pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     if let Source::Prefix(prefix) = &job.source {
         not_foreign(&*ports.store, prefix).await?;
@@ -99,7 +99,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     })?;
     let place = |text: &str| -> Result<Location, JobError> {
         let location: Location = text.parse().map_err(|error| unfit(format!("{error}")))?;
-        // Crawlers leave the last slash out.
+        // Crawlers leave out the trailing slash.
         let slash = !location.key.is_empty() && !location.key.ends_with('/');
         Ok(location.join(if slash { "/" } else { "" }))
     };
@@ -156,7 +156,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     })
 }
 
-/// The data under the partitions, in their order.
+/// The data objects of the partitions, in order.
 pub(super) async fn objects(
     store: &dyn Store,
     partitions: &[SourcePartition],
@@ -188,7 +188,7 @@ async fn of_partition(
     Ok(with_bytes.map(object).collect())
 }
 
-/// Makes sure that no other table format owns a prefix.
+/// Checks that a prefix does not belong to another table format.
 pub(super) async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), JobError> {
     let looked = crate::work::foreign::not_foreign(store, prefix).await;
     let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
@@ -199,7 +199,7 @@ fn foreign(prefix: &Location, error: &ForeignTable) -> JobError {
     JobError::new(ErrorKind::SchemaUnusable, format!("{prefix}: {error}"))
 }
 
-/// The data under a prefix, in the order of the keys.
+/// The data objects under a prefix, in key order.
 pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Listed>, JobError> {
     let ledger = format!("{}_lakewright/", prefix.key);
     let mut data = Vec::new();
@@ -212,7 +212,7 @@ pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Lis
             known.map_err(|error| foreign(prefix, &error))?;
         }
         after = page.objects.last().map(|object| object.key.clone());
-        // A ledger may be long, and nothing in it is data.
+        // A ledger may be long, and contains no data.
         if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
             after = Some(format!("{ledger}{}", char::MAX));
         }
@@ -228,14 +228,14 @@ pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Lis
 }
 
 impl Found {
-    /// Where an object is.
+    /// The location of an object.
     pub(super) fn location(&self, source: &SourceObject) -> Location {
         let partition = self.partitions.get(source.partition);
         let bucket = partition.map_or("", |partition| &partition.location.bucket);
         Location::new(bucket, &source.key)
     }
 
-    /// Where each object may be cut, and how many splits Spark reads them in.
+    /// Where each object can be split, and the number of Spark's splits.
     pub(super) async fn stored(
         &self,
         ports: &Ports,
@@ -276,7 +276,7 @@ impl Found {
         Ok(stored)
     }
 
-    /// The columns of the objects, and those that the source's partitions give.
+    /// The columns of the objects, and those of the source's partitions.
     pub(super) async fn columns(
         &self,
         ports: &Ports,
@@ -315,7 +315,8 @@ impl Found {
         Ok((columns, Vec::new()))
     }
 
-    /// The columns of the records: strings by the names in the first object, or what the records of all objects have.
+    /// Infers the columns of the records: strings with the names in the first object, or the columns of all objects'
+    /// records.
     async fn inferred(
         &self,
         ports: &Ports,
@@ -346,7 +347,7 @@ impl Found {
     }
 }
 
-/// Columns of strings. An empty name is that of no column.
+/// Columns of strings. A field with an empty name has no column.
 fn named(names: Vec<String>) -> Vec<Column> {
     let names = names.into_iter().filter(|name| !name.is_empty());
     let column = |name| Column {

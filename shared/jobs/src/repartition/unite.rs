@@ -1,4 +1,4 @@
-//! One file of each output, put together of whole Parquet objects without being read row by row.
+//! Merges whole Parquet objects into one file of each output, without decoding rows.
 
 use std::sync::Arc;
 
@@ -33,25 +33,25 @@ use crate::{
     },
 };
 
-/// Reads under way at a time.
+/// The most concurrent reads.
 const CONCURRENT: usize = 16;
 
-/// Two parts of a file are on their way besides the one that is made.
+/// Two parts of a file are being uploaded while the next is produced.
 const PARTS: usize = 3 * PART;
 
-/// Below this there is no room for a merge and its parts: rows are read then.
+/// With less memory there is no room for a merge and its parts: rows are decoded then.
 const LEAST_MEMORY: u64 = (64 << 20) + PARTS as u64;
 
 /// An object of the source.
 struct Object {
     location: Location,
     etag: String,
-    /// All of it, where there is room.
+    /// All of its bytes, if there is room.
     whole: Option<Bytes>,
 }
 
-/// Writes the first file of each output out of all objects of the plan. None: they have to be read row by row, because a
-/// column changes, because one of the outputs is text, or because of what is in the objects.
+/// Writes the first file of each output from all objects of the plan. `None` if their rows must be decoded, because a
+/// column changes, an output is text, or the objects cannot be merged.
 pub(super) async fn write(
     context: Context<'_>,
     files: &mut Files<'_>,
@@ -102,8 +102,8 @@ pub(super) async fn write(
     }))
 }
 
-/// Makes the file of each output but for its last bytes, which are only in `made`. False: the objects have something that a
-/// merge refuses.
+/// Produces the file of each output except its last bytes, which are only in `made`. Returns false if the merge refuses
+/// the objects.
 async fn make(
     context: Context<'_>,
     files: &Files<'_>,
@@ -126,13 +126,13 @@ async fn make(
     Ok(true)
 }
 
-/// Notes that a merge is not made.
+/// Logs that a merge is not possible.
 fn refused(error: &MergeError) -> bool {
     tracing::info!(%error, "the objects are read row by row");
     false
 }
 
-/// What the merged file is like: as the file of an encoder.
+/// The format of the merged file: the same as an encoder's.
 fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
     let default = RowGroupLimit::default();
     let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
@@ -152,8 +152,8 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
     }
 }
 
-/// The objects of the plan, and their footers; nothing where one has none that is taken. `room`: the bytes of objects that may
-/// be kept.
+/// The objects of the plan and their footers; `None` if one has no valid footer. `room`: the most bytes of objects that
+/// may be kept.
 async fn open(
     context: Context<'_>,
     mut room: u64,
@@ -168,7 +168,7 @@ async fn open(
     let Some(first) = reads.next() else {
         return Ok(None);
     };
-    // Where the files do not fit, it is mostly the first that shows it.
+    // If the files cannot be merged, usually the first one shows it.
     let first = first.await?;
     let fits =
         |(_, input): &(Object, Input)| united(&plan.shape, std::slice::from_ref(input)).is_some();
@@ -187,7 +187,7 @@ async fn open(
     Ok(Some((objects, inputs)))
 }
 
-/// An object and its footer; nothing where it has none that is taken. `whole`: whether all of it is read and kept.
+/// An object and its footer; `None` if it has no valid one. `whole`: whether all of it is read and kept.
 async fn footer(
     context: Context<'_>,
     source: &SourceObject,
@@ -250,7 +250,7 @@ fn in_time(context: Context<'_>) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Works the merge off, and leaves the last bytes of the file in `ready`. False: the objects have something that it refuses.
+/// Runs the merge, and leaves the last bytes of the file in `ready`. Returns false if the merge refuses the objects.
 async fn work_off(
     context: Context<'_>,
     objects: &[Object],
@@ -295,7 +295,7 @@ async fn work_off(
     }
 }
 
-/// What a merge asked for.
+/// A read that a merge requested.
 enum Read {
     Here(Bytes),
     UnderWay(Task<Result<Bytes, JobError>>),

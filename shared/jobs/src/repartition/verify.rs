@@ -1,4 +1,4 @@
-//! What is verified before a run counts: that what stands is what the tasks wrote, and that it is everything.
+//! Verifies before a commit that the stored files are those that the tasks wrote, and that they are complete.
 
 use std::collections::BTreeMap;
 
@@ -20,16 +20,16 @@ use crate::{
     work::footer::{self, FooterError, ParquetObject, Tail},
 };
 
-/// Footers that are read at once.
+/// The most footers that are read at once.
 const CONCURRENT: usize = 32;
 
-/// Files whose footers are asked for before the next are thought of.
+/// The number of files whose footers are read in one batch.
 const BATCH: usize = 1_000;
 
-/// The commit, once every file that the tasks have written stands, and every row is in one of each output.
+/// Returns the commit, if every file that the tasks wrote exists and every row is in a file of each output.
 ///
-/// That an object is the one that was written is known from its size and its `ETag`. How many rows a Parquet file has, and
-/// of which columns, is read from its footer; those of text were counted as they were written into these bytes.
+/// The size and the `ETag` prove that an object is the one that was written. The rows and columns of a Parquet file are
+/// read from its footer; the rows of text were counted as they were encoded.
 pub(super) async fn verified(
     ports: &Ports,
     ledger: &Ledger,
@@ -81,7 +81,7 @@ fn differs(location: Location, difference: &Difference) -> JobError {
     .of(location)
 }
 
-/// Compares what was written with what is listed.
+/// Compares the written files with the listing.
 fn stand(
     bucket: &str,
     written: &[&File],
@@ -105,12 +105,12 @@ fn stand(
     Ok(())
 }
 
-/// An `ETag` without the quotes, which not every answer has.
+/// An `ETag` without quotes, which not every answer has.
 fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-/// Compares what was written with what the files themselves say.
+/// Compares the written files with their own footers.
 async fn footers(
     store: &dyn Store,
     plan: &Plan,
@@ -120,7 +120,7 @@ async fn footers(
     let schema = plan.shape.files_schema()?;
     let columns = schema.fields().iter().map(|field| field.name().clone());
     let columns = columns.collect::<Vec<_>>();
-    // Long footers are read one at a time, so that memory does not depend on the number of files.
+    // Long footers are read one at a time, so that the memory does not depend on the number of files.
     let long = Mutex::new(());
     for files in written.chunks(BATCH) {
         let looks = files.iter();
@@ -141,7 +141,7 @@ async fn footer(
     long: &Mutex<()>,
 ) -> Result<(), JobError> {
     let location = Location::new(bucket, &file.key);
-    // What is read at once stays the same, however long a footer was.
+    // The size of the first read does not grow with the footers.
     let tail = Tail::default();
     let object = ParquetObject {
         store,
@@ -167,7 +167,7 @@ async fn footer(
     }
 }
 
-/// How a file differs from what its task says, if it does.
+/// How a file differs from its task's result, if it does.
 fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Option<Difference> {
     let fields = metadata.file_metadata().schema_descr().root_schema();
     let names = fields.get_fields().iter().map(|field| field.name());
@@ -184,7 +184,7 @@ fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Opti
     })
 }
 
-/// What a footer that cannot be read says of its file, unless it is the store that failed.
+/// Converts a footer that cannot be read to a difference, unless the store failed.
 fn not_read(error: FooterError) -> Result<Difference, JobError> {
     match error {
         FooterError::Unreadable(message) => Ok(Difference::Unreadable(message)),

@@ -1,4 +1,4 @@
-//! The tasks of a run.
+//! Runs the tasks of a run.
 
 use std::{ops::Range, sync::Arc};
 
@@ -24,13 +24,13 @@ use crate::{
     work::spool::{Room, STAGED, Spool},
 };
 
-/// Entries of the ledger that are read at once.
+/// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
-/// Does one task of a plan, or one entry of what is to be done before.
+/// Runs one task of a plan, or one preparation.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again: what was written stands, and is not written again.
+/// See [`JobError`]. The same request may be sent again: files that were written exist, and are not written again.
 pub async fn write(
     ports: &Ports,
     request: &TaskRequest,
@@ -67,7 +67,7 @@ pub async fn write(
                 Some(done) => (Status::Duplicate, done),
                 None => match work.task(task).await {
                     Ok(done) => (Status::Done, ledger::propose(store, &at, done).await?),
-                    // Then a twin has done it.
+                    // A twin has done it.
                     Err(error) if error.kind() == ErrorKind::RunOver => {
                         let done = ledger::read(store, &at).await?;
                         (Status::Duplicate, done.ok_or(error)?)
@@ -107,7 +107,7 @@ pub async fn write(
     }
 }
 
-/// What every plan's `prepared` entries say, in the order of the units.
+/// The counts in the `prepared` entries of a plan, in the order of the units.
 pub(super) async fn counts(
     ports: &Ports,
     ledger: &Ledger,
@@ -204,7 +204,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Brings the rows of a group to the store, for the tasks that write their partitions.
+    /// Stages the rows of a group in the store, for the tasks that write their partitions.
     async fn stage(&self, index: usize, group: Span) -> Result<Prepared, JobError> {
         let files = Files::new(self.ports, self.plan, self.budget)?;
         let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// The partitions whose hash is the task's number, from what was staged.
+    /// The partitions whose hash is the task's number, from the staged rows.
     async fn gathered(
         &self,
         files: &mut Files<'_>,
@@ -275,7 +275,7 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Some of the files of all rows.
+    /// Writes some of the files of all rows.
     async fn files(
         &self,
         files: &mut Files<'_>,
@@ -309,7 +309,7 @@ impl<'a> Work<'a> {
             files.write_empty(&mut series).await?;
             return Ok(None);
         }
-        // The units that any of the outputs needs, and how much of each output comes before them.
+        // The units that any of the outputs needs, and the size of each output before them.
         let mut before = Counts::none(self.plan.settings.output.len());
         let mut needed: Option<(usize, Counts, usize)> = None;
         for (index, unit) in counts.iter().enumerate() {
@@ -342,7 +342,7 @@ impl<'a> Work<'a> {
         Ok(None)
     }
 
-    /// The rows of some units, to their partitions.
+    /// Writes the rows of some units to their partitions.
     async fn partitions(
         &self,
         files: &mut Files<'_>,
@@ -363,7 +363,7 @@ impl<'a> Work<'a> {
         Ok(Some(spooled.written))
     }
 
-    /// Reads units, and keeps their rows by partition.
+    /// Reads units, and spools their rows by partition.
     async fn spool(
         &self,
         files: &Files<'_>,
@@ -396,10 +396,10 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// What a spool may use; what exceeds it goes to the ledger.
+    /// The limits of a spool; rows beyond them go to the ledger.
     fn room(&self, prefix: Location) -> Room {
         let budget = self.budget;
-        // The row group that is read, or the run that is staged, stands there too.
+        // The row group that is being read, or the run that is being staged, is there too.
         let scratch = if self.plan.reading.is_parquet() {
             budget.scratch_bytes / 2
         } else {

@@ -1,4 +1,4 @@
-//! A chunk's rows, in blocks of whole ones.
+//! Reads a chunk's rows, in blocks of whole rows.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
 /// The rows of a chunk.
 pub(super) struct Blocks {
     rows: Rows,
-    /// How they follow one another.
+    /// How they are separated.
     pub(super) framing: Framing,
     /// Reads them.
     pub(super) reader: RowReader,
@@ -34,7 +34,7 @@ enum Rows {
 }
 
 impl Blocks {
-    /// Of a chunk of the plan, with at most `memory` bytes read at a time.
+    /// Opens a chunk of the plan. At most `memory` bytes are read at a time.
     pub(super) async fn open(
         store: &Arc<dyn Store>,
         plan: &Plan,
@@ -74,7 +74,7 @@ impl Blocks {
     }
 }
 
-/// A reader of Parquet's rows as they come: lines of JSON.
+/// A reader for Parquet's rows, which arrive as lines of JSON.
 pub(super) fn parquet_reader(parquet: &Parquet, types: Types) -> RowReader {
     let named = |name: &String| ResultColumn {
         name: name.clone(),
@@ -89,7 +89,7 @@ async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<
     let length = usize::try_from(chunk.length).unwrap_or(usize::MAX);
     let mut text = BytesMut::with_capacity(length);
     if source.compressed {
-        // From the beginning: what is compressed cannot be entered in the middle.
+        // From the beginning, because compressed data cannot be read from the middle.
         let mut plain = Plain::new(store, source);
         let mut before = chunk.offset;
         while text.len() < length

@@ -9,12 +9,12 @@ use super::{
 };
 use crate::kit::JobError;
 
-/// What stands where a run is cancelled.
+/// The marker of a cancelled run.
 #[derive(Serialize, Deserialize)]
 struct Cancelled {}
 
-/// Cancels the run `run` of the job `id`, or all that it has: no chunk of theirs is begun any more. Those that are under
-/// way go on to their end. A later request for the same job is a run of its own and goes on with what is left.
+/// Cancels the run `run` of the job `id`, or all of its runs: no further chunk of theirs is begun. Chunks in progress
+/// continue to their end. A later request for the same job is a separate run and resumes the job.
 ///
 /// # Errors
 /// See [`JobError`].

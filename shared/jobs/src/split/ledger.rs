@@ -1,4 +1,4 @@
-//! The ledger of one job: what is planned, and what has happened, as create-only objects beside the rows.
+//! The ledger of one job: its plan and markers, as create-only objects beside the rows.
 
 use std::collections::BTreeSet;
 
@@ -19,53 +19,53 @@ use crate::{
     ports::{ObjectMeta, Store},
 };
 
-/// The form of the ledger's documents, and of the keys and objects that a plan leads to.
+/// The version of the ledger's documents, and of the keys and objects that a plan determines.
 const LEDGER_VERSION: u32 = 1;
 
-/// The name by which a run fails whose chunk came to the dead-letter queue.
+/// The error name of a run if a chunk's message reached the dead-letter queue.
 pub const JOB_CHUNK_FAILED: &str = "ChunkFailed";
 
-/// The name by which a cancelled run fails.
+/// The error name of a cancelled run.
 pub const JOB_CANCELLED: &str = "Cancelled";
 
-/// A job: what it is made of and what it makes.
+/// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
-    /// The configuration that it was made with; every task goes by this one.
+    /// The configuration that it was made with, which every task uses.
     pub settings: config::Split,
-    /// The query whose result it is, if that is known.
+    /// The query of the result, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     /// The objects of the result.
     pub sources: Vec<Source>,
     /// The columns of CSV and text.
     pub columns: Columns,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Bytes of the result, decompressed where it is text.
+    /// The size of the result in bytes, decompressed if it is text.
     pub bytes: u64,
-    /// What the tasks handle.
+    /// The chunks that the tasks process.
     pub chunks: Vec<Chunk>,
     /// The rows that are not written because another one has their key.
     pub dropped: Vec<Dropped>,
-    /// How many of those are different from the row that is written.
+    /// How many of those differ from the row that is written.
     pub collisions: u64,
 }
 
 /// An object of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Where it is.
+    /// Its location.
     pub location: Location,
     /// Its `ETag`: only that object is read.
     pub etag: String,
     /// Its size.
     pub size: u64,
-    /// What it holds.
+    /// Its format.
     pub format: SourceFormat,
     /// Whether it is compressed.
     pub compressed: bool,
@@ -76,27 +76,27 @@ pub struct Source {
 /// One attempt at a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// Who waits for it.
+    /// The task token of the caller that waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_token: Option<String>,
 }
 
-/// A chunk's rows stand. It follows from the plan alone.
+/// The marker that a chunk's rows are written. It is determined by the plan alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The chunk.
     pub chunk: u32,
-    /// Rows of the chunk.
+    /// The number of the chunk's rows.
     pub rows: u64,
-    /// Objects that stand for them: the rows but for those that were dropped.
+    /// The number of objects: the rows except those that were dropped.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The sum of the XXH3 (128 bits) of the objects, each seeded by that of its key.
+    /// The sum of the XXH3 hashes (128 bits) of the objects, each seeded by the hash of its key.
     pub hash: String,
 }
 
@@ -105,70 +105,69 @@ pub struct Done {
 pub struct Failure {
     /// The chunk.
     pub chunk: u32,
-    /// The failure's name.
+    /// The error name.
     pub error: String,
-    /// What happened.
+    /// The error message.
     pub message: String,
 }
 
-/// How a run ended that did not finish the job.
+/// The end of a run that did not finish the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
     /// The run.
     pub run: String,
-    /// The name by which it failed.
+    /// The error name.
     pub error: String,
-    /// Chunks of the job.
+    /// The number of the job's chunks.
     pub chunks: u64,
-    /// Those that are done.
+    /// The number of chunks that are done.
     pub chunks_done: u64,
-    /// Rows of those.
+    /// The number of rows in those.
     pub rows_done: u64,
-    /// The first of the others.
+    /// The first failures.
     pub failures: Vec<Failure>,
 }
 
-/// The job is done.
+/// The summary of a job that is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
     /// Its name in the configuration.
     pub name: String,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Objects that stand for them.
+    /// The number of objects that were written for them.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Chunks.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Rows that were not written because another, different one has their key.
+    /// The number of rows that were not written because a different row has their key.
     pub collisions: u64,
-    /// Rows that were not written because the same one was.
+    /// The number of rows that were not written because an identical row has their key.
     pub duplicates: u64,
     /// The first of the collisions.
     pub collided: Vec<Dropped>,
-    /// Seconds since the plan stood, on S3's clock.
+    /// The seconds since the plan was written, by S3's clock.
     pub seconds: u64,
-    /// Objects a minute.
+    /// The number of objects per minute.
     pub objects_per_minute: u64,
 }
 
-/// Collisions that a summary names, and failures that an outcome names: what is told to those who wait is limited to
-/// 32,768 characters.
+/// The most collisions in a summary, and failures in an outcome: a callback is limited to 32,768 characters.
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>
 pub(super) const NAMED: usize = 20;
 
 documents!(LEDGER_VERSION; Plan, Run, Done, Outcome, Summary);
 
-// A failure has had one form only, and does not say which.
+// A failure has only had one version, and has no version field.
 impl Document for Failure {
     const FORM: u32 = LEDGER_VERSION;
 
@@ -178,25 +177,25 @@ impl Document for Failure {
 }
 
 impl Plan {
-    /// Objects that will stand.
+    /// The number of objects that will be written.
     pub fn objects(&self) -> u64 {
         self.rows - self.dropped.len() as u64
     }
 
-    /// PUT requests for the rows and the ledger.
+    /// The number of PUT requests for the rows and the ledger.
     pub fn puts(&self) -> u64 {
         // The plan, the run and the summary.
         self.objects() + self.chunks.len() as u64 + 3
     }
 
-    /// What they cost, in US dollars with cents.
+    /// Their cost in US dollars, with cents.
     pub fn usd(&self) -> String {
         let micros = u128::from(self.puts()) * u128::from(self.settings.usd_per_million_puts);
         let cents = micros.div_ceil(10_000);
         format!("{}.{:02}", cents / 100, cents % 100)
     }
 
-    /// Rows of these chunks.
+    /// The number of rows in all chunks except these.
     pub(super) fn rows_but(&self, left_out: &BTreeSet<u32>) -> u64 {
         let chunks = (0_u32..).zip(&self.chunks);
         let others = chunks.filter(|(index, _)| !left_out.contains(index));
@@ -204,7 +203,7 @@ impl Plan {
     }
 }
 
-/// Where the entries of one job stand.
+/// The locations of one job's entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     prefix: Location,
@@ -218,7 +217,7 @@ impl Ledger {
         }
     }
 
-    /// Of the job whose plan stands there; nothing where no plan has such a name.
+    /// The ledger of a plan, from the plan's location. `None` if this is not the location of a plan.
     pub fn of_plan(plan: &Location) -> Option<Self> {
         let prefix = plan
             .key
@@ -229,12 +228,12 @@ impl Ledger {
         })
     }
 
-    /// Where the plan stands.
+    /// The location of the plan.
     pub fn plan(&self) -> Location {
         self.prefix.join("plan")
     }
 
-    /// Where the summary stands.
+    /// The location of the summary.
     pub fn success(&self) -> Location {
         self.prefix.join("_SUCCESS")
     }
@@ -264,12 +263,12 @@ impl Ledger {
     }
 }
 
-/// A chunk's entry below a prefix. The names sort as the numbers do.
+/// A chunk's entry below a prefix. The names sort in numeric order.
 pub(super) fn entry(prefix: &Location, chunk: u32) -> Location {
     prefix.join(&format!("{chunk:010}"))
 }
 
-/// The chunk that an entry is about.
+/// The chunk of an entry.
 pub(super) fn chunk_of(prefix: &Location, key: &str) -> Option<u32> {
     key.strip_prefix(&prefix.key)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! UNLOAD's Parquet: ranges of rows, fetched as the decoder asks for them.
+//! Reads UNLOAD's Parquet: ranges of rows, fetched as the decoder requests them.
 
 use std::{ops::Range, sync::Arc};
 
@@ -34,8 +34,8 @@ async fn fetch(
 }
 
 impl Parquet {
-    /// Of the rows `rows` of the object, or of all of them; with at most `memory` bytes read at a time. Also says how
-    /// many rows the object has.
+    /// Opens the rows `rows` of the object, or all of them. At most `memory` bytes are read at a time. Also returns the
+    /// number of the object's rows.
     pub(super) async fn open(
         store: &Arc<dyn Store>,
         source: &Source,

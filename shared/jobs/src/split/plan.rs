@@ -1,4 +1,4 @@
-//! Plans a job, or goes on with one: pins its result, cuts it into chunks, and enqueues those that are not done.
+//! Plans a job, or resumes one: pins its result, cuts it into chunks, and enqueues those that are not done.
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::config;
@@ -15,13 +15,13 @@ use crate::{
     work::foreign,
 };
 
-/// Batches of messages on their way at a time.
+/// The most batches of messages that are sent at once.
 const CONCURRENT_BATCHES: usize = 8;
 
-/// Plans the job that the request means, adopts the plan that stands, and enqueues what is not done.
+/// Plans the job of a request, or adopts its existing plan, and enqueues the chunks that are not done.
 ///
 /// # Errors
-/// See [`JobError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Split,
@@ -76,7 +76,7 @@ pub async fn plan(
         resumed,
     });
     enqueue(ports, &tasks.collect::<Vec<_>>(), queue_url, budget).await?;
-    // Where there is nothing to do nobody else would say so.
+    // If there is nothing to do, no other invocation would report the end.
     let state = settle::settle(ports, &ledger, &plan, &run, None).await?;
     Ok(PlanReport {
         job: "split".to_owned(),
@@ -95,7 +95,7 @@ pub async fn plan(
     })
 }
 
-/// Makes `plan` the job's plan, or answers with the one that stands already.
+/// Makes `plan` the job's plan, or returns the existing plan.
 async fn propose(ports: &Ports, ledger: &Ledger, plan: Plan) -> Result<Plan, JobError> {
     if ledger::create(&*ports.store, &ledger.plan(), &plan).await? {
         return Ok(plan);
@@ -105,7 +105,7 @@ async fn propose(ports: &Ports, ledger: &Ledger, plan: Plan) -> Result<Plan, Job
     Ok(standing)
 }
 
-/// The name of the run that a request is about.
+/// The name of the run in a request.
 fn run_name(ports: &Ports, request: &PlanRequest) -> Result<String, JobError> {
     let run = match (&request.run, &request.task_token) {
         (Some(run), _) => run.clone(),

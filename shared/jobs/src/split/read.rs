@@ -1,4 +1,4 @@
-//! The bytes of a source, in order, a few ranges ahead of use.
+//! Reads the bytes of a source in order, a few ranges ahead of use.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -15,16 +15,16 @@ use crate::{
     ports::{GetOptions, Store, StoreError, StoreErrorKind},
 };
 
-/// Bytes in one range.
+/// The number of bytes in one range.
 const RANGE: u64 = 4 << 20;
 
-/// Ranges under way or waiting to be used.
+/// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 3;
 
-/// The most decompressed bytes for a compressed one.
+/// The most decompressed bytes for each compressed byte.
 const MAX_RATIO: u32 = 1_000;
 
-/// A range of a source's bytes, as stored.
+/// A range of a source's stored bytes.
 pub(super) struct Stored {
     store: Arc<dyn Store>,
     source: Source,
@@ -32,7 +32,7 @@ pub(super) struct Stored {
     ahead: VecDeque<AbortOnDrop>,
 }
 
-/// A task that ends with its handle, so that a dropped invocation leaves nothing running.
+/// A task that ends with its handle, so that an invocation that ends early leaves nothing running.
 struct AbortOnDrop(JoinHandle<Result<Bytes, JobError>>);
 
 impl Drop for AbortOnDrop {
@@ -78,7 +78,7 @@ impl Stored {
     }
 }
 
-/// A range of a source's bytes, as stored, as long as it is the object that was planned.
+/// A range of a source's stored bytes, if the object is still the one that was planned.
 pub(super) async fn get(
     store: &dyn Store,
     source: &Source,
@@ -116,17 +116,17 @@ fn failed(source: &Source, error: StoreError) -> JobError {
 /// A source's bytes, decompressed.
 pub(super) struct Plain {
     stored: Stored,
-    /// None for what is not compressed.
+    /// `None` if the source is not compressed.
     decompressor: Option<Decompressor>,
     chunk: Bytes,
-    /// Whether more comes out of what was put in.
+    /// Whether there is more output for the current input.
     has_output: bool,
     over: bool,
     source: Source,
 }
 
 impl Plain {
-    /// Of a whole source.
+    /// Reads a whole source.
     pub(super) fn new(store: &Arc<dyn Store>, source: &Source) -> Self {
         Self {
             stored: Stored::new(store, source, 0..source.size),
@@ -138,7 +138,7 @@ impl Plain {
         }
     }
 
-    /// The next bytes, a bounded number of them; `None` after the last.
+    /// The next bytes, of bounded number; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let Some(decompressor) = &mut self.decompressor else {
             return self.stored.next().await;
@@ -168,7 +168,7 @@ impl Plain {
     }
 }
 
-/// The first bytes of a source, decompressed, and whether they were compressed.
+/// The first decompressed bytes of a source, and whether it is compressed.
 pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
     let mut plain = Vec::new();
     let mut decompressor = Decompressor::new(MAX_RATIO);
@@ -180,7 +180,7 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
     Ok((plain, compressed))
 }
 
-/// An object of the result is gone, or not the one that was planned.
+/// An object of the result is gone, or was replaced after it was planned.
 pub(super) fn changed(location: Location) -> JobError {
     let message = "it is not the object that the plan was made of: it was deleted or replaced. Run the query again";
     JobError::new(ErrorKind::SourceChanged, message)

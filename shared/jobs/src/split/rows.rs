@@ -1,4 +1,4 @@
-//! Handles one message: writes a chunk's rows, or says that they cannot be written.
+//! Processes one message: writes a chunk's rows, or marks it as failed.
 
 use lakewright_core::split::Chunk;
 
@@ -48,7 +48,7 @@ impl<'a> Job<'a> {
         ledger::exists(&*ports.store, &self.ledger.cancelled(&self.task.run)).await
     }
 
-    /// Notes that the chunk is not done in this run, and will not be.
+    /// Marks the chunk as failed in this run.
     async fn fail(&self, ports: &Ports, error: &str, message: &str) -> Result<Failure, JobError> {
         let failure = Failure {
             chunk: self.task.chunk,
@@ -60,7 +60,7 @@ impl<'a> Job<'a> {
         Ok(failure)
     }
 
-    /// What is to be said of the chunk, once the job has been settled where that was the last of it.
+    /// The answer for the chunk, after settling the job if that was its last chunk.
     async fn answer(
         &self,
         ports: &Ports,
@@ -91,11 +91,12 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them probably
-/// stand.
+/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them
+/// probably exist.
 ///
 /// # Errors
-/// See [`JobError`]: what may succeed when the message comes again. What cannot is a [`ChunkStatus::Failed`].
+/// See [`JobError`]: failures that may succeed when the message is delivered again. A failure that cannot is a
+/// [`ChunkStatus::Failed`].
 pub async fn rows(
     ports: &Ports,
     task: &Task,
@@ -131,7 +132,7 @@ pub async fn rows(
     }
 }
 
-/// Gives up a message that came to the dead-letter queue: its chunk has failed, unless it is done after all.
+/// Gives up a message from the dead-letter queue: its chunk has failed, unless it is done after all.
 ///
 /// # Errors
 /// See [`JobError`].
@@ -153,7 +154,7 @@ pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, JobError
         .await
 }
 
-/// Whether the same chunk can never succeed, so that trying again is of no use.
+/// Whether the chunk can never succeed, so that a retry is useless.
 fn is_final(error: &JobError) -> bool {
     matches!(
         error.kind(),

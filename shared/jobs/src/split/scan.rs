@@ -1,4 +1,4 @@
-//! One pass over the result: its rows, its chunks, and which rows share a key.
+//! Scans the result in one pass for its rows, its chunks, and rows that share a key.
 
 use std::collections::BTreeSet;
 
@@ -22,10 +22,10 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError};
 
-/// The columns' type where nothing says another.
+/// The type of columns without a known type.
 const TEXT: &str = "varchar";
 
-/// The share of the memory that goes into the index of keys: one in so many.
+/// The index of keys may use the memory divided by this.
 const INDEX_SHARE: u64 = 2;
 
 /// The plan of a result.
@@ -83,7 +83,7 @@ pub(super) async fn scan(
     Ok(plan)
 }
 
-/// The key that two rows share, read once more.
+/// The key that two rows share, read again.
 async fn key_of(
     ports: &Ports,
     plan: &Plan,
@@ -110,7 +110,7 @@ async fn key_of(
     Ok(String::new())
 }
 
-/// Names and renders rows, for the index.
+/// Builds the names and objects of rows, for the index.
 struct Names {
     keys: KeyTemplate,
     renderer: Renderer,
@@ -129,7 +129,7 @@ impl Names {
         })
     }
 
-    /// The key of a row, and its object where `object` is given.
+    /// The key of a row, and its object if `object` is given.
     fn read(
         &self,
         reader: &RowReader,
@@ -153,7 +153,7 @@ impl Names {
     }
 }
 
-/// The job's templates, which its configuration was checked for.
+/// The job's templates, which were checked with the configuration.
 pub(super) fn templates(job: &config::Split) -> Result<(KeyTemplate, Renderer), JobError> {
     let bad = |error: lakewright_core::split::TemplateError| {
         JobError::new(ErrorKind::BadRequest, error.to_string())
@@ -162,7 +162,7 @@ pub(super) fn templates(job: &config::Split) -> Result<(KeyTemplate, Renderer), 
     Ok((keys, Renderer::new(job).map_err(bad)?))
 }
 
-/// Which rows share a key.
+/// Finds rows that share a key.
 struct Index {
     names: Names,
     keys: KeyIndex,
@@ -173,7 +173,7 @@ struct Index {
 impl Index {
     fn add(&mut self, reader: &RowReader, number: u64, row: &[u8]) -> Result<(), JobError> {
         self.object.clear();
-        // What is read alike is written alike, so the row itself will do where all of it is written.
+        // Equal rows make equal objects, so the row itself can be hashed if the object contains all of it.
         let whole = self.names.renderer.writes_whole_rows();
         let object = (!whole).then_some(&mut self.object);
         self.names
@@ -189,12 +189,12 @@ struct Scanner<'a> {
     limit: ChunkLimit,
     known: Columns,
     columns: Option<Columns>,
-    /// None where no two rows can have one key.
+    /// `None` if no two rows can have the same key.
     index: Option<Index>,
     rows: u64,
 }
 
-/// What a scan's closure may fail with.
+/// The errors of a scan's closure.
 enum Stopped {
     Scan(ScanError),
     Split(JobError),
@@ -269,7 +269,7 @@ impl<'a> Scanner<'a> {
             if ports.clock.now() >= budget.deadline {
                 return Err(JobError::deadline());
             }
-            // The reads ahead get their turn.
+            // Yield to the reads ahead.
             tokio::task::yield_now().await;
         }
         let found = scan
@@ -279,7 +279,7 @@ impl<'a> Scanner<'a> {
         Ok(found)
     }
 
-    /// The reader of a source's rows; of CSV, one that its header replaces.
+    /// The reader of a source's rows; for CSV, its header replaces it.
     fn reader(&mut self, format: SourceFormat) -> Result<RowReader, JobError> {
         if let SourceFormat::Text { .. } = format {
             self.set_columns(self.known.clone())?;
@@ -317,7 +317,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A column of this name, of the type that is known.
+    /// A column with this name, and its type if known.
     fn column(&self, name: String) -> ResultColumn {
         let known = self.known.iter().find(|column| column.name == name);
         ResultColumn {
@@ -326,7 +326,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The columns of every row from now on.
+    /// Sets the columns of all following rows.
     fn set_columns(&mut self, columns: Columns) -> Result<(), JobError> {
         check_columns(self.job, columns.iter().map(|column| column.name.as_str()))?;
         self.columns = Some(columns);
@@ -372,7 +372,7 @@ fn add_all(
     Ok(())
 }
 
-/// No two columns have one name, and those that the job names are there.
+/// Checks that no two columns have the same name, and that the columns in the job's settings exist.
 fn check_columns<'a>(
     job: &config::Split,
     names: impl Iterator<Item = &'a str>,

@@ -1,8 +1,8 @@
-//! Whether the job, or a run of it, is over, and telling who waits.
+//! Determines whether the job, or a run of it, is over, and tells the waiting callers.
 //!
-//! Whoever writes a marker (`done/<chunk>`, `failed/<run>/<chunk>`) looks afterwards whether it was the last. S3's
-//! listings are consistent, and markers are never deleted, so of two writers the later one sees both markers: somebody
-//! always sees them all. Every message of a run ends as one of the two, so every run ends.
+//! The writer of a marker (`done/<chunk>`, `failed/<run>/<chunk>`) checks afterwards whether it was the last. S3's
+//! listings are consistent, and markers are never deleted, so of two writers the later one sees both markers, and the
+//! last writer sees them all. Every message of a run ends as one of the two, so every run ends.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -22,10 +22,10 @@ use crate::{
     ports::{CallbackError, CallbackErrorKind, Store},
 };
 
-/// Markers read at a time.
+/// The most markers that are read at once.
 const CONCURRENT_READS: usize = 64;
 
-/// How the chunks of a job stand.
+/// The state of a job's chunks.
 enum Tally {
     /// Some are neither done nor failed in the run.
     Open,
@@ -35,7 +35,7 @@ enum Tally {
     Failed(BTreeSet<u32>),
 }
 
-/// Ends the run if nothing is left of it. The search for what is left begins after the chunk `near`.
+/// Ends the run if no chunk is left. The search for chunks that are left begins after the chunk `near`.
 pub(super) async fn settle(
     ports: &Ports,
     ledger: &Ledger,
@@ -85,7 +85,7 @@ fn text<T: serde::Serialize>(ledger: &Ledger, document: &T) -> Result<String, Jo
         .map_err(|error| JobError::entry(ledger.plan(), error.to_string()))
 }
 
-/// What those who wait are told.
+/// The result for the waiting callers.
 #[derive(Clone, Copy)]
 enum News<'a> {
     GoesOn,
@@ -93,7 +93,7 @@ enum News<'a> {
     Failed { error: &'a str, cause: &'a str },
 }
 
-/// Tells who waits for a run, if anybody still does.
+/// Tells the caller that waits for a run, if there is one.
 async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Result<(), JobError> {
     let waiting = ledger::read::<Run>(&*ports.store, &ledger.run(run)).await?;
     let Some(token) = waiting.and_then(|run| run.task_token) else {
@@ -126,7 +126,7 @@ async fn tally(
         known: None,
     };
     let mut failed = BTreeSet::new();
-    // Messages come about in the order of their chunks, so what is missing mostly lies right behind this one.
+    // Messages arrive roughly in the order of their chunks, so missing chunks are usually right after this one.
     for range in [middle..chunks, 0..middle] {
         if !all_accounted(store, ledger, range, &mut failures, &mut failed).await? {
             return Ok(Tally::Open);
@@ -139,7 +139,7 @@ async fn tally(
     })
 }
 
-/// The chunks that failed in a run, read when first asked for.
+/// The chunks that failed in a run, read when first needed.
 struct Failures<'a> {
     ledger: &'a Ledger,
     run: &'a str,
@@ -159,7 +159,7 @@ impl Failures<'_> {
     }
 }
 
-/// Whether each chunk of the range is done or failed; those that failed are added to `failed`. Ends at the first that is
+/// Whether each chunk of the range is done or failed; failed ones are added to `failed`. Stops at the first that is
 /// neither.
 async fn all_accounted(
     store: &dyn Store,
@@ -183,7 +183,7 @@ async fn all_accounted(
             .objects
             .iter()
             .filter_map(|object| chunk_of(&prefix, &object.key));
-        // Where the listing is over, all that is still expected is missing.
+        // At the end of the listing, all chunks that are still expected are missing.
         let end = (!page.truncated).then_some(range.end);
         for chunk in found.chain(end) {
             for missing in expected.start..chunk.min(range.end) {
@@ -199,7 +199,7 @@ async fn all_accounted(
     Ok(true)
 }
 
-/// Writes the summary, or reads the one that stands.
+/// Writes the summary, or reads the existing one.
 async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary, JobError> {
     let store = &*ports.store;
     let at = ledger.success();
@@ -254,7 +254,7 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
     )
 }
 
-/// Writes how the run ended, or reads what stands.
+/// Writes how the run ended, or reads the existing outcome.
 async fn fail(
     ports: &Ports,
     ledger: &Ledger,

@@ -1,4 +1,4 @@
-//! Which objects a request's result is made of.
+//! Finds the objects of a request's result.
 
 use lakewright_core::{
     config::{self, Unload, UnloadFormat},
@@ -17,31 +17,31 @@ use crate::{
     },
 };
 
-/// How much of an object tells what it holds.
+/// How many bytes of an object are read to detect its format.
 const HEAD: u64 = 64 << 10;
 
-/// What UNLOAD's manifest is called.
+/// The suffix of UNLOAD's manifest.
 const MANIFEST: &str = "-manifest.csv";
 
 /// The delimiter of UNLOAD's text.
 /// <https://docs.aws.amazon.com/athena/latest/ug/unload.html>
 const CONTROL_A: u8 = 1;
 
-/// What a request means: a job's id, and where its result is.
+/// The subject of a request: a job's id, and the location of its result.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) id: String,
     result: Result<Location, String>,
 }
 
-/// The objects of a result, and what is known of its columns.
+/// The objects of a result, and what is known about its columns.
 pub(super) struct Found {
     pub(super) sources: Vec<Source>,
     pub(super) columns: Columns,
     pub(super) query: Option<String>,
 }
 
-/// The job that a request means.
+/// The job of a request.
 pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Target, JobError> {
     let bad = |message: &str| JobError::new(ErrorKind::BadRequest, message.to_owned());
     let target = match (&request.query_execution_id, &request.result) {
@@ -64,7 +64,7 @@ pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Targe
     Ok(target)
 }
 
-/// Whether a text can be a part of the ledger's and of objects' keys.
+/// Checks that a text can be part of the keys of the ledger and of objects.
 pub(super) fn check_name(what: &str, name: &str) -> Result<(), JobError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
@@ -78,7 +78,7 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), JobError> {
     Ok(())
 }
 
-/// The result's objects as they stand, each pinned by its `ETag`.
+/// The result's current objects, each pinned by its `ETag`.
 pub(super) async fn find(
     ports: &Ports,
     job: &config::Split,
@@ -125,7 +125,7 @@ fn allowed(job: &config::Split, location: &Location) -> Result<(), JobError> {
     }
 }
 
-/// Where a finished query's result is, and whether that is a manifest.
+/// The location of a finished query's result, and whether that is a manifest.
 async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError> {
     let id = query.to_owned();
     let execution = retried(&*ports.clock, may_pass, || ports.queries.execution(query)).await?;
@@ -147,7 +147,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        // It may quote what the query met.
+        // The reason may quote a value.
         let reason = words(&execution.reason.unwrap_or_default()).to_string();
         return Err(JobError::new(
             ErrorKind::QueryFailed,
@@ -180,7 +180,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
     }
 }
 
-/// The results of DDL end with `.txt`; those of CTAS and INSERT are no objects.
+/// The results of DDL end with `.txt`; those of CTAS and INSERT are not objects.
 fn is_csv(output: &Location) -> bool {
     let extension = output.key.rsplit_once('.').map(|(_, extension)| extension);
     extension == Some("csv")
@@ -197,7 +197,7 @@ fn source(location: Location, meta: ObjectMeta, format: SourceFormat, compressed
     }
 }
 
-/// The objects that a manifest names.
+/// The objects in a manifest.
 async fn unloaded(
     store: &dyn Store,
     job: &config::Split,
@@ -214,7 +214,7 @@ async fn unloaded(
     for location in objects {
         allowed(job, &location)?;
         let meta = head(store, &location).await?;
-        // Which form it has does not matter where there is nothing.
+        // The format of an empty result does not matter.
         let mut found = source(location, meta, SourceFormat::Json, false);
         if found.size > 0 {
             detect(store, job.unload.as_ref(), &mut found).await?;
@@ -224,7 +224,7 @@ async fn unloaded(
     Ok(sources)
 }
 
-/// Finds what an object that UNLOAD wrote holds.
+/// Detects the format of an object that UNLOAD wrote.
 async fn detect(
     store: &dyn Store,
     unload: Option<&Unload>,

@@ -1,4 +1,4 @@
-//! Writes the rows of a chunk, each as an object of its own, a number of them at a time.
+//! Writes the rows of a chunk, each as a separate object, several at a time.
 
 use std::sync::Arc;
 
@@ -24,13 +24,13 @@ use crate::{
 /// Objects are rendered into buffers of this size, one after the other.
 const BUFFER: usize = 256 << 10;
 
-/// The share of the memory that is read from Parquet at a time: one in so many.
+/// A read from Parquet may take the memory divided by this.
 const READ_SHARE: u64 = 3;
 
-/// The share of the memory that objects under way may take: one in so many.
+/// Objects in flight may take the memory divided by this.
 const WRITE_SHARE: u64 = 4;
 
-/// What writing a chunk did.
+/// The result of writing a chunk.
 #[derive(Debug)]
 pub(super) struct WriteReport {
     pub(super) done: Done,
@@ -38,13 +38,13 @@ pub(super) struct WriteReport {
     pub(super) stood: u64,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug)]
 enum Put {
     Written,
-    /// It stood already.
+    /// It already existed.
     Stood,
-    /// Another object stands there.
+    /// Another object has its key.
     Taken {
         row: u64,
         location: Location,
@@ -62,18 +62,18 @@ struct Object {
 struct Writer<'a> {
     store: &'a dyn Store,
     options: PutOptions,
-    /// Whether some of them probably stand, so that it is cheaper to look first.
+    /// Whether some of them probably exist, so that it is cheaper to check first.
     resumed: bool,
 }
 
-/// The rows of a chunk that are to be written, as objects.
+/// The rows of a chunk that are written, as objects.
 struct Objects<'a> {
     plan: &'a Plan,
     keys: KeyTemplate,
     renderer: Renderer,
     buffer: BytesMut,
     key: String,
-    /// The sum of the objects' hashes, each seeded by its key's.
+    /// The sum of the objects' hashes, each seeded by its key's hash.
     hash: u128,
     done: Done,
 }
@@ -208,7 +208,7 @@ impl<'a> Objects<'a> {
         })
     }
 
-    /// The object of the next row; none where another row has its key.
+    /// The object of the next row; `None` if another row has its key.
     fn next(
         &mut self,
         reader: &RowReader,
@@ -231,7 +231,7 @@ impl<'a> Objects<'a> {
         self.keys
             .write(&row, number, &self.plan.id, &job.target.key, &mut self.key)
             .map_err(|problem| bad(problem.to_string()))?;
-        // What is left of a buffer is not worth an object that does not fit into it.
+        // The rest of a buffer is discarded if an object does not fit into it.
         if self.buffer.capacity() < bytes.len() {
             self.buffer.reserve(BUFFER.max(bytes.len()));
         }
@@ -258,7 +258,7 @@ impl<'a> Objects<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes an object, unless it stands. Never over another one.
+    /// Writes an object, unless it exists. It never overwrites another one.
     async fn put(&self, object: Object) -> Result<Put, JobError> {
         if self.resumed
             && let Some(stands) = self.stands(&object).await?
@@ -281,11 +281,12 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether what stands under the object's key is this object; nothing where nothing stands.
+    /// Whether the existing object under the key is this object; `None` if there is none.
     async fn stands(&self, object: &Object) -> Result<Option<bool>, JobError> {
         let size = object.body.len() as u64;
         let options = GetOptions {
-            // No more than is needed of what may be large. An empty range is none, so an empty object is asked for a byte.
+            // The existing object may be large, so only as much as needed is read. A range cannot be empty, so at least
+            // one byte.
             range: Some(0..size.max(1)),
             ..GetOptions::default()
         };
@@ -293,7 +294,7 @@ impl Writer<'_> {
         match self.store.get(&object.location, options).await {
             Ok(found) => Ok(Some(found.meta.size == size && found.bytes == object.body)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-            // What stands is empty.
+            // The existing object is empty.
             Err(error) if error.kind == StoreErrorKind::InvalidRange => Ok(Some(size == 0)),
             Err(error) => Err(failed(error)),
         }

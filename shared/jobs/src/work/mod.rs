@@ -1,4 +1,4 @@
-//! What the jobs share: reading objects, keeping rows, bringing objects up.
+//! The common parts of jobs: reading objects, spooling rows, uploading objects.
 
 pub(crate) mod footer;
 pub(crate) mod foreign;

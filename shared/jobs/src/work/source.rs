@@ -11,10 +11,10 @@ use crate::{
     report::Status,
 };
 
-/// Bytes in one range.
+/// The number of bytes in one range.
 const RANGE: u64 = 4 << 20;
 
-/// Ranges under way or waiting to be used.
+/// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 2;
 
 /// One version of an object.
@@ -22,12 +22,12 @@ pub(crate) struct Source {
     store: Arc<dyn Store>,
     location: Location,
     meta: ObjectMeta,
-    /// Its first bytes: all, or [`RANGE`] of them.
+    /// Its first bytes: all of them, or [`RANGE`].
     first: Bytes,
 }
 
 impl Source {
-    /// Opens the object at `location` as long as its `ETag` is `etag`; or says why there is nothing to read.
+    /// Opens the object at `location` if its `ETag` is `etag`, or returns why there is nothing to read.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         location: &Location,
@@ -49,12 +49,12 @@ impl Source {
         }
     }
 
-    /// Where the object is.
+    /// The object's location.
     pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
-    /// What is known of the object.
+    /// The object's metadata.
     pub(crate) fn meta(&self) -> &ObjectMeta {
         &self.meta
     }
@@ -85,13 +85,13 @@ pub(crate) struct SourceReader {
     location: Location,
     etag: String,
     first: Option<Bytes>,
-    /// What is not asked for yet.
+    /// The range that was not requested yet.
     rest: Range<u64>,
     ahead: VecDeque<Task<Result<ObjectBody, StoreError>>>,
 }
 
 impl SourceReader {
-    /// Reads a range of the object at `location` as long as its `ETag` is `etag`.
+    /// Reads a range of the object at `location` if its `ETag` is `etag`.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         location: Location,

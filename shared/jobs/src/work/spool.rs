@@ -1,9 +1,9 @@
-//! Rows of many partitions, kept apart until the whole object has been read: in memory up to a limit, then in a
-//! temporary file, and beyond that in S3.
+//! Rows of many partitions, kept separate until the whole object is read: in memory up to a limit, then in a temporary
+//! file, and then in S3.
 //!
-//! It is an external sort by partition, and by time where that is asked for. What no longer fits into memory becomes a
-//! run: blocks of rows in partition order. A partition is read back from all runs and from what is left in memory.
-//! Partitions are read in the order of their numbers, so that each run is read once from its start to its end.
+//! It is an external sort by partition, and optionally by time. Rows that do not fit into memory become a run: blocks
+//! of rows in partition order. A partition is read back from all runs and from memory. Partitions are read in the order
+//! of their numbers, so that each run is read once from its start to its end.
 
 mod run;
 
@@ -30,28 +30,28 @@ use crate::{
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
-/// Bytes of the rows of a block, about, and its most rows.
+/// The approximate bytes of a block's rows, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
-/// Bytes of a run that is staged, about: it stands in the temporary folder before it goes to the store.
+/// The approximate bytes of a run that is staged: it is in the temporary folder before it is moved to the store.
 pub(crate) const STAGED: u64 = 64 << 20;
 
-/// How much a spool may hold, and where.
+/// The limits of a spool, and its locations.
 pub(crate) struct Room {
-    /// Bytes of memory, about, before rows go to the temporary file.
+    /// The approximate bytes of memory before rows go to the temporary file.
     pub(crate) memory: u64,
     /// A folder for the temporary file.
     pub(crate) folder: PathBuf,
-    /// Bytes of the temporary file before runs go to the store.
+    /// The most bytes of the temporary file, before runs go to the store.
     pub(crate) scratch: u64,
-    /// Where objects with runs go.
+    /// The store for objects with runs.
     pub(crate) store: Arc<dyn Store>,
     /// The prefix of their keys.
     pub(crate) prefix: Location,
 }
 
-/// The rows of every partition, in the order in which they came or in that of their times.
+/// The rows of every partition, in their original order or sorted by time.
 pub(crate) struct Spool {
     schema: SchemaRef,
     /// The column that the rows of a partition are sorted by.
@@ -70,7 +70,7 @@ struct Chunk {
     spans: Vec<Span>,
 }
 
-/// Rows of one partition that stand together.
+/// Consecutive rows of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Span {
     pub(crate) partition: u32,
@@ -88,8 +88,8 @@ fn spans_of(spans: &[Span], partition: u32) -> &[Span] {
 }
 
 impl Spool {
-    /// An empty spool of batches of `schema`. `time`: the column, of type `Int64`, that the rows of a partition are to be
-    /// sorted by.
+    /// Creates an empty spool of batches of `schema`. `time`: the column, of type `Int64`, by which the rows of a
+    /// partition are sorted.
     pub(crate) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
         Self {
             schema,
@@ -137,12 +137,12 @@ impl Spool {
         Ok(())
     }
 
-    /// Whether there are more rows in memory than there is room for: [`Spool::spill`] is to be called.
+    /// Whether the rows in memory exceed the limit: call [`Spool::spill`] then.
     pub(crate) fn is_over(&self) -> bool {
         self.held > self.room.memory
     }
 
-    /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
+    /// Makes everything in memory a run, in the temporary file or, if that is full, in the store.
     pub(crate) async fn spill(&mut self) -> Result<(), JobError> {
         let scratch = if let Some(file) = &self.scratch {
             Arc::clone(file)
@@ -215,7 +215,7 @@ impl Spool {
         Ok(writer.finish())
     }
 
-    /// The times of a batch's rows, where they are to be sorted.
+    /// The times of a batch's rows, if they are sorted.
     fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, JobError> {
         let Some(time) = self.time else {
             return Ok(None);
@@ -231,8 +231,8 @@ impl Spool {
         }
     }
 
-    /// Brings the rows of these partitions to the store, in this order, from where another invocation reads them. They
-    /// are numbered anew, from 0. `prefix`: of the objects' keys, and of no other's.
+    /// Stages the rows of these partitions in the store, in this order, for another invocation to read. The partitions
+    /// are renumbered from 0. `prefix`: of the objects' keys; no other objects may have it.
     pub(crate) async fn stage(
         &self,
         prefix: &Location,
@@ -257,7 +257,7 @@ impl Spool {
         Ok(staging.runs)
     }
 
-    /// Adds a run that was staged; its spans are of this spool's partitions, in the order of their numbers.
+    /// Adds a run that was staged. Its spans are of this spool's partitions, in the order of their numbers.
     pub(crate) fn add_stored(&mut self, run: StoredRun) {
         let store = Arc::clone(&self.room.store);
         self.runs
@@ -292,7 +292,7 @@ impl Spool {
         }
     }
 
-    /// Deletes the runs that went to the store. One that cannot be deleted is left to the bucket's lifecycle rule.
+    /// Deletes the runs in the store. If one cannot be deleted, the bucket's lifecycle rule removes it.
     pub(crate) async fn discard(&mut self) {
         self.chunks.clear();
         for run in self.runs.drain(..) {
@@ -301,7 +301,7 @@ impl Spool {
     }
 }
 
-/// Rows on their way to the store, block by block.
+/// Writes rows to the store, block by block.
 struct Staging<'a> {
     spool: &'a Spool,
     prefix: &'a Location,
@@ -323,7 +323,7 @@ impl Staging<'_> {
         };
         writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
         self.block_rows += batch.num_rows();
-        // A slice counts for its share of what it is a slice of.
+        // A slice counts for its share of the sliced batch.
         self.block_bytes += bytes_of(&batch);
         self.block.push(batch);
         if self.block_bytes as u64 >= BLOCK || self.block_rows as u64 >= BLOCK_ROWS {
@@ -358,7 +358,7 @@ impl Staging<'_> {
     }
 }
 
-/// The bytes of a batch's rows, about.
+/// The approximate bytes of a batch's rows.
 fn bytes_of(batch: &RecordBatch) -> usize {
     let columns = batch.columns().iter();
     columns
@@ -366,13 +366,13 @@ fn bytes_of(batch: &RecordBatch) -> usize {
         .sum()
 }
 
-/// The rows of one partition on their way out.
+/// Reads the rows of one partition.
 pub(crate) struct PartitionReader<'a> {
     cursors: Vec<Cursor<'a>>,
     merge: Option<MergeByTime>,
-    /// The cursor that is read, where nothing is merged.
+    /// The current cursor, if nothing is merged.
     next: usize,
-    /// Bytes to read ahead in an object.
+    /// The number of bytes to read ahead in an object.
     window: u64,
 }
 
@@ -437,12 +437,12 @@ impl PartitionReader<'_> {
     }
 }
 
-/// A place or a count in a batch, of which Arrow's offsets allow 2^31.
+/// A position or a count in a batch; Arrow's offsets limit it to 2^31.
 fn index(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// The rows' indices ordered by partition, stable, and where each partition's run starts (one more at the end).
+/// The rows' indices ordered by partition, stable, and where each partition starts (with the end appended).
 fn group(partition_of: &[u32], partitions: usize) -> (Vec<u32>, Vec<usize>) {
     let mut starts = vec![0; partitions + 1];
     for &id in partition_of {

@@ -1,4 +1,4 @@
-//! Parquet: one row group at a time is brought into the temporary folder and read from there.
+//! Parquet: downloads one row group at a time to the temporary folder and reads it from there.
 
 use std::borrow::Cow;
 

@@ -25,11 +25,11 @@ use crate::{
     report::Status,
 };
 
-/// Bytes of records after which a batch of columns is cut. It is the same whatever the memory, so that the
-/// same object always makes the same files.
+/// The bytes of records after which a batch of columns is cut. It does not depend on the memory, so that the same
+/// object always makes the same files.
 const BATCH: usize = 8 << 20;
 
-/// The column that holds a record's own bytes: no field of a record has this name.
+/// The column with a record's original bytes: no field of a record has this name.
 pub(super) const RAW: &str = "\u{0}raw";
 
 pub(super) async fn route(
@@ -63,7 +63,7 @@ pub(super) async fn route(
         on_mismatch: job.on_mismatch,
         timestamp: job.timestamp.column.split('.').map(String::from).collect(),
         parse_timestamp: column_timestamps(&job.timestamp)?,
-        // A partition column's value is looked at when the batch is cut, and may be refused then.
+        // A partition column's value is checked when the batch is cut, and may be refused then.
         raw_column: (passes_through || !partitioner.columns().is_empty()).then(|| RAW.to_owned()),
         max_depth: job.limits.deepest(),
     };
@@ -92,12 +92,12 @@ struct Filler<'a> {
     timestamps: TimestampReader,
     columns: Columns,
     rows: Vec<Option<Row>>,
-    /// Bytes of the records in the batch.
+    /// The bytes of the records in the batch.
     bytes: usize,
 }
 
 impl Filler<'_> {
-    /// Takes every record that is there so far.
+    /// Takes all records that are available.
     fn drain(&mut self, records: &mut dyn Records) -> Result<(), JobError> {
         let location = self.router.request.location;
         while let Some(filled) = records
@@ -105,7 +105,7 @@ impl Filler<'_> {
             .map_err(|error| misread(location, &error))?
         {
             if matches!(filled.result, Err(RecordError::Full)) {
-                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
                 self.cut()?;
                 continue;
             }
@@ -177,7 +177,7 @@ impl Filler<'_> {
         })
     }
 
-    /// Why a record is set aside; or refuses the whole object where the job's policy says so.
+    /// Why a record is quarantined. Refuses the whole object if the job's policy is to fail.
     fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, JobError> {
         let job = &self.router.request.settings.job;
         let policy = match error {

@@ -1,4 +1,4 @@
-//! Runs: blocks of rows in partition order, each an Arrow IPC stream of its own, one behind the other.
+//! Runs: blocks of rows in partition order, each a separate Arrow IPC stream, concatenated.
 
 use std::{
     fs::File,
@@ -33,7 +33,7 @@ use crate::{
 /// The most bytes that are read ahead in an object.
 const MAX_WINDOW: u64 = 4 << 20;
 
-/// A run that can be read.
+/// A readable run.
 pub(super) struct Run {
     place: Place,
     blocks: Vec<Range<u64>>,
@@ -48,19 +48,19 @@ enum Place {
     Object(Arc<dyn Store>, Location),
 }
 
-/// What was read last: partitions are read in order, so it is often wanted again.
+/// The last block: partitions are read in order, so it is often needed again.
 #[derive(Default)]
 struct Last {
     block: Option<(usize, RecordBatch)>,
-    /// Bytes of an object, and where they begin.
+    /// Bytes of an object, and their offset.
     window: (u64, Bytes),
 }
 
-/// Where a run stands in the store, and what is in it.
+/// The location of a run in the store, and its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredRun {
     key: String,
-    /// Where each block ends.
+    /// The end of each block.
     ends: Vec<u64>,
     /// The rows of partitions, in the order of their numbers.
     pub(crate) spans: Vec<Span>,
@@ -74,7 +74,7 @@ impl StoredRun {
 }
 
 impl Run {
-    /// The run that stands in the store.
+    /// A run in the store.
     pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
         let starts = std::iter::once(0).chain(stored.ends.iter().copied());
         Self {
@@ -89,7 +89,7 @@ impl Run {
         }
     }
 
-    /// What finds the run again; none for one in the temporary file.
+    /// The description from which the run can be opened again; `None` for one in the temporary file.
     pub(super) fn describe(&self) -> Option<StoredRun> {
         let Place::Object(_, location) = &self.place else {
             return None;
@@ -101,7 +101,7 @@ impl Run {
         })
     }
 
-    /// Its size.
+    /// Its size in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.blocks.last().map_or(0, |block| block.end)
     }
@@ -115,7 +115,7 @@ impl Run {
         matches!(self.place, Place::Object(..))
     }
 
-    /// The rows of a block. Of an object, up to `window` bytes are read at once.
+    /// The rows of a block. From an object, up to `window` bytes are read at once.
     pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, JobError> {
         let mut last = self.last.lock().await;
         if let Some((known, batch)) = &last.block
@@ -152,8 +152,8 @@ impl Run {
         Ok(batch)
     }
 
-    /// Moves the run from the temporary file to the store, under a name that follows from its bytes: whoever spools the
-    /// same rows again makes the same object.
+    /// Moves the run from the temporary file to the store, under a name derived from its bytes: spooling the same rows
+    /// again makes the same object.
     pub(super) async fn into_object(
         self,
         store: Arc<dyn Store>,
@@ -212,12 +212,12 @@ fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
     (to <= bytes.len()).then(|| bytes.slice(from..to))
 }
 
-/// The run does not hold what it was written with.
+/// The run does not have the content that it was written with.
 fn damaged() -> JobError {
     JobError::from(io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// A run on its way into the temporary file.
+/// Writes a run to the temporary file.
 pub(super) struct RunWriter {
     schema: SchemaRef,
     options: IpcWriteOptions,
@@ -230,7 +230,7 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// A run from the offset `base` of the file on.
+    /// Starts a run at the offset `base` of the file.
     pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, JobError> {
         let options = IpcWriteOptions::default();
         Ok(Self {
@@ -245,7 +245,7 @@ impl RunWriter {
         })
     }
 
-    /// Says which rows of the block that is written next are a partition's.
+    /// Declares which rows of the next block belong to a partition.
     pub(super) fn add_span(&mut self, partition: u32, start: u32, rows: u32) {
         self.spans.push(Span {
             partition,
@@ -278,7 +278,7 @@ impl RunWriter {
         self.blocks.last().map_or(0, |block| block.end)
     }
 
-    /// The run, to be read.
+    /// Returns the run for reading.
     pub(super) fn finish(self) -> Run {
         Run {
             place: Place::Scratch(self.file, self.base),
