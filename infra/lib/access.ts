@@ -240,7 +240,7 @@ function grantList(role: iam.IRole, prefix: Location): void {
 }
 
 /**
- * A bucket's name belongs to whoever creates it: should the bucket be deleted and somebody else take the name, the role
+ * A bucket's name is free again when the bucket is deleted: if another account then creates a bucket of this name, the role
  * neither reads theirs nor writes to it.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
  */

@@ -111,7 +111,7 @@ export class CompactMachine extends Construct {
     });
     const begin = dryRunFirst
       ? sfn.Choice.jsonata(this, 'First?')
-          // Whoever says it by hand has made up their mind.
+          // Input by hand takes precedence.
           .when(sfn.Condition.jsonata('{% $exists($states.context.Execution.Input.dry_run) %}'), plan)
           .otherwise(first.next(plan))
       : plan;

@@ -37,7 +37,7 @@ export interface RekeyConfig extends Stored {
 export interface SweepConfig {
   /** `off`, or as EventBridge Scheduler takes it. */
   readonly schedule: string;
-  /** When the earliest object landed that it may find; that of the deployment of the job, where nothing is said. */
+  /** Objects that landed before this time are ignored; by default the time of the job's deployment. */
   readonly since?: string;
   readonly days: number;
 }
@@ -216,7 +216,7 @@ function readShape(text: string): Config {
   };
 }
 
-/** How often sweep and compact run where nothing is said. */
+/** How often sweep and compact run by default. */
 const DAILY = 'rate(1 day)';
 
 function readSweep(job: string, { schedule = DAILY, since, days = 3 }: { schedule?: string; since?: string; days?: number } = {}): SweepConfig {

@@ -41,7 +41,7 @@ export interface Options {
   readonly alarmTopic?: string;
   /** When what a killed invocation left of its rows is deleted. */
   readonly spoolExpiry: Duration;
-  /** When quarantined records are deleted; they are kept where nothing is said. */
+  /** When quarantined records are deleted; by default they are kept. */
   readonly quarantineExpiry?: Duration;
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;

@@ -1,7 +1,5 @@
 //! docs/OPERATIONS.md explains every name under which something fails, and no other.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lakewright_jobs::kit::ErrorKind;

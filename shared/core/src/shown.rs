@@ -1,8 +1,8 @@
 //! Values of records in messages.
 //!
-//! Errors end in logs, in answers and in executions of state machines, which more people read than the data, and which are
-//! kept longer. So a message says of a value only how long it is, unless [`show_values`] allows it whole. What is kept beside
-//! the record itself, in the quarantine, is always [`in_full`].
+//! Errors end up in logs, answers and executions of state machines, which more people read than the data and which are
+//! kept longer. So a message only says how long a value is, unless [`show_values`] allows the whole value. In the
+//! quarantine, beside the record itself, messages are always [`in_full`].
 
 use std::{
     cell::Cell,
@@ -16,12 +16,13 @@ thread_local! {
     static IN_FULL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on the messages of this process hold values of records, or none. It is set once, at the start.
+/// Sets whether the messages of this process contain values of records. It is called once, at the start.
 pub fn show_values(shown: bool) {
     SHOWN.store(shown, Ordering::Relaxed);
 }
 
-/// The message of an error with its values, whatever [`show_values`] says: for the quarantine, which holds the record.
+/// The message of an error with its values, whatever [`show_values`] is set to: for the quarantine, which contains the
+/// record.
 pub fn in_full(error: &impl Display) -> String {
     let before = IN_FULL.replace(true);
     let text = error.to_string();
@@ -33,7 +34,7 @@ fn is_shown() -> bool {
     SHOWN.load(Ordering::Relaxed) || IN_FULL.get()
 }
 
-/// A value of a record, as a message quotes it.
+/// A value of a record, as quoted in a message.
 pub fn quoted(value: &str) -> impl Display + '_ {
     Quoted(value, "`")
 }
@@ -43,7 +44,7 @@ pub fn plain(value: &str) -> impl Display + '_ {
     Quoted(value, "")
 }
 
-/// Words that may quote a value of a record: another library's about it, or a panic's.
+/// A text that may quote a value of a record: another library's message, or a panic's.
 pub fn words(said: &impl Display) -> impl Display + '_ {
     Words(said)
 }
@@ -84,7 +85,7 @@ mod tests {
 
     const VALUE: &str = "Zürich 42";
 
-    /// Everything that quotes a value.
+    /// All messages that quote a value.
     fn messages() -> Vec<Box<dyn Display>> {
         let text = || VALUE.to_owned();
         let now = Timestamp::UNIX_EPOCH;

@@ -51,7 +51,7 @@ pub struct SweepRequest {
     /// Only objects that landed at least this many seconds ago; an hour by default.
     #[serde(default)]
     pub min_age_seconds: Option<u64>,
-    /// Only objects that landed then or later; the whole history where nothing is said. No question is asked about others.
+    /// Only objects that landed at this time or later; by default, all. The ledger is not asked about earlier ones.
     #[serde(default)]
     pub since: Option<Timestamp>,
 }
@@ -67,7 +67,7 @@ pub struct SweepReport {
     pub listed: u64,
     /// The number of objects that are committed.
     pub committed: u64,
-    /// Those left alone: not the job's to read, empty, too young, or of before `since`.
+    /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
     /// The number of objects that were sent to rekey.
     pub sent: u64,

@@ -27,7 +27,7 @@ pub(crate) enum Reached {
 }
 
 impl Failure {
-    /// What kind of failure it is, by the rules that most services share.
+    /// The kind of failure, by the rules that most services share.
     pub(crate) fn kind(&self) -> ServiceErrorKind {
         if self.is_denied() {
             ServiceErrorKind::AccessDenied
@@ -38,14 +38,14 @@ impl Failure {
         }
     }
 
-    /// Whether the service refused the call because of who made it.
+    /// Whether the service denied the call.
     pub(crate) fn is_denied(&self) -> bool {
         let code = self.code.as_deref().unwrap_or_default();
         code.contains("AccessDenied")
             || (code.is_empty() && matches!(self.reached, Reached::Answer(401 | 403)))
     }
 
-    /// What the service said and, where the call was denied, the action that has to be granted.
+    /// The service's message and, if the call was denied, the action that must be granted.
     pub(crate) fn message_with(self, action: &str) -> String {
         if self.is_denied() {
             with_permission(self.message, action)
@@ -114,7 +114,7 @@ impl Failure {
     }
 }
 
-/// Names the action that has to be granted, where the service does not.
+/// Adds the action that must be granted, if the service does not name it.
 pub(crate) fn with_permission(mut message: String, action: &str) -> String {
     if !message.contains(action) {
         message.push_str(", which needs ");

@@ -14,7 +14,7 @@ const SCHEDULE: &str = r"^(off|rate\([1-9][0-9]* (minute|minutes|hour|hours|day|
 pub struct Schedule(#[schemars(regex(pattern = SCHEDULE))] String);
 
 impl Schedule {
-    /// What is wrong with it, where something is.
+    /// The first error, as a message.
     pub(super) fn check(&self) -> Result<(), String> {
         let Self(text) = self;
         let is_known = match text.split_once('(') {
@@ -69,7 +69,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Whether it says nothing.
+    /// Whether all settings have their defaults.
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }

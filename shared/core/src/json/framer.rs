@@ -3,9 +3,9 @@
 //! Records are JSON objects: one per line, concatenated, spread over lines, or the elements of top-level arrays. A byte
 //! order mark at the start and white space between records are skipped.
 //!
-//! **After an error** the broken stretch ends as [`resume`](super::resume) says: at its closing bracket, if its strings and
-//! brackets balance, and otherwise where a line begins with a record. So a broken record mostly loses itself alone, and a part
-//! of it is not taken for a record.
+//! **After an error**, [`resume`](super::resume) determines the end of the broken stretch: its closing bracket, if its
+//! strings and brackets balance, and otherwise a line that begins with a record. So a broken record usually only loses
+//! itself, and a part of it is not mistaken for a record.
 
 use super::{
     Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
@@ -62,7 +62,7 @@ pub struct Framer {
     /// The value at `at` is not scanned again before this many of its bytes are there: twice the number that was not
     /// enough. So a long record in small chunks is not scanned over and over.
     wanted: usize,
-    /// The broken stretch at `at`, whose end is looked for.
+    /// The broken stretch at `at`, whose end is searched for.
     broken: Option<Stretch>,
 }
 
@@ -106,7 +106,7 @@ impl Framer {
     ) -> Result<Option<Found<T>>, FrameError> {
         while self.broken.is_some() {
             match self.find_end_of_broken() {
-                // White space behind the last piece.
+                // White space after the last piece.
                 Some(found) if found.start == found.end => {}
                 found => return Ok(found),
             }
@@ -126,7 +126,7 @@ impl Framer {
             .min(start.saturating_add(self.max_record));
         let visible = self.window.bytes.get(..limit).unwrap_or_default();
         if let (Opening::Misplaced, Some(b'{' | b'[')) = (&opening, visible.get(start)) {
-            // The array is given up, and not what comes next.
+            // Only the array is broken, not what follows.
             self.context = Context::Resumed;
             return Ok(Some(Found {
                 start,
@@ -259,7 +259,7 @@ impl Framer {
         })
     }
 
-    /// Where the longest piece of a broken stretch ends that a limit on records allows, not inside a character.
+    /// The end of the longest piece of a broken stretch within the limit on records, not inside a character.
     fn piece(&self, start: usize) -> usize {
         let end = start + self.max_record;
         let is_whole = |end: &usize| {

@@ -1,21 +1,21 @@
-//! Where a stretch that is no record ends, and the next record may begin.
+//! Finds the end of a broken stretch, where the next record may begin.
 
 use super::{Broken, lex};
 
-/// A stretch that begins with something else than a record, while its end is looked for.
+/// A stretch that does not begin with a record, while its end is searched for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
-    /// What is wrong with it.
+    /// The error.
     pub(super) broken: Broken,
     mode: Mode,
     /// How far the search has come.
     searched: usize,
-    /// How far it was looked whether the bytes are text.
+    /// How far the bytes were checked to be text.
     looked: usize,
     is_text: bool,
-    /// Whether it comes after something, so that a comma may have been put between two records.
+    /// Whether other bytes precede it, so that a comma may separate two records.
     is_after: bool,
-    /// Nothing is looked at again before this many bytes are there.
+    /// The search continues when this many bytes are there.
     wanted: usize,
 }
 
@@ -23,32 +23,32 @@ pub(super) struct Stretch {
 enum Mode {
     /// It ends at the bracket that closes it, if its strings and brackets balance.
     Balance,
-    /// It ends where a line begins as a record does.
+    /// It ends at a line that begins like a record.
     Lines,
-    /// It ends where a record begins, in a line or at the beginning of one: its own first byte begins no value.
+    /// It ends at the next record, inside a line or at its start, because its own first byte cannot start a value.
     Anywhere,
 }
 
-/// What is known of the end.
+/// The result of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// It ends here, and what comes next begins there. `is_closed`: with the bracket that closes it.
+    /// It ends here, and the next part begins there. `is_closed`: with its closing bracket.
     At {
         end: usize,
         next: usize,
         is_closed: bool,
     },
-    /// It does not end before this place.
+    /// It does not end before this position.
     NotBefore(usize),
 }
 
-/// What is there to look at.
+/// The bytes to search, and the limits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) bytes: &'a [u8],
-    /// Where the stretch, or what is left of it, starts.
+    /// The start of the stretch, or of the rest of it.
     pub(super) start: usize,
-    /// Whether no more bytes come.
+    /// Whether the stream has ended.
     pub(super) ended: bool,
     /// The longest record.
     pub(super) max_record: usize,
@@ -57,7 +57,7 @@ pub(super) struct View<'a> {
 }
 
 impl Stretch {
-    /// One that starts at `start`. `is_after`: something comes before it in the stream.
+    /// Creates a stretch that starts at `start`. `is_after`: other bytes precede it in the stream.
     pub(super) fn new(broken: Broken, bytes: &[u8], start: usize, is_after: bool) -> Self {
         Self {
             broken,
@@ -74,14 +74,14 @@ impl Stretch {
         }
     }
 
-    /// So many bytes are no longer there.
+    /// This many bytes were dropped from the front.
     pub(super) fn dropped(&mut self, bytes: usize) {
         self.searched -= bytes;
         self.looked -= bytes;
         self.wanted = self.wanted.saturating_sub(bytes);
     }
 
-    /// Looks for the end.
+    /// Searches for the end.
     pub(super) fn find(&mut self, view: View<'_>) -> End {
         let there = view.bytes.len();
         if !view.ended && there < self.wanted {
@@ -107,13 +107,13 @@ impl Stretch {
         self.find_begin(view)
     }
 
-    /// Looks for the next record's beginning.
+    /// Searches for the start of the next record.
     fn find_begin(&mut self, view: View<'_>) -> End {
         let bytes = view.bytes;
         while let Some(place) = self.candidate(bytes) {
             let is_first = place > view.start && bytes.get(place - 1) == Some(&b'\n');
             let end = if is_first { place - 1 } else { place };
-            // Before that it is set aside in pieces.
+            // Until then it is quarantined in pieces.
             if end > limit_of(view) {
                 return End::NotBefore(end);
             }
@@ -154,11 +154,11 @@ impl Stretch {
                 is_closed: false,
             };
         }
-        // The last byte seen may be the newline that ends the stretch.
+        // The last byte may be the newline that ends the stretch.
         End::NotBefore(bytes.len().saturating_sub(1).max(view.start))
     }
 
-    /// The next bracket that may begin a record, from where the search has come to.
+    /// The next bracket that may start a record, from the current position of the search.
     fn candidate(&self, bytes: &[u8]) -> Option<usize> {
         let mut at = self.searched;
         loop {
@@ -172,7 +172,7 @@ impl Stretch {
         }
     }
 
-    /// Looks whether the bytes before `end` are text.
+    /// Checks whether the bytes before `end` are text.
     fn look(&mut self, bytes: &[u8], end: usize) {
         if self.is_text && end > self.looked {
             let part = bytes.get(self.looked..end).unwrap_or_default();
@@ -182,7 +182,7 @@ impl Stretch {
         self.looked = self.looked.max(end);
     }
 
-    /// Whether a whole record stands at `place`, between others and not inside of something.
+    /// Whether a complete record is at `place`, between others and not inside another value.
     fn record(&self, view: View<'_>, place: usize, is_first: bool) -> Candidate {
         let bytes = view.bytes;
         let before = bytes.get(view.start..place).unwrap_or_default();
@@ -225,7 +225,7 @@ fn limit_of(view: View<'_>) -> usize {
 
 enum Candidate {
     Record,
-    /// No. The search goes on here.
+    /// No. The search continues here.
     No(usize),
     Unknown,
 }
@@ -234,11 +234,12 @@ enum Balance {
     /// It ends here.
     Closed(usize),
     Open,
-    /// Strings and brackets do not balance, or nobody can tell.
+    /// Strings and brackets do not balance, or this cannot be determined.
     Not,
 }
 
-/// Where the object or array at `start` is closed, if it is one but for what its values and commas are.
+/// The end of the object or array at `start`, if its brackets and strings balance; its values and commas are not
+/// checked.
 fn balance(bytes: &[u8], start: usize) -> Balance {
     let mut open = Vec::new();
     let mut at = start;
@@ -279,7 +280,8 @@ fn balance(bytes: &[u8], start: usize) -> Balance {
     Balance::Open
 }
 
-/// Where the string ends whose text begins at `at`. A newline in it ends none: a line may have been cut short.
+/// The end of the string whose text begins at `at`. A newline in it does not end it, because a line may have been
+/// truncated.
 fn string(bytes: &[u8], mut at: usize) -> Balance {
     loop {
         let Some(length) = memchr::memchr3(b'"', b'\\', b'\n', bytes.get(at..).unwrap_or_default())

@@ -5,7 +5,7 @@ use arrow::{
     datatypes::{Float32Type, Float64Type},
 };
 
-/// Floating point numbers as they stand in a path; `None` where the values are others.
+/// Floating point numbers as text in a path; `None` for columns of other types.
 pub fn floats(column: &ArrayRef) -> Option<StringArray> {
     if let Some(values) = column.as_primitive_opt::<Float64Type>() {
         let text = |value: f64| java(value, format!("{value:e}"), format!("{value:.1e}"));

@@ -92,7 +92,7 @@ impl Reader<'_> {
 }
 
 impl Counts {
-    /// Of nothing, for so many outputs.
+    /// Zero counts, for this many outputs.
     pub(super) fn none(outputs: usize) -> Self {
         Self {
             rows: 0,

@@ -147,7 +147,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        // It may quote what the query met.
+        // The reason may quote a value.
         let reason = words(&execution.reason.unwrap_or_default()).to_string();
         return Err(JobError::new(
             ErrorKind::QueryFailed,

@@ -1,4 +1,4 @@
-//! How far a job is, from the ledger.
+//! The progress of a job, from the ledger.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{kit::JobError, ports::Store};
 
-/// How far the run `run` of the job `id` is, or its latest.
+/// The progress of the run `run` of the job `id`, or of its latest run.
 ///
 /// # Errors
-/// See [`JobError`]; [`JobError::PlanMissing`] where there is no such job.
+/// See [`JobError`]. Its kind is `PlanMissing` if there is no such job.
 pub async fn status(
     store: &dyn Store,
     job: &config::Split,

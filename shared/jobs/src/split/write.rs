@@ -1,4 +1,4 @@
-//! Writes the rows of a chunk, each as an object of its own, a number of them at a time.
+//! Writes the rows of a chunk, each as a separate object, several at a time.
 
 use std::sync::Arc;
 
@@ -24,13 +24,13 @@ use crate::{
 /// Objects are rendered into buffers of this size, one after the other.
 const BUFFER: usize = 256 << 10;
 
-/// The share of the memory that is read from Parquet at a time: one in so many.
+/// A read from Parquet may take the memory divided by this.
 const READ_SHARE: u64 = 3;
 
-/// The share of the memory that objects under way may take: one in so many.
+/// Objects in flight may take the memory divided by this.
 const WRITE_SHARE: u64 = 4;
 
-/// What writing a chunk did.
+/// The result of writing a chunk.
 #[derive(Debug)]
 pub(super) struct WriteReport {
     pub(super) done: Done,
@@ -38,13 +38,13 @@ pub(super) struct WriteReport {
     pub(super) stood: u64,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug)]
 enum Put {
     Written,
-    /// It stood already.
+    /// It already existed.
     Stood,
-    /// Another object stands there.
+    /// Another object has its key.
     Taken {
         row: u64,
         location: Location,
