@@ -228,8 +228,9 @@ impl Framer {
         });
         let (end, next) = match found {
             End::At { end, .. } | End::NotBefore(end) if end - start > self.max_record => {
-                self.broken = Some(stretch);
                 let end = self.piece(start);
+                stretch.look(&self.window.bytes, end);
+                self.broken = Some(stretch);
                 (end, end)
             }
             End::NotBefore(_) => {

@@ -65,12 +65,6 @@ fn reference(input: &[u8]) -> Vec<String> {
         let end = if line { place - 1 } else { place };
         let text = str::from_utf8(&input[start..end])
             .is_ok_and(|text| text.chars().all(|c| c >= ' ' || "\t\n\r\u{c}".contains(c)));
-        if line && text {
-            return true;
-        }
-        if !line && (!text || matches!(input[start], b'{' | b'[' | b'"')) {
-            return false;
-        }
         // Not inside of a value that was passed over.
         let inside = (start + 1..place).any(|earlier| {
             let lines = matches!(input[start], b'{' | b'[' | b'"') || !text;
@@ -78,6 +72,12 @@ fn reference(input: &[u8]) -> Vec<String> {
                 && (!lines || input[earlier - 1] == b'\n' && earlier - 1 > start);
             is_candidate && value_end(input, earlier).is_some_and(|(end, _)| end > place)
         });
+        if line && text {
+            return !inside;
+        }
+        if !line && (!text || matches!(input[start], b'{' | b'[' | b'"')) {
+            return false;
+        }
         let Some((end, _)) = value_end(input, place) else {
             return false;
         };

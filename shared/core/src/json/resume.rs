@@ -76,8 +76,8 @@ impl Stretch {
 
     /// This many bytes were dropped from the front.
     pub(super) fn dropped(&mut self, bytes: usize) {
-        self.searched -= bytes;
-        self.looked -= bytes;
+        self.searched = self.searched.saturating_sub(bytes);
+        self.looked = self.looked.saturating_sub(bytes);
         self.wanted = self.wanted.saturating_sub(bytes);
     }
 
@@ -85,7 +85,7 @@ impl Stretch {
     pub(super) fn find(&mut self, view: View<'_>) -> End {
         let there = view.bytes.len();
         if !view.ended && there < self.wanted {
-            return End::NotBefore(self.searched.max(view.start));
+            return End::NotBefore(self.searched.saturating_sub(1).max(view.start));
         }
         if self.mode == Mode::Balance {
             let limit = there.min(limit_of(view));
@@ -173,7 +173,7 @@ impl Stretch {
     }
 
     /// Checks whether the bytes before `end` are text.
-    fn look(&mut self, bytes: &[u8], end: usize) {
+    pub(super) fn look(&mut self, bytes: &[u8], end: usize) {
         if self.is_text && end > self.looked {
             let part = bytes.get(self.looked..end).unwrap_or_default();
             let is_control = |byte: &u8| *byte < b' ' && !b"\t\n\r\x0c".contains(byte);
