@@ -63,9 +63,7 @@ impl Stage {
         } else {
             "allow_any_source = true\n"
         };
-        let text = format!(
-            "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\n{read}{more}"
-        );
+        let text = format!("[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\n{read}{more}");
         let job = Config::parse(&text).unwrap().split.remove(0);
         Self { cloud, job }
     }

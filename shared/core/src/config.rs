@@ -1,29 +1,30 @@
 //! `lakewright.toml`: one file that the functions and the CDK app both read.
 //!
-//! It is parsed strictly: an unknown key is an error that names it and its line. Its JSON Schema comes
-//! from these same structs ([`json_schema`]).
+//! It is parsed strictly: whatever is wrong is an error that names its line and key, and all of it is said at once
+//! ([`ConfigError`]). Its JSON Schema comes from these same structs ([`json_schema`]).
 
+mod check;
 mod compact;
 mod input;
 mod limits;
+mod mistake;
 mod output;
 mod rekey;
 mod repartition;
+mod shape;
 mod size;
 mod split;
 mod stored;
 mod words;
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 pub use self::{
     compact::{Compact, CompactCompression, CompactMode},
     input::{Csv, InputFormat},
     limits::Limits,
+    mistake::{ConfigError, Mistake},
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
@@ -63,92 +64,16 @@ pub enum Policy {
     Fail,
 }
 
-/// Why a configuration is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConfigError {
-    /// It is not TOML of the right shape. The message names the line and the key.
-    #[error("lakewright.toml: {0}")]
-    Syntax(String),
-    /// Two jobs have one name.
-    #[error("two jobs are named `{0}`: names are unique")]
-    DuplicateName(String),
-    /// A prefix does not end with `/`, so it would match its siblings too.
-    #[error("rekey `{job}`: {field} = \"{location}\" must end with `/`")]
-    PrefixWithoutSlash {
-        /// The job.
-        job: String,
-        /// `source` or `target`.
-        field: &'static str,
-        /// What it says.
-        location: Location,
-    },
-    /// What the job writes would trigger it again.
-    #[error(
-        "rekey `{job}`: target {target} lies inside source {source_prefix} (of `{source_job}`), so its output would trigger it again: choose a target outside"
-    )]
-    TargetInsideSource {
-        /// The job that writes.
-        job: String,
-        /// Its target.
-        target: Box<Location>,
-        /// The job whose source it hits.
-        source_job: String,
-        /// That source.
-        source_prefix: Box<Location>,
-    },
-    /// One object would belong to two jobs.
-    #[error("rekey `{first}` and `{second}` have overlapping sources")]
-    OverlappingSources {
-        /// One job.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A setting of a split job means nothing.
-    #[error("split `{job}`: {message}")]
-    InvalidSplit {
-        /// The job.
-        job: String,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-    /// A setting of a compact job means nothing.
-    #[error("compact `{job}`: {message}")]
-    InvalidCompact {
-        /// The job's table or target.
-        job: String,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-    /// A setting of a repartition job means nothing.
-    #[error("repartition `{job}`: {message}")]
-    InvalidRepartition {
-        /// The job.
-        job: String,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-    /// A setting has a value that means nothing.
-    #[error("rekey `{job}`: {message}")]
-    Invalid {
-        /// The job.
-        job: String,
-        /// What is wrong and what to write instead.
-        message: String,
-    },
-}
-
 impl Config {
     /// Reads the text of a `lakewright.toml` and checks it.
     ///
     /// # Errors
-    /// The first thing that is wrong, by name.
+    /// Everything that is wrong, with where it stands.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
-        config.check()?;
-        config.settle_compact()?;
-        Ok(config)
+        check::parse(text).map(|mut config| {
+            config.settle_compact();
+            config
+        })
     }
 
     /// The split job of this name.
@@ -164,67 +89,6 @@ impl Config {
     /// The rekey job that an object belongs to, by its source prefix.
     pub fn rekey_of(&self, object: &Location) -> Option<&Rekey> {
         self.rekey.iter().find(|job| job.source.contains(object))
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let mut names = BTreeSet::new();
-        for job in &self.rekey {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            for other in &self.rekey {
-                if other.source.contains(&job.target) {
-                    return Err(ConfigError::TargetInsideSource {
-                        job: job.name.clone(),
-                        target: Box::new(job.target.clone()),
-                        source_job: other.name.clone(),
-                        source_prefix: Box::new(other.source.clone()),
-                    });
-                }
-                if other.name < job.name
-                    && (other.source.contains(&job.source) || job.source.contains(&other.source))
-                {
-                    return Err(ConfigError::OverlappingSources {
-                        first: other.name.clone(),
-                        second: job.name.clone(),
-                    });
-                }
-            }
-        }
-        for job in &self.split {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            let mut others = self.rekey.iter();
-            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
-                return Err(ConfigError::InvalidSplit {
-                    job: job.name.clone(),
-                    message: format!(
-                        "target {} lies inside the source of rekey `{}`, which would read every row: choose a target outside",
-                        job.target, other.name
-                    ),
-                });
-            }
-        }
-        for job in &self.repartition {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            let mut others = self.rekey.iter();
-            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
-                return Err(ConfigError::InvalidRepartition {
-                    job: job.name.clone(),
-                    message: format!(
-                        "target {} lies inside the source of rekey `{}`, which would read every file: choose a target outside",
-                        job.target, other.name
-                    ),
-                });
-            }
-        }
-        Ok(())
     }
 }
 

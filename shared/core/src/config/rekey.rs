@@ -1,12 +1,15 @@
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy,
-    TimestampRule, output, stored,
+    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, TimestampRule,
+    mistake::Problems,
+    output,
+    size::{S3Uri, TableText},
+    stored,
 };
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
@@ -20,11 +23,11 @@ pub struct Rekey {
     /// The job's name in reports, metrics and alarms.
     pub name: String,
     /// The prefix that Firehose writes under, ending with `/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub source: Location,
     /// Firehose's error prefix, where it lies inside `source`: nothing below it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<S3Uri>")]
     pub error_prefix: Option<Location>,
     /// What the objects hold. Compression is found from the bytes.
     #[serde(default)]
@@ -35,7 +38,7 @@ pub struct Rekey {
     /// Where a record's time stands and how to read it.
     pub timestamp: TimestampRule,
     /// The prefix to write the partitions under, ending with `/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub target: Location,
     /// Time parts (`year`, `month`, `day`, `hour`, `minute`, `date`) and columns, in path order.
     #[serde(default = "default_partition_by")]
@@ -45,7 +48,7 @@ pub struct Rekey {
     pub path_style: PathStyle,
     /// The Glue table, as `database.table`, that gives the schema and takes the new partitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
     /// What to do with a field that the table has no column for.
     #[serde(default = "drop_policy")]
@@ -110,47 +113,32 @@ impl Rekey {
         output::directory(&self.target, output, self.output.len())
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |message: String| {
-            Err(ConfigError::Invalid {
-                job: self.name.clone(),
-                message,
-            })
-        };
+    pub(super) fn check(&self, problems: &mut Problems) {
         if self.name.is_empty() {
-            return invalid("name is empty".to_owned());
+            problems.say("name", "name is empty");
         }
-        for (field, location) in [("source", &self.source), ("target", &self.target)] {
-            if !location.key.is_empty() && !location.key.ends_with('/') {
-                return Err(ConfigError::PrefixWithoutSlash {
-                    job: self.name.clone(),
-                    field,
-                    location: location.clone(),
-                });
-            }
-        }
-        if let Err(message) = output::check(&self.output)
-            .and_then(|()| self.limits.check())
-            .and_then(|()| stored::check(&self.tags, self.encryption.as_ref()))
-        {
-            return invalid(message);
-        }
+        problems.prefix("source", Some(&self.source));
+        problems.prefix("target", Some(&self.target));
+        output::check(&self.output, problems);
+        self.limits.check(problems);
+        stored::check(&self.tags, self.encryption.as_ref(), problems);
         if let Some(csv) = &self.csv {
-            if self.format != InputFormat::Csv {
-                return invalid("csv has no meaning where format is not \"csv\"".to_owned());
-            }
-            if let Err(message) = csv.check(self.table.is_some()) {
-                return invalid(message);
+            if self.format == InputFormat::Csv {
+                csv.check(self.table.is_some(), problems);
+            } else {
+                problems.say("csv", "csv has no meaning where format is not \"csv\"");
             }
         }
         // Which instant it is does not matter for whether the rule can be read.
-        let reader = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
-            Ok(reader) => reader,
-            Err(error) => return invalid(error.to_string()),
+        let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
+            Ok(reader) => reader.zone().clone(),
+            Err(error) => {
+                problems.say(error.key(), error);
+                TimeZone::UTC
+            }
         };
-        match Partitioner::new(&self.partition_by, self.path_style, reader.zone()) {
-            Ok(_) => Ok(()),
-            Err(error) => invalid(error.to_string()),
+        if let Err(error) = Partitioner::new(&self.partition_by, self.path_style, &zone) {
+            problems.say("partition_by", error);
         }
     }
 }

@@ -20,7 +20,10 @@ use self::{
     epoch::EpochError,
     iso::{Scan, Written},
 };
-use crate::config::{EpochUnit, TimestampRule};
+use crate::{
+    config::{EpochUnit, TimestampRule},
+    nearest,
+};
 
 /// The longest text that is looked at: no form is as long, and what is longer is no time.
 const LONGEST: usize = 128;
@@ -52,7 +55,10 @@ pub enum RuleError {
     #[error("timestamp.column is empty: name the column, or a path such as detail.time")]
     NoColumn,
     /// The zone is not in the IANA time zone database.
-    #[error("timestamp.zone = \"{0}\" is no IANA time zone: write one such as Europe/Berlin")]
+    #[error(
+        "timestamp.zone = \"{0}\" is no IANA time zone: write one such as Europe/Berlin{near}",
+        near = near_zone(.0)
+    )]
     UnknownZone(String),
     /// The pattern cannot be read by, or fixes no date.
     #[error("timestamp.format = \"{pattern}\": {reason}")]
@@ -85,6 +91,32 @@ pub enum RuleError {
         /// The later bound.
         latest: Timestamp,
     },
+}
+
+impl RuleError {
+    /// The key that is wrong.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoColumn => "timestamp.column",
+            Self::UnknownZone(_) => "timestamp.zone",
+            Self::Pattern { .. } => "timestamp.format",
+            Self::UnitWithFormat => "timestamp.unit",
+            Self::Bound {
+                key: "earliest", ..
+            }
+            | Self::NothingBetween { .. } => "timestamp.earliest",
+            Self::Bound { .. } => "timestamp.latest",
+        }
+    }
+}
+
+/// `; did you mean …?`, where the name of a zone is near.
+fn near_zone(written: &str) -> String {
+    let zones: Vec<_> = jiff::tz::db()
+        .available()
+        .map(|zone| zone.to_string())
+        .collect();
+    nearest::meant(written, zones.iter().map(String::as_str))
 }
 
 /// Why a value is no time that a record can be placed by. Texts are shortened.
