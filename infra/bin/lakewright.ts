@@ -1,14 +1,17 @@
 /** The CDK app: one stack from one lakewright.toml. */
 import { resolve } from 'node:path';
 import { App } from 'aws-cdk-lib';
+import { checkConfig } from '../lib/check.ts';
 import { ConfigError } from '../lib/config.ts';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
 import { text } from '../lib/options.ts';
 
 const app = new App();
 try {
+  const configFile = resolve(text(app.node, 'config') ?? '../lakewright.toml');
+  checkConfig(configFile);
   new LakewrightStack(app, text(app.node, 'stack') ?? 'Lakewright', {
-    configFile: resolve(text(app.node, 'config') ?? '../lakewright.toml'),
+    configFile,
     description: 'Lakewright: shapes what lands in an S3 data lake',
     // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,

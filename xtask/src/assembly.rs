@@ -282,6 +282,8 @@ pub(crate) fn synthesize(
     }
     stamp.remove()?;
     let mut synth = environment.npx(workspace);
+    // What `up` deploys is checked before it is built, and the project's own configurations by tests.
+    synth.env("LAKEWRIGHT_CHECKED", config);
     synth.args(["cdk", "synth", "--quiet", "--output"]);
     synth.arg(&assembly);
     for (key, value) in context {

@@ -50,6 +50,17 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Its name in what Lambda reports of a function that does not start.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } | Self::NotText(_) => "ConfigurationRefused",
+            Self::File { .. } | Self::Object(_) => "ConfigurationUnreadable",
+            Self::Scratch { .. } => "ScratchUnusable",
+        }
+    }
+}
+
 /// The bytes that are free for temporary files in a folder.
 ///
 /// # Errors

@@ -77,7 +77,7 @@ impl Resources {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// It is not set.
-    #[error("the environment variable {0} is not set")]
+    #[error("the environment variable {0} is not set: {about}", about = about(.0))]
     Missing(&'static str),
     /// It is set to something that means nothing.
     #[error("the environment variable {name} is `{value}`: {reason}")]
@@ -110,6 +110,16 @@ impl Settings {
             queues: vars.json(QUEUES)?,
             dead_letters: vars.json(DEAD_LETTERS)?,
         })
+    }
+}
+
+/// What a variable holds, with an example.
+fn about(name: &str) -> &'static str {
+    match name {
+        CONFIG => {
+            "it says where lakewright.toml is, such as `lakewright.toml` in the deployed package or `s3://bucket/lakewright.toml`"
+        }
+        _ => "Lambda sets it; elsewhere write the memory in MiB, such as `512`",
     }
 }
 
