@@ -1,12 +1,13 @@
 /** The CDK app: one stack from one lakewright.toml. */
 import { resolve } from 'node:path';
-import { App } from 'aws-cdk-lib';
+import { App, DefaultStackSynthesizer } from 'aws-cdk-lib';
 import { checkConfig } from '../lib/check.ts';
 import { ConfigError } from '../lib/config.ts';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
 import { text } from '../lib/options.ts';
 
 const app = new App();
+const assetsBucket = text(app.node, 'assets-bucket');
 try {
   const configFile = resolve(text(app.node, 'config') ?? '../lakewright.toml');
   checkConfig(configFile);
@@ -15,6 +16,12 @@ try {
     description: 'Lakewright: shapes what lands in an S3 data lake',
     // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,
+    ...(assetsBucket !== undefined && {
+      synthesizer: new DefaultStackSynthesizer({
+        fileAssetsBucketName: assetsBucket,
+        generateBootstrapVersionRule: false,
+      }),
+    }),
   });
   app.synth();
 } catch (error) {

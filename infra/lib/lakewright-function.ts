@@ -11,7 +11,7 @@ import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
-  /** Its binary target, and the name that it is deployed under. */
+  /** Its binary target, and, after the stack's prefix, the name that it is deployed under. */
   readonly functionName: string;
   readonly description: string;
   readonly config: Asset;
@@ -29,8 +29,9 @@ export class LakewrightFunction extends Construct {
     super(scope, id);
     const { functionName, config, options, size = options } = props;
 
+    const deployedName = `${options.namePrefix}${functionName}`;
     const logGroup = new logs.LogGroup(this, 'Logs', {
-      logGroupName: `/aws/lambda/${functionName}`,
+      logGroupName: `/aws/lambda/${deployedName}`,
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -56,7 +57,7 @@ export class LakewrightFunction extends Construct {
       requireCargoLambda();
     }
     const common: lambda.FunctionOptions = {
-      functionName,
+      functionName: deployedName,
       description: props.description,
       architecture: options.architecture,
       memorySize: size.memory,

@@ -7,6 +7,8 @@ import { parseLocation, type Location } from './location.ts';
 
 export interface Options {
   readonly architecture: Architecture;
+  /** What the functions' names begin with, so that an account and region hold more than one stack. */
+  readonly namePrefix: string;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
   /** Buckets that stand already; the stack creates the others. */
@@ -60,6 +62,7 @@ export function readOptions(node: Node): Options {
   }
   return {
     architecture: architecture(node),
+    namePrefix: namePrefix(node),
     prebuilt: text(node, 'prebuilt'),
     existingBuckets: texts(node, 'existing-buckets'),
     memory: wholeNumber(node, 'memory', 512, 128, 10_240),
@@ -144,6 +147,15 @@ export function text(node: Node, key: string): string | undefined {
     throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is not a text`);
   }
   return value;
+}
+
+/** Function names have up to 64 characters, of which the longest here takes 18. */
+function namePrefix(node: Node): string {
+  const prefix = text(node, 'name-prefix') ?? '';
+  if (!/^[a-zA-Z0-9_-]{0,46}$/.test(prefix)) {
+    throw new ConfigError(`context name-prefix: ${JSON.stringify(prefix)} is not of up to 46 letters, digits, - and _`);
+  }
+  return prefix;
 }
 
 /** Texts separated by commas. */

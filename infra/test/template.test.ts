@@ -37,6 +37,12 @@ describe('the function', () => {
     });
   });
 
+  test('has the prefix that a second stack of the account gives', () => {
+    const second = template(undefined, { 'name-prefix': 'staging-' });
+    second.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'staging-rekey' });
+    second.hasResourceProperties('AWS::Logs::LogGroup', { LogGroupName: '/aws/lambda/staging-rekey' });
+  });
+
   test('takes its size from the context, as text or number', () => {
     template(undefined, {
       architecture: 'x86_64',

@@ -7,9 +7,34 @@ from pathlib import Path
 import pytest
 
 from jobs import Job
+from account import names
 from localcloud.clients import client
 from repartitions import DATABASE
 from splits import SplitJob
+
+
+OUT = pytest.StashKey[list[tuple[str, str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What says that a test is none for an account."""
+    config.addinivalue_line("markers", "only_local(reason): what of the local cloud the test needs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In an account, leaves out what needs the local cloud; `pytest_terminal_summary` says what, and why."""
+    if not names.RUN:
+        return
+    out = [(item, marker) for item in items if (marker := item.get_closest_marker("only_local"))]
+    config.stash[OUT] = sorted({(item.nodeid.partition("[")[0], marker.kwargs["reason"]) for item, marker in out})
+    config.hook.pytest_deselected(items=[item for item, _ in out])
+    items[:] = [item for item in items if not item.get_closest_marker("only_local")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Names what was left out."""
+    for test, reason in config.stash.get(OUT, []):
+        terminalreporter.write_line(f"only on the local cloud: {test}: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +47,7 @@ def outputs() -> dict[str, str]:
 def doors(outputs: dict[str, str]) -> Job:
     """A job whose table the tests make and change."""
     job = Job("doors", outputs)
-    job.create_table("house", "doors", {"door": "string", "opened": "int", "at": "timestamp"}, ["date"])
+    job.create_table(names.database("house"), "doors", {"door": "string", "opened": "int", "at": "timestamp"}, ["date"])
     return job
 
 
@@ -38,7 +63,7 @@ def flights(outputs: dict[str, str]) -> Job:
     from flights import table
 
     job = Job("flights", outputs)
-    table.create(job.target)
+    table.create(job.target, names.database(table.DATABASE))
     return job
 
 

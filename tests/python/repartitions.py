@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from account.names import LAKE, LANDING, database
 from lake import data_keys, download
 from localcloud.clients import client
 from localcloud.ledger import split
 from machine import Machine, invoke
 
-LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
-DATABASE = "shop"
+DATABASE = database("shop")
 FORMATS = ["parquet", "json", "csv"]
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 

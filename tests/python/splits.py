@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from account.names import configuration
 from localcloud.clients import client
 from localcloud.ledger import listing, split
 from machine import FunctionFailed, Machine, invoke
@@ -37,7 +38,7 @@ class SplitJob(Machine):
         super().__init__(outputs[f"{prefix}StateMachineArn"])
         self.function = outputs["SplitPlanFunctionName"]
         self.rows = outputs["SplitRowsFunctionName"]
-        (settings,) = (entry for entry in tomllib.loads(CONFIG.read_text())["split"] if entry["name"] == name)
+        (settings,) = (entry for entry in tomllib.loads(configuration(CONFIG.read_text()))["split"] if entry["name"] == name)
         self.target: str = settings["target"]
         self.results: str = settings["sources"][0]
         assert split(self.target)[0] == outputs[f"{prefix}TargetBucket"]

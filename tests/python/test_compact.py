@@ -14,6 +14,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from account.names import LAKE, RESULTS, database, output as output_name
 from jobs import Job
 from lake import CatalogTable, data_keys, download, snapshot
 from localcloud.athena import ask
@@ -25,6 +26,7 @@ from readers import READERS
 
 DAYS = ["2026-06-01", "2026-06-02", "2026-06-03"]
 OBJECTS = 12
+ENERGY = database("energy")
 SETTLE_SECONDS = 120
 COLUMNS = ["meter", "n", "kwh", "at"]
 
@@ -35,10 +37,10 @@ class Meters:
     def __init__(self, outputs: dict[str, str]) -> None:
         self.job = Job("meters", outputs)
         self.job.create_table(
-            "energy", "meters", {"meter": "string", "n": "int", "kwh": "double", "at": "timestamp"}, ["date"]
+            ENERGY, "meters", {"meter": "string", "n": "int", "kwh": "double", "at": "timestamp"}, ["date"]
         )
-        self.table = CatalogTable("energy", "meters")
-        self.machine = Machine(outputs["CompactenergymetersStateMachineArn"])
+        self.table = CatalogTable(ENERGY, "meters")
+        self.machine = Machine(outputs[output_name("Compact", f"{ENERGY}.meters", "StateMachineArn")])
         self._plan = outputs["CompactPlanFunctionName"]
         self._landed = 0
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class Meters:
 
     def plan(self, **request: Any) -> dict[str, Any]:
         """The answer of `compact-plan`."""
-        return invoke(self._plan, {"table": "energy.meters", **request})
+        return invoke(self._plan, {"table": f"{ENERGY}.meters", **request})
 
     def planned(self, partitions: int) -> dict[str, Any]:
         """What would be done, once all files of so many partitions have settled."""
@@ -91,7 +93,7 @@ class Meters:
                 for place, asked in enumerate(["count(*)", "count(DISTINCT n)", "sum(n)"])
             )
             sql = f"SELECT {columns} FROM ({rows}) AS meters"
-            found = ask(sql, self.table.database, "s3://lakewright-test-results/compact/")
+            found = ask(sql, self.table.database, f"s3://{RESULTS}/compact/")
         numbers = [int(number or 0) for number in found.values()]
         return list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
 
@@ -237,13 +239,13 @@ def test_a_projected_table_is_refused_by_name(meters: Meters) -> None:
 
 def test_a_request_that_means_nothing_is_refused_by_name(meters: Meters) -> None:
     with pytest.raises(FunctionFailed) as refused:
-        meters.plan(table="energy.nothing")
+        meters.plan(table=f"{ENERGY}.nothing")
     assert refused.value.name.startswith("Lakewright.Bad")
 
 
 def test_files_without_a_catalog_are_compacted_in_place(outputs: dict[str, str], tmp_path: Path) -> None:
     machine = Machine(outputs["CompactarchiveStateMachineArn"])
-    location = "s3://lakewright-test-lake/archive/"
+    location = f"s3://{LAKE}/archive/"
     bucket, prefix = split(location)
     for number in range(6):
         path = tmp_path / f"{number}.parquet"

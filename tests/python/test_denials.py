@@ -25,6 +25,7 @@ from localcloud.queues import held_back, peek, quick_retries, redrive, waiting
 from machine import FunctionFailed, invoke
 from splits import SplitJob, Values
 
+pytestmark = pytest.mark.only_local(reason="a role of AWS changes some time after its policy, and nothing says when")
 SECONDS = 120
 DAYS = count()
 ARCHIVE = "s3://lakewright-test-lake/denied-archive/"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from account.names import database
 from jobs import Job, from_queue, notification
 from localcloud.clients import client
 from localcloud.polling import poll
@@ -15,6 +16,7 @@ from localcloud.queues import held_back, peek, quick_retries
 from machine import Machine
 
 DEAD_LETTER_SECONDS = 120
+HOUSE = database("house")
 
 
 def text(records: list[dict[str, Any]], delimiter: str) -> bytes:
@@ -119,9 +121,9 @@ def test_new_partitions_are_registered(doors: Job) -> None:
     source = doors.land("2026/05/05/00/new.json", text([opened("p", 1, "2027-01-31T00:00:00Z")], ""))
     doors.committed([source])
     glue = client("glue")
-    partition = glue.get_partition(DatabaseName="house", TableName="doors", PartitionValues=["2027-01-31"])["Partition"]
+    partition = glue.get_partition(DatabaseName=HOUSE, TableName="doors", PartitionValues=["2027-01-31"])["Partition"]
     assert partition["StorageDescriptor"]["Location"].rstrip("/") == f"{doors.target}date=2027-01-31"
-    table = glue.get_table(DatabaseName="house", Name="doors")["Table"]
+    table = glue.get_table(DatabaseName=HOUSE, Name="doors")["Table"]
     for field in ("InputFormat", "OutputFormat", "SerdeInfo"):
         assert partition["StorageDescriptor"][field] == table["StorageDescriptor"][field]
 
@@ -132,10 +134,10 @@ def test_a_column_that_the_table_gains_is_filled(doors: Job) -> None:
     assert [row.keys() for row in doors.rows([commit])] == [{"door", "opened", "at"}]
 
     glue = client("glue")
-    table = glue.get_table(DatabaseName="house", Name="doors")["Table"]
+    table = glue.get_table(DatabaseName=HOUSE, Name="doors")["Table"]
     table_input = {name: table[name] for name in ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")}
     table_input["StorageDescriptor"]["Columns"].append({"Name": "floor", "Type": "string"})
-    glue.update_table(DatabaseName="house", TableInput=table_input)
+    glue.update_table(DatabaseName=HOUSE, TableInput=table_input)
 
     (commit,) = doors.committed([doors.land("2026/06/01/00/after.json", text([record], "\n"))])
     assert [row["floor"] for row in doors.rows([commit])] == ["cellar"]

@@ -16,6 +16,7 @@ import pytest
 from localcloud.divergences import POLICY
 from localcloud.policies import listed, policies, role_of
 
+pytestmark = pytest.mark.only_local(reason="it reads what MiniStack wrote down of each decision")
 REASONS = Path(__file__).with_name("unused-grants.toml")
 
 

@@ -218,7 +218,7 @@ def test_a_source_that_is_not_there_fails_by_name_and_leaves_what_stands(tables:
     try:
         error, cause = job.failed()
         assert error == "Lakewright.TableMissing"
-        assert "shop.products_csv" in cause
+        assert f"{DATABASE}.products_csv" in cause
         assert data_keys(job.target) == before
     finally:
         table("products_csv", PRODUCTS, products())

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::{
     console::Step,
     environment::{Environment, VirtualEnvironment},
-    helper::Helpers,
+    helper::{Helpers, To},
     prerequisites, process,
     stamp::{Ingredients, Stamp},
     summary::size,
@@ -96,7 +96,7 @@ pub(crate) fn pack_local_functions(
     let Packed { packed, bytes } = Helpers {
         workspace,
         environment,
-        variables: None,
+        to: To::Terminal,
     }
     .run(
         "localcloud.package",
@@ -128,7 +128,7 @@ pub(crate) fn given_functions(
     let checked: Checked = Helpers {
         workspace,
         environment,
-        variables: None,
+        to: To::Terminal,
     }
     .run(
         "localcloud.zips",
@@ -281,18 +281,71 @@ pub(crate) fn synthesize(
         return Ok(assembly);
     }
     stamp.remove()?;
-    let mut synth = environment.npx(workspace);
-    // What `up` deploys is checked before it is built, and the project's own configurations by tests.
-    synth.env("LAKEWRIGHT_CHECKED", config);
-    synth.args(["cdk", "synth", "--quiet", "--output"]);
-    synth.arg(&assembly);
-    for (key, value) in context {
-        synth.args(["--context", &format!("{key}={value}")]);
-    }
-    process::run("cdk synth", &mut synth, &workspace.log("cdk-synth"))?;
+    synth(workspace, environment, &assembly, &context)?;
     stamp.write()?;
     step.done(".lakewright/cdk.out");
     Ok(assembly)
+}
+
+/// Synthesizes the CDK app as it is deployed in an account for a run of tests: under names of its own, its assets in a
+/// bucket of its own. It is put in a folder of the run's.
+///
+/// # Errors
+/// The configuration is refused, or something cannot be read.
+pub(crate) fn synthesize_apart(
+    workspace: &Workspace,
+    environment: &Environment,
+    apart: &Apart,
+    zips: &Path,
+) -> Result<PathBuf> {
+    let step = Step::begin("CDK assembly");
+    let assembly = apart.folder.join("cdk.out");
+    let context = [
+        ("config", apart.config.display().to_string()),
+        ("prebuilt", zips.display().to_string()),
+        ("architecture", prerequisites::architecture()?.to_owned()),
+        ("max-concurrency", CONCURRENCY.to_string()),
+        ("stack", apart.stack.clone()),
+        ("name-prefix", format!("{}-", apart.stack)),
+        ("assets-bucket", apart.assets.clone()),
+    ];
+    synth(workspace, environment, &assembly, &context)?;
+    step.done(&format!("stack {}", apart.stack));
+    Ok(assembly)
+}
+
+/// What a run of tests in an account is called.
+#[derive(Deserialize)]
+pub(crate) struct Apart {
+    /// The run.
+    pub(crate) run: String,
+    /// Its stack, and what the functions' names begin with.
+    stack: String,
+    /// The bucket of its assets.
+    assets: String,
+    /// Where its files are, on this machine.
+    pub(crate) folder: PathBuf,
+    /// Its configuration.
+    config: PathBuf,
+}
+
+fn synth(
+    workspace: &Workspace,
+    environment: &Environment,
+    assembly: &Path,
+    context: &[(&str, String)],
+) -> Result<()> {
+    let mut synth = environment.npx(workspace);
+    synth.args(["cdk", "synth", "--quiet", "--output"]);
+    synth.arg(assembly);
+    for (key, value) in context {
+        // A person's own configuration is checked before anything is built.
+        if *key == "config" {
+            synth.env("LAKEWRIGHT_CHECKED", value);
+        }
+        synth.args(["--context", &format!("{key}={value}")]);
+    }
+    process::run("cdk synth", &mut synth, &workspace.log("cdk-synth"))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::{
     assembly::STACK,
     console::Step,
     environment::Environment,
-    helper::Helpers,
+    helper::{Helpers, To},
     process::{self, Group},
     workspace::{Log, Workspace},
 };
@@ -251,7 +251,7 @@ impl Cloud {
         Helpers {
             workspace,
             environment,
-            variables: Some(&self.variables),
+            to: To::Local(&self.variables),
         }
     }
 

@@ -57,6 +57,11 @@ impl Environment {
                 .exists()
     }
 
+    /// The virtual environment.
+    pub(crate) fn python(&self) -> &VirtualEnvironment {
+        &self.python
+    }
+
     /// A program of the virtual environment.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.python.program(name)

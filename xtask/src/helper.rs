@@ -1,6 +1,6 @@
 //! The helpers in Python, which talk to the cloud. Each says how far it is, and its result, in JSON lines.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -33,8 +33,50 @@ pub(crate) struct Helpers<'a> {
     pub(crate) workspace: &'a Workspace,
     /// What runs them.
     pub(crate) environment: &'a Environment,
-    /// The local cloud's environment variables; where there are none, the terminal's say which cloud it is.
-    pub(crate) variables: Option<&'a Variables>,
+    /// Which cloud they work on.
+    pub(crate) to: To<'a>,
+}
+
+/// Which cloud helpers work on.
+#[derive(Clone, Copy)]
+pub(crate) enum To<'a> {
+    /// None, or the one that the terminal's environment says.
+    Terminal,
+    /// The local one.
+    Local(&'a Variables),
+    /// The account of a profile of the AWS CLI.
+    Account {
+        /// The profile.
+        profile: &'a str,
+        /// To which file the requests are added.
+        counted: &'a Path,
+    },
+}
+
+/// What would win over a profile.
+const OVER_PROFILES: [&str; 5] = [
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+];
+
+impl To<'_> {
+    fn apply(self, command: &mut Command) {
+        match self {
+            Self::Terminal => {}
+            Self::Local(variables) => variables.apply(command),
+            Self::Account { profile, counted } => {
+                for name in OVER_PROFILES {
+                    command.env_remove(name);
+                }
+                command
+                    .env("AWS_PROFILE", profile)
+                    .env("LAKEWRIGHT_COUNTED", counted);
+            }
+        }
+    }
 }
 
 impl Helpers<'_> {
@@ -56,9 +98,7 @@ impl Helpers<'_> {
         for (name, value) in arguments {
             command.arg(format!("--{name}")).arg(value);
         }
-        if let Some(variables) = self.variables {
-            variables.apply(&mut command);
-        }
+        self.to.apply(&mut command);
         let log = self.workspace.log(&module.replace('.', "-"));
         let mut result = None;
         let mut message = None;

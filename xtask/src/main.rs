@@ -5,6 +5,7 @@
     reason = "these commands talk to the person at the terminal"
 )]
 
+mod account;
 mod assembly;
 mod bench;
 mod check;
@@ -111,6 +112,9 @@ enum Task {
         architecture: Vec<package::Architecture>,
     },
     /// Checks everything that the project asserts.
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --only rust,infra\n  cargo xtask test --aws sandbox"
+    )]
     Test {
         /// Goes on after a step that failed.
         #[arg(long)]
@@ -118,6 +122,16 @@ enum Task {
         /// Runs these steps only.
         #[arg(long, value_delimiter = ',', value_name = "STEP,…")]
         only: Vec<test::Step>,
+        /// Runs the end-to-end tests in the account of this profile of the AWS CLI, instead of all steps here: it deploys a
+        /// stack of its own, destroys it, and says what that cost.
+        #[arg(long, value_name = "PROFILE", conflicts_with_all = ["only", "keep_going"])]
+        aws: Option<String>,
+        /// Of the tests in an account only those that match, as pytest's `-k` takes it.
+        #[arg(long, value_name = "EXPRESSION", requires = "aws")]
+        select: Option<String>,
+        /// A folder of functions that `cargo xtask package` made, instead of building them for the account.
+        #[arg(long, value_name = "DIR", requires = "aws")]
+        functions: Option<PathBuf>,
     },
     /// Runs the simulation; the arguments are its own.
     Sim {
@@ -190,7 +204,21 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         Task::Package { architecture } => {
             package::run(&workspace, audience, &architecture).map(done)
         }
-        Task::Test { keep_going, only } => test::run(&workspace, keep_going, &only),
+        Task::Test {
+            aws: Some(profile),
+            select,
+            functions,
+            ..
+        } => account::run(
+            &workspace,
+            audience,
+            &profile,
+            select.as_deref(),
+            functions.as_deref(),
+        ),
+        Task::Test {
+            keep_going, only, ..
+        } => test::run(&workspace, keep_going, &only),
         Task::Status { job, config } => status::run(&workspace, audience, job, config.as_deref()),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {

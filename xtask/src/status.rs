@@ -11,8 +11,13 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    console::Step, environment::Environment, helper::Helpers, prerequisites::Spark,
-    summary::Audience, up, workspace::Workspace,
+    console::Step,
+    environment::Environment,
+    helper::{Helpers, To},
+    prerequisites::Spark,
+    summary::Audience,
+    up,
+    workspace::Workspace,
 };
 
 /// How a job of split ended.
@@ -82,7 +87,7 @@ pub(crate) fn run(
     let helpers = Helpers {
         workspace,
         environment: &environment,
-        variables: None,
+        to: To::Terminal,
     };
     let Some(job) = job else {
         let config = config.context(

@@ -41,7 +41,7 @@ pub(crate) enum Step {
     Conformance,
     /// The real functions on the deployed stack, and read-back of what it wrote.
     EndToEnd,
-    /// The commands `up`, `try` and `status` as a person calls them, on local clouds of their own.
+    /// The commands `up`, `try`, `status` and `test --aws` as a person calls them, on local clouds of their own.
     FirstHour,
 }
 
@@ -234,7 +234,7 @@ impl Bench<'_> {
     fn first_hour(&mut self, step: Step) -> Result<()> {
         self.functions()?;
         (self.assembly, self.cloud, self.lock) = (None, None, None);
-        let mut pytest = self.python_tests(&["test_up.py", "test_try.py"])?;
+        let mut pytest = self.python_tests(&["test_up.py", "test_try.py", "test_account.py"])?;
         pytest
             // Not `current_exe`: a build of the tests may have replaced the program that runs.
             .env("LAKEWRIGHT_XTASK", self.workspace.programs().join("xtask"))

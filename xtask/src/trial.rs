@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     console::Step,
     environment::Environment,
-    helper::Helpers,
+    helper::{Helpers, To},
     prerequisites::Spark,
     summary::{Audience, Outcome, grouped},
     up::{self, Deployment},
@@ -220,7 +220,7 @@ impl Trial {
         let helpers = Helpers {
             workspace,
             environment: &environment,
-            variables: None,
+            to: To::Terminal,
         };
         let proposal: Proposal = helpers.run(
             "landing.propose",

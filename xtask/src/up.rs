@@ -17,7 +17,7 @@ use crate::{
     console::{self, Step},
     environment::Environment,
     exports::Exports,
-    helper::Helpers,
+    helper::{Helpers, To},
     lock::Lock,
     prerequisites::{self, Spark},
     summary::{Audience, Outcome, grouped},
@@ -186,7 +186,7 @@ fn look_at(
     let helpers = Helpers {
         workspace,
         environment,
-        variables: None,
+        to: To::Terminal,
     };
     let survey: Survey = helpers.run(
         "landing.survey",

@@ -1,4 +1,4 @@
-//! Merging small files into one: bytes of the files a second.
+//! Throughput of merging small files into one, in bytes of the files per second.
 //!
 //! ```sh
 //! cargo bench --workspace --bench merge
@@ -28,7 +28,7 @@ fn main() {
     divan::main();
 }
 
-/// A file of places and readings. `wide`: the readings have 64 bits.
+/// A file with columns for places and readings. `wide`: the readings have 64 bits.
 fn file(number: i64, wide: bool) -> Bytes {
     let places = (0..ROWS).map(|row| format!("junction {}", (row * 7 + number) % 300));
     let readings = (0..ROWS).map(|row| row * 31 % 1_000);
@@ -87,7 +87,7 @@ fn merge(files: &[Bytes], inputs: Vec<Input>) -> u64 {
     }
 }
 
-/// `mixed`: every other file has another type of readings, so that its pages are converted.
+/// `mixed`: in every other file the readings have another type, so their pages are converted.
 #[divan::bench(args = [false, true])]
 fn files(bencher: Bencher<'_, '_>, mixed: bool) {
     let files = (0..FILES).map(|number| file(number, !mixed || number % 2 == 0));

@@ -1,11 +1,11 @@
-//! Merges the Parquet files of each folder below one: CPU seconds and peak memory, beside what other engines take for the
-//! same.
+//! Merges the Parquet files of each folder into one file, and prints the CPU seconds and the peak memory for comparison
+//! with other engines.
 //!
 //! ```sh
 //! cargo run --release --package parquet-merge --example folders -- <folder with partitions> <folder for the merged files> [megabytes]
 //! ```
 //!
-//! The files are read as a function would: ranges of them, some at a time.
+//! The files are read as a Lambda function would read them: in ranges, several at once.
 
 #![expect(
     clippy::unwrap_used,
@@ -129,7 +129,7 @@ fn range(file: &File, start: u64, end: u64) -> Bytes {
     bytes.into()
 }
 
-/// Of this process: user and system.
+/// CPU seconds of this process: user and system.
 fn cpu_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit(')').next().unwrap();

@@ -1,4 +1,4 @@
-//! The least and the greatest value of pages and column chunks, as footers hold them.
+//! Minimum and maximum values of pages and column chunks, as footers store them.
 
 mod compare;
 mod cut;
@@ -25,7 +25,7 @@ use self::{
 /// (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>, `ColumnOrder`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// There are no bounds.
+    /// The order has no bounds.
     Undefined,
     Boolean,
     Signed32,
@@ -35,13 +35,13 @@ pub(super) enum Order {
     Float16,
     Float32,
     Float64,
-    /// Byte by byte.
+    /// Compared byte by byte.
     Bytes {
         text: bool,
     },
-    /// Bytes of one length.
+    /// `FIXED_LEN_BYTE_ARRAY`.
     Fixed,
-    /// Two's complement, the most significant byte first.
+    /// Two's complement, big-endian.
     Decimal,
 }
 
@@ -89,7 +89,7 @@ impl Order {
         }
     }
 
-    /// None: they cannot be compared, as a NaN cannot, or are no values of this order.
+    /// Compares two values. `None` if they cannot be compared, because one is NaN or not a value of this order.
     fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
         fn both<const N: usize>(a: &[u8], b: &[u8]) -> Option<([u8; N], [u8; N])> {
             Some((a.try_into().ok()?, b.try_into().ok()?))
@@ -127,7 +127,7 @@ impl Order {
         self.compare(value, value).is_none()
     }
 
-    /// Zeros have a sign, which not every writer looks at: the least zero is the negative one, the greatest the other.
+    /// Sets the sign of a zero, which some writers ignore: a minimum becomes -0, a maximum +0.
     fn zero(self, value: Bytes, least: bool) -> Bytes {
         let zero = match self {
             Self::Float16 => half(&value) == Some(0.0),
@@ -154,27 +154,27 @@ impl Order {
     }
 }
 
-/// The least or the greatest value, or what lies beyond it.
+/// A minimum or a maximum, or a value beyond it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bound {
     pub(super) value: Bytes,
-    /// It is a value of the column.
+    /// Whether it is a value of the column.
     pub(super) exact: bool,
 }
 
-/// What is known about the values of a page or a chunk.
+/// The known bounds of the values of a page or a chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bounds {
-    /// There are no values but nulls.
+    /// There are only nulls.
     Empty,
-    /// All values that are not null, nor NaN, lie between them.
+    /// All values that are neither null nor NaN are between these bounds.
     Known { min: Bound, max: Bound },
-    /// Nothing.
+    /// The bounds are not known.
     Unknown,
 }
 
 impl Bounds {
-    /// Bounds as they stand in a file.
+    /// Bounds as a file stores them.
     pub(super) fn new(order: Order, min: Bound, max: Bound) -> Self {
         let upside_down = order
             .compare(&min.value, &max.value)
@@ -204,7 +204,7 @@ impl Bounds {
         }
     }
 
-    /// Bounds of both.
+    /// Extends these bounds to include `other`.
     pub(super) fn include(&mut self, order: Order, other: &Self) {
         let merged = match (&*self, other) {
             (_, Self::Empty) => return,
@@ -231,7 +231,7 @@ impl Bounds {
         *self = merged;
     }
 
-    /// Whether these lie after `before`, or at its end: (ascending, descending).
+    /// Whether these bounds begin at or after the end of `before`, in (ascending, descending) order.
     pub(super) fn follows(&self, order: Order, before: &Self) -> (bool, bool) {
         let (
             Self::Known { min, max },
@@ -253,7 +253,7 @@ impl Bounds {
         )
     }
 
-    /// Of a column chunk's statistics, where they mean what the order says.
+    /// The bounds in a column chunk's statistics, if they use this order.
     pub(super) fn of_statistics(
         order: Order,
         stated: ColumnOrder,
@@ -273,7 +273,7 @@ impl Bounds {
             (Some(min), Some(max)) => {
                 let bound = |value: &[u8], exact| Bound {
                     value: Bytes::copy_from_slice(value),
-                    // Values of one width are never cut.
+                    // Values of a fixed width are never truncated.
                     exact: exact || !matches!(order, Order::Bytes { .. }),
                 };
                 Self::new(
@@ -286,13 +286,13 @@ impl Bounds {
         }
     }
 
-    /// Of statistics that the Parquet crate has just computed.
+    /// The bounds in statistics that the Parquet crate has just computed.
     pub(super) fn of_own(order: Order, statistics: &Statistics) -> Self {
         let stated = ColumnOrder::IEEE_754_TOTAL_ORDER;
         Self::of_statistics(order, stated, Some(statistics), None)
     }
 
-    /// Of a page, by the column index of its file.
+    /// The bounds of a page in its file's column index.
     pub(super) fn of_index(order: Order, index: &ColumnIndexMetaData, page: usize) -> Self {
         if usize::try_from(index.num_pages()).is_ok_and(|pages| page >= pages) {
             return Self::Unknown;
@@ -339,7 +339,7 @@ impl Bounds {
         }
     }
 
-    /// As statistics of a column chunk.
+    /// Converts the bounds into the statistics of a column chunk.
     pub(super) fn statistics(&self, physical: Physical, nulls: Option<u64>) -> Statistics {
         let (min, max, min_exact, max_exact) = match self {
             Self::Known { min, max } => (Some(&min.value), Some(&max.value), min.exact, max.exact),
@@ -387,13 +387,13 @@ impl Bounds {
     }
 }
 
-/// Values of one width, as PLAIN encodes them.
+/// Fixed-width values in PLAIN encoding.
 fn fixed<const N: usize>(min: Option<[u8; N]>, max: Option<[u8; N]>) -> Option<(Bytes, Bytes)> {
     Some((Bytes::copy_from_slice(&min?), Bytes::copy_from_slice(&max?)))
 }
 
-/// Whether bounds under the order that a file states are bounds under `order`. The fields that were there before orders
-/// were compared every value as a signed one.
+/// Whether bounds in the order that a file states are valid bounds under `order`. The deprecated statistics fields,
+/// which are older than column orders, compared every value as signed.
 pub(super) fn means(order: Order, stated: ColumnOrder, deprecated: bool) -> bool {
     let signed = matches!(
         order,

@@ -10,12 +10,12 @@ use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 use super::{fault::PageFault, thrift::varint};
 use crate::compression::{Compression, ZSTD_LEVEL};
 
-/// Compresses and decompresses pages; it keeps what the libraries would build anew for each.
+/// Compresses and decompresses pages. Reuses the state that the libraries would otherwise allocate for each page.
 pub(super) struct Codecs {
     largest: usize,
     snappy_out: snap::raw::Encoder,
     snappy_in: snap::raw::Decoder,
-    /// What Snappy compresses into.
+    /// The output buffer for Snappy.
     buffer: Vec<u8>,
     zstd_out: Option<zstd::bulk::Compressor<'static>>,
     zstd_in: Option<zstd::bulk::Decompressor<'static>>,
@@ -28,7 +28,7 @@ impl fmt::Debug for Codecs {
 }
 
 impl Codecs {
-    /// `largest`: the bytes of a page that is still decompressed.
+    /// `largest`: the largest page that is decompressed, in bytes.
     pub(super) fn new(largest: usize) -> Self {
         Self {
             largest,
@@ -48,7 +48,7 @@ impl Codecs {
         Ok(())
     }
 
-    /// What `bytes` decompress to, which must be `size` bytes, at the start of `buffer`, which only grows.
+    /// Decompresses `bytes` to the start of `buffer`, which only grows. The result must have exactly `size` bytes.
     pub(super) fn decompress<'b>(
         &mut self,
         compression: Compression,
@@ -99,8 +99,8 @@ impl Codecs {
         }
     }
 
-    /// Appends the elements of what Snappy makes of `bytes`: all but the length before them. Elements of several streams one
-    /// after the other are those of all their bytes, because each refers to what its own stream made
+    /// Compresses `bytes` with Snappy and appends the elements: the stream without its leading length. Elements of
+    /// several streams can be concatenated, because each refers only to output of its own stream
     /// (<https://github.com/google/snappy/blob/main/format_description.txt>).
     pub(super) fn snappy_elements(
         &mut self,
@@ -123,7 +123,7 @@ impl Codecs {
         Ok(())
     }
 
-    /// Appends what `bytes` compress to.
+    /// Appends the compressed `bytes`.
     pub(super) fn compress(
         &mut self,
         compression: Compression,
@@ -165,7 +165,7 @@ impl Codecs {
     }
 }
 
-/// Fills `room`; the bytes that there are, up to one more than it takes.
+/// Reads into `room` and returns the number of bytes: one more than `room` takes if there is more.
 fn inflate(bytes: &[u8], room: &mut [u8]) -> io::Result<usize> {
     let mut decoder = MultiGzDecoder::new(bytes);
     let mut written = 0;
@@ -178,12 +178,12 @@ fn inflate(bytes: &[u8], room: &mut [u8]) -> io::Result<usize> {
     Ok(written + decoder.read(&mut [0])?)
 }
 
-/// Appends the length that a Snappy stream begins with.
+/// Appends the length that starts a Snappy stream.
 pub(super) fn snappy_length(length: usize, out: &mut Vec<u8>) {
     varint(length as u64, out);
 }
 
-/// A Snappy stream without the length that it begins with.
+/// A Snappy stream without its leading length.
 pub(super) fn elements(stream: &[u8]) -> Option<&[u8]> {
     let end = stream.iter().take(5).position(|byte| *byte < 0x80)?;
     stream.get(end + 1..)

@@ -1,7 +1,7 @@
-//! A column chunk of the merged file, put together from chunks of the files.
+//! A column chunk of the merged file, built from chunks of the files.
 //!
-//! Pages that do not need a dictionary pass as they are. Dictionaries become one, and only the indices into it are
-//! written anew. What has other types or other levels is decoded and encoded.
+//! Pages that do not need a dictionary are copied unchanged. Dictionaries are combined into one, and only the indices
+//! into it are rewritten. A page with another type or other levels is decoded and encoded.
 
 mod emit;
 mod incoming;
@@ -25,19 +25,19 @@ use super::{
 };
 use crate::Compression;
 
-/// A page of fewer bytes is put together with its neighbours.
+/// Smaller pages are joined with their neighbours.
 const SMALL_PAGE_BYTES: usize = 64 * 1024;
 const SMALL_PAGE_VALUES: usize = 5_000;
 
-/// What holds for every column.
+/// Options that hold for every column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// What ends a page that is put together.
+    /// The size at which a joined page ends.
     pub(super) page_bytes: usize,
     pub(super) page_rows: usize,
-    /// The largest dictionary page. 0: there are no dictionaries.
+    /// The largest dictionary page. 0: no dictionaries.
     pub(super) dictionary_bytes: usize,
-    /// The stored bytes of the largest page that is taken.
+    /// The largest page that is accepted, in stored bytes.
     pub(super) largest_page: usize,
     /// The most values of a page that is decoded.
     pub(super) most_values: usize,
@@ -48,14 +48,14 @@ pub(super) struct Limits {
 pub(super) struct Page {
     pub(super) header: Bytes,
     pub(super) body: Bytes,
-    /// Its header included.
+    /// Including its header.
     pub(super) uncompressed: usize,
     pub(super) encoding: Encoding,
     pub(super) values: usize,
     pub(super) kind: Rows,
 }
 
-/// What a page has.
+/// The counts of a page.
 #[derive(Debug)]
 pub(super) enum Rows {
     Dictionary,
@@ -68,13 +68,13 @@ pub(super) enum Rows {
 }
 
 impl Page {
-    /// As it is stored.
+    /// The stored size.
     pub(super) fn size(&self) -> usize {
         self.header.len() + self.body.len()
     }
 }
 
-/// What is shared by columns: buffers and the libraries' state.
+/// Buffers and codec state that the columns share.
 #[derive(Debug)]
 pub(super) struct Tools {
     codecs: Codecs,
@@ -84,7 +84,7 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// `largest`: the bytes of a page that is still decompressed.
+    /// `largest`: the largest page that is decompressed, in bytes.
     pub(super) fn new(largest: usize) -> Self {
         Self {
             codecs: Codecs::new(largest),
@@ -95,7 +95,7 @@ impl Tools {
     }
 }
 
-/// The chunk that is put together.
+/// The chunk that is being built.
 #[derive(Debug)]
 pub(super) struct Column {
     descr: ColumnDescPtr,
@@ -107,12 +107,12 @@ pub(super) struct Column {
     pages: Vec<Page>,
     stored: usize,
     dictionary: Dictionary,
-    /// The bytes that PLAIN would have taken for what the dictionary was used for.
+    /// The bytes that PLAIN encoding would have taken for the values that the dictionary encodes.
     saved: usize,
-    /// No page uses the dictionary any more. So it is from the first page on that has values and does not: behind such a
-    /// page Spark does not expect one that does, and reads other values.
+    /// Whether no page may use the dictionary any more. This starts with the first page that has values and does not
+    /// use it: Spark does not expect a dictionary page behind such a page, and would read wrong values.
     gave_up: bool,
-    /// The dictionary page went first, as it came.
+    /// Whether the dictionary page was copied unchanged and is written first.
     adopted: bool,
     pending: Pending,
     bloom_filter: Option<Sbbf>,
@@ -163,7 +163,7 @@ impl Column {
         self.order
     }
 
-    /// The same column with nothing in it.
+    /// The same column without rows.
     pub(super) fn empty(&self) -> Self {
         Self::new(
             self.descr.clone(),
@@ -173,17 +173,17 @@ impl Column {
         )
     }
 
-    /// The bytes that it takes in the file, about.
+    /// The approximate size in the file, in bytes.
     pub(super) fn size(&self) -> usize {
         self.stored + self.dictionary.size() + self.pending.size(&self.descr)
     }
 
-    /// The rows so far.
+    /// The number of rows so far.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Rows in which the column is null.
+    /// Appends rows in which the column is null.
     pub(super) fn push_nulls(&mut self, rows: usize, tools: &mut Tools) -> Result<(), PageFault> {
         self.make_room(Kind::Any, true, tools)?;
         self.rows += rows;
@@ -191,7 +191,7 @@ impl Column {
         Ok(())
     }
 
-    /// Takes the next bytes of a chunk in.
+    /// Takes the next bytes of a chunk.
     pub(super) fn push(
         &mut self,
         bytes: Bytes,
@@ -245,7 +245,7 @@ impl Column {
         self.convert(&page, incoming, tools)
     }
 
-    /// Decodes a page and takes in what it is encoded as.
+    /// Decodes a page, encodes it again and adds the result.
     fn convert(
         &mut self,
         page: &RawPage,
@@ -277,7 +277,7 @@ impl Column {
         Ok(())
     }
 
-    /// Takes a page in whose values are those of this column.
+    /// Adds a page whose values have the type of this column.
     fn splice(
         &mut self,
         page: &RawPage,
@@ -333,18 +333,18 @@ impl Column {
         });
         tools.scratch = scratch;
         match (appended?, dictionary) {
-            // The Parquet crate cuts it into pages.
+            // The Parquet crate splits it into pages.
             (false, Some(incoming)) => self.convert(page, incoming, tools),
             _ => Ok(()),
         }
     }
 
-    /// Pages that can be written before the chunk is complete, because its dictionary went first.
+    /// Takes the pages that can be written before the chunk is complete, because its dictionary is written first.
     pub(super) fn take_ready(&mut self) -> Vec<Page> {
         std::mem::take(&mut self.pages)
     }
 
-    /// Ends the chunk; the next one begins.
+    /// Ends the chunk and starts the next one.
     pub(super) fn finish(&mut self, tools: &mut Tools) -> Result<Finished, PageFault> {
         self.flush(tools)?;
         let mut pages = Vec::with_capacity(self.pages.len() + 1);
@@ -368,10 +368,11 @@ impl Column {
     }
 }
 
-/// The share of values that a filter may take for one of its own.
+/// The false positive rate of a bloom filter.
 const BLOOM_FILTER_FPP: f64 = 0.05;
 
-/// The rows and the nulls of a page, with as little decoding as possible. None: it does not begin with a row.
+/// Counts the rows and the nulls of a page with as little decoding as possible. `None` if the page does not start at a
+/// row.
 fn counts(
     page: &RawPage,
     incoming: &Incoming,
@@ -389,7 +390,7 @@ fn counts(
     }
 }
 
-/// The rows and the nulls of a page, from its levels. None: it does not begin with a row.
+/// Counts the rows and the nulls of a page from its levels. `None` if the page does not start at a row.
 fn counted(
     page: &RawPage,
     from: &ColumnDescPtr,

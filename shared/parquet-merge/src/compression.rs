@@ -1,4 +1,4 @@
-//! The compressions that pages are read and written with.
+//! Compression codecs of pages.
 
 use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 
@@ -8,7 +8,7 @@ pub(crate) const ZSTD_LEVEL: i32 = 3;
 /// How the pages of a column chunk are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
     /// Snappy.
     Snappy,
@@ -19,7 +19,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The compression that the Parquet crate names so. `None`: the merge cannot read it.
+    /// Converts from the Parquet crate's type. `None`: the merge does not support the codec.
     pub(crate) fn of(compression: ParquetCompression) -> Option<Self> {
         Some(match compression {
             ParquetCompression::UNCOMPRESSED => Self::None,
@@ -30,7 +30,7 @@ impl Compression {
         })
     }
 
-    /// The Parquet crate's name of it.
+    /// Converts to the Parquet crate's type.
     pub(crate) fn named(self) -> ParquetCompression {
         match self {
             Self::None => ParquetCompression::UNCOMPRESSED,

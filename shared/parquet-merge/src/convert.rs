@@ -1,4 +1,4 @@
-//! Pages whose values or levels are others in the merged file: decoded and encoded anew, by the Parquet crate.
+//! Converts pages whose type or levels differ from the merged file's: the Parquet crate decodes and encodes them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,7 +30,7 @@ use crate::Compression;
 const EPOCH_DAY: i64 = 2_440_588;
 const NANOS_OF_A_DAY: i128 = 86_400_000_000_000;
 
-/// A page of the merged file: PLAIN, of version 1, not compressed.
+/// A page of the merged file: PLAIN, version 1, uncompressed.
 #[derive(Debug)]
 pub(super) struct Converted {
     pub(super) page: RawPage,
@@ -82,7 +82,7 @@ pub(super) fn convert(
     if to.max_rep_level() == 0 {
         rep.clear();
     } else if rep.is_empty() {
-        // A list that the file lacks.
+        // The file does not have this list.
         rep = vec![0; def.len()];
     }
     if rep.first().is_some_and(|level| *level != 0) {
@@ -93,7 +93,8 @@ pub(super) fn convert(
     guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
-/// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
+/// Runs a part of the decoder and catches panics. It checks most of its input but not all, so input that makes it panic
+/// is corrupt.
 pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(done)) => Ok(done),
@@ -102,7 +103,7 @@ pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Resul
     }
 }
 
-/// A page as the Parquet crate takes it.
+/// Converts a page to the Parquet crate's type.
 fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> {
     codecs.check(page.header.uncompressed)?;
     let mut all = |compression, bytes: &Bytes, size| match compression {
@@ -180,7 +181,7 @@ fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> 
     })
 }
 
-/// Values that are not null.
+/// Non-null values.
 enum Values {
     /// Every value is null.
     None,
@@ -196,7 +197,7 @@ enum Values {
 
 type Read = (Values, Vec<i16>, Vec<i16>);
 
-/// Reads all values and levels of the pages, which come in reverse.
+/// Reads all values and levels of the pages, which are given in reverse order.
 fn read(column: &ColumnDescPtr, pages: Vec<Page>) -> Result<Read, ParquetError> {
     let pages = Box::new(PageStack(pages));
     Ok(match get_column_reader(column.clone(), pages) {
@@ -220,7 +221,7 @@ fn of<T: DataType>(
     Ok((wrap(values), def, rep))
 }
 
-/// Pages that are there already, the next at the end.
+/// Pages in memory, the next one last.
 struct PageStack(Vec<Page>);
 
 impl Iterator for PageStack {
@@ -304,7 +305,7 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
                 let negative = bytes.first().is_some_and(|first| first & 0x80 != 0);
                 let fill = if negative { 0xff } else { 0 };
                 let mut wide = vec![fill; length.saturating_sub(bytes.len())];
-                // Of an integer that is longer, the rest says nothing: the precision is kept.
+                // The extra bytes of a longer integer are only its sign: the precision does not change.
                 wide.extend(bytes.iter().skip(bytes.len().saturating_sub(length)));
                 FixedLenByteArray::from(wide)
             };
@@ -385,7 +386,7 @@ fn put<T: DataType>(
     Ok(())
 }
 
-/// The pages with what the writer found out about each.
+/// The encoded pages, each with the writer's statistics.
 fn captured(
     column: &ColumnDescPtr,
     pages: Vec<(Page, usize)>,
@@ -395,7 +396,7 @@ fn captured(
     let alone = pages.len() == 1;
     let converted = |(index, (page, size)): (usize, (Page, usize))| {
         let bounds = match (&result.column_index, result.metadata.statistics()) {
-            // Those of the chunk say whether they are exact.
+            // Only the chunk's statistics say whether the bounds are exact.
             (Some(column), Some(statistics)) if alone && !column.is_null_page(index) => {
                 Bounds::of_own(order, statistics)
             }
@@ -433,7 +434,7 @@ fn captured(
     pages.into_iter().enumerate().map(converted).collect()
 }
 
-/// Keeps the pages that it is given, with their uncompressed sizes.
+/// Collects the pages that are written, with their uncompressed sizes.
 struct Capture<'a>(&'a mut Vec<(Page, usize)>);
 
 impl PageWriter for Capture<'_> {

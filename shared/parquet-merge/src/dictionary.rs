@@ -1,4 +1,4 @@
-//! One dictionary for the chunks of many files.
+//! The merged dictionary of chunks from many files.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use twox_hash::XxHash3_128;
 
 use super::fault::PageFault;
 
-/// The values of a dictionary page, where each begins.
+/// The values of a dictionary page and where each begins.
 #[derive(Debug, Default)]
 pub(super) struct Values {
-    /// Encoded as PLAIN.
+    /// In PLAIN encoding.
     bytes: Vec<u8>,
     /// The end of each value.
     ends: Vec<usize>,
@@ -36,7 +36,7 @@ impl Values {
         self.ends.len()
     }
 
-    /// Bytes of all values.
+    /// The size of all values in bytes.
     pub(super) fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -45,7 +45,7 @@ impl Values {
         &self.bytes
     }
 
-    /// The value at a place, as PLAIN encodes it.
+    /// The value at an index, in PLAIN encoding.
     pub(super) fn get(&self, index: u32) -> Option<&[u8]> {
         let index = usize::try_from(index).ok()?;
         let end = *self.ends.get(index)?;
@@ -62,7 +62,7 @@ impl Values {
     }
 }
 
-/// The bytes of a value of one width; none where values have a length of their own, or are bits.
+/// The width of a value in bytes. `None` for values of variable length and for booleans.
 pub(super) fn width(column: &ColumnDescriptor) -> Option<usize> {
     match column.physical_type() {
         Physical::BOOLEAN | Physical::BYTE_ARRAY => None,
@@ -73,7 +73,7 @@ pub(super) fn width(column: &ColumnDescriptor) -> Option<usize> {
     }
 }
 
-/// Appends where each of `count` PLAIN values ends. They must be all that `bytes` holds.
+/// Appends the end of each of `count` PLAIN values. They must fill `bytes` exactly.
 pub(super) fn find(
     column: &ColumnDescriptor,
     bytes: &[u8],
@@ -112,7 +112,7 @@ pub(super) fn find(
     }
 }
 
-/// A value without the length that PLAIN puts before it.
+/// The range of a value without its PLAIN length prefix.
 pub(super) fn content(column: &ColumnDescriptor, value: Range<usize>) -> Range<usize> {
     match column.physical_type() {
         Physical::BYTE_ARRAY => value.start + 4..value.end,
@@ -120,7 +120,7 @@ pub(super) fn content(column: &ColumnDescriptor, value: Range<usize>) -> Range<u
     }
 }
 
-/// Values in the order in which they first came, each once.
+/// Distinct values in the order of their first occurrence.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     values: Values,
@@ -132,7 +132,7 @@ impl Dictionary {
         self.values.len()
     }
 
-    /// Bytes of the dictionary page.
+    /// The size of the dictionary page in bytes.
     pub(super) fn size(&self) -> usize {
         self.values.size()
     }
@@ -141,7 +141,8 @@ impl Dictionary {
         self.values.bytes()
     }
 
-    /// Takes the values of another dictionary in: the place of each. None: they do not fit into `limit` bytes.
+    /// Adds the values of another dictionary and returns the index of each. `None` if they do not fit into `limit`
+    /// bytes.
     pub(super) fn include(&mut self, other: &Values, limit: usize) -> Option<Vec<u32>> {
         let mut places = Vec::with_capacity(other.len());
         let mut start = 0;
@@ -172,7 +173,7 @@ impl Dictionary {
     }
 }
 
-/// The same for the same bytes, wherever it runs.
+/// A hash that does not depend on the platform.
 fn hash(value: &[u8]) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "half of a hash is one too")]
     let hash = XxHash3_128::oneshot(value) as u64;

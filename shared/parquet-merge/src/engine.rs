@@ -1,4 +1,4 @@
-//! Row groups of files become row groups of the merged file, in their order.
+//! Merges the row groups of the files, in order, into row groups of the merged file.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Compression, RowGroupLimit};
 
-/// A merge at work.
+/// A merge in progress.
 #[derive(Debug)]
 pub(super) struct Engine {
     sources: Sources,
@@ -30,7 +30,7 @@ pub(super) struct Engine {
     limits: Limits,
     row_group: RowGroupLimit,
     columns: Vec<Column>,
-    /// The rows of the row group that is put together.
+    /// The rows of the row group that is being built.
     rows: usize,
     total: u64,
     copied: usize,
@@ -44,7 +44,7 @@ struct Current {
     input: usize,
     row_group: usize,
     rows: usize,
-    /// It becomes a row group of its own.
+    /// Whether it becomes a separate row group.
     alone: bool,
     leaves: Arc<[Leaf]>,
     chunk: Option<CurrentChunk>,
@@ -54,7 +54,7 @@ struct Current {
 struct CurrentChunk {
     incoming: Incoming,
     before: usize,
-    /// The chunk of a row group of its own.
+    /// The chunk of a separate row group.
     alone: Option<(Column, OpenChunk)>,
 }
 
@@ -79,7 +79,8 @@ impl Engine {
         Self::over(unified, compressions, Sources::known(inputs), options)
     }
 
-    /// Prepares the merge of files whose footers were surveyed, and are read with them.
+    /// Prepares the merge of files whose footers were surveyed. The merge reads the footers again, together with the
+    /// files.
     ///
     /// # Errors
     /// An option that does not fit.
@@ -92,7 +93,7 @@ impl Engine {
         Self::over(unified, compressions, Sources::unread(files), options)
     }
 
-    /// `compressions`: of each column, where they are kept.
+    /// `compressions`: the compression of each column, if it is kept.
     fn over(
         unified: Unified,
         compressions: Vec<Compression>,
@@ -163,7 +164,7 @@ impl Engine {
         })
     }
 
-    /// Goes on with what was read since the last call. A call after [`Step::Write`] may have nothing new.
+    /// Takes what was read since the last call, and continues. A call after [`Step::Write`] may supply nothing new.
     ///
     /// # Errors
     /// A file that cannot be merged, by name.
@@ -211,7 +212,7 @@ impl Engine {
         }
     }
 
-    /// Does what a read is for.
+    /// Performs the actions of a read.
     fn work(&mut self, read: Read, bytes: &Bytes) -> Result<(), MergeError> {
         match read.what {
             What::Actions(actions) => self.act(actions, read.range.start, bytes)?,
@@ -223,7 +224,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Merges a file that was read whole.
+    /// Merges a file that was read as a whole.
     fn file(&mut self, number: usize, bytes: &Bytes) -> Result<(), MergeError> {
         self.sources.read(number, bytes)?;
         let mut reads = VecDeque::new();
@@ -241,7 +242,7 @@ impl Engine {
         Ok(())
     }
 
-    /// `bytes`: of a file, from `start` on.
+    /// `bytes`: a part of the file that begins at `start`.
     fn act(&mut self, actions: Vec<Action>, start: u64, bytes: &Bytes) -> Result<(), MergeError> {
         for action in actions {
             match action {
@@ -281,7 +282,7 @@ impl Engine {
         let is_large = size >= most_bytes / 2 || rows >= most_rows / 2;
         let fits = have + size <= most_bytes && self.rows + rows <= most_rows;
         let is_half = have >= most_bytes / 2 || self.rows >= most_rows / 2;
-        // What is left before a large row group goes with it where both are small enough.
+        // The rows collected so far join a large row group if both together are small enough.
         let alone = is_large && (self.rows == 0 || !fits);
         if self.rows > 0 && (alone || (!fits && is_half)) {
             self.end_group()?;
@@ -313,7 +314,7 @@ impl Engine {
         done?
     }
 
-    /// The outer result: what is wrong with the file; the inner one: with what is written.
+    /// The outer result is an error of the file; the inner one is an error of the merged file.
     fn chunk_of(
         &mut self,
         current: &mut Current,
@@ -467,7 +468,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the row group that is put together.
+    /// Ends the row group that is being built.
     fn end_group(&mut self) -> Result<(), MergeError> {
         if self.rows == 0 {
             return Ok(());
@@ -522,7 +523,7 @@ impl Engine {
     }
 }
 
-/// How the columns of a file go into the merged one, unless its footer refuses it.
+/// How the columns of a file map to those of the merged file. An error if the footer is refused.
 fn known(
     mappings: &mut Mappings,
     unified: &Unified,

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::FooterError;
 
-/// Why files cannot be merged. What was written so far is no file.
+/// Why files cannot be merged. The bytes that were written so far are not a valid file.
 #[derive(Debug, Error)]
 pub enum MergeError {
     /// A file's bytes contradict the format.
@@ -18,17 +18,17 @@ pub enum MergeError {
         /// What is wrong.
         what: String,
     },
-    /// A file is right, and cannot be merged.
+    /// The file is valid but cannot be merged.
     #[error("{input}: column {column}: cannot be merged: {what}")]
     Unsupported {
         /// The file's name.
         input: String,
         /// The column's path.
         column: String,
-        /// What it has.
+        /// The unsupported feature.
         what: String,
     },
-    /// A value has no exact counterpart in the type that holds the others.
+    /// A value cannot be represented exactly in the merged column's type.
     #[error("{input}: column {column}: {what}")]
     Inexact {
         /// The file's name.
@@ -38,7 +38,7 @@ pub enum MergeError {
         /// The value.
         what: String,
     },
-    /// A page is beyond the memory.
+    /// A page exceeds the memory limit.
     #[error(
         "{input}: column {column}: a page of {size} bytes or values needs more memory than {memory} bytes"
     )]
@@ -47,25 +47,25 @@ pub enum MergeError {
         input: String,
         /// The column's path.
         column: String,
-        /// The page's bytes, or its values.
+        /// The size of the page in bytes, or the number of its values.
         size: usize,
-        /// The memory.
+        /// The memory limit in bytes.
         memory: usize,
     },
-    /// What the rows are sorted by, or a row group, is beyond the memory.
+    /// The sort keys, or the rows of a row group, exceed the memory limit.
     #[error("sort_by: {what} need more memory than {memory} bytes")]
     Sort {
-        /// What is too much.
+        /// What exceeds it.
         what: String,
-        /// The memory.
+        /// The memory limit in bytes.
         memory: usize,
     },
-    /// A file's footer is not that of one of the files that the schema was made of.
+    /// A file's footer does not match any of the files that the schema was made from.
     #[error("{input}: {what}")]
     Schema {
         /// The file's name.
         input: String,
-        /// What does not fit.
+        /// The difference.
         what: String,
     },
     /// A file's footer cannot be read.
@@ -73,13 +73,13 @@ pub enum MergeError {
     Footer {
         /// The file's name.
         input: String,
-        /// Why.
+        /// The cause.
         source: FooterError,
     },
-    /// An option does not fit to the files.
+    /// An option is not valid for these files.
     #[error("{0}")]
     Options(String),
-    /// The merge was given what it had not asked for, or not all of it.
+    /// The caller supplied bytes that the merge did not request, or too few.
     #[error("{input}: bytes {start} to {end} were not asked for, or are too few")]
     Supplied {
         /// The file's name.

@@ -1,17 +1,17 @@
-//! What is wrong with the pages of a file.
+//! Errors of a file's pages.
 
 use super::rle::Malformed;
 
-/// What is wrong with a page.
+/// An error of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PageFault {
     /// Its bytes contradict the format.
     Corrupt(String),
-    /// It has so many bytes, or its values take so many.
+    /// The page is too large: its bytes, or the bytes of its values.
     TooLarge(usize),
-    /// It is fine, and cannot be done.
+    /// It is valid but not supported.
     Unsupported(String),
-    /// A value has no exact counterpart in the column's type.
+    /// A value cannot be represented exactly in the column's type.
     Inexact(String),
 }
 

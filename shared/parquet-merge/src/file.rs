@@ -1,4 +1,4 @@
-//! The merged file, as it comes about: pages in their order, bloom filters, page indexes and the footer.
+//! Writes the merged file: pages in order, bloom filters, page indexes and the footer.
 
 use std::{
     collections::VecDeque,
@@ -31,7 +31,7 @@ use crate::Compression;
 
 const MAGIC: &[u8] = b"PAR1";
 
-/// The file so far. What is written waits in a queue.
+/// The file so far. Written bytes are queued for the caller.
 #[derive(Debug)]
 pub(super) struct File {
     schema: SchemaDescPtr,
@@ -95,7 +95,7 @@ impl File {
         file
     }
 
-    /// The bytes so far.
+    /// The number of bytes so far.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
@@ -228,7 +228,7 @@ impl File {
         Ok(())
     }
 
-    /// Ends the row group; the next one begins.
+    /// Ends the row group and starts the next one.
     pub(super) fn end_group(
         &mut self,
         rows: usize,
@@ -317,7 +317,7 @@ impl File {
             before: self.position,
             bytes: &mut bytes,
         });
-        // The writer counts offsets from its own beginning, so it is told of all that stands before.
+        // The writer counts offsets from its own start, so it first gets as many zeros as bytes were written before.
         let zeros = vec![0; 1 << 20];
         let mut left = self.position;
         while left > 0 {
@@ -331,7 +331,7 @@ impl File {
     }
 }
 
-/// Keeps what is written after so many bytes.
+/// Discards the first bytes that are written and keeps the rest.
 struct Tail<'a> {
     before: u64,
     bytes: &'a mut Vec<u8>,
@@ -353,7 +353,7 @@ impl Write for Tail<'_> {
     }
 }
 
-/// The column index of a chunk; none where a page's bounds are not known.
+/// The column index of a chunk. `None` if a page's bounds are not known.
 fn column_index(
     order: Order,
     physical: Physical,
@@ -392,7 +392,7 @@ fn too_large() -> ParquetError {
     ParquetError::General("the file is too large".to_owned())
 }
 
-/// A count as the footer has it.
+/// Converts a count to the footer's type.
 fn number(count: impl TryInto<i64>) -> Result<i64, ParquetError> {
     count.try_into().map_err(|_| too_large())
 }

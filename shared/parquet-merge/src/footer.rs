@@ -9,19 +9,19 @@ use thiserror::Error;
 use super::convert::guarded;
 use crate::footer_check::{self, FooterFault};
 
-/// The footer's length and the magic.
+/// The size of the footer's length field and the magic bytes.
 const TAIL: usize = 8;
 
-/// How much of a file's end is read at first: mostly the whole footer.
+/// How much of a file's end is read first: usually this contains the whole footer.
 pub const FOOTER_TAIL: u64 = 64 << 10;
 
-/// The largest footer that is taken.
+/// The largest footer that is accepted, in bytes.
 pub const LARGEST_FOOTER: u64 = 64 << 20;
 
-/// What the end of a file says.
+/// The result of reading the end of a file.
 #[derive(Debug)]
 pub enum Footer {
-    /// These bytes are needed, to the end of the file.
+    /// The footer is longer: this range, up to the end of the file, is needed.
     Needs(Range<u64>),
     /// The footer.
     Read(Box<ParquetMetaData>),
@@ -30,7 +30,7 @@ pub enum Footer {
 /// Why a footer cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FooterError {
-    /// The file does not end as a Parquet file does.
+    /// The file does not end with the Parquet magic bytes.
     #[error("not a Parquet file")]
     NotParquet,
     /// It is encrypted.
@@ -49,7 +49,7 @@ pub enum FooterError {
     Corrupt(String),
 }
 
-/// The bytes of the footer, its length and the magic included, as the end of a file says.
+/// The size of the footer in bytes, including its length field and the magic bytes, as the end of the file states it.
 pub fn footer_size(tail: &[u8]) -> u64 {
     let end = tail.split_last_chunk::<TAIL>();
     let length = end.and_then(|(_, end)| end.first_chunk::<4>());

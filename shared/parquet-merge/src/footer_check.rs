@@ -1,17 +1,17 @@
-//! A look at a footer before the Parquet crate decodes it.
+//! Checks a footer before the Parquet crate decodes it.
 //!
-//! The crate follows the schema's nesting by recursion and reserves memory for as many elements as a list says that
-//! it has, so a crafted footer could overflow the stack or exhaust the memory, which ends the process. Everything
-//! else it finds wrong by itself.
+//! The crate recurses into the schema's nesting, and reserves memory for as many elements as a list claims to have. So
+//! a crafted footer could overflow the stack or exhaust the memory, which kills the process. The crate itself detects
+//! all other errors.
 //!
 //! A footer is a `FileMetaData` struct
 //! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>) in Thrift's compact protocol
 //! (<https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>).
 
-/// The deepest nesting of groups in a schema. A list or a map takes two of them, and the root one.
+/// The deepest nesting of groups in a schema. A list or a map takes two groups, the root one.
 pub const MAX_SCHEMA_DEPTH: usize = 129;
 
-/// The deepest nesting of Thrift structs and lists: the footers of today have less than ten.
+/// The deepest nesting of Thrift structs and lists. Real footers have less than ten.
 const MAX_STRUCTS: usize = 32;
 
 /// `FileMetaData.schema`.
@@ -19,10 +19,10 @@ const SCHEMA: i64 = 2;
 /// `SchemaElement.num_children`.
 const NUM_CHILDREN: i64 = 5;
 
-/// What is wrong with a footer.
+/// Why a footer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FooterFault {
-    /// The bytes are no such struct.
+    /// The bytes are not a valid `FileMetaData` struct.
     Malformed,
     /// The schema is nested deeper than [`MAX_SCHEMA_DEPTH`].
     TooDeep,
@@ -44,10 +44,10 @@ pub fn check_footer(footer: &[u8]) -> Result<(), FooterFault> {
     Ok(())
 }
 
-/// What a field holds, as far as its length depends on it.
+/// The type of a field, as far as it determines the field's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A boolean, in the field's header itself.
+    /// A boolean, whose value is in the field's header.
     Bool,
     Byte,
     Varint,
@@ -107,7 +107,7 @@ impl Cursor<'_> {
         Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
-    /// The number of the next field of a struct and what it holds. None: the struct ends.
+    /// The id and the type of the next field of a struct. `None` at the end of the struct.
     fn field(&mut self, last: &mut i64) -> Result<Option<(i64, Kind)>, FooterFault> {
         let header = self.byte()?;
         if header == 0 {
@@ -120,7 +120,7 @@ impl Cursor<'_> {
         Ok(Some((*last, Kind::of(header & 0xf)?)))
     }
 
-    /// The length of a list and what it holds.
+    /// The length of a list and the type of its elements.
     fn list(&mut self) -> Result<(u64, Kind), FooterFault> {
         let header = self.byte()?;
         let length = match header >> 4 {
@@ -128,7 +128,7 @@ impl Cursor<'_> {
             short => u64::from(short),
         };
         let kind = Kind::of(header & 0xf)?;
-        // Every element takes a byte at least.
+        // Every element takes at least one byte.
         if length > self.0.len() as u64 {
             return Err(FooterFault::Malformed);
         }
@@ -188,7 +188,7 @@ impl Cursor<'_> {
         if kind != Kind::Struct {
             return Err(FooterFault::Malformed);
         }
-        // The children still to come of each group that is open.
+        // For each open group, the number of children that are still to come.
         let mut open: Vec<i64> = Vec::new();
         for _ in 0..length {
             let children = self.children()?;
@@ -228,7 +228,7 @@ mod tests {
 
     /// A footer with groups nested `depth` deep, each around the next.
     fn nested(depth: usize) -> Vec<u8> {
-        // version = 1; schema: a list of structs with a length as varint.
+        // version = 1; schema: a list of structs with its length as a varint.
         let mut footer = vec![0x15, 0x02, 0x19, 0xfc];
         let length = depth + 1;
         footer.extend([
@@ -264,7 +264,7 @@ mod tests {
             footer.extend([0x55, 0x02, 0x00, 0x48, 0x01, b'x', 0x00]);
         }
         footer.push(0);
-        // The delta of the first field's number is one: make it the schema's.
+        // The first field's delta is one; change it to the id of the schema.
         footer[0] = 0x29;
         assert_eq!(check_footer(&footer), Ok(()));
     }

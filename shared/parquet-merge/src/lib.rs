@@ -1,18 +1,19 @@
 //! Merges many small Parquet files into one with large row groups.
 //!
-//! Nothing here reads or writes: [`Merge::step`] says which ranges it needs and hands over what is to be written, so the
-//! caller decides how many reads are in flight and where the bytes go. [`MergeOptions::memory`] bounds the peak memory,
+//! The crate does no I/O: [`Merge::step`] returns the ranges that it needs and the bytes to write, so the caller
+//! decides how many reads are in flight and where the bytes go. [`MergeOptions::memory`] bounds the peak memory,
 //! whatever the files.
 //!
-//! A row group that is large already is copied page by page. Small ones are put together column by column, and values are
-//! decoded only where types or levels differ.
+//! A row group that is large enough is copied page by page. Small row groups are joined column by column, and values
+//! are decoded only if types or levels differ.
 //!
 //! The steps of a merge:
 //!
-//! 1. [`read_footer`] each file, and [`unify`] their schemas. For many files, [`Survey`] them one after the other instead.
-//! 2. Make a [`Merge`], [`new`](Merge::new) or [`unread`](Merge::unread).
+//! 1. [`read_footer`] each file, and [`unify`] their schemas. For many files, [`Survey`] them one after the other
+//!    instead.
+//! 2. Create a [`Merge`] with [`new`](Merge::new) or [`unread`](Merge::unread).
 //! 3. Call [`step`](Merge::step) until it is [`Step::Done`].
-//! 4. [`verify`] the footer of what was written.
+//! 4. [`verify`] the footer of the written file.
 
 mod bounds;
 mod codec;
@@ -66,17 +67,17 @@ use self::{engine::Engine, sorted::Sorted};
 /// A range of a file that the merge needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fetch {
-    /// The number of the file among the inputs.
+    /// The index of the file among the inputs.
     pub input: usize,
-    /// The bytes.
+    /// The range in bytes.
     pub range: Range<u64>,
 }
 
-/// What is to be done next.
+/// What the caller has to do next.
 #[derive(Debug)]
 pub enum Step {
-    /// Read these, at the same time as those before, and call again as soon as any of them is there. None: wait for one of
-    /// those before.
+    /// Read these ranges, at the same time as earlier ones, and call again as soon as any of them is read. If empty,
+    /// wait for an earlier one.
     Fetch(Vec<Fetch>),
     /// Append this to the merged file.
     Write(Bytes),
@@ -84,20 +85,20 @@ pub enum Step {
     Done(MergeSummary),
 }
 
-/// The merged file.
+/// A summary of the merged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MergeSummary {
-    /// Its rows: those of all files.
+    /// The number of rows, which is that of all files.
     pub rows: u64,
-    /// Its bytes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// Its row groups.
+    /// The number of row groups.
     pub row_groups: usize,
-    /// Those of them that were copied.
+    /// The number of row groups that were copied.
     pub copied: usize,
 }
 
-/// A merge at work.
+/// A merge in progress.
 #[derive(Debug)]
 pub struct Merge(Inner);
 
@@ -125,9 +126,9 @@ impl Merge {
         }))
     }
 
-    /// Prepares the merge of files whose footers were surveyed before, and are read again when a file's turn comes: a small
-    /// file is read in one piece, and no more than a few footers are in memory at a time. `firsts` and `compressions` are the
-    /// survey's.
+    /// Prepares the merge of files whose footers were surveyed before and are read again during the merge: a small file
+    /// is read with one request, and only a few footers are in memory at a time. `firsts` and `compressions` come from
+    /// the survey.
     ///
     /// # Errors
     /// Files that do not fit together by what their metadata says, or an option that does not fit; `sort_by` is one, because
@@ -149,7 +150,7 @@ impl Merge {
         Ok(Self(Inner::InOrder(Box::new(engine))))
     }
 
-    /// Goes on with what was read since the last call. A call after [`Step::Write`] may have nothing new.
+    /// Takes what was read since the last call, and continues. A call after [`Step::Write`] may supply nothing new.
     ///
     /// # Errors
     /// A file that cannot be merged, by name.

@@ -1,4 +1,4 @@
-//! What goes into a merge, and what the merged file is to be like.
+//! The inputs and the options of a merge.
 
 use std::sync::Arc;
 
@@ -6,63 +6,63 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::{Compression, properties::RowGroupLimit};
 
-/// A file that goes into the merged one.
+/// A file to merge.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// Its name in errors.
     pub name: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Its footer, as [`read_footer`] reads it. A page index, where it is there, saves work.
+    /// Its footer, as [`read_footer`] reads it. If it includes a page index, the merge decodes less.
     pub metadata: Arc<ParquetMetaData>,
 }
 
-/// A file that goes into the merged one, and whose footer is read with it.
+/// A file to merge whose footer is read together with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unread {
     /// Its name in errors.
     pub name: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
 /// How the merged file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputCompression {
-    /// Each column as most of its bytes are in the files.
+    /// Each column keeps the compression that most of its bytes have in the files.
     Keep,
-    /// All of it so.
+    /// All columns use this compression.
     As(Compression),
 }
 
-/// What the merged file is like, and what it may cost.
+/// The format of the merged file, and limits on memory and reads.
 #[derive(Debug, Clone)]
 pub struct MergeOptions {
-    /// Row groups have at most this size, unless one is copied that is larger, and at least half of it, unless it is the
-    /// last or the one before a copied one.
+    /// Row groups have at most this size, unless a larger one is copied, and at least half of it, unless it is the last
+    /// one or is followed by a copied one.
     pub row_group: RowGroupLimit,
     /// How pages are compressed.
     pub compression: OutputCompression,
     /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
     pub dictionary_bytes: usize,
-    /// Columns with a bloom filter, by path with dots.
+    /// Leaf columns with a bloom filter, as dotted paths.
     pub bloom_filters: Vec<String>,
-    /// The key-value metadata of the merged file. Of that of the files only what Spark says of their calendar is kept.
+    /// The key-value metadata of the merged file. From the files' metadata, only Spark's calendar entries are kept.
     pub key_values: Vec<(String, String)>,
-    /// The writer's name in the footer.
+    /// The `created_by` field of the footer.
     pub created_by: String,
-    /// Columns that the rows are sorted by: ascending, nulls last. Empty: rows stay in the order of the files.
+    /// Columns to sort the rows by: ascending, nulls last. If empty, rows stay in the order of the files.
     pub sort_by: Vec<String>,
-    /// The bytes that the merge may use, what was read and is not yet written included: 64 MiB at least. Row groups are cut
-    /// to a third of it, a page that is only copied may have a fifth, and one that has to be decompressed a quarter. Footers
-    /// of files that the caller has read come on top.
+    /// The memory limit in bytes, including what was read and is not yet written: at least 64 MiB. Row groups are cut
+    /// to a third of it; a page that is only copied may take a fifth, a page that is decompressed a quarter. Footers
+    /// that the caller has read are not included.
     pub memory: usize,
-    /// The reads that may be on their way at one time.
+    /// The most reads that may be in flight at once.
     pub reads: usize,
 }
 
 impl Default for MergeOptions {
-    /// Row groups of 128 MiB, compression as it is, dictionaries up to 1 MiB, 256 MiB of memory, 16 reads.
+    /// Row groups of 128 MiB, unchanged compression, dictionaries of up to 1 MiB, 256 MiB of memory, 16 reads.
     fn default() -> Self {
         Self {
             row_group: RowGroupLimit::default(),

@@ -1,4 +1,4 @@
-//! The pages of a column chunk, as they are stored, and their parts.
+//! The stored pages of a column chunk, and their parts.
 
 use bytes::{Buf, Bytes, BytesMut};
 use parquet::{basic::Encoding, schema::types::ColumnDescriptor};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Compression;
 
-/// A page, as it is stored.
+/// A page as stored in the file.
 #[derive(Debug, Clone)]
 pub(super) struct RawPage {
     pub(super) header: PageHeader,
@@ -19,7 +19,7 @@ pub(super) struct RawPage {
 }
 
 impl RawPage {
-    /// The values of a data page, nulls included.
+    /// The number of values of a data page, including nulls.
     pub(super) fn values(&self) -> usize {
         match self.header.kind {
             PageKind::Data { values, .. }
@@ -44,19 +44,19 @@ impl RawPage {
     }
 }
 
-/// Cuts the bytes of a column chunk, which come in pieces, into pages.
+/// Splits the bytes of a column chunk, which arrive in pieces, into pages.
 #[derive(Debug)]
 pub(super) struct Pages {
     /// The rest of the last piece.
     piece: Bytes,
-    /// A page that goes over several pieces.
+    /// A page that spans several pieces.
     buffered: BytesMut,
     compression: Compression,
     largest: usize,
 }
 
 impl Pages {
-    /// `largest`: the stored bytes of a page that is still taken.
+    /// `largest`: the largest page that is accepted, in stored bytes.
     pub(super) fn new(compression: Compression, largest: usize) -> Self {
         Self {
             piece: Bytes::new(),
@@ -77,7 +77,7 @@ impl Pages {
         self.buffered.extend_from_slice(&bytes);
     }
 
-    /// The next page, where all of it is there.
+    /// The next page, if it is complete.
     pub(super) fn next(&mut self) -> Result<Option<RawPage>, PageFault> {
         if self.is_empty() {
             return Ok(None);
@@ -118,13 +118,13 @@ impl Pages {
         }))
     }
 
-    /// Whether there is nothing left.
+    /// Whether all bytes were consumed.
     pub(super) fn is_empty(&self) -> bool {
         self.piece.is_empty() && self.buffered.is_empty()
     }
 }
 
-/// The parts of a data page, decompressed.
+/// The decompressed parts of a data page.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
     pub(super) rep: &'a [u8],
@@ -132,7 +132,7 @@ pub(super) struct Parts<'a> {
     pub(super) values: &'a [u8],
 }
 
-/// Decompresses a data page into `scratch`, as far as it has to be, and takes it apart.
+/// Decompresses a data page into `scratch`, as far as necessary, and splits it into its parts.
 pub(super) fn parts<'a>(
     page: &'a RawPage,
     column: &ColumnDescriptor,
@@ -187,7 +187,7 @@ pub(super) fn parts<'a>(
     }
 }
 
-/// Levels of a page of version 1: their length as four bytes, and they.
+/// Splits the levels from a page of version 1. Four bytes before them state their length.
 fn levels(bytes: &[u8], there: bool) -> Result<(&[u8], &[u8]), PageFault> {
     if !there {
         return Ok((&[], bytes));
@@ -198,7 +198,7 @@ fn levels(bytes: &[u8], there: bool) -> Result<(&[u8], &[u8]), PageFault> {
     rest.split_at_checked(length).ok_or_else(short)
 }
 
-/// Whether the levels of a page are runs and packed groups, as all writers of the last ten years make them.
+/// Whether a page's levels use the RLE/bit-packed hybrid encoding, as all writers of the last ten years do.
 pub(super) fn has_plain_levels(page: &RawPage, column: &ColumnDescriptor) -> bool {
     match &page.header.kind {
         PageKind::Data {

@@ -1,4 +1,4 @@
-//! What is known of the files before anything is read of them.
+//! Checks the files' footers and collects what the merge needs from them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::Compression;
 
-/// How the columns of files go into the merged file, one entry for all files of one schema.
+/// How the columns of files map to those of the merged file: one entry for all files with the same schema.
 #[derive(Debug, Default)]
 pub(super) struct Mappings(Vec<(TypePtr, Arc<[Leaf]>)>);
 
@@ -36,7 +36,7 @@ impl Mappings {
     }
 }
 
-/// The bytes of each column by compression.
+/// For each column, the bytes of each compression.
 #[derive(Debug)]
 pub(super) struct Votes(Vec<[u64; 4]>);
 
@@ -60,7 +60,7 @@ impl Votes {
         }
     }
 
-    /// Those of a column of other votes.
+    /// Adds those of a column of `others`.
     pub(super) fn add_all(&mut self, leaf: usize, others: &Self, column: usize) {
         let added = others.0.get(column).copied().unwrap_or_default();
         for (compression, bytes) in COMPRESSIONS.into_iter().zip(added) {
@@ -68,7 +68,7 @@ impl Votes {
         }
     }
 
-    /// That of most bytes; Snappy where there are none.
+    /// The compression of most bytes. Snappy if there are none.
     pub(super) fn winner(&self, leaf: usize) -> Compression {
         let votes = self.0.get(leaf).into_iter().flatten().copied();
         let mut best = (0, Compression::Snappy);
@@ -81,11 +81,11 @@ impl Votes {
     }
 }
 
-/// The entry by which `GeoParquet` says which columns are geometries (<https://geoparquet.org/releases/v1.1.0/>): without it
-/// they are bytes.
+/// The key of the metadata in which `GeoParquet` declares geometry columns (<https://geoparquet.org/releases/v1.1.0/>):
+/// without it they are plain bytes.
 const GEO: &str = "geo";
 
-/// Refuses a file by what its footer says.
+/// Checks a file's footer and refuses what cannot be merged.
 pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result<(), MergeError> {
     let key_values = input.metadata.file_metadata().key_value_metadata();
     if key_values

@@ -1,4 +1,4 @@
-//! How Parquet files are written: portable between readers, and the same bytes for the same rows.
+//! Writer properties for portable Parquet files: the same rows make the same bytes.
 
 use parquet::{
     arrow::arrow_writer::ArrowWriterOptions,
@@ -10,16 +10,16 @@ use parquet::{
 
 use crate::Compression;
 
-/// What a page may hold before it is ended, in encoded bytes and in rows.
+/// The limits of a page, in encoded bytes and in rows.
 const PAGE_BYTES: usize = 1024 * 1024;
 const PAGE_ROWS: usize = 20_000;
 
-/// When a row group is ended.
+/// When a row group ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowGroupLimit {
-    /// The estimated encoded size that ends it, in bytes. It is looked at between record batches.
+    /// The estimated encoded size at which it ends, in bytes. It is checked between record batches.
     pub bytes: usize,
-    /// The number of rows that ends it, which bounds its memory where rows encode to next to nothing.
+    /// The number of rows at which it ends. This bounds the memory if rows encode to very few bytes.
     pub rows: usize,
 }
 
@@ -33,8 +33,8 @@ impl Default for RowGroupLimit {
     }
 }
 
-/// Writer properties for files that Athena, Spark, Trino, `DuckDB`, Polars and pyarrow read alike: data pages of version 1
-/// and encodings of Parquet 1.0, dictionaries, statistics by page, and the page index. A limit of zero counts as one.
+/// Writer properties for files that Athena, Spark, Trino, `DuckDB`, Polars and pyarrow can read: data pages of version
+/// 1 and encodings of Parquet 1.0, dictionaries, statistics by page, and the page index. A limit of zero counts as one.
 /// `created_by`: the writer's name in the footer. `bloom_filters`: the leaf columns that get one.
 pub fn writer_properties(
     created_by: &str,
@@ -53,7 +53,7 @@ pub fn writer_properties(
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_bytes(Some(row_group.bytes.max(1)))
         .set_max_row_group_row_count(Some(row_group.rows.max(1)))
-        // The names inside lists and maps that the specification demands.
+        // Name the fields inside lists and maps as the specification requires.
         .set_coerce_types(true);
     let with_bloom_filter = |properties: WriterPropertiesBuilder, column: &ColumnPath| {
         properties.set_column_bloom_filter_enabled(column.clone(), true)
@@ -64,8 +64,8 @@ pub fn writer_properties(
         .build()
 }
 
-/// Options of an Arrow writer with [`writer_properties`]. The Arrow schema is not embedded: it would say again, in one
-/// implementation's words, what the Parquet schema says.
+/// Options of an Arrow writer with [`writer_properties`]. The Arrow schema is not embedded, because it would repeat the
+/// Parquet schema in one implementation's terms.
 pub fn writer_options(
     created_by: &str,
     compression: Compression,

@@ -1,4 +1,4 @@
-//! What is read of the files, and in which order.
+//! Plans which ranges of the files are read, and in which order.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -7,12 +7,12 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::{Fetch, Input, MergeError, schema::Leaf, source::Sources};
 
-/// A thing to be done with what is read.
+/// What to do with the bytes of a read.
 #[derive(Debug, Clone)]
 pub(super) enum Action {
     /// A row group of a file begins.
     Begin { input: usize, row_group: usize },
-    /// Bytes of the column chunk that goes into this column.
+    /// Bytes of the column chunk that is merged into this column.
     Chunk {
         leaf: usize,
         range: Range<u64>,
@@ -23,26 +23,26 @@ pub(super) enum Action {
     End,
 }
 
-/// A range of a file, and what is in it.
+/// A range of a file and its contents.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) input: usize,
-    /// Empty: nothing needs to be read.
+    /// Empty if nothing needs to be read.
     pub(super) range: Range<u64>,
     pub(super) what: What,
-    /// Nothing else is read of the file.
+    /// Whether this is the last read of the file.
     pub(super) last: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// These are to be done.
+    /// Perform these actions.
     Actions(Vec<Action>),
-    /// It is the whole file: its footer says what is to be done.
+    /// The range is the whole file: the actions follow from its footer.
     File,
 }
 
-/// Bytes of a file.
+/// The range of a column chunk in its file.
 pub(super) fn chunk_range(chunk: &ColumnChunkMetaData, size: u64) -> Option<Range<u64>> {
     let data = u64::try_from(chunk.data_page_offset()).ok()?;
     let dictionary = chunk.dictionary_page_offset().filter(|offset| *offset > 0);
@@ -54,19 +54,19 @@ pub(super) fn chunk_range(chunk: &ColumnChunkMetaData, size: u64) -> Option<Rang
     (end <= size).then_some(start..end)
 }
 
-/// Ranges are read in the order in which they are needed, some of them ahead.
+/// Issues reads in the order in which they are needed, some of them ahead.
 #[derive(Debug)]
 pub(super) struct Reads {
-    /// The bytes of one read, about.
+    /// The approximate size of one read, in bytes.
     piece: u64,
-    /// The bytes that may be on their way or wait at one time.
+    /// The most bytes that may be requested or waiting at once.
     window: u64,
-    /// The reads that may be on their way or wait at one time.
+    /// The most reads that may be requested or waiting at once.
     most: usize,
     next_input: usize,
-    /// Reads that were not asked for yet.
+    /// Reads that were not requested yet.
     planned: VecDeque<Read>,
-    /// Reads that were asked for.
+    /// Reads that were requested, with their bytes once they are there.
     asked: VecDeque<(Read, Option<Bytes>)>,
     asked_bytes: u64,
 }
@@ -84,7 +84,7 @@ impl Reads {
         }
     }
 
-    /// The next reads to ask for.
+    /// The next reads to request.
     pub(super) fn ask(
         &mut self,
         sources: &mut Sources,
@@ -119,7 +119,7 @@ impl Reads {
         }
     }
 
-    /// Plans the reads of the next file. False: there is none, or its footer is on its way.
+    /// Plans the reads of the next file. Returns false if there is none, or if its footer is still being read.
     fn plan(
         &mut self,
         sources: &mut Sources,
@@ -149,7 +149,7 @@ impl Reads {
         Ok(true)
     }
 
-    /// Takes in what was read. False: nobody asked for it, or it is not as long as it should be.
+    /// Takes the bytes of a read. Returns false if it was not requested or has the wrong length.
     pub(super) fn supply(&mut self, fetch: &Fetch, bytes: Bytes) -> bool {
         if bytes.len() as u64 != fetch.range.end - fetch.range.start {
             return false;
@@ -166,7 +166,7 @@ impl Reads {
         }
     }
 
-    /// The next read in order, where its bytes are there.
+    /// The next read in order, if its bytes are there.
     pub(super) fn take(&mut self) -> Option<(Read, Bytes)> {
         self.asked.front().filter(|(_, bytes)| bytes.is_some())?;
         let (read, bytes) = self.asked.pop_front()?;
@@ -174,14 +174,14 @@ impl Reads {
         Some((read, bytes?))
     }
 
-    /// Whether something is on its way.
+    /// Whether a requested read is outstanding.
     pub(super) fn waits(&self) -> bool {
         !self.asked.is_empty()
     }
 }
 
-/// Cuts a file into reads: row groups whole, and several at a time, where they are small; else chunk by chunk, and a large
-/// chunk in pieces.
+/// Splits a file into reads: whole row groups, several at a time if they are small; otherwise single chunks, and large
+/// chunks in pieces.
 pub(super) fn plan(
     number: usize,
     input: &Input,

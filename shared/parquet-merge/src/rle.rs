@@ -1,18 +1,18 @@
-//! Levels and dictionary indices: runs and bit-packed groups of eight
+//! The RLE/bit-packed hybrid encoding of levels and dictionary indices
 //! (<https://github.com/apache/parquet-format/blob/master/Encodings.md#RLE>).
 
 use super::thrift::varint;
 
-/// What is wrong with an encoded sequence.
+/// The encoded sequence is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
 /// A part of an encoded sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run<'a> {
-    /// One value, so many times.
+    /// One value, repeated `count` times.
     Repeated { value: u32, count: usize },
-    /// So many values, packed.
+    /// `count` bit-packed values.
     Packed { bytes: &'a [u8], count: usize },
 }
 
@@ -37,7 +37,7 @@ impl<'a> Runs<'a> {
         })
     }
 
-    /// The next run; none after the last value.
+    /// The next run. `None` after the last value.
     pub(super) fn next(&mut self) -> Result<Option<Run<'a>>, Malformed> {
         if self.left == 0 {
             return Ok(None);
@@ -67,7 +67,7 @@ impl<'a> Runs<'a> {
         if count == 0 {
             return Err(Malformed);
         }
-        // The last group may be cut where its values end.
+        // The last group may be truncated after its last value.
         let needed = count
             .checked_mul(usize::from(self.width))
             .ok_or(Malformed)?
@@ -100,7 +100,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Appends `count` values of `width` bits. `bytes` has at least as many.
+/// Appends `count` values of `width` bits. `bytes` must contain at least that many.
 pub(super) fn unpack(bytes: &[u8], width: u8, count: usize, values: &mut Vec<u32>) {
     let width = usize::from(width);
     let mask = if width == 32 {
@@ -128,7 +128,7 @@ pub(super) fn unpack(bytes: &[u8], width: u8, count: usize, values: &mut Vec<u32
     values.extend((0..count).map(|index| value(index * width)));
 }
 
-/// All values of a sequence.
+/// Decodes all values of a sequence.
 pub(super) fn decode(
     bytes: &[u8],
     width: u8,
@@ -145,13 +145,13 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// The bits that values up to `max` need.
+/// The number of bits for values up to `max`.
 pub(super) fn width(max: u32) -> u8 {
     // At most 32.
     u8::try_from(u32::BITS - max.leading_zeros()).unwrap_or(32)
 }
 
-/// Appends values as groups of eight, packed, and as runs where all eight are one value.
+/// Encodes values as bit-packed groups of eight, and as runs where all eight values are equal.
 pub(super) fn encode(values: &[u32], width: u8, out: &mut Vec<u8>) {
     let mut rest = values;
     let mut packed = 0;
@@ -203,19 +203,19 @@ fn pack(values: &[u32], width: u8, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
-/// Levels of a page that is being put together: runs stay runs, whatever their number.
+/// Levels of a page that is being joined. A run takes the same memory whatever its length.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    /// The last value and how often it came.
+    /// The last value and its number of repetitions.
     value: u32,
     count: usize,
-    /// What came before, as far as it is not in `bytes`.
+    /// Earlier values that are not in `bytes` yet.
     loose: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl Levels {
-    /// `count` times `value`.
+    /// Appends `value`, `count` times.
     pub(super) fn push_run(&mut self, value: u32, count: usize, width: u8) {
         if value != self.value {
             self.settle(width);
@@ -224,17 +224,17 @@ impl Levels {
         self.count += count;
     }
 
-    /// Single values.
+    /// Appends single values.
     pub(super) fn push(&mut self, values: &[u32], width: u8) {
         for value in values {
             self.push_run(*value, 1, width);
         }
     }
 
-    /// Moves the last run to what came before it.
+    /// Moves the last run to the earlier values.
     fn settle(&mut self, width: u8) {
         let mut count = std::mem::take(&mut self.count);
-        // A group of eight is filled first.
+        // Fill a group of eight first.
         let missing = (8 - self.loose.len() % 8) % 8;
         let fill = if count >= missing + 8 { missing } else { count };
         self.loose.extend(std::iter::repeat_n(self.value, fill));
@@ -246,12 +246,12 @@ impl Levels {
         }
     }
 
-    /// About how many bytes they take.
+    /// The approximate encoded size in bytes.
     pub(super) fn size(&self, width: u8) -> usize {
         self.bytes.len() + self.loose.len() * usize::from(width) / 8 + 8
     }
 
-    /// The encoded levels; nothing is left here.
+    /// Takes the encoded levels and resets.
     pub(super) fn finish(&mut self, width: u8) -> Vec<u8> {
         self.settle(width);
         pack(&self.loose, width, &mut self.bytes);

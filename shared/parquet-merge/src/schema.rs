@@ -1,5 +1,5 @@
-//! One schema for many files, and how each file's columns go into it. docs/SEMANTICS.md, "Merging Parquet files", states
-//! what fits together.
+//! Unifies the schemas of many files, and maps each file's columns to the unified schema. docs/SEMANTICS.md, "Merging
+//! Parquet files", specifies which schemas are compatible.
 
 mod leaves;
 mod widen;
@@ -25,12 +25,13 @@ pub struct Unified {
 }
 
 impl Unified {
-    /// As Parquet's own.
+    /// The schema as the Parquet crate's type.
     pub fn schema(&self) -> &SchemaDescPtr {
         &self.schema
     }
 
-    /// These paths of leaf columns, with dots, as the files spell them; one that no column has stays as it is.
+    /// These dotted paths of leaf columns with the capitalisation of the merged schema. A path without a column is
+    /// returned unchanged.
     pub fn spelled(&self, paths: &[String]) -> Vec<String> {
         let spelled = |wanted: &String| {
             let lower = wanted.to_lowercase();
@@ -42,26 +43,26 @@ impl Unified {
     }
 }
 
-/// Two files that do not fit together. Nothing has been written.
+/// Two files whose schemas are incompatible. Nothing has been written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{first} and {second} do not fit together: column {column}: {reason}")]
 pub struct SchemaRefusal {
     /// The name of a file, as it was given.
     pub first: String,
-    /// The name of the file that does not fit to the first.
+    /// The name of the file that is incompatible with the first.
     pub second: String,
     /// The path of the column, with dots.
     pub column: String,
-    /// Why.
+    /// The reason.
     pub reason: SchemaReason,
 }
 
-/// Why two columns are not one.
+/// Why two columns cannot be unified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaReason {
-    /// The types, in Parquet's words; no type holds the values of both.
+    /// The types, in Parquet's terms: no type holds the values of both.
     Types(String, String),
-    /// One is a struct, a list or a map, and the other is not, or lists are built in different ways.
+    /// One is a struct, a list or a map and the other is not, or lists have different structures.
     Shapes,
     /// One file has two columns, or two fields, whose names differ only in case.
     SameName,
@@ -83,7 +84,7 @@ impl fmt::Display for SchemaReason {
     }
 }
 
-/// What is wrong, and where: names from the outside in, the innermost first.
+/// What is wrong, and where: the names of the enclosing groups, innermost first.
 #[derive(Debug)]
 struct Fault {
     path: Vec<String>,
@@ -110,8 +111,8 @@ impl From<ParquetError> for Fault {
     }
 }
 
-/// One schema for all files: their columns by name, whatever its case, in the order in which they first come, with the
-/// narrowest types that hold all values. A column that a file lacks may be null.
+/// Unifies the schemas of all files. Columns are matched by name, ignoring case, and keep the order in which they first
+/// occur. Each gets the narrowest type that holds all values. A column that a file lacks becomes nullable.
 ///
 /// # Errors
 /// Two files that do not fit together, by name.
@@ -130,7 +131,7 @@ pub fn unify<'a>(
         unified = Some(match unified {
             None => schema.clone(),
             Some(before) => merge_groups(&before, &schema).map_err(|fault| {
-                // The first file that does not fit to this one is the one to look at.
+                // Report the first file that is incompatible with this one.
                 let pair = seen.iter().find_map(|(other, before)| {
                     let fault = merge_groups(before, &schema).err()?;
                     Some(refusal(other, name, fault))
@@ -165,12 +166,12 @@ fn refusal(first: &str, second: &str, fault: Fault) -> SchemaRefusal {
     }
 }
 
-/// How a name is compared.
+/// The form in which names are compared.
 fn key(name: &str) -> String {
     name.to_lowercase()
 }
 
-/// No two fields of one struct have the same name.
+/// Checks that no two fields of a struct have the same name.
 fn unambiguous(group: &Type) -> Result<(), Fault> {
     if !group.is_group() {
         return Ok(());
@@ -191,12 +192,12 @@ fn unambiguous(group: &Type) -> Result<(), Fault> {
         .try_for_each(|field| unambiguous(field).map_err(|fault| fault.within(field.name())))
 }
 
-/// What the fields of a group are.
+/// How the fields of a group are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Fields with names.
+    /// By name.
     Struct,
-    /// The one field of a list or a map, or those of a map's entries: whatever their names, the place says what they are.
+    /// By position: the field of a list or a map, or those of a map's entries. Their names do not matter.
     Places,
 }
 
@@ -234,7 +235,7 @@ fn kind(group: &Type, parent: Option<&Type>) -> Kind {
     }
 }
 
-/// A column that is null in every row of its file, with a type of its own for that.
+/// Whether the column has Parquet's null type: every row of its file is null.
 fn is_null_typed(node: &Type) -> bool {
     node.is_primitive()
         && node.get_basic_info().logical_type_ref() == Some(&LogicalType::Unknown)
@@ -249,7 +250,7 @@ fn merge_groups(a: &TypePtr, b: &TypePtr) -> Result<TypePtr, Fault> {
     Ok(Arc::new(root))
 }
 
-/// The fields of two structs, by name.
+/// Unifies the fields of two structs by name.
 fn merge_structs(a: &Type, b: &Type) -> Result<Vec<TypePtr>, Fault> {
     let find = |fields: &[TypePtr], name: &str| {
         fields
@@ -328,7 +329,7 @@ fn merge_nodes(a: &TypePtr, b: &TypePtr, parents: (&Type, &Type)) -> Result<Type
     Ok(Arc::new(merged))
 }
 
-/// The same column, which may be null.
+/// The same column, made nullable.
 fn nullable(node: &TypePtr) -> Result<TypePtr, Fault> {
     let info = node.get_basic_info();
     if info.repetition() != Repetition::REQUIRED {

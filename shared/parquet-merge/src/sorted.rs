@@ -1,10 +1,11 @@
 //! The rows of files, sorted.
 //!
-//! What is sorted by is read of all files first; then each row group of the merged file is made of the rows that belong
-//! into it, which are read again from where they are. So nothing is stored but the keys, and files that follow one another
-//! already are read twice, whatever their number.
+//! The merge first reads the sort columns of all files. Then, for each row group of the merged file, it reads the rows
+//! that belong in it from their files again. So it only keeps the keys, and files whose key ranges do not overlap are
+//! read twice, whatever their number.
 //!
-//! Files are read in batches: each is merged in memory, which gives it the merged file's own columns, and decoded.
+//! Files are read in batches. Each batch is merged in memory, which converts it to the merged file's columns, and then
+//! decoded.
 
 mod batch;
 
@@ -35,27 +36,27 @@ use super::{
 };
 use crate::{Compression, RowGroupLimit, properties::writer_properties};
 
-/// A sorted merge at work.
+/// A sorted merge in progress.
 #[derive(Debug)]
 pub(super) struct Sorted {
     unified: Unified,
     options: MergeOptions,
     memory: usize,
-    /// The leaf columns that are sorted by.
+    /// The leaf columns to sort by.
     by: Vec<usize>,
     schema: SchemaRef,
     batches: Vec<Batch>,
     converter: RowConverter,
     keys: Rows,
-    /// The most bytes that a decoded row takes, as far as was seen.
+    /// The largest size of a decoded row so far, in bytes.
     row_size: usize,
-    /// The bytes that a row takes in the files.
+    /// The size of a row in the files, in bytes.
     stored: usize,
-    /// All rows, by their numbers in the order of the files, in the order of the merged file.
+    /// All rows in the order of the merged file, as their indices in the order of the files.
     order: Vec<u32>,
-    /// The row groups that are still to be made, as ranges of `order`.
+    /// The row groups still to write, as ranges of `order`.
     groups: VecDeque<Range<usize>>,
-    /// The batches that are still to be read for what is under way.
+    /// The batches still to read for the current work.
     pending: VecDeque<usize>,
     reading: Option<Reading>,
     group: Option<Group>,
@@ -144,7 +145,7 @@ impl Sorted {
                 let batch = self.batches.get(reading.batch);
                 let numbers = batch.map_or(&[][..], |batch| &batch.inputs);
                 for (fetch, _) in &mut supplied {
-                    // The batch counts its files by itself.
+                    // The batch numbers its files from zero.
                     let place = numbers.iter().position(|(input, _)| *input == fetch.input);
                     fetch.input = place.unwrap_or(usize::MAX);
                 }
@@ -194,7 +195,7 @@ impl Sorted {
         }
     }
 
-    /// Begins to read a batch.
+    /// Starts reading a batch.
     fn read(&self, batch: usize) -> Result<Reading, MergeError> {
         let of = self.batches.get(batch);
         let inputs = of.map_or(&[][..], |batch| &batch.inputs);
@@ -211,7 +212,7 @@ impl Sorted {
         })
     }
 
-    /// Takes what is needed of a batch that was read.
+    /// Takes the needed rows from a batch that was read.
     fn work(&mut self, batch: usize, file: Bytes) -> Result<(), MergeError> {
         let Some(of) = self.batches.get(batch) else {
             return Ok(());
@@ -223,7 +224,7 @@ impl Sorted {
             group.found.extend(found.map_err(|what| of.corrupt(what))?);
             return Ok(());
         }
-        // The first rows say how large rows are.
+        // Estimate the row size from the first rows.
         let first = decode(file.clone(), None, None, BATCH_ROWS / 8);
         for batch in first.map_err(|what| of.corrupt(what))? {
             let size = batch.get_array_memory_size() / batch.num_rows().max(1);
@@ -240,7 +241,7 @@ impl Sorted {
             self.converter
                 .append(&mut self.keys, &columns)
                 .map_err(arrow)?;
-            // A number for each row besides.
+            // Plus four bytes of index for each row.
             if self.keys.size() + 4 * self.keys.num_rows() > self.memory / 4 {
                 return Err(MergeError::Sort {
                     what: format!("the keys of {} rows and more", self.keys.num_rows()),
@@ -251,7 +252,7 @@ impl Sorted {
         Ok(())
     }
 
-    /// Finds the order of the rows, and cuts it into row groups.
+    /// Sorts the rows and cuts the order into row groups.
     fn sort(&mut self) {
         let rows = self.keys.num_rows();
         let keys = std::mem::replace(&mut self.keys, self.converter.empty_rows(0, 0));
@@ -275,7 +276,7 @@ impl Sorted {
             .collect();
     }
 
-    /// Begins a row group.
+    /// Starts a row group.
     fn begin(&mut self, range: Range<usize>) {
         let order = self.order.get(range).unwrap_or_default().to_vec();
         let mut wanted = order.clone();
@@ -316,9 +317,9 @@ fn arrow(error: ArrowError) -> MergeError {
     MergeError::Write(ParquetError::ArrowError(error.to_string()))
 }
 
-/// The leaf columns of these names.
+/// The leaf columns with these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
-    // The Parquet crate does not encode INT96, and of an interval Arrow's type has no months.
+    // The Parquet crate does not encode INT96, and Arrow's interval type does not keep the months.
     let unsortable = |column: &&ColumnDescPtr| {
         column.physical_type() == Physical::INT96
             || column.converted_type() == ConvertedType::INTERVAL
@@ -367,7 +368,7 @@ fn writer(
         OutputCompression::As(compression) => compression,
         OutputCompression::Keep => Compression::Snappy,
     };
-    // Row groups are ended where they should end.
+    // This writer must not end row groups by itself.
     let limit = RowGroupLimit {
         bytes: memory,
         rows: usize::try_from(u32::MAX).unwrap_or(usize::MAX),

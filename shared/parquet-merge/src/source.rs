@@ -1,4 +1,4 @@
-//! The files of a merge, and their footers as far as they are known.
+//! The files of a merge, and the footers that are known.
 
 use std::{ops::Range, sync::Arc};
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::{FOOTER_TAIL, Fetch, Footer, Input, LARGEST_FOOTER, MergeError, Unread, read_footer};
 
-/// Files whose footers are read ahead of their rows.
+/// The number of files whose footers are read ahead of their rows.
 const AHEAD: usize = 4;
 
-/// The files of a merge in their order.
+/// The files of a merge in order.
 #[derive(Debug)]
 pub(super) struct Sources {
     files: Vec<Source>,
@@ -21,17 +21,17 @@ pub(super) struct Sources {
 #[derive(Debug)]
 struct Source {
     file: Unread,
-    /// With its footer, while it is known.
+    /// Includes the footer, while it is known.
     input: Option<Input>,
-    /// The footer is forgotten when the file is done.
+    /// Whether the footer is dropped when the file is done.
     forgets: bool,
 }
 
-/// A file whose footer is read by itself, because the file is too large to be read at once.
+/// A file whose footer is read separately, because the file is too large for one read.
 #[derive(Debug)]
 struct Head {
     input: usize,
-    /// The end of the file that holds it, as far as is known.
+    /// The range at the end of the file that is known to contain the footer.
     range: Range<u64>,
     asked: bool,
 }
@@ -60,7 +60,7 @@ impl From<Unread> for Source {
 }
 
 impl Source {
-    /// Takes in the end of the file. Answers with more of it, where that is needed.
+    /// Takes the end of the file. Returns a longer range if that is needed.
     fn read(&mut self, tail: &Bytes) -> Result<Option<Range<u64>>, MergeError> {
         let footer = read_footer(tail, self.file.size, LARGEST_FOOTER);
         let footer = footer.map_err(|source| MergeError::Footer {
@@ -103,19 +103,19 @@ impl Sources {
         self.files.get(number).map(|source| &source.file)
     }
 
-    /// A file with its footer, where that is known.
+    /// A file with its footer, if it is known.
     pub(super) fn input(&self, number: usize) -> Option<&Input> {
         self.files.get(number)?.input.as_ref()
     }
 
-    /// Takes in a file that was read whole.
+    /// Takes a file that was read as a whole.
     pub(super) fn read(&mut self, number: usize, file: &Bytes) -> Result<(), MergeError> {
-        // A whole file needs no more of it.
+        // A whole file contains the whole footer.
         let source = self.files.get_mut(number);
         source.map_or(Ok(()), |source| source.read(file).map(|_| ()))
     }
 
-    /// Forgets the footer of a file, where it can be read again.
+    /// Drops the footer of a file that can be read again.
     pub(super) fn forget(&mut self, number: usize) {
         let source = self.files.get_mut(number);
         if let Some(source) = source.filter(|source| source.forgets) {
@@ -123,7 +123,7 @@ impl Sources {
         }
     }
 
-    /// The footers to ask for while the file `from` and those behind it are still to be read, of files larger than `piece`.
+    /// The footers to request for files larger than `piece`, starting at the file `from`.
     pub(super) fn ask(&mut self, from: usize, piece: u64) -> Vec<Fetch> {
         self.heads.retain(|head| head.input >= from);
         self.next = self.next.max(from);
@@ -151,7 +151,7 @@ impl Sources {
         fetches.collect()
     }
 
-    /// Takes in what was read. False: it is no footer.
+    /// Takes the bytes of a read. Returns false if it was not a footer.
     ///
     /// # Errors
     /// A footer that cannot be read.
@@ -174,7 +174,7 @@ impl Sources {
         Ok(true)
     }
 
-    /// Whether a footer is on its way.
+    /// Whether a footer is being read.
     pub(super) fn waits(&self) -> bool {
         let mut heads = self.heads.iter();
         heads.any(|head| self.input(head.input).is_none())

@@ -1,5 +1,5 @@
-//! What Spark says of a file in its key-value metadata, and only Spark takes notice of: the calendar that days are counted
-//! in. Without these entries it would read other days than before, so a merged file has them too.
+//! Key-value metadata by which Spark states the calendar of a file's dates. Only Spark uses it. Without these entries
+//! Spark would read other dates, so they are kept in the merged file.
 //! <https://github.com/apache/spark/blob/v4.0.0/sql/core/src/main/scala/org/apache/spark/sql/execution/datasources/DataSourceUtils.scala>
 
 use parquet::basic::{ConvertedType, LogicalType, Type};
@@ -11,24 +11,24 @@ const OLD_DATES: &str = "org.apache.spark.legacyDateTime";
 const OLD_INT96: &str = "org.apache.spark.legacyINT96";
 const ZONE: &str = "org.apache.spark.timeZone";
 
-/// How Spark counts the days of a file. The calendars differ before 1582, and those of times before 1900.
+/// The calendar of a file's dates and times. The calendars differ for dates before 1582 and for timestamps before 1900.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calendar {
-    /// Whether dates and timestamps are of the calendar of old.
+    /// Whether dates and timestamps use the legacy hybrid calendar.
     old_dates: bool,
-    /// Whether INT96 are.
+    /// Whether INT96 values do.
     old_int96: bool,
-    /// The zone in which times were taken for those of the calendar of old.
+    /// The time zone in which timestamps of the legacy calendar were converted.
     zone: Option<String>,
 }
 
 impl Calendar {
-    /// Files of others are as those of Spark's later versions.
+    /// Files of other writers count as files of later Spark versions.
     pub(super) fn of(input: &Input) -> Self {
         let Some(version) = entry(input, VERSION) else {
             return Self::default();
         };
-        // As Spark compares them: as texts.
+        // Compared as strings, as Spark does.
         let old_dates = version < "3.0.0" || entry(input, OLD_DATES).is_some();
         let old_int96 = version < "3.1.0" || entry(input, OLD_INT96).is_some();
         let zone = entry(input, ZONE).filter(|_| old_dates || old_int96);
@@ -40,7 +40,7 @@ impl Calendar {
     }
 }
 
-/// The entries that the merged file has of all files. One file of each schema and calendar says as much as all of them.
+/// The merged file's entries. One file of each schema and calendar is enough to determine them.
 ///
 /// # Errors
 /// Files that count days in different ways, by name.
@@ -58,7 +58,7 @@ pub(super) fn entries(inputs: &[Input]) -> Result<Vec<(String, String)>, MergeEr
             ),
         });
     }
-    // INT96 that become other timestamps would be of their calendar.
+    // INT96 converted to another timestamp type would change calendars.
     if calendar.old_dates != calendar.old_int96
         && let Some(other) = inputs.iter().find(|input| has_int96(input))
         && inputs.iter().any(has_timestamps)
@@ -77,7 +77,7 @@ pub(super) fn entries(inputs: &[Input]) -> Result<Vec<(String, String)>, MergeEr
         .collect())
 }
 
-/// The value of an entry; empty where it has none.
+/// The value of an entry. Empty if the entry has none.
 fn entry<'a>(input: &'a Input, key: &str) -> Option<&'a str> {
     let entries = input.metadata.file_metadata().key_value_metadata()?;
     let found = entries.iter().find(|entry| entry.key == key)?;

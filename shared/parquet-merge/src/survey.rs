@@ -1,5 +1,5 @@
-//! What has to be known of all files before the first is merged, gathered from their footers one after the other, so that
-//! none but those of a few need to be in memory.
+//! Collects what the merge must know of all files beforehand. It takes footers one after the other, so only a few are
+//! in memory at a time.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::Compression;
 
-/// The files that were looked at so far.
+/// The files that were added so far.
 #[derive(Debug, Default)]
 pub struct Survey {
     files: usize,
     kinds: Vec<Kind>,
 }
 
-/// The files of one schema and one calendar.
+/// The files with the same schema and calendar.
 #[derive(Debug)]
 struct Kind {
     /// The first of them.
@@ -29,27 +29,27 @@ struct Kind {
     number: usize,
     schema: TypePtr,
     calendar: Calendar,
-    /// The file's own columns, each from itself.
+    /// The file's own columns, each mapped to itself.
     leaves: Arc<[Leaf]>,
     votes: Votes,
 }
 
-/// What is known of all files.
+/// The result of a survey.
 #[derive(Debug, Clone)]
 pub struct Surveyed {
     /// The schema of the merged file.
     pub unified: Unified,
-    /// For each of its leaf columns the compression of most of its bytes.
+    /// For each of its leaf columns, the compression of most of its bytes.
     pub compressions: Vec<Compression>,
-    /// The first file of each schema and calendar, with its number, in their order: for [`Merge::unread`], these say as much
-    /// as all files.
+    /// The first file of each schema and calendar with its index, in order. For [`Merge::unread`], they represent all
+    /// files.
     ///
     /// [`Merge::unread`]: super::Merge::unread
     pub firsts: Vec<(usize, Input)>,
 }
 
 impl Survey {
-    /// Looks at the next file.
+    /// Adds the next file.
     ///
     /// # Errors
     /// A file that is refused by what its footer says.
@@ -85,7 +85,7 @@ impl Survey {
         }
     }
 
-    /// What is known by now.
+    /// Returns the result.
     ///
     /// # Errors
     /// Two files that do not fit together, by name.

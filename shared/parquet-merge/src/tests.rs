@@ -70,7 +70,7 @@ fn input(name: &str, file: &Bytes) -> Input {
     }
 }
 
-/// What a merge does.
+/// The result of a merge.
 #[derive(Debug)]
 struct Merged {
     file: Bytes,
@@ -90,7 +90,7 @@ fn merge(files: &[Bytes], options: MergeOptions) -> Result<Merged, Failure> {
     merge_of(files, options, false)
 }
 
-/// With the files' own page indexes or without.
+/// Merges files with or without their page indexes.
 fn merge_of(files: &[Bytes], options: MergeOptions, with_indexes: bool) -> Result<Merged, Failure> {
     let names: Vec<String> = (0..files.len())
         .map(|file| format!("file {file}"))
@@ -116,7 +116,7 @@ fn merge_of(files: &[Bytes], options: MergeOptions, with_indexes: bool) -> Resul
     let unified = unify(schemas)?;
     let merge = Merge::new(unified.clone(), inputs.clone(), options.clone())?;
     let merged = work_off(files, unified, merge)?;
-    // A footer that is read on the way has no page index, which may make other bounds.
+    // A footer that the merge itself reads has no page index, so the bounds may differ.
     if options.sort_by.is_empty() && !with_indexes {
         let on_the_way = merge_unread(files, &inputs, options)?;
         assert_eq!(on_the_way.file, merged.file);
@@ -124,7 +124,7 @@ fn merge_of(files: &[Bytes], options: MergeOptions, with_indexes: bool) -> Resul
     Ok(merged)
 }
 
-/// The same merge with footers that are read on the way.
+/// The same merge, but the merge itself reads the footers.
 fn merge_unread(
     files: &[Bytes],
     inputs: &[Input],
@@ -159,7 +159,7 @@ fn work_off(files: &[Bytes], unified: Unified, mut merge: Merge) -> Result<Merge
         match merge.step(std::mem::take(&mut supplied))? {
             Step::Fetch(fetches) => {
                 waiting.extend(fetches);
-                // The last one that was asked for comes first.
+                // Answer the latest request first.
                 let fetch = waiting.pop().expect("there is something to wait for");
                 let range = usize::try_from(fetch.range.start).unwrap()
                     ..usize::try_from(fetch.range.end).unwrap();
@@ -186,7 +186,7 @@ fn footer(file: &Bytes) -> ParquetMetaData {
         .unwrap()
 }
 
-/// All rows of a file, in the types that its Parquet schema says.
+/// All rows of a file, in the types of its Parquet schema.
 fn rows(file: &Bytes) -> RecordBatch {
     let options = ArrowReaderOptions::new()
         .with_skip_arrow_metadata(true)
@@ -198,13 +198,13 @@ fn rows(file: &Bytes) -> RecordBatch {
     arrow::compute::concat_batches(&schema, &batches).unwrap()
 }
 
-/// The rows of files of one schema.
+/// The rows of files with the same schema.
 fn all_rows(files: &[Bytes]) -> RecordBatch {
     let batches: Vec<_> = files.iter().map(rows).collect();
     arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap()
 }
 
-/// The columns of both are the same; whether a column may be null is not looked at.
+/// Asserts that the columns are equal. Nullability is not compared.
 #[track_caller]
 fn assert_same(merged: &RecordBatch, expected: &RecordBatch) {
     assert_eq!(merged.num_rows(), expected.num_rows());
@@ -218,7 +218,7 @@ fn assert_same(merged: &RecordBatch, expected: &RecordBatch) {
     }
 }
 
-/// No page that uses the dictionary comes behind one that has values and does not.
+/// Asserts that no page with dictionary indices follows a page with values and without indices.
 #[track_caller]
 fn assert_dictionary_first(file: &Bytes) {
     let metadata = footer(file);
@@ -248,7 +248,7 @@ fn assert_dictionary_first(file: &Bytes) {
     }
 }
 
-/// Pages and chunks have values within their bounds, and nulls as they say: found by reading page by page.
+/// Reads page by page and asserts that values are within the bounds and that the null counts are right.
 #[track_caller]
 fn assert_indexed(file: &Bytes) {
     use parquet::arrow::arrow_reader::{RowSelection, RowSelector};

@@ -1,6 +1,6 @@
-//! Headers of pages, in Thrift's compact protocol
-//! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>). The Parquet crate reads them
-//! only together with the decompressed page.
+//! Page headers in Thrift's compact protocol
+//! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>). The Parquet crate only
+//! reads them together with the decompressed page.
 
 mod write;
 
@@ -8,24 +8,24 @@ use parquet::basic::Encoding;
 
 pub(super) use self::write::{varint, write};
 
-/// The longest header that is looked for: it may hold two values as statistics.
+/// The longest header that is accepted: its statistics may contain two values.
 pub(super) const MAX_HEADER: usize = 16 << 20;
 
-/// Why there is no header.
+/// Why a header cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The bytes end inside of it.
+    /// The bytes end inside the header.
     Incomplete,
-    /// The bytes are none.
+    /// The bytes are not a header.
     Malformed,
 }
 
 /// The header of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PageHeader {
-    /// Bytes of the page without its header.
+    /// The uncompressed size without the header, in bytes.
     pub(super) uncompressed: usize,
-    /// As stored.
+    /// The stored size.
     pub(super) compressed: usize,
     pub(super) crc: Option<i32>,
     pub(super) kind: PageKind,
@@ -54,11 +54,11 @@ pub(super) enum PageKind {
         values: usize,
         encoding: Encoding,
     },
-    /// An index page, which nobody writes, or a kind to come.
+    /// An index page, which no writer makes, or a future kind.
     Other,
 }
 
-/// The statistics of a page, as far as they are used.
+/// The statistics that are used of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct PageStatistics {
     pub(super) nulls: Option<usize>,
@@ -68,7 +68,7 @@ pub(super) struct PageStatistics {
     pub(super) max_exact: bool,
 }
 
-/// Reads the header at the start of `bytes`, and says how long it is.
+/// Reads the header at the start of `bytes` and returns its length.
 pub(super) fn read(bytes: &[u8]) -> Result<(PageHeader, usize), Fault> {
     let mut cursor = Cursor { bytes, depth: 0 };
     let header = cursor.page_header().map_err(|fault| match fault {
@@ -89,7 +89,7 @@ struct Cursor<'a> {
     depth: usize,
 }
 
-/// A field of a struct: its number and what it holds.
+/// A field of a struct: its id and type.
 type Field = (i64, u8);
 
 impl<'a> Cursor<'a> {
@@ -182,7 +182,7 @@ impl<'a> Cursor<'a> {
         Ok(Some((*last, kind)))
     }
 
-    /// Hands each field of a struct to `read`, which reads or skips it.
+    /// Calls `read` for each field of a struct, which reads or skips it.
     fn fields(
         &mut self,
         kind: Option<Field>,

@@ -1,25 +1,25 @@
-//! A look at what was written before it is published.
+//! Verifies a merged file before it is published.
 
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use thiserror::Error;
 
 use super::Unified;
 
-/// What a merged file lacks.
+/// Why a merged file is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VerifyError {
-    /// The rows are not those of the files.
+    /// The number of rows is not that of the files.
     #[error("the merged file has {found} rows instead of {expected}")]
     Rows {
-        /// Of the files.
+        /// Rows of the files.
         expected: u64,
-        /// Of the merged file.
+        /// Rows of the merged file.
         found: u64,
     },
-    /// The columns are not those that were agreed upon.
+    /// The schema is not the unified one.
     #[error("the merged file has another schema")]
     Schema,
-    /// A column chunk is not where it should be, or without what every chunk has.
+    /// A column chunk is at a wrong offset or lacks required metadata.
     #[error("row group {row_group}: column {column}: {what}")]
     Chunk {
         /// Counted from 0.
@@ -31,7 +31,7 @@ pub enum VerifyError {
     },
 }
 
-/// Compares the footer of a merged file of `size` bytes, as it was read back, with what it should be.
+/// Compares the footer of a merged file of `size` bytes, read back from the store, with the expected one.
 ///
 /// # Errors
 /// The first difference.

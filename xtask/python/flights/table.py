@@ -50,11 +50,11 @@ def table_input(name: str, location: str, columns: dict[str, str], partition_key
     }
 
 
-def create(location: str) -> None:
+def create(location: str, database: str = DATABASE) -> None:
     """Registers the database, unless the stack made it, and the table."""
     glue = client("glue")
     try:
-        glue.create_database(DatabaseInput={"Name": DATABASE})
+        glue.create_database(DatabaseInput={"Name": database})
     except glue.exceptions.AlreadyExistsException:
         pass
-    glue.create_table(DatabaseName=DATABASE, TableInput=table_input(TABLE, location, COLUMNS, PARTITION_KEYS))
+    glue.create_table(DatabaseName=database, TableInput=table_input(TABLE, location, COLUMNS, PARTITION_KEYS))

@@ -36,12 +36,20 @@ def resolved(text: str, account: str, region: str) -> str:
     )
 
 
+def make_bucket(name: str) -> None:
+    """Creates a bucket in the client's region."""
+    s3 = client("s3")
+    # S3 takes this region as no constraint.
+    elsewhere = s3.meta.region_name != "us-east-1"
+    where = {"CreateBucketConfiguration": {"LocationConstraint": s3.meta.region_name}} if elsewhere else {}
+    s3.create_bucket(Bucket=name, **where)
+
+
 def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None:
-    """Puts the assembly's file assets, of which the template is one, where the template expects them."""
+    """Puts the assembly's file assets, of which the template is one, where the template expects them: in buckets that stand."""
     s3 = client("s3")
     manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
     assets = list(manifest["files"].values())
-    made: set[str] = set()
     for number, asset in enumerate(assets):
         progress(number, len(assets) + 1, "uploading assets")
         source = assembly / asset["source"]["path"]
@@ -49,9 +57,6 @@ def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None
         body = zipped(source) if zip_it else source.read_bytes()
         for destination in asset["destinations"].values():
             bucket, key = (resolved(destination[field], account, region) for field in ("bucketName", "objectKey"))
-            if bucket not in made:
-                s3.create_bucket(Bucket=bucket)
-                made.add(bucket)
             s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
@@ -73,8 +78,8 @@ def template_url(assembly: Path, stack: str, account: str, region: str) -> str:
     return f"{client('s3').meta.endpoint_url}/{uri.removeprefix('s3://')}"
 
 
-def create_stack(stack: str, url: str) -> dict[str, Any]:
-    """Creates the stack of a template and waits until it stands."""
+def create_stack(stack: str, url: str, seconds: float) -> dict[str, Any]:
+    """Creates the stack of a template and waits until it stands, so many seconds at most."""
     cloudformation = client("cloudformation")
     try:
         cloudformation.create_stack(
@@ -89,7 +94,7 @@ def create_stack(stack: str, url: str) -> dict[str, Any]:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         return None if described["StackStatus"].endswith("_IN_PROGRESS") else described
 
-    described = poll(settled, f"end of the creation of stack {stack}", STACK_SECONDS)
+    described = poll(settled, f"end of the creation of stack {stack}", seconds)
     if described["StackStatus"] != "CREATE_COMPLETE":
         raise Failure(f"stack {stack} is {described['StackStatus']}:\n{failures(stack)}")
     return described
@@ -114,9 +119,12 @@ def main() -> dict[str, Any]:
         region = client("s3").meta.region_name
         # What `cdk bootstrap` leaves behind, and the template looks up.
         client("ssm").put_parameter(Name=BOOTSTRAP_VERSION, Value="30", Type="String", Overwrite=True)
+        make_bucket(f"cdk-hnb659fds-assets-{account}-{region}")
         upload_assets(given.assembly, given.stack, account, region)
         progress(1, 2, "creating the stack")
-        described = create_stack(given.stack, template_url(given.assembly, given.stack, account, region))
+        described = create_stack(
+            given.stack, template_url(given.assembly, given.stack, account, region), STACK_SECONDS
+        )
     except DeadlineExceeded as error:
         raise Failure(str(error)) from error
     resources = client("cloudformation").describe_stack_resources(StackName=given.stack)["StackResources"]

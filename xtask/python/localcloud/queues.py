@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from localcloud.clients import client
+from localcloud.polling import poll
+
+SWITCH_SECONDS = 120
 
 
 def waiting(queue_url: str) -> int:
@@ -43,11 +46,23 @@ def held_back(queue_url: str) -> Iterator[None]:
     """The queue feeds nobody meanwhile."""
     functions = client("lambda")
     (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn_of(queue_url))["EventSourceMappings"]
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    switch(mapping["UUID"], on=False)
     try:
         yield
     finally:
-        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+        switch(mapping["UUID"], on=True)
+
+
+def switch(mapping: str, on: bool) -> None:
+    """Switches an event source mapping on or off, and waits until it is: on AWS that takes up to a minute."""
+    functions = client("lambda")
+    functions.update_event_source_mapping(UUID=mapping, Enabled=on)
+    wanted = "Enabled" if on else "Disabled"
+
+    def switched() -> bool | None:
+        return True if functions.get_event_source_mapping(UUID=mapping)["State"] == wanted else None
+
+    poll(switched, f"event source mapping that is {wanted}", SWITCH_SECONDS)
 
 
 def redrive(dead_letters: str, queue: str) -> None:

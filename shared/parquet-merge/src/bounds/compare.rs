@@ -1,8 +1,8 @@
-//! Values of which the machine has no type.
+//! Comparison of values that Rust has no type for.
 
 use std::cmp::Ordering;
 
-/// The value of two bytes of an IEEE 754 half, the least significant first.
+/// The value of an IEEE 754 half-precision number, given in little-endian bytes.
 pub(super) fn half(bytes: &[u8]) -> Option<f32> {
     let bits = u16::from_le_bytes(bytes.try_into().ok()?);
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
@@ -16,7 +16,7 @@ pub(super) fn half(bytes: &[u8]) -> Option<f32> {
     })
 }
 
-/// Numbers of two's complement of any length.
+/// Compares two's complement numbers of any length.
 pub(super) fn compare_decimals(a: &[u8], b: &[u8]) -> Ordering {
     let negative = |bytes: &[u8]| bytes.first().is_some_and(|first| first & 0x80 != 0);
     match (negative(a), negative(b)) {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Column {
-    /// Ends the page that is put together.
+    /// Ends the page that is being joined.
     pub(super) fn flush(&mut self, tools: &mut Tools) -> Result<(), PageFault> {
         let places = u32::try_from(self.dictionary.len()).unwrap_or(u32::MAX);
         let as_elements = self.stores_elements();
@@ -41,7 +41,7 @@ impl Column {
         self.emit(body, uncompressed, page.encoding, page.values, kind)
     }
 
-    /// Adds a page of version 1 that was made here.
+    /// Adds a page of version 1 that was encoded here.
     pub(super) fn emit(
         &mut self,
         mut body: Vec<u8>,
@@ -74,7 +74,7 @@ impl Column {
         Ok(())
     }
 
-    /// Adds a page whose bytes stay, but for their compression.
+    /// Adds a page whose bytes do not change, except for their compression.
     pub(super) fn pass(
         &mut self,
         page: &RawPage,
@@ -92,7 +92,7 @@ impl Column {
             is_v2: is_same && matches!(page.header.kind, PageKind::DataV2 { .. }),
         };
         if is_same {
-            // A part of what was read would keep all of it in memory.
+            // Copied, because a slice would keep the whole read in memory.
             self.add(page, Bytes::copy_from_slice(&page.body), kind);
             return Ok(());
         }
@@ -123,7 +123,7 @@ impl Column {
         );
     }
 
-    /// Adds a page whose bytes are written before others are read: they need no copy.
+    /// Adds a page that is written before more is read, so its bytes need no copy.
     pub(super) fn put_as_it_is(&mut self, page: &RawPage, kind: Rows) {
         self.add(page, page.body.clone(), kind);
     }

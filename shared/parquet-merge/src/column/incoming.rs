@@ -1,4 +1,4 @@
-//! A column chunk of a file that goes into the merged one.
+//! A column chunk of a file that is merged.
 
 use std::sync::Arc;
 
@@ -30,31 +30,31 @@ pub(crate) struct ChunkOf {
     pub(crate) row_group: usize,
 }
 
-/// A chunk, and what is known of it.
+/// A chunk and its metadata.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(super) from: ColumnDescPtr,
     pub(super) source: Source,
     pub(super) pages: Pages,
-    /// Its dictionary page and its pages go into the merged file as they are.
+    /// Whether its dictionary page and its data pages are copied unchanged.
     pub(super) adopts: bool,
     of: ChunkOf,
     order: ColumnOrder,
     bounds: Bounds,
     nulls: Option<usize>,
-    /// The values that the footer says.
+    /// The number of values in the footer.
     expected: usize,
     seen: usize,
     data_pages: usize,
     pub(super) dictionary: Option<RawPage>,
-    /// The dictionary's values, once they are needed.
+    /// The dictionary's values, decoded when they are first needed.
     pub(super) values: Option<Values>,
-    /// Where they are in the merged dictionary. None: not there.
+    /// The indices of its values in the merged dictionary. `None` if they are not in it.
     pub(super) places: Option<Vec<u32>>,
 }
 
 impl Incoming {
-    /// `order`: of the column that it goes into.
+    /// `order`: that of the column that the chunk is merged into.
     pub(crate) fn new(
         of: ChunkOf,
         source: Source,
@@ -112,7 +112,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// The dictionary's PLAIN values as elements of a Snappy stream, and their length, where that is what it is stored as.
+    /// If the dictionary is stored with Snappy: the elements of its PLAIN values, and their decompressed length.
     pub(super) fn snappy_dictionary(&self) -> Option<(Bytes, usize)> {
         let page = self.dictionary.as_ref()?;
         let size = page.header.uncompressed;
@@ -124,7 +124,7 @@ impl Incoming {
             .map(|elements| (page.body.slice_ref(elements), size))
     }
 
-    /// The values that the dictionary is said to have.
+    /// The number of values that the dictionary's header states.
     pub(super) fn dictionary_values(&self) -> usize {
         self.dictionary.as_ref().map_or(0, RawPage::values)
     }
@@ -147,7 +147,7 @@ impl Incoming {
         Values::read(&self.from, bytes, page.values())
     }
 
-    /// Counts the next data page: the bounds of its values, as the file has them.
+    /// Counts the next data page and returns the bounds of its values as the file has them.
     pub(super) fn next_data_page(
         &mut self,
         page: &RawPage,
@@ -184,7 +184,7 @@ impl Incoming {
                     bounds => bounds,
                 }
             }
-            // They hold for every page.
+            // The bounds of the chunk hold for every page.
             _ => chunk,
         })
     }
@@ -205,7 +205,7 @@ impl Incoming {
         (bounds != Bounds::Unknown).then_some(bounds)
     }
 
-    /// The nulls of the page that was counted last, where the file says how many there are.
+    /// The number of nulls in the page that was counted last, if the file states it.
     pub(super) fn nulls_of(&self, page: &RawPage) -> Option<usize> {
         let of_page = match &page.header.kind {
             _ if self.from.max_def_level() == 0 || self.nulls == Some(0) => Some(0),
@@ -229,7 +229,7 @@ impl Incoming {
         self.adopts
     }
 
-    /// Whether all values have come, and nothing else.
+    /// Checks that all values were read, and nothing else.
     pub(crate) fn check_complete(&self) -> Result<(), PageFault> {
         if !self.pages.is_empty() {
             return Err(PageFault::Corrupt("it ends inside a page".to_owned()));

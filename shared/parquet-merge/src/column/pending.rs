@@ -1,4 +1,4 @@
-//! A page that is put together from several.
+//! A page that is joined from several pages.
 
 use parquet::{
     basic::{Encoding, Type as Physical},
@@ -13,13 +13,13 @@ use crate::{
     schema::Source,
 };
 
-/// What the values of a page are.
+/// The encoding of a page's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// There are none: every kind of page takes them.
+    /// There are no values yet: the page may take either kind.
     Any,
     Plain,
-    /// Places in the dictionary.
+    /// Indices into the dictionary.
     Indices,
     Bits,
 }
@@ -27,9 +27,9 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Pending {
     kind: Kind,
-    /// PLAIN values, or the elements of the Snappy stream that they are.
+    /// PLAIN values, or the elements of the Snappy stream that encodes them.
     plain: Vec<u8>,
-    /// Bytes of the PLAIN values.
+    /// The size of the PLAIN values in bytes.
     plain_size: usize,
     numbers: Vec<u32>,
     def: Levels,
@@ -60,9 +60,9 @@ impl Default for Pending {
 /// A page of version 1.
 #[derive(Debug)]
 pub(super) struct Done {
-    /// Its levels and values, not compressed.
+    /// Its levels and values, uncompressed.
     pub(super) bytes: Vec<u8>,
-    /// Elements of a Snappy stream that follow, and the length of what they stand for.
+    /// The elements of a Snappy stream that follow, and their decompressed length.
     pub(super) elements: Vec<u8>,
     pub(super) elements_size: usize,
     pub(super) encoding: Encoding,
@@ -96,7 +96,7 @@ fn rep_levels<'a>(
     Ok(Runs::new(page.rep, rep_width(from), count)?)
 }
 
-/// How many entries have this level.
+/// Counts the entries of this level.
 fn count_of(mut runs: Runs<'_>, width: u8, level: u32) -> Result<usize, PageFault> {
     let mut found = 0;
     let mut unpacked = Vec::new();
@@ -125,7 +125,7 @@ fn ones(bytes: &[u8], count: usize) -> usize {
     (ones + rest.count_ones()) as usize
 }
 
-/// The values of a page that are not null.
+/// The number of non-null values in a page.
 pub(super) fn present(
     page: &Parts<'_>,
     count: usize,
@@ -138,7 +138,7 @@ pub(super) fn present(
     count_of(def_levels(page, count, from)?, def_width(from), deepest)
 }
 
-/// The rows that begin in a page.
+/// The number of rows that begin in a page.
 pub(super) fn rows(
     page: &Parts<'_>,
     count: usize,
@@ -150,7 +150,7 @@ pub(super) fn rows(
     count_of(rep_levels(page, count, from)?, rep_width(from), 0)
 }
 
-/// Whether a page begins with a row.
+/// Whether a page begins at the start of a row.
 pub(super) fn starts_row(
     page: &Parts<'_>,
     count: usize,
@@ -187,7 +187,7 @@ pub(super) fn indices(
     Ok(rle::decode(bytes, *width, present, numbers)?)
 }
 
-/// Indices into the merged dictionary.
+/// Replaces indices by those into the merged dictionary.
 pub(super) fn replace(numbers: &mut [u32], places: &[u32]) -> Result<(), PageFault> {
     let mut missing = false;
     for number in numbers {
@@ -204,7 +204,7 @@ pub(super) fn replace(numbers: &mut [u32], places: &[u32]) -> Result<(), PageFau
     Ok(())
 }
 
-/// A page of version 1 of its parts.
+/// Assembles a page of version 1.
 pub(super) fn page_of(rep: &[u8], def: &[u8], values: &[u8], column: &ColumnDescriptor) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(rep.len() + def.len() + values.len() + 8);
     let mut levels = |levels: &[u8]| {
@@ -230,7 +230,7 @@ impl Pending {
         self.rows
     }
 
-    /// The bytes that it takes, about.
+    /// The approximate size in bytes.
     pub(super) fn size(&self, column: &ColumnDescriptor) -> usize {
         if self.values == 0 {
             return 0;
@@ -249,7 +249,7 @@ impl Pending {
         self.kind == kind || kind == Kind::Any || self.kind == Kind::Any
     }
 
-    /// Rows without a value.
+    /// Appends rows without a value.
     pub(super) fn push_nulls(&mut self, rows: usize, column: &ColumnDescPtr) {
         self.def.push_run(0, rows, def_width(column));
         self.rep.push_run(0, rows, rep_width(column));
@@ -257,7 +257,7 @@ impl Pending {
         self.rows += rows;
     }
 
-    /// The levels of a page: its rows.
+    /// Appends the levels of a page, and so its rows.
     pub(super) fn push_levels(
         &mut self,
         page: &Parts<'_>,
@@ -324,7 +324,7 @@ impl Pending {
         Ok(rows)
     }
 
-    /// The places or bits of values.
+    /// Appends the indices or the bits of values.
     pub(super) fn push_numbers(&mut self, kind: Kind, numbers: &[u32], present: usize) {
         self.present += present;
         if kind != Kind::Any {
@@ -333,7 +333,7 @@ impl Pending {
         }
     }
 
-    /// PLAIN values of `size` bytes: `stored` appends them, or their elements.
+    /// Appends PLAIN values of `size` bytes: `stored` writes them, or their Snappy elements.
     pub(super) fn push_plain<E>(
         &mut self,
         present: usize,
@@ -350,8 +350,8 @@ impl Pending {
         self.bounds.include(order, bounds);
     }
 
-    /// The page; the next one begins. `places`: the values that the dictionary has by now; `as_elements`: PLAIN values came
-    /// as elements of a Snappy stream.
+    /// Returns the page and starts the next one. `places`: the number of values in the dictionary so far;
+    /// `as_elements`: PLAIN values were given as elements of a Snappy stream.
     pub(super) fn finish(
         &mut self,
         column: &ColumnDescriptor,

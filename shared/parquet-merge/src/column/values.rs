@@ -1,4 +1,4 @@
-//! Values of pages that are put together.
+//! Values of joined pages.
 
 use bytes::Bytes;
 use parquet::{basic::Type as Physical, bloom_filter::Sbbf, schema::types::ColumnDescPtr};
@@ -18,13 +18,13 @@ use crate::{
     schema::Source,
 };
 
-/// From this size on, a dictionary has to save something.
+/// A dictionary of this size or more is kept only if it saves bytes.
 const USEFUL_DICTIONARY: usize = 64 * 1024;
-/// A filter of this size serves a million values; what fewer values leave of it is folded away.
+/// The initial size of a filter, enough for a million values. It is folded to a smaller one if there are fewer.
 const BLOOM_FILTER_BYTES: usize = 1 << 20;
 
 impl Column {
-    /// Makes the chunk's dictionary a part of this one, once, unless that saves nothing.
+    /// Adds the chunk's dictionary to the merged one, once, unless that saves nothing.
     pub(super) fn merge_dictionary(
         &mut self,
         incoming: &mut Incoming,
@@ -127,12 +127,12 @@ impl Column {
         appended
     }
 
-    /// Whether PLAIN values wait as elements of a Snappy stream: what comes compressed need not be compressed again.
+    /// Whether PLAIN values are kept as Snappy elements, so that compressed input need not be compressed again.
     pub(super) fn stores_elements(&self) -> bool {
         self.compression == Compression::Snappy
     }
 
-    /// The values of a page. None: as PLAIN they take too much.
+    /// The values of a page. `None` if they are too large as PLAIN.
     fn find_values<'p>(
         &mut self,
         page: &Parts<'p>,
@@ -171,7 +171,7 @@ impl Column {
                 && let Some((elements, size)) = incoming.snappy_dictionary()
                 && size <= longest
             {
-                // Every value is used once, in its order: the dictionary is what PLAIN values are.
+                // Every value is used once and in order, so the dictionary equals the PLAIN values.
                 return Ok(Some(Found::Elements(elements, size)));
             }
             incoming.values = Some(incoming.read_dictionary(&mut tools.codecs)?);
@@ -187,7 +187,8 @@ impl Column {
         Ok(gather(values, numbers, plain, longest)?.then_some(Found::Plain(None)))
     }
 
-    /// The places of PLAIN values in the dictionary, if there is one: it would end with these values otherwise.
+    /// The indices of PLAIN values in the dictionary, if there is one: otherwise the dictionary would end with these
+    /// values.
     fn find_places(
         &mut self,
         values: &[u8],
@@ -210,7 +211,7 @@ impl Column {
         Ok(true)
     }
 
-    /// PLAIN values are as many as they should be, and go into the bloom filter.
+    /// Checks the number of PLAIN values and adds them to the bloom filter.
     pub(super) fn check_plain(&mut self, values: &[u8], present: usize) -> Result<(), PageFault> {
         let mut ends = Vec::new();
         if self.with_bloom_filter || dictionary::width(&self.descr).is_none() {
@@ -238,7 +239,7 @@ impl Column {
             .insert(value);
     }
 
-    /// Ends the page that is put together where the next values do not belong into it.
+    /// Ends the page that is being joined if the next values do not belong in it.
     pub(super) fn make_room(
         &mut self,
         kind: Kind,
@@ -262,17 +263,17 @@ impl Column {
 
 /// The values of a page.
 enum Found<'a> {
-    /// All are null.
+    /// All values are null.
     Nothing,
-    /// Places in the dictionary, or bits.
+    /// Indices into the dictionary, or bits.
     Numbers(Kind),
-    /// PLAIN values; none: those that were gathered.
+    /// PLAIN values. `None`: the gathered values.
     Plain(Option<&'a [u8]>),
-    /// Elements of a Snappy stream, and the length of the PLAIN values that they stand for.
+    /// Elements of a Snappy stream, and the length of the PLAIN values that they encode.
     Elements(Bytes, usize),
 }
 
-/// Appends the values at the places, as PLAIN; false: they take more than `longest` bytes.
+/// Appends the values at these indices as PLAIN. Returns false if they take more than `longest` bytes.
 fn gather(
     values: &Values,
     places: &[u32],

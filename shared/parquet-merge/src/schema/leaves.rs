@@ -1,4 +1,4 @@
-//! Where each column of the merged file comes from in one of the files.
+//! Maps each column of the merged file to a column of one of the files.
 
 use parquet::{
     basic::Repetition,
@@ -8,29 +8,29 @@ use parquet::{
 use super::{Fault, Kind, SchemaReason, is_null_typed, key, kind, widen};
 use crate::schema::Conversion;
 
-/// A leaf column of the merged file, in terms of a file that goes into it.
+/// The source of a leaf column of the merged file in one of the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leaf {
-    /// None: the file has no such column, and none that would say which rows have the struct that it is in. It is null in
-    /// every row.
+    /// `None` if the file has neither the column nor a neighbour that tells which rows have the enclosing struct. The
+    /// column is then null in every row.
     pub(crate) source: Option<Source>,
 }
 
 /// A column of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// Its number among the file's leaf columns.
+    /// Its index among the file's leaf columns.
     pub(crate) column: usize,
-    /// The definition level that each of the file's becomes.
+    /// Maps each definition level of the file to one of the merged file.
     pub(crate) levels: Vec<u16>,
     /// Entries with a greater repetition level are left out.
     pub(crate) deepest: i16,
-    /// None: the column is there for its levels alone, as a neighbour of one that the file lacks.
+    /// `None` if the column is only read for its levels, as a neighbour of a column that the file lacks.
     pub(crate) values: Option<Conversion>,
 }
 
 impl Source {
-    /// Of a file that has the merged file's own column.
+    /// The source if the file's column is the same as the merged one.
     pub(crate) fn same(column: usize, descr: &ColumnDescriptor) -> Self {
         Self {
             column,
@@ -40,7 +40,7 @@ impl Source {
         }
     }
 
-    /// Whether its pages are pages of the merged file as they stand.
+    /// Whether its pages are valid pages of the merged file without changes.
     pub(crate) fn is_same(&self) -> bool {
         self.values == Some(Conversion::Same) && self.has_same_levels()
     }
@@ -53,7 +53,7 @@ impl Source {
     }
 }
 
-/// A step of a column's path: whether the merged file, and the file, count a level of definition there.
+/// A step of a column's path: whether it adds a definition level in the merged file and in the file.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     merged: bool,
@@ -69,7 +69,7 @@ fn repeats(node: &Type) -> bool {
     node.get_basic_info().repetition() == Repetition::REPEATED
 }
 
-/// The leaf columns below a node.
+/// The number of leaf columns below a node.
 fn width(node: &Type) -> usize {
     if node.is_primitive() {
         1
@@ -78,7 +78,7 @@ fn width(node: &Type) -> usize {
     }
 }
 
-/// The sources of all leaf columns of the merged schema `to`, in their order.
+/// The sources of all leaf columns of the merged schema `to`, in order.
 pub(crate) fn leaves(to: &Type, from: &Type) -> Result<Vec<Leaf>, String> {
     let mut walk = Walk {
         leaves: Vec::new(),
@@ -97,7 +97,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// `first`: the number of the first leaf column of `from`.
+    /// `first`: the index of the first leaf column of `from`.
     fn fields(
         &mut self,
         (to, to_parent): (&Type, Option<&Type>),
@@ -114,7 +114,7 @@ impl Walk {
                 } else {
                     key(other.name()) == key(field.name())
                 };
-                // A column without a type stands for none.
+                // A column with the null type counts as missing.
                 if matches && (!is_null_typed(other) || is_null_typed(field)) {
                     found = Some((other, start));
                 }
@@ -160,7 +160,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The level in the merged file of each level in the file.
+    /// Maps each level of the file to one of the merged file.
     fn levels(&self) -> Vec<u16> {
         let deepest = self.steps.iter().filter(|step| step.file).count();
         let level = |defined: usize| {
@@ -179,13 +179,13 @@ impl Walk {
         (0..=deepest).map(level).collect()
     }
 
-    /// A node that `from`, at the end of the steps, lacks.
+    /// Adds a node that `from`, at the end of the steps, does not have.
     fn missing(&mut self, node: &Type, from: &Type, first: usize) {
         let source = (!self.steps.is_empty()).then(|| {
             let (donor, depth) = donor(from, first, 0);
             let mut levels = self.levels();
             let repeated = self.steps.iter().filter(|step| step.repeats).count();
-            // Whatever lies deeper in the neighbour, the struct is there and the field is not.
+            // At any deeper level of the neighbour, the struct exists and the field is null.
             let last = levels.last().copied().unwrap_or(0);
             levels.extend(std::iter::repeat_n(last, depth));
             Source {
@@ -200,7 +200,7 @@ impl Walk {
     }
 }
 
-/// The first leaf column below a node: its number, and the levels of definition between them.
+/// The first leaf column below a node: its index, and the definition levels between them.
 fn donor(node: &Type, first: usize, defined: usize) -> (usize, usize) {
     let fields = if node.is_group() {
         node.get_fields()

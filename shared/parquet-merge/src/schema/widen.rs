@@ -1,4 +1,4 @@
-//! Types of single values, and the narrowest that holds those of two.
+//! Primitive types, and the narrowest type that holds the values of two.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use parquet::{
 
 use super::{Fault, SchemaReason};
 
-/// What is done to each value of a column.
+/// How each value of a column is converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Conversion {
-    /// Nothing: the bytes are the same.
+    /// Not at all: the bytes are the same.
     Same,
-    /// 32 bits, as a signed number or not, become 64.
+    /// From 32 bits to 64, signed or unsigned.
     Integer { signed: bool },
-    /// FLOAT becomes DOUBLE.
+    /// From FLOAT to DOUBLE.
     Float,
-    /// A number is multiplied: a time in a finer unit.
+    /// A time to a finer unit: multiplied by this factor.
     Times(i64),
-    /// INT96 becomes a count of this unit since 1970.
+    /// From INT96 to this unit since 1970.
     Int96(Unit),
-    /// A decimal becomes one of so many bytes.
+    /// A decimal to this number of bytes.
     Decimal(usize),
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// How many of them are a second.
+    /// How many of this unit make a second.
     pub(crate) fn of_a_second(self) -> i64 {
         match self {
             Self::Millis => 1_000,
@@ -45,7 +45,7 @@ impl Unit {
     }
 }
 
-/// What a value means, whichever of the two annotations says so.
+/// The meaning of a value, from whichever of the two annotations is present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Meaning {
     Signed(i8),
@@ -59,7 +59,7 @@ enum Meaning {
         unit: Unit,
     },
     Int96,
-    /// No other type is like it.
+    /// A type that is only compatible with itself.
     Alone(Option<LogicalType>, ConvertedType),
 }
 
@@ -107,7 +107,7 @@ fn meaning(node: &Type) -> Meaning {
             Physical::INT96 => Meaning::Int96,
             _ => Meaning::Alone(None, ConvertedType::NONE),
         },
-        // Either annotation may be there alone; the older one follows from the newer where both can say it.
+        // Either annotation may be missing. The converted type follows from the logical type where it can express it.
         (None, converted) => Meaning::Alone(logical_of(converted), converted),
         (Some(logical), _) => Meaning::Alone(
             Some(logical.clone()),
@@ -142,7 +142,7 @@ pub(super) fn wider(
     let same_bytes = physical_a == physical_b
         && (physical_a != Physical::FIXED_LEN_BYTE_ARRAY || length(a) == length(b));
     if same_bytes && meaning_a == meaning_b {
-        // The newer annotation says more.
+        // The logical type is more precise.
         let has_logical = a.get_basic_info().logical_type_ref().is_some();
         return with_repetition(if has_logical { a } else { b }, repetition, id)
             .map(|node| renamed(&node, a))?;
@@ -184,7 +184,7 @@ pub(super) fn wider(
                 b
             }
         }
-        // An INT96 counts nanoseconds, and nobody writes more than microseconds in it.
+        // An INT96 counts nanoseconds, but writers use at most microseconds.
         (Meaning::Int96, Meaning::Timestamp { utc, unit })
         | (Meaning::Timestamp { utc, unit }, Meaning::Int96) => {
             let unit = match unit {
@@ -216,7 +216,7 @@ pub(super) fn wider(
     renamed(&node, a)
 }
 
-/// The narrowest decimal of a scale that holds those of both.
+/// The narrowest decimal of this scale that holds the values of both.
 fn wider_decimal(
     (a, b): (&TypePtr, &TypePtr),
     precision: i32,
@@ -256,7 +256,7 @@ fn wider_decimal(
     .and_then(|node| renamed(&node, a))
 }
 
-/// The bytes that every number of so many digits fits into.
+/// The number of bytes that every number of this precision fits into.
 fn bytes_of(precision: i32) -> i32 {
     let fits = |bytes: &i32| {
         let digits = u32::try_from(precision).unwrap_or(0);
@@ -271,7 +271,7 @@ fn bytes_of(precision: i32) -> i32 {
     (1..=16).find(fits).unwrap_or(16)
 }
 
-/// The bytes of a value of `FIXED_LEN_BYTE_ARRAY`.
+/// The length of a `FIXED_LEN_BYTE_ARRAY`, in bytes.
 fn length(node: &Type) -> i32 {
     match node {
         Type::PrimitiveType { type_length, .. } => *type_length,
@@ -353,7 +353,7 @@ fn build(
     Ok(Arc::new(node))
 }
 
-/// A type in Parquet's words.
+/// A type in Parquet's terms.
 fn described(node: &Type) -> String {
     let info = node.get_basic_info();
     let physical = match node.get_physical_type() {
@@ -367,7 +367,7 @@ fn described(node: &Type) -> String {
     }
 }
 
-/// What makes values of `from` values of `to`, which [`wider`] made of it.
+/// How values of `from` become values of `to`, which [`wider`] returned for it.
 pub(super) fn conversion(from: &Type, to: &Type) -> Result<Conversion, Fault> {
     let refused = || Fault::new(SchemaReason::Types(described(from), described(to)));
     let (physical_from, physical_to) = (from.get_physical_type(), to.get_physical_type());

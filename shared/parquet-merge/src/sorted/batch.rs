@@ -1,4 +1,4 @@
-//! The files in parts, and rows of them.
+//! Divides the files into batches, and selects their rows.
 
 use std::{ops::Range, sync::Arc};
 
@@ -24,12 +24,12 @@ pub(super) const BATCH_ROWS: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) inputs: Vec<(usize, Input)>,
-    /// The numbers of its rows.
+    /// The indices of its rows.
     pub(super) rows: Range<u32>,
 }
 
 impl Batch {
-    /// What is wrong with its rows.
+    /// An error of its rows.
     pub(super) fn corrupt(&self, what: String) -> MergeError {
         let names = [self.inputs.first(), self.inputs.last()];
         let names: Vec<_> = names
@@ -45,7 +45,7 @@ impl Batch {
     }
 }
 
-/// Row groups of files, in their order, in parts that fit into memory.
+/// Divides the row groups of the files, in order, into batches that fit into memory.
 pub(super) fn batches(inputs: &[Input], memory: usize) -> Result<Vec<Batch>, MergeError> {
     let mut batches: Vec<Batch> = Vec::new();
     let (mut next, mut size) = (0_u32, usize::MAX);
@@ -95,14 +95,14 @@ pub(super) fn batches(inputs: &[Input], memory: usize) -> Result<Vec<Batch>, Mer
     Ok(batches)
 }
 
-/// Those of sorted numbers that lie in a range.
+/// The sorted numbers that are within a range.
 pub(super) fn within<'a>(numbers: &'a [u32], range: &Range<u32>) -> &'a [u32] {
     let start = numbers.partition_point(|number| *number < range.start);
     let end = numbers.partition_point(|number| *number < range.end);
     numbers.get(start..end).unwrap_or_default()
 }
 
-/// The rows of these numbers, which are sorted and counted from `first`.
+/// The rows with these indices, which are sorted and count from `first`.
 pub(super) fn selection(numbers: &[u32], first: u32) -> RowSelection {
     let mut selectors: Vec<RowSelector> = Vec::new();
     let mut next = first;
@@ -121,7 +121,7 @@ pub(super) fn selection(numbers: &[u32], first: u32) -> RowSelection {
     RowSelection::from(selectors)
 }
 
-/// Rows of a file that was made here.
+/// Decodes rows of a file that was merged in memory.
 pub(super) fn decode(
     file: Bytes,
     leaves: Option<&[usize]>,

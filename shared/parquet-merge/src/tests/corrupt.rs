@@ -1,4 +1,4 @@
-//! Files that are none.
+//! Corrupt files.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::semantics::stated;
 
-/// A merge of a file that was changed: rows or an error, and no panic.
+/// Merges a file that was changed: the result is rows or an error, but never a panic.
 fn attempt(files: &[Bytes]) {
     let mut inputs = Vec::new();
     for (index, file) in files.iter().enumerate() {
@@ -105,7 +105,7 @@ fn what_cannot_be_decompressed() {
         (Codec::LZ4_RAW, "lz4_raw"),
         (Codec::LZO, "lzo"),
     ] {
-        // The footer alone says so.
+        // Only the footer is changed.
         let mut metadata = ParquetMetaData::clone(&file.metadata).into_builder();
         let mut group = metadata.take_row_groups().remove(0);
         let chunk = group.columns()[1]
@@ -135,7 +135,7 @@ fn a_chunk_that_is_not_what_the_footer_says() {
     let file = written(&every_type(0, 300, 9), WriterProperties::default());
     let metadata = input("file", &file).metadata;
     let leaves = 0..metadata.row_group(0).num_columns();
-    // A byte less, a value more, a value less.
+    // One byte less, one value more, one value less.
     for (leaf, (bytes, values)) in
         leaves.flat_map(|leaf| [(leaf, (-1, 0)), (leaf, (0, 1)), (leaf, (0, -1))])
     {

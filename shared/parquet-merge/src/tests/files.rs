@@ -1,4 +1,4 @@
-//! Files to merge, and what their bounds should be.
+//! Test files and their expected bounds.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn column(array: impl Array + 'static) -> ArrayRef {
     Arc::new(array)
 }
 
-/// Rows from `first` on, of every type; `spread`: how many different values columns have.
+/// Rows from `first` on with every type; `spread`: the number of distinct values of a column.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -272,7 +272,7 @@ pub(super) fn writers() -> Vec<(&'static str, WriterProperties)> {
     ]
 }
 
-/// A page's values lie within the bounds that its index has.
+/// Asserts that a page's values are within the bounds of its index.
 #[track_caller]
 pub(super) fn assert_bounds(index: &ColumnIndexMetaData, page: usize, values: &ArrayRef) {
     match index {

@@ -1,4 +1,4 @@
-//! What a merged file has, whatever it is made of.
+//! Properties of every merged file.
 
 use arrow::array::{Int32Array, StringArray};
 use parquet::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::semantics::stated;
 
-/// A file of a column of numbers that all differ, and one of few texts.
+/// A file with a column of distinct numbers and a column of few distinct strings.
 fn camera(first: i64, count: i64) -> RecordBatch {
     use arrow::array::Int64Array;
     let rows = || first..first + count;
@@ -80,7 +80,7 @@ fn row_groups() {
         assert_eq!(merged.summary.copied, copied, "{rows_of_files:?}");
         assert_same(&rows(&merged.file), &all_rows(&files));
     }
-    // By bytes.
+    // By size.
     let files: Vec<Bytes> = (0..40).map(|_| file(1_000)).collect();
     let size = files[0].len();
     let mut options = MergeOptions::default();
@@ -185,7 +185,7 @@ fn dictionaries_become_one() {
         .map(|file| super::footer(file).row_group(0).column(1).compressed_size())
         .sum();
     assert!(camera * 2 < before * 3, "{camera} bytes of {before}");
-    // Where a dictionary saves nothing it is given up.
+    // The dictionary is dropped if it saves nothing.
     let plain: i32 = encodings(0)
         .iter()
         .filter(|(encoding, _)| *encoding == Encoding::PLAIN)
@@ -219,9 +219,9 @@ fn pages_of_a_dictionary_come_first() {
         &batch(vec![("text", Arc::new(StringArray::new_null(200)))]),
         plain().build(),
     );
-    // Whether each page has values of the dictionary; a page of nulls has none.
+    // Whether each page has dictionary indices; a page of nulls has none.
     for (files, expected) in [
-        // What is PLAIN goes into the dictionary that there is.
+        // PLAIN values are added to the existing dictionary.
         (
             vec![
                 texts(builder(), 7),
@@ -231,12 +231,12 @@ fn pages_of_a_dictionary_come_first() {
             ],
             vec![true],
         ),
-        // There is none yet, and then there will be none.
+        // There is no dictionary yet, so there will be none.
         (
             vec![texts(plain(), 7), texts(builder(), 8), nulls.clone()],
             vec![false],
         ),
-        // A page that passes as it is ends the dictionary.
+        // A page that is copied unchanged ends the dictionary.
         (
             vec![texts(builder(), 7), texts(delta(), 8), texts(builder(), 9)],
             vec![true, false, false, false],
@@ -261,7 +261,8 @@ fn pages_of_a_dictionary_come_first() {
     }
 }
 
-/// A chunk that is copied may have pages that cannot be, because their bounds are not known: the others keep their place.
+/// Some pages of a copied chunk may not be copyable, because their bounds are not known: the others keep their
+/// positions.
 #[test]
 fn pages_that_are_copied_keep_their_place() {
     let numbers = (0..300_i32).map(|row| (!(100..200).contains(&row)).then_some(row));
@@ -347,7 +348,7 @@ fn bloom_filters() {
 #[test]
 fn memory_is_bounded() {
     stated("The memory of a merge is bounded, whatever the number and the size of the files.");
-    // What the merge holds is what was supplied and not yet written: both are counted here.
+    // The merge holds what was supplied and not yet written: both are counted here.
     let files: Vec<Bytes> = (0..60)
         .map(|file| written(&camera(file * 30_000, 30_000), WriterProperties::default()))
         .collect();
@@ -388,8 +389,8 @@ fn memory_is_bounded() {
     assert!(most < memory * 3 / 4, "{most} of {total}");
 }
 
-/// Files that are too large to be read at once, some with footers longer than what is read of their ends at first. That the
-/// bytes are those of a merge that knows all footers, [`merge`] asserts of every merge.
+/// Files that are too large for one read, some with footers longer than the first read of the file's end. [`merge`]
+/// asserts that the bytes are those of a merge that knows all footers.
 #[test]
 fn footers_of_large_files_are_read_on_the_way() {
     stated("The memory of a merge is bounded, whatever the number and the size of the files.");

@@ -1,4 +1,4 @@
-//! Every way of writing files, through every way of merging them.
+//! Merges files of every writer along every path.
 
 use parquet::file::properties::WriterProperties;
 
@@ -86,8 +86,8 @@ fn files_of_different_writers() {
     }
 }
 
-/// Where a dictionary is not used, it stands for its page's values if they are all of its own, in their order: the second
-/// page here has all of them in another order, and the third some of them twice.
+/// A dictionary equals the PLAIN values of its page only if the page uses each value once and in order: here the second
+/// page has all of them in another order, and the third has some of them twice.
 #[test]
 fn a_dictionary_that_is_not_what_its_page_has() {
     let numbers = (0..100)

@@ -43,7 +43,7 @@ fn utc(array: TimestampMicrosecondArray) -> ArrayRef {
     column(array.with_timezone("UTC"))
 }
 
-/// Columns of two files, and what they become.
+/// Columns of two files, and the unified type.
 fn pairs() -> Vec<(ArrayRef, ArrayRef, DataType)> {
     let ints = || column(Int32Array::from(vec![Some(1), None, Some(i32::MIN)]));
     let millis = TimestampMillisecondArray::from(vec![-1, 1_700_000_000_123]);
@@ -287,7 +287,7 @@ fn columns_that_files_lack() {
         ["a", "b", "c"]
     );
     assert_indexed(&merged.file);
-    // Each file alone becomes a row group: the copying path fills what is missing too.
+    // Each file becomes a separate row group: the copying path must also fill missing columns.
     let mut alone = options();
     alone.row_group.rows = 3;
     let merged = merge(&files, alone).unwrap();
@@ -307,7 +307,7 @@ fn structs(fields: Vec<(&str, ArrayRef)>, valid: &[bool]) -> StructArray {
     )
 }
 
-/// The rows as JSON, which leaves out what is null: the same for a struct with and without a field that is null.
+/// The rows as JSON, which leaves out nulls: a struct with a null field looks the same as a struct without it.
 fn json(batch: &RecordBatch) -> Vec<String> {
     let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
     writer.write(batch).unwrap();
@@ -362,7 +362,7 @@ fn fields_that_files_lack() {
             ("l", list_of(only("Y", texts()))),
         ],
         vec![("s", column(both())), ("l", list_of(both()))],
-        // The neighbour that says which structs are there is a list itself.
+        // The neighbour that tells which structs exist is itself a list.
         vec![
             ("s", column(only("z", lists()))),
             ("l", list_of(only("z", lists()))),
@@ -464,7 +464,7 @@ fn what_may_be_null() {
     }
 }
 
-/// A file with a column of INT96: a day, and nanoseconds.
+/// A file with an INT96 column: days and nanoseconds.
 fn int96(days_and_nanos: &[(u32, u64)]) -> Bytes {
     let schema = parse_message_type("message schema { required int96 c; }").unwrap();
     let mut writer =

@@ -1,4 +1,4 @@
-//! Rows that are sorted.
+//! Sorted merges.
 
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
 use parquet::file::metadata::SortingColumn;
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::semantics::stated;
 
-/// The rows in the order of columns, by a stable sort.
+/// The rows in the order of these columns, by a stable sort.
 fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
     let options = Some(SortOptions {
         descending: false,

@@ -1,4 +1,4 @@
-//! What Spark says of the calendar of a file.
+//! Spark's calendar metadata.
 
 use arrow::array::Date32Array;
 use parquet::file::{metadata::KeyValue, properties::WriterProperties};
@@ -42,7 +42,7 @@ fn files_of_one_calendar_stay_in_it() {
     for (files, expected) in [
         (vec![OLD, OLD], OLD),
         (vec![NEW, &[], NEW], &[][..]),
-        // Spark's first versions had the calendar of old and did not say so.
+        // Early versions of Spark used the legacy calendar without an entry.
         (
             vec![&[(VERSION, "2.4.8")], &[(VERSION, "2.4.6")]],
             &[(VERSION, "2.4.8")],

@@ -1,8 +1,8 @@
-//! Headers that are written.
+//! Writes page headers.
 
 use super::{PageHeader, PageKind, STRUCT};
 
-/// Appends a header. Statistics are left out: the column index has them.
+/// Appends a header. Statistics are left out, because the column index has them.
 pub(crate) fn write(header: &PageHeader, out: &mut Vec<u8>) {
     let code = match header.kind {
         PageKind::Data { .. } => 0,
@@ -57,7 +57,7 @@ pub(crate) fn write(header: &PageHeader, out: &mut Vec<u8>) {
     fields.out.push(0);
 }
 
-/// Appends a number, seven bits a byte, the lowest first.
+/// Appends a varint: seven bits per byte, lowest first.
 pub(crate) fn varint(mut value: u64, out: &mut Vec<u8>) {
     loop {
         let [low, ..] = value.to_le_bytes();
@@ -86,7 +86,7 @@ impl Fields<'_> {
         varint(((value << 1) ^ (value >> 63)).cast_unsigned(), self.out);
     }
 
-    /// Pages beyond what a header can say are refused where they are made.
+    /// Counts that a header cannot represent are refused before this.
     fn count(&mut self, number: u8, value: usize) {
         self.integer(number, i64::try_from(value).unwrap_or(i64::MAX));
     }
