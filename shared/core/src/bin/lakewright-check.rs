@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use lakewright_core::config::Config;
 
-#[expect(clippy::disallowed_methods, reason = "the arguments of the program")]
 fn main() -> ExitCode {
     let (flags, files): (Vec<_>, Vec<_>) = std::env::args()
         .skip(1)

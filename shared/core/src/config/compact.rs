@@ -227,6 +227,7 @@ impl Compact {
             ("generations", &self.generations),
             ("ledger", &self.ledger),
         ] {
+            problems.bucket(key, location.as_ref());
             if let Some(location) = location
                 && !location.key.ends_with('/')
             {

@@ -140,8 +140,33 @@ impl Problems {
         }
     }
 
+    /// The bucket of a location has to be one that may exist.
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+    pub(super) fn bucket(&mut self, key: &str, location: Option<&Location>) {
+        const LONGEST: usize = 63;
+        let Some(location) = location else { return };
+        let bucket = &location.bucket;
+        let allowed = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
+        };
+        let outside = |mark: char| matches!(mark, '.' | '-');
+        if bucket.len() > LONGEST
+            || !bucket.bytes().all(allowed)
+            || bucket.starts_with(outside)
+            || bucket.ends_with(outside)
+        {
+            self.say(
+                key,
+                format!(
+                    "{key} = \"{location}\": `{bucket}` is not a bucket's name: those have lower-case letters, digits, dots and hyphens, {LONGEST} at most, and begin and end with a letter or digit"
+                ),
+            );
+        }
+    }
+
     /// A prefix has to end with `/`, or it would match its siblings too.
     pub(super) fn prefix(&mut self, key: &str, location: Option<&Location>) {
+        self.bucket(key, location);
         if let Some(location) = location
             && !location.key.is_empty()
             && !location.key.ends_with('/')

@@ -119,6 +119,7 @@ impl Rekey {
         }
         problems.prefix("source", Some(&self.source));
         problems.prefix("target", Some(&self.target));
+        problems.bucket("error_prefix", self.error_prefix.as_ref());
         output::check(&self.output, problems);
         self.limits.check(problems);
         stored::check(&self.tags, self.encryption.as_ref(), problems);

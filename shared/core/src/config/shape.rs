@@ -84,24 +84,24 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// Which job it is about.
+fn title(path: &Path) -> String {
+    let job = Path(path.0.iter().take(2).cloned().collect());
+    format!("{job}: ")
+}
+
 impl Shape<'_> {
-    fn say(&mut self, path: &Path, at: &Range<usize>, message: String) {
+    fn say(&mut self, path: &Path, at: &Range<usize>, message: &str) {
         let place = match path.0.get(2) {
-            Some(_) => self.title(path),
+            Some(_) => title(path),
             None => String::new(),
         };
         self.found.push(Found {
             path: path.clone(),
             at: at.clone(),
-            message: place + &message,
+            message: place + message,
             superfluous: false,
         });
-    }
-
-    /// Which job it is about.
-    fn title(&self, path: &Path) -> String {
-        let job = Path(path.0.iter().take(2).cloned().collect());
-        format!("{job}: ")
     }
 
     /// A value as it is written, shortened.
@@ -140,7 +140,7 @@ impl Shape<'_> {
                 _ => path.within_job(),
             };
             let message = format!("unknown key `{shown}`{near} (known here: {keys})");
-            self.say(&path, &key.span(), message);
+            self.say(&path, &key.span(), &message);
             if let Some(last) = self.found.last_mut() {
                 last.superfluous = true;
             }
@@ -152,7 +152,7 @@ impl Shape<'_> {
                 let about = about.replace('\n', " ");
                 let path = path.key(name);
                 let shown = path.within_job();
-                self.say(&path, at, format!("the key `{shown}` is missing. {about}"));
+                self.say(&path, at, &format!("the key `{shown}` is missing. {about}"));
             }
         }
     }
@@ -217,7 +217,7 @@ impl Shape<'_> {
             (_, found) => Some(wrong(&wanted(schema, path, found, &written))),
         };
         if let Some(message) = refusal {
-            self.say(path, at, message);
+            self.say(path, at, &message);
         }
     }
 }
@@ -303,26 +303,9 @@ fn files(value: &DeValue<'_>) -> bool {
     }
 }
 
-/// An S3 location whose bucket may exist.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
 fn location(text: &str) -> Result<(), String> {
-    let location: Location = text
-        .parse()
-        .map_err(|_| "write s3://bucket/prefix/".to_owned())?;
-    let bucket = location.bucket.as_bytes();
-    let allowed = |byte: &u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-')
-    };
-    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if (3..=63).contains(&bucket.len())
-        && bucket.iter().all(allowed)
-        && edge(bucket.first())
-        && edge(bucket.last())
-    {
-        return Ok(());
-    }
-    Err(format!(
-        "`{}` is not a bucket's name: those have 3 to 63 lower-case letters, digits, dots and hyphens, and begin and end with a letter or digit",
-        location.bucket
-    ))
+    let location = text.parse::<Location>();
+    location
+        .map(drop)
+        .map_err(|_| "write s3://bucket/prefix/".to_owned())
 }

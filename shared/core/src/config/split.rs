@@ -180,6 +180,9 @@ impl Split {
             problems.say("name", "name is empty");
         }
         problems.prefix("target", Some(&self.target));
+        for source in &self.sources {
+            problems.bucket("sources", Some(source));
+        }
         if let Err(error) = KeyTemplate::parse(&self.key, self.hashed_prefix) {
             problems.say("key", format!("key = \"{}\": {error}", self.key));
         }
