@@ -1,5 +1,5 @@
-//! The project's test bed: models of the services with faults, what every store must do, and the simulation
-//! of the jobs on both.
+//! The project's test bed: models of the services with faults, the conformance suite of stores, and simulations of the
+//! jobs.
 
 pub mod conformance;
 pub mod fuzz;
@@ -7,7 +7,7 @@ pub mod model;
 pub mod semantics;
 pub mod sim;
 
-/// Runs a future to its end on one thread, in virtual time: the clock moves on when nothing else can happen.
+/// Runs a future to its end on one thread, in virtual time: the clock advances when nothing else can happen.
 pub fn virtual_time<T>(future: impl Future<Output = T>) -> T {
     #[expect(
         clippy::expect_used,

@@ -1,9 +1,9 @@
-//! Holds the tests of this crate to docs/SEMANTICS.md, as `lakewright_core` does with its own.
+//! Ties the tests of this crate to docs/SEMANTICS.md, as `lakewright_core` does for its tests.
 
 /// The document.
 pub const SEMANTICS: &str = include_str!("../../docs/SEMANTICS.md");
 
-/// Fails unless `sentence` is a statement of docs/SEMANTICS.md: the test that calls this is its proof.
+/// Fails unless `sentence` is a statement of docs/SEMANTICS.md. The calling test proves the statement.
 #[track_caller]
 pub fn stated(sentence: &str) {
     assert!(

@@ -1,4 +1,5 @@
-//! The dependencies point one way, and the core stays pure: what is absent is part of the architecture.
+//! Checks that dependencies point in one direction and that the core is pure: the absence of some dependencies is part
+//! of the architecture.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
-//! No two files of a crate import each other, directly or through others: what imports can be read, tested and changed
-//! without what is imported knowing. A module and the modules below it are one thing here, because a parent re-exports what
-//! its children define.
+//! Checks that no two files of a crate import each other, directly or through others, so that the imported file can be
+//! read, tested and changed without the importing one. A module and its submodules count as one, because a parent
+//! re-exports the definitions of its children.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -80,7 +80,7 @@ fn code(text: &str) -> String {
     lines.flat_map(|line| [line, "\n"]).collect()
 }
 
-/// The paths that a tree of `use` stands for.
+/// The paths that a `use` tree expands to.
 fn expand(tree: &str, before: &[String], found: &mut Vec<(Names, String)>) {
     let tree = tree.trim();
     let Some((head, inner)) = tree.split_once('{') else {
@@ -123,7 +123,7 @@ fn expand(tree: &str, before: &[String], found: &mut Vec<(Names, String)>) {
     }
 }
 
-/// What `use` brings into scope, and the text without it.
+/// The names that `use` imports, and the text without the `use` items.
 fn imports(text: &str) -> (Vec<Import>, String) {
     let (mut imports, mut rest) = (Vec::new(), String::new());
     let mut statement = String::new();

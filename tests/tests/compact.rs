@@ -16,7 +16,7 @@ use lakewright_tests::{
 const SEEDS: u64 = 100;
 
 /// Seeds within which a broken protocol must be found.
-const MUTANT_SEEDS: u64 = 25;
+const MUTANT_SEEDS: u64 = 50;
 
 fn histories(shard: u64) {
     stated(

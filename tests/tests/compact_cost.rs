@@ -40,7 +40,7 @@ const JOB: &str = r#"
     files = 2
 "#;
 
-/// A store that counts what is asked of it.
+/// A store that counts its requests.
 struct Counting {
     inner: Client,
     counted: Mutex<Requests>,

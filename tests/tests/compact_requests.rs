@@ -209,12 +209,12 @@ impl World {
         compact::status(&ports, &self.job, None).await.unwrap()
     }
 
-    /// What stands in the bucket but for what is hidden, each file with its ids.
+    /// The visible objects of the bucket, each file with its ids.
     fn files(&self) -> BTreeMap<String, Vec<String>> {
         self.cloud.with(|state| visible(&state.s3))
     }
 
-    /// Everything that stands.
+    /// All objects of the bucket.
     fn keys(&self) -> Vec<String> {
         let root = Location::new("lake", "");
         self.cloud.with(|state| {

@@ -1,5 +1,6 @@
-//! What the workspace depends on: licences, sources, versions, and nothing that is not used. Known vulnerabilities are not
-//! among it, because their database is on no registry: `cargo deny check` reads it (deny.toml).
+//! Checks the dependencies of the workspace: licences, sources, versions, and that none is unused. Known
+//! vulnerabilities are not checked, because their database is not in a registry: `cargo deny check` reads it
+//! (deny.toml).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,4 @@
-//! What stands in the ledger, the quarantine, the files and the report after an object was processed, over the
-//! models.
+//! The ledger, the quarantine, the files and the report after an object was processed, over the models.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -144,7 +143,7 @@ impl World {
             .with(|state| Some(state.s3.object(&location)?.bytes.clone()))
     }
 
-    /// Everything that stands below the target: when it was written, by key.
+    /// All objects below the target: when each was written, by key.
     fn standing(&self) -> BTreeMap<String, Timestamp> {
         let target = Location::new("lake", "t/");
         self.cloud.with(|state| {
@@ -200,7 +199,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What is set aside: each reason as SEMANTICS.md states it, and a record for it. The last one ends the input.
+/// The quarantine: each reason as SEMANTICS.md defines it, and a record for it. The last record ends the input.
 fn set_aside() -> Vec<(&'static str, String)> {
     let good = r#"{"t":"2026-05-01T13:00:00Z","n":1"#;
     vec![

@@ -1,4 +1,4 @@
-//! repartition over the model of S3 and Glue: the reference jobs, every kind of source, and what is refused.
+//! repartition over the models of S3 and Glue: the reference jobs, every kind of source, and refusals.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
     reason = "what is not as it should be fails the test, each tells one story, and the names are ours"
 )]
 
+#[path = "repartition/honoured.rs"]
+mod honoured;
 #[path = "repartition/lake.rs"]
 mod lake;
 #[path = "repartition/outputs.rs"]

@@ -37,7 +37,7 @@ fn crash_points(scene: Scene) {
     let report = crash::enumerate(scene, None);
     assert!(report.violation.is_none(), "{:?}", report.violation);
     assert!(report.points > 100, "{}", report.points);
-    // Only where runs remove what earlier ones have written is there anything to bring back.
+    // A file can only be brought back if runs remove the files of earlier ones.
     assert_eq!(report.brought_back > 0, scene != Scene::Bookmark);
     println!(
         "{scene:?}: {} crash points, {} files brought back",

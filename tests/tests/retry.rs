@@ -466,7 +466,7 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         let failures = catalog.create_partitions(&name, &wanted).await.unwrap();
         let standing = cloud.with(|state| state.glue.registered(&name).count());
         assert_eq!(standing, 99);
-        // The reset came after the effect, so some stood already when they were asked for again.
+        // The reset came after the effect, so some objects already existed at the retry.
         let invalid: Vec<_> = failures
             .iter()
             .filter(|failure| failure.kind != CatalogErrorKind::AlreadyExists)

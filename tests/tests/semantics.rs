@@ -46,7 +46,7 @@ fn the_document_is_statements_under_headings() {
             "Every statement here has a test that quotes it."
         ]
     );
-    // A statement that stands in two sections is proven for each of them only by chance.
+    // A statement that is in two sections would be proven by the same test for both.
     let mut seen = BTreeSet::new();
     let twice = statements().filter(|statement| !seen.insert(*statement));
     assert_eq!(twice.collect::<Vec<_>>(), Vec::<&str>::new());

@@ -1,6 +1,6 @@
 //! rekey under the simulation: random histories, every crash point, and protocols that are broken on purpose.
 //!
-//! `cargo xtask sim` runs more of the same, for as long as one likes.
+//! `cargo xtask sim` runs more of these, for a chosen time.
 
 #![expect(
     clippy::print_stdout,

@@ -293,7 +293,7 @@ fn a_job_above_the_limit_waits_for_a_word() {
         };
         let report = stage.plan(&confirmed).await.unwrap();
         assert_eq!((report.puts, report.usd.as_str()), (9, "0.09"));
-        // The plan stands: nobody need say so again.
+        // There is a plan, so no further confirmation is needed.
         stage.plan(&by_query()).await.unwrap();
     });
 }

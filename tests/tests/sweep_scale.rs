@@ -1,7 +1,7 @@
 //! The sweep over ten million keys, in the memory of one page.
 //!
-//! A binary of its own, because what it measures is the peak memory of the whole process. That is read on Linux
-//! only; elsewhere the sweep's answer is checked all the same.
+//! This is a separate binary because it measures the peak memory of the whole process. That is read on Linux only;
+//! elsewhere only the sweep's answer is checked.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -43,7 +43,7 @@ const PREFIX: &str = "anpr/2026/";
 /// A store whose listing is computed page by page. Every object is committed but those in `missing`.
 struct Listing {
     keys: u64,
-    /// The commits that do not stand, by key, and the source objects that they are of.
+    /// The missing commits by key, with their source objects.
     missing: HashMap<String, String>,
 }
 
@@ -189,7 +189,7 @@ impl Queue for Counting {
     }
 }
 
-/// A clock that is a second on whenever somebody looks.
+/// A clock that advances one second at each call.
 #[derive(Default)]
 struct Ticking(AtomicU64);
 

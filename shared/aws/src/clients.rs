@@ -1,6 +1,6 @@
-//! One HTTP client and one set of credentials for every service, made once at cold start.
+//! One HTTP client and one set of credentials for all services, created once at cold start.
 //!
-//! The SDK never retries: the retry layer of `lakewright-jobs` knows the deadline and what may be repeated.
+//! The SDK never retries: only the retry layer of `lakewright-jobs` knows the deadline and which calls may be repeated.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ use crate::adapters::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// For one attempt, from the first byte of the request to the head of the answer. The body of an answer is
-/// guarded by the stalled-stream protection instead.
+/// The limit for one attempt, from the first byte of the request to the headers of the response. The stalled-stream
+/// protection limits the body.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long the bytes of a request or an answer may stand still.
+/// How long the transfer of a request or a response may stall.
 const STALL_GRACE: Duration = Duration::from_secs(10);
 
 /// The services' clients.
@@ -35,7 +35,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Reads region, credentials and endpoint as every AWS SDK does, from the environment first.
+    /// Reads region, credentials and endpoint as every AWS SDK does, first from the environment.
     /// <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
     pub async fn connect() -> Self {
         let http = aws_smithy_http_client::Builder::new()
@@ -59,18 +59,18 @@ impl Clients {
         Self { config }
     }
 
-    /// What the clients are made from.
+    /// The configuration of the clients.
     pub fn config(&self) -> &SdkConfig {
         &self.config
     }
 
-    /// The object store. It never retries: the jobs' own retry layer does.
+    /// The object store. It never retries: the jobs' retry layer does.
     pub fn store(&self) -> S3Store {
-        // Checksums beyond those that S3 demands are the store's to choose, by `Payloads`.
+        // `Payloads` decides on checksums that S3 does not require.
         let config = aws_sdk_s3::config::Builder::from(&self.config)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            // A server on an address has no host name for each bucket.
+            // A custom endpoint has no host name for each bucket.
             .force_path_style(self.config.endpoint_url().is_some());
         let plain = self
             .config
@@ -99,7 +99,7 @@ impl Clients {
         AthenaQueries::new(aws_sdk_athena::Client::new(&self.config))
     }
 
-    /// State machines that wait.
+    /// State machines that wait for a callback.
     pub fn callback(&self) -> StepFunctionsCallback {
         StepFunctionsCallback::new(aws_sdk_sfn::Client::new(&self.config))
     }

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::settings::ConfigSource;
 
-/// Why there is no configuration to start with.
+/// Why the configuration cannot be loaded.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -23,13 +23,13 @@ pub enum LoadError {
     File {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The object cannot be read.
     #[error("configuration: {0}")]
     Object(#[from] StoreError),
-    /// The object is not text.
+    /// The object is not UTF-8.
     #[error("configuration {0}: it is not UTF-8")]
     NotText(Location),
     /// The folder for temporary files cannot be used.
@@ -37,15 +37,15 @@ pub enum LoadError {
     Scratch {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is refused.
+    /// The configuration is invalid.
     #[error("configuration {place}: {source}")]
     Refused {
         /// The path or URI.
         place: String,
-        /// Why.
+        /// The cause.
         source: ConfigError,
     },
 }
@@ -64,13 +64,13 @@ impl LoadError {
 /// The bytes that are free for temporary files in a folder.
 ///
 /// # Errors
-/// When there is no such folder.
+/// The folder does not exist or cannot be inspected.
 pub fn free_bytes(folder: &Path) -> Result<u64, LoadError> {
     let status = statvfs(folder).map_err(|error| LoadError::Scratch {
         path: folder.to_owned(),
         source: error.into(),
     })?;
-    // Their types differ between systems.
+    // The field types differ between operating systems.
     #[expect(clippy::useless_conversion, reason = "wider on some systems")]
     Ok(u64::from(status.blocks_available()).saturating_mul(u64::from(status.fragment_size())))
 }
@@ -78,7 +78,7 @@ pub fn free_bytes(folder: &Path) -> Result<u64, LoadError> {
 /// Reads and checks the configuration.
 ///
 /// # Errors
-/// When it cannot be read, or is refused.
+/// The configuration cannot be read or is invalid.
 pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, LoadError> {
     let (place, text) = match from {
         ConfigSource::File(path) => {

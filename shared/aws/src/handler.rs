@@ -1,4 +1,4 @@
-//! What every function does, once: it starts, runs the work of an invocation, and reports what came of it.
+//! The parts that all functions share: starting, running an invocation, and reporting its result.
 
 use std::{collections::BTreeSet, ffi::OsString, future::Future, io, sync::Arc, time::Duration};
 
@@ -26,15 +26,15 @@ use crate::{
     telemetry,
 };
 
-/// Of the ten seconds that Lambda gives a function to start.
+/// The time limit for loading the configuration, within the ten seconds that Lambda allows for the init phase.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>
 const START_TIME: Duration = Duration::from_secs(8);
 
-/// Starts a function with the environment's `variables`, and answers its invocations with `handle` until the environment
-/// is shut down.
+/// Starts a function with the environment's `variables`, and answers its invocations with `handle` until the execution
+/// environment shuts down.
 ///
 /// # Errors
-/// When a variable or the configuration is refused, or the Lambda runtime cannot be reached.
+/// A variable or the configuration is invalid, or the Lambda runtime cannot be reached.
 pub async fn serve<F>(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     start: impl AsyncFnOnce(Settings) -> Result<F, LoadError>,
@@ -54,7 +54,7 @@ pub async fn serve<F>(
     lambda_runtime::run(service_fn(|event| handle(&function, event))).await
 }
 
-/// What every function keeps between two invocations.
+/// The state that every function keeps between invocations.
 pub(crate) struct Base {
     pub(crate) config: Arc<Config>,
     pub(crate) resources: Resources,
@@ -63,7 +63,7 @@ pub(crate) struct Base {
 }
 
 impl Base {
-    /// Reads the configuration, within the time that a function has to start.
+    /// Reads the configuration, within Lambda's limit for the init phase.
     pub(crate) async fn start(
         source: &ConfigSource,
         resources: Resources,
@@ -83,7 +83,7 @@ impl Base {
         })
     }
 
-    /// The invocation that `context` is of.
+    /// The invocation that `context` belongs to.
     pub(crate) fn invocation<'a>(&'a self, context: &'a Context) -> Invocation<'a> {
         let begun = self.clock.now();
         Invocation {
@@ -94,7 +94,7 @@ impl Base {
         }
     }
 
-    /// Bytes of memory that are left for the work of an invocation.
+    /// The memory for the work of an invocation, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.resources.memory_for_work()
     }
@@ -109,13 +109,13 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl Invocation<'_> {
-    /// S3 behind the retries of this invocation.
+    /// S3 with this invocation's retries.
     pub(crate) fn store(&self) -> Arc<Retrying<S3Store>> {
         let Base { store, clock, .. } = self.base;
         Arc::new(retrying(store, clock, self.deadlines.work, self.begun))
     }
 
-    /// Glue behind the retries of this invocation.
+    /// Glue with this invocation's retries.
     pub(crate) fn catalog(&self, catalog: &GlueCatalog) -> Arc<RetryingCatalog<GlueCatalog>> {
         Arc::new(RetryingCatalog::new(
             catalog.clone(),
@@ -131,8 +131,8 @@ impl Invocation<'_> {
         Arc::clone(&self.base.clock)
     }
 
-    /// Answers one request by `work`, and logs the answer. A panic, or a call that takes until the end of the
-    /// invocation's time, is a failure with a name like any other.
+    /// Answers one request with `work`, and logs the answer. A panic, or running until the end of the invocation's
+    /// time, becomes a named failure like any other.
     pub(crate) async fn answer(
         &self,
         payload: &Value,
@@ -155,7 +155,7 @@ impl Invocation<'_> {
         answer
     }
 
-    /// Writes metrics to the log, from where CloudWatch takes them. Losing them fails nothing.
+    /// Writes metrics to the log, from which CloudWatch extracts them. A failure to write them is only logged.
     pub(crate) fn measure(&self, out: &mut impl io::Write, metrics: &[Metrics<'_>]) {
         let request_id = self.request_id;
         if let Err(failure) = metrics::write(out, self.base.clock.now(), request_id, metrics) {
@@ -164,7 +164,7 @@ impl Invocation<'_> {
     }
 }
 
-/// Who holds the token of a task may answer for it, so it is kept out of the log.
+/// Removes the task token from what is logged, because anyone who has it can complete the task.
 fn without_token(payload: &Value) -> Value {
     let mut shown = payload.clone();
     if let Some(fields) = shown.as_object_mut() {
@@ -183,13 +183,12 @@ fn retrying(
     Retrying::new(store, clock, deadline, seed(now), RetryPolicy::S3)
 }
 
-/// The jitter of retries has to differ between concurrent invocations.
+/// A seed for the jitter of retries, which must differ between concurrent invocations.
 fn seed(now: Timestamp) -> u64 {
     now.subsec_nanosecond().unsigned_abs().into()
 }
 
-/// Why an invocation has no answer. Its name is what Step Functions' `Retry` and `Catch` match; docs/OPERATIONS.md says
-/// what to do about each.
+/// Why an invocation failed. Step Functions' `Retry` and `Catch` match its name; docs/OPERATIONS.md explains each name.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct FunctionError {
@@ -198,7 +197,7 @@ pub struct FunctionError {
 }
 
 impl FunctionError {
-    /// The payload cannot be understood: the same payload always fails.
+    /// The payload is invalid: it will always fail.
     pub(crate) fn bad_trigger(message: impl Into<String>) -> Self {
         Self::named("BadTrigger", message)
     }
@@ -208,7 +207,7 @@ impl FunctionError {
         Self { name, message }
     }
 
-    /// A job's failure, with all its causes on one line.
+    /// A job's failure, with all its causes in one line.
     pub(crate) fn of(failure: &(impl Failure + 'static)) -> Self {
         Self::named(failure.name(), chain(failure))
     }
@@ -229,13 +228,13 @@ impl From<FunctionError> for Diagnostic {
     }
 }
 
-/// A request as a function takes it.
+/// Decodes a payload into a request.
 pub(crate) fn decode<T: DeserializeOwned>(payload: &Value) -> Result<T, FunctionError> {
     T::deserialize(payload)
         .map_err(|error| FunctionError::bad_trigger(format!("the payload: {error}")))
 }
 
-/// A job's result as the function answers it.
+/// Converts a job's result into the function's answer.
 pub(crate) fn reported<T: Serialize>(
     result: Result<T, impl Failure + 'static>,
 ) -> Result<Value, FunctionError> {
@@ -244,11 +243,11 @@ pub(crate) fn reported<T: Serialize>(
         .map_err(|error| FunctionError::named("TaskFailed", error.to_string()))
 }
 
-/// Answers a batch from SQS: the messages that failed, each once, are to come again.
+/// Answers a batch from SQS with the messages that failed, each once, so that SQS delivers only these again.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
 ///
 /// # Errors
-/// A message without an id cannot fail alone, so the whole batch does.
+/// A message without an id failed: it cannot be reported alone, so the whole batch fails.
 pub(crate) fn batch_answer<'a>(
     failed: impl IntoIterator<Item = (Option<&'a str>, String)>,
 ) -> Result<Value, FunctionError> {

@@ -1,4 +1,4 @@
-//! Runs the work of one invocation: a few pieces at once, each failing alone, all answered before the deadline.
+//! Runs the work items of one invocation, several at once. Each may fail alone, and all end before the deadline.
 
 use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use lambda_runtime::Context;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-/// How one piece of work ended.
+/// How one work item ended.
 #[derive(Debug)]
 pub struct Done<T, E> {
     /// Its result.
@@ -18,7 +18,7 @@ pub struct Done<T, E> {
     pub duration: Duration,
 }
 
-/// Why one piece of work has no result.
+/// Why one work item has no result.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum WorkError<E> {
     /// It failed.
@@ -27,7 +27,7 @@ pub enum WorkError<E> {
     /// It panicked.
     #[error("it panicked: {0}")]
     Panicked(String),
-    /// The invocation's time was over.
+    /// The invocation's time ran out.
     #[error("the invocation's time was over before it was done")]
     OutOfTime,
 }
@@ -42,32 +42,32 @@ impl<E: Failure + 'static> Failure for WorkError<E> {
     }
 }
 
-/// When an invocation stops.
+/// The deadlines of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// Nothing new is begun.
+    /// No work starts after this.
     pub work: Timestamp,
-    /// What is under way is given up, so that it can be answered for while the function is still alive.
+    /// Work in progress is cancelled, so that the function can report it before Lambda kills it.
     pub stop: Timestamp,
 }
 
-/// The least time that is kept for the answer.
+/// The least time to keep for the answer.
 const MIN_MARGIN: Duration = Duration::from_secs(2);
 
 impl Deadlines {
-    /// Of the invocation that `context` is of, as it is `now`.
+    /// The deadlines of the invocation that `context` belongs to.
     pub(crate) fn of(context: &Context, now: Timestamp) -> Self {
         let killed_at = i64::try_from(context.deadline)
             .ok()
             .and_then(|at| Timestamp::from_millisecond(at).ok())
-            // Local runtimes such as `cargo lambda watch` give a fixed instant of 1970 and kill nobody.
+            // Local runtimes such as `cargo lambda watch` send a fixed instant in 1970 and kill no function.
             .filter(|at| *at > now)
             .unwrap_or(Timestamp::MAX);
         Self::before(killed_at, now)
     }
 
-    /// Of an invocation that Lambda kills at `killed_at`. A twentieth of the time that is left is kept, and two seconds
-    /// at the least.
+    /// The deadlines of an invocation that Lambda kills at `killed_at`. They keep a twentieth of the remaining time,
+    /// and at least two seconds.
     pub fn before(killed_at: Timestamp, now: Timestamp) -> Self {
         let margin = (until(killed_at, now) / 20).max(MIN_MARGIN);
         let back = |duration| killed_at.checked_sub(duration).unwrap_or(Timestamp::MIN);
@@ -78,15 +78,15 @@ impl Deadlines {
     }
 }
 
-/// How long it is until `instant`; nothing if it is past.
+/// The time until `instant`; zero if it is past.
 fn until(instant: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_until(instant)).unwrap_or_default()
 }
 
-/// Does one piece of work, until it is done or the time of `stop` comes.
+/// Runs one work item until it ends or `stop` is reached.
 ///
 /// # Errors
-/// Its own failure, its panic, or that the time was over.
+/// The item's own error, its panic, or the end of the time.
 pub async fn run_one<T, E>(
     clock: &dyn Clock,
     stop: Timestamp,
@@ -99,7 +99,7 @@ pub async fn run_one<T, E>(
     }
 }
 
-/// A panic is one more way to fail.
+/// Converts a panic into an error.
 fn ended<T, E>(outcome: Result<Result<T, E>, Box<dyn Any + Send>>) -> Result<T, WorkError<E>> {
     match outcome {
         Ok(result) => result.map_err(WorkError::Failed),
@@ -107,8 +107,8 @@ fn ended<T, E>(outcome: Result<Result<T, E>, Box<dyn Any + Send>>) -> Result<T, 
     }
 }
 
-/// Runs `work` over each input, at most `at_once` at a time, until all are done or the time of `stop` comes.
-/// The answer has one entry for each input, in their order.
+/// Runs `work` for each input, at most `at_once` at a time, until all end or `stop` is reached. Returns one entry for
+/// each input, in order.
 pub async fn run<I, T, E, F, W>(
     clock: Arc<dyn Clock>,
     stop: Timestamp,
@@ -156,14 +156,14 @@ where
                         *slot = Some(end);
                     }
                 }
-                // Only an aborted task ends so, and none is aborted before the end of this function.
+                // Only an aborted task returns this, and no task is aborted before this function ends.
                 Some(Err(_)) => {}
                 None => break,
             },
             () = &mut time_is_over => break,
         }
     }
-    // Dropping the set ends what is still under way at its next await.
+    // Dropping the set cancels the remaining tasks at their next await.
     drop(running);
     let spent = until(clock.now(), begun);
     let out_of_time = || Done {
@@ -175,7 +175,7 @@ where
         .collect()
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that stands still, and on which waiting ends at once or never.
+    /// A clock that does not advance: waiting ends at once or never.
     struct Stopped {
         waiting_ends: bool,
     }
@@ -288,7 +288,8 @@ mod tests {
             }
             Ok::<_, Infallible>(input)
         };
-        // Piece 0 cannot be waited for: with a clock whose time is over only what never ends is sure not to be done.
+        // Item 0 is not awaited: when the time is already over, only a future that never ends is certain not to be
+        // done.
         let done = run(clock(true), Timestamp::MIN, 1, vec![1, 2], work).await;
         assert_eq!(
             outcomes(done),

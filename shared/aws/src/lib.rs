@@ -1,12 +1,12 @@
-//! The rim of Lakewright: what the jobs need from the outside, given by AWS.
+//! The outer layer of Lakewright: implements with AWS services what the jobs need.
 //!
-//! - [`adapters`] implement the ports of `lakewright-jobs`, and [`Clients`] makes them;
-//! - [`trigger`] turns any payload that a function may be invoked with into work items;
-//! - [`settings`] and [`config`] are what a function knows at its cold start;
-//! - [`serve`] is the main of every function; `handler` has what they do alike, [`invocation`] runs the work items
-//!   of one invocation, [`telemetry`] and `metrics` are what a function tells about itself;
-//! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs: a table of requests, and what
-//!   answers each;
+//! - [`adapters`] implement the ports of `lakewright-jobs`, and [`Clients`] creates them;
+//! - [`trigger`] decodes any payload that can invoke a function into work items;
+//! - [`settings`] and [`config`] are what a function reads at cold start;
+//! - [`serve`] is the main of every function; `handler` has the parts that they share, [`invocation`] runs the work
+//!   items of one invocation, [`telemetry`] and `metrics` write logs and metrics;
+//! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs, each with its requests and
+//!   answers;
 //! - `no_start` tells Lambda why a function does not start.
 
 pub mod adapters;

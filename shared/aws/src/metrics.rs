@@ -1,8 +1,8 @@
-//! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch turns into metrics, with no call to it.
+//! Metrics in CloudWatch's embedded metric format: CloudWatch extracts them from log lines, without an API call.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! The documents are made here: the crates for it go through a global recorder of counters that is
-//! flushed later, while here all values of an invocation are known at its end, in one place.
+//! The documents are built here, because the crates for the format use a global recorder of counters that is flushed
+//! later. Here all values of an invocation are known in one place when it ends.
 
 use std::io::{self, Write};
 
@@ -44,21 +44,21 @@ impl Metric {
     }
 }
 
-/// The metrics of one log line, all under the same dimensions.
+/// The metrics of one log line, all with the same dimensions.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Metrics<'a> {
     /// The value of the dimension `Job`.
     pub(crate) job: &'a str,
     /// A second dimension and its value.
     pub(crate) by: Option<(&'static str, Value)>,
-    /// Each metric with its number, or with a list of numbers, at most [`MAX_VALUES`].
+    /// Each metric with its number, or with a list of at most [`MAX_VALUES`] numbers.
     pub(crate) values: Vec<(Metric, Value)>,
 }
 
 /// Writes one line for each of `metrics`.
 ///
 /// # Errors
-/// When the writer fails.
+/// The writer fails.
 pub(crate) fn write(
     out: &mut impl Write,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! What a function knows from its environment, read once.
+//! A function's settings from its environment variables, read once.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,16 +12,16 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
-/// Where to find `lakewright.toml`: a path (relative ones start at the deployed package), or an `s3://` URI.
+/// The location of `lakewright.toml`: a path (relative to the deployed package), or an `s3://` URI.
 pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
-/// What is logged: a level, or levels by module such as `info,lakewright_jobs=debug`. `info` without it.
+/// The log level, or levels by module such as `info,lakewright_jobs=debug`. The default is `info`.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
-/// The queues that feed the jobs, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. None
-/// without it.
+/// The jobs' queues, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. The default is
+/// none.
 pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
 
-/// The dead-letter queues that feed `split-rows`: a JSON list of their ARNs. None without it.
+/// The dead-letter queues that invoke `split-rows`: a JSON list of their ARNs. The default is none.
 pub const DEAD_LETTERS: &str = "LAKEWRIGHT_DEAD_LETTERS";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
@@ -32,19 +32,19 @@ const SCRATCH: &str = "TMPDIR";
 /// A function's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where the configuration is.
+    /// The location of the configuration.
     pub config: ConfigSource,
-    /// What one invocation may use.
+    /// The limits of one invocation.
     pub resources: Resources,
-    /// What is logged.
+    /// The log levels.
     pub log: Targets,
     /// The URL of each job's queue, by the job's name.
     pub queues: BTreeMap<String, String>,
-    /// The ARNs of the dead-letter queues that feed the function.
+    /// The ARNs of the dead-letter queues that invoke the function.
     pub dead_letters: Vec<String>,
 }
 
-/// Where the configuration is.
+/// The location of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
     /// A file of the deployed package.
@@ -53,7 +53,7 @@ pub enum ConfigSource {
     Object(Location),
 }
 
-/// What one invocation may use.
+/// The limits of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resources {
     /// The function's memory, in bytes.
@@ -62,31 +62,31 @@ pub struct Resources {
     pub scratch: PathBuf,
 }
 
-/// Memory for the program itself, its threads and its connections. A function that waits for its first invocation holds 15 to
-/// 18 MB; the rest is for connections under way, and for what the allocator keeps.
+/// Memory for the program itself, its threads and its connections. A function that waits for its first invocation uses
+/// 15 to 18 MB; the rest is for open connections and the allocator's overhead.
 const OWN_MEMORY: u64 = 64 << 20;
 
 impl Resources {
-    /// Bytes that are left for the work of an invocation: half of the memory at least.
+    /// The memory for the work of an invocation, in bytes: at least half of the function's memory.
     pub(crate) fn memory_for_work(&self) -> u64 {
         self.memory.saturating_sub(OWN_MEMORY).max(self.memory / 2)
     }
 }
 
-/// A variable that a function cannot start with, or without.
+/// An environment variable that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// It is not set.
     #[error("the environment variable {0} is not set: {about}", about = about(.0))]
     Missing(&'static str),
-    /// It is set to something that means nothing.
+    /// Its value is invalid.
     #[error("the environment variable {name} is `{value}`: {reason}")]
     Invalid {
-        /// Which.
+        /// Its name.
         name: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it should say.
+        /// The expected value.
         reason: String,
     },
 }
@@ -95,7 +95,7 @@ impl Settings {
     /// Reads the variables of an environment.
     ///
     /// # Errors
-    /// The first variable that is missing or invalid, by name.
+    /// The first variable that is missing or invalid.
     pub fn from_vars(
         vars: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, SettingsError> {
@@ -160,7 +160,7 @@ impl Vars {
         })
     }
 
-    /// A variable that holds JSON, or nothing.
+    /// Parses a variable as JSON. The default if it is not set.
     fn json<T: DeserializeOwned + Default>(&self, name: &'static str) -> Result<T, SettingsError> {
         let Some(text) = self.text(name)? else {
             return Ok(T::default());
@@ -168,7 +168,7 @@ impl Vars {
         serde_json::from_str(text).map_err(|error| invalid(name, text, error.to_string()))
     }
 
-    /// An empty variable counts as one that is not set.
+    /// An empty variable counts as unset.
     fn path(&self, name: &'static str) -> Option<PathBuf> {
         let value = self
             .0

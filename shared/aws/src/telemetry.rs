@@ -1,4 +1,4 @@
-//! Logs: one JSON object a line on the standard output, which Lambda brings to CloudWatch Logs.
+//! Logs: one JSON object per line on standard output, which Lambda sends to CloudWatch Logs.
 
 use std::panic::PanicHookInfo;
 
@@ -10,17 +10,17 @@ use tracing_subscriber::{
 
 use crate::invocation::panic_message;
 
-/// Sends what is logged from now on to the standard output.
+/// Sends all log events to standard output.
 ///
-/// An event's own fields stand beside `timestamp`, `level`, `target` and `message`; those of the innermost span are
-/// under `span`.
+/// An event's fields are at the top level, next to `timestamp`, `level`, `target` and `message`; those of the innermost
+/// span are under `span`.
 pub fn init(log: &Targets) {
     let lines = json_lines(std::io::stdout).with_filter(log.clone());
     tracing_subscriber::registry().with(lines).init();
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Instead of the lines of plain text that a panic writes by default.
+/// Logs a panic as JSON instead of the default plain text.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(place, reason = panic_message(panic.payload()), "panic");

@@ -1,4 +1,4 @@
-//! The stages of rekey, each alone: bytes or rows a second.
+//! The stages of rekey, each measured separately in bytes or rows per second.
 //!
 //! ```sh
 //! cargo bench --workspace --bench stages
@@ -36,7 +36,7 @@ fn main() {
     divan::main();
 }
 
-/// Records like those of a camera that reads number plates: some 300 bytes each.
+/// Records like those of a number plate camera: some 300 bytes each.
 fn records() -> String {
     let record = |n: usize| {
         format!(

@@ -1,5 +1,11 @@
 //! Tables of the data catalog, as values.
 
+mod foreign;
+pub(crate) mod honoured;
+
+pub use foreign::{ForeignTable, marks_above, not_a_mark};
+pub use honoured::{RowFormat, TableError};
+
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -20,7 +26,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A text that is not `database.table`.
+/// A text that is not of the form `database.table`.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is not a table name: write it as database.table")]
 pub struct TableNameError(String);
@@ -66,7 +72,7 @@ pub struct Column {
     pub hive_type: String,
 }
 
-/// Where a table's or partition's objects lie and how they are read, as Glue keeps it.
+/// The location of a table's or partition's objects, and how to read them, as in Glue.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_StorageDescriptor.html>
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageDescriptor {
@@ -78,7 +84,7 @@ pub struct StorageDescriptor {
     pub input_format: Option<String>,
     /// The Java class that writes the objects.
     pub output_format: Option<String>,
-    /// Whether the objects are compressed, where the reader must be told.
+    /// Whether the objects are compressed, for readers that do not detect it.
     pub compressed: bool,
     /// The Java class that turns bytes into rows.
     pub serde_library: Option<String>,
@@ -93,7 +99,7 @@ pub struct StorageDescriptor {
 pub struct Table {
     /// Its name.
     pub name: TableName,
-    /// Where its objects lie, and its columns.
+    /// The location of its objects, and its columns.
     pub storage: StorageDescriptor,
     /// The partition columns, in path order.
     pub partition_keys: Vec<Column>,

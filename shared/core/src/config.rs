@@ -1,4 +1,4 @@
-//! `lakewright.toml`: one file that the functions and the CDK app both read.
+//! `lakewright.toml`, the file that both the functions and the CDK app read.
 //!
 //! It is parsed strictly: whatever is wrong is an error that names its line and key, and all of it is said at once
 //! ([`ConfigError`]). Its JSON Schema comes from these same structs ([`json_schema`]).
@@ -41,31 +41,31 @@ pub struct Config {
     /// Jobs that rewrite landed objects into partitions by event time.
     #[serde(default)]
     pub rekey: Vec<Rekey>,
-    /// Jobs that write each row of a query's result as an object of its own.
+    /// Jobs that write each row of a query's result as a separate object.
     #[serde(default)]
     pub split: Vec<Split>,
-    /// Jobs that make few large Parquet files of many small ones.
+    /// Jobs that merge many small Parquet files into few large ones.
     #[serde(default)]
     pub compact: Vec<Compact>,
-    /// Jobs that rewrite a table into so many files, or partitioned by columns.
+    /// Jobs that rewrite a table into a given number of files, or partitioned by columns.
     #[serde(default)]
     pub repartition: Vec<Repartition>,
 }
 
-/// What to do with what the table's schema does not take.
+/// What to do with a field or value that does not fit the table's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// The record goes to the quarantine.
+    /// The record is quarantined.
     Quarantine,
-    /// The field or value is left out (null), the record is kept.
+    /// The field or value is left out (null), and the record is kept.
     Drop,
     /// The whole object is refused before anything is written.
     Fail,
 }
 
 impl Config {
-    /// Reads the text of a `lakewright.toml` and checks it.
+    /// Parses and checks a `lakewright.toml`.
     ///
     /// # Errors
     /// Everything that is wrong, with where it stands.

@@ -1,4 +1,4 @@
-//! How late records are: the time from a record's own time to the landing of its object.
+//! How late records are: the time from a record's own time until its object landed.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use hdrhistogram::Histogram;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Two digits of a lateness are kept, up to some 9,999 years of it.
+/// The number of significant digits, for latenesses of up to some 9,999 years.
 const DIGITS: u8 = 2;
 const LONGEST: u64 = 1 << 39;
 
-/// How old a record was when its object landed: what partitions of what age still get rows.
+/// The age of a record when its object landed. It shows how old the partitions are that still get rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Age {
-    /// Its time lay ahead.
+    /// Its time is in the future.
     Ahead,
     /// Less than an hour.
     Hour,
@@ -51,20 +51,20 @@ impl Age {
     }
 }
 
-/// The lateness of an object's records, in whole seconds. A record whose time lies ahead is not late: 0.
+/// The lateness of an object's records, in whole seconds. A record whose time is in the future has lateness 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lateness {
-    /// The median, to two digits.
+    /// The median, to two significant digits.
     pub p50_seconds: u64,
-    /// The 99th percentile, to two digits.
+    /// The 99th percentile, to two significant digits.
     pub p99_seconds: u64,
-    /// The latest record's, exactly.
+    /// The exact maximum.
     pub max_seconds: u64,
-    /// The records of each age.
+    /// The number of records of each age.
     pub rows_by_age: BTreeMap<Age, u64>,
 }
 
-/// Finds the [`Lateness`] of records that come one by one, in little memory.
+/// Computes the [`Lateness`] of a stream of records in little memory.
 #[derive(Debug)]
 pub struct LatenessMeter {
     landed: i64,
@@ -74,7 +74,7 @@ pub struct LatenessMeter {
 }
 
 impl LatenessMeter {
-    /// For an object that landed at this time.
+    /// Starts for an object that landed at this time.
     pub fn new(landed: Timestamp) -> Self {
         Self {
             landed: landed.as_second(),
@@ -84,7 +84,7 @@ impl LatenessMeter {
         }
     }
 
-    /// Takes a record's time.
+    /// Adds a record's time.
     pub fn record(&mut self, time: Timestamp) {
         let seconds = self.landed - time.as_second();
         if let Some(count) = self.ages.get_mut(Age::of(seconds) as usize) {
@@ -97,7 +97,7 @@ impl LatenessMeter {
         }
     }
 
-    /// What was found; `None` where there was no record.
+    /// The result. `None` if there were no records.
     pub fn finish(&self) -> Option<Lateness> {
         let counts = Age::ALL.into_iter().zip(self.ages);
         let rows_by_age = counts

@@ -1,6 +1,6 @@
 //! Formats, timestamps, partition values, key names and planners, as pure functions over values.
 //!
-//! Nothing here touches a network, a clock, the environment or randomness, and nothing here is async.
+//! This crate has no network, clock, environment or randomness, and no async code.
 
 pub mod catalog;
 pub mod compact;

@@ -1,4 +1,4 @@
-//! Where an object or a prefix lies in S3.
+//! The location of an object or a prefix in S3.
 
 use std::{fmt, str::FromStr};
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// A bucket and a key, or a bucket and a prefix of keys (empty for the whole bucket).
 ///
-/// Its text form is `s3://bucket/key`, the key verbatim: not percent-encoded.
+/// Its text form is `s3://bucket/key`, with the key not percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     /// The bucket's name.
@@ -25,7 +25,7 @@ impl Location {
         }
     }
 
-    /// The location whose key is this one's followed by `rest`, with nothing put between them.
+    /// This location with `rest` appended to its key, without a separator.
     #[must_use]
     pub fn join(&self, rest: &str) -> Self {
         Self {
@@ -34,10 +34,10 @@ impl Location {
         }
     }
 
-    /// The directory that a text names, with the last slash that crawlers leave out.
+    /// Parses a directory, and adds the trailing slash that crawlers leave out.
     ///
     /// # Errors
-    /// When it is not an S3 location.
+    /// The text is not an S3 location.
     pub fn directory(text: &str) -> Result<Self, LocationError> {
         let mut location: Self = text.parse()?;
         if !location.key.is_empty() && !location.key.ends_with('/') {
@@ -46,7 +46,7 @@ impl Location {
         Ok(location)
     }
 
-    /// Whether `other` is this location or lies below it, taken as a prefix.
+    /// Whether `other` is this location or is below it as a prefix.
     pub fn contains(&self, other: &Self) -> bool {
         self.bucket == other.bucket && other.key.starts_with(&self.key)
     }
@@ -74,7 +74,7 @@ impl FromStr for Location {
             text: text.to_owned(),
             reason,
         };
-        // Glue tables made by Hive or EMR may say s3a or s3n for the same thing.
+        // Glue tables made by Hive or EMR may use s3a or s3n for the same location.
         let rest = ["s3://", "s3a://", "s3n://"]
             .iter()
             .find_map(|scheme| text.strip_prefix(scheme))

@@ -1,11 +1,10 @@
-//! Names of what is written: they follow from the source and the plan alone, so doing a task twice makes the same objects.
+//! Names of outputs. They are derived only from the source and the plan, so repeating a task makes the same objects.
 
 use sha2::{Digest, Sha256};
 
 use crate::location::Location;
 
-/// The longest key that S3 takes, in bytes of UTF-8.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+/// The longest key in S3, in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
 /// The length of a source id.
 const SOURCE_ID: usize = 32;
@@ -16,8 +15,8 @@ const RUN_ID: usize = 16;
 /// `-`, `-`, five digits, `.`.
 const PUNCTUATION_AND_PART: usize = 8;
 
-/// The identity of a source object's content: 32 hexadecimal digits of SHA-256 over the bucket, the key and the
-/// `ETag`, each after its length. The quotes that S3 puts around an `ETag` are no part of it.
+/// The identity of a source object's content: 32 hexadecimal digits of SHA-256 over the bucket, the key and the `ETag`,
+/// each after its length. The quotes that S3 puts around an `ETag` are not included.
 pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
     let mut hash = Sha256::new();
     for field in [bucket, key, etag.trim_matches('"')] {
@@ -27,7 +26,7 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
     hexadecimal(&hash.finalize(), SOURCE_ID)
 }
 
-/// Where the commit of a source object stands in a ledger.
+/// The location of a source object's commit in a ledger.
 pub fn commit(ledger: &Location, source_id: &str) -> Location {
     ledger.join(&format!("commit/{source_id}"))
 }
@@ -59,11 +58,21 @@ pub fn output_name(
     format!("{partition_path}{source_id}-{plan_hash}-{part:05}.{extension}")
 }
 
-/// How many bytes a partition's path may have below `prefix`, so that an object of at most 100,000 parts has a key
-/// that S3 takes.
+/// The most bytes that a partition's path may have below `prefix`, so that the keys of up to 100,000 parts fit S3's
+/// limit.
 pub fn path_room(prefix: &str, plan_hash: &str, extension: &str) -> usize {
     let name = SOURCE_ID + plan_hash.len() + extension.len() + PUNCTUATION_AND_PART;
     LONGEST_KEY.saturating_sub(prefix.len() + name)
+}
+
+/// Whether S3 can name a key of this text in its answers and in a batch of deletions, which are XML 1.0: `Char` of
+/// <https://www.w3.org/TR/xml/#charsets>.
+pub fn fits_xml(text: &str) -> bool {
+    text.chars().all(|letter| match letter {
+        '\t' | '\n' | '\r' => true,
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! How Lakewright's Parquet files are written.
+//! Options of Lakewright's Parquet files.
 
 use parquet::{arrow::arrow_writer::ArrowWriterOptions, schema::types::ColumnPath};
 pub use parquet_merge::RowGroupLimit;
 
 use crate::config::Compression;
 
-/// The writer's name in the footer. It has no version, so that a new release writes the same bytes.
-pub const CREATED_BY: &str = "lakewright";
+/// The writer's name in the footer. Its version is not the release's, so that a new release writes the same bytes: 2 are the
+/// files whose bounds were all made of their values, which a merge goes by.
+pub const CREATED_BY: &str = "lakewright version 2.0.0";
 
 impl From<Compression> for parquet_merge::Compression {
     fn from(compression: Compression) -> Self {
@@ -140,7 +141,7 @@ mod tests {
         ] {
             let footer = footer(&write(compression, RowGroupLimit::default()));
             let file = footer.file_metadata();
-            assert_eq!(file.created_by(), Some("lakewright"));
+            assert_eq!(file.created_by(), Some(CREATED_BY));
             assert_eq!(file.version(), 1);
             assert_eq!(file.key_value_metadata(), None);
             assert_eq!(footer.num_row_groups(), 1);
@@ -204,7 +205,7 @@ mod tests {
 
     #[test]
     fn tables_keep_their_types() {
-        // No declared length or other metadata goes into the file.
+        // The file contains no declared lengths or other metadata.
         let fields: Vec<Field> = [
             ("a", "struct<x:map<string,array<decimal(5,2)>>>"),
             ("b", "timestamp"),

@@ -1,11 +1,11 @@
-//! Records that are set aside: what is kept of each, and why.
+//! Quarantined records: what is kept of each, and why.
 
 use std::{io, str};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct};
 
-/// Why a record was set aside. The codes stand in reports, metrics and files, and stay as they are.
+/// Why a record was quarantined. The codes are part of reports, metrics and files, and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -13,25 +13,25 @@ pub enum Reason {
     InvalidJson,
     /// A value that would name its partition is too long for a path.
     BadPartition,
-    /// A JSON value, but no object.
+    /// A JSON value that is not an object.
     NotAnObject,
     /// The bytes are not CSV, or not UTF-8.
     InvalidCsv,
     /// A CSV record with more or fewer fields than there are columns.
     FieldCount,
-    /// JSON nested deeper than is taken.
+    /// JSON that is nested too deep.
     TooDeep,
     /// The input ends inside the record.
     Truncated,
     /// The timestamp's field is missing or null.
     NoTimestamp,
-    /// The timestamp's field holds no time.
+    /// The timestamp's field does not contain a time.
     BadTimestamp,
-    /// The time is before the earliest that is taken.
+    /// The time is before `earliest`.
     BeforeEarliest,
-    /// The time is after the latest that is taken.
+    /// The time is after `latest`.
     AfterLatest,
-    /// A field that the schema has no column for.
+    /// A field without a column.
     UnknownField,
     /// A value that does not fit its column.
     Mismatch,
@@ -40,7 +40,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The code, the same that serde writes.
+    /// The code, the same as in serde's output.
     pub fn code(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
@@ -61,21 +61,21 @@ impl Reason {
     }
 }
 
-/// One record that was set aside.
+/// One quarantined record.
 ///
-/// As JSON it is an object of these fields and the record's `length`; the record stands as text in `record`, or,
-/// where it is not UTF-8, as base64 in `record_base64`.
+/// As JSON it is an object with these fields and the record's `length`. The record is text in `record` or, if it is not
+/// UTF-8, base64 in `record_base64`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined<'a> {
-    /// The object that it came in, as an `s3://` URI.
+    /// The source object, as an `s3://` URI.
     pub source: &'a str,
     /// The `ETag` of that object.
     pub etag: &'a str,
-    /// Where in the decompressed object it starts, in bytes; of a Parquet file, its row.
+    /// Its offset in the decompressed object, in bytes; for a Parquet file, its row.
     pub offset: u64,
-    /// Why it was set aside.
+    /// Why it was quarantined.
     pub reason: Reason,
-    /// The same in words.
+    /// The reason as a message.
     pub detail: &'a str,
     /// Its own bytes.
     pub record: &'a [u8],
@@ -104,7 +104,7 @@ impl Quarantined<'_> {
     /// Writes it as one line of JSON.
     ///
     /// # Errors
-    /// What `out` says.
+    /// `out` fails.
     pub fn write_line(&self, mut out: impl io::Write) -> io::Result<()> {
         serde_json::to_writer(&mut out, self)?;
         out.write_all(b"\n")

@@ -1,85 +1,67 @@
-//! How the bytes of a source's objects are records: the one place where input formats are registered.
+//! How records are read from the bytes of a source's objects: the one place where input formats are registered.
 
+use std::collections::BTreeMap;
+
+use arrow::datatypes::DataType;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::{
-    catalog::Table,
+    catalog::{RowFormat, Table, TableError},
     config::{Csv, InputFormat, Limits},
-    csv, json,
-    lines::{Dialect, LineFramer},
+    csv, hive_type,
+    json::{self, KeyNames},
+    lines::{self, Dialect, LineColumns, LineFramer},
     records::{FrameError, Records},
 };
 
-/// How the bytes of a source's objects are records.
+/// How records are read from the bytes of a source's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
-    /// JSON objects. `lines`: each is known to be on a line of its own.
+    /// JSON objects. `lines`: whether each is on a separate line.
     Json {
-        /// Whether a newline is always the end of a record.
+        /// Whether a newline always ends a record.
         lines: bool,
+        /// Which columns the keys mean.
+        #[serde(default)]
+        keys: KeyNames,
     },
-    /// CSV with quoted values, in which newlines may stand.
+    /// CSV with quoted values, which may contain newlines.
     Csv(Csv),
-    /// Lines of fields, as a SerDe of Hive's reads them.
+    /// Delimited lines, as a Hive SerDe reads them.
     Lines {
-        /// What the characters of a line mean.
+        /// The special characters of a line.
         dialect: Dialect,
-        /// How many lines at the beginning of each object are no records.
+        /// How many lines at the start of each object are skipped.
         header_lines: u32,
-        /// The columns that the fields are, in order.
+        /// The columns of the fields, in order.
         columns: Vec<String>,
+        /// The types of those that are lists, maps or structs, by their places.
+        #[serde(default)]
+        nested: BTreeMap<usize, String>,
+        /// Whether each byte is the character of its number, rather than UTF-8.
+        #[serde(default)]
+        latin_1: bool,
     },
-    /// Apache Parquet, columns by name.
+    /// Apache Parquet, with columns matched by name.
     Parquet,
 }
-
-/// Why a table's objects cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ReadingError {
-    /// The SerDe is none that is known here.
-    #[error(
-        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
-    )]
-    SerDe(String),
-    /// A parameter means nothing.
-    #[error("the SerDe's parameter `{name}` is `{value}`: {reason}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// What it says.
-        value: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-}
-
-/// <https://docs.aws.amazon.com/athena/latest/ug/lazy-simple-serde.html>
-const LAZY_SIMPLE: &str = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe";
-/// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
-const OPEN_CSV: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
-/// <https://docs.aws.amazon.com/athena/latest/ug/json-serde.html>
-const JSON: [&str; 3] = [
-    "org.openx.data.jsonserde.JsonSerDe",
-    "org.apache.hive.hcatalog.data.JsonSerDe",
-    "org.apache.hadoop.hive.serde2.JsonSerDe",
-];
-/// <https://docs.aws.amazon.com/athena/latest/ug/parquet-serde.html>
-const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
 
 const HEADER_LINES: &str = "skip.header.line.count";
 
 impl Reading {
-    /// Of a prefix, as the configuration says. `columns`: those of the table, in order; fields of CSV have their names where it
-    /// has no header and the settings name none.
+    /// The reading of a prefix, from the configuration. `columns`: those of the table, in order; CSV fields get these
+    /// names if there is no header and the settings name none.
     pub fn of_prefix(
         format: InputFormat,
         csv: Option<&Csv>,
         columns: impl Iterator<Item = String>,
     ) -> Self {
         match format {
-            InputFormat::Json => Self::Json { lines: false },
+            InputFormat::Json => Self::Json {
+                lines: false,
+                keys: KeyNames::default(),
+            },
             InputFormat::Csv => {
                 let mut csv = csv.cloned().unwrap_or_default();
                 if !csv.header && csv.columns.is_empty() {
@@ -91,11 +73,11 @@ impl Reading {
         }
     }
 
-    /// What finds the records in the bytes of one object. `first`: whether the bytes begin where the object does. `None`: it
-    /// is Parquet, which is read by ranges ([`records`](crate::records)).
+    /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
+    /// object. `None` for Parquet, which is read by ranges ([`records`](crate::records)).
     ///
     /// # Errors
-    /// Two columns of CSV with the same name.
+    /// Two columns of CSV have the same name.
     pub fn records(
         &self,
         limits: &Limits,
@@ -108,8 +90,9 @@ impl Reading {
             Self::Lines {
                 dialect,
                 header_lines,
-                columns,
+                ..
             } => {
+                let columns = self.line_columns();
                 let header_lines = if first { *header_lines } else { 0 };
                 let dialect = dialect.clone();
                 Box::new(LineFramer::new(dialect, header_lines, columns, longest))
@@ -118,53 +101,119 @@ impl Reading {
         }))
     }
 
-    /// Of a table, as its SerDe says, or as the configuration's `csv` says in its place.
+    /// The reading of a table, from its SerDe, or from the configuration's `csv` in place of that.
     ///
     /// # Errors
-    /// A SerDe that is not read, or a parameter of one that means nothing.
-    pub fn of_table(table: &Table, csv: Option<&Csv>) -> Result<Self, ReadingError> {
+    /// What the table says and is not honoured.
+    pub fn of_table(table: &Table, csv: Option<&Csv>) -> Result<Self, TableError> {
         let columns = table
             .storage
             .columns
             .iter()
             .map(|column| column.name.clone());
         if csv.is_some() {
+            table.is_text()?;
             return Ok(Self::of_prefix(InputFormat::Csv, csv, columns));
         }
-        let serde = table.storage.serde_library.as_deref().unwrap_or_default();
-        if serde == PARQUET {
-            return Ok(Self::Parquet);
-        }
-        if JSON.contains(&serde) {
-            return Ok(Self::Json { lines: true });
-        }
-        let dialect = match serde {
-            LAZY_SIMPLE => lazy_simple(table)?,
-            OPEN_CSV => Dialect::OpenCsv {
-                separator: character(table, "separatorChar")?.unwrap_or(b','),
-                quote: character(table, "quoteChar")?.unwrap_or(b'"'),
-                escape: character(table, "escapeChar")?.unwrap_or(b'\\'),
+        let format = table.row_format()?;
+        let format = format.ok_or_else(|| TableError::SerDe(String::new()))?;
+        let dialect = match format {
+            RowFormat::Parquet => return Ok(Self::Parquet),
+            RowFormat::HiveJson => {
+                return Ok(Self::Json {
+                    lines: true,
+                    keys: KeyNames::default(),
+                });
+            }
+            RowFormat::OpenXJson => {
+                return Ok(Self::Json {
+                    lines: true,
+                    keys: key_names(table)?,
+                });
+            }
+            RowFormat::LazySimple => lazy_simple(table)?,
+            RowFormat::OpenCsv => Dialect::OpenCsv {
+                separator: character(table, "separatorChar", false)?.unwrap_or(b','),
+                quote: character(table, "quoteChar", false)?.unwrap_or(b'"'),
+                escape: character(table, "escapeChar", false)?.unwrap_or(b'\\'),
             },
-            other => return Err(ReadingError::SerDe(other.to_owned())),
         };
-        let header_lines = match parameter(table, HEADER_LINES) {
+        let header_lines = match table.parameter(HEADER_LINES) {
             None => 0,
-            Some(text) => text.trim().parse().map_err(|_| ReadingError::Parameter {
-                name: HEADER_LINES,
-                value: text.to_owned(),
-                reason: "it is no number of lines",
-            })?,
+            Some(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| parameter(HEADER_LINES, text, "it is no number of lines"))?,
         };
+        let encoding = table.parameter("serialization.encoding");
         Ok(Self::Lines {
+            nested: nested(table, format)?,
+            latin_1: encoding.is_some_and(|name| !name.trim().to_lowercase().starts_with("utf")),
             dialect,
             header_lines,
             columns: columns.collect(),
         })
     }
 
-    /// Whether an object that is not compressed may be entered behind any newline.
+    /// Whether an uncompressed object can be read from after any newline.
     pub fn ends_at_newlines(&self) -> bool {
-        matches!(self, Self::Json { lines: true } | Self::Lines { .. })
+        matches!(self, Self::Json { lines: true, .. } | Self::Lines { .. })
+    }
+
+    /// Whether objects that are read so are read alike by `table`: a partition may lack the columns that were added to the
+    /// table later, behind its own.
+    pub fn reads_as(&self, table: &Self) -> bool {
+        let mut own = self.clone();
+        if let (
+            Self::Lines {
+                columns, nested, ..
+            },
+            Self::Lines {
+                columns: of_table,
+                nested: nested_of_table,
+                ..
+            },
+        ) = (&mut own, table)
+        {
+            let alike = columns
+                .iter()
+                .zip(of_table)
+                .all(|(one, other)| one.eq_ignore_ascii_case(other));
+            let known = columns.len();
+            let types_alike = nested_of_table
+                .iter()
+                .filter(|(index, _)| **index < known)
+                .eq(nested.iter().filter(|(index, _)| **index < of_table.len()));
+            if !alike || !types_alike {
+                return false;
+            }
+            columns.clone_from(of_table);
+            nested.clone_from(nested_of_table);
+        }
+        own == *table
+    }
+
+    /// The columns that the fields of a line are; none of what has no such fields.
+    pub fn line_columns(&self) -> LineColumns {
+        let Self::Lines {
+            columns,
+            nested,
+            latin_1,
+            ..
+        } = self
+        else {
+            return LineColumns::default();
+        };
+        // They were understood when the table was looked at.
+        let nested = nested.iter().filter_map(|(index, hive_type)| {
+            let field = hive_type::parse_field("", hive_type).ok()?;
+            Some((*index, field.data_type().clone()))
+        });
+        LineColumns {
+            names: columns.clone(),
+            nested: nested.collect(),
+            latin_1: *latin_1,
+        }
     }
 
     /// Whether the objects are Parquet.
@@ -173,69 +222,165 @@ impl Reading {
     }
 }
 
-fn lazy_simple(table: &Table) -> Result<Dialect, ReadingError> {
-    let delimiter = match character(table, "field.delim")? {
+fn lazy_simple(table: &Table) -> Result<Dialect, TableError> {
+    let code = |name| character(table, name, true);
+    let delimiter = match code("field.delim")? {
         Some(delimiter) => delimiter,
-        None => character(table, "serialization.format")?.unwrap_or(1),
+        None => code("serialization.format")?.unwrap_or(1),
     };
-    if let Some(value) = parameter(table, "line.delim")
-        && value != "\n"
+    if let Some(value) = table.parameter("line.delim")
+        && !["\n", "10"].contains(&value)
     {
-        return Err(ReadingError::Parameter {
-            name: "line.delim",
-            value: value.to_owned(),
-            reason: "only a newline ends a line",
-        });
+        let reason = "only a newline ends a line";
+        return Err(parameter("line.delim", value, reason));
     }
+    // Hive 1 and 2 write the one, Hive 3 the other.
+    let collections = match code("colelction.delim")? {
+        Some(delimiter) => Some(delimiter),
+        None => code("collection.delim")?,
+    };
+    let rest = table.parameter("serialization.last.column.takes.rest");
     Ok(Dialect::LazySimple {
         delimiter,
-        escape: character(table, "escape.delim")?,
-        null: parameter(table, "serialization.null.format")
+        escape: code("escape.delim")?,
+        null: table
+            .parameter("serialization.null.format")
             .unwrap_or("\\N")
             .to_owned(),
+        collections: collections.unwrap_or_else(lines::collections),
+        keys: code("mapkey.delim")?.unwrap_or_else(lines::keys),
+        rest: rest.is_some_and(|value| value.trim().eq_ignore_ascii_case("true")),
     })
 }
 
-/// A parameter of the SerDe, of the storage or of the table.
-fn parameter<'a>(table: &'a Table, name: &str) -> Option<&'a str> {
-    let storage = &table.storage;
-    [
-        &storage.serde_parameters,
-        &storage.parameters,
-        &table.parameters,
-    ]
-    .into_iter()
-    .find_map(|parameters| parameters.get(name))
-    .map(String::as_str)
+/// The types of the columns that are lists, maps or structs, by their places.
+fn nested(table: &Table, format: RowFormat) -> Result<BTreeMap<usize, String>, TableError> {
+    let mut nested = BTreeMap::new();
+    for (index, column) in table.storage.columns.iter().enumerate() {
+        let refused = |reason| TableError::Column {
+            column: column.name.clone(),
+            hive_type: column.hive_type.clone(),
+            reason,
+        };
+        // A type that is not understood is refused by its own error.
+        let Ok(field) = hive_type::parse_field(&column.name, &column.hive_type) else {
+            continue;
+        };
+        let levels = lines::levels(field.data_type());
+        if *field.data_type() == DataType::Binary {
+            return Err(refused(
+                "binary values are base64 or not in delimited text, which cannot be told apart",
+            ));
+        }
+        if levels == 0 {
+            continue;
+        }
+        if format == RowFormat::OpenCsv {
+            return Err(refused("OpenCSVSerde has columns of single values only"));
+        }
+        if 1 + levels > lines::LEVELS {
+            return Err(refused(
+                "it is nested deeper than LazySimpleSerDe has delimiters for",
+            ));
+        }
+        nested.insert(index, column.hive_type.clone());
+    }
+    Ok(nested)
 }
 
-/// A parameter that is one ASCII character, or its code in decimal digits as Hive also writes it.
-fn character(table: &Table, name: &'static str) -> Result<Option<u8>, ReadingError> {
-    let Some(value) = table.storage.serde_parameters.get(name) else {
+/// What `mapping.*`, `dots.in.keys` and `case.insensitive` say.
+fn key_names(table: &Table) -> Result<KeyNames, TableError> {
+    let says = |name: &str, value: &str| {
+        let parameter = table.parameter(name);
+        parameter.is_some_and(|found| found.trim().eq_ignore_ascii_case(value))
+    };
+    let storage = &table.storage;
+    let all = [
+        &table.parameters,
+        &storage.parameters,
+        &storage.serde_parameters,
+    ];
+    let mapping = all.into_iter().flatten().filter_map(|(name, key)| {
+        let column = name.strip_prefix("mapping.")?;
+        Some((column.to_lowercase(), key.clone()))
+    });
+    let names = KeyNames {
+        mapping: mapping.collect(),
+        dots: says("dots.in.keys", "true"),
+        case_sensitive: says("case.insensitive", "false"),
+    };
+    let columns = storage.columns.iter().map(|column| column.name.clone());
+    let columns = columns.collect::<Vec<_>>();
+    if let Some((_, column, key)) = names.shared(&columns) {
+        let reason = "another column is read from the same key";
+        return Err(parameter(&format!("mapping.{column}"), key, reason));
+    }
+    for (column, key) in &names.mapping {
+        let name = format!("mapping.{column}");
+        if !columns.iter().any(|known| known.to_lowercase() == *column) {
+            return Err(parameter(&name, key, "the table has no such column"));
+        }
+        let inside = storage.columns.iter().any(|other| {
+            let field = hive_type::parse_field(&other.name, &other.hive_type);
+            field.is_ok_and(|field| has_field(field.data_type(), column))
+        });
+        if inside {
+            let reason = "a field of a struct has the column's name, and readers differ in whether it is mapped too";
+            return Err(parameter(&name, key, reason));
+        }
+    }
+    Ok(names)
+}
+
+/// Whether a struct in a type has a field of a lower-case name.
+fn has_field(data_type: &DataType, name: &str) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields
+            .iter()
+            .any(|field| field.name().to_lowercase() == name || has_field(field.data_type(), name)),
+        DataType::List(element) => has_field(element.data_type(), name),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) => fields
+                .iter()
+                .any(|field| has_field(field.data_type(), name)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn parameter(name: &str, value: &str, reason: &'static str) -> TableError {
+    TableError::Parameter {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        reason,
+    }
+}
+
+/// A parameter that is one ASCII character. `codes`: digits are its code, as `LazySimpleSerDe` has it.
+fn character(table: &Table, name: &'static str, codes: bool) -> Result<Option<u8>, TableError> {
+    let Some(value) = table.parameter(name) else {
         return Ok(None);
     };
+    let code = value.parse().ok().filter(u8::is_ascii);
     if let &[byte] = value.as_bytes()
         && byte.is_ascii()
+        && (!codes || code.is_none())
     {
-        // Hive takes `serialization.format = 1` for U+0001.
-        let code = name == "serialization.format" && byte.is_ascii_digit();
-        return Ok(Some(if code { byte - b'0' } else { byte }));
+        return Ok(Some(byte));
     }
-    let code = value.parse().ok().filter(u8::is_ascii);
-    code.map(Some).ok_or_else(|| ReadingError::Parameter {
-        name,
-        value: value.clone(),
-        reason: "it is not one ASCII character",
-    })
+    code.map(Some)
+        .ok_or_else(|| parameter(name, value, "it is not one ASCII character"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::{
-        catalog::{Column, StorageDescriptor},
+        catalog::{
+            Column, StorageDescriptor,
+            honoured::{HIVE_JSON, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, PARQUET},
+        },
         semantics::stated,
     };
 
@@ -272,6 +417,9 @@ mod tests {
             delimiter,
             escape,
             null: null.to_owned(),
+            collections: 2,
+            keys: 3,
+            rest: false,
         };
         for (of_serde, of_table, dialect, header_lines) in [
             (&[][..], &[][..], lazy(1, None, "\\N"), 0),
@@ -296,6 +444,8 @@ mod tests {
                 dialect,
                 header_lines,
                 columns: vec!["a".to_owned()],
+                nested: BTreeMap::new(),
+                latin_1: false,
             };
             let found = Reading::of_table(&table(LAZY_SIMPLE, of_serde, of_table), None);
             assert_eq!(found, Ok(expected));
@@ -307,9 +457,15 @@ mod tests {
             escape: b'\\',
         };
         assert!(matches!(found, Ok(Reading::Lines { dialect, .. }) if dialect == expected));
-        for serde in JSON {
+        for serde in [OPENX_JSON, HIVE_JSON[0], HIVE_JSON[1]] {
             let found = Reading::of_table(&table(serde, &[], &[]), None);
-            assert_eq!(found, Ok(Reading::Json { lines: true }));
+            assert_eq!(
+                found,
+                Ok(Reading::Json {
+                    lines: true,
+                    keys: KeyNames::default()
+                })
+            );
         }
         let found = Reading::of_table(&table(PARQUET, &[], &[]), None);
         assert_eq!(found, Ok(Reading::Parquet));

@@ -1,7 +1,8 @@
-//! What every format of text is: bytes go in, from front to back and in chunks of any size, and records come out, which
-//! fill columns. [`Reading::records`](crate::reading::Reading::records) is where the formats are registered.
+//! The trait that every text format implements: bytes go in, from front to back and in chunks of any size, and records
+//! come out, which fill columns. [`Reading::records`](crate::reading::Reading::records) is where the formats are
+//! registered.
 //!
-//! One loop serves them all:
+//! One loop works for all of them:
 //!
 //! ```text
 //! loop {
@@ -14,8 +15,8 @@
 //! }
 //! ```
 //!
-//! Parquet is not one of them. Its footer is at the end of the object, and a row group may be larger than the memory, so it is
-//! read by ranges, row group by row group, through [`ParquetFile`](crate::parquet_in::ParquetFile).
+//! Parquet does not implement it: its footer is at the end of the object, and a row group may be larger than the
+//! memory, so it is read by ranges, row group by row group, through [`ParquetFile`](crate::parquet_in::ParquetFile).
 
 use std::fmt::Debug;
 
@@ -28,60 +29,60 @@ use crate::{
 
 /// Finds records in bytes that are pushed in chunks of any size. The records do not depend on the chunks.
 ///
-/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+/// Buffers the bytes that are not framed yet: at most the longest record and one chunk.
 pub trait Records: Debug + Send {
-    /// Takes the next bytes of the stream. Call [`next_into`](Self::next_into) or [`infer`](Self::infer) until it gives `None`
-    /// before the next push.
+    /// Takes the next bytes of the stream. Before the next push, call [`next_into`](Self::next_into) or
+    /// [`infer`](Self::infer) until it returns `None`.
     fn push(&mut self, bytes: &[u8]);
 
-    /// Says that the stream has ended: what is left is the last record, or is truncated.
+    /// Marks the end of the stream: the remaining bytes are the last record, or a truncated one.
     fn finish(&mut self);
 
-    /// The next record, appended to `columns`, which are the same at each call. `None`: there is none before more bytes come,
-    /// or, after [`finish`](Self::finish), none any more. A record for which the columns are [`RecordError::Full`] is the next
+    /// Appends the next record to `columns`, which must be the same at each call. `None` if it needs more bytes or,
+    /// after [`finish`](Self::finish), if there are no more. After [`RecordError::Full`], the same record is the next
     /// one again.
     ///
     /// # Errors
-    /// [`FrameError`], and from then on at each call.
+    /// [`FrameError`], and then the same at each call.
     fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError>;
 
-    /// Looks at the records so far for the columns that they have, when no table gives them. `Some`: the columns are strings
-    /// with these names, whatever follows; an empty name is that of no column. `None`: every record counts, and was added to
+    /// Finds the columns of the records so far, if no table defines them. `Some`: the columns are strings with these
+    /// names, whatever follows; a field with an empty name has no column. `None`: every record was added to
     /// `inference`, unless it is broken.
     ///
     /// # Errors
-    /// As [`next_into`](Self::next_into), and records that have no common columns.
+    /// As [`next_into`](Self::next_into), and records without common columns.
     fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError>;
 }
 
-/// A record that has been appended to columns, or not.
+/// A record, and the result of appending it.
 #[derive(Debug)]
 pub struct Filled<'a> {
-    /// Where it starts, in bytes of the decompressed stream.
+    /// Its start, in bytes of the decompressed stream.
     pub offset: u64,
-    /// Its bytes, without the end of the line; or those of the broken stretch that stands where a record should.
+    /// Its bytes, without the line ending, or the bytes of the broken stretch in place of a record.
     pub bytes: &'a [u8],
     /// What was appended, or why nothing was.
     pub result: Result<Appended<'a>, RecordError>,
 }
 
-/// Why no more records can be found.
+/// Why no more records can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FrameError {
     /// A record, or a broken stretch, is longer than the limit.
     #[error("the record at byte {offset} is longer than {limit} bytes")]
     RecordTooLong {
-        /// Where it starts, in bytes of the decompressed stream.
+        /// Its start, in bytes of the decompressed stream.
         offset: u64,
-        /// The longest that is taken, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The first record of CSV, which is to name the columns, is broken.
+    /// The CSV header, which names the columns, is broken.
     #[error("the header at byte {offset}: {broken}")]
     Header {
-        /// Where it starts, in bytes of the decompressed stream.
+        /// Its start, in bytes of the decompressed stream.
         offset: u64,
-        /// What is wrong with it.
+        /// The error.
         broken: Broken,
     },
     /// Two columns have the same name except for case.
@@ -96,10 +97,10 @@ pub enum FrameError {
     },
 }
 
-/// Why records have no columns.
+/// Why the columns of records cannot be found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ColumnsError {
-    /// The records cannot be found.
+    /// The records cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// They have no common columns.
@@ -110,11 +111,11 @@ pub enum ColumnsError {
 /// The bytes of a stream that are not framed yet.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
-    /// What was pushed and is still held.
+    /// The bytes that were pushed and are still needed.
     pub(crate) bytes: Vec<u8>,
-    /// Where in `bytes` the part begins that is not framed yet.
+    /// The start of the unframed part in `bytes`.
     pub(crate) at: usize,
-    /// Where in the stream `bytes` begins.
+    /// The offset of `bytes` in the stream.
     start: u64,
     /// Whether the stream has ended.
     pub(crate) ended: bool,
@@ -133,17 +134,17 @@ impl Window {
         dropped
     }
 
-    /// Where in the stream a place in `bytes` is.
+    /// The offset in the stream of a position in `bytes`.
     pub(crate) fn offset(&self, place: usize) -> u64 {
         self.start + place as u64
     }
 
-    /// The bytes between two places; none where they lie outside.
+    /// The bytes between two positions; empty if they are out of range.
     pub(crate) fn between(&self, start: usize, end: usize) -> &[u8] {
         self.bytes.get(start..end).unwrap_or_default()
     }
 
-    /// Passes a byte order mark at the very start. False: not enough bytes have come to tell whether there is one.
+    /// Skips a byte order mark at the start of the stream. Returns false if there are not enough bytes to tell.
     pub(crate) fn pass_byte_order_mark(&mut self) -> bool {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         if self.bytes.starts_with(BYTE_ORDER_MARK) {

@@ -1,8 +1,8 @@
-//! Holds the tests to docs/SEMANTICS.md.
+//! Ties tests to docs/SEMANTICS.md.
 
 const SEMANTICS: &str = include_str!("../../../docs/SEMANTICS.md");
 
-/// Fails unless `sentence` is a statement of docs/SEMANTICS.md: the test that calls this is its proof.
+/// Fails unless `sentence` is a statement of docs/SEMANTICS.md. The calling test proves the statement.
 #[track_caller]
 pub(crate) fn stated(sentence: &str) {
     let bullet = format!("- {sentence}");

@@ -1,11 +1,11 @@
-//! What a function answers with and logs: one JSON report.
+//! The JSON report that a function answers with and logs.
 
 use std::collections::BTreeMap;
 
 use lakewright_core::{lateness::Lateness, location::Location, quarantine::Reason};
 use serde::{Deserialize, Serialize};
 
-/// What one invocation did.
+/// The report of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The kind of job, such as `rekey`.
@@ -16,62 +16,62 @@ pub struct Report {
     pub objects: Vec<ObjectReport>,
 }
 
-/// What became of one source object. `rows_in = rows_out + rows_quarantined`, always.
+/// The result of one source object. `rows_in = rows_out + rows_quarantined`, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectReport {
     /// The object.
     pub source: Location,
-    /// What became of it.
+    /// The outcome.
     pub status: Status,
-    /// Records read.
+    /// The number of records read.
     pub rows_in: u64,
-    /// Records written, each once, whatever the number of output formats.
+    /// The number of records written, each counted once, whatever the number of outputs.
     pub rows_out: u64,
-    /// Records in the quarantine.
+    /// The number of records quarantined.
     pub rows_quarantined: u64,
-    /// Fields that the table has no column for and that `on_unknown = "drop"` left out.
+    /// The number of fields that were left out because the table has no column for them and `on_unknown = "drop"`.
     #[serde(default)]
     pub fields_dropped: u64,
-    /// Values that do not fit their column and that `on_mismatch = "drop"` made null.
+    /// The number of values that became null because they do not fit their column and `on_mismatch = "drop"`.
     #[serde(default)]
     pub values_dropped: u64,
-    /// The quarantined records of each reason.
+    /// The number of quarantined records by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quarantined_by_reason: BTreeMap<Reason, u64>,
     /// How late the written records were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness: Option<Lateness>,
-    /// What was written.
+    /// The files that were written.
     pub outputs: Vec<OutputReport>,
-    /// Where the quarantined records are, if there are any.
+    /// The location of the quarantined records, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
 }
 
-/// What became of a source object.
+/// The outcome of a source object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Its rows stand, and the ledger says so.
+    /// Its rows are written, and the commit is in the ledger.
     Committed,
-    /// The ledger said so already.
+    /// The commit already was in the ledger.
     Duplicate,
-    /// A newer object took the key; that one has an event of its own.
+    /// A newer object replaced it; that object has a separate event.
     Superseded,
     /// The object no longer exists.
     Gone,
-    /// Not ours: the error prefix, our own output, or zero bytes.
+    /// Not an input: it is under the error prefix, an output of the job, or empty.
     Ignored,
 }
 
-/// One object that was written.
+/// An object that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputReport {
     /// Its key in the target bucket.
     pub key: String,
-    /// Records in it.
+    /// Its number of records.
     pub rows: u64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 

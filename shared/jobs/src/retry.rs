@@ -1,8 +1,8 @@
-//! Retries, pacing and deadlines, as wrappers around the ports [`Store`](crate::ports::Store) and
+//! Retries, rate limits and deadlines, as wrappers around the ports [`Store`](crate::ports::Store) and
 //! [`Catalog`](crate::ports::Catalog).
 //!
-//! One wrapper serves one invocation: its calls share a deadline and a request rate, which is halved
-//! when the service asks for less and recovers slowly.
+//! One wrapper serves one invocation: its calls share a deadline and a request rate. The rate is halved when the
+//! service throttles and recovers slowly.
 
 mod catalog;
 mod pacer;
@@ -14,21 +14,21 @@ use std::time::Duration;
 pub use catalog::RetryingCatalog;
 pub use store::Retrying;
 
-/// How patiently and how fast calls are made.
+/// How often and how fast calls are made.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// The most attempts of one call, the first one included.
+    /// The most attempts of one call, including the first one.
     pub attempts: usize,
-    /// The longest wait before the second attempt; it doubles with each further one.
+    /// The longest delay before the second attempt; it doubles with each further one.
     pub first_delay: Duration,
-    /// The longest wait of all.
+    /// The upper limit of the delay.
     pub longest_delay: Duration,
-    /// The most requests a second, however willing the service is.
+    /// The most requests per second.
     pub rate: f64,
 }
 
 impl RetryPolicy {
-    /// For S3: a prefix takes 3,500 writes and 5,500 reads a second before it answers with 503.
+    /// For S3: a prefix supports 3,500 writes and 5,500 reads per second before it answers with 503.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
     pub const S3: Self = Self {
         attempts: 10,
@@ -37,7 +37,7 @@ impl RetryPolicy {
         rate: 5_500.0,
     };
 
-    /// For Glue, whose calls are few, large, and throttled per account.
+    /// For Glue, whose calls are few, large, and throttled for the whole account.
     pub const GLUE: Self = Self {
         attempts: 12,
         first_delay: Duration::from_millis(200),

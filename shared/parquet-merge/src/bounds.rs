@@ -89,8 +89,8 @@ impl Order {
         }
     }
 
-    /// Compares two values. `None` if they cannot be compared, because one is NaN or not a value of this order.
-    fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
+    /// None: they cannot be compared, as a NaN cannot, or are no values of this order.
+    pub(super) fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
         fn both<const N: usize>(a: &[u8], b: &[u8]) -> Option<([u8; N], [u8; N])> {
             Some((a.try_into().ok()?, b.try_into().ok()?))
         }
@@ -123,7 +123,7 @@ impl Order {
         }
     }
 
-    fn is_nan(self, value: &[u8]) -> bool {
+    pub(super) fn is_nan(self, value: &[u8]) -> bool {
         self.compare(value, value).is_none()
     }
 

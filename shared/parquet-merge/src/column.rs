@@ -222,7 +222,10 @@ impl Column {
             }
             PageKind::Data { .. } | PageKind::DataV2 { .. } => {}
         }
-        let bounds = incoming.next_data_page(&page, self.order)?;
+        if page.values() > self.limits.most_values && !incoming.trusted {
+            return Err(PageFault::TooLarge(page.values()));
+        }
+        let bounds = incoming.next_data_page(&page, self.order, tools)?;
         let known = self.order == Order::Undefined || bounds != Bounds::Unknown;
         let as_it_is = incoming.source.values.is_some()
             && incoming.source.values == Some(super::schema::Conversion::Same)

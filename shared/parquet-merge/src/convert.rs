@@ -1,6 +1,6 @@
 //! Converts pages whose type or levels differ from the merged file's: the Parquet crate decodes and encodes them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cmp::Ordering;
 
 use bytes::Bytes;
 use parquet::{
@@ -17,9 +17,10 @@ use parquet::{
 };
 
 use super::{
-    bounds::{Bounds, Order},
+    bounds::{Bound, Bounds, Order},
     codec::Codecs,
     fault::PageFault,
+    guard::guarded,
     page::RawPage,
     schema::{Conversion, Source},
     thrift::{PageHeader, PageKind, PageStatistics},
@@ -93,13 +94,79 @@ pub(super) fn convert(
     guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
-/// Runs a part of the decoder and catches panics. It checks most of its input but not all, so input that makes it panic
-/// is corrupt.
-pub(super) fn guarded<T>(run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("the decoder gave up on it".to_owned()),
+/// The bounds of a page's values in the order of its column, and how many of its values are null.
+pub(super) fn look(
+    page: &RawPage,
+    dictionary: Option<&RawPage>,
+    column: &ColumnDescPtr,
+    order: Order,
+    codecs: &mut Codecs,
+) -> Result<(Bounds, usize), PageFault> {
+    let mut pages = Vec::with_capacity(2);
+    if page.uses_dictionary() {
+        let dictionary = dictionary
+            .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
+        pages.push(decompressed(dictionary, codecs)?);
+    }
+    pages.push(decompressed(page, codecs)?);
+    pages.reverse();
+    let (values, def, _) = guarded(|| read(column, pages)).map_err(PageFault::Corrupt)?;
+    let null = |level: &&i16| **level < column.max_def_level();
+    let nulls = def.iter().filter(null).count();
+    if column.max_def_level() > 0 && def.len() != page.values() {
+        return Err(PageFault::Corrupt(format!(
+            "a page has {} values, and its header says {}",
+            def.len(),
+            page.values()
+        )));
+    }
+    Ok((values.bounds(order), nulls))
+}
+
+impl Values {
+    fn bounds(&self, order: Order) -> Bounds {
+        fn of<T, B: AsRef<[u8]>>(order: Order, values: &[T], bytes: impl Fn(&T) -> B) -> Bounds {
+            let mut found: Option<(B, B)> = None;
+            for value in values {
+                let (value, same) = (bytes(value), bytes(value));
+                if order.is_nan(value.as_ref()) {
+                    continue;
+                }
+                let compare = |a: &B, b: &B| order.compare(a.as_ref(), b.as_ref());
+                match &mut found {
+                    None => found = Some((value, same)),
+                    Some((min, _)) if compare(&value, min) == Some(Ordering::Less) => *min = value,
+                    Some((_, max)) if compare(&value, max) == Some(Ordering::Greater) => {
+                        *max = value;
+                    }
+                    Some(_) => {}
+                }
+            }
+            match found {
+                None if values.is_empty() => Bounds::Empty,
+                // They are no numbers.
+                None => Bounds::Unknown,
+                Some((min, max)) => {
+                    let bound = |value: B| Bound {
+                        value: Bytes::copy_from_slice(value.as_ref()),
+                        exact: true,
+                    };
+                    Bounds::new(order, bound(min), bound(max))
+                }
+            }
+        }
+        match self {
+            Self::None => Bounds::Empty,
+            Self::Bool(values) => of(order, values, |value| [u8::from(*value)]),
+            Self::Int32(values) => of(order, values, |value| value.to_le_bytes()),
+            Self::Int64(values) => of(order, values, |value| value.to_le_bytes()),
+            Self::Float(values) => of(order, values, |value| value.to_le_bytes()),
+            Self::Double(values) => of(order, values, |value| value.to_le_bytes()),
+            Self::Int96(values) if values.is_empty() => Bounds::Empty,
+            Self::Int96(_) => Bounds::Unknown,
+            Self::Bytes(values) => of(order, values, |value| value.data().to_vec()),
+            Self::Fixed(values) => of(order, values, |value| value.data().to_vec()),
+        }
     }
 }
 
@@ -319,6 +386,23 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
                     .map(|value| wide(&value.to_be_bytes()))
                     .collect(),
                 Values::Fixed(values) => values.iter().map(|value| wide(value.data())).collect(),
+                Values::Bytes(values) => values
+                    .iter()
+                    .map(|value| {
+                        let bytes = value.data();
+                        let cut = bytes.len().saturating_sub(length);
+                        let (left_out, kept) = bytes.split_at(cut);
+                        // What is left out may only repeat the sign.
+                        let negative = kept.first().is_some_and(|first| first & 0x80 != 0);
+                        let fill = if negative { 0xff } else { 0 };
+                        if bytes.is_empty() || left_out.iter().any(|byte| *byte != fill) {
+                            return Err(PageFault::Inexact(format!(
+                                "a decimal of the bytes {bytes:02x?} has more digits than its column"
+                            )));
+                        }
+                        Ok(wide(bytes))
+                    })
+                    .collect::<Result<_, _>>()?,
                 _ => return Err(impossible()),
             })
         }

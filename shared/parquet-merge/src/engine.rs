@@ -382,6 +382,8 @@ impl Engine {
             && compression == target
             && !with_bloom_filter
             && (self.options.dictionary_bytes > 0 || chunk.dictionary_page_offset().is_none());
+        let file = of.metadata.file_metadata();
+        let trusted = file.created_by() == Some(self.options.created_by.as_str());
         let alone = current.alone.then(|| {
             let column = Column::new(
                 column.descr().clone(),
@@ -398,7 +400,7 @@ impl Engine {
                 column.order(),
                 compression,
                 self.limits.largest_page,
-                adopts,
+                (adopts, trusted),
             )?,
             before: if current.alone { 0 } else { column.rows() },
             alone,

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use thiserror::Error;
 
-use super::convert::guarded;
+use super::guard::guarded;
 use crate::footer_check::{self, FooterFault};
 
 /// The size of the footer's length field and the magic bytes.
@@ -100,5 +100,83 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
     })?;
     let metadata =
         guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;
-    Ok(Footer::Read(Box::new(metadata)))
+    check_counts(&metadata).map_err(FooterError::Corrupt)?;
+    Ok(Footer::Read(Box::new(usual(metadata))))
+}
+
+/// Holds a footer against its row groups: what it counts must be what they count.
+///
+/// # Errors
+/// What disagrees, in words.
+pub fn check_counts(metadata: &ParquetMetaData) -> Result<(), String> {
+    let file = metadata.file_metadata();
+    let leaves = file.schema_descr().num_columns();
+    let mut rows = 0_i64;
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        if group.num_rows() < 0 {
+            return Err(format!("row group {number} has {} rows", group.num_rows()));
+        }
+        if group.columns().len() != leaves {
+            return Err(format!(
+                "row group {number} has {} column chunks, and the schema {leaves} columns",
+                group.columns().len()
+            ));
+        }
+        for chunk in group.columns() {
+            let repeated = chunk.column_descr().max_rep_level() > 0;
+            let few = chunk.num_values() < group.num_rows();
+            if few || (!repeated && chunk.num_values() != group.num_rows()) {
+                return Err(format!(
+                    "row group {number} has {} rows, and its column {} {} values",
+                    group.num_rows(),
+                    chunk.column_path().string(),
+                    chunk.num_values()
+                ));
+            }
+        }
+        rows = rows.saturating_add(group.num_rows());
+    }
+    if file.num_rows() == rows {
+        Ok(())
+    } else {
+        Err(format!(
+            "it says {} rows, and its row groups have {rows}",
+            file.num_rows()
+        ))
+    }
+}
+
+/// A footer with the oddities of some writers taken out: an offset of a dictionary that is 0, or not before the data, is
+/// none, as for Arrow C++
+/// (<https://github.com/apache/arrow/blob/main/cpp/src/parquet/file_reader.cc>, `ComputeColumnChunkRange`).
+pub fn usual(metadata: ParquetMetaData) -> ParquetMetaData {
+    let is_odd = |chunk: &ColumnChunkMetaData| {
+        chunk
+            .dictionary_page_offset()
+            .is_some_and(|offset| offset <= 0 || offset >= chunk.data_page_offset())
+    };
+    let mut groups = metadata.row_groups().iter();
+    if !groups.any(|group| group.columns().iter().any(is_odd)) {
+        return metadata;
+    }
+    let mut builder = metadata.clone().into_builder();
+    let mut changed = Vec::new();
+    for group in builder.take_row_groups() {
+        let columns = group.columns().iter().map(|chunk| {
+            if is_odd(chunk) {
+                let builder = chunk.clone().into_builder();
+                return builder.set_dictionary_page_offset(None).build();
+            }
+            Ok(chunk.clone())
+        });
+        let group = columns
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|columns| group.into_builder().set_column_metadata(columns).build());
+        match group {
+            Ok(group) => changed.push(group),
+            // It stays as it is, and is refused where it is read.
+            Err(_) => return metadata,
+        }
+    }
+    builder.set_row_groups(changed).build()
 }

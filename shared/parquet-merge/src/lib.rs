@@ -27,6 +27,7 @@ mod fault;
 mod file;
 mod footer;
 mod footer_check;
+mod guard;
 mod options;
 mod page;
 mod prepare;
@@ -54,9 +55,13 @@ use bytes::Bytes;
 pub use self::{
     compression::Compression,
     error::MergeError,
-    footer::{FOOTER_TAIL, Footer, FooterError, LARGEST_FOOTER, footer_size, read_footer},
+    footer::{
+        FOOTER_TAIL, Footer, FooterError, LARGEST_FOOTER, check_counts, footer_size, read_footer,
+        usual,
+    },
     footer_check::{FooterFault, MAX_SCHEMA_DEPTH, check_footer},
     options::{Input, MergeOptions, OutputCompression, Unread},
+    page::check_pages,
     properties::{RowGroupLimit, writer_options, writer_properties},
     schema::{SchemaReason, SchemaRefusal, Unified, unify},
     survey::{Survey, Surveyed},

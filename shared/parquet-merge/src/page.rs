@@ -1,16 +1,25 @@
 //! The stored pages of a column chunk, and their parts.
 
+use std::ops::Range;
+
 use bytes::{Buf, Bytes, BytesMut};
-use parquet::{basic::Encoding, schema::types::ColumnDescriptor};
+use flate2::Crc;
+use parquet::{
+    basic::Encoding, file::metadata::ColumnChunkMetaData, schema::types::ColumnDescriptor,
+};
 
 use super::{
     codec::Codecs,
     fault::PageFault,
+    reads::chunk_range,
     thrift::{self, Fault, PageHeader, PageKind},
 };
 use crate::Compression;
 
-/// A page as stored in the file.
+/// The bytes that are looked at at a time.
+const PIECE: u64 = 1 << 20;
+
+/// A page, as it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct RawPage {
     pub(super) header: PageHeader,
@@ -53,6 +62,8 @@ pub(super) struct Pages {
     buffered: BytesMut,
     compression: Compression,
     largest: usize,
+    /// Of the next page, counted from 0.
+    number: usize,
 }
 
 impl Pages {
@@ -63,6 +74,7 @@ impl Pages {
             buffered: BytesMut::new(),
             compression,
             largest,
+            number: 0,
         }
     }
 
@@ -111,6 +123,8 @@ impl Pages {
             self.piece.advance(length);
             self.piece.split_to(header.compressed)
         };
+        check_crc(&header, &body, self.number)?;
+        self.number += 1;
         Ok(Some(RawPage {
             header,
             body,
@@ -124,7 +138,58 @@ impl Pages {
     }
 }
 
-/// The decompressed parts of a data page.
+/// Compares a page with its checksum, where it has one.
+fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), PageFault> {
+    let Some(stated) = header.crc else {
+        return Ok(());
+    };
+    let mut crc = Crc::new();
+    crc.update(body);
+    if crc.sum() == stated.cast_unsigned() {
+        return Ok(());
+    }
+    Err(PageFault::Corrupt(format!(
+        "page {number}, counted from 0 and with the dictionary: its bytes are not those that its checksum was made of"
+    )))
+}
+
+/// Compares the pages of a column chunk with their checksums. `read` gives the bytes of a range of the file, which has
+/// `size`; a page of more than `largest` bytes is not looked at.
+///
+/// # Errors
+/// The page, in words. The outer error is that of `read`.
+pub fn check_pages<E>(
+    chunk: &ColumnChunkMetaData,
+    size: u64,
+    largest: usize,
+    mut read: impl FnMut(Range<u64>) -> Result<Bytes, E>,
+) -> Result<Result<(), String>, E> {
+    // Where the chunk lies is looked at by those who decode it.
+    let Some(range) = chunk_range(chunk, size) else {
+        return Ok(Ok(()));
+    };
+    let mut pages = Pages::new(Compression::None, largest);
+    let mut at = range.start;
+    while at < range.end {
+        let to = range.end.min(at.saturating_add(PIECE));
+        pages.push(read(at..to)?);
+        at = to;
+        loop {
+            match pages.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(PageFault::Corrupt(what)) if what.starts_with("page ") => {
+                    return Ok(Err(what));
+                }
+                // What else is wrong is said by those who decode it.
+                Err(_) => return Ok(Ok(())),
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The parts of a data page, decompressed.
 #[derive(Debug)]
 pub(super) struct Parts<'a> {
     pub(super) rep: &'a [u8],

@@ -68,6 +68,8 @@ pub enum SchemaReason {
     SameName,
     /// One file's schema cannot be read.
     Unreadable(String),
+    /// What the column means, which is not known here.
+    Unknown(String),
     /// There are no columns, or no files.
     NoColumns,
 }
@@ -79,6 +81,10 @@ impl fmt::Display for SchemaReason {
             Self::Shapes => f.write_str("it is nested in different ways"),
             Self::SameName => f.write_str("two names differ only in case"),
             Self::Unreadable(what) => f.write_str(what),
+            Self::Unknown(what) => write!(
+                f,
+                "its type is {what}, which is not known here and would be lost"
+            ),
             Self::NoColumns => f.write_str("there are no columns"),
         }
     }
@@ -128,6 +134,7 @@ pub fn unify<'a>(
         }
         let of_this = |fault: Fault| refusal(name, name, fault);
         unambiguous(&schema).map_err(of_this)?;
+        known(&schema).map_err(of_this)?;
         unified = Some(match unified {
             None => schema.clone(),
             Some(before) => merge_groups(&before, &schema).map_err(|fault| {
@@ -145,8 +152,12 @@ pub fn unify<'a>(
     let first = seen.first().map_or("", |(name, _)| *name);
     let none = || refusal(first, first, Fault::new(SchemaReason::NoColumns));
     let unified = unified.ok_or_else(none)?;
+    let fields = unified.get_fields().iter().map(widen::fixed_decimals);
+    let fields = fields
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|fault| refusal(first, first, fault))?;
     let root = Type::group_type_builder("schema")
-        .with_fields(unified.get_fields().to_vec())
+        .with_fields(fields)
         .build()
         .map_err(|error| refusal(first, first, error.into()))?;
     let schema = Arc::new(SchemaDescriptor::new(Arc::new(root)));
@@ -192,7 +203,44 @@ fn unambiguous(group: &Type) -> Result<(), Fault> {
         .try_for_each(|field| unambiguous(field).map_err(|fault| fault.within(field.name())))
 }
 
-/// How the fields of a group are matched.
+/// Every type is one that is known here: the merged file could not say what another one is.
+fn known(node: &Type) -> Result<(), Fault> {
+    let of_child = |field: &TypePtr| {
+        let info = field.get_basic_info();
+        if let Some(logical @ (LogicalType::_Unknown { .. } | LogicalType::File)) =
+            info.logical_type_ref()
+        {
+            let fault = Fault::new(SchemaReason::Unknown(format!("{logical:?}")));
+            return Err(fault.within(field.name()));
+        }
+        known(field).map_err(|fault| fault.within(field.name()))
+    };
+    if node.is_group() {
+        node.get_fields().iter().try_for_each(of_child)?;
+    }
+    Ok(())
+}
+
+/// Whether a list's repeated group is its element, rather than what stands around the element: by the rules for files of
+/// older writers
+/// (<https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#backward-compatibility-rules>).
+fn is_element(repeated: &Type, list: &Type) -> bool {
+    let [field] = repeated.get_fields() else {
+        return true;
+    };
+    let info = field.get_basic_info();
+    info.repetition() == Repetition::REPEATED
+        || repeated.name() == "array"
+        || repeated.name() == format!("{}_tuple", list.name())
+}
+
+/// The meaning of a group that is neither a struct nor a list nor a map.
+fn meaning(group: &Type) -> Option<&LogicalType> {
+    let logical = group.get_basic_info().logical_type_ref();
+    logical.filter(|logical| !matches!(logical, LogicalType::List | LogicalType::Map))
+}
+
+/// What the fields of a group are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// By name.
@@ -225,7 +273,7 @@ fn kind(group: &Type, parent: Option<&Type>) -> Kind {
         _ if !repeated(group) && annotated(group) && group.get_fields().len() == 1 => Kind::Places,
         // In a list, a group of several fields is the element itself.
         Some(parent) if repeated(group) && annotated(parent) => {
-            if is_list(parent) && group.get_fields().len() != 1 {
+            if is_list(parent) && is_element(group, parent) {
                 Kind::Struct
             } else {
                 Kind::Places
@@ -297,6 +345,27 @@ fn merge_nodes(a: &TypePtr, b: &TypePtr, parents: (&Type, &Type)) -> Result<Type
     }
     if !a.is_group() || !b.is_group() {
         return Err(shapes());
+    }
+    if meaning(a).is_some() || meaning(b).is_some() {
+        // What its fields mean together is not known field by field.
+        let alike =
+            of_a.logical_type_ref() == of_b.logical_type_ref() && a.get_fields() == b.get_fields();
+        if !alike {
+            let described = |node: &Type| {
+                let meaning = meaning(node).map(|logical| format!("{logical:?}"));
+                meaning.unwrap_or_else(|| "a group without that meaning".to_owned())
+            };
+            let (mut one, other) = (described(a), described(b));
+            if one == other {
+                one = format!("{one} of other fields");
+            }
+            return Err(named(Fault::new(SchemaReason::Types(one, other))));
+        }
+        return if repetition == Repetition::OPTIONAL {
+            nullable(a).map_err(named)
+        } else {
+            Ok(Arc::clone(a))
+        };
     }
     let (kind_a, kind_b) = (kind(a, Some(parents.0)), kind(b, Some(parents.1)));
     let same_annotation = of_a.converted_type() == of_b.converted_type()

@@ -30,11 +30,11 @@ use parquet::{
 use self::batch::{BATCH_ROWS, Batch, batches, decode, selection, within};
 use super::{
     Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified,
-    convert::guarded,
     engine::Engine,
+    guard::guarded,
     prepare::{Mappings, Votes, check},
 };
-use crate::{Compression, RowGroupLimit, properties::writer_properties};
+use crate::{Compression, RowGroupLimit, bounds::Order, properties::writer_properties};
 
 /// A sorted merge in progress.
 #[derive(Debug)]
@@ -319,14 +319,17 @@ fn arrow(error: ArrowError) -> MergeError {
 
 /// The leaf columns with these names.
 fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize>, MergeError> {
-    // The Parquet crate does not encode INT96, and Arrow's interval type does not keep the months.
+    // The Parquet crate does not encode INT96, nor decimals of as many bytes as each needs, and of an interval Arrow's type
+    // has no months.
     let unsortable = |column: &&ColumnDescPtr| {
         column.physical_type() == Physical::INT96
             || column.converted_type() == ConvertedType::INTERVAL
+            || (column.physical_type() == Physical::BYTE_ARRAY
+                && Order::of(column) == Order::Decimal)
     };
     if let Some(column) = schema.columns().iter().find(unsortable) {
         return Err(MergeError::Options(format!(
-            "the rows cannot be sorted, because the column {} is an INT96 or an INTERVAL",
+            "the rows cannot be sorted, because the column {} is an INT96, an INTERVAL, or a decimal of more than 38 digits",
             column.path()
         )));
     }

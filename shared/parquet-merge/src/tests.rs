@@ -1,5 +1,6 @@
 mod corrupt;
 mod files;
+mod meaning;
 mod outputs;
 mod paths;
 mod schemas;

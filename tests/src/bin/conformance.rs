@@ -1,8 +1,8 @@
-//! Runs the conformance suite of stores over a real S3: the local cloud's, or AWS's own.
+//! Runs the conformance suite of stores over a real S3: that of the local cloud or of AWS.
 //!
-//! With `--endpoint` a bucket is made at that address, and the known differences of the local cloud apply.
-//! Without it the bucket is `--bucket` or the one that `LAKEWRIGHT_S3_BUCKET` names, and nothing may differ.
-//! What the suite wrote is deleted at the end.
+//! With `--endpoint`, a bucket is created at that address, and the known differences of the local cloud apply.
+//! Otherwise the bucket is `--bucket` or the one in `LAKEWRIGHT_S3_BUCKET`, and no differences are allowed. The suite
+//! deletes what it wrote at the end.
 
 use std::{
     process::ExitCode,

@@ -1,5 +1,5 @@
-//! Merges Parquet files as `compact-merge` does, and prints one line of JSON: what became of them, or why they are
-//! refused. What other readers make of the files before and after is compared in `tests/python`.
+//! Merges Parquet files as `compact-merge` does, and prints one line of JSON: the result, or why the files are refused.
+//! `tests/python` compares what other readers read from the files before and after.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 

@@ -1,5 +1,5 @@
-//! Reads files as the jobs read landed objects, and prints what they hold: for each file one line of JSON with its
-//! rows, or with why it is refused. What other readers make of the same files is compared in `tests/python`.
+//! Reads files as the jobs read landed objects, and prints one line of JSON for each: its rows, or why it is refused.
+//! `tests/python` compares what other readers read from the same files.
 
 #![expect(clippy::print_stdout, reason = "what it prints is what it is for")]
 
@@ -28,12 +28,12 @@ use serde_json::value::RawValue;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Prints what files hold, as the jobs read them.
+/// Prints the rows of files, as the jobs read them.
 #[derive(Parser)]
 struct Arguments {
-    /// What the files hold.
+    /// The format of the files.
     format: Format,
-    /// JSON's fields as strings: what is not one, as it stands in the file.
+    /// Reads JSON fields as strings; other values are kept as written in the file.
     #[arg(long)]
     text: bool,
     /// The files.
@@ -67,7 +67,7 @@ enum Content {
     },
 }
 
-/// What stands where a record should.
+/// Broken bytes in place of a record.
 #[derive(Serialize)]
 struct SetAside {
     offset: u64,
@@ -173,7 +173,7 @@ fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
         earliest: None,
         latest: None,
     };
-    let table = file.schema();
+    let table = file.schema()?;
     let options = ReadOptions {
         on_unknown: Policy::Fail,
         on_mismatch: Policy::Fail,
@@ -188,7 +188,7 @@ fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
     read(&batches, Vec::new())
 }
 
-/// The rows as the jobs write JSON.
+/// The rows in the JSON that the jobs write.
 fn read(batches: &[RecordBatch], set_aside: Vec<SetAside>) -> Result<Content> {
     let output = Output {
         compression: Some(Compression::None),

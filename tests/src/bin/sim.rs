@@ -1,4 +1,4 @@
-//! Runs the simulation for as long as one likes: `cargo xtask sim`.
+//! Runs the simulation for a chosen time: `cargo xtask sim`.
 
 use std::{
     process::ExitCode,
@@ -14,7 +14,7 @@ use lakewright_tests::{
     },
 };
 
-/// Random histories and every crash point of rekey, held to its invariants.
+/// Runs random histories and all crash points of rekey, and checks its invariants.
 #[derive(Parser)]
 struct Arguments {
     /// How many histories to run.
@@ -31,7 +31,7 @@ struct Arguments {
     replay: Option<u64>,
 }
 
-/// Seeds between two lines of progress.
+/// How many seeds run between two lines of progress.
 const PROGRESS: u64 = 250;
 
 #[expect(clippy::print_stdout, reason = "this is what it is for")]

@@ -72,8 +72,8 @@ pub(super) async fn create_again_after_delete(ground: &Ground<'_>) -> Verdict {
     ground.holds("a", b"second").await
 }
 
-/// Of many writers at once exactly one wins, the others are refused, and what stands is the winner's. A writer
-/// that meets a 409 tries again, as S3 asks.
+/// Of many concurrent writers exactly one succeeds, the others are refused, and the object is the winner's. A writer
+/// that gets a 409 tries again, as S3 requires.
 async fn race(ground: &Ground<'_>, name: &str, condition: &Precondition) -> Verdict {
     let answers = join_all((0..WRITERS).map(|writer| async move {
         let body = format!("writer {writer}");
@@ -98,7 +98,7 @@ async fn race(ground: &Ground<'_>, name: &str, condition: &Precondition) -> Verd
     ground.holds(name, winner.as_bytes()).await
 }
 
-/// As [`race`], for answers that were gathered elsewhere: how many succeeded.
+/// Like [`race`], for answers that were collected elsewhere: how many succeeded.
 pub(super) fn winners(answers: Vec<Result<Written, StoreError>>) -> Result<usize, Failure> {
     let mut winners = 0;
     for answer in answers {

@@ -1,4 +1,4 @@
-//! One suite of what Lakewright relies on, for every [`Store`]: the model, the local cloud's S3, a real bucket.
+//! One suite for every [`Store`] that checks what Lakewright relies on: the model, the local cloud's S3, a real bucket.
 
 mod conditional;
 mod listing;
@@ -40,16 +40,16 @@ pub const LOCAL_CLOUD_DIFFERENCES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What became of one check.
+/// The result of one check.
 #[derive(Debug)]
 pub struct Outcome {
     /// The check's name.
     pub name: &'static str,
-    /// What was seen instead of what is documented.
+    /// The behaviour that differs from the documentation.
     pub result: Result<(), Failure>,
 }
 
-/// What a check saw instead of what is documented.
+/// The behaviour that differs from the documentation.
 #[derive(Debug)]
 pub struct Failure(String);
 
@@ -92,7 +92,7 @@ const CHECKS: &[(&str, Check)] = checks! {
         abort_twice;
 };
 
-/// Runs every check, each below a prefix of its own under `prefix`, which should be empty.
+/// Runs every check, each below a separate prefix under `prefix`, which should be empty.
 pub async fn run(store: &dyn Store, prefix: &Location) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     for (name, check) in CHECKS {
@@ -106,8 +106,8 @@ pub async fn run(store: &dyn Store, prefix: &Location) -> Vec<Outcome> {
     outcomes
 }
 
-/// Compares the outcomes with the differences that are known of a store. Returns, by the check's name, what is
-/// wrong: a check that failed, or a known difference that is none any more.
+/// Compares the outcomes with the known differences of a store. Returns, by the check's name, what is unexpected: a
+/// check that failed, or a known difference that no longer occurs.
 pub fn surprises(outcomes: &[Outcome], differences: &[(&str, &str)]) -> Vec<String> {
     let known = |name: &str| differences.iter().find(|(check, _)| *check == name);
     let mut surprises: Vec<String> = outcomes
@@ -131,7 +131,7 @@ pub fn surprises(outcomes: &[Outcome], differences: &[(&str, &str)]) -> Vec<Stri
     surprises
 }
 
-/// What a check works on.
+/// The store and the prefix of a check.
 struct Ground<'a> {
     store: &'a dyn Store,
     prefix: Location,
@@ -237,7 +237,7 @@ fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     }
 }
 
-/// The call must fail, with one of the kinds.
+/// Checks that the call fails with one of the kinds.
 fn refused<T: fmt::Debug>(
     what: &str,
     result: Result<T, StoreError>,

@@ -59,7 +59,7 @@ pub(super) async fn upload_in_parts(ground: &Ground<'_>) -> Verdict {
     let upload = ground.store.create_multipart(&at, None, None).await?;
     let bodies = [large(b'a'), large(b'b'), Bytes::from_static(b"end")];
     let mut parts = Vec::new();
-    // Numbers need not be consecutive, nor sent in their order.
+    // Part numbers need not be consecutive, and parts may be sent in any order.
     for (number, body) in [3, 7, 10_000].into_iter().zip(&bodies).rev() {
         let part = ground
             .store
@@ -180,7 +180,7 @@ pub(super) async fn complete_if_match(ground: &Ground<'_>) -> Verdict {
     refused("a missing object", answer, MISSING)
 }
 
-/// A writer that meets a 409 begins its upload again, as S3 asks.
+/// A writer that gets a 409 starts its upload again, as S3 requires.
 pub(super) async fn complete_race(ground: &Ground<'_>) -> Verdict {
     for round in 0..4 {
         let name = format!("k{round}");

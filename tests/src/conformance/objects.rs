@@ -3,7 +3,7 @@ use lakewright_jobs::ports::{GetOptions, MAX_DELETE_BATCH, Precondition, StoreEr
 
 use super::{Ground, Verdict, ensure, refused, same};
 
-/// Names that clients and servers are known to get wrong: in URLs, in XML, in the copy source's header.
+/// Names that clients and servers are known to mishandle: in URLs, in XML, in the copy source header.
 const ODD_NAMES: &[&str] = &[
     "a b+c",
     "100%",
@@ -20,8 +20,8 @@ const ODD_NAMES: &[&str] = &[
     "__HIVE_DEFAULT_PARTITION__",
 ];
 
-/// Control characters that can stand in an XML 1.0 document, such as the body of `DeleteObjects`. A key with any
-/// other cannot be deleted in a batch.
+/// Control characters that XML 1.0 can represent, for example in the body of `DeleteObjects`. A key with any other
+/// control character cannot be deleted in a batch.
 const CONTROL_NAMES: &[&str] = &[
     "tab\there",
     "line\nfeed",

@@ -2,7 +2,7 @@
 
 use lakewright_core::compression::{Codec, DecompressError, Decompressor, MAX_OUTPUT, Status};
 
-/// The plain bytes of a stream as far as it is right, and its codec or what is wrong with it.
+/// The decompressed bytes up to the first error, and the codec or the error.
 pub type Plain = (Vec<u8>, Result<Codec, String>);
 
 /// Decompresses the chunks of a stream.
@@ -33,7 +33,7 @@ fn feed<'a>(
     decompressor.finish(all)
 }
 
-/// What does not depend on how much of the input was there when it was noticed.
+/// The part of an error that does not depend on how much input was available when it was found.
 fn kind(error: &DecompressError) -> String {
     match error {
         DecompressError::Corrupt { codec, .. } => format!("corrupt {codec}"),
@@ -41,7 +41,7 @@ fn kind(error: &DecompressError) -> String {
     }
 }
 
-/// However the stream is cut, the same comes out; and never more than the ratio allows.
+/// The result does not depend on the chunks, and never exceeds the ratio limit.
 pub fn check(data: &[u8]) {
     const RATIO: u32 = 20;
     const FREE: usize = 1 << 20;
@@ -53,7 +53,7 @@ pub fn check(data: &[u8]) {
     }
     for (plain, cut) in cuts {
         assert_eq!(cut, result);
-        // How much is out before an error is up to the decoder.
+        // How much is returned before an error may differ.
         let alike = plain.starts_with(&whole) || whole.starts_with(&plain);
         assert!(if result.is_ok() {
             plain == whole

@@ -53,7 +53,7 @@ fn read<'a>(
     Ok(())
 }
 
-/// What became of each record of the chunks, as text, and the rows.
+/// The result of each record of the chunks, as text, and the rows.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 fn fill<'a>(
     settings: &Csv,
@@ -76,7 +76,7 @@ fn fill<'a>(
     Ok((seen, columns.finish().expect("columns that may be null")))
 }
 
-/// Settings by a number.
+/// Derives settings from a number.
 fn settings(number: u8) -> Csv {
     let columns = ["a", "b", "c"].map(str::to_owned).to_vec();
     let header = number & 1 == 0;
@@ -89,8 +89,8 @@ fn settings(number: u8) -> Csv {
     }
 }
 
-/// However the stream is cut, the records and the rows are the same; a record that is not broken has a field for each
-/// column; text columns take every record.
+/// The records and the rows do not depend on the chunks; a record that is not broken has a field for each column; text
+/// columns accept every record.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 pub fn check(data: &[u8]) {
     let Some((number, data)) = data.split_first() else {

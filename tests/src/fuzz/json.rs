@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::options;
 
-/// A frame: its offset, its bytes, and why it is no record.
+/// A frame: its offset, its bytes, and why it is not a record.
 pub type Frame = (u64, Vec<u8>, Option<Broken>);
 
 /// The frames of the chunks of a stream, and what ended them early.
@@ -36,7 +36,7 @@ pub fn frames<'a>(
     (seen, None)
 }
 
-/// What became of each record of the chunks, as text, and the rows.
+/// The result of each record of the chunks, as text, and the rows.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 fn fill<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
@@ -58,8 +58,8 @@ fn fill<'a>(
     (seen, columns.finish().expect("columns that may be null"))
 }
 
-/// However the stream is cut, the frames and the rows are the same; the frames are the whole input but for what may
-/// stand between records; a frame that is not broken is JSON; the inferred columns take every record.
+/// The frames and the rows do not depend on the chunks; the frames cover the whole input except what is allowed between
+/// records; a frame that is not broken is JSON; the inferred columns accept every record.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 pub fn check(data: &[u8]) {
     let (chunks, input) = super::cut(data);
@@ -94,7 +94,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Every byte is in a frame or may stand between two.
+/// Checks that every byte is in a frame or is allowed between two.
 fn cover(input: &[u8], (frames, error): &(Vec<Frame>, Option<FrameError>)) {
     let start = if input.starts_with(b"\xef\xbb\xbf") {
         3

@@ -1,16 +1,16 @@
-//! Lines of fields, as Hive's `SerDe`s read them.
+//! Delimited lines, as Hive's `SerDe`s read them.
 
 use arrow::array::RecordBatch;
 use lakewright_core::{
     config::Policy,
     json::Columns,
-    lines::{Dialect, LineFramer},
+    lines::{Dialect, LineColumns, LineFramer},
     records::{FrameError, Records as _},
 };
 
 use super::options;
 
-/// A dialect by a number.
+/// Derives a dialect from a number.
 fn dialect(number: u8) -> Dialect {
     let mark = |usual, other| if number & 2 == 0 { usual } else { other };
     if number & 1 == 0 {
@@ -18,6 +18,9 @@ fn dialect(number: u8) -> Dialect {
             delimiter: mark(b',', 1),
             escape: (number & 4 != 0).then_some(b'\\'),
             null: if number & 8 == 0 { "\\N" } else { "" }.to_owned(),
+            collections: 2,
+            keys: 3,
+            rest: number & 16 != 0,
         }
     } else {
         Dialect::OpenCsv {
@@ -25,6 +28,16 @@ fn dialect(number: u8) -> Dialect {
             quote: b'"',
             escape: b'\\',
         }
+    }
+}
+
+fn columns_of(number: u8) -> LineColumns {
+    LineColumns {
+        names: ["b", "a", "none", "c", "D", "g", "h"]
+            .map(str::to_owned)
+            .to_vec(),
+        latin_1: number & 32 != 0,
+        ..LineColumns::default()
     }
 }
 
@@ -38,9 +51,13 @@ fn fill<'a>(
 ) -> (Vec<String>, RecordBatch, Option<FrameError>) {
     let schema = super::table();
     let mut columns = Columns::new(&schema, options(policy)).expect("columns of the schema");
-    let names = ["b", "a", "none", "c", "D", "g", "h"].map(str::to_owned);
     let header_lines = u32::from(number >> 6);
-    let mut framer = LineFramer::new(dialect(number), header_lines, &names, max_record);
+    let mut framer = LineFramer::new(
+        dialect(number),
+        header_lines,
+        columns_of(number),
+        max_record,
+    );
     let (mut seen, mut error) = (Vec::new(), None);
     'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
@@ -62,7 +79,7 @@ fn fill<'a>(
     (seen, rows, error)
 }
 
-/// However the stream is cut, the lines and the rows are the same.
+/// The lines and the rows do not depend on the chunks.
 pub fn check(data: &[u8]) {
     let Some((&number, data)) = data.split_first() else {
         return;

@@ -1,5 +1,5 @@
-//! What must hold of every reader of outside bytes, whatever the bytes are: a function for each, which panics where
-//! it does not hold. `fuzz/` looks for such bytes, and the ordinary tests run its seeds through the same functions.
+//! The properties of every parser of untrusted bytes: a function for each, which panics if a property does not hold.
+//! `fuzz/` searches for such inputs, and the ordinary tests run its seeds through the same functions.
 
 pub mod compression;
 pub mod csv;
@@ -21,7 +21,7 @@ use lakewright_core::{
 
 use arrow::datatypes::Schema;
 
-/// What must hold whatever the bytes are.
+/// A property that must hold for all inputs.
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
@@ -37,10 +37,10 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("triggers", triggers::check),
 ];
 
-/// Bytes that say how an input is cut into chunks.
+/// The number of bytes that determine how an input is cut into chunks.
 pub const CUTS: usize = 4;
 
-/// The chunks that the first [`CUTS`] bytes of `data` make of the rest, and the rest in one piece.
+/// The chunks into which the first [`CUTS`] bytes of `data` cut the rest, and the rest in one piece.
 fn cut(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let Some((sizes, input)) = data.split_first_chunk::<CUTS>() else {
         return (Vec::new(), &[]);
@@ -58,7 +58,7 @@ fn cut(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (chunks, input)
 }
 
-/// A column of every type, under names that are quickly found.
+/// A column of every type, with short names that a fuzzer finds quickly.
 #[expect(clippy::expect_used, reason = "the types are fixed")]
 fn table() -> Schema {
     let columns = [

@@ -1,4 +1,4 @@
-//! A query's result: where its rows are, and what is in them.
+//! A query's result: the position of its rows, and their values.
 
 use bytes::BytesMut;
 use lakewright_core::{
@@ -17,7 +17,7 @@ const FIRST_ROW: u64 = 100;
 /// The chunks of a result, and its rows with the header.
 pub type Scanned = (Vec<Chunk>, Vec<Vec<u8>>);
 
-/// How rows may follow one another.
+/// The framings.
 pub const FRAMINGS: [Framing; 3] = [Framing::AthenaCsv, Framing::Lines, Framing::JsonLines];
 
 /// Scans the pieces of a result.
@@ -50,7 +50,7 @@ pub fn scan<'a>(
     Ok((chunks, shown))
 }
 
-/// The rows with the header, found one byte after the other.
+/// The rows including the header, found byte by byte.
 fn slow_rows(framing: Framing, text: &[u8]) -> Result<Vec<Vec<u8>>, ScanError> {
     let (mut rows, mut row, mut quoted, mut start) = (Vec::new(), Vec::new(), false, 0);
     for (byte, next) in text.iter().zip(1..) {
@@ -82,8 +82,8 @@ fn slow_rows(framing: Framing, text: &[u8]) -> Result<Vec<Vec<u8>>, ScanError> {
     Ok(rows)
 }
 
-/// However a result is cut, its rows are those that a slow search finds, and its chunks hold each of them once and in
-/// order; what is read of a row and written is JSON.
+/// However a result is cut, its rows are those of a slow search, and its chunks contain each of them once and in order;
+/// a row that is read and written is JSON.
 pub fn check(data: &[u8]) {
     let Some((number, data)) = data.split_first() else {
         return;
@@ -102,13 +102,13 @@ pub fn check(data: &[u8]) {
             check_row(row);
         }
     }
-    // The answer may be an error, but is one.
+    // Any result is fine, as long as it does not panic.
     let _ = manifest(text, "bucket");
 }
 
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 fn check_chunks(framing: Framing, text: &[u8], chunks: &[Chunk], shown: &[Vec<u8>]) {
-    // Without rows shown, the chunks are the same.
+    // The chunks are the same if rows are not reported.
     let mut counted = Scan::new(framing, SOURCE, FIRST_ROW, LIMIT, false);
     let unseen = |_: Seen<'_>| Ok::<_, ScanError>(());
     counted.push(text, unseen).expect("no error before");

@@ -6,7 +6,7 @@ use lakewright_core::{
     time::TimestampReader,
 };
 
-/// A rule by a number.
+/// Derives a rule from a number.
 fn rule(number: u8) -> TimestampRule {
     let zones = [
         None,
@@ -26,8 +26,8 @@ fn rule(number: u8) -> TimestampRule {
     }
 }
 
-/// What is read lies within the bounds, is read alike from a text and from a number, and is read again from its own
-/// text; a text that is too long for any form is no time.
+/// A time is within the bounds, is the same from a text and from a number, and can be read again from its own text. A
+/// text that is longer than all formats is not a time.
 #[expect(clippy::expect_used, reason = "the rules are fixed")]
 pub fn check(data: &[u8]) {
     let Some((number, bytes)) = data.split_first() else {

@@ -1,9 +1,9 @@
-//! Payloads that functions are invoked with.
+//! Payloads that invoke functions.
 
 use lakewright_aws::trigger::{self, Kind, TriggerError};
 use serde_json::Value;
 
-/// A payload is decoded without a panic; each message of a batch has its own outcome, and every object has a place.
+/// Decoding a payload does not panic; each message of a batch has a separate outcome, and every object has a location.
 pub fn check(data: &[u8]) {
     let Ok(payload) = serde_json::from_slice::<Value>(data) else {
         return;

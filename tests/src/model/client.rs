@@ -28,25 +28,25 @@ pub enum Death {
     After(u64),
 }
 
-/// What is to befall a client.
+/// What happens to a client.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// When it dies.
     pub death: Option<Death>,
-    /// Whether its requests that are still on their way when it dies get lost, rather than arrive.
+    /// Whether its requests that are in flight when it dies are lost. Otherwise they arrive.
     pub loses_in_flight: bool,
     /// Before this call it sleeps until this time.
     pub sleep: Option<(u64, Timestamp)>,
-    /// Whether nothing else befalls it.
+    /// Whether no other faults are injected.
     pub immune: bool,
-    /// What befalls its first calls, each in turn, instead of what the cloud's seed says.
+    /// The faults of its first calls, in order, in place of those from the cloud's seed.
     pub script: VecDeque<Option<Fault>>,
 }
 
 /// One invocation's connection to the cloud: the ports `Store`, `Catalog`, `Queue`, `Queries`
 /// and `Callback`.
 ///
-/// Clones are the same client. Once it is dead none of its calls returns.
+/// Clones are the same client. Once it is dead, none of its calls returns.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -132,7 +132,7 @@ impl Client {
         self.inner.dead.load(Ordering::Relaxed)
     }
 
-    /// Sends a request, lets it take effect at the service, and brings the answer back, as fate will have it.
+    /// Sends a request, applies it at the service, and returns the answer, with faults as the plan or the seed says.
     pub(super) async fn exchange<T, E>(
         &self,
         request: Request,
@@ -180,7 +180,7 @@ impl Client {
             }
             (fate, [state.latency(), state.latency(), state.latency()])
         });
-        // The request goes its own way: it arrives also where its sender is dead by then.
+        // The request is independent of its sender: it arrives even if the sender is dead by then.
         let (answer, answered) = oneshot::channel();
         tokio::spawn(
             self.clone()
@@ -216,7 +216,7 @@ impl Client {
             Some(fault @ (Fault::SlowDown | Fault::InternalBefore | Fault::ResetBefore)) => {
                 self.record(call, &request, format!("{fault}"));
                 cloud.clock.sleep(back).await;
-                // A caller that has given up does not hear it.
+                // A caller that has given up does not receive it.
                 let _ = answer.take().map(|answer| answer.send(injected(fault)));
                 return;
             }

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use lakewright_jobs::ports::Clock;
 use tokio::time::Instant;
 
-/// Where virtual time begins: 2026-05-01T00:00:00Z.
+/// The start of virtual time: 2026-05-01T00:00:00Z.
 const EPOCH: Timestamp = Timestamp::constant(1_777_593_600, 0);
 
-/// Tokio's paused clock, seen as S3's and everybody's time. It moves only when nothing else can.
+/// Tokio's paused clock, used as the time of S3 and of all clients. It advances only when nothing else can happen.
 #[derive(Debug, Clone, Copy)]
 pub struct SimClock {
     start: Instant,

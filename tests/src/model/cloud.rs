@@ -20,23 +20,23 @@ use super::{
     step_functions::ModelStepFunctions,
 };
 
-/// Sees the services after each effect, which is at every step that a reader could take.
+/// Is called after each effect, and so sees every state that a reader could see.
 pub trait Observer: Send {
-    /// Something took effect at `now`: `changes` to objects, or anything in the catalog.
+    /// Something took effect at `now`: `changes` to objects, or any change in the catalog.
     fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue);
 }
 
-/// The services behind one seed and one virtual clock.
+/// The services, with one seed and one virtual clock.
 ///
-/// Everything that is left to chance comes from the seed, and everything happens on one thread in virtual
-/// time, so a seed has one history.
+/// All randomness comes from the seed, and everything runs on one thread in virtual time, so a seed determines the
+/// history.
 pub struct Cloud {
-    /// Everybody's clock.
+    /// The clock of all clients and services.
     pub clock: SimClock,
     state: Mutex<State>,
 }
 
-/// What the services hold.
+/// The state of the services.
 pub struct State {
     /// Objects.
     pub s3: ModelS3,
@@ -46,15 +46,15 @@ pub struct State {
     pub sqs: ModelSqs,
     /// Queries.
     pub athena: ModelAthena,
-    /// State machines that wait.
+    /// State machines that wait for a callback.
     pub step_functions: ModelStepFunctions,
-    /// Chance.
+    /// The random number generator.
     pub rng: Rng,
-    /// How often calls go wrong from now on.
+    /// The current fault rates.
     pub rates: FaultRates,
-    /// How often things went wrong.
+    /// The number of injected faults.
     pub injected: FaultCounts,
-    /// What happened.
+    /// The recorded history.
     pub history: History,
     observer: Option<Box<dyn Observer>>,
 }
@@ -79,12 +79,12 @@ impl Cloud {
         })
     }
 
-    /// Looks at or changes what the services hold, past all calls and faults. The observer is not told.
+    /// Reads or changes the state of the services directly, without calls and faults. The observer is not called.
     pub fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
         action(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts an object in its place at once; the observer is not told. Returns its `ETag`.
+    /// Writes an object directly; the observer is not called. Returns its `ETag`.
     pub fn place(&self, location: &Location, bytes: Bytes) -> String {
         let now = self.clock.now();
         self.with(|state| {
@@ -94,10 +94,10 @@ impl Cloud {
         })
     }
 
-    /// Takes an object away at once; the observer is not told.
+    /// Removes an object directly; the observer is not called.
     pub fn remove(&self, location: &Location) {
         self.with(|state| {
-            // One key is never too many.
+            // One key is always within the limit.
             let _ = state
                 .s3
                 .delete(&location.bucket, std::slice::from_ref(&location.key));
@@ -105,12 +105,12 @@ impl Cloud {
         });
     }
 
-    /// Sets who watches.
+    /// Sets the observer.
     pub fn watch(&self, observer: Box<dyn Observer>) {
         self.with(|state| state.observer = Some(observer));
     }
 
-    /// Notes something that is no call of a client.
+    /// Records something that is not a client's call.
     pub fn note(&self, operation: &'static str, target: &str, outcome: &str) {
         let at = self.clock.now();
         self.with(|state| {
@@ -125,14 +125,14 @@ impl Cloud {
         });
     }
 
-    /// Counts a fault that is no call's.
+    /// Counts a fault that does not belong to a call.
     pub fn count(&self, fault: Fault) {
         self.with(|state| state.injected.add(fault));
     }
 }
 
 impl State {
-    /// How long a leg of a call's way takes: milliseconds, sometimes seconds.
+    /// The latency of a request or of an answer: milliseconds, sometimes seconds.
     pub(super) fn latency(&mut self) -> Duration {
         if self.rng.f64() < self.rates.slow {
             self.injected.add(Fault::Slow);
@@ -142,7 +142,7 @@ impl State {
         }
     }
 
-    /// Lets something take effect and tells the observer.
+    /// Applies an effect and calls the observer.
     pub(super) fn apply<T>(&mut self, now: Timestamp, effect: impl FnOnce(&mut Self) -> T) -> T {
         let result = effect(self);
         let changes = self.s3.take_changes();

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt};
 
 use fastrand::Rng;
 
-/// What can go wrong, by kind.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// A call took seconds instead of milliseconds.
@@ -17,13 +17,13 @@ pub enum Fault {
     ResetBefore,
     /// The connection failed after the effect.
     ResetAfter,
-    /// The connection failed, and the request took effect long after the client was told so.
+    /// The connection failed, and the request took effect long after the client saw the failure.
     LandsLate,
     /// The body of the answer was cut short.
     Truncated,
     /// 409: another conditional write of the key was under way.
     Conflict,
-    /// A batch delete left a key standing.
+    /// A batch delete did not delete a key.
     DeleteKey,
     /// Glue refused a part of a batch, or left keys unprocessed.
     PartialBatch,
@@ -51,7 +51,7 @@ pub enum Fault {
     DeadLetter,
     /// An event was delivered again days later.
     LateRedelivery,
-    /// A source object was taken away soon after it had landed.
+    /// A source object was removed soon after it had landed.
     SourceRemoved,
     /// A source object was replaced by another soon after it had landed.
     SourceReplaced,
@@ -63,7 +63,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// How often each thing goes wrong, as probabilities of a call, a key or an event.
+/// The probability of each fault, for each call, key or event.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[expect(
     missing_docs,
@@ -78,7 +78,7 @@ pub struct FaultRates {
     pub reset_after: f64,
     pub lands_late: f64,
     pub truncated: f64,
-    /// Of a conditional write during which another one of the key was under way.
+    /// For a conditional write during which another one of the same key was in progress.
     pub conflict: f64,
     pub delete_key: f64,
     pub partial_batch: f64,
@@ -87,8 +87,8 @@ pub struct FaultRates {
 }
 
 impl FaultRates {
-    /// A seed's own weather: each kind of fault is absent, rare or frequent, so that some histories are
-    /// ruled by one kind and others by many.
+    /// Draws rates from a seed: each kind of fault is absent, rare or frequent, so that some histories have mostly one
+    /// kind and others many.
     pub fn draw(rng: &mut Rng) -> Self {
         let mut rate = |frequent: f64| match rng.u8(0..4) {
             0 | 1 => 0.0,
@@ -112,7 +112,7 @@ impl FaultRates {
         }
     }
 
-    /// What befalls a call on its way, if anything.
+    /// The fault of a call, if any.
     pub(super) fn fate(&self, rng: &mut Rng) -> Option<Fault> {
         let mut draw = rng.f64();
         for (rate, fault) in [
@@ -133,7 +133,7 @@ impl FaultRates {
     }
 }
 
-/// How often each thing went wrong.
+/// The number of faults of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FaultCounts(pub BTreeMap<Fault, u64>);
 

@@ -10,7 +10,7 @@ use lakewright_jobs::ports::{
 const LONGEST_LOCATION: usize = 2056;
 const LONGEST_VALUE: usize = 1024;
 
-/// Why Glue refuses a call as a whole.
+/// Why Glue refuses a whole call.
 pub(super) type Refusal = (CatalogErrorKind, &'static str);
 
 /// A batch call that changes partitions.
@@ -27,7 +27,7 @@ const TOO_MANY: Refusal = (
     "InvalidInputException: too many partitions",
 );
 
-/// Glue's tables and partitions, each call in one step, with the documented limits.
+/// Glue's tables and partitions, with the documented limits. Each call is one step.
 #[derive(Debug, Default)]
 pub struct ModelGlue {
     tables: BTreeMap<TableName, Entry>,
@@ -40,7 +40,7 @@ struct Entry {
 }
 
 impl ModelGlue {
-    /// Adds a table, or replaces its description.
+    /// Adds or replaces a table.
     pub fn put_table(&mut self, table: Table) {
         self.tables
             .entry(table.name.clone())
@@ -98,7 +98,7 @@ impl ModelGlue {
         })
     }
 
-    /// Understands `key = value and key = value …` and no more.
+    /// Only supports `key = value and key = value …`.
     pub(super) fn matching(
         &self,
         table: &TableName,

@@ -3,20 +3,20 @@ use std::fmt;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// One thing that happened in the cloud.
+/// An event in the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When, in virtual time.
     pub at: Timestamp,
     /// Which client made the call; 0 for the harness.
     pub client: u32,
-    /// The call's number among the client's own, from 1; 0 for what is no call.
+    /// The call's number among the client's calls, from 1; 0 if it is not a call.
     pub call: u64,
-    /// Such as `PutObject`.
+    /// The operation, such as `PutObject`.
     pub operation: &'static str,
-    /// What it was about.
+    /// The object, table, queue or token.
     pub target: String,
-    /// What came of it at the service, and what the client was told where that differs.
+    /// The result at the service, and what the client was told if that differs.
     pub outcome: String,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Everything that happened, in order.
+/// All events, in order.
 #[derive(Debug, Default)]
 pub struct History {
     entries: Vec<Entry>,
@@ -46,7 +46,7 @@ impl History {
         &self.entries
     }
 
-    /// The same for two histories that are the same.
+    /// A digest, which is equal for equal histories.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
         for entry in &self.entries {

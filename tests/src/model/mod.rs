@@ -1,8 +1,8 @@
-//! In-memory models of S3, Glue, SQS, Athena and Step Functions, under one seed and a virtual clock.
+//! In-memory models of S3, Glue, SQS, Athena and Step Functions, with one seed and a virtual clock.
 //!
-//! [`ModelS3`], [`ModelGlue`], [`ModelSqs`], [`ModelAthena`] and [`ModelStepFunctions`] say what each service does with a call, at once and without
-//! faults. A [`Client`] is the port in front of them: its calls take time, fail, are lost and arrive late as
-//! the [`Cloud`]'s seed says, and are written to the cloud's [`History`].
+//! [`ModelS3`], [`ModelGlue`], [`ModelSqs`], [`ModelAthena`] and [`ModelStepFunctions`] apply each call at once and
+//! without faults. A [`Client`] is the port in front of them: its calls take time, fail, are lost and arrive late as
+//! the [`Cloud`]'s seed determines, and are recorded in the cloud's [`History`].
 
 mod athena;
 mod client;

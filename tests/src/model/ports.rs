@@ -342,7 +342,7 @@ impl Client {
         .await
     }
 
-    /// A batch that Glue takes, but for those of its partitions that it refuses by chance.
+    /// A batch that Glue accepts, except for partitions that are refused at random.
     async fn change_partitions(
         &self,
         operation: &'static str,

@@ -28,20 +28,20 @@ pub(super) const NOT_ENCRYPTED: Refusal = Refusal(
     "AccessDenied: the bucket's policy refuses what is not encrypted",
 );
 
-/// What differs between buckets and may differ between two answers of S3.
+/// Settings that differ between buckets or regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Keys in a page of a listing: S3's own 1,000, or fewer, to make pages of small listings.
+    /// The number of keys in a page of a listing: 1,000 as in S3, or fewer, so that small listings have several pages.
     pub page: usize,
-    /// The least bytes of a part that is not the last: S3's own 5 MiB, or less, to upload little.
+    /// The smallest part that is not the last: 5 MiB as in S3, or less, so that tests upload little.
     pub smallest_part: usize,
     /// Whether buckets keep every version.
     pub versioned: bool,
     /// Whether equal contents have different `ETag`s, as under SSE-KMS.
     pub opaque_etags: bool,
-    /// What completing an upload again says.
+    /// The answer to completing an upload again.
     pub completed_again: StoreErrorKind,
-    /// Whether buckets refuse what is written without encryption in the request, as a bucket's policy may.
+    /// Whether buckets refuse writes whose request does not name an encryption, as a bucket's policy may.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html>
     pub encrypted_only: bool,
 }
@@ -59,32 +59,32 @@ impl Default for Settings {
     }
 }
 
-/// An object as it stands.
+/// A current object.
 #[derive(Debug, Clone)]
 pub struct Object {
     /// Its content.
     pub bytes: Bytes,
-    /// With its quotes.
+    /// Including its quotes.
     pub etag: String,
-    /// To the second, as S3 gives it.
+    /// To the second, as in S3's answers.
     pub last_modified: Timestamp,
 }
 
 /// A change that readers can see.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// An object stands.
+    /// An object was written.
     Written {
-        /// Where.
+        /// Its location.
         location: Location,
-        /// What.
+        /// The object.
         object: Object,
-        /// Whether another one stood there.
+        /// Whether it replaced another one.
         replaced: bool,
     },
-    /// An object is gone.
+    /// An object was deleted.
     Deleted {
-        /// Where it was.
+        /// Its location.
         location: Location,
     },
 }
@@ -104,14 +104,14 @@ pub struct ModelS3 {
     pub(super) settings: Settings,
     objects: BTreeMap<Location, Vec<Version>>,
     pub(super) uploads: BTreeMap<UploadId, Upload>,
-    /// Conditional writes under way: a number for each, and whether another one overlapped it.
+    /// Conditional writes in progress: a number for each, and whether another one overlapped it.
     under_way: BTreeMap<Location, BTreeMap<u64, bool>>,
     pub(super) serial: u64,
     changes: Vec<Change>,
 }
 
 impl ModelS3 {
-    /// Empty; every bucket exists.
+    /// Starts empty; every bucket exists.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -123,12 +123,12 @@ impl ModelS3 {
         }
     }
 
-    /// The object that stands, if any.
+    /// The current object, if any.
     pub fn object(&self, location: &Location) -> Option<&Object> {
         self.objects.get(location)?.last()?.object.as_ref()
     }
 
-    /// All that stands at or below a prefix, in key order.
+    /// All current objects at or below a prefix, in key order.
     pub fn below<'a>(
         &'a self,
         prefix: &'a Location,
@@ -147,7 +147,7 @@ impl ModelS3 {
             .map(|upload| &upload.object)
     }
 
-    /// What a bucket's policy says of a write.
+    /// Applies the bucket's policy to a write.
     pub(super) fn admit(&self, encryption: Option<&Encryption>) -> Result<(), Refusal> {
         if self.settings.encrypted_only && encryption.is_none() {
             return Err(NOT_ENCRYPTED);
@@ -365,7 +365,7 @@ impl ModelS3 {
         Written { etag, version: id }
     }
 
-    /// Of a content in one piece, or of an upload's parts with their number.
+    /// The `ETag` of an object written in one piece, or of an upload with this number of parts.
     pub(super) fn etag(&mut self, content: &[u8], parts: Option<usize>) -> String {
         let mut hasher = Sha256::new();
         hasher.update(content);

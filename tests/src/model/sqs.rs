@@ -10,7 +10,7 @@ pub struct Received {
     pub id: u64,
     /// What was sent.
     pub body: String,
-    /// How often it has been received, this time included.
+    /// How often it has been received, including this time.
     pub receives: u32,
 }
 
@@ -37,7 +37,7 @@ pub struct ModelSqs {
 }
 
 impl ModelSqs {
-    /// Makes a queue. After `redrive.0` receives a message goes to the queue `redrive.1` instead.
+    /// Creates a queue. After `redrive.0` receives, a message moves to the queue `redrive.1`.
     pub fn create(&mut self, url: &str, visibility: Duration, redrive: Option<(u32, &str)>) {
         let line = Line {
             visibility: SignedDuration::try_from(visibility).unwrap_or(SignedDuration::MAX),
@@ -47,7 +47,7 @@ impl ModelSqs {
         self.queues.insert(url.to_owned(), line);
     }
 
-    /// Puts a message into a queue, to be seen from `visible_at` on. `false` where there is no such queue.
+    /// Adds a message to a queue, visible from `visible_at` on. Returns `false` if there is no such queue.
     pub fn send(&mut self, url: &str, body: String, visible_at: Timestamp) -> bool {
         let Some(line) = self.queues.get_mut(url) else {
             return false;
@@ -62,9 +62,9 @@ impl ModelSqs {
         true
     }
 
-    /// At most `most` of the visible messages, in any order. Each becomes invisible for the queue's
-    /// visibility timeout, but for those that the queue delivers again at once (at the rate `duplicates`).
-    /// Also returns how many of those there were, and how many messages went to the dead-letter queue.
+    /// At most `most` of the visible messages, in any order. Each becomes invisible for the queue's visibility timeout,
+    /// except those that the queue delivers again at once (at the rate `duplicates`). Also returns the number of these,
+    /// and of messages that moved to the dead-letter queue.
     pub fn receive(
         &mut self,
         url: &str,
@@ -119,7 +119,7 @@ impl ModelSqs {
         (received, again, buried)
     }
 
-    /// Deletes a message. One that is gone already counts as deleted.
+    /// Deletes a message. A message that was deleted before counts as deleted.
     pub fn delete(&mut self, url: &str, id: u64) {
         if let Some(line) = self.queues.get_mut(url) {
             line.messages.remove(&id);

@@ -8,23 +8,23 @@ use super::{
     fault::Fault,
 };
 
-/// How a waiting state machine was answered.
+/// The answer to a waiting state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// With this output.
+    /// Success, with this output.
     Success(String),
-    /// By an error's name, and its cause.
+    /// Failure, with an error name and its cause.
     Failure(String, String),
 }
 
-/// State machines that wait, each for the answer to its task token, which is given once.
+/// State machines that wait for the answer to their task tokens. Each token is answered once.
 #[derive(Debug, Default)]
 pub struct ModelStepFunctions {
     waiting: BTreeMap<String, Option<Answer>>,
 }
 
 impl ModelStepFunctions {
-    /// A state machine begins to wait.
+    /// A state machine starts to wait.
     pub fn wait(&mut self, token: &str) {
         self.waiting.insert(token.to_owned(), None);
     }

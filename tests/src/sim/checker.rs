@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{Change, ModelGlue, ModelS3, Object, Observer};
 
-/// An invariant that did not hold: its name, and what was seen.
+/// An invariant that did not hold: its name, and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// When, in virtual time.
@@ -32,24 +32,24 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A source object: where, and its `ETag`.
+/// A source object: its location and its `ETag`.
 type Version = (Location, String);
 
-/// Holds everything that happens below the target to the invariants, at every step.
+/// Checks the invariants after every change below the target.
 pub(super) struct Checker {
     target: Location,
     table: Option<TableName>,
     sources: BTreeMap<Version, Source>,
-    /// Those of the sources that were taken away or replaced before they were committed.
+    /// The sources that were removed or replaced before they were committed.
     lost: BTreeSet<Version>,
     /// The plan of each source.
     plans: BTreeMap<Version, Intent>,
     /// The source and the rows of each output and quarantine that a plan names.
     planned: BTreeMap<String, (Version, u64)>,
     committed: BTreeSet<Version>,
-    /// Where each row stands.
+    /// The file of each row.
     visible: BTreeMap<String, String>,
-    /// The first one.
+    /// The first violation.
     violation: Option<Violation>,
 }
 
@@ -72,13 +72,13 @@ impl Checker {
         self.sources.insert((source.location.clone(), etag), source);
     }
 
-    /// The source is about to be taken away or replaced.
+    /// The source is about to be removed or replaced.
     pub(super) fn lose(&mut self, source: &SourceObject) {
         self.lost.insert(version(source));
     }
 
-    /// The source was answered for without a commit of its own: as gone, as superseded. That must not be while
-    /// some of its rows may stand.
+    /// The source was answered without a commit, as gone or superseded. This is a violation if some of its rows may
+    /// exist.
     pub(super) fn given_up(&mut self, now: Timestamp, source: &SourceObject, status: Status) {
         let version = version(source);
         if self.plans.contains_key(&version) && !self.committed.contains(&version) {
@@ -98,17 +98,17 @@ impl Checker {
         self.committed.contains(&version(source))
     }
 
-    /// Whether the source is committed, or cannot be any more.
+    /// Whether the source is committed, or can no longer be committed.
     pub(super) fn is_settled(&self, source: &SourceObject) -> bool {
         self.is_committed(source) || self.lost.contains(&version(source))
     }
 
-    /// Notes a violation, unless there is one already.
+    /// Records a violation, unless there is one already.
     pub(super) fn fail(&mut self, at: Timestamp, message: String) {
         self.violation.get_or_insert(Violation { at, message });
     }
 
-    /// The rows of `old` are about to stand in `new` instead, by the hand of a compaction.
+    /// The rows of `old` are about to move to `new`, by a compaction.
     pub(super) fn fold(&mut self, old: &str, new: &str) {
         for place in self.visible.values_mut() {
             if place == old {
@@ -117,7 +117,7 @@ impl Checker {
         }
     }
 
-    /// After the last retry: everything is committed, and every row stands.
+    /// After the last retry: checks that everything is committed and every row exists.
     pub(super) fn finish(&mut self, now: Timestamp) {
         if let Err(message) = self.complete() {
             self.fail(now, message);
@@ -307,7 +307,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether the partition of each output lies where the catalog says.
+    /// Whether the partition of each output has the catalog's location.
     fn is_registered(&self, commit: &ObjectReport, glue: &ModelGlue) -> Result<(), String> {
         let Some(table) = &self.table else {
             return Ok(());
@@ -330,7 +330,8 @@ impl Checker {
     }
 }
 
-/// Whether it holds rows of an object that is still at work: no plan names them, and they are deleted.
+/// Whether it contains spooled rows of an object that is still being processed: no plan names these, and they are
+/// deleted.
 fn is_spooled(location: &Location) -> bool {
     location.key.contains("/_lakewright/spool/")
 }

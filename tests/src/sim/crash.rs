@@ -1,4 +1,4 @@
-//! Every crash point of one object's processing: killed before and after each of its calls, paused before each of
+//! All crash points of the processing of one object: killed before and after each of its calls, paused before each of
 //! them while a twin does the work, and killed again at each point of the retry.
 
 use std::{sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use crate::{
 /// An object whose crash points are enumerated.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What it shows.
+    /// What it covers.
     pub name: &'static str,
     /// The object.
     pub shape: Shape,
@@ -35,7 +35,7 @@ pub struct Case {
     pub scratch: u64,
     /// Whether the retry is killed at every point too.
     pub pairs: bool,
-    /// Which of the deployments is killed.
+    /// The deployment that is killed.
     pub deployment: usize,
 }
 
@@ -48,7 +48,7 @@ const SMALL: Shape = Shape {
     padding: 0,
 };
 
-/// The cases: what makes one object's processing take other steps than another's.
+/// The cases, each with a different sequence of steps.
 pub const CASES: &[Case] = &[
     Case {
         name: "one partition",
@@ -120,14 +120,14 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// What was run, and what did not hold.
+/// The runs and the first violation.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Crash points run.
+    /// The number of crash points.
     pub points: u64,
     /// What went wrong, by kind.
     pub injected: FaultCounts,
-    /// Uploads that the dead left unfinished; a lifecycle rule of the bucket removes such.
+    /// Uploads that dead invocations left unfinished; in a real bucket a lifecycle rule removes them.
     pub uploads_left: u64,
     /// The first violation, and the plans of the invocations that led to it.
     pub violation: Option<(String, Violation)>,
@@ -161,9 +161,9 @@ pub fn enumerate(case: &Case, seed: u64, mutant: Option<Mutant>) -> Report {
     report
 }
 
-/// One history of one object: the invocations by their plans, then retries to the end. With `paused` another
-/// invocation begins first, and sleeps before that call until the others are done. Returns the calls that the last
-/// invocation by a plan made.
+/// One history of one object: the invocations with their plans, then retries to the end. With `paused`, another
+/// invocation starts first, and sleeps before that call until the others are done. Returns the calls of the last
+/// invocation with a plan.
 fn attempt(
     case: &Case,
     seed: u64,
@@ -244,7 +244,8 @@ async fn all(world: &World, source: &SourceObject, deployment: usize, plans: Vec
     for plan in plans {
         let (_, client) = world.invoke(sources, deployment, plan).await;
         calls = client.calls();
-        // What the dead one had under way arrives before the retry, as the visibility timeout sees to.
+        // The requests of the dead invocation arrive before the retry, because the retry waits for the visibility
+        // timeout.
         let clock = world.cloud.clock;
         clock
             .sleep(Duration::try_from(LIMIT).unwrap_or_default())
@@ -253,7 +254,7 @@ async fn all(world: &World, source: &SourceObject, deployment: usize, plans: Vec
     if world.checker().is_committed(source) {
         return calls;
     }
-    // Another deployment goes on from what stands.
+    // Another deployment resumes the work.
     let (end, _) = world.invoke(sources, 1, Plan::default()).await;
     if !answered(&end) {
         let now = world.cloud.clock.now();

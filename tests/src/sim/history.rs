@@ -1,5 +1,5 @@
-//! Random histories: objects land, events are lost, doubled and delivered late, invocations are killed, and calls
-//! fail, all from one seed; then everything is retried to its end, and delivered once more days later.
+//! Random histories: objects land, events are lost, duplicated and delivered late, invocations are killed, and calls
+//! fail, all from one seed. Then everything is retried to its end, and delivered once more days later.
 
 use std::{
     sync::{
@@ -36,14 +36,14 @@ const QUEUE: &str = "https://sqs/rekey";
 const DEAD_LETTERS: &str = "https://sqs/rekey-dead";
 const POLLERS: usize = 3;
 
-/// How long things go wrong, in seconds.
+/// How long faults are injected, in seconds.
 const STORM: u64 = 900;
 
-/// How long a poller waits between looks at an empty queue, in milliseconds.
+/// How long a poller waits between two receives from an empty queue, in milliseconds.
 const SHORTEST_IDLE: u64 = 500;
 const LONGEST_IDLE: u64 = 4 * 3_600_000;
 
-/// How often dead letters are sent back and the sweep is made before a source counts as lost.
+/// How often dead letters are redriven and the sweep runs before a source counts as lost.
 const ROUNDS: usize = 8;
 
 /// One seed's history.
@@ -53,24 +53,24 @@ pub struct Run {
     pub seed: u64,
     /// The first invariant that did not hold, if any.
     pub violation: Option<Violation>,
-    /// What went wrong, by kind.
+    /// The number of faults by kind.
     pub injected: FaultCounts,
-    /// Invocations made.
+    /// The number of invocations.
     pub invocations: u64,
-    /// Objects landed.
+    /// The number of objects that landed.
     pub sources: usize,
-    /// The same for two histories that are the same.
+    /// A digest, which is equal for equal histories.
     pub digest: [u8; 32],
-    /// What happened, a line each.
+    /// The events, one per line.
     pub lines: Vec<String>,
 }
 
 /// What lands in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// A few small objects, some of which are taken away or replaced.
+    /// A few small objects, some of which are removed or replaced.
     Small,
-    /// One object that makes multipart uploads.
+    /// One object that requires multipart uploads.
     Large,
 }
 
@@ -168,7 +168,7 @@ impl Theatre {
         self.calm().await;
         self.retry_all(&landed).await;
         cloud.with(|state| {
-            // What is left of the storm is over by now.
+            // The effects of the faults are over by now.
             state.rates = FaultRates::default();
         });
         self.redeliver_days_later(&landed, rng).await;
@@ -192,7 +192,7 @@ impl Theatre {
         self.world.checker().violation().is_some()
     }
 
-    /// Objects land over time; some of them are taken away or replaced soon after.
+    /// Objects land over time; some of them are removed or replaced soon after.
     async fn land_some(&self, rng: &mut Rng) -> Vec<SourceObject> {
         let cloud = &self.world.cloud;
         let mut landed = Vec::new();
@@ -261,7 +261,7 @@ impl Theatre {
         });
     }
 
-    /// Waits until the storm is over, and ends it.
+    /// Waits until the time of faults is over, and ends it.
     async fn calm(&self) {
         for _ in 0..STORM / 10 {
             pause(&self.world, 10_000).await;
@@ -271,7 +271,7 @@ impl Theatre {
         }
         self.stormy.store(false, Ordering::Relaxed);
         self.world.cloud.with(|state| {
-            // Requests still go slow and astray, but no more than retries can bear.
+            // Requests are still slow and fail, but no more than retries can handle.
             state.rates = FaultRates {
                 reset_after: 0.05,
                 slow_down: 0.05,
@@ -281,7 +281,7 @@ impl Theatre {
         });
     }
 
-    /// Dead letters are sent back, and the sweep finds what has no commit, until there is nothing left to do.
+    /// Redrives dead letters and sweeps objects without a commit, until there is nothing left to do.
     async fn retry_all(&self, landed: &[SourceObject]) {
         let cloud = &self.world.cloud;
         for _ in 0..ROUNDS {
@@ -292,7 +292,7 @@ impl Theatre {
             }
             let now = cloud.clock.now();
             cloud.with(|state| state.sqs.redrive(DEAD_LETTERS, QUEUE, now));
-            // A sweep that fails is made again in the next round.
+            // A sweep that fails runs again in the next round.
             let swept = self.world.sweep(QUEUE).await;
             cloud.note("sweep", QUEUE, &format!("{swept:?}"));
         }
@@ -305,7 +305,7 @@ impl Theatre {
         }
     }
 
-    /// A compaction has folded some files into others when every event comes once more: nothing may come back.
+    /// Delivers every event once more after a compaction has merged some files: no row may come back.
     async fn redeliver_days_later(&self, landed: &[SourceObject], rng: &mut Rng) {
         if self.failed() {
             return;
@@ -319,7 +319,7 @@ impl Theatre {
         self.drain().await;
     }
 
-    /// Some files stand under another name, as if merged.
+    /// Moves some files to another name, as if merged.
     fn compact(&self, rng: &mut Rng) {
         let target = Location::new("lake", "sim/year=");
         let files: Vec<_> = self.world.cloud.with(|state| {
@@ -338,7 +338,7 @@ impl Theatre {
         }
     }
 
-    /// An event source mapping: receives messages, invokes the function, deletes what it answers for.
+    /// An event source mapping: receives messages, invokes the function, and deletes the messages that it answers.
     async fn poll(self: Arc<Self>, mut rng: Rng) {
         let cloud = Arc::clone(&self.world.cloud);
         let mut idle = SHORTEST_IDLE;
@@ -414,7 +414,7 @@ impl Theatre {
         plan
     }
 
-    /// A reader of the table, as long as it is written.
+    /// A reader of the table, while it is written.
     async fn read(self: Arc<Self>, mut rng: Rng) {
         let plan = Plan {
             immune: true,
@@ -431,7 +431,7 @@ impl Theatre {
     }
 }
 
-/// What a message is about: a notification, or what the sweep sends.
+/// The object in a message: from a notification, or from the sweep.
 fn source(body: &str) -> Option<SourceObject> {
     let body: Value = serde_json::from_str(body).ok()?;
     if let Some(key) = body["Key"].as_str() {

@@ -1,4 +1,4 @@
-//! A store before another one: what is asked of it is asked of the other, unless it says otherwise.
+//! A store that wraps another one, and passes all calls on that it does not override.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use lakewright_jobs::ports::{
     Precondition, PutOptions, Store, StoreError, UploadId, Written,
 };
 
-/// What changes some of a store's calls, and passes the others on.
+/// Overrides some of a store's calls, and passes the others on.
 #[async_trait]
 pub(super) trait Intercept: Send + Sync {
-    /// The store that calls are passed on to.
+    /// The wrapped store.
     fn inner(&self) -> &dyn Store;
 
     async fn head(
@@ -102,7 +102,7 @@ pub(super) trait Intercept: Send + Sync {
     }
 }
 
-/// The store that comes of it.
+/// The resulting store.
 pub(super) struct Intercepted<T>(pub(super) T);
 
 #[async_trait]

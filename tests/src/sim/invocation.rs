@@ -1,4 +1,4 @@
-//! What the simulations of all jobs have in common: invocations with a time limit, and someone who watches.
+//! The common parts of all simulations: invocations with a time limit, and observers.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,10 +10,10 @@ use lakewright_jobs::ports::Clock;
 
 use crate::model::{Change, Client, Cloud, Fault, ModelGlue, ModelS3, Observer};
 
-/// How long an invocation may live: Lambda ends it then.
+/// The lifetime of an invocation, after which Lambda kills it.
 pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);
 
-/// How long before that an invocation stops by itself.
+/// How long before its end an invocation stops by itself.
 const MARGIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// How an invocation ended.
@@ -29,8 +29,7 @@ pub(super) fn deadline(cloud: &Cloud) -> Timestamp {
     cloud.clock.now() + (LIMIT - MARGIN)
 }
 
-/// Waits until an invocation answers, or dies as the plan of its client says, or until its time is up. Its client is dead
-/// then.
+/// Waits until an invocation answers, dies by the plan of its client, or runs out of time. Its client is dead then.
 pub(super) async fn ended<T>(
     cloud: &Cloud,
     client: &Client,
@@ -50,7 +49,7 @@ pub(super) async fn ended<T>(
     end
 }
 
-/// An observer that others look at too.
+/// An observer that is shared with the test.
 pub(super) struct Watched<T>(Arc<Mutex<T>>);
 
 impl<T> Watched<T> {

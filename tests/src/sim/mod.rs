@@ -1,4 +1,4 @@
-//! Simulations of the jobs over the models: random histories and every crash point, held to the invariants of
+//! Simulations of the jobs over the models: random histories and all crash points, checked against the invariants of
 //! the commit protocols.
 //!
 //! R1: one plan for each source object. R2: no object is ever overwritten. R3: a commit implies its outputs and

@@ -1,5 +1,5 @@
-//! Protocols that are broken on purpose: what rekey would do if a step of it were wrong, made by standing between
-//! it and its ports. The simulation must find every one of them.
+//! Mutants of the protocol: what rekey would do if one of its steps were wrong, made by wrapping its ports. The
+//! simulation must detect each of them.
 
 use std::{
     collections::BTreeSet,
@@ -23,32 +23,32 @@ use super::{
 };
 use crate::model::Client;
 
-/// What is wrong with the protocol.
+/// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// The last output is written after the commit.
     CommitBeforeLastOutput,
     /// The outputs are written before the plan.
     OutputsBeforePlan,
-    /// Nobody looks whether the source is committed already.
+    /// It is not checked whether the source is already committed.
     NoCommitCheck,
-    /// A plan that stands is not adopted: 412 is taken for success without comparing.
+    /// An existing plan is not adopted: 412 counts as success without a comparison.
     PlanNotAdopted,
-    /// Each invocation makes up names of its own for the outputs.
+    /// Each invocation chooses random names for the outputs.
     RandomNames,
-    /// What has no commit is deleted.
+    /// Files without a commit are deleted.
     DeletesUncommitted,
-    /// What stands is overwritten.
+    /// Existing objects are overwritten.
     Overwrites,
     /// New partitions are not registered.
     NotRegistered,
-    /// The failures of a batch of partitions are not looked at.
+    /// The failures of a batch of partitions are ignored.
     BatchFailuresIgnored,
     /// The quarantined records are not written.
     QuarantineDropped,
-    /// An output whose connection failed is taken for written.
+    /// An output counts as written although its connection failed.
     LostAnswerTakenForSuccess,
-    /// A body that was cut short is taken for whole.
+    /// A truncated body counts as complete.
     TruncatedBodyAccepted,
     /// A range that is read again is used twice.
     RangeReadTwice,
@@ -72,7 +72,7 @@ impl Mutant {
         Self::RangeReadTwice,
     ];
 
-    /// The invariants of which one must be seen to break.
+    /// The invariants of which at least one must be violated.
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::CommitBeforeLastOutput | Self::NotRegistered | Self::BatchFailuresIgnored => {
@@ -87,13 +87,13 @@ impl Mutant {
         }
     }
 
-    /// Whether it is the adapter that is wrong, below the retries, rather than the protocol above them.
+    /// Whether the error is in the adapter, below the retries, rather than in the protocol above them.
     pub(super) fn is_below_retries(self) -> bool {
         self == Self::LostAnswerTakenForSuccess
     }
 }
 
-/// The store as `invocation` treats it where it writes below `target`.
+/// The store of `invocation`, for writes below `target`.
 pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
@@ -102,14 +102,14 @@ pub(super) struct BrokenStore {
     memory: Mutex<Memory>,
 }
 
-/// What an invocation with a broken protocol keeps in mind.
+/// The state of an invocation with a broken protocol.
 #[derive(Default)]
 struct Memory {
     held: Vec<(Location, Bytes, PutOptions)>,
     ranges_read: BTreeSet<(Location, u64)>,
 }
 
-/// What an object is to the protocol.
+/// The role of an object in the protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Source,
@@ -171,7 +171,7 @@ impl BrokenStore {
         }
     }
 
-    /// Puts what was held back.
+    /// Writes what was held back.
     async fn release(&self) -> Result<(), StoreError> {
         let held = std::mem::take(&mut self.memory().held);
         for (location, body, options) in held {
@@ -192,7 +192,7 @@ impl BrokenStore {
         }
     }
 
-    /// Deletes the outputs of sources that have no commit, as a careless cleaner would.
+    /// Deletes the outputs of sources without a commit, as a careless cleanup would.
     async fn delete_uncommitted(&self) -> Result<(), StoreError> {
         let mut listed: Vec<Listed> = Vec::new();
         loop {
@@ -331,7 +331,7 @@ impl Intercept for BrokenStore {
     }
 }
 
-/// The catalog as a broken adapter treats it, or as it is.
+/// The catalog with or without a broken adapter.
 pub(super) struct BrokenCatalog {
     pub(super) inner: Client,
     pub(super) mutant: Option<Mutant>,

@@ -13,8 +13,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::source::Record;
 
-/// Whether readers take an object below a table for data: Hive, Spark, Trino and Athena skip what begins with
-/// `_` or `.`.
+/// Whether readers treat an object below a table as data: Hive, Spark, Trino and Athena skip names that begin with `_`
+/// or `.`.
 pub(super) fn is_visible(path: &str) -> bool {
     !path
         .split('/')
@@ -46,7 +46,7 @@ pub(super) fn id(record: &Record) -> Option<&str> {
     record.get("id")?.as_str()
 }
 
-/// A reader who lists and reads the table again and again, page by page, while it is written.
+/// A reader that lists and reads the table repeatedly, page by page, while it is written.
 pub(super) struct Reader<S> {
     store: S,
     table: Location,
@@ -65,7 +65,7 @@ impl<S: Store> Reader<S> {
         }
     }
 
-    /// Reads the table once. Returns how a reader's promise was broken, if it was.
+    /// Reads the table once. Returns how a reader's guarantee was violated, if it was.
     pub(super) async fn pass(&mut self) -> Result<(), String> {
         let objects = self.list().await.map_err(|error| error.to_string())?;
         let mut seen = BTreeSet::new();

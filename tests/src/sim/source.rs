@@ -10,19 +10,19 @@ use serde_json::{Map, Value, json};
 /// One record's fields.
 pub(super) type Record = Map<String, Value>;
 
-/// The first hour that records are of; the job takes nothing from before it.
+/// The first hour of the records; the job refuses earlier ones.
 const FIRST_HOUR: civil::DateTime = civil::date(2026, 4, 29).at(22, 0, 0, 0);
 
-/// What an object is made of.
+/// The parameters of an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     /// Records with a valid time.
     pub rows: usize,
-    /// The hours that they are spread over, so the partitions.
+    /// The number of hours that they are spread over, and so of partitions.
     pub hours: usize,
     /// Records that belong in the quarantine.
     pub broken: usize,
-    /// Whether records follow each other without a line's end, as Firehose delivers them.
+    /// Whether records are concatenated without line ends, as Firehose delivers them.
     pub concatenated: bool,
     /// Whether the object is compressed.
     pub gzip: bool,
@@ -30,7 +30,7 @@ pub struct Shape {
     pub padding: usize,
 }
 
-/// A landed object, and what must become of it.
+/// A landed object, and its expected result.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) location: Location,
@@ -42,7 +42,7 @@ pub(super) struct Source {
 }
 
 impl Shape {
-    /// Large enough, and hard enough to compress, for multipart uploads.
+    /// Large and incompressible enough for multipart uploads.
     pub(super) const LARGE: Self = Self {
         rows: 2_600,
         hours: 1,

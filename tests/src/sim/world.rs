@@ -32,10 +32,10 @@ use crate::{
     sim::invocation::{self, Watched},
 };
 
-/// Memory in which a large object's outputs go up in parts.
+/// The memory with which a large object's outputs are uploaded in parts.
 pub(super) const SMALL_MEMORY: u64 = 8 << 20;
 
-/// How the job under test is set up.
+/// The settings of the job under test.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     pub(super) settings: Settings,
@@ -46,12 +46,12 @@ pub(super) struct Setup {
     pub(super) memory: u64,
     /// Bytes of temporary files for each object.
     pub(super) scratch: u64,
-    /// Bytes of records in a file, where a deployment cuts files.
+    /// The number of bytes of records in a file, for deployments that cut files.
     pub(super) file_size: u64,
     pub(super) mutant: Option<Mutant>,
 }
 
-/// The cloud, the deployed job and the one who watches both.
+/// The cloud, the deployed job and the observer.
 pub(super) struct World {
     pub(super) cloud: Arc<Cloud>,
     /// The configurations that are deployed one after the other.
@@ -65,7 +65,7 @@ pub(super) struct World {
 /// How an invocation ended: with an answer for each source, or not.
 pub(super) type End = invocation::End<Vec<Result<ObjectReport, RekeyError>>>;
 
-/// Deployments that make other files of the same rows: their plans name other outputs.
+/// Deployments that make different files from the same rows: their plans name different outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn jobs(setup: &Setup) -> Vec<Rekey> {
     let table = if setup.table {
@@ -166,7 +166,7 @@ impl World {
         self.checker.lock()
     }
 
-    /// Lands an object. Returns what a trigger says about it.
+    /// Lands an object. Returns its source object, as a trigger would name it.
     pub(super) fn land(&self, source: Source) -> SourceObject {
         let location = source.location.clone();
         let etag = self.cloud.place(&location, source.bytes.clone());
@@ -186,12 +186,12 @@ impl World {
         Client::new(Arc::clone(&self.cloud), id, plan)
     }
 
-    /// When an invocation that begins now must stop.
+    /// The deadline of an invocation that starts now.
     pub(super) fn deadline(&self) -> Timestamp {
         invocation::deadline(&self.cloud)
     }
 
-    /// Sends what has landed and has no commit to the queue.
+    /// Sends landed objects without a commit to the queue.
     pub(super) async fn sweep(&self, queue_url: &str) -> Result<SweepReport, SweepError> {
         let client = self.client(Plan::default());
         let (deadline, clock) = (self.deadline(), Arc::new(self.cloud.clock));

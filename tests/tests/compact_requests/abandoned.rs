@@ -1,4 +1,4 @@
-//! A plan that is given up.
+//! Abandoned plans.
 
 use super::*;
 

@@ -17,7 +17,7 @@ const IN_PLACE: &str = r#"
     grace_period = "1h"
 "#;
 
-/// How often each row stands where readers find it.
+/// How often each row occurs in visible files.
 fn counts(files: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for id in files.values().flatten() {

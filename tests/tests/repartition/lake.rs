@@ -162,7 +162,7 @@ impl Lake {
         self.cloud.with(|state| state.s3.below(&below).count())
     }
 
-    /// How many objects hold rows that are at work.
+    /// The number of objects with rows that are being processed.
     pub(crate) fn at_work(&self) -> usize {
         let below = Location::new("lake", "out/_repartitioning/");
         self.cloud.with(|state| state.s3.below(&below).count())

@@ -1,4 +1,4 @@
-//! What is written.
+//! The outputs.
 
 use std::collections::BTreeSet;
 

@@ -122,7 +122,7 @@ fn a_plan_is_adopted_until_it_is_committed() {
         let second = lake.plan().await.unwrap();
         assert_eq!((second.run, second.files), (1, Some(2)));
         lake.write(&second.tasks[0]).await.unwrap();
-        // A commit that nobody finished is finished before the next run.
+        // An unfinished commit is finished before the next run.
         lake.commit(&second).await.unwrap();
         assert_eq!(all(&lake), "a\n1\na\n2\n");
     });
@@ -296,7 +296,7 @@ fn the_target_table() {
         );
         lake.run().await.unwrap();
         assert_eq!(table(&lake).await.version_id, made.version_id);
-        // The types of the table that stands are those that values take.
+        // Values are converted to the types of the existing table.
         let mut typed = made.clone();
         typed.storage.columns[0].hive_type = "int".to_owned();
         lake.cloud.with(|state| state.glue.put_table(typed.clone()));

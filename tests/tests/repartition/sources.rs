@@ -10,13 +10,13 @@ use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::lake::{Lake, Rows, column, parquet_file};
 
-const LAZY_SIMPLE: &str = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe";
-const OPEN_CSV: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
-const OPENX: &str = "org.openx.data.jsonserde.JsonSerDe";
+pub(crate) const LAZY_SIMPLE: &str = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe";
+pub(crate) const OPEN_CSV: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
+pub(crate) const OPENX: &str = "org.openx.data.jsonserde.JsonSerDe";
 const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
-const OUT: &str = "source = \"d.t\"\nfiles = 1\noutput = [{ format = \"parquet\" }]";
+pub(crate) const OUT: &str = "source = \"d.t\"\nfiles = 1\noutput = [{ format = \"parquet\" }]";
 
-fn rows(texts: &[&[&str]]) -> Rows {
+pub(crate) fn rows(texts: &[&[&str]]) -> Rows {
     let value = |text: &&str| (*text != "-").then(|| (*text).to_owned());
     texts
         .iter()

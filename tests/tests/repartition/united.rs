@@ -60,8 +60,8 @@ fn one_file(lake: &Lake, output: &str) -> (Rows, bool) {
     (texts(&lake.parquet(key)), spliced)
 }
 
-/// Runs the job over these files with much memory and with little, and gives what is written, and whether it was put
-/// together of pages where there was much.
+/// Runs the job over these files with much memory and with little. Returns the output, and whether it was merged page
+/// by page with much memory.
 async fn run(settings: &str, files: &[Bytes]) -> (Rows, bool) {
     let mut both = Vec::new();
     for memory in [AMPLE, 1 << 20] {
@@ -104,7 +104,7 @@ fn pages_are_put_together_where_nothing_changes() {
 fn rows_are_read_where_something_changes() {
     virtual_time(async {
         let first = || file(vec![("n", numbers(0..10)), ("s", names(0..10))]);
-        // A column that is left out, and one that only the second file has a wider type of.
+        // One column is left out, and one has a wider type only in the second file.
         let chosen = format!("{TWO}\ncolumns = [\"s\"]");
         let (rows, spliced) = run(&chosen, &[first(), first()]).await;
         assert_eq!((rows.len(), rows[0].len(), spliced), (20, 1, false));

@@ -1,4 +1,4 @@
-//! What is found before a run counts.
+//! Checks before a run is committed.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -79,7 +79,7 @@ fn what_is_not_as_it_was_written_is_found_before_the_commit() {
             "parquet",
             "of another file with its columns and rows",
             |lake, key| {
-                // It is of the size that was written: only the ETag tells.
+                // It has the size that was written: only the ETag differs.
                 let other = parquet(&["a", "b"], 2);
                 lake.say(key, "bytes", other.len() as u64);
                 lake.cloud.place(&Location::new("lake", key), other);

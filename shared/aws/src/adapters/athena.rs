@@ -19,13 +19,13 @@ pub struct AthenaQueries {
 }
 
 impl AthenaQueries {
-    /// Over a client whose retries are off.
+    /// Wraps a client whose retries are off.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 }
 
-/// One call, for its errors.
+/// The call that an error message names.
 #[derive(Clone, Copy)]
 struct Call<'a> {
     operation: &'static str,
@@ -66,7 +66,7 @@ impl Queries for AthenaQueries {
             .await;
         let output = match sent {
             Ok(output) => output,
-            // The id is all that a request has.
+            // The request has no other field that could be invalid.
             Err(error) if error.code() == Some("InvalidRequestException") => return Ok(None),
             Err(error) => return Err(call.failed(&error)),
         };
@@ -130,7 +130,7 @@ impl Queries for AthenaQueries {
     }
 }
 
-/// By what Athena says, or else by the statement itself.
+/// Uses the statement type from Athena or, if it is missing, the statement itself.
 fn is_unload(substatement: Option<&str>, query: Option<&str>) -> bool {
     let begins = |text: &str| {
         let word = text.trim_start().get(..6).unwrap_or_default();

@@ -1,32 +1,32 @@
-//! What a failed call to an AWS service says about itself.
+//! The failure of a call to an AWS service.
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-/// What a failed call says about itself, whichever service it went to.
+/// The failure of a call to any AWS service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// How far the call came.
+    /// How far the call got.
     pub(crate) reached: Reached,
     /// The service's error code, such as `NoSuchKey`.
     pub(crate) code: Option<String>,
-    /// One line for people.
+    /// A message in one line.
     pub(crate) message: String,
 }
 
-/// How far a failed call came.
+/// How far a failed call got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
-    /// The request could not be made.
+    /// The request could not be built.
     NotSent,
-    /// The request may or may not have arrived.
+    /// The request may or may not have reached the service.
     Network,
     /// The service answered with this HTTP status.
     Answer(u16),
 }
 
 impl Failure {
-    /// Whether the same call may succeed later, as most services answer.
+    /// Whether the same call may succeed later, by the rules that most services share.
     pub(crate) fn is_retryable(&self) -> bool {
         match self.reached {
             Reached::NotSent => false,
@@ -49,7 +49,7 @@ impl Failure {
             SdkError::ConstructionFailure(_) => Reached::NotSent,
             SdkError::ServiceError(_) | SdkError::ResponseError(_) => {
                 match error.raw_response().map(|raw| raw.status().as_u16()) {
-                    // An answer of success that cannot be read was cut short.
+                    // A success response that cannot be parsed was truncated.
                     Some(200..=299) if matches!(error, SdkError::ResponseError(_)) => {
                         Reached::Network
                     }
@@ -92,7 +92,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        // Many errors repeat their cause in their own text.
+        // Many errors include the text of their cause.
         if !line.ends_with(&text) {
             line.push_str(": ");
             line.push_str(&text);

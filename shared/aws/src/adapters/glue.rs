@@ -34,7 +34,7 @@ pub struct GlueCatalog {
 }
 
 impl GlueCatalog {
-    /// Over a client.
+    /// Wraps a client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -98,8 +98,8 @@ impl Catalog for GlueCatalog {
                 .map_err(|error| call.failed(&error))?;
             found.extend(output.partitions().iter().map(partition_from_glue));
             wanted = output.unprocessed_keys.unwrap_or_default();
-            // "The partition values for which partitions were not returned": those that do not exist are among
-            // them, so when a call returns none, what is left does not exist.
+            // `UnprocessedKeys` are "the partition values for which partitions were not returned", including those that
+            // do not exist. So if a call returns no partition, none of the remaining ones exist.
             // https://docs.aws.amazon.com/glue/latest/webapi/API_BatchGetPartition.html
             if wanted.len() >= asked {
                 break;
@@ -259,7 +259,7 @@ impl Catalog for GlueCatalog {
     }
 }
 
-/// Whether Glue says that the table was changed meanwhile.
+/// Whether Glue reports that the table was changed meanwhile.
 fn is_stale(error: &SdkError<UpdateTableError, Response>) -> bool {
     matches!(
         error.as_service_error(),
@@ -267,8 +267,8 @@ fn is_stale(error: &SdkError<UpdateTableError, Response>) -> bool {
     )
 }
 
-/// Whether Glue says that the table or its database does not exist. The same error from a federated source
-/// says something of that source's connection only.
+/// Whether Glue reports that the table or its database does not exist. From a federated source, the same error only
+/// concerns the connection of that source.
 fn is_absent(error: &SdkError<GetTableError, Response>) -> bool {
     matches!(
         error.as_service_error(),
@@ -276,7 +276,7 @@ fn is_absent(error: &SdkError<GetTableError, Response>) -> bool {
     )
 }
 
-/// One call, for its errors.
+/// The call that an error message names.
 struct Call<'a> {
     operation: &'static str,
     table: &'a TableName,
@@ -317,7 +317,7 @@ impl Call<'_> {
     }
 }
 
-/// By the code first: Glue answers most failures with status 400.
+/// The code takes precedence, because Glue answers most failures with status 400.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/CommonErrors.html>
 fn kind_of(code: Option<&str>, status: u16) -> CatalogErrorKind {
     match code {

@@ -1,4 +1,4 @@
-//! The ports of `lakewright-jobs`, each implemented by one AWS service.
+//! The ports of `lakewright-jobs`, each implemented with one AWS service.
 
 pub mod athena;
 pub mod clock;

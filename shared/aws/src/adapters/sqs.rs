@@ -15,7 +15,7 @@ pub struct SqsQueue {
 }
 
 impl SqsQueue {
-    /// Over a client.
+    /// Wraps a client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }

@@ -15,7 +15,7 @@ pub struct StepFunctionsCallback {
 }
 
 impl StepFunctionsCallback {
-    /// Over a client whose retries are off.
+    /// Wraps a client whose retries are off.
     pub fn new(client: Client) -> Self {
         Self { client }
     }

@@ -1,4 +1,4 @@
-//! The metrics of one answer.
+//! The metrics of one report.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ const OF_CARRYING: &[Counted] = &[("files", Metric::count("FilesCarried"))];
 
 const OF_DELETION: &[Counted] = &[("files", Metric::count("FilesDeleted"))];
 
-/// The metrics of a report, if there is anything to count in it.
+/// The metrics of a report, if it has any.
 pub(super) fn of(report: &Value) -> Option<Metrics<'_>> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let counted = match (text("status"), text("step")) {

@@ -27,17 +27,17 @@ use crate::{
     settings::Settings,
 };
 
-/// A function of compact between two invocations.
+/// A compact function. It lives as long as its execution environment.
 pub struct Function {
     base: Base,
     catalog: GlueCatalog,
 }
 
 impl Function {
-    /// Reads the configuration and makes the adapters, once for all invocations.
+    /// Reads the configuration and creates the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused.
+    /// The configuration cannot be read or is invalid.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         Ok(Self {
@@ -49,7 +49,7 @@ impl Function {
     /// Answers one invocation of `compact-plan`.
     ///
     /// # Errors
-    /// Whatever it is: the same payload may be sent again.
+    /// Any failure: the same payload may be sent again.
     pub async fn plan(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         self.answer(&event, async |ports, budget| {
             let request: PlanRequest = decode(&event.payload)?;
@@ -89,7 +89,7 @@ impl Function {
         .await
     }
 
-    /// Answers and measures one request by `work`, which is given the adapters and what it may use.
+    /// Answers one request with `work`, which gets the adapters and the budget, and writes the metrics.
     async fn answer(
         &self,
         event: &LambdaEvent<Value>,
@@ -116,7 +116,7 @@ impl Function {
     }
 }
 
-/// The job that a request is about.
+/// The job that a request names.
 fn job<'a>(config: &'a Config, request: &PlanRequest) -> Result<&'a Compact, FunctionError> {
     let unknown = |subject: &dyn std::fmt::Display| {
         FunctionError::bad_trigger(format!("there is no compact job of {subject}"))
@@ -130,8 +130,8 @@ fn job<'a>(config: &'a Config, request: &PlanRequest) -> Result<&'a Compact, Fun
     }
 }
 
-/// Only plans in the ledgers of configured jobs are followed. Where a job's ledger lies in its table, only the catalog
-/// knows where that is.
+/// Only plans in the ledgers of configured jobs are accepted. If a job's ledger is inside its table, only the catalog
+/// knows its location.
 fn ours(config: &Config, plan: &Location) -> Result<(), FunctionError> {
     let may_be_of = |job: &Compact| match (&job.ledger, &job.target) {
         (Some(prefix), _) | (None, Some(prefix)) => prefix.contains(plan),

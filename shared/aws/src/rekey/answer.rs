@@ -10,7 +10,7 @@ use crate::{
     adapters::failure::chain, handler::FunctionError, invocation::Done, trigger::TriggerError,
 };
 
-/// One object, processed.
+/// The result of one object.
 pub(super) struct Ended<E> {
     pub(super) task: Task,
     pub(super) done: Done<ObjectReport, E>,
@@ -71,7 +71,7 @@ impl<E: Failure + 'static> Ended<E> {
     }
 }
 
-/// As the report writes it.
+/// The name in the report.
 fn status_name(status: Status) -> &'static str {
     match status {
         Status::Committed => "committed",
@@ -97,7 +97,7 @@ pub(super) fn failed_messages<'a, E: std::error::Error + 'static>(
     bad.chain(failed)
 }
 
-/// The report of the job, or the reports of several.
+/// The report of the job, or a list of reports if there are several jobs.
 pub(super) fn direct_answer<E: Failure + 'static>(
     rejected: Vec<Rejected>,
     ended: Vec<Ended<E>>,

@@ -29,23 +29,24 @@ use crate::{
     trigger::{self, Item, Kind},
 };
 
-/// Memory that one object is given where there are many.
+/// The memory for each object if several are processed at once.
 const MEMORY_PER_OBJECT: u64 = 64 << 20;
 
-/// The most objects at once: each has a few connections and files, of which Lambda allows 1,024 in all.
+/// The most objects that are processed at once. Each has some connections and files open, and Lambda allows 1,024 file
+/// descriptors.
 const MAX_AT_ONCE: u64 = 16;
 
-/// Takes an invocation apart into objects, and puts their reports together to its answer.
+/// Splits an invocation into objects, and combines their reports into its answer.
 pub(super) struct Dispatcher {
     pub(super) config: Arc<Config>,
     pub(super) resources: Resources,
-    /// Bytes that are free for temporary files.
+    /// The number of bytes that are free for temporary files.
     pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Dispatcher {
-    /// Answers one invocation; `rekey` processes one object, and the metrics go to `out`.
+    /// Answers one invocation. `rekey` processes one object; metrics are written to `out`.
     pub(super) async fn answer<E, F, W>(
         &self,
         payload: &Value,
@@ -165,7 +166,7 @@ impl Dispatcher {
     }
 }
 
-/// How many of so many objects are processed at once, and what each of them may use.
+/// How many of these objects are processed at once, and the budget of each.
 fn share(
     resources: &Resources,
     scratch_bytes: u64,

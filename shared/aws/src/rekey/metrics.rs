@@ -1,4 +1,4 @@
-//! The metrics of the objects of one job in one invocation.
+//! The metrics of one job's objects in one invocation.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,17 +7,16 @@ use serde_json::{Value, json};
 
 use crate::metrics::{MAX_VALUES, Metric, Metrics};
 
-/// What became of one object.
+/// The result of one object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Measured<'a> {
-    /// The report, where the object did not fail.
+    /// The report, unless the object failed.
     pub(super) report: Option<&'a ObjectReport>,
     /// How long it took.
     pub(super) duration: Duration,
 }
 
-/// The metrics of `job`'s objects: of all of them, then by each age that their rows had and by each reason for which some
-/// were quarantined.
+/// The metrics of `job`'s objects: totals, then row counts by age, and by the reason for which rows were quarantined.
 pub(super) fn of<'a>(job: &'a str, objects: &[Measured<'_>]) -> Vec<Metrics<'a>> {
     let mut metrics: Vec<_> = objects
         .chunks(MAX_VALUES)
@@ -52,8 +51,8 @@ pub(super) fn of<'a>(job: &'a str, objects: &[Measured<'_>]) -> Vec<Metrics<'a>>
     metrics
 }
 
-/// The report of an object that was committed now. A duplicate repeats the counts of its commit, which were counted
-/// then.
+/// The report, if this invocation committed the object. A duplicate repeats the counts of its commit, which were
+/// already counted.
 fn committed<'a>(object: &Measured<'a>) -> Option<&'a ObjectReport> {
     object
         .report
@@ -109,7 +108,7 @@ fn totals(objects: &[Measured<'_>]) -> Vec<(Metric, Value)> {
     ]
 }
 
-/// The size of what was written for an object.
+/// The number of bytes that were written for an object.
 pub(super) fn bytes_out(report: &ObjectReport) -> u64 {
     report.outputs.iter().map(|output| output.bytes).sum()
 }

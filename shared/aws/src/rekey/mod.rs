@@ -1,10 +1,10 @@
-//! The function `rekey`: landed objects in, their reports out.
+//! The function `rekey`: processes landed objects and reports on each.
 //!
-//! From SQS it answers with the messages that failed; from anything else with the
-//! [`Report`](lakewright_jobs::report::Report) of the job that the objects belong to, or with a list of
-//! reports where they belong to several jobs or to none. The payload of a
-//! [`SweepRequest`](lakewright_jobs::sweep::SweepRequest) is answered with the sweep's report. Objects that are not a job's to read are
-//! `ignored`, in a report without a name where no job has anything to do with them.
+//! The answer to an SQS batch is the messages that failed. The answer to anything else is the
+//! [`Report`](lakewright_jobs::report::Report) of the job that the objects belong to, or a list of reports if they
+//! belong to several jobs or to none. The answer to a [`SweepRequest`](lakewright_jobs::sweep::SweepRequest) is the
+//! sweep's report. Objects that no job reads are `ignored`; if they are under no job's prefix, their report has no
+//! name.
 
 mod answer;
 mod dispatch;
@@ -37,22 +37,22 @@ use crate::{
     settings::{QUEUES, Settings},
 };
 
-/// The function between two invocations.
+/// The function. It lives as long as its execution environment.
 pub struct Function {
     base: Base,
     dispatcher: Dispatcher,
     catalog: GlueCatalog,
     queue: SqsQueue,
     queues: BTreeMap<String, String>,
-    /// The tables whose partitions move from directory to directory.
+    /// The compacted tables, whose partitions move between directories.
     compacted: Arc<BTreeSet<TableName>>,
 }
 
 impl Function {
-    /// Reads the configuration and makes the adapters, once for all invocations.
+    /// Reads the configuration and creates the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused, or there is no folder for temporary files.
+    /// The configuration cannot be read or is invalid, or the folder for temporary files does not exist.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         let scratch_bytes = free_bytes(&settings.resources.scratch)?;
@@ -75,7 +75,7 @@ impl Function {
     /// Answers one invocation.
     ///
     /// # Errors
-    /// Where not a single message can be blamed.
+    /// The failure is not that of a single message.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let invocation = self.base.invocation(&event.context);
         if event.payload.get("sweep").is_some() {
@@ -122,7 +122,7 @@ impl Function {
     }
 }
 
-/// The job that a sweep is of, and its queue.
+/// The job that a sweep names, and its queue.
 fn swept<'a>(
     config: &'a Config,
     queues: &'a BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! Which job an object belongs to.
+//! Finds the job that an object belongs to.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ pub(super) struct Task {
     pub(super) route: Route,
 }
 
-/// What is to be done with an object.
+/// What to do with an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
-    /// It is this job's.
+    /// It belongs to this job.
     Job(Arc<Rekey>),
-    /// Nothing. The name is that of the job whose prefix it lies under, or empty.
+    /// No job reads it. The name is that of the job whose prefix it is under, or empty.
     Ignored { job: String },
 }
 
@@ -34,12 +34,12 @@ impl Route {
     }
 }
 
-/// Sorts out what is no job's to read: a notification's filter may let more through than the job's source.
+/// Finds the job that reads an object, if any: a notification's filter may match more keys than the job's source.
 pub(super) fn route(config: &Config, object: &Location) -> Route {
     let ignored = |job: &Rekey| Route::Ignored {
         job: job.name.clone(),
     };
-    // A source may lie inside another job's target, but nothing is landed inside a ledger.
+    // A source may be inside another job's target, but objects inside a ledger are never sources.
     if let Some(job) = config
         .rekey
         .iter()

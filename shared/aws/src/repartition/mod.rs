@@ -6,8 +6,8 @@
 //! | `repartition-write` | a [`TaskRequest`]: `{"plan", "task"}` or `{"plan", "prepare"}` | [`TaskReport`](repartition::TaskReport) |
 //! | `repartition-commit` | a [`CommitRequest`]: `{"plan"}` | [`CommitReport`](repartition::CommitReport) |
 //!
-//! `repartition-write` takes a Distributed Map's batch of such payloads too (`{"Items": […]}`), and answers with a list.
-//! A failure is a function error with a name that Step Functions' `Retry` and `Catch` can match.
+//! `repartition-write` also takes a Distributed Map's batch of such payloads (`{"Items": […]}`), and answers with a
+//! list. A failure is a function error whose name Step Functions' `Retry` and `Catch` can match.
 
 use lakewright_jobs::repartition::{self, Budget, CommitRequest, PlanRequest, Ports, TaskRequest};
 use lambda_runtime::{Context, LambdaEvent};
@@ -21,7 +21,7 @@ use crate::{
     settings::Settings,
 };
 
-/// One of the three functions between two invocations.
+/// One of the three functions. It lives as long as its execution environment.
 pub struct Function {
     base: Base,
     catalog: GlueCatalog,
@@ -29,10 +29,10 @@ pub struct Function {
 }
 
 impl Function {
-    /// Reads the configuration and makes the adapters, once for all invocations.
+    /// Reads the configuration and creates the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused, or there is no folder for temporary files.
+    /// The configuration cannot be read or is invalid, or the folder for temporary files does not exist.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         Ok(Self {
@@ -45,7 +45,7 @@ impl Function {
     /// Answers one invocation of `repartition-plan`.
     ///
     /// # Errors
-    /// Whatever it is: the same payload may be sent again.
+    /// Any failure: the same payload may be sent again.
     pub async fn plan(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
         self.answer(context, payload, async |ports, budget| {
@@ -61,7 +61,7 @@ impl Function {
     /// Answers one invocation of `repartition-write`.
     ///
     /// # Errors
-    /// Whatever it is: the same payload may be sent again.
+    /// As [`Function::plan`].
     pub async fn write(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
         let Some(items) = items(payload) else {
@@ -85,7 +85,7 @@ impl Function {
     /// Answers one invocation of `repartition-commit`.
     ///
     /// # Errors
-    /// Whatever it is: the same payload may be sent again.
+    /// As [`Function::plan`].
     pub async fn commit(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
         self.answer(context, payload, async |ports, _| {
@@ -95,7 +95,7 @@ impl Function {
         .await
     }
 
-    /// Answers one request by `work`, which is given the adapters and what it may use.
+    /// Answers one request with `work`, which gets the adapters and the budget.
     async fn answer(
         &self,
         context: &Context,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::metrics::{MAX_VALUES, Metric, Metrics};
 
-/// The metrics of each job that `reports` are of.
+/// The metrics of each job in `reports`.
 pub(super) fn of(reports: &[(ChunkReport, Duration)]) -> Vec<Metrics<'_>> {
     let mut by_job: BTreeMap<&str, Vec<&(ChunkReport, Duration)>> = BTreeMap::new();
     for report in reports {
@@ -33,7 +33,7 @@ fn of_job<'a>(job: &'a str, chunks: &[&(ChunkReport, Duration)]) -> Metrics<'a> 
     };
     let sum =
         |value: fn(&ChunkReport) -> u64| chunks.iter().map(|(chunk, _)| value(chunk)).sum::<u64>();
-    // A duplicate repeats the rows that were counted when they were written.
+    // A duplicate repeats row counts that were already counted when the rows were written.
     let done = |chunk: &ChunkReport| match chunk.status {
         ChunkStatus::Done => chunk.rows,
         _ => 0,

@@ -17,7 +17,7 @@ use crate::{
     settings::Settings,
 };
 
-/// What both functions keep between two invocations.
+/// The state that both functions keep between invocations.
 struct Shared {
     base: Base,
     queues: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! The function `split-plan`: plans a job and enqueues its chunks, and tells how far one is, or cancels it.
+//! The function `split-plan`: plans a job and enqueues its chunks, reports its progress, or cancels it.
 //!
 //! | payload | answer |
 //! |---|---|
@@ -26,16 +26,16 @@ use crate::{
     settings::{QUEUES, Settings},
 };
 
-/// The function between two invocations.
+/// The function. It lives as long as its execution environment.
 pub struct PlanFunction {
     shared: Shared,
 }
 
-/// A question about a job.
+/// A status request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StatusRequest {
-    /// Whichever job knows the id, where none is named.
+    /// The job's name. If it is missing, all jobs are searched for the id.
     #[serde(default)]
     name: Option<String>,
     status: String,
@@ -43,7 +43,7 @@ struct StatusRequest {
     run: Option<String>,
 }
 
-/// A job to cancel.
+/// A request to cancel a job.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CancelRequest {
@@ -53,7 +53,7 @@ struct CancelRequest {
     run: Option<String>,
 }
 
-/// What a payload asks for.
+/// The request in a payload.
 #[derive(Debug)]
 enum Request {
     Plan(PlanRequest),
@@ -74,20 +74,20 @@ impl Request {
 }
 
 impl PlanFunction {
-    /// Reads the configuration and makes the adapters, once for all invocations.
+    /// Reads the configuration and creates the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused.
+    /// The configuration cannot be read or is invalid.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let shared = Shared::start(settings).await?;
         Ok(Self { shared })
     }
 
-    /// Answers one invocation. A state machine that waits for the plan, by the payload's `task_token`, is told of a
-    /// failure.
+    /// Answers one invocation. If the payload has a `task_token`, a failure is also sent to the state machine that
+    /// waits.
     ///
     /// # Errors
-    /// Whatever it is: the same payload may be sent again.
+    /// Any failure: the same payload may be sent again.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let base = &self.shared.base;
         let invocation = base.invocation(&event.context);
@@ -106,8 +106,8 @@ impl PlanFunction {
     }
 }
 
-/// Tells the state machine that waits, if one does. Where that fails, the invocation's own answer still says what
-/// failed.
+/// Sends the failure to the state machine that waits, if any. If that fails, the invocation's own answer still has the
+/// failure.
 async fn tell(callback: &dyn Callback, payload: &Value, failure: &FunctionError) {
     let Some(token) = payload.get("task_token").and_then(Value::as_str) else {
         return;

@@ -1,8 +1,8 @@
-//! The function `split-rows`: writes the rows of chunks, each message one chunk.
+//! The function `split-rows`: writes the rows of chunks. Each message names one chunk.
 //!
-//! From SQS it answers with the messages that failed. Messages of a dead-letter queue (one of those that
-//! `LAKEWRIGHT_DEAD_LETTERS` names) are not tried again: their chunk is noted as failed, which ends the run that waits for
-//! it. A message by hand is answered with its [`ChunkReport`].
+//! The answer to an SQS batch is the messages that failed. Messages of a dead-letter queue (`LAKEWRIGHT_DEAD_LETTERS`
+//! lists these queues) are not retried: their chunk is marked as failed, which ends the run that waits for it. The
+//! answer to any other payload is its [`ChunkReport`].
 
 use std::io;
 
@@ -23,10 +23,11 @@ use crate::{
     settings::Settings,
 };
 
-/// Memory that one chunk is given where there are many: it may have 32 MiB of rows, and a last row of 32 MiB.
+/// The memory for each chunk if several are processed at once: a chunk may have 32 MiB of rows, and a last row of 32
+/// MiB.
 const MEMORY_PER_CHUNK: u64 = 192 << 20;
 
-/// The function between two invocations.
+/// The function. It lives as long as its execution environment.
 pub struct RowsFunction {
     shared: Shared,
 }
@@ -36,13 +37,13 @@ pub struct RowsFunction {
 struct Message {
     id: Option<String>,
     task: Result<Task, String>,
-    /// It was received before.
+    /// Whether it was received before.
     resumed: bool,
-    /// It comes from a dead-letter queue.
+    /// Whether it comes from a dead-letter queue.
     dead: bool,
 }
 
-/// A chunk to handle.
+/// A chunk to process.
 #[derive(Debug, Clone)]
 struct Piece {
     id: Option<String>,
@@ -52,10 +53,10 @@ struct Piece {
 }
 
 impl RowsFunction {
-    /// Reads the configuration and makes the adapters, once for all invocations.
+    /// Reads the configuration and creates the adapters, once for all invocations.
     ///
     /// # Errors
-    /// When the configuration cannot be read or is refused.
+    /// The configuration cannot be read or is invalid.
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let shared = Shared::start(settings).await?;
         Ok(Self { shared })
@@ -64,7 +65,7 @@ impl RowsFunction {
     /// Answers one invocation.
     ///
     /// # Errors
-    /// Where not a single message can be blamed.
+    /// The failure is not that of a single message.
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let Shared {
             base, dead_letters, ..
@@ -136,7 +137,7 @@ impl RowsFunction {
     }
 }
 
-/// The chunks to handle, and the messages that name none.
+/// The chunks to process, and the messages that name none.
 fn taken(
     messages: Vec<Message>,
     request_id: &str,
@@ -153,7 +154,7 @@ fn taken(
             }),
             Err(why) => {
                 error!(request_id, message_id = id, error = why, "message rejected");
-                // A dead letter that names no chunk ends no run, and would come back again and again.
+                // A dead letter that names no chunk is dropped: it ends no run, and would be delivered again and again.
                 if !message.dead {
                     rejected.push((id, FunctionError::bad_trigger(why)));
                 }
@@ -163,7 +164,7 @@ fn taken(
     (pieces, rejected)
 }
 
-/// The messages of a payload, and whether it is a batch of SQS.
+/// The messages of a payload, and whether it is an SQS batch.
 fn decode(payload: &Value, config: &Config, dead_letters: &[String]) -> (Vec<Message>, bool) {
     let text =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -203,7 +204,7 @@ fn decode(payload: &Value, config: &Config, dead_letters: &[String]) -> (Vec<Mes
     }
 }
 
-/// Only plans in the ledgers of configured jobs are followed.
+/// Only plans in the ledgers of configured jobs are accepted.
 fn ours(task: Task, config: &Config) -> Result<Task, String> {
     if config
         .split

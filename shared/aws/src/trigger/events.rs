@@ -5,16 +5,93 @@ use serde_json::Value;
 
 use super::{TriggerError, list, text};
 
+/// What creates an object.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html>
+const CREATIONS: [&str; 4] = ["Put", "Post", "Copy", "CompleteMultipartUpload"];
+
+/// What `MinIO` counts among the creations and leaves an object's bytes as they are.
+/// <https://min.io/docs/minio/linux/administration/monitoring/bucket-notifications.html>
+const NO_CREATIONS: [&str; 4] = [
+    "PutTagging",
+    "DeleteTagging",
+    "PutRetention",
+    "PutLegalHold",
+];
+
+/// The families of other events, of S3, `MinIO` and Ceph.
+const OTHERS: [&str; 16] = [
+    "ObjectRemoved",
+    "ObjectAccessed",
+    "ObjectRestore",
+    "ObjectTagging",
+    "ObjectAcl",
+    "ObjectAnnotation",
+    "ObjectTransition",
+    "ObjectLifecycle",
+    "ObjectSynced",
+    "ReducedRedundancyLostObject",
+    "Replication",
+    "LifecycleExpiration",
+    "LifecycleTransition",
+    "IntelligentTiering",
+    "BucketCreated",
+    "BucketRemoved",
+];
+
+/// The other kinds of events through `EventBridge`.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html>
+const OTHER_DETAILS: [&str; 9] = [
+    "Object Deleted",
+    "Object Restore Initiated",
+    "Object Restore Completed",
+    "Object Restore Expired",
+    "Object Storage Class Changed",
+    "Object Access Tier Changed",
+    "Object ACL Updated",
+    "Object Tags Added",
+    "Object Tags Deleted",
+];
+
+/// Whether an event is the creation of an object; `MinIO` and Ceph put `s3:` before its name.
+fn is_creation(name: &str) -> Result<bool, TriggerError> {
+    let plain = name.strip_prefix("s3:").unwrap_or(name);
+    let (family, what) = plain.split_once(':').unwrap_or((plain, ""));
+    let known = match family {
+        "ObjectCreated" if CREATIONS.contains(&what) => return Ok(true),
+        "ObjectCreated" => NO_CREATIONS.contains(&what),
+        "TestEvent" => true,
+        family => OTHERS.contains(&family),
+    };
+    if known {
+        tracing::info!(event = name, "an event that is no work");
+        return Ok(false);
+    }
+    Err(TriggerError::Event(name.to_owned()))
+}
+
+/// The service that a record is from, where it says one that is neither S3 nor one like it.
+fn foreign_source(record: &Value) -> Option<&str> {
+    let source = record
+        .get("eventSource")
+        .or_else(|| record.get("EventSource"));
+    let source = source.and_then(Value::as_str)?;
+    let like_s3 = source.split([':', '.']).any(|part| part == "s3") || record.get("s3").is_some();
+    (!like_s3).then_some(source)
+}
+
 /// An S3 notification. Its version says that fields may be added but not changed.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
 pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let mut objects = Vec::new();
     for record in list(value, "Records")? {
+        if let Some(source) = foreign_source(record) {
+            return Err(TriggerError::Source(source.to_owned()));
+        }
         let version = text(record, "/eventVersion", "eventVersion")?;
         if version.split('.').next() != Some("2") {
             return Err(TriggerError::Version(version.to_owned()));
         }
-        if !text(record, "/eventName", "eventName")?.starts_with("ObjectCreated:") {
+        if !is_creation(text(record, "/eventName", "eventName")?)? {
             continue;
         }
         let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
@@ -24,13 +101,25 @@ pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerEr
     Ok(objects)
 }
 
-/// An S3 event through EventBridge, whose key is verbatim.
+/// An S3 event through EventBridge, whose key is not encoded.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html>
 pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let source = text(value, "/source", "source")?;
     let kind = text(value, "/detail-type", "detail-type")?;
-    if source != "aws.s3" || kind != "Object Created" {
+    // A rule's schedule names no object.
+    if source == "aws.events" && kind == "Scheduled Event" {
+        tracing::info!(event = kind, "an event that is no work");
         return Ok(Vec::new());
+    }
+    if source != "aws.s3" {
+        return Err(TriggerError::Source(source.to_owned()));
+    }
+    if kind != "Object Created" {
+        if OTHER_DETAILS.contains(&kind) {
+            tracing::info!(event = kind, "an event that is no work");
+            return Ok(Vec::new());
+        }
+        return Err(TriggerError::Event(kind.to_owned()));
     }
     let bucket = text(value, "/detail/bucket/name", "detail.bucket.name")?;
     let key = text(value, "/detail/object/key", "detail.object.key")?;
@@ -51,7 +140,7 @@ pub(super) fn map_batch(value: &Value) -> Result<Vec<SourceObject>, TriggerError
         .collect()
 }
 
-/// One object as `ListObjectsV2` shows it, key verbatim.
+/// One object as `ListObjectsV2` returns it; the key is not encoded.
 pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObject, TriggerError> {
     let own = value
         .get("Bucket")
@@ -89,8 +178,8 @@ fn object(bucket: &str, key: String, etag: Option<&Value>) -> SourceObject {
     }
 }
 
-/// <https://url.spec.whatwg.org/#urlencoded-parsing>, but strict: an escape that is none is an error rather than
-/// kept as it is, because the key would be another one.
+/// Decodes <https://url.spec.whatwg.org/#urlencoded-parsing>, but strictly: an invalid escape is an error. If it were
+/// kept, the key would name another object.
 fn form_decoded(key: &str) -> Result<String, TriggerError> {
     let error = |reason| TriggerError::Key {
         key: key.to_owned(),

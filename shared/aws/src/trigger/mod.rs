@@ -1,4 +1,4 @@
-//! Everything that may invoke a function, decoded to work items.
+//! Decodes every payload that can invoke a function into work items.
 //!
 //! [`decode`] takes a payload of any of these forms:
 //!
@@ -12,8 +12,10 @@
 //! | Distributed Map batch over a listing | `Items`, with `BatchInput.bucket` |
 //! | one item of a Distributed Map | `Key`, with `Bucket` or `BatchInput.bucket` |
 //! | by hand, and from the sweep | `objects`, a list of `s3://bucket/key` |
+//! | list of any of these, as `EventBridge` Pipes send it | it is a list |
 //!
-//! Fields that are not named here are ignored. An event of any other kind than the creation of an object is no work.
+//! Fields that are not named here are ignored. An event that is known to be something else than the creation of an object is
+//! no work, and is logged; one that is not known is an error, for nobody else would take the object up.
 
 mod events;
 
@@ -31,53 +33,53 @@ use thiserror::Error;
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 pub const MAX_BODY: usize = 1 << 20;
 
-/// SNS inside SQS is one envelope; a second allows for a forwarder between them.
+/// SNS inside SQS is one envelope; a second one allows for a forwarder between them.
 const MAX_ENVELOPES: usize = 2;
 
-/// What one invocation is asked to do.
+/// The work of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Who asks, and so what kind of answer it takes.
+    /// The caller, which determines the form of the answer.
     pub kind: Kind,
-    /// The work. One item for each message of an SQS batch, in its order; exactly one otherwise.
+    /// The work items: one for each message of an SQS batch, in order; otherwise exactly one.
     pub items: Vec<Item>,
 }
 
-/// Who asks.
+/// The caller of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An event source mapping of SQS, which takes an answer for each message.
+    /// An event source mapping of SQS, which expects an answer for each message.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
     Sqs,
-    /// Anything else, which takes one answer or one error.
+    /// Any other caller, which expects one answer or one error.
     Direct,
 }
 
-/// One message, or a whole payload that is no batch of messages.
+/// One message, or a whole payload that is not a batch of messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// The SQS message's id. `None` for what is no message, and for a message that hides its id: that one cannot
-    /// fail alone.
+    /// The SQS message's id. `None` if this is not a message, or if the message has no valid id: then it cannot be
+    /// reported alone.
     pub message_id: Option<String>,
-    /// The objects that it names, none for an event that is no work.
+    /// The objects that it names. Empty for an event without work.
     pub outcome: Result<Vec<SourceObject>, TriggerError>,
 }
 
 /// Why a payload or a message could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TriggerError {
-    /// An envelope holds something that is not JSON.
+    /// An envelope contains text that is not JSON.
     #[error("{place} is not JSON: {message}")]
     NotJson {
         /// Which text.
         place: &'static str,
-        /// Where and why.
+        /// The position and the cause.
         message: String,
     },
-    /// A field is missing or empty, or is not of its type.
+    /// A field is missing or empty, or has the wrong type.
     #[error("field `{0}` is missing, empty or of another type")]
     Field(&'static str),
-    /// It is none of the known forms.
+    /// The payload has none of the known forms.
     #[error(
         "not a known trigger (its fields are {fields}): expected an S3 notification, an EventBridge event, an item or batch of a Distributed Map, or {{\"objects\": [\"s3://bucket/key\"]}}"
     )]
@@ -85,6 +87,16 @@ pub enum TriggerError {
         /// The names of its fields, or its JSON type.
         fields: String,
     },
+    /// An event that is neither the creation of an object nor known to be something else.
+    #[error(
+        "the event `{0}` is not known: it could be the creation of an object, so it is not taken for no work"
+    )]
+    Event(String),
+    /// A record of another service.
+    #[error(
+        "a record is from `{0}`, not from S3: have that service's records come through an SQS queue as S3 notifications, or send S3's events to the function"
+    )]
+    Source(String),
     /// A notification of another major version.
     #[error("eventVersion `{0}` is not of major version 2")]
     Version(String),
@@ -93,19 +105,19 @@ pub enum TriggerError {
     Key {
         /// The key as it was sent.
         key: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// An entry of `objects` is no object's location.
+    /// An entry of `objects` is not a valid location.
     #[error(transparent)]
     Location(#[from] LocationError),
     /// An entry of `objects` names a whole bucket.
     #[error("`{0}` names no object")]
     NoKey(String),
-    /// A message is longer than SQS carries.
+    /// A message is longer than SQS allows.
     #[error("the message has {0} bytes, more than {MAX_BODY}")]
     TooLong(usize),
-    /// Envelopes lie inside envelopes.
+    /// Envelopes are nested too deep.
     #[error("more than {MAX_ENVELOPES} envelopes inside one another")]
     TooDeep,
     /// The decoder failed.
@@ -113,8 +125,37 @@ pub enum TriggerError {
     Panicked(String),
 }
 
+/// A list, as `EventBridge` Pipes hand one over: of messages, or of anything else that is decoded by itself.
+fn listed(entries: &[Value]) -> Request {
+    if entries.iter().any(is_sqs) {
+        return Request {
+            kind: Kind::Sqs,
+            items: entries.iter().map(message).collect(),
+        };
+    }
+    let objects = || {
+        let mut objects = Vec::new();
+        for entry in entries {
+            objects.extend(document(entry, 0)?);
+        }
+        Ok(objects)
+    };
+    Request {
+        kind: Kind::Direct,
+        items: vec![Item {
+            message_id: None,
+            outcome: isolated(objects),
+        }],
+    }
+}
+
 /// Decodes a payload. What cannot be decoded is in the outcome of its item, and harms no other item.
 pub fn decode(payload: &Value) -> Request {
+    if let Value::Array(entries) = payload
+        && !entries.is_empty()
+    {
+        return listed(entries);
+    }
     match payload.get("Records").and_then(Value::as_array) {
         Some(records) if records.iter().any(is_sqs) => Request {
             kind: Kind::Sqs,
@@ -150,7 +191,7 @@ fn message(record: &Value) -> Item {
     }
 }
 
-/// The decoder has no panic that is known. One that is not must not take a batch's other messages with it.
+/// Catches panics. The decoder has no known panic, but an unknown one must not fail the other messages of a batch.
 fn isolated<T>(decode: impl FnOnce() -> Result<T, TriggerError>) -> Result<T, TriggerError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
         Err(TriggerError::Panicked(

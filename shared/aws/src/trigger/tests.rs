@@ -26,7 +26,7 @@ fn object(key: &str, etag: Option<&str>) -> SourceObject {
     }
 }
 
-/// The outcome of a payload that is no batch of messages.
+/// The outcome of a payload that is not a batch of messages.
 fn direct(payload: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let mut request = decode(payload);
     assert_eq!(request.kind, Kind::Direct);
@@ -51,7 +51,7 @@ fn s3_record() -> Value {
     })
 }
 
-/// The S3 record with one field set (or, to null, as good as removed).
+/// The S3 record with one field changed; null stands in for a missing field.
 fn s3_with(pointer: &str, value: Value) -> Value {
     let mut record = s3_record();
     *record.pointer_mut(pointer).unwrap() = value;
@@ -373,4 +373,65 @@ fn records_of_a_batch_are_read_one_by_one() {
 fn a_panic_of_the_decoder_is_an_error() {
     let found = isolated::<()>(|| panic!("at byte {}", 7));
     assert_eq!(found, Err(TriggerError::Panicked("at byte 7".to_owned())));
+}
+
+#[test]
+fn an_event_is_work_or_known_or_an_error() {
+    for (name, expected) in [
+        ("ObjectCreated:Put", Ok(1)),
+        ("s3:ObjectCreated:Put", Ok(1)),
+        ("s3:ObjectCreated:CompleteMultipartUpload", Ok(1)),
+        ("s3:ObjectCreated:PutTagging", Ok(0)),
+        ("s3:ObjectCreated:PutRetention", Ok(0)),
+        ("ObjectRemoved:Delete", Ok(0)),
+        ("s3:ObjectRemoved:DeleteMarkerCreated", Ok(0)),
+        ("ObjectRestore:Completed", Ok(0)),
+        ("LifecycleTransition", Ok(0)),
+        ("ObjectCreated:Append", Err("ObjectCreated:Append")),
+        ("objectCreated:Put", Err("objectCreated:Put")),
+        ("gcs:ObjectCreated:Put", Err("gcs:ObjectCreated:Put")),
+        ("Unheard", Err("Unheard")),
+    ] {
+        let found = direct(&s3_with("/eventName", json!(name)));
+        match expected {
+            Ok(count) => assert_eq!(found.map(|objects| objects.len()), Ok(count), "{name}"),
+            Err(says) => assert!(found.unwrap_err().to_string().contains(says), "{name}"),
+        }
+    }
+    for (source, kind, expected) in [
+        ("aws.s3", "Object Created", Some(1)),
+        ("aws.s3", "Object Deleted", Some(0)),
+        ("aws.s3", "Object Grown", None),
+        ("acme.s3", "Object Created", None),
+    ] {
+        let event = json!({
+            "source": source, "detail-type": kind,
+            "detail": {"bucket": {"name": BUCKET}, "object": {"key": "k"}},
+        });
+        let found = direct(&event).ok().map(|objects| objects.len());
+        assert_eq!(found, expected, "{source} {kind}");
+    }
+    for (field, source) in [("EventSource", "aws:sns"), ("eventSource", "aws:kinesis")] {
+        let error = direct(&json!({"Records": [{field: source}]})).unwrap_err();
+        assert!(error.to_string().contains(source), "{error}");
+    }
+}
+
+#[test]
+fn a_bare_list_is_read() {
+    let body = json!({"Records": [s3_record()]}).to_string();
+    let message =
+        |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
+    let request = decode(&json!([message("1", &body), message("2", "{broken")]));
+    assert_eq!(request.kind, Kind::Sqs);
+    let outcomes = request.items.iter().map(|item| {
+        let count = item.outcome.as_ref().ok().map(Vec::len);
+        (item.message_id.as_deref(), count)
+    });
+    let outcomes = outcomes.collect::<Vec<_>>();
+    assert_eq!(outcomes, [(Some("1"), Some(1)), (Some("2"), None)]);
+    let document = json!({"Records": [s3_record()]});
+    assert_eq!(direct(&json!([document, document])).unwrap().len(), 2);
+    assert!(direct(&json!([])).is_err());
+    assert!(direct(&json!([1])).is_err());
 }

@@ -1,4 +1,4 @@
-//! Which files of a partition are merged into which.
+//! Chooses which files of a partition are merged together.
 
 use std::cmp::Reverse;
 
@@ -9,27 +9,28 @@ use crate::config;
 /// A file of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// How long ago it was written; below zero, where the listing's moment has whole seconds and the file's has fractions.
+    /// The time since it was written. It may be negative, because the listing's time has whole seconds and the file's
+    /// has fractions.
     pub age: SignedDuration,
-    /// Whether nobody can write it again. Only such a file is merged.
+    /// Whether no writer can write it again. Only settled files are merged.
     pub settled: bool,
 }
 
-/// Why a partition is left as it is.
+/// Why a partition is not compacted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Left {
-    /// It is still written: its newest file is younger than `quiet_for`.
+    /// It is still being written: its newest file is younger than `quiet_for`.
     Hot,
-    /// It has fewer than `min_files` files that could be merged.
+    /// It has fewer than `min_files` files to merge.
     TooFewFiles,
-    /// No merge would make fewer files of it.
+    /// A merge would not reduce the number of files.
     Right,
 }
 
 impl Left {
-    /// As reports name it.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hot => "hot",
@@ -39,13 +40,13 @@ impl Left {
     }
 }
 
-/// The files that are merged into each new one, by their places in `files`, each in ascending order.
+/// The files that are merged into each new file, as indices into `files` in ascending order.
 ///
-/// Without `files` in the configuration, small files are put into as few bins of `target_size` as fit, the largest first
-/// (first-fit decreasing). With it, all of them are spread over that many bins of about one size.
+/// Without `files` in the configuration, small files are packed into as few bins of `target_size` as possible, the
+/// largest first (first-fit decreasing). With it, all files are spread over that many bins of similar size.
 ///
 /// # Errors
-/// Why the partition is left as it is.
+/// The reason why the partition is not compacted.
 pub fn choose(files: &[Candidate], rules: &config::Compact) -> Result<Vec<Vec<usize>>, Left> {
     let is_hot = |file: &Candidate| file.age.max(SignedDuration::ZERO) < rules.quiet_for;
     if files.iter().any(is_hot) {
@@ -80,10 +81,10 @@ pub fn choose(files: &[Candidate], rules: &config::Compact) -> Result<Vec<Vec<us
     Ok(bins)
 }
 
-/// Each file into the first bin that has room for it.
+/// Puts each file into the first bin with room for it.
 fn fill(files: &[(Reverse<u64>, usize)], target: u64) -> Vec<Vec<usize>> {
     let mut bins: Vec<(u64, Vec<usize>)> = Vec::new();
-    // Files come in descending order, so a bin that has no room for the smallest will have none for any.
+    // Files come in descending order, so a bin without room for the smallest one has room for none.
     let smallest = files.last().map_or(0, |(Reverse(size), _)| *size);
     let mut first_open = 0;
     for (Reverse(size), index) in files {
@@ -106,7 +107,7 @@ fn fill(files: &[(Reverse<u64>, usize)], target: u64) -> Vec<Vec<usize>> {
     bins.into_iter().map(|(_, bin)| bin).collect()
 }
 
-/// Each file into the bin that holds the least.
+/// Puts each file into the bin with the least bytes.
 fn spread(files: &[(Reverse<u64>, usize)], bins: usize) -> Vec<Vec<usize>> {
     let mut spread = std::collections::BTreeSet::new();
     let mut contents = vec![Vec::new(); bins.min(files.len())];
@@ -156,7 +157,7 @@ mod tests {
         for (more, sizes, expected) in [
             ("", &[10, 10, 10, 10][..], Err(Left::TooFewFiles)),
             ("", &[10; 5], Ok(vec![vec![0, 1, 2, 3, 4]])),
-            // 75 and more are large.
+            // Files of 75 or more are large.
             (
                 "",
                 &[75, 74, 20, 10, 10, 10],
@@ -227,7 +228,7 @@ mod tests {
                 prop_assert!(bins.iter().all(|bin| bin.len() > 1));
                 match count {
                     Some(count) => {
-                        // All of them, but for those that are alone in a bin.
+                        // All files, except those that are alone in a bin.
                         let after = files.len() - all + bins.len();
                         prop_assert_eq!(after, count as usize);
                     }

@@ -1,4 +1,4 @@
-//! What a compaction costs, before it is made.
+//! Estimates the cost of a compaction before it runs.
 
 use std::ops::AddAssign;
 
@@ -6,36 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 
-/// Requests to S3, by what they cost.
+/// Requests to S3 by price class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requests {
     /// PUT, COPY and the requests of multipart uploads.
     pub put: u64,
     /// GET and HEAD.
     pub get: u64,
-    /// LIST, which costs what PUT does.
+    /// LIST, which costs as much as PUT.
     pub list: u64,
-    /// Keys to delete, which is free.
+    /// Keys to delete; deleting is free.
     pub delete: u64,
 }
 
-/// The sizes that requests follow from.
+/// The numbers from which the requests are estimated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// The files that are merged into each new one: their number and bytes.
+    /// For each new file, the number and the bytes of the files that are merged into it.
     pub merged: Vec<(u64, u64)>,
-    /// The files that are carried over as they are.
+    /// The number of files that are carried over unchanged.
     pub carried: u64,
 }
 
-/// Bytes of a part of an upload, and of a ranged read.
+/// The size of an upload part and of a ranged read.
 const PART: u64 = 8 << 20;
 
-/// Keys of a page of a listing.
+/// The number of keys in a page of a listing.
 const PAGE: u64 = 1_000;
 
 impl Requests {
-    /// About what a compaction of one partition in the catalog takes, from its plan to the deletion of the old files.
+    /// The estimated requests for compacting one partition of the catalog, from its plan to the deletion of the old
+    /// files.
     pub fn of(sizes: &Sizes) -> Self {
         let inputs = sizes.merged.iter().map(|(files, _)| files).sum::<u64>();
         let outputs = sizes.merged.len() as u64;
@@ -53,18 +54,18 @@ impl Requests {
         let (before, after) = (inputs + sizes.carried, outputs + sizes.carried);
         let (pages_before, pages_after) = (pages(before), pages(after));
         Self {
-            // The plan, the state, and the marks of publishing, sweeping and deleting.
+            // The plan, the state, and the markers of publishing, sweeping and deleting.
             put: uploads.sum::<u64>() + sizes.carried + 5,
-            // Commits, footers and contents; the plan, the state and a first footer for each new file, which is looked at before
-            // it is made, after that, at publishing and at deleting; the ledger.
+            // Commits, footers and contents; the plan, the state and a first footer for each new file, which is read
+            // before it is merged, after that, at publishing and at deleting; the ledger.
             get: 2 * inputs + reads.sum::<u64>() + 10 * outputs + 12,
-            // Planning and deleting; three times carrying; the ledger.
+            // Planning and deleting; carrying three times; the ledger.
             list: 5 * pages_before + 4 * pages_after + 1,
             delete: before,
         }
     }
 
-    /// What they cost in US dollars, by the configured prices, with cents (rounded up).
+    /// The cost in US dollars by the configured prices, rounded up to cents.
     pub fn usd(&self, prices: &config::Compact) -> String {
         let nanos =
             u128::from(self.put + self.list) * u128::from(prices.usd_per_million_puts) * 1_000

@@ -1,5 +1,4 @@
-//! compact, as far as it is pure: the names of what it keeps and writes, which files are merged into which, and what
-//! that costs.
+//! The pure part of compact: the names of ledger entries and outputs, which files are merged together, and the cost.
 
 mod choose;
 mod cost;

@@ -1,30 +1,30 @@
-//! Names that follow from the partition and its generation alone, so that doing a step twice makes the same objects.
+//! Names that are derived only from the partition and its generation, so that repeating a step makes the same objects.
 
 use crate::{catalog::Column, location::Location, partition::escape};
 
-/// The digits of a generation and of a bin, so that names sort as numbers do.
+/// The number of digits of a generation and of a bin, so that names sort in numeric order.
 const GENERATION: usize = 8;
 const BIN: usize = 5;
 
-/// What the name of a merged file begins with.
+/// The prefix of a merged file's name.
 const COMPACTED: &str = "compacted-";
 
-/// Where the entries of one partition stand in the ledger.
+/// The locations of one partition's entries in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionLedger {
     prefix: Location,
 }
 
 impl PartitionLedger {
-    /// Of the partition of this path (`year=2026/month=05/`) in a ledger.
+    /// The entries of the partition with this path (`year=2026/month=05/`) in a ledger.
     pub fn new(ledger: &Location, path: &str) -> Self {
         Self {
             prefix: ledger.join(&format!("partition/{path}")),
         }
     }
 
-    /// Of the partition whose plan stands there, and the generation that the plan makes; nothing where no plan has such a
-    /// name.
+    /// The partition and the generation of a plan, from the plan's location. `None` if this is not the location of a
+    /// plan.
     pub fn of_plan(plan: &Location) -> Option<(Self, u32)> {
         let (prefix, generation) = plan.key.rsplit_once("plan/")?;
         if generation.len() != GENERATION || !prefix.ends_with('/') {
@@ -39,32 +39,33 @@ impl PartitionLedger {
         &self.prefix
     }
 
-    /// Where the partition's files are to be written.
+    /// The document that says where the partition's files are to be written.
     pub fn state(&self) -> Location {
         self.prefix.join("state")
     }
 
-    /// What a generation is to be made of.
+    /// The plan of a generation.
     pub fn plan(&self, generation: u32) -> Location {
         self.entry("plan", generation)
     }
 
-    /// The catalog points at the generation.
+    /// The marker that the catalog points at the generation.
     pub fn published(&self, generation: u32) -> Location {
         self.entry("published", generation)
     }
 
-    /// Nobody can write into the generation before any more, and nothing was left there.
+    /// The marker that no writer can write into the previous generation any more, and that it has no files left to
+    /// carry.
     pub fn swept(&self, generation: u32) -> Location {
         self.entry("swept", generation)
     }
 
-    /// The files of the generation before are deleted.
+    /// The marker that the files of the previous generation are deleted.
     pub fn deleted(&self, generation: u32) -> Location {
         self.entry("deleted", generation)
     }
 
-    /// The generation was given up, and nobody can publish it any more.
+    /// The marker that the generation was given up and cannot be published any more.
     pub fn abandoned(&self, generation: u32) -> Location {
         self.entry("abandoned", generation)
     }
@@ -75,13 +76,13 @@ impl PartitionLedger {
     }
 }
 
-/// Where the list of the tasks of one run of the planner stands.
+/// The list of the tasks of one planner run.
 pub fn run_list(ledger: &Location, hash: &str) -> Location {
     ledger.join(&format!("compact/{hash}.json"))
 }
 
-/// The prefix for the generations of a table that lies at `table`; nothing where it fills a whole bucket, so that every
-/// prefix lies inside it.
+/// The default prefix for the generations of the table at `table`. `None` if the table is a whole bucket, because then
+/// no prefix is outside it.
 pub fn generations_beside(table: &Location) -> Option<Location> {
     let path = table.key.trim_end_matches('/');
     (!path.is_empty()).then(|| Location::new(&table.bucket, format!("{path}.generations/")))
@@ -102,7 +103,7 @@ pub fn is_compacted(name: &str) -> bool {
     name.starts_with(COMPACTED)
 }
 
-/// The source object that a file of this name holds rows of, where rekey wrote it.
+/// The id of the source object whose rows are in a file of this name, if rekey wrote it.
 pub fn source_of(name: &str) -> Option<&str> {
     let (stem, _) = name.split_once('.')?;
     let mut parts = stem.split('-');

@@ -2,19 +2,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::location::Location;
 
-/// Where a partition's files are to be written: the one document of its ledger that is replaced, by its `ETag`. Where
-/// none stands, it is the directory that the partition was registered with, as generation 0.
+/// Where a partition's files are to be written: the only ledger document of the partition that is replaced, by its
+/// `ETag`. If there is none, the directory is the one that the partition was registered with, as generation 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionState {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// Counted up by each compaction.
+    /// Incremented by each compaction.
     pub generation: u32,
-    /// Where the files of this generation stand, ending with `/`.
+    /// The directory of this generation's files, ending with `/`.
     pub directory: Location,
-    /// Where those of the generation before stood. Until the catalog is told, readers are sent there.
+    /// The directory of the previous generation. Until the catalog is updated, readers use it.
     pub previous: Location,
-    /// The last generation that was planned and given up; 0 where none was. Its number is not used again.
+    /// The last generation that was planned and given up; 0 if there is none. Its number is not used again.
     #[serde(default, skip_serializing_if = "is_none")]
     pub abandoned: u32,
 }
@@ -28,10 +28,10 @@ fn is_none(abandoned: &u32) -> bool {
 }
 
 impl PartitionState {
-    /// The form that is written now.
+    /// The version that is written now.
     pub const VERSION: u32 = 1;
 
-    /// That of a partition which lies where it was registered.
+    /// The state of a partition that was never compacted.
     pub fn registered(directory: Location) -> Self {
         Self {
             version: Self::VERSION,
@@ -42,7 +42,7 @@ impl PartitionState {
         }
     }
 
-    /// The last generation that was planned and is not to be planned again.
+    /// The highest generation that was planned and must not be planned again.
     pub fn last(&self) -> u32 {
         self.generation.max(self.abandoned)
     }

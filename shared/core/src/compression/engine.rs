@@ -1,4 +1,4 @@
-//! The codecs behind one step function: some input in, some output out, never blocking.
+//! The codecs behind one step function: it consumes some input, produces some output, and never blocks.
 
 use std::io::{self, Read};
 
@@ -7,21 +7,22 @@ use zstd::stream::raw::{DParameter, Operation};
 
 use super::Codec;
 
-/// The base-2 logarithm of the largest window of a zstd frame, in bytes: what RFC 8878 asks every decoder to take.
+/// The base-2 logarithm of the largest window of a zstd frame, in bytes: RFC 8878 requires decoders to support this
+/// size.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// What one step did.
+/// The result of one step.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Step {
     /// Bytes of input used.
     pub(super) consumed: usize,
     /// Bytes of output written.
     pub(super) produced: usize,
-    /// Whether a member ended, all of its output written.
+    /// Whether a member ended and all of its output is written.
     pub(super) ended: bool,
 }
 
-/// A decoder in the middle of a stream.
+/// The state of a decoder.
 pub(super) enum Engine {
     Gzip(flate2::Decompress),
     Zstd(Box<Frame>),
@@ -30,7 +31,7 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// None for [`Codec::None`].
+    /// `None` for [`Codec::None`].
     pub(super) fn new(codec: Codec) -> Result<Option<Self>, String> {
         Ok(Some(match codec {
             Codec::None => return Ok(None),
@@ -53,7 +54,7 @@ impl Engine {
         }))
     }
 
-    /// Whether the stream may end here although no end was announced.
+    /// Whether the stream may end here without an end marker.
     pub(super) fn at_boundary(&self) -> bool {
         match self {
             Self::Gzip(_) | Self::Zstd(_) | Self::Bzip2(_) => false,
@@ -94,7 +95,7 @@ impl Engine {
 /// A zstd frame.
 pub(super) struct Frame {
     decoder: zstd::stream::raw::Decoder<'static>,
-    /// Its first bytes, as many as its header may have.
+    /// Its first bytes, up to the longest header.
     header: Vec<u8>,
     produced: u64,
 }
@@ -114,7 +115,7 @@ impl Frame {
         self.header.extend(used.take(lacking));
         self.produced += status.bytes_written as u64;
         let ended = status.remaining == 0 && status.bytes_read + status.bytes_written > 0;
-        // The decoder checks this only where it sees the whole frame at once, or its last block is not empty.
+        // The decoder only checks this if it gets the whole frame at once, or if the last block is not empty.
         if ended
             && let Ok(Some(size)) = zstd::zstd_safe::get_frame_content_size(&self.header)
             && size != self.produced
@@ -139,14 +140,14 @@ pub(super) fn longest_chunk(length: usize) -> usize {
     snap::raw::max_compress_len(length)
 }
 
-/// A format of chunks that each say how long they are: a chunk is gathered whole, then decompressed at once.
+/// A format of length-prefixed chunks: a chunk is buffered completely, then decompressed at once.
 pub(super) struct Chunks {
     format: Format,
-    /// What is there of the header or chunk being gathered.
+    /// The part of the current header or chunk that has arrived.
     gathered: Vec<u8>,
-    /// How long that is when it is whole.
+    /// Its complete length.
     wanted: usize,
-    /// Decompressed bytes, and how many of them have been handed out.
+    /// Decompressed bytes, and how many of them have been returned.
     ready: Vec<u8>,
     handed_out: usize,
 }
@@ -154,10 +155,10 @@ pub(super) struct Chunks {
 enum Format {
     Framed(Box<snap::read::FrameDecoder<Feed>>),
     Hadoop {
-        /// How much of the current block has still to come out.
+        /// The decompressed bytes of the current block that are still to come.
         left: usize,
         decoder: snap::raw::Decoder,
-        /// What is being gathered.
+        /// What is being buffered.
         part: HadoopPart,
     },
 }
@@ -169,7 +170,7 @@ enum HadoopPart {
     Chunk,
 }
 
-/// Hands whole chunks to Snappy's own reader.
+/// Passes whole chunks to Snappy's own reader.
 #[derive(Default)]
 struct Feed(io::Cursor<Vec<u8>>);
 
@@ -243,7 +244,7 @@ impl Chunks {
         }
     }
 
-    /// Goes on from a header or chunk that is whole.
+    /// Continues after a complete header or chunk.
     fn take_part(&mut self) -> Result<(), String> {
         match &mut self.format {
             Format::Framed(decoder) => {
@@ -316,5 +317,5 @@ impl Chunks {
     }
 }
 
-/// The longest block of Hadoop's: beyond this the first byte of a stream would not be zero.
+/// The longest Hadoop block: in a longer one, the first byte of the stream would not be zero.
 const MAX_BLOCK: usize = (16 << 20) - 1;

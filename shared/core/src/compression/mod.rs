@@ -1,4 +1,4 @@
-//! Decompression of a stream that comes in chunks, its codec found from its first bytes.
+//! Decompresses a stream that arrives in chunks, and detects its codec from the first bytes.
 
 mod engine;
 
@@ -11,28 +11,28 @@ use self::engine::{Engine, Step};
 /// The most that one call of [`Decompressor::push`] appends, in bytes.
 pub const MAX_OUTPUT: usize = 1 << 20;
 
-/// This much may come out of a stream whatever its size: a few bytes of input may rightly stand for a page of zeros.
+/// The output that is exempt from the ratio limit: a few bytes of input may legitimately decompress to a page of zeros.
 const FREE_OUTPUT: u64 = 1 << 20;
 
-/// How much is decompressed at a time.
+/// The number of bytes that are decompressed in one step.
 const STEP: usize = 64 << 10;
 
-/// A way in which a stream is compressed.
+/// A compression format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// Not at all.
+    /// Uncompressed.
     None,
-    /// [Gzip](https://www.rfc-editor.org/rfc/rfc1952), with any number of members, and zeros behind the last.
+    /// [Gzip](https://www.rfc-editor.org/rfc/rfc1952), with any number of members and zeros after the last one.
     Gzip,
-    /// [Zstandard](https://www.rfc-editor.org/rfc/rfc8878), with any number of frames. Windows beyond
-    /// 8 MiB (`zstd --ultra` and `--long`) are refused, as that much memory would go into each stream.
+    /// [Zstandard](https://www.rfc-editor.org/rfc/rfc8878), with any number of frames. Windows larger than 8 MiB (`zstd
+    /// --ultra` and `--long`) are refused, because each stream would need that much memory.
     Zstd,
-    /// Bzip2, with any number of streams, and zeros behind the last.
+    /// Bzip2, with any number of streams and zeros after the last one.
     Bzip2,
     /// Snappy in its [framing format](https://github.com/google/snappy/blob/main/framing_format.txt).
     SnappyFramed,
-    /// Snappy in Hadoop's blocks: the length of a block, then chunks of raw Snappy, each behind its own
-    /// length, until that many bytes have come out. All lengths are 4 bytes, big-endian.
+    /// Snappy in Hadoop's block format: the length of a block, then chunks of raw Snappy, each after its own length,
+    /// until that many bytes are decompressed. All lengths are 4 bytes, big-endian.
     HadoopSnappy,
 }
 
@@ -49,20 +49,20 @@ impl fmt::Display for Codec {
     }
 }
 
-/// Why a stream cannot be decompressed. Offsets count the compressed bytes that were consumed when it was noticed.
+/// Why a stream cannot be decompressed. Offsets count the compressed bytes that were consumed when the error was found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum DecompressError {
-    /// The bytes are wrong, or a checksum is.
+    /// The bytes or a checksum are invalid.
     #[error("corrupt {codec} stream near byte {offset}: {detail}")]
     Corrupt {
         /// The stream's codec.
         codec: Codec,
-        /// Where.
+        /// The offset in bytes.
         offset: u64,
-        /// What the decoder says.
+        /// The decoder's message.
         detail: String,
     },
-    /// The stream ends in the middle.
+    /// The stream is truncated.
     #[error("truncated {codec} stream: it ends at byte {offset}")]
     Truncated {
         /// The stream's codec.
@@ -70,34 +70,34 @@ pub enum DecompressError {
         /// Its length.
         offset: u64,
     },
-    /// More came out than the limit allows for what went in.
+    /// The ratio of output to input exceeds the limit.
     #[error("more than {limit} bytes come out for one of the first {offset} bytes")]
     Ratio {
-        /// Where.
+        /// The offset in bytes.
         offset: u64,
-        /// The most decompressed bytes for a compressed one.
+        /// The most decompressed bytes for each compressed byte.
         limit: u32,
     },
-    /// Something else follows the last member.
+    /// Other bytes follow the last member.
     #[error("the {codec} stream ends at byte {offset}, and something else follows")]
     TrailingGarbage {
         /// The stream's codec.
         codec: Codec,
-        /// Where the stream ends.
+        /// The end of the stream.
         offset: u64,
     },
 }
 
-/// Whether [`Decompressor::push`] is to be called again before there is more input.
+/// Whether to call [`Decompressor::push`] again before there is more input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// The input is used up, and so is all that follows from it.
+    /// All input is consumed, and all its output was returned.
     NeedsInput,
-    /// There is more output to come, also where the input is used up.
+    /// There is more output, even if all input is consumed.
     HasOutput,
 }
 
-/// Where in the stream's members (gzip), frames (zstd) or streams (bzip2) we are.
+/// The position relative to the stream's members (gzip), frames (zstd) or streams (bzip2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Within,
@@ -110,7 +110,7 @@ enum Place {
 /// Decompresses a stream that is pushed in chunks of any size.
 pub struct Decompressor {
     max_ratio: u32,
-    /// The first bytes, until they have gone through the engine.
+    /// The first bytes, until the engine has consumed them.
     head: Vec<u8>,
     codec: Option<Codec>,
     engine: Option<Engine>,
@@ -130,8 +130,8 @@ impl fmt::Debug for Decompressor {
 }
 
 impl Decompressor {
-    /// A decompressor that refuses streams with more than `max_ratio` decompressed bytes for each compressed byte
-    /// (beyond the first MiB).
+    /// Creates a decompressor that refuses streams with more than `max_ratio` decompressed bytes for each compressed
+    /// byte (the first MiB of output is exempt).
     pub fn new(max_ratio: u32) -> Self {
         Self {
             max_ratio,
@@ -144,7 +144,7 @@ impl Decompressor {
         }
     }
 
-    /// The codec, once enough bytes have been seen.
+    /// The codec, once enough bytes have arrived.
     pub fn codec(&self) -> Option<Codec> {
         self.codec
     }
@@ -152,7 +152,7 @@ impl Decompressor {
     /// Takes bytes from the front of `input` and appends at most [`MAX_OUTPUT`] decompressed bytes to `out`.
     ///
     /// # Errors
-    /// [`DecompressError`]. What has been appended by then is right.
+    /// [`DecompressError`]. The bytes that were appended before are correct.
     pub fn push(
         &mut self,
         input: &mut &[u8],
@@ -179,7 +179,7 @@ impl Decompressor {
         status
     }
 
-    /// Says that the input has ended, after a [`push`](Self::push) that needed more.
+    /// Marks the end of the input, after a [`push`](Self::push) that needed more.
     ///
     /// # Errors
     /// [`DecompressError::Truncated`].
@@ -187,7 +187,7 @@ impl Decompressor {
         if self.codec.is_none() {
             self.open(detect(&self.head, true))?;
             let head = std::mem::take(&mut self.head);
-            // A head too short to tell the codec is shorter than what one step gives.
+            // A head that is too short to detect the codec fits into the output of one step.
             self.run(&mut head.as_slice(), out, out.len() + MAX_OUTPUT)?;
         }
         let codec = self.codec.unwrap_or(Codec::None);
@@ -228,7 +228,7 @@ impl Decompressor {
         taken
     }
 
-    /// Until the input is used up or `out` holds `limit` bytes.
+    /// Runs until the input is consumed or `out` contains `limit` bytes.
     fn run(
         &mut self,
         input: &mut &[u8],
@@ -282,7 +282,7 @@ impl Decompressor {
         }
     }
 
-    /// After the end of a member: whether the next one begins in `input`.
+    /// After the end of a member: whether `input` starts the next one.
     fn next_member(&mut self, input: &mut &[u8]) -> Result<bool, DecompressError> {
         let codec = self.codec.unwrap_or(Codec::None);
         while let Some(&byte) = input.first() {
@@ -297,7 +297,7 @@ impl Decompressor {
                 self.place = Place::Within;
                 return Ok(true);
             }
-            // Tapes and block devices leave zeros behind; gzip(1) skips them too.
+            // Tapes and block devices append zeros; gzip(1) skips them too.
             if byte != 0 || codec == Codec::Zstd {
                 return Err(DecompressError::TrailingGarbage {
                     codec,
@@ -315,7 +315,7 @@ impl Decompressor {
 enum Match {
     Yes,
     No,
-    /// They may be; more are needed.
+    /// Possibly; more bytes are needed.
     Perhaps,
 }
 
@@ -329,10 +329,10 @@ fn begins_with(head: &[u8], magic: &[u8]) -> Match {
     }
 }
 
-/// The codec of a stream that begins with `head`. `None`: more bytes are needed. A stream that has `ended` is known.
+/// The codec of a stream that begins with `head`. `None` if more bytes are needed; never for a stream that has `ended`.
 fn detect(head: &[u8], ended: bool) -> Option<Codec> {
     let bzip2 = {
-        // The block size is a digit; then comes the mark of a block, or of the end of an empty stream.
+        // The block size is a digit; the magic number of a block, or of the end of an empty stream, follows.
         let mut plain = head.to_vec();
         if let Some(size @ b'1'..=b'9') = plain.get_mut(3) {
             *size = b'9';
@@ -371,8 +371,8 @@ fn detect(head: &[u8], ended: bool) -> Option<Codec> {
     (ended || !perhaps).then_some(Codec::None)
 }
 
-/// Hadoop's blocks have no magic number. Theirs is that the lengths agree: of the block (below 16 MiB, so that the
-/// first byte is zero, as it is in no text and no Parquet file), of the first chunk, and the one inside that chunk.
+/// Hadoop's blocks have no magic number. They are recognised by consistent lengths: that of the block (below 16 MiB, so
+/// the first byte is zero, as in no text and no Parquet file), that of the first chunk, and the one inside that chunk.
 fn begins_hadoop_snappy(head: &[u8], ended: bool) -> Match {
     if !matches!(head.first(), Some(0) | None) {
         return Match::No;

@@ -31,7 +31,7 @@ fn compress(codec: Codec, data: &[u8]) -> Vec<u8> {
             encoder.into_inner().unwrap()
         }
         Codec::HadoopSnappy => {
-            // As Hadoop does: each block holds the bytes of one buffer, in chunks.
+            // As Hadoop does: each block has the bytes of one buffer, in chunks.
             let mut out = Vec::new();
             for block in data.chunks(1_000) {
                 out.extend(u32::try_from(block.len()).unwrap().to_be_bytes());
@@ -54,7 +54,7 @@ const COMPRESSED: [Codec; 5] = [
     Codec::HadoopSnappy,
 ];
 
-/// What comes out of the chunks, and the codec that was found.
+/// The decompressed chunks and the detected codec.
 fn decompress_with<'a>(
     mut decompressor: Decompressor,
     chunks: impl IntoIterator<Item = &'a [u8]>,
@@ -117,7 +117,7 @@ fn empty_streams() {
             (vec![], Ok(Some(codec)))
         );
     }
-    // What the snappy encoder writes for nothing is nothing; Hadoop's closes with an empty block.
+    // For empty input, the Snappy encoder writes nothing, and Hadoop's writes an empty block.
     assert_eq!(decompress([]), (vec![], Ok(Some(Codec::None))));
     assert_eq!(
         decompress([[0; 4].as_slice()]),
@@ -187,7 +187,7 @@ fn what_follows_the_last_member() {
             (b"{}".to_vec(), Err(error))
         );
     }
-    // What begins as a member does and is none is no garbage, but damage.
+    // Bytes that begin like a member but are not one are corruption, not trailing garbage.
     for (codec, garbage) in [
         (Codec::Gzip, &b"\x1f garbage"[..]),
         (Codec::Bzip2, b"B garbage!"),
@@ -224,7 +224,7 @@ fn truncation_is_noticed_wherever_it_happens() {
         for length in known.unwrap()..compressed.len() {
             let (out, result) = decompress([&compressed[..length]]);
             assert!(data.starts_with(&out), "{codec} cut to {length}");
-            // Between two chunks or blocks a snappy stream may rightly end.
+            // A Snappy stream may end between two chunks or blocks.
             let boundary =
                 matches!(codec, Codec::SnappyFramed | Codec::HadoopSnappy) && result.is_ok();
             let offset = length as u64;
@@ -266,7 +266,7 @@ fn corruption_is_noticed() {
     }
 }
 
-/// The decoder itself passes over this where the frame comes in pieces.
+/// The decoder itself misses this if the frame arrives in pieces.
 #[test]
 fn a_zstd_frame_whose_size_is_not_what_its_header_says_is_corrupt() {
     // A single segment of 171 bytes, and an empty last block.
@@ -305,7 +305,7 @@ fn bombs_are_refused() {
             zeros.len()
         );
     }
-    // The first MiB is free.
+    // The first MiB is exempt.
     let compressed = compress(Codec::Gzip, &zeros[..1 << 20]);
     assert!(
         decompress_with(Decompressor::new(1), [compressed.as_slice()])
@@ -317,7 +317,7 @@ fn bombs_are_refused() {
 #[test]
 fn large_zstd_windows_are_refused() {
     stated("A zstd frame with a window beyond 8 MiB is refused.");
-    // A frame header that asks for a window of 2^31 bytes, then an empty last block.
+    // A frame header with a window of 2^31 bytes, then an empty last block.
     let frame = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00";
     let (_, result) = decompress([frame.as_slice()]);
     assert!(
@@ -364,7 +364,7 @@ fn hadoop_lengths_that_do_not_agree() {
     for (at, value) in [(2, 0), (6, 0xff)] {
         let mut bad = good.clone();
         bad[at] = value;
-        // The first lengths do not agree, so it is no such stream; behind a good block it is a corrupt one.
+        // The first lengths are inconsistent, so this is not a Hadoop stream; after a valid block it is a corrupt one.
         assert_eq!(decompress([bad.as_slice()]).1, Ok(Some(Codec::None)));
         let (_, result) = decompress([good.as_slice(), bad.as_slice()]);
         assert!(

@@ -1,4 +1,4 @@
-//! `[[compact]]`: many small Parquet files of a partition become few large ones.
+//! `[[compact]]`: merges the many small Parquet files of a partition into few large ones.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{catalog::TableName, location::Location};
 
-/// A job that makes few large Parquet files of the many small ones of a partition, while queries run.
+/// A job that merges the many small Parquet files of a partition into few large ones, while queries run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compact {
@@ -27,31 +27,31 @@ pub struct Compact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub target: Option<Location>,
-    /// How readers come to see the new files instead of the old ones.
+    /// How readers are switched from the old files to the new ones.
     #[serde(default)]
     pub mode: CompactMode,
-    /// The size that a file is filled to, by the sizes of the files that it is made of.
+    /// The target size of a file, as the sum of the sizes of the files that are merged into it.
     #[serde(default = "default_target_size", serialize_with = "exact")]
     #[schemars(with = "Size")]
     pub target_size: ByteSize,
-    /// A partition with fewer small files than this is left as it is.
+    /// A partition with fewer small files than this is not compacted.
     #[serde(default = "default_min_files")]
     pub min_files: u32,
-    /// A file is small below this share of `target_size`, in percent. Others stay as they are.
+    /// A file is small if its size is below this percentage of `target_size`. Other files are not merged.
     #[serde(default = "default_small_below")]
     pub small_below: u32,
-    /// So many files for each partition, whatever their size. With 1 a partition becomes one file.
+    /// The number of files for each partition, whatever their size. With 1, a partition becomes one file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u32>,
-    /// A partition whose newest file is younger than this is left until later.
+    /// A partition whose newest file is younger than this is skipped until a later run.
     #[serde(default = "default_quiet_for")]
     #[schemars(with = "DurationText")]
     pub quiet_for: SignedDuration,
     /// The compression of the files.
     #[serde(default)]
     pub compression: CompactCompression,
-    /// The size at which a row group is closed, 128 MiB where nothing is said. Row groups are smaller where the function's
-    /// memory demands it.
+    /// The size at which a row group ends; 128 MiB by default. Row groups are smaller if the function's memory requires
+    /// it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -59,54 +59,54 @@ pub struct Compact {
     )]
     #[schemars(with = "Option<Size>")]
     pub row_group_size: Option<ByteSize>,
-    /// The columns that the rows of a file are sorted by, in any case. In the order of the files that they come from where
-    /// nothing is said.
+    /// The columns that the rows of a file are sorted by, in any case. By default, rows keep the order of their files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sort_by: Vec<String>,
     /// Columns that get a bloom filter, in any case; `a.b` for a field of a struct.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bloom_filter_columns: Vec<String>,
-    /// Tags of each object that the job makes; copies keep those of their own.
+    /// Tags of each object that the job writes; copies keep their own tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes, copies among them; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes, including copies. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// How long the old files stay after readers were sent to the new ones: longer than the longest query.
+    /// How long the old files are kept after readers were switched to the new ones: longer than the longest query.
     #[serde(default = "default_grace_period")]
     #[schemars(with = "DurationText")]
     pub grace_period: SignedDuration,
-    /// The longest that an invocation of a function which writes the table may live, with some slack. A file counts as
-    /// settled when its source was committed longer ago than this.
+    /// The longest time that an invocation of a function which writes the table may run, plus a margin. A file counts
+    /// as settled if its source was committed longer ago than this.
     #[serde(default = "default_longest_invocation")]
     #[schemars(with = "DurationText")]
     pub longest_invocation: SignedDuration,
-    /// The prefix that new generations of partitions go to, ending with `/`: the table's own location with `.generations`
-    /// behind its name where nothing is said. It must lie outside the table, whose readers may look at everything below it.
+    /// The prefix for new generations of partitions, ending with `/`. By default, the table's own location with
+    /// `.generations` after its name. It must be outside the table, because readers may read everything below the
+    /// table's location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub generations: Option<Location>,
-    /// The prefix of the ledger, ending with `/`: that of the rekey job which writes the table, or else `_lakewright/` in
-    /// the table's location.
+    /// The prefix of the ledger, ending with `/`. By default, that of the rekey job which writes the table or, if there
+    /// is none, `_lakewright/` in the table's location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub ledger: Option<Location>,
-    /// What a million PUT, COPY and LIST requests cost, in US dollars: 5 for S3 Standard in us-east-1.
+    /// The price of a million PUT, COPY and LIST requests in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
-    /// What a billion GET requests cost, in US dollars: 400 for S3 Standard in us-east-1.
+    /// The price of a billion GET requests in US dollars: 400 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_billion_gets")]
     pub usd_per_billion_gets: u32,
 }
 
-/// How readers come to see the new files instead of the old ones.
+/// How readers are switched from the old files to the new ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CompactMode {
     /// The catalog's partition is pointed at a new directory, so that no reader sees a row twice.
     #[default]
     Catalog,
-    /// The new files are put beside the old ones, which are then deleted: readers see rows twice for as long as that takes.
+    /// The new files are copied beside the old ones, which are then deleted: readers see rows twice in between.
     InPlace,
 }
 
@@ -114,10 +114,10 @@ pub enum CompactMode {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CompactCompression {
-    /// Each column as it was.
+    /// Each column keeps its compression.
     #[default]
     Keep,
-    /// Not at all.
+    /// Uncompressed.
     None,
     /// Snappy.
     Snappy,
@@ -128,7 +128,7 @@ pub enum CompactCompression {
 }
 
 impl CompactCompression {
-    /// The compression; `None` where columns keep theirs.
+    /// The codec. `None` if columns keep theirs.
     pub fn codec(self) -> Option<Compression> {
         match self {
             Self::Keep => None,
@@ -170,7 +170,7 @@ fn default_grace_period() -> SignedDuration {
     SignedDuration::from_hours(24)
 }
 
-/// Lambda's longest timeout, and five minutes for requests that are on their way.
+/// Lambda's longest timeout, plus five minutes for requests that are still in flight.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 fn default_longest_invocation() -> SignedDuration {
     SignedDuration::from_mins(20)
@@ -184,7 +184,7 @@ fn default_usd_per_billion_gets() -> u32 {
     400
 }
 
-/// What a compact job is called: by its table or its target.
+/// The name of a compact job: its table or its target.
 struct Subject<'a>(&'a Compact);
 
 impl fmt::Display for Subject<'_> {
@@ -198,12 +198,12 @@ impl fmt::Display for Subject<'_> {
 }
 
 impl Compact {
-    /// What it is called in reports and errors: its table or its target.
+    /// The name in reports and errors: the job's table or its target.
     pub fn subject(&self) -> String {
         Subject(self).to_string()
     }
 
-    /// The number of bytes below which a file is small.
+    /// The size in bytes below which a file is small.
     pub fn small_bytes(&self) -> u64 {
         let share = u128::from(self.target_size.as_u64()) * u128::from(self.small_below) / 100;
         u64::try_from(share).unwrap_or(u64::MAX)
@@ -364,7 +364,7 @@ impl Config {
         jobs.find(|job| job.target.as_ref() == Some(target))
     }
 
-    /// The tables whose partitions move from directory to directory.
+    /// The tables whose partitions move between directories.
     pub fn compacted_tables(&self) -> impl Iterator<Item = &TableName> {
         self.compact.iter().filter_map(|job| job.table.as_ref())
     }

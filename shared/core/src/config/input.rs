@@ -1,4 +1,4 @@
-//! What is read.
+//! Input formats.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use super::mistake::Problems;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InputFormat {
-    /// JSON objects: one a line, concatenated, or in arrays.
+    /// JSON objects: one per line, concatenated, or in arrays.
     #[default]
     Json,
     /// Comma-separated values.
@@ -24,14 +24,14 @@ pub enum InputFormat {
 pub struct Csv {
     /// Whether the first record of each object names the columns.
     pub header: bool,
-    /// Without a header, the names of the columns in their order; the table's columns where nothing is said.
+    /// Without a header, the names of the columns in order. By default, the table's columns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// The ASCII character between the fields of a record.
     pub delimiter: char,
-    /// The ASCII character around fields that hold delimiters, quotes or newlines; inside, it is doubled.
+    /// The ASCII character around fields that contain delimiters, quotes or newlines. Inside, it is doubled.
     pub quote: char,
-    /// What stands for null besides the empty field, such as `\N`. Only without quotes.
+    /// The text that means null, such as `\N`, in addition to the empty field. Only without quotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub null: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is refused.
+//! Limits on inputs.
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
@@ -10,26 +10,26 @@ use super::{
 };
 use crate::json;
 
-/// What is refused. Each limit has its own error.
+/// Limits on inputs. Each limit has its own error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// The longest record. A longer one refuses its object.
+    /// The longest record. An object with a longer one is refused.
     #[schemars(with = "Size")]
     #[serde(serialize_with = "exact")]
     pub record_size: ByteSize,
-    /// The deepest nesting of objects and arrays in a record, itself included: 1 to 64. A deeper record is
+    /// The deepest nesting of objects and arrays in a record, including the record itself: 1 to 64. A deeper record is
     /// quarantined.
     pub nesting_depth: u32,
-    /// The most decompressed bytes for one compressed byte. An object beyond it is refused.
+    /// The most decompressed bytes for each compressed byte. An object that exceeds this is refused.
     pub compression_ratio: u32,
-    /// The most partitions that one object may touch. An object beyond it is refused.
+    /// The most partitions that the records of one object may belong to. An object that exceeds this is refused.
     pub partitions: u32,
-    /// The largest footer of a Parquet file. A file beyond it is refused.
+    /// The largest footer of a Parquet file. A file that exceeds this is refused.
     #[schemars(with = "Size")]
     #[serde(serialize_with = "exact")]
     pub parquet_footer: ByteSize,
-    /// The largest row group of a Parquet file, decoded. A file beyond it is refused.
+    /// The largest decoded row group of a Parquet file. A file that exceeds this is refused.
     #[schemars(with = "Size")]
     #[serde(serialize_with = "exact")]
     pub parquet_row_group: ByteSize,

@@ -1,4 +1,4 @@
-//! What is written.
+//! Outputs.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ use super::{
 
 use crate::location::Location;
 
-/// One form in which the records are written.
+/// An output: a format in which the records are written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// The file format.
     pub format: OutputFormat,
-    /// The compression. Where nothing is said, zstd for Parquet and gzip for JSON and CSV.
+    /// The compression. By default, zstd for Parquet and gzip for JSON and CSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// Where the files go below the target, ending with `/`. Where nothing is said, a single output goes to the
-    /// target itself, and each of several to `<format>/`. No output may lie inside another, because a table reads
-    /// every file below its location.
+    /// The prefix of the files below the target, ending with `/`. By default, a single output goes to the target
+    /// itself, and each of several to `<format>/`. No output may be inside another, because a table reads every file
+    /// below its location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// A partition's rows are cut into files where the records in one reach this size. It is that of the records as
-    /// they were read, decompressed: the names of all files are fixed before the first is written. One record that is
-    /// larger is a file of its own. Where the rows are sorted, the sizes are met on average.
+    /// A new file of a partition starts when the records in one reach this size. It is the size of the records as they
+    /// were read, decompressed, because the names of all files are fixed before the first is written. A single larger
+    /// record is a separate file. If the rows are sorted, files have this size on average.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -37,9 +37,8 @@ pub struct Output {
     )]
     #[schemars(with = "Option<Size>")]
     pub max_file_size: Option<ByteSize>,
-    /// With `max_file_size`, a last file smaller than this is not cut off but stays with the file before it. A
-    /// partition with fewer rows is one smaller file all the same: each source object has files of its own, and making
-    /// few large ones of many is the job of compact.
+    /// With `max_file_size`: a last file smaller than this is joined with the previous one. A partition with fewer rows
+    /// is still one smaller file, because each source object has separate files. Use compact to merge many small files.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -47,8 +46,8 @@ pub struct Output {
     )]
     #[schemars(with = "Option<Size>")]
     pub min_file_size: Option<ByteSize>,
-    /// Parquet: the size at which a row group is closed, 128 MiB where nothing is said. Row groups are smaller where the
-    /// function's memory demands it.
+    /// Parquet: the size at which a row group ends; 128 MiB by default. Row groups are smaller if the function's memory
+    /// requires it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -59,18 +58,18 @@ pub struct Output {
     /// Parquet: columns that get a bloom filter, in any case; `a.b` for a field of a struct.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bloom_filter_columns: Vec<String>,
-    /// CSV: whether the first line of each file names the columns. Where nothing is said, it does.
+    /// CSV: whether the first line of each file names the columns. By default, it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
 }
 
-/// A file format that is written.
+/// An output file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
     /// Apache Parquet.
     Parquet,
-    /// JSON objects, one a line.
+    /// JSON objects, one per line.
     Json,
     /// Comma-separated values.
     Csv,
@@ -80,7 +79,7 @@ pub enum OutputFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Not at all.
+    /// Uncompressed.
     None,
     /// Snappy, for Parquet only.
     Snappy,
@@ -101,7 +100,7 @@ impl fmt::Display for OutputFormat {
 }
 
 impl Output {
-    /// An output of this format, with nothing else said.
+    /// An output of this format with default settings.
     pub fn new(format: OutputFormat) -> Self {
         Self {
             format,
@@ -115,7 +114,7 @@ impl Output {
         }
     }
 
-    /// The compression, as said or usual.
+    /// The compression, as configured or by default.
     pub fn compression(&self) -> Compression {
         self.compression.unwrap_or(match self.format {
             OutputFormat::Parquet => Compression::Zstd,
@@ -123,7 +122,7 @@ impl Output {
         })
     }
 
-    /// The extension of the files' names, without a leading dot, as Spark and Hive users know it.
+    /// The extension of the files' names, without a leading dot, by the conventions of Spark and Hive.
     pub fn extension(&self) -> &'static str {
         match (self.format, self.compression()) {
             (OutputFormat::Parquet, Compression::None) => "parquet",
@@ -140,8 +139,8 @@ impl Output {
         }
     }
 
-    /// The media type of the files. A compressed text is of its compression's type: with a `Content-Encoding` some
-    /// clients would decompress it, and some of those again.
+    /// The media type of the files. A compressed text has the media type of its compression: with a `Content-Encoding`
+    /// instead, some clients would decompress it, some even twice.
     pub fn content_type(&self) -> &'static str {
         match (self.format, self.compression()) {
             (OutputFormat::Parquet, _) => "application/vnd.apache.parquet",
@@ -224,7 +223,7 @@ fn prefix_problem(prefix: &str) -> Option<String> {
     ))
 }
 
-/// Where one of several outputs goes, below the target.
+/// The prefix of one of several outputs, below the target.
 fn prefix(output: &Output, outputs: usize) -> String {
     match &output.prefix {
         Some(prefix) => prefix.clone(),

@@ -25,17 +25,17 @@ pub struct Rekey {
     /// The prefix that Firehose writes under, ending with `/`.
     #[schemars(with = "S3Uri")]
     pub source: Location,
-    /// Firehose's error prefix, where it lies inside `source`: nothing below it is read.
+    /// Firehose's error prefix, if it is inside `source`: objects below it are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub error_prefix: Option<Location>,
-    /// What the objects hold. Compression is found from the bytes.
+    /// The format of the objects. The compression is detected.
     #[serde(default)]
     pub format: InputFormat,
     /// How CSV is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
-    /// Where a record's time stands and how to read it.
+    /// The column with a record's time, and how to parse it.
     pub timestamp: TimestampRule,
     /// The prefix to write the partitions under, ending with `/`.
     #[schemars(with = "S3Uri")]
@@ -46,31 +46,31 @@ pub struct Rekey {
     /// How the numbers of time parts are written in the path.
     #[serde(default)]
     pub path_style: PathStyle,
-    /// The Glue table, as `database.table`, that gives the schema and takes the new partitions.
+    /// The Glue table, as `database.table`, that gives the schema and in which new partitions are registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
-    /// What to do with a field that the table has no column for.
+    /// What to do with a field that has no column in the table.
     #[serde(default = "drop_policy")]
     pub on_unknown: Policy,
     /// What to do with a value that does not fit its column's type.
     #[serde(default = "quarantine_policy")]
     pub on_mismatch: Policy,
-    /// What to write, in one pass. Parquet with zstd where nothing is said. Of several outputs, the first is the one
-    /// whose partitions go into `table`.
+    /// The outputs, all written in one pass. By default, Parquet with zstd. If there are several, the partitions of the
+    /// first one are registered in `table`.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
-    /// Whether the rows of a partition are sorted by their time, to the microsecond, in every output. Rows of one time
-    /// stay in their order.
+    /// Whether the rows of a partition are sorted by their time, to the microsecond, in every output. Rows with equal
+    /// times keep their order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sort_by_time: bool,
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// What is refused, so that a broken object cannot take the function down.
+    /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -97,7 +97,7 @@ impl Rekey {
         self.target.join("_lakewright/")
     }
 
-    /// Where the commit of the source object `sid` stands.
+    /// The location of the commit of the source object `sid`.
     pub fn commit(&self, sid: &str) -> Location {
         naming::commit(&self.ledger(), sid)
     }
@@ -108,7 +108,7 @@ impl Rekey {
         self.source.contains(object) && !errors.is_some_and(|prefix| prefix.contains(object))
     }
 
-    /// The prefix below which the files of one of the job's outputs stand.
+    /// The prefix of the files of one of the job's outputs.
     pub fn directory(&self, output: &Output) -> Location {
         output::directory(&self.target, output, self.output.len())
     }

@@ -1,4 +1,4 @@
-//! Jobs that rewrite a table into so many files, or by columns.
+//! Jobs that rewrite a table into a given number of files, or partitioned by columns.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{catalog::TableName, hive_type, location::Location, nearest::meant};
 
-/// The smallest `task_size`: below it, the ledger's entries would be more work than the rows.
+/// The smallest `task_size`: with a smaller one, writing the ledger's entries would take longer than writing the rows.
 const MIN_TASK_SIZE: ByteSize = ByteSize::mib(1);
 
-/// The most files that a job may ask for.
+/// The most files of a job.
 const MAX_FILES: u32 = 100_000;
 
-/// A job that rewrites a table, or the objects under a prefix, into so many files or partitioned by columns.
+/// A job that rewrites a table, or the objects under a prefix, into a given number of files or partitioned by columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(
@@ -35,22 +35,22 @@ const MAX_FILES: u32 = 100_000;
 pub struct Repartition {
     /// The job's name in reports, metrics and alarms, and in its ledger.
     pub name: String,
-    /// What is read: a Glue table, as `database.table`, or a prefix such as `s3://bucket/prefix/`.
+    /// The source: a Glue table, as `database.table`, or a prefix such as `s3://bucket/prefix/`.
     #[schemars(with = "SourceText")]
     pub source: Source,
-    /// Of a partitioned table: which partitions are read, as Glue's `GetPartitions` takes it, such as
-    /// `year = 2020 and month = 5`. All, where nothing is said.
+    /// For a partitioned table: the partitions to read, as an expression of Glue's `GetPartitions`, such as `year =
+    /// 2020 and month = 5`. By default, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
-    /// Of a table whose location the deployment does not know: whether the job's functions may read every bucket of the
-    /// account.
+    /// For a table whose location the deployment does not know: whether the job's functions may read every bucket of
+    /// the account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_any_source: bool,
-    /// Of a prefix: what its objects hold. Compression is found from the bytes.
+    /// For a prefix: the format of its objects. The compression is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<InputFormat>,
-    /// How CSV is read. Of a table, it takes the place of what the table's SerDe says: of quoted values, say, that a
-    /// crawler registered under a SerDe that knows no quotes.
+    /// How CSV is read. For a table, it replaces the settings of the table's SerDe, for example if a crawler registered
+    /// quoted values with a SerDe that does not support quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
     /// The prefix to write under, ending with `/`. It may be that of the source.
@@ -59,54 +59,54 @@ pub struct Repartition {
     /// The columns to partition by, in path order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partition_by: Vec<String>,
-    /// How many files to write, for each partition where there is `partition_by`: a number, or how many more or fewer
-    /// than the source has splits, such as `"+1"`. Without `partition_by`, as many as there are splits where nothing
-    /// is said; with it, one for each task that has rows of the partition.
+    /// The number of files, for each partition if there is `partition_by`: a number, or the difference to the number of
+    /// the source's splits, such as `"+1"`. By default, as many as there are splits; with `partition_by`, one for each
+    /// task that has rows of the partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<FilesText>")]
     pub files: Option<Files>,
-    /// What becomes of the data that stands under the target.
+    /// What to do with existing data under the target.
     #[serde(default)]
     pub mode: Mode,
-    /// With `partition_by`: whether all rows of a partition go into one file, also where several tasks have some.
+    /// With `partition_by`: whether all rows of a partition go into one file, even if several tasks have some of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merge: bool,
-    /// What to write, all from one read. Parquet with zstd where nothing is said.
+    /// The outputs, all written from one read. By default, Parquet with zstd.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
-    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`. All, where nothing is said.
+    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`. By default, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Choice>,
     /// What to do with a value that does not fit its column's type: `fail`, or `drop` (it becomes null).
     #[serde(default = "fail_policy")]
     pub on_mismatch: Policy,
-    /// The Glue table, as `database.table`, over what the first output writes. Where it exists, values take the types
-    /// of its columns.
+    /// The Glue table, as `database.table`, of the first output. If it exists, values are converted to the types of its
+    /// columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
-    /// Whether `table` is created where it does not exist, and changed where it is not what the job writes.
+    /// Whether `table` is created if it does not exist, and updated if it does not match the output.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub manage_table: bool,
-    /// Whether only objects are read that no earlier run of this job has committed.
+    /// Whether to skip objects that an earlier run of this job has committed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bookmark: bool,
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// How many bytes of the source, as they lie in S3, one task handles, about.
+    /// The approximate number of the source's bytes, as stored in S3, that one task handles.
     #[serde(default = "default_task_size", serialize_with = "exact")]
     #[schemars(with = "Size")]
     pub task_size: ByteSize,
-    /// What is refused, so that a broken object cannot take the function down.
+    /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
 }
 
-/// What a job reads.
+/// The source of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A table of the data catalog.
@@ -152,17 +152,17 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-/// How many files are written.
+/// The number of files to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
-    /// So many.
+    /// This number.
     Exactly(u32),
-    /// So many more than the source has splits, or fewer.
+    /// The number of the source's splits plus this.
     Relative(i32),
 }
 
 impl Files {
-    /// The number of files for a source of so many splits; at least one.
+    /// The number of files for a source with this many splits; at least one.
     pub fn of(self, splits: u64) -> u64 {
         match self {
             Self::Exactly(files) => files.into(),
@@ -172,7 +172,7 @@ impl Files {
     }
 }
 
-/// [`Files`] as they are written.
+/// The serialised form of [`Files`].
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum FilesText {
@@ -205,16 +205,16 @@ impl<'de> Deserialize<'de> for Files {
     }
 }
 
-/// What becomes of the data that stands under the target.
+/// What to do with existing data under the target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// It is removed once all that is new stands.
+    /// It is removed once all new data is written.
     #[default]
     Overwrite,
-    /// It stays.
+    /// It is kept.
     Append,
-    /// Where there is any, the job fails and writes nothing.
+    /// If there is any, the job fails and writes nothing.
     Fail,
 }
 
@@ -222,9 +222,9 @@ pub enum Mode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Choice {
-    /// By its name, whatever the case.
+    /// By its name, in any case.
     Name(String),
-    /// By its name, with more said.
+    /// By its name, with other settings.
     Column(NamedColumn),
 }
 
@@ -232,12 +232,12 @@ pub enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedColumn {
-    /// Its name in the source, whatever the case.
+    /// Its name in the source, in any case.
     pub name: String,
-    /// Its name in what is written.
+    /// Its name in the output.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,
-    /// Its type in what is written, in Hive's syntax, such as `decimal(10,2)`.
+    /// Its type in the output, in Hive's syntax, such as `decimal(10,2)`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub hive_type: Option<String>,
 }
@@ -251,7 +251,7 @@ impl Choice {
         }
     }
 
-    /// Its name in what is written.
+    /// Its name in the output.
     pub fn written(&self) -> &str {
         match self {
             Self::Name(name) => name,
@@ -259,12 +259,12 @@ impl Choice {
         }
     }
 
-    /// Whether it has another name in what is written.
+    /// Whether it has another name in the output.
     pub fn is_renamed(&self) -> bool {
         matches!(self, Self::Column(column) if column.renamed.is_some())
     }
 
-    /// Its type, where one is given.
+    /// Its type, if one is given.
     pub fn hive_type(&self) -> Option<&str> {
         match self {
             Self::Name(_) => None,
@@ -292,13 +292,13 @@ impl Repartition {
             .join(&format!("_lakewright/repartition/{}/", self.name))
     }
 
-    /// The prefix below which rows are while they are at work, hidden too. It is none of the ledger's, so that whoever may
-    /// delete there may delete nothing of a ledger.
+    /// The prefix for rows that are being processed, also hidden. It is outside the ledger, so that a role that may
+    /// delete below it cannot delete ledger entries.
     pub fn rows_at_work(&self) -> Location {
         self.target.join(&format!("_repartitioning/{}/", self.name))
     }
 
-    /// The prefix below which the files of one of the job's outputs stand.
+    /// The prefix of the files of one of the job's outputs.
     pub fn directory(&self, output: &Output) -> Location {
         output::directory(&self.target, output, self.output.len())
     }

@@ -1,11 +1,11 @@
-//! What values look like in the file, for the schema; and sizes in bytes, written as the exact number: `ByteSize`'s own text is rounded, and a stored plan must say what it was
-//! made with.
+//! The text forms of values, for the schema. Sizes in bytes are serialised as exact numbers: the text form of `ByteSize` is
+//! rounded, and a stored plan must keep the exact settings.
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-/// A size as it may be written: a number of bytes, or one with a unit, such as `16MiB`.
+/// A size: a number of bytes, or a number with a unit, such as `16MiB`.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "it is there for its schema")]

@@ -1,4 +1,4 @@
-//! `[[split]]`: a query's result as one object per row.
+//! `[[split]]`: writes a query's result as one object per row.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
 /// The most hexadecimal digits of a hashed prefix.
 const MAX_HASHED_PREFIX: u32 = 8;
 
-/// A job that writes each row of an Athena query's result as an object of its own.
+/// A job that writes each row of an Athena query's result as a separate object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
@@ -36,11 +36,11 @@ pub struct Split {
     /// first is 0), `{job}` the job's id; `{{` and `}}` are braces.
     #[serde(default = "default_key")]
     pub key: String,
-    /// Puts this many hexadecimal digits, a hash of the name, and a `/` before each name, so that S3 can spread the
-    /// load over more partitions of its own.
+    /// Puts a hash of the name, with this many hexadecimal digits, and a `/` before each name, so that S3 can
+    /// distribute the requests over more partitions.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hashed_prefix: u32,
-    /// What an object holds.
+    /// The format of an object.
     #[serde(default)]
     pub format: RowFormat,
     /// With `format = "csv"`: whether the first line of each object names the columns.
@@ -52,61 +52,61 @@ pub struct Split {
     /// How the values of columns are written in JSON.
     #[serde(default)]
     pub types: Types,
-    /// What UNLOAD wrote, where the result is that of an UNLOAD.
+    /// The settings of the UNLOAD, if the result is that of an UNLOAD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unload: Option<Unload>,
-    /// The columns, where nothing else says: the types of a result that is given by its URI, by name; the names and types
-    /// of the fields of UNLOAD's text, in their order.
+    /// Columns that the result itself does not describe: types by column name, for a result that is given by its URI;
+    /// names and types of the fields in order, for UNLOAD's text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ResultColumn>,
-    /// What to do where different rows have one key.
+    /// What to do if different rows have the same key.
     #[serde(default)]
     pub on_collision: OnCollision,
-    /// The media type of the objects; that of the format where nothing is said.
+    /// The media type of the objects. By default, that of the format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The storage class, such as `INTELLIGENT_TIERING`; `STANDARD` where nothing is said.
+    /// The storage class, such as `INTELLIGENT_TIERING`. `STANDARD` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption of each object that the job writes; the bucket's own by default.
+    /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
-    /// How many bytes of the result one task handles, about.
+    /// The approximate number of the result's bytes that one task handles.
     #[serde(default = "default_chunk_size", serialize_with = "exact")]
     #[schemars(with = "Size")]
     pub chunk_size: ByteSize,
-    /// How many rows one task handles at most.
+    /// The most rows that one task handles.
     #[serde(default = "default_chunk_rows")]
     pub chunk_rows: u32,
     /// The most requests that one task has in flight.
     #[serde(default = "default_in_flight")]
     pub in_flight: u32,
-    /// A job that would make more PUT requests than this asks for `confirm: true` before it writes anything.
+    /// A job that would make more PUT requests than this requires `confirm: true` before it writes anything.
     #[serde(default = "default_max_puts")]
     pub max_puts: u32,
-    /// What a million PUT requests cost, in US dollars: 5 for S3 Standard in us-east-1.
+    /// The price of a million PUT requests in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
-    /// The prefixes that results are taken from.
+    /// The prefixes from which results are read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<S3Uri>")]
     pub sources: Vec<Location>,
-    /// Instead of `sources`: whether results are taken from anywhere. The job's functions may then read every bucket of
-    /// the account.
+    /// Instead of `sources`: whether results may be read from anywhere. The job's functions may then read every bucket
+    /// of the account.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_any_source: bool,
 }
 
-/// What UNLOAD wrote.
+/// The settings of an UNLOAD.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unload {
-    /// The `format` of the UNLOAD. Parquet and JSON are told from the bytes where nothing is said; text is not.
+    /// The `format` of the UNLOAD. Parquet and JSON are detected by default; text is not.
     pub format: UnloadFormat,
-    /// With `format = "text"`: the `field_delimiter` of the UNLOAD, an ASCII character. U+0001 where nothing is said.
+    /// With `format = "text"`: the `field_delimiter` of the UNLOAD, an ASCII character. U+0001 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
 }
@@ -117,9 +117,9 @@ pub struct Unload {
 pub enum UnloadFormat {
     /// `PARQUET`.
     Parquet,
-    /// `JSON`: a document a line.
+    /// `JSON`: one document per line.
     Json,
-    /// `TEXTFILE`: a row a line.
+    /// `TEXTFILE`: one row per line.
     Text,
 }
 
@@ -161,7 +161,7 @@ impl Split {
         self.target.join(crate::split::LEDGER)
     }
 
-    /// Whether a result may be read from here.
+    /// Whether a result may be read from this location.
     pub fn may_read(&self, object: &Location) -> bool {
         self.allow_any_source || self.sources.iter().any(|prefix| prefix.contains(object))
     }

@@ -1,4 +1,4 @@
-//! What the objects that a job writes are, besides their bytes: their tags and their encryption.
+//! Attributes of the objects that a job writes: tags and encryption.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ const MAX_TAG_VALUE: usize = 256;
 pub struct Encryption {
     /// `AES256`, `aws:kms` or `aws:kms:dsse`.
     pub algorithm: String,
-    /// With KMS: the key's id, ARN or alias; the account's key for S3 where nothing is said.
+    /// With KMS: the key's id, ARN or alias. By default, the account's AWS managed key for S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -117,7 +117,7 @@ mod tests {
             assert!(text.contains(r#""tags":{"team":"a b"}"#), "{text}");
             assert!(text.contains(r#""key":"alias/k""#), "{text}");
             assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
-            // Documents of a ledger that were written without them are read as before.
+            // Ledger documents that were written without these fields can still be read.
             let plain = serde_json::to_string(&Config::parse(job).unwrap()).unwrap();
             assert!(
                 !plain.contains("tags") && !plain.contains("encryption"),

@@ -1,22 +1,22 @@
-//! The words of the configuration that readers of times, paths and rows take. They have no checks of their own: the checks of
-//! the jobs that contain them need those readers.
+//! Configuration types that the readers of times, paths and rows take. They have no checks here: the checks of the jobs
+//! that contain them need those readers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a record's time stands and how to read it.
+/// The column with a record's time, and how to parse it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimestampRule {
     /// The column, or a path into nested columns such as `detail.time`.
     pub column: String,
-    /// A pattern in strptime's notation, such as `%d/%m/%Y %H:%M`, for times in no usual form.
+    /// A strptime pattern, such as `%d/%m/%Y %H:%M`, for times in another than the usual formats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// The unit of numbers; by their magnitude where nothing is said.
+    /// The unit of numeric times. By default, it is derived from their magnitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<EpochUnit>,
-    /// The IANA time zone of times that name none, and of the partitions. `UTC` where nothing is said.
+    /// The IANA time zone of times without one, and of the partitions. `UTC` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// Records before this time (a timestamp, or `now` with an offset such as `now-400d`) are quarantined.
@@ -27,7 +27,7 @@ pub struct TimestampRule {
     pub latest: Option<String>,
 }
 
-/// The unit of a number that counts from 1970-01-01T00:00:00Z.
+/// The unit of a numeric time, counted from 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EpochUnit {
@@ -45,21 +45,21 @@ pub enum EpochUnit {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PathStyle {
-    /// `month=05`: sorts as text.
+    /// `month=05`, which sorts as text.
     #[default]
     Padded,
-    /// `month=5`: as Spark writes integers.
+    /// `month=5`, as Spark writes integers.
     Spark,
 }
 
-/// What the object of a row holds.
+/// The format of a row's object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RowFormat {
     /// A JSON object with a field for each column.
     #[default]
     Json,
-    /// A line of comma-separated values, by default below a line with the columns' names.
+    /// A line of comma-separated values, by default after a line with the columns' names.
     Csv,
     /// The text of `template`.
     Template,
@@ -69,18 +69,18 @@ pub enum RowFormat {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Types {
-    /// By the types of the query's columns.
+    /// Typed by the query's columns.
     #[default]
     Query,
     /// Every value is a string.
     String,
 }
 
-/// What to do where different rows have one key.
+/// What to do if different rows have the same key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCollision {
-    /// The job fails before it writes anything, and names the rows.
+    /// The job fails before it writes anything, and the error names the rows.
     #[default]
     Fail,
     /// The row with the lowest number is written.
@@ -95,7 +95,7 @@ pub enum OnCollision {
 pub struct ResultColumn {
     /// Its name.
     pub name: String,
-    /// Its type, as Athena writes it in a query's metadata, such as `bigint` or `varchar`.
+    /// Its type, as in the metadata of an Athena query, such as `bigint` or `varchar`.
     #[serde(rename = "type")]
     pub athena_type: String,
 }

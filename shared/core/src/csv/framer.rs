@@ -1,4 +1,4 @@
-//! Records in a stream of bytes that comes in chunks.
+//! Finds records in a stream of bytes that arrives in chunks.
 
 use super::{
     Broken, Fields,
@@ -11,20 +11,20 @@ use crate::{
     records::{ColumnsError, Filled, FrameError, Records, Window},
 };
 
-/// A stretch of the stream: a record, or what stands where a record should.
+/// A part of the stream: a record, or broken bytes in place of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it starts, in bytes of the decompressed stream.
+    /// Its start, in bytes of the decompressed stream.
     pub offset: u64,
-    /// Its bytes, without the end of the line.
+    /// Its bytes, without the line ending.
     pub bytes: &'a [u8],
-    /// Its fields, as many as the columns; or why it is no record.
+    /// Its fields, one for each column, or why it is not a record.
     pub fields: Result<Fields<'a>, Broken>,
 }
 
 /// Finds records in bytes that are pushed in chunks of any size. The records do not depend on the chunks.
 ///
-/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+/// Buffers the bytes that are not framed yet: at most the longest record and one chunk.
 #[derive(Debug)]
 pub struct Framer {
     marks: Marks,
@@ -33,8 +33,8 @@ pub struct Framer {
     max_record: usize,
     window: Window,
     started: bool,
-    /// The record at `at` is not looked at again before this many bytes of it are there: twice those that
-    /// did not suffice, so that a long record in small chunks is not read over and over.
+    /// The record at `at` is not scanned again before this many of its bytes are there: twice the number that was not
+    /// enough. So a long record in small chunks is not scanned over and over.
     wanted: usize,
     names: Option<Names>,
     mapping: Option<Mapping>,
@@ -50,11 +50,11 @@ struct Found {
 }
 
 impl Framer {
-    /// A framer that refuses records longer than `max_record` bytes. `columns`: the names of the columns, where there is
-    /// no header and the settings do not give them.
+    /// Creates a framer that refuses records longer than `max_record` bytes. `columns`: the names of the columns if
+    /// there is no header and the settings do not name them.
     ///
     /// # Errors
-    /// [`FrameError::NameCollision`] in the names that are given.
+    /// [`FrameError::NameCollision`] in the given names.
     pub fn new(csv: &Csv, columns: &[String], max_record: usize) -> Result<Self, FrameError> {
         let given = if csv.columns.is_empty() {
             columns
@@ -82,7 +82,7 @@ impl Framer {
         })
     }
 
-    /// The names of the columns, in their order. None: the header has not come yet.
+    /// The names of the columns in order. `None` if the header has not arrived yet.
     ///
     /// # Errors
     /// The header is broken or too long, or names a column twice.
@@ -105,11 +105,11 @@ impl Framer {
         Ok(self.names.as_ref().map(Names::as_slice))
     }
 
-    /// The next record in the bytes so far. None: none before more bytes come, or none any more after
-    /// [`finish`](Self::finish).
+    /// The next record in the bytes so far. `None` if it needs more bytes or, after [`finish`](Self::finish), if there
+    /// are no more records.
     ///
     /// # Errors
-    /// [`FrameError`], and from then on at each call.
+    /// [`FrameError`], and then the same at each call.
     #[expect(
         clippy::should_implement_trait,
         reason = "the record borrows the buffer"
@@ -129,7 +129,7 @@ impl Framer {
         }))
     }
 
-    /// Appends a record: the number of its fields that have no column, and of those that do not fit theirs.
+    /// Appends a record. Returns the number of fields without a column, and of fields that do not fit theirs.
     fn append(
         &self,
         found: &Found,
@@ -149,7 +149,7 @@ impl Framer {
         Ok((unknown, mismatched))
     }
 
-    /// The next record after the header, which stays the next one until it is passed.
+    /// The next record after the header. It is returned again until it is passed.
     fn find(&mut self) -> Result<Option<Found>, FrameError> {
         let Some(names) = self.names()? else {
             return Ok(None);
@@ -192,7 +192,7 @@ impl Framer {
             if available == 0 || (!self.window.ended && available < self.wanted) {
                 return Ok(None);
             }
-            // The end of the line is not part of the record.
+            // The line ending is not part of the record.
             let limit = start.saturating_add(self.max_record).saturating_add(2);
             let visible = self.window.bytes.get(..limit).unwrap_or(&self.window.bytes);
             let ended = self.window.ended && visible.len() == self.window.bytes.len();
@@ -241,8 +241,8 @@ impl Framer {
     }
 }
 
-/// Each field goes into the column of its name, whatever the case, as a JSON string of its text would; into a struct, a list or
-/// a map as the JSON that it is. The header names the columns.
+/// Each field goes into the column of its name, ignoring case, like a JSON string of its text. For a struct, a list or
+/// a map, the text is parsed as JSON. The header names the columns.
 impl Records for Framer {
     fn push(&mut self, bytes: &[u8]) {
         self.window.push(bytes);

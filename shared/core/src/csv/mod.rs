@@ -1,5 +1,5 @@
-//! CSV: finding records in a stream of bytes and filling Arrow columns from their fields ([`Framer`]). docs/SEMANTICS.md,
-//! "CSV", states what is read and what it means.
+//! CSV: finds records in a stream of bytes and fills Arrow columns from their fields ([`Framer`]). docs/SEMANTICS.md,
+//! "CSV", specifies which inputs are accepted and what they mean.
 
 mod framer;
 mod names;
@@ -17,17 +17,17 @@ pub use self::framer::{Framer, Record};
 use self::scan::Span;
 use crate::quarantine::Reason;
 
-/// The columns of records whose fields have these names, where no table gives them: strings, by names in lower case.
+/// The columns of records with these field names, if no table defines them: strings, with lower-case names.
 pub fn inferred(names: &[String]) -> Schema {
     let columns = names.iter().filter(|name| !name.is_empty());
     let fields = columns.map(|name| Field::new(name.to_lowercase(), DataType::Utf8, true));
     Schema::new(fields.collect::<Vec<_>>())
 }
 
-/// Why a stretch of the input is not a record.
+/// Why a part of the input is not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Broken {
-    /// After the quote that closes a field comes neither a delimiter nor the end of the record.
+    /// The quote that closes a field is followed by neither a delimiter nor the end of the record.
     #[error("text after the closing quote of a field")]
     TextAfterQuote,
     /// It has more or fewer fields than there are columns.
@@ -41,7 +41,7 @@ pub enum Broken {
     /// It is not UTF-8.
     #[error("invalid UTF-8 (at byte {at} of the record)")]
     InvalidUtf8 {
-        /// Where in the record, in bytes.
+        /// The offset in the record, in bytes.
         at: usize,
     },
     /// The input ends inside a field in quotes.
@@ -50,7 +50,7 @@ pub enum Broken {
 }
 
 impl Broken {
-    /// The reason to give in the quarantine.
+    /// The reason for the quarantine.
     pub fn reason(&self) -> Reason {
         match self {
             Self::TextAfterQuote | Self::InvalidUtf8 { .. } => Reason::InvalidCsv,
@@ -64,7 +64,7 @@ impl Broken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fields<'a> {
     text: &'a str,
-    /// Where the spans count the text from.
+    /// The base of the spans in the text.
     start: usize,
     spans: &'a [Span],
     quote: &'a str,
@@ -72,7 +72,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The text of the field at `index`, without its quotes; none where it is null.
+    /// The text of the field at `index`, without its quotes. `None` if it is null.
     pub fn get(&self, index: usize) -> Option<Cow<'a, str>> {
         let span = self.spans.get(index)?;
         let text = self
@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
         Some(Cow::Owned(text.replace(&self.quote.repeat(2), self.quote)))
     }
 
-    /// Every field in order, as [`get`](Self::get) gives it.
+    /// All fields in order, as [`get`](Self::get) returns them.
     pub fn iter(&self) -> impl Iterator<Item = Option<Cow<'a, str>>> {
         (0..self.spans.len()).map(|index| self.get(index))
     }

@@ -1,15 +1,15 @@
-//! The columns by name.
+//! Maps field names to columns.
 
 use std::collections::HashMap;
 
 use crate::{json::Columns, records::FrameError};
 
-/// The names of the fields of every record.
+/// The field names of every record.
 #[derive(Debug)]
 pub(super) struct Names(Vec<String>);
 
 impl Names {
-    /// Names that are empty are those of no column.
+    /// A field with an empty name has no column.
     pub(super) fn new(names: Vec<String>) -> Result<Self, FrameError> {
         let mut seen: HashMap<String, &String> = HashMap::new();
         for name in names.iter().filter(|name| !name.is_empty()) {
@@ -28,12 +28,12 @@ impl Names {
     }
 }
 
-/// Which field goes into which column.
+/// Maps fields to columns.
 #[derive(Debug)]
 pub(super) struct Mapping {
     /// The field of each column.
     pub(super) fields: Vec<Option<usize>>,
-    /// The field of the record's time.
+    /// The field with the record's time.
     pub(super) timestamp: Option<usize>,
     /// The names of fields that have no column.
     pub(super) unknown: Vec<String>,

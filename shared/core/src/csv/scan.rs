@@ -1,28 +1,28 @@
-//! Finding the fields of one record.
+//! Finds the fields of one record.
 //!
-//! This is not left to csv-core: its reader does not tell an empty field in quotes from one without, skips empty
-//! lines without a word, takes any text after a closing quote, and does not say where a record starts.
+//! The csv-core crate is not used, because its reader does not distinguish an empty field with quotes from one without,
+//! silently skips empty lines, accepts any text after a closing quote, and does not report where a record starts.
 
 use super::Broken;
 
-/// The characters that have a meaning.
+/// The special characters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marks {
     pub(super) delimiter: u8,
     pub(super) quote: u8,
 }
 
-/// A field: its place without the quotes, in bytes.
+/// A field: its range without the quotes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) quoted: bool,
-    /// It has doubled quotes inside.
+    /// Whether it contains doubled quotes.
     pub(super) escaped: bool,
 }
 
-/// Where a record ends, and where the next one begins.
+/// The end of a record, and the start of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) end: usize,
@@ -34,18 +34,18 @@ pub(super) struct End {
 pub(super) enum Stop {
     /// More bytes are needed.
     Incomplete,
-    /// Something is wrong; the stretch up to the next newline is lost.
+    /// The record is invalid; everything up to the next newline is skipped.
     Broken(Broken, End),
 }
 
-/// What stands after a field.
+/// What follows a field.
 enum After {
     /// Another field, at this place.
     Field(usize),
     Record(End),
 }
 
-/// Finds the fields of the record that starts at `start`. `ended`: no bytes follow those of `buffer`.
+/// Finds the fields of the record that starts at `start`. `ended`: no more bytes will follow those in `buffer`.
 pub(super) fn record(
     buffer: &[u8],
     start: usize,
@@ -142,7 +142,7 @@ fn quoted(buffer: &[u8], opening: usize, ended: bool, marks: Marks) -> Result<(S
     Ok((span, after))
 }
 
-/// A record that has text at `at`, after a closing quote.
+/// A record with text at `at`, after a closing quote.
 #[cold]
 fn broken(buffer: &[u8], at: usize, ended: bool) -> Stop {
     let rest = buffer.get(at..).unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::{
 
 const MAX_RECORD: usize = 1000;
 
-/// What became of a record: its offset, its bytes, its fields.
+/// The result of a record: its offset, its bytes, its fields.
 type Seen = (u64, String, Result<Vec<Option<String>>, Broken>);
 
 fn read_chunks<'a>(
@@ -57,7 +57,7 @@ fn read_chunks<'a>(
     (seen, error)
 }
 
-/// The fields of each record of a text that is whole and right.
+/// The fields of each record of a valid text.
 fn fields(csv: &Csv, text: &str) -> Vec<Vec<Option<String>>> {
     let (seen, error) = read_chunks(csv, MAX_RECORD, [text.as_bytes()]);
     assert_eq!(error, None, "{text}");
@@ -301,12 +301,12 @@ fn what_ends_the_reading() {
         read_chunks(&headless(&["x", "X"]), 10, []).1,
         Some(collision("x", "X"))
     );
-    // Ten bytes are not too many, whatever ends the record.
+    // Ten bytes are allowed, whatever the line ending.
     for end in ["", "\n", "\r\n"] {
         let text = format!("a,bcdefghi{end}");
         assert_eq!(read_chunks(&Csv::default(), 10, [text.as_bytes()]).1, None);
     }
-    // Columns without a name are no collision.
+    // Columns without a name do not collide.
     assert_eq!(fields(&Csv::default(), ",,a\n1,2,3").len(), 1);
 }
 
@@ -353,7 +353,7 @@ proptest! {
             let between = &bytes[at..offset];
             let skipped = between.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
             prop_assert!(skipped || (at == 0 && between.starts_with(b"\xef\xbb\xbf")));
-            // Invalid UTF-8 is shown by a character of three bytes in place of each.
+            // Each sequence of invalid UTF-8 is replaced by a character of three bytes.
             let invalid = text.matches('\u{fffd}').count();
             at = offset + text.len() - 2 * invalid;
         }

@@ -1,4 +1,4 @@
-//! Columns of any type as columns of texts: as CSV has them.
+//! Converts columns of any type to text, as CSV needs it.
 
 use std::sync::Arc;
 
@@ -17,18 +17,18 @@ use super::text::{self, JsonText, Quotes};
 pub(crate) enum Cells<'a> {
     /// Strings as they are.
     Text(&'a StringArray),
-    /// Values whose text holds neither delimiters nor quotes.
+    /// Values whose text contains neither delimiters nor quotes.
     Bare(NullableEncoder<'a>),
     /// Values as JSON.
     Nested(NullableEncoder<'a>),
 }
 
-/// How the values inside nested ones are written.
+/// The options for values inside nested ones.
 pub(crate) fn options() -> EncoderOptions {
     EncoderOptions::default().with_encoder_factory(Arc::new(JsonText))
 }
 
-/// The column in a type that [`Cells`] takes: one kind of string, and dictionaries as their values.
+/// The column in a type that [`Cells`] supports: one kind of string, and dictionaries expanded to their values.
 pub(crate) fn plain(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match column.data_type() {
         DataType::Dictionary(_, values) => plain(&cast(column, values)?),
@@ -67,7 +67,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// Appends the text of a row. False: it is null.
+    /// Appends the text of a row. Returns false if it is null.
     pub(crate) fn push(&mut self, row: usize, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Text(strings) if strings.is_valid(row) => {

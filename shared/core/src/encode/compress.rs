@@ -6,8 +6,7 @@ use flate2::{GzBuilder, write::GzEncoder};
 
 use crate::config::Compression;
 
-/// Takes a file's bytes and gives them compressed. Nothing but the bytes goes into the result: gzip's header holds
-/// no time and no name.
+/// Compresses a file's bytes. The result depends only on the bytes: the gzip header contains no time and no name.
 pub(super) enum Compressor {
     None(Vec<u8>),
     Gzip(GzEncoder<Vec<u8>>),
@@ -17,7 +16,7 @@ pub(super) enum Compressor {
 impl Compressor {
     pub(super) fn new(compression: Compression) -> io::Result<Self> {
         Ok(match compression {
-            // Parquet alone has snappy; the configuration says so.
+            // Only Parquet supports Snappy; the configuration is checked for this.
             Compression::None | Compression::Snappy => Self::None(Vec::new()),
             Compression::Gzip => {
                 Self::Gzip(GzBuilder::new().write(Vec::new(), flate2::Compression::default()))

@@ -1,7 +1,6 @@
-//! CSV after [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180), with `\n` at the end of a record.
+//! CSV by [RFC 4180](https://www.rfc-editor.org/rfc/rfc4180), with `\n` at the end of a record.
 //!
-//! The records are put together here because the csv crate's writer knows no null: it writes an empty string as it
-//! writes a missing value.
+//! The csv crate's writer is not used, because it has no null: it writes an empty string and a missing value alike.
 
 use std::io::Write;
 
@@ -34,7 +33,7 @@ impl CsvRecords {
         }
     }
 
-    /// The record that names the columns.
+    /// The header record.
     pub(super) fn header(schema: &Schema) -> Vec<u8> {
         let mut record = Vec::new();
         for (index, field) in schema.fields().iter().enumerate() {
@@ -47,7 +46,7 @@ impl CsvRecords {
         record
     }
 
-    /// Appends the records of a batch, and where each ends.
+    /// Appends the records of a batch, and the end of each.
     pub(super) fn push(
         &mut self,
         batch: &RecordBatch,
@@ -84,7 +83,7 @@ impl CsvRecords {
                 }
             }
             if records.len() == start {
-                // Readers skip empty lines, and the record with them.
+                // Readers skip empty lines, so the record would be lost.
                 records.extend_from_slice(b"\"\"");
             }
             records.push(b'\n');
@@ -162,10 +161,10 @@ fn push_cell(cells: &mut Cells<'_>, row: usize, scratch: &mut Vec<u8>, out: &mut
     }
 }
 
-/// At the start of a file, readers take these three bytes for a byte order mark and drop them.
+/// At the start of a file, readers drop these three bytes as a byte order mark.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whether a byte does not stand in a text without quotes.
+/// Whether a byte requires quotes.
 fn is_special(byte: u8) -> bool {
     matches!(byte, b',' | b'"' | b'\n' | b'\r')
 }

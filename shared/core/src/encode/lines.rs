@@ -1,4 +1,4 @@
-//! Records as text, before they are put into files: encoded once, whichever file they go to.
+//! Records as text before they are written to files: each is encoded once, whichever file it goes to.
 
 use std::io::Write;
 
@@ -10,14 +10,14 @@ use crate::config::{Output, OutputFormat};
 /// Records as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// One record behind the other.
+    /// The concatenated records.
     pub bytes: Vec<u8>,
-    /// Where each record ends.
+    /// The end of each record.
     pub ends: Vec<usize>,
 }
 
 impl Lines {
-    /// The bytes of some of the records.
+    /// The bytes of a range of records.
     pub fn records(&self, records: std::ops::Range<usize>) -> &[u8] {
         let end_of = |record: usize| record.checked_sub(1).and_then(|last| self.ends.get(last));
         let (start, end) = (end_of(records.start), end_of(records.end));
@@ -25,20 +25,20 @@ impl Lines {
         self.bytes.get(bounds).unwrap_or_default()
     }
 
-    /// Where a record begins.
+    /// The start of a record.
     pub fn start(&self, record: usize) -> usize {
         let last = record.checked_sub(1).and_then(|last| self.ends.get(last));
         last.copied().unwrap_or(0)
     }
 }
 
-/// Makes text of the rows of batches.
+/// Encodes the rows of batches as text.
 #[derive(Debug)]
 pub struct LinesEncoder {
     format: Format,
-    /// What was given back, to be filled again.
+    /// Buffers that were returned for reuse.
     spare: Vec<Lines>,
-    /// The bytes of a row, about.
+    /// The approximate size of a row in bytes.
     row_bytes: usize,
 }
 
@@ -49,7 +49,7 @@ enum Format {
 }
 
 impl LinesEncoder {
-    /// Of an output; none for Parquet.
+    /// The encoder for an output. `None` for Parquet.
     pub fn new(output: &Output) -> Option<Self> {
         let format = match output.format {
             OutputFormat::Parquet => return None,
@@ -63,15 +63,15 @@ impl LinesEncoder {
         })
     }
 
-    /// Takes text back that is not needed any more, so that the next does not need memory of its own.
+    /// Takes back text that is no longer needed, so that its memory is reused.
     pub fn recycle(&mut self, lines: Lines) {
         self.spare.push(lines);
     }
 
-    /// The rows of a batch.
+    /// Encodes the rows of a batch.
     ///
     /// # Errors
-    /// A value that the format cannot express.
+    /// The format cannot represent a value.
     pub fn encode(&mut self, batch: &RecordBatch) -> Result<Lines, EncodeError> {
         let rows = batch.num_rows();
         let mut lines = self.spare.pop().unwrap_or_default();
@@ -90,12 +90,12 @@ impl LinesEncoder {
     }
 }
 
-/// One file of text on its way.
+/// A text file that is being written.
 #[derive(Debug)]
 pub struct LinesFile(Compressor);
 
 impl LinesFile {
-    /// A file of records of these columns.
+    /// Starts a file with these columns.
     ///
     /// # Errors
     /// The compression failed.
@@ -107,7 +107,7 @@ impl LinesFile {
         Ok(Self(file))
     }
 
-    /// Adds records.
+    /// Appends records.
     ///
     /// # Errors
     /// The compression failed.
@@ -115,12 +115,12 @@ impl LinesFile {
         Ok(self.0.write_all(records)?)
     }
 
-    /// The bytes of the file that are ready. They may be taken as the file goes on.
+    /// The bytes of the file that are ready. They may be taken while the file is being written.
     pub fn ready(&mut self) -> &mut Vec<u8> {
         self.0.ready()
     }
 
-    /// Ends the file, and gives those of its bytes that have not been taken.
+    /// Ends the file, and returns the bytes that were not taken yet.
     ///
     /// # Errors
     /// The compression failed.

@@ -1,4 +1,4 @@
-//! Files of records, as the outputs of a job ask for them. docs/SEMANTICS.md, "Outputs", states what they hold.
+//! Encodes a job's output files. docs/SEMANTICS.md, "Outputs", specifies their content.
 //!
 //! The same batches and the same output always make the same bytes.
 
@@ -34,20 +34,19 @@ use crate::{
     parquet_out::{self, RowGroupLimit},
 };
 
-/// Which columns of a batch are written: the others only carry what the job needs to know of a record.
+/// Which columns of a batch are written: the others only tell the job about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The schema of the batches.
     pub schema: SchemaRef,
-    /// How many columns, the first ones, are the columns of the files.
+    /// How many columns, from the first one, are the columns of the files.
     pub columns: usize,
-    /// The binary column that holds each record's bytes as it was read, where they were JSON: a JSON output then
-    /// passes them through.
+    /// The binary column with each record's original bytes, if they were JSON: a JSON output copies them.
     pub raw: Option<usize>,
 }
 
 impl Layout {
-    /// Batches that hold nothing but the columns of the files.
+    /// The layout of batches that have only the columns of the files.
     pub fn plain(schema: SchemaRef) -> Self {
         Self {
             columns: schema.fields().len(),
@@ -65,15 +64,15 @@ impl Layout {
 /// Why a file cannot be written.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    /// A bloom filter is asked for on a column that is not there, or is no column of single values.
+    /// A bloom filter is requested for a column that does not exist or is not primitive.
     #[error("bloom_filter_columns names `{column}`: {reason}")]
     BloomFilter {
-        /// As it is named.
+        /// The name in the configuration.
         column: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
-    /// A type or a value that the format cannot express.
+    /// The format cannot represent a type or a value.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
     /// The same, in Parquet.
@@ -84,7 +83,7 @@ pub enum EncodeError {
     Compression(#[from] std::io::Error),
 }
 
-/// One file on its way.
+/// A file that is being written.
 #[derive(Debug)]
 pub struct Encoder {
     columns: Vec<usize>,
@@ -99,11 +98,11 @@ enum Format {
 }
 
 impl Encoder {
-    /// An encoder of a file of batches of `layout`. `row_group` is what the memory allows; the output may ask for
-    /// less.
+    /// Creates an encoder for a file of batches with `layout`. `row_group` is the limit by memory; the output may have
+    /// a smaller one.
     ///
     /// # Errors
-    /// A type that the format cannot express, or a bloom filter on a column that is not there.
+    /// The format cannot represent a type, or a bloom filter is requested for a column that does not exist.
     pub fn new(
         output: &Output,
         layout: &Layout,
@@ -146,7 +145,7 @@ impl Encoder {
     /// Writes the rows of a batch of the layout.
     ///
     /// # Errors
-    /// A value that the format cannot express; the file is of no use then.
+    /// The format cannot represent a value; the file is then invalid.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
         match &mut self.format {
             Format::Parquet(writer) => writer.write(&batch.project(&self.columns)?)?,
@@ -156,8 +155,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// The bytes of the file that are ready. They may be taken as the file goes on: those that
-    /// [`finish`](Self::finish) gives follow them.
+    /// The bytes of the file that are ready. They may be taken while the file is being written; the bytes that
+    /// [`finish`](Self::finish) returns follow them.
     pub fn ready(&mut self) -> &mut Vec<u8> {
         match &mut self.format {
             Format::Parquet(writer) => writer.inner_mut(),
@@ -166,7 +165,7 @@ impl Encoder {
         }
     }
 
-    /// Ends the file, and gives those of its bytes that have not been taken.
+    /// Ends the file, and returns the bytes that were not taken yet.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -179,7 +178,7 @@ impl Encoder {
     }
 }
 
-/// The leaf columns that `names` mean, whatever their case.
+/// The leaf columns with these names, in any case.
 fn bloom_filter_columns(schema: &Schema, names: &[String]) -> Result<Vec<ColumnPath>, EncodeError> {
     let path = |name: &String| {
         let refuse = |reason| EncodeError::BloomFilter {
@@ -188,7 +187,7 @@ fn bloom_filter_columns(schema: &Schema, names: &[String]) -> Result<Vec<ColumnP
         };
         let mut fields = schema.fields();
         let mut path = Vec::new();
-        // A column's own name may hold dots; only what is no name as a whole is a path.
+        // A column's own name may contain dots: a name is only a path if there is no such column.
         let whole = fields
             .iter()
             .any(|field| field.name().eq_ignore_ascii_case(name));

@@ -1,21 +1,21 @@
-//! Where the rows of a partition are cut into files.
+//! Decides where the rows of a partition are cut into files.
 
 use crate::config::Output;
 
-/// The files of one partition, as its records come: how many rows each has.
+/// The number of rows of each file of a partition, computed record by record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
     max: u64,
     min: u64,
-    /// The rows of the files that are full.
+    /// The rows of the complete files.
     full: Vec<u64>,
-    /// Rows and bytes of the file under way.
+    /// Rows and bytes of the current file.
     rows: u64,
     bytes: u64,
 }
 
 impl Parts {
-    /// No rows yet, to be cut as the output says.
+    /// Starts without rows, with the limits of the output.
     pub fn new(output: &Output) -> Self {
         Self {
             max: output.max_file_size.map_or(u64::MAX, |size| size.as_u64()),

@@ -1,8 +1,8 @@
-//! Looking for bytes in all texts of a column at once.
+//! Searches all texts of a column at once for bytes.
 
 use arrow::array::StringArray;
 
-/// The texts of a column, one behind the other; of nulls, too.
+/// The concatenated texts of a column, including those of nulls.
 pub(super) fn values(texts: &StringArray) -> &[u8] {
     let offsets = texts.value_offsets();
     let place = |offset: Option<&i32>| offset.and_then(|&offset| usize::try_from(offset).ok());
@@ -10,7 +10,8 @@ pub(super) fn values(texts: &StringArray) -> &[u8] {
     texts.value_data().get(bounds).unwrap_or_default()
 }
 
-/// Whether one of the bytes is like that. Many are looked at at once, so it is not asked of each in turn whether to go on.
+/// Whether one of the bytes matches. It tests many bytes before it checks for a match, which is faster than stopping at
+/// the first.
 pub(super) fn any_byte(bytes: &[u8], is_like_that: impl Fn(u8) -> bool) -> bool {
     let found = |chunk: &[u8]| {
         chunk

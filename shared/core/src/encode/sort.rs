@@ -1,4 +1,4 @@
-//! Sorting the rows of a partition by time in bounded memory: runs that are sorted each are merged.
+//! Sorts the rows of a partition by time in bounded memory, by merging sorted runs.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -9,23 +9,23 @@ use arrow::{
     error::ArrowError,
 };
 
-/// Rows in a batch that is given out.
+/// The number of rows in a returned batch.
 const BATCH: usize = 8192;
 
-/// Merges runs of batches, each sorted by one column, into batches sorted by it. Rows of one time stay in the order
-/// of the runs, and within a run in their own.
+/// Merges runs of batches, each sorted by one column, into batches sorted by it. Rows with equal times stay in the
+/// order of the runs, and within a run in their own order.
 ///
-/// It reads nothing: it [says](Merged::Wants) which run it needs the next batch of. At any moment it holds one batch
-/// of each run, and those that the batch being made takes rows from.
+/// It does no I/O: it [returns](Merged::Wants) the run whose next batch it needs. It holds one batch of each run, and
+/// the batches from which the current output takes rows.
 #[derive(Debug)]
 pub struct MergeByTime {
     time: usize,
     runs: Vec<Run>,
-    /// The runs whose next batch is wanted.
+    /// The runs whose next batch is needed.
     wanted: Vec<usize>,
     /// The time of the next row of each run that has one.
     next: BinaryHeap<Reverse<(i64, usize)>>,
-    /// The batch being made: the batches that it takes rows from, and which rows.
+    /// The current output: the batches that it takes rows from, and which rows.
     batches: Vec<RecordBatch>,
     rows: Vec<(usize, usize)>,
 }
@@ -34,14 +34,14 @@ pub struct MergeByTime {
 struct Run {
     batch: Option<RecordBatch>,
     row: usize,
-    /// Where the batch is among those that the batch being made takes rows from.
+    /// The index of the batch among those that the current output takes rows from.
     slot: Option<usize>,
 }
 
-/// What comes next of a merge.
+/// The next step of a merge.
 #[derive(Debug, PartialEq)]
 pub enum Merged {
-    /// The next batch of this run is to be [given](MergeByTime::give) first.
+    /// The next batch of this run must be [given](MergeByTime::give) first.
     Wants(usize),
     /// The next rows.
     Batch(RecordBatch),
@@ -62,10 +62,10 @@ impl MergeByTime {
         }
     }
 
-    /// Takes the next batch of a run that was asked for; `None` where it has no more.
+    /// Takes the next batch of a requested run; `None` if it has no more.
     ///
     /// # Errors
-    /// When the batch has no such column of times.
+    /// The batch does not have this column of times.
     pub fn give(&mut self, run: usize, batch: Option<RecordBatch>) -> Result<(), ArrowError> {
         if batch.as_ref().is_some_and(|batch| batch.num_rows() == 0) {
             return Ok(());
@@ -81,10 +81,10 @@ impl MergeByTime {
         self.line_up(run)
     }
 
-    /// The next rows, or what is needed to tell them.
+    /// Returns the next rows, or the run that it needs.
     ///
     /// # Errors
-    /// When the batches do not have the same columns.
+    /// The batches do not have the same columns.
     pub fn merge(&mut self) -> Result<Merged, ArrowError> {
         while self.rows.len() < BATCH {
             if let Some(&run) = self.wanted.last() {
@@ -119,7 +119,7 @@ impl MergeByTime {
         Ok(Merged::Batch(merged))
     }
 
-    /// Lines the next row of a run up, or asks for its next batch.
+    /// Queues the next row of a run, or requests its next batch.
     fn line_up(&mut self, index: usize) -> Result<(), ArrowError> {
         let Some(run) = self.runs.get_mut(index) else {
             return Ok(());

@@ -181,7 +181,7 @@ fn json_records_pass_through() {
         write(&plain(OutputFormat::Json)),
         "{ \"a\" : 1.0e2, \"A\":1, \"unknown\":\"\\n\\u00e9\" }\n{  \"a\": 2,  \"b\": []}\n{\"a\":\"é\"}\n"
     );
-    // The hidden column is in no other file.
+    // The other formats do not contain the hidden column.
     assert_eq!(write(&plain(OutputFormat::Csv)), "a\n100\n2\n3\n");
     let wrong = Layout {
         raw: Some(0),

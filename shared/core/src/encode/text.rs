@@ -1,4 +1,5 @@
-//! Values as text, where arrow's own writers have another form than Athena, Spark and Hive read, or no way to fail.
+//! Values as text, if Arrow's own writers use another format than Athena, Spark and Hive read, or cannot report an
+//! error.
 
 use std::ops::RangeInclusive;
 
@@ -21,7 +22,7 @@ use jiff::{
     tz::Offset,
 };
 
-/// Whether texts that are no numbers stand in double quotes.
+/// Whether texts that are not numbers are in double quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quotes {
     With,
@@ -43,7 +44,7 @@ impl EncoderFactory for JsonText {
             return Ok(Some(maps(field, map, options)?));
         }
         match array.data_type() {
-            // JSON has no numbers that are none: arrow's own encoder writes null.
+            // JSON cannot represent NaN and infinity: Arrow's own encoder writes null.
             DataType::Float32 | DataType::Float64 => Ok(None),
             DataType::Time32(_) | DataType::Time64(_) => {
                 check_times_of_day(array)?;
@@ -80,7 +81,7 @@ fn encoder<'a>(
     NullableEncoder::new(Box::new(Scalars { quotes, write }), array.nulls().cloned())
 }
 
-/// An encoder of times, dates, binary values and floating point numbers. None for other types.
+/// An encoder for times, dates, binary values and floating point numbers. `None` for other types.
 pub(super) fn scalars(
     array: &dyn Array,
     quotes: Quotes,
@@ -128,7 +129,7 @@ pub(super) fn scalars(
     }))
 }
 
-/// Instants, or local times, that are counted in `per_second`.
+/// Instants, or local times, counted in units of `per_second`.
 fn instants<T: ArrowPrimitiveType<Native = i64>>(
     array: &dyn Array,
     per_second: i64,
@@ -144,7 +145,7 @@ fn instants<T: ArrowPrimitiveType<Native = i64>>(
     }))
 }
 
-/// Dates that are counted in parts of a day.
+/// Dates, counted in parts of a day.
 fn dates<T>(
     values: &PrimitiveArray<T>,
     per_day: i64,
@@ -183,7 +184,7 @@ fn check_range<T: ArrowPrimitiveType>(
     })
 }
 
-/// Arrow's own encoder writes what is wrong in the place of a time of day that is none, such as 24:00.
+/// Checks times of day, because Arrow's own encoder writes an error message in place of an invalid one such as 24:00.
 fn check_times_of_day(array: &dyn Array) -> Result<(), ArrowError> {
     fn check<T>(array: &dyn Array, per_second: i64) -> Result<(), ArrowError>
     where
@@ -210,19 +211,19 @@ fn check_times_of_day(array: &dyn Array) -> Result<(), ArrowError> {
     }
 }
 
-/// The calendar repeats every 400 years, and jiff's instants end a day before the year 9999 does, so times are looked
-/// up one cycle earlier.
+/// The calendar repeats every 400 years, and jiff's instants end one day before the end of 9999, so times are looked up
+/// one cycle earlier.
 const CYCLE_YEARS: i16 = 400;
 const CYCLE_SECONDS: i64 = 146_097 * 86_400;
 
 /// The date, 400 years early, and the time of day.
 fn cycle_earlier(seconds: i64) -> DateTime {
-    // The range was checked, and is well within that of jiff.
+    // The range was checked, and is well within jiff's.
     let instant = Timestamp::from_second(seconds - CYCLE_SECONDS).unwrap_or_default();
     Offset::UTC.to_datetime(instant)
 }
 
-/// `yyyy-MM-dd HH:mm:ss.fff`, with six or nine digits of fraction where three do not hold it.
+/// `yyyy-MM-dd HH:mm:ss.fff`, with six or nine fractional digits if three are not enough.
 fn push_instant(seconds: i64, nanoseconds: u64, out: &mut Vec<u8>) {
     let time = cycle_earlier(seconds);
     push_date(time.date(), out);
@@ -261,14 +262,14 @@ fn push_base64(value: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + value.len().div_ceil(3) * 4, 0);
     let text = out.get_mut(start..).unwrap_or_default();
-    // The room is what the standard alphabet with padding takes, so this cannot fail.
+    // The buffer has the size of the padded standard encoding, so this cannot fail.
     let written = STANDARD.encode_slice(value, text).unwrap_or(0);
     out.truncate(start + written);
 }
 
-/// As Java, hence Hive and Spark, writes and reads what is no finite number.
+/// Writes NaN and infinity as Java does, and so Hive and Spark.
 fn push_float(value: impl zmij::Float + Into<f64> + std::fmt::Debug + Copy, out: &mut Vec<u8>) {
-    // Those whose text has no exponent, whoever writes it.
+    // The range in which no writer uses an exponent.
     const USUAL: std::ops::Range<f64> = 1e-4..1e12;
     let wide: f64 = value.into();
     if USUAL.contains(&wide.abs()) {
@@ -287,7 +288,7 @@ fn push_float(value: impl zmij::Float + Into<f64> + std::fmt::Debug + Copy, out:
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Maps as objects, with keys of any type that has a text, and with the entries whose value is null.
+/// Maps as objects, with keys of any type that has a text form, and including entries whose value is null.
 fn maps<'a>(
     field: &'a FieldRef,
     map: &'a MapArray,
@@ -333,7 +334,7 @@ fn maps<'a>(
     Ok(encoder(map, Quotes::Without, write))
 }
 
-/// Whether arrow's encoder puts quotes around values of the type.
+/// Whether Arrow's encoder quotes values of the type.
 fn is_text(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -359,7 +360,7 @@ mod tests {
     {
         let (text, of_rust) = (written(value), format!("{value:?}"));
         prop_assert!(text.parse().is_ok_and(|read: T| read == value), "{}", text);
-        // Where two texts are as near, one may end with the even digit and the other with the odd one.
+        // If two texts are equally near, they may end with different digits.
         prop_assert_eq!(text.len(), of_rust.len(), "{} {}", text, of_rust);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Hive's type syntax, which Glue keeps its columns in, to and from Arrow's types.
+//! Converts Hive's type syntax, which Glue uses for columns, to and from Arrow types.
 //! <https://docs.aws.amazon.com/athena/latest/ug/data-types.html>
 //!
 //! | Hive | Arrow |
@@ -26,11 +26,11 @@ pub use self::{
     table::{TableSchemaError, table_schema},
 };
 
-/// The metadata key of a field that holds its type as declared, where the declared length is not in the Arrow type:
-/// `char(n)` or `varchar(n)`.
+/// The metadata key for a field's declared type, if the Arrow type does not contain the declared length: `char(n)` or
+/// `varchar(n)`.
 pub const DECLARED: &str = "hive_type";
 
-/// How deep types may be nested.
+/// The deepest nesting of types.
 pub const DEEPEST: usize = 64;
 
 /// The name of a list's field in Parquet.

@@ -5,11 +5,11 @@ use thiserror::Error;
 
 use super::{DECLARED, DEEPEST, ELEMENT, KEY, KEY_VALUE, VALUE};
 
-/// A text that is no Hive type.
+/// A text that is not a Hive type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("at character {position} of the type: {problem}")]
 pub struct HiveTypeError {
-    /// Where it goes wrong, in characters from the start, counted from 1.
+    /// The position of the error, in characters counted from 1.
     pub position: usize,
     /// What is wrong.
     pub problem: HiveTypeProblem,
@@ -18,29 +18,29 @@ pub struct HiveTypeError {
 /// What is wrong with a type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HiveTypeProblem {
-    /// There is no such type, or none that a file can hold.
+    /// The type does not exist or is not supported.
     #[error("`{0}` is no type that is supported")]
     UnknownType(String),
-    /// Something else had to stand here.
+    /// Something else was expected here.
     #[error("{0} is missing")]
     Expected(&'static str),
-    /// There is more after the type's end.
+    /// Text follows the end of the type.
     #[error("the type is complete, but the text goes on")]
     Trailing,
-    /// A length, precision or scale is not within its range.
+    /// A length, precision or scale is out of range.
     #[error("{what} must lie within {least} and {most}")]
     OutOfRange {
         /// Which number.
         what: &'static str,
-        /// The least that is allowed.
+        /// The minimum.
         least: u32,
-        /// The most that is allowed.
+        /// The maximum.
         most: u32,
     },
     /// A map's key is a list, a map or a struct.
     #[error("the key of a map must be a primitive type")]
     NestedKey,
-    /// Two fields of a struct are one after lower-casing.
+    /// Two fields of a struct have the same name, ignoring case.
     #[error("fields `{first}` and `{second}` of one struct differ only in case, or not at all")]
     DuplicateField {
         /// One field.
@@ -53,19 +53,19 @@ pub enum HiveTypeProblem {
     TooDeep,
 }
 
-/// The Arrow type of a Hive type. Letters may have any case, and spaces may stand between the parts.
+/// Parses a Hive type into an Arrow type. Case is ignored, and spaces are allowed between the parts.
 ///
 /// # Errors
-/// If it is none, with the position.
+/// The text is not a Hive type; the error has the position.
 pub fn parse(text: &str) -> Result<DataType, HiveTypeError> {
     parse_field("", text).map(|field| field.data_type().clone())
 }
 
-/// A nullable field of a Hive type. A declared length (`char(n)`, `varchar(n)`) is in the field's metadata under
-/// [`DECLARED`].
+/// Parses a Hive type into a nullable field. A declared length (`char(n)`, `varchar(n)`) is in the field's metadata
+/// under [`DECLARED`].
 ///
 /// # Errors
-/// If it is no type, with the position.
+/// The text is not a Hive type; the error has the position.
 pub fn parse_field(name: &str, text: &str) -> Result<Field, HiveTypeError> {
     let mut parser = Parser { text, at: 0 };
     let field = parser.field(name, 0)?;
@@ -85,7 +85,7 @@ struct Parser<'a> {
 type Parsed<T> = Result<T, HiveTypeError>;
 
 impl<'a> Parser<'a> {
-    /// A type, as a field so that what the Arrow type cannot say has a place.
+    /// A type, as a field so that the metadata can contain what the Arrow type cannot express.
     fn field(&mut self, name: &str, depth: usize) -> Parsed<Field> {
         self.skip_space();
         let start = self.at;
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
         Ok(DataType::Struct(fields.into()))
     }
 
-    /// Everything up to the colon, or a name in backquotes with backquotes doubled.
+    /// Everything up to the colon, or a name in backquotes with inner backquotes doubled.
     fn field_name(&mut self) -> Parsed<Cow<'a, str>> {
         let rest = self.rest();
         let missing = HiveTypeProblem::Expected("a field's name");
@@ -232,7 +232,7 @@ impl<'a> Parser<'a> {
         Ok(Field::new(name, DataType::Utf8, true).with_metadata([declared]))
     }
 
-    /// `with local time zone`, if it stands here.
+    /// `with local time zone`, if it follows here.
     fn local_time_zone(&mut self) -> Option<Arc<str>> {
         let start = self.at;
         for expected in ["with", "local", "time", "zone"] {
@@ -266,7 +266,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The letters, digits and underscores that stand here.
+    /// The letters, digits and underscores at this position.
     fn word(&mut self) -> &'a str {
         let rest = self.rest();
         let end = rest

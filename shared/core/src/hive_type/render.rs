@@ -3,7 +3,7 @@ use thiserror::Error;
 
 use super::{DECLARED, DEEPEST};
 
-/// An Arrow type that Hive has no type for.
+/// An Arrow type without a Hive equivalent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("Hive has no type for {0}")]
 pub struct Unsupported(String);
@@ -11,17 +11,17 @@ pub struct Unsupported(String);
 /// The Hive type of an Arrow type, as [`parse`](super::parse) reads it.
 ///
 /// # Errors
-/// If Hive has none: unsigned integers, times of day, durations, intervals, unions, negative scales and the like.
+/// Hive has no equivalent: unsigned integers, times of day, durations, intervals, unions, negative scales and the like.
 pub fn render(data_type: &DataType) -> Result<String, Unsupported> {
     let mut text = String::new();
     write_type(data_type, 0, &mut text)?;
     Ok(text)
 }
 
-/// The Hive type of a field: as declared where its metadata says so, otherwise that of its Arrow type.
+/// The Hive type of a field: the declared one in its metadata or, without that, the one of its Arrow type.
 ///
 /// # Errors
-/// If Hive has none.
+/// Hive has no equivalent.
 pub fn render_field(field: &Field) -> Result<String, Unsupported> {
     let mut text = String::new();
     write_field(field, 0, &mut text)?;
@@ -120,7 +120,7 @@ fn write_type(data_type: &DataType, depth: usize, text: &mut String) -> Result<(
     Ok(())
 }
 
-/// A struct field's name, in backquotes where it would not be read back without them.
+/// A struct field's name, in backquotes if the parser needs them.
 fn write_name(name: &str, text: &mut String) -> Option<()> {
     if name.is_empty() {
         return None;

@@ -6,20 +6,20 @@ use thiserror::Error;
 use super::{HiveTypeError, parse_field};
 use crate::catalog::Column;
 
-/// Why a table's columns are no schema.
+/// Why a table's columns cannot be used as a schema.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TableSchemaError {
-    /// A column has a type that is not understood.
+    /// A column's type is not valid.
     #[error("column `{column}` has the type `{hive_type}`: {error}")]
     Type {
         /// The column.
         column: String,
         /// Its type in the catalog.
         hive_type: String,
-        /// What is wrong with it.
+        /// The error.
         error: HiveTypeError,
     },
-    /// Two columns, or a column and a partition key, are one after lower-casing, as names are matched.
+    /// Two columns, or a column and a partition key, have the same name, ignoring case.
     #[error("columns `{first}` and `{second}` differ only in case, or not at all")]
     SameName {
         /// One name.
@@ -40,10 +40,10 @@ pub enum TableSchemaError {
 }
 
 /// The schema of a table's files: the columns of its storage descriptor with lower-case names, all nullable. Partition
-/// keys are no part of it, and may not stand among them.
+/// keys are not included and must not be among them.
 ///
 /// # Errors
-/// If a type is not understood, or two names are one after lower-casing; both are named.
+/// A type is not valid, or two names are the same ignoring case; the error names both.
 pub fn table_schema(
     table_columns: &[Column],
     partition_keys: &[Column],

@@ -214,7 +214,7 @@ fn types_that_hive_lacks() {
     ] {
         assert!(render(&data_type).is_err(), "{data_type}");
     }
-    // What readers of other files may give, and Hive has a type for.
+    // Types that other readers may produce and Hive can express.
     for (data_type, text) in [
         (DataType::LargeUtf8, "string"),
         (DataType::FixedSizeBinary(16), "binary"),
@@ -332,7 +332,7 @@ fn types() -> impl Strategy<Value = DataType> {
         prop_oneof![
             inner.clone().prop_map(list),
             (primitives(), inner.clone()).prop_map(|(key, value)| map(key, value)),
-            // Upper-case letters are left out so that no two names differ only in case.
+            // No upper-case letters, so that no two names differ only in case.
             prop::collection::btree_map("[a-z`:,<> é.-]{1,6}", inner, 1..5).prop_map(|fields| {
                 let fields: Vec<_> = fields
                     .iter()

@@ -1,5 +1,5 @@
-//! Column buffers that can be cut back to an earlier length, so that a record that turns out not to fit
-//! leaves no trace.
+//! Column buffers that can be truncated to an earlier length, so that a record that is rejected halfway leaves no
+//! trace.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use arrow::{
     error::ArrowError,
 };
 
-/// Which values are null, as long as none is: a count only.
+/// A validity bitmap; only a count while there are no nulls.
 pub(super) type Nulls = arrow::array::NullBufferBuilder;
 
 /// Values of a fixed width.
@@ -58,11 +58,11 @@ impl Fixed<i64> {
     }
 }
 
-/// A column would pass the 2 GiB, or 2^31 elements, that its 32-bit offsets reach.
+/// A column would exceed the 2 GiB, or 2^31 elements, that its 32-bit offsets can address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// Where each value of variable length ends. The first offset is 0.
+/// The end of each value of variable length. The first offset is 0.
 #[derive(Debug)]
 pub(super) struct Offsets(Vec<i32>);
 
@@ -77,12 +77,12 @@ impl Offsets {
         Ok(())
     }
 
-    /// Repeats the last end: an empty value.
+    /// Repeats the last offset: an empty value.
     pub(super) fn push_empty(&mut self) {
         self.0.push(self.0.last().copied().unwrap_or(0));
     }
 
-    /// Cuts back to `len` values, and gives where the last of them ends.
+    /// Truncates to `len` values and returns the end of the last one.
     pub(super) fn truncate(&mut self, len: usize) -> usize {
         self.0.truncate(len + 1);
         self.0
@@ -124,7 +124,7 @@ impl Text {
         self.end()
     }
 
-    /// Makes a value of the bytes that have been put into `values` since the last one.
+    /// Ends a value: the bytes that were appended to `values` since the last one.
     #[inline]
     pub(super) fn end(&mut self) -> Result<(), Full> {
         self.offsets.push(self.values.len())?;

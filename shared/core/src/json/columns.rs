@@ -1,9 +1,9 @@
-//! Arrow columns filled from records' bytes.
+//! Fills Arrow columns from the bytes of records.
 //!
-//! **Names** are matched without regard to case, as Athena does. A key twice in one object: the last one counts. Keys
-//! of one object that differ only in case and mean the same column: a mismatch, which names both.
+//! **Names** are matched without regard to case, as in Athena. If an object has the same key twice, the last one
+//! counts. Keys of one object that differ only in case and name the same column are a mismatch, which names both.
 //!
-//! **Values** into columns:
+//! **Values** by column type:
 //!
 //! | column | takes |
 //! |---|---|
@@ -27,7 +27,7 @@ use arrow::{
 };
 
 use super::{
-    Appended, ColumnsOptions, JsonScalar, RecordError, SchemaError,
+    Appended, ColumnsOptions, JsonScalar, KeyNames, RecordError, SchemaError,
     buffers::Text,
     fill::Filling,
     lex::{self, Kind, Stop},
@@ -35,7 +35,7 @@ use super::{
     record::Reject,
 };
 
-/// What became of a record, with places in the buffer.
+/// The result of a record, with positions in the buffer.
 pub(super) struct Report {
     timestamp: Option<(usize, usize)>,
     unknown: u32,
@@ -68,7 +68,7 @@ impl Report {
     }
 }
 
-/// Columns of a schema that records are appended to.
+/// The columns of a schema, to which records are appended.
 #[derive(Debug)]
 pub struct Columns {
     pub(super) root: StructNode,
@@ -76,10 +76,11 @@ pub struct Columns {
     schema: SchemaRef,
     pub(super) options: ColumnsOptions,
     pub(super) path: Vec<String>,
+    pub(super) key_names: KeyNames,
 }
 
 impl Columns {
-    /// Empty columns for `schema`. All columns are taken to be nullable.
+    /// Creates empty columns for `schema`. All columns are treated as nullable.
     ///
     /// # Errors
     /// A type that cannot be filled, or two names that differ only in case.
@@ -96,13 +97,21 @@ impl Columns {
             schema: Arc::new(Schema::new_with_metadata(fields, schema.metadata.clone())),
             options,
             path,
+            key_names: KeyNames::default(),
         })
+    }
+
+    /// Has keys mean columns in other ways than by the column's name.
+    #[must_use]
+    pub fn with_key_names(mut self, key_names: KeyNames) -> Self {
+        self.key_names = key_names;
+        self
     }
 
     /// Appends one record, which is exactly one JSON object. On an error the columns stay as they were.
     ///
     /// # Errors
-    /// [`RecordError`]; what the policies say happens to it is the caller's to do, but for [`Policy::Drop`].
+    /// [`RecordError`]. The caller applies the policies, except for [`Policy::Drop`].
     pub fn append<'a>(&mut self, record: &'a [u8]) -> Result<Appended<'a>, RecordError> {
         let start = lex::skip_space(record, 0);
         let broken = match self.append_at(record, start) {
@@ -129,7 +138,7 @@ impl Columns {
         ))
     }
 
-    /// Appends the object that starts at `at`, and gives where it ends.
+    /// Appends the object that starts at `at`, and returns its end.
     pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Result<(usize, Report), Reject> {
         let rows = self.rows();
         let filled = self.fill_at(buf, at);
@@ -146,7 +155,7 @@ impl Columns {
                 error: super::SyntaxError::UnexpectedByte,
             }));
         }
-        let mut filling = Filling::new(buf, &self.options, &self.path);
+        let mut filling = Filling::new(buf, &self.options, &self.path, &self.key_names);
         let end = filling.object(&mut self.root, at)?;
         if let Some(raw) = &mut self.raw {
             raw.push(buf.get(at..end).unwrap_or_default())?;
@@ -161,7 +170,7 @@ impl Columns {
         ))
     }
 
-    /// Takes the last row back, if there is one.
+    /// Removes the last row, if there is one.
     pub fn undo(&mut self) {
         self.truncate(self.rows().saturating_sub(1));
     }
@@ -173,30 +182,30 @@ impl Columns {
         }
     }
 
-    /// How records become rows.
+    /// The options.
     pub(crate) fn options(&self) -> &ColumnsOptions {
         &self.options
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.root.len()
     }
 
-    /// The memory that the columns hold, in bytes. This walks all columns: ask once for many rows.
+    /// The memory of the columns in bytes. This walks all columns: do not call it for each row.
     pub fn bytes(&self) -> usize {
         self.root.bytes() + self.raw.as_ref().map_or(0, Text::bytes)
     }
 
-    /// The schema of the batches: the one given, and the column of raw bytes if one was asked for.
+    /// The schema of the batches: the given one, plus the column of raw bytes if the options name one.
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
 
-    /// The rows as a batch; the columns are empty afterwards.
+    /// Returns the rows as a batch and resets the columns.
     ///
     /// # Errors
-    /// A column that the schema says has no nulls has some.
+    /// A column that is not nullable in the schema contains nulls.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let rows = self.rows();
         let mut columns = self.root.take_columns()?;

@@ -97,7 +97,7 @@ fn long_values_are_shown_in_part() {
     );
 }
 
-/// With the opening quote one byte short of the limit, so that the cut falls into the `é`.
+/// One byte less than the limit, including the opening quote, so that the cut is inside the `é`.
 const SHOWN_BEFORE_CUT: usize = 58;
 
 #[test]

@@ -1,8 +1,8 @@
-//! What values become in columns of each type.
+//! Conversions of values to each column type.
 
 use super::*;
 
-/// What a value becomes in a column of a type; `Err` for a mismatch.
+/// Converts a value to a column type; `Err` for a mismatch.
 pub(super) fn convert(data_type: &DataType, value: &str) -> Result<String, String> {
     let mut columns = columns(&[("c", data_type.clone())], options());
     match columns.append(format!("{{\"c\":{value}}}").as_bytes()) {

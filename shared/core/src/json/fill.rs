@@ -1,9 +1,9 @@
-//! One pass over a record's bytes, each value straight into its column.
+//! Parses a record in one pass, each value directly into its column.
 
 use std::borrow::Cow;
 
 use super::{
-    ColumnsOptions, RecordError,
+    ColumnsOptions, KeyNames, RecordError,
     buffers::Full,
     lex::{self, Kind, Member, Stop},
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::config::Policy;
 
-/// How much of a value that does not fit is shown, in bytes.
+/// The most bytes of a mismatched value that an error shows.
 const SHOWN: usize = 60;
 
 impl From<Stop> for Reject {
@@ -33,7 +33,7 @@ impl From<Full> for Reject {
 }
 
 impl Reject {
-    /// Puts the outer part in front of the column's path.
+    /// Prepends the outer part to the column's path.
     fn inside(self, outer: &str) -> Self {
         match self {
             Self::Record(error) => Self::from(error.inside(outer)),
@@ -43,7 +43,7 @@ impl Reject {
 }
 
 impl RecordError {
-    /// Puts the outer part in front of the column's path.
+    /// Prepends the outer part to the column's path.
     pub(super) fn inside(mut self, outer: &str) -> Self {
         if let Self::Mismatch { column, .. }
         | Self::KeyCollision { column, .. }
@@ -61,7 +61,7 @@ impl RecordError {
     }
 }
 
-/// The start of a value that does not fit.
+/// The start of a mismatched value.
 pub(super) fn shown(text: &[u8]) -> String {
     let shown = String::from_utf8_lossy(text.get(..SHOWN).unwrap_or(text));
     let more = if text.len() > SHOWN { "…" } else { "" };
@@ -73,26 +73,33 @@ pub(super) fn shown(text: &[u8]) -> String {
 
 pub(super) type Filled<T = usize> = Result<T, Reject>;
 
-/// One record on its way into the columns.
+/// The state of parsing one record.
 pub(super) struct Filling<'a> {
     pub(super) buf: &'a [u8],
     pub(super) options: &'a ColumnsOptions,
-    /// The timestamp's path in lower case.
+    /// The timestamp's path, in lower case.
     pub(super) path: &'a [String],
+    pub(super) key_names: &'a KeyNames,
     /// How many more objects and arrays may be opened within each other.
     pub(super) room: usize,
     pub(super) unknown: u32,
     pub(super) mismatched: u32,
-    /// Where the value at the timestamp's path stands.
+    /// The position of the value at the timestamp's path.
     pub(super) timestamp: Option<(usize, usize)>,
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(buf: &'a [u8], options: &'a ColumnsOptions, path: &'a [String]) -> Self {
+    pub(super) fn new(
+        buf: &'a [u8],
+        options: &'a ColumnsOptions,
+        path: &'a [String],
+        key_names: &'a KeyNames,
+    ) -> Self {
         Self {
             buf,
             options,
             path,
+            key_names,
             room: options.max_depth,
             unknown: 0,
             mismatched: 0,
@@ -115,7 +122,7 @@ impl Filling<'_> {
         self.options.on_mismatch == Policy::Drop
     }
 
-    /// The value at `start`, which does not fit `node`.
+    /// Reports the value at `start`, which does not fit `node`.
     #[cold]
     pub(super) fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
         let end = lex::skip_value(self.buf, start, self.room)?;
@@ -132,7 +139,7 @@ impl Filling<'_> {
         .into())
     }
 
-    /// Puts the value at `at` into `node`, or a null where it does not fit and the policy says so.
+    /// Appends the value at `at` to `node`, or a null if it does not fit and the policy allows that.
     #[inline]
     pub(super) fn value(&mut self, node: &mut Node, at: usize) -> Filled {
         let room = self.room;
@@ -197,7 +204,7 @@ impl Filling<'_> {
         }
     }
 
-    /// The object at `at` as the next row of `node`.
+    /// Appends the object at `at` as the next row of `node`.
     pub(super) fn object(&mut self, node: &mut StructNode, at: usize) -> Filled {
         self.open()?;
         let row = node.len();
@@ -223,13 +230,14 @@ impl Filling<'_> {
                 ..
             } = node;
             let (after_key, target) = keys.read(self.buf, key, |name| {
-                resolve(
-                    &name.to_lowercase(),
-                    names,
-                    columns.len(),
-                    *segment,
-                    self.path,
-                )
+                let root = self.room + 1 == self.options.max_depth;
+                match self.key_names.column(name, root) {
+                    Some(name) => resolve(&name, names, columns.len(), *segment, self.path),
+                    None => Target {
+                        slot: None,
+                        timestamp: OnPath::No,
+                    },
+                }
             })?;
             let value = lex::value_of_key(self.buf, after_key)?;
             at = match target.slot {
@@ -261,7 +269,7 @@ impl Filling<'_> {
         Ok(at)
     }
 
-    /// The value at `value` of a key that is of use.
+    /// Handles the value at `value` of a key with a column or on the timestamp's path.
     #[inline]
     fn field(
         &mut self,
@@ -272,7 +280,7 @@ impl Filling<'_> {
         value: usize,
     ) -> Filled {
         if target.timestamp == OnPath::Above {
-            // An earlier key of the same name does not count.
+            // This key replaces an earlier one of the same name.
             self.timestamp = None;
         }
         let end = match node.columns.get_mut(slot) {
@@ -298,7 +306,7 @@ impl Filling<'_> {
         Ok(end)
     }
 
-    /// A field that the schema has no column for.
+    /// Handles a field without a column.
     fn unknown_field(&mut self, key: usize, value: usize) -> Filled {
         let end = lex::skip_value(self.buf, value, self.room)?;
         if self.options.on_unknown != Policy::Drop {
@@ -309,8 +317,8 @@ impl Filling<'_> {
         Ok(end)
     }
 
-    /// A second key for the column `slot`. The same key: its value replaces the earlier one, which is taken back. One
-    /// that differs in case: an error, or a null in that column (false) where the policy says so.
+    /// Handles a second key for the column `slot`. If the key is the same, its value replaces the earlier one. If it
+    /// differs in case, this is an error or, if the policy allows it, a null in that column (false).
     #[cold]
     fn take_back(
         &mut self,
@@ -371,7 +379,7 @@ impl Filling<'_> {
         Ok(at)
     }
 
-    /// An object as a map. Of several entries with one key the last counts.
+    /// Appends an object as a map. If a key occurs several times, the last one counts.
     fn map(&mut self, node: &mut MapNode, at: usize) -> Filled {
         self.open()?;
         let mut entries = Vec::new();
@@ -387,7 +395,7 @@ impl Filling<'_> {
                 }
             }
         };
-        // By key, the last of equals first; then the order in which they stand.
+        // By key, the last of equal keys first; later restored to the original order.
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         entries.dedup_by(|later, kept| later.0 == kept.0);
         entries.sort_unstable_by_key(|&(_, key, _)| key);
@@ -404,7 +412,7 @@ impl Filling<'_> {
         Ok(end)
     }
 
-    /// The value at the rest of the timestamp's path inside the value at `at`, which has no column of its own.
+    /// Finds the value at the rest of the timestamp's path inside the value at `at`, which has no column.
     fn look_up(&mut self, mut at: usize, mut segment: usize) -> Filled<Option<(usize, usize)>> {
         while let Some(name) = self.path.get(segment) {
             if Kind::at(self.buf, at)? != Kind::Object {
@@ -455,7 +463,7 @@ fn collision(first: &str, second: &str) -> Reject {
     .into()
 }
 
-/// What the key of the lower-case `name` means in an object.
+/// Resolves the key with the lower-case `name` in an object.
 fn resolve(
     name: &str,
     names: &std::collections::HashMap<String, usize>,

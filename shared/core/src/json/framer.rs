@@ -1,11 +1,11 @@
-//! Records in a stream of bytes that comes in chunks.
+//! Finds records in a stream of bytes that arrives in chunks.
 //!
-//! Records are JSON objects: one a line, one after the other without anything between, spread over lines, or the
-//! elements of top-level arrays. A byte order mark at the start and white space between records are skipped.
+//! Records are JSON objects: one per line, concatenated, spread over lines, or the elements of top-level arrays. A byte
+//! order mark at the start and white space between records are skipped.
 //!
-//! **After an error** the broken stretch runs from the record's start to the first newline (searched from
-//! that start) that `{` or `[` follows at once, or to the end of the input. So a truncated line loses only itself, and an
-//! indented part of a broken record is never taken for a record.
+//! **After an error**, the broken stretch extends from the record's start to the first newline that is immediately
+//! followed by `{` or `[`, or to the end of the input. So a truncated line only loses itself, and an indented part of a
+//! broken record is never mistaken for a record.
 
 use super::{
     Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
@@ -14,35 +14,35 @@ use super::{
 };
 use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
 
-/// A stretch of the stream: a record, or what stands where a record should.
+/// A part of the stream: a record, or a broken stretch in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Where it starts, in bytes of the decompressed stream.
+    /// Its start, in bytes of the decompressed stream.
     pub offset: u64,
-    /// The record's bytes, from `{` to `}`; or the broken stretch, without the white space at its end.
+    /// The record's bytes, from `{` to `}`, or the broken stretch without trailing white space.
     pub bytes: &'a [u8],
-    /// Why it is not a record. `None`: it is exactly one valid JSON object.
+    /// Why it is not a record. `None` if it is exactly one valid JSON object.
     pub broken: Option<Broken>,
 }
 
-/// Where in the document the next byte stands.
+/// The position of the next byte in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Context {
-    /// At the very start, where a byte order mark may stand.
+    /// At the start, where a byte order mark is allowed.
     Start,
     /// Between top-level values.
     Top,
-    /// After the bracket of a top-level array.
+    /// After the opening bracket of a top-level array.
     ArrayStart,
-    /// After an element of it.
+    /// After an element of a top-level array.
     ArrayElement,
-    /// After a comma of it.
+    /// After a comma of a top-level array.
     ArrayComma,
-    /// After a broken element: commas and the closing bracket of that array may still come.
+    /// After a broken element: commas and the closing bracket of that array may still follow.
     Resumed,
 }
 
-/// A stretch that has been found, and what was read there.
+/// A part of the stream, and the result of reading it.
 struct Found<T> {
     start: usize,
     end: usize,
@@ -51,23 +51,23 @@ struct Found<T> {
 
 /// Finds records in bytes that are pushed in chunks of any size. The frames do not depend on the chunks.
 ///
-/// It holds the bytes that are not framed yet: at most the longest record and one chunk.
+/// Buffers the bytes that are not framed yet: at most the longest record and one chunk.
 #[derive(Debug)]
 pub struct Framer {
     window: Window,
     max_record: usize,
     max_depth: usize,
     context: Context,
-    /// The value at `at` is not looked at again before this many bytes of it are there: twice those that
-    /// did not suffice, so that a long record in small chunks is not read over and over.
+    /// The value at `at` is not scanned again before this many of its bytes are there: twice the number that was not
+    /// enough. So a long record in small chunks is not scanned over and over.
     wanted: usize,
-    /// The error in the value at `at`, and how far the search for the end of the broken stretch has come.
+    /// The error in the value at `at`, and how far the end of the broken stretch was searched for.
     broken: Option<(Broken, usize)>,
 }
 
 impl Framer {
-    /// A framer that refuses records longer than `max_record` bytes, and gives those as broken that are nested deeper
-    /// than `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH).
+    /// Creates a framer that refuses records longer than `max_record` bytes, and reports records nested deeper than
+    /// `max_depth`, at most [`MAX_DEPTH`](super::MAX_DEPTH), as broken.
     pub fn new(max_record: usize, max_depth: usize) -> Self {
         Self {
             window: Window::default(),
@@ -79,11 +79,11 @@ impl Framer {
         }
     }
 
-    /// The next frame in the bytes so far. `None`: none before more bytes come, or none any more after
-    /// [`finish`](Self::finish).
+    /// The next frame in the bytes so far. `None` if it needs more bytes or, after [`finish`](Self::finish), if there
+    /// are no more.
     ///
     /// # Errors
-    /// [`FrameError::RecordTooLong`], and from then on at each call.
+    /// [`FrameError::RecordTooLong`], and then the same at each call.
     #[expect(
         clippy::should_implement_trait,
         reason = "the frame borrows the buffer"
@@ -98,7 +98,7 @@ impl Framer {
         }))
     }
 
-    /// Moves to the next stretch. `read` reads the object at a place of the buffer and gives its end.
+    /// Moves to the next part. `read` reads the object at a position of the buffer and returns its end.
     fn find<T>(
         &mut self,
         mut read: impl FnMut(&[u8], usize) -> Result<(usize, T), Stop>,
@@ -158,7 +158,7 @@ impl Framer {
         }
     }
 
-    /// Moves to the first byte of the next value, through white space and the punctuation of top-level arrays.
+    /// Moves to the first byte of the next value, over white space and the punctuation of top-level arrays.
     fn find_value(&mut self) -> Option<Opening> {
         if self.context == Context::Start {
             if !self.window.pass_byte_order_mark() {
@@ -183,7 +183,7 @@ impl Framer {
         }
     }
 
-    /// At the end of the input: an array that it cuts.
+    /// At the end of the input: reports an array that is not closed.
     fn find_unclosed_array<T>(&mut self) -> Option<Found<T>> {
         let unclosed = matches!(
             self.context,
@@ -226,7 +226,7 @@ impl Framer {
         let known = match end {
             Some(newline) => newline,
             None if self.window.ended => whole,
-            // The last byte seen may be the newline that ends the stretch.
+            // The last byte may be the newline that ends the stretch.
             None => whole.saturating_sub(1).max(start),
         };
         if known - start > self.max_record {
@@ -265,8 +265,8 @@ impl Records for Framer {
         self.window.ended = true;
     }
 
-    /// Frames and appends in one pass over the record's bytes: what [`next`](Framer::next) and then [`Columns::append`] would
-    /// do. The framer and the columns have the same depth.
+    /// Frames and appends in one pass over the record's bytes, with the same result as [`next`](Framer::next) and then
+    /// [`Columns::append`]. The framer and the columns must have the same depth limit.
     fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
         let before = (self.window.at, self.context, self.wanted);
         let room = self.max_depth;
@@ -294,7 +294,7 @@ impl Records for Framer {
         }))
     }
 
-    /// Broken stretches have no columns.
+    /// Broken stretches are skipped.
     fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
         while let Some(frame) = self.next()? {
             if frame.broken.is_none() {
@@ -305,15 +305,15 @@ impl Records for Framer {
     }
 }
 
-/// What stands where a value is looked for.
+/// What was found at the start of a value.
 enum Opening {
-    /// A value, or a byte that begins none.
+    /// A value, or a byte that cannot start one.
     Value,
-    /// Something else than the comma or bracket after an element.
+    /// Neither a comma nor a bracket after an element.
     Misplaced,
 }
 
-/// Where the value at `at`, which is no object, ends.
+/// The end of the value at `at`, which is not an object.
 fn other_value(
     buffer: &[u8],
     at: usize,

@@ -1,10 +1,10 @@
-//! What holds of any document, by the rules written down once more.
+//! Compares the framer with a reference implementation on generated documents.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The rules once more, as slow and plain as can be: one document, seen whole, and `serde_json` to say what is valid.
+/// A slow and simple reference: it sees the whole document, and `serde_json` decides what is valid.
 fn reference(input: &[u8]) -> Vec<String> {
     fn value_end(input: &[u8], start: usize) -> Option<(usize, serde_json::Value)> {
         (start + 1..=input.len()).find_map(|end| {
@@ -22,7 +22,7 @@ fn reference(input: &[u8]) -> Vec<String> {
         0
     };
     let mut shown = Vec::new();
-    // None at top level; in an array what may come: `v`alue, `,`, `]`.
+    // `None` at top level; in an array, what may follow: `v`alue, `,`, `]`.
     let mut array: Option<&str> = None;
     let mut resumed = false;
     loop {
@@ -77,7 +77,7 @@ fn reference(input: &[u8]) -> Vec<String> {
     shown
 }
 
-/// Pieces that make documents which are often, but not always, right.
+/// Fragments that often, but not always, form valid documents.
 fn document() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "{}",
@@ -116,7 +116,7 @@ fn document() -> impl Strategy<Value = Vec<u8>> {
     .prop_map(|pieces| pieces.concat())
 }
 
-/// The reference knows one reason for all broken stretches.
+/// The reference has one reason for all broken stretches.
 fn without_reasons(frames: Vec<String>) -> Vec<String> {
     frames
         .into_iter()

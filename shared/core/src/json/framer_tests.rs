@@ -9,7 +9,7 @@ use crate::{
     semantics::stated,
 };
 
-/// A frame as a line of text: its offset, its bytes, and why it is broken.
+/// A frame as text: its offset, its bytes, and why it is broken.
 fn show(frame: &Frame<'_>) -> String {
     let bytes = String::from_utf8_lossy(frame.bytes);
     match frame.broken {
@@ -105,7 +105,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "[{\"a\":1},{\"a\n[{\"b\":1}]\n",
         &["1 {\"a\":1}", "9 {\"a | invalid_json", "14 {\"b\":1}"],
     ),
-    // What is no object.
+    // Values that are not objects.
     ("1", &["0 1 | not_an_object"]),
     (
         "12 {} -3.5e1\n\"a\"",

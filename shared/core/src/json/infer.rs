@@ -1,12 +1,12 @@
-//! The schema of records, found from all of them.
+//! Infers a schema from all records.
 //!
-//! - Names are in lower case, as Glue registers them; columns stand in the order in which they were first seen.
-//! - Integers are `Int64`. Mixed with other numbers they are `Float64`, but text where that would not be exact: an integer
-//!   beyond 2^53 among fractions, an integer beyond 64 bits, a number beyond the range of a double. (A text column
-//!   keeps each number as it stands.)
-//! - Strings stay text, also where they look like times or numbers.
-//! - Objects become structs merged by field, arrays lists of the merged element.
-//! - Different kinds in one place, only nulls, and objects that never have a field (Parquet has no empty struct) are text.
+//! - Names are in lower case, as Glue registers them; columns keep the order in which they were first seen.
+//! - Integers are `Int64`. Mixed with other numbers they are `Float64`, or text if that would lose precision: an
+//!   integer beyond 2^53 among fractions, an integer beyond 64 bits, a number beyond the range of a double. (A text
+//!   column keeps each number as written.)
+//! - Strings are text, even if they look like times or numbers.
+//! - Objects become structs with the fields of all objects; arrays become lists of the merged element.
+//! - Values of different kinds, only nulls, and objects without any field (Parquet has no empty struct) become text.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{
     number,
 };
 
-/// The most columns, nested fields included, that a schema is inferred with.
+/// The most columns of an inferred schema, including nested fields.
 pub const MAX_COLUMNS: usize = 10_000;
 
 /// Why no schema can be inferred.
@@ -29,7 +29,7 @@ pub enum InferError {
     /// A record is not one valid JSON object.
     #[error(transparent)]
     Broken(#[from] Broken),
-    /// Two fields of one object have one name but for case.
+    /// Two fields of one object have the same name, ignoring case.
     #[error("the fields `{first}` and `{second}` have the same name but for upper and lower case")]
     Collision {
         /// The one seen first.
@@ -40,19 +40,19 @@ pub enum InferError {
     /// The records have too many fields.
     #[error("the records have more than {limit} fields, nested ones included")]
     TooManyColumns {
-        /// The most that are taken.
+        /// The limit.
         limit: usize,
     },
 }
 
-/// What has been seen in one place, each a bit of [`Place::seen`].
+/// What was seen in one place; each is a bit of [`Place::seen`].
 mod seen {
     pub(super) const BOOLEAN: u8 = 1;
     pub(super) const INTEGER: u8 = 2;
-    /// An integer that is not exact as a double.
+    /// An integer that a double cannot represent exactly.
     pub(super) const WIDE_INTEGER: u8 = 4;
     pub(super) const FRACTION: u8 = 8;
-    /// A number that neither `Int64` nor `Float64` holds.
+    /// A number that fits neither `Int64` nor `Float64`.
     pub(super) const HUGE_NUMBER: u8 = 16;
     pub(super) const STRING: u8 = 32;
     pub(super) const OBJECT: u8 = 64;
@@ -60,7 +60,7 @@ mod seen {
     pub(super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
 }
 
-/// What one place in the records holds.
+/// The values in one place of the records.
 #[derive(Debug)]
 struct Place {
     seen: u8,
@@ -72,9 +72,9 @@ struct Place {
 #[derive(Debug)]
 struct Object {
     keys: Keys<Option<usize>>,
-    /// The first spelling of each field, and what it holds.
+    /// The first spelling of each field, and its values.
     fields: Vec<(String, Place)>,
-    /// From the lower-case name to the field.
+    /// Maps lower-case names to fields.
     names: HashMap<String, usize>,
 }
 
@@ -131,7 +131,7 @@ impl Place {
     }
 }
 
-/// Why a walk over a record ended early.
+/// Why the walk over a record stopped.
 enum Halt {
     Stop(Stop),
     Error(InferError),
@@ -143,7 +143,7 @@ impl From<Stop> for Halt {
     }
 }
 
-/// A schema in the making.
+/// Infers a schema record by record.
 #[derive(Debug)]
 pub struct Inference {
     max_depth: usize,
@@ -153,7 +153,7 @@ pub struct Inference {
 }
 
 impl Inference {
-    /// Nothing seen yet. Records that are nested deeper than `max_depth`, at most [`MAX_DEPTH`], are refused.
+    /// Starts without records. Records nested deeper than `max_depth`, at most [`MAX_DEPTH`], are refused.
     pub fn new(max_depth: usize) -> Self {
         Self {
             max_depth: max_depth.min(MAX_DEPTH),
@@ -163,10 +163,10 @@ impl Inference {
         }
     }
 
-    /// Takes one record into account, which is exactly one JSON object.
+    /// Adds one record, which must be exactly one JSON object.
     ///
     /// # Errors
-    /// It is not; or there is no schema for it and the records before it ([`InferError`]).
+    /// The record is not a JSON object, or there is no schema for it and the records before it ([`InferError`]).
     pub fn observe(&mut self, record: &[u8]) -> Result<(), InferError> {
         let start = lex::skip_space(record, 0);
         let mut walk = Walk {
@@ -199,7 +199,7 @@ impl Inference {
 
 struct Walk<'a> {
     buf: &'a [u8],
-    /// How many more objects and arrays may be opened within each other.
+    /// How many more levels of objects and arrays are allowed.
     room: usize,
     columns: &'a mut usize,
     limit: usize,
@@ -243,7 +243,7 @@ impl Walk<'_> {
     }
 
     fn number_kind(&self, number: number::Number) -> u8 {
-        /// Up to here every integer is exact as a double.
+        /// Doubles represent all integers up to this one exactly.
         const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
         let text = self.buf.get(number.start..number.end).unwrap_or_default();
         let written_as_integer = !text.iter().any(|b| matches!(b, b'.' | b'e' | b'E'));

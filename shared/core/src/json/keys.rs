@@ -1,17 +1,18 @@
-//! The keys of one kind of object, remembered in the order in which they came, so that a record like
-//! the one before it costs one comparison a key.
+//! Remembers the keys of an object in order, so that a record with the same keys as the previous one costs one
+//! comparison per key.
 
 use std::collections::HashMap;
 
 use super::lex::{self, Stop};
 
-/// Keys beyond these are looked up by name each time: made-up names must not fill the memory.
+/// The most keys that are remembered. Others are looked up by name each time, so that generated names cannot fill the
+/// memory.
 const REMEMBERED: usize = 4096;
 
-/// How many keys after the last one are tried before the search, for keys that a record leaves out.
+/// How many keys after the last one are tried before the search, in case a record leaves out keys.
 const AHEAD: usize = 3;
 
-/// As `text.starts_with(key)`, without a call for the usual short keys: two words that overlap cover them.
+/// Like `text.starts_with(key)`, but without a call for the usual short keys: two overlapping words cover them.
 #[inline]
 fn starts_with(text: &[u8], key: &[u8]) -> bool {
     fn ends_alike<const N: usize>(found: &[u8], key: &[u8]) -> bool {
@@ -27,7 +28,7 @@ fn starts_with(text: &[u8], key: &[u8]) -> bool {
     }
 }
 
-/// Keys as they stand in the text, with what each means (`T`).
+/// Keys as written in the text, with the meaning (`T`) of each.
 #[derive(Debug)]
 pub(super) struct Keys<T> {
     in_order: Vec<(Box<[u8]>, T)>,
@@ -44,14 +45,14 @@ impl<T: Copy> Keys<T> {
         }
     }
 
-    /// To call at the start of an object.
+    /// Call this at the start of an object.
     #[inline]
     pub(super) fn restart(&mut self) {
         self.expected = 0;
     }
 
-    /// Reads the key whose quote stands at `at`: its end and its meaning, which `resolve` finds from the
-    /// name when it is met first.
+    /// Reads the key whose quote is at `at` and returns its end and its meaning. `resolve` finds the meaning from the
+    /// name at the first occurrence.
     #[inline]
     pub(super) fn read(
         &mut self,

@@ -1,28 +1,28 @@
-//! The JSON lexer below the framer, the columns and the inference: exact (RFC 8259, UTF-8, no lone
-//! surrogates), without recursion, and able to say "the bytes end too early" apart from "this is wrong".
+//! The JSON lexer below the framer, the columns and the inference. It is exact (RFC 8259, UTF-8, no lone surrogates),
+//! does not recurse, and distinguishes truncated input from invalid input.
 //!
-//! It is our own rather than sonic-rs' skipper because that one validates the UTF-8 of everything up to the
-//! end of its input at each start (quadratic over a buffer of many records), recurses without a limit on
-//! nesting, and reports the end of the input in the middle of a value as several different errors.
+//! It replaces sonic-rs' skipper, because that validates the UTF-8 of the whole remaining input at each start
+//! (quadratic for a buffer of many records), recurses without a depth limit, and reports truncated values with several
+//! different errors.
 
 use std::borrow::Cow;
 
 use super::{Broken, MAX_DEPTH, SyntaxError};
 
-/// Why lexing stopped before the end of a value.
+/// Why lexing stopped inside a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
-    /// The bytes so far are right, and more are needed.
+    /// The bytes so far are valid, and more are needed.
     Incomplete,
-    /// No bytes that could follow make this valid. The position counts from the start of the buffer.
+    /// No continuation is valid. The position counts from the start of the buffer.
     Syntax { at: usize, error: SyntaxError },
-    /// Valid so far, but nested deeper than there is room for.
+    /// Valid so far, but nested too deep.
     TooDeep,
 }
 
 impl Stop {
-    /// The same for the caller, with positions counted from the start of the record, once the input is known
-    /// to have ended. `limit`: the deepest nesting that is taken.
+    /// Converts to the caller's error, with positions counted from the start of the record, once the input is known to
+    /// have ended. `limit`: the deepest nesting that is allowed.
     pub(super) fn into_broken(self, record_start: usize, limit: usize) -> Broken {
         match self {
             Self::Incomplete => Broken::Truncated,
@@ -45,7 +45,7 @@ pub(super) fn byte(buf: &[u8], at: usize) -> Result<u8, Stop> {
     buf.get(at).copied().ok_or(Stop::Incomplete)
 }
 
-/// Where the next byte that is not white space stands (the buffer's length when there is none).
+/// The position of the next byte that is not white space, or the buffer's length.
 #[inline]
 pub(super) fn skip_space(buf: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = buf.get(at) {
@@ -54,7 +54,7 @@ pub(super) fn skip_space(buf: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The bytes without the white space at their end, which is less than ASCII's: a form feed, for one, is none.
+/// The bytes without trailing JSON white space. This is less than ASCII's: a form feed, for example, is not included.
 pub(super) fn trim_space_end(bytes: &[u8]) -> &[u8] {
     let last = bytes
         .iter()
@@ -64,14 +64,14 @@ pub(super) fn trim_space_end(bytes: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
-/// A string as it stands in the buffer.
+/// The range of a string in the buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Str {
     /// After the opening quote.
     pub(super) start: usize,
     /// At the closing quote.
     pub(super) end: usize,
-    /// Whether it has a backslash.
+    /// Whether it contains a backslash.
     pub(super) escaped: bool,
 }
 
@@ -86,7 +86,7 @@ impl Str {
         buf.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The text that it stands for.
+    /// The decoded text.
     pub(super) fn decode(self, buf: &[u8]) -> Cow<'_, str> {
         let raw = self.raw(buf);
         if self.escaped {
@@ -103,9 +103,9 @@ const fn repeat(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Which of the eight bytes is the first that ends a run of plain ASCII: a quote, a backslash, a control
-/// character or a byte of 0x80 and above. Eight bytes at a time in one register; after the first hit
-/// a borrow may set further bits, so only the lowest counts.
+/// The index of the first of eight bytes that ends a run of plain ASCII: a quote, a backslash, a control character or a
+/// byte of 0x80 and above. Tests eight bytes in one register; after the first match a borrow may set further bits, so
+/// only the lowest one counts.
 #[inline]
 fn first_special(bytes: [u8; 8]) -> Option<usize> {
     let word = u64::from_le_bytes(bytes);
@@ -116,7 +116,7 @@ fn first_special(bytes: [u8; 8]) -> Option<usize> {
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
 }
 
-/// Where the run of plain ASCII that goes through `at` ends.
+/// The end of the run of plain ASCII that includes `at`.
 #[inline]
 fn plain_end(buf: &[u8], mut at: usize) -> Result<usize, Stop> {
     while let Some(bytes) = buf.get(at..).and_then(<[u8]>::first_chunk::<8>) {
@@ -133,7 +133,7 @@ fn plain_end(buf: &[u8], mut at: usize) -> Result<usize, Stop> {
     }
 }
 
-/// Reads the string whose opening quote stands at `at`.
+/// Reads the string whose opening quote is at `at`.
 #[inline]
 pub(super) fn string(buf: &[u8], at: usize) -> Result<Str, Stop> {
     let start = at + 1;
@@ -148,7 +148,7 @@ pub(super) fn string(buf: &[u8], at: usize) -> Result<Str, Stop> {
     unusual_string(buf, start, end)
 }
 
-/// A string with escapes or beyond ASCII, known to be plain up to `at`.
+/// Reads a string with escapes or non-ASCII characters, known to be plain up to `at`.
 #[cold]
 fn unusual_string(buf: &[u8], start: usize, mut at: usize) -> Result<Str, Stop> {
     let mut escaped = false;
@@ -182,7 +182,7 @@ fn unusual_string(buf: &[u8], start: usize, mut at: usize) -> Result<Str, Stop> 
     Ok(text)
 }
 
-/// Checks the escape sequence whose backslash stands at `at`, and gives where it ends.
+/// Checks the escape sequence whose backslash is at `at`, and returns its end.
 fn escape(buf: &[u8], at: usize) -> Result<usize, Stop> {
     match byte(buf, at + 1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
@@ -250,7 +250,8 @@ pub(super) fn unescape(mut raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(raw);
 }
 
-/// Where the number at `at` ends. A number that reaches the end of the buffer is incomplete: a digit may follow.
+/// The end of the number at `at`. A number that reaches the end of the buffer is incomplete, because a digit may
+/// follow.
 pub(super) fn number(buf: &[u8], mut at: usize) -> Result<usize, Stop> {
     if byte(buf, at)? == b'-' {
         at += 1;
@@ -288,7 +289,7 @@ fn digits(buf: &[u8], mut at: usize) -> Result<usize, Stop> {
     Ok(at)
 }
 
-/// Where the word (`true`, `false` or `null`) at `at` ends.
+/// The end of the word (`true`, `false` or `null`) at `at`.
 #[inline]
 pub(super) fn word(buf: &[u8], at: usize, word: &'static [u8]) -> Result<usize, Stop> {
     let rest = buf.get(at..).unwrap_or_default();
@@ -301,7 +302,7 @@ pub(super) fn word(buf: &[u8], at: usize, word: &'static [u8]) -> Result<usize, 
     wrong(at, SyntaxError::UnexpectedByte)
 }
 
-/// What a value's first byte says it is.
+/// The kind of a value, by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Null,
@@ -329,7 +330,7 @@ impl Kind {
     }
 }
 
-/// Where the scalar at `at` ends.
+/// The end of the scalar at `at`.
 #[inline]
 pub(super) fn scalar(buf: &[u8], at: usize, kind: Kind) -> Result<usize, Stop> {
     match kind {
@@ -344,13 +345,13 @@ pub(super) fn scalar(buf: &[u8], at: usize, kind: Kind) -> Result<usize, Stop> {
 
 /// The next member of an object.
 pub(super) enum Member {
-    /// Its key starts (with a quote) here.
+    /// The position of its key's opening quote.
     Key(usize),
-    /// There is none; the object ends here.
+    /// The end of the object.
     End(usize),
 }
 
-/// After the opening brace of an object (`first`), or after a member's value.
+/// Reads on after the opening brace of an object (`first`), or after a member's value.
 #[inline]
 pub(super) fn next_member(buf: &[u8], at: usize, first: bool) -> Result<Member, Stop> {
     let at = skip_space(buf, at);
@@ -367,7 +368,7 @@ pub(super) fn next_member(buf: &[u8], at: usize, first: bool) -> Result<Member, 
     }
 }
 
-/// From after a key to its value.
+/// Moves from the end of a key to its value.
 #[inline]
 pub(super) fn value_of_key(buf: &[u8], at: usize) -> Result<usize, Stop> {
     let at = skip_space(buf, at);
@@ -377,8 +378,8 @@ pub(super) fn value_of_key(buf: &[u8], at: usize) -> Result<usize, Stop> {
     Ok(skip_space(buf, at + 1))
 }
 
-/// The next element of an array, or `Err(end)` where it ends: after the opening bracket (`first`), or
-/// after an element.
+/// The next element of an array, or `Err(end)` at its end. Call after the opening bracket (`first`), or after an
+/// element.
 #[inline]
 pub(super) fn next_element(
     buf: &[u8],
@@ -394,9 +395,9 @@ pub(super) fn next_element(
     }
 }
 
-/// Where the value at `at` ends, in which at most `room` objects and arrays may lie in one another.
+/// The end of the value at `at`, in which objects and arrays may be nested at most `room` deep.
 ///
-/// The open containers are one bit each of a word, which [`MAX_DEPTH`] fits.
+/// The open containers are bits of one word, which is wide enough for [`MAX_DEPTH`].
 pub(super) fn skip_value(buf: &[u8], mut at: usize, room: usize) -> Result<usize, Stop> {
     const _: () = assert!(MAX_DEPTH <= u64::BITS as usize);
     let mut objects = 0_u64;
@@ -417,7 +418,7 @@ pub(super) fn skip_value(buf: &[u8], mut at: usize, room: usize) -> Result<usize
                 false
             }
         };
-        // After a value, or at the start of a container: on to the next value, or out.
+        // After a value or at the start of a container: move to the next value, or leave the container.
         loop {
             if open == 0 {
                 return Ok(at);

@@ -1,11 +1,12 @@
-//! JSON: finding records in a stream of bytes ([`Framer`]), filling Arrow columns from their bytes
-//! ([`Columns`]), and inferring a schema ([`Inference`]). No document tree is built.
+//! JSON: finds records in a stream of bytes ([`Framer`]), fills Arrow columns from their bytes ([`Columns`]), and
+//! infers a schema ([`Inference`]), without building a document tree.
 
 mod buffers;
 mod columns;
 mod fill;
 mod framer;
 mod infer;
+mod key_names;
 mod keys;
 mod lex;
 mod node;
@@ -17,37 +18,38 @@ mod texts;
 pub use columns::Columns;
 pub use framer::{Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
+pub use key_names::KeyNames;
 pub use record::{Appended, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError};
 
 use thiserror::Error;
 
 use crate::quarantine::Reason;
 
-/// The deepest nesting of objects and arrays in a record, the record itself included.
+/// The deepest nesting of objects and arrays in a record, including the record itself.
 pub const MAX_DEPTH: usize = 64;
 
-/// What is wrong with the syntax, after [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
+/// A syntax error by [RFC 8259](https://www.rfc-editor.org/rfc/rfc8259).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SyntaxError {
-    /// No value begins so.
+    /// This byte cannot start a value.
     #[error("unexpected byte where a value should stand")]
     UnexpectedByte,
-    /// A key's opening quote should stand here.
+    /// A key's opening quote was expected here.
     #[error("expected a key in quotes")]
     ExpectedKey,
-    /// A colon should stand here.
+    /// A colon was expected here.
     #[error("expected `:`")]
     ExpectedColon,
-    /// A comma, or the end of the object or array, should stand here.
+    /// A comma, or the end of the object or array, was expected here.
     #[error("expected `,` or the end of the object or array")]
     ExpectedCommaOrEnd,
-    /// Not a number after JSON's grammar.
+    /// Not a JSON number.
     #[error("invalid number")]
     InvalidNumber,
-    /// Not an escape sequence after JSON's grammar.
+    /// Not a JSON escape sequence.
     #[error("invalid escape sequence")]
     InvalidEscape,
-    /// An escaped UTF-16 surrogate without its other half stands for no character.
+    /// An escaped UTF-16 surrogate without its other half, which is not a character.
     #[error("lone surrogate")]
     LoneSurrogate,
     /// A raw control character in a string.
@@ -61,7 +63,7 @@ pub enum SyntaxError {
 /// A value that is not an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAnObject {
-    /// An array within a top-level array.
+    /// An array inside a top-level array.
     Array,
     /// A string.
     String,
@@ -85,36 +87,36 @@ impl std::fmt::Display for NotAnObject {
     }
 }
 
-/// Why a stretch of the input is not a record.
+/// Why a part of the input is not a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Broken {
     /// It is not JSON.
     #[error("{error} (at byte {at} of the record)")]
     Syntax {
-        /// Where in the record, in bytes.
+        /// The offset in the record, in bytes.
         at: usize,
-        /// What is wrong there.
+        /// The error at this offset.
         error: SyntaxError,
     },
     /// It is nested too deep.
     #[error("nested deeper than {limit}")]
     TooDeep {
-        /// The deepest that is taken.
+        /// The limit.
         limit: usize,
     },
-    /// It is another JSON value than an object.
+    /// It is a JSON value that is not an object.
     #[error("{0} instead of an object")]
     NotAnObject(NotAnObject),
     /// The input ends inside it.
     #[error("the input ends inside the record")]
     Truncated,
-    /// The input ends inside a top-level array, after its last whole element. The stretch is empty.
+    /// The input ends inside a top-level array, after a complete element. The stretch is empty.
     #[error("the input ends inside an array of records")]
     UnclosedArray,
 }
 
 impl Broken {
-    /// The reason to give in the quarantine.
+    /// The reason for the quarantine.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Syntax { .. } => Reason::InvalidJson,

@@ -20,31 +20,31 @@ use super::{
     keys::Keys,
 };
 
-/// What a key of an object means to a [`StructNode`].
+/// The meaning of an object's key for a [`StructNode`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
-    /// Which entry of [`StructNode::seen`] (and of the columns, if there are as many).
+    /// The index of the entry in [`StructNode::seen`] (and of the column, if there is one).
     pub(super) slot: Option<usize>,
     pub(super) timestamp: OnPath,
 }
 
-/// How a key relates to the path of the timestamp.
+/// The relation of a key to the path of the timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnPath {
     No,
     /// Its value is the timestamp.
     Here,
-    /// The timestamp lies inside its value.
+    /// The timestamp is inside its value.
     Above,
 }
 
-/// Whether an object has had a key for a column.
+/// Whether an object has a key for a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     No,
-    /// The quote of the key stands here.
+    /// The position of the key's quote.
     At(usize),
-    /// Several keys that differ in case; the column is null.
+    /// There were several keys that differ in case; the column is null.
     Collided,
 }
 
@@ -53,18 +53,18 @@ pub(super) enum Seen {
 pub(super) struct StructNode {
     pub(super) fields: Fields,
     pub(super) columns: Vec<Node>,
-    /// One for each column, and one more for the timestamp's key where no column has its name.
+    /// One entry for each column, and one for the timestamp's key if it has no column.
     pub(super) seen: Vec<Seen>,
     pub(super) keys: Keys<Target>,
-    /// From the lower-case name to the column.
+    /// Maps lower-case names to columns.
     pub(super) names: HashMap<String, usize>,
-    /// The part of the timestamp's path that is looked for here.
+    /// The segment of the timestamp's path that is searched for here.
     pub(super) segment: Option<usize>,
     pub(super) nulls: Nulls,
 }
 
 impl StructNode {
-    /// `path` holds the timestamp's path in lower case, of which the part `segment` is looked for here.
+    /// `path` is the timestamp's path in lower case; its segment `segment` is searched for here.
     pub(super) fn new(
         fields: &Fields,
         path: &[String],
@@ -124,7 +124,7 @@ impl StructNode {
 #[derive(Debug)]
 pub(super) enum Node {
     Boolean(BooleanBufferBuilder, Nulls),
-    /// All integers, with the type they become.
+    /// All integer types, with the target type.
     Integer(Fixed<i64>, DataType),
     Float32(Fixed<f32>),
     Float64(Fixed<f64>),
@@ -150,7 +150,7 @@ pub(super) struct ListNode {
 /// Maps.
 #[derive(Debug)]
 pub(super) struct MapNode {
-    /// The field of the entries, a struct of two.
+    /// The field of the entries, a struct with two fields.
     pub(super) entries: FieldRef,
     pub(super) fields: Fields,
     pub(super) sorted: bool,
@@ -214,7 +214,7 @@ impl Node {
         })
     }
 
-    /// The type's name in Hive's words.
+    /// The type's name in Hive's terms.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Boolean(..) => "boolean",
@@ -277,7 +277,7 @@ impl Node {
         }
     }
 
-    /// Cuts back to the first `len` values, also where the next one is there only in part.
+    /// Truncates to the first `len` values, even if the next one is incomplete.
     pub(super) fn truncate(&mut self, len: usize) {
         match self {
             Self::Boolean(values, nulls) => {
@@ -304,7 +304,7 @@ impl Node {
         }
     }
 
-    /// The memory held.
+    /// The memory in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Boolean(values, nulls) => values.capacity() / 8 + nulls.allocated_size(),
@@ -327,7 +327,7 @@ impl Node {
         }
     }
 
-    /// The values as an array; the column is empty afterwards.
+    /// Returns the values as an array and resets the column.
     pub(super) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
         /// An array of fixed-width values.
         macro_rules! fixed {

@@ -1,8 +1,8 @@
-//! Numbers, without loss: integers and decimals by exact decimal arithmetic, floats correctly rounded.
+//! Parses numbers without loss: integers and decimals by exact decimal arithmetic, floats with correct rounding.
 
 use super::lex::{self, Stop};
 
-/// A number read from the buffer.
+/// A number in the buffer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number {
     /// Where it starts.
@@ -10,16 +10,16 @@ pub(super) struct Number {
     /// Where it ends.
     pub(super) end: usize,
     negative: bool,
-    /// Its digits as one integer, where there are few enough of them to fit.
+    /// Its digits as an integer, if they fit.
     mantissa: Option<u64>,
-    /// How many of these digits stand behind the point.
+    /// How many of these digits are after the decimal point.
     fraction: usize,
 }
 
 /// The most digits that always fit a `u64`.
 const U64_DIGITS: usize = 19;
 
-/// How many digits `text` begins with, and `value` with them appended, which wraps beyond [`U64_DIGITS`].
+/// The number of digits at the start of `text`, and `value` with them appended, which wraps beyond [`U64_DIGITS`].
 #[inline]
 fn digits(text: &[u8], mut value: u64) -> (usize, u64) {
     for (count, byte) in text.iter().enumerate() {
@@ -32,25 +32,25 @@ fn digits(text: &[u8], mut value: u64) -> (usize, u64) {
     (text.len(), value)
 }
 
-/// Reads the number at `start` in one pass: its end and, where it is short, its value.
+/// Reads the number at `start` in one pass: its end and, if it is short, its value.
 #[inline]
 pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
     let number = scan(buf, start);
     match buf.get(number.end) {
         Some(b',' | b'}' | b']' | b'\n' | b'\r' | b' ') if number.mantissa.is_some() => Ok(number),
-        // Something less usual, or wrong: JSON's grammar decides.
+        // An unusual number, or an invalid one: use the full grammar.
         _ => reread(buf, start, number.negative),
     }
 }
 
-/// The number that the text is, where that is one of few digits and without an exponent.
+/// Parses a text as a number if it has few digits and no exponent.
 #[inline]
 fn short(text: &[u8]) -> Option<Number> {
     let number = scan(text, 0);
     (number.end == text.len() && number.mantissa.is_some()).then_some(number)
 }
 
-/// The digits at `start`, with a sign and a point, and what they are, where they are few and a number as most are.
+/// Reads the digits at `start`, with an optional sign and point, and their value if they are few.
 #[inline]
 fn scan(buf: &[u8], start: usize) -> Number {
     let rest = |at: usize| buf.get(at..).unwrap_or_default();
@@ -75,7 +75,7 @@ fn scan(buf: &[u8], start: usize) -> Number {
     }
 }
 
-/// A number with an exponent or many digits, or none.
+/// Reads a number with an exponent or many digits, or an invalid one.
 #[cold]
 fn reread(buf: &[u8], start: usize, negative: bool) -> Result<Number, Stop> {
     Ok(Number {
@@ -92,7 +92,7 @@ impl Number {
         buf.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The number as an integer, where it is one (`1.0` and `1e3` are) and fits.
+    /// The number as an integer, if it is one (`1.0` and `1e3` are) and fits.
     #[inline]
     pub(super) fn integer(self, buf: &[u8]) -> Option<i64> {
         match self.mantissa {
@@ -107,11 +107,11 @@ impl Number {
         }
     }
 
-    /// The nearest double; none where that would be infinite.
+    /// The nearest double. `None` if that is infinite.
     #[inline]
     pub(super) fn double(self, buf: &[u8]) -> Option<f64> {
-        // Both the digits and the power of ten are exact doubles, so that one division rounds once, correctly
-        // (Clinger, "How to read floating point numbers accurately", 1990).
+        // The digits and the power of ten are both exact doubles, so the single division rounds correctly (Clinger,
+        // "How to read floating point numbers accurately", 1990).
         const EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
         const POWERS: [f64; 23] = [
             1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
@@ -131,14 +131,14 @@ impl Number {
         parsed_double(self.text(buf))
     }
 
-    /// The number times ten to the `scale`, where that is an integer of at most `precision` digits.
+    /// The number times ten to the power of `scale`, if that is an integer of at most `precision` digits.
     pub(super) fn decimal(self, buf: &[u8], precision: u8, scale: u8) -> Option<i128> {
         decimal(self.text(buf), precision, scale)
     }
 }
 
-/// Whether the text is a decimal number: JSON's grammar, and also a plus sign, leading zeros, and a point without digits
-/// on one side of it.
+/// Whether the text is a decimal number: a JSON number, or one with a plus sign, leading zeros, or digits on only one
+/// side of the point.
 fn is_number(text: &[u8]) -> bool {
     fn digits(text: &[u8]) -> (usize, &[u8]) {
         let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -165,7 +165,7 @@ fn is_number(text: &[u8]) -> bool {
     whole + fraction > 0 && rest.is_empty()
 }
 
-/// The number that the text holds, times ten to the `scale`, where that is an integer of at most
+/// Parses a text as a number and multiplies it by ten to the power of `scale`, if that is an integer of at most
 /// `precision` digits.
 pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
     let value = unscaled(text, scale)?;
@@ -173,7 +173,7 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
     (value.unsigned_abs() < limit).then_some(value)
 }
 
-/// The number that the text holds, where it is an integer that fits.
+/// Parses a text as an integer, if it is one and fits.
 #[inline]
 pub(super) fn integer(text: &[u8]) -> Option<i64> {
     match short(text) {
@@ -199,7 +199,7 @@ fn unscaled(text: &[u8], scale: u8) -> Option<i128> {
     };
     let mut power = i64::from(scale).saturating_add(exponent);
     let mut value = 0_i128;
-    // Zeros wait here: at the end of the digits they only raise the power.
+    // Pending zeros: at the end of the digits they only increase the exponent.
     let mut zeros = 0_u32;
     let mut fraction = false;
     for &byte in mantissa {
@@ -235,7 +235,7 @@ fn unscaled(text: &[u8], scale: u8) -> Option<i128> {
     })
 }
 
-/// An exponent, as far from zero as makes a difference.
+/// Parses an exponent, clamped to the range that matters.
 fn parse_exponent(text: &[u8]) -> i64 {
     let magnitude = text
         .iter()
@@ -250,7 +250,7 @@ fn parse_exponent(text: &[u8]) -> i64 {
     }
 }
 
-/// The double nearest to the number that the text holds; none where that would be infinite.
+/// Parses a text to the nearest double. `None` if that is infinite.
 #[inline]
 pub(super) fn double(text: &[u8]) -> Option<f64> {
     match short(text) {

@@ -1,4 +1,4 @@
-//! What a record may become: the options, the values that are handed out, and the reasons of refusals.
+//! The options and results of appending a record.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,22 +8,22 @@ use thiserror::Error;
 use super::{Broken, lex::Stop};
 use crate::{config::Policy, csv, quarantine::Reason};
 
-/// Reads a time as microseconds since 1970-01-01T00:00:00Z. None: it is no time.
+/// Parses a time into microseconds since 1970-01-01T00:00:00Z. `None` if it is not a time.
 pub type ParseTimestamp = Box<dyn Fn(&JsonScalar<'_>) -> Option<i64> + Send + Sync>;
 
 /// How records become rows.
 pub struct ColumnsOptions {
-    /// What to do with a field that the schema has no column for.
+    /// What to do with a field that has no column.
     pub on_unknown: Policy,
     /// What to do with a value that does not fit its column.
     pub on_mismatch: Policy,
-    /// The path of the value to hand out as [`Appended::timestamp`], which need not be in the schema.
+    /// The path of the value that is returned as [`Appended::timestamp`]. It need not be in the schema.
     pub timestamp: Vec<String>,
-    /// Reads the values of timestamp columns.
+    /// Parses the values of timestamp columns.
     pub parse_timestamp: ParseTimestamp,
-    /// The name of a further binary column, the last, for the record's own bytes.
+    /// The name of an additional last column, binary, for the record's raw bytes.
     pub raw_column: Option<String>,
-    /// The deepest nesting of objects and arrays in a record, the record itself included; at most
+    /// The deepest nesting of objects and arrays in a record, including the record itself; at most
     /// [`MAX_DEPTH`](super::MAX_DEPTH).
     pub max_depth: usize,
 }
@@ -50,27 +50,27 @@ pub enum JsonScalar<'a> {
     Bool(bool),
     /// A string's text.
     String(Cow<'a, str>),
-    /// A number as it stands.
+    /// A number as written.
     Number(&'a str),
     /// An object or an array.
     Other,
 }
 
-/// What became of a record that is now a row.
+/// The result of a record that was appended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended<'a> {
     /// The value at the timestamp's path.
     pub timestamp: JsonScalar<'a>,
-    /// Fields that were dropped because the schema has no column for them.
+    /// The number of fields that were dropped because they have no column.
     pub unknown: u32,
-    /// Values that became null because they do not fit their columns.
+    /// The number of values that became null because they do not fit their columns.
     pub mismatched: u32,
 }
 
 /// Why a schema cannot be filled.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SchemaError {
-    /// No JSON value becomes such a column.
+    /// No JSON value can be converted to this column's type.
     #[error("column `{column}`: the type {data_type} cannot be filled from JSON")]
     Unsupported {
         /// The column's own name.
@@ -78,7 +78,7 @@ pub enum SchemaError {
         /// Its type.
         data_type: DataType,
     },
-    /// Two columns have one name but for case.
+    /// Two columns have the same name, ignoring case.
     #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
     Collision {
         /// One of them.
@@ -88,13 +88,13 @@ pub enum SchemaError {
     },
 }
 
-/// Why a record has not become a row. The columns are as they were before it.
+/// Why a record was not appended. The columns did not change.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RecordError {
     /// It is not one valid JSON object.
     #[error(transparent)]
     Broken(#[from] Broken),
-    /// It is no record of CSV.
+    /// It is not a CSV record.
     #[error(transparent)]
     Csv(#[from] csv::Broken),
     /// A field has no column.
@@ -108,12 +108,12 @@ pub enum RecordError {
     Mismatch {
         /// The column, with the path to it: `a.b`, `list[]`, `map{}`.
         column: String,
-        /// Its type in Hive's words.
+        /// Its type in Hive's terms.
         expected: &'static str,
-        /// The value, or the start of it.
+        /// The value, or its start.
         found: String,
     },
-    /// Two keys of one object mean one column.
+    /// Two keys of one object name the same column.
     #[error("{}the keys `{first}` and `{second}` differ only in upper and lower case", at_path(.column))]
     KeyCollision {
         /// The object's path; empty for the record itself.
@@ -123,8 +123,8 @@ pub enum RecordError {
         /// The other.
         second: String,
     },
-    /// A column has reached the 2 GiB (or 2^31 elements) that Arrow's offsets reach: finish the batch, and
-    /// append the record again.
+    /// A column has reached the limit of Arrow's 32-bit offsets, 2 GiB or 2^31 elements: finish the batch, and append
+    /// the record again.
     #[error("a column of the batch is full")]
     Full,
 }
@@ -138,7 +138,7 @@ fn at_path(column: &str) -> String {
 }
 
 impl RecordError {
-    /// The reason to give in the quarantine. None for [`Full`](Self::Full), which is not the record's fault.
+    /// The reason for the quarantine. `None` for [`Full`](Self::Full), which is not an error of the record.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Broken(broken) => Some(broken.reason()),
@@ -151,7 +151,7 @@ impl RecordError {
     }
 }
 
-/// Why the object at a place of the buffer has not become a row.
+/// Why the object at a position of the buffer was not appended.
 #[derive(Debug)]
 pub(super) enum Reject {
     Stop(Stop),

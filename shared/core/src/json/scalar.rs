@@ -1,4 +1,4 @@
-//! Numbers and strings into columns of any type.
+//! Converts numbers and strings to the types of columns.
 
 use arrow::datatypes::{DataType, TimeUnit};
 use jiff::civil;
@@ -10,7 +10,7 @@ use super::{
     number,
 };
 
-/// Pushes the value, if there is one, and says whether there is.
+/// Pushes the value, if there is one. Returns whether there is.
 #[inline]
 fn put<T>(value: Option<T>, push: impl FnOnce(Option<T>)) -> bool {
     let fits = value.is_some();
@@ -56,7 +56,7 @@ impl Filling<'_> {
         }
     }
 
-    /// The text of a string. False where it does not fit.
+    /// Appends the text of a string. Returns false if it does not fit.
     pub(super) fn string(&self, node: &mut Node, text: &str) -> bool {
         let bytes = text.as_bytes();
         match node {
@@ -128,7 +128,7 @@ fn in_range(value: i64, data_type: &DataType) -> bool {
     }
 }
 
-/// Days since 1970-01-01 of a `yyyy-MM-dd`.
+/// Parses a `yyyy-MM-dd` into days since 1970-01-01.
 fn date(text: &str) -> Option<i32> {
     let (year, rest) = text.split_at_checked(4)?;
     let (month, day) = rest.strip_prefix('-')?.split_once('-')?;

@@ -1,4 +1,4 @@
-//! Rows of texts, as other formats than JSON have them.
+//! Appends rows of texts, for formats other than JSON.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use super::{
 use crate::config::Policy;
 
 impl Columns {
-    /// Appends one row of texts: for each column `text` gives one, or none for a null. A text goes into its column as a
-    /// JSON string of it would; into a struct, a list or a map as the JSON that it is. `raw` goes into the column of raw
-    /// bytes. Gives how many values became null because they do not fit. On an error the columns stay as they were.
+    /// Appends one row of texts: for each column, `text` returns one, or `None` for a null. A text is converted like a
+    /// JSON string of it; for a struct, a list or a map it is parsed as JSON. `raw` goes into the column of raw bytes.
+    /// Returns how many values became null because they do not fit. On an error the columns do not change.
     pub(crate) fn append_texts<'t>(
         &mut self,
         text: impl FnMut(usize) -> Option<Cow<'t, str>>,
@@ -46,7 +46,8 @@ impl Columns {
                 continue;
             }
             let len = node.len();
-            let mut filling = Filling::new(text.as_bytes(), &self.options, &self.path);
+            let mut filling =
+                Filling::new(text.as_bytes(), &self.options, &self.path, &self.key_names);
             match put(&mut filling, node, &text) {
                 Ok(()) => mismatched += filling.mismatched,
                 Err(RecordError::Mismatch { .. }) if self.options.on_mismatch == Policy::Drop => {
@@ -75,7 +76,7 @@ fn put(filling: &mut Filling<'_>, node: &mut Node, text: &str) -> Result<(), Rec
             match filling.value(node, lex::skip_space(bytes, 0)) {
                 Ok(end) => lex::skip_space(bytes, end) == bytes.len(),
                 Err(Reject::Record(error)) => return Err(*error),
-                // It is no JSON.
+                // It is not JSON.
                 Err(Reject::Stop(_)) => false,
             }
         }

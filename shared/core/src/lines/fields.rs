@@ -3,23 +3,25 @@
 use super::Field;
 use crate::csv::Broken;
 
-/// `LazySimpleSerDe`'s fields.
+/// `LazySimpleSerDe`'s fields. `most`: how many there are at most, the last of which is all that is left.
 pub(super) fn lazy_simple(
     line: &str,
     delimiter: u8,
     escape: Option<u8>,
     null: &str,
+    most: Option<usize>,
     fields: &mut Vec<Field>,
-    cooked: &mut String,
 ) {
     let bytes = line.as_bytes();
     let mut start = 0;
     loop {
         let mut at = start;
         let mut escaped = false;
+        let is_last = most == Some(fields.len() + 1);
         let end = loop {
             let rest = bytes.get(at..).unwrap_or_default();
             let found = match escape {
+                _ if is_last => None,
                 Some(escape) => memchr::memchr2(delimiter, escape, rest),
                 None => memchr::memchr(delimiter, rest),
             };
@@ -35,10 +37,8 @@ pub(super) fn lazy_simple(
         let text = line.get(start..end).unwrap_or_default();
         fields.push(match escape {
             _ if text == null => Field::Null,
-            Some(escape) if escaped => {
-                let from = cooked.len();
-                unescape(text, char::from(escape), cooked);
-                Field::Cooked(from, cooked.len())
+            Some(escape) if escaped || is_last && text.as_bytes().contains(&escape) => {
+                Field::Escaped(start, end)
             }
             _ => Field::Plain(start, end),
         });
@@ -50,7 +50,7 @@ pub(super) fn lazy_simple(
 }
 
 /// As `LazyUtils.copyAndEscapeStringDataToText` does.
-fn unescape(text: &str, escape: char, cooked: &mut String) {
+pub(super) fn unescape(text: &str, escape: char, cooked: &mut String) {
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         if character != escape {
@@ -66,7 +66,7 @@ fn unescape(text: &str, escape: char, cooked: &mut String) {
     }
 }
 
-/// As opencsv's `CSVParser` does, which the SerDe uses.
+/// Splits a line as opencsv's `CSVParser` does, which the SerDe uses.
 /// <https://github.com/jdbi/jdbi2-opencsv/blob/master/src/au/com/bytecode/opencsv/CSVParser.java>
 pub(super) fn open_csv(
     line: &str,
@@ -79,7 +79,7 @@ pub(super) fn open_csv(
     loop {
         let start = at;
         let rest = bytes.get(at..).unwrap_or_default();
-        // Most fields have no mark but the separator behind them.
+        // Most fields have no special character except the separator after them.
         let length = memchr::memchr3(separator, quote, escape, rest).unwrap_or(rest.len());
         if matches!(rest.get(length), Some(&mark) if mark != separator) {
             let from = cooked.len();
@@ -96,7 +96,7 @@ pub(super) fn open_csv(
     }
 }
 
-/// Cooks the field that begins at `start`; where it ends.
+/// Unescapes the field that begins at `start`, and returns its end.
 fn quoted(
     line: &str,
     start: usize,
@@ -120,7 +120,7 @@ fn quoted(
             };
         };
         if mark == escape {
-            // Before anything else it stands for nothing.
+            // Before any other character, an escape is dropped.
             if let Some(next) = next.filter(|next| in_quotes && [quote, escape].contains(next)) {
                 cooked.push(char::from(next));
                 at += 1;

@@ -17,6 +17,16 @@ fn lazy(escape: Option<u8>) -> Dialect {
         delimiter: b',',
         escape,
         null: "\\N".to_owned(),
+        collections: 2,
+        keys: 3,
+        rest: false,
+    }
+}
+
+fn columns_of(names: &[String]) -> LineColumns {
+    LineColumns {
+        names: names.to_vec(),
+        ..LineColumns::default()
     }
 }
 
@@ -28,7 +38,7 @@ fn open() -> Dialect {
     }
 }
 
-/// The rows of `text`, in chunks of this size, as columns `a` (string), `n` (int) and `z` (string).
+/// The rows of `text`, pushed in chunks of this size, as columns `a` (string), `n` (int) and `z` (string).
 fn rows(
     dialect: Dialect,
     header: u32,
@@ -50,7 +60,7 @@ fn rows(
         max_depth: MAX_DEPTH,
     };
     let mut columns = Columns::new(&schema, options).unwrap();
-    let mut framer = LineFramer::new(dialect, header, &names, 1_000);
+    let mut framer = LineFramer::new(dialect, header, columns_of(&names), 1_000);
     let take = |framer: &mut LineFramer, columns: &mut Columns| {
         while let Some(filled) = framer.next_into(columns).map_err(|e| e.to_string())? {
             filled.result.map_err(|error| error.to_string())?;
@@ -133,7 +143,7 @@ fn open_csv_lines() {
         ("12\" Pro,1,", row(Some("12\" Pro"), Some("1"), Some(""))),
         ("a, \"1\",z", row(Some("a"), Some("1"), Some("z"))),
     ] {
-        // An inner quote opens one for opencsv too: the line is not whole.
+        // For opencsv an inner quote opens a quoted part too, so the line is incomplete.
         let found = rows(open(), 0, text, 100);
         if text.starts_with("12") {
             assert!(found.unwrap_err().contains("quotes"));

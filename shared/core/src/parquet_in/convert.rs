@@ -1,7 +1,7 @@
-//! Columns of a file into columns of a table.
+//! Converts columns of a file to the types of a table.
 //!
-//! Where the types are alike but for their width, arrow's casts do it. Everything else goes by the text of a value: it
-//! fits where a JSON string of that text would.
+//! Arrow's casts convert between types that differ only in width. All other values are converted through their text: a
+//! value fits if a JSON string with that text would.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
     json::{Columns, ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp, RecordError},
 };
 
-/// How much of a value that does not fit is shown, in characters.
+/// The most characters of a mismatched value that an error shows.
 const SHOWN: usize = 60;
 
-/// A value that does not fit its column, which is null there.
+/// A value that does not fit its column and becomes null.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     /// The row of the batch.
@@ -34,13 +34,13 @@ pub(super) struct Mismatch {
     pub(super) error: RecordError,
 }
 
-/// Converts columns, and collects what does not fit.
+/// Converts columns, and collects mismatches.
 pub(super) struct Converter {
     parse_timestamp: Arc<ParseTimestamp>,
     pub(super) mismatches: Vec<Mismatch>,
 }
 
-/// The index of the field of this name, whatever its case.
+/// The index of the field with this name, ignoring case.
 pub(super) fn position(fields: &Fields, name: &str) -> Option<usize> {
     let name = name.to_lowercase();
     fields
@@ -56,8 +56,8 @@ impl Converter {
         }
     }
 
-    /// The columns of `target` out of `columns`, whose fields are `source`, all of `rows` rows. Those that are not
-    /// there are null.
+    /// Converts `columns`, whose fields are `source`, to those of `target`, all with `rows` rows. Missing columns are
+    /// null.
     pub(super) fn columns(
         &mut self,
         (source, columns): (&Fields, &[ArrayRef]),
@@ -162,7 +162,7 @@ impl Converter {
         let path_inside = format!("{path}{{}}");
         let keys = self.column(&maps.keys().slice(start, end - start), key, &path_inside)?;
         if keys.null_count() > 0 {
-            // Without its key an entry is nothing, so the map as a whole does not fit.
+            // An entry needs its key, so the whole map is a mismatch.
             self.mismatches.truncate(before);
             return self.by_text(source, target, path);
         }
@@ -178,7 +178,7 @@ impl Converter {
         Ok(Arc::new(maps))
     }
 
-    /// Makes of the elements that did not fit, from the mismatch `before` on, the rows that they are in.
+    /// Replaces the elements of the mismatches from `before` on by the rows that contain them.
     fn move_to_rows(&mut self, before: usize, offsets: &OffsetBuffer<i32>) {
         for mismatch in self.mismatches.iter_mut().skip(before) {
             let rows = offsets.partition_point(|&start| index(start) <= mismatch.row);
@@ -186,7 +186,7 @@ impl Converter {
         }
     }
 
-    /// Takes note of the values that have become null in `cast`.
+    /// Records the values that became null in `cast`.
     fn checked(&mut self, source: &ArrayRef, cast: ArrayRef, path: &str) -> ArrayRef {
         if cast.null_count() > source.null_count() {
             for row in (0..source.len()).filter(|&row| source.is_valid(row) && cast.is_null(row)) {
@@ -215,7 +215,7 @@ impl Converter {
         self.mismatches.push(Mismatch { row, error });
     }
 
-    /// Each value as a JSON string of its text would be, and numbers into times as JSON numbers.
+    /// Converts each value like a JSON string of its text, and numbers to times like JSON numbers.
     fn by_text(
         &mut self,
         source: &ArrayRef,
@@ -237,7 +237,7 @@ impl Converter {
             max_depth: MAX_DEPTH,
         };
         let mut column = Columns::new(&Schema::new(vec![Arc::clone(target)]), options)?;
-        // One value without a text would spoil the whole column: then each is looked at alone.
+        // One value without a text form would fail the whole column, so each is then converted separately.
         let plain = cells::plain(source).ok();
         let data_type = plain.as_ref().map_or(&DataType::Null, Array::data_type);
         let field = Field::new("", data_type.clone(), true).into();
@@ -281,9 +281,9 @@ impl Converter {
     }
 }
 
-/// The text of a value. None: it is null.
+/// The text of a value. `None` if it is null.
 fn text_of(source: &ArrayRef, row: usize) -> Result<Option<String>, ArrowError> {
-    // The lists of a slice still hold the values of the other rows.
+    // The lists of a slice still contain the values of the other rows.
     let alone = take(source, &UInt64Array::from(vec![row as u64]), None)?;
     let value = cells::plain(&alone)?;
     let field = Field::new("", value.data_type().clone(), true).into();
@@ -297,7 +297,7 @@ fn text(cells: &mut Cells<'_>, row: usize) -> Option<String> {
     valid.then(|| String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The same offsets from 0 on, and which values they reach over.
+/// The offsets shifted to start at 0, and the range of values that they cover.
 fn rebase(offsets: &OffsetBuffer<i32>) -> (OffsetBuffer<i32>, usize, usize) {
     let (first, end) = (offsets.first(), index(offsets.last()));
     let rebased = offsets
@@ -312,7 +312,7 @@ pub(super) fn index(offset: i32) -> usize {
     usize::try_from(offset).unwrap_or(0)
 }
 
-/// Whether arrow's cast gives the value itself, the nearest floating point value, or null.
+/// Whether Arrow's cast returns the exact value, the nearest floating point value, or null.
 fn casts_exactly(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     match (from, to) {
@@ -326,7 +326,7 @@ fn casts_exactly(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// Times counted in another unit, those between two counts at the earlier one. Null: outside the years 0 to 9999.
+/// Converts times to another unit, rounding down. Null outside the years 0 to 9999.
 fn counts(source: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array, ArrowError> {
     let nanoseconds = |unit| match unit {
         TimeUnit::Second => 1_000_000_000,
@@ -349,7 +349,7 @@ fn counts(source: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array,
     Ok(counts.as_primitive::<Int64Type>().unary_opt(convert))
 }
 
-/// A type's name in Hive's words.
+/// A type's name in Hive's terms.
 fn type_name(data_type: &DataType) -> &'static str {
     use DataType as T;
     match data_type {

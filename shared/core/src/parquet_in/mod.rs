@@ -1,8 +1,7 @@
-//! Parquet as input: batches in the columns of a table, and the time of each row. docs/SEMANTICS.md, "Parquet", states
-//! what is read and what it means.
+//! Parquet as input: batches with the columns of a table, and the time of each row. docs/SEMANTICS.md, "Parquet",
+//! specifies which files are accepted and what they mean.
 //!
-//! A file is read by row groups, in batches of bounded size. Whatever its bytes are, reading ends in batches or in an
-//! error.
+//! A file is read by row groups, in batches of bounded size. Whatever its bytes, reading returns batches or an error.
 
 mod convert;
 pub(crate) mod record;
@@ -40,14 +39,14 @@ use crate::{
     time::TimestampReader,
 };
 
-/// The rows and bytes of a batch, about.
+/// The approximate limits of a batch, in rows and bytes.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Why a file, or the rest of it, cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// It does not end as a Parquet file does.
+    /// It does not end with the Parquet magic bytes.
     #[error("not a Parquet file: {0}")]
     NotParquet(&'static str),
     /// Its footer is encrypted.
@@ -71,12 +70,22 @@ pub enum ReadError {
         /// In bytes.
         limit: u64,
     },
-    /// The schema is nested deeper than is taken.
+    /// The schema is nested too deep.
     #[error("the Parquet schema is nested deeper than {} groups", MAX_SCHEMA_DEPTH)]
     TooDeep,
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(String),
+    /// A column has a meaning that would be lost.
+    #[error("column `{column}` is {what}, which tables do not have: {way_out}")]
+    Meaning {
+        /// With its path.
+        column: String,
+        /// What it is.
+        what: String,
+        /// What can be done.
+        way_out: &'static str,
+    },
     /// Two columns, or fields of one struct, have one name but for case.
     #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
     NameCollision {
@@ -85,34 +94,34 @@ pub enum ReadError {
         /// The other.
         second: String,
     },
-    /// The table has a column of a type that cannot be filled.
+    /// The table has a column of an unsupported type.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// A row is refused, and by the policy the whole file with it.
+    /// A row is refused and, by the policy, the whole file with it.
     #[error("row {row}: {error}")]
     RowRefused {
         /// Counted from 0.
         row: u64,
-        /// What is wrong with it.
+        /// The error.
         error: RecordError,
     },
-    /// A value could not be converted, through no fault of its own.
+    /// A conversion failed for another reason than its value.
     #[error("column `{column}`: {message}")]
     Value {
         /// With its path.
         column: String,
-        /// What happened.
+        /// The cause.
         message: String,
     },
-    /// A record could not be written out for the quarantine.
+    /// A record could not be written to the quarantine.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// An array could not be made.
+    /// An array could not be built.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }
 
-/// How rows are read.
+/// Options for reading rows.
 pub struct ReadOptions {
     /// What to do with columns that the table does not have.
     pub on_unknown: Policy,
@@ -120,44 +129,44 @@ pub struct ReadOptions {
     pub on_mismatch: Policy,
     /// The column of the row's time, or the path to it.
     pub timestamp: String,
-    /// Reads the row's time.
+    /// Parses the row's time.
     pub timestamps: TimestampReader,
-    /// Reads the values of timestamp columns that are no timestamps in the file.
+    /// Parses the values of timestamp columns that have another type in the file.
     pub parse_timestamp: ParseTimestamp,
 }
 
-/// A row that does not go into the table, and why.
+/// A refused row, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// In one word.
+    /// The reason code.
     pub reason: Reason,
-    /// In words.
+    /// The reason as a message.
     pub detail: String,
 }
 
-/// Some rows of a file.
+/// Consecutive rows of a file.
 #[derive(Debug)]
 pub struct Rows {
     /// The number of the first row in the file, counted from 0.
     pub first: u64,
-    /// The rows in the columns of the table, also those that are refused.
+    /// The rows with the table's columns, including refused rows.
     pub batch: RecordBatch,
     /// The time of each row.
     pub times: Vec<Result<Timestamp, Refused>>,
-    /// Columns of the file that the table does not have, times the rows that are taken.
+    /// The number of columns that the table does not have, times the rows that are not refused.
     pub dropped: u64,
-    /// Values of rows that are taken which became null because they do not fit.
+    /// The number of values, in rows that are not refused, that became null because they do not fit.
     pub mismatched: u64,
-    /// The bytes that a row decodes to, on average in its row group.
+    /// The average decoded size of a row in its row group, in bytes.
     pub row_bytes: u64,
     source: RecordBatch,
 }
 
 impl Rows {
-    /// A row as it stands in the file, as one JSON object without a newline, for the quarantine.
+    /// A row of the file, as one JSON object without a newline, for the quarantine.
     ///
     /// # Errors
-    /// If it has a value that JSON cannot express.
+    /// JSON cannot represent one of its values.
     pub fn record(&self, row: usize) -> Result<Vec<u8>, ReadError> {
         if row >= self.source.num_rows() {
             return Ok(Vec::new());
@@ -176,7 +185,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     /// Reads the footer.
     ///
     /// # Errors
-    /// It is no Parquet file, or one beyond the limits, or its columns cannot be told apart by name.
+    /// It is not a Parquet file, exceeds the limits, or has two columns with the same name ignoring case.
     pub fn open(file: R, limits: &Limits) -> Result<Self, ReadError> {
         let source = Source::open(file, limits)?;
         schema::check_names(source.schema().fields(), "")?;
@@ -184,21 +193,35 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     }
 
     /// The columns of the file in types that tables have, for where there is no table.
-    pub fn schema(&self) -> Schema {
-        schema::of_table(self.source.schema())
+    ///
+    /// # Errors
+    /// A column whose meaning tables do not have, such as a VARIANT.
+    pub fn schema(&self) -> Result<Schema, ReadError> {
+        match self.source.meanings().into_iter().next() {
+            Some(meaning) => Err(ReadError::Meaning {
+                column: meaning.path,
+                what: meaning.what,
+                way_out: if meaning.has_parts {
+                    "name a table that has the column as the struct or the binary value that it is stored as, or leave it out"
+                } else {
+                    "leave the column out, by a table that lacks it"
+                },
+            }),
+            None => Ok(schema::of_table(self.source.schema())),
+        }
     }
 
-    /// The names of the columns of [`schema`](Self::schema) as the file spells them.
+    /// The names of the columns of [`schema`](Self::schema) in the file's spelling.
     pub fn names(&self) -> Vec<String> {
         let fields = self.source.schema().fields().iter();
         fields.map(|field| field.name().clone()).collect()
     }
 
-    /// Reads the rows into the columns of `table`. Columns are matched by name without regard to case, as Athena does:
+    /// Reads the rows into the columns of `table`. Columns are matched by name, ignoring case, as in Athena:
     /// <https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html>
     ///
     /// # Errors
-    /// A column that the table does not have, where the policy says so.
+    /// The table does not have one of the columns, and the policy is to fail.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
         let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps);
         self.reader(
@@ -210,7 +233,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         )
     }
 
-    /// Reads the rows as [`read`](Self::read) does, but for their times: each row's is the epoch.
+    /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -224,7 +247,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         self.reader(table, None, on_unknown, on_mismatch, parse_timestamp)
     }
 
-    /// The rows of each row group, and the bytes that it takes in the file.
+    /// The number of rows of each row group, and its bytes in the file.
     pub fn row_groups(&self) -> Vec<(u64, u64)> {
         self.source.row_group_sizes()
     }
@@ -237,6 +260,27 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
+        for meaning in self.source.meanings() {
+            let root = meaning.path.split('.').next().unwrap_or_default();
+            let told = match convert::position(table.fields(), root) {
+                None => true,
+                Some(at) => {
+                    let asked = table.fields().get(at).map(|field| field.data_type());
+                    let nested = matches!(
+                        asked,
+                        Some(DataType::Struct(_) | DataType::List(_) | DataType::Map(..))
+                    );
+                    meaning.has_parts && (nested || asked == Some(&DataType::Binary))
+                }
+            };
+            if !told {
+                return Err(ReadError::Meaning {
+                    column: meaning.path,
+                    what: meaning.what,
+                    way_out: "leave the column out, or have the table say what it is stored as",
+                });
+            }
+        }
         let unknown = schema::unknown(self.source.schema().fields(), table.fields(), "");
         let unknown_error = unknown
             .first()
@@ -260,6 +304,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             row_group: 0,
             last_row_group: usize::MAX,
             row_bytes: 0,
+            left: 0,
             reader: None,
             pending: VecDeque::new(),
             row: 0,
@@ -268,41 +313,43 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     }
 }
 
-/// Reads a file's rows from first to last. After an error there are no more.
+/// Reads a file's rows from first to last. After an error it ends.
 ///
-/// Nothing but the bytes of a [row group](Self::row_groups) is read for its rows.
+/// For the rows of a [row group](Self::row_groups), it only reads bytes inside the row group.
 pub struct RowsReader<R: ChunkReader> {
     source: Source<R>,
     table: SchemaRef,
-    /// How the rows' times are read, where they are asked for.
+    /// How to read the rows' times, if they are needed.
     times: Option<Times>,
     converter: Converter,
     on_mismatch: Policy,
     unknown: u64,
     refuse_all: Option<RecordError>,
-    /// The row group that is opened next, and the one to stop before.
+    /// The next row group to open, and the end of the range.
     row_group: usize,
     last_row_group: usize,
     row_bytes: u64,
+    /// Rows of the open row group that were not decoded yet.
+    left: u64,
     reader: Option<ParquetRecordBatchReader>,
-    /// Decoded rows, cut to batches.
+    /// Decoded rows, split into batches.
     pending: VecDeque<RecordBatch>,
     row: u64,
     failed: bool,
 }
 
 impl<R: ChunkReader + 'static> RowsReader<R> {
-    /// Where in the file each row group is, for whoever brings the bytes piece by piece.
+    /// The range of each row group in the file, for a caller that loads the bytes piece by piece.
     pub fn row_groups(&self) -> Vec<Range<u64>> {
         self.source.row_group_ranges()
     }
 
-    /// Gives the rows of the first row groups only, this many, until more are asked for.
+    /// Returns the rows of only this many row groups, until more are allowed.
     pub fn stop_after(&mut self, row_groups: usize) {
         self.last_row_group = row_groups;
     }
 
-    /// Passes over the row groups before this one. To be called before the first row is read.
+    /// Skips the row groups before this one. Call it before the first row is read.
     pub fn start_at(&mut self, row_group: usize) {
         self.row_group = row_group;
         let before = self.source.row_group_sizes().into_iter().take(row_group);
@@ -315,13 +362,24 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
                 return self.convert(batch).map(Some);
             }
             if let Some(reader) = &mut self.reader {
-                match source::next_batch(reader)? {
-                    Some(batch) => cut(&batch, &mut self.pending),
-                    None => self.reader = None,
+                if let Some(batch) = source::next_batch(reader)? {
+                    self.left = self.left.saturating_sub(batch.num_rows() as u64);
+                    cut(&batch, &mut self.pending);
+                    continue;
+                }
+                self.reader = None;
+                if self.left > 0 {
+                    return Err(ReadError::Corrupt(format!(
+                        "row group {} has {} rows fewer than its footer says",
+                        self.row_group.saturating_sub(1),
+                        self.left
+                    )));
                 }
             } else if self.row_group < self.source.row_groups().min(self.last_row_group) {
                 let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;
                 (self.reader, self.row_bytes) = (Some(reader), row_bytes);
+                let sizes = self.source.row_group_sizes();
+                self.left = sizes.get(self.row_group).map_or(0, |(rows, _)| *rows);
                 self.row_group += 1;
             } else {
                 return Ok(None);
@@ -398,7 +456,7 @@ fn refused(error: &RecordError) -> Refused {
     }
 }
 
-/// Halves a batch until each part has few enough bytes of text, which the decoder does not count: a dictionary's long
+/// Halves a batch until each part has few enough bytes of text. The decoder does not count these: a dictionary's long
 /// value may be in every row.
 fn cut(batch: &RecordBatch, parts: &mut VecDeque<RecordBatch>) {
     let rows = batch.num_rows();
@@ -411,7 +469,7 @@ fn cut(batch: &RecordBatch, parts: &mut VecDeque<RecordBatch>) {
     cut(&batch.slice(half, rows - half), parts);
 }
 
-/// The bytes of strings and binary values in a column, each as often as it occurs.
+/// The bytes of the strings and binary values of a column, counting each occurrence.
 fn text_bytes(column: &ArrayRef) -> usize {
     let lengths = |views: &[u128]| {
         // The low 32 bits of a view are the length.

@@ -1,4 +1,4 @@
-//! A row as it stands in the file, as JSON.
+//! A row of the file as JSON.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::{
     parquet_out::RowGroupLimit,
 };
 
-/// A row of a batch as one JSON object, without a newline. Columns with times that JSON does not have are the numbers
-/// that the file has.
+/// A row of a batch as one JSON object, without a newline. Times that JSON cannot represent are written as the file's
+/// numbers.
 pub(super) fn json(rows: &RecordBatch, row: usize) -> Result<Vec<u8>, ReadError> {
     encode(&rows.slice(row, 1)).or_else(|_| {
-        // The lists of a slice still hold the values of the other rows.
+        // The lists of a slice still contain the values of the other rows.
         let alone = take_record_batch(rows, &UInt64Array::from(vec![row as u64]))?;
         encode(&alone).or_else(|_| encode(&expressible(&alone)?))
     })

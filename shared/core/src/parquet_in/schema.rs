@@ -5,39 +5,104 @@ use std::{collections::HashMap, sync::Arc};
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Fields, Schema, TimeUnit,
 };
-use parquet::basic::Type as PhysicalType;
+use parquet::{
+    basic::{ConvertedType, LogicalType, Type as PhysicalType},
+    schema::types::{ColumnDescriptor, Type},
+};
 
 use super::{ReadError, convert::position};
 
 /// The types to read columns as: strings and binary values as views, so that a long value of a dictionary is not copied
 /// for each row; the old INT96 timestamps as instants in microseconds, which reach as far as theirs. `leaves`: the physical
-/// types of the leaf columns, in order.
-pub(super) fn to_read(schema: &Schema, leaves: &mut impl Iterator<Item = PhysicalType>) -> Schema {
+/// types of the leaf columns, in order, and whether they are enumerations.
+pub(super) fn to_read(
+    schema: &Schema,
+    leaves: &mut impl Iterator<Item = (PhysicalType, bool)>,
+) -> Schema {
     Schema::new(fields_to_read(schema.fields(), leaves))
 }
 
-fn fields_to_read(fields: &Fields, leaves: &mut impl Iterator<Item = PhysicalType>) -> Fields {
+fn fields_to_read(
+    fields: &Fields,
+    leaves: &mut impl Iterator<Item = (PhysicalType, bool)>,
+) -> Fields {
     fields
         .iter()
         .map(|field| field_to_read(field, leaves))
         .collect()
 }
 
-fn field_to_read(field: &FieldRef, leaves: &mut impl Iterator<Item = PhysicalType>) -> FieldRef {
+fn field_to_read(
+    field: &FieldRef,
+    leaves: &mut impl Iterator<Item = (PhysicalType, bool)>,
+) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Struct(fields) => DataType::Struct(fields_to_read(fields, leaves)),
         DataType::List(element) => DataType::List(field_to_read(element, leaves)),
         DataType::Map(entries, sorted) => DataType::Map(field_to_read(entries, leaves), *sorted),
         leaf => match (leaf, leaves.next()) {
-            (DataType::Utf8, _) => DataType::Utf8View,
+            (DataType::Utf8, _) | (DataType::Binary, Some((_, true))) => DataType::Utf8View,
             (DataType::Binary, _) => DataType::BinaryView,
-            (_, Some(PhysicalType::INT96)) => {
+            (_, Some((PhysicalType::INT96, _))) => {
                 DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
             }
             (other, _) => other.clone(),
         },
     };
     Arc::new(field.as_ref().clone().with_data_type(data_type))
+}
+
+/// The columns, by their paths, whose meaning is lost where they are read as their bytes or fields, and what they are.
+/// A column that is an `INTERVAL` cannot be read at all: its months have no place.
+pub(super) fn meanings(root: &Type) -> Vec<Meaning> {
+    let mut found = Vec::new();
+    for field in root.get_fields() {
+        look(field, field.name(), &mut found);
+    }
+    found
+}
+
+/// A column whose meaning tables do not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Meaning {
+    /// The column, with its path.
+    pub(super) path: String,
+    /// What it is.
+    pub(super) what: String,
+    /// It may be read as the struct of its fields, or as bytes, where the table has such a column.
+    pub(super) has_parts: bool,
+}
+
+fn look(node: &Type, path: &str, found: &mut Vec<Meaning>) {
+    let info = node.get_basic_info();
+    let (what, has_parts) = match info.logical_type_ref() {
+        Some(LogicalType::Variant(_)) => ("VARIANT".to_owned(), true),
+        Some(LogicalType::Geometry(_)) => ("GEOMETRY".to_owned(), true),
+        Some(LogicalType::Geography(_)) => ("GEOGRAPHY".to_owned(), true),
+        Some(other @ (LogicalType::_Unknown { .. } | LogicalType::File)) => {
+            (format!("of the unknown logical type {other:?}"), false)
+        }
+        None if info.converted_type() == ConvertedType::INTERVAL => ("INTERVAL".to_owned(), false),
+        _ => {
+            if node.is_group() {
+                for field in node.get_fields() {
+                    look(field, &format!("{path}.{}", field.name()), found);
+                }
+            }
+            return;
+        }
+    };
+    found.push(Meaning {
+        path: path.to_owned(),
+        what,
+        has_parts,
+    });
+}
+
+/// Whether a leaf is an `ENUM`, whose values are text.
+pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
+    leaf.logical_type_ref() == Some(&LogicalType::Enum)
+        || leaf.converted_type() == ConvertedType::ENUM
 }
 
 /// The columns in the types that tables have.
@@ -82,13 +147,13 @@ fn field_of_table(field: &FieldRef) -> FieldRef {
             T::List(Arc::new(element))
         }
         T::Map(entries, sorted) => T::Map(entries_of_table(entries), *sorted),
-        // Strings; and times of day, durations and the like as their text.
+        // Strings, and times of day, durations and the like as text.
         _ => T::Utf8,
     };
     Arc::new(Field::new(field.name().to_lowercase(), data_type, true))
 }
 
-/// The entries of a map by the names that Parquet's specification gives them.
+/// The entries of a map, with the names from Parquet's specification.
 fn entries_of_table(entries: &FieldRef) -> FieldRef {
     let DataType::Struct(fields) = entries.data_type() else {
         return Arc::clone(entries);
@@ -105,7 +170,7 @@ fn entries_of_table(entries: &FieldRef) -> FieldRef {
     Arc::new(Field::new("key_value", DataType::Struct(fields), false))
 }
 
-/// Makes sure that no two fields of one struct have one name but for case.
+/// Checks that no two fields of a struct have the same name, ignoring case.
 pub(super) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
     let mut seen: HashMap<String, &FieldRef> = HashMap::new();
     for field in fields {
@@ -134,7 +199,7 @@ fn check_inside(field: &FieldRef, path: &str) -> Result<(), ReadError> {
     }
 }
 
-/// The fields, by their paths, that the table does not have.
+/// The paths of the fields that the table does not have.
 pub(super) fn unknown(file: &Fields, table: &Fields, path: &str) -> Vec<String> {
     let mut names = Vec::new();
     for field in file {

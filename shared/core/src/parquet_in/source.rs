@@ -1,4 +1,4 @@
-//! The file's bytes and what they decode to.
+//! A file's bytes and their decoder.
 
 use std::{
     ops::Range,
@@ -20,12 +20,12 @@ use parquet::{
         reader::{ChunkReader, Length},
     },
 };
-use parquet_merge::{FooterFault, check_footer};
+use parquet_merge::{FooterFault, check_counts, check_footer, check_pages, usual};
 
 use super::{BATCH_BYTES, BATCH_ROWS, ReadError, schema, whole::Whole};
 use crate::config::Limits;
 
-/// The length of the footer and the magic, at the end of a file.
+/// The size of the footer's length field and the magic bytes at the end of a file.
 const TAIL: u64 = 8;
 
 /// A file whose footer has been read.
@@ -44,7 +44,8 @@ impl<R: ChunkReader + 'static> Source<R> {
             FooterFault::TooDeep => ReadError::TooDeep,
         })?;
         let metadata = guarded(|| {
-            let metadata = Arc::new(ParquetMetaDataReader::decode_metadata(&footer)?);
+            let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
+            let metadata = Arc::new(usual(metadata));
             let options = || ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options())?;
             let mut leaves = metadata
@@ -52,10 +53,12 @@ impl<R: ChunkReader + 'static> Source<R> {
                 .schema_descr()
                 .columns()
                 .iter()
-                .map(|column| column.physical_type());
+                .map(|column| (column.physical_type(), schema::is_enum(column)));
             let schema = Arc::new(schema::to_read(plain.schema(), &mut leaves));
             ArrowReaderMetadata::try_new(metadata, options().with_schema(schema))
         })?;
+        check_counts(metadata.metadata())
+            .map_err(|what| ReadError::Corrupt(format!("its footer contradicts itself: {what}")))?;
         Ok(Self {
             file: Shared(Arc::new(file)),
             metadata,
@@ -63,16 +66,22 @@ impl<R: ChunkReader + 'static> Source<R> {
         })
     }
 
-    /// The columns as they are read.
+    /// The columns with the types in which they are read.
     pub(super) fn schema(&self) -> &SchemaRef {
         self.metadata.schema()
+    }
+
+    /// The columns whose meaning tables do not have.
+    pub(super) fn meanings(&self) -> Vec<schema::Meaning> {
+        let file = self.metadata.metadata().file_metadata();
+        schema::meanings(file.schema())
     }
 
     pub(super) fn row_groups(&self) -> usize {
         self.metadata.metadata().num_row_groups()
     }
 
-    /// The bytes of each row group: from its first page to its last.
+    /// The range of each row group, from its first page to its last.
     pub(super) fn row_group_ranges(&self) -> Vec<Range<u64>> {
         let groups = self.metadata.metadata().row_groups().iter();
         let bounds = groups.map(|group| {
@@ -87,13 +96,28 @@ impl<R: ChunkReader + 'static> Source<R> {
         bounds.collect()
     }
 
-    /// The rows and bytes of each row group.
+    /// The number of rows and the bytes of each row group.
     pub(super) fn row_group_sizes(&self) -> Vec<(u64, u64)> {
         let groups = self.metadata.metadata().row_groups().iter();
         let rows = groups.map(|group| count(group.num_rows()));
         let ranges = self.row_group_ranges();
         let sizes = ranges.into_iter().map(|range| range.end - range.start);
         rows.zip(sizes).collect()
+    }
+
+    /// Compares the pages of a column chunk with their checksums, where they have any.
+    fn check_pages(&self, row_group: usize, column: &ColumnChunkMetaData) -> Result<(), ReadError> {
+        let largest = usize::try_from(self.row_group_limit).unwrap_or(usize::MAX);
+        let checked = guarded(|| {
+            check_pages(column, self.file.len(), largest, |range| {
+                let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+                self.file.get_bytes(range.start, length)
+            })
+        })?;
+        checked.map_err(|what| {
+            let column = column.column_path().string();
+            ReadError::Corrupt(format!("row group {row_group}, column `{column}`, {what}"))
+        })
     }
 
     /// The rows of a row group, and the bytes that one of them decodes to on average.
@@ -112,6 +136,9 @@ impl<R: ChunkReader + 'static> Source<R> {
                 size,
                 limit,
             });
+        }
+        for column in group.columns() {
+            self.check_pages(row_group, column)?;
         }
         let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
         let of_a_row = size / rows;
@@ -138,7 +165,8 @@ pub(super) fn next_batch(
     guarded(|| reader.next().transpose())
 }
 
-/// Runs a part of the decoder. It checks most of what it reads, but not all of it: what makes it panic is corrupt too.
+/// Runs a part of the decoder and catches panics. It checks most of its input but not all, so input that makes it panic
+/// is corrupt.
 fn guarded<T, E: Into<DecodeError>>(decode: impl FnOnce() -> Result<T, E>) -> Result<T, ReadError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(decoded)) => Ok(decoded),
@@ -195,8 +223,8 @@ fn read_footer(file: &impl ChunkReader, limits: &Limits) -> Result<Bytes, ReadEr
     bytes(start, size)
 }
 
-/// The bytes that a row group decodes to, as far as the footer tells; those of the file, or of the values, whichever
-/// are more.
+/// The decoded size of a row group, as estimated from the footer: the bytes in the file, or those of the values,
+/// whichever is more.
 fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
     let corrupt = |what: &str| ReadError::Corrupt(format!("a column chunk {what}"));
     let mut total = 0_u64;
@@ -216,7 +244,7 @@ fn decoded_size(group: &RowGroupMetaData, file: u64) -> Result<u64, ReadError> {
     Ok(total)
 }
 
-/// Where a column chunk starts.
+/// The offset of a column chunk.
 fn first_page(column: &ColumnChunkMetaData) -> u64 {
     let data = column.data_page_offset();
     let first = column
@@ -225,7 +253,7 @@ fn first_page(column: &ColumnChunkMetaData) -> u64 {
     u64::try_from(first).unwrap_or(0)
 }
 
-/// The bytes of a decoded value, its levels included.
+/// The size of a decoded value, including its levels.
 fn width(column: &ColumnChunkMetaData) -> u64 {
     let value = match column.column_type() {
         PhysicalType::BOOLEAN => 1,
@@ -242,12 +270,12 @@ fn width(column: &ColumnChunkMetaData) -> u64 {
     if levels > 1 { value + 4 } else { value }
 }
 
-/// A size or a count in a footer, of which a negative one is none.
+/// A size or a count in a footer; a negative one counts as 0.
 fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// A file that several readers read from, one after the other.
+/// A file that several readers share, one after the other.
 #[derive(Debug)]
 struct Shared<R>(Arc<R>);
 

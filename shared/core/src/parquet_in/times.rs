@@ -17,13 +17,13 @@ use crate::{
 /// Reads the column of the row's time.
 pub(super) struct Times {
     name: String,
-    /// The column, and the fields inside it to go through; none if there is no such column.
+    /// The column, and the path of fields inside it. `None` if the column does not exist.
     path: Option<(usize, Vec<usize>)>,
     reader: TimestampReader,
 }
 
 impl Times {
-    /// `name`: a column's whole name, or else the names of a column and of fields inside it, with dots between.
+    /// `name`: a column's whole name, or else a dotted path of a column and of fields inside it.
     pub(super) fn new(schema: &Schema, name: &str, reader: TimestampReader) -> Self {
         let whole = position(schema.fields(), name).map(|column| (column, Vec::new()));
         Self {
@@ -33,7 +33,7 @@ impl Times {
         }
     }
 
-    /// The times of the rows.
+    /// Reads the times of the rows.
     pub(super) fn read(
         &self,
         rows: &RecordBatch,
@@ -80,7 +80,7 @@ impl Times {
                 self.each(&column, |row| self.reader.read_text(texts.value(row)))
             }
             T::BinaryView => {
-                // As files say it that were written before strings were marked as such.
+                // Files written before the string annotation existed have binary columns.
                 let bytes = column.as_binary_view();
                 self.each(&column, |row| {
                     self.reader
@@ -106,7 +106,7 @@ impl Times {
         })
     }
 
-    /// The time of each row that has a value.
+    /// Calls the closure for each row that has a value.
     fn each(
         &self,
         column: &dyn Array,
@@ -135,7 +135,7 @@ impl Times {
         }
     }
 
-    /// A typed time. A local one is in the zone of the rule.
+    /// Converts a typed time. A local time is in the zone of the rule.
     fn instant(
         &self,
         time: Option<Timestamp>,
@@ -161,7 +161,7 @@ impl Times {
     }
 }
 
-/// The column and the fields that a name with dots leads to.
+/// The column and the fields of a dotted path.
 fn find(schema: &Schema, name: &str) -> Option<(usize, Vec<usize>)> {
     let mut parts = name.split('.');
     let column = position(schema.fields(), parts.next()?)?;

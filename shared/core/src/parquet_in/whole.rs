@@ -1,9 +1,9 @@
-//! A reader that is never read beyond its end.
+//! A reader that reports reads beyond its end.
 
 use std::io::{self, Read};
 
-/// Reads what has to be there: the decoder, where it skips values of a page's header, does not notice the end of the
-/// file, and a header of a few bytes may name two thousand million of them.
+/// Fails if fewer bytes can be read than requested. The decoder does not notice the end of the file while it skips
+/// values of a page's header, and a header of a few bytes may claim two thousand million of them.
 pub(super) struct Whole<T>(pub(super) T);
 
 impl<T: Read> Read for Whole<T> {

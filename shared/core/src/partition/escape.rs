@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-/// What stands in a path for null and for the empty string.
+/// The value in a path for null and for the empty string.
 pub const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// `text` as Hive's `FileUtils.escapePathName` writes it: `%XX`, upper-case, for control characters and
-/// ``" # % ' * / : = ? \ { [ ] ^``; [`DEFAULT_PARTITION`] for the empty string.
+/// Escapes `text` like Hive's `FileUtils.escapePathName`: `%XX`, upper-case, for control characters and ``" # % ' * / :
+/// = ? \ { [ ] ^``; [`DEFAULT_PARTITION`] for the empty string.
 pub fn escape(text: &str) -> Cow<'_, str> {
     if text.is_empty() {
         return Cow::Borrowed(DEFAULT_PARTITION);
@@ -18,7 +18,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         if needs_escape(character) {
-            // All of them are ASCII, so two digits hold them.
+            // All of them are ASCII, so two digits are enough.
             let code = u32::from(character);
             escaped.push('%');
             for digit in [code >> 4, code & 15] {
@@ -31,8 +31,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `text` as Hive's `FileUtils.unescapePathName` reads it: a `%` that two hexadecimal digits do not follow stands
-/// for itself.
+/// Unescapes `text` like Hive's `FileUtils.unescapePathName`: a `%` without two hexadecimal digits after it is literal.
 pub fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -46,7 +45,7 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         if let Some(code) = code {
-            // Hive takes the code as a character, so `%E9` is é.
+            // Hive uses the code as a character, so `%E9` is é.
             unescaped.push(char::from(code));
             rest = after.get(2..).unwrap_or_default();
         } else {

@@ -1,4 +1,4 @@
-//! What tells partitions apart, cheap to make for every record.
+//! The identity of a partition, cheap to compute for every record.
 
 use std::{borrow::Borrow, fmt};
 
@@ -6,15 +6,15 @@ use jiff::civil::DateTime;
 
 use super::DEFAULT_PARTITION;
 
-/// A partition of one [`Partitioner`](super::Partitioner): two keys are equal exactly if their paths are.
+/// A partition of one [`Partitioner`](super::Partitioner): two keys are equal if and only if their paths are.
 ///
-/// It borrows as bytes, so that a map by keys can be searched with what
-/// [`Partitioner::write_key`](super::Partitioner::write_key) wrote into a buffer.
+/// It borrows as bytes, so that a map of keys can be searched with a buffer from
+/// [`Partitioner::write_key`](super::Partitioner::write_key).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionKey(Box<[u8]>);
 
 impl PartitionKey {
-    /// The key that stands in a buffer.
+    /// The key in a buffer.
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
@@ -62,12 +62,12 @@ pub(super) fn encode<'a>(
 ) {
     buffer.extend_from_slice(&time.0.to_be_bytes());
     for column in columns {
-        // Both of them, and null, have one path.
+        // Null, the empty string and this name have the same path.
         match column.filter(|text| !text.is_empty() && *text != DEFAULT_PARTITION) {
             None => buffer.push(ABSENT),
             Some(text) => {
                 buffer.push(PRESENT);
-                // A record of 4 GiB is refused long before; were one not, its value would be too long for a path anyway.
+                // Records of 4 GiB are refused long before, and the value would be too long for a path anyway.
                 let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
                 buffer.extend_from_slice(&length.to_be_bytes());
                 buffer.extend_from_slice(text.as_bytes());
@@ -82,7 +82,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
-/// The parts of a civil time down to the minute, in one number that sorts as they do.
+/// The parts of a civil time down to the minute, in one number with the same order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PackedTime(u64);
 
@@ -92,7 +92,7 @@ impl PackedTime {
     pub(super) const DAY: u64 = 0x1f << 11;
     pub(super) const HOUR: u64 = 0x1f << 6;
     pub(super) const MINUTE: u64 = 0x3f;
-    /// Years are counted from here, so that none is negative.
+    /// Years are counted from here, so that they are not negative.
     const FIRST_YEAR: i16 = -9999;
 
     /// The parts of `civil` that `mask` selects.

@@ -1,5 +1,5 @@
 //! Hive partitions: from a record's time and columns to a path and to the values that Glue registers.
-//! docs/SEMANTICS.md, "Partitions and paths", states the rules.
+//! docs/SEMANTICS.md, "Partitions and paths", specifies the rules.
 
 mod escape;
 mod key;
@@ -17,9 +17,9 @@ pub use self::{
     escape::{DEFAULT_PARTITION, escape, unescape},
     key::PartitionKey,
 };
-use crate::config::PathStyle;
+use crate::{config::PathStyle, naming::fits_xml};
 
-/// The longest partition value that Glue takes, in characters.
+/// The longest partition value in Glue, in characters.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_PartitionInput.html>
 const LONGEST_VALUE: usize = 1_024;
 
@@ -30,9 +30,9 @@ pub struct Partitioner {
     columns: Vec<String>,
     style: PathStyle,
     zone: TimeZone,
-    /// The zone's offset where it has only one, which spares looking up the zone's transitions.
+    /// The zone's offset if it never changes, which avoids the lookup of transitions.
     fixed: Option<Offset>,
-    /// Which parts of a time tell partitions apart.
+    /// The parts of a time that distinguish partitions.
     mask: u64,
 }
 
@@ -44,7 +44,7 @@ struct Part {
     source: Source,
 }
 
-/// What gives a level its value.
+/// The source of a level's value.
 #[derive(Debug, Clone, Copy)]
 enum Source {
     Year,
@@ -86,13 +86,13 @@ impl Source {
 /// Why `partition_by` is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PartitionByError {
-    /// It names nothing.
+    /// It is empty.
     #[error("partition_by is empty: name at least one part")]
     Empty,
     /// A name is empty.
     #[error("partition_by has an empty name")]
     EmptyName,
-    /// Two names are one after lower-casing, as names in paths are.
+    /// Two names are the same ignoring case; paths use lower case.
     #[error("partition_by names `{first}` and `{second}`, which are one name in a path")]
     Duplicate {
         /// One name.
@@ -100,15 +100,15 @@ pub enum PartitionByError {
         /// The other.
         second: String,
     },
-    /// Readers take the directories of this name for hidden.
+    /// Readers treat directories of this name as hidden.
     #[error("partition_by names `{0}`: readers skip directories that begin with `_` or `.`")]
     Hidden(String),
 }
 
-/// Why a record has no partition, although it has a time.
+/// Why a record with a time has no partition.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PartitionError {
-    /// A value is longer than the catalog takes.
+    /// A value exceeds the catalog's limit.
     #[error(
         "the value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}"
     )]
@@ -118,12 +118,22 @@ pub enum PartitionError {
         /// Its value's length in characters.
         length: usize,
     },
+    /// The value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    #[error(
+        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
+    )]
+    NotInXml {
+        /// The column.
+        column: String,
+        /// Its value.
+        value: String,
+    },
     /// The key of an object in the partition would be longer than S3 takes.
     #[error("the partition's path has {length} bytes, and S3's limit on keys leaves {room}")]
     PathTooLong {
         /// The path's length in bytes.
         length: usize,
-        /// The bytes that are left for it.
+        /// The number of bytes that the limit leaves for it.
         room: usize,
     },
 }
@@ -133,16 +143,16 @@ pub enum PartitionError {
 pub struct Partition {
     /// The path below the target, such as `year=2026/month=05/`.
     pub path: String,
-    /// The values in path order, not escaped, as a crawler would register them in Glue.
+    /// The values in path order, unescaped, as a crawler would register them in Glue.
     pub values: Vec<String>,
 }
 
 impl Partitioner {
-    /// A partitioner by the names of `partition_by`. `year`, `month`, `day`, `hour`, `minute` and `date` are parts
-    /// of the record's time in `zone`, in any case of their letters; every other name is a column.
+    /// Creates a partitioner from the names of `partition_by`. `year`, `month`, `day`, `hour`, `minute` and `date`, in
+    /// any case, are parts of the record's time in `zone`; every other name is a column.
     ///
     /// # Errors
-    /// If the names cannot be those of a path.
+    /// The names cannot be used in a path.
     pub fn new(
         partition_by: &[String],
         style: PathStyle,
@@ -188,7 +198,8 @@ impl Partitioner {
         })
     }
 
-    /// The columns whose values are needed, as the configuration spells them, in the order in which they are to be given.
+    /// The columns whose values are needed, in the configuration's spelling and in the order in which
+    /// [`key`](Self::key) takes them.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -205,7 +216,7 @@ impl Partitioner {
         PartitionKey::from_bytes(&buffer)
     }
 
-    /// Appends the partition of a record to a buffer, for looking it up without an allocation.
+    /// Appends the key of a record's partition to a buffer, for a lookup without an allocation.
     #[inline]
     pub fn write_key(&self, time: Timestamp, columns: &[Option<&str>], buffer: &mut Vec<u8>) {
         let civil = match self.fixed {
@@ -216,11 +227,11 @@ impl Partitioner {
         key::encode(PackedTime::pack(civil, self.mask), values, buffer);
     }
 
-    /// The path and the values of a partition. `room` is how many bytes its path may have
+    /// The path and the values of a partition. `room` is the most bytes that its path may have
     /// ([`path_room`](crate::naming::path_room)).
     ///
     /// # Errors
-    /// If a value or the path is too long.
+    /// A value or the path is too long.
     pub fn render(&self, key: &PartitionKey, room: usize) -> Result<Partition, PartitionError> {
         let (time, columns) = key.decode();
         let mut columns = columns.into_iter();
@@ -237,7 +248,7 @@ impl Partitioner {
                     .to_owned(),
                 _ => self.time_value(part.source, time),
             };
-            // Characters are never more than bytes, so most values are not counted.
+            // A text has no more characters than bytes, so most values need not be counted.
             if value.len() > LONGEST_VALUE {
                 let length = value.chars().count();
                 if length > LONGEST_VALUE {
@@ -249,7 +260,14 @@ impl Partitioner {
             }
             partition.path.push_str(&escape(&part.name));
             partition.path.push('=');
-            partition.path.push_str(&escape(&value));
+            let escaped = escape(&value);
+            if !fits_xml(&escaped) {
+                return Err(PartitionError::NotInXml {
+                    column: part.name.clone(),
+                    value,
+                });
+            }
+            partition.path.push_str(&escaped);
             partition.path.push('/');
             partition.values.push(value);
         }

@@ -112,7 +112,7 @@ fn time_parts_are_those_of_the_zone() {
             "2026-05-01T18:30:00Z",
             "date=2026-05-02/Hour=00/",
         ),
-        // An hour that the clocks show twice is one partition.
+        // The repeated hour at the end of daylight saving time is one partition.
         (
             "Europe/Berlin",
             "2026-10-25T00:30:00Z",
@@ -315,5 +315,27 @@ proptest! {
         prop_assert_eq!(&partition.values, &read);
         let expected = if value.is_empty() { DEFAULT_PARTITION } else { &value };
         prop_assert_eq!(read[1].as_str(), expected);
+    }
+}
+
+#[test]
+fn values_that_no_key_can_have() {
+    stated(
+        "A partition value with a character that XML does not have, U+FFFE or U+FFFF, is refused with its reason by every job, because S3's answers could not name its objects; in a key of split it becomes `%XX`, and an object whose key has one all the same is deleted by itself.",
+    );
+    let partitioner =
+        Partitioner::new(&["city".to_owned()], PathStyle::Padded, &TimeZone::UTC).unwrap();
+    for (value, fits) in [
+        ("a\u{fffe}", false),
+        ("\u{ffff}", false),
+        ("\u{fffd}", true),
+        ("\u{7}", true),
+        ("é", true),
+    ] {
+        let key = partitioner.key(Timestamp::UNIX_EPOCH, &[Some(value)]);
+        let rendered = partitioner.render(&key, 1_000);
+        assert_eq!(rendered.is_ok(), fits, "{value:?}");
+        let refused = matches!(rendered, Err(PartitionError::NotInXml { .. }));
+        assert_eq!(refused, !fits);
     }
 }

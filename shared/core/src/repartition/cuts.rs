@@ -1,10 +1,10 @@
-//! Where a sequence of rows is cut into files.
+//! Decides where a sequence of rows is cut into files.
 
 use std::ops::Range;
 
-/// So many files of about the same size: of a sequence that has `total` units of size (rows, or bytes of text), the
-/// record that begins at `position` goes into file `position * files / total`. So files differ by one unit, and by one
-/// record where that is larger.
+/// Cuts a sequence into files of about the same size. In a sequence of `total` units of size (rows, or bytes of text),
+/// the record that begins at `position` goes into file `position * files / total`. So the sizes of files differ by one
+/// unit, or by one record if that is larger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cuts {
     total: u64,
@@ -20,18 +20,18 @@ impl Cuts {
         }
     }
 
-    /// Where the first record of a file may begin.
+    /// The first position of a file.
     pub fn start(&self, file: u64) -> u64 {
         let product = u128::from(file.min(self.files)) * u128::from(self.total);
         u64::try_from(product.div_ceil(u128::from(self.files))).unwrap_or(u64::MAX)
     }
 
-    /// Where the records of these files begin.
+    /// The positions of these files.
     pub fn span(&self, files: &Range<u64>) -> Range<u64> {
         self.start(files.start)..self.start(files.end)
     }
 
-    /// The file of the record that begins at `position`, which is below the total.
+    /// The file of the record that begins at `position`, which must be less than the total.
     pub fn file(&self, position: u64) -> u64 {
         let file = u128::from(position) * u128::from(self.files) / u128::from(self.total.max(1));
         u64::try_from(file).unwrap_or(u64::MAX)

@@ -1,6 +1,6 @@
-//! Rewriting a table: which columns are written ([`Shape`]), what the tasks of a
-//! run are ([`Layout`]), where files are cut ([`Cuts`]), which partition a row goes to ([`Router`]), and which files need not be
-//! read row by row ([`united`]). docs/SEMANTICS.md, "Repartition", states what is written.
+//! Plans the rewriting of a table: which columns are written ([`Shape`]), the tasks of a run ([`Layout`]), where files
+//! are cut ([`Cuts`]), the partition of each row ([`Router`]), and which files can be merged without decoding rows
+//! ([`united`]). docs/SEMANTICS.md, "Repartition", specifies what is written.
 
 mod cuts;
 mod route;

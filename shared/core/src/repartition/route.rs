@@ -1,14 +1,14 @@
-//! Which partition a row goes to, by the values of its columns.
+//! Finds the partition of each row from the values of its columns.
 //!
-//! Each column's values become numbers batch by batch, through a dictionary, so that a text is looked at once for each
-//! batch that it is in, and not once for each row.
+//! Each column's values are numbered through a dictionary, batch by batch, so that a text is looked up once for each
+//! batch and not once for each row.
 
 use std::collections::HashMap;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, StringBuilder},
     compute::cast,
-    datatypes::{DataType, Field, Int32Type, SchemaRef},
+    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type, SchemaRef},
     error::ArrowError,
     json::writer::EncoderOptions,
 };
@@ -16,17 +16,18 @@ use thiserror::Error;
 
 use crate::{
     encode::cells::{self, Cells},
+    naming::fits_xml,
     partition::{DEFAULT_PARTITION, escape},
 };
 
-/// The longest partition value that Glue takes, in characters.
+/// The longest partition value in Glue, in characters.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_PartitionInput.html>
 const LONGEST_VALUE: usize = 1_024;
 
 /// Why a row has no partition.
 #[derive(Debug, Error)]
 pub enum RouteError {
-    /// A value is longer than the catalog takes.
+    /// A value exceeds the catalog's limit.
     #[error(
         "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: `{start}…`"
     )]
@@ -35,21 +36,31 @@ pub enum RouteError {
         column: String,
         /// Its value's length in characters.
         length: usize,
-        /// How it begins.
+        /// Its first characters.
         start: String,
+    },
+    /// A value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    #[error(
+        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
+    )]
+    NotInXml {
+        /// The column.
+        column: String,
+        /// Its value.
+        value: String,
     },
     /// The key of an object in the partition would be longer than S3 takes.
     #[error("the partition's path `{path}` has more bytes than S3's limit on keys leaves: {room}")]
     PathTooLong {
         /// The path.
         path: String,
-        /// The bytes that are left for it.
+        /// The number of bytes that the limit leaves for it.
         room: usize,
     },
     /// There are more partitions than the limit.
     #[error("there are more than {0} partitions (limits.partitions)")]
     TooMany(u32),
-    /// A value that has no text.
+    /// A value has no text form.
     #[error(transparent)]
     Arrow(#[from] ArrowError),
 }
@@ -59,7 +70,7 @@ pub enum RouteError {
 pub struct Routed {
     /// Its path below the target, such as `Model Year=2020/Make=TESLA/`.
     pub path: String,
-    /// Its values in path order, not escaped, as Glue registers them.
+    /// Its values in path order, unescaped, as Glue registers them.
     pub values: Vec<String>,
 }
 
@@ -73,7 +84,7 @@ pub struct Router {
     limit: u32,
 }
 
-/// The values of one column, by their text in paths. Number 0 is null.
+/// The values of one column by their text in paths. Number 0 is null.
 #[derive(Debug)]
 struct Values {
     field: Field,
@@ -82,8 +93,8 @@ struct Values {
 }
 
 impl Router {
-    /// Of rows whose last columns are those to partition by: from `first` on. `room`: how many bytes a path may have;
-    /// `limit`: how many partitions there may be.
+    /// Creates a router for rows whose last columns, from `first` on, are those to partition by. `room`: the most bytes
+    /// of a path; `limit`: the most partitions.
     pub fn new(schema: &SchemaRef, first: usize, room: usize, limit: u32) -> Self {
         let fields = schema.fields().iter().skip(first);
         let values = |field: &std::sync::Arc<Field>| Values {
@@ -100,12 +111,12 @@ impl Router {
         }
     }
 
-    /// The partitions so far, by their numbers.
+    /// The partitions so far; the index is the number.
     pub fn partitions(&self) -> &[Routed] {
         &self.partitions
     }
 
-    /// The partition's number of each row; `columns` are those to partition by.
+    /// The number of each row's partition; `columns` are those to partition by.
     ///
     /// # Errors
     /// See [`RouteError`].
@@ -153,6 +164,12 @@ impl Router {
                 .get(number as usize)
                 .cloned()
                 .unwrap_or_default();
+            if !fits_xml(&escape(&value)) {
+                return Err(RouteError::NotInXml {
+                    column: values.field.name().clone(),
+                    value,
+                });
+            }
             partition.path.push_str(&escape(values.field.name()));
             partition.path.push('=');
             partition.path.push_str(&escape(&value));
@@ -179,7 +196,7 @@ impl Values {
         let mut numbers = Vec::with_capacity(texts.len());
         for text in &texts {
             numbers.push(match text {
-                // Both of them, and null, have one path.
+                // Null, the empty string and this name have the same path.
                 None | Some("" | DEFAULT_PARTITION) => 0,
                 Some(text) => self.number_of(text)?,
             });
@@ -212,13 +229,13 @@ impl Values {
     }
 }
 
-/// The column's different values, and which of them each row has.
+/// The column's distinct values, and the index of each row's value.
 fn dictionary(field: &Field, column: &ArrayRef) -> Result<DictionaryArray<Int32Type>, ArrowError> {
     let plain = match column.data_type() {
         DataType::Utf8 | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => {
             ArrayRef::clone(column)
         }
-        // What has no dictionary of its own goes by its text.
+        // Types without a dictionary are converted to text.
         _ => std::sync::Arc::new(texts(field, column)?),
     };
     let values = Box::new(plain.data_type().clone());
@@ -229,12 +246,26 @@ fn dictionary(field: &Field, column: &ArrayRef) -> Result<DictionaryArray<Int32T
     Ok(encoded.as_dictionary::<Int32Type>().clone())
 }
 
-/// Values as they stand in a path, as Spark writes them: a time without zeros at the end of its fraction.
+/// Values as text in paths, as Spark writes them: times without trailing zeros in the fraction.
 fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
     if let Some(texts) = column.as_string_opt::<i32>() {
         return Ok(texts.clone());
     }
     let column = cells::plain(column)?;
+    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        let text = |value: f64| java(value, format!("{value:e}"), format!("{value:.1e}"));
+        return Ok(values.iter().map(|value| value.map(text)).collect());
+    }
+    if let Some(values) = column.as_primitive_opt::<Float32Type>() {
+        let text = |value: f32| {
+            java(
+                f64::from(value),
+                format!("{value:e}"),
+                format!("{value:.1e}"),
+            )
+        };
+        return Ok(values.iter().map(|value| value.map(text)).collect());
+    }
     let (options, field) = (
         EncoderOptions::default(),
         std::sync::Arc::new(field.clone()),
@@ -257,6 +288,49 @@ fn texts(field: &Field, column: &ArrayRef) -> Result<StringArray, ArrowError> {
         });
     }
     Ok(texts.finish())
+}
+
+/// A floating point number as Java prints it, and so Spark: the fewest digits that read back as the same number, two at
+/// the least. `shortest` and `two` are the number in scientific notation with the fewest digits and with two.
+/// <https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/lang/Double.html#toString(double)>
+fn java(value: f64, shortest: String, two: String) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    if value == 0.0 {
+        return if value.is_sign_negative() {
+            "-0.0"
+        } else {
+            "0.0"
+        }
+        .to_owned();
+    }
+    let text = if shortest.contains('.') {
+        shortest
+    } else {
+        two
+    };
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-3..7).contains(&exponent) {
+        return format!("{mantissa}E{exponent}");
+    }
+    let (sign, mantissa) = match mantissa.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", mantissa),
+    };
+    let digits = mantissa.replace('.', "");
+    let digits = digits.trim_end_matches('0');
+    let Ok(places) = usize::try_from(exponent) else {
+        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
+        return format!("{sign}0.{}{digits}", "0".repeat(zeros));
+    };
+    let padded = format!("{digits:0<width$}", width = places + 2);
+    let (whole, fraction) = padded.split_at(places + 1);
+    format!("{sign}{whole}.{fraction}")
 }
 
 #[cfg(test)]
@@ -315,6 +389,69 @@ mod tests {
             ]
         );
         assert_eq!(partitions[0].values, ["2020", "A/B"]);
+    }
+
+    #[test]
+    fn floating_point_numbers_are_as_java_prints_them() {
+        stated(
+            "In a path, a floating point number is what Java, and so Spark, prints: `1.0E7`, `0.001`, `1.0E-4`, `-0.0`, `NaN`, `Infinity`.",
+        );
+        for (value, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-1.5, "-1.5"),
+            (100.0, "100.0"),
+            (123_456.789, "123456.789"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (-1e7, "-1.0E7"),
+            (12_345_678.9, "1.23456789E7"),
+            (0.001, "0.001"),
+            (0.0099, "0.0099"),
+            (1e-4, "1.0E-4"),
+            (0.1, "0.1"),
+            (1e22, "1.0E22"),
+            (4.9e-324, "4.9E-324"),
+            (f64::MAX, "1.7976931348623157E308"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            let column: ArrayRef = Arc::new(Float64Array::from(vec![value]));
+            let (_, partitions) = route(vec![("k", column)]).unwrap();
+            assert_eq!(partitions[0].values, [expected]);
+        }
+        for (value, expected) in [
+            (0.1_f32, "0.1"),
+            (1e7, "1.0E7"),
+            (16_777_216.0, "1.6777216E7"),
+            (1e-45, "1.4E-45"),
+            (f32::MAX, "3.4028235E38"),
+        ] {
+            let column: ArrayRef = Arc::new(arrow::array::Float32Array::from(vec![value]));
+            let (_, partitions) = route(vec![("k", column)]).unwrap();
+            assert_eq!(partitions[0].values, [expected]);
+        }
+    }
+
+    #[test]
+    fn values_that_no_key_can_have() {
+        stated(
+            "A partition value with a character that XML does not have, U+FFFE or U+FFFF, is refused with its reason by every job, because S3's answers could not name its objects; in a key of split it becomes `%XX`, and an object whose key has one all the same is deleted by itself.",
+        );
+        for bad in ["a\u{fffe}", "\u{ffff}"] {
+            let column: ArrayRef = Arc::new(StringArray::from(vec![bad]));
+            let error = route(vec![("city", column)]).unwrap_err().to_string();
+            assert!(
+                error.contains("`city`") && error.contains("\\u{fff"),
+                "{error}"
+            );
+        }
+        for good in ["\u{85}", "\u{7}", "e\u{301}", "é", "🙂", "\u{fffd}"] {
+            let column: ArrayRef = Arc::new(StringArray::from(vec![good]));
+            assert!(route(vec![("city", column)]).is_ok(), "{good:?}");
+        }
     }
 
     #[test]

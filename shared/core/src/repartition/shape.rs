@@ -1,35 +1,38 @@
-//! Which columns are read, and where they go.
+//! Decides which columns are read, and where they are written.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array},
-    compute::{CastOptions, cast_with_options, take},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::take,
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     catalog::Column,
-    config::Repartition,
+    config::{Policy, Repartition, TimestampRule},
     hive_type::{self, HiveTypeError},
+    json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
     partition::DEFAULT_PARTITION,
+    time::{TimestampReader, microseconds},
 };
 
-/// Why the columns that a job asks for cannot be written.
+/// Why the columns of a job cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
     /// The source has no such column.
     #[error("the source has no column `{name}`: it has {columns:?}")]
     NoColumn {
-        /// As the job names it.
+        /// The name in the configuration.
         name: String,
-        /// What there is.
+        /// The source's columns.
         columns: Vec<String>,
     },
-    /// Two columns have one name but for case.
+    /// Two columns have the same name, ignoring case.
     #[error(
         "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
     )]
@@ -39,14 +42,14 @@ pub enum ShapeError {
         /// The other.
         second: String,
     },
-    /// A type is not understood.
+    /// A type is not valid.
     #[error("column `{column}` has the type `{hive_type}`: {error}")]
     Type {
         /// The column.
         column: String,
         /// Its type.
         hive_type: String,
-        /// What is wrong with it.
+        /// The error.
         error: HiveTypeError,
     },
     /// A column of this type cannot be part of a path.
@@ -57,30 +60,30 @@ pub enum ShapeError {
     NoneLeft,
 }
 
-/// Where a column's values come from.
+/// The source of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// The objects: which of the columns that are read.
+    /// The objects: the index of a column that is read.
     Read(usize),
-    /// The source's partitions: which of their keys.
+    /// The source's partitions: the index of a partition key.
     Key(usize),
 }
 
-/// A column that is written.
+/// A column of the output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
-    /// Its name and type in what is written.
+    /// Its name and type in the output.
     #[serde(flatten)]
     pub column: Column,
-    /// Where its values come from.
+    /// The source of its values.
     pub from: Origin,
 }
 
 /// The columns of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
-    /// What is read out of the objects: names as they are there, types as they are written.
+    /// The columns that are read from the objects: with the names there, and the types of the output.
     pub read: Vec<Column>,
     /// The columns of the files, in order.
     pub files: Vec<Written>,
@@ -89,11 +92,11 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The columns that `job` asks for, of a source with these `columns` and partition `keys`. `types` are those of the
-    /// table that is written to, if there is one.
+    /// The columns of `job`, for a source with these `columns` and partition `keys`. `types` are the columns of the
+    /// target table, if there is one.
     ///
     /// # Errors
-    /// A column that is not there, two of one name, or a type that is not understood.
+    /// A column does not exist, two have the same name, or a type is not valid.
     pub fn new(
         job: &Repartition,
         columns: &[Column],
@@ -141,7 +144,7 @@ impl Shape {
         let mut all = Vec::new();
         for (from, choice) in chosen {
             let Some(column) = source(from) else { continue };
-            // The name is spelled as the source has it, unless it is another.
+            // The name has the source's spelling, unless the column is renamed.
             let name = match choice {
                 Some(choice) if choice.is_renamed() => choice.written(),
                 _ => &column.name,
@@ -192,10 +195,10 @@ impl Shape {
         Ok(shape)
     }
 
-    /// What is read out of the objects.
+    /// The columns that are read from the objects.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn read_schema(&self) -> Result<Schema, ShapeError> {
         schema(self.read.iter())
     }
@@ -203,7 +206,7 @@ impl Shape {
     /// The columns of the files, followed by those of the path.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn written_schema(&self) -> Result<SchemaRef, ShapeError> {
         Ok(Arc::new(schema(
             self.written().map(|written| &written.column),
@@ -213,7 +216,7 @@ impl Shape {
     /// The columns of the files.
     ///
     /// # Errors
-    /// A type that is not understood.
+    /// A type is not valid.
     pub fn files_schema(&self) -> Result<SchemaRef, ShapeError> {
         Ok(Arc::new(schema(
             self.files.iter().map(|written| &written.column),
@@ -224,10 +227,25 @@ impl Shape {
         self.files.iter().chain(&self.partition_by)
     }
 
+    /// Makes sure that the values of a partition of the source fit the keys' types.
+    ///
+    /// # Errors
+    /// The key, its type and the value that does not fit.
+    pub fn check_keys(&self, keys: &KeyValues) -> Result<(), ArrowError> {
+        for written in self.written() {
+            if let Origin::Key(index) = written.from {
+                let field = parsed(&written.column.name, &written.column.hive_type)
+                    .map_err(|error| ArrowError::SchemaError(error.to_string()))?;
+                keys.value(index, &field)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The columns that are written, out of those that were read; `keys` are the values of the source's partition.
     ///
     /// # Errors
-    /// A value of a key that does not fit the key's type.
+    /// A value of a partition key does not fit the key's type.
     pub fn arrange(
         &self,
         batch: &RecordBatch,
@@ -260,7 +278,7 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// Makes sure that no two columns have one name.
+/// Checks that no two columns have the same name.
 fn check_names(all: &[Written]) -> Result<(), ShapeError> {
     let mut names = BTreeMap::new();
     for Written { column, .. } in all {
@@ -287,6 +305,24 @@ fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Schema, Shape
     Ok(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
+/// Reads times as they stand in partition values: in UTC where they name no zone.
+fn utc() -> Result<ParseTimestamp, ArrowError> {
+    let rule = TimestampRule {
+        column: "timestamp".to_owned(),
+        format: None,
+        unit: None,
+        zone: None,
+        earliest: None,
+        latest: None,
+    };
+    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
+        .map_err(|error| ArrowError::CastError(error.to_string()))?;
+    Ok(Box::new(move |value| match value {
+        JsonScalar::String(text) => reader.read_text(text).ok().map(microseconds),
+        _ => None,
+    }))
+}
+
 /// The values of one partition of the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyValues(pub Vec<String>);
@@ -297,21 +333,31 @@ impl KeyValues {
         let text = self.0.get(key).map(String::as_str);
         let is_text = *field.data_type() == DataType::Utf8;
         let text = text.filter(|text| *text != DEFAULT_PARTITION && (is_text || !text.is_empty()));
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
+        let refused = |what: String| {
+            ArrowError::CastError(format!("partition key `{}`: {what}", field.name()))
         };
-        let array: ArrayRef = Arc::new(StringArray::from(vec![text]));
-        cast_with_options(&array, field.data_type(), &strict).map_err(|error| {
-            ArrowError::CastError(format!("partition key `{}`: {error}", field.name()))
-        })
+        let options = ColumnsOptions {
+            on_unknown: Policy::Fail,
+            on_mismatch: Policy::Fail,
+            timestamp: Vec::new(),
+            parse_timestamp: utc()?,
+            raw_column: None,
+            max_depth: 1,
+        };
+        let schema = Schema::new(vec![field.clone().with_nullable(true)]);
+        let mut columns =
+            Columns::new(&schema, options).map_err(|error| refused(error.to_string()))?;
+        columns
+            .append_texts(|_| text.map(std::borrow::Cow::Borrowed), &[])
+            .map_err(|error| refused(error.to_string()))?;
+        Ok(Arc::clone(columns.finish()?.column(0)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use arrow::{
-        array::{Array, AsArray, Int64Array},
+        array::{Array, AsArray, Int64Array, StringArray},
         datatypes::Int32Type,
     };
 
@@ -378,6 +424,50 @@ mod tests {
         assert_eq!(arranged.column(1).as_primitive::<Int32Type>().value(0), 7);
         assert!(of_day(DEFAULT_PARTITION).unwrap().column(1).is_null(0));
         assert!(of_day("x").unwrap_err().to_string().contains("day"));
+    }
+
+    #[test]
+    fn values_of_keys_are_parsed_by_one_rule() {
+        stated(
+            "A value of a source table's key is taken into the key's type as a JSON string of it would be, `06` as 6 and `2021-06-01` as that date, with `__HIVE_DEFAULT_PARTITION__` and, where the key is no string, nothing as null; what does not fit refuses the run when it is planned, by table, partition, key and value.",
+        );
+        for (hive_type, value, fits) in [
+            ("int", "6", Some("6")),
+            ("int", "06", Some("6")),
+            ("int", "+7", Some("7")),
+            ("int", "", None),
+            ("int", DEFAULT_PARTITION, None),
+            ("int", "99999999999", Some("refused")),
+            ("int", "7 ", Some("refused")),
+            ("date", "2021-06-01", Some("2021-06-01")),
+            ("date", "2021-06-01 00:00:00", Some("refused")),
+            ("date", "2021-06-01T23:00:00-05:00", Some("refused")),
+            ("string", "", Some("")),
+            ("decimal(3,1)", "1.5", Some("1.5")),
+            ("decimal(3,1)", "1.55", Some("refused")),
+            (
+                "timestamp",
+                "2021-06-01 01:00:00",
+                Some("2021-06-01T01:00:00"),
+            ),
+        ] {
+            let source = columns(&[("a", "string")]);
+            let found = Shape::new(&job(""), &source, &columns(&[("k", hive_type)]), &[]).unwrap();
+            let keys = KeyValues(vec![value.to_owned()]);
+            let checked = found.check_keys(&keys);
+            if fits == Some("refused") {
+                let error = checked.unwrap_err().to_string();
+                assert!(error.contains("`k`") && error.contains(value), "{error}");
+                continue;
+            }
+            checked.unwrap();
+            let field = found.written_schema().unwrap().field(1).clone();
+            let array = keys.value(0, &field).unwrap();
+            let array = arrow::compute::cast(&array, &DataType::Utf8).unwrap();
+            let text = array.as_string::<i32>();
+            let text = text.is_valid(0).then(|| text.value(0));
+            assert_eq!(text, fits, "{hive_type} {value}");
+        }
     }
 
     #[test]

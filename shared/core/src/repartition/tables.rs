@@ -1,4 +1,4 @@
-//! The Glue table over what a job writes.
+//! The Glue table of a job's output.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     location::Location,
 };
 
-/// The classes and parameters that make a format readable.
+/// The Java classes and parameters with which a format is read.
 /// <https://github.com/aws/aws-sdk-pandas/blob/main/awswrangler/catalog/_definitions.py>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct TableFormat {
@@ -45,7 +45,7 @@ impl TableFormat {
                 input: TEXT_INPUT,
                 output: TEXT_OUTPUT,
                 serde: "org.apache.hadoop.hive.serde2.OpenCSVSerde",
-                // Nothing is escaped by anything but doubled quotes.
+                // The only escape is the doubled quote.
                 parameters: &[
                     ("separatorChar", ","),
                     ("quoteChar", "\""),
@@ -57,7 +57,7 @@ impl TableFormat {
     }
 }
 
-/// The table over the files of `output` in `directory`: `standing` with what has to be changed, or a new one.
+/// The table for the files of `output` in `directory`: `standing` with the necessary changes, or a new one.
 pub fn target_table(
     name: &TableName,
     standing: Option<&Table>,

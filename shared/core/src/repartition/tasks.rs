@@ -1,17 +1,17 @@
-//! What the tasks of a run are: from the source's objects to pieces of them, and to groups of pieces or of files.
+//! Plans the tasks of a run: splits the source's objects into pieces, and groups pieces or files into tasks.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Spark's split: a reader takes an object in pieces of this size (`spark.sql.files.maxPartitionBytes`).
+/// Spark's split size: its readers take an object in pieces of this size (`spark.sql.files.maxPartitionBytes`).
 /// <https://spark.apache.org/docs/latest/sql-performance-tuning.html>
 const SPLIT: u64 = 128 << 20;
 
-/// How many units a task has, about, so that a task for files reads little that is not for them.
+/// The approximate number of units of a task. With several units, a task for files reads few rows of other files.
 const UNITS_OF_A_TASK: u64 = 8;
 
-/// Whether the object `key` below `prefix` is data: no name on its path is hidden, and it is no marker of a directory.
+/// Whether the object `key` below `prefix` is data: no name in its path is hidden, and it is not a directory marker.
 pub fn is_data(prefix: &str, key: &str) -> bool {
     let Some(name) = key.strip_prefix(prefix) else {
         return false;
@@ -23,29 +23,29 @@ pub fn is_data(prefix: &str, key: &str) -> bool {
         && !name.split('/').any(hidden)
 }
 
-/// An object of the source, as far as its tasks are concerned.
+/// The properties of a source object that determine its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Its size, in bytes.
     pub size: u64,
-    /// Whether it is compressed as a whole.
+    /// Whether the whole object is compressed.
     pub compressed: bool,
-    /// Where it may be entered and left.
+    /// Where it can be split.
     pub parts: Places,
 }
 
-/// Where an object may be entered and left.
+/// Where an object can be split.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Places {
-    /// Nowhere inside.
+    /// Nowhere.
     None,
-    /// Behind any newline.
+    /// After any newline.
     Newlines,
     /// Between its row groups, which have these sizes in bytes.
     RowGroups(Vec<u64>),
 }
 
-/// How many splits Spark would read the objects in: its current number of partitions.
+/// The number of splits in which Spark would read the objects: the current number of partitions.
 pub fn splits<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> u64 {
     let of = |object: &Stored| {
         if object.compressed {
@@ -60,9 +60,9 @@ pub fn splits<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> u64 {
 /// A piece of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// Which object of the plan's sources.
+    /// The index of its object in the plan's sources.
     pub source: u32,
-    /// Which part of it.
+    /// The part of the object.
     pub part: Part,
 }
 
@@ -72,13 +72,13 @@ pub struct Unit {
 pub enum Part {
     /// All of it.
     Whole,
-    /// The lines that begin in these bytes.
+    /// The lines that begin in this range of bytes.
     Bytes(u64, u64),
-    /// Row groups: the first, and the one after the last.
+    /// Row groups: the first, and the end of the range.
     RowGroups(u32, u32),
 }
 
-/// From the first, to the one after the last.
+/// A half-open range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The first.
@@ -88,7 +88,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// As places in a list.
+    /// As indices of a list.
     pub fn indices(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
@@ -99,15 +99,15 @@ impl Span {
     }
 }
 
-/// What one task writes.
+/// The output of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// The rows of these units, to the partitions that they belong to.
+    /// The rows of these units, routed to their partitions.
     Units(Span),
-    /// These files of all rows in their order.
+    /// These files of the ordered sequence of all rows.
     Files(Span),
-    /// The partitions whose number, by a hash, is this one: from what was brought together before.
+    /// The partitions with this hash number, from rows that were grouped before.
     Partitions(u32),
 }
 
@@ -116,21 +116,21 @@ pub enum Task {
 pub struct Layout {
     /// The pieces of the objects, in the order of the objects.
     pub units: Vec<Unit>,
-    /// What is to be done before the tasks: groups of units.
+    /// Groups of units to process before the tasks.
     pub prepare: Vec<Span>,
-    /// What is written.
+    /// The tasks that write files.
     pub tasks: Vec<Task>,
 }
 
 impl Layout {
-    /// Of objects in their order. `files`: how many are to be written of all rows; none, where rows go to partitions.
-    /// `together`: whether the rows of a partition are to be brought together before they are written.
+    /// The layout for these objects. `files`: how many files are written from all rows; `None` if rows are routed to
+    /// partitions. `together`: whether the rows of a partition are grouped before they are written.
     pub fn new(objects: &[Stored], task_size: u64, files: Option<u64>, together: bool) -> Self {
         let task_size = task_size.max(1);
         let (units, sizes): (Vec<_>, Vec<_>) = units(objects, task_size).into_iter().unzip();
         let groups = groups(&sizes, task_size);
         if units.is_empty() {
-            // A table without rows is still written: one file, which has its columns.
+            // A table without rows is still written, as one file with its columns.
             let tasks = files.map(|_| Task::Files(Span { start: 0, end: 1 }));
             return Self {
                 tasks: tasks.into_iter().collect(),
@@ -155,7 +155,7 @@ impl Layout {
                         end: number(start + each),
                     })
                 });
-                // One task finds out by itself, and one file has no cuts.
+                // A single task finds the cuts without preparation, and a single file has none.
                 let known = one || files == 1;
                 (if known { Vec::new() } else { groups }, tasks.collect())
             }
@@ -208,7 +208,7 @@ fn units(objects: &[Stored], task_size: u64) -> Vec<(Unit, u64)> {
     units
 }
 
-/// Groups of about the same size, of at most `most` each, but for what is larger alone.
+/// Groups of similar size, at most `most` each, except for single larger items.
 fn groups(sizes: &[u64], most: u64) -> Vec<Span> {
     let total: u64 = sizes.iter().sum();
     let each = total.div_ceil(total.div_ceil(most).max(1));

@@ -1,4 +1,4 @@
-//! Parquet files that make one file as they are, page by page, without a look at their rows.
+//! Decides whether Parquet files can be merged page by page, without decoding rows.
 
 use arrow::datatypes::Schema;
 use parquet::arrow::ArrowSchemaConverter;
@@ -6,9 +6,8 @@ use parquet_merge::{Input, Unified, unify};
 
 use super::{Origin, Shape, shape::same};
 
-/// The schema of what these files make together, where that is the schema of the run's files, and each column is the one
-/// that reading the rows would take it from. Nothing, where a column is a partition's key, has another name, is left out, or
-/// has a type that its values are converted to.
+/// The unified schema of these files, if it is the schema of the run's files and each column is the one that reading
+/// the rows would use. `None` if a column is a partition key, is renamed or left out, or is converted to another type.
 pub fn united(shape: &Shape, files: &[Input]) -> Option<Unified> {
     let keeps_its_name = |written: &super::Written| match written.from {
         Origin::Read(index) => shape
@@ -71,8 +70,8 @@ mod tests {
         }
     }
 
-    /// Whether files go together into those of a job with these settings, over a source with the columns `n` and `s` and
-    /// the key `day`.
+    /// Whether files can be merged for a job with these settings, whose source has the columns `n` and `s` and the
+    /// partition key `day`.
     fn unites(settings: &str, with_key: bool, files: &[Input]) -> bool {
         let text = format!(
             "[[repartition]]\nname = \"j\"\nsource = \"d.t\"\ntarget = \"s3://b/t/\"\n{settings}"
@@ -97,9 +96,9 @@ mod tests {
         for (files, expected) in [
             (vec![same()], true),
             (vec![same(), other_case()], true),
-            // What each value becomes is the same value.
+            // Widening gives the same values as reading the rows.
             (vec![file(&[("n", Int32, false), ("s", Utf8, false)])], true),
-            // A column that a file lacks is null.
+            // A missing column is null.
             (vec![same(), file(&[("s", Utf8, true)])], true),
             (vec![file(&[("s", Utf8, true), ("n", Int64, true)])], true),
             (
@@ -142,7 +141,7 @@ mod tests {
             assert_eq!(unites(settings, false, &files), expected, "{settings}");
         }
         assert!(!unites("", true, &files));
-        // Names that are exchanged are those of other columns.
+        // If names are exchanged, they are those of other columns.
         let files = [file(&[
             ("n", DataType::Utf8, true),
             ("s", DataType::Utf8, true),

@@ -1,12 +1,12 @@
-//! Where the rows of a text end.
+//! Finds the ends of rows in a text.
 
 use memchr::{memchr, memchr_iter};
 
-/// How the rows of a text follow one another.
+/// How rows are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// Each row ends with a newline that stands in no quotes. Quotes inside quotes are doubled, so what counts is
-    /// whether an even number of quotes stands before the newline. The first row names the columns.
+    /// Each row ends with a newline outside quotes. Quotes inside quotes are doubled, so a newline ends a row if the
+    /// number of quotes before it is even. The first row names the columns.
     AthenaCsv,
     /// Each line is a row.
     Lines,
@@ -29,7 +29,7 @@ impl RowEnds {
         }
     }
 
-    /// Calls `end` with the position in `bytes` after each newline that ends a row, until it fails.
+    /// Calls `end` with the position in `bytes` after each newline that ends a row, and stops at the first error.
     #[inline]
     pub(super) fn push<E>(
         &mut self,
@@ -60,15 +60,14 @@ impl RowEnds {
     }
 }
 
-/// Whether the bytes hold an odd number of quotes. Newlines are rare, so this is nearly all of a scan; they are counted,
-/// not visited, because they are not.
+/// Whether the bytes contain an odd number of quotes. Newlines are rare, so this takes nearly all of a scan's time;
+/// quotes are frequent, so they are counted and not visited.
 #[inline]
 fn has_odd_quotes(bytes: &[u8]) -> bool {
     memchr_iter(b'"', bytes).count() % 2 == 1
 }
 
-/// The rows of a text that begins and ends with whole ones, each without its end of line. Not the header: the text
-/// begins after it.
+/// The rows of a text of whole rows, without their line endings. The text must begin after the header.
 pub fn rows(framing: Framing, text: &[u8]) -> impl Iterator<Item = &[u8]> {
     Rows { framing, text }
 }
@@ -115,7 +114,7 @@ fn row_end(framing: Framing, text: &[u8]) -> usize {
     text.len()
 }
 
-/// A row without the newline behind it. In CSV and JSON, a carriage return before that newline is no part of it either.
+/// A row without its newline. In CSV and JSON, a carriage return before that newline is removed too.
 pub(super) fn without_end(framing: Framing, row: &[u8]) -> &[u8] {
     let Some(row) = row.strip_suffix(b"\n") else {
         return row;

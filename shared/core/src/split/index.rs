@@ -1,8 +1,8 @@
-//! Which rows of a result have one key, found before any is written.
+//! Finds rows with the same key before any is written.
 //!
-//! Objects are only ever created, never replaced, so the rows that are not to stand must be known first: whoever comes
-//! first would win otherwise. Known first, every key that is written has one row, and the order in which tasks, twins
-//! and retries write makes no difference.
+//! Objects are only created, never replaced. If duplicates were not known in advance, the first writer would win. Since
+//! they are, every key that is written has one row, and the order in which tasks, twins and retries write makes no
+//! difference.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -10,42 +10,42 @@ use twox_hash::XxHash3_128;
 
 use crate::config::OnCollision;
 
-/// The buckets that entries are sorted in, so that they grow piece by piece.
+/// The number of buckets of entries, which grow separately.
 const BUCKETS: usize = 256;
 
-/// The bytes that an entry takes, with the slack of a growing bucket.
+/// The memory of an entry in bytes, including the unused capacity of its bucket.
 const ENTRY: u64 = 48;
 
-/// A row that is not written, for another row has its key.
+/// A row that is not written because another row has its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Its number.
     pub row: u64,
     /// The number of the row that is written.
     pub kept: u64,
-    /// Whether both make the same object.
+    /// Whether both rows make the same object.
     pub same: bool,
 }
 
-/// Rows with one key.
+/// The rows that share keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Duplicates {
     /// All rows that are not to be written, by number.
     pub dropped: Vec<Dropped>,
-    /// How many of them make other objects than the row that is written.
+    /// How many of them make a different object than the row that is written.
     pub collisions: u64,
 }
 
-/// More rows than the memory can tell apart.
+/// There are more rows than fit into the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("more than {limit} rows with keys of columns: the function needs more memory")]
 pub struct TooManyKeys {
-    /// The most that the memory takes.
+    /// The most rows that fit.
     pub limit: u64,
 }
 
-/// The keys and contents of rows, as hashes of 128 and 64 bits. They are seeded by the job, so that nobody who fills the
-/// tables can make two keys look alike; by chance, among a billion rows, that happens once in 10^20 jobs.
+/// The keys and contents of rows, as hashes of 128 and 64 bits. The job seeds the hashes, so that nobody who controls
+/// the data can construct a collision. By chance, among a billion rows, one occurs once in 10^20 jobs.
 #[derive(Debug)]
 pub struct KeyIndex {
     seed: u64,
@@ -62,7 +62,7 @@ struct Entry {
 }
 
 impl KeyIndex {
-    /// An index for the job `job` that takes at most `memory` bytes.
+    /// Creates an index for the job `job` that uses at most `memory` bytes.
     pub fn new(job: &str, memory: u64) -> Self {
         Self {
             seed: low(XxHash3_128::oneshot(job.as_bytes())),
@@ -72,10 +72,10 @@ impl KeyIndex {
         }
     }
 
-    /// Adds row `row` with its key and what tells its object from others.
+    /// Adds row `row` with its key and the content that distinguishes its object.
     ///
     /// # Errors
-    /// When the memory is used up.
+    /// The memory is used up.
     pub fn insert(&mut self, row: u64, key: &str, content: &[u8]) -> Result<(), TooManyKeys> {
         self.rows += 1;
         if self.rows > self.limit {
@@ -90,7 +90,7 @@ impl KeyIndex {
         Ok(())
     }
 
-    /// The rows that share a key with others. Of those, the policy's is written; the first, where the policy is to fail.
+    /// The rows that share a key with others. The policy decides which of them is written; if it is to fail, the first.
     pub fn finish(self, policy: OnCollision) -> Duplicates {
         let mut found = Duplicates::default();
         for mut bucket in self.buckets {

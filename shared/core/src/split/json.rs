@@ -1,4 +1,4 @@
-//! JSON: the fields of a document as they stand, and texts as strings.
+//! Reads the raw fields of a JSON document, and writes texts as JSON strings.
 
 use std::{borrow::Cow, fmt};
 
@@ -39,12 +39,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// The text of a JSON value: that of a string, nothing for `null`, and the value as it stands otherwise.
+/// The text of a JSON value: that of a string, `None` for `null`, and the raw value otherwise.
 pub(super) fn text(value: &str) -> Option<Cow<'_, str>> {
     match value.as_bytes().first() {
         Some(b'"') => match serde_json::from_str::<Name<'_>>(value) {
             Ok(Name(text)) => Some(text),
-            // A lone surrogate stands for no character: the string stays as it is written.
+            // A lone surrogate is not a character: keep the raw string.
             Err(_) => Some(Cow::Borrowed(value)),
         },
         Some(b'n') => None,

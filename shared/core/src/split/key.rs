@@ -1,4 +1,4 @@
-//! Names of objects, made of rows.
+//! Builds object names from rows.
 
 use std::fmt::Write as _;
 
@@ -14,22 +14,22 @@ use super::{
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
 
-/// What stands for null, and for the empty string.
+/// The placeholder for null and for the empty string.
 const NULL: &str = "__NULL__";
 const EMPTY: &str = "__EMPTY__";
 
-/// The first part of the ledger's name, which no object's name begins with.
+/// The first part of the ledger's name. No object's name may begin with it.
 const HIDDEN: &str = "_lakewright/";
 
 /// Why a row has no name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum KeyProblem {
-    /// The name would be longer than S3 takes.
+    /// The name would exceed S3's limit.
     #[error("its key would have {0} bytes, more than {LONGEST_KEY}")]
     TooLong(usize),
 }
 
-/// How the objects of rows are named. No value of a row can take a name out of the prefix, or into the ledger.
+/// The template of objects' names. No value of a row can escape the prefix or reach the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyTemplate {
     template: Template,
@@ -37,10 +37,10 @@ pub struct KeyTemplate {
 }
 
 impl KeyTemplate {
-    /// Reads a template; before each name goes a hash of it with so many hexadecimal digits.
+    /// Parses a template. Each name gets a prefix: its hash with this many hexadecimal digits.
     ///
     /// # Errors
-    /// When braces do not match, every row would have one name, or the names would be those of folders.
+    /// Braces do not match, every row would have the same name, or the names would be those of folders.
     pub fn parse(text: &str, hashed_prefix: u32) -> Result<Self, TemplateError> {
         let template = Template::parse(text)?;
         let distinct = |piece: &Piece| matches!(piece, Piece::Row | Piece::Column(_));
@@ -66,12 +66,12 @@ impl KeyTemplate {
         })
     }
 
-    /// The columns that it names.
+    /// The columns in the template.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.template.columns()
     }
 
-    /// Whether two rows may have one name: without columns, the row's number tells them apart.
+    /// Whether two rows may have the same name: a name without columns contains the row's number.
     pub fn may_collide(&self) -> bool {
         self.columns().next().is_some()
     }
@@ -79,7 +79,7 @@ impl KeyTemplate {
     /// Writes the key of row `number` below the prefix `prefix` into `key`.
     ///
     /// # Errors
-    /// When it would be too long.
+    /// It would be too long.
     pub fn write(
         &self,
         row: &Row<'_>,
@@ -134,7 +134,7 @@ fn is_relative(part: &str) -> bool {
     matches!(part, "." | "..")
 }
 
-/// Appends a value: `%`, `/` and control characters as `%XX`, and what stands for none as itself.
+/// Appends a value: `%`, `/`, control characters and what XML does not have as `%XX`, and what stands for none as itself.
 fn push_escaped(text: &str, key: &mut String) {
     match text {
         "" => return key.push_str(EMPTY),
@@ -144,7 +144,8 @@ fn push_escaped(text: &str, key: &mut String) {
         }
         _ => {}
     }
-    let special = |letter: char| matches!(letter, '/' | '%') || letter.is_control();
+    let special =
+        |letter: char| matches!(letter, '/' | '%' | '\u{fffe}' | '\u{ffff}') || letter.is_control();
     if !text.contains(special) {
         return key.push_str(text);
     }

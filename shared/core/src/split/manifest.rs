@@ -1,4 +1,4 @@
-//! UNLOAD's manifest: the objects that it wrote, one a line.
+//! UNLOAD's manifest: the objects that it wrote, one per line.
 //! <https://docs.aws.amazon.com/athena/latest/ug/unload.html>
 
 use thiserror::Error;
@@ -8,7 +8,7 @@ use crate::location::{Location, LocationError};
 /// Why a manifest cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestError {
-    /// It is not text.
+    /// It is not UTF-8.
     #[error("the manifest is not UTF-8")]
     NotText,
     /// A line names no object.
@@ -16,12 +16,12 @@ pub enum ManifestError {
     Line {
         /// From 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         error: LocationError,
     },
 }
 
-/// The objects that a manifest names, in its order. A line is an `s3://` URI, or a key in the `bucket` of the manifest.
+/// The objects in a manifest, in order. A line is an `s3://` URI, or a key in the manifest's `bucket`.
 ///
 /// # Errors
 /// See [`ManifestError`].

@@ -1,9 +1,10 @@
-//! An Athena query's result as one object per row. docs/SEMANTICS.md, "Split", states what is read and what is written.
+//! Splits an Athena query's result into one object per row. docs/SEMANTICS.md, "Split", specifies what is read and
+//! written.
 //!
 //! - [`Scan`] finds the rows of a result in its bytes, once, and cuts it into [`Chunk`]s;
-//! - [`rows`] finds them again in a chunk, and a [`RowReader`] their values;
+//! - [`rows`] finds them again in a chunk, and a [`RowReader`] reads their values;
 //! - a [`KeyTemplate`] names a row's object and a [`Renderer`] writes it;
-//! - [`KeyIndex`] knows which rows have one key.
+//! - [`KeyIndex`] finds rows with the same key.
 
 mod ends;
 mod index;
@@ -39,11 +40,11 @@ pub use self::{
 /// The ledger of split jobs, below the target. No row's object has a name in it.
 pub const LEDGER: &str = "_lakewright/split/";
 
-/// The longest row, in bytes: what Athena takes for one.
+/// The longest row, in bytes, which is Athena's limit.
 /// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>
 pub const MAX_ROW: usize = 32 << 20;
 
-/// The form of an object that holds rows of a result.
+/// The format of an object that contains rows of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceFormat {
@@ -51,31 +52,31 @@ pub enum SourceFormat {
     Csv,
     /// UNLOAD's JSON.
     Json,
-    /// UNLOAD's text, with this byte between the fields of a row.
+    /// UNLOAD's text, with this byte between fields.
     Text {
-        /// ASCII.
+        /// An ASCII character.
         delimiter: u8,
     },
     /// UNLOAD's Parquet.
     Parquet,
 }
 
-/// Why an object of a result cannot be read as its form demands.
+/// Why an object of a result cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum FormatError {
-    /// UNLOAD wrote a form that is not read.
+    /// UNLOAD wrote an unsupported format.
     #[error("it holds {0}, which split does not read: UNLOAD as PARQUET, JSON or TEXTFILE")]
     Unread(&'static str),
-    /// The first bytes do not say what it is.
+    /// The format cannot be detected from the first bytes.
     #[error("its first bytes are neither Parquet nor JSON: if it is text, say so in `unload`")]
     Unknown,
 }
 
 impl SourceFormat {
-    /// The form of what UNLOAD wrote, from the first (decompressed) bytes.
+    /// Detects the format of UNLOAD's output from the first (decompressed) bytes.
     ///
     /// # Errors
-    /// When it is none that is read.
+    /// The format is not supported.
     pub fn detect(head: &[u8]) -> Result<Self, FormatError> {
         match head {
             [b'P', b'A', b'R', b'1', ..] => Ok(Self::Parquet),
@@ -86,7 +87,7 @@ impl SourceFormat {
         }
     }
 
-    /// How its rows follow one another; none for Parquet.
+    /// How rows are separated. `None` for Parquet.
     pub fn framing(self) -> Option<Framing> {
         match self {
             Self::Csv => Some(Framing::AthenaCsv),
@@ -102,20 +103,20 @@ impl SourceFormat {
 pub struct Chunk {
     /// The source's index in the plan.
     pub source: u32,
-    /// Where its first row begins in the source's bytes, decompressed. Nothing for Parquet.
+    /// The offset of its first row in the source's decompressed bytes. 0 for Parquet.
     pub offset: u64,
-    /// Bytes, decompressed.
+    /// The number of decompressed bytes.
     pub length: u64,
     /// The number of its first row in the whole result, from 0.
     pub first_row: u64,
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// When a chunk is closed.
+/// When a chunk ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLimit {
-    /// At this many bytes: the row that reaches them is its last.
+    /// At this many bytes: the row that reaches them is the chunk's last.
     pub bytes: u64,
     /// At this many rows.
     pub rows: u64,

@@ -1,4 +1,4 @@
-//! Parquet, read by row ranges as JSON lines, without touching what the rows do not need.
+//! Reads row ranges of a Parquet file as JSON lines, with only the necessary reads.
 
 use std::{ops::Range, sync::Arc};
 
@@ -19,10 +19,10 @@ use crate::{
     parquet_out::RowGroupLimit,
 };
 
-/// Rows of a batch.
+/// The number of rows in a batch.
 const BATCH_ROWS: usize = 512;
 
-/// The largest footer.
+/// The largest footer in bytes.
 const MAX_FOOTER: u64 = 64 << 20;
 
 /// Why a Parquet file cannot be read.
@@ -34,10 +34,10 @@ pub enum ParquetError {
     /// A value cannot be written as JSON.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// It needs more memory than there is.
+    /// It needs more memory than is available.
     #[error("{what} has {size} bytes, more than the {limit} that there is memory for")]
     TooLarge {
-        /// Which part.
+        /// The part of the file.
         what: &'static str,
         /// In bytes.
         size: u64,
@@ -46,14 +46,14 @@ pub enum ParquetError {
     },
 }
 
-/// What reading needs next, or has found.
+/// The next step of a reader.
 #[derive(Debug)]
 pub enum Step<T> {
-    /// These ranges of the file.
+    /// Read these ranges of the file.
     Needs(Vec<Range<u64>>),
-    /// This.
+    /// The result.
     Found(T),
-    /// Nothing: it is over.
+    /// The end.
     Over,
 }
 
@@ -63,20 +63,20 @@ pub struct ParquetFooter {
 }
 
 impl ParquetFooter {
-    /// Of a file of `size` bytes.
+    /// Creates a reader for a file of `size` bytes.
     ///
     /// # Errors
-    /// When no file is so small.
+    /// The size is too small for a Parquet file.
     pub fn new(size: u64) -> Result<Self, ParquetError> {
         Ok(Self {
             decoder: ParquetMetaDataPushDecoder::try_new(size)?,
         })
     }
 
-    /// Goes on with what was pushed.
+    /// Continues with the bytes that were pushed.
     ///
     /// # Errors
-    /// When the footer is corrupt or too large.
+    /// The footer is corrupt or too large.
     pub fn step(&mut self) -> Result<Step<Arc<ParquetMetaData>>, ParquetError> {
         Ok(match self.decoder.try_decode()? {
             DecodeResult::NeedsData(ranges) => {
@@ -88,10 +88,10 @@ impl ParquetFooter {
         })
     }
 
-    /// Gives the bytes of ranges that were asked for.
+    /// Takes the bytes of ranges that were requested.
     ///
     /// # Errors
-    /// When they do not fit together.
+    /// The ranges and the bytes do not match.
     pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
         Ok(self.decoder.push_ranges(ranges, bytes)?)
     }
@@ -106,10 +106,10 @@ pub struct ParquetRows {
 }
 
 impl ParquetRows {
-    /// Of the rows `rows`, counted from the file's first, with at most `memory` bytes read at a time.
+    /// Creates a reader of the rows `rows`, counted from the file's first, that reads at most `memory` bytes at a time.
     ///
     /// # Errors
-    /// When the schema cannot be understood.
+    /// The schema is not supported.
     pub fn new(
         metadata: &Arc<ParquetMetaData>,
         rows: &Range<u64>,
@@ -145,10 +145,11 @@ impl ParquetRows {
         &self.names
     }
 
-    /// Goes on with what was pushed: the next rows, one JSON document a line, without the fields that are null.
+    /// Continues with the bytes that were pushed: returns the next rows, one JSON document per line, without null
+    /// fields.
     ///
     /// # Errors
-    /// When the file is corrupt, its row groups are too large, or a value cannot be written as JSON.
+    /// The file is corrupt, its row groups are too large, or JSON cannot represent a value.
     pub fn step(&mut self) -> Result<Step<Vec<u8>>, ParquetError> {
         Ok(match self.decoder.try_decode()? {
             DecodeResult::NeedsData(ranges) => {
@@ -168,16 +169,16 @@ impl ParquetRows {
         })
     }
 
-    /// Gives the bytes of ranges that were asked for.
+    /// Takes the bytes of ranges that were requested.
     ///
     /// # Errors
-    /// When they do not fit together.
+    /// The ranges and the bytes do not match.
     pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
         Ok(self.decoder.push_ranges(ranges, bytes)?)
     }
 }
 
-/// The row groups that hold some of the rows, and how many rows come before the first of them.
+/// The row groups that contain some of the rows, and how many rows come before the first of them.
 fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64) {
     let (mut groups, mut before, mut skipped) = (Vec::new(), 0, 0);
     for (index, group) in metadata.row_groups().iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A row as the object that is written.
+//! Writes a row as an object.
 
 use bytes::BytesMut;
 
@@ -23,10 +23,10 @@ enum Format {
 }
 
 impl Renderer {
-    /// A renderer of the job's format.
+    /// Creates a renderer for the job's format.
     ///
     /// # Errors
-    /// When the job's template cannot be read.
+    /// The job's template is invalid.
     pub fn new(job: &Split) -> Result<Self, TemplateError> {
         let format = match job.format {
             RowFormat::Json => Format::Json,
@@ -40,12 +40,12 @@ impl Renderer {
         Ok(Self { format })
     }
 
-    /// Whether all values of a row are in its object, so that different rows make different objects.
+    /// Whether an object contains all values of its row, so that different rows make different objects.
     pub fn writes_whole_rows(&self) -> bool {
         !matches!(self.format, Format::Template(_))
     }
 
-    /// The columns that a template names.
+    /// The columns in the template.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let template = match &self.format {
             Format::Template(template) => Some(template),
@@ -93,7 +93,7 @@ fn json(row: &Row<'_>, out: &mut BytesMut) {
     out.extend_from_slice(if row.fields.is_empty() { b"{}" } else { b"}" });
 }
 
-/// One line, written as other outputs are: a field stands in quotes only where it must.
+/// One line of CSV, in which fields are quoted only if necessary.
 fn csv_line<T: AsRef<str>>(fields: impl ExactSizeIterator<Item = Option<T>>, out: &mut BytesMut) {
     let is_single = fields.len() == 1;
     for (index, field) in fields.enumerate() {

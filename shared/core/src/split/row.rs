@@ -1,4 +1,4 @@
-//! A row's values.
+//! Reads the values of a row.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// Columns of these names, with the types that `types` says.
+    /// Columns with these names, and types by `types`.
     pub fn all(columns: &[ResultColumn], types: Types) -> Vec<Self> {
         let column = |column: &ResultColumn| Self {
             name: column.name.clone(),
@@ -31,7 +31,7 @@ impl Column {
     }
 }
 
-/// What is wrong with a row.
+/// The error of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RowProblem {
     /// It is not UTF-8.
@@ -51,7 +51,7 @@ pub enum RowProblem {
     /// It ends inside quotes.
     #[error("it ends inside the quotes of field {0} (from 0)")]
     Unclosed(usize),
-    /// It is no JSON object.
+    /// It is not a JSON object.
     #[error("it is no JSON object: {0}")]
     NotAnObject(String),
 }
@@ -59,11 +59,11 @@ pub enum RowProblem {
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// None.
+    /// Null.
     Null,
-    /// A text, of a column's kind.
+    /// A text, with its column's kind.
     Text(Cow<'a, str>, Kind),
-    /// JSON as it stands.
+    /// Raw JSON.
     Json(&'a str),
 }
 
@@ -81,12 +81,12 @@ pub struct Field<'a> {
 pub struct Row<'a> {
     /// Its values, in order.
     pub fields: Vec<Field<'a>>,
-    /// The JSON document that it was, if it was one.
+    /// The JSON document, if the row was one.
     pub document: Option<&'a str>,
 }
 
 impl Row<'_> {
-    /// The text of the value of a column; none for null, and where there is no such column.
+    /// The text of a column's value. `None` if it is null or there is no such column.
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
         let field = self.fields.iter().rfind(|field| field.name == name)?;
         field.value.text()
@@ -94,7 +94,7 @@ impl Row<'_> {
 }
 
 impl Value<'_> {
-    /// Its text; none for null.
+    /// Its text; `None` for null.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Null => None,
@@ -104,7 +104,7 @@ impl Value<'_> {
     }
 }
 
-/// Reads the rows of one form.
+/// Reads rows of one format.
 #[derive(Debug, Clone)]
 pub struct RowReader {
     format: SourceFormat,
@@ -113,8 +113,8 @@ pub struct RowReader {
 }
 
 impl RowReader {
-    /// A reader of rows with these columns. Those of JSON name their fields themselves; those of Parquet come as JSON
-    /// without the fields that are null.
+    /// Creates a reader of rows with these columns. JSON rows name their fields themselves; Parquet rows arrive as JSON
+    /// without null fields.
     pub fn new(format: SourceFormat, columns: Vec<Column>, types: Types) -> Self {
         Self {
             format,
@@ -123,7 +123,7 @@ impl RowReader {
         }
     }
 
-    /// The row in `bytes`, which are one row without its end of line.
+    /// Reads the row in `bytes`, which must be one row without its line ending.
     ///
     /// # Errors
     /// See [`RowProblem`].
@@ -230,7 +230,7 @@ fn document(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, RowProblem> {
 /// The names in the header of Athena's CSV.
 ///
 /// # Errors
-/// When it is no row of CSV, or not UTF-8.
+/// It is not a CSV row, or not UTF-8.
 pub fn header_names(bytes: &[u8]) -> Result<Vec<String>, RowProblem> {
     let text = str::from_utf8(bytes).map_err(|error| RowProblem::NotText(error.valid_up_to()))?;
     let mut names = Vec::new();
@@ -240,7 +240,7 @@ pub fn header_names(bytes: &[u8]) -> Result<Vec<String>, RowProblem> {
     Ok(names)
 }
 
-/// Calls `field` with each field of a row of Athena's CSV; none is null.
+/// Calls `field` with each field of a row of Athena's CSV; no field is null.
 fn csv_fields<'a>(
     row: &'a str,
     mut field: impl FnMut(Option<Cow<'a, str>>),
@@ -268,7 +268,7 @@ fn csv_fields<'a>(
     }
 }
 
-/// The text up to the quote that closes it, and what follows that quote.
+/// The text up to its closing quote, and what follows that quote.
 fn quoted(inside: &str) -> Option<(Cow<'_, str>, &str)> {
     let mut end = memchr(b'"', inside.as_bytes())?;
     let mut doubled = false;

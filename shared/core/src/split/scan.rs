@@ -1,4 +1,4 @@
-//! One pass over a source: its rows are found, and cut into chunks.
+//! Finds the rows of a source in one pass, and cuts them into chunks.
 
 use thiserror::Error;
 
@@ -13,21 +13,21 @@ pub enum ScanError {
     /// It ends in the middle of a row.
     #[error("it ends inside quotes, in the row that begins at byte {offset}: it is not whole")]
     Truncated {
-        /// Where the row begins.
+        /// The start of the row.
         offset: u64,
     },
     /// A row is too long.
     #[error("the row that begins at byte {offset} has more than {MAX_ROW} bytes")]
     RowTooLong {
-        /// Where the row begins.
+        /// The start of the row.
         offset: u64,
     },
-    /// It is empty: not even the columns' names are there.
+    /// It is empty: it does not even have a header.
     #[error("it has no header: Athena writes one, also where there are no rows")]
     NoHeader,
 }
 
-/// What [`Scan`] shows: a row without its end of line.
+/// A row without its line ending, as [`Scan`] reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen<'a> {
     /// The row that names the columns.
@@ -36,7 +36,7 @@ pub enum Seen<'a> {
     Row(u64, &'a [u8]),
 }
 
-/// Finds the rows of one source in its bytes, decompressed, as they come, and cuts them into chunks.
+/// Finds the rows of one source in its decompressed bytes as they arrive, and cuts them into chunks.
 #[derive(Debug)]
 pub struct Scan {
     framing: Framing,
@@ -44,22 +44,22 @@ pub struct Scan {
     ends: RowEnds,
     /// Whether the next row is the header.
     header: bool,
-    /// Whether rows are shown, not only counted.
+    /// Whether rows are reported, not only counted.
     shows_rows: bool,
-    /// Bytes before the ones to come.
+    /// The number of bytes so far.
     offset: u64,
     row_start: u64,
-    /// Whether the row that is under way is blank so far.
+    /// Whether the current row is blank so far.
     blank: bool,
-    /// The beginning of that row, where it will be shown.
+    /// The start of the current row, if it will be reported.
     carry: Vec<u8>,
     open: Chunk,
     closed: Vec<Chunk>,
 }
 
 impl Scan {
-    /// A scan of source `source`, whose first row has the number `first_row`. With `shows_rows` every row is shown as a
-    /// whole, otherwise the header alone.
+    /// Creates a scan of source `source`, whose first row has the number `first_row`. With `shows_rows` every row is
+    /// reported, otherwise only the header.
     pub fn new(
         framing: Framing,
         source: u32,
@@ -91,7 +91,7 @@ impl Scan {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// When a row is too long, or `show` fails.
+    /// A row is too long, or `show` fails.
     pub fn push<E: From<ScanError>>(
         &mut self,
         bytes: &[u8],
@@ -118,7 +118,7 @@ impl Scan {
     /// Ends the scan. Returns the chunks and the number of rows.
     ///
     /// # Errors
-    /// When the source ends inside a row or before the header, or `show` fails.
+    /// The source ends inside a row or before the header, or `show` fails.
     pub fn finish<E: From<ScanError>>(
         mut self,
         mut show: impl FnMut(Seen<'_>) -> Result<(), E>,
@@ -153,7 +153,7 @@ impl Scan {
         Ok(())
     }
 
-    /// A row ends with `stretch`, which may follow on what was carried.
+    /// Ends a row with `stretch`, which may continue what was carried over.
     fn row<E: From<ScanError>>(
         &mut self,
         stretch: &[u8],

@@ -1,8 +1,8 @@
-//! Texts with places for a row's values.
+//! Templates with placeholders for a row's values.
 
 use thiserror::Error;
 
-/// A text with places.
+/// A text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pub(super) pieces: Vec<Piece>,
@@ -11,7 +11,7 @@ pub struct Template {
 /// A part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// Text as it stands.
+    /// Literal text.
     Literal(String),
     /// The row's number.
     Row,
@@ -27,13 +27,13 @@ pub enum TemplateError {
     /// A brace is not closed.
     #[error("a `{{` is not closed (a brace itself is written `{{{{`)")]
     Open,
-    /// A brace closes nothing.
+    /// A closing brace has no opening one.
     #[error("a `}}` closes nothing (a brace itself is written `}}}}`)")]
     Closed,
-    /// A place names nothing.
+    /// A placeholder is empty.
     #[error("`{{}}` names no column")]
     Nameless,
-    /// It cannot begin, end or go on so, for the names of objects.
+    /// The template is not valid for objects' names.
     #[error("{0}")]
     Key(&'static str),
 }
@@ -42,7 +42,7 @@ impl Template {
     /// Reads `{column}`, `{row}`, `{job}`, `{{` and `}}`.
     ///
     /// # Errors
-    /// When braces do not match.
+    /// Braces do not match.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -82,7 +82,7 @@ impl Template {
         Ok(Self { pieces })
     }
 
-    /// The columns that it names.
+    /// The columns in the template.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Column(name) => Some(name.as_str()),

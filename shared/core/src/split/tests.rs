@@ -25,7 +25,7 @@ fn size(count: u64) -> usize {
 
 type Scanned = (Vec<Chunk>, Vec<Vec<u8>>);
 
-/// The chunks and what was shown, of bytes in pieces of these sizes in turn.
+/// The chunks and the reported rows, for bytes in pieces of these sizes in turn.
 fn scan(framing: Framing, text: &[u8], pieces: &[usize]) -> Result<Scanned, ScanError> {
     let mut shown = Vec::new();
     let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! Athena's types, as far as they say how a text is written in JSON.
+//! Athena's types, as far as they determine how a text is written in JSON.
 
 use serde::de::IgnoredAny;
 
@@ -9,18 +9,18 @@ pub enum Kind {
     Text,
     /// As numbers: integers and decimals.
     Number,
-    /// As numbers, or `null` where they are none.
+    /// As numbers, or `null` for NaN and infinity.
     Float,
     /// As `true` and `false`.
     Boolean,
-    /// As the JSON that the text is: columns of the type `json`.
+    /// As the JSON in the text: columns of the type `json`.
     Json,
-    /// As the JSON array or object that the text is, where it is one: arrays, maps and rows.
+    /// As the JSON array or object in the text, if it is one: arrays, maps and rows.
     Nested,
 }
 
 impl Kind {
-    /// That of a type as Athena writes it in a query's metadata.
+    /// The kind of a type, as named in an Athena query's metadata.
     /// <https://docs.aws.amazon.com/athena/latest/ug/data-types.html>
     pub fn of(athena_type: &str) -> Self {
         let name = athena_type
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The JSON that a text of this kind stands for, or nothing where it is a string.
+    /// The JSON of a text of this kind. `None` if it is written as a string.
     pub(super) fn json(self, text: &str) -> Option<&str> {
         match self {
             Self::Text => None,
@@ -57,7 +57,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Whether the text is a number after JSON's grammar.
+/// Whether the text is a JSON number.
 fn is_number(text: &str) -> bool {
     let digits = |bytes: &[u8]| {
         bytes

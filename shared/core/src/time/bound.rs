@@ -8,12 +8,12 @@ use super::{RuleError, TimestampReader};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
     pub(super) at: Timestamp,
-    /// Whether it moves with the time of the run.
+    /// Whether it is relative to the time of the run.
     pub(super) relative: bool,
 }
 
 impl Bound {
-    /// Reads the setting `key`, whose absolute times are read by `reader`.
+    /// Parses the setting `key`; `reader` parses absolute times.
     pub(super) fn parse(
         key: &'static str,
         text: &str,

@@ -1,20 +1,20 @@
-//! Numbers that count from 1970-01-01T00:00:00Z, read exactly: a decimal never passes through `f64`.
+//! Numeric times since 1970-01-01T00:00:00Z, parsed exactly: a decimal is never converted to `f64`.
 
 use jiff::Timestamp;
 
 use crate::config::EpochUnit;
 
-/// Why a number is no time.
+/// Why a number is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EpochError {
     /// The text is not a decimal number.
     NotANumber,
-    /// The number lies outside what a timestamp can hold.
+    /// The number exceeds the range of timestamps.
     OutOfRange,
 }
 
 impl EpochUnit {
-    /// How many decimal places this unit lies above the nanosecond.
+    /// The power of ten of this unit in nanoseconds.
     fn places(self) -> i64 {
         match self {
             Self::S => 9,
@@ -24,7 +24,7 @@ impl EpochUnit {
         }
     }
 
-    /// The unit that the magnitude suggests, from `digits` such that `|v| < 10^digits`.
+    /// The unit by magnitude, from `digits` such that `|v| < 10^digits`.
     fn by_magnitude(digits: i64) -> Self {
         match digits {
             ..=11 => Self::S,
@@ -35,7 +35,7 @@ impl EpochUnit {
     }
 }
 
-/// The instant of a whole number of units.
+/// The instant of an integer number of units.
 pub(super) fn from_integer(value: i64, unit: Option<EpochUnit>) -> Result<Timestamp, EpochError> {
     let unit = unit.unwrap_or_else(|| {
         let digits = value
@@ -53,7 +53,7 @@ pub(super) fn from_integer(value: i64, unit: Option<EpochUnit>) -> Result<Timest
     .map_err(|_| EpochError::OutOfRange)
 }
 
-/// The instant of a decimal number in JSON's notation. What lies below the nanosecond is cut off, towards the past.
+/// The instant of a decimal number in JSON's notation. Fractions of a nanosecond are rounded down.
 pub(super) fn from_decimal(text: &str, unit: Option<EpochUnit>) -> Result<Timestamp, EpochError> {
     let decimal = Decimal::parse(text.as_bytes()).ok_or(EpochError::NotANumber)?;
     let unit = unit.unwrap_or_else(|| EpochUnit::by_magnitude(decimal.magnitude()));
@@ -63,20 +63,20 @@ pub(super) fn from_decimal(text: &str, unit: Option<EpochUnit>) -> Result<Timest
     Timestamp::from_nanosecond(nanoseconds).map_err(|_| EpochError::OutOfRange)
 }
 
-/// Digits of a mantissa that are kept. Twelve digits of seconds and nine of fraction are all that a time can use.
+/// The most digits of a mantissa that are kept. A time needs at most twelve digits of seconds and nine of fraction.
 const KEPT_DIGITS: u32 = 36;
 
-/// A decimal number: `mantissa * 10^exponent`, and a little more where `rest` says so.
+/// A decimal number: `mantissa * 10^exponent`, and slightly more if `rest` is set.
 struct Decimal {
     negative: bool,
     mantissa: i128,
     exponent: i64,
-    /// Whether digits other than zero were cut off behind the mantissa.
+    /// Whether non-zero digits after the mantissa were dropped.
     rest: bool,
 }
 
 impl Decimal {
-    /// JSON's grammar of numbers, except that leading zeros are let through.
+    /// JSON's number grammar, but leading zeros are allowed.
     fn parse(text: &[u8]) -> Option<Self> {
         let (negative, mut text) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -100,7 +100,7 @@ impl Decimal {
             };
             let mut value: i64 = 0;
             for byte in digits {
-                // Far beyond any time, and far from overflow.
+                // Far beyond any time, and far below overflow.
                 value = (value * 10 + i64::from(digit(*byte)?)).min(1_000_000);
             }
             if digits.is_empty() {
@@ -112,7 +112,7 @@ impl Decimal {
         text.is_empty().then_some(decimal)
     }
 
-    /// Takes the digits at the front of `text`, at least one, and answers what follows them.
+    /// Reads the digits at the start of `text`, at least one, and returns what follows them.
     fn digits<'a>(&mut self, text: &'a [u8], fraction: bool) -> Option<&'a [u8]> {
         let end = text
             .iter()
@@ -135,7 +135,7 @@ impl Decimal {
         Some(rest)
     }
 
-    /// The least `n >= 0` such that `|self| < 10^n`.
+    /// The smallest `n >= 0` such that `|self| < 10^n`.
     fn magnitude(&self) -> i64 {
         let digits = self.mantissa.checked_ilog10().map_or(0, |log| log + 1);
         if digits == 0 {
@@ -144,7 +144,7 @@ impl Decimal {
         (i64::from(digits) + self.exponent).max(0)
     }
 
-    /// `floor(self * 10^places)`, where it fits.
+    /// `floor(self * 10^places)`, if it fits.
     fn floor_times_ten_to(&self, places: i64) -> Option<i128> {
         if self.mantissa == 0 {
             return Some(0);

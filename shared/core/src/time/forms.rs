@@ -1,4 +1,4 @@
-//! The forms that are rarer than ISO 8601's, and patterns of the user's own.
+//! Time formats that are rarer than ISO 8601, and user-defined patterns.
 
 use jiff::{
     Timestamp,
@@ -9,16 +9,17 @@ use jiff::{
 
 /// Common log format: <https://httpd.apache.org/docs/2.4/mod/mod_log_config.html>.
 const APACHE: &str = "%d/%b/%Y:%H:%M:%S %z";
-/// ISO 8601's basic format without a designator, as many file names and mainframes have it.
+/// ISO 8601's basic format without the `T`, as in many file names and on mainframes.
 const COMPACT: &str = "%Y%m%d%H%M%S";
 const COMPACT_DATE: &str = "%Y%m%d";
 
-/// The instant of a reading in a zone: the earlier of two, and moved forward by the gap where there is none.
+/// The instant of a local time in a zone: the earlier of two if it is ambiguous, and moved forward by the length of the
+/// gap if it does not exist.
 pub(super) fn in_zone(civil: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     zone.to_ambiguous_timestamp(civil).compatible().ok()
 }
 
-/// The pattern of `yyyyMMdd` or `yyyyMMddHHmmss`, where `text` has as many digits and nothing else.
+/// The pattern of `yyyyMMdd` or `yyyyMMddHHmmss`, if `text` has as many digits and nothing else.
 pub(super) fn compact(text: &str) -> Option<&'static str> {
     let pattern = match text.len() {
         8 => COMPACT_DATE,
@@ -30,7 +31,7 @@ pub(super) fn compact(text: &str) -> Option<&'static str> {
         .then_some(pattern)
 }
 
-/// Everything that is neither a number nor scanned as ISO 8601.
+/// Parses all formats that are neither numbers nor scanned as ISO 8601.
 pub(super) fn other(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let bare = text
         .strip_prefix('[')
@@ -69,8 +70,7 @@ fn with_zone_name(text: &str) -> Option<Timestamp> {
     }
 }
 
-/// The instant of `text` by a pattern in strptime's notation.
-/// <https://docs.rs/jiff/0.2/jiff/fmt/strtime/index.html>
+/// The instant of `text` by a strptime pattern. <https://docs.rs/jiff/0.2/jiff/fmt/strtime/index.html>
 pub(super) fn by_pattern(pattern: &str, text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let parsed = BrokenDownTime::parse(pattern, text).ok()?;
     if parsed.timestamp().is_some() {
@@ -86,7 +86,7 @@ pub(super) fn by_pattern(pattern: &str, text: &str, zone: &TimeZone) -> Option<T
     }
 }
 
-/// Why a pattern cannot be read by, if it cannot.
+/// Why a pattern is invalid, if it is.
 pub(super) fn check_pattern(pattern: &str, zone: &TimeZone) -> Result<(), String> {
     if !pattern.contains('%') {
         return Err(format!(

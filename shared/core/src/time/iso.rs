@@ -1,4 +1,4 @@
-//! The ISO 8601 family, read from bytes: it is what nearly every record carries, and it is read once a record.
+//! The ISO 8601 family, parsed from bytes: nearly every record has one of these, so this runs once for each record.
 //!
 //! ```text
 //! yyyy-M[M]-d[d]
@@ -11,25 +11,25 @@ use jiff::{
     tz::Offset,
 };
 
-/// A time as it is written: the reading on a calendar and a clock, and the offset where one is given.
+/// A time as written: date and time of day, and the offset if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) civil: DateTime,
     pub(super) offset: Option<Offset>,
 }
 
-/// What became of a text.
+/// The result of parsing a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scan {
     /// It is a time.
     Time(Written),
-    /// It has the form, but there is no such date, time of day or offset.
+    /// It has the format, but the date, time of day or offset does not exist.
     Impossible,
-    /// It has another form.
+    /// It has another format.
     OtherForm,
 }
 
-/// Reads the whole of `text`.
+/// Parses the whole of `text`.
 #[inline]
 pub(super) fn scan(text: &[u8]) -> Scan {
     let Some(fields) = Fields::read(text) else {
@@ -38,7 +38,7 @@ pub(super) fn scan(text: &[u8]) -> Scan {
     fields.resolve().map_or(Scan::Impossible, Scan::Time)
 }
 
-/// The numbers of a text that has the form, not yet checked against the calendar.
+/// The numbers of a text with the right format, not yet checked against the calendar.
 struct Fields {
     year: i16,
     month: i8,
@@ -99,7 +99,7 @@ impl Fields {
     }
 
     fn resolve(self) -> Option<Written> {
-        // As Temporal and jiff do: civil calendars have no 60th second.
+        // As in Temporal and jiff: civil time has no 60th second.
         let second = if self.second == 60 { 59 } else { self.second };
         let date = Date::new(self.year, self.month, self.day).ok()?;
         let time = Time::new(self.hour, self.minute, second, self.nanosecond).ok()?;
@@ -125,7 +125,7 @@ impl Fields {
     }
 }
 
-/// What is left of a text.
+/// The rest of a text.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -175,7 +175,7 @@ impl Cursor<'_> {
         Some(century * 100 + i16::from(self.two_digits()?))
     }
 
-    /// One to nine digits after the decimal sign, as nanoseconds.
+    /// One to nine digits after the decimal separator, as nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
         let mut nanoseconds = 0;
         let mut unit = 100_000_000;
@@ -191,7 +191,7 @@ impl Cursor<'_> {
         (1..=9).contains(&count).then_some(nanoseconds)
     }
 
-    /// The zone, which ends the text.
+    /// The zone at the end of the text.
     fn zone(&mut self) -> Option<Zone> {
         if self.0.is_empty() {
             return Some(Zone::None);

@@ -1,5 +1,5 @@
-//! A record's own time, read from what stands in its timestamp column. docs/SEMANTICS.md, "Timestamps", states
-//! every form that is read and what it means.
+//! Parses a record's own time from its timestamp column. docs/SEMANTICS.md, "Timestamps", specifies every supported
+//! format and its meaning.
 
 mod bound;
 mod epoch;
@@ -25,20 +25,20 @@ use crate::{
     nearest,
 };
 
-/// The longest text that is looked at: no form is as long, and what is longer is no time.
+/// The longest text that is parsed: all formats are shorter, so a longer text is not a time.
 const LONGEST: usize = 128;
-/// How much of a refused text an error repeats.
+/// The most characters of a refused text that an error shows.
 const SHOWN: usize = 64;
 
 /// Reads timestamps by a job's rule.
 ///
-/// A time without a zone is one in the rule's zone. Where the clocks went back, so that it happened twice, the
-/// earlier instant is meant; where they went forward, so that it never happened, it is moved forward by the
-/// length of the gap. A time of day with a sixtieth second is read as its fifty-ninth.
+/// A time without a zone is in the rule's zone. If it is ambiguous because clocks went back, it is the earlier instant;
+/// if it does not exist because clocks went forward, it is moved forward by the length of the gap. Second 60 is read as
+/// 59.
 #[derive(Debug, Clone)]
 pub struct TimestampReader {
     zone: TimeZone,
-    /// The zone's offset where it has only one, which spares looking up the zone's transitions.
+    /// The zone's offset if it never changes, which avoids the lookup of transitions.
     fixed: Option<Offset>,
     unit: Option<EpochUnit>,
     pattern: Option<String>,
@@ -48,10 +48,10 @@ pub struct TimestampReader {
     latest: Timestamp,
 }
 
-/// Why a timestamp rule is refused, by its key.
+/// Why a timestamp rule is refused, with the key of the setting.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RuleError {
-    /// No column is named.
+    /// No column is set.
     #[error("timestamp.column is empty: name the column, or a path such as detail.time")]
     NoColumn,
     /// The zone is not in the IANA time zone database.
@@ -60,15 +60,15 @@ pub enum RuleError {
         near = near_zone(.0)
     )]
     UnknownZone(String),
-    /// The pattern cannot be read by, or fixes no date.
+    /// The pattern is invalid, or does not determine a date.
     #[error("timestamp.format = \"{pattern}\": {reason}")]
     Pattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A pattern and a unit are both given, and only one can be meant.
+    /// Both a pattern and a unit are set.
     #[error("timestamp.unit has no meaning beside timestamp.format: leave one out")]
     UnitWithFormat,
     /// A bound is neither a time nor an offset from now.
@@ -78,17 +78,17 @@ pub enum RuleError {
     Bound {
         /// `earliest` or `latest`.
         key: &'static str,
-        /// What it says.
+        /// Its value.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// No time can lie between the bounds.
+    /// `earliest` is later than `latest`.
     #[error("timestamp.earliest ({earliest}) is later than timestamp.latest ({latest})")]
     NothingBetween {
-        /// The earlier bound.
+        /// The value of `earliest`.
         earliest: Timestamp,
-        /// The later bound.
+        /// The value of `latest`.
         latest: Timestamp,
     },
 }
@@ -122,19 +122,19 @@ fn near_zone(written: &str) -> String {
 /// Why a value is no time that a record can be placed by. Texts are shortened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimeError {
-    /// It has no form that is read, or names a date or time of day that does not exist.
+    /// It has no supported format, or its date or time of day does not exist.
     #[error("`{text}` is no time in a known form")]
     Unrecognised {
         /// The value.
         text: String,
     },
-    /// It lies outside the years 0 to 9999.
+    /// It is outside the years 0 to 9999.
     #[error("`{text}` lies outside the years 0 to 9999")]
     OutOfRange {
         /// The value.
         text: String,
     },
-    /// It lies before the rule's `earliest`.
+    /// It is before the rule's `earliest`.
     #[error("`{text}` lies before the earliest time, {earliest}")]
     BeforeEarliest {
         /// The value.
@@ -142,7 +142,7 @@ pub enum TimeError {
         /// The bound.
         earliest: Timestamp,
     },
-    /// It lies after the rule's `latest`.
+    /// It is after the rule's `latest`.
     #[error("`{text}` lies after the latest time, {latest}")]
     AfterLatest {
         /// The value.
@@ -153,7 +153,7 @@ pub enum TimeError {
 }
 
 impl TimeError {
-    /// One word for the quarantine and for metrics.
+    /// The reason code for the quarantine and for metrics.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Unrecognised { .. } => "time_unrecognised",
@@ -164,23 +164,23 @@ impl TimeError {
     }
 }
 
-/// Microseconds since 1970-01-01T00:00:00Z; what is below one is cut off towards the past.
+/// Microseconds since 1970-01-01T00:00:00Z, rounded down.
 pub fn microseconds(instant: Timestamp) -> i64 {
     let cut_towards_1970 = instant.subsec_nanosecond() % 1_000 < 0;
     instant.as_microsecond() - i64::from(cut_towards_1970)
 }
 
-/// Why a text gave no instant, before it is known how to show the text.
+/// Why a text has no instant, before the text is shortened for the error.
 enum Refusal {
     Unrecognised,
     OutOfRange,
 }
 
 impl TimestampReader {
-    /// A reader by `rule`. `now` only resolves the bounds that are written relative to it.
+    /// Creates a reader for `rule`. `now` only resolves bounds that are relative to it.
     ///
     /// # Errors
-    /// The first setting of the rule that means nothing.
+    /// The first invalid setting of the rule.
     pub fn new(rule: &TimestampRule, now: Timestamp) -> Result<Self, RuleError> {
         if rule.column.is_empty() {
             return Err(RuleError::NoColumn);
@@ -206,7 +206,7 @@ impl TimestampReader {
         };
         let earliest = bound("earliest", &rule.earliest)?;
         let latest = bound("latest", &rule.latest)?;
-        // A fixed bound and one that moves may cross as time goes by; only two of a kind can be judged here.
+        // A fixed and a relative bound may cross later, so only two bounds of the same kind can be compared here.
         if let (Some(earliest), Some(latest)) = (earliest, latest)
             && earliest.relative == latest.relative
             && earliest.at > latest.at
@@ -235,25 +235,25 @@ impl TimestampReader {
         Ok(reader)
     }
 
-    /// The zone of times that name none, and of the partitions.
+    /// The zone of times without one, and of the partitions.
     pub fn zone(&self) -> &TimeZone {
         &self.zone
     }
 
-    /// Reads a text: an ISO 8601 time or one of its variants, a number, RFC 2822, Apache log time; or, where the
-    /// rule has a pattern, that pattern only.
+    /// Parses a text: an ISO 8601 time or one of its variants, a number, RFC 2822, Apache log time; or, if the rule has
+    /// a pattern, only that pattern.
     ///
     /// # Errors
-    /// If it is no time, or one outside the bounds.
+    /// It is not a time, or is outside the bounds.
     #[inline]
     pub fn read_text(&self, text: &str) -> Result<Timestamp, TimeError> {
         self.finish(self.instant_of_text(text), || text.to_owned())
     }
 
-    /// Reads the text of a JSON number, exactly: no digit of a fraction is lost down to the nanosecond.
+    /// Parses the text of a JSON number exactly, down to the nanosecond.
     ///
     /// # Errors
-    /// If it is no time, or one outside the bounds.
+    /// It is not a time, or is outside the bounds.
     pub fn read_number(&self, text: &str) -> Result<Timestamp, TimeError> {
         let instant = match &self.pattern {
             Some(pattern) => self.instant_by_pattern(pattern, text),
@@ -262,10 +262,10 @@ impl TimestampReader {
         self.finish(instant, || text.to_owned())
     }
 
-    /// Reads a value of an integer column.
+    /// Converts a value of an integer column.
     ///
     /// # Errors
-    /// If it is no time, or one outside the bounds.
+    /// It is not a time, or is outside the bounds.
     pub fn read_integer(&self, value: i64) -> Result<Timestamp, TimeError> {
         let instant = match &self.pattern {
             Some(pattern) => self.instant_by_pattern(pattern, &value.to_string()),
@@ -274,19 +274,19 @@ impl TimestampReader {
         self.finish(instant, || value.to_string())
     }
 
-    /// Reads a value of a floating point column, as the shortest decimal number that stands for it.
+    /// Converts a value of a floating point column, through its shortest decimal representation.
     ///
     /// # Errors
-    /// If it is no time, or one outside the bounds.
+    /// It is not a time, or is outside the bounds.
     pub fn read_float(&self, value: f64) -> Result<Timestamp, TimeError> {
-        // `Display` of a float prints just that decimal, without an exponent.
+        // `Display` of a float writes exactly that decimal, without an exponent.
         self.read_number(&value.to_string())
     }
 
-    /// Checks an instant that was read by other means, such as from a typed timestamp column, against the bounds.
+    /// Checks the bounds of an instant from another source, such as a typed timestamp column.
     ///
     /// # Errors
-    /// If it lies outside the bounds.
+    /// It is outside the bounds.
     pub fn check(&self, instant: Timestamp) -> Result<Timestamp, TimeError> {
         self.finish(Ok(instant), || instant.to_string())
     }
@@ -299,7 +299,7 @@ impl TimestampReader {
             Scan::Time(written) => self.instant_of_written(written),
             Scan::Impossible => Err(Refusal::Unrecognised),
             Scan::OtherForm => {
-                // Few texts have white space around them, so it is looked for only now.
+                // White space around a text is rare, so it is only checked now.
                 let trimmed = text.trim();
                 if trimmed.len() < text.len() {
                     self.instant_of_text(trimmed)
@@ -339,7 +339,7 @@ impl TimestampReader {
     }
 
     fn instant_of_number(&self, text: &str) -> Result<Timestamp, EpochError> {
-        // Eighteen digits fit an i64, and nearly every epoch is a whole number.
+        // Eighteen digits fit an i64, and nearly every epoch is an integer.
         match text.parse::<i64>() {
             Ok(value) if !text.starts_with('+') => epoch::from_integer(value, self.unit),
             _ => epoch::from_decimal(text, self.unit),

@@ -1,7 +1,7 @@
 //! The files of a partition's directory.
 
 use jiff::Timestamp;
-use lakewright_core::location::Location;
+use lakewright_core::{catalog::not_a_mark, location::Location};
 
 use super::{error::CompactError, ledger};
 use crate::ports::{Listed, Store};
@@ -27,6 +27,10 @@ pub(super) async fn list(
         let page = store.list(prefix, after.as_deref()).await?;
         let answered_at = ledger::earlier(begun, page.answered_at);
         begun = Some(answered_at);
+        for object in &page.objects {
+            let known = not_a_mark(&prefix.bucket, &object.key);
+            known.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+        }
         after = page.objects.last().map(|object| object.key.clone());
         objects.extend(page.objects);
         if !page.truncated || after.is_none() {

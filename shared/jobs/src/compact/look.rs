@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
-    catalog::TableName,
+    catalog::{TableName, marks_above},
     compact::{
         Candidate, Left, PartitionLedger, PartitionState, choose, generation_directory,
         generations_beside, is_compacted, output_name, partition_path, source_of,
     },
-    config::{self, CompactMode},
+    config::{self, CompactMode, Output, OutputFormat},
     location::Location,
     naming,
 };
@@ -24,7 +24,7 @@ use super::{
     merge::{self, Known},
     report::Step,
 };
-use crate::ports::Store;
+use crate::{ports::Store, work::foreign};
 
 /// Questions under way at a time, for one partition.
 const CONCURRENT: usize = 32;
@@ -46,6 +46,8 @@ pub(super) struct Scope {
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
+    /// The listings that looked for another table format's log.
+    pub(super) listings: u64,
     tail: Tail,
 }
 
@@ -76,6 +78,13 @@ pub(super) enum Verdict {
         /// Their bytes.
         carried_bytes: u64,
     },
+}
+
+/// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, CompactError> {
+    let looked = foreign::not_foreign(store, prefix).await?;
+    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+    Ok(marks_above(prefix).len() as u64)
 }
 
 impl Scope {
@@ -115,6 +124,10 @@ impl Scope {
             table: name.clone(),
             reason,
         };
+        let output = Output::new(OutputFormat::Parquet);
+        table
+            .takes(&output)
+            .map_err(|error| unsuited(error.to_string()))?;
         if table.has_partition_projection() {
             return Err(unsuited(
                 "it has partition projection, with which Athena computes where partitions lie and ignores the catalog, so its readers would never see the new files: switch projection off (projection.enabled = false) once all partitions are registered".to_owned(),
@@ -127,6 +140,7 @@ impl Scope {
         }
         let base = Location::directory(&table.storage.location)
             .map_err(|error| unsuited(error.to_string()))?;
+        let listings = not_foreign(&*ports.store, &base).await?;
         let generations = job
             .generations
             .clone()
@@ -143,6 +157,12 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| base.join("_lakewright/"));
         let found = ports.catalog.matching_partitions(name, expression).await?;
+        for partition in &found {
+            let as_it_says = table.with_storage(&partition.storage);
+            as_it_says
+                .takes(&output)
+                .map_err(|error| unsuited(format!("partition {:?}: {error}", partition.values)))?;
+        }
         let partitions = found.into_iter().map(|partition| Subject {
             path: partition_path(&table.partition_keys, &partition.values),
             location: Location::directory(&partition.storage.location)
@@ -157,6 +177,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }
@@ -172,6 +193,7 @@ impl Scope {
             .clone()
             .unwrap_or_else(|| target.join("_lakewright/"));
         let below = target.join(prefix.unwrap_or_default());
+        let listings = not_foreign(&*ports.store, &below).await?;
         let (objects, _) = directory::list(&*ports.store, &below).await?;
         let mut paths = objects
             .iter()
@@ -194,6 +216,7 @@ impl Scope {
                 ..job.clone()
             },
             ledger,
+            listings,
             tail: Tail::default(),
         })
     }
@@ -473,6 +496,15 @@ impl Scope {
             return Err(CompactError::Unsuited(format!(
                 "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
                 file.name, file.size
+            )));
+        }
+        let mut keys = files
+            .iter()
+            .map(|file| file.name.as_str())
+            .chain([to.key.as_str()]);
+        if let Some(key) = keys.find(|key| !naming::fits_xml(key)) {
+            return Err(CompactError::Unsuited(format!(
+                "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
             )));
         }
         let longest = files.iter().map(|file| file.name.len()).max();

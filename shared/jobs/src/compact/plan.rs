@@ -95,6 +95,9 @@ pub async fn plan(
     if report.partitions_seen == 0 && report.partitions_unseen > 0 {
         return Err(CompactError::Deadline);
     }
+    if report.partitions_planned > 0 {
+        report.requests.list += scope.listings;
+    }
     report.usd = report.requests.usd(job);
     if !request.dry_run {
         list(ports, &scope, &mut report).await?;

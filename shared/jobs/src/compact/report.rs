@@ -1,4 +1,4 @@
-//! What the functions of compact answer with.
+//! The reports of compact's functions.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use super::{MergeTask, StepRequest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
-    /// Readers and writers are sent to the new files.
+    /// Switches readers and writers to the new files.
     Publish,
-    /// What slow writers left in the old directory is carried over.
+    /// Carries over the files that slow writers left in the old directory.
     Sweep,
-    /// The old files are deleted.
+    /// Deletes the old files.
     Delete,
-    /// The plan is given up, and what was made for it is deleted.
+    /// Gives up the plan and deletes what was made for it.
     Abandon,
 }
 
-/// What is to be done for one partition.
+/// The tasks of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Where its plan stands.
+    /// The location of its plan.
     pub plan: Location,
     /// Its path.
     pub partition: String,
@@ -34,55 +34,55 @@ pub struct Item {
     pub merges: Vec<MergeTask>,
 }
 
-/// A partition that cannot be compacted as it is.
+/// A partition that cannot be compacted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// Its path.
     pub partition: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What is planned, or would be.
+/// The result of planning, or of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
     /// `compact`.
     pub job: String,
     /// The table, or the target.
     pub table: String,
-    /// Whether nothing was written.
+    /// Whether this was a dry run, which writes nothing.
     pub dry_run: bool,
-    /// The object that holds all tasks as a JSON array; `None` in a dry run.
+    /// The object that contains all tasks as a JSON array; `None` in a dry run.
     pub plan: Option<Location>,
-    /// The tasks, while they are few.
+    /// The tasks, if they are short enough for an answer.
     pub tasks: Vec<Item>,
-    /// Partitions that were looked at.
+    /// The number of partitions that were looked at.
     pub partitions_seen: u64,
-    /// Those that were left for the next run because the time was up.
+    /// The number of partitions that were left for the next run because the time ran out.
     pub partitions_unseen: u64,
-    /// Those that are compacted.
+    /// The number of partitions that are compacted.
     pub partitions_planned: u64,
-    /// Files of those, before and after.
+    /// The number of their files before.
     pub files_before: u64,
-    /// Their bytes.
+    /// The bytes of their files before.
     pub bytes_before: u64,
-    /// The files that they become.
+    /// The number of their files after.
     pub files_after: u64,
-    /// Their bytes, if merging neither saves nor costs any.
+    /// The bytes of their files after, if merging does not change the size.
     pub bytes_after: u64,
-    /// What it takes.
+    /// The estimated requests.
     pub requests: Requests,
-    /// What the requests cost, in US dollars with cents.
+    /// The cost of the requests in US dollars, with cents.
     pub usd: String,
-    /// Partitions that cannot be compacted as they are.
+    /// The number of partitions that cannot be compacted.
     pub partitions_refused: u64,
-    /// The first of them.
+    /// The first of these.
     pub refused: Vec<Refusal>,
-    /// How many partitions are left as they are, by the reason.
+    /// The number of partitions that need no compaction, by reason.
     pub left: BTreeMap<String, u64>,
 }
 
-/// What became of one merge.
+/// The result of one merge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MergeReport {
     /// `compact`.
@@ -91,35 +91,35 @@ pub struct MergeReport {
     pub table: String,
     /// The partition's path.
     pub partition: String,
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Which of its new files.
+    /// The index of the new file in the plan.
     pub task: usize,
-    /// What became of it.
+    /// The outcome.
     pub status: MergeStatus,
-    /// The files that it is made of.
+    /// The number of files that were merged.
     pub files: u64,
     /// The new file.
     pub output: Location,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
-    /// Its bytes; 0 where it is superseded.
+    /// Its size in bytes; 0 if it is superseded.
     pub bytes: u64,
 }
 
-/// What became of a merge.
+/// The outcome of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MergeStatus {
     /// The file was written.
     Merged,
-    /// It stood already.
+    /// It already existed.
     Duplicate,
-    /// The partition has moved on; nothing is to be done.
+    /// The partition has moved on; there is nothing to do.
     Superseded,
 }
 
-/// What became of one step.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepReport {
     /// `compact`.
@@ -128,58 +128,58 @@ pub struct StepReport {
     pub table: String,
     /// The partition's path.
     pub partition: String,
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Which step.
+    /// The step.
     pub step: Step,
-    /// What became of it.
+    /// The outcome.
     pub status: StepStatus,
-    /// Files that were carried over or deleted.
+    /// The number of files that were carried over or deleted.
     pub files: u64,
-    /// The step that comes next in this run, if any.
+    /// The next step in this run, if any.
     pub next: Option<StepRequest>,
-    /// How long to wait before it.
+    /// How long to wait before the next step.
     pub wait_seconds: u64,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepStatus {
-    /// It is done, now or before.
+    /// It is done, now or earlier.
     Done,
-    /// It is too early for it.
+    /// It is too early for the step.
     Waiting,
-    /// The partition has moved on; nothing is to be done.
+    /// The partition has moved on; there is nothing to do.
     Superseded,
 }
 
-/// Where the partitions stand.
+/// The status of the partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// `compact`.
     pub job: String,
     /// The table, or the target.
     pub table: String,
-    /// How many partitions are in each condition.
+    /// The number of partitions in each condition.
     pub counts: BTreeMap<String, u64>,
-    /// Those that were compacted or are planned to be: the first 5,000, which fit into an answer.
+    /// The partitions that were compacted or have a plan: the first 5,000, which fit into an answer.
     pub partitions: Vec<PartitionStatus>,
 }
 
-/// Where one partition stands.
+/// The status of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionStatus {
     /// Its path.
     pub partition: String,
     /// How often its files were replaced.
     pub generation: u32,
-    /// Where its files are written.
+    /// The directory that writers use.
     pub directory: Location,
-    /// Where the catalog sends readers.
+    /// Its location in the catalog.
     pub location: Location,
-    /// `planned`, `swapped`, `published`, `swept` or `deleted`; `never` where it was never compacted.
+    /// `planned`, `swapped`, `published`, `swept` or `deleted`; `never` if it was never compacted.
     pub condition: String,
-    /// The plan that is to be gone on with, if there is one.
+    /// The plan to go on with, if there is one.
     pub plan: Option<Location>,
 }

@@ -2,38 +2,38 @@ use async_trait::async_trait;
 use lakewright_core::catalog::{StorageDescriptor, Table, TableName};
 use thiserror::Error;
 
-/// The most partitions that one `BatchCreatePartition` or `BatchUpdatePartition` takes.
+/// The most partitions in one `BatchCreatePartition` or `BatchUpdatePartition`.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_BatchCreatePartition.html>
 pub const MAX_CREATE_PARTITIONS: usize = 100;
 
-/// The most partitions that one `BatchGetPartition` takes.
+/// The most partitions in one `BatchGetPartition`.
 /// <https://docs.aws.amazon.com/glue/latest/webapi/API_BatchGetPartition.html>
 pub const MAX_GET_PARTITIONS: usize = 1000;
 
-/// The data catalog: tables, and where their partitions lie.
+/// The data catalog: tables and the locations of their partitions.
 #[async_trait]
 pub trait Catalog: Send + Sync {
-    /// The table; `None` where the catalog says that it does not exist (and only then).
+    /// The table. `None` only if the catalog reports that it does not exist.
     ///
     /// # Errors
-    /// Any other failure, a throttled call too.
+    /// Any other failure, including throttling.
     async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError>;
 
-    /// Those of the partitions with these `values` (at most [`MAX_GET_PARTITIONS`]) that exist, in any order.
+    /// The partitions with these `values` (at most [`MAX_GET_PARTITIONS`]) that exist, in any order.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn partitions(
         &self,
         table: &TableName,
         values: &[Vec<String>],
     ) -> Result<Vec<Partition>, CatalogError>;
 
-    /// Creates at most [`MAX_CREATE_PARTITIONS`] partitions. Returns those that were not created;
-    /// one that stands already is among them, as [`CatalogErrorKind::AlreadyExists`].
+    /// Creates at most [`MAX_CREATE_PARTITIONS`] partitions. Returns those that were not created, including, as
+    /// [`CatalogErrorKind::AlreadyExists`], those that already exist.
     ///
     /// # Errors
-    /// When the call failed as a whole; any of the partitions may have been created all the same.
+    /// The call failed as a whole; some of the partitions may have been created nevertheless.
     async fn create_partitions(
         &self,
         table: &TableName,
@@ -44,48 +44,46 @@ pub trait Catalog: Send + Sync {
     /// The catalog has no compare-and-swap for partitions: the last writer wins.
     ///
     /// # Errors
-    /// When the call failed as a whole; any of the partitions may have been replaced all the same.
+    /// The call failed as a whole; some of the partitions may have been replaced nevertheless.
     async fn update_partitions(
         &self,
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError>;
 
-    /// All partitions that an expression over the partition keys selects, such as `year = 2026 and month = 5`;
-    /// all of the table's where there is none. In any order.
-    /// <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
+    /// All partitions that match an expression over the partition keys, such as `year = 2026 and month = 5`, or all of
+    /// the table's without one. In any order. <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
     ///
     /// # Errors
-    /// [`CatalogErrorKind::Invalid`] when the expression means nothing to the catalog, and when a call failed.
+    /// [`CatalogErrorKind::Invalid`] if the expression is invalid, or a call failed.
     async fn matching_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
     ) -> Result<Vec<Partition>, CatalogError>;
 
-    /// Creates a table; its `version_id` is the catalog's to give.
+    /// Creates a table. The catalog assigns its `version_id`.
     ///
     /// # Errors
-    /// [`CatalogErrorKind::AlreadyExists`] where one stands; [`CatalogErrorKind::NotFound`] where the database does
-    /// not exist; any other failure. After [`CatalogErrorKind::Network`] the table may stand.
+    /// [`CatalogErrorKind::AlreadyExists`] if there is one; [`CatalogErrorKind::NotFound`] if the database does not
+    /// exist; any other failure. After [`CatalogErrorKind::Network`] the table may exist.
     async fn create_table(&self, table: &Table) -> Result<(), CatalogError>;
 
-    /// Replaces what a [`Table`] says of a table, and no more, where the table still is of its `version_id`. The
-    /// version before is not archived.
-    /// <https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateTable.html>
+    /// Replaces the fields of a table that [`Table`] has, and no others, if the table still has this `version_id`. The
+    /// previous version is not archived. <https://docs.aws.amazon.com/glue/latest/webapi/API_UpdateTable.html>
     ///
     /// # Errors
-    /// [`CatalogErrorKind::Conflict`] where the table is of another version; [`CatalogErrorKind::NotFound`];
-    /// any other failure.
+    /// [`CatalogErrorKind::Conflict`] if the table has another version; [`CatalogErrorKind::NotFound`]; any other
+    /// failure.
     async fn update_table(&self, table: &Table) -> Result<(), CatalogError>;
 }
 
 /// One partition of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
-    /// One value for each partition key of the table, in their order, unescaped.
+    /// One value for each partition key of the table, in order, unescaped.
     pub values: Vec<String>,
-    /// Where its objects lie and how they are read; `location` ends with `/`.
+    /// The location and format of its objects; `location` ends with `/`.
     pub storage: StorageDescriptor,
 }
 
@@ -94,30 +92,30 @@ pub struct Partition {
 pub struct PartitionFailure {
     /// The partition's values.
     pub values: Vec<String>,
-    /// Why.
+    /// The kind of failure.
     pub kind: CatalogErrorKind,
-    /// What the catalog said.
+    /// The catalog's message.
     pub message: String,
 }
 
-/// What kind of failure a call to the catalog met.
+/// The kind of failure of a call to the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CatalogErrorKind {
-    /// The partition or table stands already.
+    /// The partition or table already exists.
     AlreadyExists,
-    /// The table is not of the version that the update names.
+    /// The table has another version than the update expects.
     Conflict,
     /// The database, table or partition does not exist.
     NotFound,
-    /// Too many calls, or the service is unwell: the same call may succeed later.
+    /// There are too many calls, or the service has a problem: the same call may succeed later.
     Throttled,
-    /// The network failed: the call may have taken effect or not.
+    /// The network failed: the call may or may not have taken effect.
     Network,
     /// The function's role lacks a permission.
     AccessDenied,
-    /// The catalog found the request invalid.
+    /// The request is invalid.
     Invalid,
-    /// The invocation's deadline is too near to begin the call.
+    /// The invocation's deadline is too near to start the call.
     Deadline,
     /// Anything else.
     Other,
@@ -134,12 +132,12 @@ impl CatalogErrorKind {
 #[derive(Debug, Clone, Error)]
 #[error("Glue {operation} on {table}: {message}")]
 pub struct CatalogError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: CatalogErrorKind,
     /// The service's operation, such as `GetTable`.
     pub operation: &'static str,
     /// The table.
     pub table: TableName,
-    /// What the service or the network said.
+    /// The message of the service or the network.
     pub message: String,
 }

@@ -3,10 +3,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-/// The time, and waiting for it to pass.
+/// The current time, and waiting.
 ///
-/// Only for waiting, deadlines and reports. What the commit protocols compare are S3's own times
-/// (`Last-Modified` and `Date`), never this clock's.
+/// Use it only for waiting, deadlines and reports. The commit protocols compare S3's own times (`Last-Modified` and
+/// `Date`), never this clock's.
 #[async_trait]
 pub trait Clock: Send + Sync {
     /// The time now.

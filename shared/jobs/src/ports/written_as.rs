@@ -9,9 +9,9 @@ use super::{
     Precondition, PutOptions, Store, StoreError, UploadId, Written,
 };
 
-/// The store, with a job's tags and encryption for every object that is written through it: outputs, the ledger and what is
-/// kept while rows are at work alike, since a bucket that refuses unencrypted objects refuses all of them. Objects whose
-/// writer says what they are to be keep that. Copies keep the tags of their sources.
+/// Wraps the store so that every object that is written through it gets a job's tags and encryption: outputs, ledger
+/// entries and spooled rows alike, because a bucket that refuses unencrypted objects refuses all of them. Attributes
+/// that a writer sets itself are kept. Copies keep the tags of their sources.
 pub fn written_as(
     store: &Arc<dyn Store>,
     tags: &BTreeMap<String, String>,

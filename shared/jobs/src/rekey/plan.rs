@@ -79,6 +79,10 @@ pub(super) async fn table(
     let Some(table) = catalog.table(name).await? else {
         return Err(RekeyError::TableMissing(name.clone()));
     };
+    if let Some(output) = job.output.first() {
+        let taken = table.takes(output);
+        taken.map_err(|error| RekeyError::Schema(format!("table {name}: {error}")))?;
+    }
     let keys = table.partition_keys.iter().map(|key| &key.name);
     if !keys
         .map(|key| key.to_lowercase())

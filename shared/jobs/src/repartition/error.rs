@@ -2,10 +2,9 @@ use std::io;
 
 use arrow::error::ArrowError;
 use lakewright_core::{
-    catalog::TableName,
+    catalog::{TableError, TableName},
     encode::EncodeError,
     location::Location,
-    reading::ReadingError,
     repartition::{RouteError, ShapeError},
 };
 use thiserror::Error;
@@ -45,7 +44,7 @@ pub enum RepartitionError {
         /// The table.
         table: TableName,
         /// What is wrong with it.
-        error: ReadingError,
+        error: TableError,
     },
     /// What is asked for does not fit what is there.
     #[error("{0}")]

@@ -7,7 +7,7 @@ use lakewright_core::{
     catalog::{Column, Table},
     config::{Files, Mode, Repartition},
     location::Location,
-    repartition::{Layout, Shape, splits},
+    repartition::{KeyValues, Layout, Shape, splits},
 };
 use serde::Serialize;
 
@@ -105,6 +105,9 @@ async fn make(
     previous: Option<u64>,
     given_up: &[String],
 ) -> Result<Plan, RepartitionError> {
+    for output in &job.output {
+        source::not_foreign(&*ports.store, &job.directory(output)).await?;
+    }
     let mut found = source::find(ports, job).await?;
     apart(job, &found)?;
     if job.bookmark {
@@ -129,6 +132,18 @@ async fn make(
     } else {
         Shape::new(job, &columns, &keys, &types)?
     };
+    for partition in &found.partitions {
+        let keys = KeyValues(partition.values.clone());
+        shape.check_keys(&keys).map_err(|error| {
+            let table = found.table.as_ref().map(|table| table.name.to_string());
+            RepartitionError::Unfit(format!(
+                "table {}, partition {:?} at {}: {error}",
+                table.unwrap_or_default(),
+                partition.values,
+                partition.location
+            ))
+        })?;
+    }
     // That every type can be read is known before the first task.
     shape.read_schema()?;
     let stored = found.stored(ports, job).await?;
@@ -244,6 +259,16 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, Reparti
             Err(RepartitionError::TableMissing(name.clone()))
         };
     };
+    let unfit = |reason: String| RepartitionError::Unfit(format!("table {name}: {reason}"));
+    if job.manage_table {
+        // What the table says of its objects is about to be said anew.
+        table
+            .not_foreign()
+            .map_err(|error| unfit(error.to_string()))?;
+    } else if let Some(output) = job.output.first() {
+        let written = table.takes(output);
+        written.map_err(|error| unfit(error.to_string()))?;
+    }
     let lower = |name: &String| name.to_lowercase();
     let keys = |table: &Table| {
         table

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TaskRequest;
 
-/// What `repartition-plan` answers.
+/// The answer of `repartition-plan`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
     /// `repartition`.
@@ -12,32 +12,32 @@ pub struct PlanReport {
     pub name: String,
     /// The run's number, from 0.
     pub run: u64,
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Files of the source.
+    /// The number of the source's files.
     pub files_before: u64,
-    /// Its splits of 128 MiB, which are Spark's partitions.
+    /// The number of its splits of 128 MiB, which are Spark's partitions.
     pub splits_before: u64,
-    /// How many files there will be, where rows are not partitioned.
+    /// The number of files that will be written, if rows are not partitioned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
-    /// Bytes of the source.
+    /// The bytes of the source.
     pub bytes: u64,
-    /// The columns that are written, those of the path last.
+    /// The columns of the output, with those of the path last.
     pub columns: Vec<Column>,
-    /// What is to be done before the tasks; empty where `prepare_list` says where it stands.
+    /// The entries to process before the tasks; empty if they are in `prepare_list`.
     pub prepare: Vec<TaskRequest>,
-    /// The tasks; empty where `tasks_list` says where they stand.
+    /// The tasks; empty if they are in `tasks_list`.
     pub tasks: Vec<TaskRequest>,
-    /// A JSON array in S3, where there is more than an answer may hold.
+    /// A JSON array in S3, if the list is too long for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare_list: Option<ObjectName>,
-    /// A JSON array in S3, where there is more than an answer may hold.
+    /// A JSON array in S3, if the list is too long for an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks_list: Option<ObjectName>,
 }
 
-/// An object, as Step Functions' `ItemReader` names it.
+/// An object, in the form that Step Functions' `ItemReader` takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectName {
     /// Its bucket.
@@ -46,33 +46,33 @@ pub struct ObjectName {
     pub key: String,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It was done now.
+    /// It was done by this request.
     Done,
-    /// The run was committed now.
+    /// The run was committed by this request.
     Committed,
     /// It was done before.
     Duplicate,
 }
 
-/// What `repartition-write` answers.
+/// The answer of `repartition-write`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskReport {
     /// `repartition`.
     pub job: String,
     /// The job's name in the configuration.
     pub name: String,
-    /// Which task.
+    /// The task.
     #[serde(flatten)]
     pub task: TaskRequest,
-    /// Whether it was done now.
+    /// Whether it was done by this request.
     pub status: Status,
-    /// Rows, each once, whatever the number of outputs.
+    /// The number of rows, each counted once, whatever the number of outputs.
     pub rows: u64,
-    /// Files.
+    /// The number of files.
     pub outputs: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -80,7 +80,7 @@ pub struct TaskReport {
     pub values_dropped: u64,
 }
 
-/// What `repartition-commit` answers.
+/// The answer of `repartition-commit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitReport {
     /// `repartition`.
@@ -89,18 +89,18 @@ pub struct CommitReport {
     pub name: String,
     /// The run's number, from 0.
     pub run: u64,
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Whether the run was committed now.
+    /// Whether the run was committed by this request.
     pub status: Status,
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Files.
+    /// The number of files.
     pub outputs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Objects that were removed.
+    /// The number of objects that were removed.
     pub removed: u64,
-    /// Keys that were to be removed but hold other objects than the plan says.
+    /// Keys that were not removed, because they have other objects than the plan lists.
     pub left: Vec<String>,
 }

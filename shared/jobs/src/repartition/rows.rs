@@ -8,6 +8,7 @@ use lakewright_core::{
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
     parquet_in::{ParquetFile, ReadError, RowsReader},
+    reading::Reading,
     records::Records,
     repartition::{KeyValues, Part, Unit},
 };
@@ -88,6 +89,10 @@ impl<'a> Rows<'a> {
         };
         let columns = Columns::new(&plan.shape.read_schema()?, options)
             .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+        let columns = match &plan.reading {
+            Reading::Json { keys, .. } => columns.with_key_names(keys.clone()),
+            _ => columns,
+        };
         Ok(Self {
             ports,
             budget,

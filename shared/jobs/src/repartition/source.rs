@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
-    catalog::{Column, Table},
+    catalog::{Column, ForeignTable, Table, not_a_mark},
     compression::{Codec, Decompressor},
     config::{InputFormat, Repartition, Source},
     hive_type,
@@ -48,6 +48,9 @@ pub(super) struct Found {
 
 /// The objects of the job's source, as they stand.
 pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+    if let Source::Prefix(prefix) = &job.source {
+        not_foreign(&*ports.store, prefix).await?;
+    }
     let mut found = match &job.source {
         Source::Table(_) => table(ports, job).await?,
         Source::Prefix(prefix) => Found {
@@ -88,6 +91,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
         Ok(location.join(if slash { "/" } else { "" }))
     };
     let root = place(&table.storage.location)?;
+    not_foreign(&*ports.store, &root).await?;
     let partitions = if table.partition_keys.is_empty() {
         if job.expression.is_some() {
             return Err(unfit(
@@ -108,6 +112,16 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
         let expression = job.expression.as_deref();
         let partitions = ports.catalog.matching_partitions(name, expression).await?;
         let partition = |partition: crate::ports::Partition| {
+            let as_it_says = table.with_storage(&partition.storage);
+            let other = Reading::of_table(&as_it_says, job.csv.as_ref());
+            let other = other
+                .map_err(|error| unfit(format!("partition {:?}: {error}", partition.values)))?;
+            if !other.reads_as(&reading) {
+                return Err(unfit(format!(
+                    "partition {:?} is read in another way than the table, by its own SerDe, parameters or columns: have both say the same, or name the partition's prefix as the source",
+                    partition.values
+                )));
+            }
             Ok(SourcePartition {
                 location: place(&partition.storage.location)?,
                 values: partition.values,
@@ -161,6 +175,20 @@ async fn of_partition(
     Ok(with_bytes.map(object).collect())
 }
 
+/// Makes sure that no other table format owns a prefix.
+pub(super) async fn not_foreign(
+    store: &dyn Store,
+    prefix: &Location,
+) -> Result<(), RepartitionError> {
+    let looked = crate::work::foreign::not_foreign(store, prefix).await;
+    let looked = looked.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+    looked.map_err(|error| foreign(prefix, &error))
+}
+
+fn foreign(prefix: &Location, error: &ForeignTable) -> RepartitionError {
+    RepartitionError::Unfit(format!("{prefix}: {error}"))
+}
+
 /// The data under a prefix, in the order of the keys.
 pub(super) async fn list(
     store: &dyn Store,
@@ -172,6 +200,10 @@ pub(super) async fn list(
     loop {
         let page = store.list(prefix, after.as_deref()).await;
         let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+        for object in &page.objects {
+            let known = not_a_mark(&prefix.bucket, &object.key);
+            known.map_err(|error| foreign(prefix, &error))?;
+        }
         after = page.objects.last().map(|object| object.key.clone());
         // A ledger may be long, and nothing in it is data.
         if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
@@ -262,7 +294,10 @@ impl Found {
         let columns = match job.format.unwrap_or_default() {
             InputFormat::Parquet => {
                 let file = parquet(ports, job, &location, &first.etag).await?;
-                let mut columns = rendered(&location, &file.schema())?;
+                let schema = file
+                    .schema()
+                    .map_err(|error| unreadable(&location, &error))?;
+                let mut columns = rendered(&location, &schema)?;
                 for (column, name) in columns.iter_mut().zip(file.names()) {
                     column.name = name;
                 }

@@ -127,7 +127,7 @@ async fn footers(
         let looks = looks
             .map(|file| footer(store, bucket, file, &columns, &long).boxed())
             .collect::<Vec<_>>();
-        let mut looks = stream::iter(looks).buffer_unordered(CONCURRENT);
+        let mut looks = stream::iter(looks).buffered(CONCURRENT);
         while looks.try_next().await?.is_some() {}
     }
     Ok(())

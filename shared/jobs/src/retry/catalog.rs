@@ -11,19 +11,19 @@ use super::{
 };
 use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure};
 
-/// A catalog whose throttled and interrupted calls are made again, within one invocation's deadline.
+/// A catalog that retries throttled and interrupted calls within one invocation's deadline.
 ///
-/// Reading and replacing may be repeated freely. A creation that took effect although it was reported as
-/// failed is answered with [`CatalogErrorKind::AlreadyExists`] for its partitions or its table when it is made
-/// again, and such an update of a table with [`CatalogErrorKind::Conflict`]: the caller compares what stands, as
-/// where somebody else was first.
+/// Reads and replacements can be repeated freely. If a creation took effect although it was reported as failed, its
+/// retry returns [`CatalogErrorKind::AlreadyExists`] for its partitions or its table; in the same case, the update of a
+/// table returns [`CatalogErrorKind::Conflict`]. The caller then compares the existing ones, as if another invocation
+/// had been first.
 pub struct RetryingCatalog<C> {
     inner: C,
     patience: Patience,
 }
 
 impl<C: Catalog> RetryingCatalog<C> {
-    /// Wraps `inner` for one invocation. Nothing is begun at or after `deadline`; `seed` gives the jitter.
+    /// Wraps `inner` for one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
     pub fn new(
         inner: C,
         clock: Arc<dyn Clock>,
@@ -69,7 +69,7 @@ impl<C: Catalog> RetryingCatalog<C> {
         }
     }
 
-    /// Makes a batch call, then makes it again for those partitions whose failure may pass.
+    /// Makes a batch call, then retries it for the partitions whose failure is retryable.
     async fn batch<'a>(
         &self,
         operation: &'static str,

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-/// Requests a second that the rate regains in each second of successes, as a share of the ceiling.
+/// How fast the rate recovers during successes: requests per second, in each second, as a fraction of the ceiling.
 const RECOVERY: f64 = 0.02;
 
-/// The lowest rate, as a share of the ceiling.
+/// The lowest rate, as a fraction of the ceiling.
 const FLOOR: f64 = 0.001;
 
-/// Waits shorter than this are not worth a timer; they add up until they are.
+/// Shorter waits are not worth a timer; they accumulate until they are long enough.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Spaces requests out. Times are durations since one common start.
+/// Spaces out requests. Times are durations since one common start.
 #[derive(Debug)]
 pub(super) struct Pacer {
     ceiling: f64,
@@ -21,7 +21,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// Begins at the ceiling, in requests a second.
+    /// Starts at the ceiling, in requests per second.
     pub(super) fn new(ceiling: f64) -> Self {
         Self {
             ceiling,
@@ -31,7 +31,7 @@ impl Pacer {
         }
     }
 
-    /// Takes the next slot and says how long it is away.
+    /// Takes the next slot and returns the time until it.
     pub(super) fn reserve(&mut self, now: Duration) -> Duration {
         let slot = self.next.max(now);
         self.next = slot + Duration::from_secs_f64(1.0 / self.rate);
@@ -43,8 +43,8 @@ impl Pacer {
         }
     }
 
-    /// A request that was sent at `sent` was refused for the rate. Requests that were under way already
-    /// when the rate was last halved say nothing about the new rate, so they do not halve it again.
+    /// A request that was sent at `sent` was throttled. Requests that were already in flight when the rate was last
+    /// halved do not depend on the new rate, so they do not halve it again.
     pub(super) fn refused(&mut self, sent: Duration, now: Duration) {
         if self.reduced_at.is_none_or(|reduced| sent > reduced) {
             self.rate = (self.rate / 2.0).max(self.ceiling * FLOOR);
@@ -52,7 +52,7 @@ impl Pacer {
         }
     }
 
-    /// A request succeeded: a rate that is made full use of grows by [`RECOVERY`] of the ceiling in a second.
+    /// A request succeeded: a rate that is fully used grows by [`RECOVERY`] of the ceiling per second.
     pub(super) fn succeeded(&mut self) {
         self.rate = (self.rate + self.ceiling * RECOVERY / self.rate).min(self.ceiling);
     }
@@ -64,7 +64,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// How many slots lie within the second that begins at `now`.
+    /// The number of slots within the second that begins at `now`.
     fn slots(pacer: &mut Pacer, now: Duration) -> u32 {
         let mut count = 0;
         while pacer.reserve(now) < SECOND {

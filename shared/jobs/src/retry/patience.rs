@@ -10,20 +10,20 @@ use jiff::Timestamp;
 use super::{RetryPolicy, pacer::Pacer};
 use crate::ports::Clock;
 
-/// The deadline came, or is too near for the next step.
+/// The deadline has passed, or is too near for the next step.
 #[derive(Debug)]
 pub(super) struct TooLate;
 
-/// Why a failed call is not made again.
+/// Why a failed call is not retried.
 #[derive(Debug)]
 pub(super) enum GiveUp {
-    /// It has been made as often as the policy allows.
+    /// It reached the policy's limit of attempts.
     Exhausted,
-    /// The next attempt would begin after the deadline.
+    /// The next attempt would start after the deadline.
     TooLate,
 }
 
-/// What the calls of one invocation to one service share: the deadline, the rate, and the jitter.
+/// The state that the calls of one invocation to one service share: the deadline, the rate, and the jitter.
 pub(super) struct Patience {
     clock: Arc<dyn Clock>,
     start: Timestamp,
@@ -63,7 +63,7 @@ impl Patience {
         )
     }
 
-    /// Makes one attempt in its turn, and cuts it off at the deadline. Also says when it was sent.
+    /// Makes one attempt when its slot comes, and cancels it at the deadline. Also returns when it was sent.
     pub(super) async fn attempt<T>(
         &self,
         call: impl Future<Output = T>,
@@ -84,14 +84,14 @@ impl Patience {
         }
     }
 
-    /// Waits before the next attempt: a random share of an exponentially growing delay ("full jitter").
+    /// Waits before the next attempt: a random fraction of an exponentially growing delay ("full jitter").
     pub(super) async fn pause(&self, attempts: &mut Attempts) -> Result<(), GiveUp> {
         let longest = attempts.0.next().ok_or(GiveUp::Exhausted)?;
         let delay = longest.mul_f64(lock(&self.jitter).f64());
         self.sleep(delay).await.map_err(|TooLate| GiveUp::TooLate)
     }
 
-    /// The service refused a request for the rate of requests.
+    /// The service throttled a request.
     pub(super) fn refused(&self, sent: Duration) {
         lock(&self.pacer).refused(sent, self.now());
     }
@@ -122,7 +122,7 @@ fn unsigned(duration: jiff::SignedDuration) -> Duration {
     Duration::try_from(duration).unwrap_or_default()
 }
 
-/// What the locks guard stays valid whatever a panicking holder left undone.
+/// Ignores poisoning: the guarded values stay valid even if a holder panics.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,40 +19,40 @@ use crate::ports::{
     Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
-/// How much is read at a time to compare what stands with what was written.
+/// The size of the reads that compare an object with what was written.
 const COMPARE_CHUNK: usize = 8 << 20;
 
-/// A store whose calls are paced, made again where S3 asks for it, and never begun past a deadline.
+/// A store whose calls are rate-limited, retried as S3 recommends, and never started after a deadline.
 ///
-/// - 503 (Slow Down), 500 and a failed connection: after exponentially growing delays with full jitter. A
-///   503 also halves the request rate of all calls through this wrapper.
-/// - 409 (a concurrent conditional write of the key): again, except for [`Store::complete_multipart`], whose
-///   upload is void, so that the caller must begin it anew.
+/// - 503 (Slow Down), 500 and a failed connection: retried after exponentially growing delays with full jitter. A 503
+///   also halves the request rate of all calls through this wrapper.
+/// - 409 (a concurrent conditional write of the key): retried, except for [`Store::complete_multipart`]: its upload is
+///   void, so the caller must start a new one.
 ///   <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
-/// - The deadline: no attempt and no delay begins at or after it, and an attempt under way is given up, all
-///   with [`StoreErrorKind::Deadline`]. What was given up may still take effect.
+/// - The deadline: no attempt and no delay starts at or after it, and an attempt in progress is cancelled, all with
+///   [`StoreErrorKind::Deadline`]. A cancelled attempt may still take effect.
 ///
 /// # Lost acknowledgements
 ///
-/// A conditional write may take effect although its answer is lost; made again, it meets its own object and
-/// gets a 412 (or a 404, where it completed an upload that is no longer there). So a refusal that follows
-/// such an attempt is settled by comparing what stands, byte for byte: the same is success, anything else
-/// is the refusal. An `ETag` would not do: it is no digest of the content under SSE-KMS.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
+/// A conditional write may take effect although its answer is lost. Its retry then meets the write's own object and
+/// gets a 412 (or a 404, if it completed an upload that no longer exists). Therefore, if such an attempt is followed by
+/// a refusal, the wrapper compares the existing object byte for byte: if it is the same, the write succeeded; otherwise
+/// the refusal is returned. Comparing the `ETag` is not enough, because under SSE-KMS it is not a digest of the
+/// content. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html>
 ///
-/// What follows from that:
-/// - Another writer's identical object counts as ours. A body that stands for a claim must name its writer.
-/// - A refusal means that our write is not what stands now. Under `If-Match` it may have stood, and have
+/// Consequences:
+/// - Another writer's identical object counts as ours. A body that claims something must name its writer.
+/// - A refusal means that the current object is not the one that we wrote. Under `If-Match` ours may have existed and
 ///   been replaced since: read again before concluding.
-/// - An unconditional write that is made again may undo what another writer wrote in between.
+/// - The retry of an unconditional write may overwrite what another writer wrote in between.
 pub struct Retrying<S> {
     inner: S,
     patience: Patience,
-    /// The parts of the uploads under way, for the comparison after a lost acknowledgement.
+    /// The parts of the uploads in progress, for the comparison after a lost acknowledgement.
     uploads: Mutex<HashMap<UploadId, BTreeMap<u16, Part>>>,
 }
 
-/// What a part holds.
+/// The content of a part.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     size: u64,
@@ -66,7 +66,7 @@ struct Settled<T> {
 }
 
 impl<S: Store> Retrying<S> {
-    /// Wraps `inner` for one invocation. Nothing is begun at or after `deadline`; `seed` gives the jitter.
+    /// Wraps `inner` for one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
     pub fn new(
         inner: S,
         clock: Arc<dyn Clock>,
@@ -128,8 +128,8 @@ impl<S: Store> Retrying<S> {
         Settled { answer, doubtful }
     }
 
-    /// Turns the refusal of a conditional write whose acknowledgement may have been lost into success where
-    /// `holds` says that what stands is what was written.
+    /// Turns the refusal of a conditional write whose acknowledgement may have been lost into success, if `holds` finds
+    /// that the existing object is the one that was written.
     async fn recognise(
         &self,
         object: &Location,
@@ -148,7 +148,7 @@ impl<S: Store> Retrying<S> {
         }
     }
 
-    /// The object that stands, if it holds what is expected.
+    /// The existing object, if it has the expected content.
     async fn standing(
         &self,
         object: &Location,
@@ -233,7 +233,7 @@ impl<S: Store> Retrying<S> {
         Ok(true)
     }
 
-    /// A range of an object; `None` where another object stands there by now.
+    /// A range of an object. `None` if the object was replaced meanwhile.
     async fn read(
         &self,
         object: &Location,
@@ -260,7 +260,7 @@ impl<S: Store> Retrying<S> {
     }
 }
 
-/// What an object must hold to be our own write.
+/// The content that identifies an object as our own write.
 #[derive(Clone, Copy)]
 enum Expected<'a> {
     Body(&'a Bytes),
@@ -424,7 +424,7 @@ impl<S: Store> Store for Retrying<S> {
             .iter()
             .map(|part| known.get(&part.number).copied())
             .collect();
-        // Parts of another invocation are not known here, so nothing can be compared.
+        // The parts of another invocation's upload are not known, so nothing can be compared.
         let Some(held) = held else {
             return settled.answer;
         };

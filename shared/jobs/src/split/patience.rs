@@ -1,4 +1,4 @@
-//! Calls to Athena and Step Functions, made again a few times where that may help.
+//! Retries calls to Athena and Step Functions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::ports::Clock;
 /// The most attempts of one call.
 const ATTEMPTS: u32 = 6;
 
-/// Makes a call, and again while its error is one that may pass.
+/// Makes a call, and retries it while its error is retryable.
 pub(super) async fn retried<'a, T, E>(
     clock: &dyn Clock,
     may_pass: fn(&E) -> bool,

@@ -6,13 +6,14 @@ use twox_hash::XxHash3_128;
 
 use super::{
     Budget, PlanReport, PlanRequest, Ports, Task,
-    error::SplitError,
+    error::{SplitError, Stage},
     ledger::{self, Ledger, Plan, Run},
     scan, settle, source,
 };
 use crate::{
     ports::MAX_SEND_BATCH,
     send::{self, SendError},
+    work::foreign,
 };
 
 /// Batches of messages on their way at a time.
@@ -39,6 +40,9 @@ pub async fn plan(
     let plan = if let Some((plan, _)) = standing {
         plan
     } else {
+        let foreign = foreign::not_foreign(store, &job.target).await;
+        let foreign = foreign.map_err(|error| SplitError::store(Stage::Read, error))?;
+        foreign.map_err(|error| SplitError::BadRequest(format!("{}: {error}", job.target)))?;
         let found = source::find(ports, job, &target).await?;
         let plan = scan::scan(ports, job, &target.id, found, budget).await?;
         if plan.puts() > u64::from(job.max_puts) && !request.confirm {

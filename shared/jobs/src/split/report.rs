@@ -1,11 +1,11 @@
-//! What split answers with and logs.
+//! The answers and logs of split.
 
 use lakewright_core::location::Location;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Failure, Summary};
 
-/// What planning did.
+/// The result of planning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReport {
     /// `split`.
@@ -16,33 +16,33 @@ pub struct PlanReport {
     pub id: String,
     /// The run.
     pub run: String,
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Objects that will stand for them.
+    /// The number of objects that will be written for them.
     pub objects: u64,
-    /// Chunks.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Those that were enqueued, as they were not done.
+    /// The number of chunks that were enqueued, because they are not done.
     pub enqueued: u64,
-    /// Rows that will not be written because another, different one has their key.
+    /// The number of rows that will not be written because a different row has their key.
     pub collisions: u64,
-    /// PUT requests of the whole job.
+    /// The number of PUT requests of the whole job.
     pub puts: u64,
-    /// What they cost, in US dollars.
+    /// Their cost in US dollars.
     pub usd: String,
-    /// How far the job is.
+    /// The state of the job.
     pub state: State,
 }
 
-/// How far a job, or one run of it, is.
+/// The state of a job, or of one of its runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It goes on.
+    /// It is in progress.
     Running,
-    /// Every row's object stands.
+    /// Every row's object is written.
     Succeeded,
     /// It ended with chunks that failed.
     Failed,
@@ -50,7 +50,7 @@ pub enum State {
     Cancelled,
 }
 
-/// What became of one chunk.
+/// The result of one chunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkReport {
     /// `split`.
@@ -61,38 +61,38 @@ pub struct ChunkReport {
     pub id: String,
     /// The chunk.
     pub chunk: u32,
-    /// What became of it.
+    /// The outcome.
     pub status: ChunkStatus,
-    /// Its rows, where they stand.
+    /// The number of its rows, if they are written.
     pub rows: u64,
-    /// Objects that this call wrote.
+    /// The number of objects that this call wrote.
     pub written: u64,
-    /// Objects that stood already.
+    /// The number of objects that already existed.
     pub stood: u64,
-    /// Bytes of both.
+    /// The bytes of both.
     pub bytes: u64,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// How far the run is now.
+    /// The state of the run after this.
     pub state: State,
 }
 
-/// What became of a chunk.
+/// The outcome of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChunkStatus {
-    /// Its rows stand, and the ledger says so.
+    /// Its rows are written, and the ledger has the marker.
     Done,
-    /// The ledger said so already.
+    /// The ledger already had the marker.
     Duplicate,
-    /// It can never succeed, or came to the dead-letter queue; the ledger says so.
+    /// It can never succeed, or its message reached the dead-letter queue; the ledger has a marker for this.
     Failed,
     /// Its run was cancelled before it began.
     Cancelled,
 }
 
-/// How far a job is, from the ledger.
+/// The progress of a job, from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// `split`.
@@ -101,30 +101,30 @@ pub struct Progress {
     pub name: String,
     /// The job's id.
     pub id: String,
-    /// The run that is meant: the latest where none was named.
+    /// The run; the latest one, unless the request names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// How far it is.
+    /// The state.
     pub state: State,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Rows of the chunks that are done.
+    /// The number of rows in chunks that are done.
     pub rows_done: u64,
-    /// Chunks.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Those that are done.
+    /// The number of chunks that are done.
     pub chunks_done: u64,
-    /// The name by which the run failed.
+    /// The error name with which the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Chunks that failed in the run.
+    /// The failed chunks of the run.
     pub failures: Vec<Failure>,
-    /// What the job did, once it is done.
+    /// The job's summary, once it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
 }
 
-/// What cancelling did.
+/// The result of a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancellation {
     /// `split`.
@@ -133,10 +133,10 @@ pub struct Cancellation {
     pub name: String,
     /// The job's id.
     pub id: String,
-    /// The runs whose chunks are not begun any more.
+    /// The runs of which no further chunk starts.
     pub runs: Vec<String>,
-    /// Chunks.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Those that are done. What is under way may still become so.
+    /// The number of chunks that are done. Chunks in progress may still be done later.
     pub chunks_done: u64,
 }

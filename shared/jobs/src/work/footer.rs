@@ -1,4 +1,4 @@
-//! The footers of Parquet files that stand in the store.
+//! Reads the footers of Parquet files in the store.
 
 use std::{
     ops::Range,
@@ -12,12 +12,12 @@ use parquet_merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_foote
 
 use crate::ports::{GetOptions, Store, StoreError};
 
-/// How much of the end of files holds their footers: those of one table are about alike.
+/// How many bytes from the end of a file contain its footer: footers of one table have similar sizes.
 #[derive(Debug, Default)]
 pub(crate) struct Tail(AtomicU64);
 
 impl Tail {
-    /// What to read of the next file.
+    /// How many bytes to read from the next file.
     fn next(&self) -> u64 {
         match self.0.load(Ordering::Relaxed) {
             0 => FOOTER_TAIL,
@@ -25,7 +25,7 @@ impl Tail {
         }
     }
 
-    /// Takes in how long a footer was.
+    /// Records the size of a footer.
     fn learn(&self, size: u64) {
         self.0.fetch_max(size + size / 8, Ordering::Relaxed);
     }
@@ -35,7 +35,7 @@ impl Tail {
 pub(crate) enum FooterError {
     /// The store failed.
     Store(StoreError),
-    /// The file has none, or none that is taken.
+    /// The file has no footer, or one that is refused.
     Unreadable(String),
 }
 
@@ -45,20 +45,20 @@ pub(crate) struct ParquetObject<'a> {
     pub(crate) location: &'a Location,
     /// Its size in bytes.
     pub(crate) size: u64,
-    /// With an `ETag`, only the object of that one is read.
+    /// If set, only the object with this `ETag` is read.
     pub(crate) etag: Option<&'a str>,
-    /// What is known of the files that were looked at before.
+    /// The sizes of the footers that were read before.
     pub(crate) tail: &'a Tail,
 }
 
 impl ParquetObject<'_> {
-    /// The footer, or where it is, if it is longer than those of the files before.
+    /// The footer, or its position, if it is longer than those of the files before.
     pub(crate) async fn look(&self) -> Result<Footer, FooterError> {
         self.footer_in(self.size.saturating_sub(self.tail.next())..self.size)
             .await
     }
 
-    /// The footer that stands there.
+    /// The footer at this position.
     pub(crate) async fn footer_at(
         &self,
         place: Range<u64>,
@@ -69,7 +69,7 @@ impl ParquetObject<'_> {
         }
     }
 
-    /// The footer, however long it is.
+    /// The footer, whatever its length.
     pub(crate) async fn footer(&self) -> Result<ParquetMetaData, FooterError> {
         match self.look().await? {
             Footer::Read(metadata) => Ok(*metadata),
@@ -97,7 +97,7 @@ impl ParquetObject<'_> {
     }
 }
 
-/// The rows that a footer counts.
+/// The number of rows in a footer.
 pub(crate) fn rows(metadata: &ParquetMetaData) -> u64 {
     u64::try_from(metadata.file_metadata().num_rows()).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod footer;
+pub(crate) mod foreign;
 pub(crate) mod parquet;
 pub(crate) mod source;
 pub(crate) mod spool;

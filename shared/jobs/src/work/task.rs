@@ -1,4 +1,4 @@
-//! Tasks that end with their handle.
+//! Tasks that end when their handle is dropped.
 
 use std::{
     pin::Pin,
@@ -9,8 +9,8 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::{Stage, WorkError};
 
-/// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running. As a
-/// future it gives what the task gives.
+/// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running. As
+/// a future it returns the task's result.
 pub(crate) struct Task<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Task<T> {
@@ -18,7 +18,7 @@ impl<T: Send + 'static> Task<T> {
         Self(tokio::spawn(work))
     }
 
-    /// Waits for what the task gives. `stage`: what it is a part of.
+    /// Waits for the task's result. `stage`: the stage that it belongs to.
     pub(crate) async fn join(self, stage: Stage) -> Result<T, WorkError> {
         self.await.map_err(|error| WorkError::Task {
             stage,

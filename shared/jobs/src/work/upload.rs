@@ -1,4 +1,4 @@
-//! Puts an object up while it is made: small ones in one piece, large ones in parts.
+//! Uploads an object while it is being produced: small ones in one piece, large ones in parts.
 
 use std::sync::Arc;
 
@@ -9,27 +9,26 @@ use crate::ports::{
     CompletedPart, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
-/// An object of more bytes than this goes up in parts of about this size. S3 takes at most 10,000 parts, so
-/// the largest object is 80 GB.
+/// Larger objects are uploaded in parts of about this size. S3 allows 10,000 parts, so the largest object is 80 GB.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>
 pub(crate) const PART: usize = 8 << 20;
 
-/// What became of an upload.
+/// The result of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finished {
-    /// The object was made.
+    /// The object was created.
     Written {
-        /// Of this many bytes.
+        /// Its size in bytes.
         bytes: u64,
-        /// The entity tag that the store gave it.
+        /// Its entity tag.
         etag: String,
     },
-    /// An object stood under the key already, and still does.
+    /// An object already existed under the key, and was not changed.
     Stood,
 }
 
-/// An object on its way up. Nothing is visible under its key before [`Upload::finish`], which creates it
-/// only where no object stands.
+/// An upload in progress. Nothing is visible under its key before [`Upload::finish`], which creates the object only if
+/// there is none.
 pub(crate) struct Upload {
     store: Arc<dyn Store>,
     location: Location,
@@ -53,12 +52,12 @@ impl Upload {
         }
     }
 
-    /// Where the object is to stand.
+    /// The location of the object.
     pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
-    /// Uploads the next bytes as a part of their own: [`PART`] or more of them.
+    /// Uploads the next bytes as a separate part: at least [`PART`] bytes.
     pub(crate) async fn part(&mut self, body: Vec<u8>) -> Result<(), StoreError> {
         let (upload, parts) = if let Some(multipart) = &mut self.multipart {
             multipart
@@ -90,7 +89,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Uploads the last bytes and makes the object, unless one stands already.
+    /// Uploads the last bytes and creates the object, unless there is one already.
     pub(crate) async fn finish(mut self, last: Vec<u8>) -> Result<Finished, StoreError> {
         if self.multipart.is_some() {
             if !last.is_empty() {
@@ -125,7 +124,7 @@ impl Upload {
         finished
     }
 
-    /// Frees the parts, which would be paid for until the bucket's lifecycle rule removes them.
+    /// Frees the parts, which would cost money until the bucket's lifecycle rule removes them.
     pub(crate) async fn abandon(&mut self) {
         if let Some((upload, _)) = self.multipart.take()
             && let Err(error) = self.store.abort_multipart(&self.location, &upload).await

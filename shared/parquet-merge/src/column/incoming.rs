@@ -12,10 +12,12 @@ use parquet::{
     schema::types::ColumnDescPtr,
 };
 
+use super::Tools;
 use crate::{
     Compression,
     bounds::{Bound, Bounds, Order, means},
     codec::{Codecs, elements},
+    convert::look,
     dictionary::Values,
     fault::PageFault,
     page::{Pages, RawPage},
@@ -38,6 +40,10 @@ pub(crate) struct Incoming {
     pub(super) pages: Pages,
     /// Whether its dictionary page and its data pages are copied unchanged.
     pub(super) adopts: bool,
+    /// The file was written here, so what it says of its values holds.
+    pub(super) trusted: bool,
+    /// The nulls of the page that was counted last, as they were counted.
+    counted: Option<usize>,
     of: ChunkOf,
     order: ColumnOrder,
     bounds: Bounds,
@@ -61,7 +67,7 @@ impl Incoming {
         order: Order,
         compression: Compression,
         largest_page: usize,
-        adopts: bool,
+        (adopts, trusted): (bool, bool),
     ) -> Option<Self> {
         let chunk: &ColumnChunkMetaData = of
             .metadata
@@ -89,6 +95,8 @@ impl Incoming {
             source,
             pages: Pages::new(compression, largest_page),
             adopts,
+            trusted,
+            counted: None,
             order: stated,
             bounds,
             nulls,
@@ -147,11 +155,13 @@ impl Incoming {
         Values::read(&self.from, bytes, page.values())
     }
 
-    /// Counts the next data page and returns the bounds of its values as the file has them.
+    /// Counts the next data page: the bounds of its values, as the file has them if it was written here, and else as the
+    /// values are.
     pub(super) fn next_data_page(
         &mut self,
         page: &RawPage,
         order: Order,
+        tools: &mut Tools,
     ) -> Result<Bounds, PageFault> {
         let index = self.data_pages;
         self.data_pages += 1;
@@ -160,6 +170,12 @@ impl Incoming {
             return Err(PageFault::Corrupt(
                 "there are more values than the footer says".to_owned(),
             ));
+        }
+        if !self.trusted {
+            let dictionary = self.dictionary.as_ref();
+            let (bounds, nulls) = look(page, dictionary, &self.from, order, &mut tools.codecs)?;
+            self.counted = Some(nulls);
+            return Ok(bounds);
         }
         let chunk = self.bounds.clone();
         if chunk == Bounds::Empty || order == Order::Undefined {
@@ -208,6 +224,7 @@ impl Incoming {
     /// The number of nulls in the page that was counted last, if the file states it.
     pub(super) fn nulls_of(&self, page: &RawPage) -> Option<usize> {
         let of_page = match &page.header.kind {
+            _ if self.counted.is_some() => self.counted,
             _ if self.from.max_def_level() == 0 || self.nulls == Some(0) => Some(0),
             PageKind::DataV2 { nulls, .. } => Some(*nulls),
             PageKind::Data { statistics, .. } => statistics.nulls,

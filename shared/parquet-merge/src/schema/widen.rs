@@ -226,19 +226,19 @@ fn wider_decimal(
 ) -> Result<TypePtr, Fault> {
     match (a.get_physical_type(), b.get_physical_type()) {
         (one, other) if one == other => {}
+        (Physical::BYTE_ARRAY, _) | (_, Physical::BYTE_ARRAY) if precision <= MOST_DIGITS => {
+            let own = |node: &Type| match node.get_physical_type() {
+                Physical::BYTE_ARRAY => 0,
+                _ => length(node),
+            };
+            let length = own(a).max(own(b)).max(bytes_of(precision));
+            return fixed(a, (precision, scale), length, repetition, id);
+        }
         (Physical::INT32, Physical::INT64) | (Physical::INT64, Physical::INT32) => {}
         (Physical::FIXED_LEN_BYTE_ARRAY, Physical::INT32 | Physical::INT64)
         | (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
             let length = length(a).max(length(b)).max(bytes_of(precision));
-            let node = Type::primitive_type_builder(a.name(), Physical::FIXED_LEN_BYTE_ARRAY)
-                .with_repetition(repetition)
-                .with_logical_type(Some(LogicalType::decimal(scale, precision)))
-                .with_length(length)
-                .with_precision(precision)
-                .with_scale(scale)
-                .with_id(id)
-                .build()?;
-            return Ok(Arc::new(node));
+            return fixed(a, (precision, scale), length, repetition, id);
         }
         _ => return Err(Fault::new(SchemaReason::Types(described(a), described(b)))),
     }
@@ -256,7 +256,59 @@ fn wider_decimal(
     .and_then(|node| renamed(&node, a))
 }
 
-/// The number of bytes that every number of this precision fits into.
+/// A decimal of bytes of one length.
+fn fixed(
+    named: &Type,
+    (precision, scale): (i32, i32),
+    length: i32,
+    repetition: Repetition,
+    id: Option<i32>,
+) -> Result<TypePtr, Fault> {
+    let node = Type::primitive_type_builder(named.name(), Physical::FIXED_LEN_BYTE_ARRAY)
+        .with_repetition(repetition)
+        .with_logical_type(Some(LogicalType::decimal(scale, precision)))
+        .with_length(length)
+        .with_precision(precision)
+        .with_scale(scale)
+        .with_id(id)
+        .build()?;
+    Ok(Arc::new(node))
+}
+
+/// The most digits of a decimal that every reader takes.
+const MOST_DIGITS: i32 = 38;
+
+/// The same column with decimals of one length each, where they have as many bytes as each needs: few readers know those.
+pub(super) fn fixed_decimals(node: &TypePtr) -> Result<TypePtr, Fault> {
+    let info = node.get_basic_info();
+    let id = info.has_id().then(|| info.id());
+    if node.is_primitive() {
+        return match meaning(node) {
+            Meaning::Decimal { precision, scale }
+                if node.get_physical_type() == Physical::BYTE_ARRAY && precision <= MOST_DIGITS =>
+            {
+                let length = bytes_of(precision);
+                fixed(node, (precision, scale), length, info.repetition(), id)
+            }
+            _ => Ok(Arc::clone(node)),
+        };
+    }
+    let fields = node.get_fields().iter().map(fixed_decimals);
+    let fields = fields.collect::<Result<Vec<_>, _>>()?;
+    if fields == node.get_fields() || super::meaning(node).is_some() {
+        return Ok(Arc::clone(node));
+    }
+    let group = Type::group_type_builder(node.name())
+        .with_repetition(info.repetition())
+        .with_converted_type(info.converted_type())
+        .with_logical_type(info.logical_type_ref().cloned())
+        .with_id(id)
+        .with_fields(fields)
+        .build()?;
+    Ok(Arc::new(group))
+}
+
+/// The bytes that every number of so many digits fits into.
 fn bytes_of(precision: i32) -> i32 {
     let fits = |bytes: &i32| {
         let digits = u32::try_from(precision).unwrap_or(0);
@@ -386,9 +438,10 @@ pub(super) fn conversion(from: &Type, to: &Type) -> Result<Conversion, Fault> {
             {
                 Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
             }
-            (Physical::INT32 | Physical::INT64, Physical::FIXED_LEN_BYTE_ARRAY) => {
-                Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?)
-            }
+            (
+                Physical::INT32 | Physical::INT64 | Physical::BYTE_ARRAY,
+                Physical::FIXED_LEN_BYTE_ARRAY,
+            ) => Conversion::Decimal(usize::try_from(length(to)).map_err(|_| refused())?),
             (one, other) if one == other => Conversion::Same,
             (Physical::INT32, Physical::INT64) => Conversion::Integer {
                 signed: !matches!(meaning, Meaning::Unsigned(_)),

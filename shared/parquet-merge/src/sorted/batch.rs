@@ -15,7 +15,7 @@ use parquet::{
     file::metadata::ParquetMetaDataBuilder,
 };
 
-use crate::{Input, MergeError, convert::guarded};
+use crate::{Input, MergeError, guard::guarded};
 
 /// Rows that are decoded at a time.
 pub(super) const BATCH_ROWS: usize = 8192;

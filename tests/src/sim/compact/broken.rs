@@ -1,4 +1,4 @@
-//! The store as a broken protocol uses it.
+//! The store as a broken protocol would use it.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use lakewright_jobs::ports::{
 use super::{mutant::Mutant, world::Role};
 use crate::sim::intercept::{Intercept, Intercepted};
 
-/// The store as one invocation treats it.
+/// The store of one invocation.
 pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
@@ -27,7 +27,7 @@ pub(super) struct BrokenStore {
 
 #[derive(Default)]
 struct Memory {
-    /// The first answer about each state.
+    /// The first answer for each state.
     states: BTreeMap<Location, Result<ObjectBody, StoreError>>,
     /// The directory that the state named when it was last read or written.
     current: Option<Location>,
@@ -58,7 +58,7 @@ impl BrokenStore {
         }
     }
 
-    /// Whether an object's age is made up.
+    /// Whether an object's age is faked.
     fn is_aged(&self, key: &str) -> bool {
         let is_data = key.ends_with(".parquet");
         match (self.mutant, self.role) {

@@ -17,22 +17,22 @@ use crate::{
     },
 };
 
-/// Holds everything that readers of the catalog can see to the invariants, at every step.
+/// Checks the invariants of everything that readers of the catalog can see, after every change.
 pub(super) struct Checker {
-    /// Where data lies: the table's location, and that of its generations.
+    /// The locations of data: the table's, and that of its generations.
     roots: [Location; 2],
     table: TableName,
     /// The rows of each source.
     sources: BTreeMap<Location, BTreeSet<String>>,
-    /// The rows of each data file that stands.
+    /// The rows of each current data file.
     files: BTreeMap<Location, Arc<Vec<String>>>,
     /// The rows of each content that was ever written.
     parsed: HashMap<Bytes, Arc<Vec<String>>>,
     committed_sources: BTreeSet<Location>,
     committed: BTreeSet<String>,
-    /// Where the catalog sends readers.
+    /// The partition locations in the catalog.
     directories: BTreeSet<Location>,
-    /// Where writers are sent, by the state of each partition.
+    /// The directory that writers use, by the state of each partition.
     states: BTreeMap<Location, Location>,
     visible: BTreeSet<String>,
     /// How often a partition was pointed at another directory, and how many files were deleted.
@@ -69,12 +69,12 @@ impl Checker {
         self.violation.as_ref()
     }
 
-    /// Notes a violation, unless there is one already.
+    /// Records a violation, unless there is one already.
     pub(super) fn fail(&mut self, at: Timestamp, message: String) {
         self.violation.get_or_insert(Violation { at, message });
     }
 
-    /// How many files stand below a prefix.
+    /// The number of files below a prefix.
     pub(super) fn standing(&self, prefix: &Location) -> usize {
         let files = self.files.keys();
         files.filter(|file| prefix.contains(file)).count()
@@ -84,7 +84,7 @@ impl Checker {
         self.committed_sources.contains(&source.location)
     }
 
-    /// The rows that every reader who begins now must see.
+    /// The rows that every reader who starts now must see.
     pub(super) fn promised(&self) -> BTreeSet<String> {
         self.visible
             .intersection(&self.committed)
@@ -92,7 +92,8 @@ impl Checker {
             .collect()
     }
 
-    /// After the last retry and the last compaction: every row stands once, and nothing is left of earlier generations.
+    /// After the last retry and the last compaction: checks that every row exists once, and that nothing of earlier
+    /// generations is left.
     pub(super) fn finish(&mut self, now: Timestamp) {
         let all: BTreeSet<&String> = self.sources.values().flatten().collect();
         let visible: BTreeSet<&String> = self.visible.iter().collect();
@@ -128,7 +129,7 @@ impl Checker {
         roots.any(|root| root.contains(location) && is_visible(&location.key[root.key.len()..]))
     }
 
-    /// Takes note of a change. Returns the rows of what was deleted.
+    /// Applies a change. Returns the rows of a deleted file.
     fn changed(&mut self, change: &Change) -> Result<Option<Arc<Vec<String>>>, String> {
         match change {
             Change::Written {

@@ -1,5 +1,5 @@
-//! Every crash point of every step: killed before and after each of its calls, and paused before each of them until just
-//! before its deadline, while a twin does the work and compaction goes on as fast as it is allowed to.
+//! All crash points of every step: killed before and after each of its calls, and paused before each of them until just
+//! before its deadline, while a twin does the work and compaction continues as fast as it is allowed to.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ use crate::{
     virtual_time,
 };
 
-/// What the crash points showed.
+/// The result of the crash points.
 #[derive(Debug)]
 pub struct Report {
-    /// How many there are.
+    /// The number of crash points.
     pub points: u64,
     /// The first one at which an invariant did not hold, and which.
     pub violation: Option<(String, Violation)>,
@@ -45,15 +45,15 @@ const ROLES: [Role; 7] = [
     Role::Abandon,
 ];
 
-/// The calls before which a writer and a publisher are held up: all that they make in this scene, and one more.
+/// The calls before which a writer and a publisher are paused: all that they make in this scene, and one more.
 const RACE: &[u64] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
 ];
 
-/// The calls before which one who gives a plan up is held up: all that it makes at first, and one more.
+/// The calls before which an abandoning invocation is paused: its first ones, and one more.
 const ABANDONER: &[u64] = &[1, 2, 3, 4, 5, 6, 7, 8];
 
-/// What befalls the victim at its `n`th call.
+/// What happens to the victim at its `n`th call.
 #[derive(Debug, Clone, Copy)]
 enum Blow {
     DiesBefore(u64),
@@ -109,7 +109,7 @@ pub fn enumerate(mutant: Option<Mutant>) -> Report {
     }
 }
 
-/// A publisher and one who gives its plan up are both held up before one of their calls.
+/// A publisher and an invocation that abandons its plan are both paused before one of their calls.
 fn abandon(
     publisher: u64,
     abandoner: u64,
@@ -126,7 +126,7 @@ fn abandon(
     })
 }
 
-/// Plays a compaction in which the first invocation of a role meets its fate. Returns how many calls it made.
+/// Runs a compaction in which the first invocation of a role is killed or paused. Returns how many calls it made.
 fn play(role: Role, blow: Option<Blow>, mutant: Option<Mutant>) -> (u64, Option<Violation>) {
     virtual_time(async move {
         let stage = Arc::new(Stage::new(mutant));
@@ -142,7 +142,7 @@ fn play(role: Role, blow: Option<Blow>, mutant: Option<Mutant>) -> (u64, Option<
     })
 }
 
-/// A writer is held up before one of its calls, and goes on while a publisher is held up before one of its own.
+/// A writer is paused before one of its calls, and continues while a publisher is paused before one of its calls.
 fn race(writer: u64, publisher: u64, mutant: Option<Mutant>) -> Option<Violation> {
     virtual_time(async move {
         let stage = Arc::new(Stage::new(mutant));
@@ -335,7 +335,7 @@ impl Stage {
         item.ok_or_else(|| "C4: nothing is planned".to_owned())
     }
 
-    /// The step that is a role's, when everything before it is done and it is due.
+    /// The step of a role, when everything before it is done and it is due.
     async fn led_up_to(&self, role: Role) -> Result<StepRequest, String> {
         let item = self.planned().await?;
         self.merge(&item).await?;
@@ -362,8 +362,7 @@ impl Stage {
         Ok(request(Step::Delete))
     }
 
-    /// Publishers die until all is carried, just before the swap; then so much time passes that what they carried is
-    /// settled.
+    /// Publishers die just before the swap until all is carried; then time passes until the carried files are settled.
     async fn carried(&self, request: &StepRequest) {
         let generations = Location::new("lake", "sim.generations/");
         for call in 1.. {
@@ -372,7 +371,7 @@ impl Stage {
                 ..Plan::default()
             };
             self.world.step(request, plan).await;
-            // The merged file, and the two that are not merged.
+            // The merged file, and the two files that are not merged.
             if self.world.checker().standing(&generations) >= 3 {
                 break;
             }
@@ -380,7 +379,7 @@ impl Stage {
         self.wait(LONGEST_INVOCATION).await;
     }
 
-    /// Everything that is allowed, at once, for as long as an invocation lives, while objects go on landing.
+    /// Does everything that is allowed, at once, for the lifetime of an invocation, while objects continue to land.
     async fn hurry(&self) -> Result<(), String> {
         let over = self.world.cloud.clock.now() + LIMIT;
         let mut landed = 0;
@@ -392,7 +391,7 @@ impl Stage {
                     partition: item.partition,
                     step: item.step,
                 };
-                // As if nobody had to wait.
+                // As if no step had to wait.
                 for _ in 0..3 {
                     let (end, _) = self.world.step(&request, Plan::default()).await;
                     match end {
@@ -412,7 +411,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Everything is done once more until there is nothing left to do.
+    /// Repeats everything until there is nothing left to do.
     async fn settle(&self) -> Result<(), String> {
         self.rekey(&Self::landed("f")).await?;
         for _ in 0..20 {
@@ -440,7 +439,7 @@ impl Stage {
         Err("C4: compaction never comes to an end".to_owned())
     }
 
-    /// An object that was landed before, as a sweep would name it.
+    /// An object that landed before, as a sweep would name it.
     fn landed(name: &str) -> SourceObject {
         SourceObject {
             location: Location::new("landing", format!("sim/2026/05/01/00/{name}")),
@@ -473,7 +472,7 @@ impl Stage {
     }
 }
 
-/// Who is killed or falls asleep.
+/// The invocation that is killed or paused.
 enum Victim {
     Rekey(SourceObject),
     Plan,

@@ -1,6 +1,6 @@
-//! Random histories: objects land and are rekeyed by twins and slow invocations, while the table is compacted, swept and
-//! cleaned up by others, and queries read it; calls fail and invocations are killed, all from one seed. Then everything is
-//! done once more in fair weather, and every row must stand once, with nothing left over.
+//! Random histories: objects land and are rekeyed by twins and slow invocations, while other invocations compact, sweep
+//! and clean up the table, and queries read it; calls fail and invocations are killed, all from one seed. Then
+//! everything is repeated without faults, and every row must exist once, with nothing left over.
 
 use std::sync::{
     Arc,
@@ -31,16 +31,16 @@ use crate::{
     virtual_time,
 };
 
-/// How long things go wrong, in milliseconds.
+/// How long faults are injected, in milliseconds.
 const STORM: u64 = 75 * 60_000;
 
 /// How many invocations compact at once.
 const COMPACTORS: usize = 2;
 
-/// How often a step is followed by the next one, at most.
+/// The most steps that follow each other.
 const STEPS: usize = 12;
 
-/// How often everything is done once more before a history counts as one that never ends.
+/// How often everything is repeated before a history counts as one that never ends.
 const ROUNDS: usize = 40;
 
 /// One seed's history.
@@ -50,17 +50,17 @@ pub struct Run {
     pub seed: u64,
     /// The first invariant that did not hold, if any.
     pub violation: Option<Violation>,
-    /// What went wrong, by kind.
+    /// The number of faults by kind.
     pub injected: FaultCounts,
-    /// Invocations made.
+    /// The number of invocations.
     pub invocations: u32,
     /// How often a partition was pointed at another directory.
     pub moves: u64,
     /// Files that were deleted.
     pub deletions: u64,
-    /// The same for two histories that are the same.
+    /// A digest, which is equal for equal histories.
     pub digest: [u8; 32],
-    /// What happened, a line each.
+    /// The events, one per line.
     pub lines: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl Theatre {
         self.settle(&landed).await;
     }
 
-    /// Objects land throughout the storm; each event is delivered once or several times, some of them late.
+    /// Objects land during the faults; each event is delivered once or several times, some of them late.
     async fn land(
         self: &Arc<Self>,
         rng: &mut Rng,
@@ -176,7 +176,7 @@ impl Theatre {
         landed
     }
 
-    /// An event is delivered until it is answered for.
+    /// Delivers an event until it is answered.
     async fn deliver(self: Arc<Self>, source: SourceObject, mut rng: Rng) {
         let longest = [2_000, 60_000, 900_000][rng.usize(0..3)];
         self.world.pause(rng.u64(0..longest)).await;
@@ -200,7 +200,7 @@ impl Theatre {
         }
     }
 
-    /// A schedule that plans, and works off what is planned.
+    /// A schedule that plans and executes the plan.
     async fn compact(self: Arc<Self>, mut rng: Rng) {
         while self.is_stormy() {
             self.world.pause(rng.u64(1_000..150_000)).await;
@@ -223,7 +223,7 @@ impl Theatre {
         }
     }
 
-    /// The state machine's child for one partition. What it leaves undone, a later run takes up.
+    /// The state machine's child execution for one partition. A later run continues what it leaves unfinished.
     async fn work_off(self: Arc<Self>, item: Item, mut rng: Rng) {
         for task in &item.merges {
             let times = [0, 1, 1, 1, 1, 2][rng.usize(0..6)];
@@ -263,13 +263,13 @@ impl Theatre {
             }
             request = next;
             let wait = report.wait_seconds * 1_000;
-            // Some do not wait as long as they are told to.
+            // Some do not wait as long as they should.
             let wait = if rng.bool() { wait } else { rng.u64(0..=wait) };
             self.world.pause(wait).await;
         }
     }
 
-    /// The same step once more, at the same time or somewhat later.
+    /// Runs the same step again, at the same time or somewhat later.
     async fn twin(self: Arc<Self>, request: StepRequest, mut rng: Rng) {
         let longest = [100, 5_000, 600_000][rng.usize(0..3)];
         self.world.pause(rng.u64(0..longest)).await;
@@ -293,7 +293,7 @@ impl Theatre {
         plan
     }
 
-    /// Everything is done once more, until there is nothing left to do.
+    /// Repeats everything until there is nothing left to do.
     async fn settle(&self, landed: &[SourceObject]) {
         let wait = |duration: SignedDuration| {
             let seconds = u64::try_from(duration.as_secs()).unwrap_or_default();
@@ -332,7 +332,7 @@ impl Theatre {
             .fail("C4: compaction never comes to an end".to_owned());
     }
 
-    /// Plans once and works off what is planned. Returns how much that was.
+    /// Plans once and executes the plan. Returns the number of tasks.
     async fn compact_calmly(&self) -> Result<usize, String> {
         let (end, _) = self.world.plan(Plan::default()).await;
         let report = match end {

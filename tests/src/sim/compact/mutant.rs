@@ -1,7 +1,7 @@
-//! Protocols that are broken on purpose: what compact and rekey would do if a step of theirs were wrong, made by standing
-//! between them and their ports. The simulation must find every one of them.
+//! Mutants of the protocol: what compact and rekey would do if one of their steps were wrong, made by wrapping their
+//! ports. The simulation must detect each of them.
 
-/// What is wrong with the protocol.
+/// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// Files are merged whose source was committed a moment ago, so that a twin may still write them.
@@ -10,17 +10,17 @@ pub enum Mutant {
     OneCarry,
     /// The writer does not read the partition's state again after its PUT.
     NoReread,
-    /// Nothing is carried by the sweep, and it is done at once.
+    /// The sweep carries nothing and is done at once.
     NoSweep,
-    /// The sweep does not wait for the last publisher to be dead.
+    /// The sweep does not wait until the last publisher has ended.
     SweepTooEarly,
-    /// The next generation does not wait for the sweep of the one before.
+    /// The next generation does not wait for the sweep of the previous one.
     NoGate,
     /// The old files are deleted at once.
     EarlyDeletion,
-    /// A plan is given up without writing the state anew, so that a publisher who is still at work swaps it.
+    /// A plan is given up without a write to the state, so that a publisher that is still running can swap it.
     AbandonedInWords,
-    /// What was made for a plan that is given up is deleted at once, while others are still making more of it.
+    /// The files of an abandoned plan are deleted at once, while other invocations are still writing some.
     ClearedTooEarly,
 }
 
@@ -38,7 +38,7 @@ impl Mutant {
         Self::ClearedTooEarly,
     ];
 
-    /// The invariants of which one must be seen to break.
+    /// The invariants of which at least one must be violated.
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::NoAgeRule | Self::OneCarry | Self::SweepTooEarly => &["C3"],

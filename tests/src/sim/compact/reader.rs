@@ -1,5 +1,5 @@
-//! Queries of the table: they ask the catalog where its partitions lie, list them page by page, and read the files one
-//! after the other, while the table is written and compacted.
+//! Queries of the table: they read the locations of its partitions from the catalog, list them page by page, and read
+//! the files one after the other, while the table is written and compacted.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -36,12 +36,13 @@ impl Reader {
         }
     }
 
-    /// One query, with pauses of up to so many milliseconds. Returns how a reader's promise was broken, if it was.
+    /// One query, with pauses of up to this many milliseconds. Returns how a reader's guarantee was violated, if it
+    /// was.
     pub(super) async fn query(&mut self, longest_pause: u64, rng: &mut Rng) -> Result<(), String> {
         let promised = self.world.checker().promised();
         let clock = self.world.cloud.clock;
         let begun = clock.now();
-        // The grace period is for queries that take no longer.
+        // The grace period only covers queries that take no longer.
         let is_too_slow = || clock.now().duration_since(begun) >= GRACE;
         let found = self.client.matching_partitions(self.world.table(), None);
         let found = found.await.map_err(|error| error.to_string())?;

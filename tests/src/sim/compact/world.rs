@@ -34,13 +34,13 @@ use crate::{
     },
 };
 
-/// The limit, and as long again for requests that are on their way.
+/// The limit, and the same time again for requests that are in flight.
 pub(super) const LONGEST_INVOCATION: SignedDuration = SignedDuration::from_mins(4);
 
-/// How long old files stay.
+/// How long old files are kept.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(20);
 
-/// How the job under test is set up.
+/// The settings of the job under test.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     pub(super) settings: Settings,
@@ -50,7 +50,7 @@ pub(super) struct Setup {
     pub(super) mutant: Option<Mutant>,
 }
 
-/// What an invocation is for.
+/// The role of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// `rekey`.
@@ -80,7 +80,7 @@ impl From<compact::Step> for Role {
     }
 }
 
-/// The cloud, the deployed jobs and the one who watches them.
+/// The cloud, the deployed jobs and the observer.
 pub(super) struct World {
     pub(super) cloud: Arc<Cloud>,
     rekey: Rekey,
@@ -201,7 +201,7 @@ impl World {
         clock.sleep(Duration::from_millis(milliseconds)).await;
     }
 
-    /// Lands an object. Returns what a trigger says about it.
+    /// Lands an object. Returns its source object, as a trigger would name it.
     pub(super) fn land(&self, source: &Source) -> SourceObject {
         let etag = self.cloud.place(&source.location, source.bytes.clone());
         self.checker().expect(source);
@@ -225,7 +225,7 @@ impl World {
         invocation::deadline(&self.cloud)
     }
 
-    /// Runs one invocation until it answers, is killed, or its time is up.
+    /// Runs one invocation until it answers, is killed, or runs out of time.
     async fn invoke<T, E: std::fmt::Display, W: Future<Output = Result<T, E>>>(
         &self,
         role: Role,

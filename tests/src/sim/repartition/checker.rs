@@ -15,13 +15,13 @@ use crate::{
     sim::Violation,
 };
 
-/// Holds everything that happens below the target to the invariants, at every step.
+/// Checks the invariants after every change below the target.
 pub(super) struct Checker {
     scene: Scene,
     job: Repartition,
-    /// The run that is under way.
+    /// The current run.
     run: u64,
-    /// What stood when it began, by key.
+    /// The objects that existed when it began, by key.
     old: BTreeMap<String, Bytes>,
     violation: Option<Violation>,
 }
@@ -41,18 +41,18 @@ impl Checker {
         self.violation.as_ref()
     }
 
-    /// Notes a violation, unless there is one already.
+    /// Records a violation, unless there is one already.
     pub(super) fn fail(&mut self, at: Timestamp, message: String) {
         self.violation.get_or_insert(Violation { at, message });
     }
 
-    /// A run begins, over what stands.
+    /// A run starts, with the current objects.
     pub(super) fn begin(&mut self, run: u64, s3: &ModelS3) {
         self.run = run;
         self.old = data(&self.job.target, s3);
     }
 
-    /// A file that the run has written.
+    /// A file that the run wrote.
     pub(super) fn file(&self, s3: &ModelS3) -> Option<(Location, Bytes)> {
         let standing = data(&self.job.target, s3);
         let mut new = standing
@@ -179,7 +179,7 @@ impl Checker {
             if committed {
                 let directory = self.job.directory(output);
                 let mut standing = data(&directory, s3);
-                // What is replaced may still stand, and what is not replaced counts.
+                // Objects that are replaced may still exist, and those that are not replaced count.
                 if self.scene != Scene::Bookmark {
                     standing.retain(|key, _| !self.old.contains_key(key));
                 }
@@ -204,7 +204,7 @@ impl Observer for Checker {
     }
 }
 
-/// The data that stands below a prefix.
+/// The data objects below a prefix.
 fn data(prefix: &Location, s3: &ModelS3) -> BTreeMap<String, Bytes> {
     let objects = s3
         .below(prefix)
@@ -225,7 +225,7 @@ fn rows<'a>(
         let path = below.rfind('/').map_or("", |slash| &below[..=slash]);
         let header = usize::from(output.format == OutputFormat::Csv);
         let text = match output.format {
-            // What is wrong with it is then no row that is expected.
+            // If the file is corrupt, the error is a row that is not expected.
             OutputFormat::Parquet => parquet_lines(bytes).unwrap_or_else(|error| error),
             _ => String::from_utf8_lossy(bytes).into_owned(),
         };

@@ -1,5 +1,5 @@
-//! Every crash point of two runs, one after the other: each of their invocations killed before and after each of its calls,
-//! or paused before each of them until everything else of its run is done, or until the next run is over.
+//! All crash points of two consecutive runs: each of their invocations is killed before and after each of its calls, or
+//! paused before each of them until everything else of its run is done, or until the next run is over.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -21,30 +21,30 @@ use crate::{
     virtual_time,
 };
 
-/// How often a step is tried before the run is taken for one that never ends.
+/// How often a step is tried before the run counts as one that never ends.
 const TRIES: usize = 3;
 
-/// When a twin wakes that slept through the next run: long after it, and before its own time is up.
+/// When a twin that slept through the next run wakes: long after it, and before the twin's own time is over.
 const LATE: SignedDuration = SignedDuration::from_secs(60);
 
-/// How long it takes at most until it sleeps.
+/// The longest time until it sleeps.
 const ASLEEP: SignedDuration = SignedDuration::from_secs(10);
 
 /// Runs, one after the other.
 const RUNS: u64 = 2;
 
-/// What was run, and what did not hold.
+/// The runs and the first violation.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Crash points run.
     pub points: u64,
-    /// Files that were brought back by an invocation that was suspended on their PUT, until the next run was over.
+    /// Files that were brought back by an invocation that was suspended on their PUT until the next run was over.
     pub brought_back: u64,
     /// The first violation, and where the crash was.
     pub violation: Option<(String, Violation)>,
 }
 
-/// What befalls one invocation, counted from 0.
+/// What happens to one invocation, counted from 0.
 #[derive(Debug, Clone, Copy)]
 enum Crash {
     Dies(usize, Death, bool),
@@ -77,7 +77,7 @@ pub fn enumerate(scene: Scene, mutant: Option<Mutant>) -> Report {
             }
             let crash = Some(Crash::Wakes(index, call));
             if invocation.creates.contains(&call) {
-                // That the run is not over was seen, and nothing but this request is left.
+                // It was checked that the run is not over, and only this request is left.
                 let mut hole = Report::default();
                 attempt(scene, mutant, crash, &mut hole);
                 report.points += 1;
@@ -121,7 +121,7 @@ fn attempt(
     })
 }
 
-/// An invocation that was seen from start to end.
+/// An invocation that was observed from start to end.
 struct Invocation {
     calls: u64,
     /// Whether it does a task, or prepares one, in a run that is not the last.

@@ -1,4 +1,4 @@
-//! Random histories: three runs, one after the other, under a seed's own weather, with twins and sudden deaths.
+//! Random histories: three consecutive runs, with fault rates from the seed, twins and killed invocations.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,15 +21,15 @@ use crate::{
     virtual_time,
 };
 
-/// How often a step is tried before the run is taken for one that never ends.
+/// How often a step is tried before the run counts as one that never ends.
 const TRIES: usize = 30;
 
-/// What was run, and what did not hold.
+/// The runs and the first violation.
 #[derive(Debug)]
 pub struct Run {
     /// The first violation.
     pub violation: Option<Violation>,
-    /// What went wrong on the way.
+    /// The number of faults by kind.
     pub injected: FaultCounts,
 }
 
@@ -49,7 +49,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
             }
             world.begin(run);
             let whole = whole(&world, &mut rng).await;
-            // What is still under way of the dead arrives.
+            // The requests of dead invocations that are still in flight arrive.
             let limit = Duration::try_from(LIMIT * 2).unwrap_or_default();
             world.cloud.clock.sleep(limit).await;
             if whole.is_some() {
@@ -79,7 +79,7 @@ async fn whole(world: &Arc<World>, rng: &mut Rng) -> Option<()> {
     step(world, &Work::Commit(commit), rng).await.map(drop)
 }
 
-/// A step, by one invocation or by several at once, until one is answered and none is at work.
+/// Runs a step, by one or several invocations at once, until one has answered and all have ended.
 async fn step(world: &Arc<World>, work: &Work, rng: &mut Rng) -> Option<Answer> {
     let mut last = String::new();
     for _ in 0..TRIES {

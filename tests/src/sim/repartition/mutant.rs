@@ -1,5 +1,4 @@
-//! Protocols that are broken on purpose, by standing between repartition and its store. The simulation must find each of
-//! them.
+//! Mutants of the protocol, made by wrapping the store. The simulation must detect each of them.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -19,30 +18,30 @@ use lakewright_jobs::{
 
 use crate::sim::intercept::{Intercept, Intercepted};
 
-/// What is wrong with the protocol.
+/// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// What is replaced is removed before the commit stands.
+    /// Replaced objects are removed before the commit is written.
     RemovesBeforeCommit,
-    /// What is replaced is removed before the manifest is swapped.
+    /// Replaced objects are removed before the manifest is swapped.
     RemovesBeforeManifest,
-    /// The manifest is swapped before the commit stands.
+    /// The manifest is swapped before the commit is written.
     ManifestBeforeCommit,
     /// More is removed than the plan lists.
     RemovesMore,
     /// Nothing is removed.
     RemovesNothing,
-    /// A task is done before its last file stands.
+    /// A task is marked as done before its last file is written.
     DoneBeforeLastFile,
-    /// A plan that stands is not adopted.
+    /// An existing plan is not adopted.
     PlanNotAdopted,
-    /// Files are written over what stands.
+    /// Existing files are overwritten.
     Overwrites,
-    /// The bookmark of earlier runs is not looked at.
+    /// The bookmark of earlier runs is ignored.
     BookmarkForgotten,
-    /// A task does not look again whether its run is over.
+    /// A task does not check again whether its run is over.
     LooksOnce,
-    /// What stands is not compared with what was written.
+    /// The written files are not compared with what the tasks noted.
     FilesNotVerified,
 }
 
@@ -62,7 +61,7 @@ impl Mutant {
         Self::FilesNotVerified,
     ];
 
-    /// The invariants of which one must be seen to break.
+    /// The invariants of which at least one must be violated.
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::RemovesBeforeCommit => &["P1", "P4"],
@@ -77,12 +76,12 @@ impl Mutant {
     }
 }
 
-/// The store as a broken protocol treats it.
+/// The store as a broken protocol would use it.
 pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
     held: Mutex<Option<(Location, Bytes, PutOptions)>>,
-    /// Whether the commit was looked for.
+    /// Whether the commit was looked up.
     looked: AtomicBool,
 }
 
@@ -146,16 +145,16 @@ impl BrokenStore {
         }
     }
 
-    /// Whether what was held back is written before an object is.
+    /// Whether held back objects are written before an object.
     fn releases(&self, role: Role) -> bool {
         match self.mutant {
-            // One file is always on its way.
+            // One file is always in flight.
             Mutant::DoneBeforeLastFile => role == Role::File,
             _ => role == Role::Finished || self.holds(role),
         }
     }
 
-    /// A file that is none of these.
+    /// A file without any of these roles.
     async fn another(&self, bucket: &str, keys: &[String]) -> Result<Option<String>, StoreError> {
         let mut after: Option<String> = None;
         loop {

@@ -1,4 +1,4 @@
-//! What a job is, and what its runs read.
+//! The jobs, and what their runs read.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
@@ -14,23 +14,23 @@ use lakewright_core::{
 };
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
-/// Rows by the directory that they are in, below the output's, and how often each stands there.
+/// Rows by their directory below the output's, and how often each occurs there.
 pub(super) type Rows = BTreeMap<(String, String), u32>;
 
 /// A job whose runs are simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scene {
-    /// By a column, in two formats, over what an earlier run has written.
+    /// Partitioned by a column, in two formats, over the data of an earlier run.
     ByColumn,
-    /// Into three files, by several tasks that first count; of objects that become more.
+    /// Into three files, by several tasks with a counting step; the source grows between runs.
     Files,
     /// To the source's own prefix.
     InPlace,
-    /// Objects that no earlier run has taken, into a table of the catalog.
+    /// Objects that no earlier run has read, into a table of the catalog.
     Bookmark,
-    /// By a column, the rows of several tasks brought together.
+    /// Partitioned by a column, with the rows of several tasks grouped.
     Together,
-    /// Parquet files into one, which need not be read row by row.
+    /// Parquet files into one, without decoding rows.
     United,
 }
 
@@ -94,12 +94,12 @@ impl Scene {
         }
     }
 
-    /// Whether the objects of a run stay, and those of the next come beside them.
+    /// Whether the objects of a run stay in the source, and the next run adds to them.
     fn gathers(self) -> bool {
         matches!(self, Self::Bookmark | Self::Files)
     }
 
-    /// The objects of the source when run `run` is planned, besides those of before where they stay.
+    /// The source's new objects when run `run` is planned.
     pub(super) fn sources(self, run: u64) -> Vec<(Location, Bytes)> {
         let texts = self.texts(run).into_iter();
         let object = |(at, text): (Location, String)| match self {
@@ -113,7 +113,7 @@ impl Scene {
     fn texts(self, run: u64) -> Vec<(Location, String)> {
         let prefix = if self == Self::InPlace { "out" } else { "src" };
         if self == Self::InPlace && run > 0 {
-            // A run reads what the one before has written.
+            // A run reads what the previous one wrote.
             return Vec::new();
         }
         (0..2)
@@ -127,7 +127,7 @@ impl Scene {
                 let mut text = "k,v\n".to_owned();
                 for row in 0..3 {
                     let k = if row == 1 { "b" } else { "a" };
-                    // Nothing can go wrong with a string.
+                    // Writing to a string cannot fail.
                     let _ = writeln!(text, "{k},r{run}-{object}-{row}");
                 }
                 (at, text)
@@ -135,7 +135,7 @@ impl Scene {
             .collect()
     }
 
-    /// The rows that are to stand once run `run` is finished, in one output.
+    /// The expected rows of one output once run `run` is finished.
     pub(super) fn rows(self, run: u64, csv: bool) -> Rows {
         let runs = match self {
             _ if self.gathers() => 0..=run,
@@ -184,7 +184,7 @@ fn parquet_file(text: &str) -> Bytes {
     writer.into_inner().expect("into memory").into()
 }
 
-/// The rows of a Parquet file, as lines of JSON; the reason where it is none.
+/// The rows of a Parquet file, as lines of JSON, or why it cannot be read.
 pub(super) fn parquet_lines(bytes: &Bytes) -> Result<String, String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone());
     let reader = reader.and_then(ParquetRecordBatchReaderBuilder::build);

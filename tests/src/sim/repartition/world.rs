@@ -28,7 +28,7 @@ use crate::{
     sim::invocation::{self, Watched},
 };
 
-/// The cloud, the deployed job and the one who watches both.
+/// The cloud, the deployed job and the observer.
 pub(super) struct World {
     pub(super) cloud: Arc<Cloud>,
     pub(super) scene: Scene,
@@ -81,7 +81,7 @@ impl World {
         self.checker().violation().is_some()
     }
 
-    /// What is to be read lands, and a run begins.
+    /// Lands the objects of a run, and starts the run.
     pub(super) fn begin(&self, run: u64) {
         for (at, bytes) in self.scene.sources(run) {
             self.cloud.place(&at, bytes);
@@ -90,7 +90,7 @@ impl World {
             .with(|state| self.checker.lock().begin(run, &state.s3));
     }
 
-    /// The calls that have created a file since an entry of the history, by their numbers.
+    /// The numbers of the calls that have created a file since an entry of the history.
     pub(super) fn created_since(&self, entry: usize) -> BTreeSet<u64> {
         self.cloud.with(|state| {
             let since = state.history.entries().iter().skip(entry);
@@ -100,7 +100,7 @@ impl World {
         })
     }
 
-    /// Puts another object of its size in the place of a file of the run. Returns how to undo it.
+    /// Replaces a file of the run by another object of the same size. Returns how to undo it.
     pub(super) fn replace_a_file(&self) -> Option<impl FnOnce() + '_> {
         let (at, bytes) = self.cloud.with(|state| self.checker().file(&state.s3))?;
         let other = bytes.iter().map(|byte| byte ^ 1).collect();
@@ -117,7 +117,7 @@ impl World {
             .with(|state| self.checker.lock().end(now, &state.s3, &state.glue));
     }
 
-    /// When an invocation that begins now must stop.
+    /// The deadline of an invocation that starts now.
     pub(super) fn deadline(&self) -> Timestamp {
         invocation::deadline(&self.cloud)
     }

@@ -11,12 +11,12 @@ use crate::{
     sim::Violation,
 };
 
-/// Holds everything that happens below the target to the invariants, at every step.
+/// Checks the invariants after every change below the target.
 pub(super) struct Checker {
     target: Location,
     ledger: Location,
     expected: Expected,
-    /// What stood below the target before the job, by its whole key.
+    /// The objects below the target before the job, by full key.
     foreign: BTreeMap<String, Bytes>,
     succeeded: bool,
     violation: Option<Violation>,
@@ -42,7 +42,7 @@ impl Checker {
         self.succeeded
     }
 
-    /// Notes a violation, unless there is one already.
+    /// Records a violation, unless there is one already.
     pub(super) fn fail(&mut self, at: Timestamp, message: String) {
         self.violation.get_or_insert(Violation { at, message });
     }
@@ -59,7 +59,7 @@ impl Checker {
         self.target.join(name)
     }
 
-    /// Whether the object of this name stands and is what it must be.
+    /// Whether the object of this name exists and has the expected content.
     fn stands(&self, name: &str, s3: &ModelS3) -> bool {
         let object = s3.object(&self.at(name));
         object.map(|object| &object.bytes) == self.expected.objects.get(name)

@@ -1,4 +1,4 @@
-//! Every crash point of one job: each of its invocations killed before and after each of its calls, or paused before
+//! All crash points of one job: each of its invocations is killed before and after each of its calls, or paused before
 //! each of them until everything else is done.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -22,10 +22,10 @@ use crate::{
     virtual_time,
 };
 
-/// What was run, and what did not hold.
+/// The runs and the first violation.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Crash points run.
+    /// The number of crash points.
     pub points: u64,
     /// The first violation, and where the crash was.
     pub violation: Option<(String, Violation)>,
@@ -34,12 +34,12 @@ pub struct Report {
 /// A result whose job's crash points are enumerated.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// What it shows.
+    /// What it covers.
     pub name: &'static str,
     form: Form,
     keys: Keys,
     rows: usize,
-    /// Whether another object stands where a row is to stand, so that the run fails.
+    /// Whether a row's key is taken by another object, so that the run fails.
     occupied: bool,
 }
 
@@ -75,7 +75,7 @@ pub const CASES: &[Case] = &[
     },
 ];
 
-/// What befalls one invocation of the job, counted from 0: the planner, then each message's.
+/// What happens to one invocation of the job, counted from 0: the planner, then each message's.
 #[derive(Debug, Clone, Copy)]
 enum Crash {
     Dies(usize, Death, bool),
@@ -165,7 +165,7 @@ struct Stage {
     paused: Vec<tokio::task::JoinHandle<()>>,
 }
 
-/// One piece of work.
+/// One task.
 #[derive(Clone)]
 enum Work {
     Plan(PlanRequest),
@@ -197,7 +197,7 @@ impl Stage {
             if waiting.is_empty() {
                 return;
             }
-            // In order, whatever the queue's.
+            // In order, unlike the queue.
             waiting.make_contiguous().sort_by_key(|task| task.chunk);
             for task in waiting {
                 self.step(Work::Rows(task, false)).await;
@@ -205,7 +205,7 @@ impl Stage {
         }
     }
 
-    /// One invocation, and again until it is answered.
+    /// Repeats an invocation until it answers.
     async fn step(&mut self, work: Work) {
         let index = self.calls.len();
         let plan = match self.crash {
@@ -233,7 +233,7 @@ impl Stage {
         if answered {
             return;
         }
-        // What the dead one had under way arrives first, as the visibility timeout sees to.
+        // The requests of the dead invocation arrive first, because the retry waits for the visibility timeout.
         let limit = Duration::try_from(LIMIT).unwrap_or_default();
         self.world.cloud.clock.sleep(limit).await;
         let again = match work {

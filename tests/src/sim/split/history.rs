@@ -1,6 +1,6 @@
-//! Random histories: a state machine or two run a job while calls fail, invocations are killed and messages come
-//! twice, one chunk may never succeed, another object may stand in the way, and somebody may cancel. Whatever came of
-//! it, a last run in fair weather must succeed.
+//! Random histories: one or two state machines run a job while calls fail, invocations are killed and messages are
+//! duplicated; one chunk may never succeed, a key may be taken, and the job may be cancelled. Whatever the result, a
+//! last run without faults must succeed.
 
 use std::{
     sync::{
@@ -29,14 +29,14 @@ use crate::{
 
 const POLLERS: usize = 3;
 
-/// How long things go wrong, in seconds.
+/// How long faults are injected, in seconds.
 const STORM: u64 = 900;
 
-/// How long a state machine waits for an answer before its run counts as one that hangs: a message's four receives and
-/// those from the dead-letter queue, each a visibility timeout apart, many times over.
+/// How long a state machine waits for an answer before its run counts as one that hangs: a multiple of a message's four
+/// receives and those from the dead-letter queue, each a visibility timeout apart.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(6);
 
-/// How often a state machine tries to begin a run.
+/// How often a state machine tries to start a run.
 const ATTEMPTS: usize = 12;
 
 /// One seed's history.
@@ -46,15 +46,15 @@ pub struct Run {
     pub seed: u64,
     /// The first invariant that did not hold, if any.
     pub violation: Option<Violation>,
-    /// What went wrong, by kind.
+    /// The number of faults by kind.
     pub injected: FaultCounts,
-    /// Invocations made.
+    /// The number of invocations.
     pub invocations: u32,
-    /// How the runs in the storm ended: the errors' names, or `Success`.
+    /// How the runs during the faults ended: the errors' names, or `Success`.
     pub endings: Vec<String>,
-    /// The same for two histories that are the same.
+    /// A digest, which is equal for equal histories.
     pub digest: [u8; 32],
-    /// What happened, a line each.
+    /// The events, one per line.
     pub lines: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ struct Theatre {
     world: Arc<World>,
     stormy: AtomicBool,
     over: AtomicBool,
-    /// The chunk whose every invocation dies, in the storm.
+    /// The chunk whose invocations all die during the faults.
     poisoned: Option<u32>,
 }
 
@@ -152,7 +152,7 @@ impl Theatre {
         if ending != "Success" {
             world.fail(format!("S4: the last run ended with {ending}"));
         }
-        // What is left in the queues changes nothing, and comes to its end.
+        // Messages that are left in the queues change nothing, and are used up.
         let until = world.cloud.clock.now() + PATIENCE;
         while !self.failed() && !self.is_quiet() {
             if world.cloud.clock.now() > until {
@@ -183,7 +183,7 @@ impl Theatre {
         self.stormy.load(Ordering::Relaxed)
     }
 
-    /// Ends the storm after a while: calls still go astray, but no more than retries can bear.
+    /// Ends the faults after a while: calls still fail, but no more than retries can handle.
     async fn calm(self: Arc<Self>) {
         pause(&self.world, STORM * 1_000).await;
         if self.is_stormy() {
@@ -198,7 +198,7 @@ impl Theatre {
         }
     }
 
-    /// A state machine: begins a run and waits for its end. Says how it ended.
+    /// A state machine: starts a run and waits for its end. Returns how it ended.
     async fn run_once(self: Arc<Self>, token: &str, mut rng: Rng) -> String {
         let world = &self.world;
         let request = world.request(token);
@@ -239,7 +239,7 @@ impl Theatre {
         }
     }
 
-    /// An event source mapping: receives messages, invokes the function, deletes what it answers for.
+    /// An event source mapping: receives messages, invokes the function, and deletes the messages that it answers.
     async fn poll(self: Arc<Self>, queue: &'static str, mut rng: Rng) {
         let cloud = Arc::clone(&self.world.cloud);
         while !self.over.load(Ordering::Relaxed) && !self.failed() {

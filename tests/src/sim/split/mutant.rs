@@ -1,5 +1,4 @@
-//! Protocols that are broken on purpose, by standing between split and its ports. The simulation must find each of
-//! them.
+//! Mutants of the protocol, made by wrapping the ports. The simulation must detect each of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,26 +15,26 @@ use crate::{
     sim::intercept::{Intercept, Intercepted},
 };
 
-/// What is wrong with the protocol.
+/// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// A chunk is done before its last row stands.
+    /// A chunk is marked as done before its last row is written.
     DoneBeforeLastRow,
-    /// What stands under a row's key is taken for the row.
+    /// An existing object under a row's key counts as the row.
     TakenForTheRow,
-    /// Rows are written over what stands.
+    /// Existing objects are overwritten.
     Overwrites,
-    /// A row whose connection failed is taken for written.
+    /// A row counts as written although its connection failed.
     LostAnswerTakenForSuccess,
-    /// A plan that stands is not adopted.
+    /// An existing plan is not adopted.
     PlanNotAdopted,
-    /// Whoever writes a marker does not see it in the listing.
+    /// The writer of a marker does not see it in the listing.
     StaleListing,
-    /// Chunks that fail are not noted.
+    /// Chunks that fail are not marked.
     FailuresNotNoted,
-    /// Messages that the queue did not take are not sent again.
+    /// Messages that the queue rejected are not sent again.
     SendFailuresIgnored,
-    /// Who waits is not told.
+    /// Waiting callers are not told.
     NobodyTold,
     /// The chunks of a run that failed count as done.
     FailedTakenForDone,
@@ -56,7 +55,7 @@ impl Mutant {
         Self::FailedTakenForDone,
     ];
 
-    /// The invariants of which one must be seen to break.
+    /// The invariants of which at least one must be violated.
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::DoneBeforeLastRow
@@ -72,13 +71,13 @@ impl Mutant {
         }
     }
 
-    /// Whether it is the adapter that is wrong, below the retries.
+    /// Whether the error is in the adapter, below the retries.
     pub(super) fn is_below_retries(self) -> bool {
         self == Self::LostAnswerTakenForSuccess
     }
 }
 
-/// The store as a broken protocol treats it.
+/// The store as a broken protocol would use it.
 pub(super) struct BrokenStore {
     inner: Arc<dyn Store>,
     mutant: Mutant,
@@ -232,7 +231,7 @@ impl Intercept for BrokenStore {
     }
 }
 
-/// The queue as a broken protocol treats it, or as it is.
+/// The queue with or without a broken protocol.
 pub(super) struct BrokenQueue {
     pub(super) inner: Client,
     pub(super) mutant: Option<Mutant>,
@@ -253,7 +252,7 @@ impl Queue for BrokenQueue {
     }
 }
 
-/// Those who wait, as a broken protocol treats them, or as it is.
+/// The callbacks with or without a broken protocol.
 pub(super) struct BrokenCallback {
     pub(super) inner: Client,
     pub(super) mutant: Option<Mutant>,

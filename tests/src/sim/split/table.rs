@@ -12,7 +12,7 @@ pub(super) struct Row {
     text: Option<String>,
 }
 
-/// What the result is.
+/// The form of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Athena's CSV of a query.
@@ -23,7 +23,7 @@ pub(super) enum Form {
     Unload,
 }
 
-/// How objects are named, and what is done about names that rows share.
+/// How objects are named, and the policy for rows that share a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keys {
     ByRow,
@@ -40,12 +40,12 @@ pub(super) struct Table {
     rows: Vec<Row>,
 }
 
-/// What must stand in the end.
+/// The expected objects.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Expected {
     /// The objects, by their names below the target.
     pub(super) objects: BTreeMap<String, Bytes>,
-    /// The name of each row's object; none where another row's stands under it.
+    /// The name of each row's object; `None` if another row is written under it.
     pub(super) rows: Vec<Option<String>>,
 }
 
@@ -115,7 +115,7 @@ impl Table {
         )
     }
 
-    /// What must stand below the target of the job `job`.
+    /// The expected objects below the target of the job `job`.
     pub(super) fn expected(&self, job: &str) -> Expected {
         let name = |number: usize, row: &Row| match self.keys {
             Keys::ByRow => format!("{job}/{number}"),

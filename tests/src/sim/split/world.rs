@@ -35,7 +35,7 @@ pub(super) const DEAD_LETTERS: &str = "https://sqs/split-rows-dead";
 /// The job's id.
 pub(super) const JOB: &str = "q-1";
 
-/// How the job under test is set up.
+/// The settings of the job under test.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) settings: Settings,
@@ -44,7 +44,7 @@ pub(super) struct Setup {
     pub(super) mutant: Option<Mutant>,
 }
 
-/// The cloud, the deployed job and the one who watches both.
+/// The cloud, the deployed job and the observer.
 pub(super) struct World {
     pub(super) cloud: Arc<Cloud>,
     /// The configurations that are deployed at once: they cut the result differently.
@@ -74,7 +74,7 @@ fn jobs(table: &Table) -> Vec<Split> {
         .collect()
 }
 
-/// Where the result stands.
+/// The location of the result.
 fn result(form: Form) -> Location {
     Location::new(
         "results",
@@ -169,7 +169,7 @@ impl World {
         self.clients.load(Ordering::Relaxed)
     }
 
-    /// Another object stands where a row is to stand.
+    /// Puts another object under a row's key.
     pub(super) fn occupy(&self, name: &str) {
         let at = Location::new("objects", format!("sim/{name}"));
         let bytes = Bytes::from_static(b"somebody else's");
@@ -177,7 +177,7 @@ impl World {
         self.checker().add_foreign(at.key, bytes);
     }
 
-    /// What stood there is taken away.
+    /// Removes the object under a row's key.
     pub(super) fn vacate(&self) {
         let keys = self.checker().remove_foreign();
         for key in keys {
@@ -185,12 +185,12 @@ impl World {
         }
     }
 
-    /// When an invocation that begins now must stop.
+    /// The deadline of an invocation that starts now.
     pub(super) fn deadline(&self) -> Timestamp {
         invocation::deadline(&self.cloud)
     }
 
-    /// What a state machine asks for, with a token that it waits for.
+    /// The request of a state machine, with a token that it waits for.
     pub(super) fn request(&self, token: &str) -> PlanRequest {
         self.cloud.with(|state| state.step_functions.wait(token));
         let by_uri = self.form == Form::Uri;

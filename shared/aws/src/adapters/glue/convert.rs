@@ -1,4 +1,4 @@
-//! Tables and partitions, from and to Glue's own types.
+//! Converts tables and partitions from and to Glue's types.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use aws_smithy_types::error::operation::BuildError;
 use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
 use lakewright_jobs::ports::Partition;
 
-/// The type of a table whose objects are not Hive's own.
+/// The type of a table whose objects Hive does not manage.
 const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";
 
 pub(super) fn table_from_glue(name: &TableName, table: &types::Table) -> Table {
@@ -37,7 +37,7 @@ pub(super) fn partition_from_glue(partition: &types::Partition) -> Partition {
     }
 }
 
-/// A table as Glue takes it; what a [`Table`] says nothing of is as `standing` has it.
+/// Converts to Glue's input. Fields that [`Table`] does not have are taken from `standing`.
 pub(super) fn table_to_glue(
     table: &Table,
     standing: Option<&types::Table>,

@@ -17,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use super::error::Call;
 use crate::adapters::failure::chain;
 
-/// The `Date` header of one answer, which the SDK's outputs leave out: the store's clock.
+/// The `Date` header of one response, which is the store's clock. The SDK's outputs do not include it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AnswerDate(Arc<OnceLock<String>>);
 
@@ -56,7 +56,7 @@ fn parse_http_date(text: &str) -> Option<Timestamp> {
     rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }
 
-/// The parts of a `HeadObject` or `GetObject` answer.
+/// The parts of a `HeadObject` or `GetObject` response.
 pub(super) struct MetaParts {
     pub(super) size: Option<u64>,
     pub(super) etag: Option<String>,
@@ -82,7 +82,7 @@ pub(super) fn written(
     call: &Call<'_>,
 ) -> Result<Written, StoreError> {
     Ok(Written {
-        // The write took effect all the same, which is what this kind says may be.
+        // The write may have succeeded nevertheless, which this error kind allows for.
         etag: etag.ok_or_else(|| {
             call.error(
                 StoreErrorKind::Internal,
@@ -108,8 +108,7 @@ pub(super) fn incomplete(call: &Call<'_>, what: &str) -> StoreError {
     )
 }
 
-/// The size of the whole object out of `bytes 0-9/1234`.
-/// <https://www.rfc-editor.org/rfc/rfc9110#name-content-range>
+/// The size of the whole object, from `bytes 0-9/1234`. <https://www.rfc-editor.org/rfc/rfc9110#name-content-range>
 pub(super) fn whole_size(content_range: &str) -> Option<u64> {
     content_range
         .strip_prefix("bytes ")?
@@ -119,7 +118,7 @@ pub(super) fn whole_size(content_range: &str) -> Option<u64> {
         .ok()
 }
 
-/// A key of a listing that was asked for with `encoding-type=url`: encoded as in a form.
+/// Decodes a key of a listing with `encoding-type=url`, which is form-urlencoded.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub(super) fn listed_key(encoded: &str, call: &Call<'_>) -> Result<String, StoreError> {
     let spaced = encoded.replace('+', " ");
@@ -132,7 +131,7 @@ pub(super) fn listed_key(encoded: &str, call: &Call<'_>) -> Result<String, Store
     }
 }
 
-/// S3 answers `null` for an object that was written while versioning was off.
+/// S3 returns `null` for an object that was written while versioning was off.
 fn real_version(version: Option<String>) -> Option<String> {
     version.filter(|version| version != "null")
 }
@@ -141,7 +140,7 @@ pub(super) fn unsigned(length: Option<i64>) -> Option<u64> {
     length.and_then(|length| u64::try_from(length).ok())
 }
 
-/// The whole body in one allocation.
+/// Reads the whole body into one allocation.
 pub(super) async fn read_body(
     mut body: ByteStream,
     length: u64,

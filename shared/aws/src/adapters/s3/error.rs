@@ -5,7 +5,7 @@ use lakewright_jobs::ports::{StoreError, StoreErrorKind};
 
 use crate::adapters::failure::{Failure, Reached};
 
-/// One call, for its errors.
+/// The call that an error message names.
 pub(super) struct Call<'a> {
     pub(super) operation: &'static str,
     pub(super) location: &'a Location,
@@ -39,7 +39,7 @@ impl Call<'_> {
     }
 }
 
-/// Names the permission where S3 does not: the answer to a `HEAD` has no text.
+/// Adds the permission if S3 does not name it: a response to `HEAD` has no body.
 fn with_permission(mut message: String, operation: &str) -> String {
     let permission = permission_of(operation);
     if !message.contains(permission) {
@@ -49,7 +49,7 @@ fn with_permission(mut message: String, operation: &str) -> String {
     message
 }
 
-/// What a role has to be granted for a call.
+/// The permission that a call needs.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
 fn permission_of(operation: &str) -> &'static str {
     match operation {
@@ -61,9 +61,8 @@ fn permission_of(operation: &str) -> &'static str {
     }
 }
 
-/// By the code first: `CopyObject` and `CompleteMultipartUpload` may answer 200 with an error in the body,
-/// and a `HEAD` has a status only.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+/// The code takes precedence: `CopyObject` and `CompleteMultipartUpload` may answer 200 with an error in the body. A
+/// `HEAD` only has a status. <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
 fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
     match code {
         Some("NoSuchKey" | "NoSuchVersion" | "NoSuchBucket" | "NoSuchUpload") => {
@@ -75,7 +74,7 @@ fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
             StoreErrorKind::SlowDown
         }
         Some("InternalError") => StoreErrorKind::Internal,
-        // The server closed a connection over which the request came too slowly.
+        // The server closed the connection because the request arrived too slowly.
         Some("RequestTimeout") => StoreErrorKind::Network,
         Some("InvalidRange") => StoreErrorKind::InvalidRange,
         Some("AccessDenied") => StoreErrorKind::AccessDenied,

@@ -15,7 +15,7 @@ use aws_sdk_s3::{
     },
 };
 use bytes::Bytes;
-use lakewright_core::{config::Encryption, location::Location};
+use lakewright_core::{config::Encryption, location::Location, naming::fits_xml};
 use lakewright_jobs::ports::{
     Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
     ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
@@ -33,30 +33,30 @@ use self::{
     },
 };
 
-/// The buckets that one set of credentials reaches. Every call is one attempt: retrying is the caller's.
+/// The buckets that one set of credentials can access. Every call is a single attempt: the caller retries.
 #[derive(Debug, Clone)]
 pub struct S3Store {
     client: Client,
     payloads: Payloads,
 }
 
-/// How the bytes of a write are vouched for, beside the signature of the request's head.
+/// How the integrity of a write's body is protected, in addition to the signature of the request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payloads {
-    /// Their SHA-256 is signed: over plain HTTP.
+    /// Its SHA-256 is signed: for plain HTTP.
     Signed,
-    /// TLS guards them on the way, and S3 compares a CRC-32 of a whole object or part: over HTTPS. It costs a
-    /// fraction of the CPU time of SHA-256.
+    /// TLS protects it in transit, and S3 verifies a CRC-32 of each object or part: for HTTPS. This takes a fraction of
+    /// the CPU time of SHA-256.
     Unsigned,
 }
 
 impl S3Store {
-    /// Over a client whose retries are off.
+    /// Wraps a client whose retries are off.
     pub fn new(client: Client, payloads: Payloads) -> Self {
         Self { client, payloads }
     }
 
-    /// What S3 compares with the bytes of a write.
+    /// The checksum that S3 verifies for a write.
     fn checksum(&self) -> Option<ChecksumAlgorithm> {
         (self.payloads == Payloads::Unsigned).then_some(ChecksumAlgorithm::Crc32)
     }
@@ -185,7 +185,7 @@ impl Store for S3Store {
             .bucket(&prefix.bucket)
             .prefix(&prefix.key)
             .set_start_after(after.map(str::to_owned))
-            // XML 1.0 cannot hold the control characters that a key may have.
+            // XML 1.0 cannot represent control characters, which keys may contain.
             .encoding_type(EncodingType::Url)
             .customize()
             .interceptor(date.clone())
@@ -251,7 +251,7 @@ impl Store for S3Store {
         bucket: &str,
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
-        // The first stands for all of them, in what is said where the call fails as a whole.
+        // If the call fails as a whole, the error names the first key.
         let location = Location::new(bucket, keys.first().map_or("", String::as_str));
         let call = Call {
             operation: "DeleteObjects",
@@ -264,8 +264,22 @@ impl Store for S3Store {
             let message = format!("{} keys are more than {MAX_DELETE_BATCH}", keys.len());
             return Err(call.error(StoreErrorKind::Other, message));
         }
-        let delete = keys
-            .iter()
+        // A batch cannot name what XML does not have.
+        let (named, alone): (Vec<_>, Vec<_>) = keys.iter().partition(|key| fits_xml(key));
+        for key in alone {
+            let location = Location::new(bucket, key);
+            let call = Call {
+                operation: "DeleteObject",
+                location: &location,
+            };
+            let deleted = self.client.delete_object().bucket(bucket).key(key).send();
+            deleted.await.map_err(|error| call.failed(&error))?;
+        }
+        if named.is_empty() {
+            return Ok(Vec::new());
+        }
+        let delete = named
+            .into_iter()
             .map(|key| ObjectIdentifier::builder().key(key).build())
             .collect::<Result<Vec<_>, _>>()
             .and_then(|objects| {

@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::Call;
 
-/// What stays as it is in `x-amz-copy-source`.
+/// Characters that are not escaped in `x-amz-copy-source`.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 const COPY_SOURCE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -41,8 +41,7 @@ pub(super) fn algorithm(encryption: &Encryption) -> ServerSideEncryption {
     ServerSideEncryption::from(encryption.algorithm.as_str())
 }
 
-/// Tags as the parameters of a query, where there are any.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
+/// Tags as query parameters, if there are any. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html>
 pub(super) fn tagging(attributes: &Attributes) -> Option<String> {
     let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     let tags = attributes.tags.iter();
@@ -60,7 +59,7 @@ pub(super) fn conditions(precondition: Precondition) -> (Option<String>, Option<
     }
 }
 
-/// S3 takes a range that holds no byte for no range at all, and would answer with the whole object.
+/// Refuses an empty range: S3 would ignore it and return the whole object.
 pub(super) fn range_header(range: &Range<u64>, call: &Call<'_>) -> Result<String, StoreError> {
     match range.end.checked_sub(1) {
         Some(last) if range.start <= last => Ok(format!("bytes={}-{last}", range.start)),

@@ -30,7 +30,7 @@ const NO_DEADLINE: Deadlines = Deadlines {
     stop: Timestamp::MAX,
 };
 
-/// A clock that stands still, and on which waiting ends once it is told so.
+/// A clock that does not advance. Waiting ends once the test says so.
 #[derive(Default)]
 struct TestClock(Notify);
 
@@ -55,7 +55,7 @@ impl Failure for Refused {
     }
 }
 
-/// Commits every object, but for those whose keys say otherwise.
+/// Commits every object, except those whose keys ask for a failure.
 async fn stub(_: Arc<Rekey>, object: SourceObject, _: Budget) -> Result<ObjectReport, Refused> {
     match object.location.key.as_str() {
         key if key.contains("refuse") => Err(Refused),
@@ -271,7 +271,7 @@ fn ledgers_are_never_read_as_a_source() {
         "target = \"s3://out/weather/\"",
     );
     let mut config = Config::parse(&config).unwrap();
-    // A configuration from a file is refused for this; whatever the check becomes, a loop must not begin.
+    // The configuration check refuses this. Even without it, no loop may start.
     config.rekey[1].target = Location::new("lake", "weather/");
     let ledger = Location::new("lake", "weather/_lakewright/commit/x");
     assert_eq!(
@@ -332,7 +332,7 @@ async fn what_is_not_done_in_time_fails_and_the_rest_stands() {
     };
     let mut dispatcher = dispatcher();
     dispatcher.clock = clock;
-    // Room for one object at a time, so the quick one is done before the slow one begins.
+    // There is memory for one object at a time, so the fast one is done before the slow one starts.
     dispatcher.resources.memory = 128 * MIB;
     let payload = sqs(&[
         (json!("quick"), by_hand(&["flights/1"])),

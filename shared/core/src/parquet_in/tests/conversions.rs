@@ -8,7 +8,7 @@ use arrow::{
 
 use super::*;
 
-/// What a column of `hive` holds and which rows do not fit, after a column of `values`.
+/// Converts `values` to a column of the type `hive`: the results, and the rows that do not fit.
 fn convert(values: ArrayRef, hive: &str) -> (Vec<Option<String>>, Vec<Option<String>>) {
     let rows = values.len();
     let times = column(Int64Array::from(vec![0; rows]));
@@ -26,7 +26,7 @@ fn convert(values: ArrayRef, hive: &str) -> (Vec<Option<String>>, Vec<Option<Str
     (texts(refusing[0].batch.column(1)), mismatches.collect())
 }
 
-/// Checks what becomes of each value: its text, or what is said to be found instead.
+/// Checks the conversion of each value: its text, or what the mismatch reports.
 fn check<'a>(
     columns: impl IntoIterator<Item = (ArrayRef, &'a str, [Result<&'a str, &'a str>; 2])>,
 ) {

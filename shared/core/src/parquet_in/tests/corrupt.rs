@@ -11,14 +11,14 @@ static WHOLE: LazyLock<Bytes> = LazyLock::new(|| {
     file(&rows, 50)
 });
 
-/// Reads a file to its end or to an error, which is all that may happen.
+/// Reads a file to its end or to an error; nothing else may happen.
 fn read_to_end(bytes: &[u8]) -> Result<u64, ReadError> {
     let limits = Limits {
         parquet_row_group: ByteSize::mib(16),
         ..Limits::default()
     };
     let file = ParquetFile::open(Bytes::copy_from_slice(bytes), &limits)?;
-    let table = file.schema();
+    let table = file.schema().unwrap();
     let mut rows = 0;
     for batch in file.read(&table, options("g", Policy::Drop))? {
         rows += batch?.times.len() as u64;

@@ -159,7 +159,8 @@ fn int96() {
             julian_day,
         ])
     };
-    // 1970-01-01 is day 2,440,588; the second is in the year 3000, which nanoseconds in 64 bits do not reach.
+    // 1970-01-01 is day 2,440,588; the second value is in the year 3000, which is out of range for nanoseconds in 64
+    // bits.
     let values = [value(3_600_000_001_000, 2_440_588), value(0, 2_816_788)];
     chunk
         .typed::<Int96Type>()

@@ -1,4 +1,4 @@
-//! What holds of any result.
+//! Properties of every result.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// What Athena writes reads back.
+    /// Rows in Athena's format are read back.
     #[test]
     fn athena_csv_reads_back(
         table in prop::collection::vec(

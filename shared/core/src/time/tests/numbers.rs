@@ -1,4 +1,4 @@
-//! Numbers that count from 1970.
+//! Numeric times.
 
 use jiff::tz::TimeZone;
 
@@ -66,7 +66,7 @@ fn epochs_by_magnitude() {
             );
         }
     }
-    // A number keeps its meaning where a text would be a date.
+    // A number stays a number even if its text could be a date.
     assert_eq!(
         reader.read_number("20260501"),
         Ok(at("1970-08-23T11:55:01Z"))

@@ -1,4 +1,4 @@
-//! What holds of every time.
+//! Properties of every time.
 
 use jiff::{SignedDuration, tz::TimeZone};
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ proptest! {
         let seconds = Timestamp::from_second(instant.as_second()).unwrap();
         for pattern in ["%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z"] {
             let civil = seconds.to_zoned(zone.clone());
-            // RFC 2822 has years from 1900 on that are not written with two digits.
+            // RFC 2822 only supports years from 1900 on with four digits.
             if civil.year() >= 1900 {
                 let text = civil.strftime(pattern).to_string();
                 prop_assert_eq!(reader.read_text(&text), Ok(seconds), "{}", text);
@@ -79,7 +79,7 @@ proptest! {
         let reader = in_zone("America/New_York");
         let civil = instant.to_zoned(reader.zone().clone()).datetime();
         let read = reader.read_text(&civil.to_string()).unwrap();
-        // Only a time that the clocks show twice reads as another instant, an hour before.
+        // Only an ambiguous local time reads as another instant, one hour earlier.
         let earlier = instant.duration_since(read);
         prop_assert!(read == instant || earlier == SignedDuration::from_hours(1), "{} {}", instant, read);
         prop_assert_eq!(read.to_zoned(reader.zone().clone()).datetime(), civil);

@@ -1,4 +1,4 @@
-//! Patterns, bounds, and rules that are refused.
+//! Patterns, bounds, and invalid rules.
 
 use jiff::SignedDuration;
 
@@ -93,7 +93,7 @@ fn bounds() {
             ..rule()
         })
     };
-    // `reader` says that now is 2026-05-01T12:00:00Z.
+    // For `reader`, now is 2026-05-01T12:00:00Z.
     for (earliest, latest, first, last) in [
         (
             "now-400d",
@@ -233,7 +233,7 @@ fn rules_that_are_refused_name_their_key() {
         let error = outcome.unwrap_err();
         assert!(error.contains(says), "{error} should say {says}");
     }
-    // A configuration is checked long before its bounds are used, so a fixed one and a moving one may cross.
+    // A configuration is checked long before its bounds are used, so a fixed and a relative one may cross.
     assert_eq!(
         set(|rule| {
             rule.earliest = Some("2020-01-01".into());

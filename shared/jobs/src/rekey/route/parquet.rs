@@ -28,9 +28,11 @@ pub(super) async fn route(
     let unreadable = |error: ReadError| unreadable(request, error);
     let loaded = Loaded::open(&source, &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
-    let schema = match &settings.table {
-        Some(table) => RecordSchema::of_table(table, partitioner.columns())?,
-        None => RecordSchema::inferred(&file.schema(), partitioner.columns()),
+    let schema = if let Some(table) = &settings.table {
+        RecordSchema::of_table(table, partitioner.columns())?
+    } else {
+        let schema = file.schema().map_err(unreadable)?;
+        RecordSchema::inferred(&schema, partitioner.columns())
     };
     let options = ReadOptions {
         on_unknown: job.on_unknown,

@@ -14,7 +14,7 @@ use crate::ports::{
     Precondition, PutOptions, StoreError, StoreErrorKind, UploadId, Written,
 };
 
-/// A store that nothing is to go to.
+/// A store to which nothing may be written.
 struct NoStore;
 
 fn unused<T>(location: &Location) -> Result<T, StoreError> {
@@ -84,7 +84,7 @@ impl Store for NoStore {
     }
 }
 
-/// Rows whose time goes down while their number goes up.
+/// Rows with ascending numbers and descending times.
 fn batch(values: std::ops::Range<i64>) -> RecordBatch {
     let schema = Schema::new(vec![
         Field::new("n", DataType::Int64, false),

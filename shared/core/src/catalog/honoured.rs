@@ -1,0 +1,568 @@
+//! What a table says of its objects: all of it is honoured, or the table is refused by what is not understood.
+//!
+//! Hive hands the table's parameters to the `SerDe` together with the `SerDe`'s own, which win, so all are looked at alike.
+
+use thiserror::Error;
+
+use super::{ForeignTable, StorageDescriptor, Table};
+use crate::config::{Output, OutputFormat};
+
+/// How rows stand in a table's objects, as its `SerDe` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowFormat {
+    /// Hive's `LazySimpleSerDe`: a line of delimited fields.
+    LazySimple,
+    /// Hive's `OpenCSVSerde`: a line of fields that may stand in quotes.
+    OpenCsv,
+    /// OpenX's JSON: an object a line.
+    OpenXJson,
+    /// Hive's JSON: an object a line.
+    HiveJson,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Why a table is not read or written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TableError {
+    /// Another table format owns its files.
+    #[error(transparent)]
+    Foreign(#[from] ForeignTable),
+    /// The `SerDe` is none that is known here.
+    #[error(
+        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
+    )]
+    SerDe(String),
+    /// The `InputFormat` gives the `SerDe` other bytes than those of the objects.
+    #[error(
+        "the InputFormat `{found}` is not read: with the SerDe `{serde}` it must be `{expected}`, which reads the objects themselves"
+    )]
+    InputFormat {
+        /// What the table says.
+        found: String,
+        /// Its `SerDe`.
+        serde: String,
+        /// What would be read.
+        expected: &'static str,
+    },
+    /// The `SerDe` does not read what is written.
+    #[error("the SerDe `{serde}` does not read what is written: it must be {expected}")]
+    OtherFormat {
+        /// What the table says.
+        serde: String,
+        /// What it would have to be.
+        expected: &'static str,
+    },
+    /// A parameter that is not understood, or one whose value is not.
+    #[error("the parameter `{name}` is `{value}`: {reason}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What it says.
+        value: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// A column whose values the `SerDe` keeps in a way that is not read.
+    #[error("the column `{column}` of type `{hive_type}`: {reason}")]
+    Column {
+        /// Its name.
+        column: String,
+        /// Its type.
+        hive_type: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+}
+
+/// <https://docs.aws.amazon.com/athena/latest/ug/lazy-simple-serde.html>
+pub(crate) const LAZY_SIMPLE: &str = "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe";
+/// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
+pub(crate) const OPEN_CSV: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
+/// <https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html>
+pub(crate) const OPENX_JSON: &str = "org.openx.data.jsonserde.JsonSerDe";
+/// <https://docs.aws.amazon.com/athena/latest/ug/hive-json-serde.html>
+pub(crate) const HIVE_JSON: [&str; 2] = [
+    "org.apache.hive.hcatalog.data.JsonSerDe",
+    "org.apache.hadoop.hive.serde2.JsonSerDe",
+];
+/// <https://docs.aws.amazon.com/athena/latest/ug/parquet-serde.html>
+pub(crate) const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
+
+pub(crate) const TEXT_INPUTS: [&str; 2] = [
+    "org.apache.hadoop.mapred.TextInputFormat",
+    "org.apache.hadoop.mapreduce.lib.input.TextInputFormat",
+];
+pub(crate) const PARQUET_INPUTS: [&str; 2] = [
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "parquet.hive.DeprecatedParquetInputFormat",
+];
+
+/// Parameters that say something about the table to people, crawlers and engines, and nothing about how its rows are read;
+/// in lower case.
+const NOTES: [&str; 52] = [
+    "external",
+    "comment",
+    "notes",
+    "description",
+    "table_type",
+    "classification",
+    "typeofdata",
+    "compressiontype",
+    "averagerecordsize",
+    "recordcount",
+    "objectcount",
+    "sizekey",
+    "columnsordered",
+    "arecolumnsquoted",
+    "delimiter",
+    "exclusions",
+    "updated_by_crawler",
+    "created_by_crawler",
+    "connectionname",
+    "partition_filtering.enabled",
+    "has_encrypted_data",
+    "transient_lastddltime",
+    "last_modified_by",
+    "last_modified_time",
+    "numfiles",
+    "numrows",
+    "numpartitions",
+    "numfileserasurecoded",
+    "rawdatasize",
+    "totalsize",
+    "column_stats_accurate",
+    "column_stats_accurate_time",
+    "bucketing_version",
+    "bucketing_format",
+    "auto.purge",
+    "external.table.purge",
+    "discover.partitions",
+    "partition.retention.period",
+    "compression",
+    "write.compression",
+    "write_compression",
+    "parquet.compression",
+    "parquet.compress",
+    "orc.compress",
+    "storage.location.template",
+    "useglueparquetwriter",
+    "groupfiles",
+    "groupsize",
+    "provider",
+    "transactional",
+    "transactional_properties",
+    "mergeschema",
+];
+
+/// What the names of such parameters begin with; in lower case.
+const NOTED: [&str; 8] = [
+    "spark.sql.create.",
+    "spark.sql.sources.",
+    "spark.sql.statistics.",
+    "spark.sql.partitionprovider",
+    "projection.",
+    "presto_",
+    "trino_",
+    "crawler",
+];
+
+/// The only encoding that is read beside UTF-8: each byte is the character of its number.
+const LATIN_1: [&str; 4] = ["iso-8859-1", "iso8859-1", "iso8859_1", "latin1"];
+
+const NOT_UNDERSTOOD: &str = "it is not understood, and rows read without it could be wrong. Remove it from the table if it changes nothing, or name the table's prefix instead";
+
+impl RowFormat {
+    /// The format of a `SerDe`.
+    pub fn of_serde(serde: &str) -> Option<Self> {
+        match serde {
+            LAZY_SIMPLE => Some(Self::LazySimple),
+            OPEN_CSV => Some(Self::OpenCsv),
+            OPENX_JSON => Some(Self::OpenXJson),
+            PARQUET => Some(Self::Parquet),
+            serde if HIVE_JSON.contains(&serde) => Some(Self::HiveJson),
+            _ => None,
+        }
+    }
+
+    fn inputs(self) -> &'static [&'static str] {
+        if self == Self::Parquet {
+            &PARQUET_INPUTS
+        } else {
+            &TEXT_INPUTS
+        }
+    }
+
+    /// What a parameter means to the `SerDe`: `Ok` where it is implemented or changes nothing.
+    fn parameter(
+        self,
+        storage: &StorageDescriptor,
+        name: &str,
+        value: &str,
+    ) -> Result<(), &'static str> {
+        let lower = name.to_ascii_lowercase();
+        let is = |text: &str| value.trim().eq_ignore_ascii_case(text);
+        let off = value.trim().is_empty() || is("false") || is("0");
+        if NOTES.contains(&lower.as_str()) || NOTED.iter().any(|noted| lower.starts_with(noted)) {
+            return Ok(());
+        }
+        match lower.as_str() {
+            // Spark's name for the location.
+            "path" => {
+                return if same_place(value, &storage.location) {
+                    Ok(())
+                } else {
+                    Err(
+                        "it is another place than the location, and readers differ in which of them they go to",
+                    )
+                };
+            }
+            "serialization.format" => return Ok(()),
+            "serialization.encoding" => {
+                let latin = LATIN_1.iter().any(|name| is(name));
+                return match self {
+                    _ if is("utf-8") || is("utf8") => Ok(()),
+                    Self::LazySimple | Self::OpenCsv if latin => Ok(()),
+                    _ => Err(
+                        "only UTF-8 is read, and ISO-8859-1 by LazySimpleSerDe and OpenCSVSerde",
+                    ),
+                };
+            }
+            "skip.footer.line.count" if off => return Ok(()),
+            "skip.footer.line.count" => return Err("lines at an object's end are not left out"),
+            // Lines of a header are left out where there are lines of fields.
+            "skip.header.line.count" => {
+                return match self {
+                    Self::LazySimple | Self::OpenCsv => Ok(()),
+                    _ if off => Ok(()),
+                    _ => Err("only objects of delimited lines have a header"),
+                };
+            }
+            _ => {}
+        }
+        let known = match self {
+            Self::LazySimple => match lower.as_str() {
+                "field.delim"
+                | "line.delim"
+                | "escape.delim"
+                | "collection.delim"
+                | "colelction.delim"
+                | "mapkey.delim"
+                | "serialization.null.format"
+                | "serialization.last.column.takes.rest"
+                | "serialization.escape.crlf" => true,
+                "hive.serialization.extend.nesting.levels"
+                | "hive.serialization.extend.additional.nesting.levels"
+                | "timestamp.formats" => value.trim().is_empty() || is("false"),
+                _ => false,
+            },
+            Self::OpenCsv => match lower.as_str() {
+                "separatorchar" | "quotechar" | "escapechar" => true,
+                // The SerDe never looks at it: none of its fields is null.
+                "serialization.null.format" => value.is_empty(),
+                _ => false,
+            },
+            Self::OpenXJson => match lower.as_str() {
+                "case.insensitive" | "dots.in.keys" | "ignore.malformed.json" => {
+                    if off || is("true") {
+                        true
+                    } else {
+                        return Err("it is neither true nor false");
+                    }
+                }
+                "explicit.null" | "use.null.for.invalid.data" => off,
+                // A crawler's list of the columns.
+                "paths" => true,
+                name => name.starts_with("mapping."),
+            },
+            Self::HiveJson => match lower.as_str() {
+                // A crawler's list of the columns; and a line that cannot be read stops the run in any case.
+                "paths" | "ignore.malformed.json" => true,
+                "timestamp.formats" => value.trim().is_empty(),
+                _ => false,
+            },
+            Self::Parquet => match lower.as_str() {
+                "parquet.column.index.access" => {
+                    return if off {
+                        Ok(())
+                    } else {
+                        Err("columns are found by their names here, not by their places")
+                    };
+                }
+                "parquet.ignore.statistics" | "paths" => true,
+                name => name.starts_with("parquet.bloom.filter"),
+            },
+        };
+        if known { Ok(()) } else { Err(NOT_UNDERSTOOD) }
+    }
+}
+
+/// Whether two texts name one directory.
+fn same_place(one: &str, other: &str) -> bool {
+    use crate::location::Location;
+    match (Location::directory(one), Location::directory(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+impl Table {
+    /// How the table's rows stand in its objects; `None` where it has neither a `SerDe` nor an `InputFormat`.
+    ///
+    /// # Errors
+    /// The first thing that the table says and that is not honoured: another format that owns its files, a class, or a
+    /// parameter by its name and value.
+    pub fn row_format(&self) -> Result<Option<RowFormat>, TableError> {
+        self.not_foreign()?;
+        let storage = &self.storage;
+        let serde = storage.serde_library.as_deref().unwrap_or_default();
+        let input = storage.input_format.as_deref().unwrap_or_default();
+        let Some(format) = RowFormat::of_serde(serde) else {
+            if serde.is_empty() && input.is_empty() {
+                return Ok(None);
+            }
+            return Err(TableError::SerDe(serde.to_owned()));
+        };
+        if !input.is_empty() && !format.inputs().contains(&input) {
+            return Err(TableError::InputFormat {
+                found: input.to_owned(),
+                serde: serde.to_owned(),
+                expected: format.inputs().first().copied().unwrap_or_default(),
+            });
+        }
+        let all = [
+            &storage.serde_parameters,
+            &storage.parameters,
+            &self.parameters,
+        ];
+        for (name, value) in all.into_iter().flatten() {
+            format
+                .parameter(storage, name, value)
+                .map_err(|reason| TableError::Parameter {
+                    name: name.clone(),
+                    value: value.clone(),
+                    reason,
+                })?;
+        }
+        Ok(Some(format))
+    }
+
+    /// Makes sure that files of an output, with the columns of the table by their names, are what its readers read.
+    ///
+    /// # Errors
+    /// What the table says and is not honoured, and a `SerDe` that reads another format.
+    pub fn takes(&self, output: &Output) -> Result<(), TableError> {
+        // A table that says nothing is read by nobody.
+        let Some(format) = self.row_format()? else {
+            return Ok(());
+        };
+        let refused = |expected| TableError::OtherFormat {
+            serde: self.storage.serde_library.clone().unwrap_or_default(),
+            expected,
+        };
+        match (output.format, format) {
+            (OutputFormat::Parquet, RowFormat::Parquet)
+            | (OutputFormat::Json, RowFormat::HiveJson) => Ok(()),
+            (OutputFormat::Parquet, _) => Err(refused("ParquetHiveSerDe")),
+            (OutputFormat::Json, RowFormat::OpenXJson) => {
+                let serde = &self.storage.serde_parameters;
+                let all = [serde, &self.storage.parameters, &self.parameters];
+                for (name, value) in all.into_iter().flatten() {
+                    let renames = name.starts_with("mapping.");
+                    let on = |expected| value.trim().eq_ignore_ascii_case(expected);
+                    if renames || name == "case.insensitive" && on("false") {
+                        return Err(TableError::Parameter {
+                            name: name.clone(),
+                            value: value.clone(),
+                            reason: "the files that are written have a key of each column's own name",
+                        });
+                    }
+                }
+                Ok(())
+            }
+            (OutputFormat::Json, _) => Err(refused("one of JSON")),
+            (OutputFormat::Csv, RowFormat::OpenCsv) => {
+                let header = usize::from(output.header.unwrap_or(true)).to_string();
+                for (name, default, written, reason) in [
+                    (
+                        "separatorChar",
+                        ",",
+                        ",",
+                        "the files that are written have commas",
+                    ),
+                    (
+                        "quoteChar",
+                        "\"",
+                        "\"",
+                        "the files that are written have double quotes",
+                    ),
+                    (
+                        "escapeChar",
+                        "\\",
+                        "\0",
+                        "the files that are written escape nothing, so a reader would take a backslash out of values: it must be U+0000",
+                    ),
+                    (
+                        "skip.header.line.count",
+                        "0",
+                        header.as_str(),
+                        "the files that are written have one line of names, or none with `header = false`",
+                    ),
+                ] {
+                    let value = self.parameter(name).unwrap_or(default);
+                    if value != written {
+                        return Err(TableError::Parameter {
+                            name: name.to_owned(),
+                            value: value.to_owned(),
+                            reason,
+                        });
+                    }
+                }
+                Ok(())
+            }
+            (OutputFormat::Csv, _) => Err(refused("OpenCSVSerde")),
+        }
+    }
+
+    /// Makes sure that the objects are read as they are, whatever the `SerDe` makes of their bytes.
+    ///
+    /// # Errors
+    /// Another format that owns the files, or an `InputFormat` that is none of text.
+    pub fn is_text(&self) -> Result<(), TableError> {
+        self.not_foreign()?;
+        match self.storage.input_format.as_deref() {
+            Some(input) if !input.is_empty() && !TEXT_INPUTS.contains(&input) => {
+                Err(TableError::InputFormat {
+                    found: input.to_owned(),
+                    serde: self.storage.serde_library.clone().unwrap_or_default(),
+                    expected: TEXT_INPUTS[0],
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A parameter of the `SerDe`, of the storage or of the table, in this order.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let storage = &self.storage;
+        [
+            &storage.serde_parameters,
+            &storage.parameters,
+            &self.parameters,
+        ]
+        .into_iter()
+        .find_map(|parameters| parameters.get(name))
+        .map(String::as_str)
+    }
+
+    /// The table as a partition has it, whose objects are read as the partition says where it says something.
+    #[must_use]
+    pub fn with_storage(&self, storage: &StorageDescriptor) -> Self {
+        let own = &self.storage;
+        let or =
+            |one: &Option<String>, other: &Option<String>| one.clone().or_else(|| other.clone());
+        let says = storage.serde_library.is_some();
+        Self {
+            storage: StorageDescriptor {
+                location: storage.location.clone(),
+                columns: if storage.columns.is_empty() {
+                    own.columns.clone()
+                } else {
+                    storage.columns.clone()
+                },
+                input_format: or(&storage.input_format, &own.input_format),
+                output_format: or(&storage.output_format, &own.output_format),
+                compressed: storage.compressed,
+                serde_library: or(&storage.serde_library, &own.serde_library),
+                serde_parameters: if says {
+                    storage.serde_parameters.clone()
+                } else {
+                    own.serde_parameters.clone()
+                },
+                parameters: if says {
+                    storage.parameters.clone()
+                } else {
+                    own.parameters.clone()
+                },
+            },
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::stated;
+
+    /// A table of a `SerDe` with these parameters.
+    fn table(serde: Option<&str>, parameters: &[(&str, &str)]) -> Table {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        Table {
+            name: "d.t".parse().unwrap(),
+            storage: StorageDescriptor {
+                serde_library: serde.map(str::to_owned),
+                serde_parameters: parameters.iter().map(own).collect(),
+                ..StorageDescriptor::default()
+            },
+            partition_keys: Vec::new(),
+            parameters: std::collections::BTreeMap::new(),
+            version_id: None,
+        }
+    }
+
+    #[test]
+    fn tables_that_are_written_to() {
+        stated(
+            "A table that a job writes to, and does not manage, is refused where its SerDe and parameters would have readers read other values than those that are written; one that names no class is taken as it is.",
+        );
+        let parquet = Output::new(OutputFormat::Parquet);
+        let json = Output::new(OutputFormat::Json);
+        let csv = Output::new(OutputFormat::Csv);
+        let written = [("escapeChar", "\0"), ("skip.header.line.count", "1")];
+        for (output, serde, parameters, refusal) in [
+            (&parquet, None, &[][..], None),
+            (&parquet, Some(PARQUET), &[], None),
+            (&parquet, Some(OPENX_JSON), &[], Some("ParquetHiveSerDe")),
+            (
+                &parquet,
+                Some(PARQUET),
+                &[("parquet.column.index.access", "true")],
+                Some("parquet.column.index.access"),
+            ),
+            (&json, Some(HIVE_JSON[0]), &[], None),
+            (&json, Some(OPENX_JSON), &[("dots.in.keys", "true")], None),
+            (
+                &json,
+                Some(OPENX_JSON),
+                &[("mapping.a", "b")],
+                Some("mapping.a"),
+            ),
+            (&json, Some(LAZY_SIMPLE), &[], Some("JSON")),
+            (&csv, Some(OPEN_CSV), &written[..], None),
+            (
+                &csv,
+                Some(OPEN_CSV),
+                &written[..1],
+                Some("skip.header.line.count"),
+            ),
+            (&csv, Some(OPEN_CSV), &written[1..], Some("escapeChar")),
+            (&csv, Some(LAZY_SIMPLE), &[], Some("OpenCSVSerde")),
+            (
+                &parquet,
+                Some("com.acme.SerDe"),
+                &[],
+                Some("com.acme.SerDe"),
+            ),
+        ] {
+            let taken = table(serde, parameters).takes(output);
+            match refusal {
+                None => assert_eq!(taken, Ok(()), "{serde:?} {parameters:?}"),
+                Some(says) => {
+                    let error = taken.unwrap_err().to_string();
+                    assert!(error.contains(says), "{error}");
+                }
+            }
+        }
+    }
+}

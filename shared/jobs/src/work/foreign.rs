@@ -1,0 +1,51 @@
+//! Prefixes that another table format owns.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use lakewright_core::{
+    catalog::{ForeignTable, marks_above, not_a_mark},
+    location::Location,
+};
+
+use crate::ports::{Store, StoreError, StoreErrorKind};
+
+/// Listings under way at once.
+const CONCURRENT: usize = 16;
+
+/// Looks for another table format's log beside a prefix and, as far as the role may list there, beside each prefix above it. What lies below is seen by whoever
+/// lists it: see [`not_a_mark`].
+///
+/// # Errors
+/// When a listing fails. The answer is an error where another format owns the prefix.
+pub(crate) async fn not_foreign(
+    store: &dyn Store,
+    prefix: &Location,
+) -> Result<Result<(), ForeignTable>, StoreError> {
+    let looks = marks_above(prefix).into_iter();
+    let looks = looks.map(|mark| async move { look(store, &mark).await });
+    let looks: Vec<_> = stream::iter(looks.collect::<Vec<_>>())
+        .buffered(CONCURRENT)
+        .try_collect()
+        .await?;
+    Ok(looks.into_iter().collect())
+}
+
+async fn look(store: &dyn Store, mark: &Location) -> Result<Result<(), ForeignTable>, StoreError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = match store.list(mark, after.as_deref()).await {
+            // A role that may list the prefix may not list what is above it. Where it may not list the prefix either, the
+            // job's own listing says so.
+            Err(error) if error.kind == StoreErrorKind::AccessDenied => return Ok(Ok(())),
+            page => page?,
+        };
+        for object in &page.objects {
+            if let Err(foreign) = not_a_mark(&mark.bucket, &object.key) {
+                return Ok(Err(foreign));
+            }
+        }
+        after = page.objects.last().map(|object| object.key.clone());
+        if !page.truncated || after.is_none() {
+            return Ok(Ok(()));
+        }
+    }
+}

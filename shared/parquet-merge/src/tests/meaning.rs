@@ -1,0 +1,282 @@
+//! What a merge takes from other writers' files, and what it makes of columns with a meaning.
+
+use parquet::{
+    basic::{Repetition, Type as Physical},
+    file::{metadata::ParquetMetaDataWriter, statistics::Statistics},
+    schema::{parser::parse_message_type, types::SchemaDescriptor},
+};
+
+use super::*;
+use crate::semantics::stated;
+
+const GOOD: &[u8] = include_bytes!("../../../../tests/data/good.parquet");
+const FLIPPED: &[u8] = include_bytes!("../../../../tests/data/flipped.parquet");
+const WRONG_BOUNDS: &[u8] = include_bytes!("../../../../tests/data/1-wrong-bounds.parquet");
+const RIGHT_BOUNDS: &[u8] = include_bytes!("../../../../tests/data/2-right-bounds.parquet");
+const DECIMALS: &[u8] = include_bytes!("../../../../tests/data/1-connect-minimal.parquet");
+const TUPLE: &[u8] = include_bytes!("../../../../tests/data/1-tuple.parquet");
+const THREE_LEVEL: &[u8] = include_bytes!("../../../../tests/data/2-three-level.parquet");
+const VARIANTS: [&[u8]; 3] = [
+    include_bytes!("../../../../tests/data/1-a-int.parquet"),
+    include_bytes!("../../../../tests/data/2-b-text.parquet"),
+    include_bytes!("../../../../tests/data/3-inferred.parquet"),
+];
+
+fn files(files: &[&'static [u8]]) -> Vec<Bytes> {
+    files.iter().copied().map(Bytes::from_static).collect()
+}
+
+/// A file with another footer behind its own.
+fn forged(file: &[u8], change: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Bytes {
+    let file = Bytes::copy_from_slice(file);
+    let changed = change(
+        ParquetMetaDataReader::new()
+            .parse_and_finish(&file)
+            .unwrap(),
+    );
+    let mut bytes = file.to_vec();
+    ParquetMetaDataWriter::new(&mut bytes, &changed)
+        .finish()
+        .unwrap();
+    bytes.into()
+}
+
+#[test]
+fn checksums_of_pages() {
+    stated(
+        "A page that has a checksum is compared with it wherever it is read, by every job, and one that differs refuses its file by column and page.",
+    );
+    for sort_by in [Vec::new(), vec!["id".to_owned()]] {
+        for pair in [[FLIPPED, GOOD], [GOOD, FLIPPED]] {
+            let options = MergeOptions {
+                sort_by: sort_by.clone(),
+                ..MergeOptions::default()
+            };
+            let error = merge(&files(&pair), options.clone())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("amount") && error.contains("page "),
+                "{error}"
+            );
+            merge(&files(&[GOOD, GOOD]), options).unwrap();
+        }
+    }
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&Bytes::from_static(FLIPPED))
+        .unwrap();
+    let chunk = metadata.row_group(0).column(1);
+    let range = |range: Range<u64>| {
+        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        Ok::<_, ()>(Bytes::from_static(&FLIPPED[range]))
+    };
+    let checked = check_pages(chunk, FLIPPED.len() as u64, 1 << 20, range);
+    assert!(checked.unwrap().is_err());
+}
+
+#[test]
+fn bounds_are_of_the_values() {
+    stated(
+        "The bounds and the numbers of nulls of a merged file are of its values: what a file that Lakewright wrote says of them is taken over, and those of any other writer's pages are computed, also where the pages are copied.",
+    );
+    for rows in [1 << 20, 2] {
+        for pair in [[WRONG_BOUNDS, RIGHT_BOUNDS], [RIGHT_BOUNDS, WRONG_BOUNDS]] {
+            let mut options = MergeOptions::default();
+            options.row_group.rows = rows;
+            let merged = merge(&files(&pair), options).unwrap();
+            let footer = ParquetMetaDataReader::new()
+                .parse_and_finish(&merged.file)
+                .unwrap();
+            let greatest = footer.row_groups().iter().filter_map(|group| {
+                let statistics = group
+                    .column(0)
+                    .statistics()
+                    .and_then(Statistics::max_bytes_opt);
+                statistics.map(<[u8]>::to_vec)
+            });
+            assert_eq!(greatest.max().unwrap(), b"zzz", "{rows}");
+        }
+    }
+}
+
+#[test]
+fn footers_are_held_against_their_row_groups() {
+    stated(
+        "A footer that counts other rows than its row groups, or a row group whose columns have other numbers of values than it has rows, refuses the file in every job, and what is read is counted once more.",
+    );
+    let tail = |file: &Bytes| read_footer(file, file.len() as u64, 1 << 20);
+    // The writer would count for itself: the number, between its field's header and the list of row groups, is changed.
+    let place = GOOD
+        .windows(4)
+        .rposition(|window| window == [0x16, 0xc8, 0x01, 0x19])
+        .unwrap()
+        + 1;
+    for number in [[0x80, 0x00], [0xc6, 0x01], [0xca, 0x01]] {
+        let mut file = GOOD.to_vec();
+        file[place..place + 2].copy_from_slice(&number);
+        let file = Bytes::from(file);
+        let error = tail(&file).unwrap_err().to_string();
+        assert!(error.contains("row groups have 100"), "{error}");
+    }
+    for rows in [0, 99, 101] {
+        let file = forged(GOOD, |metadata| {
+            let group = metadata.row_group(0).clone().into_builder();
+            let group = group.set_num_rows(rows).build().unwrap();
+            metadata.into_builder().set_row_groups(vec![group]).build()
+        });
+        assert!(tail(&file).is_err(), "{rows}");
+    }
+}
+
+#[test]
+fn offsets_of_dictionaries_that_are_none() {
+    stated(
+        "A dictionary's offset that is 0, or not before the data, is none, as for other readers.",
+    );
+    for offset in [0, -1, 4, 1 << 20] {
+        let file = forged(RIGHT_BOUNDS, |metadata| {
+            let group = metadata.row_group(0).clone();
+            let chunk = group.column(0).clone().into_builder();
+            let chunk = chunk
+                .set_dictionary_page_offset(Some(offset))
+                .build()
+                .unwrap();
+            let group = group.into_builder().set_column_metadata(vec![chunk]);
+            let groups = vec![group.build().unwrap()];
+            metadata.into_builder().set_row_groups(groups).build()
+        });
+        let merged = merge(&[file.clone(), file], MergeOptions::default());
+        assert_eq!(merged.unwrap().summary.rows, 4, "{offset}");
+    }
+}
+
+#[test]
+fn decimals_of_as_many_bytes_as_they_need() {
+    stated(
+        "Decimals of up to 38 digits that have as many bytes as each needs get one length, with which they can be sorted and few readers have trouble; a value that does not fit its precision's bytes refuses the merge, and longer ones keep their bytes and cannot be sorted.",
+    );
+    for sort_by in [Vec::new(), vec!["price".to_owned()]] {
+        let options = MergeOptions {
+            sort_by: sort_by.clone(),
+            ..MergeOptions::default()
+        };
+        let merged = merge(&files(&[DECIMALS, DECIMALS]), options).unwrap();
+        let column = merged.unified.schema().column(0);
+        assert_eq!(column.physical_type(), Physical::FIXED_LEN_BYTE_ARRAY);
+        assert_eq!((column.type_precision(), column.type_scale()), (18, 2));
+        let footer = ParquetMetaDataReader::new()
+            .parse_and_finish(&merged.file)
+            .unwrap();
+        let statistics = footer.row_group(0).column(0).statistics().unwrap();
+        let number = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap());
+        assert_eq!(number(statistics.min_bytes_opt().unwrap()), -12345);
+        assert_eq!(number(statistics.max_bytes_opt().unwrap()), 99999);
+    }
+}
+
+fn schema(text: &str) -> SchemaDescriptor {
+    let message = format!("message m {{ {text} }}");
+    SchemaDescriptor::new(Arc::new(parse_message_type(&message).unwrap()))
+}
+
+#[test]
+fn lists_are_what_their_names_say() {
+    stated(
+        "A list's repeated group is its element where it has several fields or one that is repeated, or is called `array` or as the list with `_tuple` behind it; lists whose elements are reached in different ways do not fit together.",
+    );
+    let named =
+        "optional group tags (LIST) { repeated group array { optional binary str (STRING); } }";
+    let tuple = "optional group tags (LIST) { repeated group tags_tuple { optional binary str (STRING); } }";
+    let other =
+        "optional group tags (LIST) { repeated group array { optional binary other (STRING); } }";
+    let three =
+        "optional group tags (LIST) { repeated group list { optional binary element (STRING); } }";
+    let bag =
+        "optional group tags (LIST) { repeated group bag { optional binary item (STRING); } }";
+    let nested =
+        "optional group tags (LIST) { repeated group array (LIST) { repeated int32 array; } }";
+    for (one, other, fits) in [
+        (named, tuple, true),
+        (three, bag, true),
+        (nested, nested, true),
+        (named, other, true),
+        (tuple, three, false),
+        (named, bag, false),
+        (nested, three, false),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            let (a, b) = (schema(one), schema(other));
+            let unified = unify([("a", &a), ("b", &b)]);
+            assert_eq!(unified.is_ok(), fits, "{one} {other}: {unified:?}");
+        }
+    }
+    // Fields of elements that are structs are matched by name.
+    let (a, b) = (schema(named), schema(other));
+    let unified = unify([("a", &a), ("b", &b)]).unwrap();
+    assert_eq!(unified.schema().num_columns(), 2);
+    for pair in [[TUPLE, THREE_LEVEL], [THREE_LEVEL, TUPLE]] {
+        assert!(merge(&files(&pair), MergeOptions::default()).is_err());
+    }
+}
+
+#[test]
+fn groups_with_a_meaning() {
+    stated(
+        "A group with a meaning of its own, such as a VARIANT, is merged where it is the same in all files and shredded alike, and refuses the merge by both files and the column otherwise; UUID, FLOAT16, INTERVAL, ENUM, BSON, JSON, GEOMETRY and GEOGRAPHY are kept where all files have the same, and an unknown logical type refuses its file.",
+    );
+    for (first, second) in [(0, 1), (0, 2), (1, 2), (2, 0)] {
+        let error = merge(
+            &files(&[VARIANTS[first], VARIANTS[second]]),
+            MergeOptions::default(),
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("column v") && error.contains("Variant"),
+            "{error}"
+        );
+    }
+    for variant in VARIANTS {
+        let merged = merge(&files(&[variant, variant]), MergeOptions::default()).unwrap();
+        let before = input("a", &Bytes::from_static(variant));
+        let before = before
+            .metadata
+            .file_metadata()
+            .schema()
+            .get_fields()
+            .to_vec();
+        let after = merged.unified.schema().root_schema().get_fields();
+        assert_eq!(after, before);
+    }
+    let plain = schema(
+        "optional int32 id (INTEGER(32,true)); optional group v { required binary metadata; optional binary value; }",
+    );
+    let variant = input("a", &Bytes::from_static(VARIANTS[2]));
+    let variant = variant.metadata.file_metadata().schema_descr();
+    assert!(unify([("a", variant), ("b", &plain)]).is_err());
+    assert!(unify([("b", &plain), ("a", variant)]).is_err());
+    for (one, other) in [
+        (
+            "optional fixed_len_byte_array(16) u (UUID)",
+            "optional fixed_len_byte_array(16) u",
+        ),
+        ("optional binary u (ENUM)", "optional binary u (STRING)"),
+        ("optional binary u (BSON)", "optional binary u"),
+        (
+            "optional fixed_len_byte_array(12) u (INTERVAL)",
+            "optional fixed_len_byte_array(12) u",
+        ),
+    ] {
+        let (a, b) = (schema(&format!("{one};")), schema(&format!("{other};")));
+        assert!(unify([("a", &a), ("b", &b)]).is_err(), "{one}");
+        let kept = unify([("a", &a), ("b", &a)]).unwrap();
+        assert_eq!(kept.schema().column(0).self_type(), a.column(0).self_type());
+        assert_eq!(
+            kept.schema()
+                .column(0)
+                .self_type()
+                .get_basic_info()
+                .repetition(),
+            Repetition::OPTIONAL
+        );
+    }
+}
