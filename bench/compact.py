@@ -25,7 +25,7 @@ from harness.runtime_api import FunctionFailed
 
 FUNCTIONS = ["compact-plan", "compact-merge", "compact-publish"]
 FILES = 2000
-# What the project asks of itself: at most this share of the reference's CPU, and this much memory.
+# The project's goal: at most this share of the reference's CPU, and this much memory.
 REFERENCE, SHARE = "Polars", 1 / 1.5
 MEMORY_BYTES = 256 << 20
 

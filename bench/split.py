@@ -29,7 +29,7 @@ from harness.runtime_api import FunctionFailed
 SIZES = {"20k": 20_000, "200k": 200_000}
 # `aws s3 cp` takes a minute and a half for 20,000 objects, and does not get faster by the number.
 SMALL = 20_000
-# What the project asks of itself.
+# The project's goal.
 OBJECTS_PER_MINUTE = 100_000
 REFERENCE = "s5cmd"
 

@@ -46,7 +46,7 @@ class Job:
     columns: dict[str, str]
     partition_by: list[str]
     folders: list[str]
-    # What Lakewright is told, an execution for each.
+    # Lakewright's settings: one job, and so one execution, for each.
     settings: list[str]
 
     @property

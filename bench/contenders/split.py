@@ -184,7 +184,7 @@ class Lakewright:
         return server.environment() | {"AWS_ENDPOINT_URL_SQS": self._cloud.endpoint}
 
     def _make_plan(self, result: Result, server: S3Server, temporary: Path, read_seconds: float) -> Plan:
-        # What a run that failed has left there.
+        # Objects that a failed run left there.
         self._cloud.drain(self._queue)
         with self._function("split-plan", self._plan, PLAN_MEMORY_MB, temporary).start(self._reach(server)) as environment:
             request = {"name": "users", "result": f"s3://{RESULTS}/{result.csv.name}"}

@@ -38,7 +38,7 @@ class LocalCloud(Server):
             "MINISTACK_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-            # Both would open ports of their own.
+            # Both would open additional ports.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "S3_DATA_DIR": str(work / "cloud"),

@@ -6,7 +6,7 @@ from statistics import median
 
 OURS = "Lakewright"
 REFERENCES = ["DuckDB", "Polars", "Spark"]
-# What the project asks of itself: CPU at most that of the first reference, and this much memory.
+# The project's goal: CPU at most that of the first reference, and this much memory.
 MEMORY_TARGET_BYTES = 256 << 20
 
 

@@ -28,7 +28,7 @@ def free_port() -> int:
 class Server:
     """A running server. Leaving the context ends it."""
 
-    # What it is called in reports.
+    # Its name in reports.
     NAME: str
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], port: int, log: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 THREADS = 2
 
-# The jobs of repartition: a table by two columns, a table as it is and in one file more, and rows in one file twice.
+# The jobs of repartition: a table by two columns, a table with its number of files and with one more, and rows in one
+# file twice.
 BY_COLUMNS, IN_FILES, IN_ONE = "by_columns", "in_files", "in_one"
 FORMATS = ["parquet", "json", "csv"]
 CODECS = {"none": "uncompressed", "snappy": "snappy"}

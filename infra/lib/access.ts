@@ -1,10 +1,11 @@
-/** What a function's role may do with the data: the prefixes and tables that the configuration names, no more. */
+/** A function role's permissions on the data: only for the prefixes and tables in the configuration. */
 import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
+import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import type { Construct } from 'constructs';
 import type { Stored, TableName } from './config.ts';
 import type { Location } from './location.ts';
-import { bucketOwner, kmsKeys } from './options.ts';
+import { assetsKey, bucketKeys, bucketOwner, catalogKey, queueKey } from './options.ts';
 
 /** Reads and creates objects under a prefix, as a job wants them. Nothing there is deleted. */
 export function grantReadWrite(role: iam.Role, prefix: Location, stored: Stored): void {
@@ -33,7 +34,7 @@ export function grantReadCurrent(role: iam.IRole, prefix: Location): void {
   grantList(role, prefix);
 }
 
-/** Reads the current objects of every bucket of the account: for a job whose configuration says `allow_any_source`. */
+/** Reads the current objects of every bucket of the account: for a job with `allow_any_source = true`. */
 export function grantReadAnywhere(role: iam.Role): void {
   const { partition, account } = Stack.of(role);
   role.addToPolicy(
@@ -47,6 +48,9 @@ export function grantReadAnywhere(role: iam.Role): void {
     id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::*]',
     reason: 'The configuration says `allow_any_source = true`.',
   });
+  for (const key of new Set(bucketKeys(role.node).values())) {
+    grantKey(role, key, KEY_ACTIONS.read);
+  }
 }
 
 /** Reads and creates the entries of a ledger. */
@@ -64,7 +68,7 @@ export function grantSuccess(role: iam.Role, prefix: Location, stored: Stored): 
   });
 }
 
-/** Creates the objects of rows, as the job wants them, and reads what stands in their place. */
+/** Creates the objects of rows with the job's attributes, and reads objects that already have their keys. */
 export function grantRows(role: iam.Role, target: Location, stored: Stored): void {
   grantObjects(role, target, ['s3:GetObject', 's3:PutObject', ...tagging(stored)]);
   grantList(role, target);
@@ -115,17 +119,33 @@ export function grantEncryption(role: iam.IRole, { encryptionKey }: Stored, use:
   }
 }
 
-/** Uses the keys that buckets, queues and the catalog are encrypted with. */
-export function grantKeys(role: iam.IRole, use: keyof typeof KEY_ACTIONS): void {
-  for (const key of kmsKeys(role.node)) {
+/** Reads from the queues, or writes to them, where they are encrypted with a key of the account. */
+export function grantQueueKey(role: iam.IRole, use: keyof typeof KEY_ACTIONS): void {
+  const key = queueKey(role.node);
+  if (key !== undefined) {
     grantKey(role, key, KEY_ACTIONS[use]);
+  }
+}
+
+/** Reads the asset that is the configuration. */
+export function grantAsset(role: iam.Role, { bucket, s3ObjectKey }: Asset): void {
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      actions: ['s3:GetObject'],
+      resources: [bucket.arnForObjects(s3ObjectKey)],
+      conditions: { StringEquals: { 's3:ResourceAccount': Stack.of(role).account } },
+    }),
+  );
+  const key = assetsKey(role.node);
+  if (key !== undefined) {
+    grantKey(role, key, KEY_ACTIONS.read);
   }
 }
 
 /** Uses a KMS key, given by its ARN, id or alias. */
 function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   const kms = (resourceName: string) => Stack.of(role).formatArn({ service: 'kms', resource: 'key', resourceName });
-  // An alias is no resource of a policy, but a condition on its key.
+  // A policy cannot name an alias as a resource, only in a condition on its key.
   // https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
   const alias = /(?:^|:)(alias\/.+)$/.exec(key)?.[1];
   role.addToPrincipalPolicy(
@@ -188,6 +208,12 @@ export function grantPartitions(role: iam.Role, name: TableName): void {
 function grantTable(role: iam.Role, { database, table }: TableName, actions: string[]): void {
   const stack = Stack.of(role);
   const glue = (resource: string) => stack.formatArn({ service: 'glue', resource, arnFormat: ArnFormat.NO_RESOURCE_NAME });
+  const key = catalogKey(role.node);
+  if (key !== undefined) {
+    // https://docs.aws.amazon.com/glue/latest/dg/encrypt-glue-data-catalog.html
+    const writes = actions.some((action) => /:(Create|Update|Batch(Create|Update))/.test(action));
+    grantKey(role, key, writes ? [...KEY_ACTIONS.write, 'kms:Encrypt'] : KEY_ACTIONS.read);
+  }
   role.addToPolicy(
     new iam.PolicyStatement({
       actions,
@@ -214,7 +240,7 @@ function grantList(role: iam.IRole, prefix: Location): void {
 }
 
 /**
- * A bucket's name belongs to whoever creates it: should the bucket be deleted and somebody else take the name, the role
+ * A bucket's name is free again when the bucket is deleted: if another account then creates a bucket of this name, the role
  * neither reads theirs nor writes to it.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/amazon-s3-policy-keys.html
  */
@@ -226,6 +252,14 @@ function onBucket(role: iam.IRole, prefix: Location, actions: string[], objects 
       conditions: { StringEquals: { 's3:ResourceAccount': bucketOwner(role, prefix.bucket) }, ...conditions },
     }),
   );
+  const key = bucketKeys(role.node).get(prefix.bucket);
+  const used = [
+    ...(actions.includes('s3:PutObject') ? ['kms:GenerateDataKey'] : []),
+    ...(actions.includes('s3:GetObject') || actions.includes('s3:AbortMultipartUpload') ? ['kms:Decrypt'] : []),
+  ];
+  if (key !== undefined && used.length > 0) {
+    grantKey(role, key, used);
+  }
 }
 
 function bucketArn(role: iam.IRole, { bucket }: Location): string {

@@ -1,6 +1,4 @@
-import { CfnOutput, Stack } from 'aws-cdk-lib';
-import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
-import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
+import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import {
   grantCopy,
@@ -17,8 +15,9 @@ import { CompactMachine, type CompactFunctions } from './compact-machine.ts';
 import { ConfigError, formatTable, subjectOf, type CompactConfig, type TableName } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import { formatLocation, join, type Location } from './location.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
+import { rateOf, startBySchedule } from './schedule.ts';
 
 export interface CompactJobProps {
   readonly job: CompactConfig;
@@ -49,6 +48,7 @@ export class CompactJob extends Construct {
     const { stateMachine } = new CompactMachine(this, 'Machine', {
       request: job.table ? { table: formatTable(job.table) } : { target: formatLocation(location) },
       title,
+      dryRunFirst: job.dryRunFirst,
       functions,
       options,
     });
@@ -77,21 +77,29 @@ export class CompactJob extends Construct {
       grantDeleteData(functions.publish.role, [location], ledger);
     }
 
-    new Schedule(this, 'Schedule', {
+    startBySchedule(this, 'Schedule', {
       description: `Starts the compaction of ${title}`,
-      schedule: ScheduleExpression.rate(options.compactEvery),
-      target: new StepFunctionsStartExecution(stateMachine, { input: ScheduleTargetInput.fromObject({}) }),
+      schedule: job.schedule,
+      stateMachine,
     });
     monitoring.alarm(`${id}-Failed`, `compact ${title}: a partition failed`, stateMachine.metricFailed());
     monitoring.alarm(`${id}-TimedOut`, `compact ${title}: a run did not end in time`, stateMachine.metricTimedOut());
-    const succeeded = stateMachine.metricSucceeded({ period: options.compactEvery });
-    monitoring.silence(`${id}-Age`, `compact ${title}: no run has succeeded for two turns`, succeeded, 2);
-    const refused = jobMetric(title, 'PartitionsRefused');
+    const turn = rateOf(job.schedule);
+    // CloudWatch looks back seven days at most, in periods of a day at most.
+    // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation
+    if (turn !== undefined && turn.toDays({ integral: false }) <= 3.5) {
+      const isLong = turn.toDays({ integral: false }) > 1;
+      const period = isLong ? Duration.days(1) : turn;
+      const periods = isLong ? Math.ceil(2 * turn.toDays({ integral: false })) : 2;
+      const succeeded = stateMachine.metricSucceeded({ period });
+      monitoring.silence(`${id}-Age`, `compact ${title}: no run has succeeded for two turns`, succeeded, periods);
+    }
+    const refused = monitoring.jobMetric(title, 'PartitionsRefused');
     monitoring.alarm(`${id}-Refused`, `compact ${title}: partitions were refused`, refused);
     monitoring.row({
       [`${title}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()],
-      [`${title}: partitions`]: [jobMetric(title, 'PartitionsPlanned'), refused, jobMetric(title, 'PartitionsUnseen')],
-      [`${title}: files`]: ['FilesMerged', 'FilesCarried', 'FilesDeleted'].map((metric) => jobMetric(title, metric)),
+      [`${title}: partitions`]: [monitoring.jobMetric(title, 'PartitionsPlanned'), refused, monitoring.jobMetric(title, 'PartitionsUnseen')],
+      [`${title}: files`]: ['FilesMerged', 'FilesCarried', 'FilesDeleted'].map((metric) => monitoring.jobMetric(title, metric)),
     });
     new CfnOutput(Stack.of(this), `${id}-StateMachineArn`, { value: stateMachine.stateMachineArn });
   }
@@ -103,7 +111,7 @@ export class CompactJob extends Construct {
     buckets.require(generations.bucket);
     grantReadCurrent(plan.role, generations);
     grantReadWrite(merge.role, generations, job);
-    // What is carried over to a new directory is copied there.
+    // Carried files are copied to the new directory.
     grantReadWrite(publish.role, generations, job);
     grantCopy(publish.role, [location, generations], [generations]);
     grantDeleteData(publish.role, [location, generations], ledger);

@@ -3,6 +3,7 @@ import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Options } from './options.ts';
+import { aloneThen, grantOwn, ownExecutions, SCHEDULED } from './schedule.ts';
 import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
 /** The functions that all compact jobs share. */
@@ -13,9 +14,11 @@ export interface CompactFunctions {
 }
 
 export interface CompactMachineProps {
-  /** What a request says of the job: `{"table": …}` or `{"target": …}`. */
+  /** The part of a request that names the job: `{"table": …}` or `{"target": …}`. */
   readonly request: Readonly<Record<string, string>>;
   readonly title: string;
+  /** Whether the first run says what would be done, and does nothing. */
+  readonly dryRunFirst: boolean;
   readonly functions: CompactFunctions;
   readonly options: Options;
 }
@@ -38,12 +41,14 @@ export class CompactMachine extends Construct {
 
   constructor(scope: Construct, id: string, props: CompactMachineProps) {
     super(scope, id);
-    const { request, title, functions, options } = props;
+    const { request, title, dryRunFirst, functions, options } = props;
     const { compactTimeout: timeout, maxConcurrency } = options;
 
     const plan = call(this, 'Plan', {
       invokes: functions.plan,
-      payload: `$merge([$states.context.Execution.Input, ${JSON.stringify(request)}])`,
+      payload:
+        `$merge([$exists($states.input.first) ? {"dry_run": true} : {}, ` +
+        `$sift($states.context.Execution.Input, function($v, $k) { $k != "${SCHEDULED}" }), ${JSON.stringify(request)}])`,
       timeout,
     });
     const each = (inner: Construct, suffix: string) => this.partition(inner, suffix, functions, timeout);
@@ -80,7 +85,7 @@ export class CompactMachine extends Construct {
       .otherwise(done);
     few.next(settled);
     many.next(settled);
-    const definition = plan.next(
+    plan.next(
       sfn.Choice.jsonata(this, 'What?')
         .when(
           sfn.Condition.jsonata('{% $states.input.dry_run = true or $type($states.input.plan) != "string" %}'),
@@ -99,15 +104,30 @@ export class CompactMachine extends Construct {
         )
         .otherwise(done),
     );
+    const first = ownExecutions(this, 'Earlier runs', {
+      status: 'SUCCEEDED',
+      most: 1,
+      outputs: '{% $count($states.result.Executions) = 0 ? {"first": true} : {} %}',
+    });
+    const begin = dryRunFirst
+      ? sfn.Choice.jsonata(this, 'First?')
+          // Input by hand takes precedence.
+          .when(sfn.Condition.jsonata('{% $exists($states.context.Execution.Input.dry_run) %}'), plan)
+          .otherwise(first.next(plan))
+      : plan;
+    const definition = sfn.Choice.jsonata(this, 'Writes?')
+      .when(sfn.Condition.jsonata('{% $states.input.dry_run = true or $states.input.status = true %}'), plan)
+      .otherwise(aloneThen(this, begin));
     this.stateMachine = workflow(this, {
       comment: `Compacts ${title}`,
       definition,
       invokes: [functions.plan, functions.merge, functions.publish],
       options,
     });
+    grantOwn(this, this.stateMachine, ['states:ListExecutions']);
   }
 
-  /** An item of the plan: its output is empty, or says what failed. */
+  /** An item of the plan: its output is empty, or names what failed. */
   private partition(
     scope: Construct,
     suffix: string,

@@ -17,7 +17,7 @@ export interface Config {
   readonly repartition: readonly RepartitionConfig[];
 }
 
-/** What the objects that a job writes are. */
+/** Attributes of the objects that a job writes. */
 export interface Stored {
   /** Whether they have tags. */
   readonly tagged: boolean;
@@ -30,6 +30,16 @@ export interface RekeyConfig extends Stored {
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
+  readonly sweep: SweepConfig;
+}
+
+/** When a source is looked through for objects whose event was lost, and how far back. */
+export interface SweepConfig {
+  /** `off`, or as EventBridge Scheduler takes it. */
+  readonly schedule: string;
+  /** Objects that landed before this time are ignored; by default the time of the job's deployment. */
+  readonly since?: string;
+  readonly days: number;
 }
 
 export interface SplitConfig extends Stored {
@@ -37,18 +47,22 @@ export interface SplitConfig extends Stored {
   readonly target: Location;
   /** Where results may lie. */
   readonly sources: readonly Location[];
-  /** Whether they may lie anywhere in the account instead. */
+  /** Whether they may be anywhere in the account instead. */
   readonly allowsAnySource: boolean;
 }
 
-/** A compact job: of a table's partitions, or in place of what stands under a prefix. */
+/** A compact job: for a table's partitions, or in place for the objects under a prefix. */
 export interface CompactConfig extends Stored {
   readonly table?: TableName;
   readonly target?: Location;
-  /** Where the table's new directories go; beside the table, where nothing is said. */
+  /** The prefix of the table's new directories; by default beside the table. */
   readonly generations?: Location;
-  /** The prefix of its ledger; in the table or below the target, where nothing is said. */
+  /** The prefix of its ledger; by default in the table or below the target. */
   readonly ledger?: Location;
+  /** `off`, or as EventBridge Scheduler takes it. */
+  readonly schedule: string;
+  /** Whether the first run says what would be done, and does nothing. */
+  readonly dryRunFirst: boolean;
 }
 
 export interface RepartitionConfig extends Stored {
@@ -68,7 +82,7 @@ export interface TableName {
   readonly table: string;
 }
 
-/** A configuration that is refused; the message says what to change. */
+/** An invalid configuration; the message says what to change. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
@@ -101,14 +115,27 @@ interface RawStored {
 }
 
 interface RawConfig {
-  readonly rekey?: readonly ({ name: string; source: string; target: string; table?: string } & RawStored)[];
+  readonly rekey?: readonly ({
+    name: string;
+    source: string;
+    target: string;
+    table?: string;
+    sweep?: { schedule?: string; since?: string; days?: number };
+  } & RawStored)[];
   readonly split?: readonly ({
     name: string;
     target: string;
     sources?: string[];
     allow_any_source?: boolean;
   } & RawStored)[];
-  readonly compact?: readonly ({ table?: string; target?: string; generations?: string; ledger?: string } & RawStored)[];
+  readonly compact?: readonly ({
+    table?: string;
+    target?: string;
+    generations?: string;
+    ledger?: string;
+    schedule?: string;
+    dry_run_first?: boolean;
+  } & RawStored)[];
   readonly repartition?: readonly ({
     name: string;
     source: string;
@@ -145,6 +172,7 @@ function readShape(text: string): Config {
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
+      sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
       ...readStored(job),
     })),
     split: (raw.split ?? []).map((job) => ({
@@ -166,6 +194,8 @@ function readShape(text: string): Config {
         target: prefix('target'),
         generations: prefix('generations'),
         ledger: prefix('ledger'),
+        schedule: job.schedule ?? DAILY,
+        dryRunFirst: job.dry_run_first ?? true,
         ...readStored(job),
       };
     }),
@@ -186,6 +216,16 @@ function readShape(text: string): Config {
   };
 }
 
+/** How often sweep and compact run by default. */
+const DAILY = 'rate(1 day)';
+
+function readSweep(job: string, { schedule = DAILY, since, days = 3 }: { schedule?: string; since?: string; days?: number } = {}): SweepConfig {
+  if (since !== undefined && !/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(since)) {
+    throw new ConfigError(`${job}: sweep: since = "${since}" is not a time in UTC: write 2026-05-01T00:00:00Z`);
+  }
+  return { schedule, since, days };
+}
+
 function readStored({ tags = {}, encryption }: RawStored): Stored {
   return { tagged: Object.keys(tags).length > 0, encryptionKey: encryption?.key };
 }
@@ -198,6 +238,8 @@ function describe({ instancePath, keyword, params, message }: ErrorObject): stri
       return [`${at}unknown key \`${params['additionalProperty']}\``];
     case 'required':
       return [`${at}missing key \`${params['missingProperty']}\``];
+    case 'pattern':
+      return [`${at}is neither off nor a schedule: write rate(12 hours) or cron(0 3 * * ? *)`];
     case 'const':
       return [`${at}may be "${params['allowedValue']}"`];
     case 'oneOf':
@@ -242,7 +284,7 @@ export function formatTable({ database, table }: TableName): string {
   return `${database}.${table}`;
 }
 
-/** What a compact job is called: its table or its target. */
+/** The name of a compact job: its table or its target. */
 export function subjectOf({ table, target }: CompactConfig): string {
   return table ? formatTable(table) : target ? formatLocation(target) : '';
 }

@@ -1,4 +1,4 @@
-import { Aws, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Annotations, Aws, CfnOutput, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 import type { Location } from './location.ts';
 
 /**
- * The buckets that the configuration names: created here, except those that stand already.
+ * The buckets that the configuration names: created here, except existing ones.
  *
  * Their names are fixed by the configuration, so a queue's policy can name its bucket before the bucket is
  * there. That order is needed: S3 checks that it may send to the queue when the notification is set.
@@ -14,25 +14,58 @@ import type { Location } from './location.ts';
 export class DataBuckets extends Construct {
   private readonly existing: ReadonlySet<string>;
   private readonly created = new Map<string, CreatedBucket>();
+  private readonly missing = new Map<string, { prefix: Location; after: Duration }[]>();
 
   constructor(scope: Construct, id: string, props: { existing: readonly string[] }) {
     super(scope, id);
     this.existing = new Set(props.existing);
   }
 
-  /** Sees to it that a bucket is there. */
+  /** Creates a bucket, unless it exists. */
   require(name: string): void {
     if (!this.existing.has(name) && !this.created.has(name)) {
       this.created.set(name, new CreatedBucket(this, name));
     }
   }
 
-  /** Lets the bucket itself delete what is left under a prefix. Buckets that stand already keep their own rules. */
+  /**
+   * Adds a lifecycle rule that deletes what is left under a prefix. Existing buckets keep their own rules, because
+   * CloudFormation would replace the whole set: `sayRules` names the rules to add to them.
+   */
   expire(prefix: Location, after: Duration): void {
-    this.created.get(prefix.bucket)?.addLifecycleRule({ prefix: prefix.key, expiration: after });
+    const created = this.created.get(prefix.bucket);
+    if (created) {
+      created.addLifecycleRule({ prefix: prefix.key, expiration: after, noncurrentVersionExpiration: Duration.days(1) });
+    } else {
+      this.missing.set(prefix.bucket, [...(this.missing.get(prefix.bucket) ?? []), { prefix, after }]);
+    }
   }
 
-  /** Tells the queue of every object that is created under the prefix. */
+  /** Warns of the rules that existing buckets need, and makes them outputs. */
+  sayRules(): void {
+    for (const [bucket, rules] of this.missing) {
+      const entries = rules.map(({ prefix, after }) => ({
+        ID: `lakewright ${prefix.key}`,
+        Status: 'Enabled',
+        Filter: { Prefix: prefix.key },
+        Expiration: { Days: after.toDays() },
+        NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+        AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
+      }));
+      const output = `LifecycleRules-${bucket}`;
+      new CfnOutput(Stack.of(this), output, {
+        description: 'Rules to add to those of a bucket that exists already',
+        value: JSON.stringify(entries),
+      });
+      const prefixes = rules.map(({ prefix, after }) => `${prefix.key} after ${after.toDays()} days`).join(', ');
+      Annotations.of(this).addWarningV2(
+        `lakewright:lifecycle-${bucket}`,
+        `${bucket} exists already and keeps its own lifecycle rules: add some that delete ${prefixes} (output ${output.replaceAll(/[^A-Za-z0-9]/g, '')})`,
+      );
+    }
+  }
+
+  /** Notifies the queue of every object that is created under the prefix. */
   notify(prefix: Location, queue: Queue): void {
     const { policyDependable } = queue.addToResourcePolicy(
       new iam.PolicyStatement({

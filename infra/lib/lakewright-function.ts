@@ -6,17 +6,20 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
-import { grantKeys } from './access.ts';
+import { grantAsset } from './access.ts';
+import { metricNamespace } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
-  /** Its binary target, and, after the stack's prefix, the name that it is deployed under. */
-  readonly functionName: string;
+  /** Its binary target. */
+  readonly binary: string;
+  /** Said where it works for the jobs that may read every bucket of the account, which have functions of their own. */
+  readonly reach?: 'anywhere';
   readonly description: string;
   readonly config: Asset;
   readonly options: Options;
-  /** What it is given, where that is not what the options say. */
+  /** Overrides of the options. */
   readonly size?: { readonly memory: number; readonly timeout: Duration; readonly ephemeralStorage: Size };
 }
 
@@ -24,14 +27,17 @@ export interface LakewrightFunctionProps {
 export class LakewrightFunction extends Construct {
   readonly function: lambda.Function;
   readonly role: iam.Role;
+  /** What it is deployed as. */
+  readonly name: string;
 
   constructor(scope: Construct, id: string, props: LakewrightFunctionProps) {
     super(scope, id);
-    const { functionName, config, options, size = options } = props;
+    const { binary, reach, config, options, size = options } = props;
+    const functionName = `${options.namePrefix}${reach === undefined ? binary : `${binary}-${reach}`}`;
+    this.name = functionName;
 
-    const deployedName = `${options.namePrefix}${functionName}`;
     const logGroup = new logs.LogGroup(this, 'Logs', {
-      logGroupName: `/aws/lambda/${deployedName}`,
+      logGroupName: `/aws/lambda/${functionName}`,
       retention: logs.RetentionDays.ONE_MONTH,
       removalPolicy: RemovalPolicy.DESTROY,
     });
@@ -43,21 +49,14 @@ export class LakewrightFunction extends Construct {
       description: `What ${functionName} may do`,
     });
     logGroup.grantWrite(this.role);
-    this.role.addToPolicy(
-      new iam.PolicyStatement({
-        actions: ['s3:GetObject'],
-        resources: [config.bucket.arnForObjects(config.s3ObjectKey)],
-        conditions: { StringEquals: { 's3:ResourceAccount': Stack.of(this).account } },
-      }),
-    );
-    grantKeys(this.role, 'write');
+    grantAsset(this.role, config);
     new CfnOutput(Stack.of(this), `${id}RoleArn`, { value: this.role.roleArn });
 
     if (options.prebuilt === undefined && Stack.of(this).bundlingRequired) {
       requireCargoLambda();
     }
     const common: lambda.FunctionOptions = {
-      functionName: deployedName,
+      functionName,
       description: props.description,
       architecture: options.architecture,
       memorySize: size.memory,
@@ -66,14 +65,18 @@ export class LakewrightFunction extends Construct {
       role: this.role,
       logGroup,
       loggingFormat: lambda.LoggingFormat.JSON,
-      environment: { LAKEWRIGHT_CONFIG: config.s3ObjectUrl },
+      environment: {
+        LAKEWRIGHT_CONFIG: config.s3ObjectUrl,
+        LAKEWRIGHT_NAMESPACE: metricNamespace(options.namePrefix),
+        ...(options.showValues && { LAKEWRIGHT_SHOW_VALUES: 'true' }),
+      },
     };
     this.function =
       options.prebuilt === undefined
         ? new RustFunction(this, 'Function', {
             ...common,
             manifestPath: fileURLToPath(new URL('../../Cargo.toml', import.meta.url)),
-            binaryName: functionName,
+            binaryName: binary,
             // cargo-lambda's own optimisations abort on a panic; one message's panic must not take its batch along.
             bundling: { cargoLambdaFlags: ['--locked', '--disable-optimizations'] },
           })
@@ -81,7 +84,7 @@ export class LakewrightFunction extends Construct {
             ...common,
             runtime: lambda.Runtime.PROVIDED_AL2023,
             handler: 'bootstrap',
-            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, functionName, options.architecture)),
+            code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, binary, options.architecture)),
           });
   }
 }

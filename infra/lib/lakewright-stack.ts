@@ -1,8 +1,9 @@
 import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Role } from 'aws-cdk-lib/aws-iam';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { grantCopy, grantQueries, grantReadWrite } from './access.ts';
+import { grantCopy, grantEncryption, grantQueries, grantReadWrite } from './access.ts';
 import { CompactJob, generationsOf } from './compact-job.ts';
 import {
   ConfigError,
@@ -14,11 +15,12 @@ import {
   type RekeyConfig,
   type RepartitionConfig,
   type SplitConfig,
+  type Stored,
   type TableName,
 } from './config.ts';
 import { DataBuckets } from './data-buckets.ts';
 import { LakewrightFunction, type LakewrightFunctionProps } from './lakewright-function.ts';
-import type { Location } from './location.ts';
+import { contains, type Location } from './location.ts';
 import { Monitoring } from './monitoring.ts';
 import { readOptions } from './options.ts';
 import { RekeyJob } from './rekey-job.ts';
@@ -48,14 +50,16 @@ export class LakewrightStack extends Stack {
     const config = new Asset(this, 'Config', { path: props.configFile });
     const buckets = new DataBuckets(this, 'Buckets', { existing: options.existingBuckets });
     const monitoring = new Monitoring(this, 'Monitoring', {
+      namePrefix: options.namePrefix,
       topic: options.alarmTopic === undefined ? undefined : Topic.fromTopicArn(this, 'AlarmTopic', options.alarmTopic),
     });
 
     const common = { config, options };
     const places = tablePlaces(jobs, options.tableLocations);
+    const written = writtenBy(jobs);
     if (jobs.rekey.length > 0) {
       const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
-      // Rows go to the directory that a partition has come to.
+      // Rows go to the current directory of a partition.
       for (const { job, location } of placed(jobs.compact, places)) {
         const isOurs = ({ table }: RekeyConfig) => table && job.table && formatTable(table) === formatTable(job.table);
         for (const writer of jobs.rekey.filter(isOurs)) {
@@ -63,18 +67,23 @@ export class LakewrightStack extends Stack {
           grantReadWrite(role, generations, writer);
           // A file whose partition moves meanwhile is copied after it.
           grantCopy(role, [location, generations], [generations]);
+          grantEncryption(role, job, 'read');
         }
+      }
+      for (const { source } of jobs.rekey) {
+        grantDecrypt([role], source, written);
       }
     }
     if (jobs.split.length > 0) {
-      this.split(jobs.split, common, buckets, monitoring);
+      this.split(jobs.split, written, common, buckets, monitoring);
     }
     if (jobs.compact.length > 0) {
-      this.compact(placed(jobs.compact, places), common, buckets, monitoring);
+      this.compact(placed(jobs.compact, places), written, common, buckets, monitoring);
     }
     if (jobs.repartition.length > 0) {
-      this.repartition(jobs.repartition, places, common, buckets, monitoring);
+      this.repartition(jobs.repartition, places, written, common, buckets, monitoring);
     }
+    buckets.sayRules();
   }
 
   private rekey(
@@ -84,121 +93,167 @@ export class LakewrightStack extends Stack {
     monitoring: Monitoring,
   ): LakewrightFunction {
     const { options } = common;
-    const rekey = new LakewrightFunction(this, 'Rekey', {
-      ...common,
-      functionName: 'rekey',
-      description: 'Rewrites landed objects into partitions by event time',
-    });
-    monitoring.watch('rekey', rekey.function);
+    const rekey = this.worker(
+      'Rekey',
+      { ...common, binary: 'rekey', description: 'Rewrites landed objects into partitions by event time' },
+      monitoring,
+    );
     const queueUrls = jobs.map((job): [string, string] => {
       const { queue } = new RekeyJob(this, `Rekey-${job.name}`, { job, rekey, buckets, monitoring, options });
       return [job.name, queue.queueUrl];
     });
     rekey.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
-    new CfnOutput(this, 'RekeyFunctionName', { value: rekey.function.functionName });
     return rekey;
   }
 
-  private split(jobs: readonly SplitConfig[], common: Common, buckets: DataBuckets, monitoring: Monitoring): void {
+  private split(
+    jobs: readonly SplitConfig[],
+    written: readonly Written[],
+    common: Common,
+    buckets: DataBuckets,
+    monitoring: Monitoring,
+  ): void {
     const { options } = common;
     const ephemeralStorage = Size.mebibytes(512);
     // The longest that there is: a result is scanned in one go.
     const planTimeout = Duration.minutes(15);
-    const plan = new LakewrightFunction(this, 'SplitPlan', {
-      ...common,
-      functionName: 'split-plan',
-      description: "Cuts a query's result into chunks",
-      size: { memory: options.splitPlanMemory, timeout: planTimeout, ephemeralStorage },
-    });
-    const rows = new LakewrightFunction(this, 'SplitRows', {
-      ...common,
-      functionName: 'split-rows',
-      description: 'Writes each row of a chunk as an object',
-      size: { memory: options.splitRowsMemory, timeout: options.splitRowsTimeout, ephemeralStorage },
-    });
-    grantQueries(plan.role, options.workgroups);
-    monitoring.watch('split-plan', plan.function);
-    monitoring.watch('split-rows', rows.function);
-    const splits = jobs.map(
-      (job) => new SplitJob(this, `Split-${job.name}`, { job, plan, planTimeout, rows, buckets, monitoring, options }),
-    );
-    const queueUrls = splits.map(({ queue }, index): [string, string] => [jobs[index]!.name, queue.queueUrl]);
-    plan.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
-    const deadLetters = splits.map(({ deadLetterQueue }) => deadLetterQueue.queueArn);
-    rows.function.addEnvironment('LAKEWRIGHT_DEAD_LETTERS', this.toJsonString(deadLetters));
-    new CfnOutput(this, 'SplitPlanFunctionName', { value: plan.function.functionName });
-    new CfnOutput(this, 'SplitRowsFunctionName', { value: rows.function.functionName });
+    const sizes = {
+      plan: { memory: options.splitPlanMemory, timeout: planTimeout, ephemeralStorage },
+      rows: { memory: options.splitRowsMemory, timeout: options.splitRowsTimeout, ephemeralStorage },
+    };
+    for (const { jobs: sharing, reach } of byReach(jobs, ({ allowsAnySource }) => allowsAnySource)) {
+      const worker = (id: string, binary: string, description: string, size: LakewrightFunctionProps['size']) =>
+        this.worker(id, { ...common, binary, description, size, reach }, monitoring);
+      const plan = worker('SplitPlan', 'split-plan', "Cuts a query's result into chunks", sizes.plan);
+      const rows = worker('SplitRows', 'split-rows', 'Writes each row of a chunk as an object', sizes.rows);
+      grantQueries(plan.role, options.workgroups);
+      const splits = sharing.map(
+        (job) => new SplitJob(this, `Split-${job.name}`, { job, plan, planTimeout, rows, buckets, monitoring, options }),
+      );
+      for (const source of sharing.flatMap(({ sources }) => sources)) {
+        grantDecrypt([plan.role, rows.role], source, written);
+      }
+      const queueUrls = splits.map(({ queue }, index): [string, string] => [sharing[index]!.name, queue.queueUrl]);
+      plan.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
+      const deadLetters = splits.map(({ deadLetterQueue }) => deadLetterQueue.queueArn);
+      rows.function.addEnvironment('LAKEWRIGHT_DEAD_LETTERS', this.toJsonString(deadLetters));
+    }
   }
 
-  private compact(jobs: readonly PlacedJob[], common: Common, buckets: DataBuckets, monitoring: Monitoring): void {
+  private compact(
+    jobs: readonly PlacedJob[],
+    written: readonly Written[],
+    common: Common,
+    buckets: DataBuckets,
+    monitoring: Monitoring,
+  ): void {
     const { options } = common;
     const { compactMemory: memory, compactTimeout: timeout, ephemeralStorage } = options;
-    const size = { memory, timeout, ephemeralStorage };
+    const worker = (id: string, binary: string, description: string) =>
+      this.worker(id, { ...common, binary, description, size: { memory, timeout, ephemeralStorage } }, monitoring);
     const functions = {
-      plan: this.worker('CompactPlan', 'compact-plan', 'Finds the partitions with many small files', size, common),
-      merge: this.worker('CompactMerge', 'compact-merge', 'Makes one file of many', size, common),
-      publish: this.worker('CompactPublish', 'compact-publish', 'Points readers at the new files', size, common),
+      plan: worker('CompactPlan', 'compact-plan', 'Finds the partitions with many small files'),
+      merge: worker('CompactMerge', 'compact-merge', 'Makes one file of many'),
+      publish: worker('CompactPublish', 'compact-publish', 'Points readers at the new files'),
     };
-    for (const [name, worker] of Object.entries(functions)) {
-      monitoring.watch(`compact-${name}`, worker.function);
-    }
     for (const { job, location } of jobs) {
       const id = `Compact-${(job.table ? formatTable(job.table) : location.key).replaceAll('/', '-')}`;
       new CompactJob(this, id, { job, location, functions, buckets, monitoring, options });
+      grantDecrypt(Object.values(functions).map(({ role }) => role), location, written);
     }
   }
 
   private repartition(
     jobs: readonly RepartitionConfig[],
     places: ReadonlyMap<string, Location>,
+    written: readonly Written[],
     common: Common,
     buckets: DataBuckets,
     monitoring: Monitoring,
   ): void {
     const { options } = common;
     const { repartitionMemory: memory, repartitionTimeout: timeout, ephemeralStorage } = options;
-    const size = { memory, timeout, ephemeralStorage };
-    const functions = {
-      plan: this.worker('RepartitionPlan', 'repartition-plan', 'Cuts a table into tasks', size, common),
-      write: this.worker('RepartitionWrite', 'repartition-write', 'Rewrites one part of a table', size, common),
-      commit: this.worker('RepartitionCommit', 'repartition-commit', 'Puts the new files in the place of the old', size, common),
-    };
-    for (const [name, worker] of Object.entries(functions)) {
-      monitoring.watch(`repartition-${name}`, worker.function);
+    const placeOf = ({ source }: RepartitionConfig) => ('table' in source ? places.get(formatTable(source)) : source);
+    const missing = jobs.find((job) => !placeOf(job) && !job.allowsAnySource);
+    if (missing && 'table' in missing.source) {
+      throw new ConfigError(
+        `repartition \`${missing.name}\`: no job here writes ${formatTable(missing.source)}: say where it lies ` +
+          `(-c table-locations=${formatTable(missing.source)}=s3://bucket/prefix/), or write allow_any_source = true ` +
+          'to read every bucket of the account',
+      );
     }
-    for (const job of jobs) {
-      const source = 'table' in job.source ? places.get(formatTable(job.source)) : job.source;
-      if (!source && 'table' in job.source && !job.allowsAnySource) {
-        throw new ConfigError(
-          `repartition \`${job.name}\`: no job here writes ${formatTable(job.source)}: say where it lies ` +
-            `(-c table-locations=${formatTable(job.source)}=s3://bucket/prefix/), or write allow_any_source = true ` +
-            'to read every bucket of the account',
-        );
+    for (const { jobs: sharing, reach } of byReach(jobs, (job) => !placeOf(job))) {
+      const worker = (id: string, binary: string, description: string) =>
+        this.worker(id, { ...common, binary, description, size: { memory, timeout, ephemeralStorage }, reach }, monitoring);
+      const functions = {
+        plan: worker('RepartitionPlan', 'repartition-plan', 'Cuts a table into tasks'),
+        write: worker('RepartitionWrite', 'repartition-write', 'Rewrites one part of a table'),
+        commit: worker('RepartitionCommit', 'repartition-commit', 'Puts the new files in the place of the old'),
+      };
+      for (const job of sharing) {
+        const source = placeOf(job);
+        new RepartitionJob(this, `Repartition-${job.name}`, { job, source, functions, buckets, monitoring, options });
+        if (source) {
+          grantDecrypt([functions.plan.role, functions.write.role], source, written);
+        }
       }
-      new RepartitionJob(this, `Repartition-${job.name}`, { job, source, functions, buckets, monitoring, options });
     }
   }
 
-  private worker(
-    id: string,
-    functionName: string,
-    description: string,
-    size: LakewrightFunctionProps['size'],
-    common: Common,
-  ): LakewrightFunction {
-    const worker = new LakewrightFunction(this, id, { ...common, functionName, description, size });
+  /** A function, watched and with its name as an output. */
+  private worker(kind: string, props: LakewrightFunctionProps, monitoring: Monitoring): LakewrightFunction {
+    const id = props.reach === undefined ? kind : `${kind}Anywhere`;
+    const worker = new LakewrightFunction(this, id, props);
+    monitoring.watch(worker.name, worker.function);
     new CfnOutput(this, `${id}FunctionName`, { value: worker.function.functionName });
     return worker;
   }
 }
 
-/** A compact job, and where what it compacts lies. */
+/** Jobs whose functions are the same. */
+interface Sharing<Job> {
+  readonly jobs: readonly Job[];
+  readonly reach?: 'anywhere';
+}
+
+/**
+ * The jobs by whose functions they have. Those that may read every bucket of the account have functions of their own, so that
+ * they widen the roles of no other job.
+ */
+function byReach<Job>(jobs: readonly Job[], readsAnywhere: (job: Job) => boolean): Sharing<Job>[] {
+  const all: Sharing<Job>[] = [
+    { jobs: jobs.filter((job) => !readsAnywhere(job)) },
+    { jobs: jobs.filter(readsAnywhere), reach: 'anywhere' },
+  ];
+  return all.filter(({ jobs }) => jobs.length > 0);
+}
+
+/** Where a job writes, and how. */
+interface Written {
+  readonly target: Location;
+  readonly stored: Stored;
+}
+
+function writtenBy({ rekey, split, repartition }: Config): Written[] {
+  return [...rekey, ...split, ...repartition].map((job) => ({ target: job.target, stored: job }));
+}
+
+/** Reads what other jobs have encrypted under a prefix. */
+function grantDecrypt(roles: readonly Role[], prefix: Location, written: readonly Written[]): void {
+  for (const { target, stored } of written) {
+    if (contains(prefix, target) || contains(target, prefix)) {
+      roles.forEach((role) => grantEncryption(role, stored, 'read'));
+    }
+  }
+}
+
+/** A compact job, and the location that it compacts. */
 interface PlacedJob {
   readonly job: CompactConfig;
   readonly location: Location;
 }
 
-/** Where tables lie: those that a job writes, and those of which the context says it. */
+/** The locations of tables: those that a job writes, and those in the context. */
 function tablePlaces(
   { rekey, repartition }: Config,
   given: ReadonlyMap<string, Location>,

@@ -1,4 +1,4 @@
-/** Where a prefix lies in S3: the same notion as `Location` in shared/core. */
+/** The location of a prefix in S3, like `Location` in shared/core. */
 export interface Location {
   readonly bucket: string;
   /** A prefix of keys, verbatim; empty for the whole bucket. */
@@ -15,12 +15,12 @@ export function formatLocation(location: Location): string {
   return `s3://${location.bucket}/${location.key}`;
 }
 
-/** Whether `inner` is `outer` or lies below it, taken as a prefix. */
+/** Whether `inner` is `outer` or is below it as a prefix. */
 export function contains(outer: Location, inner: Location): boolean {
   return outer.bucket === inner.bucket && inner.key.startsWith(outer.key);
 }
 
-/** What lies below a prefix. */
+/** All keys below a prefix. */
 export function join(prefix: Location, key: string): Location {
   return { bucket: prefix.bucket, key: prefix.key + key };
 }

@@ -6,20 +6,25 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 
 /** The namespace of the metrics that the functions log in the embedded metric format. */
-const NAMESPACE = 'Lakewright';
+export function metricNamespace(namePrefix: string): string {
+  const own = namePrefix.replace(/[_-]+$/, '');
+  return own === '' ? 'Lakewright' : `Lakewright/${own}`;
+}
 
 /** The alarms of a stack, all told to one topic, and its dashboard. */
 export class Monitoring extends Construct {
   private readonly dashboard: cloudwatch.Dashboard;
   private readonly topic?: ITopic;
+  private readonly namespace: string;
 
-  constructor(scope: Construct, id: string, props: { topic?: ITopic }) {
+  constructor(scope: Construct, id: string, props: { topic?: ITopic; namePrefix: string }) {
     super(scope, id);
     this.topic = props.topic;
+    this.namespace = metricNamespace(props.namePrefix);
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
   }
 
-  /** Raises an alarm as soon as the metric stands at `threshold` or above in one period. */
+  /** Raises an alarm as soon as the metric is `threshold` or more in one period. */
   alarm(id: string, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
     this.raise(id, {
       alarmDescription: description,
@@ -72,15 +77,15 @@ export class Monitoring extends Construct {
       ),
     );
   }
-}
 
-/** A metric that a job logs, summed over five minutes. */
-export function jobMetric(job: string, metricName: string): cloudwatch.Metric {
-  return new cloudwatch.Metric({
-    namespace: NAMESPACE,
-    metricName,
-    dimensionsMap: { Job: job },
-    statistic: cloudwatch.Stats.SUM,
-    period: Duration.minutes(5),
-  });
+  /** A metric that a job logs, summed over five minutes. */
+  jobMetric(job: string, metricName: string): cloudwatch.Metric {
+    return new cloudwatch.Metric({
+      namespace: this.namespace,
+      metricName,
+      dimensionsMap: { Job: job },
+      statistic: cloudwatch.Stats.SUM,
+      period: Duration.minutes(5),
+    });
+  }
 }

@@ -11,7 +11,7 @@ export interface Options {
   readonly namePrefix: string;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
-  /** Buckets that stand already; the stack creates the others. */
+  /** Existing buckets; the stack creates the others. */
   readonly existingBuckets: readonly string[];
   /** MiB. */
   readonly memory: number;
@@ -28,12 +28,10 @@ export interface Options {
   /** MiB. */
   readonly compactMemory: number;
   readonly compactTimeout: Duration;
-  /** How often every compact job runs. */
-  readonly compactEvery: Duration;
   /** MiB. */
   readonly repartitionMemory: number;
   readonly repartitionTimeout: Duration;
-  /** Where tables lie of which the configuration does not say it, by `database.table`. */
+  /** Locations of tables that the configuration does not give, by `database.table`. */
   readonly tableLocations: ReadonlyMap<string, Location>;
   /** The Athena workgroups whose queries may be split; the state machines run theirs in the first. */
   readonly workgroups: readonly string[];
@@ -41,8 +39,14 @@ export interface Options {
   readonly queryPolicies: readonly string[];
   /** The ARN of an SNS topic that hears of every alarm. */
   readonly alarmTopic?: string;
+  /** When what a killed invocation left of its rows is deleted. */
+  readonly spoolExpiry: Duration;
+  /** When quarantined records are deleted; by default they are kept. */
+  readonly quarantineExpiry?: Duration;
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;
+  /** Whether the functions' messages hold values of records. */
+  readonly showValues: boolean;
 }
 
 /** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
@@ -54,12 +58,16 @@ export function readOptions(node: Node): Options {
   }
   // Read where they are used, and refused here.
   bucketOwners(node);
-  kmsKeys(node);
+  bucketKeys(node);
+  catalogKey(node);
+  assetsKey(node);
   const workgroups = texts(node, 'workgroups', 'primary');
   const unusable = workgroups.find((name) => !/^[a-zA-Z0-9._-]{1,128}$/.test(name));
   if (unusable !== undefined || workgroups.length === 0) {
     throw new ConfigError(`context workgroups: ${JSON.stringify(unusable ?? '')} is not the name of an Athena workgroup`);
   }
+  const isKept = [undefined, '', 'never'].includes(node.tryGetContext('quarantine-expiry'));
+  const quarantine = isKept ? undefined : wholeNumber(node, 'quarantine-expiry', 0, 1, 3_650);
   return {
     architecture: architecture(node),
     namePrefix: namePrefix(node),
@@ -76,18 +84,20 @@ export function readOptions(node: Node): Options {
     splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),
     compactMemory: wholeNumber(node, 'compact-memory', 512, 128, 10_240),
     compactTimeout: Duration.seconds(wholeNumber(node, 'compact-timeout', 900, 1, 900)),
-    compactEvery: Duration.hours(wholeNumber(node, 'compact-every', 24, 1, 24)),
     repartitionMemory: wholeNumber(node, 'repartition-memory', 1_024, 128, 10_240),
     repartitionTimeout: Duration.seconds(wholeNumber(node, 'repartition-timeout', 900, 1, 900)),
     tableLocations: new Map(texts(node, 'table-locations').map(tableLocation)),
     workgroups,
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
+    spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
+    quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     logExecutionData: flag(node, 'log-execution-data'),
+    showValues: flag(node, 'show-values'),
   };
 }
 
-/** The account that a bucket belongs to: the stack's, unless `bucket-owners` says another. */
+/** The account that owns a bucket: the stack's, unless `bucket-owners` names another. */
 export function bucketOwner(scope: IConstruct, bucket: string): string {
   return bucketOwners(scope.node).get(bucket) ?? Stack.of(scope).account;
 }
@@ -105,20 +115,37 @@ function bucketOwners(node: Node): ReadonlyMap<string, string> {
   );
 }
 
-/**
- * The customer managed KMS keys that buckets, queues and the catalog are encrypted with, by ARN, id or alias. Every function
- * may use them, and every state machine, for what it reads and what Athena does in its name.
- */
-export function kmsKeys(node: Node): readonly string[] {
-  const keys = texts(node, 'kms-keys').map((key) => kmsKey(key, 'kms-keys'));
-  const ofQueues = queueKey(node);
-  return ofQueues === undefined || keys.includes(ofQueues) ? keys : [...keys, ofQueues];
+/** The customer managed KMS keys of buckets. Reads `bucket=key`, separated by commas. */
+export function bucketKeys(node: Node): ReadonlyMap<string, string> {
+  return new Map(
+    texts(node, 'kms-keys').map((given): [string, string] => {
+      const [, bucket, key] = /^([a-z0-9.-]+)=(.*)$/.exec(given) ?? [];
+      if (bucket === undefined || key === undefined) {
+        throw new ConfigError(`context kms-keys: ${JSON.stringify(given)} is not of the form bucket=key`);
+      }
+      return [bucket, kmsKey(key, 'kms-keys')];
+    }),
+  );
 }
 
 /** The KMS key that the queues are encrypted with, where it is not SQS's own. */
 export function queueKey(node: Node): string | undefined {
-  const key = text(node, 'queue-key');
-  return key === undefined ? undefined : kmsKey(key, 'queue-key');
+  return oneKey(node, 'queue-key');
+}
+
+/** The KMS key that the metadata of the Glue catalog is encrypted with. */
+export function catalogKey(node: Node): string | undefined {
+  return oneKey(node, 'catalog-key');
+}
+
+/** The KMS key of CDK's bucket of assets, where the configuration lies. */
+export function assetsKey(node: Node): string | undefined {
+  return oneKey(node, 'assets-key');
+}
+
+function oneKey(node: Node, context: string): string | undefined {
+  const key = text(node, context);
+  return key === undefined ? undefined : kmsKey(key, context);
 }
 
 function kmsKey(key: string, context: string): string {
@@ -149,11 +176,11 @@ export function text(node: Node, key: string): string | undefined {
   return value;
 }
 
-/** Function names have up to 64 characters, of which the longest here takes 18. */
-function namePrefix(node: Node): string {
+/** Function names have up to 64 characters, of which the longest here takes 27. */
+export function namePrefix(node: Node): string {
   const prefix = text(node, 'name-prefix') ?? '';
-  if (!/^[a-zA-Z0-9_-]{0,46}$/.test(prefix)) {
-    throw new ConfigError(`context name-prefix: ${JSON.stringify(prefix)} is not of up to 46 letters, digits, - and _`);
+  if (!/^[a-zA-Z0-9_-]{0,37}$/.test(prefix)) {
+    throw new ConfigError(`context name-prefix: ${JSON.stringify(prefix)} is not of up to 37 letters, digits, - and _`);
   }
   return prefix;
 }

@@ -23,7 +23,7 @@ export function prebuiltZip(folder: string, functionName: string, architecture: 
   return zip;
 }
 
-/** By the ELF header of the zip's first file; undefined where that is no Linux program. */
+/** By the ELF header of the zip's first file; undefined if that is not a Linux program. */
 function architectureOf(zip: string): Architecture | undefined {
   const head = beginning(zip);
   // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3.7

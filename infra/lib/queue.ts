@@ -17,7 +17,7 @@ export function createQueue(scope: Construct, id: string, props: Pick<sqs.QueueP
   });
   const key = queueKey(scope.node);
   if (key !== undefined) {
-    // Not by CDK's property, which would grant the functions to encrypt anything with the key. `kms-keys` grants what it takes.
+    // Not by CDK's property, which would grant the functions to encrypt anything with the key. access.ts grants what it takes.
     const own = queue.node.defaultChild as sqs.CfnQueue;
     own.sqsManagedSseEnabled = undefined;
     own.kmsMasterKeyId = key;

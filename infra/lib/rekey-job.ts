@@ -3,11 +3,12 @@ import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantEncryption, grantPartitions, grantReadCurrent, grantReadWrite } from './access.ts';
+import { grantDelete, grantEncryption, grantPartitions, grantQueueKey, grantReadCurrent, grantReadWrite } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import { join } from './location.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
 import { Sweep } from './sweep.ts';
@@ -54,21 +55,25 @@ export class RekeyJob extends Construct {
     grantReadCurrent(rekey.role, job.source);
     grantReadWrite(rekey.role, job.target, job);
     grantEncryption(rekey.role, job);
-    // Rows of an object too large for memory and /tmp, while it is at work. Nothing else is ever deleted.
-    const spool = { bucket: job.target.bucket, key: `${job.target.key}_lakewright/spool/` };
+    // Rows of an object too large for memory and /tmp, while it is processed. Nothing else is ever deleted.
+    const spool = join(job.target, '_lakewright/spool/');
     grantDelete(rekey.role, spool);
-    buckets.expire(spool, Duration.days(1));
+    buckets.expire(spool, options.spoolExpiry);
+    if (options.quarantineExpiry !== undefined) {
+      buckets.expire(join(job.target, '_lakewright/quarantine/'), options.quarantineExpiry);
+    }
     if (job.table) {
       grantPartitions(rekey.role, job.table);
     }
 
-    const { stateMachine } = new Sweep(this, 'Sweep', { job: job.name, rekey, monitoring, options });
+    const { stateMachine } = new Sweep(this, 'Sweep', { job, rekey, monitoring, options });
     queue.grantSendMessages(rekey.role);
+    grantQueueKey(rekey.role, 'write');
 
     const waiting = { statistic: Stats.MAXIMUM };
     const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     const age = queue.metricApproximateAgeOfOldestMessage(waiting);
-    const quarantined = jobMetric(job.name, 'RowsQuarantined');
+    const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
     monitoring.alarm(`${id}-DeadLetters`, `rekey ${job.name}: a message failed five times`, dead);
     monitoring.alarm(
       `${id}-Age`,
@@ -78,11 +83,11 @@ export class RekeyJob extends Construct {
     );
     monitoring.alarm(`${id}-Quarantined`, `rekey ${job.name}: rows went to the quarantine`, quarantined);
     monitoring.row({
-      [`${job.name}: rows`]: [jobMetric(job.name, 'RowsIn'), jobMetric(job.name, 'RowsOut'), quarantined],
+      [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
       [`${job.name}: age of the oldest message`]: [age],
       [`${job.name}: lateness of records`]: ['LatenessP50', 'LatenessP99', 'LatenessMax'].map((metric) =>
-        jobMetric(job.name, metric).with(waiting),
+        monitoring.jobMetric(job.name, metric).with(waiting),
       ),
     });
 

@@ -23,7 +23,7 @@ import { RepartitionMachine, type RepartitionFunctions } from './repartition-mac
 
 export interface RepartitionJobProps {
   readonly job: RepartitionConfig;
-  /** Where the source lies, where that is known. */
+  /** The location of the source, if it is known. */
   readonly source?: Location;
   readonly functions: RepartitionFunctions;
   readonly buckets: DataBuckets;
@@ -31,7 +31,7 @@ export interface RepartitionJobProps {
   readonly options: Options;
 }
 
-/** One `[[repartition]]` entry: a state machine, started by hand or by whoever knows that the source is new. */
+/** One `[[repartition]]` entry: a state machine, started by hand or by whatever updates the source. */
 export class RepartitionJob extends Construct {
   constructor(scope: Construct, id: string, props: RepartitionJobProps) {
     super(scope, id);
@@ -63,11 +63,11 @@ export class RepartitionJob extends Construct {
     for (const { role } of [plan, write, commit]) {
       grantEncryption(role, job);
     }
-    // Rows while they are at work. A run lasts as long as its execution at most.
+    // Rows while they are processed. A run lasts at most as long as its execution.
     const rows = join(job.target, `_repartitioning/${job.name}/`);
     grantDelete(write.role, rows);
     buckets.expire(rows, Duration.days(8));
-    // The plan finishes a commit that was cut short.
+    // The plan finishes an interrupted commit.
     for (const { role } of [plan, commit]) {
       grantDeleteData(role, [job.target], join(job.target, '_lakewright/'));
     }

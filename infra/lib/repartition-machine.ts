@@ -4,7 +4,7 @@ import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Options } from './options.ts';
 import { call, forEach, forEachOfList, workflow } from './workflow.ts';
 
-/** The functions that all repartition jobs share. */
+/** The functions of repartition jobs. */
 export interface RepartitionFunctions {
   readonly plan: LakewrightFunction;
   readonly write: LakewrightFunction;
@@ -18,8 +18,8 @@ export interface RepartitionMachineProps {
 }
 
 /**
- * Plans, prepares and writes, each task of a kind beside the others, and commits. The execution's input has nothing that is
- * looked at; its output is the answer of `repartition-commit`. It fails by the name of the first error.
+ * Plans, prepares and writes, with all tasks of a kind in parallel, and commits. The execution's input is ignored; its output
+ * is the answer of `repartition-commit`. If it fails, its error is the first one.
  */
 export class RepartitionMachine extends Construct {
   readonly stateMachine: sfn.StateMachine;

@@ -4,11 +4,11 @@ import * as iam from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantEncryption, grantLedger, grantReadAnywhere, grantReadCurrent, grantRows } from './access.ts';
+import { grantEncryption, grantLedger, grantQueueKey, grantReadAnywhere, grantReadCurrent, grantRows } from './access.ts';
 import type { SplitConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { jobMetric, type Monitoring } from './monitoring.ts';
+import type { Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
 import { SplitMachine } from './split-machine.ts';
@@ -18,10 +18,9 @@ const RECEIVES = 5;
 
 export interface SplitJobProps {
   readonly job: SplitConfig;
-  /** The function `split-plan`, which all split jobs share, and its timeout. */
+  /** The function `split-plan`, and its timeout. */
   readonly plan: LakewrightFunction;
   readonly planTimeout: Duration;
-  /** The function `split-rows`, which all split jobs share. */
   readonly rows: LakewrightFunction;
   readonly buckets: DataBuckets;
   readonly monitoring: Monitoring;
@@ -61,6 +60,8 @@ export class SplitJob extends Construct {
       new SqsEventSource(this.deadLetterQueue, { batchSize: 10, maxConcurrency: 2, reportBatchItemFailures: true }),
     );
     this.queue.grantSendMessages(plan.role);
+    grantQueueKey(plan.role, 'write');
+    grantQueueKey(rows.role, 'read');
 
     const { stateMachine } = new SplitMachine(this, 'Machine', {
       job,
@@ -104,7 +105,7 @@ export class SplitJob extends Construct {
     }
 
     const waiting = { statistic: Stats.MAXIMUM };
-    const failed = jobMetric(job.name, 'ChunksFailed');
+    const failed = monitoring.jobMetric(job.name, 'ChunksFailed');
     const dead = this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     monitoring.alarm(`${id}-Failed`, `split ${job.name}: a job failed`, stateMachine.metricFailed());
     monitoring.alarm(`${id}-TimedOut`, `split ${job.name}: a job did not end in time`, stateMachine.metricTimedOut());
@@ -116,8 +117,8 @@ export class SplitJob extends Construct {
       visibilityTimeout.toSeconds(),
     );
     monitoring.row({
-      [`${job.name}: objects`]: [jobMetric(job.name, 'ObjectsWritten'), jobMetric(job.name, 'ObjectsStood')],
-      [`${job.name}: chunks`]: [jobMetric(job.name, 'ChunksDone'), failed],
+      [`${job.name}: objects`]: [monitoring.jobMetric(job.name, 'ObjectsWritten'), monitoring.jobMetric(job.name, 'ObjectsStood')],
+      [`${job.name}: chunks`]: [monitoring.jobMetric(job.name, 'ChunksDone'), failed],
       [`${job.name}: messages`]: [this.queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
     });
 

@@ -13,7 +13,7 @@ import { LAMBDA_FAULTS, statesRole, workflow } from './workflow.ts';
 export interface SplitMachineProps {
   readonly job: SplitConfig;
   readonly plan: LakewrightFunction;
-  /** How long nothing need be heard of a job that is under way. */
+  /** How long a job in progress may send no heartbeat. */
   readonly heartbeat: Duration;
   readonly options: Options;
 }
@@ -28,7 +28,7 @@ const ATHENA_FAULTS: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** What is for the query alone, and no part of the request to `split-plan`. */
+/** Input that is only for the query, and not part of the request to `split-plan`. */
 const OF_THE_QUERY = ['query', 'database'];
 
 /**
@@ -74,7 +74,7 @@ export class SplitMachine extends Construct {
     }).addRetry(ATHENA_FAULTS);
     const wait = sfn.Wait.jsonata(this, 'Wait', { time: sfn.WaitTime.duration(Duration.seconds(5)) }).next(look);
 
-    // On a retry, the token is another: the job goes on from what stands.
+    // A retry has another token, and resumes the job.
     const request = [
       `$sift($states.context.Execution.Input, function($v, $k) { $not($k in ${JSON.stringify(OF_THE_QUERY)}) })`,
       '$exists($states.input.query_execution_id) ? {"query_execution_id": $states.input.query_execution_id} : {}',
@@ -107,7 +107,7 @@ export class SplitMachine extends Construct {
         }),
         { errors: [sfn.Errors.HEARTBEAT_TIMEOUT, sfn.Errors.TIMEOUT] },
       );
-    // split-plan knows by name what a query is that Athena does not know, or that did not succeed.
+    // split-plan fails with a name for a query that does not exist or did not succeed.
     look.addCatch(split, { errors: ['Athena.InvalidRequestException'], outputs: '{% $states.input %}' });
     look.next(
       sfn.Choice.jsonata(this, 'Under way?')
@@ -131,7 +131,7 @@ export class SplitMachine extends Construct {
       .when(sfn.Condition.jsonata('{% $exists($states.input.query_execution_id) %}'), look)
       .otherwise(split);
 
-    // Athena reads tables and writes results as whoever starts the query.
+    // Athena reads tables and writes results with the permissions of the caller that starts the query.
     const role = statesRole(this, {
       description: 'What a state machine of split may do',
       managedPolicies: options.queryPolicies.map((arn, index) =>

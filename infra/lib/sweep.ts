@@ -1,27 +1,25 @@
-import { Duration } from 'aws-cdk-lib';
-import { Schedule, ScheduleExpression, ScheduleTargetInput } from 'aws-cdk-lib/aws-scheduler';
-import { StepFunctionsStartExecution } from 'aws-cdk-lib/aws-scheduler-targets';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Construct } from 'constructs';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Monitoring } from './monitoring.ts';
+import type { RekeyConfig } from './config.ts';
 import type { Options } from './options.ts';
-import { LAMBDA_FAULTS, workflow } from './workflow.ts';
+import { aloneThen, grantOwn, own, SCHEDULED, startBySchedule } from './schedule.ts';
+import { call, workflow } from './workflow.ts';
 
 export interface SweepProps {
-  /** The rekey job's name. */
-  readonly job: string;
+  readonly job: RekeyConfig;
   readonly rekey: LakewrightFunction;
   readonly monitoring: Monitoring;
   readonly options: Options;
 }
 
 /**
- * Finds what landed under a job's source and has no commit: once a day, and by hand as a backfill.
+ * Finds what landed under a job's source and has no commit: by its schedule, and by hand as a backfill.
  *
  * An execution's input is a `SweepRequest` of shared/jobs/src/sweep.rs, whose `sweep` may be left out; its output
- * is the last `SweepReport`.
+ * is the last `SweepReport`. What the schedule starts looks at a window: at what landed since the deployment, or since the
+ * configured time, and in the last days. It leaves the work to another execution that runs.
  */
 export class Sweep extends Construct {
   readonly stateMachine: sfn.StateMachine;
@@ -29,49 +27,61 @@ export class Sweep extends Construct {
   constructor(scope: Construct, id: string, { job, rekey, monitoring, options }: SweepProps) {
     super(scope, id);
 
-    // On the second call and later, the state's input is the report before.
+    const name = JSON.stringify(job.name);
+    const since = '$exists($states.input.since) ? {"since": $states.input.since} : {}';
+    // On the second call and later, the state's input is the report before, and `since`.
     const payload = [
-      `{"sweep": ${JSON.stringify(job)}}`,
-      '$states.context.Execution.Input',
+      `{"sweep": ${name}}`,
+      `$sift($states.context.Execution.Input, function($v, $k) { $k != "${SCHEDULED}" })`,
+      since,
       '$type($states.input.next) = "string" ? {"after": $states.input.next} : {}',
     ];
-    const call = LambdaInvoke.jsonata(this, 'Sweep', {
-      lambdaFunction: rekey.function,
-      payload: sfn.TaskInput.fromText(`{% $merge([${payload.join(', ')}]) %}`),
-      outputs: '{% $states.result.Payload %}',
-      taskTimeout: sfn.Timeout.duration(options.timeout.plus(Duration.seconds(30))),
-      retryOnServiceExceptions: false,
-    })
-      .addRetry(LAMBDA_FAULTS)
-      // The sweep's own failures: what was sent is sent, and the same request may be made again.
-      .addRetry({
-        errors: [sfn.Errors.TASKS_FAILED, sfn.Errors.TIMEOUT],
-        interval: Duration.seconds(30),
-        backoffRate: 2,
-        maxAttempts: 3,
-      });
-    const definition = call.next(
+    const sweep = call(this, 'Sweep', {
+      invokes: rekey,
+      payload: `$merge([${payload.join(', ')}])`,
+      outputs: `$merge([$states.result.Payload, ${since}])`,
+      timeout: options.timeout,
+    });
+    sweep.next(
       sfn.Choice.jsonata(this, 'More?')
-        .when(sfn.Condition.jsonata('{% $type($states.input.next) = "string" %}'), call)
+        .when(sfn.Condition.jsonata('{% $type($states.input.next) = "string" %}'), sweep)
         .otherwise(sfn.Succeed.jsonata(this, 'Done')),
     );
+    // Counted from the start of the execution, so that every page has the same window.
+    const window = `$toMillis($states.context.Execution.StartTime) - ${job.sweep.days * 86_400_000}`;
+    const after = (begin: string) => `{% {"since": $fromMillis($max([${window}, $toMillis(${begin})]))} %}`;
+    const bounded =
+      job.sweep.since === undefined
+        ? own(this, 'Deployed', 'describeStateMachine', {
+            Arguments: { StateMachineArn: '{% $states.context.StateMachine.Id %}' },
+            // That of the state machine itself, which no update changes.
+            Output: after('$states.result.CreationDate'),
+          })
+        : sfn.Pass.jsonata(this, 'Since', { outputs: after(JSON.stringify(job.sweep.since)) });
+    const definition = sfn.Choice.jsonata(this, 'By schedule?')
+      .when(
+        sfn.Condition.jsonata(`{% $states.input.${SCHEDULED} = true %}`),
+        aloneThen(this, sfn.Chain.start(bounded).next(sweep)),
+      )
+      .otherwise(sweep);
 
     this.stateMachine = workflow(this, {
-      comment: `Hands what has no commit to the rekey job ${job}`,
+      comment: `Hands what has no commit to the rekey job ${job.name}`,
       definition,
       invokes: [rekey],
       options,
     });
-
-    new Schedule(this, 'Daily', {
-      description: `Starts the sweep of the rekey job ${job}`,
-      schedule: ScheduleExpression.rate(Duration.days(1)),
-      target: new StepFunctionsStartExecution(this.stateMachine, {
-        input: ScheduleTargetInput.fromObject({ sweep: job }),
-      }),
+    grantOwn(this, this.stateMachine, [
+      'states:ListExecutions',
+      ...(job.sweep.since === undefined ? ['states:DescribeStateMachine'] : []),
+    ]);
+    startBySchedule(this, 'Schedule', {
+      description: `Starts the sweep of the rekey job ${job.name}`,
+      schedule: job.sweep.schedule,
+      stateMachine: this.stateMachine,
     });
 
-    monitoring.alarm(`${scope.node.id}-SweepFailed`, `rekey ${job}: a sweep failed`, this.stateMachine.metricFailed());
-    monitoring.alarm(`${scope.node.id}-SweepTimedOut`, `rekey ${job}: a sweep did not end in time`, this.stateMachine.metricTimedOut());
+    monitoring.alarm(`${scope.node.id}-SweepFailed`, `rekey ${job.name}: a sweep failed`, this.stateMachine.metricFailed());
+    monitoring.alarm(`${scope.node.id}-SweepTimedOut`, `rekey ${job.name}: a sweep did not end in time`, this.stateMachine.metricTimedOut());
   }
 }

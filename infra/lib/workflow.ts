@@ -6,7 +6,6 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import * as sfn from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import type { Construct } from 'constructs';
-import { grantKeys } from './access.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import type { Options } from './options.ts';
 
@@ -26,10 +25,13 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
   jitterStrategy: sfn.JitterType.FULL,
 };
 
-/** Failures of our functions that may pass. What was done stands, and the next try goes on from there. */
+/**
+ * Failures of our functions that a retry may fix. Finished work is kept, and the next attempt resumes. Errors that
+ * cannot pass are not listed, and neither is `States.TaskFailed`, which matches every error.
+ */
 const PASSING_FAILURES: sfn.RetryProps = {
   errors: [
-    ...['StoreFailed', 'CatalogFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
+    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
     'Sandbox.Timedout',
     sfn.Errors.TIMEOUT,
   ],
@@ -43,7 +45,7 @@ export interface CallProps {
   readonly invokes: LakewrightFunction;
   /** JSONata: the payload. */
   readonly payload: string;
-  /** JSONata: what it goes on with; the answer, where nothing is said. */
+  /** JSONata: its output; by default the answer. */
   readonly outputs?: string;
   readonly timeout: Duration;
 }
@@ -62,19 +64,19 @@ export function call(scope: Construct, id: string, props: CallProps): sfn.TaskSt
     .addRetry(PASSING_FAILURES);
 }
 
-/** What is done with an item. Its states' names end with `suffix`, since no two states may have one name. */
+/** Processes an item. Its states' names end with `suffix`, because names of states must be unique. */
 type Each = (scope: Construct, suffix: string) => sfn.IChainable;
 
 export interface ForEachProps {
   /** JSONata: the items. */
   readonly items: string;
   readonly maxConcurrency: number;
-  /** JSONata: what the state goes on with. */
+  /** JSONata: the state's output. */
   readonly outputs: string;
   readonly each: Each;
 }
 
-/** Does something with each item that is at hand, as a part of this execution. */
+/** Processes each item of a list in the state's input, as a part of this execution. */
 export function forEach(scope: Construct, id: string, { items, maxConcurrency, outputs, each }: ForEachProps): sfn.Map {
   return sfn.Map.jsonata(scope, id, {
     items: sfn.ProvideItems.jsonata(`{% ${items} %}`),
@@ -87,7 +89,7 @@ export interface ForEachOfListProps {
   /** JSONPath: where the bucket and the key of a JSON array of items are. */
   readonly list: string;
   readonly maxConcurrency: number;
-  /** JSONPath: where the items' results go, in what the state goes on with. */
+  /** JSONPath: where the items' results go in the state's output. */
   readonly resultPath: string;
   readonly each: Each;
 }
@@ -158,8 +160,6 @@ export function workflow(
   const { role: own } = stateMachine;
   const title = scope.node.path.split('/').slice(1).join('-');
   new CfnOutput(Stack.of(scope), `${title}RoleArn`, { value: own.roleArn });
-  // Lists in encrypted buckets, and what Athena reads and writes as this role.
-  grantKeys(own, 'write');
   Validations.of(own).acknowledge({
     id: 'AwsSolutions-IAM5[Resource::*]',
     reason: 'X-Ray segments and the delivery of logs have no resource to name.',

@@ -1,7 +1,8 @@
 /** What AWS would refuse or mislead: whose buckets, whose roles, what is listed, what is logged. */
+import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { permissions } from './permissions.ts';
-import { build, resources, template, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context } from './support.ts';
+import { build, definitionsOf, resources, template, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context } from './support.ts';
 
 const OWN = '111122223333';
 
@@ -63,21 +64,66 @@ describe('customer managed keys', () => {
   const KEY = 'arn:aws:kms:eu-central-1:111122223333:key/11112222-3333-4444-5555-666677778888';
   const everything = [TWO_COMPACTIONS, TWO_SPLITS, TWO_REPARTITIONS.replaceAll('acme-lake/', 'acme-rewritten/')].join('\n');
 
-  test.each([
-    ['kms-keys', KEY, KEY, {}],
-    ['kms-keys', 'alias/lake', 'arn:aws:kms:eu-central-1:111122223333:key/*', { 'ForAnyValue:StringEquals': { 'kms:ResourceAliases': 'alias/lake' } }],
-    ['queue-key', KEY, KEY, {}],
-  ])('of the context may be used by every function and every state machine: %s=%s', (context, key, resource, conditions) => {
-    const of = template(everything, { [context]: key });
-    const may = permissions(of).filter(({ actions, resources }) => actions.includes('kms:Decrypt') && resources.includes(resource));
-    const roles = new Set(may.filter((statement) => JSON.stringify(statement.conditions) === JSON.stringify(conditions)).flatMap(({ roles }) => roles));
-    for (const type of ['AWS::Lambda::Function', 'AWS::StepFunctions::StateMachine']) {
-      for (const [id, { Properties }] of resources(of, type)) {
-        const role = (Properties['Role'] ?? Properties['RoleArn'])['Fn::GetAtt'][0];
-        expect(roles.has(role), `${id} uses ${key}`).toBe(true);
-      }
-    }
-    expect(new Set(may.flatMap(({ actions }) => actions))).toEqual(new Set(['kms:GenerateDataKey', 'kms:Decrypt']));
+  /** What each role may do with the key, by the role's logical id without its hash. */
+  const uses = (of: Template, resource = KEY): Record<string, string[]> => {
+    const found = permissions(of).filter(({ resources }) => resources.includes(resource));
+    const roles = [...new Set(found.flatMap(({ roles }) => roles))].sort();
+    return Object.fromEntries(
+      roles.map((role) => [
+        role.replace(/[0-9A-F]{8}$/, ''),
+        [...new Set(found.filter(({ roles }) => roles.includes(role)).flatMap(({ actions }) => actions))].sort(),
+      ]),
+    );
+  };
+  const [read, write, update] = [['kms:Decrypt'], ['kms:Decrypt', 'kms:GenerateDataKey'], ['kms:Decrypt', 'kms:Encrypt', 'kms:GenerateDataKey']];
+
+  test.each<[string, Context, Record<string, string[]>]>([
+    ['of the bucket where data land', { 'kms-keys': `acme-landing=${KEY}` }, { RekeyRole: read, RepartitionPlanRole: read, RepartitionWriteRole: read, ...anywhere(read) }],
+    ['of the bucket of results', { 'kms-keys': `acme-results=${KEY}` }, { SplitPlanRole: read, SplitRowsRole: read, SplituserinfoMachineRole: write, ...anywhere(read) }],
+    ['of the bucket of objects', { 'kms-keys': `acme-objects=${KEY}` }, { SplitPlanRole: write, SplitRowsRole: write, ...anywhere(read, write) }],
+    ['of the lake', { 'kms-keys': `acme-lake=${KEY}` }, {
+      RekeyRole: write,
+      CompactPlanRole: write, CompactMergeRole: write, CompactPublishRole: write,
+      CompactanprbyeventtimeMachineRole: read, CompactarchiveMachineRole: read,
+      ...anywhere(read),
+    }],
+    ['of what is rewritten', { 'kms-keys': `acme-rewritten=${KEY}` }, {
+      RepartitionPlanRole: write, RepartitionWriteRole: write, RepartitionCommitRole: write,
+      RepartitionevMachineRole: read, RepartitionproductsMachineRole: read,
+      ...anywhere(read), RepartitionPlanAnywhereRole: write, RepartitionWriteAnywhereRole: write, RepartitionCommitAnywhereRole: write,
+    }],
+    ['of the queues', { 'queue-key': KEY }, { RekeyRole: write, SplitPlanRole: write, SplitRowsRole: read, SplitPlanAnywhereRole: write, SplitRowsAnywhereRole: read }],
+    ['of the catalog', { 'catalog-key': KEY }, {
+      RekeyRole: update, CompactPlanRole: read, CompactPublishRole: update,
+      RepartitionPlanRole: update, RepartitionCommitRole: update, RepartitionPlanAnywhereRole: read,
+    }],
+    ['of the assets', { 'assets-key': KEY }, Object.fromEntries(
+      ['RekeyRole', 'CompactPlanRole', 'CompactMergeRole', 'CompactPublishRole',
+        ...['', 'Anywhere'].flatMap((reach) => [`SplitPlan${reach}Role`, `SplitRows${reach}Role`]),
+        ...['', 'Anywhere'].flatMap((reach) => ['Plan', 'Write', 'Commit'].map((name) => `Repartition${name}${reach}Role`)),
+      ].map((role) => [role, read]),
+    )],
+  ])('%s may be used by whatever reads or writes there, and by nothing else', (_, context, expected) => {
+    expect(uses(template(everything, context))).toEqual(expected);
+  });
+
+  /** What a job that may read any bucket is granted with the keys of all of them. */
+  function anywhere(ofReaders: string[], ofSplit = ofReaders): Record<string, string[]> {
+    return {
+      ...{ SplitPlanAnywhereRole: ofSplit, SplitRowsAnywhereRole: ofSplit },
+      ...{ RepartitionPlanAnywhereRole: ofReaders, RepartitionWriteAnywhereRole: ofReaders },
+    };
+  }
+
+  test('are found by their alias', () => {
+    const of = template(everything, { 'kms-keys': 'acme-landing=alias/lake' });
+    const found = permissions(of).filter(({ conditions }) => conditions['ForAnyValue:StringEquals']?.['kms:ResourceAliases'] === 'alias/lake');
+    expect(new Set(found.flatMap(({ resources }) => resources))).toEqual(new Set(['arn:aws:kms:eu-central-1:111122223333:key/*']));
+  });
+
+  test('of what one job wrote may be used by the jobs that read it', () => {
+    const of = template(TWO_COMPACTIONS.replace('[[rekey]]', `[[rekey]]\nencryption = { algorithm = "aws:kms", key = "${KEY}" }`));
+    expect(uses(of)).toEqual({ RekeyRole: write, CompactPlanRole: read, CompactMergeRole: read, CompactPublishRole: read });
   });
 
   test('encrypt the queues where the context says so', () => {
@@ -119,11 +165,46 @@ describe('customer managed keys', () => {
   });
 
   test.each<[Context, RegExp]>([
-    [{ 'kms-keys': 'lake' }, /kms-keys: "lake" is neither the ARN nor the id of a KMS key, nor an alias/],
+    [{ 'kms-keys': 'alias/lake' }, /kms-keys: "alias\/lake" is not of the form bucket=key/],
+    [{ 'kms-keys': 'acme-lake=lake' }, /kms-keys: "lake" is neither the ARN nor the id of a KMS key, nor an alias/],
+    [{ 'catalog-key': 'lake' }, /catalog-key: "lake" is neither/],
     [{ 'queue-key': 'alias' }, /queue-key: "alias" is neither/],
     [{ 'bucket-owners': 'acme-landing' }, /bucket-owners: "acme-landing" is not of the form bucket=123456789012/],
     [{ 'log-execution-data': 'yes' }, /log-execution-data: "yes" is neither true nor false/],
   ])('what is no key, owner or flag is refused: %j', (context, says) => {
     expect(() => build(TWO_JOBS, context)).toThrow(says);
   });
+});
+
+test('jobs that may read any bucket widen no role of the others', () => {
+  const of = template([TWO_SPLITS, TWO_REPARTITIONS].join('\n'));
+  const wide = permissions(of).filter(({ resources }) => resources.includes('arn:aws:s3:::*')).flatMap(({ roles }) => roles);
+  expect(wide.map((role) => role.replace(/[0-9A-F]{8}$/, '')).sort()).toEqual([
+    ...['RepartitionPlanAnywhereRole', 'RepartitionWriteAnywhereRole'],
+    ...['SplitPlanAnywhereRole', 'SplitRowsAnywhereRole'],
+  ]);
+  for (const role of wide) {
+    const others = permissions(of).filter(({ roles, resources }) => roles.includes(role) && /user_info|products/.test(resources.join()));
+    expect(others, role).toEqual([]);
+  }
+});
+
+test('no state machine retries an error that cannot pass', () => {
+  const passing = [
+    ...['ClientExecutionTimeoutException', 'ServiceException', 'AWSLambdaException', 'SdkClientException', 'TooManyRequestsException'].map((error) => `Lambda.${error}`),
+    ...['TooManyRequestsException', 'InternalServerException', 'SdkClientException'].map((error) => `Athena.${error}`),
+    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'AthenaFailed', 'CallbackFailed', 'Deadline'].map((error) => `Lakewright.${error}`),
+    ...['Sandbox.Timedout', 'States.Timeout', 'Sfn.SfnException', 'Sfn.SdkClientException'],
+  ];
+  const retried = new Set<string>();
+  JSON.stringify(
+    definitionsOf(template([TWO_COMPACTIONS, TWO_SPLITS, TWO_REPARTITIONS].join('\n'))),
+    (key, value) => {
+      if (key === 'Retry') {
+        value.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals).forEach((error: string) => retried.add(error));
+      }
+      return value;
+    },
+  );
+  expect([...retried].sort()).toEqual(passing.sort());
 });

@@ -67,7 +67,7 @@ describe('the roles', () => {
     );
     expect(puts('CompactMergeRole')).toEqual(put(['anpr.generations/*', 'archive/*']));
     expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
-    // Rows go to the directory that a partition has come to.
+    // Rows go to the current directory of a partition.
     expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));
   });
 
@@ -162,7 +162,7 @@ describe('the state machine', () => {
     [{ dry_run: true }, { dry_run: true }],
     [{ table: 'another.one' }, {}],
   ])('asks compact-plan for its own job: %j', async (input, asked) => {
-    expect(StartAt).toBe('Plan');
+    expect(StartAt).toBe('Writes?');
     const context = { Execution: { Input: input } };
     expect(await evaluate(states['Plan'].Arguments.Payload, { input, context })).toEqual({
       ...asked,
@@ -277,21 +277,89 @@ describe('the state machine', () => {
         expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.CatalogFailed', 'Lakewright.Deadline']),
       );
       expect(retried).not.toContain('States.ALL');
+      expect(retried).not.toContain('Lakewright.AccessDenied');
       expect(retried).not.toContain('States.TaskFailed');
     }
   });
 });
 
-test('every job runs on a schedule', () => {
-  const of = template(TWO_COMPACTIONS, { 'compact-every': 6 });
+test.each<[string, string[], string[]]>([
+  ['', ['rate(1 day)'], ['86400 2']],
+  ['off', [], []],
+  ['rate(6 hours)', ['rate(6 hours)'], ['21600 2']],
+  ['rate(3 days)', ['rate(3 days)'], ['86400 6']],
+  ['rate(10 days)', ['rate(10 days)'], []],
+  ['cron(0 3 * * ? *)', ['cron(0 3 * * ? *)'], []],
+])('a job starts by its schedule, and silence is watched where it is a rate: %s', (said, expected, watched) => {
+  const of = template(TWO_COMPACTIONS.replaceAll('[[compact]]', `[[compact]]${said === '' ? '' : `\nschedule = "${said}"`}`));
   for (const name of [TABLE, PREFIX]) {
     const [machine] = the(of, 'AWS::StepFunctions::StateMachine', machineOf(`${name}Machine`));
     const schedules = resources(of, 'AWS::Scheduler::Schedule')
       .map(([, { Properties }]) => Properties)
       .filter(({ Target }) => flat(Target.Arn) === `<${machine}>`);
-    expect(schedules).toEqual([expect.objectContaining({ ScheduleExpression: 'rate(6 hours)', State: 'ENABLED' })]);
-    expect(JSON.parse(flat(schedules[0]!['Target'].Input))).toEqual({});
+    expect(schedules.map(({ ScheduleExpression, State, Target }) => [ScheduleExpression, State, JSON.parse(flat(Target.Input))])).toEqual(
+      expected.map((expression) => [expression, 'ENABLED', { scheduled: true }]),
+    );
+    const silence = resources(of, 'AWS::CloudWatch::Alarm')
+      .map(([, { Properties }]) => Properties)
+      .filter(({ MetricName, Dimensions }) => MetricName === 'ExecutionsSucceeded' && flat(Dimensions[0].Value) === `<${machine}>`);
+    expect(silence.map(({ Period, EvaluationPeriods }) => `${Period} ${EvaluationPeriods}`)).toEqual(watched);
   }
+});
+
+describe('a run', () => {
+  const { States: states, StartAt } = definitionOf(stack, machineOf(`${TABLE}Machine`));
+  const context = (Input: object) => ({ Execution: { Id: 'me', Input } });
+  /** The states that a run passes before it plans, and what it asks for. */
+  const passed = async (input: object, running: string[], succeeded: number): Promise<[string[], unknown]> => {
+    const path: string[] = [];
+    let at: string = StartAt;
+    let data: any = input;
+    while (states[at].Type !== 'Succeed' && at !== 'Plan') {
+      path.push(at);
+      const { Choices, Default, Next, Output } = states[at];
+      if (Choices) {
+        let next = Default;
+        for (const choice of Choices) {
+          if ((await evaluate(choice.Condition, { input: data, context: context(input) })) === true) {
+            next = choice.Next;
+            break;
+          }
+        }
+        at = next;
+      } else {
+        const Executions = at === 'Running' ? running.map((ExecutionArn) => ({ ExecutionArn })) : Array.from({ length: succeeded }, () => ({}));
+        data = (await evaluate(Output, { context: context(input), result: { Executions } })) ?? {};
+        at = Next;
+      }
+    }
+    return at === 'Plan'
+      ? [path, await evaluate(states['Plan'].Arguments.Payload, { input: data, context: context(input) })]
+      : [[...path, at], undefined];
+  };
+  const table = { table: 'anpr.by_event_time' };
+  const [before, alone] = [['me', 'before'], ['me']];
+
+  test.each<[string, object, string[], number, string, object | undefined]>([
+    ['the first by schedule', { scheduled: true }, alone, 0, 'Earlier runs', { ...table, dry_run: true }],
+    ['a later one', { scheduled: true }, alone, 1, 'Earlier runs', table],
+    ['the first by hand', {}, alone, 0, 'Earlier runs', { ...table, dry_run: true }],
+    ['the first, which is meant', { dry_run: false }, alone, 0, 'First?', { ...table, dry_run: false }],
+    ['a second one at a time', { scheduled: true }, before, 1, 'Already running', undefined],
+    ['a look beside a run', { dry_run: true }, before, 1, 'Writes?', { ...table, dry_run: true }],
+    ['a status beside a run', { status: true }, before, 1, 'Writes?', { ...table, status: true }],
+  ])('is dry or is left to another: %s', async (_, input, running, succeeded, last, asked) => {
+    const [path, payload] = await passed(input, running, succeeded);
+    expect(path.at(-1)).toBe(last);
+    expect(payload).toEqual(asked);
+  });
+
+  test('is never dry by itself where the configuration says so', () => {
+    const of = template(TWO_COMPACTIONS.replaceAll('[[compact]]', '[[compact]]\ndry_run_first = false'));
+    const { States } = definitionOf(of, machineOf(`${TABLE}Machine`));
+    expect(States['Alone?'].Default).toBe('Plan');
+    expect(States['Earlier runs']).toBeUndefined();
+  });
 });
 
 test('alarms are raised for a partition that failed, and where no run succeeds', () => {

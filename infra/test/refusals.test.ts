@@ -63,6 +63,10 @@ test.each([
   ['source of split that is no location', `${USERS}sources = ["results"]`, /split `users`: sources = "results" is not an S3/],
   ['same name of two kinds', ANPR + USERS.replace('"users"', '"anpr"'), /two jobs are named `anpr`/],
   ['rows that rekey would read', ANPR + USERS.replace('s3://objects/', 's3://landing/anpr/'), /split `users`: target .* source of rekey `anpr`/],
+  ['no schedule', `${COMPACT}schedule = "daily"`, /compact\[0\]\.schedule: is neither off nor a schedule: write rate\(12 hours\)/],
+  ['no schedule of a sweep', `${ANPR}sweep = { schedule = "rate(1 week)" }`, /rekey\[0\]\.sweep\.schedule: is neither off/],
+  ['no time', `${ANPR}sweep = { since = "yesterday" }`, /rekey `anpr`: sweep: since = "yesterday" is not a time in UTC/],
+  ['a window of no day', `${ANPR}sweep = { days = 0 }`, /rekey\[0\]\.sweep\.days: must be >= 1/],
   ['neither table nor target', '[[compact]]', /compact `\?`: write either table/],
   ['table and target', `${COMPACT}target = "s3://lake/x/"`, /compact `lake\.flights`: write either table/],
   ['not a table to compact', COMPACT.replace('lake.', ''), /compact `flights`: table = "flights" is not a table name/],
@@ -100,7 +104,10 @@ test.each<[string, Context, RegExp]>([
   ['no location of a table', { 'table-locations': 'a.b=lake/' }, /table-locations: "a\.b=lake\/" is not of the form/],
   ['location of no table', { 'table-locations': 's3://lake/' }, /table-locations: "s3:\/\/lake\/" is not of the form/],
   ['location without slash', { 'table-locations': 'a.b=s3://lake/x' }, /is not of the form database\.table=s3/],
-  ['too seldom', { 'compact-every': 25 }, /compact-every: 25 is not a whole number from 1 to 24/],
+  ['prefix that no function may have', { 'name-prefix': 'dev.' }, /name-prefix: "dev\." is not of up to 37 letters/],
+  ['prefix too long', { 'name-prefix': 'a'.repeat(38) }, /context name-prefix/],
+  ['expiry of no day', { 'spool-expiry': 0 }, /spool-expiry: 0 is not a whole number from 1 to 365/],
+  ['expiry in words', { 'quarantine-expiry': 'soon' }, /quarantine-expiry: "soon" is not a whole number from 1 to 3650/],
   ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo xtask package/],
 ])('the context is refused: %s', (_, context, says) => {
   expect(() => build(ANPR, context)).toThrow(says);

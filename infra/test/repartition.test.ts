@@ -27,7 +27,11 @@ test('the functions have the memory and the time that the context says', () => {
 
 describe('the roles', () => {
   const s3 = 'arn:<AWS::Partition>:s3:::';
-  const said = (role: string, actions: RegExp, of = stack) =>
+  /** Where both jobs say what they read, so that they have the same functions. */
+  const located = template(TWO_REPARTITIONS, {
+    'table-locations': 'glue_db.electric_vehicle_population_data_csv=s3://acme-landing/ev/',
+  });
+  const said = (role: string, actions: RegExp, of = located) =>
     statements(policiesOf(of, role))
       .filter(({ what }) => actions.test(what))
       .map(({ effect, what }) => (effect === 'Deny' ? `not ${what}` : what))
@@ -60,14 +64,13 @@ describe('the roles', () => {
 
   test('let the source be read where it lies, or anywhere in the account where that is not known', () => {
     const anywhere = `s3:GetObject ${s3}*`;
-    for (const role of ['RepartitionPlanRole', 'RepartitionWriteRole']) {
-      expect(said(role, /^s3:GetObject/)).toEqual(expect.arrayContaining([anywhere, `s3:GetObject ${s3}acme-landing/products/*`]));
-      const located = template(TWO_REPARTITIONS, {
-        'table-locations': 'glue_db.electric_vehicle_population_data_csv=s3://acme-landing/ev/',
-      });
-      const found = said(role, /^s3:GetObject/, located);
-      expect(found).toContain(`s3:GetObject ${s3}acme-landing/ev/*`);
+    for (const name of ['RepartitionPlan', 'RepartitionWrite']) {
+      const found = said(`${name}Role`, /^s3:GetObject/);
+      expect(found).toEqual(expect.arrayContaining(['ev', 'products'].map((job) => `s3:GetObject ${s3}acme-landing/${job}/*`)));
       expect(found).not.toContain(anywhere);
+      // By functions of their own.
+      expect(said(`${name}AnywhereRole`, /^s3:GetObject/, stack)).toContain(anywhere);
+      expect(said(`${name}Role`, /^s3:GetObject/, stack)).not.toContain(anywhere);
     }
   });
 
@@ -160,6 +163,7 @@ describe('the state machine', () => {
       expect(TimeoutSeconds).toBeGreaterThan(900);
       const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
       expect(retried).toEqual(expect.arrayContaining(['Lakewright.StoreFailed', 'Lakewright.Deadline']));
+      expect(retried).not.toContain('Lakewright.AccessDenied');
       expect(map.Next).toBe(next);
     }
     expect(await evaluate(inline.Output, { input, result: [{}] })).toEqual(input);
@@ -187,7 +191,9 @@ test('the outputs name the state machines, buckets and functions', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [
       ...jobs.flatMap((job) => ['StateMachineArn', 'TargetBucket', 'MachineRoleArn'].map((of) => `Repartition${job}${of}`)),
-      ...['Plan', 'Write', 'Commit'].flatMap((name) => ['FunctionName', 'RoleArn'].map((of) => `Repartition${name}${of}`)),
+      ...['Plan', 'Write', 'Commit'].flatMap((name) =>
+        ['', 'Anywhere'].flatMap((reach) => ['FunctionName', 'RoleArn'].map((of) => `Repartition${name}${reach}${of}`)),
+      ),
     ].sort(),
   );
 });

@@ -27,7 +27,7 @@ const definition = (job: string, of: Template = stack): any =>
 
 describe('the functions', () => {
   test('have the memory and the time that their work takes', () => {
-    stack.resourceCountIs('AWS::Lambda::Function', 2);
+    stack.resourceCountIs('AWS::Lambda::Function', 4);
     stack.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'split-plan', MemorySize: 2048, Timeout: 900 });
     stack.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'split-rows', MemorySize: 256, Timeout: 120 });
     const sized = template(TWO_SPLITS, { 'split-plan-memory': 3008, 'split-rows-memory': '512', 'split-rows-timeout': 60 });
@@ -37,17 +37,30 @@ describe('the functions', () => {
 
   test('know the queue of every job, and which queues are for dead letters', () => {
     const queue = (job: string) => the('AWS::SQS::Queue', `Split${job}Queue`)[0];
-    expect(JSON.parse(flat(variables('split-plan')['LAKEWRIGHT_QUEUES']))).toEqual({
-      user_info: `<${queue('userinfo')}>`,
-      invoices: `<${queue('invoices')}>`,
-    });
-    const dead = jobs.map((job) => `<${the('AWS::SQS::Queue', `Split${job}DeadLetterQueue`)[0]}.Arn>`);
-    expect(JSON.parse(flat(variables('split-rows')['LAKEWRIGHT_DEAD_LETTERS']))).toEqual(dead);
+    for (const [of, name, job] of [['', 'user_info', 'userinfo'], ['-anywhere', 'invoices', 'invoices']] as const) {
+      expect(JSON.parse(flat(variables(`split-plan${of}`)['LAKEWRIGHT_QUEUES']))).toEqual({ [name]: `<${queue(job)}>` });
+      const dead = the('AWS::SQS::Queue', `Split${job}DeadLetterQueue`)[0];
+      expect(JSON.parse(flat(variables(`split-rows${of}`)['LAKEWRIGHT_DEAD_LETTERS']))).toEqual([`<${dead}.Arn>`]);
+    }
+  });
+
+  test('are shared by jobs that name their sources', () => {
+    const of = template(TWO_SPLITS.replace('allow_any_source = true', 'sources = ["s3://acme-results/invoices/"]'));
+    of.resourceCountIs('AWS::Lambda::Function', 2);
+    const { LAKEWRIGHT_QUEUES, LAKEWRIGHT_DEAD_LETTERS } = {
+      ...functionOf('split-plan', of)[1].Properties['Environment'].Variables,
+      ...functionOf('split-rows', of)[1].Properties['Environment'].Variables,
+    };
+    expect(Object.keys(JSON.parse(flat(LAKEWRIGHT_QUEUES)))).toEqual(['user_info', 'invoices']);
+    expect(JSON.parse(flat(LAKEWRIGHT_DEAD_LETTERS))).toHaveLength(2);
   });
 
   test('are deployed with the jobs of other kinds, and without them', () => {
     const names = (of: Template) => resources(of, 'AWS::Lambda::Function').map(([, { Properties }]) => Properties['FunctionName']);
-    expect(names(template(`${TWO_JOBS}\n${TWO_SPLITS}`)).sort()).toEqual(['rekey', 'split-plan', 'split-rows']);
+    expect(names(template(`${TWO_JOBS}\n${TWO_SPLITS}`)).sort()).toEqual([
+      'rekey',
+      ...['split-plan', 'split-plan-anywhere', 'split-rows', 'split-rows-anywhere'],
+    ]);
     expect(names(template(TWO_JOBS))).toEqual(['rekey']);
   });
 });
@@ -65,31 +78,26 @@ describe('the roles', () => {
   const config = `s3:GetObject ${s3}cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/<hash>.toml`;
   const logs = (group: string) =>
     ['logs:CreateLogStream', 'logs:PutLogEvents'].map((action) => `${action} <${the('AWS::Logs::LogGroup', group)[0]}.Arn>`);
-  // For each job: AWS gives these actions no resource type.
-  const callback = jobs.flatMap(() =>
-    ['SendTaskSuccess', 'SendTaskFailure', 'SendTaskHeartbeat'].map((action) => `states:${action} *`),
-  );
+  // AWS gives these actions no resource type.
+  const callback = ['SendTaskSuccess', 'SendTaskFailure', 'SendTaskHeartbeat'].map((action) => `states:${action} *`);
   const primary = 'arn:<AWS::Partition>:athena:<AWS::Region>:<AWS::AccountId>:workgroup/primary';
 
-  test('let split-plan read results, write the ledger and tell who waits', () => {
-    expect(allowed(policiesOf('SplitPlanRole'))).toEqual(
+  test.each([
+    ['', 'userinfo', 'user_info', [...results, ...encrypt], [`s3:PutObjectTagging ${s3}acme-objects/user_info/_lakewright/split/*`]],
+    ['Anywhere', 'invoices', 'invoices', anywhere, []],
+  ])('let split-plan%s read results, write the ledger and tell who waits', (own, id, job, reads, tags) => {
+    expect(allowed(policiesOf(`SplitPlan${own}Role`))).toEqual(
       [
         config,
-        ...logs('SplitPlanLogs'),
+        ...logs(`SplitPlan${own}Logs`),
         ...callback,
-        ...results,
-        ...anywhere,
-        ...['user_info', 'invoices'].flatMap((job) => [
-          `s3:GetObject ${s3}acme-objects/${job}/_lakewright/split/*`,
-          `s3:PutObject ${s3}acme-objects/${job}/_lakewright/split/*`,
-          `s3:ListBucket ${s3}acme-objects${under(`${job}/_lakewright/split/`)}`,
-        ]),
-        `s3:PutObjectTagging ${s3}acme-objects/user_info/_lakewright/split/*`,
-        ...encrypt,
-        ...jobs.flatMap((job) =>
-          ['SendMessage', 'GetQueueAttributes', 'GetQueueUrl'].map(
-            (action) => `sqs:${action} <${the('AWS::SQS::Queue', `Split${job}Queue`)[0]}.Arn>`,
-          ),
+        ...reads,
+        `s3:GetObject ${s3}acme-objects/${job}/_lakewright/split/*`,
+        `s3:PutObject ${s3}acme-objects/${job}/_lakewright/split/*`,
+        `s3:ListBucket ${s3}acme-objects${under(`${job}/_lakewright/split/`)}`,
+        ...tags,
+        ...['SendMessage', 'GetQueueAttributes', 'GetQueueUrl'].map(
+          (action) => `sqs:${action} <${the('AWS::SQS::Queue', `Split${id}Queue`)[0]}.Arn>`,
         ),
         `athena:GetQueryExecution ${primary}`,
         `athena:GetQueryResults ${primary}`,
@@ -97,26 +105,23 @@ describe('the roles', () => {
     );
   });
 
-  test('let split-rows write the objects as the job wants them, and delete nothing', () => {
-    expect(allowed(policiesOf('SplitRowsRole'))).toEqual(
+  test.each([
+    ['', 'userinfo', 'user_info', [...results, ...encrypt], [`s3:PutObjectTagging ${s3}acme-objects/user_info/*`]],
+    ['Anywhere', 'invoices', 'invoices', anywhere, []],
+  ])('let split-rows%s write the objects as the job wants them, and delete nothing', (own, id, job, reads, tags) => {
+    expect(allowed(policiesOf(`SplitRows${own}Role`))).toEqual(
       [
         config,
-        ...logs('SplitRowsLogs'),
+        ...logs(`SplitRows${own}Logs`),
         ...callback,
-        ...results,
-        ...anywhere,
-        ...['user_info', 'invoices'].flatMap((job) => [
-          `s3:GetObject ${s3}acme-objects/${job}/*`,
-          `s3:PutObject ${s3}acme-objects/${job}/*`,
-          `s3:ListBucket ${s3}acme-objects${under(`${job}/`)}`,
-        ]),
-        `s3:PutObjectTagging ${s3}acme-objects/user_info/*`,
-        ...encrypt,
-        ...jobs.flatMap((job) =>
-          ['Queue', 'DeadLetterQueue'].flatMap((queue) =>
-            ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl'].map(
-              (action) => `sqs:${action} <${the('AWS::SQS::Queue', `Split${job}${queue}`)[0]}.Arn>`,
-            ),
+        ...reads,
+        `s3:GetObject ${s3}acme-objects/${job}/*`,
+        `s3:PutObject ${s3}acme-objects/${job}/*`,
+        `s3:ListBucket ${s3}acme-objects${under(`${job}/`)}`,
+        ...tags,
+        ...['Queue', 'DeadLetterQueue'].flatMap((queue) =>
+          ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl'].map(
+            (action) => `sqs:${action} <${the('AWS::SQS::Queue', `Split${id}${queue}`)[0]}.Arn>`,
           ),
         ),
       ].sort(),
@@ -212,8 +217,9 @@ describe('the queues', () => {
   test('both feed split-rows, which may fail single messages', () => {
     const of = template(TWO_SPLITS, { 'max-concurrency': 7 });
     const mappings = resources(of, 'AWS::Lambda::EventSourceMapping').map(([, { Properties }]) => Properties);
-    const [rows] = functionOf('split-rows', of);
     for (const mapping of mappings) {
+      const own = flat(mapping['EventSourceArn']).includes('invoices') ? '-anywhere' : '';
+      const [rows] = functionOf(`split-rows${own}`, of);
       expect(mapping).toMatchObject({ FunctionName: { Ref: rows }, FunctionResponseTypes: ['ReportBatchItemFailures'] });
     }
     const found = mappings.map(({ EventSourceArn, BatchSize, ScalingConfig }) =>
@@ -321,7 +327,14 @@ describe('the state machine', () => {
     expect(Output).toBeUndefined();
     const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
     expect(retried).toEqual(expect.arrayContaining(['Lambda.TooManyRequestsException', 'Lakewright.StoreFailed', 'Lakewright.Deadline']));
-    for (const error of ['Lakewright.ChunkFailed', 'Lakewright.KeyCollision', 'Lakewright.Cancelled', 'States.TaskFailed', 'States.ALL']) {
+    for (const error of [
+      'Lakewright.AccessDenied',
+      'Lakewright.ChunkFailed',
+      'Lakewright.KeyCollision',
+      'Lakewright.Cancelled',
+      'States.TaskFailed',
+      'States.ALL',
+    ]) {
       expect(retried).not.toContain(error);
     }
     expect(Catch).toEqual([{ ErrorEquals: ['States.HeartbeatTimeout', 'States.Timeout'], Next: 'Stalled' }]);
@@ -353,7 +366,7 @@ describe('monitoring', () => {
     );
     expect(raised.sort()).toEqual(
       [
-        ...['SplitPlan', 'SplitRows'].flatMap((name) => [`AWS/Lambda Errors 1 <${name}Function>`, `AWS/Lambda Throttles 1 <${name}Function>`]),
+        ...['SplitPlan', 'SplitRows', 'SplitPlanAnywhere', 'SplitRowsAnywhere'].flatMap((name) => [`AWS/Lambda Errors 1 <${name}Function>`, `AWS/Lambda Throttles 1 <${name}Function>`]),
         ...jobs.flatMap((job) => [
           `AWS/SQS ApproximateAgeOfOldestMessage 720 <Split${job}DeadLetterQueue>`,
           `AWS/States ExecutionsFailed 1 <Split${job}MachineStateMachine>`,
@@ -368,8 +381,10 @@ describe('monitoring', () => {
     const [[, { Properties }]] = resources(stack, 'AWS::CloudWatch::Dashboard') as [[string, Resource]];
     const titles = JSON.parse(flat(Properties['DashboardBody'])).widgets.map((widget: any) => widget.properties.title);
     expect(titles).toEqual([
-      ...['split-plan', 'split-rows'].flatMap((name) => [`${name}: invocations`, `${name}: duration`]),
-      ...['user_info', 'invoices'].flatMap((job) => [`${job}: objects`, `${job}: chunks`, `${job}: messages`]),
+      ...[['user_info', ''], ['invoices', '-anywhere']].flatMap(([job, own]) => [
+        ...['split-plan', 'split-rows'].flatMap((name) => [`${name}${own}: invocations`, `${name}${own}: duration`]),
+        ...[`${job}: objects`, `${job}: chunks`, `${job}: messages`],
+      ]),
     ]);
   });
 });
@@ -377,10 +392,7 @@ describe('monitoring', () => {
 test('the outputs name what a person or a script looks for', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [
-      'SplitPlanFunctionName',
-      'SplitRowsFunctionName',
-      'SplitPlanRoleArn',
-      'SplitRowsRoleArn',
+      ...['SplitPlan', 'SplitRows', 'SplitPlanAnywhere', 'SplitRowsAnywhere'].flatMap((id) => [`${id}FunctionName`, `${id}RoleArn`]),
       ...jobs.flatMap((job) =>
         ['QueueUrl', 'DeadLetterQueueUrl', 'TargetBucket', 'StateMachineArn', 'MachineRoleArn'].map((output) => `Split${job}${output}`),
       ),

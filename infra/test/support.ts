@@ -34,7 +34,7 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 export type Context = Record<string, unknown>;
 
 /** The app as `cdk synth` would build it, with code that is only a name. */
-export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack: LakewrightStack } {
+export function build(toml = TWO_JOBS, context: Context = {}, name = 'Lakewright'): { app: App; stack: LakewrightStack } {
   const folder = mkdtempSync(join(scratch, 'app-'));
   const configFile = join(folder, 'lakewright.toml');
   writeFileSync(configFile, toml);
@@ -46,7 +46,7 @@ export function build(toml = TWO_JOBS, context: Context = {}): { app: App; stack
     context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, ...context },
     outdir: join(folder, 'cdk.out'),
   });
-  return { app, stack: new LakewrightStack(app, 'Lakewright', { configFile }) };
+  return { app, stack: new LakewrightStack(app, name, { configFile }) };
 }
 
 export function template(toml?: string, context?: Context): Template {
@@ -138,7 +138,7 @@ export function policiesOf(of: Template, role: string): Resource[] {
     .filter(({ Properties }) => Properties['Roles'].some(({ Ref }: { Ref: string }) => Ref === roleId));
 }
 
-/** The one resource of a type whose logical id is this, but for its hash. */
+/** The only resource of a type whose logical id, without its hash, is this. */
 export function the(of: Template, type: string, name: string): [string, Resource] {
   const found = resources(of, type).filter(([id]) => new RegExp(`^${name}[0-9A-F]{8}$`).test(id));
   if (found.length !== 1) {
@@ -150,6 +150,11 @@ export function the(of: Template, type: string, name: string): [string, Resource
 /** The definition of the one state machine of a name. */
 export function definitionOf(of: Template, name: string): any {
   return JSON.parse(flat(the(of, 'AWS::StepFunctions::StateMachine', name)[1].Properties['DefinitionString']));
+}
+
+/** The definitions of all state machines. */
+export function definitionsOf(of: Template): any[] {
+  return resources(of, 'AWS::StepFunctions::StateMachine').map(([, { Properties }]) => JSON.parse(flat(Properties['DefinitionString'])));
 }
 
 /**

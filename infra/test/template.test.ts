@@ -1,6 +1,6 @@
-import { Match, type Template } from 'aws-cdk-lib/assertions';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { allowed, flat, list, resources, template, TWO_JOBS, type Context, type Resource } from './support.ts';
+import { allowed, build, flat, list, resources, template, TWO_JOBS, type Context, type Resource } from './support.ts';
 
 let stack: Template;
 beforeAll(() => {
@@ -34,6 +34,15 @@ describe('the function', () => {
       EphemeralStorage: { Size: 2048 },
       Timeout: 300,
       LoggingConfig: { LogFormat: 'JSON', LogGroup: Match.anyValue() },
+    });
+  });
+
+  test('shows values of records only where it is asked to', () => {
+    const variables = (of: Template) =>
+      resources(of, 'AWS::Lambda::Function').map(([, { Properties }]) => Object.keys(Properties['Environment'].Variables));
+    expect(variables(stack).flat()).not.toContain('LAKEWRIGHT_SHOW_VALUES');
+    template(undefined, { 'show-values': 'true' }).hasResourceProperties('AWS::Lambda::Function', {
+      Environment: { Variables: { LAKEWRIGHT_SHOW_VALUES: 'true' } },
     });
   });
 
@@ -347,14 +356,42 @@ describe('monitoring', () => {
   });
 });
 
-test('what is left of spooled rows is deleted by the lake itself', () => {
-  const lake = resources(stack, 'AWS::S3::Bucket').find(([, { Properties }]) => Properties['BucketName'] === 'acme-lake');
-  const rules = lake?.[1].Properties['LifecycleConfiguration'].Rules as { Prefix?: string; ExpirationInDays?: number }[];
-  const expiring = rules.filter((rule) => rule.ExpirationInDays).map((rule) => [rule.Prefix, rule.ExpirationInDays]);
-  expect(expiring).toEqual([
-    ['anpr/_lakewright/spool/', 1],
-    ['orders/_lakewright/spool/', 1],
-  ]);
+describe('what expires', () => {
+  interface Rule {
+    Prefix?: string;
+    ExpirationInDays?: number;
+    NoncurrentVersionExpiration?: { NoncurrentDays: number };
+  }
+  const expiring = (context: Context) => {
+    const [, { Properties }] = resources(template(undefined, context), 'AWS::S3::Bucket').find(
+      ([, { Properties }]) => Properties['BucketName'] === 'acme-lake',
+    )!;
+    return (Properties['LifecycleConfiguration'].Rules as Rule[])
+      .filter((rule) => rule.ExpirationInDays)
+      .map((rule) => [rule.Prefix, rule.ExpirationInDays, rule.NoncurrentVersionExpiration?.NoncurrentDays]);
+  };
+
+  test('are spooled rows, and quarantined records where a time is said', () => {
+    const spool = (days: number) => ['anpr', 'orders'].map((job) => [`${job}/_lakewright/spool/`, days, 1]);
+    const quarantine = ['anpr', 'orders'].map((job) => [`${job}/_lakewright/quarantine/`, 90, 1]);
+    expect(expiring({})).toEqual(spool(1));
+    expect(expiring({ 'quarantine-expiry': 'never' })).toEqual(spool(1));
+    expect(expiring({ 'spool-expiry': '3', 'quarantine-expiry': 90 }).sort()).toEqual([...spool(3), ...quarantine].sort());
+  });
+
+  test('is said of a bucket that exists already, whose rules are its own', () => {
+    const { stack } = build(undefined, { 'existing-buckets': 'acme-lake', 'quarantine-expiry': 90 });
+    const of = Template.fromStack(stack);
+    const rules: any[] = JSON.parse(of.findOutputs('LifecycleRulesacmelake')['LifecycleRulesacmelake']!['Value']);
+    expect(rules.map(({ Filter, Expiration }) => [Filter.Prefix, Expiration.Days])).toEqual(
+      ['anpr', 'orders'].flatMap((job) => [
+        [`${job}/_lakewright/spool/`, 1],
+        [`${job}/_lakewright/quarantine/`, 90],
+      ]),
+    );
+    const [warning] = Annotations.fromStack(stack).findWarning('*', Match.stringLikeRegexp('lifecycle'));
+    expect(warning?.entry.data).toMatch(/acme-lake exists already .* anpr\/_lakewright\/spool\/ after 1 days/);
+  });
 });
 
 test('the outputs name what a person or a script looks for', () => {

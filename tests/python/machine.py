@@ -66,3 +66,14 @@ def invoke(function: str, request: dict[str, Any]) -> dict[str, Any]:
     if "FunctionError" in answer:
         raise FunctionFailed(body)
     return body
+
+
+def environment(function: str) -> dict[str, str]:
+    """A function's environment."""
+    return client("lambda").get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+
+
+def configure(function: str, variables: dict[str, str]) -> None:
+    """Gives a function its environment."""
+    client("lambda").update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    client("lambda").get_waiter("function_updated_v2").wait(FunctionName=function)

@@ -57,7 +57,7 @@ def rows_by(reader: str, files: Sequence[Path]) -> list[Row]:
     return [without_zone(row) for rows in READERS[reader](files, []) for row in rows]
 
 
-# What is merged stays as it is, and is merged again and again.
+# The inputs do not change, and are merged repeatedly.
 rows_before = functools.cache(rows_by)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from machine import Machine, invoke
 
 DATABASE = database("shop")
 FORMATS = ["parquet", "json", "csv"]
+# Jobs that may read every bucket have functions of their own.
+CONFIG = tomllib.loads(Path(__file__).with_name("lakewright.toml").read_text())
+READING_ANYWHERE = {job["name"] for job in CONFIG["repartition"] if job.get("allow_any_source")}
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -57,7 +61,8 @@ class Job(Machine):
         super().__init__(outputs[f"Repartition{key}StateMachineArn"])
         self.target = f"s3://{LAKE}/{name.replace('_', '-')}/"
         assert outputs[f"Repartition{key}TargetBucket"] == LAKE
-        self._name, self._plan = name, outputs["RepartitionPlanFunctionName"]
+        reach = "Anywhere" if name in READING_ANYWHERE else ""
+        self._name, self._plan = name, outputs[f"RepartitionPlan{reach}FunctionName"]
 
     def plan(self) -> dict[str, Any]:
         """The answer of `repartition-plan`."""

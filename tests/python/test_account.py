@@ -41,7 +41,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         clients.client.cache_clear()
         config = folder / "aws-config"
         config.write_text(PROFILE.format(endpoint=summary["endpoint"], trust=variables["AWS_CA_BUNDLE"]))
-        # As in a terminal that has another account's keys, which the profile is to win over.
+        # As in a terminal with another account's keys, over which the profile takes precedence.
         yield os.environ | {"AWS_CONFIG_FILE": str(config), "AWS_SECRET_ACCESS_KEY": "another"}
     clients.client.cache_clear()
 
@@ -80,7 +80,7 @@ def test_tests_run_in_the_account_and_leave_nothing(account: dict[str, str]) -> 
     run = result(account, "what_was_never_told or nobody_need_wait or a_denial", 0)
     assert (run["tests"], run["left"]) == ("passed", [])
     assert re.search("2 passed, [0-9]+ deselected", run["tail"][-1])
-    # What was left out is said, with its reason.
+    # Skipped tests are reported, each with its reason.
     assert [line for line in run["tail"] if line.startswith("only on the local cloud: test_denials.py::test_a_denial")]
     assert holds() == before
     cost = run["cost"]

@@ -144,7 +144,7 @@ def test_sightings_in_one_file_twice(outputs: dict[str, str], tmp_path: Path) ->
         compare(our, {".": [file]}, "parquet", frame.columns)
 
 
-# What is peculiar in a path, in CSV or in JSON.
+# Characters that are special in a path, in CSV or in JSON.
 TEXTS = [
     "plain", "comma, x", 'quote"x', "new\nline", "carriage\rreturn", "both\r\n", " before", "after ", "back\\slash",
     'back\\"quote', "", None, "Škoda 中 😀", "#hash", "'single'", "tab\tx", "NULL", "null", "-1", "a;b|c~d", "\x01\x1f",

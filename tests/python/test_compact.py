@@ -65,7 +65,7 @@ class Meters:
 
         def look() -> dict[str, Any] | None:
             answer = self.plan(dry_run=True)
-            # Files that have not would be carried, beside the merged one.
+            # Files that are not settled would be carried, beside the merged one.
             settled = answer["partitions_planned"] == answer["files_after"] == partitions
             return answer if settled else None
 

@@ -43,7 +43,7 @@ class Denied:
     says: tuple[str, ...]
     # Only on the resources whose ARN contains this.
     where: str = ""
-    # Parts of the keys that may have changed: what was done before the call that is denied.
+    # Parts of the keys that may have changed before the denied call.
     leaves: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -51,42 +51,42 @@ class Denied:
 
 
 DENIED = [
-    Denied("rekey", "s3:GetObject", "RekeyFailed", ("StoreFailed", "GetObject", "lakewright-test-landing/doors/denied/"), "-landing/"),
-    Denied("rekey", "s3:PutObject", "RekeyFailed", ("StoreFailed", "PutObject", "lakewright-test-lake/doors/_lakewright/intent/")),
-    Denied("rekey", "glue:GetTable", "RekeyFailed", ("CatalogFailed", "GetTable", "house.doors")),
+    Denied("rekey", "s3:GetObject", "RekeyFailed", ("AccessDenied", "GetObject", "lakewright-test-landing/doors/denied/"), "-landing/"),
+    Denied("rekey", "s3:PutObject", "RekeyFailed", ("AccessDenied", "PutObject", "lakewright-test-lake/doors/_lakewright/intent/")),
+    Denied("rekey", "glue:GetTable", "RekeyFailed", ("AccessDenied", "GetTable", "house.doors")),
     Denied(
         "rekey",
         "glue:BatchCreatePartition",
         "RekeyFailed",
-        ("CatalogFailed", "BatchCreatePartition", "house.doors"),
+        ("AccessDenied", "BatchCreatePartition", "house.doors"),
         leaves=("/intent/", "/date=2100-"),
     ),
-    Denied("split-plan", "s3:GetObject", "StoreFailed", ("HeadObject", "lakewright-test-results/users/"), "-results/"),
-    Denied("split-plan", "s3:PutObject", "StoreFailed", ("PutObject", "lakewright-test-objects/users/_lakewright/split/")),
-    Denied("split-plan", "sqs:SendMessageBatch", "QueueFailed", ("SendMessage", "Splitusers"), leaves=("/split/",)),
-    Denied("split-rows", "s3:GetObject", "StoreFailed", ("GetObject", "lakewright-test-results/users/"), "-results/"),
-    Denied("split-rows", "s3:PutObject", "StoreFailed", ("PutObject", "lakewright-test-objects/users/")),
-    Denied("compact-plan", "s3:ListBucket", "StoreFailed", ("ListObjectsV2", "lakewright-test-lake/denied-archive/")),
-    Denied("compact-plan", "s3:PutObject", "StoreFailed", ("PutObject", "denied-archive/_lakewright/")),
-    Denied("compact-merge", "s3:GetObject", "StoreFailed", ("GetObject", "denied-archive/"), "denied-archive/"),
-    Denied("compact-merge", "s3:PutObject", "StoreFailed", ("PutObject", "denied-archive/_compacting/")),
-    Denied("compact-publish", "s3:PutObject", "StoreFailed", ("CopyObject", "denied-archive/day=")),
+    Denied("split-plan", "s3:GetObject", "AccessDenied", ("HeadObject", "lakewright-test-results/users/"), "-results/"),
+    Denied("split-plan", "s3:PutObject", "AccessDenied", ("PutObject", "lakewright-test-objects/users/_lakewright/split/")),
+    Denied("split-plan", "sqs:SendMessageBatch", "AccessDenied", ("SendMessage", "Splitusers"), leaves=("/split/",)),
+    Denied("split-rows", "s3:GetObject", "AccessDenied", ("GetObject", "lakewright-test-results/users/"), "-results/"),
+    Denied("split-rows", "s3:PutObject", "AccessDenied", ("PutObject", "lakewright-test-objects/users/")),
+    Denied("compact-plan", "s3:ListBucket", "AccessDenied", ("ListObjectsV2", "lakewright-test-lake/denied-archive/")),
+    Denied("compact-plan", "s3:PutObject", "AccessDenied", ("PutObject", "denied-archive/_lakewright/")),
+    Denied("compact-merge", "s3:GetObject", "AccessDenied", ("GetObject", "denied-archive/"), "denied-archive/"),
+    Denied("compact-merge", "s3:PutObject", "AccessDenied", ("PutObject", "denied-archive/_compacting/")),
+    Denied("compact-publish", "s3:PutObject", "AccessDenied", ("CopyObject", "denied-archive/day=")),
     Denied(
         "compact-publish",
         "s3:DeleteObject",
-        "StoreFailed",
+        "AccessDenied",
         ("DeleteObjects", "denied-archive/"),
         leaves=("/denied-archive/day=", "/denied-archive/_lakewright/"),
     ),
-    Denied("repartition-plan", "s3:ListBucket", "StoreFailed", ("ListObjectsV2", "lakewright-test-lake/denied/")),
-    Denied("repartition-plan", "s3:PutObject", "StoreFailed", ("PutObject", "denied/_lakewright/repartition/")),
-    Denied("repartition-write", "s3:GetObject", "StoreFailed", ("GetObject", "-landing/denied/"), "-landing/denied/"),
-    Denied("repartition-write", "s3:PutObject", "StoreFailed", ("PutObject", "lakewright-test-lake/denied/")),
-    Denied("repartition-commit", "s3:PutObject", "StoreFailed", ("PutObject", "denied/_lakewright/repartition/")),
+    Denied("repartition-plan", "s3:ListBucket", "AccessDenied", ("ListObjectsV2", "lakewright-test-lake/denied/")),
+    Denied("repartition-plan", "s3:PutObject", "AccessDenied", ("PutObject", "denied/_lakewright/repartition/")),
+    Denied("repartition-write", "s3:GetObject", "AccessDenied", ("GetObject", "-landing/denied/"), "-landing/denied/"),
+    Denied("repartition-write", "s3:PutObject", "AccessDenied", ("PutObject", "lakewright-test-lake/denied/")),
+    Denied("repartition-commit", "s3:PutObject", "AccessDenied", ("PutObject", "denied/_lakewright/repartition/")),
     Denied(
         "repartition-commit",
         "s3:DeleteObject",
-        "StoreFailed",
+        "AccessDenied",
         ("DeleteObjects", "lakewright-test-lake/denied/"),
         leaves=("/denied/_lakewright/",),
     ),

@@ -16,11 +16,15 @@ from flights.table import table_input
 from lake import data_keys, download
 from localcloud.clients import client
 from localcloud.ledger import split
-from machine import Machine, invoke
+from machine import Machine, configure, environment, invoke
 
 pytestmark = pytest.mark.only_local(reason="the functions are pointed at moto on this machine; AWS evaluates expressions itself")
 LANDING, LAKE = "lakewright-test-landing", "lakewright-test-lake"
-FUNCTIONS = ["RepartitionPlanFunctionName", "RepartitionCommitFunctionName", "CompactPlanFunctionName"]
+FUNCTIONS = [
+    "RepartitionPlanAnywhereFunctionName",
+    "RepartitionCommitAnywhereFunctionName",
+    "CompactPlanFunctionName",
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +37,13 @@ def glue(outputs: dict[str, str]) -> Iterator[Any]:
     before: dict[str, dict[str, str]] = {}
     try:
         for function in (outputs[name] for name in FUNCTIONS):
-            configured = client("lambda").get_function_configuration(FunctionName=function)
-            before[function] = configured["Environment"]["Variables"]
+            before[function] = environment(function)
             configure(function, before[function] | {"AWS_ENDPOINT_URL_GLUE": endpoint})
         yield boto3.client("glue", endpoint_url=endpoint)
     finally:
         for function, variables in before.items():
             configure(function, variables)
         server.stop()
-
-
-def configure(function: str, variables: dict[str, str]) -> None:
-    """Gives a function its environment."""
-    client("lambda").update_function_configuration(FunctionName=function, Environment={"Variables": variables})
-    client("lambda").get_waiter("function_updated_v2").wait(FunctionName=function)
 
 
 def register(glue: Any, name: str, keys: dict[str, str], location: str, partitions: list[list[str]]) -> None:

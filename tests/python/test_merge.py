@@ -120,7 +120,7 @@ def test_every_type_of_duckdb_sorted(tmp_path: Path) -> None:
         text = "SELECT COLUMNS(*)::VARCHAR FROM read_parquet('{}')".format
         rows = duckdb.sql(text(file)).fetchall()
         assert duckdb.sql(text(to)).fetchall() == [row for row in rows for _ in range(2)], name
-    # Months of an interval have no place in Arrow's type, and geometries are told by metadata.
+    # Arrow's type cannot represent the months of an interval, and geometries are declared in metadata.
     assert refused == {"interval", "geometry"}
 
 

@@ -186,7 +186,7 @@ def test_days_of_the_calendar_of_old(types: Options, tmp_path: Path) -> None:
 
 
 def test_int96_of_the_calendar_of_old_stay_int96(tmp_path: Path) -> None:
-    # What they became would be of the calendar of other timestamps.
+    # A converted value would be interpreted in the calendar of other timestamps.
     modes = {"spark.sql.parquet.int96RebaseModeInWrite": "LEGACY"}
     time = "TIMESTAMP '1500-01-01 12:00:00' + make_dt_interval(CAST(n AS INT)) AS noon"
     old, other = (write(tmp_path, f"{len(types)}", 0, time, settings=types | modes, options={}) for types in [{}, MICROS])

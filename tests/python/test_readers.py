@@ -310,13 +310,13 @@ def test_parquet_of_duckdb(weather: pyarrow.Table, tmp_path: Path) -> None:
     agree(files)
 
 
-# Of DuckDB's types, those whose least or greatest value is no time that Python or Athena has.
+# DuckDB's types whose minimum or maximum is outside the range of Python's or Athena's times.
 NO_TIMES = {"date", "timestamp", "timestamp_s", "timestamp_ms", "timestamp_ns", "timestamp_tz", "timestamp_tz_ns"}
 NO_TIMES |= {"date_array", "timestamp_array", "timestamptz_array"}
-# What pyarrow gives as bytes, with the digits of a double, or, of an empty map, as a list. Lists of fixed length with
-# nulls in them it does not read.
+# Types that pyarrow returns as bytes, with the digits of a double or, for an empty map, as a list. It cannot read
+# fixed-length lists that contain nulls.
 OTHER_FORMS = {"interval", "float", "map"}
-# What DuckDB does not write.
+# Types that DuckDB cannot write.
 UNWRITTEN = {"empty_struct"}
 
 
@@ -334,7 +334,7 @@ def test_every_type_of_duckdb(tmp_path: Path) -> None:
             assert refused or len(found[name]["rows"]) == 3, (name, found[name])
             continue
         if name in {"time", "time_ns"}:
-            # 24:00 is no time of day; the file is read strictly here, so it is refused for it.
+            # 24:00 is not a time of day; the file is read strictly here, so it is refused.
             assert f"column `{name}`" in found[name]["error"], found[name]
             continue
         assert len(found[name].get("rows", [])) == 3, (name, found[name])

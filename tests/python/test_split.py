@@ -116,7 +116,7 @@ def test_what_is_missing_is_written_and_nothing_else(users: SplitJob) -> None:
         assert users.invoke(cancel=job)["chunks_done"] == 0
     assert failure(users.ended(execution))[0] == "Lakewright.Cancelled"
     assert not [key for key in users.keys() if key.startswith("again-")]
-    # One object stands, and is not written again.
+    # One object exists, and is not written again.
     body = json.dumps(expected(rows[16]), separators=(",", ":")).encode()
     users.put(users.target + "again-16.json", body, "application/json")
     summary = users.succeeded(result=location)
@@ -277,7 +277,7 @@ def test_a_query_is_run_and_its_result_split(users: SplitJob) -> None:
         ({"result": f"s3://{LANDING}/x.csv", "job": "elsewhere"}, "Lakewright.SourceNotAllowed", "sources"),
         ({"result": f"s3://{RESULTS}/users/none.csv"}, "Lakewright.Unreadable", "no such object"),
         ({"result": f"s3://{RESULTS}/users/x.csv", "speling": 1}, "Lakewright.BadTrigger", "speling"),
-        ({"query": "SELECT nothing FROM nowhere"}, "Lakewright.QueryFailed", "nowhere"),
+        ({"query": "SELECT nothing FROM nowhere"}, "Lakewright.QueryFailed", "LAKEWRIGHT_SHOW_VALUES"),
         (
             {"query_execution_id": "7f1c3a52-0d5e-4f0b-9a57-3b1f0c2d4e6a"},
             "Lakewright.QueryMissing",

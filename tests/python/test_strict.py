@@ -106,7 +106,7 @@ def test_rekey_and_compact(readings: Job, outputs: dict[str, str]) -> None:
         return None if data_keys(readings.target) else True
 
     poll(gone, "deletion of the old files", SECONDS, interval=1)
-    # What lands now goes to the partition's new directory, where it is looked at again.
+    # Objects that land now go to the partition's new directory, which is checked again.
     readings.committed([land(readings, number) for number in range(7, 13)])
     poll(settled, "plan of one file", SECONDS, interval=1)
     as_the_job_wants_them("rekeyed")

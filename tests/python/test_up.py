@@ -97,7 +97,7 @@ def test_every_payload_works(cloud: dict[str, Any]) -> None:
 
         answers: list[Answer] = []
 
-        # What comes too early says that it waits, or finds nothing that has settled: the same is sent again.
+        # A step that is too early answers `waiting`, or finds nothing settled: send the same payload again.
         def answered() -> bool | None:
             answers.append(send(function, file))
             early = answers[-1].get("status") == "waiting" or answers[-1].get("partitions_planned") == 0

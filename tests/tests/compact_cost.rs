@@ -151,7 +151,7 @@ impl Store for Counting {
     }
 }
 
-/// A file of so many random numbers, eight bytes each.
+/// A file of this many random numbers, eight bytes each.
 fn file(rows: usize, seed: u64) -> Bytes {
     let mut random = fastrand::Rng::with_seed(seed);
     let numbers = (0..rows).map(|_| random.i64(..)).collect::<Vec<_>>();

@@ -21,10 +21,10 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
-    Failure,
+    JobError,
     compact::{
-        self, Budget, CompactError, Item, MergeStatus, PlanReport, PlanRequest, Ports,
-        StatusReport, Step, StepReport, StepRequest, StepStatus,
+        self, Budget, Item, MergeStatus, PlanReport, PlanRequest, Ports, StatusReport, Step,
+        StepReport, StepRequest, StepStatus,
     },
     ports::{Catalog, Clock, Partition},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
@@ -176,7 +176,7 @@ impl World {
         (ports, budget)
     }
 
-    async fn ask(&self, request: PlanRequest) -> Result<PlanReport, CompactError> {
+    async fn ask(&self, request: PlanRequest) -> Result<PlanReport, JobError> {
         let (ports, budget) = self.ports(&self.client(Plan::default()));
         compact::plan(&ports, &self.job, &request, &budget).await
     }
@@ -194,7 +194,7 @@ impl World {
         found
     }
 
-    async fn step(&self, item: &Item, step: Step) -> Result<StepReport, CompactError> {
+    async fn step(&self, item: &Item, step: Step) -> Result<StepReport, JobError> {
         let (ports, _) = self.ports(&self.client(Plan::default()));
         let request = StepRequest {
             plan: item.plan.clone(),

@@ -23,9 +23,9 @@ use lakewright_core::{
     naming::source_id,
 };
 use lakewright_jobs::{
-    Failure,
+    JobError,
     ports::Clock,
-    rekey::{Budget, Commit, Intent, Ports, RekeyError, SourceObject, rekey},
+    rekey::{Budget, Commit, Intent, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
@@ -102,7 +102,7 @@ impl World {
         &self,
         job: &Rekey,
         time: SignedDuration,
-    ) -> (Result<ObjectReport, RekeyError>, u64) {
+    ) -> (Result<ObjectReport, JobError>, u64) {
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
         let clock = Arc::new(self.cloud.clock);
         let deadline = clock.now() + time;
@@ -133,7 +133,7 @@ impl World {
         (result, client.calls())
     }
 
-    async fn rekey(&self, job: &Rekey) -> Result<ObjectReport, RekeyError> {
+    async fn rekey(&self, job: &Rekey) -> Result<ObjectReport, JobError> {
         self.attempt(job, SignedDuration::from_hours(1)).await.0
     }
 

@@ -32,8 +32,8 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
-    Failure,
-    rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
+    JobError,
+    rekey::{Budget, Ports, SourceObject, rekey},
     report::ObjectReport,
 };
 use lakewright_tests::{
@@ -98,6 +98,12 @@ impl Lake {
 
     /// Registers the job's table, or changes its columns.
     fn table(&self, columns: &[(&str, &str)], keys: &[&str]) {
+        let keys = keys.iter().map(|name| (*name, "string"));
+        self.table_of_types(columns, &keys.collect::<Vec<_>>());
+    }
+
+    /// The same, with keys of other types.
+    fn table_of_types(&self, columns: &[(&str, &str)], keys: &[(&str, &str)]) {
         let job = &self.config.rekey[0];
         let column = |name: &str, hive_type: &str| Column {
             name: name.to_owned(),
@@ -110,14 +116,14 @@ impl Lake {
                 columns: columns.iter().map(|(n, t)| column(n, t)).collect(),
                 ..StorageDescriptor::default()
             },
-            partition_keys: keys.iter().map(|name| column(name, "string")).collect(),
+            partition_keys: keys.iter().map(|(n, t)| column(n, t)).collect(),
             parameters: BTreeMap::new(),
             version_id: None,
         };
         self.cloud.with(|state| state.glue.put_table(table));
     }
 
-    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, RekeyError> {
+    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, JobError> {
         let location = Location::new("landing", format!("in/{key}"));
         let etag = self.cloud.place(&location, Bytes::copy_from_slice(bytes));
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
@@ -374,6 +380,54 @@ fn parquet_is_read_row_group_by_row_group() {
             assert!(lake.keys("out/_lakewright/spool/").is_empty());
         });
     }
+}
+
+#[test]
+fn floating_point_partitions_are_those_of_spark() {
+    stated(
+        "A floating point number of a partition column is what Java, and so Spark, prints: `1.0E7`, `0.001`, `1.0E-4`, `-0.0`; that of a `float` column has the digits of a float, `0.1`.",
+    );
+    let values = [
+        ("1e7", "1.0E7"),
+        ("12345678.9", "1.23456789E7"),
+        ("0.001", "0.001"),
+        ("0.0001", "1.0E-4"),
+        ("-0.0", "-0.0"),
+        ("2", "2.0"),
+        ("9999999", "9999999.0"),
+    ];
+    let text = |values: &[(&str, &str)]| {
+        let lines = values
+            .iter()
+            .map(|(value, _)| format!("{{\"t\":\"2026-05-01\",\"x\":{value}}}\n"));
+        lines.collect::<String>()
+    };
+    let paths = |report: &ObjectReport, lake: &Lake| {
+        let mut paths = lake.rows(report).into_keys().collect::<Vec<_>>();
+        paths.sort_unstable();
+        paths
+    };
+    let expected = |values: &[(&str, &str)]| {
+        let path = |(_, path): &(&str, &str)| format!("x={path}/00000.zstd.parquet");
+        let mut expected = values.iter().map(path).collect::<Vec<_>>();
+        expected.sort_unstable();
+        expected
+    };
+    let settings = "timestamp = { column = \"t\" }\npartition_by = [\"x\"]\n";
+    virtual_time(async {
+        let lake = Lake::new(settings);
+        let report = lake.rekey("1", text(&values).as_bytes(), AMPLE).await;
+        assert_eq!(paths(&report.unwrap(), &lake), expected(&values));
+        for (hive_type, values) in [
+            ("double", &[("0.1", "0.1"), ("\"NaN\"", "NaN")][..]),
+            ("float", &[("0.1", "0.1"), ("1e10", "1.0E10")]),
+        ] {
+            let lake = Lake::new(&format!("{settings}table = \"lake.t\""));
+            lake.table_of_types(&[("t", "string")], &[("x", hive_type)]);
+            let report = lake.rekey("1", text(values).as_bytes(), AMPLE).await;
+            assert_eq!(paths(&report.unwrap(), &lake), expected(values));
+        }
+    });
 }
 
 #[test]

@@ -10,9 +10,9 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
-    Failure,
+    JobError,
     ports::{Clock, QueryExecution, QueryState},
-    split::{self, Budget, ChunkStatus, PlanReport, PlanRequest, Ports, SplitError, State, Task},
+    split::{self, Budget, ChunkStatus, PlanReport, PlanRequest, Ports, State, Task},
 };
 use lakewright_tests::{
     model::{Client, Cloud, Death, FaultRates, Plan, Settings},
@@ -85,7 +85,7 @@ impl Stage {
         (ports, budget, client)
     }
 
-    async fn plan(&self, request: &PlanRequest) -> Result<PlanReport, SplitError> {
+    async fn plan(&self, request: &PlanRequest) -> Result<PlanReport, JobError> {
         let (ports, budget, _) = self.ports(Plan::default());
         split::plan(&ports, &self.job, request, QUEUE, &budget).await
     }

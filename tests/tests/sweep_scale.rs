@@ -51,6 +51,11 @@ fn key(number: u64) -> String {
     format!("{PREFIX}{number:08}.gz")
 }
 
+/// When an object landed: one in each microsecond.
+fn landed(number: u64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + Duration::from_micros(number)
+}
+
 fn etag(number: u64) -> String {
     format!("\"{number:032x}\"")
 }
@@ -108,7 +113,7 @@ impl Store for Listing {
             key: key(number),
             size: 1,
             etag: etag(number),
-            last_modified: Timestamp::UNIX_EPOCH,
+            last_modified: landed(number),
         });
         Ok(ListPage {
             objects: objects.collect(),
@@ -216,7 +221,12 @@ fn job() -> Rekey {
 
 /// Sweeps again and again, as a schedule does, from where each sweep ended. Gives what they reported, and how often
 /// each message was sent.
-fn swept(keys: u64, missing: &[u64], pages: u64) -> (Vec<SweepReport>, HashMap<String, u32>) {
+fn swept(
+    keys: u64,
+    missing: &[u64],
+    pages: u64,
+    since: Option<Timestamp>,
+) -> (Vec<SweepReport>, HashMap<String, u32>) {
     let job = job();
     let queue = Arc::new(Counting::default());
     let ports = Ports {
@@ -229,6 +239,7 @@ fn swept(keys: u64, missing: &[u64], pages: u64) -> (Vec<SweepReport>, HashMap<S
         prefix: "2026/".to_owned(),
         after: None,
         min_age_seconds: None,
+        since,
     };
     let mut reports = Vec::new();
     loop {
@@ -265,7 +276,7 @@ fn peak_memory() -> u64 {
 fn ten_million_keys_in_the_memory_of_a_page() {
     let keys = 10_000_000;
     let missing = [0, 999, 1_000, 1_234_567, 5_000_000, 5_000_001, keys - 1];
-    let (reports, sent) = swept(keys, &missing, u64::MAX >> 30);
+    let (reports, sent) = swept(keys, &missing, u64::MAX >> 30, None);
     let [report] = reports.as_slice() else {
         panic!("{} sweeps", reports.len());
     };
@@ -283,8 +294,20 @@ fn ten_million_keys_in_the_memory_of_a_page() {
 #[test]
 fn sweeps_that_run_out_of_time_find_everything_together() {
     let missing = [0, 999, 1_000, 2_999, 3_000, 7_777, 10_400];
-    let (reports, sent) = swept(10_401, &missing, 3);
+    let (reports, sent) = swept(10_401, &missing, 3, None);
     assert!(reports.len() > 2, "{reports:?}");
     assert_eq!(reports.iter().map(|r| r.listed).sum::<u64>(), 10_401);
     assert_eq!(sent, expected(&missing));
+}
+
+#[test]
+fn what_landed_before_the_deployment_is_neither_asked_about_nor_sent() {
+    let missing = [0, 999, 1_000, 2_000];
+    let (reports, sent) = swept(2_500, &missing, 9, Some(landed(1_000)));
+    let [report] = reports.as_slice() else {
+        panic!("{} sweeps", reports.len());
+    };
+    assert_eq!((report.listed, report.passed_over), (2_500, 1_000));
+    assert_eq!((report.committed, report.sent), (1_498, 2));
+    assert_eq!(sent, expected(&missing[2..]));
 }

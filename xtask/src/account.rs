@@ -1,4 +1,4 @@
-//! `cargo xtask test --aws`: the end-to-end tests in a person's own account, in which they leave nothing.
+//! `cargo xtask test --aws`: runs the end-to-end tests in an AWS account, and leaves nothing behind.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -25,17 +25,17 @@ use crate::{
 /// How the tests ended, when they passed.
 const PASSED: &str = "passed";
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Deserialize, Serialize)]
 struct Ended {
     run: String,
-    /// How the tests ended.
+    /// The outcome of the tests.
     tests: String,
-    /// The end of what was said.
+    /// The end of their output.
     tail: Vec<String>,
-    /// Absent where nothing could be counted.
+    /// Absent if nothing could be counted.
     cost: Option<Cost>,
-    /// What could not be destroyed, and why.
+    /// The resources that could not be destroyed, and why.
     left: Vec<String>,
 }
 
@@ -44,14 +44,14 @@ struct Ended {
 struct Cost {
     /// In US dollars.
     usd: f64,
-    /// When the prices were looked up.
+    /// The date of the prices.
     prices: String,
     lines: Vec<Line>,
-    /// What is not in it.
+    /// The costs that are not included.
     missing: Vec<String>,
 }
 
-/// So much of something.
+/// A quantity.
 #[derive(Deserialize, Serialize)]
 struct Line {
     what: String,
@@ -90,7 +90,7 @@ impl Display for Cost {
             self.usd, self.prices
         )?;
         for Line { what, count, usd } in &self.lines {
-            // Counts are whole; memory by time is told without its fraction.
+            // Counts are integers; memory by time is shown without its fraction.
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -106,11 +106,12 @@ impl Display for Cost {
     }
 }
 
-/// Deploys a stack in the account of a profile, runs the tests there, and destroys all of it, also after a failure or Ctrl-C.
+/// Deploys a stack in the account of a profile, runs the tests there, and destroys everything, even after a failure or
+/// Ctrl-C.
 ///
 /// # Errors
-/// The functions cannot be built, or nothing deployed. Tests that fail, and what could not be destroyed, make the exit code
-/// 1; Ctrl-C makes it 130.
+/// The functions cannot be built, or nothing can be deployed. If tests fail or resources could not be destroyed, the
+/// exit code is 1; after Ctrl-C it is 130.
 pub(crate) fn run(
     workspace: &Workspace,
     audience: Audience,

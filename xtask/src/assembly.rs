@@ -1,4 +1,4 @@
-//! From source to what is deployed: the functions' zips, and the CDK assembly that names them.
+//! Builds what is deployed: the functions' zips, and the CDK assembly that refers to them.
 
 use std::{
     fs, io,
@@ -21,11 +21,11 @@ use crate::{
 
 /// The stack's name on the local cloud.
 pub(crate) const STACK: &str = "lakewright";
-/// How many of a function run at a time on the local cloud.
+/// The maximum concurrency of a function on the local cloud.
 const CONCURRENCY: u32 = 4;
 
-/// What else is built in the same target directory. Cargo chooses a dependency's features for everything that one
-/// command builds, so a build of the functions alone would make many dependencies a second time.
+/// What else is built in the same target directory. Cargo unifies a dependency's features over everything that one
+/// command builds, so building only the functions would build many dependencies a second time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beside {
     /// Nothing: only the functions are needed.
@@ -56,8 +56,9 @@ pub(crate) fn every_function(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds these functions for this machine. The local cloud runs them as processes of this machine, so they need no other
-/// linker, and share their dependencies with the tests: minutes less than a release build, with checks for overflow.
+/// Builds these functions for this machine. The local cloud runs them as processes of this machine, so they need no
+/// cross linker, and share their dependencies with the tests. This takes minutes less than a release build, and checks
+/// for overflow.
 ///
 /// # Errors
 /// The build fails: then the error carries the end of its log.
@@ -83,7 +84,7 @@ pub(crate) fn build_local_functions(
     Ok(())
 }
 
-/// Packs what was built as Lambda wants it, unless the zips are of just these programs.
+/// Packages the binaries as Lambda requires, unless the zips are up to date.
 ///
 /// # Errors
 /// A program or a zip cannot be read or written.
@@ -114,7 +115,7 @@ pub(crate) fn pack_local_functions(
     Ok(())
 }
 
-/// Holds a folder of zips that were made elsewhere against its checksums, and against this machine.
+/// Checks a folder of zips against its checksums and this machine's architecture.
 ///
 /// # Errors
 /// A zip is missing, damaged, or for another architecture.
@@ -152,21 +153,21 @@ pub(crate) fn given_functions(
     Ok(checked.folder)
 }
 
-/// What the helper found in a folder of zips.
+/// The helper's findings in a folder of zips.
 #[derive(Deserialize)]
 struct Checked {
     folder: PathBuf,
     sums: bool,
 }
 
-/// What the helper packed.
+/// The helper's packages.
 #[derive(Deserialize)]
 struct Packed {
     packed: u64,
     bytes: u64,
 }
 
-/// Builds every function as Lambda runs it, with cargo-lambda.
+/// Builds every function for Lambda, with cargo-lambda.
 ///
 /// # Errors
 /// The build fails: then the error carries the end of its log.
@@ -179,7 +180,7 @@ pub(crate) fn release_functions(
     let step = Step::begin(&format!("Functions for {architecture}"));
     let mut build = Command::new("cargo");
     build
-        // Without this flag cargo-lambda makes a panic abort, and one poisonous message would take its neighbours along.
+        // Without this flag, cargo-lambda makes a panic abort, and one bad message would fail the others of its batch.
         .args(["lambda", "build", "--release", "--disable-optimizations"])
         .arg(match architecture {
             "arm64" => "--arm64",
@@ -209,7 +210,7 @@ fn build_watched(workspace: &Workspace, mut build: Command, name: &str, step: &S
     })
 }
 
-/// What cargo's progress bar says: units done, units in all, and those that it is at.
+/// The state of cargo's progress bar: units done, all units, and current units.
 fn cargo_progress(line: &str) -> Option<(u64, u64, &str)> {
     let (_, after) = line.split_once("Building [")?;
     let (_, counts) = after.split_once("] ")?;
@@ -252,8 +253,8 @@ fn stamp(workspace: &Workspace, zips: &Path, context: &[(&str, String)]) -> Resu
     Ok(Stamp::new(path, ingredients.hash()))
 }
 
-/// Synthesizes the CDK app with `config` and the functions' zips, unless that is what stands already; answers with the
-/// assembly's directory. `tables`: where tables lie that no job writes, as the CDK app takes it.
+/// Synthesizes the CDK app with `config` and the functions' zips, unless the assembly is up to date. Returns the
+/// assembly's directory. `tables`: the locations of tables that no job writes, in the CDK app's notation.
 ///
 /// # Errors
 /// The configuration is refused, or something cannot be read.
@@ -270,7 +271,7 @@ pub(crate) fn synthesize(
         ("config", config.display().to_string()),
         ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
-        // Each runs as a process of this machine.
+        // Each invocation runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
         ("stack", STACK.to_owned()),
         ("table-locations", tables.to_owned()),
@@ -287,8 +288,8 @@ pub(crate) fn synthesize(
     Ok(assembly)
 }
 
-/// Synthesizes the CDK app as it is deployed in an account for a run of tests: under names of its own, its assets in a
-/// bucket of its own. It is put in a folder of the run's.
+/// Synthesizes the CDK app for a run of tests in an account: with unique names, and its assets in a separate bucket.
+/// The assembly is in the run's folder.
 ///
 /// # Errors
 /// The configuration is refused, or something cannot be read.
@@ -314,12 +315,12 @@ pub(crate) fn synthesize_apart(
     Ok(assembly)
 }
 
-/// What a run of tests in an account is called.
+/// The names of a run of tests in an account.
 #[derive(Deserialize)]
 pub(crate) struct Apart {
     /// The run.
     pub(crate) run: String,
-    /// Its stack, and what the functions' names begin with.
+    /// Its stack, and the prefix of the functions' names.
     stack: String,
     /// The bucket of its assets.
     assets: String,

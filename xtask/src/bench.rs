@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the functions as they are deployed beside their peers, by the programs in `bench/`.
+//! `cargo xtask bench`: measures the deployed functions and their peers, with the programs in `bench/`.
 
 use std::process::{Command, ExitCode};
 
@@ -9,18 +9,18 @@ use crate::{
     assembly, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
 };
 
-/// What is measured. The names are those of the programs in `bench/`.
+/// The benchmarks. The names are those of the programs in `bench/`.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Benchmark {
     /// Landed objects into partitions by event time.
     Rekey,
-    /// The largest objects of rekey, in the memory that is to suffice for them.
+    /// The largest objects of rekey, within a limited memory.
     Scale,
     /// A query's result into one object for each row.
     Split,
     /// Many small files into few large ones.
     Compact,
-    /// Tables by columns and into so many files.
+    /// Tables rewritten by columns and into a number of files.
     Repartition,
 }
 
@@ -36,7 +36,7 @@ impl Benchmark {
     }
 }
 
-/// Builds the functions, installs what the benchmark needs, and runs it; the arguments are the benchmark's own.
+/// Builds the functions, installs the benchmark's dependencies, and runs it; the arguments are passed to the benchmark.
 ///
 /// # Errors
 /// Something is missing, or cannot be built or installed. A benchmark that fails says why itself.

@@ -21,21 +21,22 @@ use crate::{
     workspace::{Log, Workspace},
 };
 
-/// The port that MiniStack's own documentation uses; another where it is taken.
+/// The default port of MiniStack; another one if it is in use.
 const USUAL_PORT: u16 = 4566;
 /// The region of everything on the local cloud.
 pub(crate) const REGION: &str = "us-east-1";
 
-/// How clients reach the local cloud.
+/// How clients connect to the local cloud.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    /// By TLS, as they reach AWS. A stack is deployed on such a cloud only: its buckets and queues refuse anything else.
+    /// With TLS, as to AWS. A stack is only deployed on such a cloud, because its buckets and queues refuse anything
+    /// else.
     Tls,
-    /// In the clear.
+    /// Without TLS.
     Plain,
 }
 
-/// What leads a client elsewhere.
+/// Variables that direct a client to another endpoint.
 pub(crate) const OTHER_CLOUDS: [&str; 12] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -51,7 +52,7 @@ pub(crate) const OTHER_CLOUDS: [&str; 12] = [
     "AWS_ENDPOINT_URL_SFN",
 ];
 
-/// The environment with which clients reach the local cloud, and nothing but it.
+/// The environment with which clients connect to the local cloud, and to nothing else.
 pub(crate) struct Variables {
     endpoint: String,
     /// The certificates that clients trust.
@@ -64,17 +65,17 @@ impl Variables {
         &self.endpoint
     }
 
-    /// The certificates that Java trusts, beside those of the others.
+    /// The trust store for Java.
     pub(crate) fn java_trust(&self) -> Option<PathBuf> {
         let trust = self.trust.as_ref()?;
         Some(Path::new(trust).with_extension("p12"))
     }
 
-    /// What a person exports.
+    /// The variables to export.
     pub(crate) fn to_export(&self) -> Vec<(&'static str, &str)> {
         let mut variables = vec![
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
-            // To MiniStack, whoever has its own keys is the account's root user.
+            // MiniStack treats anyone with these keys as the account's root user.
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_REGION", REGION),
@@ -89,7 +90,7 @@ impl Variables {
         variables
     }
 
-    /// Gives a child the local cloud, and takes from it every way to a real account.
+    /// Gives a child process access to the local cloud, and removes all access to a real account.
     pub(crate) fn apply(&self, command: &mut Command) {
         for name in OTHER_CLOUDS {
             command.env_remove(name);
@@ -102,10 +103,10 @@ impl Variables {
     }
 }
 
-/// A stack that stands.
+/// A deployed stack.
 #[derive(Deserialize)]
 pub(crate) struct Stack {
-    /// How many resources it has.
+    /// The number of its resources.
     pub(crate) resources: u64,
     /// Its outputs, by their keys.
     pub(crate) outputs: BTreeMap<String, String>,
@@ -121,8 +122,8 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// Starts an empty local cloud, which verifies signatures and enforces permissions. It answers once
-    /// [`Cloud::wait_until_ready`] or [`Cloud::deploy`] has seen it answer.
+    /// Starts an empty local cloud, which verifies signatures and enforces permissions. Call
+    /// [`Cloud::wait_until_ready`] or [`Cloud::deploy`] before other requests.
     pub(crate) fn start(
         workspace: &Workspace,
         environment: &Environment,
@@ -159,7 +160,7 @@ impl Cloud {
             .env("BIND_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("MINISTACK_HOST", Ipv4Addr::LOCALHOST.to_string())
             .env("GATEWAY_PORT", port.to_string())
-            // Both would open ports of their own.
+            // Both would open additional ports.
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
             .env("AUTH", "true")
@@ -200,7 +201,8 @@ impl Cloud {
         Ok(())
     }
 
-    /// What a helper that works on the cloud gave, unless the cloud ended meanwhile, which is then why the helper failed.
+    /// The result of a helper that works on the cloud. If the cloud ended meanwhile, that is the error, because it made
+    /// the helper fail.
     fn look_after<T>(&mut self, worked: Result<T>) -> Result<T> {
         let Some(status) = self.ministack.try_wait()? else {
             return worked;
@@ -242,7 +244,7 @@ impl Cloud {
         Ok(stack)
     }
 
-    /// The helpers, at work on this cloud.
+    /// The helpers for this cloud.
     pub(crate) fn helpers<'a>(
         &'a self,
         workspace: &'a Workspace,
@@ -296,7 +298,7 @@ impl Certificates {
     }
 }
 
-/// The usual port if nothing listens there, else any that is free.
+/// The default port if it is free, otherwise any free port.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL_PORT))
         .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))

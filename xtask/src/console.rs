@@ -1,4 +1,4 @@
-//! What the person at the terminal sees: bars while something runs, a line when it is done, tables.
+//! Terminal output: progress bars, a line for each finished step, tables.
 
 use std::{
     sync::LazyLock,
@@ -15,7 +15,7 @@ const BAR: &str = "{spinner} {prefix}  [{bar:30}] {human_pos}/{human_len}  {wide
 /// The bars of the steps that run side by side.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// One step that takes a while. It speaks on standard error; where that is no terminal, only its last line is shown.
+/// A step that takes a while. It writes to standard error; if that is not a terminal, it only writes its last line.
 pub(crate) struct Step {
     bar: ProgressBar,
     name: String,
@@ -36,7 +36,7 @@ impl Step {
         }
     }
 
-    /// Shows how far it is.
+    /// Shows the progress.
     pub(crate) fn progress(&self, done: u64, total: u64, message: &str) {
         if total > 0 {
             self.bar.set_style(style(BAR));
@@ -46,7 +46,7 @@ impl Step {
         self.bar.set_message(message.to_owned());
     }
 
-    /// Shows what it is at.
+    /// Shows the current item.
     pub(crate) fn message(&self, message: &str) {
         self.bar.set_message(message.to_owned());
     }
@@ -59,7 +59,7 @@ impl Step {
     }
 }
 
-/// Says a line on standard error, above the bars.
+/// Writes a line to standard error, above the bars.
 pub(crate) fn say(line: &str) {
     BARS.suspend(|| eprintln!("{line}"));
 }
@@ -85,7 +85,7 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// A table; every column but the first is aligned to the right.
+/// A table; every column except the first is right-aligned.
 pub(crate) fn table(title: &str, header: &[String], rows: &[Vec<String>]) {
     let mut table = Table::new();
     table

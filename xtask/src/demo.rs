@@ -16,7 +16,7 @@ use crate::{
     workspace::Workspace,
 };
 
-// As `xtask/demo/lakewright.toml` says; the deployed function refuses what lies outside.
+// As in `xtask/demo/lakewright.toml`; the deployed function refuses other prefixes.
 const SOURCE: &str = "s3://lakewright-landing/flights/";
 const TARGET: &str = "s3://lakewright-lake/flights/";
 const DEAD_LETTERS: &str = "RekeyflightsDeadLetterQueueUrl";
@@ -41,11 +41,11 @@ struct Committed {
 /// What the demo shows.
 #[derive(Deserialize, Serialize)]
 struct Report {
-    /// Five lines for people.
+    /// A summary of five lines.
     lines: Vec<String>,
     /// All figures.
     tables: Vec<Table>,
-    /// What does not agree; nothing, unless there is a bug.
+    /// Figures that do not agree; empty unless there is a bug.
     differences: Vec<String>,
 }
 

@@ -1,5 +1,5 @@
-//! What the commands install in the workspace: a Python virtual environment and the CDK app's packages. A stamp with
-//! what was asked for saves doing it again.
+//! Installs the commands' tools in the workspace: a Python virtual environment and the CDK app's packages. A stamp of
+//! the requirements avoids a second installation.
 
 use std::{
     env,
@@ -31,8 +31,8 @@ pub(crate) struct VirtualEnvironment {
 }
 
 impl Environment {
-    /// Checks what the machine has to have, and installs the rest unless it stands. Spark is large, so it is installed
-    /// only where it runs.
+    /// Checks the prerequisites of the machine, and installs everything else unless it is installed. Spark is large, so
+    /// it is only installed if it is used.
     pub(crate) fn prepare(workspace: &Workspace, spark: Spark) -> Result<Self> {
         let prerequisites = prerequisites::check(spark)?;
         let environment = Self {
@@ -110,7 +110,7 @@ impl VirtualEnvironment {
         Self::prepare(workspace, python, &folder, &workspace.requirements())
     }
 
-    /// Makes the environment in `folder`, with the packages that the file `requirements` pins, unless it stands.
+    /// Creates the environment in `folder` with the packages that the file `requirements` pins, unless it exists.
     ///
     /// # Errors
     /// It cannot be made, or a package not installed: then the error carries the end of the log.
@@ -136,7 +136,7 @@ impl VirtualEnvironment {
         Ok(environment)
     }
 
-    /// Adds the packages that the file `requirements` pins, unless they stand.
+    /// Adds the packages that the file `requirements` pins, unless they are installed.
     ///
     /// # Errors
     /// As for [`Self::prepare`].
@@ -149,7 +149,7 @@ impl VirtualEnvironment {
         stamp.write()
     }
 
-    /// What the environment was made from goes with it.
+    /// The requirements are copied into the environment.
     fn stamp(&self, name: &str, requirements: &Path) -> Result<Stamp> {
         let file = self
             .folder

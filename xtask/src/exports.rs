@@ -1,5 +1,5 @@
-//! The environment of a terminal that works on the local cloud: a file to source, and what boto3, the AWS CLIs and Spark
-//! have to be told in files of their own.
+//! The environment of a terminal for the local cloud: a file to source, and configuration files for boto3, the AWS CLIs
+//! and Spark.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +15,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The file of exports. Dropping it removes it, since what it names is gone then.
+/// The file of exports. Dropping it removes the file, because the cloud is gone then.
 pub(crate) struct Exports {
     path: PathBuf,
 }
@@ -66,12 +66,12 @@ impl Exports {
 
 impl Drop for Exports {
     fn drop(&mut self) {
-        // Another command may have written it anew; a file that is not there is what is wanted.
+        // Another command may have overwritten it; if the file does not exist, there is nothing to do.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Clients of S3 take an address without a name to be no host of buckets, but not all of them.
+/// Some S3 clients do not recognise an address without a host name as an endpoint without bucket host names.
 const AWS_CONFIG: &str = "[default]\ns3 =\n    addressing_style = path\n";
 
 fn put(path: &Path, text: &str) -> Result<()> {
@@ -98,14 +98,14 @@ fn spark_settings(variables: &Variables) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What a POSIX shell sources.
+/// The file for a POSIX shell to source.
 fn script(exported: &[(&str, String)], programs: &str) -> String {
     let mut text = format!(
         "# The local cloud that `cargo xtask` runs.\nunset {}\n",
         OTHER_CLOUDS.join(" ")
     );
     for (name, value) in exported {
-        // Into a text nothing can fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "export {name}={}", quoted(value));
     }
     let _ = writeln!(text, "export PATH={}:\"$PATH\"", quoted(programs));

@@ -1,4 +1,4 @@
-//! The helpers in Python, which talk to the cloud. Each says how far it is, and its result, in JSON lines.
+//! Runs the Python helpers, which talk to the cloud. Each writes its progress and its result as JSON lines.
 
 use std::{path::Path, process::Command};
 
@@ -37,10 +37,10 @@ pub(crate) struct Helpers<'a> {
     pub(crate) to: To<'a>,
 }
 
-/// Which cloud helpers work on.
+/// The cloud that helpers work on.
 #[derive(Clone, Copy)]
 pub(crate) enum To<'a> {
-    /// None, or the one that the terminal's environment says.
+    /// None, or the one in the terminal's environment.
     Terminal,
     /// The local one.
     Local(&'a Variables),
@@ -53,7 +53,7 @@ pub(crate) enum To<'a> {
     },
 }
 
-/// What would win over a profile.
+/// Variables that would take precedence over a profile.
 const OVER_PROFILES: [&str; 5] = [
     "AWS_DEFAULT_PROFILE",
     "AWS_ACCESS_KEY_ID",
@@ -80,10 +80,10 @@ impl To<'_> {
 }
 
 impl Helpers<'_> {
-    /// Runs a module to its result, showing its progress in `step`.
+    /// Runs a module until it returns a result, and shows its progress in `step`.
     ///
     /// # Errors
-    /// What the helper says went wrong; or it broke, and the error carries the end of its log.
+    /// The helper reported an error, or it crashed and the error has the end of its log.
     pub(crate) fn run<T: DeserializeOwned>(
         &self,
         module: &str,

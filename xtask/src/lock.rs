@@ -1,4 +1,5 @@
-//! One command with a local cloud at a time: two in one workspace would overwrite each other's assembly and outputs.
+//! A lock that allows one command with a local cloud at a time: two in one workspace would overwrite each other's
+//! assembly and outputs.
 
 use std::{
     fs::{File, TryLockError},
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
 
-/// Held while a local cloud of this workspace runs. The system lets go of it when the process ends, however it ends.
+/// The lock, held while a local cloud of this workspace runs. The operating system releases it when the process ends.
 pub(crate) struct Lock {
     _file: File,
 }

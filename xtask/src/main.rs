@@ -55,7 +55,7 @@ Exit codes: 0 it is done; 1 it failed, a file has mistakes, or of some file noth
     after_help = HELP
 )]
 struct Arguments {
-    /// Says the result as one line of JSON on standard output; progress goes to standard error.
+    /// Prints the result as one line of JSON on standard output; progress goes to standard error.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -64,22 +64,22 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Starts the local cloud, deploys a configuration on it and waits; Ctrl-C stops all of it.
+    /// Starts the local cloud, deploys a configuration on it and waits; Ctrl-C stops everything.
     #[command(
         after_help = "Examples:\n  cargo xtask up\n  cargo xtask up --config my.toml --land my-files\n  cargo xtask up --config my.toml --land trips=trips.csv --land visits=visits/"
     )]
     Up {
-        /// Your own configuration; without one, all four jobs with data for every payload in events/.
+        /// The configuration; by default, all four jobs with data for every payload in events/.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// Files that land for the job, or for one of several; tables are made from them.
+        /// Files that land for the job, or for one of several; tables are created from them.
         #[arg(long, value_name = "[JOB=]PATH", requires = "config")]
         land: Vec<String>,
         /// A folder of functions that `cargo xtask package` made, instead of building them.
         #[arg(long, value_name = "DIR")]
         functions: Option<PathBuf>,
     },
-    /// Lands 336,776 flights on the local cloud and shows what became of them.
+    /// Lands 336,776 flights on the local cloud and shows the result.
     Demo {
         /// Leaves the local cloud running until Ctrl-C.
         #[arg(long)]
@@ -88,7 +88,7 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         functions: Option<PathBuf>,
     },
-    /// Proposes a job for your own files, runs it on the local cloud, and shows what came out.
+    /// Proposes a job for your own files, runs it on the local cloud, and shows the output.
     #[command(
         after_help = "Examples:\n  cargo xtask try events.jsonl.gz\n  cargo xtask try trips/ --timestamp pickup --timestamp-format '%d/%m/%Y %H:%M' --zone Europe/Berlin\n  cargo xtask try people.csv --job repartition --partition-by country --output parquet,json"
     )]
@@ -102,7 +102,7 @@ enum Task {
         #[arg(value_name = "FILE", default_value = "lakewright.toml")]
         config: PathBuf,
     },
-    /// Makes zips of the functions with checksums, as they are deployed.
+    /// Builds zips of the functions with checksums, as they are deployed.
     #[command(
         after_help = "Examples:\n  cargo xtask package\n  cargo xtask demo --functions target/package\n  (cd infra && npx cdk deploy -c config=../lakewright.toml -c prebuilt=../target/package/arm64)"
     )]
@@ -111,48 +111,48 @@ enum Task {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "ARCHITECTURE,…")]
         architecture: Vec<package::Architecture>,
     },
-    /// Checks everything that the project asserts.
+    /// Runs all checks and tests of the project.
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --only rust,infra\n  cargo xtask test --aws sandbox"
     )]
     Test {
-        /// Goes on after a step that failed.
+        /// Continues after a step that failed.
         #[arg(long)]
         keep_going: bool,
-        /// Runs these steps only.
+        /// Runs only these steps.
         #[arg(long, value_delimiter = ',', value_name = "STEP,…")]
         only: Vec<test::Step>,
-        /// Runs the end-to-end tests in the account of this profile of the AWS CLI, instead of all steps here: it deploys a
-        /// stack of its own, destroys it, and says what that cost.
+        /// Runs only the end-to-end tests, in the account of this profile of the AWS CLI: deploys a separate stack,
+        /// destroys it, and reports the cost.
         #[arg(long, value_name = "PROFILE", conflicts_with_all = ["only", "keep_going"])]
         aws: Option<String>,
-        /// Of the tests in an account only those that match, as pytest's `-k` takes it.
+        /// For tests in an account: runs only those that match this expression, in the syntax of pytest's `-k`.
         #[arg(long, value_name = "EXPRESSION", requires = "aws")]
         select: Option<String>,
         /// A folder of functions that `cargo xtask package` made, instead of building them for the account.
         #[arg(long, value_name = "DIR", requires = "aws")]
         functions: Option<PathBuf>,
     },
-    /// Runs the simulation; the arguments are its own.
+    /// Runs the simulation with these arguments.
     Sim {
-        /// What the simulation takes: see `cargo xtask sim -- --help`.
+        /// The simulation's arguments: see `cargo xtask sim -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Shows what became of all that landed, for each job of a configuration, or how far one job of split is, on the cloud
-    /// that the environment names (as `up` writes it to .lakewright/env.sh).
+    /// Shows the result for everything that landed, for each job of a configuration, or the progress of one split job,
+    /// on the cloud in the environment (as `up` writes it to .lakewright/env.sh).
     Status {
-        /// The id of a job of split: that of its query. It is followed until it ends.
+        /// The id of a split job, which is that of its query. The command follows it until it ends.
         job: Option<String>,
         /// The configuration.
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Measures the functions' release builds beside their peers, and writes bench/RESULTS.md.
+    /// Benchmarks the functions' release builds and their peers, and writes bench/RESULTS.md.
     Bench {
-        /// What is measured.
+        /// The benchmark.
         benchmark: bench::Benchmark,
-        /// What the benchmark takes: see `cargo xtask bench rekey -- --help`.
+        /// The benchmark's arguments: see `cargo xtask bench rekey -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -167,7 +167,7 @@ fn main() -> ExitCode {
     };
     match run(arguments.command, audience) {
         Ok(code) => code,
-        // Ctrl-C is how these commands are meant to be ended; what it tore down is no news.
+        // Ctrl-C is the normal end of these commands, so its consequences are not reported.
         Err(_) if process::interrupted() => {
             eprintln!("interrupted: all that was started is stopped");
             ExitCode::from(130)

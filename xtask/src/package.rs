@@ -1,4 +1,4 @@
-//! `cargo xtask package`: the functions as they are deployed, as zips with checksums.
+//! `cargo xtask package`: builds the functions as they are deployed, as zips with checksums.
 
 use std::{
     fmt::{self, Display, Formatter, Write as _},
@@ -20,7 +20,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// As `sha256sum --check` takes it.
+/// In the format of `sha256sum --check`.
 const SUMS: &str = "SHA256SUMS";
 
 /// What functions run on.
@@ -59,7 +59,7 @@ struct Package {
     bytes: u64,
 }
 
-/// What was made, and what could not be.
+/// The zips that were built, and those that could not be.
 #[derive(Serialize)]
 struct Packages {
     made: Vec<Package>,
@@ -94,7 +94,7 @@ impl Display for Packages {
     }
 }
 
-/// Makes the zips for these architectures, or for those whose target is installed.
+/// Builds the zips for these architectures, by default for those whose target is installed.
 ///
 /// # Errors
 /// A target that was asked for is not installed, or a build fails.
@@ -126,7 +126,7 @@ fn how_to_install(architecture: Architecture) -> String {
     )
 }
 
-/// Where the toolchain has its targets.
+/// The toolchain's targets.
 fn installed_targets() -> Result<PathBuf> {
     let output = Command::new("rustc")
         .args(["--print", "sysroot"])
@@ -154,7 +154,7 @@ fn sealed(architecture: &'static str, folder: PathBuf) -> Result<Package> {
         let content = fs::read(&zip).with_context(|| format!("cannot read {}", zip.display()))?;
         bytes += content.len() as u64;
         for byte in Sha256::digest(&content) {
-            // Into a text nothing can fail.
+            // Writing to a string cannot fail.
             let _ = write!(sums, "{byte:02x}");
         }
         let _ = writeln!(sums, "  {name}/bootstrap.zip");

@@ -1,4 +1,4 @@
-//! What has to be on the machine before anything else: named where it is missing, with the command that brings it.
+//! Checks the programs that must be installed, and reports missing ones with the command that installs them.
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// The oldest Node.js that the CDK app runs on.
+/// The oldest Node.js that supports the CDK app.
 const NODE: (u32, u32) = (20, 0);
-/// The oldest Python that the pinned packages install on.
+/// The oldest Python that supports the pinned packages.
 const PYTHON: (u32, u32) = (3, 11);
-/// The oldest Java that Spark runs on.
+/// The oldest Java that supports Spark.
 const JAVA: (u32, u32) = (17, 0);
 
 /// How packages are installed here.
@@ -24,7 +24,7 @@ enum Installer {
     Unknown,
 }
 
-/// What is asked for, and what each installer calls it.
+/// A prerequisite, and its name for each installer.
 struct Requirement {
     what: &'static str,
     debian: &'static str,

@@ -1,5 +1,5 @@
-//! Child processes, each the leader of a process group of its own, so that nothing outlives the command
-//! that started it: not on Ctrl-C, not after an error, not after a panic.
+//! Child processes, each the leader of a separate process group, so that nothing outlives the command that started it:
+//! after Ctrl-C, an error, or a panic.
 
 use std::{
     collections::BTreeSet,
@@ -28,13 +28,13 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 const POLL: Duration = Duration::from_millis(50);
 const POLLS_BEFORE_KILL: u32 = 100;
 
-/// Whether Ctrl-C, SIGTERM or SIGHUP came.
+/// Whether Ctrl-C, SIGTERM or SIGHUP was received.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP end every group that runs; a second one kills them. What waits for
-/// a child then sees it end, and unwinds as after any error.
+/// From now on, Ctrl-C, SIGTERM and SIGHUP terminate every running group; a second one kills them. A caller that waits
+/// for a child then sees it end, and unwinds as after any error.
 pub(crate) fn stop_on_signals() -> Result<()> {
     ctrlc::set_handler(|| {
         let signal = if INTERRUPTED.swap(true, Ordering::SeqCst) {
@@ -54,7 +54,7 @@ fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
     GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running child and all that it starts. Dropping it ends them.
+/// A running child and all processes that it starts. Dropping it ends them.
 pub(crate) struct Group {
     name: String,
     child: Child,
@@ -101,7 +101,7 @@ impl Group {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
-    /// Waits for the leader's end, or the interrupt that brings it about.
+    /// Waits until the leader ends, by itself or because of an interrupt.
     pub(crate) fn wait_for_interrupt(&mut self) -> Result<()> {
         let status = self.wait()?;
         if interrupted() {
@@ -128,7 +128,7 @@ impl Drop for Group {
             }
             pause();
         }
-        // Also for those of the group that outlived their leader.
+        // Including processes of the group that outlived their leader.
         self.signal(Signal::SIGKILL);
         let _ = self.child.wait();
         groups().remove(&self.id);
@@ -162,7 +162,7 @@ pub(crate) fn run(name: &str, command: &mut Command, log: &Log) -> Result<()> {
     check(name, status, log)
 }
 
-/// Runs `command` to its end, on this terminal; what went wrong it says itself.
+/// Runs `command` to its end on this terminal; it reports its own errors.
 ///
 /// # Errors
 /// It cannot be started.
@@ -214,7 +214,7 @@ pub(crate) fn run_watched(
     let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut group = Group::spawn(name, command)?;
-    // The command holds the pipe's other end; the reader would wait for it for ever.
+    // The command holds the other end of the pipe; the reader would wait forever.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     for line in BufReader::new(reader).split(b'\n') {
         let line = line.with_context(|| format!("cannot read what {name} says"))?;

@@ -1,4 +1,4 @@
-//! Files that say what something was made from, so that it is made again only when that has changed.
+//! Files that record what an output was made from, so that it is only made again after a change.
 
 use std::{
     fs,
@@ -10,31 +10,31 @@ use std::{
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// A file that says what something was made from.
+/// A file that records what an output was made from.
 pub(crate) struct Stamp {
     path: PathBuf,
     content: String,
 }
 
 impl Stamp {
-    /// Of what is made from `content`.
+    /// The stamp for an output made from `content`.
     pub(crate) fn new(path: PathBuf, content: String) -> Self {
         Self { path, content }
     }
 
-    /// Of what is made from the text of one file.
+    /// The stamp for an output made from the text of one file.
     pub(crate) fn of_file(path: PathBuf, source: &Path) -> Result<Self> {
         let content = fs::read_to_string(source)
             .with_context(|| format!("cannot read {}", source.display()))?;
         Ok(Self::new(path, content))
     }
 
-    /// Whether it was made from just this.
+    /// Whether the output was made from exactly this.
     pub(crate) fn stands(&self) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|stamp| stamp == self.content)
     }
 
-    /// Before it is made anew: what is left half made has no stamp.
+    /// Call this before the output is made: an incomplete output has no stamp.
     pub(crate) fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -44,14 +44,14 @@ impl Stamp {
         }
     }
 
-    /// Once it is made.
+    /// Call this once the output is made.
     pub(crate) fn write(&self) -> Result<()> {
         fs::write(&self.path, &self.content)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 
-/// What something is made from, gathered piece by piece.
+/// A hash of inputs, computed piece by piece.
 pub(crate) struct Ingredients(Sha256);
 
 impl Ingredients {
@@ -105,7 +105,7 @@ impl Ingredients {
 
         let mut text = String::new();
         for byte in self.0.finalize() {
-            // Into a text nothing can fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
         text

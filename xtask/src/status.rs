@@ -1,5 +1,5 @@
-//! `cargo xtask status`: what became of all that landed, and how far jobs are, as the ledger, the queues and the functions
-//! say it.
+//! `cargo xtask status`: the result of everything that landed and the progress of jobs, from the ledger, the queues and
+//! the functions.
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -38,7 +38,7 @@ impl Display for Ended {
     }
 }
 
-/// How all jobs are.
+/// The status of all jobs.
 #[derive(Deserialize, Serialize)]
 struct Overview {
     jobs: Vec<Job>,
@@ -46,14 +46,14 @@ struct Overview {
     unread: Vec<String>,
 }
 
-/// How one job is.
+/// The status of one job.
 #[derive(Deserialize, Serialize)]
 struct Job {
     kind: String,
     name: String,
-    /// In a sentence.
+    /// One sentence.
     summary: String,
-    /// What needs a look, or is worth one.
+    /// Notes and problems.
     details: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Display for Overview {
     }
 }
 
-/// Shows how all jobs of a configuration are; or a split job's progress until it ends.
+/// Shows the status of all jobs of a configuration, or a split job's progress until it ends.
 ///
 /// # Errors
 /// The cloud does not answer, or there is no such job. A split job that did not succeed makes the exit code 1.

@@ -1,11 +1,11 @@
-//! What a command has to say at its end: one value, shown to people as text and to programs as JSON.
+//! A command's result: one value, printed as text or as JSON.
 
 use std::fmt::{self, Display, Formatter};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// For whom a command speaks.
+/// The audience of a command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     /// A person at a terminal.
@@ -15,7 +15,7 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    /// Says a summary on standard output: one line of JSON for programs.
+    /// Prints a summary on standard output; for programs, as one line of JSON.
     pub(crate) fn show<T: Display + Serialize>(self, summary: &T) -> Result<()> {
         match self {
             Self::People => println!("{summary}"),
@@ -25,7 +25,7 @@ impl Audience {
     }
 }
 
-/// What became of the files that landed for one job.
+/// The result of the files that landed for one job.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Outcome {
     /// The job.
@@ -45,7 +45,7 @@ pub(crate) struct Outcome {
     first_partitions: Vec<String>,
     quarantined_by_reason: std::collections::BTreeMap<String, u64>,
     examples: Vec<Example>,
-    /// The files of which nothing was written.
+    /// The files that produced no output.
     pub(crate) refused: Vec<Refused>,
     preview: Option<Preview>,
 }
@@ -60,7 +60,7 @@ struct Example {
     record: String,
 }
 
-/// A file of which nothing was written.
+/// A file that produced no output.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Refused {
     path: String,
@@ -150,7 +150,7 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// Bytes for people.
+/// A human-readable size.
 pub(crate) fn size(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         let tenths = ((bytes >> (shift - 10)) * 10) >> 10;

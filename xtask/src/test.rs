@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that the project asserts, step by step.
+//! `cargo xtask test`: runs everything that checks the project, step by step.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What is checked, in this order: the quick and the pure first.
+/// The steps, in order: the fast and pure ones first.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
     /// rustfmt.
@@ -29,23 +29,23 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, property and simulation tests of the workspace.
     Rust,
-    /// Files that others made, through the project's readers and through others'.
+    /// Files from other writers, read by the project and by other readers.
     Readers,
     /// The CDK app: types, assertions, cdk-nag.
     Infra,
     /// cfn-lint over the synthesized template.
     CfnLint,
-    /// What the project relies on of the local cloud.
+    /// The behaviour of the local cloud that the project relies on.
     LocalCloud,
     /// The conformance suite of stores, over the local cloud's S3, with TLS and without.
     Conformance,
-    /// The real functions on the deployed stack, and read-back of what it wrote.
+    /// The real functions on the deployed stack, and reading back their output.
     EndToEnd,
-    /// The commands `up`, `try`, `status` and `test --aws` as a person calls them, on local clouds of their own.
+    /// The commands `up`, `try`, `status` and `test --aws`, run as from a terminal, on separate local clouds.
     FirstHour,
 }
 
-/// What became of a step.
+/// The result of a step.
 enum Outcome {
     Passed,
     Failed,
@@ -129,7 +129,7 @@ impl Step {
     }
 }
 
-/// Whether the person names a real bucket for the conformance suite.
+/// Whether a real bucket is configured for the conformance suite.
 #[expect(
     clippy::disallowed_methods,
     reason = "what the person's environment says is read here, once"
@@ -138,7 +138,7 @@ fn names_a_bucket() -> bool {
     env::var_os("LAKEWRIGHT_S3_BUCKET").is_some()
 }
 
-/// What the steps share. The local cloud starts with the first step that needs it.
+/// State that the steps share. The local cloud starts with the first step that needs it.
 struct Bench<'a> {
     workspace: &'a Workspace,
     environment: Environment,
@@ -200,7 +200,7 @@ impl Bench<'_> {
                 if let Some(cloud) = &self.cloud {
                     self.conforms(step, "conformance", &program, cloud)?;
                 }
-                // Payloads are signed otherwise there.
+                // Payloads are signed differently there.
                 let mut plain = Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
                 plain.wait_until_ready(self.workspace, &self.environment)?;
                 self.conforms(step, "conformance-plain", &program, &plain)?;
@@ -222,7 +222,8 @@ impl Bench<'_> {
                     "test_beside_spark.py",
                     "test_strict.py",
                     "test_denials.py",
-                    // Last: what nothing has used.
+                    "test_values.py",
+                    // Last: finds permissions that no test has used.
                     "test_grants.py",
                 ],
             ),
@@ -230,13 +231,13 @@ impl Bench<'_> {
         }
     }
 
-    /// The commands take the lock and make their own assembly, so what the other steps share ends before.
+    /// These commands take the lock and build their own assembly, so the shared cloud is stopped first.
     fn first_hour(&mut self, step: Step) -> Result<()> {
         self.functions()?;
         (self.assembly, self.cloud, self.lock) = (None, None, None);
         let mut pytest = self.python_tests(&["test_up.py", "test_try.py", "test_account.py"])?;
         pytest
-            // Not `current_exe`: a build of the tests may have replaced the program that runs.
+            // Not `current_exe`: a build of the tests may have replaced the running program.
             .env("LAKEWRIGHT_XTASK", self.workspace.programs().join("xtask"))
             .env("LAKEWRIGHT_FUNCTIONS", self.workspace.local_zips());
         self.shown(step, step.name(), &mut pytest)
@@ -285,6 +286,10 @@ impl Bench<'_> {
         let mut pytest = self.python_tests(files)?;
         pytest.env("LAKEWRIGHT_OUTPUTS", self.workspace.stack_outputs());
         pytest.env("LAKEWRIGHT_DECISIONS", self.workspace.decisions());
+        pytest.env(
+            "LAKEWRIGHT_CLOUD_LOG",
+            self.workspace.log("ministack").path(),
+        );
         self.cloud()?.variables().apply(&mut pytest);
         self.shown(step, step.name(), &mut pytest)
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask try`: a person's own files, through a job that is proposed for them.
+//! `cargo xtask try`: runs your own files through a proposed job.
 
 use std::{
     collections::BTreeMap,
@@ -22,37 +22,37 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What is asked for; whatever is not, is proposed.
+/// The settings; those that are not given are proposed.
 #[derive(Args)]
 pub(crate) struct Trial {
     /// JSON, CSV or Parquet, compressed or not, or a folder of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The job: rekey where there is a time, else repartition.
+    /// The job: rekey if there is a time, otherwise repartition.
     #[arg(long, value_enum)]
     job: Option<Job>,
     /// The job's name; by default that of the first file or folder.
     #[arg(long)]
     name: Option<String>,
-    /// What the files hold; by default what most of them do.
+    /// The format of the files; by default, that of most of them.
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The column with the record's time, or a path such as `detail.time`.
     #[arg(long, value_name = "COLUMN")]
     timestamp: Option<String>,
-    /// The form of the times, in strptime's notation, such as `%d/%m/%Y %H:%M`.
+    /// The strptime pattern of the times, such as `%d/%m/%Y %H:%M`.
     #[arg(long, value_name = "PATTERN")]
     timestamp_format: Option<String>,
-    /// The unit of times that are numbers; by default their magnitude says it.
+    /// The unit of numeric times; by default, it is derived from their magnitude.
     #[arg(long, value_parser = ["s", "ms", "us", "ns"])]
     unit: Option<String>,
-    /// The IANA time zone of times that name none, and of the partitions.
+    /// The IANA time zone of times without one, and of the partitions.
     #[arg(long)]
     zone: Option<String>,
-    /// The partitions, such as `year,month,day`; by default as fine as the span of the times allows.
+    /// The partitions, such as `year,month,day`; by default, as fine as the range of the times allows.
     #[arg(long, value_delimiter = ',', value_name = "COLUMN,…")]
     partition_by: Option<Vec<String>>,
-    /// What to write.
+    /// The output formats.
     #[arg(
         long,
         value_enum,
@@ -61,7 +61,7 @@ pub(crate) struct Trial {
         value_name = "FORMAT,…"
     )]
     output: Vec<Format>,
-    /// The delimiter of CSV; by default it is found.
+    /// The delimiter of CSV; by default, it is detected.
     #[arg(long)]
     delimiter: Option<char>,
     /// The configuration to write.
@@ -115,7 +115,7 @@ impl Format {
     }
 }
 
-/// The job that is proposed, as the helper says it.
+/// The job that the helper proposes.
 #[derive(Deserialize, Serialize)]
 struct Proposal {
     job: String,
@@ -175,7 +175,7 @@ impl Display for Proposal {
     }
 }
 
-/// What was tried.
+/// The job that was tried.
 #[derive(Serialize)]
 struct Tried {
     proposal: Proposal,
@@ -240,7 +240,7 @@ impl Trial {
         Ok(proposal)
     }
 
-    /// What to do after it.
+    /// The next steps.
     fn next(&self, config: &Path) -> Vec<String> {
         let land: Vec<_> = self
             .files
@@ -264,7 +264,7 @@ impl Trial {
 /// Proposes a job for files, runs it on the local cloud, and shows what came out.
 ///
 /// # Errors
-/// The files cannot be read, or a step fails. Files of which nothing was written make the exit code 1.
+/// The files cannot be read, or a step fails. If a file produced no output, the exit code is 1.
 pub(crate) fn run(workspace: &Workspace, audience: Audience, trial: &Trial) -> Result<ExitCode> {
     let files = trial
         .files

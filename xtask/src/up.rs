@@ -24,16 +24,16 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What is deployed.
+/// What to deploy.
 pub(crate) enum Deployment {
-    /// One of the project's own configurations, for which everything is known.
+    /// One of the project's own configurations.
     BuiltIn {
         /// The configuration.
         config: PathBuf,
         /// The functions of its jobs.
         functions: Vec<String>,
     },
-    /// A person's own configuration, and the files that land for its jobs: `PATH` or `JOB=PATH`.
+    /// Your own configuration, and the files that land for its jobs: `PATH` or `JOB=PATH`.
     Own {
         /// The configuration.
         config: PathBuf,
@@ -51,7 +51,7 @@ impl Deployment {
     }
 }
 
-/// What a look at a configuration and its files found, before anything is built.
+/// The result of checking a configuration and its files before anything is built.
 #[derive(Deserialize, Default)]
 struct Survey {
     functions: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) struct Running {
     _lock: Lock,
 }
 
-/// Brings a deployment up: installs, builds and synthesizes what has changed, starts the local cloud and deploys.
+/// Starts a deployment: installs, builds and synthesizes what has changed, starts the local cloud and deploys.
 ///
 /// # Errors
 /// Another local cloud of this workspace runs, something is missing or refused, or a step fails.
@@ -120,7 +120,7 @@ pub(crate) fn bring_up(
         assembly::pack_local_functions(workspace, &environment, &survey.functions)?;
         workspace.local_zips()
     };
-    // It comes up while the assembly is made.
+    // It starts while the assembly is built.
     let mut cloud = Cloud::start(workspace, &environment, Transport::Tls)?;
     let config = deployment.config();
     let assembly = assembly::synthesize(
@@ -143,7 +143,7 @@ pub(crate) fn bring_up(
     })
 }
 
-/// Says what is about to happen, and about how long it takes on two cores.
+/// Announces the steps, and about how long they take on two cores.
 fn ahead(workspace: &Workspace, functions: Option<&Path>) {
     let mut steps = Vec::new();
     if !Environment::stands(workspace) {
@@ -205,21 +205,21 @@ fn look_at(
     Ok(survey)
 }
 
-/// What the helper that lands files has done.
+/// The result of the helper that lands files.
 #[derive(Deserialize)]
 struct Prepared {
     tables: Vec<String>,
     files: u64,
 }
 
-/// What became of all landings.
+/// The result of all landings.
 #[derive(Deserialize)]
 struct Outcomes {
     jobs: Vec<Outcome>,
 }
 
 impl Running {
-    /// Makes the tables and lands the files that the survey found; answers with what became of them.
+    /// Creates the tables and lands the files that the survey found. Returns the result.
     ///
     /// # Errors
     /// A helper fails.
@@ -256,7 +256,7 @@ impl Running {
         }
     }
 
-    /// Waits until Ctrl-C, and stops all that was started.
+    /// Waits until Ctrl-C, and stops everything that was started.
     pub(crate) fn wait(&mut self) -> Result<()> {
         console::say("\nCtrl-C stops all of it.");
         self.cloud.wait_for_interrupt()?;
@@ -347,14 +347,14 @@ pub(crate) fn run(
     running.wait()
 }
 
-/// What the helper that makes the sample has done.
+/// The result of the helper that creates the sample data.
 #[derive(Deserialize)]
 struct Sample {
     objects: u64,
 }
 
 impl Running {
-    /// Makes what the payloads in `events/` name.
+    /// Creates the objects that the payloads in `events/` name.
     pub(crate) fn put_sample(&self, workspace: &Workspace) -> Result<()> {
         let step = Step::begin("Sample data");
         let helpers = self.cloud.helpers(workspace, &self.environment);
@@ -367,7 +367,7 @@ impl Running {
     }
 }
 
-/// A path that means the same for helpers, which work in the workspace.
+/// An absolute path, because helpers have another working directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }

@@ -1,4 +1,4 @@
-//! Where things are: the workspace, and what the commands make in it.
+//! The paths of the workspace, and of the commands' outputs in it.
 
 use std::{
     env, fs,
@@ -111,8 +111,8 @@ impl Workspace {
         self.target.join("lambda")
     }
 
-    /// A program of the test bed. The build of the tests makes it; one of its own would build every dependency a
-    /// second time, with a few other features.
+    /// A program of the test bed. The build of the tests builds it; a separate build would build every dependency a
+    /// second time, with slightly different features.
     ///
     /// # Errors
     /// If it cannot be built.
@@ -129,7 +129,7 @@ impl Workspace {
         Ok(Command::new(self.programs().join(name)))
     }
 
-    /// What the commands keep between runs; nothing in it is precious.
+    /// The files that the commands keep between runs; all of them can be regenerated.
     pub(crate) fn state(&self) -> PathBuf {
         self.root.join(".lakewright")
     }
@@ -139,17 +139,17 @@ impl Workspace {
         self.target.join("package")
     }
 
-    /// What is to land, and the tables for it.
+    /// The objects to land, and their tables.
     pub(crate) fn landing_plan(&self) -> PathBuf {
         self.state().join("landing.json")
     }
 
-    /// Where the deployed stack's outputs are written down.
+    /// The file with the deployed stack's outputs.
     pub(crate) fn stack_outputs(&self) -> PathBuf {
         self.state().join("outputs.json")
     }
 
-    /// Where the local cloud writes down what it allowed and denied each role.
+    /// The file in which the local cloud records what it allowed and denied each role.
     pub(crate) fn decisions(&self) -> PathBuf {
         self.state().join("decisions.jsonl")
     }
@@ -158,7 +158,7 @@ impl Workspace {
         self.state().join("logs")
     }
 
-    /// The log file of that name; each run starts it anew.
+    /// The log file of this name; each run truncates it.
     pub(crate) fn log(&self, name: &str) -> Log {
         Log {
             path: self.logs().join(format!("{name}.log")),
@@ -166,7 +166,7 @@ impl Workspace {
     }
 }
 
-/// Where a child's output goes.
+/// The output of a child process.
 #[derive(Clone)]
 pub(crate) struct Log {
     path: PathBuf,
@@ -175,10 +175,15 @@ pub(crate) struct Log {
 impl Log {
     /// The empty file.
     pub(crate) fn create(&self) -> Result<File> {
-        // Appending, so that two commands at a time leave a mixed log rather than a broken one.
+        // Append, so that two commands at the same time mix their logs rather than corrupt them.
         File::create(&self.path)
             .and_then(|_| File::options().append(true).open(&self.path))
             .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its last lines, under its name.

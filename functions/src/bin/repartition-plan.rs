@@ -1,4 +1,4 @@
-//! `repartition-plan`: a run of a job is planned, or the one under way goes on.
+//! `repartition-plan`: plans a run of a job, or resumes the current one.
 
 use lakewright_aws::{repartition::Function, serve};
 use lambda_runtime::Error;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ffi::OsString, future::Future, io, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use lakewright_core::config::Config;
+use lakewright_core::{config::Config, shown};
 use lakewright_jobs::{
     Failure,
     ports::Clock,
@@ -47,6 +47,7 @@ pub async fn serve<F>(
         Err(failure) => return Err(no_start::report(runtime, "SettingsRefused", &failure).await),
     };
     telemetry::init(&settings.log);
+    shown::show_values(settings.show_values);
     let function = match start(settings).await {
         Ok(function) => function,
         Err(failure) => return Err(no_start::report(runtime, failure.name(), &failure).await),
@@ -59,6 +60,8 @@ pub(crate) struct Base {
     pub(crate) config: Arc<Config>,
     pub(crate) resources: Resources,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Of its metrics.
+    pub(crate) namespace: String,
     store: S3Store,
 }
 
@@ -67,6 +70,7 @@ impl Base {
     pub(crate) async fn start(
         source: &ConfigSource,
         resources: Resources,
+        namespace: String,
         clients: &Clients,
     ) -> Result<Self, LoadError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -79,6 +83,7 @@ impl Base {
             config: Arc::new(config),
             resources,
             clock,
+            namespace,
             store,
         })
     }
@@ -146,7 +151,7 @@ impl Invocation<'_> {
             Ok(report) => info!(request_id, %report, "request done"),
             Err(failure) => error!(
                 request_id,
-                payload = %without_token(payload),
+                payload = %as_logged(payload),
                 error_name = failure.name(),
                 error = failure.message,
                 "request failed"
@@ -158,19 +163,30 @@ impl Invocation<'_> {
     /// Writes metrics to the log, from which CloudWatch extracts them. A failure to write them is only logged.
     pub(crate) fn measure(&self, out: &mut impl io::Write, metrics: &[Metrics<'_>]) {
         let request_id = self.request_id;
-        if let Err(failure) = metrics::write(out, self.base.clock.now(), request_id, metrics) {
+        if let Err(failure) = metrics::write(
+            out,
+            &self.base.namespace,
+            self.base.clock.now(),
+            request_id,
+            metrics,
+        ) {
             warn!(request_id, error = %failure, "metrics were not written");
         }
     }
 }
 
-/// Removes the task token from what is logged, because anyone who has it can complete the task.
-fn without_token(payload: &Value) -> Value {
-    let mut shown = payload.clone();
-    if let Some(fields) = shown.as_object_mut() {
+/// Removes the task token from what is logged, because anyone who has it can complete the task, and shows of a query's
+/// text what is not a value.
+fn as_logged(payload: &Value) -> Value {
+    let mut logged = payload.clone();
+    if let Some(fields) = logged.as_object_mut() {
         fields.remove("task_token");
+        if let Some(Value::String(query)) = fields.get_mut("query") {
+            let logged = shown::words(query).to_string();
+            *query = logged;
+        }
     }
-    shown
+    logged
 }
 
 fn retrying(
@@ -291,6 +307,6 @@ mod tests {
     #[test]
     fn a_task_token_is_not_logged() {
         let payload = json!({"name": "users", "task_token": "secret"});
-        assert_eq!(without_token(&payload), json!({"name": "users"}));
+        assert_eq!(as_logged(&payload), json!({"name": "users"}));
     }
 }

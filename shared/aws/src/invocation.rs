@@ -4,6 +4,7 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Du
 
 use futures::FutureExt;
 use jiff::Timestamp;
+use lakewright_core::shown::words;
 use lakewright_jobs::{Failure, ports::Clock};
 use lambda_runtime::Context;
 use thiserror::Error;
@@ -25,7 +26,7 @@ pub enum WorkError<E> {
     #[error(transparent)]
     Failed(#[from] E),
     /// It panicked.
-    #[error("it panicked: {0}")]
+    #[error("it panicked: {}", words(.0))]
     Panicked(String),
     /// The invocation's time ran out.
     #[error("the invocation's time was over before it was done")]

@@ -9,9 +9,6 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The namespace of every metric.
-const NAMESPACE: &str = "Lakewright";
-
 /// The most values of one metric in one document.
 pub(crate) const MAX_VALUES: usize = 100;
 
@@ -55,23 +52,24 @@ pub(crate) struct Metrics<'a> {
     pub(crate) values: Vec<(Metric, Value)>,
 }
 
-/// Writes one line for each of `metrics`.
+/// Writes one line for each of `metrics`, which are in `namespace`.
 ///
 /// # Errors
 /// The writer fails.
 pub(crate) fn write(
     out: &mut impl Write,
+    namespace: &str,
     now: Timestamp,
     request_id: &str,
     metrics: &[Metrics<'_>],
 ) -> io::Result<()> {
     for metrics in metrics {
-        writeln!(out, "{}", document(now, request_id, metrics))?;
+        writeln!(out, "{}", document(namespace, now, request_id, metrics))?;
     }
     out.flush()
 }
 
-fn document(now: Timestamp, request_id: &str, metrics: &Metrics<'_>) -> Value {
+fn document(namespace: &str, now: Timestamp, request_id: &str, metrics: &Metrics<'_>) -> Value {
     let dimensions: Vec<_> = ["Job"]
         .into_iter()
         .chain(metrics.by.as_ref().map(|(name, _)| *name))
@@ -87,7 +85,7 @@ fn document(now: Timestamp, request_id: &str, metrics: &Metrics<'_>) -> Value {
         json!({
             "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
+                "Namespace": namespace,
                 "Dimensions": [dimensions],
                 "Metrics": declared,
             }],
@@ -120,12 +118,12 @@ mod tests {
         }];
         let now = Timestamp::from_millisecond(1_777_640_832_345).unwrap();
         let mut out = Vec::new();
-        write(&mut out, now, "r-1", &metrics).unwrap();
+        write(&mut out, "Lakewright/dev", now, "r-1", &metrics).unwrap();
         let expected = json!({
             "_aws": {
                 "Timestamp": 1_777_640_832_345_i64,
                 "CloudWatchMetrics": [{
-                    "Namespace": "Lakewright",
+                    "Namespace": "Lakewright/dev",
                     "Dimensions": [["Job", "Age"]],
                     "Metrics": [
                         {"Name": "RowsByAge", "Unit": "Count"},

@@ -17,12 +17,18 @@ pub const CONFIG: &str = "LAKEWRIGHT_CONFIG";
 /// The log level, or levels by module such as `info,lakewright_jobs=debug`. The default is `info`.
 pub const LOG: &str = "LAKEWRIGHT_LOG";
 
+/// Whether messages hold values of records: `true` or `false`. The default is `false`.
+pub const SHOW_VALUES: &str = "LAKEWRIGHT_SHOW_VALUES";
+
 /// The jobs' queues, for rekey's sweep and for `split-plan`: a JSON object of job names and queue URLs. The default is
 /// none.
 pub const QUEUES: &str = "LAKEWRIGHT_QUEUES";
 
 /// The dead-letter queues that invoke `split-rows`: a JSON list of their ARNs. The default is none.
 pub const DEAD_LETTERS: &str = "LAKEWRIGHT_DEAD_LETTERS";
+
+/// The namespace of the function's metrics in CloudWatch. `Lakewright` without it.
+pub const NAMESPACE: &str = "LAKEWRIGHT_NAMESPACE";
 
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>
 const MEMORY: &str = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE";
@@ -38,10 +44,14 @@ pub struct Settings {
     pub resources: Resources,
     /// The log levels.
     pub log: Targets,
+    /// Whether messages hold values of records.
+    pub show_values: bool,
     /// The URL of each job's queue, by the job's name.
     pub queues: BTreeMap<String, String>,
     /// The ARNs of the dead-letter queues that invoke the function.
     pub dead_letters: Vec<String>,
+    /// The namespace of its metrics.
+    pub namespace: String,
 }
 
 /// The location of the configuration.
@@ -107,8 +117,10 @@ impl Settings {
                 scratch: vars.path(SCRATCH).unwrap_or_else(|| PathBuf::from("/tmp")),
             },
             log: vars.log()?,
+            show_values: vars.flag(SHOW_VALUES)?,
             queues: vars.json(QUEUES)?,
             dead_letters: vars.json(DEAD_LETTERS)?,
+            namespace: vars.text(NAMESPACE)?.unwrap_or("Lakewright").to_owned(),
         })
     }
 }
@@ -158,6 +170,12 @@ impl Vars {
                 "expected error, warn, info, debug or trace, or such levels by module",
             )
         })
+    }
+
+    fn flag(&self, name: &'static str) -> Result<bool, SettingsError> {
+        let text = self.text(name)?.unwrap_or("false");
+        text.parse()
+            .map_err(|_| invalid(name, text, "expected true or false"))
     }
 
     /// Parses a variable as JSON. The default if it is not set.
@@ -219,8 +237,10 @@ mod tests {
                 scratch: "/tmp".into(),
             },
             log: Targets::new().with_default(LevelFilter::INFO),
+            show_values: false,
             queues: BTreeMap::new(),
             dead_letters: Vec::new(),
+            namespace: "Lakewright".to_owned(),
         };
         assert_eq!(settings, expected);
     }
@@ -234,8 +254,10 @@ mod tests {
             (LOG, "warn,lakewright_jobs=debug"),
             (QUEUES, r#"{"anpr": "https://sqs/anpr"}"#),
             (DEAD_LETTERS, r#"["arn:aws:sqs:us-east-1:1:dead"]"#),
+            (NAMESPACE, "Lakewright/dev"),
         ])
         .unwrap();
+        assert_eq!(settings.namespace, "Lakewright/dev");
         assert_eq!(settings.queues["anpr"], "https://sqs/anpr");
         assert_eq!(settings.dead_letters, ["arn:aws:sqs:us-east-1:1:dead"]);
         assert_eq!(
@@ -279,6 +301,10 @@ mod tests {
             (&[(CONFIG, "c"), (MEMORY, "0")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "a lot")], MEMORY),
             (&[(CONFIG, "c"), (MEMORY, "128"), (LOG, "a=b=c")], LOG),
+            (
+                &[(CONFIG, "c"), (MEMORY, "128"), (SHOW_VALUES, "yes")],
+                SHOW_VALUES,
+            ),
             (&[(CONFIG, "c"), (MEMORY, "128"), (QUEUES, "q")], QUEUES),
             (
                 &[(CONFIG, "c"), (MEMORY, "128"), (DEAD_LETTERS, "q")],

@@ -2,6 +2,7 @@
 
 use std::panic::PanicHookInfo;
 
+use lakewright_core::shown::words;
 use tracing::Subscriber;
 use tracing_subscriber::{
     Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan,
@@ -23,7 +24,9 @@ pub fn init(log: &Targets) {
 /// Logs a panic as JSON instead of the default plain text.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
-    tracing::error!(place, reason = panic_message(panic.payload()), "panic");
+    // It may quote what it met.
+    let reason = words(&panic_message(panic.payload())).to_string();
+    tracing::error!(place, reason, "panic");
 }
 
 fn json_lines<S, W>(writer: W) -> impl Layer<S>

@@ -11,6 +11,7 @@ mod mistake;
 mod output;
 mod rekey;
 mod repartition;
+mod schedule;
 mod shape;
 mod size;
 mod split;
@@ -28,6 +29,7 @@ pub use self::{
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
+    schedule::{Schedule, Sweep},
     split::{Split, Unload, UnloadFormat},
     stored::Encryption,
     words::{EpochUnit, OnCollision, PathStyle, ResultColumn, RowFormat, TimestampRule, Types},

@@ -24,5 +24,6 @@ pub mod records;
 pub mod repartition;
 #[cfg(test)]
 mod semantics;
+pub mod shown;
 pub mod split;
 pub mod time;

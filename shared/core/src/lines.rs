@@ -82,9 +82,9 @@ enum Field {
     Null,
     /// A range of the line.
     Plain(usize, usize),
-    /// In the line, with escape characters in it.
+    /// A range of the line that contains escapes.
     Escaped(usize, usize),
-    /// Among the texts that do not stand in the line as they are.
+    /// A range of the unescaped texts.
     Cooked(usize, usize),
 }
 
@@ -220,7 +220,7 @@ impl LineFramer {
             let index = field?;
             Some((index, *self.fields.get(index)?, taken))
         };
-        // What is nested becomes JSON, and all of it can before any of it goes into a column.
+        // Nested values are converted to JSON, all of them before any value is appended to a column.
         let mut values = HashMap::new();
         if let Some(delimited) = &delimited
             && !self.columns.nested.is_empty()
@@ -252,7 +252,7 @@ impl LineFramer {
             }
             let escape = delimited.as_ref().and_then(|delimited| delimited.escape);
             let text = field_text(field, line, &self.cooked, escape)?;
-            // What is no text has no value there, as in Hive.
+            // An empty field of another type than text is null, as in Hive.
             if taken != Taken::Text && text.is_empty() {
                 return None;
             }

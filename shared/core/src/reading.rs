@@ -22,7 +22,7 @@ pub enum Reading {
     Json {
         /// Whether a newline always ends a record.
         lines: bool,
-        /// Which columns the keys mean.
+        /// Which columns the keys name.
         #[serde(default)]
         keys: KeyNames,
     },
@@ -104,7 +104,7 @@ impl Reading {
     /// The reading of a table, from its SerDe, or from the configuration's `csv` in place of that.
     ///
     /// # Errors
-    /// What the table says and is not honoured.
+    /// A setting of the table is not supported.
     pub fn of_table(table: &Table, csv: Option<&Csv>) -> Result<Self, TableError> {
         let columns = table
             .storage
@@ -193,7 +193,7 @@ impl Reading {
         own == *table
     }
 
-    /// The columns that the fields of a line are; none of what has no such fields.
+    /// The columns of a line's fields; empty for formats without such fields.
     pub fn line_columns(&self) -> LineColumns {
         let Self::Lines {
             columns,
@@ -288,7 +288,7 @@ fn nested(table: &Table, format: RowFormat) -> Result<BTreeMap<usize, String>, T
     Ok(nested)
 }
 
-/// What `mapping.*`, `dots.in.keys` and `case.insensitive` say.
+/// The settings `mapping.*`, `dots.in.keys` and `case.insensitive`.
 fn key_names(table: &Table) -> Result<KeyNames, TableError> {
     let says = |name: &str, value: &str| {
         let parameter = table.parameter(name);

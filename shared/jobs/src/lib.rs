@@ -1,20 +1,18 @@
 //! The jobs and their commit protocols, as async code over ports.
 //!
-//! Nothing here knows AWS: [`ports`] names what a job needs from the outside, `lakewright-aws` gives it for
-//! real, and the project's tests give it from an in-memory model with faults.
+//! This crate does not depend on AWS: [`ports`] defines what a job needs from outside, `lakewright-aws` implements it
+//! with AWS services, and the tests implement it with in-memory models that inject faults.
 
 pub mod compact;
-mod document;
-mod failure;
+pub mod kit;
 mod partition_state;
 pub mod ports;
 pub mod rekey;
 pub mod repartition;
 pub mod report;
 pub mod retry;
-mod send;
 pub mod split;
 pub mod sweep;
 mod work;
 
-pub use failure::Failure;
+pub use kit::{ErrorKind, Failure, JobError};

@@ -1,9 +1,9 @@
-//! sweep: finds landed objects that have no commit and hands them to rekey.
+//! sweep: finds landed objects without a commit and sends them to rekey.
 //!
-//! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed never
-//! had one. The sweep lists the source, asks the ledger about each object, and sends those that are missing
-//! to rekey's own queue. A backfill of a year is the same thing with more pages: one page is in memory at a
-//! time, and a sweep that runs out of time says where the next one goes on.
+//! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed had no event. The
+//! sweep lists the source, looks up each object in the ledger, and sends those without a commit to rekey's own queue. A
+//! backfill of a year works the same way with more pages: one page is in memory at a time, and a sweep that runs out of
+//! time returns where to continue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,25 +11,20 @@ use futures::{TryStreamExt, stream::FuturesOrdered};
 use jiff::Timestamp;
 use lakewright_core::{config, location::Location, naming::source_id};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::{
-    Failure,
-    ports::{
-        Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, QueueError, Store, StoreError,
-        StoreErrorKind,
-    },
+    kit::{JobError, send},
+    ports::{Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, Store, StoreErrorKind},
     rekey::SourceObject,
-    send::{self, SendError},
 };
 
-/// Questions to the ledger under way at a time.
+/// The most concurrent lookups in the ledger.
 const CONCURRENT_QUESTIONS: usize = 64;
 
-/// How long an object is left to its own event before the sweep looks for its commit.
+/// How long the sweep waits for an object's own event before it looks for its commit.
 pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
 
-/// What a sweep needs from the outside.
+/// The services that a sweep needs.
 #[derive(Clone)]
 pub struct Ports {
     /// Objects.
@@ -46,75 +41,51 @@ pub struct Ports {
 pub struct SweepRequest {
     /// The rekey job's name.
     pub sweep: String,
-    /// Only keys that begin with this, below the job's source: `2026/05/` for a month of Firehose's.
+    /// Only keys that begin with this, below the job's source: for example `2026/05/` for a month of Firehose's
+    /// objects.
     #[serde(default)]
     pub prefix: String,
-    /// Only keys after this one: the `next` of the sweep before.
+    /// Only keys after this one: the `next` of the previous sweep.
     #[serde(default)]
     pub after: Option<String>,
-    /// Only objects that landed at least this many seconds ago; an hour where nothing is said.
+    /// Only objects that landed at least this many seconds ago; an hour by default.
     #[serde(default)]
     pub min_age_seconds: Option<u64>,
+    /// Only objects that landed at this time or later; by default, all. The ledger is not asked about earlier ones.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
-/// What a sweep found and did.
+/// The result of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepReport {
     /// `sweep`.
     pub job: String,
     /// The rekey job's name.
     pub name: String,
-    /// Objects listed.
+    /// The number of objects listed.
     pub listed: u64,
-    /// Those that are committed.
+    /// The number of objects that are committed.
     pub committed: u64,
-    /// Those left alone: not the job's to read, empty, or too young.
+    /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
-    /// Those handed to rekey.
+    /// The number of objects that were sent to rekey.
     pub sent: u64,
-    /// Where the next sweep goes on (its `after`); `None` when all was listed.
+    /// The `after` of the next sweep; `None` when all objects were listed.
     pub next: Option<String>,
-}
-
-/// Why a sweep ended early. What it sent by then is sent; the same request may be made again.
-#[derive(Debug, Error)]
-pub enum SweepError {
-    /// The store failed.
-    #[error("sweep: {0}")]
-    Store(#[from] StoreError),
-    /// The queue failed.
-    #[error("sweep: {0}")]
-    Queue(#[from] QueueError),
-    /// The queue keeps refusing a message.
-    #[error("sweep: the queue does not take the message {body}: {code}")]
-    Refused {
-        /// The message, which names an object.
-        body: String,
-        /// The queue's error code.
-        code: String,
-    },
-}
-
-impl Failure for SweepError {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Store(_) => "StoreFailed",
-            Self::Queue(_) | Self::Refused { .. } => "QueueFailed",
-        }
-    }
 }
 
 /// Sweeps until everything is listed or the `deadline` is reached.
 ///
 /// # Errors
-/// See [`SweepError`].
+/// See [`JobError`]. Messages that were sent before stay in the queue; the same request may be sent again.
 pub async fn sweep(
     ports: &Ports,
     job: &config::Rekey,
     request: &SweepRequest,
     queue_url: &str,
     deadline: Timestamp,
-) -> Result<SweepReport, SweepError> {
+) -> Result<SweepReport, JobError> {
     let prefix = job.source.join(&request.prefix);
     let min_age = request
         .min_age_seconds
@@ -130,7 +101,14 @@ pub async fn sweep(
     };
     loop {
         let page = ports.store.list(&prefix, report.next.as_deref()).await?;
-        let missing = missing(&*ports.store, job, &page, min_age, &mut report).await?;
+        let missing = missing(
+            &*ports.store,
+            job,
+            &page,
+            (min_age, request.since),
+            &mut report,
+        )
+        .await?;
         for batch in missing.chunks(MAX_SEND_BATCH) {
             send(ports, queue_url, batch).await?;
             report.sent += batch.len() as u64;
@@ -148,18 +126,19 @@ pub async fn sweep(
     }
 }
 
-/// The objects of a page that rekey should have committed by now, and has not.
+/// The objects of a page that rekey should have committed by now, but has not.
 async fn missing(
     store: &dyn Store,
     job: &config::Rekey,
     page: &ListPage,
-    min_age: Duration,
+    (min_age, since): (Duration, Option<Timestamp>),
     report: &mut SweepReport,
-) -> Result<Vec<SourceObject>, SweepError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let due = |object: &&Listed| {
         let age = page.answered_at.duration_since(object.last_modified);
         let location = Location::new(&job.source.bucket, &object.key);
-        object.size > 0 && job.reads(&location) && age.unsigned_abs() >= min_age
+        let is_recent = since.is_none_or(|since| object.last_modified >= since);
+        object.size > 0 && job.reads(&location) && is_recent && age.unsigned_abs() >= min_age
     };
     let due = page.objects.iter().filter(due).collect::<Vec<_>>();
     report.listed += page.objects.len() as u64;
@@ -180,12 +159,12 @@ async fn missing(
     Ok(missing)
 }
 
-/// The object as a trigger would name it, unless it is committed.
+/// The object as named by a trigger, unless it is committed.
 async fn uncommitted(
     store: &dyn Store,
     job: &config::Rekey,
     object: &Listed,
-) -> Result<Option<SourceObject>, SweepError> {
+) -> Result<Option<SourceObject>, JobError> {
     let sid = source_id(&job.source.bucket, &object.key, &object.etag);
     match store.head(&job.commit(&sid), None).await {
         Ok(_) => Ok(None),
@@ -197,9 +176,9 @@ async fn uncommitted(
     }
 }
 
-/// Sends one message for each object, in the form of an item of a Distributed Map, and those again that the queue
-/// did not take.
-async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), SweepError> {
+/// Sends one message for each object, in the form of an item of a Distributed Map, and retries those that the queue
+/// rejects.
+async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), JobError> {
     let bodies = objects
         .iter()
         .map(|SourceObject { location, etag }| {
@@ -207,10 +186,5 @@ async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Resul
             serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
         })
         .collect();
-    send::send(&*ports.queue, &*ports.clock, queue_url, bodies)
-        .await
-        .map_err(|error| match error {
-            SendError::Queue(error) => SweepError::Queue(error),
-            SendError::Refused { body, code } => SweepError::Refused { body, code },
-        })
+    send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await
 }

@@ -89,7 +89,7 @@ impl Order {
         }
     }
 
-    /// None: they cannot be compared, as a NaN cannot, or are no values of this order.
+    /// `None` if they cannot be compared, because one is NaN or not a value of this order.
     pub(super) fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
         fn both<const N: usize>(a: &[u8], b: &[u8]) -> Option<([u8; N], [u8; N])> {
             Some((a.try_into().ok()?, b.try_into().ok()?))

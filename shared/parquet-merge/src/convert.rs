@@ -144,7 +144,7 @@ impl Values {
             }
             match found {
                 None if values.is_empty() => Bounds::Empty,
-                // They are no numbers.
+                // Not all of them are numbers.
                 None => Bounds::Unknown,
                 Some((min, max)) => {
                     let bound = |value: B| Bound {
@@ -392,7 +392,7 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
                         let bytes = value.data();
                         let cut = bytes.len().saturating_sub(length);
                         let (left_out, kept) = bytes.split_at(cut);
-                        // What is left out may only repeat the sign.
+                        // The bytes that are left out may only repeat the sign.
                         let negative = kept.first().is_some_and(|first| first & 0x80 != 0);
                         let fill = if negative { 0xff } else { 0 };
                         if bytes.is_empty() || left_out.iter().any(|byte| *byte != fill) {

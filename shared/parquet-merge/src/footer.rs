@@ -59,7 +59,7 @@ pub fn footer_size(tail: &[u8]) -> u64 {
 /// Reads the footer from the last bytes of a file of `size` bytes: 64 KiB hold most footers.
 ///
 /// # Errors
-/// What is no footer, or none that is taken.
+/// The bytes are not a footer, or the footer is refused.
 pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, FooterError> {
     let whole = tail.len() as u64 >= size;
     let Some((rest, end)) = tail.split_last_chunk::<TAIL>() else {
@@ -104,10 +104,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
     Ok(Footer::Read(Box::new(usual(metadata))))
 }
 
-/// Holds a footer against its row groups: what it counts must be what they count.
+/// Checks that a footer's counts equal those of its row groups.
 ///
 /// # Errors
-/// What disagrees, in words.
+/// The difference, as a message.
 pub fn check_counts(metadata: &ParquetMetaData) -> Result<(), String> {
     let file = metadata.file_metadata();
     let leaves = file.schema_descr().num_columns();
@@ -174,7 +174,7 @@ pub fn usual(metadata: ParquetMetaData) -> ParquetMetaData {
             .and_then(|columns| group.into_builder().set_column_metadata(columns).build());
         match group {
             Ok(group) => changed.push(group),
-            // It stays as it is, and is refused where it is read.
+            // It is left unchanged, and refused when it is read.
             Err(_) => return metadata,
         }
     }

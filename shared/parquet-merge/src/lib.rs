@@ -61,7 +61,7 @@ pub use self::{
     },
     footer_check::{FooterFault, MAX_SCHEMA_DEPTH, check_footer},
     options::{Input, MergeOptions, OutputCompression, Unread},
-    page::check_pages,
+    page::{check_page_bytes, check_pages},
     properties::{RowGroupLimit, writer_options, writer_properties},
     schema::{SchemaReason, SchemaRefusal, Unified, unify},
     survey::{Survey, Surveyed},

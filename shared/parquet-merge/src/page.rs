@@ -138,7 +138,7 @@ impl Pages {
     }
 }
 
-/// Compares a page with its checksum, where it has one.
+/// Verifies a page's checksum, if it has one.
 fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), PageFault> {
     let Some(stated) = header.crc else {
         return Ok(());
@@ -153,11 +153,11 @@ fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), Page
     )))
 }
 
-/// Compares the pages of a column chunk with their checksums. `read` gives the bytes of a range of the file, which has
-/// `size`; a page of more than `largest` bytes is not looked at.
+/// Verifies the checksums of a column chunk's pages. `read` returns the bytes of a range of the file, whose size is `size`;
+/// pages of more than `largest` bytes are not checked.
 ///
 /// # Errors
-/// The page, in words. The outer error is that of `read`.
+/// The page, as a message. The outer error is that of `read`.
 pub fn check_pages<E>(
     chunk: &ColumnChunkMetaData,
     size: u64,
@@ -174,19 +174,35 @@ pub fn check_pages<E>(
         let to = range.end.min(at.saturating_add(PIECE));
         pages.push(read(at..to)?);
         at = to;
-        loop {
-            match pages.next() {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(PageFault::Corrupt(what)) if what.starts_with("page ") => {
-                    return Ok(Err(what));
-                }
-                // What else is wrong is said by those who decode it.
-                Err(_) => return Ok(Ok(())),
-            }
+        match checked(&mut pages) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Ok(())),
+            Err(what) => return Ok(Err(what)),
         }
     }
     Ok(Ok(()))
+}
+
+/// Compares pages that follow one another with their checksums. A page of more than `largest` bytes is not looked at.
+///
+/// # Errors
+/// The page, counted from the first of them, in words.
+pub fn check_page_bytes(bytes: Bytes, largest: usize) -> Result<(), String> {
+    let mut pages = Pages::new(Compression::None, largest);
+    pages.push(bytes);
+    checked(&mut pages).map(|_| ())
+}
+
+/// Compares the pages that are there with their checksums. False: something else is wrong, which those say who decode it.
+fn checked(pages: &mut Pages) -> Result<bool, String> {
+    loop {
+        match pages.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(true),
+            Err(PageFault::Corrupt(what)) if what.starts_with("page ") => return Err(what),
+            Err(_) => return Ok(false),
+        }
+    }
 }
 
 /// The parts of a data page, decompressed.

@@ -221,7 +221,7 @@ fn known(node: &Type) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether a list's repeated group is its element, rather than what stands around the element: by the rules for files of
+/// Whether a list's repeated group is its element, rather than a group around the element: by the rules for files of
 /// older writers
 /// (<https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#backward-compatibility-rules>).
 fn is_element(repeated: &Type, list: &Type) -> bool {

@@ -41,7 +41,7 @@ fn columns_of(number: u8) -> LineColumns {
     }
 }
 
-/// What became of each line of the chunks, as text, and the rows.
+/// The result of each line of the chunks, as text, and the rows.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 fn fill<'a>(
     number: u8,

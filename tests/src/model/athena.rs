@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use lakewright_core::config::ResultColumn;
-use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution};
+use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, ServiceErrorKind};
 
 use super::{
     client::{About, Client, Failure, Request},
@@ -32,7 +32,7 @@ impl Failure for QueriesError {
         Self {
             operation,
             query,
-            retryable: true,
+            kind: ServiceErrorKind::Retryable,
             message: fault.to_string(),
         }
     }
@@ -80,7 +80,7 @@ impl Queries for Client {
                 .ok_or(QueriesError {
                     operation: "GetQueryResults",
                     query: at,
-                    retryable: false,
+                    kind: ServiceErrorKind::Other,
                     message: "InvalidRequestException".to_owned(),
                 })
         })

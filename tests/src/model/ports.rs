@@ -11,8 +11,8 @@ use lakewright_core::{
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions,
     ListPage, MAX_SEND_BATCH, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition,
-    PutOptions, Queue, QueueError, SendFailure, Store, StoreError, StoreErrorKind, UploadId,
-    Written,
+    PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError,
+    StoreErrorKind, UploadId, Written,
 };
 
 use super::{
@@ -72,7 +72,7 @@ impl Failure for QueueError {
         Self {
             operation,
             queue_url,
-            retryable: true,
+            kind: ServiceErrorKind::Retryable,
             message: fault.to_string(),
         }
     }
@@ -454,7 +454,7 @@ impl Queue for Client {
         let refuse = |message: &str| QueueError {
             operation: "SendMessageBatch",
             queue_url: url.clone(),
-            retryable: false,
+            kind: ServiceErrorKind::Other,
             message: message.to_owned(),
         };
         if bodies.is_empty() || bodies.len() > MAX_SEND_BATCH {

@@ -14,11 +14,12 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
+    JobError,
     ports::Store,
-    rekey::{Budget, Ports, RekeyError, SourceObject, rekey},
+    rekey::{Budget, Ports, SourceObject, rekey},
     report::ObjectReport,
     retry::{RetryPolicy, Retrying, RetryingCatalog},
-    sweep::{self, SweepError, SweepReport, SweepRequest},
+    sweep::{self, SweepReport, SweepRequest},
 };
 
 use super::{
@@ -63,7 +64,7 @@ pub(super) struct World {
 }
 
 /// How an invocation ended: with an answer for each source, or not.
-pub(super) type End = invocation::End<Vec<Result<ObjectReport, RekeyError>>>;
+pub(super) type End = invocation::End<Vec<Result<ObjectReport, JobError>>>;
 
 /// Deployments that make different files from the same rows: their plans name different outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
@@ -192,7 +193,7 @@ impl World {
     }
 
     /// Sends landed objects without a commit to the queue.
-    pub(super) async fn sweep(&self, queue_url: &str) -> Result<SweepReport, SweepError> {
+    pub(super) async fn sweep(&self, queue_url: &str) -> Result<SweepReport, JobError> {
         let client = self.client(Plan::default());
         let (deadline, clock) = (self.deadline(), Arc::new(self.cloud.clock));
         let job = &self.jobs[0];
@@ -212,6 +213,7 @@ impl World {
             prefix: String::new(),
             after: None,
             min_age_seconds: Some(0),
+            since: None,
         };
         sweep::sweep(&ports, job, &request, queue_url, deadline).await
     }

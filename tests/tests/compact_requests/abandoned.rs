@@ -55,5 +55,44 @@ fn a_plan_is_given_up() {
         assert_eq!(files.len(), 1, "{files:?}");
         assert!(files.values().all(|ids| *ids == ["a", "b", "c"]));
         assert_eq!(world.status().await.counts["deleted"], 1);
+        let too_late = world.step(next, Step::Abandon).await.unwrap();
+        assert_eq!(too_late.status, StepStatus::Superseded);
+    });
+}
+
+#[test]
+fn what_is_published_is_not_given_up_after_a_later_plan_was() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let report = world.plan().await;
+        let first = &report.tasks[0];
+        world.merge(first).await;
+        world.step(first, Step::Publish).await.unwrap();
+        world.wait(6).await;
+        world.step(first, Step::Sweep).await.unwrap();
+
+        let directory = world.location("1");
+        let directory = directory.strip_prefix("s3://lake/").unwrap();
+        for id in ["d", "e", "f"] {
+            world.place(&format!("{directory}/{id}.parquet"), file(&[id]));
+        }
+        world.wait(6).await;
+        let report = world.plan().await;
+        let second = report.tasks.iter().find(|item| item.step == Step::Publish);
+        let second = second.unwrap();
+        let given_up = world.step(second, Step::Abandon).await.unwrap();
+        assert_eq!(given_up.status, StepStatus::Waiting);
+        world.wait(6).await;
+
+        // The old files still stand, so all that was made for the first plan could be taken for superfluous.
+        let before = world.files();
+        for _ in 0..2 {
+            let late = world.step(first, Step::Abandon).await.unwrap();
+            assert_eq!(late.status, StepStatus::Superseded);
+            world.wait(6).await;
+        }
+        assert_eq!(world.files(), before);
     });
 }

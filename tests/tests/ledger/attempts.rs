@@ -1,4 +1,4 @@
-//! What becomes of an object, whatever becomes of its attempts.
+//! The result of an object, however its attempts end.
 
 use super::*;
 
@@ -94,7 +94,7 @@ fn a_refused_object_leaves_no_row() {
     }
 }
 
-/// Records of so many days, three of each.
+/// Records of this many days, three of each.
 fn days(days: u8) -> String {
     (1..=days).fold(String::new(), |mut text, day| {
         for n in 0..3 {

@@ -1,9 +1,9 @@
-//! What tables say: all of it is honoured, or the table is refused before anything is read.
+//! A table's settings: each is honoured, or the table is refused before anything is read.
 
 use std::collections::BTreeMap;
 
 use lakewright_core::catalog::Table;
-use lakewright_jobs::{Failure, ports::Partition};
+use lakewright_jobs::ports::Partition;
 use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::{
@@ -280,7 +280,7 @@ fn days_of_open_csv() {
     });
 }
 
-/// A change to a table, and what its refusal says.
+/// A change to a table, and the expected refusal.
 type Change = (fn(&mut Table), &'static str);
 
 #[test]
@@ -337,7 +337,7 @@ fn what_a_table_says_and_is_not_understood() {
         ];
         for (serde, csv) in [(LAZY_SIMPLE, ""), (OPENX, ""), (LAZY_SIMPLE, "\ncsv = {}")] {
             for (change, says) in changes {
-                // With `csv` only classes and owners count.
+                // With `csv`, only classes and other table formats' markers matter.
                 if !csv.is_empty() && says.contains(" is `") {
                     continue;
                 }
@@ -352,7 +352,7 @@ fn what_a_table_says_and_is_not_understood() {
                 assert_eq!(lake.ledger(""), 0);
             }
         }
-        // What crawlers, Hive and Spark note down changes nothing.
+        // The notes of crawlers, Hive and Spark have no effect.
         let lake = Lake::new(OUT);
         lake.place("t/a", "x\n");
         let parameters = [
@@ -461,10 +461,10 @@ fn prefixes_that_another_format_owns() {
     });
 }
 
-/// A file of 100 rows whose footer says that it has none, while its row groups have them.
+/// A file of 100 rows whose footer claims to have none, while its row groups have them.
 fn without_rows(file: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
-    // The number, between its field's header and the list of row groups: 0 in as many bytes.
+    // The number, between its field's header and the list of row groups: 0, encoded in as many bytes.
     let number = [0x16, 0xc8, 0x01, 0x19];
     let place = file
         .windows(4)

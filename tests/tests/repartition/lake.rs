@@ -14,10 +14,9 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
+    JobError,
     ports::{Clock, Partition},
-    repartition::{
-        self, Budget, CommitReport, CommitRequest, PlanReport, Ports, RepartitionError, TaskRequest,
-    },
+    repartition::{self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskRequest},
 };
 use lakewright_tests::model::{Client, Cloud, FaultRates, Plan, Settings};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
@@ -112,7 +111,7 @@ impl Lake {
         (ports, budget)
     }
 
-    pub(crate) async fn plan(&self) -> Result<PlanReport, RepartitionError> {
+    pub(crate) async fn plan(&self) -> Result<PlanReport, JobError> {
         let (ports, budget) = self.ports(Plan::default());
         repartition::plan(&ports, &self.job, &budget).await
     }
@@ -120,12 +119,12 @@ impl Lake {
     pub(crate) async fn write(
         &self,
         task: &TaskRequest,
-    ) -> Result<repartition::TaskReport, RepartitionError> {
+    ) -> Result<repartition::TaskReport, JobError> {
         let (ports, budget) = self.ports(Plan::default());
         repartition::write(&ports, task, &budget).await
     }
 
-    pub(crate) async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, RepartitionError> {
+    pub(crate) async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, JobError> {
         let (ports, _) = self.ports(Plan::default());
         let request = CommitRequest {
             plan: plan.plan.clone(),
@@ -134,7 +133,7 @@ impl Lake {
     }
 
     /// A whole run.
-    pub(crate) async fn run(&self) -> Result<(PlanReport, CommitReport), RepartitionError> {
+    pub(crate) async fn run(&self) -> Result<(PlanReport, CommitReport), JobError> {
         let plan = self.plan().await?;
         for task in plan.prepare.iter().chain(&plan.tasks) {
             self.write(task).await?;
@@ -232,7 +231,7 @@ pub(crate) fn texts(batch: &RecordBatch) -> Rows {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// A Parquet file of a batch, in row groups of so many rows.
+/// A Parquet file of a batch, in row groups of this many rows.
 pub(crate) fn parquet_file(batch: &RecordBatch, row_group: usize) -> Bytes {
     let properties = parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))

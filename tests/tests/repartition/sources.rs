@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use bytesize::ByteSize;
 use flate2::{Compression, write::GzEncoder};
-use lakewright_jobs::{Failure, ports::Partition, repartition::RepartitionError};
+use lakewright_jobs::{ErrorKind, ports::Partition};
 use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::lake::{Lake, Rows, column, parquet_file};
@@ -276,7 +276,7 @@ fn prefixes() {
         let (columns, found) = run("json", &[("in/a", b"{\"A\":1}{\"b\":[1]}".to_vec())])
             .await
             .unwrap();
-        assert_eq!(columns, ["a bigint", "b array<bigint>"]);
+        assert_eq!(columns, ["A bigint", "b array<bigint>"]);
         assert_eq!(found.len(), 2);
         let error = run(
             "csv",
@@ -290,6 +290,43 @@ fn prefixes() {
         assert!(error.to_string().contains("`c`"), "{error}");
         let error = run("csv", &[]).await.unwrap_err();
         assert_eq!(error.name(), "NothingToRead");
+    });
+}
+
+#[test]
+fn names_of_json_are_as_they_are_spelled() {
+    stated(
+        "Column names are those of the source as they are spelled there, spaces too, also in paths; a table's are lower-case because Glue has them so.",
+    );
+    virtual_time(async {
+        let text = "{\"MPAA Rating\":\"PG\",\"Props\":{\"magType\":\"mb\",\"L\":[{\"X y\":1}]}}\n";
+        let lake = Lake::new(
+            "source = \"s3://lake/in/\"\nformat = \"json\"\nfiles = 1\noutput = [{ format = \"json\", compression = \"none\" }]",
+        );
+        lake.place("in/a", text);
+        lake.run().await.unwrap();
+        let keys = lake.keys("out/");
+        let key = keys.iter().find(|key| key.ends_with(".json")).unwrap();
+        assert_eq!(lake.text(key), text);
+        // As the directories are called, too, whatever the case in which they are asked for.
+        for spelled in ["MPAA Rating", "mpaa rating"] {
+            let lake = Lake::new(&format!(
+                "source = \"s3://lake/in/\"\nformat = \"json\"\npartition_by = [\"{spelled}\"]"
+            ));
+            lake.place("in/a", text);
+            lake.run().await.unwrap();
+            let keys = lake.keys("out/");
+            assert!(
+                keys.iter()
+                    .any(|key| key.starts_with("out/MPAA Rating=PG/")),
+                "{keys:?}"
+            );
+        }
+        // Records of one field in two spellings are refused by both.
+        let lake = Lake::new("source = \"s3://lake/in/\"\nformat = \"json\"\nfiles = 1");
+        lake.place("in/a", "{\"aB\":1}\n{\"Ab\":2}\n");
+        let error = lake.run().await.unwrap_err().to_string();
+        assert!(error.contains("`aB`") && error.contains("`Ab`"), "{error}");
     });
 }
 
@@ -350,10 +387,8 @@ fn what_cannot_be_read_fails_before_the_commit() {
 fn sources_that_are_none() {
     virtual_time(async {
         let lake = Lake::new(OUT);
-        assert!(matches!(
-            lake.plan().await,
-            Err(RepartitionError::TableMissing(_))
-        ));
+        let error = lake.plan().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TableMissing);
         lake.table("d.t", "t/", "com.acme.SerDe", &[("a", "string")], &[]);
         let error = lake.plan().await.unwrap_err();
         assert!(error.to_string().contains("com.acme.SerDe"), "{error}");

@@ -1,10 +1,10 @@
-//! Parquet files that become one without being read row by row.
+//! Parquet files that are merged without decoding rows.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
-use lakewright_jobs::{Failure, repartition::RepartitionError};
+use lakewright_jobs::JobError;
 use lakewright_tests::{semantics::stated, virtual_time};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -133,7 +133,7 @@ fn what_cannot_be_put_together_is_read_or_refused_by_name() {
             let lake = Lake::new(TWO);
             lake.place("in/0.parquet", good());
             lake.place("in/1.parquet", bad);
-            let error: RepartitionError = lake.run().await.unwrap_err();
+            let error: JobError = lake.run().await.unwrap_err();
             assert_eq!(error.name(), expected, "{error}");
             assert!(error.to_string().contains("in/1.parquet"), "{error}");
             assert!(lake.keys("out/").is_empty());

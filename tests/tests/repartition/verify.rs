@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::{Failure, repartition::PlanReport};
+use lakewright_jobs::repartition::PlanReport;
 use lakewright_tests::{semantics::stated, virtual_time};
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ async fn written() -> (Lake, PlanReport) {
     (lake, plan)
 }
 
-/// A Parquet file of these columns, of so many rows.
+/// A Parquet file of these columns, with this many rows.
 fn parquet(columns: &[&str], rows: usize) -> Bytes {
     let column: ArrayRef = Arc::new(StringArray::from(vec!["9"; rows]));
     let columns = columns.iter().map(|name| (*name, Arc::clone(&column)));

@@ -4,7 +4,7 @@ run has names of its own, so that two runs do not meet, and nothing is touched t
 import os
 import re
 
-# The run, where it is one in an account.
+# The run, if it is in an account.
 RUN = os.environ.get("LAKEWRIGHT_TEST_RUN", "")
 BUCKETS = "lakewright-test-"
 

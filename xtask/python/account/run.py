@@ -23,7 +23,7 @@ from localcloud.polling import DeadlineExceeded
 from localcloud.progress import Failure, progress, run
 
 DEPLOY_SECONDS = 1800
-# Of what pytest says, for the person at the terminal.
+# Lines of pytest's output that are shown in the terminal.
 TAIL = 40
 NO_TESTS = 5
 
@@ -101,7 +101,7 @@ def tests(run_name: str, folder: Path, outputs: Path, select: str) -> tuple[str,
     return "passed" if pytest.returncode == 0 else "failed", list(tail)
 
 
-# What has nothing of the local cloud in it, or says of itself which of it has.
+# Tests that do not need the local cloud, or mark the parts that do.
 END_TO_END = [
     "test_end_to_end.py",
     "test_read_back.py",
@@ -112,6 +112,7 @@ END_TO_END = [
     "test_beside_spark.py",
     "test_strict.py",
     "test_denials.py",
+    "test_values.py",
     "test_grants.py",
 ]
 

@@ -24,7 +24,7 @@ TEXT = {"carrier", "tailnum", "origin", "dest", "time_hour"}
 # In the lake `year`, `month`, `day` and `hour` are the partition columns, in UTC. The table's own ones are local time.
 LOCAL_TIME = {"year", "month", "day", "hour", "minute"}
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
-# Of a hundred days of one airline at one airport, so many reach the stream days late, all of the day's flights at once.
+# The percentage of days of an airline at an airport whose flights all reach the stream days late, at once.
 LATE_PERCENT = 2
 
 
@@ -99,7 +99,7 @@ def flights() -> Iterator[Record]:
             yield Record(event + sent_after(flight, day), event, body)
 
 
-# Not of the data set: records whose time says nothing, so that the quarantine has something to show.
+# Not from the data set: records without a valid time, so that there is something in the quarantine.
 TIMELESS = [None, "", "yesterday", "2013-13-45T99:00:00Z", "0000-00-00", {"seconds": 1}, [2013, 1, 1], True, "NaN"]
 
 

@@ -18,8 +18,8 @@ from localcloud.ledger import Commit, Ledger, listing, split
 from localcloud.polling import DeadlineExceeded, poll
 from localcloud.progress import Failure, progress, run
 
-# A message that failed comes again after half an hour; so long nobody waits. What made no progress for this long is
-# asked for by hand, which also says why it fails.
+# A message that failed is delivered again after half an hour, which is too long to wait. If there is no progress for
+# this long, the helper invokes the function itself, which also reports why it fails.
 STILL_SECONDS = 20.0
 INTERVAL_SECONDS = 0.5
 EXECUTION_SECONDS = 600

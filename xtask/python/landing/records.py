@@ -144,7 +144,7 @@ def _of_csv(looks: Iterable[Look], delimiter: str | None) -> Records:
     for look in looks:
         text = look.text if look.whole else look.text[: look.text.rfind(b"\n") + 1]
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-            # What is not UTF-8 is quarantined when it lands; here it must not hide the rest.
+            # Invalid UTF-8 is quarantined when it lands; here it must not hide the other records.
             file.write(text.decode(errors="replace").encode())
             file.flush()
             form = form or _sniffed(file.name, delimiter)

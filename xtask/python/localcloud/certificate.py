@@ -84,7 +84,7 @@ def make(folder: Path) -> None:
     trusted = Path(system).read_bytes() if Path(system).is_file() else b""
     (folder / "trust.pem").write_bytes(_pem(root) + trusted)
     stores = [pkcs12.PKCS12Certificate(root, b"lakewright-local-cloud")]
-    # Java asks for a password; there is no secret in it.
+    # Java requires a password; it is not a secret.
     password = serialization.BestAvailableEncryption(b"changeit")
     (folder / "trust.p12").write_bytes(pkcs12.serialize_java_truststore(stores, password))
 

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 CONNECTIONS = 32
-# Names the file to which the requests are added, where they are to be counted.
+# The file in which requests are recorded, if they are counted.
 COUNTED = "LAKEWRIGHT_COUNTED"
 _requests: Counter[tuple[str, str]] = Counter()
 _CONFIG = Config(

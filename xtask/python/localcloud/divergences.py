@@ -13,7 +13,7 @@ def beyond_aws(granted: Statement) -> list[Statement]:
     """What MiniStack asks for where AWS judges a call by this statement."""
     actions, more = listed(granted["Action"]), []
     if granted["Effect"] == "Allow" and "sqs:SendMessage" in actions:
-        # AWS judges a batch as so many times sqs:SendMessage.
+        # AWS authorizes a batch as several sqs:SendMessage requests.
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
         more.append({**granted, "Action": "sqs:SendMessageBatch"})
     queries = [action for action in actions if action in ("athena:GetQueryExecution", "athena:GetQueryResults")]

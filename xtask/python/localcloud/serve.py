@@ -66,7 +66,7 @@ def main() -> None:
     results_as_athena_writes_them()
     # As the services of AWS that are used here. Offered HTTP/2, the SDK for Rust takes it.
     Config.alpn_protocols = ["http/1.1"]
-    # With TLS it also listens on port 443 where it may, which would be in the way of whoever wants that port.
+    # With TLS it also listens on port 443 where it may, which would conflict with other programs that use that port.
     app._port_is_bindable = lambda host, port: False  # noqa: SLF001
     app.main()
 

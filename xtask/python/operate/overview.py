@@ -79,22 +79,25 @@ def invoke(function: str, request: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
-def compact(job: Job, _: dict[str, str]) -> tuple[str, list[str]]:
+def compact(job: Job, known: dict[str, str]) -> tuple[str, list[str]]:
     """Where each partition is, as `compact-plan` says."""
     subject = {key: job.settings[key] for key in ("table", "target") if key in job.settings}
-    said = invoke("compact-plan", {**subject, "status": True})
+    said = invoke(known.get("CompactPlanFunctionName", "compact-plan"), {**subject, "status": True})
     counts: dict[str, int] = said["counts"]
     return ", ".join(f"{sized(count, 'partition')} {condition}" for condition, count in counts.items()) or "nothing there", []
 
 
-def split_jobs(job: Job, _: dict[str, str]) -> tuple[str, list[str]]:
+def split_jobs(job: Job, known: dict[str, str]) -> tuple[str, list[str]]:
     """The jobs in the ledger, each as `split-plan` says."""
     bucket, prefix = split(job.settings["target"])
     ledger = f"{prefix}_lakewright/split/"
     ids = sorted({item["Key"].removeprefix(ledger).split("/")[0] for item in listing(bucket, ledger)})
     details = []
+    # Jobs that may read every bucket have functions of their own.
+    function = "split-plan-anywhere" if job.settings.get("allow_any_source") else "split-plan"
+    function = known.get("".join(part.capitalize() for part in function.split("-")) + "FunctionName", function)
     for number in ids:
-        said = invoke("split-plan", {"name": job.name, "status": number})
+        said = invoke(function, {"name": job.name, "status": number})
         details.append(f"{number}: {said['state']}, {said['rows_done']:,} of {said['rows']:,} rows")
     return sized(len(ids), "result") + " split", details
 

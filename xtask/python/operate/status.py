@@ -9,29 +9,40 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.clients import client
 from localcloud.progress import Failure, progress, run
+from operate.overview import outputs
 
-FUNCTION = "split-plan"
 INTERVAL_SECONDS = 1.0
 
 
-def ask(job: str) -> dict[str, Any]:
-    """How far the job is, as the function says."""
-    try:
-        answer = client("lambda").invoke(FunctionName=FUNCTION, Payload=json.dumps({"status": job}).encode())
-    except (BotoCoreError, ClientError) as error:
-        raise Failure(f"{FUNCTION} cannot be asked: {error}") from error
-    said = json.loads(answer["Payload"].read())
-    if "FunctionError" in answer:
-        raise Failure(f"{said['errorType']}: {said['errorMessage']}")
-    return said
+def functions() -> list[str]:
+    """The functions that know of jobs: jobs that may read every bucket have one of their own."""
+    known = outputs()
+    return [known[key] for key in ("SplitPlanFunctionName", "SplitPlanAnywhereFunctionName") if key in known] or ["split-plan"]
+
+
+def ask(job: str, names: list[str] | None = None) -> dict[str, Any]:
+    """How far the job is, as the function that knows it says."""
+    refused = ""
+    for function in names or functions():
+        try:
+            answer = client("lambda").invoke(FunctionName=function, Payload=json.dumps({"status": job}).encode())
+        except (BotoCoreError, ClientError) as error:
+            raise Failure(f"{function} cannot be asked: {error}") from error
+        said: dict[str, Any] = json.loads(answer["Payload"].read())
+        if "FunctionError" not in answer:
+            return said
+        refused = f"{said['errorType']}: {said['errorMessage']}"
+        if "knows the id" not in refused:
+            break
+    raise Failure(refused)
 
 
 def main() -> dict[str, Any]:
     """Asks until the job has ended, and answers with its end."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--job", required=True)
-    job = arguments.parse_args().job
-    while (said := ask(job))["state"] == "running":
+    job, names = arguments.parse_args().job, functions()
+    while (said := ask(job, names))["state"] == "running":
         progress(said["rows_done"], said["rows"], f"rows, {said['chunks_done']} of {said['chunks']} chunks")
         time.sleep(INTERVAL_SECONDS)
     summary = said.get("summary")

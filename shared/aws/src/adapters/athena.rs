@@ -8,7 +8,7 @@ use aws_sdk_athena::{
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::{config::ResultColumn, location::Location};
-use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, QueryState};
+use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, QueryState, ServiceErrorKind};
 
 use super::failure::Failure;
 
@@ -33,11 +33,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn error(self, retryable: bool, message: impl Into<String>) -> QueriesError {
+    fn error(self, kind: ServiceErrorKind, message: impl Into<String>) -> QueriesError {
         QueriesError {
             operation: self.operation,
             query: self.query.to_owned(),
-            retryable,
+            kind,
             message: message.into(),
         }
     }
@@ -47,7 +47,8 @@ impl Call<'_> {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let failure = Failure::of(error);
-        self.error(failure.is_retryable(), failure.message)
+        let action = format!("athena:{}", self.operation);
+        self.error(failure.kind(), failure.message_with(&action))
     }
 }
 
@@ -83,7 +84,7 @@ impl Queries for AthenaQueries {
         let location = |text: Option<&str>| {
             let text = text.filter(|text| !text.is_empty());
             let parsed = text.map(str::parse::<Location>).transpose();
-            parsed.map_err(|error| call.error(false, error.to_string()))
+            parsed.map_err(|error| call.error(ServiceErrorKind::Other, error.to_string()))
         };
         let configuration = execution.result_configuration();
         let statistics = execution.statistics();

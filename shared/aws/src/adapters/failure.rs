@@ -2,6 +2,7 @@
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use lakewright_jobs::ports::ServiceErrorKind;
 
 /// The failure of a call to any AWS service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,33 @@ pub(crate) enum Reached {
 }
 
 impl Failure {
+    /// The kind of failure, by the rules that most services share.
+    pub(crate) fn kind(&self) -> ServiceErrorKind {
+        if self.is_denied() {
+            ServiceErrorKind::AccessDenied
+        } else if self.is_retryable() {
+            ServiceErrorKind::Retryable
+        } else {
+            ServiceErrorKind::Other
+        }
+    }
+
+    /// Whether the service denied the call.
+    pub(crate) fn is_denied(&self) -> bool {
+        let code = self.code.as_deref().unwrap_or_default();
+        code.contains("AccessDenied")
+            || (code.is_empty() && matches!(self.reached, Reached::Answer(401 | 403)))
+    }
+
+    /// The service's message and, if the call was denied, the action that must be granted.
+    pub(crate) fn message_with(self, action: &str) -> String {
+        if self.is_denied() {
+            with_permission(self.message, action)
+        } else {
+            self.message
+        }
+    }
+
     /// Whether the same call may succeed later, by the rules that most services share.
     pub(crate) fn is_retryable(&self) -> bool {
         match self.reached {
@@ -86,6 +114,15 @@ impl Failure {
     }
 }
 
+/// Adds the action that must be granted, if the service does not name it.
+pub(crate) fn with_permission(mut message: String, action: &str) -> String {
+    if !message.contains(action) {
+        message.push_str(", which needs ");
+        message.push_str(action);
+    }
+    message
+}
+
 /// The error and its causes on one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
@@ -100,4 +137,61 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_come_from_the_code_then_the_status() {
+        use ServiceErrorKind::{AccessDenied, Other, Retryable};
+        for (reached, code, kind) in [
+            (
+                Reached::Answer(400),
+                Some("AccessDeniedException"),
+                AccessDenied,
+            ),
+            (Reached::Answer(403), Some("AccessDenied"), AccessDenied),
+            (
+                Reached::Answer(400),
+                Some("KMS.AccessDeniedException"),
+                AccessDenied,
+            ),
+            (Reached::Answer(403), None, AccessDenied),
+            (Reached::Answer(403), Some("ExpiredToken"), Other),
+            (Reached::Answer(400), Some("ThrottlingException"), Retryable),
+            (Reached::Answer(503), None, Retryable),
+            (Reached::Network, None, Retryable),
+            (Reached::NotSent, None, Other),
+            (Reached::Answer(400), Some("InvalidRequestException"), Other),
+        ] {
+            let failure = Failure {
+                reached,
+                code: code.map(str::to_owned),
+                message: String::new(),
+            };
+            assert_eq!(failure.kind(), kind, "{reached:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_action_once() {
+        for (code, message, expected) in [
+            ("AccessDenied", "no", "no, which needs sqs:SendMessage"),
+            (
+                "AccessDenied",
+                "not authorized to perform: sqs:SendMessage",
+                "not authorized to perform: sqs:SendMessage",
+            ),
+            ("InvalidInput", "no", "no"),
+        ] {
+            let failure = Failure {
+                reached: Reached::Answer(400),
+                code: Some(code.to_owned()),
+                message: message.to_owned(),
+            };
+            assert_eq!(failure.message_with("sqs:SendMessage"), expected);
+        }
+    }
 }

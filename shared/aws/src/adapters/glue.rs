@@ -17,7 +17,7 @@ use lakewright_jobs::ports::{
 };
 
 use self::convert::{partition_from_glue, partition_to_glue, table_from_glue, table_to_glue};
-use super::failure::{Failure, Reached};
+use super::failure::{Failure, Reached, with_permission};
 
 const GET_TABLE: &str = "GetTable";
 const BATCH_GET: &str = "BatchGetPartition";
@@ -302,7 +302,13 @@ impl Call<'_> {
             Reached::Network => CatalogErrorKind::Network,
             Reached::Answer(status) => kind_of(failure.code.as_deref(), status),
         };
-        self.error(kind, failure.message)
+        let message = match kind {
+            CatalogErrorKind::AccessDenied => {
+                with_permission(failure.message, &format!("glue:{}", self.operation))
+            }
+            _ => failure.message,
+        };
+        self.error(kind, message)
     }
 
     fn invalid(&self, error: &BuildError) -> CatalogError {

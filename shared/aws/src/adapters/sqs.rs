@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
-use lakewright_jobs::ports::{Queue, QueueError, SendFailure};
+use lakewright_jobs::ports::{Queue, QueueError, SendFailure, ServiceErrorKind};
 
 use super::failure::Failure;
 
 const SEND: &str = "SendMessageBatch";
+/// What a role has to be granted for it.
+const ACTION: &str = "sqs:SendMessage";
 
 /// Queues of one account and region.
 #[derive(Debug, Clone)]
@@ -28,10 +30,10 @@ impl Queue for SqsQueue {
         queue_url: &str,
         bodies: &[String],
     ) -> Result<Vec<SendFailure>, QueueError> {
-        let error = |retryable, message| QueueError {
+        let error = |kind, message| QueueError {
             operation: SEND,
             queue_url: queue_url.to_owned(),
-            retryable,
+            kind,
             message,
         };
         if bodies.is_empty() {
@@ -43,12 +45,12 @@ impl Queue for SqsQueue {
                 .id(index.to_string())
                 .message_body(body)
                 .build()
-                .map_err(|missing| error(false, missing.to_string()))?;
+                .map_err(|missing| error(ServiceErrorKind::Other, missing.to_string()))?;
             request = request.entries(entry);
         }
         let answer = request.send().await.map_err(|failed| {
             let failure = Failure::of(&failed);
-            error(failure.is_retryable(), failure.message)
+            error(failure.kind(), failure.message_with(ACTION))
         })?;
         answer
             .failed()
@@ -56,7 +58,7 @@ impl Queue for SqsQueue {
             .map(|failed| {
                 let index = failed.id().parse().map_err(|_| {
                     error(
-                        true,
+                        ServiceErrorKind::Retryable,
                         format!("the answer names an unknown entry `{}`", failed.id()),
                     )
                 })?;

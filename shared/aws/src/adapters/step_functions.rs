@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lakewright_jobs::ports::{Callback, CallbackError, CallbackErrorKind};
+use lakewright_jobs::ports::{Callback, CallbackError, CallbackErrorKind, ServiceErrorKind};
 
 use super::failure::Failure;
 
@@ -29,7 +29,7 @@ where
     CallbackError {
         kind: kind_of(&failure),
         operation,
-        message: failure.message,
+        message: failure.message_with(&format!("states:{operation}")),
     }
 }
 
@@ -37,8 +37,11 @@ where
 fn kind_of(failure: &Failure) -> CallbackErrorKind {
     match failure.code.as_deref() {
         Some("TaskTimedOut" | "TaskDoesNotExist" | "InvalidToken") => CallbackErrorKind::Gone,
-        _ if failure.is_retryable() => CallbackErrorKind::Retryable,
-        _ => CallbackErrorKind::Other,
+        _ => match failure.kind() {
+            ServiceErrorKind::AccessDenied => CallbackErrorKind::AccessDenied,
+            ServiceErrorKind::Retryable => CallbackErrorKind::Retryable,
+            ServiceErrorKind::Other => CallbackErrorKind::Other,
+        },
     }
 }
 
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn kinds() {
-        use CallbackErrorKind::{Gone, Other, Retryable};
+        use CallbackErrorKind::{AccessDenied, Gone, Other, Retryable};
         for (status, code, kind) in [
             (400, Some("TaskTimedOut"), Gone),
             (400, Some("TaskDoesNotExist"), Gone),
@@ -89,7 +92,7 @@ mod tests {
             (400, Some("ThrottlingException"), Retryable),
             (503, None, Retryable),
             (400, Some("InvalidOutput"), Other),
-            (403, Some("AccessDeniedException"), Other),
+            (403, Some("AccessDeniedException"), AccessDenied),
         ] {
             let failure = Failure {
                 reached: Reached::Answer(status),

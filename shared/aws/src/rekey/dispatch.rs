@@ -43,6 +43,8 @@ pub(super) struct Dispatcher {
     /// The number of bytes that are free for temporary files.
     pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
+    /// Of the metrics.
+    pub(super) namespace: String,
 }
 
 impl Dispatcher {
@@ -162,7 +164,7 @@ impl Dispatcher {
             .into_iter()
             .flat_map(|(job, objects)| metrics::of(job, &objects))
             .collect();
-        write(out, self.clock.now(), request_id, &metrics)
+        write(out, &self.namespace, self.clock.now(), request_id, &metrics)
     }
 }
 

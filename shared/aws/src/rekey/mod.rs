@@ -56,13 +56,20 @@ impl Function {
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         let scratch_bytes = free_bytes(&settings.resources.scratch)?;
-        let base = Base::start(&settings.config, settings.resources, &clients).await?;
+        let base = Base::start(
+            &settings.config,
+            settings.resources,
+            settings.namespace,
+            &clients,
+        )
+        .await?;
         Ok(Self {
             dispatcher: Dispatcher {
                 config: Arc::clone(&base.config),
                 resources: base.resources.clone(),
                 scratch_bytes,
                 clock: Arc::clone(&base.clock),
+                namespace: base.namespace.clone(),
             },
             compacted: Arc::new(base.config.compacted_tables().cloned().collect()),
             base,

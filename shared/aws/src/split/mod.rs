@@ -31,7 +31,13 @@ impl Shared {
     async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         Ok(Self {
-            base: Base::start(&settings.config, settings.resources, &clients).await?,
+            base: Base::start(
+                &settings.config,
+                settings.resources,
+                settings.namespace,
+                &clients,
+            )
+            .await?,
             queues: settings.queues,
             dead_letters: settings.dead_letters,
             queries: Arc::new(clients.queries()),

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use lakewright_core::config::{self, Config};
 use lakewright_jobs::{
-    Failure,
+    ErrorKind, Failure,
     ports::{Callback, Store},
-    split::{self, Budget, PlanRequest, Ports, SplitError},
+    split::{self, Budget, PlanRequest, Ports},
 };
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
@@ -137,7 +137,7 @@ async fn answer(
             })?;
             reported(split::plan(ports, job, &request, queue, budget).await)
         }
-        Request::Status(request) => status(&*ports.store, config, &request).await,
+        Request::Status(request) => status(&*ports.store, config, queues, &request).await,
         Request::Cancel(CancelRequest { name, cancel, run }) => {
             let job = named(config, &name)?;
             reported(split::cancel(ports, job, &cancel, run.as_deref()).await)
@@ -148,20 +148,26 @@ async fn answer(
 async fn status(
     store: &dyn Store,
     config: &Config,
+    queues: &BTreeMap<String, String>,
     request: &StatusRequest,
 ) -> Result<Value, FunctionError> {
     let (id, run) = (&request.status, request.run.as_deref());
     if let Some(name) = &request.name {
         return reported(split::status(store, named(config, name)?, id, run).await);
     }
-    for job in &config.split {
+    // A job without a queue here is another function's, whose ledger this one may not read.
+    for job in config
+        .split
+        .iter()
+        .filter(|job| queues.contains_key(&job.name))
+    {
         match split::status(store, job, id, run).await {
-            Err(SplitError::PlanMissing(_)) => {}
+            Err(error) if error.kind() == ErrorKind::PlanMissing => {}
             result => return reported(result),
         }
     }
     Err(FunctionError::bad_trigger(format!(
-        "no split job knows the id `{id}`"
+        "no split job of this function knows the id `{id}`"
     )))
 }
 

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::{TriggerError, list, text};
 
-/// What creates an object.
+/// Events that create an object.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html>
 const CREATIONS: [&str; 4] = ["Put", "Post", "Copy", "CompleteMultipartUpload"];
 
-/// What `MinIO` counts among the creations and leaves an object's bytes as they are.
+/// Events that `MinIO` counts as creations although they do not change an object's bytes.
 /// <https://min.io/docs/minio/linux/administration/monitoring/bucket-notifications.html>
 const NO_CREATIONS: [&str; 4] = [
     "PutTagging",
@@ -69,7 +69,7 @@ fn is_creation(name: &str) -> Result<bool, TriggerError> {
     Err(TriggerError::Event(name.to_owned()))
 }
 
-/// The service that a record is from, where it says one that is neither S3 nor one like it.
+/// The service that a record names as its source, if it is neither S3 nor a compatible one.
 fn foreign_source(record: &Value) -> Option<&str> {
     let source = record
         .get("eventSource")

@@ -2,7 +2,7 @@
 //!
 //! [`decode`] takes a payload of any of these forms:
 //!
-//! | form | told by |
+//! | form | recognised by |
 //! |---|---|
 //! | SQS batch of any of the others | `Records[].eventSource = "aws:sqs"` |
 //! | SNS notification inside an SQS message, unless delivered raw | `Type = "Notification"` and `Message` |
@@ -14,8 +14,8 @@
 //! | by hand, and from the sweep | `objects`, a list of `s3://bucket/key` |
 //! | list of any of these, as `EventBridge` Pipes send it | it is a list |
 //!
-//! Fields that are not named here are ignored. An event that is known to be something else than the creation of an object is
-//! no work, and is logged; one that is not known is an error, for nobody else would take the object up.
+//! Fields that are not listed here are ignored. An event that is known not to be the creation of an object has no work and is
+//! logged. An unknown event is an error, because no other function would process its object.
 
 mod events;
 
@@ -149,7 +149,7 @@ fn listed(entries: &[Value]) -> Request {
     }
 }
 
-/// Decodes a payload. What cannot be decoded is in the outcome of its item, and harms no other item.
+/// Decodes a payload. An error is in the outcome of its item and does not affect other items.
 pub fn decode(payload: &Value) -> Request {
     if let Value::Array(entries) = payload
         && !entries.is_empty()

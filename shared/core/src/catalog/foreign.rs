@@ -1,11 +1,12 @@
-//! Tables and prefixes whose files another table format owns: a log beside the files says which of them count.
+//! Recognises tables and prefixes whose files belong to another table format: a log beside the files determines which
+//! of them are current.
 
 use thiserror::Error;
 
 use super::Table;
 use crate::location::Location;
 
-/// Why a table or a prefix is left alone: another table format owns its files.
+/// Why a table or a prefix is refused: its files belong to another table format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "it is a table of {format} ({by}): which of its files count is said by {format}'s own log, so its files are neither read, nor merged, nor replaced, nor added to here. Use an engine that knows {format}, or copy its rows into a table or prefix of its own first"
@@ -13,11 +14,11 @@ use crate::location::Location;
 pub struct ForeignTable {
     /// The table format, such as `Delta Lake`.
     pub format: String,
-    /// What says so: a parameter with its value, a class or an object.
+    /// The evidence: a parameter with its value, a class or an object.
     pub by: String,
 }
 
-/// What the names of table formats begin with in parameters and classes, and how they are called.
+/// The prefixes of table formats' names in parameters and classes, and the formats' names.
 const FORMATS: [(&str, &str); 5] = [
     ("iceberg", "Apache Iceberg"),
     ("delta", "Delta Lake"),
@@ -26,16 +27,15 @@ const FORMATS: [(&str, &str); 5] = [
     ("paimon", "Apache Paimon"),
 ];
 
-/// Names of table formats that own nothing: what a plain table says of itself, in lower case.
+/// Values that a plain table has in place of a table format's name, in lower case.
 const PLAIN: [&str; 3] = ["hive", "external_table", "managed_table"];
 
-/// Spark's sources of plain files, in lower case.
-/// <https://spark.apache.org/docs/latest/sql-data-sources.html>
+/// Spark's data sources of plain files, in lower case. <https://spark.apache.org/docs/latest/sql-data-sources.html>
 const PLAIN_SOURCES: [&str; 8] = [
     "parquet", "json", "csv", "text", "orc", "avro", "hive", "xml",
 ];
 
-/// The table format that a text names.
+/// The table format in a text.
 fn named(text: &str) -> Option<&'static str> {
     let text = text.to_ascii_lowercase();
     FORMATS
@@ -45,10 +45,10 @@ fn named(text: &str) -> Option<&'static str> {
 }
 
 impl Table {
-    /// Makes sure that no other table format owns the table's files.
+    /// Checks that the table's files do not belong to another table format.
     ///
     /// # Errors
-    /// The format, and the parameter or class that says so.
+    /// The format, and the parameter or class that names it.
     pub fn not_foreign(&self) -> Result<(), ForeignTable> {
         let storage = &self.storage;
         let all = [
@@ -97,10 +97,10 @@ impl Table {
 }
 
 impl super::StorageDescriptor {
-    /// Makes sure that the classes that read the objects are of no other table format.
+    /// Checks that the classes that read the objects do not belong to another table format.
     ///
     /// # Errors
-    /// The format, and the class that says so.
+    /// The format, and the class that names it.
     pub fn not_foreign(&self) -> Result<(), ForeignTable> {
         let classes = [
             ("InputFormat", &self.input_format),
@@ -121,9 +121,9 @@ impl super::StorageDescriptor {
     }
 }
 
-/// The table format whose mark an object is, by the key.
+/// The table format whose marker an object is, by its key.
 ///
-/// Delta Lake has a folder `_delta_log`, Hudi one `.hoodie` and files whose names begin so, Iceberg
+/// Delta Lake has a folder `_delta_log`, Hudi a folder `.hoodie` and files with this prefix, Iceberg
 /// `metadata/*.metadata.json`.
 fn mark(key: &str) -> Option<&'static str> {
     let mut parts = key.split('/').peekable();
@@ -142,7 +142,7 @@ fn mark(key: &str) -> Option<&'static str> {
     None
 }
 
-/// Makes sure that an object is no mark of another table format, which owns everything beside it.
+/// Checks that an object is not a marker of another table format, to which everything beside it would belong.
 ///
 /// # Errors
 /// The format, and the object.
@@ -156,8 +156,8 @@ pub fn not_a_mark(bucket: &str, key: &str) -> Result<(), ForeignTable> {
     }
 }
 
-/// Under which prefixes the marks stand of a table format that owns `prefix` as a whole: beside it, and beside each
-/// prefix above it.
+/// The prefixes below which a table format that owns the whole `prefix` would have its markers: beside it, and beside
+/// each prefix above it.
 pub fn marks_above(prefix: &Location) -> Vec<Location> {
     let ends = prefix.key.match_indices('/').map(|(at, _)| at + 1);
     let folders = std::iter::once(0).chain(ends);

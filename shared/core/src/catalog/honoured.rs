@@ -1,76 +1,77 @@
-//! What a table says of its objects: all of it is honoured, or the table is refused by what is not understood.
+//! Checks a table's settings: each is honoured, or the table is refused because of a setting that is not supported.
 //!
-//! Hive hands the table's parameters to the `SerDe` together with the `SerDe`'s own, which win, so all are looked at alike.
+//! Hive passes the table's parameters to the `SerDe` together with the `SerDe`'s own, which take precedence, so both
+//! are checked alike.
 
 use thiserror::Error;
 
 use super::{ForeignTable, StorageDescriptor, Table};
 use crate::config::{Output, OutputFormat};
 
-/// How rows stand in a table's objects, as its `SerDe` says.
+/// The format of rows in a table's objects, by its `SerDe`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowFormat {
     /// Hive's `LazySimpleSerDe`: a line of delimited fields.
     LazySimple,
-    /// Hive's `OpenCSVSerde`: a line of fields that may stand in quotes.
+    /// Hive's `OpenCSVSerde`: a line of fields with optional quotes.
     OpenCsv,
-    /// OpenX's JSON: an object a line.
+    /// OpenX's JSON: one object per line.
     OpenXJson,
-    /// Hive's JSON: an object a line.
+    /// Hive's JSON: one object per line.
     HiveJson,
     /// Apache Parquet.
     Parquet,
 }
 
-/// Why a table is not read or written.
+/// Why a table cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TableError {
-    /// Another table format owns its files.
+    /// Its files belong to another table format.
     #[error(transparent)]
     Foreign(#[from] ForeignTable),
-    /// The `SerDe` is none that is known here.
+    /// The `SerDe` is not supported.
     #[error(
         "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
     )]
     SerDe(String),
-    /// The `InputFormat` gives the `SerDe` other bytes than those of the objects.
+    /// The `InputFormat` does not pass the objects' bytes to the `SerDe` unchanged.
     #[error(
         "the InputFormat `{found}` is not read: with the SerDe `{serde}` it must be `{expected}`, which reads the objects themselves"
     )]
     InputFormat {
-        /// What the table says.
+        /// The table's `InputFormat`.
         found: String,
         /// Its `SerDe`.
         serde: String,
-        /// What would be read.
+        /// The supported one.
         expected: &'static str,
     },
-    /// The `SerDe` does not read what is written.
+    /// The `SerDe` cannot read the output's format.
     #[error("the SerDe `{serde}` does not read what is written: it must be {expected}")]
     OtherFormat {
-        /// What the table says.
+        /// The table's `SerDe`.
         serde: String,
-        /// What it would have to be.
+        /// The required one.
         expected: &'static str,
     },
-    /// A parameter that is not understood, or one whose value is not.
+    /// A parameter, or its value, is not supported.
     #[error("the parameter `{name}` is `{value}`: {reason}")]
     Parameter {
         /// Its name.
         name: String,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
-    /// A column whose values the `SerDe` keeps in a way that is not read.
+    /// The `SerDe` stores a column's values in a way that is not supported.
     #[error("the column `{column}` of type `{hive_type}`: {reason}")]
     Column {
         /// Its name.
         column: String,
         /// Its type.
         hive_type: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
 }
@@ -98,8 +99,8 @@ pub(crate) const PARQUET_INPUTS: [&str; 2] = [
     "parquet.hive.DeprecatedParquetInputFormat",
 ];
 
-/// Parameters that say something about the table to people, crawlers and engines, and nothing about how its rows are read;
-/// in lower case.
+/// Parameters that describe the table to people, crawlers and engines but do not affect how its rows are read; in lower
+/// case.
 const NOTES: [&str; 52] = [
     "external",
     "comment",
@@ -155,7 +156,7 @@ const NOTES: [&str; 52] = [
     "mergeschema",
 ];
 
-/// What the names of such parameters begin with; in lower case.
+/// Prefixes of such parameters' names; in lower case.
 const NOTED: [&str; 8] = [
     "spark.sql.create.",
     "spark.sql.sources.",
@@ -167,7 +168,7 @@ const NOTED: [&str; 8] = [
     "crawler",
 ];
 
-/// The only encoding that is read beside UTF-8: each byte is the character of its number.
+/// The only supported encoding besides UTF-8: each byte is the character with its number.
 const LATIN_1: [&str; 4] = ["iso-8859-1", "iso8859-1", "iso8859_1", "latin1"];
 
 const NOT_UNDERSTOOD: &str = "it is not understood, and rows read without it could be wrong. Remove it from the table if it changes nothing, or name the table's prefix instead";
@@ -193,7 +194,7 @@ impl RowFormat {
         }
     }
 
-    /// What a parameter means to the `SerDe`: `Ok` where it is implemented or changes nothing.
+    /// Checks a parameter of the `SerDe`: `Ok` if it is supported or has no effect.
     fn parameter(
         self,
         storage: &StorageDescriptor,
@@ -230,7 +231,7 @@ impl RowFormat {
             }
             "skip.footer.line.count" if off => return Ok(()),
             "skip.footer.line.count" => return Err("lines at an object's end are not left out"),
-            // Lines of a header are left out where there are lines of fields.
+            // Header lines are only skipped in formats of delimited lines.
             "skip.header.line.count" => {
                 return match self {
                     Self::LazySimple | Self::OpenCsv => Ok(()),
@@ -258,7 +259,7 @@ impl RowFormat {
             },
             Self::OpenCsv => match lower.as_str() {
                 "separatorchar" | "quotechar" | "escapechar" => true,
-                // The SerDe never looks at it: none of its fields is null.
+                // The SerDe ignores it: none of its fields is null.
                 "serialization.null.format" => value.is_empty(),
                 _ => false,
             },
@@ -307,7 +308,7 @@ fn same_place(one: &str, other: &str) -> bool {
 }
 
 impl Table {
-    /// How the table's rows stand in its objects; `None` where it has neither a `SerDe` nor an `InputFormat`.
+    /// The format of the table's rows; `None` if it has neither a `SerDe` nor an `InputFormat`.
     ///
     /// # Errors
     /// The first thing that the table says and that is not honoured: another format that owns its files, a class, or a
@@ -350,9 +351,9 @@ impl Table {
     /// Makes sure that files of an output, with the columns of the table by their names, are what its readers read.
     ///
     /// # Errors
-    /// What the table says and is not honoured, and a `SerDe` that reads another format.
+    /// A setting of the table is not supported, or its `SerDe` reads another format.
     pub fn takes(&self, output: &Output) -> Result<(), TableError> {
-        // A table that says nothing is read by nobody.
+        // A table without a format cannot be read by any engine.
         let Some(format) = self.row_format()? else {
             return Ok(());
         };
@@ -424,10 +425,10 @@ impl Table {
         }
     }
 
-    /// Makes sure that the objects are read as they are, whatever the `SerDe` makes of their bytes.
+    /// Checks that the objects' bytes reach the `SerDe` unchanged, whichever `SerDe` it is.
     ///
     /// # Errors
-    /// Another format that owns the files, or an `InputFormat` that is none of text.
+    /// The files belong to another table format, or the `InputFormat` is not one of text.
     pub fn is_text(&self) -> Result<(), TableError> {
         self.not_foreign()?;
         match self.storage.input_format.as_deref() {
@@ -455,7 +456,7 @@ impl Table {
         .map(String::as_str)
     }
 
-    /// The table as a partition has it, whose objects are read as the partition says where it says something.
+    /// The table with a partition's storage: the partition's settings replace the table's where it has some.
     #[must_use]
     pub fn with_storage(&self, storage: &StorageDescriptor) -> Self {
         let own = &self.storage;

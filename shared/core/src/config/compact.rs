@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compression, Config, Encryption, OutputFormat, Rekey,
+    Compression, Config, Encryption, OutputFormat, Rekey, Schedule,
     mistake::Problems,
     size::{DurationText, S3Uri, Size, TableText, exact, exact_option},
     stored,
@@ -91,6 +91,15 @@ pub struct Compact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub ledger: Option<Location>,
+    /// When EventBridge Scheduler starts the job. By default, once a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// Whether the first run of its state machine is a dry run. By default, it is.
+    #[serde(
+        default = "default_dry_run_first",
+        skip_serializing_if = "Clone::clone"
+    )]
+    pub dry_run_first: bool,
     /// The price of a million PUT, COPY and LIST requests in US dollars: 5 for S3 Standard in us-east-1.
     #[serde(default = "default_usd_per_million_puts")]
     pub usd_per_million_puts: u32,
@@ -148,6 +157,10 @@ impl CompactCompression {
             Self::Gzip => "gz.parquet",
         }
     }
+}
+
+fn default_dry_run_first() -> bool {
+    true
 }
 
 fn default_target_size() -> ByteSize {
@@ -287,6 +300,9 @@ impl Compact {
                     self.grace_period, self.longest_invocation
                 ),
             );
+        }
+        if let Some(Err(message)) = self.schedule.as_ref().map(Schedule::check) {
+            problems.say("schedule", message);
         }
         stored::check(&self.tags, self.encryption.as_ref(), problems);
     }

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, TimestampRule,
+    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, Sweep,
+    TimestampRule,
     mistake::Problems,
     output,
     size::{S3Uri, TableText},
@@ -70,6 +71,9 @@ pub struct Rekey {
     /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// When a sweep looks for objects in the source whose event was lost, and how far back.
+    #[serde(default, skip_serializing_if = "Sweep::is_default")]
+    pub sweep: Sweep,
     /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
@@ -122,6 +126,9 @@ impl Rekey {
         problems.bucket("error_prefix", self.error_prefix.as_ref());
         output::check(&self.output, problems);
         self.limits.check(problems);
+        if let Err(message) = self.sweep.check() {
+            problems.say("sweep", message);
+        }
         stored::check(&self.tags, self.encryption.as_ref(), problems);
         if let Some(csv) = &self.csv {
             if self.format == InputFormat::Csv {

@@ -175,7 +175,7 @@ fn are_bare(texts: &StringArray) -> bool {
     !any_byte(values(texts), may_need)
 }
 
-/// Appends a text, in quotes where it must be. The empty text always is, for without quotes it would be null.
+/// Appends a text, in quotes if necessary. The empty text always has quotes, because without them it would be null.
 fn push_text(text: &[u8], out: &mut Vec<u8>) {
     let is_bare = !text.iter().any(|byte| is_special(*byte));
     if !text.is_empty() && is_bare && !text.starts_with(BYTE_ORDER_MARK) {

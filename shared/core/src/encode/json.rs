@@ -18,20 +18,20 @@ use super::{
     text::JsonText,
 };
 
-/// The records of batches as text: what arrow's writer makes, with each name escaped once for a batch.
+/// Encodes the records of batches like Arrow's writer, but escapes each name only once per batch.
 #[derive(Debug)]
 pub(super) struct JsonRecords {
     options: EncoderOptions,
 }
 
-/// A column: what stands before each value, from the comma on, and the values.
+/// A column: the text before each value, from the comma on, and the values.
 struct Column<'a> {
     before: Vec<u8>,
     values: Values<'a>,
 }
 
 enum Values<'a> {
-    /// Texts that stand in a string as they are; the quote is part of what stands before.
+    /// Texts that need no escapes; the opening quote is part of the text before.
     Plain(&'a StringArray),
     Text(&'a StringArray),
     Other(NullableEncoder<'a>),
@@ -96,7 +96,7 @@ impl JsonRecords {
     }
 }
 
-/// What stands behind the backslash for a byte that cannot stand in a string, `u` for a number; 0 for any other.
+/// The character after the backslash for a byte that must be escaped, `u` for a `\u` escape; 0 for any other byte.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut control = 0;
@@ -114,7 +114,7 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// Whether a byte cannot stand in a string.
+/// Whether a byte must be escaped in a string.
 fn is_escaped(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
@@ -190,7 +190,7 @@ impl JsonWriter {
     }
 }
 
-/// Appends a record as one line. In JSON, a raw newline can only stand between tokens, where it means nothing.
+/// Appends a record as one line. In JSON, a raw newline is only allowed between tokens, where it has no meaning.
 fn push_line(record: &[u8], out: &mut Vec<u8>) {
     let mut rest = record;
     while let Some(at) = memchr::memchr2(b'\n', b'\r', rest) {

@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use crate::shown::quoted;
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, MapArray, PrimitiveArray},
     compute::{max, min},
@@ -179,7 +180,8 @@ fn check_range<T: ArrowPrimitiveType>(
         .find(|seconds| !FOUR_DIGIT_YEARS.contains(seconds));
     outside.map_or(Ok(()), |seconds| {
         Err(ArrowError::InvalidArgumentError(format!(
-            "a time {seconds} seconds from 1970 lies outside the years 0 to 9999 and cannot be written as text"
+            "a time lies outside the years 0 to 9999 and cannot be written as text: in seconds from 1970, {}",
+            quoted(&seconds.to_string())
         )))
     })
 }
@@ -199,7 +201,8 @@ fn check_times_of_day(array: &dyn Array) -> Result<(), ArrowError> {
             .find(|count| !(0..86_400 * per_second).contains(count));
         outside.map_or(Ok(()), |count| {
             Err(ArrowError::InvalidArgumentError(format!(
-                "{count} of {per_second} a second is no time of day and cannot be written as text"
+                "a value is no time of day and cannot be written as text: of {per_second} a second, {}",
+                quoted(&count.to_string())
             )))
         })
     }

@@ -14,7 +14,7 @@
 //! | decimal | numbers and strings of numbers that it holds exactly |
 //! | date | strings `yyyy-MM-dd` |
 //! | timestamp | what the caller's parser takes; milliseconds are cut, not rounded |
-//! | string, binary | the text of strings (binary: its UTF-8 bytes, not base64); everything else as it stands in the JSON |
+//! | string, binary | the text of strings (binary: its UTF-8 bytes, not base64); everything else as written in the JSON |
 //! | struct, array | objects, arrays |
 //! | map | objects; the key's text is converted as a string value would be |
 

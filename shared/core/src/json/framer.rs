@@ -3,14 +3,15 @@
 //! Records are JSON objects: one per line, concatenated, spread over lines, or the elements of top-level arrays. A byte
 //! order mark at the start and white space between records are skipped.
 //!
-//! **After an error**, the broken stretch extends from the record's start to the first newline that is immediately
-//! followed by `{` or `[`, or to the end of the input. So a truncated line only loses itself, and an indented part of a
-//! broken record is never mistaken for a record.
+//! **After an error**, [`resume`](super::resume) determines the end of the broken stretch: its closing bracket, if its
+//! strings and brackets balance, and otherwise a line that begins with a record. So a broken record usually only loses
+//! itself, and a part of it is not mistaken for a record.
 
 use super::{
     Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
     lex::{self, Kind, Stop},
     record::Reject,
+    resume::{End, Stretch, View},
 };
 use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
 
@@ -61,8 +62,8 @@ pub struct Framer {
     /// The value at `at` is not scanned again before this many of its bytes are there: twice the number that was not
     /// enough. So a long record in small chunks is not scanned over and over.
     wanted: usize,
-    /// The error in the value at `at`, and how far the end of the broken stretch was searched for.
-    broken: Option<(Broken, usize)>,
+    /// The broken stretch at `at`, whose end is searched for.
+    broken: Option<Stretch>,
 }
 
 impl Framer {
@@ -103,8 +104,12 @@ impl Framer {
         &mut self,
         mut read: impl FnMut(&[u8], usize) -> Result<(usize, T), Stop>,
     ) -> Result<Option<Found<T>>, FrameError> {
-        if self.broken.is_some() {
-            return self.find_end_of_broken();
+        while self.broken.is_some() {
+            match self.find_end_of_broken() {
+                // White space after the last piece.
+                Some(found) if found.start == found.end => {}
+                found => return Ok(found),
+            }
         }
         let Some(opening) = self.find_value() else {
             return Ok(self.find_unclosed_array());
@@ -120,6 +125,15 @@ impl Framer {
             .len()
             .min(start.saturating_add(self.max_record));
         let visible = self.window.bytes.get(..limit).unwrap_or_default();
+        if let (Opening::Misplaced, Some(b'{' | b'[')) = (&opening, visible.get(start)) {
+            // Only the array is broken, not what follows.
+            self.context = Context::Resumed;
+            return Ok(Some(Found {
+                start,
+                end: start,
+                outcome: Err(Broken::UnclosedArray),
+            }));
+        }
         let outcome = match opening {
             Opening::Misplaced => Err(Stop::Syntax {
                 at: start,
@@ -152,8 +166,10 @@ impl Framer {
                 Ok(None)
             }
             Err(stop) => {
-                self.broken = Some((stop.into_broken(start, self.max_depth), start));
-                self.find_end_of_broken()
+                let broken = stop.into_broken(start, self.max_depth);
+                let is_after = self.window.offset(start) > 0;
+                self.broken = Some(Stretch::new(broken, &self.window.bytes, start, is_after));
+                Ok(self.find_end_of_broken())
             }
         }
     }
@@ -200,64 +216,66 @@ impl Framer {
         })
     }
 
-    fn find_end_of_broken<T>(&mut self) -> Result<Option<Found<T>>, FrameError> {
-        let Some((broken, mut searched)) = self.broken else {
-            return Ok(None);
-        };
+    fn find_end_of_broken<T>(&mut self) -> Option<Found<T>> {
+        let mut stretch = self.broken.take()?;
         let start = self.window.at;
-        let mut end = None;
-        while let Some(offset) =
-            memchr::memchr(b'\n', self.window.bytes.get(searched..).unwrap_or_default())
-        {
-            let newline = searched + offset;
-            match self.window.bytes.get(newline + 1) {
-                Some(b'{' | b'[') => {
-                    end = Some(newline);
-                    break;
-                }
-                Some(_) => searched = newline + 1,
-                None => {
-                    searched = newline;
-                    break;
-                }
-            }
-        }
-        let whole = self.window.bytes.len();
-        let known = match end {
-            Some(newline) => newline,
-            None if self.window.ended => whole,
-            // The last byte may be the newline that ends the stretch.
-            None => whole.saturating_sub(1).max(start),
-        };
-        if known - start > self.max_record {
-            return Err(self.window.too_long(self.max_record));
-        }
-        if end.is_none() && !self.window.ended {
-            let rest = self.window.bytes.get(searched..).unwrap_or_default();
-            let searched = if rest == b"\n" { searched } else { whole };
-            self.broken = Some((broken, searched));
-            return Ok(None);
-        }
-        self.broken = None;
-        self.wanted = 0;
-        self.window.at = end.map_or(whole, |newline| newline + 1);
-        if !matches!(self.context, Context::Top) {
-            self.context = Context::Resumed;
-        }
-        let stretch = self.window.between(start, known);
-        Ok(Some(Found {
+        let found = stretch.find(View {
+            bytes: &self.window.bytes,
             start,
-            end: start + lex::trim_space_end(stretch).len(),
-            outcome: Err(broken),
-        }))
+            ended: self.window.ended,
+            max_record: self.max_record,
+            max_depth: self.max_depth,
+        });
+        let (end, next) = match found {
+            End::At { end, .. } | End::NotBefore(end) if end - start > self.max_record => {
+                self.broken = Some(stretch);
+                let end = self.piece(start);
+                (end, end)
+            }
+            End::NotBefore(_) => {
+                self.broken = Some(stretch);
+                return None;
+            }
+            End::At {
+                end,
+                next,
+                is_closed,
+            } => {
+                self.context = match self.context {
+                    Context::Top => Context::Top,
+                    Context::ArrayStart | Context::ArrayComma if is_closed => Context::ArrayElement,
+                    _ => Context::Resumed,
+                };
+                (end, next)
+            }
+        };
+        self.wanted = 0;
+        self.window.at = next;
+        let bytes = self.window.between(start, end);
+        Some(Found {
+            start,
+            end: start + lex::trim_space_end(bytes).len(),
+            outcome: Err(stretch.broken),
+        })
+    }
+
+    /// The end of the longest piece of a broken stretch within the limit on records, not inside a character.
+    fn piece(&self, start: usize) -> usize {
+        let end = start + self.max_record;
+        let is_whole = |end: &usize| {
+            let byte = self.window.bytes.get(*end);
+            *end > start && byte.is_none_or(|byte| byte & 0xc0 != 0x80)
+        };
+        let places = (0..4).filter_map(|back| end.checked_sub(back));
+        places.into_iter().find(is_whole).unwrap_or(end)
     }
 }
 
 impl Records for Framer {
     fn push(&mut self, bytes: &[u8]) {
         let dropped = self.window.push(bytes);
-        if let Some((_, searched)) = &mut self.broken {
-            *searched -= dropped;
+        if let Some(stretch) = &mut self.broken {
+            stretch.dropped(dropped);
         }
     }
 

@@ -60,7 +60,14 @@ mod seen {
     pub(super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
 }
 
-/// The values in one place of the records.
+/// How columns are called.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    LowerCase,
+    AsSpelled,
+}
+
+/// What one place in the records holds.
 #[derive(Debug)]
 struct Place {
     seen: u8,
@@ -87,10 +94,14 @@ impl Object {
         }
     }
 
-    fn schema(&self) -> Fields {
-        self.fields
-            .iter()
-            .map(|(name, place)| Field::new(name.to_lowercase(), place.data_type(), true))
+    fn schema(&self, names: Names) -> Fields {
+        let name = |name: &String| match names {
+            Names::LowerCase => name.to_lowercase(),
+            Names::AsSpelled => name.clone(),
+        };
+        let fields = self.fields.iter();
+        fields
+            .map(|(spelled, place)| Field::new(name(spelled), place.data_type(names), true))
             .collect()
     }
 }
@@ -104,7 +115,7 @@ impl Place {
         }
     }
 
-    fn data_type(&self) -> DataType {
+    fn data_type(&self, names: Names) -> DataType {
         if self.seen == seen::BOOLEAN {
             return DataType::Boolean;
         }
@@ -120,10 +131,12 @@ impl Place {
         }
         match (self.seen, &self.object, &self.element) {
             (seen::OBJECT, Some(object), _) if !object.fields.is_empty() => {
-                DataType::Struct(object.schema())
+                DataType::Struct(object.schema(names))
             }
             (seen::ARRAY, _, element) => {
-                let element = element.as_ref().map_or(DataType::Utf8, |e| e.data_type());
+                let element = element
+                    .as_ref()
+                    .map_or(DataType::Utf8, |e| e.data_type(names));
                 DataType::List(Arc::new(Field::new_list_field(element, true)))
             }
             _ => DataType::Utf8,
@@ -191,9 +204,14 @@ impl Inference {
         Err(InferError::Broken(broken.into_broken(0, self.max_depth)))
     }
 
-    /// The schema of all records so far.
+    /// The schema of all records so far, with names in lower case.
     pub fn schema(&self) -> Schema {
-        Schema::new(self.root.schema())
+        Schema::new(self.root.schema(Names::LowerCase))
+    }
+
+    /// The schema of all records so far, with names as the records first spell them.
+    pub fn spelled(&self) -> Schema {
+        Schema::new(self.root.schema(Names::AsSpelled))
     }
 }
 

@@ -12,6 +12,7 @@ mod lex;
 mod node;
 mod number;
 mod record;
+mod resume;
 mod scalar;
 mod texts;
 
@@ -110,8 +111,9 @@ pub enum Broken {
     /// The input ends inside it.
     #[error("the input ends inside the record")]
     Truncated,
-    /// The input ends inside a top-level array, after a complete element. The stretch is empty.
-    #[error("the input ends inside an array of records")]
+    /// A top-level array is not closed: the input ends inside it, or something else than a comma or a bracket comes before the
+    /// next object or array. The stretch is empty.
+    #[error("an array of records is not closed")]
     UnclosedArray,
 }
 

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use thiserror::Error;
 
 use super::{Broken, lex::Stop};
-use crate::{config::Policy, csv, quarantine::Reason};
+use crate::{config::Policy, csv, quarantine::Reason, shown::quoted};
 
 /// Parses a time into microseconds since 1970-01-01T00:00:00Z. `None` if it is not a time.
 pub type ParseTimestamp = Box<dyn Fn(&JsonScalar<'_>) -> Option<i64> + Send + Sync>;
@@ -104,7 +104,7 @@ pub enum RecordError {
         name: String,
     },
     /// A value does not fit its column.
-    #[error("column `{column}` is {expected}, the record has {found}")]
+    #[error("column `{column}` is {expected}, the record has {}", quoted(.found))]
     Mismatch {
         /// The column, with the path to it: `a.b`, `list[]`, `map{}`.
         column: String,

@@ -1,4 +1,4 @@
-//! Lists, maps and structs as `LazySimpleSerDe` writes them: as delimited text, a further delimiter for each level.
+//! Parses lists, maps and structs of `LazySimpleSerDe`: delimited text, with another delimiter for each level.
 //! <https://github.com/apache/hive/blob/master/serde/src/java/org/apache/hadoop/hive/serde2/lazy/LazyMap.java>
 
 use std::collections::HashSet;
@@ -7,10 +7,10 @@ use arrow::datatypes::DataType;
 
 use super::fields::unescape;
 
-/// The levels that `LazySimpleSerDe` has delimiters for, the line's fields included.
+/// The number of levels for which `LazySimpleSerDe` has delimiters, including the line's fields.
 pub(crate) const LEVELS: usize = 8;
 
-/// What delimits and what is null.
+/// The delimiters, and the text of null.
 pub(super) struct Delimited<'a> {
     /// The delimiter of each level, that of the line's fields first.
     pub(super) delimiters: [u8; LEVELS],
@@ -18,12 +18,12 @@ pub(super) struct Delimited<'a> {
     pub(super) null: &'a str,
 }
 
-/// The delimiters of a table: `collections` stands between elements, `keys` between a key and its value.
+/// The delimiters of a table: `collections` separates elements, `keys` a key from its value.
 pub(super) fn delimiters(fields: u8, collections: u8, keys: u8) -> [u8; LEVELS] {
     [fields, collections, keys, 4, 5, 6, 7, 8]
 }
 
-/// How many levels of delimiters the values of a type take.
+/// The number of levels of delimiters that a type's values need.
 pub(crate) fn levels(data_type: &DataType) -> usize {
     match data_type {
         DataType::List(element) => 1 + levels(element.data_type()),
@@ -45,7 +45,7 @@ pub(crate) fn levels(data_type: &DataType) -> usize {
 }
 
 impl Delimited<'_> {
-    /// The value of a nested column as JSON. An error: what has no value, such as a map's null key.
+    /// The value of a nested column as JSON. An error if it cannot be represented, such as a map's null key.
     pub(super) fn json(&self, text: &str, data_type: &DataType) -> Result<String, &'static str> {
         let mut json = String::new();
         self.write(text, data_type, 1, &mut json)?;
@@ -96,7 +96,7 @@ impl Delimited<'_> {
                     return Err("a map without keys and values");
                 };
                 json.push('{');
-                // As in Hive, of equal keys the first counts.
+                // As in Hive, the first of several equal keys counts.
                 let mut keys = HashSet::new();
                 if !text.is_empty() {
                     for entry in self.pieces(text, level) {
@@ -128,7 +128,7 @@ impl Delimited<'_> {
                 json.push('}');
             }
             DataType::Utf8 => quoted(&self.cooked(text), json),
-            // What is no text has no value there.
+            // An empty text is only a value in a column of strings.
             _ if text.is_empty() => json.push_str("null"),
             _ => quoted(&self.cooked(text), json),
         }
@@ -144,7 +144,7 @@ impl Delimited<'_> {
         cooked
     }
 
-    /// What stands between the delimiters of a level.
+    /// Splits a text at the delimiters of a level.
     fn pieces<'t>(&self, text: &'t str, level: usize) -> impl Iterator<Item = &'t str> + use<'t> {
         let delimiter = self.delimiters.get(level).copied();
         let escape = self.escape;

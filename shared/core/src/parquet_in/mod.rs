@@ -36,6 +36,7 @@ use crate::{
     encode::EncodeError,
     json::{ParseTimestamp, RecordError, SchemaError},
     quarantine::Reason,
+    shown::{in_full, words},
     time::TimestampReader,
 };
 
@@ -76,17 +77,17 @@ pub enum ReadError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(String),
-    /// A column has a meaning that would be lost.
+    /// A column's logical type would be lost.
     #[error("column `{column}` is {what}, which tables do not have: {way_out}")]
     Meaning {
         /// With its path.
         column: String,
-        /// What it is.
+        /// The logical type.
         what: String,
-        /// What can be done.
+        /// What to do about it.
         way_out: &'static str,
     },
-    /// Two columns, or fields of one struct, have one name but for case.
+    /// Two columns, or two fields of one struct, have the same name, ignoring case.
     #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
     NameCollision {
         /// One of them, with its path.
@@ -106,7 +107,7 @@ pub enum ReadError {
         error: RecordError,
     },
     /// A conversion failed for another reason than its value.
-    #[error("column `{column}`: {message}")]
+    #[error("column `{column}`: {}", words(.message))]
     Value {
         /// With its path.
         column: String,
@@ -192,7 +193,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         Ok(Self { source })
     }
 
-    /// The columns of the file in types that tables have, for where there is no table.
+    /// The columns of the file with types that tables have, for use without a table.
     ///
     /// # Errors
     /// A column whose meaning tables do not have, such as a VARIANT.
@@ -452,7 +453,7 @@ impl<R: ChunkReader + 'static> Iterator for RowsReader<R> {
 fn refused(error: &RecordError) -> Refused {
     Refused {
         reason: error.reason().unwrap_or(Reason::Mismatch),
-        detail: error.to_string(),
+        detail: in_full(error),
     }
 }
 

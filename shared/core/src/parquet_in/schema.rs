@@ -12,9 +12,9 @@ use parquet::{
 
 use super::{ReadError, convert::position};
 
-/// The types to read columns as: strings and binary values as views, so that a long value of a dictionary is not copied
-/// for each row; the old INT96 timestamps as instants in microseconds, which reach as far as theirs. `leaves`: the physical
-/// types of the leaf columns, in order, and whether they are enumerations.
+/// The types in which columns are read: strings and binary values as views, so that a dictionary's long value is not
+/// copied for each row; INT96 timestamps as instants in microseconds, which cover the same range. `leaves`: the
+/// physical types of the leaf columns, in order, and whether each is an enumeration.
 pub(super) fn to_read(
     schema: &Schema,
     leaves: &mut impl Iterator<Item = (PhysicalType, bool)>,
@@ -52,8 +52,8 @@ fn field_to_read(
     Arc::new(field.as_ref().clone().with_data_type(data_type))
 }
 
-/// The columns, by their paths, whose meaning is lost where they are read as their bytes or fields, and what they are.
-/// A column that is an `INTERVAL` cannot be read at all: its months have no place.
+/// The columns whose logical type is lost if they are read as bytes or fields: their paths and logical types.
+/// An `INTERVAL` column cannot be read at all, because its months cannot be represented.
 pub(super) fn meanings(root: &Type) -> Vec<Meaning> {
     let mut found = Vec::new();
     for field in root.get_fields() {
@@ -62,14 +62,14 @@ pub(super) fn meanings(root: &Type) -> Vec<Meaning> {
     found
 }
 
-/// A column whose meaning tables do not have.
+/// A column whose logical type tables do not support.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Meaning {
     /// The column, with its path.
     pub(super) path: String,
-    /// What it is.
+    /// The logical type.
     pub(super) what: String,
-    /// It may be read as the struct of its fields, or as bytes, where the table has such a column.
+    /// Whether it may be read as the struct of its fields, or as bytes, if the table has such a column.
     pub(super) has_parts: bool,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
         || leaf.converted_type() == ConvertedType::ENUM
 }
 
-/// The columns in the types that tables have.
+/// The columns with types that tables have.
 pub(super) fn of_table(schema: &Schema) -> Schema {
     Schema::new(
         schema

@@ -105,7 +105,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         rows.zip(sizes).collect()
     }
 
-    /// Compares the pages of a column chunk with their checksums, where they have any.
+    /// Verifies the checksums of a column chunk's pages, if they have any.
     fn check_pages(&self, row_group: usize, column: &ColumnChunkMetaData) -> Result<(), ReadError> {
         let largest = usize::try_from(self.row_group_limit).unwrap_or(usize::MAX);
         let checked = guarded(|| {
@@ -120,7 +120,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         })
     }
 
-    /// The rows of a row group, and the bytes that one of them decodes to on average.
+    /// The rows of a row group, and the average decoded size of a row.
     pub(super) fn read_row_group(
         &self,
         row_group: usize,

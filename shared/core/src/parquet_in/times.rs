@@ -11,6 +11,7 @@ use super::{ReadError, Refused, convert::position};
 use crate::{
     encode::cells,
     quarantine::Reason,
+    shown::in_full,
     time::{TimeError, TimestampReader},
 };
 
@@ -122,7 +123,7 @@ impl Times {
                     TimeError::AfterLatest { .. } => Reason::AfterLatest,
                     _ => Reason::BadTimestamp,
                 },
-                detail: format!("`{}`: {error}", self.name),
+                detail: format!("`{}`: {}", self.name, in_full(&error)),
             })
         };
         (0..column.len()).map(time).collect()

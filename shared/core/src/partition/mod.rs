@@ -2,6 +2,7 @@
 //! docs/SEMANTICS.md, "Partitions and paths", specifies the rules.
 
 mod escape;
+mod floats;
 mod key;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use self::key::PackedTime;
 pub use self::{
     escape::{DEFAULT_PARTITION, escape, unescape},
+    floats::floats,
     key::PartitionKey,
 };
 use crate::{config::PathStyle, naming::fits_xml};
@@ -118,7 +120,7 @@ pub enum PartitionError {
         /// Its value's length in characters.
         length: usize,
     },
-    /// The value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    /// The value has a character that XML cannot represent, so S3 could not name the key in listings and deletions.
     #[error(
         "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
     )]

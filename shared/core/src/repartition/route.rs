@@ -18,6 +18,7 @@ use crate::{
     encode::cells::{self, Cells},
     naming::fits_xml,
     partition::{DEFAULT_PARTITION, escape},
+    shown::quoted,
 };
 
 /// The longest partition value in Glue, in characters.
@@ -29,7 +30,8 @@ const LONGEST_VALUE: usize = 1_024;
 pub enum RouteError {
     /// A value exceeds the catalog's limit.
     #[error(
-        "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: `{start}…`"
+        "a value of partition column `{column}` has {length} characters, more than Glue's {LONGEST_VALUE}: it begins with {}",
+        quoted(.start)
     )]
     ValueTooLong {
         /// The column.
@@ -39,9 +41,10 @@ pub enum RouteError {
         /// Its first characters.
         start: String,
     },
-    /// A value has a character that no XML has, so that S3 cannot name the key where it lists or deletes objects.
+    /// A value has a character that XML cannot represent, so S3 could not name the key in listings and deletions.
     #[error(
-        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
+        "the value {} of partition column `{column}` has a character that XML does not have, and S3's answers are XML",
+        quoted(.value)
     )]
     NotInXml {
         /// The column.
@@ -49,8 +52,8 @@ pub enum RouteError {
         /// Its value.
         value: String,
     },
-    /// The key of an object in the partition would be longer than S3 takes.
-    #[error("the partition's path `{path}` has more bytes than S3's limit on keys leaves: {room}")]
+    /// The key of an object in the partition would exceed S3's limit.
+    #[error("the partition's path has more bytes than S3's limit on keys leaves, {room}: {}", quoted(.path))]
     PathTooLong {
         /// The path.
         path: String,

@@ -242,7 +242,7 @@ impl Shape {
         Ok(())
     }
 
-    /// The columns that are written, out of those that were read; `keys` are the values of the source's partition.
+    /// The columns of the output, from those that were read; `keys` are the values of the source's partition.
     ///
     /// # Errors
     /// A value of a partition key does not fit the key's type.
@@ -305,7 +305,7 @@ fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Schema, Shape
     Ok(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Reads times as they stand in partition values: in UTC where they name no zone.
+/// Parses times in partition values: times without a zone are in UTC.
 fn utc() -> Result<ParseTimestamp, ArrowError> {
     let rule = TimestampRule {
         column: "timestamp".to_owned(),

@@ -134,7 +134,8 @@ fn is_relative(part: &str) -> bool {
     matches!(part, "." | "..")
 }
 
-/// Appends a value: `%`, `/`, control characters and what XML does not have as `%XX`, and what stands for none as itself.
+/// Appends a value, with `%`, `/`, control characters and characters that XML does not have as `%XX`, and the
+/// placeholder for null if it is empty.
 fn push_escaped(text: &str, key: &mut String) {
     match text {
         "" => return key.push_str(EMPTY),

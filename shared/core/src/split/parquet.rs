@@ -11,6 +11,7 @@ use parquet::{
     },
     file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder},
 };
+use parquet_merge::{check_counts, check_page_bytes, usual};
 use thiserror::Error;
 
 use crate::{
@@ -31,6 +32,9 @@ pub enum ParquetError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(#[from] parquet::errors::ParquetError),
+    /// Its parts contradict each other.
+    #[error("corrupt Parquet file: {0}")]
+    Contradicts(String),
     /// A value cannot be written as JSON.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -83,7 +87,12 @@ impl ParquetFooter {
                 check("the footer", &ranges, MAX_FOOTER)?;
                 Step::Needs(ranges)
             }
-            DecodeResult::Data(metadata) => Step::Found(Arc::new(metadata)),
+            DecodeResult::Data(metadata) => {
+                check_counts(&metadata).map_err(|what| {
+                    ParquetError::Contradicts(format!("its footer contradicts itself: {what}"))
+                })?;
+                Step::Found(Arc::new(usual(metadata)))
+            }
             DecodeResult::Finished => Step::Over,
         })
     }
@@ -100,6 +109,9 @@ impl ParquetFooter {
 /// Reads some rows of a file.
 pub struct ParquetRows {
     decoder: ParquetPushDecoder,
+    metadata: Arc<ParquetMetaData>,
+    /// The rows that are still to come.
+    left: u64,
     layout: Layout,
     names: Vec<String>,
     memory: u64,
@@ -134,6 +146,8 @@ impl ParquetRows {
             .build()?;
         Ok(Self {
             decoder,
+            metadata: Arc::clone(metadata),
+            left: rows.end - rows.start,
             layout,
             names,
             memory,
@@ -157,6 +171,7 @@ impl ParquetRows {
                 Step::Needs(ranges)
             }
             DecodeResult::Data(batch) => {
+                self.left = self.left.saturating_sub(batch.num_rows() as u64);
                 let form = Output {
                     compression: Some(Compression::None),
                     ..Output::new(OutputFormat::Json)
@@ -165,20 +180,54 @@ impl ParquetRows {
                 encoder.write(&batch)?;
                 Step::Found(encoder.finish()?)
             }
+            DecodeResult::Finished if self.left > 0 => {
+                return Err(ParquetError::Contradicts(format!(
+                    "it has {} rows fewer than its footer says",
+                    self.left
+                )));
+            }
             DecodeResult::Finished => Step::Over,
         })
     }
 
-    /// Takes the bytes of ranges that were requested.
+    /// Gives the bytes of ranges that were asked for, each of whole pages.
     ///
     /// # Errors
-    /// The ranges and the bytes do not match.
+    /// When they do not fit together, or a page differs from its checksum.
     pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
+        let largest = usize::try_from(self.memory).unwrap_or(usize::MAX);
+        for (range, bytes) in ranges.iter().zip(&bytes) {
+            check_page_bytes(bytes.clone(), largest).map_err(|what| {
+                let column = column_at(&self.metadata, range.start);
+                ParquetError::Contradicts(format!("{column}, from byte {}: {what}", range.start))
+            })?;
+        }
         Ok(self.decoder.push_ranges(ranges, bytes)?)
     }
 }
 
-/// The row groups that contain some of the rows, and how many rows come before the first of them.
+/// The row group and the column whose pages are at a place of the file.
+fn column_at(metadata: &ParquetMetaData, place: u64) -> String {
+    let groups = metadata.row_groups().iter().enumerate();
+    let mut chunks =
+        groups.flat_map(|(number, group)| group.columns().iter().map(move |chunk| (number, chunk)));
+    let found = chunks.find(|(_, chunk)| {
+        let first = chunk
+            .dictionary_page_offset()
+            .unwrap_or(chunk.data_page_offset());
+        let start = u64::try_from(first).unwrap_or_default();
+        let length = u64::try_from(chunk.compressed_size()).unwrap_or_default();
+        (start..start.saturating_add(length)).contains(&place)
+    });
+    found.map_or_else(String::new, |(number, chunk)| {
+        format!(
+            "row group {number}, column `{}`",
+            chunk.column_path().string()
+        )
+    })
+}
+
+/// The row groups that hold some of the rows, and how many rows come before the first of them.
 fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64) {
     let (mut groups, mut before, mut skipped) = (Vec::new(), 0, 0);
     for (index, group) in metadata.row_groups().iter().enumerate() {

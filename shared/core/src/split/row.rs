@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::{SourceFormat, json, types::Kind};
 use crate::config::{ResultColumn, Types};
+use crate::shown::words;
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub enum RowProblem {
     #[error("it ends inside the quotes of field {0} (from 0)")]
     Unclosed(usize),
     /// It is not a JSON object.
-    #[error("it is no JSON object: {0}")]
+    #[error("it is no JSON object: {}", words(.0))]
     NotAnObject(String),
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Piece {
     Column(String),
 }
 
-/// Why a text is no template.
+/// Why a text is not a valid template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TemplateError {
     /// A brace is not closed.

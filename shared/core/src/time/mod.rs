@@ -23,6 +23,7 @@ use self::{
 use crate::{
     config::{EpochUnit, TimestampRule},
     nearest,
+    shown::quoted,
 };
 
 /// The longest text that is parsed: all formats are shorter, so a longer text is not a time.
@@ -123,19 +124,19 @@ fn near_zone(written: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// It has no supported format, or its date or time of day does not exist.
-    #[error("`{text}` is no time in a known form")]
+    #[error("{} is no time in a known form", quoted(.text))]
     Unrecognised {
         /// The value.
         text: String,
     },
     /// It is outside the years 0 to 9999.
-    #[error("`{text}` lies outside the years 0 to 9999")]
+    #[error("{} lies outside the years 0 to 9999", quoted(.text))]
     OutOfRange {
         /// The value.
         text: String,
     },
     /// It is before the rule's `earliest`.
-    #[error("`{text}` lies before the earliest time, {earliest}")]
+    #[error("{} lies before the earliest time, {earliest}", quoted(.text))]
     BeforeEarliest {
         /// The value.
         text: String,
@@ -143,7 +144,7 @@ pub enum TimeError {
         earliest: Timestamp,
     },
     /// It is after the rule's `latest`.
-    #[error("`{text}` lies after the latest time, {latest}")]
+    #[error("{} lies after the latest time, {latest}", quoted(.text))]
     AfterLatest {
         /// The value.
         text: String,

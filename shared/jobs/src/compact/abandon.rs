@@ -1,4 +1,4 @@
-//! Gives a plan up that can never be carried out.
+//! Abandons a plan that can never be completed.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,39 @@ use super::{
     Ports,
     delete::delete_batch,
     directory,
-    error::CompactError,
     ledger::{self, Plan},
     report::Step,
     steps::Outcome,
 };
-use crate::ports::{MAX_DELETE_BATCH, Store};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{MAX_DELETE_BATCH, Store},
+};
 
-/// How often the state is read again because somebody else was quicker. There is a publisher and a twin of this step.
+/// How often the state is read again after losing a swap. The competitors are a publisher and a twin of this step.
 const TRIES: usize = 4;
 
-/// Gives the plan's generation up, unless the partition has moved on to it, and deletes what was made for it.
+/// Gives up the plan's generation, unless the partition has moved on to it, and deletes what was made for it.
 ///
-/// The state is written anew, with the same directory and the number of the generation that is given up. A publisher that
-/// read it before can swap it no more, for its `ETag` is another, and one that reads it later finds the number. Whoever is
-/// still at work for the plan, and may put files into its directory, is dead `longest_invocation` later; only then is that
-/// directory cleared. The number is never used again.
+/// The state is replaced by one with the same directory and the number of the abandoned generation. A publisher that
+/// read the old state can no longer swap it, because the `ETag` has changed, and one that reads the new state finds the
+/// number. Invocations that still work on the plan, and may put files into its directory, have ended
+/// `longest_invocation` later; only then is that directory cleared. The number is never used again.
 pub(super) async fn abandon(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
+    // Whoever published it left this mark before the partition could move on. The state alone does not tell: a later plan that
+    // was given up has a higher number.
+    if ledger::age(store, &ledger.published(generation))
+        .await?
+        .is_some()
+    {
+        return Ok(Outcome::superseded());
+    }
     if ledger::age(store, &ledger.deleted(generation))
         .await?
         .is_some()
@@ -54,17 +64,18 @@ pub(super) async fn abandon(
     Ok(Outcome::done(keys.len() as u64, None))
 }
 
-/// Writes the state anew. False: it names the plan's generation, or a later one.
+/// Replaces the state. Returns false if it names the plan's generation or a later one.
 async fn give_up(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     for _ in 0..TRIES {
         let standing = ledger::read_state(store, ledger).await?;
         let (state, etag) = match standing {
+            Some((state, _)) if state.generation == plan.generation => return Ok(false),
             Some((state, _)) if state.abandoned >= plan.generation => return Ok(true),
-            Some((state, _)) if state.generation >= plan.generation => return Ok(false),
+            Some((state, _)) if state.generation > plan.generation => return Ok(false),
             Some((state, etag)) => (state, Some(etag)),
             None => (PartitionState::registered(plan.from.clone()), None),
         };
@@ -76,14 +87,15 @@ async fn give_up(
             return Ok(true);
         }
     }
-    Err(CompactError::Task(format!(
-        "{} is written by others all the time",
-        ledger.state()
-    )))
+    Err(JobError::new(
+        ErrorKind::TaskFailed,
+        format!("{} is written by others all the time", ledger.state()),
+    ))
 }
 
-/// The keys of the files in the plan's directory, all of whose rows stand in the directory before.
-async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, CompactError> {
+/// The keys of the files in the plan's directory, after checking that all of their rows exist in the previous
+/// directory.
+async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, JobError> {
     let (here, _) = directory::files(store, &plan.from).await?;
     let here = here
         .into_iter()
@@ -105,7 +117,9 @@ async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, CompactErro
             },
         );
         if !stands {
-            return Err(CompactError::OnlyCopy { location });
+            let message = "it was made for a plan that is given up, and what it was made of no longer exists. \
+            Nothing was deleted; move it to the partition's directory by hand";
+            return Err(JobError::new(ErrorKind::OnlyCopy, message).of(location));
         }
         keys.push(location.key);
     }

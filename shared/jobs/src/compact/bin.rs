@@ -1,25 +1,30 @@
 use super::{
-    Budget, MergeTask, Ports,
-    error::CompactError,
-    ledger, merge as engine,
+    Budget, MergeTask, Ports, ledger, merge as engine,
     report::{MergeReport, MergeStatus},
 };
-use crate::{ports::StoreErrorKind, work::upload::Finished};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::StoreErrorKind,
+    work::upload::Finished,
+};
 
-/// Makes one file of a plan, unless it stands or the partition has moved on.
+/// Makes one file of a plan, unless it exists or the partition has moved on.
 ///
 /// # Errors
-/// See [`CompactError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn merge(
     ports: &Ports,
     task: &MergeTask,
     budget: &Budget,
-) -> Result<MergeReport, CompactError> {
+) -> Result<MergeReport, JobError> {
     let (ledger, plan) = ledger::read_plan(&*ports.store, &task.plan).await?;
-    let ports = &ports.writing(&plan.settings);
+    let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
     let bin = plan.bins.get(task.task).ok_or_else(|| {
-        CompactError::BadRequest(format!("{} has no task {}", task.plan, task.task))
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!("{} has no task {}", task.plan, task.task),
+        )
     })?;
     let output = plan.output(bin);
     let report = |status, bytes| MergeReport {

@@ -1,23 +1,26 @@
-//! Carries the files of the old directory that are not merged into the new one, under their own names.
+//! Carries the files of the old directory that are not merged into the new directory, under their own names.
 
 use std::collections::BTreeSet;
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
+use lakewright_core::location::Location;
 
 use super::{
     directory::{self, File},
-    error::CompactError,
     ledger::Plan,
 };
-use crate::ports::{Precondition, Store, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Precondition, Store, StoreErrorKind},
+};
 
-/// Copies under way at a time.
+/// The most concurrent copies.
 const CONCURRENT: usize = 16;
 
-/// Copies every file of the old directory that is neither merged nor in the new one, create-only. Returns how many were.
+/// Copies every file of the old directory that is neither merged nor in the new one, create-only. Returns their number.
 ///
-/// A file that came to the new directory meanwhile holds the same rows: its name stands for them.
-pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, CompactError> {
+/// A file that appeared in the new directory meanwhile has the same rows, because its name identifies them.
+pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, JobError> {
     let (there, _) = directory::files(store, &plan.to).await?;
     let there = there
         .into_iter()
@@ -30,9 +33,7 @@ pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, Compact
         match inputs.get(file.name.as_str()) {
             Some(input) if input.etag == file.etag => continue,
             Some(_) => {
-                return Err(CompactError::InputChanged {
-                    location: plan.from.join(&file.name),
-                });
+                return Err(input_changed(plan.from.join(&file.name)));
             }
             None if there.contains(&file.name) => continue,
             None => {}
@@ -48,26 +49,28 @@ pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, Compact
     Ok(carried)
 }
 
-async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, CompactError> {
+async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, JobError> {
     let (from, to) = (plan.from.join(&file.name), plan.to.join(&file.name));
     let copied = store
         .copy(&from, Some(&file.etag), &to, Precondition::Absent, None)
         .await;
     match copied {
         Ok(_) => Ok(1),
-        // Either it stands there by now, or the source is another object.
+        // Either the target exists by now, or the source was replaced.
         Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
             match store.head(&to, None).await {
                 Ok(_) => Ok(0),
-                Err(error) if error.kind == StoreErrorKind::NotFound => {
-                    Err(CompactError::InputChanged { location: from })
-                }
+                Err(error) if error.kind == StoreErrorKind::NotFound => Err(input_changed(from)),
                 Err(error) => Err(error.into()),
             }
         }
-        Err(error) if error.kind == StoreErrorKind::NotFound => {
-            Err(CompactError::InputChanged { location: from })
-        }
+        Err(error) if error.kind == StoreErrorKind::NotFound => Err(input_changed(from)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A file that a plan merges or carries was replaced or deleted.
+pub(super) fn input_changed(location: Location) -> JobError {
+    let message = "it was replaced or deleted after it was planned: nobody may change the files of a compacted table";
+    JobError::new(ErrorKind::InputChanged, message).of(location)
 }

@@ -6,23 +6,25 @@ use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
     Ports, directory,
-    error::CompactError,
     ledger::{self, Plan},
     publish::confirm,
     report::Step,
     steps::{Outcome, verified},
 };
-use crate::ports::{MAX_DELETE_BATCH, Store};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{MAX_DELETE_BATCH, Store},
+};
 
-/// Deletes what the plan's generation left behind, once its grace period is over and each of its rows is verified to
-/// stand in the directory that it went to.
+/// Deletes what the plan's generation left behind, once its grace period is over and it is verified that each of its
+/// rows exists in the directory that it went to.
 ///
-/// Generations are deleted in their order, so that directory is whole: it is the current one, or its turn comes later.
+/// Generations are deleted in order, so that directory is complete: it is the current one, or it will be deleted later.
 pub(super) async fn delete(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
     let mark = ledger.deleted(generation);
@@ -40,21 +42,24 @@ pub(super) async fn delete(
             .await?
             .is_none()
     {
-        return Err(CompactError::Unsuited(format!(
-            "the files that generation {} left are to be deleted first",
-            generation - 1
-        )));
+        return Err(JobError::new(
+            ErrorKind::Unsuited,
+            format!(
+                "the files that generation {} left are to be deleted first",
+                generation - 1
+            ),
+        ));
     }
     let state = ledger::read_state(store, ledger).await?;
-    let (state, _) = state.ok_or_else(|| CompactError::LedgerDocument {
-        location: ledger.state(),
-        message: "it is gone".to_owned(),
-    })?;
+    let (state, _) =
+        state.ok_or_else(|| JobError::entry(ledger.state(), "it is gone".to_owned()))?;
     let keys = leftovers(store, ledger, plan).await?;
-    // Last of all: from now on no reader is sent to the old directory.
+    // Check this last: no reader will be sent to the old directory any more.
     match confirm(ports, plan, &state.directory).await {
-        // The generation after is being published.
-        Err(CompactError::PartitionElsewhere { .. }) if state.generation > generation => {
+        // The next generation is being published.
+        Err(error)
+            if error.kind() == ErrorKind::PartitionElsewhere && state.generation > generation =>
+        {
             confirm(ports, plan, &state.previous).await?;
         }
         confirmed => confirmed?,
@@ -66,12 +71,12 @@ pub(super) async fn delete(
     Ok(Outcome::done(keys.len() as u64, None))
 }
 
-/// The keys of the old files, all of whose rows stand in the new directory.
+/// The keys of the old files, after checking that all of their rows exist in the new directory.
 async fn leftovers(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Vec<String>, CompactError> {
+) -> Result<Vec<String>, JobError> {
     verified(store, ledger, plan).await?;
     let inputs = plan.inputs();
     let (there, _) = directory::files(store, &plan.to).await?;
@@ -88,7 +93,10 @@ async fn leftovers(
             None => there.get(&file.name) == Some(&file.size),
         };
         if !stands {
-            return Err(CompactError::Stray { location });
+            let message = "it is in a directory that its partition has left, and its rows are nowhere else: its \
+            writer does not follow the partition's state. Nothing was deleted; move it to the \
+            partition's directory by hand";
+            return Err(JobError::new(ErrorKind::Stray, message).of(location));
         }
         keys.push(location.key);
     }
@@ -100,14 +108,23 @@ pub(super) async fn delete_batch(
     store: &dyn Store,
     directory: &Location,
     keys: &[String],
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let failures = store.delete(&directory.bucket, keys).await?;
     match failures.first() {
         None => Ok(()),
-        Some(first) => Err(CompactError::NotDeleted {
-            failed: failures.len(),
-            first: Location::new(&directory.bucket, &first.key),
-            message: format!("{}: {}", first.code, first.message),
-        }),
+        Some(first) => Err(JobError::new(
+            if first.is_denied() {
+                ErrorKind::AccessDenied
+            } else {
+                ErrorKind::NotDeleted
+            },
+            format!(
+                "{} objects were not deleted; the first is {}: {}: {}",
+                failures.len(),
+                Location::new(&directory.bucket, &first.key),
+                first.code,
+                first.message
+            ),
+        )),
     }
 }

@@ -3,13 +3,16 @@
 use jiff::Timestamp;
 use lakewright_core::{catalog::not_a_mark, location::Location};
 
-use super::{error::CompactError, ledger};
-use crate::ports::{Listed, Store};
+use super::ledger;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Listed, Store},
+};
 
-/// A file that readers of the directory take for data.
+/// A file that readers of the directory treat as data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
-    /// Its key behind the directory.
+    /// Its key relative to the directory.
     pub(super) name: String,
     pub(super) size: u64,
     pub(super) etag: String,
@@ -20,7 +23,7 @@ pub(super) struct File {
 pub(super) async fn list(
     store: &dyn Store,
     prefix: &Location,
-) -> Result<(Vec<Listed>, Timestamp), CompactError> {
+) -> Result<(Vec<Listed>, Timestamp), JobError> {
     let (mut objects, mut begun) = (Vec::new(), None);
     let mut after: Option<String> = None;
     loop {
@@ -29,7 +32,9 @@ pub(super) async fn list(
         begun = Some(answered_at);
         for object in &page.objects {
             let known = not_a_mark(&prefix.bucket, &object.key);
-            known.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+            known.map_err(|error| {
+                JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}"))
+            })?;
         }
         after = page.objects.last().map(|object| object.key.clone());
         objects.extend(page.objects);
@@ -43,7 +48,7 @@ pub(super) async fn list(
 pub(super) async fn files(
     store: &dyn Store,
     directory: &Location,
-) -> Result<(Vec<File>, Timestamp), CompactError> {
+) -> Result<(Vec<File>, Timestamp), JobError> {
     let (objects, begun) = list(store, directory).await?;
     let files = objects.into_iter().filter_map(|object| {
         let name = object.key.get(directory.key.len()..)?.to_owned();
@@ -57,8 +62,8 @@ pub(super) async fn files(
     Ok((files.collect(), begun))
 }
 
-/// Whether readers take an object of this name for data: Hive, Spark, Trino and Athena skip what begins with `_` or `.`,
-/// and what ends with `/` marks a directory.
+/// Whether readers treat an object of this name as data: Hive, Spark, Trino and Athena skip names that begin with `_`
+/// or `.`, and a name that ends with `/` is a directory marker.
 pub(super) fn is_data(name: &str) -> bool {
     let is_hidden = |part: &str| part.starts_with(['_', '.']);
     !name.is_empty() && !name.ends_with('/') && !name.split('/').any(is_hidden)

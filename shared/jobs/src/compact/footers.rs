@@ -1,4 +1,4 @@
-//! The footers of Parquet files: their rows, and what is needed to know whether they can be merged.
+//! Reads the footers of Parquet files: their row counts, and what determines whether they can be merged.
 
 use std::{ops::Range, sync::Arc};
 
@@ -6,31 +6,32 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::error::CompactError;
+use super::carry::input_changed;
 pub(super) use crate::work::footer::{Tail, rows};
 use crate::{
+    kit::{ErrorKind, JobError},
     ports::{GetOptions, Store, StoreError, StoreErrorKind},
     work::footer::{FooterError, ParquetObject},
 };
 
-/// The footer of an object of this size. With an `ETag`, of that object only.
+/// The footer of an object of this size. If an `ETag` is given, only of the object with that one.
 pub(super) async fn footer(
     store: &dyn Store,
     location: &Location,
     size: u64,
     etag: Option<&str>,
-) -> Result<Arc<ParquetMetaData>, CompactError> {
+) -> Result<Arc<ParquetMetaData>, JobError> {
     footer_of(store, location, size, etag, &Tail::default()).await
 }
 
-/// The same, of one of many files.
+/// The same, for one of many files.
 pub(super) async fn footer_of(
     store: &dyn Store,
     location: &Location,
     size: u64,
     etag: Option<&str>,
     tail: &Tail,
-) -> Result<Arc<ParquetMetaData>, CompactError> {
+) -> Result<Arc<ParquetMetaData>, JobError> {
     let object = ParquetObject {
         store,
         location,
@@ -41,20 +42,19 @@ pub(super) async fn footer_of(
     match object.footer().await {
         Ok(metadata) => Ok(Arc::new(metadata)),
         Err(FooterError::Store(error)) => Err(not_read(location, error)),
-        Err(FooterError::Unreadable(message)) => Err(CompactError::Unreadable {
-            location: location.clone(),
-            message,
-        }),
+        Err(FooterError::Unreadable(message)) => {
+            Err(JobError::new(ErrorKind::Unreadable, message).of(location.clone()))
+        }
     }
 }
 
-/// A range of an object of this `ETag`.
+/// Reads a range of the object with this `ETag`.
 pub(super) async fn read(
     store: &dyn Store,
     location: &Location,
     range: Range<u64>,
     etag: &str,
-) -> Result<Bytes, CompactError> {
+) -> Result<Bytes, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(range),
@@ -64,12 +64,10 @@ pub(super) async fn read(
     Ok(body.map_err(|error| not_read(location, error))?.bytes)
 }
 
-fn not_read(location: &Location, error: StoreError) -> CompactError {
+fn not_read(location: &Location, error: StoreError) -> JobError {
     match error.kind {
         StoreErrorKind::NotFound | StoreErrorKind::PreconditionFailed => {
-            CompactError::InputChanged {
-                location: location.clone(),
-            }
+            input_changed(location.clone())
         }
         _ => error.into(),
     }

@@ -1,8 +1,8 @@
-//! Compaction without a catalog: the merged files are put beside the old ones, which are then deleted. Between the two
+//! Compaction without a catalog: the merged files are copied beside the old ones, which are then deleted. In between,
 //! readers see rows twice.
 //!
-//! The merged files are made in a directory that readers skip, so that the window is only as long as a copy and a delete
-//! take. The plan is the intent: whoever finds it without its mark finishes it.
+//! The merged files are made in a directory that readers skip, so that the window only lasts for a copy and a delete.
+//! The plan is the intent: an invocation that finds it without its marker finishes it.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,23 @@ use lakewright_core::compact::PartitionLedger;
 
 use super::{
     Ports,
+    carry::input_changed,
     delete::delete_batch,
     directory,
-    error::CompactError,
     ledger::{self, Bin, Plan},
     steps::{Outcome, rows_of},
 };
-use crate::ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
+};
 
-/// Puts the plan's files in their place, one after the other, and deletes what they were made of.
+/// Moves the plan's files into place, one after the other, and deletes the files that were merged into them.
 pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let mark = ledger.swept(plan.generation);
     if ledger::age(store, &mark).await?.is_some() {
@@ -42,28 +45,34 @@ pub(super) async fn publish(
     Ok(Outcome::done(files, None))
 }
 
-/// Copies a merged file to where readers see it, and makes sure of its rows.
+/// Copies a merged file to where readers see it, and verifies its rows.
 async fn place(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
     task: usize,
     bin: &Bin,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let (staged, target) = (plan.output(bin), plan.from.join(&bin.output));
-    let differ = |location, rows| CompactError::RowsDiffer {
-        location,
-        rows,
-        expected: bin.rows,
+    let differ = |location, rows| {
+        JobError::new(
+            ErrorKind::RowsDiffer,
+            format!("it has {} rows, its plan says {}", rows, bin.rows),
+        )
+        .of(location)
     };
     let mut placed = rows_of(store, &target).await?;
     if placed.is_none() {
         let Some((_, rows)) = rows_of(store, &staged).await? else {
-            return Err(CompactError::NotMerged {
-                location: staged,
-                plan: Box::new(ledger.plan(plan.generation)),
-                task,
-            });
+            return Err(JobError::new(
+                ErrorKind::NotMerged,
+                format!(
+                    "it does not exist: run compact-merge with task {} of {} first",
+                    task,
+                    Box::new(ledger.plan(plan.generation))
+                ),
+            )
+            .of(staged));
         };
         if rows != bin.rows {
             return Err(differ(staged, rows));
@@ -83,8 +92,8 @@ async fn place(
     Ok(())
 }
 
-/// Deletes the files that a merged one, which stands, was made of. Returns how many there were.
-async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, CompactError> {
+/// Deletes the files that were merged into a file, which must exist. Returns their number.
+async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, JobError> {
     let inputs = bin
         .inputs
         .iter()
@@ -97,7 +106,7 @@ async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, Compa
         match inputs.get(&file.name) {
             None => {}
             Some(etag) if **etag == file.etag => keys.push(location.key),
-            Some(_) => return Err(CompactError::InputChanged { location }),
+            Some(_) => return Err(input_changed(location)),
         }
     }
     for batch in keys.chunks(MAX_DELETE_BATCH) {

@@ -1,5 +1,5 @@
-//! The ledger of one partition: what a generation is made of, and how far it is. All entries are create-only but the
-//! state.
+//! The ledger of one partition: the plans of its generations, and their progress. All entries except the state are
+//! create-only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,28 +12,36 @@ use lakewright_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{directory, error::CompactError};
+use super::directory;
 use crate::{
-    document, partition_state,
+    kit::{
+        ErrorKind, JobError,
+        ledger::{self, documents},
+    },
+    partition_state,
     ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind},
 };
 
-/// What the next generation of a partition is made of.
+/// The version of the ledger's documents.
+const LEDGER_VERSION: u32 = 1;
+
+/// The plan of a partition's next generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// The configuration that it was made with; every step goes by this one.
+    /// The configuration that it was made with, which every step uses.
     pub settings: config::Compact,
     /// The partition's path below the table or the target.
     pub partition: String,
-    /// Its values in the catalog; none without a catalog.
+    /// Its values in the catalog; empty without a catalog.
     pub values: Vec<String>,
-    /// The generation that it makes.
+    /// The number of the generation that it makes.
     pub generation: u32,
-    /// The directory of the generation before.
+    /// The directory of the previous generation.
     pub from: Location,
-    /// The directory of the new one; without a catalog, where the new files stand until they are put beside the old ones.
+    /// The directory of the new one; without a catalog, where the new files are until they are moved beside the old
+    /// ones.
     pub to: Location,
     /// The new files.
     pub bins: Vec<Bin>,
@@ -44,17 +52,17 @@ pub struct Plan {
 pub struct Bin {
     /// Its name.
     pub output: String,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
-    /// The bytes of the files that it is made of.
+    /// The total size of the files that are merged into it, in bytes.
     pub bytes: u64,
-    /// What it is made of, in the order of their rows.
+    /// The files that are merged into it, in the order of their rows.
     pub inputs: Vec<Input>,
-    /// The first of the inputs of each schema and calendar, by their places: these say as much as all of them. None where all
-    /// footers are read before the merge.
+    /// The indices of the first input of each schema and calendar: these represent all inputs. Empty if all footers are
+    /// read before the merge.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub firsts: Vec<usize>,
-    /// The compression that most bytes of each of its columns have.
+    /// For each of its columns, the compression that most of the bytes have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compressions: Vec<Compression>,
 }
@@ -64,24 +72,23 @@ pub struct Bin {
 pub struct Input {
     /// Its name below the old directory.
     pub name: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// Its `ETag`: only that object is read.
     pub etag: String,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
 }
 
-impl Plan {
-    /// The form that is written now.
-    pub const VERSION: u32 = 1;
+documents!(LEDGER_VERSION; Plan);
 
-    /// Where a new file stands.
+impl Plan {
+    /// The location of a new file.
     pub fn output(&self, bin: &Bin) -> Location {
         self.to.join(&bin.output)
     }
 
-    /// The files that are merged, by name.
+    /// The files to merge, by name.
     pub(super) fn inputs(&self) -> BTreeMap<&str, &Input> {
         let inputs = self.bins.iter().flat_map(|bin| &bin.inputs);
         inputs.map(|input| (input.name.as_str(), input)).collect()
@@ -92,66 +99,66 @@ impl Plan {
     }
 }
 
-/// A mark that a step is done.
+/// A marker that a step is done.
 #[derive(Debug, Serialize, Deserialize)]
 struct Mark {
     version: u32,
     generation: u32,
 }
 
-/// The plan that stands there, and the ledger that it stands in.
+/// Reads the plan at this location. Returns it with the ledger that contains it.
 pub(super) async fn read_plan(
     store: &dyn Store,
     location: &Location,
-) -> Result<(PartitionLedger, Plan), CompactError> {
-    let (ledger, generation) = PartitionLedger::of_plan(location)
-        .ok_or_else(|| CompactError::BadRequest(format!("{location} is no plan's place")))?;
-    let (plan, _) = document::read::<Plan>(store, location)
+) -> Result<(PartitionLedger, Plan), JobError> {
+    let (ledger, generation) = PartitionLedger::of_plan(location).ok_or_else(|| {
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!("{location} is no plan's place"),
+        )
+    })?;
+    let plan = ledger::read::<Plan>(store, location)
         .await?
-        .ok_or_else(|| CompactError::PlanMissing(location.clone()))?;
-    if plan.version != Plan::VERSION || plan.generation != generation {
-        return Err(CompactError::LedgerDocument {
-            location: location.clone(),
-            message: format!(
+        .ok_or_else(|| JobError::plan_missing(location.clone()))?;
+    if plan.generation != generation {
+        return Err(JobError::entry(
+            location.clone(),
+            format!(
                 "form {} of generation {} is not form {} of generation {generation}",
                 plan.version,
                 plan.generation,
                 Plan::VERSION
             ),
-        });
+        ));
     }
     Ok((ledger, plan))
 }
 
-/// Makes `plan` the plan of its generation, or answers with the one that stands already.
+/// Makes `plan` the plan of its generation, or returns the existing plan.
 pub(super) async fn propose(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: Plan,
-) -> Result<Plan, CompactError> {
-    let location = ledger.plan(plan.generation);
-    if document::create(store, &location, &plan).await? {
-        return Ok(plan);
-    }
-    let (_, standing) = read_plan(store, &location).await?;
-    Ok(standing)
+) -> Result<Plan, JobError> {
+    ledger::propose(store, &ledger.plan(plan.generation), plan).await
 }
 
-/// The state that stands, and its `ETag`.
+/// The current state and its `ETag`.
 pub(super) async fn read_state(
     store: &dyn Store,
     ledger: &PartitionLedger,
-) -> Result<Option<(PartitionState, String)>, CompactError> {
-    Ok(partition_state::read(store, ledger).await?)
+) -> Result<Option<(PartitionState, String)>, JobError> {
+    partition_state::read(store, ledger).await
 }
 
-/// Puts the plan's generation in the place of the state that was read, or of none. Whether it was still that one.
+/// Replaces the state that was read, or creates it, with the plan's generation. Returns false if it was changed
+/// meanwhile.
 pub(super) async fn swap(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
     standing: Option<&(PartitionState, String)>,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     let state = PartitionState {
         version: PartitionState::VERSION,
         generation: plan.generation,
@@ -163,18 +170,16 @@ pub(super) async fn swap(
     replace(store, ledger, &state, etag).await
 }
 
-/// Puts a state in the place of the one with this `ETag`, or of none. Whether it was still that one.
+/// Replaces the state with this `ETag`, or creates it. Returns false if it was changed meanwhile.
 pub(super) async fn replace(
     store: &dyn Store,
     ledger: &PartitionLedger,
     state: &PartitionState,
     standing: Option<&str>,
-) -> Result<bool, CompactError> {
+) -> Result<bool, JobError> {
     let location = ledger.state();
-    let body = serde_json::to_vec(state).map_err(|error| CompactError::LedgerDocument {
-        location: location.clone(),
-        message: error.to_string(),
-    })?;
+    let body = serde_json::to_vec(state)
+        .map_err(|error| JobError::entry(location.clone(), error.to_string()))?;
     let options = PutOptions {
         precondition: standing.map_or(Precondition::Absent, |etag| {
             Precondition::Matches(etag.to_owned())
@@ -196,26 +201,25 @@ pub(super) async fn replace(
     }
 }
 
-/// Writes a mark, unless it stands.
+/// Writes a marker, unless it exists.
 pub(super) async fn mark(
     store: &dyn Store,
     location: &Location,
     generation: u32,
-) -> Result<(), CompactError> {
-    let version = Plan::VERSION;
+) -> Result<(), JobError> {
     let mark = Mark {
-        version,
+        version: LEDGER_VERSION,
         generation,
     };
-    document::create(store, location, &mark).await?;
+    ledger::create(store, location, &mark).await?;
     Ok(())
 }
 
-/// How old an entry is, on the store's clock; `None` where there is none.
+/// The age of an entry by the store's clock. `None` if it does not exist.
 pub(super) async fn age(
     store: &dyn Store,
     location: &Location,
-) -> Result<Option<SignedDuration>, CompactError> {
+) -> Result<Option<SignedDuration>, JobError> {
     match store.head(location, None).await {
         Ok(meta) => Ok(Some(age_of(&meta))),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
@@ -223,12 +227,12 @@ pub(super) async fn age(
     }
 }
 
-/// How long ago an object was written, on the store's clock.
+/// The age of an object by the store's clock.
 pub(super) fn age_of(meta: &ObjectMeta) -> SignedDuration {
     meta.answered_at.duration_since(meta.last_modified)
 }
 
-/// All entries of a partition, as one listing shows them.
+/// All entries of a partition, from one listing.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) planned: BTreeSet<u32>,
@@ -244,7 +248,7 @@ pub(super) struct Entries {
 pub(super) async fn entries(
     store: &dyn Store,
     ledger: &PartitionLedger,
-) -> Result<Entries, CompactError> {
+) -> Result<Entries, JobError> {
     let prefix = ledger.prefix();
     let (objects, answered_at) = directory::list(store, prefix).await?;
     let mut entries = Entries::default();
@@ -270,14 +274,14 @@ pub(super) async fn entries(
     Ok(entries)
 }
 
-/// How long it is until `age` is above `least`, in whole seconds; `None` where it is. Times have whole seconds, so one
-/// more is waited for.
+/// The time until `age` exceeds `least`, in whole seconds; `None` if it does already. Timestamps have whole seconds, so
+/// it includes one second more.
 pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
     let left = least.saturating_sub(age);
     (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
 
-/// The moment of a listing is that of its first page: what is younger may be missing.
+/// The time of a listing is that of its first page, because younger objects may be missing.
 pub(super) fn earlier(a: Option<Timestamp>, b: Timestamp) -> Timestamp {
     a.map_or(b, |a| a.min(b))
 }

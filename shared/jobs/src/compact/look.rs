@@ -1,4 +1,4 @@
-//! Looks at one partition: what is left to do of earlier runs, and what is to be merged now.
+//! Examines one partition: the unfinished steps of earlier runs, and the files to merge now.
 
 use std::collections::BTreeMap;
 
@@ -18,31 +18,34 @@ use lakewright_core::{
 use super::{
     Ports,
     directory::{self, File},
-    error::CompactError,
     footers::{self, Tail},
     ledger::{self, Bin, Entries, Input, Plan},
     merge::{self, Known},
     report::Step,
 };
-use crate::{ports::Store, work::foreign};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+    work::foreign,
+};
 
-/// Questions under way at a time, for one partition.
+/// The most concurrent requests for one partition.
 const CONCURRENT: usize = 32;
 
-/// The largest object that S3 copies in one request, as files are carried over.
+/// The largest object that S3 copies in one request; carrying a file is such a copy.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
 const LARGEST_COPY: u64 = 5 << 30;
 
-/// The longest key that S3 takes, and what is kept for the names of files that come later.
+/// S3's limit on keys, and the room that is reserved for the names of later files.
 const LONGEST_KEY: usize = 1_024;
 const ROOM: usize = 80;
 
-/// Where merged files are made below a target without a catalog: readers skip what begins with `_`.
+/// Where merged files are made below a target without a catalog: readers skip names that begin with `_`.
 const STAGED: &str = "_compacting/";
 
-/// What a request is about: the partitions, and where everything of them lies.
+/// The subject of a request: the partitions, and the locations of everything that belongs to them.
 pub(super) struct Scope {
-    /// With the ledger and the generations filled in.
+    /// With the ledger and the generations set.
     pub(super) settings: config::Compact,
     pub(super) ledger: Location,
     pub(super) partitions: Vec<Subject>,
@@ -54,47 +57,47 @@ pub(super) struct Scope {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Subject {
-    /// Below the table or the target.
+    /// Its path below the table or the target.
     pub(super) path: String,
     pub(super) values: Vec<String>,
-    /// Where readers are sent; what the catalog says if that is no location.
+    /// Its location in the catalog, or the catalog's text if that is not a location.
     pub(super) location: Result<Location, String>,
 }
 
-/// What is to be done with a partition.
+/// What to do with a partition.
 pub(super) enum Verdict {
     /// Nothing.
     Left(Left),
-    /// An earlier run is not done with it.
+    /// An earlier run has not finished it.
     Unfinished(&'static str),
-    /// This step of the plan of this generation.
+    /// Continue with this step of this generation's plan.
     GoOn(u32, Step),
-    /// This plan, which stands or is new.
+    /// Execute this plan, which exists or is new.
     Plan {
         plan: Box<Plan>,
         stands: bool,
-        /// Files that are carried over.
+        /// The number of files that are carried over.
         carried: u64,
-        /// Their bytes.
+        /// Their total size in bytes.
         carried_bytes: u64,
     },
 }
 
-/// Makes sure that no other table format owns a prefix. Returns how many listings that takes.
-async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, CompactError> {
+/// Checks that a prefix does not belong to another table format. Returns the number of listings.
+async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobError> {
     let looked = foreign::not_foreign(store, prefix).await?;
-    looked.map_err(|error| CompactError::Unsuited(format!("{prefix}: {error}")))?;
+    looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))?;
     Ok(marks_above(prefix).len() as u64)
 }
 
 impl Scope {
     /// # Errors
-    /// When the table cannot be compacted, or the store or the catalog fails.
+    /// The table cannot be compacted, or the store or the catalog fails.
     pub(super) async fn find(
         ports: &Ports,
         job: &config::Compact,
         selection: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let mut scope = match (job.mode, &job.table, &job.target) {
             (CompactMode::Catalog, Some(table), _) => {
                 Self::of_table(ports, job, table, selection).await?
@@ -103,8 +106,9 @@ impl Scope {
                 Self::of_prefix(ports, job, target, selection).await?
             }
             _ => {
-                return Err(CompactError::BadRequest(
-                    "the job has neither a table nor a target".to_owned(),
+                return Err(JobError::new(
+                    ErrorKind::BadRequest,
+                    "the job has neither a table nor a target",
                 ));
             }
         };
@@ -117,12 +121,16 @@ impl Scope {
         job: &config::Compact,
         name: &TableName,
         expression: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let table = ports.catalog.table(name).await?;
-        let table = table.ok_or_else(|| CompactError::TableMissing(name.clone()))?;
-        let unsuited = |reason: String| CompactError::TableUnsuited {
-            table: name.clone(),
-            reason,
+        let table = table.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::TableMissing,
+                format!("table {name} does not exist"),
+            )
+        })?;
+        let unsuited = |reason: String| {
+            JobError::new(ErrorKind::TableUnsuited, format!("table {name}: {reason}"))
         };
         let output = Output::new(OutputFormat::Parquet);
         table
@@ -187,7 +195,7 @@ impl Scope {
         job: &config::Compact,
         target: &Location,
         prefix: Option<&str>,
-    ) -> Result<Self, CompactError> {
+    ) -> Result<Self, JobError> {
         let ledger = job
             .ledger
             .clone()
@@ -226,16 +234,16 @@ impl Scope {
         PartitionLedger::new(&self.ledger, &partition.path)
     }
 
-    /// What is to be done with a partition. Steps of earlier runs come first, and a new generation is planned only when
-    /// the one before is swept: until then somebody may still be alive who sends readers there.
+    /// Decides what to do with a partition. Steps of earlier runs come first. A new generation is planned only when the
+    /// previous one is swept: until then a publisher may still be running that sends readers to the previous one.
     ///
     /// # Errors
-    /// When the partition cannot be compacted as it is, or the store fails.
+    /// The partition cannot be compacted, or the store fails.
     pub(super) async fn look(
         &self,
         ports: &Ports,
         partition: &Subject,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let store = &*ports.store;
         let ledger = self.ledger_of(partition);
         let entries = ledger::entries(store, &ledger).await?;
@@ -259,21 +267,29 @@ impl Scope {
             return Ok(Verdict::GoOn(generation, step));
         }
         let location = partition.location.as_ref().map_err(|text| {
-            CompactError::Unsuited(format!("its location in the catalog is `{text}`"))
+            JobError::new(
+                ErrorKind::Unsuited,
+                format!("its location in the catalog is `{text}`"),
+            )
         })?;
         match &standing {
             Some((state, _)) if state.directory != *location => {
-                return Err(CompactError::PartitionElsewhere {
-                    partition: partition.path.clone(),
-                    location: location.to_string(),
-                    expected: Box::new(state.directory.clone()),
-                });
+                return Err(JobError::new(
+                    ErrorKind::PartitionElsewhere,
+                    format!(
+                        "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+                        partition.path, location, state.directory
+                    ),
+                ));
             }
             None if self.generations()?.contains(location) => {
-                return Err(CompactError::Unsuited(format!(
-                    "it lies at {location}, which a compaction made, but {} is gone",
-                    ledger.state()
-                )));
+                return Err(JobError::new(
+                    ErrorKind::Unsuited,
+                    format!(
+                        "it lies at {location}, which a compaction made, but {} is gone",
+                        ledger.state()
+                    ),
+                ));
             }
             _ => {}
         }
@@ -287,13 +303,13 @@ impl Scope {
             .await
     }
 
-    /// What is due for the first generation whose files are not deleted.
+    /// The next step of the first generation whose files are not deleted.
     fn leftover(&self, entries: &Entries, state: Option<&PartitionState>) -> Option<Verdict> {
         let state = state?;
         let past = (1..=state.last()).find(|past| !entries.deleted.contains(past))?;
         let is_over = |age: &SignedDuration, least| ledger::wait(*age, least).is_none();
         if past == state.abandoned || entries.abandoned.contains_key(&past) {
-            // Without its mark nobody knows since when it is given up.
+            // No `abandoned` marker: its age is unknown.
             let is_due = entries
                 .abandoned
                 .get(&past)
@@ -311,33 +327,32 @@ impl Scope {
         ledger: &PartitionLedger,
         partition: &Subject,
         entries: &Entries,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let last = entries.planned.last().copied().unwrap_or_default();
         let generation = match entries.swept.get(&last) {
             None if last > 0 => last,
-            // A twin may still put the file back that it made, which must not have been merged by then.
+            // A twin may still write its file again, which must not have been merged by then.
             Some(age) if ledger::wait(*age, self.settings.longest_invocation).is_some() => {
                 return Ok(Verdict::Unfinished("settling"));
             }
             _ => last + 1,
         };
-        let location = partition
-            .location
-            .as_ref()
-            .map_err(|text| CompactError::Unsuited(format!("its location is `{text}`")))?;
+        let location = partition.location.as_ref().map_err(|text| {
+            JobError::new(ErrorKind::Unsuited, format!("its location is `{text}`"))
+        })?;
         let to = generation_directory(self.generations()?, &partition.path, generation);
         self.next(store, ledger, partition, location, to, entries, generation)
             .await
     }
 
-    fn generations(&self) -> Result<&Location, CompactError> {
+    fn generations(&self) -> Result<&Location, JobError> {
         self.settings
             .generations
             .as_ref()
-            .ok_or_else(|| CompactError::Unsuited("generations is not known".to_owned()))
+            .ok_or_else(|| JobError::new(ErrorKind::Unsuited, "generations is not known"))
     }
 
-    /// The plan of the next generation: the one that stands, or a new one.
+    /// The plan of the next generation: the existing one, or a new one.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is one fact about the partition"
@@ -351,10 +366,10 @@ impl Scope {
         to: Location,
         entries: &Entries,
         generation: u32,
-    ) -> Result<Verdict, CompactError> {
+    ) -> Result<Verdict, JobError> {
         let (mut files, begun) = directory::files(store, from).await?;
         if self.settings.mode == CompactMode::InPlace {
-            // Deeper directories are partitions of their own.
+            // Deeper directories are separate partitions.
             files.retain(|file| !file.name.contains('/'));
         }
         let verdict = |plan: Plan, stands| {
@@ -408,13 +423,13 @@ impl Scope {
         Ok(verdict(plan, false))
     }
 
-    /// Which files are merged into which.
+    /// Chooses the files that are merged together.
     async fn bins(
         &self,
         store: &dyn Store,
         files: &[File],
         begun: Timestamp,
-    ) -> Result<Result<Vec<Vec<usize>>, Left>, CompactError> {
+    ) -> Result<Result<Vec<Vec<usize>>, Left>, JobError> {
         let rules = &self.settings;
         let is_old = |age| ledger::wait(age, rules.longest_invocation).is_none();
         let mut candidates = files
@@ -428,7 +443,7 @@ impl Scope {
                 }
             })
             .collect::<Vec<_>>();
-        // Mostly that already tells that there is nothing to do, and no commit need be looked for.
+        // Usually this is enough to see that there is nothing to do, and no commits need to be looked up.
         if let Err(left) = choose(&candidates, rules) {
             return Ok(Err(left));
         }
@@ -440,7 +455,7 @@ impl Scope {
         ages.extend(sources.map(|source| (source, None)));
         let questions = ages.keys().map(|source| {
             let commit = naming::commit(&self.ledger, source);
-            async move { Ok::<_, CompactError>((*source, ledger::age(store, &commit).await?)) }
+            async move { Ok::<_, JobError>((*source, ledger::age(store, &commit).await?)) }
         });
         let answers = stream::iter(questions).buffer_unordered(CONCURRENT);
         let ages = answers.try_collect::<BTreeMap<_, _>>().await?;
@@ -453,20 +468,21 @@ impl Scope {
         Ok(choose(&candidates, rules))
     }
 
-    /// The files of a bin with their rows, which can be merged into one, and what the merge has to know of them beforehand.
+    /// Checks that the files of a bin can be merged. Returns them with their row counts, and what the merge has to know
+    /// beforehand.
     async fn inputs(
         &self,
         store: &dyn Store,
         from: &Location,
         files: Vec<&File>,
-    ) -> Result<(Vec<Input>, Known), CompactError> {
+    ) -> Result<(Vec<Input>, Known), JobError> {
         let read = files.into_iter().map(|file| {
             let location = from.join(&file.name);
             async move {
                 let etag = Some(file.etag.as_str());
                 let footer =
                     footers::footer_of(store, &location, file.size, etag, &self.tail).await?;
-                Ok::<_, CompactError>((file, location, footer))
+                Ok::<_, JobError>((file, location, footer))
             }
         });
         let mut read = stream::iter(read).buffered(CONCURRENT);
@@ -487,38 +503,48 @@ impl Scope {
         Ok((inputs, survey.finish()?))
     }
 
-    /// Whether all files can be carried and found.
-    fn check(&self, files: &[File], to: &Location) -> Result<(), CompactError> {
+    /// Checks that all files can be carried and verified.
+    fn check(&self, files: &[File], to: &Location) -> Result<(), JobError> {
         if self.settings.mode == CompactMode::InPlace {
             return Ok(());
         }
         if let Some(file) = files.iter().find(|file| file.size > LARGEST_COPY) {
-            return Err(CompactError::Unsuited(format!(
-                "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
-                file.name, file.size
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "its file {} has {} bytes: S3 copies at most 5 GiB, so it cannot be carried over",
+                    file.name, file.size
+                ),
+            ));
         }
         let mut keys = files
             .iter()
             .map(|file| file.name.as_str())
             .chain([to.key.as_str()]);
         if let Some(key) = keys.find(|key| !naming::fits_xml(key)) {
-            return Err(CompactError::Unsuited(format!(
-                "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "the key {key:?} has a character that XML does not have, so that S3 cannot bring a large file there"
+                ),
+            ));
         }
         let longest = files.iter().map(|file| file.name.len()).max();
         let length = to.key.len() + longest.unwrap_or_default().max(ROOM);
         if length > LONGEST_KEY {
-            return Err(CompactError::Unsuited(format!(
-                "the keys of its new files would have {length} bytes, more than S3's {LONGEST_KEY}"
-            )));
+            return Err(JobError::new(
+                ErrorKind::Unsuited,
+                format!(
+                    "the keys of its new files would have {length} bytes, more than S3's {LONGEST_KEY}"
+                ),
+            ));
         }
         Ok(())
     }
 }
 
-/// The source object that a file holds rows of and whose commit says when it was settled, where rekey wrote it.
+/// The id of the source object whose rows a file has and whose commit tells when it was settled, if rekey wrote the
+/// file.
 fn source(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     (!is_compacted(name)).then(|| source_of(name)).flatten()

@@ -1,54 +1,53 @@
-//! Makes one Parquet file of many: reads what the merge asks for, and uploads what it gives.
+//! Merges Parquet files into one: reads the ranges that the merge needs, and uploads what it returns.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use lakewright_core::{
     config::{self, Compression},
     parquet_out::{CREATED_BY, RowGroupLimit},
 };
-pub(super) use parquet_merge::Input;
 use parquet_merge::{
     Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread, unify, verify,
 };
 
 use super::{
-    Budget, Ports,
-    error::CompactError,
-    footers,
+    Budget, Ports, footers,
     ledger::{self, Bin, Plan},
 };
 use crate::{
+    kit::{ErrorKind, JobError, task::Task},
     ports::{Store, StoreError},
-    work::{
-        task::Task,
-        upload::{Finished, PART, Upload},
-    },
+    work::upload::{Finished, PART, Upload},
 };
+pub(super) use parquet_merge::Input;
 
-/// Footers that are read at a time.
+/// The most footers that are read at once.
 const CONCURRENT_FOOTERS: usize = 32;
 
-/// Reads of the merge under way at a time.
+/// The most concurrent reads of a merge.
 const CONCURRENT_READS: usize = 16;
 
-/// What a merge needs at the least, whatever there is.
+/// The least memory for a merge.
 const LEAST_MEMORY: usize = 64 << 20;
 
-/// The most memory that a function has: what a merge can do with less is seen when it is made.
+/// The most memory of a function. Whether a merge needs more than this function has is only known when it runs.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 const MOST_MEMORY: usize = 10 << 30;
 
-/// The files of a bin, looked at one after the other.
+/// A survey of a bin's files, one after the other.
 pub(super) struct Survey<'a> {
     rules: &'a config::Compact,
     files: parquet_merge::Survey,
-    /// All of them, where a merge needs them at once.
+    /// All files, if the merge needs them at once.
     all: Vec<Input>,
 }
 
-/// What a merge has to know of its files beforehand; nothing where it reads all footers by itself.
+/// What a merge has to know of its files beforehand; empty if it reads all footers itself.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// As [`Bin::firsts`].
@@ -66,11 +65,11 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Looks at the next file.
+    /// Adds the next file.
     ///
     /// # Errors
-    /// What stands in its way.
-    pub(super) fn add(&mut self, input: Input) -> Result<(), CompactError> {
+    /// Why it cannot be merged.
+    pub(super) fn add(&mut self, input: Input) -> Result<(), JobError> {
         self.files
             .add(&input)
             .map_err(|error| unmergeable(&error))?;
@@ -80,13 +79,14 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// Whether the files can be merged into one.
+    /// Checks that the files can be merged.
     ///
     /// # Errors
-    /// The two files and the column that stand in the way, or what else does.
-    pub(super) fn finish(self) -> Result<Known, CompactError> {
+    /// The two files and the column that are incompatible, or another reason.
+    pub(super) fn finish(self) -> Result<Known, JobError> {
         let surveyed = self.files.finish();
-        let surveyed = surveyed.map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+        let surveyed =
+            surveyed.map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
         let unified = surveyed.unified;
         let options = options(&unified, self.rules, MOST_MEMORY);
         if needs_all(self.rules) {
@@ -109,7 +109,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Whether a merge reads all footers before it begins.
+/// Whether a merge reads all footers before it starts.
 fn needs_all(rules: &config::Compact) -> bool {
     !rules.sort_by.is_empty()
 }
@@ -139,19 +139,19 @@ fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOp
     }
 }
 
-fn unmergeable(error: &MergeError) -> CompactError {
-    CompactError::Unmergeable(error.to_string())
+fn unmergeable(error: &MergeError) -> JobError {
+    JobError::new(ErrorKind::Unmergeable, error.to_string())
 }
 
-/// Writes the file of a bin, create-only, and makes sure of what was really written. Returns its size, and whether it
-/// stood already.
+/// Writes the file of a bin, create-only, and verifies what was written. Returns its size, and whether it already
+/// existed.
 pub(super) async fn write(
     ports: &Ports,
     plan: &Plan,
     bin: &Bin,
     budget: &Budget,
-) -> Result<(u64, Finished), CompactError> {
-    // Two parts are on their way besides what the merge holds.
+) -> Result<(u64, Finished), JobError> {
+    // Two upload parts are in flight in addition to the merge's memory.
     let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
     let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
     let (merge, unified) = begin(&*ports.store, plan, bin, memory).await?;
@@ -160,20 +160,18 @@ pub(super) async fn write(
     let meta = ports.store.head(&output, None).await?;
     let etag = Some(meta.etag.as_str());
     let footer = footers::footer(&*ports.store, &output, meta.size, etag).await?;
-    verify(&footer, meta.size, bin.rows, &unified).map_err(|error| CompactError::Unreadable {
-        location: output,
-        message: error.to_string(),
-    })?;
+    verify(&footer, meta.size, bin.rows, &unified)
+        .map_err(|error| JobError::new(ErrorKind::Unreadable, error.to_string()).of(output))?;
     Ok((meta.size, finished))
 }
 
-/// The merge of a bin's files. Where the plan says enough of them, their footers are read when their turn comes.
+/// Creates the merge of a bin's files. If the plan has enough information, footers are read together with their files.
 async fn begin(
     store: &dyn Store,
     plan: &Plan,
     bin: &Bin,
     memory: usize,
-) -> Result<(Merge, Unified), CompactError> {
+) -> Result<(Merge, Unified), JobError> {
     let rules = &plan.settings;
     let all = bin.firsts.is_empty() || needs_all(rules);
     let first = (0..).zip(&bin.inputs);
@@ -183,7 +181,8 @@ async fn begin(
         let file = input.metadata.file_metadata();
         (input.name.as_str(), file.schema_descr())
     });
-    let unified = unify(schemas).map_err(|error| CompactError::Unmergeable(error.to_string()))?;
+    let unified =
+        unify(schemas).map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
     let options = options(&unified, rules, memory);
     let merge = if all {
         Merge::new(unified.clone(), inputs, options)
@@ -209,12 +208,12 @@ async fn inputs(
     store: &dyn Store,
     plan: &Plan,
     files: impl Iterator<Item = &ledger::Input>,
-) -> Result<Vec<Input>, CompactError> {
+) -> Result<Vec<Input>, JobError> {
     let reads = files.map(|input| {
         let location = plan.from.join(&input.name);
         async move {
             let metadata = footers::footer(store, &location, input.size, Some(&input.etag)).await?;
-            Ok::<_, CompactError>(Input {
+            Ok::<_, JobError>(Input {
                 name: location.to_string(),
                 size: input.size,
                 metadata,
@@ -227,13 +226,13 @@ async fn inputs(
         .await
 }
 
-/// Works the merge off, and leaves no parts behind where it fails.
+/// Runs the merge. If it fails, the upload is aborted.
 async fn run(
     store: &Arc<dyn Store>,
     plan: &Plan,
     bin: &Bin,
     merge: Merge,
-) -> Result<Finished, CompactError> {
+) -> Result<Finished, JobError> {
     let mut output = Output {
         ready: Vec::new(),
         upload: Some(Upload::new(
@@ -260,7 +259,7 @@ async fn work_off(
     bin: &Bin,
     mut merge: Merge,
     output: &mut Output,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let mut reads = FuturesUnordered::new();
     let mut supplied = Vec::new();
     loop {
@@ -272,10 +271,9 @@ async fn work_off(
                 for fetch in fetches {
                     reads.push(read(store, plan, bin, fetch)?);
                 }
-                let read = reads
-                    .next()
-                    .await
-                    .ok_or_else(|| CompactError::Task("the merge waits for nothing".to_owned()))?;
+                let read = reads.next().await.ok_or_else(|| {
+                    JobError::new(ErrorKind::TaskFailed, "the merge waits for nothing")
+                })?;
                 supplied.push(read.map_err(|error| ended(&error))??);
             }
             Step::Write(bytes) => output.write(&bytes).await?,
@@ -285,20 +283,17 @@ async fn work_off(
     }
 }
 
-/// A read that is on its way, and what it gives.
-type Reading = Task<Result<(Fetch, Bytes), CompactError>>;
+/// A read in progress and its result.
+type Reading = Task<Result<(Fetch, Bytes), JobError>>;
 
-/// Begins a read.
-fn read(
-    store: &Arc<dyn Store>,
-    plan: &Plan,
-    bin: &Bin,
-    fetch: Fetch,
-) -> Result<Reading, CompactError> {
-    let input = bin
-        .inputs
-        .get(fetch.input)
-        .ok_or_else(|| CompactError::Task(format!("the merge asks for file {}", fetch.input)))?;
+/// Starts a read.
+fn read(store: &Arc<dyn Store>, plan: &Plan, bin: &Bin, fetch: Fetch) -> Result<Reading, JobError> {
+    let input = bin.inputs.get(fetch.input).ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TaskFailed,
+            format!("the merge asks for file {}", fetch.input),
+        )
+    })?;
     let (store, location, etag) = (
         Arc::clone(store),
         plan.from.join(&input.name),
@@ -310,16 +305,16 @@ fn read(
     }))
 }
 
-/// A file on its way up: one part is uploaded while the next is made.
+/// The upload of a file: one part is uploaded while the next is produced.
 struct Output {
     ready: Vec<u8>,
-    /// `None` while a part is under way.
+    /// `None` while a part is being uploaded.
     upload: Option<Upload>,
     under_way: Option<Task<(Upload, Result<(), StoreError>)>>,
 }
 
 impl Output {
-    async fn write(&mut self, bytes: &Bytes) -> Result<(), CompactError> {
+    async fn write(&mut self, bytes: &Bytes) -> Result<(), JobError> {
         self.ready.extend_from_slice(bytes);
         if self.ready.len() < PART {
             return Ok(());
@@ -333,8 +328,8 @@ impl Output {
         Ok(())
     }
 
-    /// The upload, when no part is under way any more.
-    async fn upload(&mut self) -> Result<Upload, CompactError> {
+    /// The upload, once no part is being uploaded.
+    async fn upload(&mut self) -> Result<Upload, JobError> {
         if let Some(task) = self.under_way.take() {
             let (upload, put) = task.await.map_err(|error| ended(&error))?;
             put?;
@@ -342,15 +337,15 @@ impl Output {
         }
         self.upload
             .take()
-            .ok_or_else(|| CompactError::Task("the upload is gone".to_owned()))
+            .ok_or_else(|| JobError::new(ErrorKind::TaskFailed, "the upload is gone"))
     }
 
-    async fn finish(mut self) -> Result<Finished, CompactError> {
+    async fn finish(mut self) -> Result<Finished, JobError> {
         let last = std::mem::take(&mut self.ready);
         Ok(self.upload().await?.finish(last).await?)
     }
 }
 
-fn ended(error: &tokio::task::JoinError) -> CompactError {
-    CompactError::Task(error.to_string())
+fn ended(error: &tokio::task::JoinError) -> JobError {
+    JobError::new(ErrorKind::TaskFailed, error.to_string())
 }

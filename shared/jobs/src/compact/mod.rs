@@ -1,32 +1,33 @@
-//! compact: many small Parquet files of a partition become few large ones while queries run, and no row is ever seen
-//! twice.
+//! compact: merges the many small Parquet files of a partition into few large ones while queries run, and no query sees
+//! a row twice.
 //!
-//! The protocol, one partition of a catalog table at a time. Readers follow the partition's location in the catalog;
-//! writers follow the partition's state in the ledger, which names a generation and its directory.
+//! The protocol handles one partition of a catalog table at a time. Readers follow the partition's location in the
+//! catalog; writers follow the partition's state in the ledger, which names a generation and its directory.
 //!
-//! 1. [`plan`] lists the current directory and PUTs `plan/<generation>`, create-only: which files are merged into which.
-//!    Only settled ones are: their source was committed so long ago that no twin can write them again. A generation is
-//!    planned only when the one before is swept.
+//! 1. [`plan`] lists the current directory and PUTs `plan/<generation>`, create-only: which files are merged together.
+//!    It only merges settled files, whose source was committed so long ago that no twin can write them again. A
+//!    generation is planned only when the previous one is swept.
 //! 2. [`merge`] writes the merged files into the next generation's directory, create-only.
-//! 3. [`step`] `publish` verifies them, carries over every other file under its own name, swaps the state by `If-Match`,
-//!    carries once more what came meanwhile, points the catalog at the new directory and PUTs `published/<generation>`.
-//! 4. [`step`] `sweep`, when no writer of the old directory and no publisher can be alive any more: carries what is left
+//! 3. [`step`] `publish` verifies them, carries over every other file under its own name, swaps the state by
+//!    `If-Match`, carries files that were added meanwhile, points the catalog at the new directory and PUTs
+//!    `published/<generation>`.
+//! 4. [`step`] `sweep`, when no writer of the old directory and no publisher can still be running: carries what is left
 //!    there and PUTs `swept/<generation>`.
-//! 5. [`step`] `delete`, after the grace period: verifies that every row stands in the new directory, deletes the old files
-//!    and PUTs `deleted/<generation>`.
+//! 5. [`step`] `delete`, after the grace period: verifies that every row exists in the new directory, deletes the old
+//!    files and PUTs `deleted/<generation>`.
 //!
-//! A plan that can never be carried out is given up by [`step`] `abandon`, as long as the state does not name its generation:
-//! the state is written anew, so that no publisher can swap it, and what was made is deleted.
+//! [`step`] `abandon` gives up a plan that can never be completed, as long as the state does not name its generation:
+//! it replaces the state, so that no publisher can swap it, and deletes what was made for the plan.
 //!
-//! Killed anywhere, the same request goes on from what stands. Invariants C1 to C5 are in docs/ARCHITECTURE.md; the
-//! simulation in `tests/` holds this code to them. [`in_place`] is the way without a catalog, which has a window.
+//! After a crash at any point, the same request resumes from the ledger. Invariants C1 to C5 are in
+//! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them. [`in_place`] is the variant without
+//! a catalog, in which readers see rows twice for a short time.
 
 mod abandon;
 mod bin;
 mod carry;
 mod delete;
 mod directory;
-mod error;
 mod footers;
 mod in_place;
 mod ledger;
@@ -39,15 +40,11 @@ mod status;
 mod steps;
 mod sweep;
 
-use std::sync::Arc;
-
-use jiff::Timestamp;
-use lakewright_core::{catalog::TableName, config, location::Location};
+use lakewright_core::{catalog::TableName, location::Location};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     bin::merge,
-    error::CompactError,
     ledger::{Bin, Input, Plan},
     plan::plan,
     report::{
@@ -57,37 +54,7 @@ pub use self::{
     status::status,
     steps::step,
 };
-use crate::ports::{Catalog, Clock, Store, written_as};
-
-/// What compact needs from the outside.
-#[derive(Clone)]
-pub struct Ports {
-    /// Objects.
-    pub store: Arc<dyn Store>,
-    /// Tables and partitions.
-    pub catalog: Arc<dyn Catalog>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Ports {
-    /// The same, for the objects that a job writes.
-    fn writing(&self, job: &config::Compact) -> Self {
-        Self {
-            store: written_as(&self.store, &job.tags, job.encryption.as_ref()),
-            ..self.clone()
-        }
-    }
-}
-
-/// What one invocation may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
-}
+pub use crate::kit::{MemoryBudget as Budget, Ports};
 
 /// What to plan: a table of the catalog, or a prefix.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,14 +66,13 @@ pub struct PlanRequest {
     /// Or the target of a job with `mode = "in_place"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Location>,
-    /// Only these partitions: an expression over the partition keys, or a prefix below the target. All where nothing is
-    /// said.
+    /// Only these partitions: an expression over the partition keys, or a prefix below the target. All by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<String>,
-    /// Whether only to say what would be done.
+    /// Whether to only report what would be done.
     #[serde(default)]
     pub dry_run: bool,
-    /// Whether only to say where each partition stands.
+    /// Whether to only report the state of each partition.
     #[serde(default)]
     pub status: bool,
 }
@@ -115,9 +81,9 @@ pub struct PlanRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MergeTask {
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// Which of the plan's new files.
+    /// The index of the new file in the plan.
     pub task: usize,
 }
 
@@ -125,10 +91,10 @@ pub struct MergeTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepRequest {
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
-    /// The partition's path, as the plan says it.
+    /// The partition's path, as in the plan.
     pub partition: String,
-    /// Which.
+    /// The step.
     pub step: Step,
 }

@@ -1,4 +1,4 @@
-//! Plans the partitions of a table that need it, and takes up what earlier runs left undone.
+//! Plans the partitions of a table that need it, and resumes what earlier runs left unfinished.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +11,33 @@ use twox_hash::XxHash3_128;
 
 use super::{
     Budget, MergeTask, PlanRequest, Ports,
-    error::CompactError,
     ledger::{self, Plan},
     look::{Scope, Subject, Verdict},
     report::{Item, PlanReport, Refusal, Step},
 };
-use crate::document;
+use crate::kit::{ErrorKind, JobError, ledger::create};
 
-/// Partitions that are looked at at a time.
+/// The most partitions that are examined at once.
 const CONCURRENT: usize = 8;
 
-/// Refused partitions that an answer names.
+/// The most refused partitions in an answer.
 const NAMED: usize = 50;
 
-/// The most bytes of tasks that an answer repeats; a state of a state machine holds 256 KiB.
+/// The most bytes of tasks in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
 
 /// Plans what the request selects.
 ///
 /// # Errors
-/// See [`CompactError`]; what is wrong with a single partition is in the report. The same request may be made again.
+/// See [`JobError`]; an error of a single partition is in the report. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Compact,
     request: &PlanRequest,
     budget: &Budget,
-) -> Result<PlanReport, CompactError> {
-    let ports = &ports.writing(job);
+) -> Result<PlanReport, JobError> {
+    let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
     let mut report = PlanReport {
         job: "compact".to_owned(),
@@ -63,7 +62,7 @@ pub async fn plan(
         let scope = &scope;
         async move {
             if ports.clock.now() >= budget.deadline {
-                return (partition, Err(CompactError::Deadline));
+                return (partition, Err(JobError::deadline()));
             }
             let seen = look(ports, scope, partition, request.dry_run).await;
             (partition, seen)
@@ -76,9 +75,9 @@ pub async fn plan(
                 report.partitions_seen += 1;
                 report.add(&scope, partition, seen);
             }
-            // What is planned by then stands; the rest is for the next run.
-            Err(CompactError::Deadline) => report.partitions_unseen += 1,
-            Err(error) if error.is_of_a_partition() => {
+            // The plans made so far are valid; the next run plans the rest.
+            Err(error) if error.kind() == ErrorKind::Deadline => report.partitions_unseen += 1,
+            Err(error) if is_of_a_partition(&error) => {
                 report.partitions_seen += 1;
                 report.partitions_refused += 1;
                 if report.refused.len() < NAMED {
@@ -93,7 +92,7 @@ pub async fn plan(
     }
     drop(looks);
     if report.partitions_seen == 0 && report.partitions_unseen > 0 {
-        return Err(CompactError::Deadline);
+        return Err(JobError::deadline());
     }
     if report.partitions_planned > 0 {
         report.requests.list += scope.listings;
@@ -105,13 +104,13 @@ pub async fn plan(
     Ok(report)
 }
 
-/// What is to be done with a partition; a new plan stands then, but in a dry run.
+/// Decides what to do with a partition. Writes the new plan, except in a dry run.
 async fn look(
     ports: &Ports,
     scope: &Scope,
     partition: &Subject,
     dry_run: bool,
-) -> Result<Verdict, CompactError> {
+) -> Result<Verdict, JobError> {
     match scope.look(ports, partition).await? {
         Verdict::Plan {
             plan,
@@ -189,18 +188,36 @@ fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
     }
 }
 
-/// Writes the list of all tasks, and leaves a long one out of the answer.
-async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), CompactError> {
+/// Writes the list of all tasks, and leaves a long list out of the answer.
+async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), JobError> {
     let text = serde_json::to_string(&report.tasks).map_err(|error| {
-        CompactError::Task(format!("the list of tasks cannot be written: {error}"))
+        JobError::new(
+            ErrorKind::TaskFailed,
+            format!("the list of tasks cannot be written: {error}"),
+        )
     })?;
     let hash = format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()));
     let location = run_list(&scope.ledger, &hash);
-    // One that stands under its hash says the same.
-    document::create(&*ports.store, &location, &report.tasks).await?;
+    // An existing object with this hash has the same content.
+    create(&*ports.store, &location, &report.tasks).await?;
     if text.len() > INLINE {
         report.tasks.clear();
     }
     report.plan = Some(location);
     Ok(())
+}
+
+/// Whether the failure concerns one partition, so that the others can continue.
+fn is_of_a_partition(error: &JobError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PartitionElsewhere
+            | ErrorKind::PartitionMissing
+            | ErrorKind::Unreadable
+            | ErrorKind::Unmergeable
+            | ErrorKind::Unsuited
+            | ErrorKind::InputChanged
+            | ErrorKind::LedgerUnreadable
+            | ErrorKind::PlanMissing
+    )
 }

@@ -1,4 +1,4 @@
-//! Sends writers and readers to the new files of a partition.
+//! Switches writers and readers to the new files of a partition.
 
 use lakewright_core::{
     catalog::{StorageDescriptor, TableName},
@@ -9,25 +9,27 @@ use lakewright_core::{
 use super::{
     Ports,
     carry::carry,
-    error::CompactError,
     ledger::{self, Plan},
     report::Step,
     steps::{Outcome, verified},
 };
-use crate::ports::Partition;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Partition,
+};
 
 /// Publishes the plan's generation.
 ///
-/// What may be alive of earlier invocations decides the order. A writer that read the old state is dead
+/// Earlier invocations that may still be running determine the order. A writer that read the old state has ended
 /// `longest_invocation` after the swap, and until then it reads the state again after its PUT. What it wrote before the
-/// swap is there for the second carrying, after which readers are sent to the new directory. The catalog has no
-/// compare-and-swap, so nobody who finds the mark `published` touches it, and the sweep waits until all who did not are
-/// dead.
+/// swap is carried by the second carrying, after which readers are sent to the new directory. The catalog has no
+/// compare-and-swap. Therefore an invocation that finds the marker `published` does not change the catalog, and the
+/// sweep waits until all that did not find it have ended.
 pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let wait = u64::try_from(plan.settings.longest_invocation.as_secs()).unwrap_or_default() + 1;
     let standing = ledger::read_state(store, ledger).await?;
@@ -45,7 +47,7 @@ pub(super) async fn publish(
         verified(store, ledger, plan).await?;
         files += carry(store, plan).await?;
         if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
-            // A twin was quicker: it is the plan's generation by now, or a later one. Or the plan was given up.
+            // A twin was faster: the state has the plan's generation by now, or a later one. Or the plan was abandoned.
             let standing = ledger::read_state(store, ledger).await?;
             if standing.is_none_or(|(state, _)| state.generation != plan.generation) {
                 return Ok(Outcome::superseded());
@@ -59,14 +61,14 @@ pub(super) async fn publish(
 }
 
 /// Points the catalog's partition at the new directory.
-async fn point(ports: &Ports, plan: &Plan) -> Result<(), CompactError> {
+async fn point(ports: &Ports, plan: &Plan) -> Result<(), JobError> {
     let (table, partition) = registered(ports, plan).await?;
     let at = Location::directory(&partition.storage.location).ok();
     if at.as_ref() == Some(&plan.to) {
         return Ok(());
     }
     if at.as_ref() != Some(&plan.from) {
-        return Err(elsewhere(plan, partition, &plan.from));
+        return Err(elsewhere(plan, &partition, &plan.from));
     }
     let moved = Partition {
         storage: StorageDescriptor {
@@ -80,51 +82,61 @@ async fn point(ports: &Ports, plan: &Plan) -> Result<(), CompactError> {
         .update_partitions(table, std::slice::from_ref(&moved))
         .await?;
     if let Some(failure) = failures.into_iter().next() {
-        return Err(CompactError::PartitionRefused {
-            partition: plan.partition.clone(),
-            message: failure.message,
-        });
+        return Err(JobError::new(
+            ErrorKind::of_partition(failure.kind),
+            format!("partition {}: {}", plan.partition, failure.message),
+        ));
     }
     confirm(ports, plan, &plan.to).await
 }
 
-/// Makes sure that the catalog sends readers to `directory`.
+/// Checks that the catalog sends readers to `directory`.
 pub(super) async fn confirm(
     ports: &Ports,
     plan: &Plan,
     directory: &Location,
-) -> Result<(), CompactError> {
+) -> Result<(), JobError> {
     let (_, partition) = registered(ports, plan).await?;
     if Location::directory(&partition.storage.location).as_ref() == Ok(directory) {
         return Ok(());
     }
-    Err(elsewhere(plan, partition, directory))
+    Err(elsewhere(plan, &partition, directory))
 }
 
-fn elsewhere(plan: &Plan, partition: Partition, expected: &Location) -> CompactError {
-    CompactError::PartitionElsewhere {
-        partition: plan.partition.clone(),
-        location: partition.storage.location,
-        expected: Box::new(expected.clone()),
-    }
+fn elsewhere(plan: &Plan, partition: &Partition, expected: &Location) -> JobError {
+    JobError::new(
+        ErrorKind::PartitionElsewhere,
+        format!(
+            "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+            plan.partition, partition.storage.location, expected
+        ),
+    )
 }
 
-/// The plan's partition as the catalog has it.
+/// The plan's partition in the catalog.
 async fn registered<'a>(
     ports: &Ports,
     plan: &'a Plan,
-) -> Result<(&'a TableName, Partition), CompactError> {
+) -> Result<(&'a TableName, Partition), JobError> {
     let table = plan.settings.table.as_ref().ok_or_else(|| {
-        CompactError::BadRequest(format!("the plan of {} has no table", plan.partition))
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!("the plan of {} has no table", plan.partition),
+        )
     })?;
     let found = ports
         .catalog
         .partitions(table, std::slice::from_ref(&plan.values))
         .await?;
     let partition = found.into_iter().next();
-    let partition = partition.ok_or_else(|| CompactError::PartitionMissing {
-        table: table.clone(),
-        partition: plan.partition.clone(),
+    let partition = partition.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::PartitionMissing,
+            format!(
+                "partition {} of {} is not in the catalog any more",
+                plan.partition, table
+            ),
+        )
     })?;
     Ok((table, partition))
 }

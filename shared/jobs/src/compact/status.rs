@@ -1,4 +1,4 @@
-//! Where the partitions of a table stand.
+//! Reports the state of a table's partitions.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,24 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{config, location::Location};
 
 use super::{
-    Ports,
-    error::CompactError,
-    ledger,
+    Ports, ledger,
     look::{Scope, Subject},
     report::{PartitionStatus, StatusReport},
 };
+use crate::kit::JobError;
 
-/// Partitions that are looked at at a time.
+/// The most partitions that are examined at once.
 const CONCURRENT: usize = 16;
 
-/// Where each of the selected partitions stands. Nothing is written.
+/// The state of each of the selected partitions. Writes nothing.
 ///
 /// # Errors
-/// See [`CompactError`].
+/// See [`JobError`].
 pub async fn status(
     ports: &Ports,
     job: &config::Compact,
     partitions: Option<&str>,
-) -> Result<StatusReport, CompactError> {
+) -> Result<StatusReport, JobError> {
     let scope = Scope::find(ports, job, partitions).await?;
     let looks = scope
         .partitions
@@ -50,7 +49,7 @@ pub async fn status(
     })
 }
 
-/// Partitions that an answer names: it may have 6 MB.
+/// The most partitions in an answer, which may have 6 MB.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const NAMED: usize = 5_000;
 
@@ -58,7 +57,7 @@ async fn look(
     ports: &Ports,
     scope: &Scope,
     partition: &Subject,
-) -> Result<PartitionStatus, CompactError> {
+) -> Result<PartitionStatus, JobError> {
     let store = &*ports.store;
     let ledger = scope.ledger_of(partition);
     let entries = ledger::entries(store, &ledger).await?;
@@ -72,7 +71,7 @@ async fn look(
         Err(text) => Location::new(text, ""),
     };
     let planned = entries.planned.last().copied().unwrap_or_default();
-    // Without a catalog the plans count, once they are done.
+    // Without a catalog, the completed plans are counted.
     let done = entries.swept.keys().last().copied().unwrap_or_default();
     let (generation, last) = state
         .as_ref()

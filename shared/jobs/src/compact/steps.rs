@@ -1,24 +1,25 @@
-//! The steps of one partition after its merges.
+//! Runs the steps of one partition after its merges.
 
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
-    Ports, StepRequest, abandon, delete,
-    error::CompactError,
-    footers, in_place,
+    Ports, StepRequest, abandon, delete, footers, in_place,
     ledger::{self, Plan},
     publish,
     report::{Step, StepReport, StepStatus},
     sweep,
 };
-use crate::ports::{Store, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Store, StoreErrorKind},
+};
 
-/// What became of a step, and what comes next.
+/// The outcome of a step, and the next step.
 pub(super) struct Outcome {
     pub(super) status: StepStatus,
-    /// Files that were carried over or deleted.
+    /// The number of files that were carried over or deleted.
     pub(super) files: u64,
-    /// The next step, and how many seconds to wait for it.
+    /// The next step, and how many seconds to wait before it.
     pub(super) next: Option<(Step, u64)>,
 }
 
@@ -48,18 +49,21 @@ impl Outcome {
     }
 }
 
-/// Takes a partition one step further.
+/// Runs one step of a partition.
 ///
 /// # Errors
-/// See [`CompactError`]. The same request may be made again.
-pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, CompactError> {
+/// See [`JobError`]. The same request may be sent again.
+pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, JobError> {
     let (ledger, plan) = ledger::read_plan(&*ports.store, &request.plan).await?;
-    let ports = &ports.writing(&plan.settings);
+    let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     if plan.partition != request.partition {
-        return Err(CompactError::BadRequest(format!(
-            "{} is the plan of the partition `{}`, not of `{}`",
-            request.plan, plan.partition, request.partition
-        )));
+        return Err(JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "{} is the plan of the partition `{}`, not of `{}`",
+                request.plan, plan.partition, request.partition
+            ),
+        ));
     }
     let outcome = match (request.step, plan.is_in_place()) {
         (Step::Publish, false) => publish::publish(ports, &ledger, &plan).await?,
@@ -67,8 +71,9 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Co
         (Step::Delete, false) => delete::delete(ports, &ledger, &plan).await?,
         (Step::Abandon, false) => abandon::abandon(ports, &ledger, &plan).await?,
         (Step::Abandon, true) => {
-            return Err(CompactError::BadRequest(
-                "with mode = \"in_place\" a plan is not given up: some of its files may be deleted by now".to_owned(),
+            return Err(JobError::new(
+                ErrorKind::BadRequest,
+                "with mode = \"in_place\" a plan is not given up: some of its files may be deleted by now",
             ));
         }
         (Step::Publish, true) => in_place::publish(ports, &ledger, &plan).await?,
@@ -91,39 +96,43 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Co
     })
 }
 
-/// The size of the file of each bin, all of which stand with the rows that the plan says.
+/// Verifies that the file of each bin exists with the planned rows. Returns their sizes.
 pub(super) async fn verified(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Vec<u64>, CompactError> {
+) -> Result<Vec<u64>, JobError> {
     let mut sizes = Vec::with_capacity(plan.bins.len());
     for (task, bin) in plan.bins.iter().enumerate() {
         let location = plan.output(bin);
         let Some((size, rows)) = rows_of(store, &location).await? else {
-            return Err(CompactError::NotMerged {
-                location,
-                plan: Box::new(ledger.plan(plan.generation)),
-                task,
-            });
+            return Err(JobError::new(
+                ErrorKind::NotMerged,
+                format!(
+                    "it does not exist: run compact-merge with task {} of {} first",
+                    task,
+                    Box::new(ledger.plan(plan.generation))
+                ),
+            )
+            .of(location));
         };
         if rows != bin.rows {
-            return Err(CompactError::RowsDiffer {
-                location,
-                rows,
-                expected: bin.rows,
-            });
+            return Err(JobError::new(
+                ErrorKind::RowsDiffer,
+                format!("it has {} rows, its plan says {}", rows, bin.rows),
+            )
+            .of(location));
         }
         sizes.push(size);
     }
     Ok(sizes)
 }
 
-/// The size and the rows of a file, if it stands.
+/// The size and the row count of a file, if it exists.
 pub(super) async fn rows_of(
     store: &dyn Store,
     location: &Location,
-) -> Result<Option<(u64, u64)>, CompactError> {
+) -> Result<Option<(u64, u64)>, JobError> {
     let meta = match store.head(location, None).await {
         Ok(meta) => meta,
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),

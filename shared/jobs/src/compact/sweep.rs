@@ -1,26 +1,26 @@
-//! Carries over what slow writers left in the old directory, when no more can come.
+//! Carries over what slow writers left in the old directory, when no more files can appear there.
 
 use lakewright_core::compact::PartitionLedger;
 
 use super::{
     Ports,
     carry::carry,
-    error::CompactError,
     ledger::{self, Plan},
     publish::confirm,
     report::Step,
     steps::Outcome,
 };
+use crate::kit::JobError;
 
 /// Sweeps the directory that the plan's generation left.
 ///
-/// `published` stands since the last publisher that could touch the catalog, and after the swap: when it is older than
-/// any invocation gets, nobody is alive who read the state or the catalog as it was before.
+/// `published` was written after the last possible change to the catalog, and after the swap. When it is older than the
+/// longest invocation, no invocation is running that read the old state or the old catalog entry.
 pub(super) async fn sweep(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Outcome, CompactError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
     let standing = ledger::read_state(store, ledger).await?;

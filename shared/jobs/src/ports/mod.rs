@@ -1,11 +1,12 @@
-//! What the jobs need from the outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`],
-//! [`Callback`] and [`Clock`].
+//! What the jobs need from outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`], [`Callback`] and
+//! [`Clock`].
 
 mod callback;
 mod catalog;
 mod clock;
 mod queries;
 mod queue;
+mod service;
 mod store;
 mod written_as;
 
@@ -17,6 +18,7 @@ pub use catalog::{
 pub use clock::Clock;
 pub use queries::{Queries, QueriesError, QueryExecution, QueryState};
 pub use queue::{MAX_SEND_BATCH, Queue, QueueError, SendFailure};
+pub use service::ServiceErrorKind;
 pub use store::{
     Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
     MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,

@@ -2,46 +2,48 @@ use async_trait::async_trait;
 use lakewright_core::{config::ResultColumn, location::Location};
 use thiserror::Error;
 
-/// Athena's queries, as far as their results are concerned.
+use super::ServiceErrorKind;
+
+/// Athena's queries and the metadata of their results.
 #[async_trait]
 pub trait Queries: Send + Sync {
-    /// A query's execution; `None` where there is none of this id (and only then).
+    /// A query's execution. `None` only if there is no query with this id.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn execution(&self, id: &str) -> Result<Option<QueryExecution>, QueriesError>;
 
     /// The columns of a finished query's result, in order.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn columns(&self, id: &str) -> Result<Vec<ResultColumn>, QueriesError>;
 }
 
 /// A query's execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryExecution {
-    /// How far it is.
+    /// Its state.
     pub state: QueryState,
-    /// Why it is in this state, in Athena's words.
+    /// Athena's reason for the state.
     pub reason: Option<String>,
     /// Whether it is an UNLOAD.
     pub unload: bool,
-    /// Where its result is. Never to be derived from the id.
+    /// The location of its result. It must not be derived from the id.
     pub output: Option<Location>,
-    /// Whether its result is in Athena's own storage.
+    /// Whether its result is in Athena's managed storage.
     /// <https://docs.aws.amazon.com/athena/latest/ug/managed-results.html>
     pub managed: bool,
-    /// Where the list of the objects that it wrote is, for an UNLOAD.
+    /// For an UNLOAD, the location of the manifest of the objects that it wrote.
     pub manifest: Option<Location>,
 }
 
-/// How far a query is.
+/// The state of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryState {
     /// Queued or running.
     Unfinished,
-    /// Its result stands.
+    /// Its result is written.
     Succeeded,
     /// It failed.
     Failed,
@@ -57,8 +59,8 @@ pub struct QueriesError {
     pub operation: &'static str,
     /// The query's id.
     pub query: String,
-    /// Whether the same call may succeed later.
-    pub retryable: bool,
-    /// What the service or the network said.
+    /// The kind of failure.
+    pub kind: ServiceErrorKind,
+    /// The message of the service or the network.
     pub message: String,
 }

@@ -1,19 +1,21 @@
 use async_trait::async_trait;
 use thiserror::Error;
 
-/// The most messages that one `SendMessageBatch` takes.
+use super::ServiceErrorKind;
+
+/// The most messages in one `SendMessageBatch`.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 pub const MAX_SEND_BATCH: usize = 10;
 
-/// A queue of messages: at least once, in any order.
+/// A queue of messages with at-least-once delivery, in any order.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends at most [`MAX_SEND_BATCH`] bodies (1 MiB together) to the queue at `queue_url`.
     ///
-    /// Returns those that the queue did not take, by their index in `bodies`; the rest were taken.
+    /// Returns the rejected ones by their index in `bodies`; the others were accepted.
     ///
     /// # Errors
-    /// When the whole call failed; any of the bodies may have been taken all the same.
+    /// The whole call failed; some of the bodies may have been accepted nevertheless.
     async fn send(
         &self,
         queue_url: &str,
@@ -21,14 +23,14 @@ pub trait Queue: Send + Sync {
     ) -> Result<Vec<SendFailure>, QueueError>;
 }
 
-/// One message of a batch that the queue did not take.
+/// A message of a batch that the queue rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendFailure {
     /// Its index in the batch.
     pub index: usize,
     /// The service's error code.
     pub code: String,
-    /// Whether sending the same body again can never succeed.
+    /// Whether sending the same body again will always fail.
     pub sender_fault: bool,
 }
 
@@ -40,8 +42,8 @@ pub struct QueueError {
     pub operation: &'static str,
     /// The queue.
     pub queue_url: String,
-    /// Whether the same call may succeed later.
-    pub retryable: bool,
-    /// What the service or the network said.
+    /// The kind of failure.
+    pub kind: ServiceErrorKind,
+    /// The message of the service or the network.
     pub message: String,
 }

@@ -10,8 +10,7 @@ use thiserror::Error;
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
 pub const MAX_LIST_PAGE: usize = 1000;
 
-/// The most keys that one batch delete takes.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
+/// The most keys in one batch delete. <https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html>
 pub const MAX_DELETE_BATCH: usize = 1000;
 
 /// An object store with S3's contract: strong consistency for reads and listings, atomic single-object
@@ -24,26 +23,27 @@ pub trait Store: Send + Sync {
     /// The object's size, `ETag`, version and time of writing.
     ///
     /// # Errors
-    /// [`StoreErrorKind::NotFound`] when there is no such object (or version).
+    /// [`StoreErrorKind::NotFound`] if there is no such object (or version).
     async fn head(
         &self,
         object: &Location,
         version: Option<&str>,
     ) -> Result<ObjectMeta, StoreError>;
 
-    /// The object's bytes, whole or the given range of them. The range may pass the end; what is there comes back.
+    /// The object's bytes, or the given range of them. If the range exceeds the end, the bytes up to the end are
+    /// returned.
     ///
     /// # Errors
-    /// [`StoreErrorKind::NotFound`]; [`StoreErrorKind::PreconditionFailed`] when `if_match` names another `ETag`
-    /// than the object's; [`StoreErrorKind::InvalidRange`] when the range begins at or past the end.
+    /// [`StoreErrorKind::NotFound`]; [`StoreErrorKind::PreconditionFailed`] if `if_match` is not the object's `ETag`;
+    /// [`StoreErrorKind::InvalidRange`] if the range begins at or after the end.
     async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError>;
 
     /// Writes the object in one piece.
     ///
     /// # Errors
-    /// [`StoreErrorKind::PreconditionFailed`] when the precondition does not hold;
-    /// [`StoreErrorKind::Conflict`] when another conditional write of this key was under way;
-    /// [`StoreErrorKind::NotFound`] for [`Precondition::Matches`] where there is no object.
+    /// [`StoreErrorKind::PreconditionFailed`] if the precondition does not hold; [`StoreErrorKind::Conflict`] if
+    /// another conditional write of this key was in progress; [`StoreErrorKind::NotFound`] for
+    /// [`Precondition::Matches`] if there is no object.
     async fn put(
         &self,
         object: &Location,
@@ -51,19 +51,20 @@ pub trait Store: Send + Sync {
         options: PutOptions,
     ) -> Result<Written, StoreError>;
 
-    /// One page of the keys that begin with `prefix.key`, in UTF-8 byte order, after the key `after`.
-    /// Pages are not a snapshot: what is written between two pages may or may not be in the later one.
+    /// One page of the keys that begin with `prefix.key`, in UTF-8 byte order, after the key `after`. Pages are not a
+    /// snapshot: an object that is written between two pages may or may not be in the later one.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError>;
 
     /// Copies an object within the store, server-side, up to 5 GiB. The copy keeps the media type, the metadata and the
-    /// tags of its source. It is encrypted as `encryption` says, or else as its bucket does by default: never as its source.
+    /// tags of its source. It is encrypted by `encryption` or, without that, by the bucket's default: never like its
+    /// source.
     ///
     /// # Errors
-    /// [`StoreErrorKind::NotFound`] when the source does not exist; as [`Store::put`] for the target;
-    /// [`StoreErrorKind::PreconditionFailed`] also when the source's `ETag` is not `if_source_matches`.
+    /// [`StoreErrorKind::NotFound`] if the source does not exist; as [`Store::put`] for the target;
+    /// [`StoreErrorKind::PreconditionFailed`] also if the source's `ETag` is not `if_source_matches`.
     async fn copy(
         &self,
         source: &Location,
@@ -77,14 +78,14 @@ pub trait Store: Send + Sync {
     /// Returns those that were not deleted.
     ///
     /// # Errors
-    /// When the call failed as a whole; any of the keys may have been deleted all the same.
+    /// The call failed as a whole; some of the keys may have been deleted nevertheless.
     async fn delete(&self, bucket: &str, keys: &[String])
     -> Result<Vec<DeleteFailure>, StoreError>;
 
-    /// Begins a multipart upload. Nothing is visible under the key until it is completed.
+    /// Starts a multipart upload. Nothing is visible under the key until it is completed.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn create_multipart(
         &self,
         object: &Location,
@@ -92,10 +93,10 @@ pub trait Store: Send + Sync {
         attributes: Option<&Attributes>,
     ) -> Result<UploadId, StoreError>;
 
-    /// Uploads part `number` (1 to 10,000), 5 MiB or more unless it is the last.
+    /// Uploads part `number` (1 to 10,000), of at least 5 MiB unless it is the last.
     ///
     /// # Errors
-    /// [`StoreErrorKind::NotFound`] when the upload was completed or aborted.
+    /// [`StoreErrorKind::NotFound`] if the upload was completed or aborted.
     async fn upload_part(
         &self,
         object: &Location,
@@ -104,11 +105,11 @@ pub trait Store: Send + Sync {
         body: Bytes,
     ) -> Result<CompletedPart, StoreError>;
 
-    /// Makes the object out of its parts, in ascending order of their numbers.
+    /// Creates the object from its parts, in ascending order of their numbers.
     ///
     /// # Errors
-    /// As [`Store::put`]. After [`StoreErrorKind::Conflict`] the upload is void: it must begin again from
-    /// [`Store::create_multipart`]. [`StoreErrorKind::NotFound`] when the upload was completed or aborted.
+    /// As [`Store::put`]. After [`StoreErrorKind::Conflict`] the upload is void: start again with
+    /// [`Store::create_multipart`]. [`StoreErrorKind::NotFound`] if the upload was completed or aborted.
     async fn complete_multipart(
         &self,
         object: &Location,
@@ -117,30 +118,30 @@ pub trait Store: Send + Sync {
         precondition: Precondition,
     ) -> Result<Written, StoreError>;
 
-    /// Gives the upload up and frees its parts. Succeeds where there is no such upload.
+    /// Aborts the upload and frees its parts. Succeeds if there is no such upload.
     ///
     /// # Errors
-    /// When the call failed.
+    /// The call failed.
     async fn abort_multipart(&self, object: &Location, upload: &UploadId)
     -> Result<(), StoreError>;
 }
 
-/// What is known of an object without its bytes.
+/// An object's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The entity tag as S3 gives it, with its quotes.
+    /// The entity tag as S3 returns it, with its quotes.
     pub etag: String,
-    /// The version, in a bucket that has versioning on.
+    /// The version, in a bucket with versioning.
     pub version: Option<String>,
-    /// When it was written, on the store's clock.
+    /// The time when it was written, by the store's clock.
     pub last_modified: Timestamp,
-    /// The store's clock when it answered.
+    /// The time of the response, by the store's clock.
     pub answered_at: Timestamp,
 }
 
-/// Which bytes to read, and of which object.
+/// Which bytes to read, and of which version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GetOptions {
     /// Read this version only.
@@ -151,51 +152,51 @@ pub struct GetOptions {
     pub range: Option<Range<u64>>,
 }
 
-/// An object's bytes, or the range that was asked for.
+/// An object's bytes, or the requested range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectBody {
-    /// Of the whole object, also where only a range was read.
+    /// The metadata of the whole object, even if only a range was read.
     pub meta: ObjectMeta,
     /// The bytes, complete.
     pub bytes: Bytes,
 }
 
-/// When a write may take effect.
+/// The condition of a write.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Always: what stands there is replaced.
+    /// None: an existing object is replaced.
     #[default]
     None,
-    /// Only where no object stands (`If-None-Match: *`): create-only.
+    /// Only if there is no object (`If-None-Match: *`): create-only.
     Absent,
-    /// Only where the object that stands has this `ETag` (`If-Match`).
+    /// Only if the existing object has this `ETag` (`If-Match`).
     Matches(String),
 }
 
-/// How to write an object.
+/// Options for writing an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PutOptions {
-    /// When the write may take effect.
+    /// The condition.
     pub precondition: Precondition,
-    /// The media type; the store's default where it is not given.
+    /// The media type; by default the store's.
     pub content_type: Option<String>,
-    /// What else the object is to be, shared by the objects of a job.
+    /// Further attributes, which the objects of a job share.
     pub attributes: Option<Arc<Attributes>>,
 }
 
-/// What an object is besides its bytes and its media type.
+/// An object's attributes besides its bytes and its media type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// The storage class; the store's default where it is not given.
+    /// The storage class; by default the store's.
     pub storage_class: Option<String>,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// The server-side encryption; the bucket's own where it is not given.
+    /// The server-side encryption; by default the bucket's.
     pub encryption: Option<Encryption>,
 }
 
 impl PutOptions {
-    /// Create-only: fails with [`StoreErrorKind::PreconditionFailed`] where an object stands.
+    /// Create-only: fails with [`StoreErrorKind::PreconditionFailed`] if an object exists.
     pub fn create_only() -> Self {
         Self {
             precondition: Precondition::Absent,
@@ -204,12 +205,12 @@ impl PutOptions {
     }
 }
 
-/// What a write made.
+/// The result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// The new object's `ETag`, with its quotes.
     pub etag: String,
-    /// Its version, in a bucket that has versioning on.
+    /// Its version, in a bucket with versioning.
     pub version: Option<String>,
 }
 
@@ -218,11 +219,11 @@ pub struct Written {
 pub struct Listed {
     /// The whole key.
     pub key: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
     /// The entity tag, with its quotes.
     pub etag: String,
-    /// When it was written, on the store's clock.
+    /// The time when it was written, by the store's clock.
     pub last_modified: Timestamp,
 }
 
@@ -233,7 +234,7 @@ pub struct ListPage {
     pub objects: Vec<Listed>,
     /// Whether there is more: list again after the last key.
     pub truncated: bool,
-    /// The store's clock when it answered.
+    /// The time of the response, by the store's clock.
     pub answered_at: Timestamp,
 }
 
@@ -244,11 +245,18 @@ pub struct DeleteFailure {
     pub key: String,
     /// The store's error code, such as `InternalError`.
     pub code: String,
-    /// What the store said.
+    /// The store's message.
     pub message: String,
 }
 
-/// A multipart upload under way.
+impl DeleteFailure {
+    /// Whether the function's role lacks a permission.
+    pub fn is_denied(&self) -> bool {
+        self.code == "AccessDenied"
+    }
+}
+
+/// A multipart upload in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(pub String);
 
@@ -259,30 +267,31 @@ pub struct CompletedPart {
     pub number: u16,
     /// The part's `ETag`, with its quotes.
     pub etag: String,
-    /// The base64 of the CRC-32 of the part's bytes, where the store compared one: the object is made of such parts only.
+    /// The base64 of the CRC-32 of the part's bytes, if the store verified one: the object is then made only of such
+    /// parts.
     pub crc32: Option<String>,
 }
 
-/// What kind of failure a call to the store met.
+/// The kind of failure of a call to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreErrorKind {
     /// No such object, version, bucket or upload (404).
     NotFound,
     /// The condition does not hold (412).
     PreconditionFailed,
-    /// Another conditional write of this key was under way; nothing is said about which one won (409).
+    /// Another conditional write of this key was in progress; either of them may have won (409).
     Conflict,
     /// Too many requests (503 Slow Down, 429).
     SlowDown,
     /// The store failed (500, other 5xx); the call may have taken effect.
     Internal,
-    /// The connection failed or the answer was cut short; the call may have taken effect.
+    /// The connection failed or the answer was truncated; the call may have taken effect.
     Network,
-    /// The range begins at or past the object's end (416).
+    /// The range begins at or after the object's end (416).
     InvalidRange,
     /// The role lacks a permission (403).
     AccessDenied,
-    /// The invocation's deadline is too near to begin the call.
+    /// The invocation's deadline is too near to start the call.
     Deadline,
     /// Anything else that the store refused (other 4xx).
     Other,
@@ -302,12 +311,12 @@ impl StoreErrorKind {
 #[derive(Debug, Clone, Error)]
 #[error("S3 {operation} {location}: {message}")]
 pub struct StoreError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: StoreErrorKind,
     /// The service's operation, such as `PutObject`.
     pub operation: &'static str,
-    /// What it was about: an object, a prefix, or a bucket (empty key).
+    /// Its subject: an object, a prefix, or a bucket (empty key).
     pub location: Location,
-    /// What the service or the network said.
+    /// The message of the service or the network.
     pub message: String,
 }

@@ -1,9 +1,9 @@
-//! Follows the partitions of a compacted table from directory to directory.
+//! Follows the partitions of a compacted table between directories.
 //!
-//! The compaction of a partition carries over what stands in its old directory once before and once after it swaps the
-//! partition's state. An output that was put there before the swap is carried, and one that was put there after it is
-//! found out by reading the state again: then it is put into the new directory too. Either way it stands where readers
-//! will look before the commit says so.
+//! The compaction of a partition carries the files of its old directory once before and once after it swaps the
+//! partition's state. An output that was written there before the swap is carried. An output that was written there
+//! later is detected by reading the state again, and then written into the new directory too. Either way it is where
+//! readers will look before the commit is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,20 +14,20 @@ use lakewright_core::{
 };
 
 use super::{
-    error::{RekeyError, Stage},
     plan::{Output, Plan},
     route::Routed,
     write::vanished,
 };
 use crate::{
+    kit::{JobError, Stage},
     partition_state,
     ports::{Precondition, Store, StoreErrorKind},
 };
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The partitions that an object's outputs go to, as their states were last read; none where the table is not compacted.
+/// The partitions of an object's outputs, with their states as last read; empty if the table is not compacted.
 pub(super) struct Follow {
     partitions: BTreeMap<usize, Followed>,
 }
@@ -39,16 +39,16 @@ struct Followed {
 }
 
 impl Follow {
-    /// Reads the states, and sends the outputs to the directories that they name.
+    /// Reads the states, and directs the outputs to the directories that they name.
     ///
     /// # Errors
-    /// When the store fails, or a state cannot be read.
+    /// The store fails, or a state cannot be read.
     pub(super) async fn begin(
         store: &dyn Store,
         compacted: &BTreeSet<TableName>,
         plan: &mut Plan,
         routed: &Routed,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let mut partitions = BTreeMap::new();
         let table = plan.job().table.as_ref();
         if table.is_some_and(|table| compacted.contains(table)) {
@@ -80,21 +80,21 @@ impl Follow {
         !self.partitions.is_empty()
     }
 
-    /// The state of a partition as it was last read; `None` where it was never compacted.
+    /// The state of a partition as last read; `None` if it was never compacted.
     pub(super) fn state(&self, partition: usize) -> Option<&PartitionState> {
         self.partitions.get(&partition)?.state.as_ref()
     }
 
-    /// Puts the outputs, which stand, into the directories that their partitions have moved to since, until none has
-    /// moved since it was put there.
+    /// Puts the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
+    /// until no partition has moved meanwhile.
     ///
     /// # Errors
-    /// When the store fails, or a state cannot be read.
+    /// The store fails, or a state cannot be read.
     pub(super) async fn settle(
         &mut self,
         store: &dyn Store,
         plan: &mut Plan,
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), JobError> {
         let mut unsure = self.partitions.keys().copied().collect::<Vec<_>>();
         while !unsure.is_empty() {
             let moved = self.moved(store, unsure).await?;
@@ -117,12 +117,12 @@ impl Follow {
         }
     }
 
-    /// Those of the partitions whose state is another than it was, and their new state.
+    /// The partitions whose state has changed, and their new state.
     async fn moved(
         &self,
         store: &dyn Store,
         partitions: Vec<usize>,
-    ) -> Result<Vec<(usize, PartitionState)>, RekeyError> {
+    ) -> Result<Vec<(usize, PartitionState)>, JobError> {
         let (mut moved, mut reads) = (Vec::new(), FuturesUnordered::new());
         for partition in partitions {
             let Some(followed) = self.partitions.get(&partition) else {
@@ -135,7 +135,7 @@ impl Follow {
                 let found = partition_state::read(store, &followed.ledger).await?;
                 let state = found.map(|(state, _)| state);
                 let news = state.filter(|state| followed.state.as_ref() != Some(state));
-                Ok::<_, RekeyError>(news.map(|state| (partition, state)))
+                Ok::<_, JobError>(news.map(|state| (partition, state)))
             });
         }
         while let Some(news) = reads.try_next().await? {
@@ -152,13 +152,13 @@ fn outputs_of(plan: &mut Plan, partition: usize) -> impl Iterator<Item = &mut Ou
         .filter(move |output| output.form == 0 && output.partition == partition)
 }
 
-/// Puts an output into the partition's new directory too. One that stands there was carried over: its name stands for its
-/// rows.
+/// Puts an output into the partition's new directory too. If a file of this name exists there, it was carried: its name
+/// identifies its rows.
 async fn put_too(
     store: &dyn Store,
     output: &mut Output,
     state: &PartitionState,
-) -> Result<(), RekeyError> {
+) -> Result<(), JobError> {
     let target = state.directory.join(output.name());
     let put = store
         .copy(&output.location, None, &target, Precondition::Absent, None)
@@ -169,7 +169,7 @@ async fn put_too(
         Err(error) if error.kind == StoreErrorKind::NotFound => {
             return Err(vanished(&output.location));
         }
-        Err(error) => return Err(RekeyError::store(Stage::Write, error)),
+        Err(error) => return Err(JobError::store(Stage::Write, error)),
     }
     output.location = target;
     Ok(())

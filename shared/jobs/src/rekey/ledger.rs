@@ -1,60 +1,62 @@
-//! The ledger: what is intended, and what has happened, as create-only objects beside the data.
+//! The ledger: plans and commits, as create-only objects beside the data.
 //!
-//! - `intent/<sid>`: the one plan of a source object. Whoever comes second adopts the one that stands.
-//! - `commit/<sid>`: its rows stand, are registered, and are accounted for.
-//! - `quarantine/<sid>-<planhash>.jsonl`: the records that went nowhere else.
-//! - `spool/<sid>/`: rows of a large object while it is at work.
+//! - `intent/<sid>`: the only plan of a source object. Later attempts adopt the existing one.
+//! - `commit/<sid>`: its rows are written, registered, and accounted for.
+//! - `quarantine/<sid>-<planhash>.jsonl`: the records that were not written to an output.
+//! - `spool/<sid>/`: rows of a large object while it is processed.
 
 use jiff::Timestamp;
 use lakewright_core::{catalog::Column, config, location::Location};
 use serde::{Deserialize, Serialize};
 
-use super::error::{RekeyError, Stage};
 use crate::{
-    document,
-    ports::{Store, StoreErrorKind},
+    kit::{
+        JobError,
+        ledger::{self, documents},
+    },
+    ports::Store,
     report::ObjectReport,
 };
 
-/// The form of the ledger's documents.
+/// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
 
 /// The plan of one source object, written once before its first output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The source object.
     pub source: Location,
     /// Its `ETag`.
     pub etag: String,
-    /// What decides where a row goes; every later attempt goes by this one.
+    /// The settings that determine where a row goes; every later attempt uses them.
     pub settings: Settings,
-    /// What is to stand, in key order.
+    /// The outputs, in key order.
     pub outputs: Vec<PlannedOutput>,
-    /// The records that are to stand in the quarantine, if there are any.
+    /// The quarantined records, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<PlannedOutput>,
     /// When the source object landed: what `now` means in the settings' bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landed: Option<Timestamp>,
-    /// There is no plan and will be none: the source object was gone or replaced before one was made. An attempt
-    /// that read the object earlier, and is still at work, finds this in its way.
+    /// There is no plan and there will be none: the source object was gone or replaced before one was made. An attempt
+    /// that read the object earlier, and is still running, finds this instead of writing a plan.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
 }
 
-/// What a plan is made from, besides the source object itself.
+/// The inputs of a plan besides the source object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The job's configuration.
     pub job: config::Rekey,
-    /// The table's columns when the plan was made; `None` where the schema is inferred.
+    /// The table's columns when the plan was made; `None` if the schema is inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableColumns>,
 }
 
-/// A table's columns, as the catalog gave them.
+/// A table's columns, as in the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableColumns {
     /// Those inside the files.
@@ -63,29 +65,29 @@ pub struct TableColumns {
     pub partition_keys: Vec<Column>,
 }
 
-/// One object that a plan names.
+/// An object in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PlannedOutput {
     /// Its key in the target bucket.
     pub key: String,
-    /// The records in it.
+    /// Its number of records.
     pub rows: u64,
 }
 
-/// What happened to one source object.
+/// The commit of a source object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The source object's `ETag`.
     pub etag: String,
-    /// The report that it was answered with.
+    /// The report for it.
     #[serde(flatten)]
     pub report: ObjectReport,
 }
 
 impl Intent {
-    /// The plan of `source` under `settings`, without an output yet.
+    /// Creates the plan of `source` with `settings`, without outputs yet.
     pub fn new(source: Location, etag: String, settings: Settings) -> Self {
         Self {
             version: LEDGER_VERSION,
@@ -99,7 +101,7 @@ impl Intent {
         }
     }
 
-    /// The entry that keeps a source object, which could not be read any more, from being planned.
+    /// The entry that prevents plans for a source object that can no longer be read.
     pub(super) fn withdrawn(source: Location, etag: String, settings: Settings) -> Self {
         Self {
             withdrawn: true,
@@ -108,10 +110,7 @@ impl Intent {
     }
 }
 
-impl Commit {
-    /// The form of a commit document that is written now.
-    pub const VERSION: u32 = LEDGER_VERSION;
-}
+documents!(LEDGER_VERSION; Intent, Commit);
 
 /// The ledger's entries for one source object.
 #[derive(Debug, Clone)]
@@ -131,23 +130,23 @@ impl Ledger {
         }
     }
 
-    /// Where the plan stands.
+    /// The location of the plan.
     pub(super) fn intent(&self) -> Location {
         self.prefix.join(&format!("intent/{}", self.sid))
     }
 
-    /// Where the commit stands.
+    /// The location of the commit.
     pub(super) fn commit(&self) -> &Location {
         &self.commit
     }
 
-    /// Where the quarantined records of the plan `plan_hash` stand.
+    /// The location of the quarantined records of the plan `plan_hash`.
     pub(super) fn quarantine(&self, plan_hash: &str) -> Location {
         self.prefix
             .join(&format!("quarantine/{}-{plan_hash}.jsonl", self.sid))
     }
 
-    /// The prefix of what does not fit the temporary folder until the source object is read.
+    /// The prefix for spooled rows that do not fit the temporary folder.
     pub(super) fn spool(&self) -> Location {
         self.prefix.join(&format!("spool/{}/", self.sid))
     }
@@ -155,55 +154,41 @@ impl Ledger {
     /// Whether the source object is committed.
     ///
     /// # Errors
-    /// When the store cannot say.
-    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, RekeyError> {
-        match store.head(self.commit(), None).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-            Err(error) => Err(RekeyError::store(Stage::Ledger, error)),
-        }
+    /// The store fails.
+    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, JobError> {
+        ledger::exists(store, self.commit()).await
     }
 
-    /// The plan that stands, if one does.
+    /// The existing plan, if any.
     ///
     /// # Errors
-    /// When the store fails, or the document cannot be read.
-    pub(super) async fn read_intent(
-        &self,
-        store: &dyn Store,
-    ) -> Result<Option<Intent>, RekeyError> {
-        let standing = document::read(store, &self.intent()).await?;
-        Ok(standing.map(|(intent, _)| intent))
+    /// The store fails, or the document cannot be read.
+    pub(super) async fn read_intent(&self, store: &dyn Store) -> Result<Option<Intent>, JobError> {
+        ledger::read(store, &self.intent()).await
     }
 
-    /// Makes `intent` the plan of its source object, or answers with the one that stands already.
+    /// Makes `intent` the plan of its source object, or returns the existing plan.
     ///
     /// # Errors
-    /// When the store fails, or the document that stands cannot be read.
+    /// The store fails, or the existing document cannot be read.
     pub(super) async fn propose(
         &self,
         store: &dyn Store,
         intent: Intent,
-    ) -> Result<Intent, RekeyError> {
-        let location = self.intent();
-        if document::create(store, &location, &intent).await? {
-            return Ok(intent);
-        }
-        let standing = document::read(store, &location).await?;
-        let (standing, _) = standing.ok_or(RekeyError::LedgerEntryVanished { location })?;
-        Ok(standing)
+    ) -> Result<Intent, JobError> {
+        ledger::propose(store, &self.intent(), intent).await
     }
 
-    /// Writes the commit; one that stands already says the same.
+    /// Writes the commit. An existing one has the same content.
     ///
     /// # Errors
-    /// When the store fails.
+    /// The store fails.
     pub(super) async fn write_commit(
         &self,
         store: &dyn Store,
         commit: &Commit,
-    ) -> Result<(), RekeyError> {
-        document::create(store, self.commit(), commit).await?;
+    ) -> Result<(), JobError> {
+        ledger::create(store, self.commit(), commit).await?;
         Ok(())
     }
 }

@@ -1,20 +1,19 @@
-//! rekey: every row of a landed object stands exactly once in the partition of its own time.
+//! rekey: writes every row of a landed object exactly once, to the partition of its own time.
 //!
-//! The protocol, one source object at a time (`sid` is a hash of its bucket, key and `ETag`):
+//! The protocol handles one source object at a time (`sid` is a hash of its bucket, key and `ETag`):
 //!
-//! 1. `commit/<sid>` stands: it is a duplicate.
+//! 1. If `commit/<sid>` exists, the object is a duplicate.
 //! 2. Read and route the whole object into a spool, so that all its outputs are known by name and rows.
-//! 3. PUT `intent/<sid>`, create-only. If one stands, go by its settings.
-//! 4. PUT the outputs, create-only. Where one stands it was made by the same plan. Where the table is compacted they go
-//!    into the directory that the partition's state names; it is read again afterwards, and if it has moved on meanwhile
-//!    the same outputs are put into its new directory too.
+//! 3. PUT `intent/<sid>`, create-only. If it exists, use its settings.
+//! 4. PUT the outputs, create-only. An existing output was made by the same plan. If the table is compacted, they go
+//!    into the directory that the partition's state names. The state is read again afterwards: if the partition has
+//!    moved on meanwhile, the same outputs are put into its new directory too.
 //! 5. Register new partitions in the catalog.
 //! 6. PUT `commit/<sid>`, create-only.
 //!
-//! Killed anywhere, the next attempt goes on from what stands. Invariants R1 to R5 are in
-//! docs/ARCHITECTURE.md; the simulation in `tests/` holds this code to them.
+//! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R5 are in
+//! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
-mod error;
 mod follow;
 mod ledger;
 mod plan;
@@ -25,90 +24,43 @@ mod route;
 mod schema;
 mod write;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
 
-pub use self::{
-    error::RekeyError,
-    ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns},
-};
+pub use self::ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns};
 use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
-pub use crate::work::Stage;
+pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
-    ports::{Catalog, Clock, Store, StoreErrorKind, written_as},
+    kit::{ErrorKind, JobError},
+    ports::{Store, StoreErrorKind},
     report::{ObjectReport, Status},
     work::{source, spool},
 };
 
-/// What rekey needs from the outside.
-#[derive(Clone)]
-pub struct Ports {
-    /// Objects.
-    pub store: Arc<dyn Store>,
-    /// Tables and partitions.
-    pub catalog: Arc<dyn Catalog>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Ports {
-    /// The same, for a job whose objects have these tags and this encryption.
-    pub(crate) fn writing(
-        &self,
-        tags: &BTreeMap<String, String>,
-        encryption: Option<&config::Encryption>,
-    ) -> Self {
-        Self {
-            store: written_as(&self.store, tags, encryption),
-            ..self.clone()
-        }
-    }
-}
-
-/// What one object's processing may use.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// A folder for temporary files, such as `/tmp`.
-    pub scratch: PathBuf,
-    /// Bytes of temporary files. Beyond them, rows are kept in the ledger while the object is at work.
-    pub scratch_bytes: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
-}
-
-/// A source object as a trigger names it.
+/// A source object as named by a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceObject {
-    /// Where it is.
+    /// Its location.
     pub location: Location,
-    /// The `ETag` that the trigger names, with or without quotes; where it names none, that of the object
-    /// that stands there now.
+    /// The `ETag` that the trigger names, with or without quotes; if it names none, that of the current object is used.
     pub etag: Option<String>,
 }
 
-/// How often the partitions' states are read anew where the catalog has one in another place.
+/// How often the partitions' states are read again if the catalog has a partition at another location.
 const REGISTRATIONS: usize = 3;
 
-/// Processes one source object to its commit. `compacted` are the tables whose partitions move from directory to
-/// directory.
+/// Processes one source object to its commit. `compacted` are the tables whose partitions move between directories.
 ///
 /// # Errors
-/// See [`RekeyError`]. After any error the same call may be made again: it goes on from what stands.
+/// See [`JobError`]. After any error the same call may be made again: it resumes from the ledger.
 pub async fn rekey(
     ports: &Ports,
     job: &config::Rekey,
     compacted: &BTreeSet<TableName>,
     source: &SourceObject,
     budget: &Budget,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let ports = ports.writing(&job.tags, job.encryption.as_ref());
     process(&ports, job, compacted, source, budget).await
 }
@@ -119,7 +71,7 @@ async fn process(
     compacted: &BTreeSet<TableName>,
     source: &SourceObject,
     budget: &Budget,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
     let Some(etag) = etag_of(&*ports.store, source).await? else {
         return without_rows(Status::Gone);
@@ -140,7 +92,7 @@ async fn process(
         || (Settings::current(job, table.as_ref()), None),
         |intent| (intent.settings, intent.landed),
     );
-    // Twice at most: a plan that another invocation made meanwhile is final.
+    // At most twice: a plan that another invocation made meanwhile is final.
     let (mut plan, mut routed) = loop {
         let request = route::Request {
             ports,
@@ -178,7 +130,7 @@ async fn process(
     let mut follow = Follow::begin(&*ports.store, compacted, &mut plan, &routed).await?;
     let sizes = write::outputs(ports, budget, &plan, &routed, resumed).await?;
     routed.spool.discard().await;
-    // A plan that another deployment made goes into the table that it names.
+    // A plan of another deployment uses the table that it names.
     let table = if plan.job().table == job.table {
         table
     } else {
@@ -190,14 +142,13 @@ async fn process(
             break;
         };
         let partitions = plan.partitions(&routed, &follow);
-        match register::register(&*ports.catalog, table, &partitions).await {
-            // It has moved since its state was read.
-            Err(RekeyError::PartitionElsewhere { .. })
-                if follow.is_needed() && attempt < REGISTRATIONS => {}
-            registered => {
-                registered?;
-                break;
-            }
+        let registered = register::register(&*ports.catalog, table, &partitions).await;
+        let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
+        // The partition has moved since its state was read.
+        if !registered.as_ref().is_err_and(moved) || !follow.is_needed() || attempt >= REGISTRATIONS
+        {
+            registered?;
+            break;
         }
     }
     let quarantined = routed.quarantine.rows();
@@ -225,55 +176,60 @@ async fn process(
     Ok(commit.report)
 }
 
-/// What is to be said of a source object that was not there to be read.
+/// Decides the outcome for a source object that could not be read.
 ///
-/// A plan that stands without a commit means that some of its rows may stand and the others be lost, which must not
-/// pass for success. And once it did pass for success nobody would finish a plan, so `gone` takes the plan's place
-/// first: a twin that has read the object and is still at work then makes none.
+/// A plan without a commit means that some of its rows may exist and the others may be lost, which must not count as
+/// success. And after a success, nobody would finish a plan. Therefore a withdrawn plan is written first: a twin that
+/// has read the object and is still running cannot write a plan then.
 async fn unread(
     store: &dyn Store,
     ledger: &Ledger,
     gone: Intent,
     status: Status,
-) -> Result<ObjectReport, RekeyError> {
+) -> Result<ObjectReport, JobError> {
     let source = gone.source.clone();
     let status = if status == Status::Ignored || ledger.propose(store, gone).await?.withdrawn {
         status
     } else if ledger.is_committed(store).await? {
         Status::Duplicate
     } else {
-        return Err(RekeyError::SourceLost {
-            location: source,
-            intent: ledger.intent(),
-        });
+        let message = format!(
+            "it no longer exists, but its plan at {} has no commit: some of its rows may be \
+            missing. See OPERATIONS.md, \"A source object that was lost\"",
+            ledger.intent()
+        );
+        return Err(JobError::new(ErrorKind::SourceLost, message)
+            .during(Stage::Read)
+            .of(source));
     };
     Ok(ObjectReport::without_rows(source, status))
 }
 
-/// What is to be said of a source object that was answered for as gone or superseded before.
+/// Decides the outcome for a source object that was answered as gone or superseded before.
 async fn withdrawn(
     ports: &Ports,
     ledger: &Ledger,
     source: &Location,
     etag: &str,
-) -> Result<ObjectReport, RekeyError> {
-    match Source::open(Arc::clone(&ports.store), source, etag).await? {
-        Err(status) => Ok(ObjectReport::without_rows(source.clone(), status)),
-        Ok(_) => Err(RekeyError::Withdrawn {
-            location: source.clone(),
-            intent: ledger.intent(),
-        }),
+) -> Result<ObjectReport, JobError> {
+    if let Err(status) = Source::open(Arc::clone(&ports.store), source, etag).await? {
+        return Ok(ObjectReport::without_rows(source.clone(), status));
     }
+    let message = format!(
+        "it was gone when it was first looked for, as {} says, and is back: delete that entry and deliver the object again",
+        ledger.intent()
+    );
+    Err(JobError::new(ErrorKind::Withdrawn, message).of(source.clone()))
 }
 
-/// The object's `ETag` with its quotes; `None` where the trigger names none and no object stands.
-async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, RekeyError> {
+/// The object's `ETag` with its quotes; `None` if the trigger names none and there is no object.
+async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, JobError> {
     if let Some(etag) = &source.etag {
         return Ok(Some(format!("\"{}\"", etag.trim_matches('"'))));
     }
     match store.head(&source.location, None).await {
         Ok(meta) => Ok(Some(meta.etag)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(RekeyError::store(Stage::Read, error)),
+        Err(error) => Err(JobError::store(Stage::Read, error)),
     }
 }

@@ -1,4 +1,4 @@
-//! What is to stand for one source object: its outputs by name and rows.
+//! Plans the outputs of one source object: their names and rows.
 
 use jiff::Timestamp;
 use lakewright_core::{
@@ -9,34 +9,37 @@ use lakewright_core::{
 };
 
 use super::{
-    error::RekeyError,
     follow::Follow,
     ledger::{Intent, Ledger, PlannedOutput, Settings, TableColumns},
     register::Written,
     route::Routed,
 };
-use crate::{ports::Catalog, report::OutputReport};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Catalog,
+    report::OutputReport,
+};
 
-/// The one plan of a source object.
+/// The only plan of a source object.
 pub(super) struct Plan {
     settings: Settings,
     /// When the source object landed.
     landed: Timestamp,
-    /// By partition, then by form, then by part.
+    /// Ordered by partition, then by form, then by part.
     pub(super) outputs: Vec<Output>,
-    /// Where the quarantined records go, if there are any.
+    /// The object for quarantined records, if there are any.
     pub(super) quarantine: Option<PlannedOutput>,
 }
 
-/// One object that is to stand.
+/// A planned object.
 pub(super) struct Output {
-    /// Where: in the target, or in the directory that the partition's state names.
+    /// Its location: in the target, or in the directory that the partition's state names.
     pub(super) location: Location,
-    /// How it is written: which of the job's outputs.
+    /// The index of the job's output that it is written for.
     pub(super) form: usize,
-    /// Which of the routed partitions is in it.
+    /// The index of the routed partition.
     pub(super) partition: usize,
-    /// The records in it: those that follow the ones in the part before.
+    /// The number of records: those that follow the ones in the previous part.
     pub(super) rows: u64,
 }
 
@@ -61,9 +64,10 @@ impl Settings {
     }
 
     /// A hash of these settings, for the names of outputs.
-    pub(super) fn hash(&self) -> Result<String, RekeyError> {
-        let text = serde_json::to_string(self)
-            .map_err(|error| RekeyError::Schema(format!("settings: {error}")))?;
+    pub(super) fn hash(&self) -> Result<String, JobError> {
+        let text = serde_json::to_string(self).map_err(|error| {
+            JobError::new(ErrorKind::SchemaUnusable, format!("settings: {error}"))
+        })?;
         Ok(plan_hash(&text))
     }
 }
@@ -72,43 +76,52 @@ impl Settings {
 pub(super) async fn table(
     catalog: &dyn Catalog,
     job: &config::Rekey,
-) -> Result<Option<Table>, RekeyError> {
+) -> Result<Option<Table>, JobError> {
     let Some(name) = &job.table else {
         return Ok(None);
     };
     let Some(table) = catalog.table(name).await? else {
-        return Err(RekeyError::TableMissing(name.clone()));
+        return Err(JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist: create it, or remove `table` from the job"),
+        ));
     };
     if let Some(output) = job.output.first() {
         let taken = table.takes(output);
-        taken.map_err(|error| RekeyError::Schema(format!("table {name}: {error}")))?;
+        taken.map_err(|error| {
+            JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {error}"))
+        })?;
     }
     let keys = table.partition_keys.iter().map(|key| &key.name);
     if !keys
         .map(|key| key.to_lowercase())
         .eq(job.partition_by.iter().map(|part| part.to_lowercase()))
     {
-        return Err(RekeyError::PartitionKeysDiffer {
-            table: name.clone(),
-            keys: table
-                .partition_keys
-                .iter()
-                .map(|key| key.name.clone())
-                .collect(),
-            partition_by: job.partition_by.clone(),
-        });
+        return Err(JobError::new(
+            ErrorKind::PartitionKeysDiffer,
+            format!(
+                "table {} is partitioned by {:?}, the job by {:?}: they must be the same, in the same order",
+                name,
+                table
+                    .partition_keys
+                    .iter()
+                    .map(|key| &key.name)
+                    .collect::<Vec<_>>(),
+                job.partition_by
+            ),
+        ));
     }
     Ok(Some(table))
 }
 
 impl Plan {
-    /// The plan that follows from what was routed by `settings`.
+    /// The plan for what was routed with `settings`.
     pub(super) fn new(
         ledger: &Ledger,
         sid: &str,
         settings: &Settings,
         routed: &Routed,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let (hash, job) = (settings.hash()?, &settings.job);
         let mut outputs = Vec::new();
         for (partition, place) in routed.partitions.iter().enumerate() {
@@ -136,12 +149,12 @@ impl Plan {
         })
     }
 
-    /// The job that the plan was made for, as it was configured then.
+    /// The job's configuration when the plan was made.
     pub(super) fn job(&self) -> &config::Rekey {
         &self.settings.job
     }
 
-    /// The plan as the ledger keeps it.
+    /// The plan as a ledger document.
     pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
         let mut outputs = self
             .outputs
@@ -160,12 +173,8 @@ impl Plan {
         }
     }
 
-    /// Makes sure that `standing`, made from the same settings, names the same outputs.
-    pub(super) fn check_against(
-        &self,
-        ledger: &Ledger,
-        standing: &Intent,
-    ) -> Result<(), RekeyError> {
+    /// Checks that `standing`, made from the same settings, names the same outputs.
+    pub(super) fn check_against(&self, ledger: &Ledger, standing: &Intent) -> Result<(), JobError> {
         let mine = self.intent(&standing.source, &standing.etag);
         let everything = |intent: &Intent| {
             let outputs = intent.outputs.iter().chain(&intent.quarantine);
@@ -174,10 +183,11 @@ impl Plan {
         let (mine, theirs) = (everything(&mine), everything(standing));
         match mine.symmetric_difference(&theirs).next() {
             None => Ok(()),
-            Some(output) => Err(RekeyError::PlanDiffers {
-                intent: ledger.intent(),
-                difference: format!(
-                    "{} rows of {} are {} the plan",
+            Some(output) => Err(JobError::new(
+                ErrorKind::PlanDiffers,
+                format!(
+                    "the plan at {} was made by code that routes rows differently ({} rows of {} are {} the plan): see OPERATIONS.md, \"Superseding a plan\"",
+                    ledger.intent(),
                     output.rows,
                     output.key,
                     if mine.contains(output) {
@@ -186,11 +196,11 @@ impl Plan {
                         "only in"
                     }
                 ),
-            }),
+            )),
         }
     }
 
-    /// The outputs, which are of these sizes, in key order.
+    /// The outputs with these sizes, in key order.
     pub(super) fn reports(&self, sizes: &[u64]) -> Vec<OutputReport> {
         let outputs = self.outputs.iter().zip(sizes);
         let mut reports = outputs
@@ -204,7 +214,7 @@ impl Plan {
         reports
     }
 
-    /// The partitions that hold rows, and where: of several outputs, the first is the table's.
+    /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
     pub(super) fn partitions(&self, routed: &Routed, follow: &Follow) -> Vec<Written> {
         let job = &self.settings.job;
         let mut written = self

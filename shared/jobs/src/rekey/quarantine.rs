@@ -1,14 +1,16 @@
-//! The records that no partition takes, on their way into one object.
+//! Writes the quarantined records into one object.
 
 use std::{collections::BTreeMap, io};
 
 use lakewright_core::quarantine::{Quarantined, Reason};
 
-use super::error::{RekeyError, Stage};
-use crate::work::upload::{PART, Upload};
+use crate::{
+    kit::{JobError, Stage},
+    work::upload::{PART, Upload},
+};
 
-/// Quarantined records, as the lines of the object that will hold them. Where they are many, parts of it go up before
-/// the plan is made; the object stands once it is finished.
+/// Quarantined records as the lines of an object. If there are many, parts are uploaded before the plan is made; the
+/// object exists once it is finished.
 pub(super) struct Quarantine {
     lines: Vec<u8>,
     upload: Upload,
@@ -30,33 +32,33 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Uploads what is enough for a part.
-    pub(super) async fn flush(&mut self) -> Result<(), RekeyError> {
+    /// Uploads the lines if there are enough for a part.
+    pub(super) async fn flush(&mut self) -> Result<(), JobError> {
         if self.lines.len() < PART {
             return Ok(());
         }
         let part = std::mem::take(&mut self.lines);
         let put = self.upload.part(part).await;
-        put.map_err(|error| RekeyError::store(Stage::Write, error))
+        put.map_err(|error| JobError::store(Stage::Write, error))
     }
 
     pub(super) fn rows(&self) -> u64 {
         self.rows.values().sum()
     }
 
-    /// The records of each reason.
+    /// The number of records by reason.
     pub(super) fn by_reason(&self) -> &BTreeMap<Reason, u64> {
         &self.rows
     }
 
-    /// Makes the object, unless it stands.
-    pub(super) async fn finish(self) -> Result<(), RekeyError> {
+    /// Creates the object, unless it exists.
+    pub(super) async fn finish(self) -> Result<(), JobError> {
         let put = self.upload.finish(self.lines).await;
-        put.map_err(|error| RekeyError::store(Stage::Write, error))?;
+        put.map_err(|error| JobError::store(Stage::Write, error))?;
         Ok(())
     }
 
-    /// Gives it up.
+    /// Aborts the upload.
     pub(super) async fn discard(&mut self) {
         self.upload.abandon().await;
     }

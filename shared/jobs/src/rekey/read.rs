@@ -11,21 +11,19 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports, Settings,
-    error::RekeyError,
     source::{Source, SourceReader},
 };
+use crate::kit::{ErrorKind, JobError};
 
-pub(super) fn misread(location: &Location, error: &FrameError) -> RekeyError {
+pub(super) fn misread(location: &Location, error: &FrameError) -> JobError {
     match *error {
-        FrameError::RecordTooLong { offset, limit } => RekeyError::RecordTooLong {
-            location: location.clone(),
-            offset,
-            limit,
-        },
-        _ => RekeyError::Unreadable {
-            location: location.clone(),
-            message: error.to_string(),
-        },
+        FrameError::RecordTooLong { offset, limit } => JobError::new(
+            ErrorKind::RecordTooLong,
+            format!("refused: the record is longer than {limit} bytes (limits.record_size)"),
+        )
+        .of(location.clone())
+        .at(offset),
+        _ => JobError::unreadable(location.clone(), error.to_string()),
     }
 }
 
@@ -55,7 +53,7 @@ impl<'a> RecordReader<'a> {
         budget: &'a Budget,
         settings: &Settings,
         source: Source,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let location = source.location().clone();
         let job = &settings.job;
         let limits: &Limits = &job.limits;
@@ -64,9 +62,8 @@ impl<'a> RecordReader<'a> {
         let records = Reading::of_prefix(job.format, job.csv.as_ref(), columns)
             .records(limits, true)
             .map_err(|error| misread(&location, &error))?
-            .ok_or_else(|| RekeyError::Unreadable {
-                location: location.clone(),
-                message: "it is read by row groups".to_owned(),
+            .ok_or_else(|| {
+                JobError::unreadable(location.clone(), "it is read by row groups".to_owned())
             })?;
         Ok(Self {
             ports,
@@ -81,17 +78,16 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// Reads on. There may be new records, which are all to be taken before the next call; `None` after the
-    /// last.
-    pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, RekeyError> {
+    /// Reads more. There may be new records, all of which must be taken before the next call; `None` after the last.
+    pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, JobError> {
         match self.state {
             State::Ended => return Ok(None),
             State::HasOutput => {}
             State::NeedsInput => {
                 if self.ports.clock.now() >= self.budget.deadline {
-                    return Err(RekeyError::Deadline);
+                    return Err(JobError::deadline());
                 }
-                // Other objects of this invocation, and the reads ahead of this one, get their turn.
+                // Yield to the other objects of this invocation, and to this object's reads ahead.
                 tokio::task::yield_now().await;
                 let Some(chunk) = self.reader.next().await? else {
                     return self.end().map(Some);
@@ -115,7 +111,7 @@ impl<'a> RecordReader<'a> {
         Ok(Some(&mut *self.records))
     }
 
-    fn end(&mut self) -> Result<&mut dyn Records, RekeyError> {
+    fn end(&mut self) -> Result<&mut dyn Records, JobError> {
         self.state = State::Ended;
         self.plain.clear();
         self.decompressor
@@ -127,16 +123,15 @@ impl<'a> RecordReader<'a> {
     }
 }
 
-fn unreadable(location: &Location, error: &DecompressError) -> RekeyError {
+fn unreadable(location: &Location, error: &DecompressError) -> JobError {
     match *error {
-        DecompressError::Ratio { offset, limit } => RekeyError::CompressionRatio {
-            location: location.clone(),
-            offset,
-            limit,
-        },
-        _ => RekeyError::Unreadable {
-            location: location.clone(),
-            message: error.to_string(),
-        },
+        DecompressError::Ratio { offset, limit } => {
+            let message = format!(
+                "refused: more than {limit} bytes come out for one of the first {offset} bytes \
+            (limits.compression_ratio)"
+            );
+            JobError::new(ErrorKind::CompressionRatioExceeded, message).of(location.clone())
+        }
+        _ => JobError::unreadable(location.clone(), error.to_string()),
     }
 }

@@ -7,10 +7,12 @@ use lakewright_core::{
     location::Location,
 };
 
-use super::error::RekeyError;
-use crate::ports::{
-    Catalog, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
-    PartitionFailure,
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{
+        Catalog, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
+        PartitionFailure,
+    },
 };
 
 /// A partition as rekey writes it: its values, and the prefix of its objects.
@@ -18,19 +20,19 @@ use crate::ports::{
 pub(crate) struct Written {
     pub(crate) values: Vec<String>,
     pub(crate) directory: Location,
-    /// Where the catalog may still have it, while a compaction is being published: it is never set back.
+    /// The location that the catalog may still have while a compaction is being published: it is never set back.
     pub(crate) before: Option<Location>,
 }
 
-/// Makes every partition of `written` known to the catalog under its directory.
+/// Registers every partition of `written` in the catalog with its directory.
 ///
 /// # Errors
-/// When the catalog fails, refuses a partition, or holds one that lies elsewhere.
+/// The catalog fails, refuses a partition, or has one at another location.
 pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
     written: &[Written],
-) -> Result<(), RekeyError> {
+) -> Result<(), JobError> {
     for chunk in written.chunks(MAX_GET_PARTITIONS) {
         let missing = missing(catalog, table, chunk).await?;
         for chunk in missing.chunks(MAX_CREATE_PARTITIONS) {
@@ -44,7 +46,7 @@ async fn create(
     catalog: &dyn Catalog,
     table: &Table,
     written: &[&Written],
-) -> Result<(), RekeyError> {
+) -> Result<(), JobError> {
     let partitions = written
         .iter()
         .map(|partition| Partition {
@@ -60,9 +62,9 @@ async fn create(
         .into_iter()
         .partition(|failure| failure.kind == CatalogErrorKind::AlreadyExists);
     if let Some(failure) = refused.into_iter().next() {
-        return Err(refuse(table, failure));
+        return Err(refuse(table, &failure));
     }
-    // Another invocation was quicker: what it registered must be the same place.
+    // Another invocation was faster: the location that it registered must be the same.
     let others = written
         .iter()
         .filter(|partition| stood.iter().any(|other| other.values == partition.values))
@@ -71,7 +73,7 @@ async fn create(
     if let Some(lost) = missing(catalog, table, &others).await?.first() {
         return Err(refuse(
             table,
-            PartitionFailure {
+            &PartitionFailure {
                 values: lost.values.clone(),
                 kind: CatalogErrorKind::NotFound,
                 message: "it existed already, and a moment later did not".to_owned(),
@@ -81,12 +83,12 @@ async fn create(
     Ok(())
 }
 
-/// Those of `written` that the catalog does not hold.
+/// The partitions of `written` that are not in the catalog.
 async fn missing<'a>(
     catalog: &dyn Catalog,
     table: &Table,
     written: &'a [Written],
-) -> Result<Vec<&'a Written>, RekeyError> {
+) -> Result<Vec<&'a Written>, JobError> {
     if written.is_empty() {
         return Ok(Vec::new());
     }
@@ -106,12 +108,14 @@ async fn missing<'a>(
             None => missing.push(partition),
             Some(location) if partition.may_lie_at(location) => {}
             Some(location) => {
-                return Err(RekeyError::PartitionElsewhere {
-                    table: table.name.clone(),
-                    values: partition.values.clone(),
-                    location: location.clone(),
-                    expected: Box::new(partition.directory.clone()),
-                });
+                return Err(JobError::new(
+                    ErrorKind::PartitionElsewhere,
+                    format!(
+                        "partition {:?} of {} lies at {} in the catalog, the job writes to {}",
+                        partition.values, table.name, location, partition.directory
+                    ),
+                )
+                .during(Stage::Register));
             }
         }
     }
@@ -119,17 +123,20 @@ async fn missing<'a>(
 }
 
 impl Written {
-    /// Whether the catalog may have the partition there.
+    /// Whether the catalog may have the partition at this location.
     fn may_lie_at(&self, location: &str) -> bool {
         Location::directory(location)
             .is_ok_and(|at| at == self.directory || Some(&at) == self.before.as_ref())
     }
 }
 
-fn refuse(table: &Table, failure: PartitionFailure) -> RekeyError {
-    RekeyError::PartitionRefused {
-        table: table.name.clone(),
-        values: failure.values,
-        message: failure.message,
-    }
+fn refuse(table: &Table, failure: &PartitionFailure) -> JobError {
+    JobError::new(
+        ErrorKind::of_partition(failure.kind),
+        format!(
+            "partition {:?} of {}: {}",
+            failure.values, table.name, failure.message
+        ),
+    )
+    .during(Stage::Register)
 }

@@ -1,4 +1,4 @@
-//! Reads a source object once and finds, for every record, the partition that its own time names.
+//! Reads a source object once and finds, for every record, the partition of its own time.
 
 mod parquet;
 mod text;
@@ -18,35 +18,39 @@ use lakewright_core::{
     lateness::LatenessMeter,
     location::Location,
     naming::path_room,
-    partition::{Partition, PartitionKey, Partitioner},
+    partition::{Partition, PartitionKey, Partitioner, floats},
     quarantine::{Quarantined, Reason},
+    shown::in_full,
     time::{TimestampReader, microseconds},
 };
 
 use super::{
     Budget, Ports, Settings,
-    error::RekeyError,
     ledger::Ledger,
     quarantine::Quarantine,
     schema::RecordSchema,
     source::Source,
     spool::{NO_PARTITION, Room, Spool},
 };
-use crate::{report::Status, work::upload::Upload};
+use crate::{
+    kit::{ErrorKind, JobError},
+    report::Status,
+    work::upload::Upload,
+};
 
-/// The hidden column of the rows' times, where they are sorted: no field of a record has this name.
+/// The hidden column of the rows' times, if they are sorted: no field of a record has this name.
 const TIME: &str = "\u{0}time";
 
-/// A whole source object, its rows kept apart by partition.
+/// A whole source object, with its rows separated by partition.
 pub(super) struct Routed {
-    /// When the source object landed: what `now` means in a bound.
+    /// When the source object landed, which is the meaning of `now` in a bound.
     pub(super) landed: Timestamp,
-    /// The partitions, by the numbers that the spool knows them by.
+    /// The partitions; the index is the number in the spool.
     pub(super) partitions: Vec<Partition>,
-    /// Where each partition is cut into the files of each output.
+    /// The files of each output in each partition.
     files: Vec<Vec<Parts>>,
     pub(super) spool: Spool,
-    /// What the columns of the spooled batches are.
+    /// The columns of the spooled batches.
     pub(super) layout: Layout,
     pub(super) quarantine: Quarantine,
     pub(super) lateness: LatenessMeter,
@@ -65,14 +69,14 @@ impl Routed {
         parts.map_or_else(Vec::new, |parts| parts.clone().finish())
     }
 
-    /// Leaves nothing of it in the store.
+    /// Deletes everything that it has in the store.
     pub(super) async fn discard(&mut self) {
         self.spool.discard().await;
         self.quarantine.discard().await;
     }
 }
 
-/// What is to be routed, and how.
+/// What to route, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) ports: &'a Ports,
@@ -81,25 +85,25 @@ pub(super) struct Request<'a> {
     pub(super) settings: &'a Settings,
     pub(super) location: &'a Location,
     pub(super) etag: &'a str,
-    /// When the object landed, as the plan that stands says.
+    /// When the object landed, from the existing plan.
     pub(super) landed: Option<Timestamp>,
 }
 
 impl Request<'_> {
-    async fn open(&self) -> Result<Result<Source, Status>, RekeyError> {
+    async fn open(&self) -> Result<Result<Source, Status>, JobError> {
         let store = Arc::clone(&self.ports.store);
-        Ok(Source::open(store, self.location, self.etag).await?)
+        Source::open(store, self.location, self.etag).await
     }
 }
 
-/// Reads the object with this `etag` and routes its records; or says why there is nothing to read.
-pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, RekeyError> {
+/// Reads the object with this `etag` and routes its records, or returns why there is nothing to read.
+pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>, JobError> {
     let source = match request.open().await? {
         Ok(source) => source,
         Err(status) => return Ok(Err(status)),
     };
     let job = &request.settings.job;
-    // "now" in a bound means the moment at which the object landed, so that a retry decides alike.
+    // "now" in a bound means the time when the object landed, so that a retry decides alike.
     let landed = request.landed.unwrap_or(source.meta().last_modified);
     let timestamps =
         TimestampReader::new(&job.timestamp, landed).map_err(|error| unusable(&error))?;
@@ -113,25 +117,25 @@ pub(super) async fn route(request: Request<'_>) -> Result<Result<Routed, Status>
     }
 }
 
-fn unusable(error: &dyn std::error::Error) -> RekeyError {
-    RekeyError::Schema(error.to_string())
+fn unusable(error: &dyn std::error::Error) -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, error.to_string())
 }
 
-/// A row that has a time.
+/// A row with a time.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     time: Timestamp,
-    /// The record's offset in the decompressed bytes; of a Parquet file, its row.
+    /// The record's offset in the decompressed bytes; for a Parquet file, its row.
     offset: u64,
-    /// The record's size as it was read, in bytes.
+    /// The record's original size in bytes.
     bytes: u64,
 }
 
-/// Takes batches of rows to their partitions.
+/// Routes batches of rows to their partitions.
 struct Router<'a> {
     request: Request<'a>,
     partitioner: Partitioner,
-    /// How many columns of a batch, the first ones, go into the files; the partition columns follow.
+    /// How many columns of a batch, from the first one, go into the files; the partition columns follow.
     files: usize,
     /// The columns of a batch that are spooled.
     kept: Vec<usize>,
@@ -141,14 +145,14 @@ struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    /// `schema`: the columns of the batches, followed by that of the records' own bytes where `raw` has its place.
+    /// `schema`: the columns of the batches. If `raw` is set, the column of the records' original bytes follows.
     fn new(
         request: Request<'a>,
         landed: Timestamp,
         partitioner: Partitioner,
         schema: &RecordSchema,
         raw: Option<usize>,
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let job = &request.settings.job;
         let files = schema.files();
         let kept = (0..files).chain(raw).collect::<Vec<_>>();
@@ -175,7 +179,7 @@ impl<'a> Router<'a> {
         let spool = Room {
             memory: budget.memory / 4,
             folder: budget.scratch.clone(),
-            // The row group that is read stands there too.
+            // The row group that is being read is there too.
             scratch: match job.format {
                 InputFormat::Parquet => budget.scratch_bytes / 2,
                 InputFormat::Json | InputFormat::Csv => budget.scratch_bytes,
@@ -211,21 +215,21 @@ impl<'a> Router<'a> {
         })
     }
 
-    /// Whether JSON records' own bytes go into an output.
+    /// Whether the original bytes of JSON records are copied to an output.
     fn passes_through(settings: &Settings) -> bool {
         let mut formats = settings.job.output.iter().map(|output| output.format);
         settings.job.format == InputFormat::Json
             && formats.any(|format| format == OutputFormat::Json)
     }
 
-    /// Spools the rows of a batch, but for those that were refused already and have no [`Row`]. `record` gives the bytes
-    /// of a row's record.
+    /// Spools the rows of a batch, except those that were already refused and have no [`Row`]. `record` returns the
+    /// bytes of a row's record.
     fn take<'b>(
         &mut self,
         batch: &'b RecordBatch,
         rows: &[Option<Row>],
-        record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, RekeyError>,
-    ) -> Result<(), RekeyError> {
+        record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, JobError>,
+    ) -> Result<(), JobError> {
         let values = self.partition_values(batch)?;
         let mut numbers = Vec::with_capacity(rows.len());
         let mut key = Vec::new();
@@ -251,7 +255,7 @@ impl<'a> Router<'a> {
                     Ok(partition) => self.add_partition(key, partition)?,
                     Err(error) => {
                         let bytes = record(batch, index)?;
-                        let (reason, detail) = (Reason::BadPartition, error.to_string());
+                        let (reason, detail) = (Reason::BadPartition, in_full(&error));
                         self.set_aside(row.offset, &bytes, reason, &detail)?;
                         numbers.push(NO_PARTITION);
                         continue;
@@ -266,15 +270,11 @@ impl<'a> Router<'a> {
             numbers.push(number);
         }
         let batch = self.spooled(batch, rows)?;
-        Ok(self.routed.spool.push(&batch, &numbers)?)
+        self.routed.spool.push(&batch, &numbers)
     }
 
-    /// The columns of a batch that are kept until it is known where its rows go.
-    fn spooled(
-        &self,
-        batch: &RecordBatch,
-        rows: &[Option<Row>],
-    ) -> Result<RecordBatch, RekeyError> {
+    /// The columns of a batch that are kept until its rows are routed.
+    fn spooled(&self, batch: &RecordBatch, rows: &[Option<Row>]) -> Result<RecordBatch, JobError> {
         let batch = batch.project(&self.kept)?;
         if !self.request.settings.job.sort_by_time {
             return Ok(batch);
@@ -293,7 +293,7 @@ impl<'a> Router<'a> {
         record: &[u8],
         reason: Reason,
         detail: &str,
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), JobError> {
         let source = self.request.location.to_string();
         self.routed.quarantine.push(&Quarantined {
             source: &source,
@@ -306,27 +306,24 @@ impl<'a> Router<'a> {
         Ok(())
     }
 
-    /// Brings what is held in memory back within its bounds.
-    async fn settle(&mut self) -> Result<(), RekeyError> {
+    /// Spills until the memory is within its limit.
+    async fn settle(&mut self) -> Result<(), JobError> {
         if self.routed.spool.is_over() {
             self.routed.spool.spill().await?;
         }
         self.routed.quarantine.flush().await
     }
 
-    fn add_partition(
-        &mut self,
-        key: PartitionKey,
-        partition: Partition,
-    ) -> Result<u32, RekeyError> {
+    fn add_partition(&mut self, key: PartitionKey, partition: Partition) -> Result<u32, JobError> {
         let job = &self.request.settings.job;
         let limit = job.limits.partitions;
         let number = u32::try_from(self.routed.partitions.len()).unwrap_or(NO_PARTITION);
         if number >= limit {
-            return Err(RekeyError::TooManyPartitions {
-                location: self.request.location.clone(),
-                limit,
-            });
+            return Err(JobError::new(
+                ErrorKind::TooManyPartitions,
+                format!("refused: it touches more than {limit} partitions (limits.partitions)"),
+            )
+            .of(self.request.location.clone()));
         }
         self.numbers.insert(key, number);
         self.routed.partitions.push(partition);
@@ -336,19 +333,23 @@ impl<'a> Router<'a> {
     }
 
     /// The values of the partition columns, as text.
-    fn partition_values(&self, batch: &RecordBatch) -> Result<Vec<StringArray>, RekeyError> {
+    fn partition_values(&self, batch: &RecordBatch) -> Result<Vec<StringArray>, JobError> {
         let columns = self.partitioner.columns().len();
         (self.files..self.files + columns)
             .map(|column| {
-                let text = cast(batch.column(column), &DataType::Utf8)?;
+                let column = batch.column(column);
+                if let Some(texts) = floats(column) {
+                    return Ok(texts);
+                }
+                let text = cast(column, &DataType::Utf8)?;
                 Ok(text.as_string::<i32>().clone())
             })
             .collect()
     }
 }
 
-/// How a value of a timestamp column is read: as the record's own time, but without its pattern and bounds.
-fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError> {
+/// How values of timestamp columns are parsed: like the record's own time, but without its pattern and bounds.
+fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, JobError> {
     let rule = TimestampRule {
         column: rule.column.clone(),
         format: None,
@@ -358,7 +359,7 @@ fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, RekeyError>
         latest: None,
     };
     let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| RekeyError::Schema(error.to_string()))?;
+        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
     Ok(Box::new(move |value| {
         let time = match value {
             JsonScalar::String(text) => reader.read_text(text),

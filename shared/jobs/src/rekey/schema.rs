@@ -1,4 +1,4 @@
-//! The columns of the files, and those that only say which partition a record goes to.
+//! The columns of the files, and those that only determine a record's partition.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use lakewright_core::{csv, hive_type, json::Inference, records::ColumnsError};
 
 use super::{
     Budget, Ports, Settings, TableColumns,
-    error::RekeyError,
     read::{RecordReader, misread},
     source::Source,
 };
+use crate::kit::{ErrorKind, JobError};
 
-/// What is read out of every record: the files' columns first, then the partition columns.
+/// The columns that are read from every record: the files' columns first, then the partition columns.
 pub(super) struct RecordSchema {
     fields: Vec<Arc<Field>>,
     files: usize,
@@ -23,9 +23,9 @@ impl RecordSchema {
     pub(super) fn of_table(
         table: &TableColumns,
         partition_columns: &[String],
-    ) -> Result<Self, RekeyError> {
+    ) -> Result<Self, JobError> {
         let schema = hive_type::table_schema(&table.columns, &table.partition_keys)
-            .map_err(|error| RekeyError::Schema(error.to_string()))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
         let mut fields = schema.fields().to_vec();
         let files = fields.len();
         for name in partition_columns {
@@ -35,7 +35,7 @@ impl RecordSchema {
                 .find(|key| key.name.eq_ignore_ascii_case(name));
             let field = match key {
                 Some(key) => hive_type::parse_field(&key.name, &key.hive_type)
-                    .map_err(|error| RekeyError::Schema(error.to_string()))?,
+                    .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?,
                 None => Field::new(name.to_lowercase(), DataType::Utf8, true),
             };
             fields.push(Arc::new(field));
@@ -43,7 +43,7 @@ impl RecordSchema {
         Ok(Self { fields, files })
     }
 
-    /// From the columns that were inferred from the records; partition columns are not repeated in the files.
+    /// From columns that were inferred from the records; partition columns are not repeated in the files.
     pub(super) fn inferred(schema: &Schema, partition_columns: &[String]) -> Self {
         let is_partition_column = |field: &&Arc<Field>| {
             let mut names = partition_columns.iter();
@@ -75,20 +75,22 @@ impl RecordSchema {
     }
 }
 
-/// Infers the columns: of JSON from all records of an object, of CSV from its header.
+/// Infers the columns: for JSON from all records of an object, for CSV from its header.
 pub(super) async fn infer(
     ports: &Ports,
     budget: &Budget,
     settings: &Settings,
     source: Source,
-) -> Result<Schema, RekeyError> {
+) -> Result<Schema, JobError> {
     let location = source.location().clone();
     let mut inference = Inference::new(settings.job.limits.deepest());
     let mut reader = RecordReader::new(ports, budget, settings, source)?;
     while let Some(records) = reader.more().await? {
         let names = records.infer(&mut inference).map_err(|error| match error {
             ColumnsError::Frame(error) => misread(&location, &error),
-            ColumnsError::Infer(error) => RekeyError::Schema(format!("{location}: {error}")),
+            ColumnsError::Infer(error) => {
+                JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+            }
         })?;
         if let Some(names) = names {
             return Ok(csv::inferred(&names));

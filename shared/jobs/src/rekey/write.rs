@@ -1,7 +1,7 @@
-//! Writes what a plan names: each output once.
+//! Writes the outputs of a plan, each once.
 //!
-//! Partitions are encoded one after the other, each into all its files in one pass; small files go up while the next
-//! ones are encoded.
+//! Partitions are encoded one after the other, each into all its files in one pass; small files are uploaded while the
+//! next ones are encoded.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -15,37 +15,34 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::{RekeyError, Stage},
     plan::{Output, Plan},
     route::Routed,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage, task::Task},
     ports::{Store, StoreErrorKind},
-    work::{
-        task::Task,
-        upload::{Finished, PART, Upload},
-    },
+    work::upload::{Finished, PART, Upload},
 };
 
-/// How often an upload is begun anew after a conflict with another writer, which S3 answers with 409.
+/// How often an upload is restarted after a conflict with another writer, which S3 answers with 409.
 const ATTEMPTS: usize = 3;
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// Writes every output of the plan that does not stand yet. Returns the sizes of all, in the order of the plan.
+/// Writes every output of the plan that does not exist yet. Returns the sizes of all, in the order of the plan.
 ///
-/// An output that stands was written by this plan, for its name holds the plan's hash and there is one plan
-/// for each source object.
+/// An existing output was written by this plan, because its name contains the plan's hash and there is one plan for
+/// each source object.
 pub(super) async fn outputs(
     ports: &Ports,
     budget: &Budget,
     plan: &Plan,
     routed: &Routed,
     resumed: bool,
-) -> Result<Vec<u64>, RekeyError> {
+) -> Result<Vec<u64>, JobError> {
     let forms = plan.job().output.len().max(1) as u64;
-    // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+    // A row group is in memory twice when it ends: as columns, and as encoded bytes.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
     let mut writing = Writing {
         ports,
@@ -71,12 +68,12 @@ pub(super) async fn outputs(
         .collect()
 }
 
-/// The sizes of the outputs that stand, in the order of the plan.
+/// The sizes of the existing outputs, in the order of the plan.
 async fn standing(
     store: &Arc<dyn Store>,
     plan: &Plan,
     resumed: bool,
-) -> Result<Vec<Option<u64>>, RekeyError> {
+) -> Result<Vec<Option<u64>>, JobError> {
     if !resumed {
         return Ok(vec![None; plan.outputs.len()]);
     }
@@ -94,40 +91,42 @@ async fn standing(
     Ok(sizes)
 }
 
-/// The size of an object, if it stands.
-async fn size(store: &Arc<dyn Store>, location: &Location) -> Result<Option<u64>, RekeyError> {
+/// The size of an object, if it exists.
+async fn size(store: &Arc<dyn Store>, location: &Location) -> Result<Option<u64>, JobError> {
     match store.head(location, None).await {
         Ok(meta) => Ok(Some(meta.size)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(RekeyError::store(Stage::Write, error)),
+        Err(error) => Err(JobError::store(Stage::Write, error)),
     }
 }
 
-pub(super) fn vanished(location: &Location) -> RekeyError {
-    RekeyError::OutputVanished {
-        location: location.clone(),
-    }
+pub(super) fn vanished(location: &Location) -> JobError {
+    let message = "it vanished while it was written; nothing that a plan names may be deleted before its \
+            commit";
+    JobError::new(ErrorKind::OutputVanished, message)
+        .during(Stage::Write)
+        .of(location.clone())
 }
 
-/// An output's place in the plan, the bytes that are on their way, and the task that gives the whole size.
-type Finishing = (usize, u64, Task<Result<u64, RekeyError>>);
+/// An output's index in the plan, the bytes that are being uploaded, and the task that returns the whole size.
+type Finishing = (usize, u64, Task<Result<u64, JobError>>);
 
 struct Writing<'a> {
     ports: &'a Ports,
     plan: &'a Plan,
     routed: &'a Routed,
     row_group: RowGroupLimit,
-    /// The size of each output that stands.
+    /// The size of each existing output.
     sizes: Vec<Option<u64>>,
-    /// The outputs whose last bytes are on their way.
+    /// The outputs whose last bytes are being uploaded.
     finishing: VecDeque<Finishing>,
     finishing_bytes: u64,
     finishing_limit: u64,
 }
 
 impl Writing<'_> {
-    /// Writes what does not stand; whether everything stands then. Conflicts are errors only at the last attempt.
-    async fn missing(&mut self, last: bool) -> Result<bool, RekeyError> {
+    /// Writes the missing outputs. Returns whether all exist then. Conflicts are errors only in the last attempt.
+    async fn missing(&mut self, last: bool) -> Result<bool, JobError> {
         let outputs = &self.plan.outputs;
         let mut start = 0;
         let mut conflicts = false;
@@ -144,8 +143,8 @@ impl Writing<'_> {
         Ok(!conflicts)
     }
 
-    /// Writes the outputs of one partition, the first of which is the plan's `start`th.
-    async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), RekeyError> {
+    /// Writes the outputs of one partition, the first of which has the index `start` in the plan.
+    async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), JobError> {
         let Some(partition) = outputs.first().map(|output| output.partition) else {
             return Ok(());
         };
@@ -166,23 +165,22 @@ impl Writing<'_> {
     }
 
     /// Writes rows into the files of one form.
-    async fn write(
-        &mut self,
-        files: &mut Files<'_>,
-        batch: &RecordBatch,
-    ) -> Result<(), RekeyError> {
+    async fn write(&mut self, files: &mut Files<'_>, batch: &RecordBatch) -> Result<(), JobError> {
         let mut rest = batch.clone();
         while rest.num_rows() > 0 {
             let Some((index, output)) = files.current() else {
-                return Err(RekeyError::Schema(
-                    "a partition has more rows than its plan".to_owned(),
+                return Err(JobError::new(
+                    ErrorKind::SchemaUnusable,
+                    "a partition has more rows than its plan",
                 ));
             };
             let rows = usize::try_from(files.left)
                 .map_or(rest.num_rows(), |left| left.min(rest.num_rows()));
-            let encode = |error: EncodeError| RekeyError::Encode {
-                key: output.location.key.clone(),
-                message: error.to_string(),
+            let encode = |error: EncodeError| {
+                JobError::new(
+                    ErrorKind::EncodeFailed,
+                    format!("encode {}: {error}", output.location.key),
+                )
             };
             if self.sizes.get(index) == Some(&None) {
                 let (upload, encoder) = match &mut files.open {
@@ -193,7 +191,7 @@ impl Writing<'_> {
                 if encoder.ready().len() >= PART {
                     let part = std::mem::take(encoder.ready());
                     let put = upload.part(part).await;
-                    put.map_err(|error| RekeyError::store(Stage::Write, error))?;
+                    put.map_err(|error| JobError::store(Stage::Write, error))?;
                 }
             }
             rest = rest.slice(rows, rest.num_rows() - rows);
@@ -209,8 +207,13 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn open(&self, output: &Output) -> Result<(Upload, Encoder), RekeyError> {
-        let missing = || RekeyError::Schema("the plan names an unknown output".to_owned());
+    fn open(&self, output: &Output) -> Result<(Upload, Encoder), JobError> {
+        let missing = || {
+            JobError::new(
+                ErrorKind::SchemaUnusable,
+                "the plan names an unknown output",
+            )
+        };
         let form = self
             .plan
             .job()
@@ -223,21 +226,21 @@ impl Writing<'_> {
             form.content_type(),
         );
         let encoder = Encoder::new(form, &self.routed.layout, self.row_group).map_err(|error| {
-            RekeyError::Encode {
-                key: output.location.key.clone(),
-                message: error.to_string(),
-            }
+            JobError::new(
+                ErrorKind::EncodeFailed,
+                format!("encode {}: {error}", output.location.key),
+            )
         })?;
         Ok((upload, encoder))
     }
 
-    /// Sends an output's last bytes on their way.
+    /// Starts the upload of an output's last bytes.
     async fn finish(
         &mut self,
         index: usize,
         upload: Upload,
         last: Vec<u8>,
-    ) -> Result<(), RekeyError> {
+    ) -> Result<(), JobError> {
         let bytes = last.len() as u64;
         while self.finishing.len() >= CONCURRENT
             || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
@@ -252,7 +255,7 @@ impl Writing<'_> {
                 Ok(Finished::Stood) => size(&store, &location)
                     .await?
                     .ok_or_else(|| vanished(&location)),
-                Err(error) => Err(RekeyError::store(Stage::Write, error)),
+                Err(error) => Err(JobError::store(Stage::Write, error)),
             }
         });
         self.finishing.push_back((index, bytes, task));
@@ -260,7 +263,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn finish_first(&mut self) -> Result<(), RekeyError> {
+    async fn finish_first(&mut self) -> Result<(), JobError> {
         let Some((index, bytes, task)) = self.finishing.pop_front() else {
             return Ok(());
         };
@@ -273,24 +276,20 @@ impl Writing<'_> {
     }
 }
 
-/// `None` for a conflict that may pass.
-fn tolerate(result: Result<(), RekeyError>, last: bool) -> Result<Option<()>, RekeyError> {
+/// `None` for a conflict that a retry may resolve.
+fn tolerate(result: Result<(), JobError>, last: bool) -> Result<Option<()>, JobError> {
     match result {
-        Err(RekeyError::Store { source, .. })
-            if source.kind == StoreErrorKind::Conflict && !last =>
-        {
-            Ok(None)
-        }
+        Err(error) if error.store_kind() == Some(StoreErrorKind::Conflict) && !last => Ok(None),
         other => other.map(Some),
     }
 }
 
 /// The files of one form in one partition, the current one first.
 struct Files<'a> {
-    /// The place of the current file in the plan.
+    /// The index of the current file in the plan.
     index: usize,
     outputs: &'a [Output],
-    /// The rows that the current file still lacks.
+    /// The number of rows that are still missing in the current file.
     left: u64,
     open: Option<(Upload, Encoder)>,
 }

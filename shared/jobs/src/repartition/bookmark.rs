@@ -1,4 +1,4 @@
-//! Which objects earlier runs have committed.
+//! The bookmark: which objects earlier runs have committed.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use lakewright_core::{config::Repartition, naming::source_id};
 
 use super::{
     Ports,
-    error::RepartitionError,
     ledger::{self, Ledger, Plan, Taken},
     source::Found,
 };
+use crate::kit::JobError;
 
-/// Leaves the objects that no run up to `previous` has committed.
+/// Keeps only the objects that no run up to `previous` has committed.
 pub(super) async fn leave_new(
     ports: &Ports,
     job: &Repartition,
     previous: Option<u64>,
     found: &mut Found,
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let taken = taken(ports, job, previous).await?;
     let mut sources = std::mem::take(&mut found.sources);
     sources.retain(|source| {
@@ -32,7 +32,7 @@ async fn taken(
     ports: &Ports,
     job: &Repartition,
     previous: Option<u64>,
-) -> Result<BTreeSet<String>, RepartitionError> {
+) -> Result<BTreeSet<String>, JobError> {
     let Some(previous) = previous else {
         return Ok(BTreeSet::new());
     };
@@ -41,12 +41,8 @@ async fn taken(
     Ok(taken.unwrap_or_default().objects.into_iter().collect())
 }
 
-/// Notes, before a run is committed, which objects it and the runs before have taken.
-pub(super) async fn note(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<(), RepartitionError> {
+/// Writes, before a run is committed, which objects it and the previous runs have read.
+pub(super) async fn note(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     let mut objects = taken(ports, &plan.settings, plan.previous).await?;
     objects.extend(plan.sources.iter().map(|source| {
         let location = plan.location(source);

@@ -1,27 +1,25 @@
-//! The commit of a run: everything is verified to stand, then the run counts.
+//! The commit of a run: verifies that all outputs exist, then makes the run valid.
 
 use futures::{FutureExt, StreamExt, stream};
 
 use super::{
     CommitRequest, Ports, bookmark,
-    error::RepartitionError,
     finish::finish,
     ledger::{self, Commit, Done, Ledger, Plan},
+    refusal::withdrawn,
     report::{CommitReport, Status},
     verify::verified,
 };
+use crate::kit::{ErrorKind, JobError};
 
-/// Entries of the ledger that are read at once.
+/// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
-/// Commits the run of a plan, and does what that entails; or finishes what an earlier attempt began.
+/// Commits the run of a plan and executes the steps after the commit, or finishes what an earlier attempt began.
 ///
 /// # Errors
-/// See [`RepartitionError`]. The same request may be made again.
-pub async fn commit(
-    ports: &Ports,
-    request: &CommitRequest,
-) -> Result<CommitReport, RepartitionError> {
+/// See [`JobError`]. The same request may be sent again.
+pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
@@ -38,7 +36,7 @@ pub async fn commit(
         (Status::Committed, commit)
     };
     if commit.withdrawn {
-        return Err(RepartitionError::Withdrawn(request.plan.clone()));
+        return Err(withdrawn(request.plan.clone()));
     }
     let finished = finish(ports, &ledger, &plan).await?;
     Ok(CommitReport {
@@ -55,12 +53,12 @@ pub async fn commit(
     })
 }
 
-/// What the tasks have written, in their order.
+/// The results of the tasks, in order.
 pub(super) async fn done(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
-) -> Result<Vec<Done>, RepartitionError> {
+) -> Result<Vec<Done>, JobError> {
     let places = (0..plan.tasks.len()).map(|task| ledger.done(task));
     let places = places.collect::<Vec<_>>();
     let reads = places.iter();
@@ -81,10 +79,14 @@ pub(super) async fn done(
     }
     match first {
         None => Ok(all),
-        Some(first) => Err(RepartitionError::TasksMissing {
-            missing,
-            tasks: plan.tasks.len(),
-            first,
-        }),
+        Some(first) => Err(JobError::new(
+            ErrorKind::TasksMissing,
+            format!(
+                "{} of {} tasks are not done, the first is {}: run them, then commit again",
+                missing,
+                plan.tasks.len(),
+                first
+            ),
+        )),
     }
 }

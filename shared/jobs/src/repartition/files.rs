@@ -1,4 +1,4 @@
-//! Files on their way: each output in its format, cut where the plan says.
+//! Writes files: each output in its format, cut as planned.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -12,21 +12,18 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::{File, Plan},
     over::Over,
 };
-use crate::work::{
-    Stage,
-    task::Task,
-    upload::{Finished, PART, Upload},
+use crate::{
+    kit::{ErrorKind, JobError, Stage, task::Task},
+    work::upload::{Finished, PART, Upload},
 };
 
-/// The most requests under way at once.
+/// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The longest key that S3 takes, in bytes of UTF-8.
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+/// S3's limit on keys, in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
 
 /// Writes the files of a task.
@@ -37,8 +34,8 @@ pub(super) struct Files<'a> {
     schema: SchemaRef,
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
-    /// The files whose last bytes are on their way, and those bytes.
-    finishing: VecDeque<(u64, Task<Result<File, RepartitionError>>)>,
+    /// The files whose last bytes are being uploaded, with the number of these bytes.
+    finishing: VecDeque<(u64, Task<Result<File, JobError>>)>,
     finishing_bytes: u64,
     finishing_limit: u64,
     done: Vec<File>,
@@ -50,11 +47,11 @@ pub(super) struct Series {
     /// Below the output's directory.
     path: String,
     values: Vec<String>,
-    /// Where the rows are cut; nowhere, where there is one file.
+    /// Where the rows are cut; `None` for a single file.
     cuts: Option<Cuts>,
-    /// The files that are written, by their numbers.
+    /// The numbers of the files that are written.
     files: Range<u64>,
-    /// How much of the rows, or of their text, was before.
+    /// The size of the rows, or of their text, before the current position.
     position: u64,
     open: Option<OpenFile>,
 }
@@ -71,12 +68,12 @@ enum Body {
     Lines(Box<LinesFile>),
 }
 
-/// How a file is named.
+/// The name of a file.
 fn name(number: u64, id: &str, output: &config::Output) -> String {
     format!("part-{number:05}-{id}.{}", output.extension())
 }
 
-/// How many bytes a partition's path may have.
+/// The most bytes that a partition's path may have.
 pub(super) fn path_room(plan: &Plan) -> usize {
     let job = &plan.settings;
     let room = |output: &config::Output| {
@@ -88,13 +85,9 @@ pub(super) fn path_room(plan: &Plan) -> usize {
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(
-        ports: &'a Ports,
-        plan: &'a Plan,
-        budget: &Budget,
-    ) -> Result<Self, RepartitionError> {
+    pub(super) fn new(ports: &'a Ports, plan: &'a Plan, budget: &Budget) -> Result<Self, JobError> {
         let outputs = &plan.settings.output;
-        // A row group is in memory twice when it is ended: its columns, and the bytes made of them.
+        // A row group is in memory twice when it ends: as columns, and as encoded bytes.
         let row_group = budget.memory / 4 / outputs.len().max(1) as u64;
         let row_group = usize::try_from(row_group).unwrap_or(usize::MAX);
         Ok(Self {
@@ -136,17 +129,14 @@ impl<'a> Files<'a> {
             .collect()
     }
 
-    /// The columns of the files, of a batch of all columns.
-    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+    /// Selects the columns of the files from a batch of all columns.
+    pub(super) fn columns(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let files = (0..self.schema.fields().len()).collect::<Vec<_>>();
         Ok(batch.project(&files)?)
     }
 
-    /// The rows as text, for each output that is text.
-    pub(super) fn encode(
-        &mut self,
-        batch: &RecordBatch,
-    ) -> Result<Vec<Option<Lines>>, RepartitionError> {
+    /// Encodes the rows as text, for each text output.
+    pub(super) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<Option<Lines>>, JobError> {
         let lines = |encoder: &mut Option<LinesEncoder>| {
             let lines = encoder.as_mut().map(|encoder| encoder.encode(batch));
             Ok(lines.transpose()?)
@@ -154,7 +144,7 @@ impl<'a> Files<'a> {
         self.encoders.iter_mut().map(lines).collect()
     }
 
-    /// Takes text back that has been written.
+    /// Takes back text that was written, to reuse its memory.
     pub(super) fn recycle(&mut self, lines: Vec<Option<Lines>>) {
         for (encoder, lines) in self.encoders.iter_mut().zip(lines) {
             if let (Some(encoder), Some(lines)) = (encoder, lines) {
@@ -163,13 +153,14 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Writes rows into every series: `batch` has the columns of the files, and `lines` is what [`Files::encode`] made of it.
+    /// Writes rows into every series: `batch` has the columns of the files, and `lines` is the result of
+    /// [`Files::encode`].
     pub(super) async fn write(
         &mut self,
         series: &mut [Series],
         batch: &RecordBatch,
         lines: &[Option<Lines>],
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         for series in series {
             let lines = lines.get(series.output).and_then(Option::as_ref);
             self.write_one(series, batch, lines).await?;
@@ -182,7 +173,7 @@ impl<'a> Files<'a> {
         series: &mut Series,
         batch: &RecordBatch,
         lines: Option<&Lines>,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         let rows = batch.num_rows();
         let mut at = 0;
         while at < rows {
@@ -218,16 +209,17 @@ impl<'a> Files<'a> {
                     file.ready()
                 }
                 (Body::Lines(_), None) => {
-                    return Err(RepartitionError::Unfit(
-                        "rows without their text".to_owned(),
+                    return Err(JobError::new(
+                        ErrorKind::SchemaUnusable,
+                        "rows without their text",
                     ));
                 }
             };
             if ready.len() >= PART {
-                // The next part is about as large.
+                // The next part will have a similar size.
                 let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                 let put = open.upload.part(part).await;
-                put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                put.map_err(|error| JobError::store(Stage::Write, error))?;
             }
             at = end;
         }
@@ -235,19 +227,24 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn output(&self, output: usize) -> Result<&'a config::Output, RepartitionError> {
-        let missing = || RepartitionError::NoSuchTask(format!("output {output}"));
+    fn output(&self, output: usize) -> Result<&'a config::Output, JobError> {
+        let missing = || {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: output {output}"),
+            )
+        };
         let outputs = &self.plan.settings.output;
         outputs.get(output).ok_or_else(missing)
     }
 
-    /// A file of an output on its way up.
+    /// Starts the upload of an output's file.
     pub(super) fn upload(
         &self,
         output: usize,
         path: &str,
         number: u64,
-    ) -> Result<Upload, RepartitionError> {
+    ) -> Result<Upload, JobError> {
         let form = self.output(output)?;
         let directory = self.plan.settings.directory(form);
         let location = directory.join(&format!("{path}{}", name(number, &self.plan.id, form)));
@@ -255,7 +252,7 @@ impl<'a> Files<'a> {
         Ok(Upload::new(store, location, form.content_type()))
     }
 
-    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, RepartitionError> {
+    fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, JobError> {
         let form = self.output(output)?;
         let body = if self.encoders.get(output).is_some_and(Option::is_some) {
             Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
@@ -271,27 +268,24 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Ends what the series have open.
-    pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), RepartitionError> {
+    /// Ends the open files of the series.
+    pub(super) async fn finish(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series {
             self.close(series).await?;
         }
         Ok(())
     }
 
-    /// Makes the first file of each series although it has no row, so that its columns can be read.
-    pub(super) async fn write_empty(
-        &mut self,
-        series: &mut [Series],
-    ) -> Result<(), RepartitionError> {
+    /// Writes the first file of each series without rows, so that its columns can be read.
+    pub(super) async fn write_empty(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series.iter_mut() {
             series.open = Some(self.open(series.output, &series.path, series.files.start)?);
         }
         self.finish(series).await
     }
 
-    /// Sends the last bytes of the open file on their way.
-    async fn close(&mut self, series: &mut Series) -> Result<(), RepartitionError> {
+    /// Starts the upload of the open file's last bytes.
+    async fn close(&mut self, series: &mut Series) -> Result<(), JobError> {
         let Some(open) = series.open.take() else {
             return Ok(());
         };
@@ -303,7 +297,7 @@ impl<'a> Files<'a> {
         self.end(output, values, open.rows, open.upload, last).await
     }
 
-    /// Sends the last bytes of a file on their way: one of so many rows, in the partition of these values.
+    /// Starts the upload of a file's last bytes. The file has this number of rows, in the partition with these values.
     pub(super) async fn end(
         &mut self,
         output: usize,
@@ -311,7 +305,7 @@ impl<'a> Files<'a> {
         rows: u64,
         mut upload: Upload,
         last: Vec<u8>,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         let bytes = last.len() as u64;
         while self.finishing.len() >= CONCURRENT
             || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
@@ -334,7 +328,7 @@ impl<'a> Files<'a> {
             }
             let location = upload.location().clone();
             let finished = match upload.finish(last).await {
-                // A run's files have names of their own, and the same rows whoever writes them.
+                // The names of a run's files are unique to it, and have the same rows whichever invocation writes them.
                 Ok(Finished::Stood) => store
                     .head(&location, None)
                     .await
@@ -343,7 +337,7 @@ impl<'a> Files<'a> {
                 Err(error) => Err(error),
             };
             (file.bytes, file.etag) =
-                finished.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                finished.map_err(|error| JobError::store(Stage::Write, error))?;
             Ok(file)
         });
         self.finishing.push_back((bytes, task));
@@ -351,7 +345,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    async fn finish_first(&mut self) -> Result<(), RepartitionError> {
+    async fn finish_first(&mut self) -> Result<(), JobError> {
         if let Some((bytes, task)) = self.finishing.pop_front() {
             self.finishing_bytes -= bytes;
             let file = task.join(Stage::Write).await??;
@@ -360,8 +354,8 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Waits until every file stands, and gives them.
-    pub(super) async fn all(mut self) -> Result<Vec<File>, RepartitionError> {
+    /// Waits until every file exists, and returns them.
+    pub(super) async fn all(mut self) -> Result<Vec<File>, JobError> {
         while !self.finishing.is_empty() {
             self.finish_first().await?;
         }
@@ -371,22 +365,22 @@ impl<'a> Files<'a> {
 }
 
 impl Series {
-    /// Says how much of the rows, or of their text, comes before the first that is written.
+    /// Sets the size of the rows, or of their text, before the first that is written.
     pub(super) fn begin_at(&mut self, position: u64) {
         self.position = position;
     }
 
-    /// Which of the job's outputs it is of.
+    /// The index of the job's output.
     pub(super) fn output(&self) -> usize {
         self.output
     }
 
-    /// Where a row of a batch begins.
+    /// The position of a row of a batch.
     fn place(&self, row: usize, lines: Option<&Lines>) -> u64 {
         self.position + lines.map_or(row, |lines| lines.start(row)) as u64
     }
 
-    /// The first of a batch's rows that begins at `place` or behind it.
+    /// The first of a batch's rows that begins at or after `place`.
     fn row_at(&self, place: u64, rows: usize, lines: Option<&Lines>) -> usize {
         let wanted = usize::try_from(place.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let row = match lines {

@@ -1,4 +1,4 @@
-//! What a commit entails: manifests, the catalog, and the removal of what was replaced.
+//! The steps after a commit: manifests, the catalog, and the removal of replaced objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,23 +11,22 @@ use lakewright_core::{
 
 use super::{
     Ports, commit,
-    error::RepartitionError,
     ledger::{self, Done, Finished, Ledger, Plan, Prepared},
     shuffle::Staged,
     source,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{
         CatalogErrorKind, MAX_DELETE_BATCH, Precondition, PutOptions, StoreError, StoreErrorKind,
     },
     rekey::register::{Written, register},
-    work::Stage,
 };
 
-/// How often a change of the table is made again after somebody else changed it meanwhile.
+/// How often a change of the table is retried after a concurrent change.
 const ATTEMPTS: usize = 8;
 
-/// Where the list of an output's files stands.
+/// The location of the manifest of an output's files.
 pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Location {
     let directory = job.directory(output);
     let prefix = directory
@@ -37,12 +36,12 @@ pub(super) fn manifest(job: &config::Repartition, output: &config::Output) -> Lo
     job.ledger().join(&format!("manifest/{prefix}manifest"))
 }
 
-/// Does what a commit entails, as far as it is not done.
+/// Executes the steps after a commit that are not done yet.
 pub(super) async fn finish(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
-) -> Result<Finished, RepartitionError> {
+) -> Result<Finished, JobError> {
     let store = &*ports.store;
     if let Some(finished) = ledger::read(store, &ledger.finished()).await? {
         return Ok(finished);
@@ -64,7 +63,7 @@ pub(super) async fn finish(
         let put = store
             .put(&success, Bytes::new(), PutOptions::default())
             .await;
-        put.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+        put.map_err(|error| JobError::store(Stage::Ledger, error))?;
     }
     if plan
         .tasks
@@ -81,15 +80,15 @@ pub(super) async fn finish(
     ledger::propose(store, &ledger.finished(), finished).await
 }
 
-/// Puts the list of an output's files in the place of the one that stood when the run was planned. Where another stands by
-/// now, this run or a later one was here before.
+/// Replaces the manifest that existed when the run was planned by the list of the output's new files. If there is
+/// another one by now, this run or a later one has already replaced it.
 async fn swap_manifest(
     ports: &Ports,
     plan: &Plan,
     index: usize,
     output: &config::Output,
     done: &[Done],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let bucket = &plan.settings.target.bucket;
     let files = done.iter().flat_map(|done| &done.files);
     let new = files
@@ -120,7 +119,7 @@ async fn swap_manifest(
         .put(&at, text.clone().into(), options(precondition))
         .await;
     let put = match put {
-        // Somebody has taken it away.
+        // The manifest was deleted.
         Err(StoreError {
             kind: StoreErrorKind::NotFound,
             ..
@@ -134,18 +133,18 @@ async fn swap_manifest(
     };
     match put {
         Err(error) if error.kind != StoreErrorKind::PreconditionFailed => {
-            Err(RepartitionError::store(Stage::Write, error))
+            Err(JobError::store(Stage::Write, error))
         }
         _ => Ok(()),
     }
 }
 
-/// Removes exactly these objects; returns the keys under which others stand.
+/// Removes exactly these objects. Returns the keys that have other objects.
 async fn remove(
     ports: &Ports,
     directory: &Location,
     replaced: &[ledger::Standing],
-) -> Result<Vec<String>, RepartitionError> {
+) -> Result<Vec<String>, JobError> {
     let listed = source::list(&*ports.store, directory).await?;
     let standing = listed.into_iter().map(|object| (object.key, object.etag));
     let standing = standing.collect::<BTreeMap<_, _>>();
@@ -161,26 +160,26 @@ async fn remove(
     Ok(left)
 }
 
-async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), RepartitionError> {
+async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobError> {
     for keys in keys.chunks(MAX_DELETE_BATCH) {
         let failures = ports.store.delete(bucket, keys).await;
-        let failures = failures.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+        let failures = failures.map_err(|error| JobError::store(Stage::Write, error))?;
         if let Some(failure) = failures.into_iter().next() {
-            return Err(RepartitionError::NotRemoved {
-                location: Location::new(bucket, failure.key),
-                message: failure.message,
-            });
+            let kind = if failure.is_denied() {
+                ErrorKind::AccessDenied
+            } else {
+                ErrorKind::NotRemoved
+            };
+            return Err(JobError::new(kind, failure.message)
+                .during(Stage::Remove)
+                .of(Location::new(bucket, failure.key)));
         }
     }
     Ok(())
 }
 
-/// Removes the rows that were brought together.
-async fn discard_staged(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<(), RepartitionError> {
+/// Removes the staged rows.
+async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     for index in 0..plan.prepare.len() {
         let prepared: Option<Prepared> =
             ledger::read(&*ports.store, &ledger.prepared(index)).await?;
@@ -191,13 +190,13 @@ async fn discard_staged(
     Ok(())
 }
 
-/// Makes the catalog say what is there, as far as the job asks for it.
+/// Updates the catalog as the job requests.
 async fn catalog(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
     done: &[Done],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let job = &plan.settings;
     let (Some(name), Some(output)) = (&job.table, job.output.first()) else {
         return Ok(());
@@ -238,7 +237,12 @@ async fn catalog(
     if job.partition_by.is_empty() {
         return Ok(());
     }
-    let table = standing.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
+    let table = standing.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist"),
+        )
+    })?;
     let mut written = BTreeSet::new();
     for file in done.iter().flat_map(|done| &done.files) {
         if file.output == 0
@@ -252,10 +256,5 @@ async fn catalog(
         }
     }
     let written = written.into_iter().collect::<Vec<_>>();
-    let registered = register(&*ports.catalog, &table, &written).await;
-    registered.map_err(|error| match error {
-        crate::rekey::RekeyError::Catalog(error) => error.into(),
-        crate::rekey::RekeyError::Deadline => RepartitionError::Deadline,
-        other => RepartitionError::Register(Box::new(other)),
-    })
+    register(&*ports.catalog, &table, &written).await
 }

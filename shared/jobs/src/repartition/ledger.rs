@@ -1,12 +1,12 @@
-//! The ledger of a job: runs, one after the other, each of create-only objects.
+//! The ledger of a job: consecutive runs, each of create-only objects.
 //!
-//! - `<run>/plan`: what is read, what is to be done, and what is replaced.
-//! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task found, and what it wrote.
-//! - `<run>/commit`: the run counts; or it was given up before it did.
+//! - `<run>/plan`: what is read, the tasks, and what is replaced.
+//! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote.
+//! - `<run>/commit`: the run is valid, or was withdrawn before its commit.
 //! - `<run>/taken`: with a bookmark, every object that this and earlier runs have committed.
-//! - `<run>/finished`: what the commit entails is done.
+//! - `<run>/finished`: the steps after the commit are done.
 //!
-//! Runs are numbered downwards, so that the newest is the first of a listing.
+//! Runs are numbered downwards, so that the newest is first in a listing.
 
 use lakewright_core::{
     catalog::Column,
@@ -16,12 +16,16 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Shape, Span, Task, Unit},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use super::{error::RepartitionError, shuffle::Staged};
-use crate::{document, ports::Store, work::Stage};
+use super::shuffle::Staged;
+pub(super) use crate::kit::ledger::{propose, read};
+use crate::{
+    kit::{ErrorKind, JobError, Stage, ledger::documents},
+    ports::Store,
+};
 
-/// The form of the ledger's documents.
+/// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
 
 /// The name of the first run.
@@ -30,45 +34,45 @@ const FIRST_RUN: u64 = 9_999_999_999;
 /// One run of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The run's number, from 0.
     pub run: u64,
-    /// What the names of the run's files have in them: a hash of the rest.
+    /// The id in the names of the run's files: a hash of the other fields.
     pub id: String,
-    /// The configuration that it was made with; every task goes by this one.
+    /// The configuration that it was made with, which every task uses.
     pub settings: config::Repartition,
     /// How the objects are read.
     pub reading: Reading,
-    /// What is written of them.
+    /// The columns that are written.
     pub shape: Shape,
     /// The source's partitions, or the one prefix.
     pub partitions: Vec<SourcePartition>,
-    /// The objects that are read, in their order.
+    /// The objects that are read, in order.
     pub sources: Vec<SourceObject>,
     /// The pieces that they are read in.
     pub units: Vec<Unit>,
-    /// What is done before the tasks: groups of units.
+    /// Groups of units to process before the tasks.
     pub prepare: Vec<Span>,
-    /// What is written.
+    /// The tasks.
     pub tasks: Vec<Task>,
-    /// How many files there are to be, where rows are not partitioned.
+    /// The number of files to write, if rows are not partitioned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
-    /// Splits of the source, as Spark counts them.
+    /// The number of the source's splits, as Spark counts them.
     pub splits_before: u64,
-    /// The objects that are removed once the run is committed: those of each output, in their order.
+    /// The objects that are removed once the run is committed: those of each output, in order.
     pub replaced: Vec<Vec<Standing>>,
     /// The keys of the objects that stay: those of each output.
     pub kept: Vec<Vec<String>>,
-    /// The `ETag` of each output's manifest, where one stands.
+    /// The `ETag` of each output's manifest, if there is one.
     pub manifests: Vec<Option<String>>,
-    /// The last run before this one that was committed, with its bookmark.
+    /// The last committed run before this one, with its bookmark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
 }
 
-/// A partition of the source: its values, and where its objects are.
+/// A partition of the source: its values, and the location of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePartition {
     /// The prefix.
@@ -86,11 +90,11 @@ pub struct SourceObject {
     pub size: u64,
     /// Its `ETag`: only that object is read.
     pub etag: String,
-    /// Which of the source's partitions it belongs to.
+    /// The index of the source's partition that it belongs to.
     pub partition: usize,
 }
 
-/// An object that stood under the target when the run was planned.
+/// An object that was under the target when the run was planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its key.
@@ -99,36 +103,37 @@ pub struct Standing {
     pub etag: String,
 }
 
-/// What a piece of the source holds.
+/// The counts of a piece of the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Of each output, the bytes of its rows as text; 0 for Parquet.
+    /// For each output, the bytes of its rows as text; 0 for Parquet.
     pub bytes: Vec<u64>,
 }
 
-/// What was found before the tasks.
+/// The result of a preparation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// Each unit's; of all units together, where rows were brought to the store.
+    /// The counts of each unit; of all units together, if rows were staged.
     pub units: Vec<Counts>,
-    /// The rows that were brought to the store.
+    /// The rows that were staged in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) staged: Option<Staged>,
 }
 
-/// What a task has written.
+/// The result of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// The rows that it read and put all into its files; not said where it read some for a part of them.
+    /// The number of rows that it read and wrote completely to its files; `None` if it read some rows for only a part
+    /// of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<u64>,
-    /// The rows that are in its files, of each output.
+    /// The number of rows in its files, for each output.
     pub rows: Vec<u64>,
     /// Its files.
     pub files: Vec<File>,
@@ -137,100 +142,92 @@ pub struct Done {
     pub values_dropped: u64,
 }
 
-/// A file that was written.
+/// A written file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
-    /// Which of the job's outputs.
+    /// The index of the job's output.
     pub output: usize,
     /// Its key.
     pub key: String,
-    /// Its rows.
+    /// Its number of rows.
     pub rows: u64,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The entity tag that the store gave it: what stands under the key and has another is not this file.
+    /// Its entity tag: an object under the key with another one is not this file.
     pub etag: String,
     /// The values of its partition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
-/// What became of a run.
+/// The outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// It was given up; nothing of it counts.
+    /// The run was withdrawn; nothing of it is valid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
-    /// Rows of the source.
+    /// The number of the source's rows.
     pub rows: u64,
-    /// Files.
+    /// The number of files.
     pub outputs: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// What the commit entails is done.
+/// The steps after the commit are done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// Objects that were removed.
+    /// The number of objects that were removed.
     pub removed: u64,
-    /// Keys that were to be removed but hold other objects than the plan says, and were left.
+    /// Keys that were not removed, because they have other objects than the plan lists.
     pub left: Vec<String>,
 }
 
 /// The objects that runs with a bookmark have committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// Their identities, sorted.
     pub objects: Vec<String>,
 }
 
-macro_rules! versioned {
-    ($($document:ident),*) => {$(
-        impl $document {
-            /// The form of the document that is written now.
-            pub const VERSION: u32 = LEDGER_VERSION;
-        }
-    )*};
-}
-versioned!(Plan, Prepared, Done, Commit, Finished, Taken);
+documents!(LEDGER_VERSION; Plan, Prepared, Done, Commit, Finished, Taken);
 
 impl Plan {
-    /// Where an object of the source is.
+    /// The location of a source object.
     pub(super) fn location(&self, source: &SourceObject) -> Location {
         let partition = self.partitions.get(source.partition);
         let bucket = partition.map_or("", |partition| &partition.location.bucket);
         Location::new(bucket, &source.key)
     }
 
-    /// The plan with the id that follows from the rest of it.
-    pub(super) fn identified(self) -> Result<Self, RepartitionError> {
+    /// The plan with the id derived from its other fields.
+    pub(super) fn identified(self) -> Result<Self, JobError> {
         let text = serde_json::to_string(&self)
-            .map_err(|error| RepartitionError::Unfit(format!("plan: {error}")))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, format!("plan: {error}")))?;
         Ok(Self {
             id: run_id(&text),
             ..self
         })
     }
 
-    /// Columns as they are written, those of the path last.
+    /// The columns of the output, with those of the path last.
     pub fn columns(&self) -> impl Iterator<Item = &Column> {
         let written = self.shape.files.iter().chain(&self.shape.partition_by);
         written.map(|written| &written.column)
     }
 }
 
-/// Where the entries of one run stand.
+/// The locations of one run's entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     prefix: Location,
-    /// Where rows are while they are at work.
+    /// The prefix of rows that are being processed.
     rows: Location,
 }
 
@@ -244,22 +241,22 @@ impl Ledger {
         }
     }
 
-    /// Where the plan stands.
+    /// The location of the plan.
     pub fn plan(&self) -> Location {
         self.prefix.join("plan")
     }
 
-    /// Where the commit stands.
+    /// The location of the commit.
     pub fn commit(&self) -> Location {
         self.prefix.join("commit")
     }
 
-    /// Where the list of what is done before the tasks stands, if it is long.
+    /// The location of the list of preparations, if it is long.
     pub(super) fn prepare_list(&self) -> Location {
         self.prefix.join("prepare.json")
     }
 
-    /// Where the list of the tasks stands, if it is long.
+    /// The location of the list of tasks, if it is long.
     pub(super) fn tasks_list(&self) -> Location {
         self.prefix.join("tasks.json")
     }
@@ -272,12 +269,12 @@ impl Ledger {
         self.prefix.join(&format!("done/{task:010}"))
     }
 
-    /// Rows that do not fit memory and the temporary folder.
+    /// The prefix for rows that fit neither memory nor the temporary folder.
     pub(super) fn spool(&self, task: usize) -> Location {
         self.rows.join(&format!("spool/{task:010}/"))
     }
 
-    /// Rows that are brought together, until the run is finished.
+    /// The prefix for staged rows, until the run is finished.
     pub(super) fn staged(&self, index: usize) -> Location {
         self.rows.join(&format!("staged/{index:010}/"))
     }
@@ -295,10 +292,10 @@ impl Ledger {
 pub(super) async fn newest(
     store: &dyn Store,
     job: &config::Repartition,
-) -> Result<Option<u64>, RepartitionError> {
+) -> Result<Option<u64>, JobError> {
     let prefix = job.ledger();
     let page = store.list(&prefix, None).await;
-    let page = page.map_err(|error| RepartitionError::store(Stage::Ledger, error))?;
+    let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
     let run = |key: &str| {
         let name = key.strip_prefix(&prefix.key)?.split('/').next()?;
         FIRST_RUN.checked_sub(name.parse().ok()?)
@@ -306,43 +303,17 @@ pub(super) async fn newest(
     Ok(page.objects.iter().find_map(|object| run(&object.key)))
 }
 
-/// The entry that stands, if one does.
-pub(super) async fn read<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<T>, RepartitionError> {
-    let standing = document::read(store, location).await?;
-    Ok(standing.map(|(entry, _)| entry))
-}
-
-/// Writes an entry, or answers with the one that stands already.
-pub(super) async fn propose<T: Serialize + DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-    entry: T,
-) -> Result<T, RepartitionError> {
-    if document::create(store, location, &entry).await? {
-        return Ok(entry);
-    }
-    read(store, location)
-        .await?
-        .ok_or_else(|| RepartitionError::LedgerDocument {
-            location: location.clone(),
-            message: "it vanished while it was read; nothing of the ledger may be deleted by hand"
-                .to_owned(),
-        })
-}
-
-/// The plan that stands there.
+/// Reads the plan at this location.
 pub(super) async fn plan(
     store: &dyn Store,
     location: &Location,
-) -> Result<(Ledger, Plan), RepartitionError> {
-    let missing = || RepartitionError::PlanMissing(location.clone());
+) -> Result<(Ledger, Plan), JobError> {
+    let missing = || JobError::plan_missing(location.clone());
     if !location.key.ends_with("/plan") {
         return Err(missing());
     }
-    let plan: Plan = read(store, location).await?.ok_or_else(missing)?;
+    let plan = read::<Plan>(store, location).await?;
+    let plan = plan.ok_or_else(missing)?;
     let ledger = Ledger::new(&plan.settings, plan.run);
     if ledger.plan() != *location {
         return Err(missing());

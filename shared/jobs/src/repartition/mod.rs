@@ -1,28 +1,30 @@
-//! repartition: a table is rewritten into so many files, or by columns, and cannot be lost on the way.
+//! repartition: rewrites a table into a given number of files, or partitioned by columns, without a risk of losing it.
 //!
-//! The protocol, one run of a job at a time:
+//! The protocol handles one run of a job at a time:
 //!
-//! 1. [`plan`] lists the source and pins its objects by `ETag`, cuts it into tasks, lists what is to be replaced, and PUTs
-//!    `<run>/plan`, create-only. One that stands and is not committed is adopted; after one that is, a new run begins.
+//! 1. [`plan`] lists the source and pins its objects by `ETag`, cuts it into tasks, lists what is to be replaced, and
+//!    PUTs `<run>/plan`, create-only. An existing plan without a commit is adopted; after a committed one, a new run
+//!    starts.
 //! 2. [`write`], for each entry of `prepare`: counts rows and bytes, and PUTs `<run>/prepared/<i>`, create-only.
-//! 3. [`write`], for each task: PUTs the files, create-only, under names that have the run's id, then `<run>/done/<i>`.
-//! 4. [`commit`] verifies that every file stands as it was written and that every row is in one, and PUTs `<run>/commit`,
-//!    create-only.
-//! 5. Then it swaps the manifests, registers what is asked for in the catalog, removes exactly the objects that the plan
-//!    lists, and PUTs `<run>/finished`. A crash before the commit leaves the old data whole; after it, whoever comes next
+//! 3. [`write`], for each task: PUTs the files, create-only, under names that contain the run's id, then
+//!    `<run>/done/<i>`.
+//! 4. [`commit`] verifies that every file exists as it was written and that every row is in one, and PUTs
+//!    `<run>/commit`, create-only.
+//! 5. Then it swaps the manifests, updates the catalog as requested, removes exactly the objects that the plan lists,
+//!    and PUTs `<run>/finished`. A crash before the commit leaves the old data complete; after it, the next request
 //!    finishes.
 //!
-//! Invariants P1 to P5 are in docs/ARCHITECTURE.md; the simulation in `tests/` holds this code to them.
+//! Invariants P1 to P5 are in docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
 mod bookmark;
 mod commit;
-mod error;
 mod files;
 mod finish;
 mod ledger;
 mod over;
 mod plan;
 mod read;
+mod refusal;
 mod replay;
 mod report;
 mod rows;
@@ -37,19 +39,18 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     commit::commit,
-    error::{Difference, RepartitionError},
     ledger::{
         Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, SourceObject,
         SourcePartition, Standing, Taken,
     },
     plan::plan,
+    refusal::Difference,
     report::{CommitReport, ObjectName, PlanReport, Status, TaskReport},
     write::write,
 };
-pub use crate::rekey::{Budget, Ports};
-pub use crate::work::Stage;
+pub use crate::kit::{Budget, Ports, Stage};
 
-/// A job to plan a run of, or to go on with.
+/// A request to plan a run of a job, or to resume one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {
@@ -57,16 +58,16 @@ pub struct PlanRequest {
     pub name: String,
 }
 
-/// A task of a plan, or what is to be done before them.
+/// A task of a plan, or one of the preparations before the tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskRequest {
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
     /// The task's index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<usize>,
-    /// The index of what is to be done before.
+    /// The index of the preparation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<usize>,
 }
@@ -75,6 +76,6 @@ pub struct TaskRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommitRequest {
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
 }

@@ -1,4 +1,4 @@
-//! Whether a run is over, so that nothing more is to be written of it.
+//! Checks whether a run is over, so that nothing more of it is written.
 
 use std::sync::Arc;
 
@@ -7,21 +7,24 @@ use tokio::sync::Mutex;
 
 use super::{
     Ports,
-    error::RepartitionError,
     ledger::{self, Commit, Ledger, Plan},
+    refusal::withdrawn,
 };
-use crate::ports::{Clock, Store};
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::{Clock, Store},
+};
 
-/// How long what was seen is relied on.
+/// How long the result of a check is used.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
-/// Looks for the commit of a run, before each of its files is created. An invocation that a twin has left behind, or one
-/// that was suspended, then does not bring back what a later run has removed.
+/// Looks for the commit of a run before each of its files is created. So an invocation that was overtaken by its twin,
+/// or was suspended, does not bring back what a later run has removed.
 pub(super) struct Over {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     ledger: Ledger,
-    /// When the run was last seen not to be over.
+    /// When the run was last found not to be over.
     seen: Mutex<Option<Timestamp>>,
 }
 
@@ -35,8 +38,8 @@ impl Over {
         }
     }
 
-    /// Fails if the run is committed or given up.
-    pub(super) async fn check(&self) -> Result<(), RepartitionError> {
+    /// Fails if the run is committed or withdrawn.
+    pub(super) async fn check(&self) -> Result<(), JobError> {
         let mut seen = self.seen.lock().await;
         let now = self.clock.now();
         if seen.is_some_and(|seen| now.duration_since(seen) < FRESH) {
@@ -47,10 +50,12 @@ impl Over {
                 *seen = Some(now);
                 Ok(())
             }
-            Some(commit) if commit.withdrawn => {
-                Err(RepartitionError::Withdrawn(self.ledger.plan()))
-            }
-            Some(_) => Err(RepartitionError::RunOver(self.ledger.plan())),
+            Some(commit) if commit.withdrawn => Err(withdrawn(self.ledger.plan())),
+            Some(_) => Err(JobError::new(
+                ErrorKind::RunOver,
+                "the run is committed: nothing more is written of it",
+            )
+            .of(self.ledger.plan())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Plans a run of a job, or goes on with the one that is under way.
+//! Plans a run of a job, or resumes the current one.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,32 @@ use serde::Serialize;
 
 use super::{
     Budget, Ports, TaskRequest, bookmark,
-    error::RepartitionError,
     finish::{finish, manifest},
     ledger::{self, Commit, Ledger, Plan, Standing},
     report::{ObjectName, PlanReport},
     source::{self, Found},
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{PutOptions, StoreErrorKind},
-    work::Stage,
 };
 
-/// The most bytes of a list that an answer repeats, of two: a state of a state machine holds 256 KiB.
+/// The most bytes of each of the two lists in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 64 << 10;
 
-/// Plans a run of the job, or adopts the one that is planned and not committed.
+/// Plans a run of the job, or adopts a run that is planned and not committed.
 ///
 /// # Errors
-/// See [`RepartitionError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &Repartition,
     budget: &Budget,
-) -> Result<PlanReport, RepartitionError> {
+) -> Result<PlanReport, JobError> {
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let store = &*ports.store;
-    // The last run that counts, and those after it that were given up.
+    // The last committed run, and the withdrawn runs after it.
     let (mut run, mut previous, mut given_up) = (0, None, Vec::new());
     if let Some(newest) = ledger::newest(store, job).await? {
         let mut number = newest;
@@ -73,7 +72,7 @@ pub async fn plan(
     report(ports, &ledger, &plan).await
 }
 
-/// What stands in the place of the commit of a run that is given up.
+/// The entry in place of the commit of a withdrawn run.
 fn withdrawn() -> Commit {
     Commit {
         version: Commit::VERSION,
@@ -84,8 +83,8 @@ fn withdrawn() -> Commit {
     }
 }
 
-/// Whether every object that the plan reads is still there.
-async fn sources_stand(ports: &Ports, plan: &Plan) -> Result<bool, RepartitionError> {
+/// Whether every object that the plan reads still exists.
+async fn sources_stand(ports: &Ports, plan: &Plan) -> Result<bool, JobError> {
     let standing = source::objects(&*ports.store, &plan.partitions).await?;
     let etags: BTreeMap<_, _> = standing
         .iter()
@@ -104,7 +103,7 @@ async fn make(
     run: u64,
     previous: Option<u64>,
     given_up: &[String],
-) -> Result<Plan, RepartitionError> {
+) -> Result<Plan, JobError> {
     for output in &job.output {
         source::not_foreign(&*ports.store, &job.directory(output)).await?;
     }
@@ -114,16 +113,26 @@ async fn make(
         bookmark::leave_new(ports, job, previous, &mut found).await?;
     }
     if found.sources.is_empty() && found.table.is_none() && job.mode != Mode::Append {
-        return Err(RepartitionError::NothingToRead(found.root));
+        return Err(JobError::new(
+            ErrorKind::NothingToRead,
+            format!(
+                "there is no object under {}: what would replace the target is nothing",
+                found.root
+            ),
+        ));
     }
     let standing = standing(ports, job, given_up).await?;
     if job.mode == Mode::Fail
         && let Some(first) = standing.kept.iter().flatten().next()
     {
-        return Err(RepartitionError::TargetNotEmpty {
-            first: Location::new(&job.target.bucket, first),
-            objects: standing.kept.iter().flatten().count(),
-        });
+        return Err(JobError::new(
+            ErrorKind::TargetNotEmpty,
+            format!(
+                "mode = \"fail\": there are {} objects under the target, the first is {}",
+                standing.kept.iter().flatten().count(),
+                Location::new(&job.target.bucket, first)
+            ),
+        ));
     }
     let (columns, keys) = found.columns(ports, job, budget).await?;
     let types = target(ports, job).await?;
@@ -136,15 +145,18 @@ async fn make(
         let keys = KeyValues(partition.values.clone());
         shape.check_keys(&keys).map_err(|error| {
             let table = found.table.as_ref().map(|table| table.name.to_string());
-            RepartitionError::Unfit(format!(
-                "table {}, partition {:?} at {}: {error}",
-                table.unwrap_or_default(),
-                partition.values,
-                partition.location
-            ))
+            JobError::new(
+                ErrorKind::SchemaUnusable,
+                format!(
+                    "table {}, partition {:?} at {}: {error}",
+                    table.unwrap_or_default(),
+                    partition.values,
+                    partition.location
+                ),
+            )
         })?;
     }
-    // That every type can be read is known before the first task.
+    // Check before the first task that every type can be read.
     shape.read_schema()?;
     let stored = found.stored(ports, job).await?;
     let splits_before = splits(&stored);
@@ -175,36 +187,45 @@ async fn make(
     .identified()
 }
 
-/// Makes sure that no run reads what another one wrote, and that none removes what is only read.
-fn apart(job: &Repartition, found: &Found) -> Result<(), RepartitionError> {
+/// Checks that no run reads what another one wrote, and that none removes objects that are only read.
+fn apart(job: &Repartition, found: &Found) -> Result<(), JobError> {
     for output in &job.output {
         let directory = job.directory(output);
         if directory == found.root {
             if job.mode == Mode::Append {
-                return Err(RepartitionError::Unfit(format!(
-                    "mode = \"append\" to the source itself, {directory}, would write each of its rows again"
-                )));
+                return Err(JobError::new(
+                    ErrorKind::SchemaUnusable,
+                    format!(
+                        "mode = \"append\" to the source itself, {directory}, would write each of its rows again"
+                    ),
+                ));
             }
             continue;
         }
         let partitions = found.partitions.iter().map(|partition| &partition.location);
         for source in partitions.chain([&found.root]) {
             if source.contains(&directory) {
-                return Err(RepartitionError::Unfit(format!(
-                    "{directory} lies inside the source {source}: the next run would read it. Choose a target outside, or the source itself"
-                )));
+                return Err(JobError::new(
+                    ErrorKind::SchemaUnusable,
+                    format!(
+                        "{directory} lies inside the source {source}: the next run would read it. Choose a target outside, or the source itself"
+                    ),
+                ));
             }
             if directory.contains(source) {
-                return Err(RepartitionError::Unfit(format!(
-                    "the source {source} lies inside {directory}: a run would remove what is only to be read. Choose a target outside, or the source itself"
-                )));
+                return Err(JobError::new(
+                    ErrorKind::SchemaUnusable,
+                    format!(
+                        "the source {source} lies inside {directory}: a run would remove what is only to be read. Choose a target outside, or the source itself"
+                    ),
+                ));
             }
         }
     }
     Ok(())
 }
 
-/// What stands under the target, output by output.
+/// The objects under the target, for each output.
 #[derive(Default)]
 struct Target {
     replaced: Vec<Vec<Standing>>,
@@ -216,13 +237,13 @@ async fn standing(
     ports: &Ports,
     job: &Repartition,
     given_up: &[String],
-) -> Result<Target, RepartitionError> {
+) -> Result<Target, JobError> {
     let store = &*ports.store;
     let mut target = Target::default();
     for output in &job.output {
         let (mut replaced, mut kept) = (Vec::new(), Vec::new());
         for object in source::list(store, &job.directory(output)).await? {
-            // What a run has left that was given up was never data.
+            // Objects that a withdrawn run left were never data.
             let left = given_up
                 .iter()
                 .any(|id| object.key.contains(&format!("-{id}.")));
@@ -241,14 +262,14 @@ async fn standing(
         target.manifests.push(match standing {
             Ok(meta) => Some(meta.etag),
             Err(error) if error.kind == StoreErrorKind::NotFound => None,
-            Err(error) => return Err(RepartitionError::store(Stage::Ledger, error)),
+            Err(error) => return Err(JobError::store(Stage::Ledger, error)),
         });
     }
     Ok(target)
 }
 
-/// The columns of the table that is written to, for their types.
-async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, RepartitionError> {
+/// The columns of the target table, for their types.
+async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobError> {
     let Some(name) = &job.table else {
         return Ok(Vec::new());
     };
@@ -256,12 +277,17 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, Reparti
         return if job.manage_table {
             Ok(Vec::new())
         } else {
-            Err(RepartitionError::TableMissing(name.clone()))
+            Err(JobError::new(
+                ErrorKind::TableMissing,
+                format!("table {name} does not exist"),
+            ))
         };
     };
-    let unfit = |reason: String| RepartitionError::Unfit(format!("table {name}: {reason}"));
+    let unfit = |reason: String| {
+        JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {reason}"))
+    };
     if job.manage_table {
-        // What the table says of its objects is about to be said anew.
+        // The table's storage settings are about to be replaced.
         table
             .not_foreign()
             .map_err(|error| unfit(error.to_string()))?;
@@ -279,21 +305,20 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, Reparti
     };
     let keys: Vec<String> = keys(&table);
     if !job.manage_table && keys != job.partition_by.iter().map(lower).collect::<Vec<_>>() {
-        return Err(RepartitionError::Unfit(format!(
-            "table {name} is partitioned by {keys:?}, the job by {:?}: they must be the same, in the same order",
-            job.partition_by
-        )));
+        return Err(JobError::new(
+            ErrorKind::SchemaUnusable,
+            format!(
+                "table {name} is partitioned by {keys:?}, the job by {:?}: they must be the same, in the same order",
+                job.partition_by
+            ),
+        ));
     }
     let columns = table.storage.columns.into_iter();
     Ok(columns.chain(table.partition_keys).collect())
 }
 
-/// What is answered for a plan that stands.
-async fn report(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<PlanReport, RepartitionError> {
+/// The answer for an existing plan.
+async fn report(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<PlanReport, JobError> {
     let entry = |task, prepare| TaskRequest {
         plan: ledger.plan(),
         task,
@@ -321,16 +346,14 @@ async fn report(
     })
 }
 
-/// A list as it goes into an answer: itself, or where it stands.
+/// A list for an answer: the list itself, or its location.
 async fn listed<T: Serialize>(
     ports: &Ports,
     list: Vec<T>,
     at: Location,
-) -> Result<(Vec<T>, Option<ObjectName>), RepartitionError> {
-    let body = serde_json::to_vec(&list).map_err(|error| RepartitionError::LedgerDocument {
-        location: at.clone(),
-        message: error.to_string(),
-    })?;
+) -> Result<(Vec<T>, Option<ObjectName>), JobError> {
+    let body = serde_json::to_vec(&list)
+        .map_err(|error| JobError::entry(at.clone(), error.to_string()))?;
     if body.len() <= INLINE {
         return Ok((list, None));
     }
@@ -341,7 +364,7 @@ async fn listed<T: Serialize>(
     match ports.store.put(&at, Bytes::from(body), options).await {
         Ok(_) => {}
         Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
-        Err(error) => return Err(RepartitionError::store(Stage::Ledger, error)),
+        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
     }
     Ok((
         Vec::new(),

@@ -1,4 +1,4 @@
-//! The bytes of an object, decompressed, and the records in them.
+//! Reads an object: its decompressed bytes, and the records in them.
 
 use std::sync::Arc;
 
@@ -15,8 +15,11 @@ use lakewright_core::{
     time::{TimestampReader, microseconds},
 };
 
-use super::{Budget, Ports, error::RepartitionError, ledger::SourceObject};
-use crate::work::source::SourceReader;
+use super::{Budget, Ports, ledger::SourceObject, refusal::unread};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::source::SourceReader,
+};
 
 /// The bytes of an object, or of the lines that begin in a range of it.
 pub(super) struct Bytes<'a> {
@@ -27,7 +30,7 @@ pub(super) struct Bytes<'a> {
     chunk: bytes::Bytes,
     plain: Vec<u8>,
     state: State,
-    /// None where the bytes stand in the middle of an object, which is not compressed then.
+    /// `None` if the bytes begin inside an object, which is then not compressed.
     decompressor: Option<Decompressor>,
     lines: Option<LineRange>,
 }
@@ -40,7 +43,7 @@ enum State {
 }
 
 impl<'a> Bytes<'a> {
-    /// `lines`: in which bytes the lines begin that are wanted; all where nothing is said.
+    /// `lines`: the range in which the wanted lines begin; by default, all lines.
     pub(super) fn open(
         ports: &'a Ports,
         job: &Repartition,
@@ -66,24 +69,24 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Where the bytes begin in the object, once there are any.
+    /// The offset of the bytes in the object, once there are any.
     pub(super) fn begin(&self) -> u64 {
         self.lines.as_ref().map_or(0, |lines| lines.first)
     }
 
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, JobError> {
         loop {
             if self.state == State::Ended {
                 return Ok(None);
             }
             if self.state == State::NeedsInput {
                 if self.ports.clock.now() >= self.budget.deadline {
-                    return Err(RepartitionError::Deadline);
+                    return Err(JobError::deadline());
                 }
                 tokio::task::yield_now().await;
                 let read = self.reader.next().await;
-                match read.map_err(|error| RepartitionError::read(&self.location, error))? {
+                match read.map_err(|error| unread(&self.location, error))? {
                     Some(chunk) => self.chunk = chunk,
                     None => return self.end(),
                 }
@@ -118,7 +121,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<Option<&[u8]>, RepartitionError> {
+    fn end(&mut self) -> Result<Option<&[u8]>, JobError> {
         self.state = State::Ended;
         self.plain.clear();
         if let Some(decompressor) = &mut self.decompressor {
@@ -129,14 +132,14 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Which bytes of an object are the lines that begin in a range of it.
+/// Determines which bytes of an object are the lines that begin in a range of it.
 #[derive(Debug)]
 struct LineRange {
-    /// Where the next chunk begins.
+    /// The offset of the next chunk.
     at: u64,
-    /// Whether the first line is looked for.
+    /// Whether the first line is still searched for.
     skips: bool,
-    /// Where it begins.
+    /// The offset of the first line.
     first: u64,
     end: u64,
     over: bool,
@@ -153,7 +156,7 @@ impl LineRange {
         }
     }
 
-    /// The bytes of a chunk that are wanted.
+    /// The wanted bytes of a chunk.
     fn cut(&mut self, chunk: &[u8]) -> std::ops::Range<usize> {
         let begins = self.at;
         self.at += chunk.len() as u64;
@@ -170,7 +173,7 @@ impl LineRange {
         if self.over {
             return 0..0;
         }
-        // The last line ends with the first newline that does not end one that another range begins with.
+        // The last line ends with the first newline that is not before the start of another range's line.
         let last = self.end.saturating_sub(1).saturating_sub(begins);
         let last = usize::try_from(last).unwrap_or(usize::MAX).max(from);
         let rest = chunk.get(last..).unwrap_or_default();
@@ -185,33 +188,30 @@ impl LineRange {
     }
 }
 
-/// What finds the records in an object, or in a part of one that does not begin with its first line.
+/// The reader of the records in an object, or in a part of one that does not begin with its first line.
 pub(super) fn records(
     reading: &Reading,
     job: &Repartition,
     location: &Location,
     first: bool,
-) -> Result<Box<dyn Records>, RepartitionError> {
+) -> Result<Box<dyn Records>, JobError> {
     let records = reading.records(&job.limits, first);
     records
         .map_err(|error| unreadable(location, &error))?
-        .ok_or_else(|| RepartitionError::Unfit(format!("{location} is no text")))
+        .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is no text")))
 }
 
-pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> RepartitionError {
-    RepartitionError::Unreadable {
-        location: location.clone(),
-        message: error.to_string(),
-    }
+pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> JobError {
+    JobError::unreadable(location.clone(), error.to_string())
 }
 
-pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> RepartitionError {
+pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> JobError {
     unreadable(location, error)
 }
 
-/// How a value of a timestamp column is read: in UTC where it names no zone. The numbers of `OpenCSVSerde` are milliseconds.
-/// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
-pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, RepartitionError> {
+/// How values of timestamp columns are parsed: in UTC if they have no zone. The numbers of `OpenCSVSerde` are
+/// milliseconds. <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
+pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, JobError> {
     let milliseconds = matches!(
         reading,
         Reading::Lines {
@@ -228,7 +228,7 @@ pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, Repartitio
         latest: None,
     };
     let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
     Ok(Box::new(move |value| {
         let time = match value {
             JsonScalar::String(text) => reader.read_text(text),

@@ -1,4 +1,4 @@
-//! Rows that are read twice where they have to be: once to find out where files are cut, and once to write them.
+//! Rows that are read twice if necessary: once to determine where files are cut, and once to write them.
 
 use arrow::{array::RecordBatch, compute::concat_batches};
 use lakewright_core::{
@@ -9,19 +9,21 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     files::Files,
     ledger::{Counts, Plan},
     rows::Rows,
 };
-use crate::work::spool::{PartitionReader, Spool};
+use crate::{
+    kit::JobError,
+    work::spool::{PartitionReader, Spool},
+};
 
 /// Rows that can be read more than once.
 #[derive(Clone, Copy)]
 pub(super) enum Replay<'a> {
-    /// Of the source.
+    /// The rows of these units.
     Units(&'a [Unit]),
-    /// Of one partition.
+    /// The rows of one partition.
     Spooled(&'a Spool, usize),
 }
 
@@ -30,10 +32,10 @@ enum Reader<'a> {
     Spooled(PartitionReader<'a>),
 }
 
-/// Rows that are brought together before they are encoded, at most, but for those that came together.
+/// The most rows that are combined before they are encoded, unless they arrive together.
 const TOGETHER: usize = 8192;
 
-/// Where the rows come from, and what they may use.
+/// The source of the rows, and the limits.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) ports: &'a Ports,
@@ -42,7 +44,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, RepartitionError> {
+    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, JobError> {
         Ok(match replay {
             Replay::Units(units) => Reader::Units(Box::new(Rows::new(
                 self.ports,
@@ -56,14 +58,14 @@ impl<'a> Context<'a> {
 }
 
 impl Reader<'_> {
-    /// The next rows, in the columns of the files.
-    async fn next(&mut self, files: &Files<'_>) -> Result<Option<RecordBatch>, RepartitionError> {
+    /// The next rows, with the columns of the files.
+    async fn next(&mut self, files: &Files<'_>) -> Result<Option<RecordBatch>, JobError> {
         match self {
             Self::Units(rows) => {
                 let batch = rows.next().await?;
                 batch.map(|batch| files.columns(&batch)).transpose()
             }
-            // A small partition's rows come in many small pieces.
+            // The rows of a small partition arrive in many small pieces.
             Self::Spooled(reader) => {
                 let (mut pieces, mut rows) = (Vec::new(), 0);
                 while rows < TOGETHER
@@ -90,7 +92,7 @@ impl Reader<'_> {
 }
 
 impl Counts {
-    /// Of nothing, for so many outputs.
+    /// Zero counts, for this many outputs.
     pub(super) fn none(outputs: usize) -> Self {
         Self {
             rows: 0,
@@ -112,7 +114,7 @@ impl Counts {
         }
     }
 
-    /// How much of an output it is: rows of Parquet, bytes of text.
+    /// The size in an output: rows for Parquet, bytes for text.
     pub(super) fn of(&self, plan: &Plan, output: usize) -> u64 {
         match plan.settings.output.get(output).map(|output| output.format) {
             Some(OutputFormat::Json | OutputFormat::Csv) => {
@@ -122,7 +124,7 @@ impl Counts {
         }
     }
 
-    /// Where each output is cut into so many files.
+    /// The cuts of each output into this many files.
     pub(super) fn cuts(&self, plan: &Plan, files: u64) -> Vec<Cuts> {
         let outputs = 0..plan.settings.output.len();
         outputs
@@ -131,7 +133,7 @@ impl Counts {
     }
 }
 
-/// What was written of rows.
+/// The counts of written rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct WrittenRows {
     pub(super) rows: u64,
@@ -146,7 +148,7 @@ pub(super) async fn write<'a>(
     (path, values): (&str, &[String]),
     first: u64,
     number: u64,
-) -> Result<WrittenRows, RepartitionError> {
+) -> Result<WrittenRows, JobError> {
     let mut reader = context.read(replay)?;
     if number <= 1 {
         let mut rows = 0;
@@ -164,7 +166,7 @@ pub(super) async fn write<'a>(
         });
     }
     let mut counts = Counts::none(context.plan.settings.output.len());
-    // What fits is kept, so that nothing is read or encoded again.
+    // Keep what fits, so that it need not be read or encoded again.
     let mut kept = Some(Vec::new());
     let mut held = 0;
     while let Some(batch) = reader.next(files).await? {

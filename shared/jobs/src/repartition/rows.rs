@@ -1,4 +1,4 @@
-//! The rows of pieces of the source, as batches of the columns that are written.
+//! Reads the rows of pieces of the source, as batches of the written columns.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
@@ -15,20 +15,22 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::Plan,
     read::{Bytes, records, timestamps, unreadable},
+    refusal::{changed, unread},
 };
-use crate::work::{
-    parquet::{Loaded, Room},
-    source::Source,
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::{
+        parquet::{Loaded, Room},
+        source::Source,
+    },
 };
 
-/// Bytes of records after which a batch of columns is cut: few, so that what is made of them is made in the processor's
-/// caches.
+/// The bytes of records after which a batch of columns is cut: few, so that its data fits the processor's caches.
 const BATCH: usize = 1 << 20;
 
-/// The same, where rows go to partitions: more, for each batch falls into as many pieces as there are partitions.
+/// The same if rows are partitioned: more, because each batch is split into as many pieces as there are partitions.
 const ROUTED_BATCH: usize = 8 << 20;
 
 /// Reads units, one after the other.
@@ -38,10 +40,10 @@ pub(super) struct Rows<'a> {
     plan: &'a Plan,
     written: SchemaRef,
     columns: Columns,
-    /// Bytes of the records in the columns, and how many there may be.
+    /// The bytes of the records in the columns, and their limit.
     held: usize,
     most: usize,
-    /// Which of the source's partitions the records in the columns are of.
+    /// The index of the source's partition that the records in the columns belong to.
     partition: usize,
     units: VecDeque<Unit>,
     open: Option<Open<'a>>,
@@ -66,7 +68,7 @@ struct Parquet {
     loaded: Loaded,
     source: Source,
     location: Location,
-    /// The row group that is loaded next, and the one to stop before.
+    /// The next row group to load, and the end of the range.
     groups: Range<usize>,
 }
 
@@ -77,7 +79,7 @@ impl<'a> Rows<'a> {
         budget: &'a Budget,
         plan: &'a Plan,
         units: &[Unit],
-    ) -> Result<Self, RepartitionError> {
+    ) -> Result<Self, JobError> {
         let job = &plan.settings;
         let options = ColumnsOptions {
             on_unknown: on_unknown(job),
@@ -88,7 +90,7 @@ impl<'a> Rows<'a> {
             max_depth: job.limits.deepest(),
         };
         let columns = Columns::new(&plan.shape.read_schema()?, options)
-            .map_err(|error| RepartitionError::Unfit(error.to_string()))?;
+            .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
         let columns = match &plan.reading {
             Reading::Json { keys, .. } => columns.with_key_names(keys.clone()),
             _ => columns,
@@ -113,13 +115,13 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Values that became null so far because they do not fit their columns.
+    /// The number of values that became null so far because they do not fit their columns.
     pub(super) fn values_dropped(&self) -> u64 {
         self.values_dropped
     }
 
     /// The next rows.
-    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, RepartitionError> {
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>, JobError> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
                 return Ok(Some(batch));
@@ -141,8 +143,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Takes the records of the next bytes of a text.
-    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), RepartitionError> {
+    /// Takes the records of a text's next bytes.
+    async fn text(&mut self, mut text: Box<Text<'a>>) -> Result<(), JobError> {
         let more = text.bytes.next().await?;
         let ended = more.is_none();
         match more {
@@ -157,8 +159,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes the next rows of a Parquet object, or brings its next row group here.
-    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), RepartitionError> {
+    /// Takes the next rows of a Parquet object, or downloads its next row group.
+    async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), JobError> {
         let location = &parquet.location;
         if let Some(rows) = parquet.rows.next() {
             let rows = rows.map_err(|error| read_error(location, error))?;
@@ -175,7 +177,7 @@ impl<'a> Rows<'a> {
             };
             let range = range.unwrap_or_default();
             let load = parquet.loaded.load(&room, &parquet.source, range).await;
-            load.map_err(|error| RepartitionError::read(location, error))?;
+            load.map_err(|error| unread(location, error))?;
             parquet.rows.stop_after(group + 1);
         } else {
             return Ok(());
@@ -184,10 +186,16 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, RepartitionError> {
+    async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, JobError> {
         let plan = self.plan;
         let source = plan.sources.get(unit.source as usize).ok_or_else(|| {
-            RepartitionError::NoSuchTask(format!("a unit of source {}", unit.source))
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!(
+                    "the plan has no such task: a unit of source {}",
+                    unit.source
+                ),
+            )
         })?;
         if source.partition != self.partition {
             self.cut()?;
@@ -209,10 +217,10 @@ impl<'a> Rows<'a> {
             })));
         }
         let job = &plan.settings;
-        let read = |error| RepartitionError::read(&location, error);
+        let read = |error| unread(&location, error);
         let opened = Source::open(Arc::clone(&self.ports.store), &location, &source.etag).await;
         let opened = opened.map_err(read)?;
-        let object = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+        let object = opened.map_err(|_| changed(location.clone()))?;
         let loaded = Loaded::open(&object, &job.limits).await.map_err(read)?;
         let file = ParquetFile::open(loaded.clone(), &job.limits)
             .map_err(|error| read_error(&location, error))?;
@@ -239,13 +247,13 @@ impl<'a> Rows<'a> {
         })))
     }
 
-    /// Takes every record that is there so far; the bytes begin at `begin` in the object.
+    /// Takes all records that are available; the bytes begin at `begin` in the object.
     fn drain(
         &mut self,
         records: &mut dyn Records,
         location: &Location,
         begin: u64,
-    ) -> Result<(), RepartitionError> {
+    ) -> Result<(), JobError> {
         while let Some(filled) = records
             .next_into(&mut self.columns)
             .map_err(|error| unreadable(location, &error))?
@@ -255,14 +263,12 @@ impl<'a> Rows<'a> {
                     self.values_dropped += u64::from(appended.mismatched);
                     self.held += filled.bytes.len();
                 }
-                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
                 Err(RecordError::Full) if self.columns.rows() > 0 => self.cut()?,
                 Err(error) => {
-                    return Err(RepartitionError::RecordRefused {
-                        location: location.clone(),
-                        offset: begin + filled.offset,
-                        message: error.to_string(),
-                    });
+                    return Err(JobError::new(ErrorKind::RecordRefused, error.to_string())
+                        .of(location.clone())
+                        .at(begin + filled.offset));
                 }
             }
             if self.held >= self.most {
@@ -272,7 +278,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), RepartitionError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         self.held = 0;
         if self.columns.rows() > 0 {
             let batch = self.columns.finish()?;
@@ -282,15 +288,15 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, RepartitionError> {
+    fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let partition = self.plan.partitions.get(self.partition);
         let keys = KeyValues(partition.map_or_else(Vec::new, |partition| partition.values.clone()));
         Ok(self.plan.shape.arrange(batch, &self.written, &keys)?)
     }
 }
 
-/// What becomes of fields that have no column: those of a table are those that it has, and where columns are chosen the
-/// others are left out.
+/// What to do with fields without a column: a table has only its own columns, and if columns are selected, the others
+/// are left out.
 fn on_unknown(job: &Repartition) -> Policy {
     match job.source {
         From::Prefix(_) if job.columns.is_empty() => Policy::Fail,
@@ -298,18 +304,18 @@ fn on_unknown(job: &Repartition) -> Policy {
     }
 }
 
-fn read_error(location: &Location, error: ReadError) -> RepartitionError {
+fn read_error(location: &Location, error: ReadError) -> JobError {
     match error {
-        ReadError::RowRefused { row, error } => RepartitionError::RecordRefused {
-            location: location.clone(),
-            offset: row,
-            message: error.to_string(),
-        },
+        ReadError::RowRefused { row, error } => {
+            JobError::new(ErrorKind::RecordRefused, error.to_string())
+                .of(location.clone())
+                .at(row)
+        }
         error => unreadable(location, &error),
     }
 }
 
-/// The units with neighbours in one object made one.
+/// Joins neighbouring units of one object.
 fn joined(units: &[Unit]) -> VecDeque<Unit> {
     let mut joined: VecDeque<Unit> = VecDeque::new();
     for unit in units {

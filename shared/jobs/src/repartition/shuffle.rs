@@ -1,8 +1,8 @@
-//! Bringing the rows of a partition together that several tasks have read.
+//! Groups the rows of a partition that several tasks have read.
 //!
-//! What is prepared is a group of units: its rows go to the store, in the order of the tasks that will write them, each
-//! task the partitions whose paths have its number as their hash. So a task reads one stretch of what each group has
-//! brought.
+//! A preparation stages the rows of a group of units in the store, in the order of the tasks that will write them. A
+//! task writes the partitions whose paths hash to its number. So a task reads one contiguous range of each group's
+//! rows.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,17 @@ use lakewright_core::{location::Location, repartition::Routed};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
-use super::error::RepartitionError;
-use crate::work::spool::{Spool, StoredRun};
+use crate::{
+    kit::JobError,
+    work::spool::{Spool, StoredRun},
+};
 
-/// Rows that were brought to the store.
+/// Rows that were staged in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Staged {
     /// Their partitions, in the order of the tasks that write them.
     partitions: Vec<StagedPartition>,
-    /// Where the rows are.
+    /// The locations of the rows.
     runs: Vec<StoredRun>,
 }
 
@@ -30,13 +32,13 @@ struct StagedPartition {
 }
 
 impl Staged {
-    /// The keys of the objects that it is.
+    /// The keys of its objects.
     pub(super) fn keys(&self) -> impl Iterator<Item = String> {
         self.runs.iter().map(|run| run.key().to_owned())
     }
 }
 
-/// Which of so many tasks writes a partition.
+/// The task, of this many, that writes a partition.
 fn task_of(path: &str, tasks: usize) -> usize {
     let number = XxHash3_128::oneshot(path.as_bytes()) % (tasks.max(1) as u128);
     usize::try_from(number).unwrap_or_default()
@@ -48,7 +50,7 @@ pub(super) async fn stage(
     prefix: &Location,
     partitions: &[Routed],
     tasks: usize,
-) -> Result<Staged, RepartitionError> {
+) -> Result<Staged, JobError> {
     let mut order = (0..partitions.len()).collect::<Vec<_>>();
     order.sort_by_key(|&index| {
         let path = partitions
@@ -68,7 +70,7 @@ pub(super) async fn stage(
     })
 }
 
-/// What a task has to write: the partitions, by their paths, and what each group has staged of them.
+/// The input of a task: the partitions by path, and what each group has staged of them.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) partitions: BTreeMap<String, Vec<String>>,
@@ -76,7 +78,7 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Takes what is for task `task` of what a group has staged.
+    /// Takes the part of a group's staged rows that task `task` writes.
     pub(super) fn take(&mut self, staged: Staged, task: usize, tasks: usize) {
         let mut mine = Vec::new();
         for partition in &staged.partitions {
@@ -99,7 +101,7 @@ impl Gathered {
         }
     }
 
-    /// Makes the rows readable through `spool`, by the numbers of the partitions in the order of their paths.
+    /// Makes the rows readable through `spool`, with the partitions numbered in the order of their paths.
     pub(super) fn into_spool(self, spool: &mut Spool) -> Vec<(String, Vec<String>)> {
         let numbers: BTreeMap<_, _> = (0_u32..)
             .zip(self.partitions.keys())

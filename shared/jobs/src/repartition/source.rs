@@ -1,4 +1,4 @@
-//! What a run reads: the objects of a table or a prefix, and their columns.
+//! Finds the source of a run: the objects of a table or a prefix, and their columns.
 
 use std::sync::Arc;
 
@@ -17,37 +17,38 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    error::RepartitionError,
     ledger::{SourceObject, SourcePartition},
     read::{Bytes, decompressed_error, records, unreadable},
+    refusal::{changed, unread},
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{GetOptions, Listed, Store},
-    work::{Stage, WorkError, parquet::Loaded, source},
+    work::{parquet::Loaded, source},
 };
 
-/// Listings and looks at objects under way at once.
+/// The most concurrent listings and reads.
 const CONCURRENT: usize = 16;
 
-/// The bytes that tell how an object is compressed.
+/// The number of bytes from which the compression is detected.
 const HEAD: u64 = 64;
 
-/// Spark's split, from which on it matters whether an object can be cut.
+/// Spark's split size, from which on it matters whether an object can be split.
 const SPLIT: u64 = 128 << 20;
 
-/// What a job reads.
+/// The source of a job.
 pub(super) struct Found {
     pub(super) reading: Reading,
     pub(super) partitions: Vec<SourcePartition>,
     pub(super) sources: Vec<SourceObject>,
     /// The source's table.
     pub(super) table: Option<Table>,
-    /// The prefix of everything that is read.
+    /// The common prefix of all objects that are read.
     pub(super) root: Location,
 }
 
-/// The objects of the job's source, as they stand.
-pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+/// Finds the current objects of the job's source.
+pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     if let Source::Prefix(prefix) = &job.source {
         not_foreign(&*ports.store, prefix).await?;
     }
@@ -72,21 +73,33 @@ pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, Repa
     Ok(found)
 }
 
-async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionError> {
+async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     let Source::Table(name) = &job.source else {
-        return Err(RepartitionError::Unfit("the source is no table".to_owned()));
+        return Err(JobError::new(
+            ErrorKind::SchemaUnusable,
+            "the source is no table",
+        ));
     };
     let table = ports.catalog.table(name).await?;
-    let table = table.ok_or_else(|| RepartitionError::TableMissing(name.clone()))?;
-    let unfit = |message: String| RepartitionError::Unfit(format!("table {name}: {message}"));
-    let reading = Reading::of_table(&table, job.csv.as_ref());
-    let reading = reading.map_err(|error| RepartitionError::Reading {
-        table: name.clone(),
-        error,
+    let table = table.ok_or_else(|| {
+        JobError::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist"),
+        )
     })?;
-    let place = |text: &str| -> Result<Location, RepartitionError> {
+    let unfit = |message: String| {
+        JobError::new(
+            ErrorKind::SchemaUnusable,
+            format!("table {name}: {message}"),
+        )
+    };
+    let reading = Reading::of_table(&table, job.csv.as_ref());
+    let reading = reading.map_err(|error| {
+        JobError::new(ErrorKind::SchemaUnusable, format!("table {name}: {error}"))
+    })?;
+    let place = |text: &str| -> Result<Location, JobError> {
         let location: Location = text.parse().map_err(|error| unfit(format!("{error}")))?;
-        // Crawlers leave the last slash out.
+        // Crawlers leave out the trailing slash.
         let slash = !location.key.is_empty() && !location.key.ends_with('/');
         Ok(location.join(if slash { "/" } else { "" }))
     };
@@ -130,7 +143,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
         let mut partitions = partitions
             .into_iter()
             .map(partition)
-            .collect::<Result<Vec<_>, RepartitionError>>()?;
+            .collect::<Result<Vec<_>, JobError>>()?;
         partitions.sort_by(|a, b| a.values.cmp(&b.values));
         partitions
     };
@@ -143,11 +156,11 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, RepartitionErr
     })
 }
 
-/// The data under the partitions, in their order.
+/// The data objects of the partitions, in order.
 pub(super) async fn objects(
     store: &dyn Store,
     partitions: &[SourcePartition],
-) -> Result<Vec<SourceObject>, RepartitionError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let listings = partitions.iter().enumerate();
     let listings = listings
         .map(|(index, partition)| of_partition(store, index, partition).boxed())
@@ -163,7 +176,7 @@ async fn of_partition(
     store: &dyn Store,
     index: usize,
     partition: &SourcePartition,
-) -> Result<Vec<SourceObject>, RepartitionError> {
+) -> Result<Vec<SourceObject>, JobError> {
     let listed = list(store, &partition.location).await?;
     let object = |object: Listed| SourceObject {
         key: object.key,
@@ -175,37 +188,31 @@ async fn of_partition(
     Ok(with_bytes.map(object).collect())
 }
 
-/// Makes sure that no other table format owns a prefix.
-pub(super) async fn not_foreign(
-    store: &dyn Store,
-    prefix: &Location,
-) -> Result<(), RepartitionError> {
+/// Checks that a prefix does not belong to another table format.
+pub(super) async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), JobError> {
     let looked = crate::work::foreign::not_foreign(store, prefix).await;
-    let looked = looked.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+    let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
     looked.map_err(|error| foreign(prefix, &error))
 }
 
-fn foreign(prefix: &Location, error: &ForeignTable) -> RepartitionError {
-    RepartitionError::Unfit(format!("{prefix}: {error}"))
+fn foreign(prefix: &Location, error: &ForeignTable) -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, format!("{prefix}: {error}"))
 }
 
-/// The data under a prefix, in the order of the keys.
-pub(super) async fn list(
-    store: &dyn Store,
-    prefix: &Location,
-) -> Result<Vec<Listed>, RepartitionError> {
+/// The data objects under a prefix, in key order.
+pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Listed>, JobError> {
     let ledger = format!("{}_lakewright/", prefix.key);
     let mut data = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let page = store.list(prefix, after.as_deref()).await;
-        let page = page.map_err(|error| RepartitionError::store(Stage::Read, error))?;
+        let page = page.map_err(|error| JobError::store(Stage::Read, error))?;
         for object in &page.objects {
             let known = not_a_mark(&prefix.bucket, &object.key);
             known.map_err(|error| foreign(prefix, &error))?;
         }
         after = page.objects.last().map(|object| object.key.clone());
-        // A ledger may be long, and nothing in it is data.
+        // A ledger may be long, and contains no data.
         if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
             after = Some(format!("{ledger}{}", char::MAX));
         }
@@ -221,19 +228,19 @@ pub(super) async fn list(
 }
 
 impl Found {
-    /// Where an object is.
+    /// The location of an object.
     pub(super) fn location(&self, source: &SourceObject) -> Location {
         let partition = self.partitions.get(source.partition);
         let bucket = partition.map_or("", |partition| &partition.location.bucket);
         Location::new(bucket, &source.key)
     }
 
-    /// Where each object may be cut, and how many splits Spark reads them in.
+    /// Where each object can be split, and the number of Spark's splits.
     pub(super) async fn stored(
         &self,
         ports: &Ports,
         job: &Repartition,
-    ) -> Result<Vec<Stored>, RepartitionError> {
+    ) -> Result<Vec<Stored>, JobError> {
         let looks = self.sources.iter();
         let looks = looks
             .map(|source| self.look(ports, job, source).boxed())
@@ -246,7 +253,7 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
         source: &SourceObject,
-    ) -> Result<Stored, RepartitionError> {
+    ) -> Result<Stored, JobError> {
         let mut stored = Stored {
             size: source.size,
             compressed: false,
@@ -269,13 +276,13 @@ impl Found {
         Ok(stored)
     }
 
-    /// The columns of the objects, and those that the source's partitions give.
+    /// The columns of the objects, and those of the source's partitions.
     pub(super) async fn columns(
         &self,
         ports: &Ports,
         job: &Repartition,
         budget: &Budget,
-    ) -> Result<(Vec<Column>, Vec<Column>), RepartitionError> {
+    ) -> Result<(Vec<Column>, Vec<Column>), JobError> {
         if let Some(table) = &self.table {
             let column = |column: &Column| Column {
                 name: column.name.to_lowercase(),
@@ -308,13 +315,14 @@ impl Found {
         Ok((columns, Vec::new()))
     }
 
-    /// The columns of the records: strings by the names in the first object, or what the records of all objects have.
+    /// Infers the columns of the records: strings with the names in the first object, or the columns of all objects'
+    /// records.
     async fn inferred(
         &self,
         ports: &Ports,
         job: &Repartition,
         budget: &Budget,
-    ) -> Result<Vec<Column>, RepartitionError> {
+    ) -> Result<Vec<Column>, JobError> {
         let mut inference = Inference::new(job.limits.deepest());
         for source in &self.sources {
             let location = self.location(source);
@@ -335,11 +343,11 @@ impl Found {
                 }
             }
         }
-        rendered(&self.root, &inference.schema())
+        rendered(&self.root, &inference.spelled())
     }
 }
 
-/// Columns of strings. An empty name is that of no column.
+/// Columns of strings. A field with an empty name has no column.
 fn named(names: Vec<String>) -> Vec<Column> {
     let names = names.into_iter().filter(|name| !name.is_empty());
     let column = |name| Column {
@@ -352,10 +360,13 @@ fn named(names: Vec<String>) -> Vec<Column> {
 fn rendered(
     location: &Location,
     schema: &arrow::datatypes::Schema,
-) -> Result<Vec<Column>, RepartitionError> {
+) -> Result<Vec<Column>, JobError> {
     let column = |field: &Arc<arrow::datatypes::Field>| {
         let hive_type = hive_type::render_field(field).map_err(|error| {
-            RepartitionError::Unfit(format!("{location}: column `{}`: {error}", field.name()))
+            JobError::new(
+                ErrorKind::SchemaUnusable,
+                format!("{location}: column `{}`: {error}", field.name()),
+            )
         })?;
         Ok(Column {
             name: field.name().clone(),
@@ -370,11 +381,11 @@ async fn parquet(
     job: &Repartition,
     location: &Location,
     etag: &str,
-) -> Result<ParquetFile<Loaded>, RepartitionError> {
-    let read = |error: WorkError| RepartitionError::read(location, error);
+) -> Result<ParquetFile<Loaded>, JobError> {
+    let read = |error: JobError| unread(location, error);
     let opened = source::Source::open(Arc::clone(&ports.store), location, etag).await;
     let opened = opened.map_err(read)?;
-    let source = opened.map_err(|_| RepartitionError::SourceChanged(location.clone()))?;
+    let source = opened.map_err(|_| changed(location.clone()))?;
     let loaded = Loaded::open(&source, &job.limits).await.map_err(read)?;
     ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
 }
@@ -383,7 +394,7 @@ async fn is_compressed(
     store: &dyn Store,
     location: &Location,
     etag: &str,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(0..HEAD),
@@ -392,7 +403,7 @@ async fn is_compressed(
     let body = store
         .get(location, options)
         .await
-        .map_err(|error| RepartitionError::read(location, WorkError::store(Stage::Read, error)))?;
+        .map_err(|error| unread(location, JobError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
     pushed.map_err(|error| decompressed_error(location, &error))?;

@@ -1,9 +1,12 @@
-//! One file of each output, put together of whole Parquet objects without being read row by row.
+//! Merges whole Parquet objects into one file of each output, without decoding rows.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt, stream, stream::FuturesUnordered};
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use lakewright_core::{
     config::{Output, OutputFormat},
     location::Location,
@@ -16,43 +19,43 @@ use parquet_merge::{
 };
 
 use super::{
-    error::RepartitionError,
     files::Files,
     ledger::SourceObject,
+    refusal::unread,
     replay::{Context, WrittenRows},
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage, task::Task},
     ports::{GetOptions, Store},
     work::{
-        Stage, WorkError, footer,
-        task::Task,
+        footer,
         upload::{PART, Upload},
     },
 };
 
-/// Reads under way at a time.
+/// The most concurrent reads.
 const CONCURRENT: usize = 16;
 
-/// Two parts of a file are on their way besides the one that is made.
+/// Two parts of a file are being uploaded while the next is produced.
 const PARTS: usize = 3 * PART;
 
-/// Below this there is no room for a merge and its parts: rows are read then.
+/// With less memory there is no room for a merge and its parts: rows are decoded then.
 const LEAST_MEMORY: u64 = (64 << 20) + PARTS as u64;
 
 /// An object of the source.
 struct Object {
     location: Location,
     etag: String,
-    /// All of it, where there is room.
+    /// All of its bytes, if there is room.
     whole: Option<Bytes>,
 }
 
-/// Writes the first file of each output out of all objects of the plan. None: they have to be read row by row, because a
-/// column changes, because one of the outputs is text, or because of what is in the objects.
+/// Writes the first file of each output from all objects of the plan. `None` if their rows must be decoded, because a
+/// column changes, an output is text, or the objects cannot be merged.
 pub(super) async fn write(
     context: Context<'_>,
     files: &mut Files<'_>,
-) -> Result<Option<WrittenRows>, RepartitionError> {
+) -> Result<Option<WrittenRows>, JobError> {
     let plan = context.plan;
     let outputs = &plan.settings.output;
     let is_text = |output: &Output| output.format != OutputFormat::Parquet;
@@ -99,15 +102,15 @@ pub(super) async fn write(
     }))
 }
 
-/// Makes the file of each output but for its last bytes, which are only in `made`. False: the objects have something that a
-/// merge refuses.
+/// Produces the file of each output except its last bytes, which are only in `made`. Returns false if the merge refuses
+/// the objects.
 async fn make(
     context: Context<'_>,
     files: &Files<'_>,
     (objects, inputs, unified): (&[Object], &[Input], &Unified),
     memory: usize,
     made: &mut Vec<(Upload, Vec<u8>)>,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
         let (mut upload, mut last) = (files.upload(index, "", 0)?, Vec::new());
         let options = options(output, unified, memory);
@@ -123,13 +126,13 @@ async fn make(
     Ok(true)
 }
 
-/// Notes that a merge is not made.
+/// Logs that a merge is not possible.
 fn refused(error: &MergeError) -> bool {
     tracing::info!(%error, "the objects are read row by row");
     false
 }
 
-/// What the merged file is like: as the file of an encoder.
+/// The format of the merged file: the same as an encoder's.
 fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
     let default = RowGroupLimit::default();
     let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
@@ -149,12 +152,12 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
     }
 }
 
-/// The objects of the plan, and their footers; nothing where one has none that is taken. `room`: the bytes of objects that may
-/// be kept.
+/// The objects of the plan and their footers; `None` if one has no valid footer. `room`: the most bytes of objects that
+/// may be kept.
 async fn open(
     context: Context<'_>,
     mut room: u64,
-) -> Result<Option<(Vec<Object>, Vec<Input>)>, RepartitionError> {
+) -> Result<Option<(Vec<Object>, Vec<Input>)>, JobError> {
     let plan = context.plan;
     let reads = plan.sources.iter().map(|source| {
         let fits = source.size <= room;
@@ -165,7 +168,7 @@ async fn open(
     let Some(first) = reads.next() else {
         return Ok(None);
     };
-    // Where the files do not fit, it is mostly the first that shows it.
+    // If the files cannot be merged, usually the first one shows it.
     let first = first.await?;
     let fits =
         |(_, input): &(Object, Input)| united(&plan.shape, std::slice::from_ref(input)).is_some();
@@ -184,12 +187,12 @@ async fn open(
     Ok(Some((objects, inputs)))
 }
 
-/// An object and its footer; nothing where it has none that is taken. `whole`: whether all of it is read and kept.
+/// An object and its footer; `None` if it has no valid one. `whole`: whether all of it is read and kept.
 async fn footer(
     context: Context<'_>,
     source: &SourceObject,
     whole: bool,
-) -> Result<Option<(Object, Input)>, RepartitionError> {
+) -> Result<Option<(Object, Input)>, JobError> {
     let store = &*context.ports.store;
     let limit = context.plan.settings.limits.parquet_footer.as_u64();
     let (location, size) = (context.plan.location(source), source.size);
@@ -228,7 +231,7 @@ async fn get(
     location: &Location,
     etag: &str,
     range: std::ops::Range<u64>,
-) -> Result<Bytes, RepartitionError> {
+) -> Result<Bytes, JobError> {
     let options = GetOptions {
         if_match: Some(etag.to_owned()),
         range: Some(range),
@@ -236,28 +239,25 @@ async fn get(
     };
     match store.get(location, options).await {
         Ok(body) => Ok(body.bytes),
-        Err(error) => Err(RepartitionError::read(
-            location,
-            WorkError::store(Stage::Read, error),
-        )),
+        Err(error) => Err(unread(location, JobError::store(Stage::Read, error))),
     }
 }
 
-fn in_time(context: Context<'_>) -> Result<(), RepartitionError> {
+fn in_time(context: Context<'_>) -> Result<(), JobError> {
     if context.ports.clock.now() >= context.budget.deadline {
-        return Err(RepartitionError::Deadline);
+        return Err(JobError::deadline());
     }
     Ok(())
 }
 
-/// Works the merge off, and leaves the last bytes of the file in `ready`. False: the objects have something that it refuses.
+/// Runs the merge, and leaves the last bytes of the file in `ready`. Returns false if the merge refuses the objects.
 async fn work_off(
     context: Context<'_>,
     objects: &[Object],
     mut merge: Merge,
     upload: &mut Upload,
     ready: &mut Vec<u8>,
-) -> Result<bool, RepartitionError> {
+) -> Result<bool, JobError> {
     let mut under_way = FuturesUnordered::new();
     let mut supplied = Vec::new();
     loop {
@@ -274,9 +274,8 @@ async fn work_off(
                 }
                 if supplied.is_empty() {
                     let read = under_way.next().await;
-                    let (fetch, read) = read.ok_or_else(|| WorkError::Task {
-                        stage: Stage::Read,
-                        message: "the merge waits for nothing".to_owned(),
+                    let (fetch, read) = read.ok_or_else(|| {
+                        JobError::task(Stage::Read, "the merge waits for nothing".to_owned())
                     })?;
                     supplied.push((fetch, read??));
                 }
@@ -286,7 +285,7 @@ async fn work_off(
                 if ready.len() >= PART {
                     let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
                     let put = upload.part(part).await;
-                    put.map_err(|error| RepartitionError::store(Stage::Write, error))?;
+                    put.map_err(|error| JobError::store(Stage::Write, error))?;
                 }
             }
             Ok(Step::Done(_)) => return Ok(true),
@@ -296,18 +295,22 @@ async fn work_off(
     }
 }
 
-/// What a merge asked for.
+/// A read that a merge requested.
 enum Read {
     Here(Bytes),
-    UnderWay(Task<Result<Bytes, RepartitionError>>),
+    UnderWay(Task<Result<Bytes, JobError>>),
 }
 
-fn begin(
-    context: Context<'_>,
-    objects: &[Object],
-    fetch: &Fetch,
-) -> Result<Read, RepartitionError> {
-    let missing = || RepartitionError::NoSuchTask(format!("a read of object {}", fetch.input));
+fn begin(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read, JobError> {
+    let missing = || {
+        JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "the plan has no such task: a read of object {}",
+                fetch.input
+            ),
+        )
+    };
     let object = objects.get(fetch.input).ok_or_else(missing)?;
     if let Some(whole) = &object.whole {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());

@@ -1,4 +1,4 @@
-//! What is verified before a run counts: that what stands is what the tasks wrote, and that it is everything.
+//! Verifies before a commit that the stored files are those that the tasks wrote, and that they are complete.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,32 @@ use tokio::sync::Mutex;
 
 use super::{
     Ports,
-    error::{Difference, RepartitionError},
     ledger::{Commit, Done, File, Ledger, Plan},
+    refusal::Difference,
     source, write,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage},
     ports::{Listed, Store, StoreErrorKind},
-    work::{
-        Stage,
-        footer::{self, FooterError, ParquetObject, Tail},
-    },
+    work::footer::{self, FooterError, ParquetObject, Tail},
 };
 
-/// Footers that are read at once.
+/// The most footers that are read at once.
 const CONCURRENT: usize = 32;
 
-/// Files whose footers are asked for before the next are thought of.
+/// The number of files whose footers are read in one batch.
 const BATCH: usize = 1_000;
 
-/// The commit, once every file that the tasks have written stands, and every row is in one of each output.
+/// Returns the commit, if every file that the tasks wrote exists and every row is in a file of each output.
 ///
-/// That an object is the one that was written is known from its size and its `ETag`. How many rows a Parquet file has, and
-/// of which columns, is read from its footer; those of text were counted as they were written into these bytes.
+/// The size and the `ETag` prove that an object is the one that was written. The rows and columns of a Parquet file are
+/// read from its footer; the rows of text were counted as they were encoded.
 pub(super) async fn verified(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
     done: &[Done],
-) -> Result<Commit, RepartitionError> {
+) -> Result<Commit, JobError> {
     let store = &*ports.store;
     let read = if plan.prepare.is_empty() {
         done.iter().filter_map(|done| done.read).sum()
@@ -66,7 +64,7 @@ pub(super) async fn verified(
         }
         let found = written.iter().map(|file| file.rows).sum();
         if found != read {
-            return Err(differs(directory, Difference::Sum { found, read }));
+            return Err(differs(directory, &Difference::Sum { found, read }));
         }
         commit.outputs += written.len() as u64;
         commit.bytes += written.iter().map(|file| file.bytes).sum::<u64>();
@@ -74,19 +72,21 @@ pub(super) async fn verified(
     Ok(commit)
 }
 
-fn differs(location: Location, difference: Difference) -> RepartitionError {
-    RepartitionError::Differs {
-        location,
-        difference,
-    }
+fn differs(location: Location, difference: &Difference) -> JobError {
+    JobError::new(
+        ErrorKind::OutputsDiffer,
+        format!("it {difference}; nothing was committed and nothing removed"),
+    )
+    .during(Stage::Verify)
+    .of(location)
 }
 
-/// Compares what was written with what is listed.
+/// Compares the written files with the listing.
 fn stand(
     bucket: &str,
     written: &[&File],
     standing: &BTreeMap<&str, &Listed>,
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     for file in written {
         let difference = match standing.get(file.key.as_str()) {
             None => Difference::Missing,
@@ -100,27 +100,27 @@ fn stand(
             },
             Some(_) => continue,
         };
-        return Err(differs(Location::new(bucket, &file.key), difference));
+        return Err(differs(Location::new(bucket, &file.key), &difference));
     }
     Ok(())
 }
 
-/// An `ETag` without the quotes, which not every answer has.
+/// An `ETag` without quotes, which not every answer has.
 fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-/// Compares what was written with what the files themselves say.
+/// Compares the written files with their own footers.
 async fn footers(
     store: &dyn Store,
     plan: &Plan,
     bucket: &str,
     written: &[&File],
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let schema = plan.shape.files_schema()?;
     let columns = schema.fields().iter().map(|field| field.name().clone());
     let columns = columns.collect::<Vec<_>>();
-    // Long footers are read one at a time, so that memory does not depend on the number of files.
+    // Long footers are read one at a time, so that the memory does not depend on the number of files.
     let long = Mutex::new(());
     for files in written.chunks(BATCH) {
         let looks = files.iter();
@@ -139,9 +139,9 @@ async fn footer(
     file: &File,
     columns: &[String],
     long: &Mutex<()>,
-) -> Result<(), RepartitionError> {
+) -> Result<(), JobError> {
     let location = Location::new(bucket, &file.key);
-    // What is read at once stays the same, however long a footer was.
+    // The size of the first read does not grow with the footers.
     let tail = Tail::default();
     let object = ParquetObject {
         store,
@@ -162,12 +162,12 @@ async fn footer(
         Err(error) => Some(not_read(error)?),
     };
     match difference {
-        Some(difference) => Err(differs(location, difference)),
+        Some(difference) => Err(differs(location, &difference)),
         None => Ok(()),
     }
 }
 
-/// How a file differs from what its task says, if it does.
+/// How a file differs from its task's result, if it does.
 fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Option<Difference> {
     let fields = metadata.file_metadata().schema_descr().root_schema();
     let names = fields.get_fields().iter().map(|field| field.name());
@@ -184,15 +184,15 @@ fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Opti
     })
 }
 
-/// What a footer that cannot be read says of its file, unless it is the store that failed.
-fn not_read(error: FooterError) -> Result<Difference, RepartitionError> {
+/// Converts a footer that cannot be read to a difference, unless the store failed.
+fn not_read(error: FooterError) -> Result<Difference, JobError> {
     match error {
         FooterError::Unreadable(message) => Ok(Difference::Unreadable(message)),
         FooterError::Store(error) => match error.kind {
             StoreErrorKind::NotFound
             | StoreErrorKind::PreconditionFailed
             | StoreErrorKind::InvalidRange => Ok(Difference::Changed),
-            _ => Err(RepartitionError::store(Stage::Read, error)),
+            _ => Err(JobError::store(Stage::Read, error)),
         },
     }
 }

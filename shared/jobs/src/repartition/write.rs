@@ -1,4 +1,4 @@
-//! The tasks of a run.
+//! Runs the tasks of a run.
 
 use std::{ops::Range, sync::Arc};
 
@@ -10,29 +10,32 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports, TaskRequest,
-    error::RepartitionError,
     files::{Files, path_room},
     ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared},
+    refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
     rows::Rows,
     shuffle::{self, Gathered},
     unite,
 };
-use crate::work::spool::{Room, STAGED, Spool};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::spool::{Room, STAGED, Spool},
+};
 
-/// Entries of the ledger that are read at once.
+/// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
-/// Does one task of a plan, or one entry of what is to be done before.
+/// Runs one task of a plan, or one preparation.
 ///
 /// # Errors
-/// See [`RepartitionError`]. The same request may be made again: what was written stands, and is not written again.
+/// See [`JobError`]. The same request may be sent again: files that were written exist, and are not written again.
 pub async fn write(
     ports: &Ports,
     request: &TaskRequest,
     budget: &Budget,
-) -> Result<TaskReport, RepartitionError> {
+) -> Result<TaskReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
@@ -44,7 +47,7 @@ pub async fn write(
     };
     let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
     if commit.is_some_and(|commit| commit.withdrawn) {
-        return Err(RepartitionError::Withdrawn(request.plan.clone()));
+        return Err(withdrawn(request.plan.clone()));
     }
     let report = |status, rows, outputs: usize, bytes, values_dropped| TaskReport {
         job: "repartition".to_owned(),
@@ -64,8 +67,8 @@ pub async fn write(
                 Some(done) => (Status::Duplicate, done),
                 None => match work.task(task).await {
                     Ok(done) => (Status::Done, ledger::propose(store, &at, done).await?),
-                    // Then a twin has done it.
-                    Err(error @ RepartitionError::RunOver(_)) => {
+                    // A twin has done it.
+                    Err(error) if error.kind() == ErrorKind::RunOver => {
                         let done = ledger::read(store, &at).await?;
                         (Status::Duplicate, done.ok_or(error)?)
                     }
@@ -94,18 +97,22 @@ pub async fn write(
             let rows = prepared.units.iter().map(|unit| unit.rows).sum();
             Ok(report(status, rows, 0, 0, 0))
         }
-        _ => Err(RepartitionError::NoSuchTask(
-            "name a task or an entry of prepare, and not both".to_owned(),
+        _ => Err(JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "the plan has no such task: {}",
+                "name a task or an entry of prepare, and not both".to_owned()
+            ),
         )),
     }
 }
 
-/// What every plan's `prepared` entries say, in the order of the units.
+/// The counts in the `prepared` entries of a plan, in the order of the units.
 pub(super) async fn counts(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
-) -> Result<Vec<Counts>, RepartitionError> {
+) -> Result<Vec<Counts>, JobError> {
     let reads = 0..plan.prepare.len();
     let reads = reads
         .map(|index| prepared(ports, ledger, plan, index).boxed())
@@ -125,13 +132,17 @@ async fn prepared(
     ledger: &Ledger,
     plan: &Plan,
     index: usize,
-) -> Result<Prepared, RepartitionError> {
+) -> Result<Prepared, JobError> {
     let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-    prepared.ok_or(RepartitionError::TasksMissing {
-        missing: 1,
-        tasks: plan.prepare.len(),
-        first: index,
-    })
+    prepared.ok_or(JobError::new(
+        ErrorKind::TasksMissing,
+        format!(
+            "{} of {} tasks are not done, the first is {}: run them, then commit again",
+            1,
+            plan.prepare.len(),
+            index
+        ),
+    ))
 }
 
 struct Work<'a> {
@@ -142,9 +153,14 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn units(&self, span: Range<usize>) -> Result<&'a [Unit], RepartitionError> {
+    fn units(&self, span: Range<usize>) -> Result<&'a [Unit], JobError> {
         let units = self.plan.units.get(span.clone());
-        units.ok_or_else(|| RepartitionError::NoSuchTask(format!("units {span:?}")))
+        units.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: units {span:?}"),
+            )
+        })
     }
 
     fn context(&self) -> Context<'a> {
@@ -156,10 +172,14 @@ impl<'a> Work<'a> {
     }
 
     /// Counts the rows and the text of each unit of a group.
-    async fn prepare(&self, index: usize) -> Result<Prepared, RepartitionError> {
+    async fn prepare(&self, index: usize) -> Result<Prepared, JobError> {
         let group = self.plan.prepare.get(index);
-        let group =
-            group.ok_or_else(|| RepartitionError::NoSuchTask(format!("prepare {index}")))?;
+        let group = group.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: prepare {index}"),
+            )
+        })?;
         if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
             return self.stage(index, *group).await;
         }
@@ -184,8 +204,8 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Brings the rows of a group to the store, for the tasks that write their partitions.
-    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, RepartitionError> {
+    /// Stages the rows of a group in the store, for the tasks that write their partitions.
+    async fn stage(&self, index: usize, group: Span) -> Result<Prepared, JobError> {
         let files = Files::new(self.ports, self.plan, self.budget)?;
         let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
         let tasks = self.plan.tasks.len();
@@ -201,12 +221,12 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// The partitions whose hash is the task's number, from what was staged.
+    /// The partitions whose hash is the task's number, from the staged rows.
     async fn gathered(
         &self,
         files: &mut Files<'_>,
         task: usize,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let mut gathered = Gathered::default();
         for index in 0..self.plan.prepare.len() {
             let prepared = prepared(self.ports, self.ledger, self.plan, index).await?;
@@ -225,9 +245,14 @@ impl<'a> Work<'a> {
     }
 
     /// Writes the files of a task.
-    async fn task(&self, index: usize) -> Result<Done, RepartitionError> {
+    async fn task(&self, index: usize) -> Result<Done, JobError> {
         let task = self.plan.tasks.get(index);
-        let task = task.ok_or_else(|| RepartitionError::NoSuchTask(format!("task {index}")))?;
+        let task = task.ok_or_else(|| {
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!("the plan has no such task: task {index}"),
+            )
+        })?;
         let mut files = Files::new(self.ports, self.plan, self.budget)?;
         let written = match *task {
             Task::Files(span) => self.files(&mut files, span).await?,
@@ -250,12 +275,12 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Some of the files of all rows.
+    /// Writes some of the files of all rows.
     async fn files(
         &self,
         files: &mut Files<'_>,
         span: Span,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let all = self.units(0..self.plan.units.len())?;
         let nowhere = ("", &[][..]);
         let number = self.plan.files.unwrap_or(1);
@@ -284,7 +309,7 @@ impl<'a> Work<'a> {
             files.write_empty(&mut series).await?;
             return Ok(None);
         }
-        // The units that any of the outputs needs, and how much of each output comes before them.
+        // The units that any of the outputs needs, and the size of each output before them.
         let mut before = Counts::none(self.plan.settings.output.len());
         let mut needed: Option<(usize, Counts, usize)> = None;
         for (index, unit) in counts.iter().enumerate() {
@@ -317,13 +342,13 @@ impl<'a> Work<'a> {
         Ok(None)
     }
 
-    /// The rows of some units, to their partitions.
+    /// Writes the rows of some units to their partitions.
     async fn partitions(
         &self,
         files: &mut Files<'_>,
         task: usize,
         span: Span,
-    ) -> Result<Option<WrittenRows>, RepartitionError> {
+    ) -> Result<Option<WrittenRows>, JobError> {
         let mut spooled = self.spool(files, self.ledger.spool(task), span).await?;
         let (first, number) = match self.plan.settings.files {
             Some(files) => (0, files.of(1)),
@@ -338,13 +363,13 @@ impl<'a> Work<'a> {
         Ok(Some(spooled.written))
     }
 
-    /// Reads units, and keeps their rows by partition.
+    /// Reads units, and spools their rows by partition.
     async fn spool(
         &self,
         files: &Files<'_>,
         prefix: Location,
         span: Span,
-    ) -> Result<Spooled, RepartitionError> {
+    ) -> Result<Spooled, JobError> {
         let shape = &self.plan.shape;
         let (schema, columns) = (shape.written_schema()?, shape.files.len());
         let limit = self.plan.settings.limits.partitions;
@@ -371,10 +396,10 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// What a spool may use; what exceeds it goes to the ledger.
+    /// The limits of a spool; rows beyond them go to the ledger.
     fn room(&self, prefix: Location) -> Room {
         let budget = self.budget;
-        // The row group that is read, or the run that is staged, stands there too.
+        // The row group that is being read, or the run that is being staged, is there too.
         let scratch = if self.plan.reading.is_parquet() {
             budget.scratch_bytes / 2
         } else {

@@ -1,4 +1,4 @@
-//! A chunk's rows, in blocks of whole ones.
+//! Reads a chunk's rows, in blocks of whole rows.
 
 use std::sync::Arc;
 
@@ -9,17 +9,19 @@ use lakewright_core::{
 };
 
 use super::{
-    error::SplitError,
     ledger::{Plan, Source},
     parquet::Parquet,
-    read::{Plain, Stored},
+    read::{Plain, Stored, changed},
 };
-use crate::ports::Store;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+};
 
 /// The rows of a chunk.
 pub(super) struct Blocks {
     rows: Rows,
-    /// How they follow one another.
+    /// How they are separated.
     pub(super) framing: Framing,
     /// Reads them.
     pub(super) reader: RowReader,
@@ -32,17 +34,17 @@ enum Rows {
 }
 
 impl Blocks {
-    /// Of a chunk of the plan, with at most `memory` bytes read at a time.
+    /// Opens a chunk of the plan. At most `memory` bytes are read at a time.
     pub(super) async fn open(
         store: &Arc<dyn Store>,
         plan: &Plan,
         chunk: &Chunk,
         memory: u64,
-    ) -> Result<Self, SplitError> {
+    ) -> Result<Self, JobError> {
         let source = usize::try_from(chunk.source)
             .ok()
             .and_then(|index| plan.sources.get(index))
-            .ok_or_else(|| SplitError::BadRequest("the plan lacks a source".to_owned()))?;
+            .ok_or_else(|| JobError::new(ErrorKind::BadRequest, "the plan lacks a source"))?;
         let types = plan.settings.types;
         let Some(framing) = source.format.framing() else {
             let first = chunk.first_row - source.first_row;
@@ -64,7 +66,7 @@ impl Blocks {
     }
 
     /// The next rows; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         match &mut self.rows {
             Rows::Text(text) => Ok(text.take()),
             Rows::Parquet(parquet) => parquet.next().await,
@@ -72,7 +74,7 @@ impl Blocks {
     }
 }
 
-/// A reader of Parquet's rows as they come: lines of JSON.
+/// A reader for Parquet's rows, which arrive as lines of JSON.
 pub(super) fn parquet_reader(parquet: &Parquet, types: Types) -> RowReader {
     let named = |name: &String| ResultColumn {
         name: name.clone(),
@@ -83,11 +85,11 @@ pub(super) fn parquet_reader(parquet: &Parquet, types: Types) -> RowReader {
 }
 
 /// The bytes of a chunk of text, decompressed.
-async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<Bytes, SplitError> {
+async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<Bytes, JobError> {
     let length = usize::try_from(chunk.length).unwrap_or(usize::MAX);
     let mut text = BytesMut::with_capacity(length);
     if source.compressed {
-        // From the beginning: what is compressed cannot be entered in the middle.
+        // From the beginning, because compressed data cannot be read from the middle.
         let mut plain = Plain::new(store, source);
         let mut before = chunk.offset;
         while text.len() < length
@@ -109,6 +111,6 @@ async fn text(store: &Arc<dyn Store>, source: &Source, chunk: &Chunk) -> Result<
     if text.len() == length {
         Ok(text.freeze())
     } else {
-        Err(SplitError::SourceChanged(source.location.clone()))
+        Err(changed(source.location.clone()))
     }
 }

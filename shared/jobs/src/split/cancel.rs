@@ -5,31 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cancellation, Ports,
-    error::SplitError,
     ledger::{self, Ledger},
 };
+use crate::kit::JobError;
 
-/// What stands where a run is cancelled.
+/// The marker of a cancelled run.
 #[derive(Serialize, Deserialize)]
 struct Cancelled {}
 
-/// Cancels the run `run` of the job `id`, or all that it has: no chunk of theirs is begun any more. Those that are under
-/// way go on to their end. A later request for the same job is a run of its own and goes on with what is left.
+/// Cancels the run `run` of the job `id`, or all of its runs: no further chunk of theirs is begun. Chunks in progress
+/// continue to their end. A later request for the same job is a separate run and resumes the job.
 ///
 /// # Errors
-/// See [`SplitError`].
+/// See [`JobError`].
 pub async fn cancel(
     ports: &Ports,
     job: &config::Split,
     id: &str,
     run: Option<&str>,
-) -> Result<Cancellation, SplitError> {
+) -> Result<Cancellation, JobError> {
     let ports = &ports.writing(job);
     let store = &*ports.store;
     super::source::check_name("the job's id", id)?;
     let ledger = Ledger::new(job, id);
     let found = ledger::read_plan(store, &ledger).await?;
-    let (plan, _) = found.ok_or_else(|| SplitError::PlanMissing(ledger.plan()))?;
+    let (plan, _) = found.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
     let runs = match run {
         Some(run) => {
             super::source::check_name("run", run)?;

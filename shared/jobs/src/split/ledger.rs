@@ -1,4 +1,4 @@
-//! The ledger of one job: what is planned, and what has happened, as create-only objects beside the rows.
+//! The ledger of one job: its plan and markers, as create-only objects beside the rows.
 
 use std::collections::BTreeSet;
 
@@ -7,64 +7,65 @@ use lakewright_core::{
     location::Location,
     split::{Chunk, Dropped, SourceFormat},
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Columns,
-    error::{SplitError, Stage},
-};
+use super::Columns;
+pub(super) use crate::kit::ledger::{create, exists, read};
 use crate::{
-    document,
-    ports::{ObjectMeta, Store, StoreErrorKind},
+    kit::{
+        JobError, Stage,
+        ledger::{self, Document, documents},
+    },
+    ports::{ObjectMeta, Store},
 };
 
-/// The form of the ledger's documents, and of the keys and objects that a plan leads to.
+/// The version of the ledger's documents, and of the keys and objects that a plan determines.
 const LEDGER_VERSION: u32 = 1;
 
-/// The name by which a run fails whose chunk came to the dead-letter queue.
+/// The error name of a run if a chunk's message reached the dead-letter queue.
 pub const JOB_CHUNK_FAILED: &str = "ChunkFailed";
 
-/// The name by which a cancelled run fails.
+/// The error name of a cancelled run.
 pub const JOB_CANCELLED: &str = "Cancelled";
 
-/// A job: what it is made of and what it makes.
+/// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
-    /// The configuration that it was made with; every task goes by this one.
+    /// The configuration that it was made with, which every task uses.
     pub settings: config::Split,
-    /// The query whose result it is, if that is known.
+    /// The query of the result, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
     /// The objects of the result.
     pub sources: Vec<Source>,
     /// The columns of CSV and text.
     pub columns: Columns,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Bytes of the result, decompressed where it is text.
+    /// The size of the result in bytes, decompressed if it is text.
     pub bytes: u64,
-    /// What the tasks handle.
+    /// The chunks that the tasks process.
     pub chunks: Vec<Chunk>,
     /// The rows that are not written because another one has their key.
     pub dropped: Vec<Dropped>,
-    /// How many of those are different from the row that is written.
+    /// How many of those differ from the row that is written.
     pub collisions: u64,
 }
 
 /// An object of a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Where it is.
+    /// Its location.
     pub location: Location,
     /// Its `ETag`: only that object is read.
     pub etag: String,
     /// Its size.
     pub size: u64,
-    /// What it holds.
+    /// Its format.
     pub format: SourceFormat,
     /// Whether it is compressed.
     pub compressed: bool,
@@ -75,27 +76,27 @@ pub struct Source {
 /// One attempt at a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
-    /// Who waits for it.
+    /// The task token of the caller that waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_token: Option<String>,
 }
 
-/// A chunk's rows stand. It follows from the plan alone.
+/// The marker that a chunk's rows are written. It is determined by the plan alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The chunk.
     pub chunk: u32,
-    /// Rows of the chunk.
+    /// The number of the chunk's rows.
     pub rows: u64,
-    /// Objects that stand for them: the rows but for those that were dropped.
+    /// The number of objects: the rows except those that were dropped.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// The sum of the XXH3 (128 bits) of the objects, each seeded by that of its key.
+    /// The sum of the XXH3 hashes (128 bits) of the objects, each seeded by the hash of its key.
     pub hash: String,
 }
 
@@ -104,97 +105,97 @@ pub struct Done {
 pub struct Failure {
     /// The chunk.
     pub chunk: u32,
-    /// The failure's name.
+    /// The error name.
     pub error: String,
-    /// What happened.
+    /// The error message.
     pub message: String,
 }
 
-/// How a run ended that did not finish the job.
+/// The end of a run that did not finish the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
     /// The run.
     pub run: String,
-    /// The name by which it failed.
+    /// The error name.
     pub error: String,
-    /// Chunks of the job.
+    /// The number of the job's chunks.
     pub chunks: u64,
-    /// Those that are done.
+    /// The number of chunks that are done.
     pub chunks_done: u64,
-    /// Rows of those.
+    /// The number of rows in those.
     pub rows_done: u64,
-    /// The first of the others.
+    /// The first failures.
     pub failures: Vec<Failure>,
 }
 
-/// The job is done.
+/// The summary of a job that is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The form of this document.
+    /// The version of this document's format.
     pub version: u32,
     /// The job's id.
     pub id: String,
     /// Its name in the configuration.
     pub name: String,
-    /// Rows of the result.
+    /// The number of the result's rows.
     pub rows: u64,
-    /// Objects that stand for them.
+    /// The number of objects that were written for them.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Chunks.
+    /// The number of chunks.
     pub chunks: u64,
-    /// Rows that were not written because another, different one has their key.
+    /// The number of rows that were not written because a different row has their key.
     pub collisions: u64,
-    /// Rows that were not written because the same one was.
+    /// The number of rows that were not written because an identical row has their key.
     pub duplicates: u64,
     /// The first of the collisions.
     pub collided: Vec<Dropped>,
-    /// Seconds since the plan stood, on S3's clock.
+    /// The seconds since the plan was written, by S3's clock.
     pub seconds: u64,
-    /// Objects a minute.
+    /// The number of objects per minute.
     pub objects_per_minute: u64,
 }
 
-/// Collisions that a summary names, and failures that an outcome names: what is told to those who wait is limited to
-/// 32,768 characters.
+/// The most collisions in a summary, and failures in an outcome: a callback is limited to 32,768 characters.
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>
 pub(super) const NAMED: usize = 20;
 
-macro_rules! versioned {
-    ($($document:ident),*) => {$(
-        impl $document {
-            /// The form of the document that is written now.
-            pub const VERSION: u32 = LEDGER_VERSION;
-        }
-    )*};
+documents!(LEDGER_VERSION; Plan, Run, Done, Outcome, Summary);
+
+// A failure has only had one version, and has no version field.
+impl Document for Failure {
+    const FORM: u32 = LEDGER_VERSION;
+
+    fn form(&self) -> u32 {
+        LEDGER_VERSION
+    }
 }
-versioned!(Plan, Run, Done, Outcome, Summary);
 
 impl Plan {
-    /// Objects that will stand.
+    /// The number of objects that will be written.
     pub fn objects(&self) -> u64 {
         self.rows - self.dropped.len() as u64
     }
 
-    /// PUT requests for the rows and the ledger.
+    /// The number of PUT requests for the rows and the ledger.
     pub fn puts(&self) -> u64 {
         // The plan, the run and the summary.
         self.objects() + self.chunks.len() as u64 + 3
     }
 
-    /// What they cost, in US dollars with cents.
+    /// Their cost in US dollars, with cents.
     pub fn usd(&self) -> String {
         let micros = u128::from(self.puts()) * u128::from(self.settings.usd_per_million_puts);
         let cents = micros.div_ceil(10_000);
         format!("{}.{:02}", cents / 100, cents % 100)
     }
 
-    /// Rows of these chunks.
+    /// The number of rows in all chunks except these.
     pub(super) fn rows_but(&self, left_out: &BTreeSet<u32>) -> u64 {
         let chunks = (0_u32..).zip(&self.chunks);
         let others = chunks.filter(|(index, _)| !left_out.contains(index));
@@ -202,7 +203,7 @@ impl Plan {
     }
 }
 
-/// Where the entries of one job stand.
+/// The locations of one job's entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     prefix: Location,
@@ -216,7 +217,7 @@ impl Ledger {
         }
     }
 
-    /// Of the job whose plan stands there; nothing where no plan has such a name.
+    /// The ledger of a plan, from the plan's location. `None` if this is not the location of a plan.
     pub fn of_plan(plan: &Location) -> Option<Self> {
         let prefix = plan
             .key
@@ -227,12 +228,12 @@ impl Ledger {
         })
     }
 
-    /// Where the plan stands.
+    /// The location of the plan.
     pub fn plan(&self) -> Location {
         self.prefix.join("plan")
     }
 
-    /// Where the summary stands.
+    /// The location of the summary.
     pub fn success(&self) -> Location {
         self.prefix.join("_SUCCESS")
     }
@@ -262,77 +263,36 @@ impl Ledger {
     }
 }
 
-/// A chunk's entry below a prefix. The names sort as the numbers do.
+/// A chunk's entry below a prefix. The names sort in numeric order.
 pub(super) fn entry(prefix: &Location, chunk: u32) -> Location {
     prefix.join(&format!("{chunk:010}"))
 }
 
-/// The chunk that an entry is about.
+/// The chunk of an entry.
 pub(super) fn chunk_of(prefix: &Location, key: &str) -> Option<u32> {
     key.strip_prefix(&prefix.key)?.parse().ok()
 }
 
-/// Writes an entry, unless one stands. Returns whether none stood.
-pub(super) async fn create<T: Serialize>(
-    store: &dyn Store,
-    location: &Location,
-    entry: &T,
-) -> Result<bool, SplitError> {
-    Ok(document::create(store, location, entry).await?)
-}
-
-/// The entry that stands, if one does.
-pub(super) async fn read<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<T>, SplitError> {
-    let standing = read_with_meta(store, location).await?;
-    Ok(standing.map(|(entry, _)| entry))
-}
-
-pub(super) async fn read_with_meta<T: DeserializeOwned>(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<(T, ObjectMeta)>, SplitError> {
-    Ok(document::read(store, location).await?)
-}
-
-/// Whether an entry stands.
-pub(super) async fn stands(store: &dyn Store, location: &Location) -> Result<bool, SplitError> {
-    match store.head(location, None).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-        Err(error) => Err(SplitError::store(Stage::Ledger, error)),
-    }
-}
-
-/// The plan that stands, of a form that this code knows.
+/// The plan, if there is one.
 pub(super) async fn read_plan(
     store: &dyn Store,
     ledger: &Ledger,
-) -> Result<Option<(Plan, ObjectMeta)>, SplitError> {
-    let found = read_with_meta::<Plan>(store, &ledger.plan()).await?;
-    match found {
-        Some((plan, _)) if plan.version != Plan::VERSION => Err(SplitError::LedgerDocument {
-            location: ledger.plan(),
-            message: format!("form {} is not {}", plan.version, Plan::VERSION),
-        }),
-        found => Ok(found),
-    }
+) -> Result<Option<(Plan, ObjectMeta)>, JobError> {
+    ledger::read_with_meta(store, &ledger.plan()).await
 }
 
 /// The chunks that have an entry below a prefix.
 pub(super) async fn entries(
     store: &dyn Store,
     prefix: &Location,
-) -> Result<BTreeSet<u32>, SplitError> {
+) -> Result<BTreeSet<u32>, JobError> {
     let mut chunks = BTreeSet::new();
     let mut after: Option<String> = None;
     loop {
         let page = store
             .list(prefix, after.as_deref())
             .await
-            .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+            .map_err(|error| JobError::store(Stage::Ledger, error))?;
         chunks.extend(
             page.objects
                 .iter()
@@ -346,7 +306,7 @@ pub(super) async fn entries(
 }
 
 /// The runs of a job, the latest last.
-pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<String>, SplitError> {
+pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<String>, JobError> {
     let prefix = ledger.runs();
     let mut runs = Vec::new();
     let mut after: Option<String> = None;
@@ -354,7 +314,7 @@ pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<Strin
         let page = store
             .list(&prefix, after.as_deref())
             .await
-            .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+            .map_err(|error| JobError::store(Stage::Ledger, error))?;
         runs.extend(page.objects.iter().filter_map(|object| {
             let name = object.key.strip_prefix(&prefix.key)?;
             Some((object.last_modified, name.to_owned()))

@@ -1,24 +1,24 @@
-//! split: each row of a query's result is an object of its own, exactly once, and the job knows when it is done.
+//! split: writes each row of a query's result as a separate object, exactly once, and knows when the job is done.
 //!
-//! The protocol, one job at a time (its id is the query's):
+//! The protocol handles one job at a time (its id is the query's):
 //!
-//! 1. [`plan`] pins the result's objects by `ETag`, scans them once for rows and chunks (and, where keys are made of
-//!    columns, for rows that share one), and PUTs `plan`, create-only. If one stands, it is adopted.
+//! 1. [`plan`] pins the result's objects by `ETag`, scans them once for rows and chunks (and, if keys are made of
+//!    columns, for rows that share one), and PUTs `plan`, create-only. If it exists, it is adopted.
 //! 2. It PUTs `run/<run>`, which says who waits, and enqueues every chunk that is not done. A run is one attempt at the
-//!    job; its messages end as done or as failed, each of them.
-//! 3. [`rows`], for each message: where `done/<chunk>` stands, go to 5. Otherwise PUT each row, create-only; one that
-//!    stands with the same content is done, and one with another is never overwritten.
-//! 4. PUT `done/<chunk>`, create-only. What can never succeed, or came to the dead-letter queue, is
-//!    `failed/<run>/<chunk>` instead, and so is what a cancelled run has not begun.
-//! 5. When every chunk is done, PUT `_SUCCESS`, create-only, and tell all who wait. When every chunk is done or failed
-//!    in this run, PUT `outcome/<run>` and tell who waits for this run. The writer of the last marker sees them all.
+//!    job; each of its messages ends as done or as failed.
+//! 3. [`rows`], for each message: if `done/<chunk>` exists, go to 5. Otherwise PUT each row, create-only. An existing
+//!    object with the same content counts as written; one with another content is never overwritten.
+//! 4. PUT `done/<chunk>`, create-only. A chunk gets `failed/<run>/<chunk>` instead if it can never succeed, if its
+//!    message reached the dead-letter queue, or if its run was cancelled before it began.
+//! 5. If every chunk is done, PUT `_SUCCESS`, create-only, and tell all waiting callers. If every chunk is done or
+//!    failed in this run, PUT `outcome/<run>` and tell the caller that waits for this run. The writer of the last
+//!    marker sees them all.
 //!
-//! Killed anywhere, the next attempt goes on from what stands. Invariants S1 to S3 are in docs/ARCHITECTURE.md; the
-//! simulation in `tests/` holds this code to them.
+//! After a crash at any point, the next attempt resumes from the ledger. Invariants S1 to S3 are in
+//! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
 mod blocks;
 mod cancel;
-mod error;
 mod ledger;
 mod parquet;
 mod patience;
@@ -34,7 +34,6 @@ mod write;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use lakewright_core::{
     config::{self, ResultColumn},
     location::Location,
@@ -43,7 +42,6 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     cancel::cancel,
-    error::{SplitError, Stage},
     ledger::{
         Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Outcome, Plan, Run, Source, Summary,
     },
@@ -52,9 +50,10 @@ pub use self::{
     rows::{abandon, rows},
     status::status,
 };
+pub use crate::kit::MemoryBudget as Budget;
 use crate::ports::{Callback, Clock, Queries, Queue, Store, written_as};
 
-/// What split needs from the outside.
+/// The services that split needs.
 #[derive(Clone)]
 pub struct Ports {
     /// Objects.
@@ -63,14 +62,14 @@ pub struct Ports {
     pub queries: Arc<dyn Queries>,
     /// The queue of chunks.
     pub queue: Arc<dyn Queue>,
-    /// Who waits for the job.
+    /// The state machines that wait for the job.
     pub callback: Arc<dyn Callback>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Ports {
-    /// The same, for the objects that a job writes.
+    /// The same services, with a job's attributes for the objects that it writes.
     fn writing(&self, job: &config::Split) -> Self {
         Self {
             store: written_as(&self.store, &job.tags, job.encryption.as_ref()),
@@ -79,16 +78,7 @@ impl Ports {
     }
 }
 
-/// What one invocation may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
-    /// Bytes of memory.
-    pub memory: u64,
-    /// Nothing new is begun after this instant: what is not done by then fails, to be retried.
-    pub deadline: Timestamp,
-}
-
-/// A job to plan, or to go on with.
+/// A request to plan a job, or to resume one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {
@@ -97,20 +87,21 @@ pub struct PlanRequest {
     /// The finished query whose result it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_execution_id: Option<String>,
-    /// Or where the result is: Athena's CSV, or UNLOAD's manifest (`…-manifest.csv`).
+    /// Or the location of the result: Athena's CSV, or UNLOAD's manifest (`…-manifest.csv`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Location>,
-    /// The job's id: the query's where nothing is said, or a hash of where the result is and of its `ETag`. With another
-    /// id, a result can be split anew with other settings.
+    /// The job's id: by default the query's, or a hash of the result's location and `ETag`. With another id, a result
+    /// can be split again with other settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// The run's name: a hash of the task token where nothing is said, or else the time. What has one name is one run.
+    /// The run's name: by default a hash of the task token or, without one, the time. Requests with the same name are
+    /// the same run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// Who is to be told when it is over.
+    /// The task token of the caller to tell when it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_token: Option<String>,
-    /// Whether it may cost more than `max_puts`.
+    /// Whether it may make more PUT requests than `max_puts`.
     #[serde(default)]
     pub confirm: bool,
 }
@@ -119,16 +110,16 @@ pub struct PlanRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// Where the plan stands.
+    /// The location of the plan.
     pub plan: Location,
     /// The chunk's index in it.
     pub chunk: u32,
     /// The run that it belongs to.
     pub run: String,
-    /// Whether the job was begun before, so that some of the rows probably stand and it is cheaper to look first.
+    /// Whether the job was begun before, so that some of the rows probably exist and it is cheaper to check first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resumed: bool,
 }
 
-/// The columns of a result, as far as they are known before it is read.
+/// The columns of a result that are known before it is read.
 type Columns = Vec<ResultColumn>;

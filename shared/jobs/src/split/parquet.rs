@@ -1,4 +1,4 @@
-//! UNLOAD's Parquet: ranges of rows, fetched as the decoder asks for them.
+//! Reads UNLOAD's Parquet: ranges of rows, fetched as the decoder requests them.
 
 use std::{ops::Range, sync::Arc};
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream::FuturesOrdered};
 use lakewright_core::split::{ParquetError, ParquetFooter, ParquetRows, Step};
 
-use super::{error::SplitError, ledger::Source, read};
-use crate::ports::Store;
+use super::{ledger::Source, read};
+use crate::{kit::JobError, ports::Store};
 
 /// Rows of a Parquet object.
 pub(super) struct Parquet {
@@ -16,19 +16,16 @@ pub(super) struct Parquet {
     rows: ParquetRows,
 }
 
-fn unreadable(source: &Source) -> impl Fn(ParquetError) -> SplitError + use<> {
+fn unreadable(source: &Source) -> impl Fn(ParquetError) -> JobError + use<> {
     let location = source.location.clone();
-    move |error| SplitError::Unreadable {
-        location: location.clone(),
-        message: error.to_string(),
-    }
+    move |error| JobError::unreadable(location.clone(), error.to_string())
 }
 
 async fn fetch(
     store: &dyn Store,
     source: &Source,
     ranges: &[Range<u64>],
-) -> Result<Vec<Bytes>, SplitError> {
+) -> Result<Vec<Bytes>, JobError> {
     let mut reads = FuturesOrdered::new();
     for range in ranges {
         reads.push_back(read::get(store, source, range.clone()));
@@ -37,14 +34,14 @@ async fn fetch(
 }
 
 impl Parquet {
-    /// Of the rows `rows` of the object, or of all of them; with at most `memory` bytes read at a time. Also says how
-    /// many rows the object has.
+    /// Opens the rows `rows` of the object, or all of them. At most `memory` bytes are read at a time. Also returns the
+    /// number of the object's rows.
     pub(super) async fn open(
         store: &Arc<dyn Store>,
         source: &Source,
         rows: Option<Range<u64>>,
         memory: u64,
-    ) -> Result<(Self, u64), SplitError> {
+    ) -> Result<(Self, u64), JobError> {
         let wrong = unreadable(source);
         let mut footer = ParquetFooter::new(source.size).map_err(&wrong)?;
         let metadata = loop {
@@ -55,10 +52,10 @@ impl Parquet {
                 }
                 Step::Found(metadata) => break metadata,
                 Step::Over => {
-                    return Err(SplitError::Unreadable {
-                        location: source.location.clone(),
-                        message: "its footer has no end".to_owned(),
-                    });
+                    return Err(JobError::unreadable(
+                        source.location.clone(),
+                        "its footer has no end".to_owned(),
+                    ));
                 }
             }
         };
@@ -79,7 +76,7 @@ impl Parquet {
     }
 
     /// The next rows, as lines of JSON; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let wrong = unreadable(&self.source);
         loop {
             match self.rows.step().map_err(&wrong)? {

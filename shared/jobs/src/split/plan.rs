@@ -1,4 +1,4 @@
-//! Plans a job, or goes on with one: pins its result, cuts it into chunks, and enqueues those that are not done.
+//! Plans a job, or resumes one: pins its result, cuts it into chunks, and enqueues those that are not done.
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::config;
@@ -6,30 +6,29 @@ use twox_hash::XxHash3_128;
 
 use super::{
     Budget, PlanReport, PlanRequest, Ports, Task,
-    error::{SplitError, Stage},
     ledger::{self, Ledger, Plan, Run},
     scan, settle, source,
 };
 use crate::{
+    kit::{ErrorKind, JobError, Stage, send},
     ports::MAX_SEND_BATCH,
-    send::{self, SendError},
     work::foreign,
 };
 
-/// Batches of messages on their way at a time.
+/// The most batches of messages that are sent at once.
 const CONCURRENT_BATCHES: usize = 8;
 
-/// Plans the job that the request means, adopts the plan that stands, and enqueues what is not done.
+/// Plans the job of a request, or adopts its existing plan, and enqueues the chunks that are not done.
 ///
 /// # Errors
-/// See [`SplitError`]. The same request may be made again.
+/// See [`JobError`]. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Split,
     request: &PlanRequest,
     queue_url: &str,
     budget: &Budget,
-) -> Result<PlanReport, SplitError> {
+) -> Result<PlanReport, JobError> {
     let ports = &ports.writing(job);
     let target = source::target(ports, request).await?;
     let run = run_name(ports, request)?;
@@ -41,16 +40,22 @@ pub async fn plan(
         plan
     } else {
         let foreign = foreign::not_foreign(store, &job.target).await;
-        let foreign = foreign.map_err(|error| SplitError::store(Stage::Read, error))?;
-        foreign.map_err(|error| SplitError::BadRequest(format!("{}: {error}", job.target)))?;
+        let foreign = foreign.map_err(|error| JobError::store(Stage::Read, error))?;
+        foreign.map_err(|error| {
+            JobError::new(ErrorKind::BadRequest, format!("{}: {error}", job.target))
+        })?;
         let found = source::find(ports, job, &target).await?;
         let plan = scan::scan(ports, job, &target.id, found, budget).await?;
         if plan.puts() > u64::from(job.max_puts) && !request.confirm {
-            return Err(SplitError::ConfirmationNeeded {
-                puts: plan.puts(),
-                usd: plan.usd(),
-                max_puts: job.max_puts,
-            });
+            return Err(JobError::new(
+                ErrorKind::ConfirmationNeeded,
+                format!(
+                    "the job would make {} PUT requests, for {} USD, and its max_puts is {}: nothing was written. Send the request again with \"confirm\": true",
+                    plan.puts(),
+                    plan.usd(),
+                    job.max_puts
+                ),
+            ));
         }
         propose(ports, &ledger, plan).await?
     };
@@ -71,7 +76,7 @@ pub async fn plan(
         resumed,
     });
     enqueue(ports, &tasks.collect::<Vec<_>>(), queue_url, budget).await?;
-    // Where there is nothing to do nobody else would say so.
+    // If there is nothing to do, no other invocation would report the end.
     let state = settle::settle(ports, &ledger, &plan, &run, None).await?;
     Ok(PlanReport {
         job: "split".to_owned(),
@@ -90,18 +95,18 @@ pub async fn plan(
     })
 }
 
-/// Makes `plan` the job's plan, or answers with the one that stands already.
-async fn propose(ports: &Ports, ledger: &Ledger, plan: Plan) -> Result<Plan, SplitError> {
+/// Makes `plan` the job's plan, or returns the existing plan.
+async fn propose(ports: &Ports, ledger: &Ledger, plan: Plan) -> Result<Plan, JobError> {
     if ledger::create(&*ports.store, &ledger.plan(), &plan).await? {
         return Ok(plan);
     }
     let standing = ledger::read_plan(&*ports.store, ledger).await?;
-    let (standing, _) = standing.ok_or_else(|| SplitError::PlanMissing(ledger.plan()))?;
+    let (standing, _) = standing.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
     Ok(standing)
 }
 
-/// The name of the run that a request is about.
-fn run_name(ports: &Ports, request: &PlanRequest) -> Result<String, SplitError> {
+/// The name of the run in a request.
+fn run_name(ports: &Ports, request: &PlanRequest) -> Result<String, JobError> {
     let run = match (&request.run, &request.task_token) {
         (Some(run), _) => run.clone(),
         (None, Some(token)) => format!("token-{:032x}", XxHash3_128::oneshot(token.as_bytes())),
@@ -117,11 +122,11 @@ async fn enqueue(
     tasks: &[Task],
     queue_url: &str,
     budget: &Budget,
-) -> Result<(), SplitError> {
+) -> Result<(), JobError> {
     let mut batches = FuturesUnordered::new();
     for batch in tasks.chunks(MAX_SEND_BATCH) {
         if ports.clock.now() >= budget.deadline {
-            return Err(SplitError::Deadline);
+            return Err(JobError::deadline());
         }
         if batches.len() >= CONCURRENT_BATCHES {
             batches.try_next().await?;
@@ -132,15 +137,10 @@ async fn enqueue(
     Ok(())
 }
 
-async fn send_batch(ports: &Ports, tasks: &[Task], queue_url: &str) -> Result<(), SplitError> {
+async fn send_batch(ports: &Ports, tasks: &[Task], queue_url: &str) -> Result<(), JobError> {
     let bodies = tasks.iter().map(serde_json::to_string);
     let bodies = bodies
         .collect::<Result<_, _>>()
-        .map_err(|error| SplitError::BadRequest(error.to_string()))?;
-    send::send(&*ports.queue, &*ports.clock, queue_url, bodies)
-        .await
-        .map_err(|error| match error {
-            SendError::Queue(error) => SplitError::Queue(error),
-            SendError::Refused { body, code } => SplitError::Refused { body, code },
-        })
+        .map_err(|error| JobError::new(ErrorKind::BadRequest, error.to_string()))?;
+    send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await
 }

@@ -1,27 +1,30 @@
-//! The bytes of a source, in order, a few ranges ahead of use.
+//! Reads the bytes of a source in order, a few ranges ahead of use.
 
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::{Buf, Bytes};
-use lakewright_core::compression::{Codec, DecompressError, Decompressor, Status};
+use lakewright_core::{
+    compression::{Codec, DecompressError, Decompressor, Status},
+    location::Location,
+};
 use tokio::task::JoinHandle;
 
-use super::{
-    error::{SplitError, Stage},
-    ledger::Source,
+use super::ledger::Source;
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{GetOptions, Store, StoreError, StoreErrorKind},
 };
-use crate::ports::{GetOptions, Store, StoreError, StoreErrorKind};
 
-/// Bytes in one range.
+/// The number of bytes in one range.
 const RANGE: u64 = 4 << 20;
 
-/// Ranges under way or waiting to be used.
+/// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 3;
 
-/// The most decompressed bytes for a compressed one.
+/// The most decompressed bytes for each compressed byte.
 const MAX_RATIO: u32 = 1_000;
 
-/// A range of a source's bytes, as stored.
+/// A range of a source's stored bytes.
 pub(super) struct Stored {
     store: Arc<dyn Store>,
     source: Source,
@@ -29,8 +32,8 @@ pub(super) struct Stored {
     ahead: VecDeque<AbortOnDrop>,
 }
 
-/// A task that ends with its handle, so that a dropped invocation leaves nothing running.
-struct AbortOnDrop(JoinHandle<Result<Bytes, SplitError>>);
+/// A task that ends with its handle, so that an invocation that ends early leaves nothing running.
+struct AbortOnDrop(JoinHandle<Result<Bytes, JobError>>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -51,14 +54,14 @@ impl Stored {
     }
 
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let Some(mut task) = self.ahead.pop_front() else {
             return Ok(None);
         };
         self.read_ahead();
         let bytes = (&mut task.0)
             .await
-            .map_err(|error| SplitError::Task(error.to_string()))??;
+            .map_err(|error| JobError::task(Stage::Read, error.to_string()))??;
         Ok(Some(bytes))
     }
 
@@ -75,12 +78,12 @@ impl Stored {
     }
 }
 
-/// A range of a source's bytes, as stored, as long as it is the object that was planned.
+/// A range of a source's stored bytes, if the object is still the one that was planned.
 pub(super) async fn get(
     store: &dyn Store,
     source: &Source,
     range: Range<u64>,
-) -> Result<Bytes, SplitError> {
+) -> Result<Bytes, JobError> {
     let length = range.end - range.start;
     if length == 0 {
         return Ok(Bytes::new());
@@ -97,33 +100,33 @@ pub(super) async fn get(
     if body.bytes.len() as u64 == length {
         Ok(body.bytes)
     } else {
-        Err(SplitError::SourceChanged(source.location.clone()))
+        Err(changed(source.location.clone()))
     }
 }
 
-fn failed(source: &Source, error: StoreError) -> SplitError {
+fn failed(source: &Source, error: StoreError) -> JobError {
     match error.kind {
         StoreErrorKind::NotFound
         | StoreErrorKind::PreconditionFailed
-        | StoreErrorKind::InvalidRange => SplitError::SourceChanged(source.location.clone()),
-        _ => SplitError::store(Stage::Read, error),
+        | StoreErrorKind::InvalidRange => changed(source.location.clone()),
+        _ => JobError::store(Stage::Read, error),
     }
 }
 
 /// A source's bytes, decompressed.
 pub(super) struct Plain {
     stored: Stored,
-    /// None for what is not compressed.
+    /// `None` if the source is not compressed.
     decompressor: Option<Decompressor>,
     chunk: Bytes,
-    /// Whether more comes out of what was put in.
+    /// Whether there is more output for the current input.
     has_output: bool,
     over: bool,
     source: Source,
 }
 
 impl Plain {
-    /// Of a whole source.
+    /// Reads a whole source.
     pub(super) fn new(store: &Arc<dyn Store>, source: &Source) -> Self {
         Self {
             stored: Stored::new(store, source, 0..source.size),
@@ -135,8 +138,8 @@ impl Plain {
         }
     }
 
-    /// The next bytes, a bounded number of them; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SplitError> {
+    /// The next bytes, of bounded number; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let Some(decompressor) = &mut self.decompressor else {
             return self.stored.next().await;
         };
@@ -157,16 +160,15 @@ impl Plain {
                 self.chunk.advance(used);
                 result.map(|status| self.has_output = status == Status::HasOutput)
             };
-            result.map_err(|error| SplitError::Unreadable {
-                location: self.source.location.clone(),
-                message: error.to_string(),
+            result.map_err(|error| {
+                JobError::unreadable(self.source.location.clone(), error.to_string())
             })?;
         }
         Ok((!plain.is_empty()).then(|| Bytes::from(plain)))
     }
 }
 
-/// The first bytes of a source, decompressed, and whether they were compressed.
+/// The first decompressed bytes of a source, and whether it is compressed.
 pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
     let mut plain = Vec::new();
     let mut decompressor = Decompressor::new(MAX_RATIO);
@@ -176,4 +178,12 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
         .codec()
         .is_some_and(|codec| codec != Codec::None);
     Ok((plain, compressed))
+}
+
+/// An object of the result is gone, or was replaced after it was planned.
+pub(super) fn changed(location: Location) -> JobError {
+    let message = "it is not the object that the plan was made of: it was deleted or replaced. Run the query again";
+    JobError::new(ErrorKind::SourceChanged, message)
+        .during(Stage::Read)
+        .of(location)
 }

@@ -1,15 +1,14 @@
-//! Handles one message: writes a chunk's rows, or says that they cannot be written.
+//! Processes one message: writes a chunk's rows, or marks it as failed.
 
 use lakewright_core::split::Chunk;
 
 use super::{
     Budget, ChunkReport, ChunkStatus, Ports, Task,
-    error::SplitError,
     ledger::{self, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Plan},
     settle::settle,
     write::{self, WriteReport},
 };
-use crate::Failure as _;
+use crate::kit::{ErrorKind, JobError};
 
 /// A message's chunk, in its plan.
 struct Job<'a> {
@@ -19,35 +18,38 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    async fn open(ports: &Ports, task: &'a Task) -> Result<Self, SplitError> {
-        let missing = || SplitError::PlanMissing(task.plan.clone());
+    async fn open(ports: &Ports, task: &'a Task) -> Result<Self, JobError> {
+        let missing = || JobError::plan_missing(task.plan.clone());
         let ledger = Ledger::of_plan(&task.plan).ok_or_else(missing)?;
         let found = ledger::read_plan(&*ports.store, &ledger).await?;
         let (plan, _) = found.ok_or_else(missing)?;
         Ok(Self { ledger, plan, task })
     }
 
-    fn chunk(&self) -> Result<Chunk, SplitError> {
+    fn chunk(&self) -> Result<Chunk, JobError> {
         let index = usize::try_from(self.task.chunk).unwrap_or(usize::MAX);
         self.plan.chunks.get(index).copied().ok_or_else(|| {
-            SplitError::BadRequest(format!(
-                "the plan {} has no chunk {}",
-                self.task.plan, self.task.chunk
-            ))
+            JobError::new(
+                ErrorKind::BadRequest,
+                format!(
+                    "the plan {} has no chunk {}",
+                    self.task.plan, self.task.chunk
+                ),
+            )
         })
     }
 
-    async fn is_done(&self, ports: &Ports) -> Result<bool, SplitError> {
+    async fn is_done(&self, ports: &Ports) -> Result<bool, JobError> {
         let marker = ledger::entry(&self.ledger.done(), self.task.chunk);
-        ledger::stands(&*ports.store, &marker).await
+        ledger::exists(&*ports.store, &marker).await
     }
 
-    async fn is_cancelled(&self, ports: &Ports) -> Result<bool, SplitError> {
-        ledger::stands(&*ports.store, &self.ledger.cancelled(&self.task.run)).await
+    async fn is_cancelled(&self, ports: &Ports) -> Result<bool, JobError> {
+        ledger::exists(&*ports.store, &self.ledger.cancelled(&self.task.run)).await
     }
 
-    /// Notes that the chunk is not done in this run, and will not be.
-    async fn fail(&self, ports: &Ports, error: &str, message: &str) -> Result<Failure, SplitError> {
+    /// Marks the chunk as failed in this run.
+    async fn fail(&self, ports: &Ports, error: &str, message: &str) -> Result<Failure, JobError> {
         let failure = Failure {
             chunk: self.task.chunk,
             error: error.to_owned(),
@@ -58,14 +60,14 @@ impl<'a> Job<'a> {
         Ok(failure)
     }
 
-    /// What is to be said of the chunk, once the job has been settled where that was the last of it.
+    /// The answer for the chunk, after settling the job if that was its last chunk.
     async fn answer(
         &self,
         ports: &Ports,
         status: ChunkStatus,
         written: Option<WriteReport>,
         failure: Option<Failure>,
-    ) -> Result<ChunkReport, SplitError> {
+    ) -> Result<ChunkReport, JobError> {
         let near = Some(self.task.chunk);
         let state = settle(ports, &self.ledger, &self.plan, &self.task.run, near).await?;
         let written = written.as_ref();
@@ -89,17 +91,18 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them probably
-/// stand.
+/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them
+/// probably exist.
 ///
 /// # Errors
-/// See [`SplitError`]: what may succeed when the message comes again. What cannot is a [`ChunkStatus::Failed`].
+/// See [`JobError`]: failures that may succeed when the message is delivered again. A failure that cannot is a
+/// [`ChunkStatus::Failed`].
 pub async fn rows(
     ports: &Ports,
     task: &Task,
     again: bool,
     budget: &Budget,
-) -> Result<ChunkReport, SplitError> {
+) -> Result<ChunkReport, JobError> {
     let job = Job::open(ports, task).await?;
     let ports = &ports.writing(&job.plan.settings);
     let chunk = job.chunk()?;
@@ -120,7 +123,7 @@ pub async fn rows(
             job.answer(ports, ChunkStatus::Done, Some(written), None)
                 .await
         }
-        Err(error) if error.is_final() => {
+        Err(error) if is_final(&error) => {
             let failure = job.fail(ports, error.name(), &error.to_string()).await?;
             job.answer(ports, ChunkStatus::Failed, None, Some(failure))
                 .await
@@ -129,11 +132,11 @@ pub async fn rows(
     }
 }
 
-/// Gives up a message that came to the dead-letter queue: its chunk has failed, unless it is done after all.
+/// Gives up a message from the dead-letter queue: its chunk has failed, unless it is done after all.
 ///
 /// # Errors
-/// See [`SplitError`].
-pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, SplitError> {
+/// See [`JobError`].
+pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, JobError> {
     let job = Job::open(ports, task).await?;
     let ports = &ports.writing(&job.plan.settings);
     job.chunk()?;
@@ -149,4 +152,12 @@ pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, SplitErr
     let failure = job.fail(ports, JOB_CHUNK_FAILED, message).await?;
     job.answer(ports, ChunkStatus::Failed, None, Some(failure))
         .await
+}
+
+/// Whether the chunk can never succeed, so that a retry is useless.
+fn is_final(error: &JobError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::SourceChanged | ErrorKind::Unreadable | ErrorKind::BadRow | ErrorKind::KeyTaken
+    )
 }

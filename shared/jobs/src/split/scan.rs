@@ -1,4 +1,4 @@
-//! One pass over the result: its rows, its chunks, and which rows share a key.
+//! Scans the result in one pass for its rows, its chunks, and rows that share a key.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use lakewright_core::{
 use super::{
     Budget, Columns, Ports,
     blocks::{Blocks, parquet_reader},
-    error::SplitError,
     ledger::{Plan, Source},
     parquet::Parquet,
     read::Plain,
     source::Found,
 };
+use crate::kit::{ErrorKind, JobError};
 
-/// The columns' type where nothing says another.
+/// The type of columns without a known type.
 const TEXT: &str = "varchar";
 
-/// The share of the memory that goes into the index of keys: one in so many.
+/// The index of keys may use the memory divided by this.
 const INDEX_SHARE: u64 = 2;
 
 /// The plan of a result.
@@ -35,7 +35,7 @@ pub(super) async fn scan(
     id: &str,
     found: Found,
     budget: &Budget,
-) -> Result<Plan, SplitError> {
+) -> Result<Plan, JobError> {
     let mut scanner = Scanner::new(job, id, found.columns, budget)?;
     let mut plan = Plan {
         version: Plan::VERSION,
@@ -69,22 +69,27 @@ pub(super) async fn scan(
     if job.on_collision == OnCollision::Fail
         && let Some(first) = plan.dropped.iter().find(|dropped| !dropped.same)
     {
-        return Err(SplitError::KeyCollision {
-            first: *first,
-            key: key_of(ports, &plan, *first, budget).await?,
-            collisions: plan.collisions,
-        });
+        return Err(JobError::new(
+            ErrorKind::KeyCollision,
+            format!(
+                "rows {} and {} have the key {} and are different ({} such in all): nothing was written. Name more columns in `key`, or choose with `on_collision`",
+                first.kept,
+                first.row,
+                key_of(ports, &plan, *first, budget).await?,
+                plan.collisions
+            ),
+        ));
     }
     Ok(plan)
 }
 
-/// The key that two rows share, read once more.
+/// The key that two rows share, read again.
 async fn key_of(
     ports: &Ports,
     plan: &Plan,
     dropped: Dropped,
     budget: &Budget,
-) -> Result<String, SplitError> {
+) -> Result<String, JobError> {
     let names = Names::new(&plan.settings, &plan.id)?;
     let holds = |chunk: &&Chunk| dropped.row < chunk.first_row + chunk.rows;
     let Some(chunk) = plan.chunks.iter().find(holds) else {
@@ -105,7 +110,7 @@ async fn key_of(
     Ok(String::new())
 }
 
-/// Names and renders rows, for the index.
+/// Builds the names and objects of rows, for the index.
 struct Names {
     keys: KeyTemplate,
     renderer: Renderer,
@@ -114,7 +119,7 @@ struct Names {
 }
 
 impl Names {
-    fn new(job: &config::Split, id: &str) -> Result<Self, SplitError> {
+    fn new(job: &config::Split, id: &str) -> Result<Self, JobError> {
         let (keys, renderer) = templates(job)?;
         Ok(Self {
             keys,
@@ -124,7 +129,7 @@ impl Names {
         })
     }
 
-    /// The key of a row, and its object where `object` is given.
+    /// The key of a row, and its object if `object` is given.
     fn read(
         &self,
         reader: &RowReader,
@@ -132,11 +137,9 @@ impl Names {
         bytes: &[u8],
         key: &mut String,
         object: Option<&mut BytesMut>,
-    ) -> Result<(), SplitError> {
-        let bad = |message: String| SplitError::BadRow {
-            row: number,
-            message,
-        };
+    ) -> Result<(), JobError> {
+        let bad =
+            |message: String| JobError::new(ErrorKind::BadRow, format!("row {number}: {message}"));
         let row = reader
             .read(bytes)
             .map_err(|problem| bad(problem.to_string()))?;
@@ -150,15 +153,16 @@ impl Names {
     }
 }
 
-/// The job's templates, which its configuration was checked for.
-pub(super) fn templates(job: &config::Split) -> Result<(KeyTemplate, Renderer), SplitError> {
-    let bad =
-        |error: lakewright_core::split::TemplateError| SplitError::BadRequest(error.to_string());
+/// The job's templates, which were checked with the configuration.
+pub(super) fn templates(job: &config::Split) -> Result<(KeyTemplate, Renderer), JobError> {
+    let bad = |error: lakewright_core::split::TemplateError| {
+        JobError::new(ErrorKind::BadRequest, error.to_string())
+    };
     let keys = KeyTemplate::parse(&job.key, job.hashed_prefix).map_err(bad)?;
     Ok((keys, Renderer::new(job).map_err(bad)?))
 }
 
-/// Which rows share a key.
+/// Finds rows that share a key.
 struct Index {
     names: Names,
     keys: KeyIndex,
@@ -167,9 +171,9 @@ struct Index {
 }
 
 impl Index {
-    fn add(&mut self, reader: &RowReader, number: u64, row: &[u8]) -> Result<(), SplitError> {
+    fn add(&mut self, reader: &RowReader, number: u64, row: &[u8]) -> Result<(), JobError> {
         self.object.clear();
-        // What is read alike is written alike, so the row itself will do where all of it is written.
+        // Equal rows make equal objects, so the row itself can be hashed if the object contains all of it.
         let whole = self.names.renderer.writes_whole_rows();
         let object = (!whole).then_some(&mut self.object);
         self.names
@@ -185,15 +189,15 @@ struct Scanner<'a> {
     limit: ChunkLimit,
     known: Columns,
     columns: Option<Columns>,
-    /// None where no two rows can have one key.
+    /// `None` if no two rows can have the same key.
     index: Option<Index>,
     rows: u64,
 }
 
-/// What a scan's closure may fail with.
+/// The errors of a scan's closure.
 enum Stopped {
     Scan(ScanError),
-    Split(SplitError),
+    Split(JobError),
 }
 
 impl From<ScanError> for Stopped {
@@ -203,13 +207,10 @@ impl From<ScanError> for Stopped {
 }
 
 impl Stopped {
-    fn at(self, location: &Location) -> SplitError {
+    fn at(self, location: &Location) -> JobError {
         match self {
             Self::Split(error) => error,
-            Self::Scan(error) => SplitError::Unreadable {
-                location: location.clone(),
-                message: error.to_string(),
-            },
+            Self::Scan(error) => JobError::unreadable(location.clone(), error.to_string()),
         }
     }
 }
@@ -220,7 +221,7 @@ impl<'a> Scanner<'a> {
         id: &str,
         known: Columns,
         budget: &Budget,
-    ) -> Result<Self, SplitError> {
+    ) -> Result<Self, JobError> {
         let names = Names::new(job, id)?;
         Ok(Self {
             job,
@@ -253,7 +254,7 @@ impl<'a> Scanner<'a> {
         source: &Source,
         index: u32,
         budget: &Budget,
-    ) -> Result<(Vec<Chunk>, u64), SplitError> {
+    ) -> Result<(Vec<Chunk>, u64), JobError> {
         let framing = source.format.framing().unwrap_or(Framing::Lines);
         let shows_rows = self.index.is_some();
         let mut scan = Scan::new(framing, index, source.first_row, self.limit, shows_rows);
@@ -266,9 +267,9 @@ impl<'a> Scanner<'a> {
             })
             .map_err(|stopped| stopped.at(at))?;
             if ports.clock.now() >= budget.deadline {
-                return Err(SplitError::Deadline);
+                return Err(JobError::deadline());
             }
-            // The reads ahead get their turn.
+            // Yield to the reads ahead.
             tokio::task::yield_now().await;
         }
         let found = scan
@@ -278,8 +279,8 @@ impl<'a> Scanner<'a> {
         Ok(found)
     }
 
-    /// The reader of a source's rows; of CSV, one that its header replaces.
-    fn reader(&mut self, format: SourceFormat) -> Result<RowReader, SplitError> {
+    /// The reader of a source's rows; for CSV, its header replaces it.
+    fn reader(&mut self, format: SourceFormat) -> Result<RowReader, JobError> {
         if let SourceFormat::Text { .. } = format {
             self.set_columns(self.known.clone())?;
         }
@@ -296,12 +297,11 @@ impl<'a> Scanner<'a> {
         seen: Seen<'_>,
         source: &Source,
         reader: &mut RowReader,
-    ) -> Result<(), SplitError> {
+    ) -> Result<(), JobError> {
         match seen {
             Seen::Header(row) => {
-                let names = header_names(row).map_err(|problem| SplitError::Unreadable {
-                    location: source.location.clone(),
-                    message: format!("header: {problem}"),
+                let names = header_names(row).map_err(|problem| {
+                    JobError::unreadable(source.location.clone(), format!("header: {problem}"))
                 })?;
                 let columns = names.into_iter().map(|name| self.column(name)).collect();
                 self.set_columns(columns)?;
@@ -317,7 +317,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A column of this name, of the type that is known.
+    /// A column with this name, and its type if known.
     fn column(&self, name: String) -> ResultColumn {
         let known = self.known.iter().find(|column| column.name == name);
         ResultColumn {
@@ -326,8 +326,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The columns of every row from now on.
-    fn set_columns(&mut self, columns: Columns) -> Result<(), SplitError> {
+    /// Sets the columns of all following rows.
+    fn set_columns(&mut self, columns: Columns) -> Result<(), JobError> {
         check_columns(self.job, columns.iter().map(|column| column.name.as_str()))?;
         self.columns = Some(columns);
         Ok(())
@@ -339,7 +339,7 @@ impl<'a> Scanner<'a> {
         source: &Source,
         index: u32,
         budget: &Budget,
-    ) -> Result<(Vec<Chunk>, u64), SplitError> {
+    ) -> Result<(Vec<Chunk>, u64), JobError> {
         let memory = budget.memory / 4;
         let (mut parquet, rows_of_source) =
             Parquet::open(&ports.store, source, None, memory).await?;
@@ -350,7 +350,7 @@ impl<'a> Scanner<'a> {
             while let Some(block) = parquet.next().await? {
                 add_all(index, &reader, &block, &mut number)?;
                 if ports.clock.now() >= budget.deadline {
-                    return Err(SplitError::Deadline);
+                    return Err(JobError::deadline());
                 }
             }
         }
@@ -364,7 +364,7 @@ fn add_all(
     reader: &RowReader,
     block: &Bytes,
     number: &mut u64,
-) -> Result<(), SplitError> {
+) -> Result<(), JobError> {
     for row in rows(Framing::JsonLines, block) {
         index.add(reader, *number, row)?;
         *number += 1;
@@ -372,15 +372,21 @@ fn add_all(
     Ok(())
 }
 
-/// No two columns have one name, and those that the job names are there.
+/// Checks that no two columns have the same name, and that the columns in the job's settings exist.
 fn check_columns<'a>(
     job: &config::Split,
     names: impl Iterator<Item = &'a str>,
-) -> Result<(), SplitError> {
+) -> Result<(), JobError> {
     let mut set = BTreeSet::new();
     for name in names {
         if !set.insert(name) {
-            return Err(SplitError::DuplicateColumn(name.to_owned()));
+            return Err(JobError::new(
+                ErrorKind::DuplicateColumn,
+                format!(
+                    "the result has two columns named `{}`: tell them apart by AS in the query",
+                    name.to_owned()
+                ),
+            ));
         }
     }
     let (keys, renderer) = templates(job)?;
@@ -390,9 +396,13 @@ fn check_columns<'a>(
         .find(|column| !set.contains(column))
     {
         None => Ok(()),
-        Some(column) => Err(SplitError::UnknownColumn {
-            column: column.to_owned(),
-            columns: set.into_iter().collect::<Vec<_>>().join(", "),
-        }),
+        Some(column) => Err(JobError::new(
+            ErrorKind::UnknownColumn,
+            format!(
+                "the result has no column `{}`: it has {}",
+                column.to_owned(),
+                set.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        )),
     }
 }

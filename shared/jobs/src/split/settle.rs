@@ -1,8 +1,8 @@
-//! Whether the job, or a run of it, is over, and telling who waits.
+//! Determines whether the job, or a run of it, is over, and tells the waiting callers.
 //!
-//! Whoever writes a marker (`done/<chunk>`, `failed/<run>/<chunk>`) looks afterwards whether it was the last. S3's
-//! listings are consistent, and markers are never deleted, so of two writers the later one sees both markers: somebody
-//! always sees them all. Every message of a run ends as one of the two, so every run ends.
+//! The writer of a marker (`done/<chunk>`, `failed/<run>/<chunk>`) checks afterwards whether it was the last. S3's
+//! listings are consistent, and markers are never deleted, so of two writers the later one sees both markers, and the
+//! last writer sees them all. Every message of a run ends as one of the two, so every run ends.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -11,19 +11,21 @@ use lakewright_core::location::Location;
 
 use super::{
     Ports, State,
-    error::{SplitError, Stage},
     ledger::{
         self, Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, NAMED, Outcome, Plan, Run,
         Summary, chunk_of, entry,
     },
     patience::retried,
 };
-use crate::ports::{CallbackError, CallbackErrorKind, Store};
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{CallbackError, CallbackErrorKind, Store},
+};
 
-/// Markers read at a time.
+/// The most markers that are read at once.
 const CONCURRENT_READS: usize = 64;
 
-/// How the chunks of a job stand.
+/// The state of a job's chunks.
 enum Tally {
     /// Some are neither done nor failed in the run.
     Open,
@@ -33,14 +35,14 @@ enum Tally {
     Failed(BTreeSet<u32>),
 }
 
-/// Ends the run if nothing is left of it. The search for what is left begins after the chunk `near`.
+/// Ends the run if no chunk is left. The search for chunks that are left begins after the chunk `near`.
 pub(super) async fn settle(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
     run: &str,
     near: Option<u32>,
-) -> Result<State, SplitError> {
+) -> Result<State, JobError> {
     let store = &*ports.store;
     let chunks = u32::try_from(plan.chunks.len()).unwrap_or(u32::MAX);
     match tally(store, ledger, run, chunks, near).await? {
@@ -78,14 +80,12 @@ pub(super) fn state_of(outcome: &Outcome) -> State {
     }
 }
 
-fn text<T: serde::Serialize>(ledger: &Ledger, document: &T) -> Result<String, SplitError> {
-    serde_json::to_string(document).map_err(|error| SplitError::LedgerDocument {
-        location: ledger.plan(),
-        message: error.to_string(),
-    })
+fn text<T: serde::Serialize>(ledger: &Ledger, document: &T) -> Result<String, JobError> {
+    serde_json::to_string(document)
+        .map_err(|error| JobError::entry(ledger.plan(), error.to_string()))
 }
 
-/// What those who wait are told.
+/// The result for the waiting callers.
 #[derive(Clone, Copy)]
 enum News<'a> {
     GoesOn,
@@ -93,8 +93,8 @@ enum News<'a> {
     Failed { error: &'a str, cause: &'a str },
 }
 
-/// Tells who waits for a run, if anybody still does.
-async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Result<(), SplitError> {
+/// Tells the caller that waits for a run, if there is one.
+async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Result<(), JobError> {
     let waiting = ledger::read::<Run>(&*ports.store, &ledger.run(run)).await?;
     let Some(token) = waiting.and_then(|run| run.task_token) else {
         return Ok(());
@@ -118,7 +118,7 @@ async fn tally(
     run: &str,
     chunks: u32,
     near: Option<u32>,
-) -> Result<Tally, SplitError> {
+) -> Result<Tally, JobError> {
     let middle = near.map_or(0, |chunk| chunk.saturating_add(1)).min(chunks);
     let mut failures = Failures {
         ledger,
@@ -126,7 +126,7 @@ async fn tally(
         known: None,
     };
     let mut failed = BTreeSet::new();
-    // Messages come about in the order of their chunks, so what is missing mostly lies right behind this one.
+    // Messages arrive roughly in the order of their chunks, so missing chunks are usually right after this one.
     for range in [middle..chunks, 0..middle] {
         if !all_accounted(store, ledger, range, &mut failures, &mut failed).await? {
             return Ok(Tally::Open);
@@ -139,7 +139,7 @@ async fn tally(
     })
 }
 
-/// The chunks that failed in a run, read when first asked for.
+/// The chunks that failed in a run, read when first needed.
 struct Failures<'a> {
     ledger: &'a Ledger,
     run: &'a str,
@@ -147,7 +147,7 @@ struct Failures<'a> {
 }
 
 impl Failures<'_> {
-    async fn contains(&mut self, store: &dyn Store, chunk: u32) -> Result<bool, SplitError> {
+    async fn contains(&mut self, store: &dyn Store, chunk: u32) -> Result<bool, JobError> {
         if self.known.is_none() {
             let prefix = self.ledger.failed(self.run);
             self.known = Some(ledger::entries(store, &prefix).await?);
@@ -159,7 +159,7 @@ impl Failures<'_> {
     }
 }
 
-/// Whether each chunk of the range is done or failed; those that failed are added to `failed`. Ends at the first that is
+/// Whether each chunk of the range is done or failed; failed ones are added to `failed`. Stops at the first that is
 /// neither.
 async fn all_accounted(
     store: &dyn Store,
@@ -167,7 +167,7 @@ async fn all_accounted(
     range: Range<u32>,
     failures: &mut Failures<'_>,
     failed: &mut BTreeSet<u32>,
-) -> Result<bool, SplitError> {
+) -> Result<bool, JobError> {
     let prefix = ledger.done();
     let mut expected = range.clone();
     let mut after = range
@@ -178,12 +178,12 @@ async fn all_accounted(
         let page = store
             .list(&prefix, after.as_deref())
             .await
-            .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+            .map_err(|error| JobError::store(Stage::Ledger, error))?;
         let found = page
             .objects
             .iter()
             .filter_map(|object| chunk_of(&prefix, &object.key));
-        // Where the listing is over, all that is still expected is missing.
+        // At the end of the listing, all chunks that are still expected are missing.
         let end = (!page.truncated).then_some(range.end);
         for chunk in found.chain(end) {
             for missing in expected.start..chunk.min(range.end) {
@@ -199,8 +199,8 @@ async fn all_accounted(
     Ok(true)
 }
 
-/// Writes the summary, or reads the one that stands.
-async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary, SplitError> {
+/// Writes the summary, or reads the existing one.
+async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary, JobError> {
     let store = &*ports.store;
     let at = ledger.success();
     if let Some(summary) = ledger::read(store, &at).await? {
@@ -222,7 +222,7 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
     let meta = store
         .head(&ledger.plan(), None)
         .await
-        .map_err(|error| SplitError::store(Stage::Ledger, error))?;
+        .map_err(|error| JobError::store(Stage::Ledger, error))?;
     let elapsed = meta.answered_at.duration_since(meta.last_modified);
     let seconds = u64::try_from(elapsed.as_secs()).unwrap_or_default();
     let objects = plan.objects();
@@ -244,26 +244,31 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
     if ledger::create(store, &at, &summary).await? {
         return Ok(summary);
     }
-    ledger::read(store, &at)
-        .await?
-        .ok_or(SplitError::Vanished(at))
+    ledger::read(store, &at).await?.ok_or(
+        JobError::new(
+            ErrorKind::OutputVanished,
+            "it vanished while it was written; nothing may be deleted before the job is done",
+        )
+        .during(Stage::Write)
+        .of(at),
+    )
 }
 
-/// Writes how the run ended, or reads what stands.
+/// Writes how the run ended, or reads the existing outcome.
 async fn fail(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
     run: &str,
     failed: &BTreeSet<u32>,
-) -> Result<Outcome, SplitError> {
+) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let at = ledger.outcome(run);
     if let Some(outcome) = ledger::read(store, &at).await? {
         return Ok(outcome);
     }
     let failures = failures(store, ledger, run, failed).await?;
-    let is_cancelled = ledger::stands(store, &ledger.cancelled(run)).await?;
+    let is_cancelled = ledger::exists(store, &ledger.cancelled(run)).await?;
     let error = if is_cancelled {
         JOB_CANCELLED.to_owned()
     } else {
@@ -283,9 +288,14 @@ async fn fail(
     if ledger::create(store, &at, &outcome).await? {
         return Ok(outcome);
     }
-    ledger::read(store, &at)
-        .await?
-        .ok_or(SplitError::Vanished(at))
+    ledger::read(store, &at).await?.ok_or(
+        JobError::new(
+            ErrorKind::OutputVanished,
+            "it vanished while it was written; nothing may be deleted before the job is done",
+        )
+        .during(Stage::Write)
+        .of(at),
+    )
 }
 
 /// Why the first of these chunks failed.
@@ -294,7 +304,7 @@ pub(super) async fn failures(
     ledger: &Ledger,
     run: &str,
     failed: &BTreeSet<u32>,
-) -> Result<Vec<Failure>, SplitError> {
+) -> Result<Vec<Failure>, JobError> {
     let prefix = ledger.failed(run);
     let mut found = Vec::new();
     for chunk in failed.iter().take(NAMED) {
@@ -304,8 +314,14 @@ pub(super) async fn failures(
 }
 
 /// The bytes of a chunk's objects.
-async fn bytes_of(store: &dyn Store, marker: Location) -> Result<u64, SplitError> {
+async fn bytes_of(store: &dyn Store, marker: Location) -> Result<u64, JobError> {
     let done = ledger::read::<Done>(store, &marker).await?;
-    done.map(|done| done.bytes)
-        .ok_or(SplitError::Vanished(marker))
+    done.map(|done| done.bytes).ok_or(
+        JobError::new(
+            ErrorKind::OutputVanished,
+            "it vanished while it was written; nothing may be deleted before the job is done",
+        )
+        .during(Stage::Write)
+        .of(marker),
+    )
 }

@@ -1,50 +1,49 @@
-//! Which objects a request's result is made of.
+//! Finds the objects of a request's result.
 
 use lakewright_core::{
     config::{self, Unload, UnloadFormat},
     location::Location,
     naming::source_id,
+    shown::words,
     split::{SourceFormat, manifest},
 };
 
-use super::{
-    Columns, PlanRequest, Ports,
-    error::{SplitError, Stage},
-    ledger::Source,
-    patience::retried,
-    read,
-};
-use crate::ports::{
-    GetOptions, ObjectMeta, QueriesError, QueryState, Store, StoreError, StoreErrorKind,
+use super::{Columns, PlanRequest, Ports, ledger::Source, patience::retried, read};
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{
+        GetOptions, ObjectMeta, QueriesError, QueryState, ServiceErrorKind, Store, StoreError,
+        StoreErrorKind,
+    },
 };
 
-/// How much of an object tells what it holds.
+/// How many bytes of an object are read to detect its format.
 const HEAD: u64 = 64 << 10;
 
-/// What UNLOAD's manifest is called.
+/// The suffix of UNLOAD's manifest.
 const MANIFEST: &str = "-manifest.csv";
 
 /// The delimiter of UNLOAD's text.
 /// <https://docs.aws.amazon.com/athena/latest/ug/unload.html>
 const CONTROL_A: u8 = 1;
 
-/// What a request means: a job's id, and where its result is.
+/// The subject of a request: a job's id, and the location of its result.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) id: String,
     result: Result<Location, String>,
 }
 
-/// The objects of a result, and what is known of its columns.
+/// The objects of a result, and what is known about its columns.
 pub(super) struct Found {
     pub(super) sources: Vec<Source>,
     pub(super) columns: Columns,
     pub(super) query: Option<String>,
 }
 
-/// The job that a request means.
-pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Target, SplitError> {
-    let bad = |message: &str| SplitError::BadRequest(message.to_owned());
+/// The job of a request.
+pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Target, JobError> {
+    let bad = |message: &str| JobError::new(ErrorKind::BadRequest, message.to_owned());
     let target = match (&request.query_execution_id, &request.result) {
         (Some(query), None) => Target {
             id: request.job.clone().unwrap_or_else(|| query.clone()),
@@ -65,23 +64,26 @@ pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Targe
     Ok(target)
 }
 
-/// Whether a text can be a part of the ledger's and of objects' keys.
-pub(super) fn check_name(what: &str, name: &str) -> Result<(), SplitError> {
+/// Checks that a text can be part of the keys of the ledger and of objects.
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), JobError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
-        return Err(SplitError::BadRequest(format!(
-            "{what} `{name}` must have 1 to 128 letters, digits, `-`, `_` or `.`, and not begin with `.`"
-        )));
+        return Err(JobError::new(
+            ErrorKind::BadRequest,
+            format!(
+                "{what} `{name}` must have 1 to 128 letters, digits, `-`, `_` or `.`, and not begin with `.`"
+            ),
+        ));
     }
     Ok(())
 }
 
-/// The result's objects as they stand, each pinned by its `ETag`.
+/// The result's current objects, each pinned by its `ETag`.
 pub(super) async fn find(
     ports: &Ports,
     job: &config::Split,
     target: &Target,
-) -> Result<Found, SplitError> {
+) -> Result<Found, JobError> {
     let mut columns = job.columns.clone();
     let (location, unload) = match &target.result {
         Ok(location) => (location.clone(), location.key.ends_with(MANIFEST)),
@@ -108,36 +110,57 @@ pub(super) async fn find(
 }
 
 fn may_pass(error: &QueriesError) -> bool {
-    error.retryable
+    error.kind == ServiceErrorKind::Retryable
 }
 
-fn allowed(job: &config::Split, location: &Location) -> Result<(), SplitError> {
+fn allowed(job: &config::Split, location: &Location) -> Result<(), JobError> {
     if job.may_read(location) {
         Ok(())
     } else {
-        Err(SplitError::SourceNotAllowed(location.clone()))
+        Err(JobError::new(
+            ErrorKind::SourceNotAllowed,
+            "it is in none of the job's `sources`",
+        )
+        .of(location.clone()))
     }
 }
 
-/// Where a finished query's result is, and whether that is a manifest.
-async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), SplitError> {
+/// The location of a finished query's result, and whether that is a manifest.
+async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError> {
     let id = query.to_owned();
     let execution = retried(&*ports.clock, may_pass, || ports.queries.execution(query)).await?;
     let Some(execution) = execution else {
-        return Err(SplitError::QueryMissing(id));
+        return Err(JobError::new(
+            ErrorKind::QueryMissing,
+            format!("Athena has no query {id}, or has forgotten it (it keeps them for 45 days)"),
+        ));
     };
     let state = match execution.state {
         QueryState::Succeeded => None,
-        QueryState::Unfinished => return Err(SplitError::QueryUnfinished(id)),
+        QueryState::Unfinished => {
+            return Err(JobError::new(
+                ErrorKind::QueryUnfinished,
+                format!("query {id} is not finished: wait until it has succeeded"),
+            ));
+        }
         QueryState::Failed => Some("failed"),
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        let reason = execution.reason.unwrap_or_default();
-        return Err(SplitError::QueryFailed { id, state, reason });
+        // The reason may quote a value.
+        let reason = words(&execution.reason.unwrap_or_default()).to_string();
+        return Err(JobError::new(
+            ErrorKind::QueryFailed,
+            format!("query {id} {state}: {reason}"),
+        ));
     }
     if execution.managed {
-        return Err(SplitError::ManagedResult(id));
+        return Err(JobError::new(
+            ErrorKind::ManagedResult,
+            format!(
+                "the result of query {id} is in Athena's managed storage, where it cannot be read in parts: give the workgroup, or the query, an output location in S3"
+            ),
+        ));
     }
     let location = if execution.unload {
         execution.manifest
@@ -146,14 +169,18 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), SplitErr
     };
     match location {
         Some(location) if execution.unload || is_csv(&location) => Ok((location, execution.unload)),
-        other => Err(SplitError::NoRows {
-            id,
-            output: other.map_or_else(|| "nowhere".to_owned(), |output| output.to_string()),
-        }),
+        other => Err(JobError::new(
+            ErrorKind::NoRows,
+            format!(
+                "the result of query {} is no table of rows ({}): run a SELECT or an UNLOAD",
+                id,
+                other.map_or_else(|| "nowhere".to_owned(), |output| output.to_string())
+            ),
+        )),
     }
 }
 
-/// The results of DDL end with `.txt`; those of CTAS and INSERT are no objects.
+/// The results of DDL end with `.txt`; those of CTAS and INSERT are not objects.
 fn is_csv(output: &Location) -> bool {
     let extension = output.key.rsplit_once('.').map(|(_, extension)| extension);
     extension == Some("csv")
@@ -170,16 +197,13 @@ fn source(location: Location, meta: ObjectMeta, format: SourceFormat, compressed
     }
 }
 
-/// The objects that a manifest names.
+/// The objects in a manifest.
 async fn unloaded(
     store: &dyn Store,
     job: &config::Split,
     at: &Location,
-) -> Result<Vec<Source>, SplitError> {
-    let unreadable = |message: String| SplitError::Unreadable {
-        location: at.clone(),
-        message,
-    };
+) -> Result<Vec<Source>, JobError> {
+    let unreadable = |message: String| JobError::unreadable(at.clone(), message);
     let body = store
         .get(at, GetOptions::default())
         .await
@@ -190,7 +214,7 @@ async fn unloaded(
     for location in objects {
         allowed(job, &location)?;
         let meta = head(store, &location).await?;
-        // Which form it has does not matter where there is nothing.
+        // The format of an empty result does not matter.
         let mut found = source(location, meta, SourceFormat::Json, false);
         if found.size > 0 {
             detect(store, job.unload.as_ref(), &mut found).await?;
@@ -200,17 +224,14 @@ async fn unloaded(
     Ok(sources)
 }
 
-/// Finds what an object that UNLOAD wrote holds.
+/// Detects the format of an object that UNLOAD wrote.
 async fn detect(
     store: &dyn Store,
     unload: Option<&Unload>,
     source: &mut Source,
-) -> Result<(), SplitError> {
+) -> Result<(), JobError> {
     let stored = read::get(store, source, 0..source.size.min(HEAD)).await?;
-    let unreadable = |message: String| SplitError::Unreadable {
-        location: source.location.clone(),
-        message,
-    };
+    let unreadable = |message: String| JobError::unreadable(source.location.clone(), message);
     let (plain, compressed) = read::head(&stored).map_err(|error| unreadable(error.to_string()))?;
     let format = match unload.map(|unload| (unload.format, unload.delimiter)) {
         Some((UnloadFormat::Text, delimiter)) => {
@@ -228,19 +249,16 @@ async fn detect(
     Ok(())
 }
 
-async fn head(store: &dyn Store, location: &Location) -> Result<ObjectMeta, SplitError> {
+async fn head(store: &dyn Store, location: &Location) -> Result<ObjectMeta, JobError> {
     store
         .head(location, None)
         .await
         .map_err(|error| missing(location, error))
 }
 
-fn missing(location: &Location, error: StoreError) -> SplitError {
+fn missing(location: &Location, error: StoreError) -> JobError {
     if error.kind == StoreErrorKind::NotFound {
-        return SplitError::Unreadable {
-            location: location.clone(),
-            message: "there is no such object".to_owned(),
-        };
+        return JobError::unreadable(location.clone(), "there is no such object".to_owned());
     }
-    SplitError::store(Stage::Read, error)
+    JobError::store(Stage::Read, error)
 }

@@ -1,4 +1,4 @@
-//! How far a job is, from the ledger.
+//! The progress of a job, from the ledger.
 
 use std::collections::BTreeSet;
 
@@ -6,26 +6,25 @@ use lakewright_core::config;
 
 use super::{
     Progress, State,
-    error::SplitError,
     ledger::{self, Ledger, Outcome, Summary},
     settle,
 };
-use crate::ports::Store;
+use crate::{kit::JobError, ports::Store};
 
-/// How far the run `run` of the job `id` is, or its latest.
+/// The progress of the run `run` of the job `id`, or of its latest run.
 ///
 /// # Errors
-/// See [`SplitError`]; [`SplitError::PlanMissing`] where there is no such job.
+/// See [`JobError`]. Its kind is `PlanMissing` if there is no such job.
 pub async fn status(
     store: &dyn Store,
     job: &config::Split,
     id: &str,
     run: Option<&str>,
-) -> Result<Progress, SplitError> {
+) -> Result<Progress, JobError> {
     super::source::check_name("the job's id", id)?;
     let ledger = Ledger::new(job, id);
     let found = ledger::read_plan(store, &ledger).await?;
-    let (plan, _) = found.ok_or_else(|| SplitError::PlanMissing(ledger.plan()))?;
+    let (plan, _) = found.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
     let run = match run {
         Some(run) => Some(run.to_owned()),
         None => ledger::runs(store, &ledger).await?.pop(),

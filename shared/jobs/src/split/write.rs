@@ -1,4 +1,4 @@
-//! Writes the rows of a chunk, each as an object of its own, a number of them at a time.
+//! Writes the rows of a chunk, each as a separate object, several at a time.
 
 use std::sync::Arc;
 
@@ -13,22 +13,24 @@ use twox_hash::XxHash3_128;
 use super::{
     Budget,
     blocks::Blocks,
-    error::{SplitError, Stage},
     ledger::{Done, Plan},
     scan,
 };
-use crate::ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind},
+};
 
 /// Objects are rendered into buffers of this size, one after the other.
 const BUFFER: usize = 256 << 10;
 
-/// The share of the memory that is read from Parquet at a time: one in so many.
+/// A read from Parquet may take the memory divided by this.
 const READ_SHARE: u64 = 3;
 
-/// The share of the memory that objects under way may take: one in so many.
+/// Objects in flight may take the memory divided by this.
 const WRITE_SHARE: u64 = 4;
 
-/// What writing a chunk did.
+/// The result of writing a chunk.
 #[derive(Debug)]
 pub(super) struct WriteReport {
     pub(super) done: Done,
@@ -36,13 +38,13 @@ pub(super) struct WriteReport {
     pub(super) stood: u64,
 }
 
-/// What became of one row.
+/// The outcome of one row.
 #[derive(Debug)]
 enum Put {
     Written,
-    /// It stood already.
+    /// It already existed.
     Stood,
-    /// Another object stands there.
+    /// Another object has its key.
     Taken {
         row: u64,
         location: Location,
@@ -60,18 +62,18 @@ struct Object {
 struct Writer<'a> {
     store: &'a dyn Store,
     options: PutOptions,
-    /// Whether some of them probably stand, so that it is cheaper to look first.
+    /// Whether some of them probably exist, so that it is cheaper to check first.
     resumed: bool,
 }
 
-/// The rows of a chunk that are to be written, as objects.
+/// The rows of a chunk that are written, as objects.
 struct Objects<'a> {
     plan: &'a Plan,
     keys: KeyTemplate,
     renderer: Renderer,
     buffer: BytesMut,
     key: String,
-    /// The sum of the objects' hashes, each seeded by its key's.
+    /// The sum of the objects' hashes, each seeded by its key's hash.
     hash: u128,
     done: Done,
 }
@@ -85,7 +87,7 @@ pub(super) async fn write(
     chunk: &Chunk,
     resumed: bool,
     budget: &Budget,
-) -> Result<WriteReport, SplitError> {
+) -> Result<WriteReport, JobError> {
     let mut objects = Objects::new(plan, index)?;
     let writer = Writer {
         store: &**store,
@@ -116,7 +118,7 @@ pub(super) async fn write(
             }
             number += 1;
             if clock.now() >= budget.deadline {
-                return Err(SplitError::Deadline);
+                return Err(JobError::deadline());
             }
         }
     }
@@ -124,17 +126,18 @@ pub(super) async fn write(
         tally.add(put?);
     }
     if number != chunk.first_row + chunk.rows {
-        return Err(SplitError::BadRow {
-            row: number,
-            message: format!("the plan has {} rows here", chunk.rows),
-        });
+        return Err(JobError::new(
+            ErrorKind::BadRow,
+            format!("row {number}: the plan has {} rows here", chunk.rows),
+        ));
     }
     if let Some((row, first)) = tally.first_taken {
-        return Err(SplitError::KeyTaken {
-            first,
-            row,
-            taken: tally.taken,
-        });
+        let message = format!(
+            "{} of the chunk's keys have another object, the first is {} for row {}: none was \
+            overwritten",
+            tally.taken, first, row
+        );
+        return Err(JobError::new(ErrorKind::KeyTaken, message).during(Stage::Write));
     }
     Ok(WriteReport {
         done: objects.finish(chunk),
@@ -185,7 +188,7 @@ impl Tally {
 }
 
 impl<'a> Objects<'a> {
-    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, SplitError> {
+    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, JobError> {
         let (keys, renderer) = scan::templates(&plan.settings)?;
         Ok(Self {
             plan,
@@ -205,17 +208,15 @@ impl<'a> Objects<'a> {
         })
     }
 
-    /// The object of the next row; none where another row has its key.
+    /// The object of the next row; `None` if another row has its key.
     fn next(
         &mut self,
         reader: &RowReader,
         number: u64,
         bytes: &[u8],
-    ) -> Result<Option<Object>, SplitError> {
-        let bad = |message: String| SplitError::BadRow {
-            row: number,
-            message,
-        };
+    ) -> Result<Option<Object>, JobError> {
+        let bad =
+            |message: String| JobError::new(ErrorKind::BadRow, format!("row {number}: {message}"));
         let dropped = &self.plan.dropped;
         if dropped
             .binary_search_by_key(&number, |dropped| dropped.row)
@@ -230,7 +231,7 @@ impl<'a> Objects<'a> {
         self.keys
             .write(&row, number, &self.plan.id, &job.target.key, &mut self.key)
             .map_err(|problem| bad(problem.to_string()))?;
-        // What is left of a buffer is not worth an object that does not fit into it.
+        // The rest of a buffer is discarded if an object does not fit into it.
         if self.buffer.capacity() < bytes.len() {
             self.buffer.reserve(BUFFER.max(bytes.len()));
         }
@@ -257,8 +258,8 @@ impl<'a> Objects<'a> {
 }
 
 impl Writer<'_> {
-    /// Writes an object, unless it stands. Never over another one.
-    async fn put(&self, object: Object) -> Result<Put, SplitError> {
+    /// Writes an object, unless it exists. It never overwrites another one.
+    async fn put(&self, object: Object) -> Result<Put, JobError> {
         if self.resumed
             && let Some(stands) = self.stands(&object).await?
         {
@@ -268,28 +269,32 @@ impl Writer<'_> {
         match self.store.put(location, body, self.options.clone()).await {
             Ok(_) => Ok(Put::Written),
             Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
-                match self.stands(&object).await? {
-                    Some(stands) => Ok(found(stands, object)),
-                    None => Err(SplitError::Vanished(object.location)),
+                if let Some(stands) = self.stands(&object).await? {
+                    return Ok(found(stands, object));
                 }
+                let message = "it vanished while it was written; nothing may be deleted before the job is done";
+                Err(JobError::new(ErrorKind::OutputVanished, message)
+                    .during(Stage::Write)
+                    .of(object.location))
             }
-            Err(error) => Err(SplitError::store(Stage::Write, error)),
+            Err(error) => Err(JobError::store(Stage::Write, error)),
         }
     }
 
-    /// Whether what stands under the object's key is this object; nothing where nothing stands.
-    async fn stands(&self, object: &Object) -> Result<Option<bool>, SplitError> {
+    /// Whether the existing object under the key is this object; `None` if there is none.
+    async fn stands(&self, object: &Object) -> Result<Option<bool>, JobError> {
         let size = object.body.len() as u64;
         let options = GetOptions {
-            // No more than is needed of what may be large. An empty range is none, so an empty object is asked for a byte.
+            // The existing object may be large, so only as much as needed is read. A range cannot be empty, so at least
+            // one byte.
             range: Some(0..size.max(1)),
             ..GetOptions::default()
         };
-        let failed = |error: StoreError| SplitError::store(Stage::Write, error);
+        let failed = |error: StoreError| JobError::store(Stage::Write, error);
         match self.store.get(&object.location, options).await {
             Ok(found) => Ok(Some(found.meta.size == size && found.bytes == object.body)),
             Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-            // What stands is empty.
+            // The existing object is empty.
             Err(error) if error.kind == StoreErrorKind::InvalidRange => Ok(Some(size == 0)),
             Err(error) => Err(failed(error)),
         }

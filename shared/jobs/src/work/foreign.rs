@@ -1,4 +1,4 @@
-//! Prefixes that another table format owns.
+//! Recognises prefixes that belong to another table format.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{
@@ -8,14 +8,14 @@ use lakewright_core::{
 
 use crate::ports::{Store, StoreError, StoreErrorKind};
 
-/// Listings under way at once.
+/// The most concurrent listings.
 const CONCURRENT: usize = 16;
 
-/// Looks for another table format's log beside a prefix and, as far as the role may list there, beside each prefix above it. What lies below is seen by whoever
-/// lists it: see [`not_a_mark`].
+/// Looks for another table format's log beside a prefix and, if the role may list there, beside each prefix above it.
+/// The caller that lists the objects below the prefix checks these itself: see [`not_a_mark`].
 ///
 /// # Errors
-/// When a listing fails. The answer is an error where another format owns the prefix.
+/// A listing fails. The returned value is an error if the prefix belongs to another format.
 pub(crate) async fn not_foreign(
     store: &dyn Store,
     prefix: &Location,
@@ -33,8 +33,8 @@ async fn look(store: &dyn Store, mark: &Location) -> Result<Result<(), ForeignTa
     let mut after: Option<String> = None;
     loop {
         let page = match store.list(mark, after.as_deref()).await {
-            // A role that may list the prefix may not list what is above it. Where it may not list the prefix either, the
-            // job's own listing says so.
+            // A role that may list the prefix need not have access to those above it. If it cannot list the prefix
+            // either, the job's own listing fails.
             Err(error) if error.kind == StoreErrorKind::AccessDenied => return Ok(Ok(())),
             page => page?,
         };

@@ -1,4 +1,4 @@
-//! Parquet objects, one row group at a time: it is brought into the temporary folder and read from there.
+//! Reads Parquet objects one row group at a time: each is downloaded to the temporary folder and read from there.
 
 use std::{
     fs::File,
@@ -17,41 +17,41 @@ use parquet::{
     file::reader::{ChunkReader, Length},
 };
 
-use super::{WorkError, source::Source};
-use crate::ports::Clock;
+use super::source::Source;
+use crate::{kit::JobError, ports::Clock};
 
-/// The bytes at the end of a file that say where its footer begins.
+/// The bytes at the end of a file that state where its footer begins.
 const TAIL: u64 = 8;
 
-/// Where a row group may be brought, and until when.
+/// The folder for a row group, and the deadline.
 pub(crate) struct Room<'a> {
     pub(crate) clock: &'a dyn Clock,
-    /// Nothing is read after it.
+    /// No read starts after it.
     pub(crate) deadline: Timestamp,
     /// The folder for temporary files.
     pub(crate) folder: &'a Path,
 }
 
-/// The part of a file that has been brought here: its footer, and one row group.
+/// The downloaded part of a file: its footer, and one row group.
 #[derive(Clone)]
 pub(crate) struct Loaded {
     size: u64,
-    /// The end of the file, and where it begins.
+    /// The end of the file, and its offset.
     footer: (u64, Bytes),
     row_group: Arc<Mutex<Option<RowGroup>>>,
 }
 
-/// A row group's place in the file, and the file that its bytes stand in now.
+/// A row group's range in the file, and the temporary file with its bytes.
 type RowGroup = (Range<u64>, Arc<File>);
 
 impl Loaded {
-    pub(crate) async fn open(source: &Source, limits: &Limits) -> Result<Self, WorkError> {
+    pub(crate) async fn open(source: &Source, limits: &Limits) -> Result<Self, JobError> {
         let size = source.meta().size;
         let tail = bytes_of(source, size.saturating_sub(TAIL)..size).await?;
         let length = tail
             .get(..4)
             .map_or(0, |mut bytes| u64::from(bytes.get_u32_le()));
-        // What is too long, or makes no sense, is refused when it is looked at.
+        // A length that is too large or invalid is refused when the footer is read.
         let length = length.min(limits.parquet_footer.as_u64()) + TAIL;
         let start = size.saturating_sub(length);
         Ok(Self {
@@ -61,13 +61,13 @@ impl Loaded {
         })
     }
 
-    /// Brings the bytes of a row group here, in the place of the one before.
+    /// Downloads the bytes of a row group, in place of the previous one.
     pub(crate) async fn load(
         &self,
         room: &Room<'_>,
         source: &Source,
         range: Range<u64>,
-    ) -> Result<(), WorkError> {
+    ) -> Result<(), JobError> {
         self.set(None);
         let file = tempfile::tempfile_in(room.folder)?;
         let mut at = 0;
@@ -76,7 +76,7 @@ impl Loaded {
             file.write_all_at(&bytes, at)?;
             at += bytes.len() as u64;
             if room.clock.now() >= room.deadline {
-                return Err(WorkError::Deadline);
+                return Err(JobError::deadline());
             }
         }
         self.set(Some((range, Arc::new(file))));
@@ -90,7 +90,7 @@ impl Loaded {
             .unwrap_or_else(PoisonError::into_inner) = row_group;
     }
 
-    /// The file of the row group, and where in it the byte at `start` is.
+    /// The file of the row group, and the position in it of the byte at `start`.
     fn at(&self, start: u64) -> io::Result<(Arc<File>, u64)> {
         let row_group = self
             .row_group
@@ -106,7 +106,7 @@ impl Loaded {
 }
 
 /// The bytes of a range of the object.
-async fn bytes_of(source: &Source, range: Range<u64>) -> Result<Bytes, WorkError> {
+async fn bytes_of(source: &Source, range: Range<u64>) -> Result<Bytes, JobError> {
     let bounds = usize::try_from(range.start)
         .ok()
         .zip(usize::try_from(range.end).ok());
@@ -150,7 +150,7 @@ impl ChunkReader for Loaded {
     }
 }
 
-/// Reads on from a place in the file.
+/// Continues to read at a position of the file.
 pub(crate) enum LoadedReader {
     Footer(Reader<Bytes>),
     RowGroup(Arc<File>, u64),

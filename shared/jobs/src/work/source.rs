@@ -5,16 +5,16 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 
-use super::{Stage, WorkError, task::Task};
 use crate::{
+    kit::{JobError, Stage, task::Task},
     ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
 };
 
-/// Bytes in one range.
+/// The number of bytes in one range.
 const RANGE: u64 = 4 << 20;
 
-/// Ranges under way or waiting to be used.
+/// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 2;
 
 /// One version of an object.
@@ -22,17 +22,17 @@ pub(crate) struct Source {
     store: Arc<dyn Store>,
     location: Location,
     meta: ObjectMeta,
-    /// Its first bytes: all, or [`RANGE`] of them.
+    /// Its first bytes: all of them, or [`RANGE`].
     first: Bytes,
 }
 
 impl Source {
-    /// Opens the object at `location` as long as its `ETag` is `etag`; or says why there is nothing to read.
+    /// Opens the object at `location` if its `ETag` is `etag`, or returns why there is nothing to read.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         location: &Location,
         etag: &str,
-    ) -> Result<Result<Self, Status>, WorkError> {
+    ) -> Result<Result<Self, Status>, JobError> {
         match get(&*store, location, etag, 0..RANGE).await {
             Ok(body) => Ok(Ok(Self {
                 store,
@@ -44,17 +44,17 @@ impl Source {
                 StoreErrorKind::NotFound => Ok(Err(Status::Gone)),
                 StoreErrorKind::PreconditionFailed => Ok(Err(Status::Superseded)),
                 StoreErrorKind::InvalidRange => Ok(Err(Status::Ignored)),
-                _ => Err(WorkError::store(Stage::Read, error)),
+                _ => Err(JobError::store(Stage::Read, error)),
             },
         }
     }
 
-    /// Where the object is.
+    /// The object's location.
     pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
-    /// What is known of the object.
+    /// The object's metadata.
     pub(crate) fn meta(&self) -> &ObjectMeta {
         &self.meta
     }
@@ -85,13 +85,13 @@ pub(crate) struct SourceReader {
     location: Location,
     etag: String,
     first: Option<Bytes>,
-    /// What is not asked for yet.
+    /// The range that was not requested yet.
     rest: Range<u64>,
     ahead: VecDeque<Task<Result<ObjectBody, StoreError>>>,
 }
 
 impl SourceReader {
-    /// Reads a range of the object at `location` as long as its `ETag` is `etag`.
+    /// Reads a range of the object at `location` if its `ETag` is `etag`.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         location: Location,
@@ -111,7 +111,7 @@ impl SourceReader {
     }
 
     /// The next bytes; `None` after the last.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, WorkError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -120,7 +120,7 @@ impl SourceReader {
         };
         self.read_ahead();
         let body = task.join(Stage::Read).await?;
-        let body = body.map_err(|error| WorkError::store(Stage::Read, error))?;
+        let body = body.map_err(|error| JobError::store(Stage::Read, error))?;
         Ok(Some(body.bytes))
     }
 

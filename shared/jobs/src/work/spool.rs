@@ -1,9 +1,9 @@
-//! Rows of many partitions, kept apart until the whole object has been read: in memory up to a limit, then in a
-//! temporary file, and beyond that in S3.
+//! Rows of many partitions, kept separate until the whole object is read: in memory up to a limit, then in a temporary
+//! file, and then in S3.
 //!
-//! It is an external sort by partition, and by time where that is asked for. What no longer fits into memory becomes a
-//! run: blocks of rows in partition order. A partition is read back from all runs and from what is left in memory.
-//! Partitions are read in the order of their numbers, so that each run is read once from its start to its end.
+//! It is an external sort by partition, and optionally by time. Rows that do not fit into memory become a run: blocks
+//! of rows in partition order. A partition is read back from all runs and from memory. Partitions are read in the order
+//! of their numbers, so that each run is read once from its start to its end.
 
 mod run;
 
@@ -22,34 +22,36 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::run::StoredRun;
 use self::run::{Run, RunWriter};
-use super::WorkError;
-use crate::ports::Store;
+use crate::{
+    kit::{ErrorKind, JobError},
+    ports::Store,
+};
 
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
-/// Bytes of the rows of a block, about, and its most rows.
+/// The approximate bytes of a block's rows, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
-/// Bytes of a run that is staged, about: it stands in the temporary folder before it goes to the store.
+/// The approximate bytes of a run that is staged: it is in the temporary folder before it is moved to the store.
 pub(crate) const STAGED: u64 = 64 << 20;
 
-/// How much a spool may hold, and where.
+/// The limits of a spool, and its locations.
 pub(crate) struct Room {
-    /// Bytes of memory, about, before rows go to the temporary file.
+    /// The approximate bytes of memory before rows go to the temporary file.
     pub(crate) memory: u64,
     /// A folder for the temporary file.
     pub(crate) folder: PathBuf,
-    /// Bytes of the temporary file before runs go to the store.
+    /// The most bytes of the temporary file, before runs go to the store.
     pub(crate) scratch: u64,
-    /// Where objects with runs go.
+    /// The store for objects with runs.
     pub(crate) store: Arc<dyn Store>,
     /// The prefix of their keys.
     pub(crate) prefix: Location,
 }
 
-/// The rows of every partition, in the order in which they came or in that of their times.
+/// The rows of every partition, in their original order or sorted by time.
 pub(crate) struct Spool {
     schema: SchemaRef,
     /// The column that the rows of a partition are sorted by.
@@ -68,7 +70,7 @@ struct Chunk {
     spans: Vec<Span>,
 }
 
-/// Rows of one partition that stand together.
+/// Consecutive rows of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Span {
     pub(crate) partition: u32,
@@ -86,8 +88,8 @@ fn spans_of(spans: &[Span], partition: u32) -> &[Span] {
 }
 
 impl Spool {
-    /// An empty spool of batches of `schema`. `time`: the column, of type `Int64`, that the rows of a partition are to be
-    /// sorted by.
+    /// Creates an empty spool of batches of `schema`. `time`: the column, of type `Int64`, by which the rows of a
+    /// partition are sorted.
     pub(crate) fn new(schema: SchemaRef, time: Option<usize>, room: Room) -> Self {
         Self {
             schema,
@@ -106,7 +108,7 @@ impl Spool {
         &mut self,
         batch: &RecordBatch,
         partition_of: &[u32],
-    ) -> Result<(), WorkError> {
+    ) -> Result<(), JobError> {
         let Some(&last) = partition_of.iter().filter(|&&id| id != NO_PARTITION).max() else {
             return Ok(());
         };
@@ -135,13 +137,13 @@ impl Spool {
         Ok(())
     }
 
-    /// Whether there are more rows in memory than there is room for: [`Spool::spill`] is to be called.
+    /// Whether the rows in memory exceed the limit: call [`Spool::spill`] then.
     pub(crate) fn is_over(&self) -> bool {
         self.held > self.room.memory
     }
 
-    /// Makes everything in memory a run, in the temporary file or, where that is full, in the store.
-    pub(crate) async fn spill(&mut self) -> Result<(), WorkError> {
+    /// Makes everything in memory a run, in the temporary file or, if that is full, in the store.
+    pub(crate) async fn spill(&mut self) -> Result<(), JobError> {
         let scratch = if let Some(file) = &self.scratch {
             Arc::clone(file)
         } else {
@@ -162,7 +164,7 @@ impl Spool {
         Ok(())
     }
 
-    fn write_run(&self, mut writer: RunWriter) -> Result<Run, WorkError> {
+    fn write_run(&self, mut writer: RunWriter) -> Result<Run, JobError> {
         let batches = self.chunks.iter().map(|chunk| &chunk.batch);
         let batches = batches.collect::<Vec<_>>();
         let times = batches
@@ -213,8 +215,8 @@ impl Spool {
         Ok(writer.finish())
     }
 
-    /// The times of a batch's rows, where they are to be sorted.
-    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, WorkError> {
+    /// The times of a batch's rows, if they are sorted.
+    fn times<'a>(&self, batch: &'a RecordBatch) -> Result<Option<&'a [i64]>, JobError> {
         let Some(time) = self.time else {
             return Ok(None);
         };
@@ -222,17 +224,20 @@ impl Spool {
         let times = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
         match times {
             Some(times) => Ok(Some(times.values())),
-            None => Err(WorkError::Schema(format!("column {time} is no time"))),
+            None => Err(JobError::new(
+                ErrorKind::SchemaUnusable,
+                format!("column {time} is no time"),
+            )),
         }
     }
 
-    /// Brings the rows of these partitions to the store, in this order, from where another invocation reads them. They
-    /// are numbered anew, from 0. `prefix`: of the objects' keys, and of no other's.
+    /// Stages the rows of these partitions in the store, in this order, for another invocation to read. The partitions
+    /// are renumbered from 0. `prefix`: of the objects' keys; no other objects may have it.
     pub(crate) async fn stage(
         &self,
         prefix: &Location,
         order: &[usize],
-    ) -> Result<Vec<StoredRun>, WorkError> {
+    ) -> Result<Vec<StoredRun>, JobError> {
         let mut staging = Staging {
             spool: self,
             prefix,
@@ -252,7 +257,7 @@ impl Spool {
         Ok(staging.runs)
     }
 
-    /// Adds a run that was staged; its spans are of this spool's partitions, in the order of their numbers.
+    /// Adds a run that was staged. Its spans are of this spool's partitions, in the order of their numbers.
     pub(crate) fn add_stored(&mut self, run: StoredRun) {
         let store = Arc::clone(&self.room.store);
         self.runs
@@ -287,7 +292,7 @@ impl Spool {
         }
     }
 
-    /// Deletes the runs that went to the store. One that cannot be deleted is left to the bucket's lifecycle rule.
+    /// Deletes the runs in the store. If one cannot be deleted, the bucket's lifecycle rule removes it.
     pub(crate) async fn discard(&mut self) {
         self.chunks.clear();
         for run in self.runs.drain(..) {
@@ -296,7 +301,7 @@ impl Spool {
     }
 }
 
-/// Rows on their way to the store, block by block.
+/// Writes rows to the store, block by block.
 struct Staging<'a> {
     spool: &'a Spool,
     prefix: &'a Location,
@@ -308,7 +313,7 @@ struct Staging<'a> {
 }
 
 impl Staging<'_> {
-    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), WorkError> {
+    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), JobError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             closed => {
@@ -318,7 +323,7 @@ impl Staging<'_> {
         };
         writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
         self.block_rows += batch.num_rows();
-        // A slice counts for its share of what it is a slice of.
+        // A slice counts for its share of the sliced batch.
         self.block_bytes += bytes_of(&batch);
         self.block.push(batch);
         if self.block_bytes as u64 >= BLOCK || self.block_rows as u64 >= BLOCK_ROWS {
@@ -331,7 +336,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), WorkError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         if let Some(writer) = &mut self.writer
             && self.block_rows > 0
         {
@@ -342,7 +347,7 @@ impl Staging<'_> {
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<(), WorkError> {
+    async fn end(&mut self) -> Result<(), JobError> {
         self.cut()?;
         if let Some(writer) = self.writer.take() {
             let store = Arc::clone(&self.spool.room.store);
@@ -353,7 +358,7 @@ impl Staging<'_> {
     }
 }
 
-/// The bytes of a batch's rows, about.
+/// The approximate bytes of a batch's rows.
 fn bytes_of(batch: &RecordBatch) -> usize {
     let columns = batch.columns().iter();
     columns
@@ -361,13 +366,13 @@ fn bytes_of(batch: &RecordBatch) -> usize {
         .sum()
 }
 
-/// The rows of one partition on their way out.
+/// Reads the rows of one partition.
 pub(crate) struct PartitionReader<'a> {
     cursors: Vec<Cursor<'a>>,
     merge: Option<MergeByTime>,
-    /// The cursor that is read, where nothing is merged.
+    /// The current cursor, if nothing is merged.
     next: usize,
-    /// Bytes to read ahead in an object.
+    /// The number of bytes to read ahead in an object.
     window: u64,
 }
 
@@ -382,7 +387,7 @@ enum Place<'a> {
 }
 
 impl Cursor<'_> {
-    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, WorkError> {
+    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, JobError> {
         let Some((span, rest)) = self.spans.split_first() else {
             return Ok(None);
         };
@@ -393,7 +398,9 @@ impl Cursor<'_> {
             Place::Run(run) => {
                 let block = run.block(span.block as usize, window).await?;
                 if start + rows > block.num_rows() {
-                    return Err(WorkError::Scratch(std::io::ErrorKind::InvalidData.into()));
+                    return Err(JobError::from(std::io::Error::from(
+                        std::io::ErrorKind::InvalidData,
+                    )));
                 }
                 block.slice(start, rows)
             }
@@ -403,7 +410,7 @@ impl Cursor<'_> {
 
 impl PartitionReader<'_> {
     /// The next rows.
-    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, WorkError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, JobError> {
         let window = self.window;
         let Some(merge) = &mut self.merge else {
             while let Some(cursor) = self.cursors.get_mut(self.next) {
@@ -430,12 +437,12 @@ impl PartitionReader<'_> {
     }
 }
 
-/// A place or a count in a batch, of which Arrow's offsets allow 2^31.
+/// A position or a count in a batch; Arrow's offsets limit it to 2^31.
 fn index(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// The rows' indices ordered by partition, stable, and where each partition's run starts (one more at the end).
+/// The rows' indices ordered by partition, stable, and where each partition starts (with the end appended).
 fn group(partition_of: &[u32], partitions: usize) -> (Vec<u32>, Vec<usize>) {
     let mut starts = vec![0; partitions + 1];
     for &id in partition_of {

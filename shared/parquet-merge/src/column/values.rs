@@ -60,7 +60,7 @@ impl Column {
         }
     }
 
-    /// Appends the values of a page, PLAIN or of a dictionary, to the page that is put together. False: they take too much
+    /// Appends the values of a page, PLAIN or of a dictionary, to the page that is being joined. False: they take too much
     /// for one page.
     pub(super) fn append(
         &mut self,

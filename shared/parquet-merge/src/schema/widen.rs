@@ -256,7 +256,7 @@ fn wider_decimal(
     .and_then(|node| renamed(&node, a))
 }
 
-/// A decimal of bytes of one length.
+/// A decimal of fixed-length bytes.
 fn fixed(
     named: &Type,
     (precision, scale): (i32, i32),
@@ -275,10 +275,10 @@ fn fixed(
     Ok(Arc::new(node))
 }
 
-/// The most digits of a decimal that every reader takes.
+/// The highest decimal precision that all readers support.
 const MOST_DIGITS: i32 = 38;
 
-/// The same column with decimals of one length each, where they have as many bytes as each needs: few readers know those.
+/// The same column with fixed-length decimals in place of decimals of variable length, which few readers support.
 pub(super) fn fixed_decimals(node: &TypePtr) -> Result<TypePtr, Fault> {
     let info = node.get_basic_info();
     let id = info.has_id().then(|| info.id());
@@ -308,7 +308,7 @@ pub(super) fn fixed_decimals(node: &TypePtr) -> Result<TypePtr, Fault> {
     Ok(Arc::new(group))
 }
 
-/// The bytes that every number of so many digits fits into.
+/// The number of bytes that every number of this precision fits into.
 fn bytes_of(precision: i32) -> i32 {
     let fits = |bytes: &i32| {
         let digits = u32::try_from(precision).unwrap_or(0);

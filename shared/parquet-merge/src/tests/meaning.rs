@@ -1,4 +1,4 @@
-//! What a merge takes from other writers' files, and what it makes of columns with a meaning.
+//! How a merge interprets other writers' files, and how it treats logical types.
 
 use parquet::{
     basic::{Repetition, Type as Physical},
@@ -26,7 +26,7 @@ fn files(files: &[&'static [u8]]) -> Vec<Bytes> {
     files.iter().copied().map(Bytes::from_static).collect()
 }
 
-/// A file with another footer behind its own.
+/// A file with another footer after its own.
 fn forged(file: &[u8], change: impl FnOnce(ParquetMetaData) -> ParquetMetaData) -> Bytes {
     let file = Bytes::copy_from_slice(file);
     let changed = change(
@@ -105,7 +105,8 @@ fn footers_are_held_against_their_row_groups() {
         "A footer that counts other rows than its row groups, or a row group whose columns have other numbers of values than it has rows, refuses the file in every job, and what is read is counted once more.",
     );
     let tail = |file: &Bytes| read_footer(file, file.len() as u64, 1 << 20);
-    // The writer would count for itself: the number, between its field's header and the list of row groups, is changed.
+    // The writer would recompute the count, so the test changes it in the bytes, between its field's header and the
+    // list of row groups.
     let place = GOOD
         .windows(4)
         .rposition(|window| window == [0x16, 0xc8, 0x01, 0x19])

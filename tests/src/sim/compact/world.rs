@@ -14,12 +14,10 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
-    compact::{
-        self, CompactError, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport,
-        StepRequest,
-    },
+    JobError,
+    compact::{self, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport, StepRequest},
     ports::{Catalog, Clock, Store},
-    rekey::{self, RekeyError, SourceObject},
+    rekey::{self, SourceObject},
     report::ObjectReport,
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
@@ -271,7 +269,7 @@ impl World {
         &self,
         source: &SourceObject,
         plan: Plan,
-    ) -> (End<ObjectReport, RekeyError>, Client) {
+    ) -> (End<ObjectReport, JobError>, Client) {
         let work = |ports: compact::Ports, deadline| {
             let ports = rekey::Ports {
                 store: ports.store,
@@ -290,7 +288,7 @@ impl World {
     }
 
     /// `compact-plan`.
-    pub(super) async fn plan(&self, plan: Plan) -> (End<PlanReport, CompactError>, Client) {
+    pub(super) async fn plan(&self, plan: Plan) -> (End<PlanReport, JobError>, Client) {
         let request = PlanRequest::default();
         let work = |ports: compact::Ports, deadline| {
             let budget = compact::Budget {
@@ -308,7 +306,7 @@ impl World {
         &self,
         task: &MergeTask,
         plan: Plan,
-    ) -> (End<MergeReport, CompactError>, Client) {
+    ) -> (End<MergeReport, JobError>, Client) {
         let work = |ports: compact::Ports, deadline| {
             let budget = compact::Budget {
                 memory: 64 << 20,
@@ -324,7 +322,7 @@ impl World {
         &self,
         request: &StepRequest,
         plan: Plan,
-    ) -> (End<StepReport, CompactError>, Client) {
+    ) -> (End<StepReport, JobError>, Client) {
         let work = |ports: compact::Ports, _| async move { compact::step(&ports, request).await };
         self.invoke(request.step.into(), &request.plan, plan, work)
             .await

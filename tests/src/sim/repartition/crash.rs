@@ -264,7 +264,7 @@ impl Stage {
     }
 }
 
-/// What was answered, or why nothing good was, and the calls that it made.
+/// The answer or the error, and the calls that it made.
 pub(super) async fn invoke(
     world: &World,
     work: &Work,

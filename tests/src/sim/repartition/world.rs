@@ -9,10 +9,10 @@ use std::{
 use jiff::Timestamp;
 use lakewright_core::config::Repartition;
 use lakewright_jobs::{
+    JobError,
     ports::{Clock, Store},
     repartition::{
-        self, Budget, CommitReport, CommitRequest, PlanReport, Ports, RepartitionError, TaskReport,
-        TaskRequest,
+        self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskReport, TaskRequest,
     },
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
@@ -40,7 +40,7 @@ pub(super) struct World {
 }
 
 /// How an invocation ended.
-pub(super) type End<T> = invocation::End<Result<T, RepartitionError>>;
+pub(super) type End<T> = invocation::End<Result<T, JobError>>;
 
 impl World {
     pub(super) fn new(
@@ -130,7 +130,7 @@ impl World {
         work: impl FnOnce(Ports, Budget) -> W,
     ) -> (End<T>, Client)
     where
-        W: Future<Output = Result<T, RepartitionError>>,
+        W: Future<Output = Result<T, JobError>>,
     {
         let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
         let client = Client::new(Arc::clone(&self.cloud), id, plan);

@@ -13,9 +13,10 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::{
+    JobError,
     ports::{Clock, QueryExecution, QueryState, Store},
     retry::{RetryPolicy, Retrying},
-    split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, SplitError, Task},
+    split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, Task},
 };
 
 use super::{
@@ -57,7 +58,7 @@ pub(super) struct World {
 }
 
 /// How an invocation ended.
-pub(super) type End<T> = invocation::End<Result<T, SplitError>>;
+pub(super) type End<T> = invocation::End<Result<T, JobError>>;
 
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn jobs(table: &Table) -> Vec<Split> {
@@ -241,7 +242,7 @@ impl World {
         work: impl FnOnce(Ports, Budget) -> W,
     ) -> (End<T>, Client)
     where
-        W: Future<Output = Result<T, SplitError>>,
+        W: Future<Output = Result<T, JobError>>,
     {
         let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
         let client = Client::new(Arc::clone(&self.cloud), id, plan);

@@ -3,7 +3,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{StoreError, StoreErrorKind};
 
-use crate::adapters::failure::{Failure, Reached};
+use crate::adapters::failure::{Failure, Reached, with_permission};
+
+/// The code of a call, or of a key of a batch, that S3 refuses because of who asks.
+pub(super) const DENIED: &str = "AccessDenied";
 
 /// The call that an error message names.
 pub(super) struct Call<'a> {
@@ -33,29 +36,19 @@ impl Call<'_> {
         };
         let mut message = failure.message;
         if kind == StoreErrorKind::AccessDenied {
-            message = with_permission(message, self.operation);
+            message = with_permission(message, permission_of(self.operation));
         }
         self.error(kind, message)
     }
 }
 
-/// Adds the permission if S3 does not name it: a response to `HEAD` has no body.
-fn with_permission(mut message: String, operation: &str) -> String {
-    let permission = permission_of(operation);
-    if !message.contains(permission) {
-        message.push_str(", which needs ");
-        message.push_str(permission);
-    }
-    message
-}
-
 /// The permission that a call needs.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html>
-fn permission_of(operation: &str) -> &'static str {
+pub(super) fn permission_of(operation: &str) -> &'static str {
     match operation {
         "HeadObject" | "GetObject" => "s3:GetObject",
         "ListObjectsV2" => "s3:ListBucket",
-        "DeleteObjects" => "s3:DeleteObject",
+        "DeleteObjects" | "DeleteObject" => "s3:DeleteObject",
         "AbortMultipartUpload" => "s3:AbortMultipartUpload",
         _ => "s3:PutObject",
     }
@@ -77,7 +70,7 @@ fn kind_of(code: Option<&str>, status: u16) -> StoreErrorKind {
         // The server closed the connection because the request arrived too slowly.
         Some("RequestTimeout") => StoreErrorKind::Network,
         Some("InvalidRange") => StoreErrorKind::InvalidRange,
-        Some("AccessDenied") => StoreErrorKind::AccessDenied,
+        Some(DENIED) => StoreErrorKind::AccessDenied,
         _ => match status {
             401 | 403 => StoreErrorKind::AccessDenied,
             404 => StoreErrorKind::NotFound,
@@ -119,7 +112,8 @@ mod tests {
                 "AccessDenied, which needs s3:ListBucket",
             ),
         ] {
-            assert_eq!(with_permission(message.to_owned(), operation), expected);
+            let named = with_permission(message.to_owned(), permission_of(operation));
+            assert_eq!(named, expected);
         }
     }
 

@@ -27,11 +27,12 @@ use self::{
         AnswerDate, MetaParts, incomplete, listed_key, read_body, timestamp, unsigned, whole_size,
         written,
     },
-    error::Call,
+    error::{Call, DENIED, permission_of},
     request::{
         algorithm, conditions, copy_source, range_header, storage_class, tagging, with_attributes,
     },
 };
+use super::failure::with_permission;
 
 /// The buckets that one set of credentials can access. Every call is a single attempt: the caller retries.
 #[derive(Debug, Clone)]
@@ -302,8 +303,14 @@ impl Store for S3Store {
             .map(|error| {
                 Ok(DeleteFailure {
                     key: error.key.ok_or_else(|| incomplete(&call, "Key"))?,
+                    message: match error.code.as_deref() {
+                        Some(DENIED) => with_permission(
+                            error.message.unwrap_or_default(),
+                            permission_of(call.operation),
+                        ),
+                        _ => error.message.unwrap_or_default(),
+                    },
                     code: error.code.unwrap_or_default(),
-                    message: error.message.unwrap_or_default(),
                 })
             })
             .collect()

@@ -76,6 +76,7 @@ fn dispatcher() -> Dispatcher {
         },
         scratch_bytes: 512 * MIB,
         clock: Arc::new(TestClock::default()),
+        namespace: "Lakewright".to_owned(),
     }
 }
 

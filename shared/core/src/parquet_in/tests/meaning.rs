@@ -1,4 +1,4 @@
-//! What other writers' files say, and what is made of it.
+//! Files of other writers, and how their metadata is interpreted.
 
 use super::*;
 use crate::semantics::stated;

@@ -89,3 +89,67 @@ fn parquet_rows() {
     let mut starved = ParquetRows::new(&metadata, &(0..10), 10).unwrap();
     assert!(matches!(starved.step(), Err(ParquetError::TooLarge { .. })));
 }
+
+/// All rows of a file, or why there are none.
+fn read_all(file: &Bytes) -> Result<usize, ParquetError> {
+    let mut footer = ParquetFooter::new(file.len() as u64)?;
+    let metadata = loop {
+        match footer.step()? {
+            Step::Needs(ranges) => {
+                let bytes = pieces(file, &ranges);
+                footer.push(ranges, bytes)?;
+            }
+            Step::Found(metadata) => break metadata,
+            Step::Over => panic!("no metadata"),
+        }
+    };
+    let all = u64::try_from(metadata.file_metadata().num_rows()).unwrap();
+    let mut found = 0;
+    // By rows of the middle, which need some pages only, and by all of them.
+    for range in [all / 2..all, 0..all] {
+        let mut rows = ParquetRows::new(&metadata, &range, 1 << 20)?;
+        found = 0;
+        loop {
+            match rows.step()? {
+                Step::Needs(ranges) => {
+                    let bytes = pieces(file, &ranges);
+                    rows.push(ranges, bytes)?;
+                }
+                Step::Found(lines) => found += lines.iter().filter(|byte| **byte == b'\n').count(),
+                Step::Over => break,
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn files_that_contradict_themselves() {
+    stated(
+        "A footer that counts other rows than its row groups, or a row group whose columns have other numbers of values than it has rows, refuses the file in every job, and what is read is counted once more.",
+    );
+    stated(
+        "A page that has a checksum is compared with it wherever it is read, by every job, and one that differs refuses its file by column and page.",
+    );
+    let good = include_bytes!("../../../../../tests/data/good.parquet");
+    assert_eq!(read_all(&Bytes::from_static(good)).unwrap(), 100);
+    let mut lying = good.to_vec();
+    let number = [0x16, 0xc8, 0x01, 0x19];
+    let place = lying
+        .windows(4)
+        .rposition(|window| window == number)
+        .unwrap();
+    for count in [[0x80, 0x00], [0xc6, 0x01], [0xca, 0x01]] {
+        lying[place + 1..place + 3].copy_from_slice(&count);
+        let error = read_all(&lying.clone().into()).unwrap_err().to_string();
+        assert!(error.contains("row groups have 100"), "{error}");
+    }
+    let flipped = include_bytes!("../../../../../tests/data/flipped.parquet");
+    let error = read_all(&Bytes::from_static(flipped))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("row group 0, column `") && error.contains("page "),
+        "{error}"
+    );
+}

@@ -1,4 +1,4 @@
-//! Parquet: one row group at a time is brought into the temporary folder and read from there.
+//! Parquet: downloads one row group at a time to the temporary folder and reads it from there.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,8 @@ use lakewright_core::{
 
 use super::{Request, Routed, Router, Row, column_timestamps, unusable};
 use crate::{
-    rekey::{error::RekeyError, schema::RecordSchema, source::Source},
+    kit::{ErrorKind, JobError},
+    rekey::{schema::RecordSchema, source::Source},
     work::parquet::{Loaded, Room},
 };
 
@@ -20,7 +21,7 @@ pub(super) async fn route(
     source: Source,
     landed: Timestamp,
     timestamps: TimestampReader,
-) -> Result<Routed, RekeyError> {
+) -> Result<Routed, JobError> {
     let settings = request.settings;
     let job = &settings.job;
     let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
@@ -60,7 +61,7 @@ pub(super) async fn route(
     Ok(router.routed)
 }
 
-fn take(router: &mut Router<'_>, rows: &Rows) -> Result<(), RekeyError> {
+fn take(router: &mut Router<'_>, rows: &Rows) -> Result<(), JobError> {
     let request = router.request;
     let record = |row: usize| rows.record(row).map_err(|error| unreadable(request, error));
     let mut timed = Vec::with_capacity(rows.times.len());
@@ -84,35 +85,36 @@ fn take(router: &mut Router<'_>, rows: &Rows) -> Result<(), RekeyError> {
     router.take(&rows.batch, &timed, |_, row| record(row).map(Cow::Owned))
 }
 
-fn unreadable(request: Request<'_>, error: ReadError) -> RekeyError {
+fn unreadable(request: Request<'_>, error: ReadError) -> JobError {
     let location = request.location.clone();
     match error {
-        ReadError::FooterTooLarge { size, limit } => RekeyError::FooterTooLarge {
-            location,
-            size,
-            limit,
-        },
+        ReadError::FooterTooLarge { size, limit } => {
+            let message = format!(
+                "refused: its Parquet footer has {size} bytes, more than {limit} \
+            (limits.parquet_footer)"
+            );
+            JobError::new(ErrorKind::ParquetFooterTooLarge, message).of(location)
+        }
         ReadError::RowGroupTooLarge {
             row_group,
             size,
             limit,
-        } => RekeyError::RowGroupTooLarge {
-            location,
-            row_group,
-            size,
-            limit,
-        },
-        ReadError::RowRefused { row, error } => RekeyError::RecordRefused {
-            location,
-            offset: row,
-            message: error.to_string(),
-        },
-        ReadError::Schema(_) | ReadError::NameCollision { .. } => {
-            RekeyError::Schema(format!("{location}: {error}"))
+        } => {
+            let message = format!(
+                "refused: row group {row_group} has {size} bytes decoded, more than {limit} \
+            (limits.parquet_row_group)"
+            );
+            JobError::new(ErrorKind::ParquetRowGroupTooLarge, message).of(location)
         }
-        error => RekeyError::Unreadable {
-            location,
-            message: error.to_string(),
-        },
+        ReadError::RowRefused { row, error } => {
+            let message = format!("refused: {error}");
+            JobError::new(ErrorKind::RecordRefused, message)
+                .of(location)
+                .at(row)
+        }
+        ReadError::Schema(_) | ReadError::NameCollision { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+        }
+        error => JobError::unreadable(location, error.to_string()),
     }
 }

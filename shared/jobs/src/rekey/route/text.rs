@@ -10,13 +10,14 @@ use lakewright_core::{
     partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
+    shown::in_full,
     time::{TimeError, TimestampReader},
 };
 
 use super::{Request, Routed, Router, Row, column_timestamps, unusable};
 use crate::{
+    kit::{ErrorKind, JobError},
     rekey::{
-        error::RekeyError,
         read::{RecordReader, misread},
         schema::{RecordSchema, infer},
         source::Source,
@@ -24,11 +25,11 @@ use crate::{
     report::Status,
 };
 
-/// Bytes of records after which a batch of columns is cut. It is the same whatever the memory, so that the
-/// same object always makes the same files.
+/// The bytes of records after which a batch of columns is cut. It does not depend on the memory, so that the same
+/// object always makes the same files.
 const BATCH: usize = 8 << 20;
 
-/// The column that holds a record's own bytes: no field of a record has this name.
+/// The column with a record's original bytes: no field of a record has this name.
 pub(super) const RAW: &str = "\u{0}raw";
 
 pub(super) async fn route(
@@ -36,7 +37,7 @@ pub(super) async fn route(
     mut source: Source,
     landed: Timestamp,
     timestamps: TimestampReader,
-) -> Result<Result<Routed, Status>, RekeyError> {
+) -> Result<Result<Routed, Status>, JobError> {
     let Request {
         ports,
         budget,
@@ -62,7 +63,7 @@ pub(super) async fn route(
         on_mismatch: job.on_mismatch,
         timestamp: job.timestamp.column.split('.').map(String::from).collect(),
         parse_timestamp: column_timestamps(&job.timestamp)?,
-        // A partition column's value is looked at when the batch is cut, and may be refused then.
+        // A partition column's value is checked when the batch is cut, and may be refused then.
         raw_column: (passes_through || !partitioner.columns().is_empty()).then(|| RAW.to_owned()),
         max_depth: job.limits.deepest(),
     };
@@ -91,20 +92,20 @@ struct Filler<'a> {
     timestamps: TimestampReader,
     columns: Columns,
     rows: Vec<Option<Row>>,
-    /// Bytes of the records in the batch.
+    /// The bytes of the records in the batch.
     bytes: usize,
 }
 
 impl Filler<'_> {
-    /// Takes every record that is there so far.
-    fn drain(&mut self, records: &mut dyn Records) -> Result<(), RekeyError> {
+    /// Takes all records that are available.
+    fn drain(&mut self, records: &mut dyn Records) -> Result<(), JobError> {
         let location = self.router.request.location;
         while let Some(filled) = records
             .next_into(&mut self.columns)
             .map_err(|error| misread(location, &error))?
         {
             if matches!(filled.result, Err(RecordError::Full)) {
-                // The batch's text is at its limit of 2 GiB; the record has the next batch to itself.
+                // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
                 self.cut()?;
                 continue;
             }
@@ -116,7 +117,7 @@ impl Filler<'_> {
         Ok(())
     }
 
-    fn record(&mut self, filled: Filled<'_>) -> Result<(), RekeyError> {
+    fn record(&mut self, filled: Filled<'_>) -> Result<(), JobError> {
         let Filled {
             offset,
             bytes,
@@ -130,7 +131,7 @@ impl Filler<'_> {
                 let reason = self.reason(&error, offset)?;
                 return self
                     .router
-                    .set_aside(offset, bytes, reason, &error.to_string());
+                    .set_aside(offset, bytes, reason, &in_full(&error));
             }
         };
         match self.time_of(&appended) {
@@ -172,12 +173,12 @@ impl Filler<'_> {
                 TimeError::AfterLatest { .. } => Reason::AfterLatest,
                 _ => Reason::BadTimestamp,
             };
-            (reason, format!("`{column}`: {error}"))
+            (reason, format!("`{column}`: {}", in_full(&error)))
         })
     }
 
-    /// Why a record is set aside; or refuses the whole object where the job's policy says so.
-    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, RekeyError> {
+    /// Why a record is quarantined. Refuses the whole object if the job's policy is to fail.
+    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, JobError> {
         let job = &self.router.request.settings.job;
         let policy = match error {
             RecordError::UnknownField { .. } => job.on_unknown,
@@ -185,11 +186,11 @@ impl Filler<'_> {
             _ => Policy::Quarantine,
         };
         if policy == Policy::Fail {
-            return Err(RekeyError::RecordRefused {
-                location: self.router.request.location.clone(),
-                offset,
-                message: error.to_string(),
-            });
+            return Err(
+                JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
+                    .of(self.router.request.location.clone())
+                    .at(offset),
+            );
         }
         let time = &job.timestamp.column;
         let reason = match error {
@@ -198,14 +199,16 @@ impl Filler<'_> {
             }
             error => error.reason(),
         };
-        reason.ok_or_else(|| RekeyError::Unreadable {
-            location: self.router.request.location.clone(),
-            message: format!("the record at byte {offset}: {error}"),
+        reason.ok_or_else(|| {
+            JobError::unreadable(
+                self.router.request.location.clone(),
+                format!("the record at byte {offset}: {error}"),
+            )
         })
     }
 
     /// Ends the batch of columns and spools its rows.
-    fn cut(&mut self) -> Result<(), RekeyError> {
+    fn cut(&mut self) -> Result<(), JobError> {
         self.bytes = 0;
         if self.rows.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Runs: blocks of rows in partition order, each an Arrow IPC stream of its own, one behind the other.
+//! Runs: blocks of rows in partition order, each a separate Arrow IPC stream, concatenated.
 
 use std::{
     fs::File,
@@ -25,17 +25,15 @@ use twox_hash::xxhash3_128;
 
 use super::Span;
 use crate::{
+    kit::{JobError, Stage},
     ports::{GetOptions, Store},
-    work::{
-        Stage, WorkError,
-        upload::{PART, Upload},
-    },
+    work::upload::{PART, Upload},
 };
 
 /// The most bytes that are read ahead in an object.
 const MAX_WINDOW: u64 = 4 << 20;
 
-/// A run that can be read.
+/// A readable run.
 pub(super) struct Run {
     place: Place,
     blocks: Vec<Range<u64>>,
@@ -50,19 +48,19 @@ enum Place {
     Object(Arc<dyn Store>, Location),
 }
 
-/// What was read last: partitions are read in order, so it is often wanted again.
+/// The last block: partitions are read in order, so it is often needed again.
 #[derive(Default)]
 struct Last {
     block: Option<(usize, RecordBatch)>,
-    /// Bytes of an object, and where they begin.
+    /// Bytes of an object, and their offset.
     window: (u64, Bytes),
 }
 
-/// Where a run stands in the store, and what is in it.
+/// The location of a run in the store, and its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredRun {
     key: String,
-    /// Where each block ends.
+    /// The end of each block.
     ends: Vec<u64>,
     /// The rows of partitions, in the order of their numbers.
     pub(crate) spans: Vec<Span>,
@@ -76,7 +74,7 @@ impl StoredRun {
 }
 
 impl Run {
-    /// The run that stands in the store.
+    /// A run in the store.
     pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
         let starts = std::iter::once(0).chain(stored.ends.iter().copied());
         Self {
@@ -91,7 +89,7 @@ impl Run {
         }
     }
 
-    /// What finds the run again; none for one in the temporary file.
+    /// The description from which the run can be opened again; `None` for one in the temporary file.
     pub(super) fn describe(&self) -> Option<StoredRun> {
         let Place::Object(_, location) = &self.place else {
             return None;
@@ -103,7 +101,7 @@ impl Run {
         })
     }
 
-    /// Its size.
+    /// Its size in bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.blocks.last().map_or(0, |block| block.end)
     }
@@ -117,8 +115,8 @@ impl Run {
         matches!(self.place, Place::Object(..))
     }
 
-    /// The rows of a block. Of an object, up to `window` bytes are read at once.
-    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, WorkError> {
+    /// The rows of a block. From an object, up to `window` bytes are read at once.
+    pub(super) async fn block(&self, index: usize, window: u64) -> Result<RecordBatch, JobError> {
         let mut last = self.last.lock().await;
         if let Some((known, batch)) = &last.block
             && *known == index
@@ -142,7 +140,7 @@ impl Run {
                         ..GetOptions::default()
                     };
                     let read = store.get(location, options).await;
-                    let body = read.map_err(|error| WorkError::store(Stage::Spool, error))?;
+                    let body = read.map_err(|error| JobError::store(Stage::Spool, error))?;
                     last.window = (range.start, body.bytes);
                     within(&last.window, &range).ok_or_else(damaged)?
                 }
@@ -154,18 +152,18 @@ impl Run {
         Ok(batch)
     }
 
-    /// Moves the run from the temporary file to the store, under a name that follows from its bytes: whoever spools the
-    /// same rows again makes the same object.
+    /// Moves the run from the temporary file to the store, under a name derived from its bytes: spooling the same rows
+    /// again makes the same object.
     pub(super) async fn into_object(
         self,
         store: Arc<dyn Store>,
         prefix: &Location,
-    ) -> Result<Self, WorkError> {
+    ) -> Result<Self, JobError> {
         let Place::Scratch(file, base) = &self.place else {
             return Ok(self);
         };
         let location = prefix.join(&format!("{:032x}.arrow", self.hash));
-        let put = |error| WorkError::store(Stage::Spool, error);
+        let put = |error| JobError::store(Stage::Spool, error);
         let mut upload = Upload::new(
             Arc::clone(&store),
             location.clone(),
@@ -214,12 +212,12 @@ fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
     (to <= bytes.len()).then(|| bytes.slice(from..to))
 }
 
-/// The run does not hold what it was written with.
-fn damaged() -> WorkError {
-    WorkError::Scratch(io::ErrorKind::InvalidData.into())
+/// The run does not have the content that it was written with.
+fn damaged() -> JobError {
+    JobError::from(io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// A run on its way into the temporary file.
+/// Writes a run to the temporary file.
 pub(super) struct RunWriter {
     schema: SchemaRef,
     options: IpcWriteOptions,
@@ -232,8 +230,8 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// A run from the offset `base` of the file on.
-    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, WorkError> {
+    /// Starts a run at the offset `base` of the file.
+    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, JobError> {
         let options = IpcWriteOptions::default();
         Ok(Self {
             schema: Arc::clone(schema),
@@ -247,7 +245,7 @@ impl RunWriter {
         })
     }
 
-    /// Says which rows of the block that is written next are a partition's.
+    /// Declares which rows of the next block belong to a partition.
     pub(super) fn add_span(&mut self, partition: u32, start: u32, rows: u32) {
         self.spans.push(Span {
             partition,
@@ -258,7 +256,7 @@ impl RunWriter {
     }
 
     /// Writes the next block.
-    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), WorkError> {
+    pub(super) fn write_block(&mut self, batch: &RecordBatch) -> Result<(), JobError> {
         self.buffer.clear();
         let mut writer = StreamWriter::try_new_with_options(
             &mut self.buffer,
@@ -280,7 +278,7 @@ impl RunWriter {
         self.blocks.last().map_or(0, |block| block.end)
     }
 
-    /// The run, to be read.
+    /// Returns the run for reading.
     pub(super) fn finish(self) -> Run {
         Run {
             place: Place::Scratch(self.file, self.base),

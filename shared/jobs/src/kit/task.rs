@@ -7,7 +7,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{Stage, WorkError};
+use super::{JobError, Stage};
 
 /// A task that is aborted when its handle is dropped, so that an invocation that ends early leaves nothing running. As
 /// a future it returns the task's result.
@@ -19,11 +19,9 @@ impl<T: Send + 'static> Task<T> {
     }
 
     /// Waits for the task's result. `stage`: the stage that it belongs to.
-    pub(crate) async fn join(self, stage: Stage) -> Result<T, WorkError> {
-        self.await.map_err(|error| WorkError::Task {
-            stage,
-            message: error.to_string(),
-        })
+    pub(crate) async fn join(self, stage: Stage) -> Result<T, JobError> {
+        self.await
+            .map_err(|error| JobError::task(stage, error.to_string()))
     }
 }
 

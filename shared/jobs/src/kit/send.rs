@@ -1,42 +1,29 @@
-//! Messages into a queue, and those again that it did not take.
+//! Sends messages to a queue, and retries those that it rejects.
 
 use std::time::Duration;
 
-use crate::ports::{Clock, Queue, QueueError, SendFailure};
+use super::{ErrorKind, JobError, Stage};
+use crate::ports::{Clock, Queue, SendFailure, ServiceErrorKind};
 
-/// How often a message that the queue did not take is sent again.
+/// How often a rejected message is sent again.
 const SEND_ATTEMPTS: u32 = 6;
 
-/// Why messages were not sent. Some of them may have been.
-#[derive(Debug)]
-pub(crate) enum SendError {
-    /// The queue failed.
-    Queue(QueueError),
-    /// The queue keeps refusing a message.
-    Refused {
-        /// The message.
-        body: String,
-        /// The queue's error code.
-        code: String,
-    },
-}
-
-/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies. What was taken although the answer got lost is
-/// sent twice.
+/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies. A message is sent twice if it was accepted
+/// but the answer was lost.
 pub(crate) async fn send(
     queue: &dyn Queue,
     clock: &dyn Clock,
     queue_url: &str,
     mut waiting: Vec<String>,
-) -> Result<(), SendError> {
+) -> Result<(), JobError> {
     let mut attempt = 0;
     loop {
         let failures = match queue.send(queue_url, &waiting).await {
             Ok(failures) => failures,
-            Err(error) if error.retryable && attempt < SEND_ATTEMPTS => {
+            Err(error) if error.kind == ServiceErrorKind::Retryable && attempt < SEND_ATTEMPTS => {
                 (0..waiting.len()).map(unanswered).collect()
             }
-            Err(error) => return Err(SendError::Queue(error)),
+            Err(error) => return Err(JobError::from(error)),
         };
         if failures.is_empty() {
             return Ok(());
@@ -47,10 +34,11 @@ pub(crate) async fn send(
         if let Some(failure) = failures.iter().find(refused)
             && let Some(body) = waiting.get(failure.index)
         {
-            return Err(SendError::Refused {
-                body: body.clone(),
-                code: failure.code.clone(),
-            });
+            return Err(JobError::new(
+                ErrorKind::QueueFailed,
+                format!("the queue does not take {}: {}", body, failure.code),
+            )
+            .during(Stage::Enqueue));
         }
         waiting = failures
             .iter()

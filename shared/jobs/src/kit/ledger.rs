@@ -1,0 +1,120 @@
+//! The documents of a ledger: JSON objects that are created once and never changed.
+
+use bytes::Bytes;
+use lakewright_core::location::Location;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{JobError, Stage};
+use crate::ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
+
+/// A document of a ledger.
+pub(crate) trait Document: Serialize + DeserializeOwned {
+    /// The version that this code writes, and the only one that it reads.
+    const FORM: u32;
+
+    /// The version of this document.
+    fn form(&self) -> u32;
+}
+
+/// Implements [`Document`] with the version `$form` for types that have a field `version`.
+macro_rules! documents {
+    ($form:expr; $($document:ident),* $(,)?) => {$(
+        impl $document {
+            /// The version that is written now.
+            pub const VERSION: u32 = $form;
+        }
+
+        impl $crate::kit::ledger::Document for $document {
+            const FORM: u32 = $form;
+
+            fn form(&self) -> u32 {
+                self.version
+            }
+        }
+    )*};
+}
+pub(crate) use documents;
+
+/// Reads the document, if it exists.
+///
+/// # Errors
+/// The store fails, or the document has an unknown version.
+pub(crate) async fn read<T: Document>(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<Option<T>, JobError> {
+    let found = read_with_meta(store, location).await?;
+    Ok(found.map(|(document, _)| document))
+}
+
+/// Reads the document, if it exists, with its object's metadata.
+///
+/// # Errors
+/// The store fails, or the document has an unknown version.
+pub(crate) async fn read_with_meta<T: Document>(
+    store: &dyn Store,
+    location: &Location,
+) -> Result<Option<(T, ObjectMeta)>, JobError> {
+    let body = match store.get(location, GetOptions::default()).await {
+        Ok(body) => body,
+        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
+    };
+    let document: T = serde_json::from_slice(&body.bytes)
+        .map_err(|error| JobError::entry(location.clone(), error))?;
+    if document.form() != T::FORM {
+        let what = format!("form {} is not {}", document.form(), T::FORM);
+        return Err(JobError::entry(location.clone(), what));
+    }
+    Ok(Some((document, body.meta)))
+}
+
+/// Creates the document, or returns the existing one: all invocations that propose one use the first.
+///
+/// # Errors
+/// The store fails, or the existing document cannot be read.
+pub(crate) async fn propose<T: Document>(
+    store: &dyn Store,
+    location: &Location,
+    document: T,
+) -> Result<T, JobError> {
+    if create(store, location, &document).await? {
+        return Ok(document);
+    }
+    let existing = read(store, location).await?;
+    existing.ok_or_else(|| JobError::entry_vanished(location.clone()))
+}
+
+/// Writes a value as JSON, unless the object exists. Returns whether it was created.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn create<T: Serialize>(
+    store: &dyn Store,
+    location: &Location,
+    value: &T,
+) -> Result<bool, JobError> {
+    let body =
+        serde_json::to_vec(value).map_err(|error| JobError::entry(location.clone(), error))?;
+    let options = PutOptions {
+        content_type: Some("application/json".to_owned()),
+        ..PutOptions::create_only()
+    };
+    match store.put(location, Bytes::from(body), options).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(false),
+        Err(error) => Err(JobError::store(Stage::Ledger, error)),
+    }
+}
+
+/// Whether an entry exists.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn exists(store: &dyn Store, location: &Location) -> Result<bool, JobError> {
+    match store.head(location, None).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+        Err(error) => Err(JobError::store(Stage::Ledger, error)),
+    }
+}

@@ -1,0 +1,14 @@
+//! The common parts of all jobs: their error, the documents of their ledgers, and what an invocation provides.
+
+mod error;
+mod error_kind;
+mod invocation;
+pub(crate) mod ledger;
+pub(crate) mod send;
+pub(crate) mod task;
+
+pub use self::{
+    error::{Failure, JobError, Stage},
+    error_kind::ErrorKind,
+    invocation::{Budget, MemoryBudget, Ports},
+};
