@@ -1,6 +1,7 @@
 /** The CDK app: one stack from one lakewright.toml. */
 import { resolve } from 'node:path';
 import { App, DefaultStackSynthesizer } from 'aws-cdk-lib';
+import { checkConfig } from '../lib/check.ts';
 import { ConfigError } from '../lib/config.ts';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
 import { namePrefix, text } from '../lib/options.ts';
@@ -8,8 +9,10 @@ import { namePrefix, text } from '../lib/options.ts';
 const app = new App();
 const assetsBucket = text(app.node, 'assets-bucket');
 try {
+  const configFile = resolve(text(app.node, 'config') ?? '../lakewright.toml');
+  checkConfig(configFile);
   new LakewrightStack(app, text(app.node, 'stack') ?? `${namePrefix(app.node)}Lakewright`, {
-    configFile: resolve(text(app.node, 'config') ?? '../lakewright.toml'),
+    configFile,
     description: 'Lakewright: shapes what lands in an S3 data lake',
     // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,

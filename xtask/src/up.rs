@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assembly::{self, Beside},
+    check,
     cloud::{Cloud, Stack, Transport},
     console::{self, Step},
     environment::Environment,
@@ -104,6 +105,7 @@ pub(crate) fn bring_up(
             (environment, survey)
         }
         Deployment::Own { config, land } => {
+            check::require(workspace, config)?;
             let environment = Environment::prepare(workspace, Spark::StaysAway)?;
             let survey = look_at(workspace, &environment, config, land)?;
             if functions.is_none() {

@@ -50,7 +50,18 @@ pub enum LoadError {
     },
 }
 
-/// The number of bytes that are free in a folder for temporary files.
+impl LoadError {
+    /// Its name in what Lambda reports of a function that does not start.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } | Self::NotText(_) => "ConfigurationRefused",
+            Self::File { .. } | Self::Object(_) => "ConfigurationUnreadable",
+            Self::Scratch { .. } => "ScratchUnusable",
+        }
+    }
+}
+
+/// The bytes that are free for temporary files in a folder.
 ///
 /// # Errors
 /// The folder does not exist or cannot be inspected.

@@ -21,6 +21,7 @@ use crate::{
     config::{LoadError, load},
     invocation::{Deadlines, run_one},
     metrics::{self, Metrics},
+    no_start,
     settings::{ConfigSource, Resources, Settings},
     telemetry,
 };
@@ -39,10 +40,18 @@ pub async fn serve<F>(
     start: impl AsyncFnOnce(Settings) -> Result<F, LoadError>,
     handle: impl AsyncFn(&F, LambdaEvent<Value>) -> Result<Value, FunctionError>,
 ) -> Result<(), Error> {
-    let settings = Settings::from_vars(variables)?;
+    let variables: Vec<_> = variables.into_iter().collect();
+    let runtime = no_start::runtime_api(&variables);
+    let settings = match Settings::from_vars(variables) {
+        Ok(settings) => settings,
+        Err(failure) => return Err(no_start::report(runtime, "SettingsRefused", &failure).await),
+    };
     telemetry::init(&settings.log);
     shown::show_values(settings.show_values);
-    let function = start(settings).await?;
+    let function = match start(settings).await {
+        Ok(function) => function,
+        Err(failure) => return Err(no_start::report(runtime, failure.name(), &failure).await),
+    };
     lambda_runtime::run(service_fn(|event| handle(&function, event))).await
 }
 

@@ -6,7 +6,8 @@
 //! - [`serve`] is the main of every function; `handler` has the parts that they share, [`invocation`] runs the work
 //!   items of one invocation, [`telemetry`] and `metrics` write logs and metrics;
 //! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs, each with its requests and
-//!   answers.
+//!   answers;
+//! - `no_start` tells Lambda why a function does not start.
 
 pub mod adapters;
 mod clients;
@@ -15,6 +16,7 @@ pub mod config;
 mod handler;
 pub mod invocation;
 mod metrics;
+mod no_start;
 pub mod rekey;
 pub mod repartition;
 pub mod settings;

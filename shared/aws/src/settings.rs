@@ -87,7 +87,7 @@ impl Resources {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// It is not set.
-    #[error("the environment variable {0} is not set")]
+    #[error("the environment variable {0} is not set: {about}", about = about(.0))]
     Missing(&'static str),
     /// Its value is invalid.
     #[error("the environment variable {name} is `{value}`: {reason}")]
@@ -122,6 +122,16 @@ impl Settings {
             dead_letters: vars.json(DEAD_LETTERS)?,
             namespace: vars.text(NAMESPACE)?.unwrap_or("Lakewright").to_owned(),
         })
+    }
+}
+
+/// What a variable holds, with an example.
+fn about(name: &str) -> &'static str {
+    match name {
+        CONFIG => {
+            "it says where lakewright.toml is, such as `lakewright.toml` in the deployed package or `s3://bucket/lakewright.toml`"
+        }
+        _ => "Lambda sets it; elsewhere write the memory in MiB, such as `512`",
     }
 }
 

@@ -1,30 +1,31 @@
 //! `lakewright.toml`, the file that both the functions and the CDK app read.
 //!
-//! Parsing is strict: an unknown key is an error that names the key and its line. The JSON Schema is derived from these
-//! same structs ([`json_schema`]).
+//! It is parsed strictly: whatever is wrong is an error that names its line and key, and all of it is said at once
+//! ([`ConfigError`]). Its JSON Schema comes from these same structs ([`json_schema`]).
 
+mod check;
 mod compact;
 mod input;
 mod limits;
+mod mistake;
 mod output;
 mod rekey;
 mod repartition;
 mod schedule;
+mod shape;
 mod size;
 mod split;
 mod stored;
 mod words;
 
-use std::collections::BTreeSet;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 pub use self::{
     compact::{Compact, CompactCompression, CompactMode},
     input::{Csv, InputFormat},
     limits::Limits,
+    mistake::{ConfigError, Mistake},
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
@@ -65,92 +66,16 @@ pub enum Policy {
     Fail,
 }
 
-/// Why a configuration is refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ConfigError {
-    /// It is not valid TOML, or a key is unknown or has the wrong type. The message names the line and the key.
-    #[error("lakewright.toml: {0}")]
-    Syntax(String),
-    /// Two jobs have the same name.
-    #[error("two jobs are named `{0}`: names are unique")]
-    DuplicateName(String),
-    /// A prefix does not end with `/`, so it would also match its siblings.
-    #[error("rekey `{job}`: {field} = \"{location}\" must end with `/`")]
-    PrefixWithoutSlash {
-        /// The job.
-        job: String,
-        /// `source` or `target`.
-        field: &'static str,
-        /// Its value.
-        location: Location,
-    },
-    /// The job's outputs would trigger it again.
-    #[error(
-        "rekey `{job}`: target {target} lies inside source {source_prefix} (of `{source_job}`), so its output would trigger it again: choose a target outside"
-    )]
-    TargetInsideSource {
-        /// The job that writes.
-        job: String,
-        /// Its target.
-        target: Box<Location>,
-        /// The job whose source contains them.
-        source_job: String,
-        /// That source.
-        source_prefix: Box<Location>,
-    },
-    /// An object would belong to two jobs.
-    #[error("rekey `{first}` and `{second}` have overlapping sources")]
-    OverlappingSources {
-        /// One job.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// A setting of a split job is invalid.
-    #[error("split `{job}`: {message}")]
-    InvalidSplit {
-        /// The job.
-        job: String,
-        /// The problem and how to fix it.
-        message: String,
-    },
-    /// A setting of a compact job is invalid.
-    #[error("compact `{job}`: {message}")]
-    InvalidCompact {
-        /// The job's table or target.
-        job: String,
-        /// The problem and how to fix it.
-        message: String,
-    },
-    /// A setting of a repartition job is invalid.
-    #[error("repartition `{job}`: {message}")]
-    InvalidRepartition {
-        /// The job.
-        job: String,
-        /// The problem and how to fix it.
-        message: String,
-    },
-    /// A setting of a rekey job is invalid.
-    #[error("rekey `{job}`: {message}")]
-    Invalid {
-        /// The job.
-        job: String,
-        /// The problem and how to fix it.
-        message: String,
-    },
-}
-
 impl Config {
     /// Parses and checks a `lakewright.toml`.
     ///
     /// # Errors
-    /// The first error.
+    /// Everything that is wrong, with where it stands.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self =
-            toml::from_str(text).map_err(|error| ConfigError::Syntax(error.to_string()))?;
-        config.check()?;
-        config.settle_compact()?;
-        Ok(config)
+        check::parse(text).map(|mut config| {
+            config.settle_compact();
+            config
+        })
     }
 
     /// The split job of this name.
@@ -166,67 +91,6 @@ impl Config {
     /// The rekey job that an object belongs to, by its source prefix.
     pub fn rekey_of(&self, object: &Location) -> Option<&Rekey> {
         self.rekey.iter().find(|job| job.source.contains(object))
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let mut names = BTreeSet::new();
-        for job in &self.rekey {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            for other in &self.rekey {
-                if other.source.contains(&job.target) {
-                    return Err(ConfigError::TargetInsideSource {
-                        job: job.name.clone(),
-                        target: Box::new(job.target.clone()),
-                        source_job: other.name.clone(),
-                        source_prefix: Box::new(other.source.clone()),
-                    });
-                }
-                if other.name < job.name
-                    && (other.source.contains(&job.source) || job.source.contains(&other.source))
-                {
-                    return Err(ConfigError::OverlappingSources {
-                        first: other.name.clone(),
-                        second: job.name.clone(),
-                    });
-                }
-            }
-        }
-        for job in &self.split {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            let mut others = self.rekey.iter();
-            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
-                return Err(ConfigError::InvalidSplit {
-                    job: job.name.clone(),
-                    message: format!(
-                        "target {} lies inside the source of rekey `{}`, which would read every row: choose a target outside",
-                        job.target, other.name
-                    ),
-                });
-            }
-        }
-        for job in &self.repartition {
-            if !names.insert(&job.name) {
-                return Err(ConfigError::DuplicateName(job.name.clone()));
-            }
-            job.check()?;
-            let mut others = self.rekey.iter();
-            if let Some(other) = others.find(|other| other.source.contains(&job.target)) {
-                return Err(ConfigError::InvalidRepartition {
-                    job: job.name.clone(),
-                    message: format!(
-                        "target {} lies inside the source of rekey `{}`, which would read every file: choose a target outside",
-                        job.target, other.name
-                    ),
-                });
-            }
-        }
-        Ok(())
     }
 }
 

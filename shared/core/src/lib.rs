@@ -14,6 +14,7 @@ pub mod lateness;
 pub mod lines;
 pub mod location;
 pub mod naming;
+mod nearest;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compression, Config, ConfigError, Encryption, OutputFormat, Rekey, Schedule,
-    size::{Size, exact, exact_option},
+    Compression, Config, Encryption, OutputFormat, Rekey, Schedule,
+    mistake::Problems,
+    size::{DurationText, S3Uri, Size, TableText, exact, exact_option},
     stored,
 };
 use crate::{catalog::TableName, location::Location};
@@ -20,11 +21,11 @@ use crate::{catalog::TableName, location::Location};
 pub struct Compact {
     /// The Glue table, as `database.table`, whose partitions are compacted. With `mode = "catalog"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
     /// The prefix whose directories are compacted, ending with `/`. With `mode = "in_place"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<S3Uri>")]
     pub target: Option<Location>,
     /// How readers are switched from the old files to the new ones.
     #[serde(default)]
@@ -44,7 +45,7 @@ pub struct Compact {
     pub files: Option<u32>,
     /// A partition whose newest file is younger than this is skipped until a later run.
     #[serde(default = "default_quiet_for")]
-    #[schemars(with = "String")]
+    #[schemars(with = "DurationText")]
     pub quiet_for: SignedDuration,
     /// The compression of the files.
     #[serde(default)]
@@ -72,23 +73,23 @@ pub struct Compact {
     pub encryption: Option<Encryption>,
     /// How long the old files are kept after readers were switched to the new ones: longer than the longest query.
     #[serde(default = "default_grace_period")]
-    #[schemars(with = "String")]
+    #[schemars(with = "DurationText")]
     pub grace_period: SignedDuration,
     /// The longest time that an invocation of a function which writes the table may run, plus a margin. A file counts
     /// as settled if its source was committed longer ago than this.
     #[serde(default = "default_longest_invocation")]
-    #[schemars(with = "String")]
+    #[schemars(with = "DurationText")]
     pub longest_invocation: SignedDuration,
     /// The prefix for new generations of partitions, ending with `/`. By default, the table's own location with
     /// `.generations` after its name. It must be outside the table, because readers may read everything below the
     /// table's location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<S3Uri>")]
     pub generations: Option<Location>,
     /// The prefix of the ledger, ending with `/`. By default, that of the rekey job which writes the table or, if there
     /// is none, `_lakewright/` in the table's location.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<S3Uri>")]
     pub ledger: Option<Location>,
     /// When EventBridge Scheduler starts the job. By default, once a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,102 +222,148 @@ impl Compact {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// The first error of this job alone, as a message.
-    fn problem(&self) -> Option<String> {
+    /// Says what is wrong with it on its own.
+    pub(super) fn check(&self, problems: &mut Problems) {
         match (self.mode, &self.table, &self.target) {
             (CompactMode::Catalog, Some(_), None) | (CompactMode::InPlace, None, Some(_)) => {}
-            (CompactMode::Catalog, ..) => {
-                return Some(
-                    "write table = \"database.table\" and no target; a prefix without a table needs mode = \"in_place\""
-                        .to_owned(),
-                );
-            }
-            (CompactMode::InPlace, ..) => {
-                return Some(
-                    "mode = \"in_place\" needs target = \"s3://…/\" and no table: the files of a table are swapped without a window by mode = \"catalog\""
-                        .to_owned(),
-                );
-            }
+            (CompactMode::Catalog, ..) => problems.say(
+                "target",
+                "write table = \"database.table\" and no target; a prefix without a table needs mode = \"in_place\"",
+            ),
+            (CompactMode::InPlace, ..) => problems.say(
+                "mode",
+                "mode = \"in_place\" needs target = \"s3://…/\" and no table: the files of a table are swapped without a window by mode = \"catalog\"",
+            ),
         }
         for (key, location) in [
             ("target", &self.target),
             ("generations", &self.generations),
             ("ledger", &self.ledger),
         ] {
+            problems.bucket(key, location.as_ref());
             if let Some(location) = location
                 && !location.key.ends_with('/')
             {
-                return Some(format!("{key} = \"{location}\" must end with `/`"));
+                problems.say(key, format!("{key} = \"{location}\" must end with `/`"));
             }
         }
         if self.mode == CompactMode::InPlace && self.generations.is_some() {
-            return Some("generations has no meaning with mode = \"in_place\"".to_owned());
+            problems.say(
+                "generations",
+                "generations has no meaning with mode = \"in_place\"",
+            );
         }
         if self.target_size == ByteSize(0) {
-            return Some("target_size is 0".to_owned());
+            problems.say(
+                "target_size",
+                "target_size is 0: write a size above 0, such as \"256MiB\"",
+            );
         }
         if self.row_group_size == Some(ByteSize(0)) {
-            return Some("row_group_size is 0: give a size, or leave it out".to_owned());
+            problems.say(
+                "row_group_size",
+                "row_group_size is 0: give a size above 0, or leave it out",
+            );
         }
         if self.min_files < 2 {
-            return Some(format!(
-                "min_files = {}: one file is not merged with anything, write 2 or more",
-                self.min_files
-            ));
+            problems.say(
+                "min_files",
+                format!(
+                    "min_files = {}: one file is not merged with anything, write 2 or more",
+                    self.min_files
+                ),
+            );
         }
         if !(1..=100).contains(&self.small_below) {
-            return Some(format!(
-                "small_below = {}: write a percentage from 1 to 100",
-                self.small_below
-            ));
+            problems.say(
+                "small_below",
+                format!(
+                    "small_below = {}: write a percentage from 1 to 100",
+                    self.small_below
+                ),
+            );
         }
         if self.files == Some(0) {
-            return Some("files is 0: write 1 or more, or leave it out".to_owned());
+            problems.say("files", "files = 0: write 1 or more, or leave it out");
         }
         if self.longest_invocation <= SignedDuration::ZERO {
-            return Some("longest_invocation must be above 0".to_owned());
+            problems.say("longest_invocation", "longest_invocation must be above 0");
         }
         if self.quiet_for.is_negative() {
-            return Some("quiet_for is negative".to_owned());
+            problems.say("quiet_for", "quiet_for is negative");
         }
         if self.grace_period < self.longest_invocation {
-            return Some(format!(
-                "grace_period ({:#}) is below longest_invocation ({:#}): what is still at work may read the old files",
-                self.grace_period, self.longest_invocation
-            ));
+            problems.say(
+                "grace_period",
+                format!(
+                    "grace_period ({:#}) is below longest_invocation ({:#}): what is still at work may read the old files",
+                    self.grace_period, self.longest_invocation
+                ),
+            );
         }
         if let Some(Err(message)) = self.schedule.as_ref().map(Schedule::check) {
-            return Some(message);
+            problems.say("schedule", message);
         }
-        stored::check(&self.tags, self.encryption.as_ref()).err()
+        stored::check(&self.tags, self.encryption.as_ref(), problems);
     }
 
-    /// The first error in combination with the rekey job that writes its table.
-    fn problem_with(&self, writer: &Rekey) -> Option<String> {
+    /// Says what is wrong with it beside the rekey jobs.
+    pub(super) fn check_beside(&self, writers: &[Rekey], problems: &mut Problems) {
+        for writer in writers {
+            if self.table.is_some() && writer.table == self.table {
+                self.check_writer(writer, problems);
+            }
+            for (key, prefix) in [("target", &self.target), ("generations", &self.generations)] {
+                if let Some(prefix) = prefix
+                    && writer.source.contains(prefix)
+                {
+                    problems.say(
+                        key,
+                        format!(
+                            "{key} {prefix} lies inside the source of rekey `{}`, which would read every file: choose a prefix outside",
+                            writer.name
+                        ),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Says what is wrong with it beside a rekey job that writes its table.
+    fn check_writer(&self, writer: &Rekey, problems: &mut Problems) {
         if let Some(output) = writer.output.first()
             && output.format != OutputFormat::Parquet
         {
-            return Some(format!(
-                "rekey `{}` writes {} into the table: only Parquet is compacted",
-                writer.name, output.format
-            ));
+            problems.say(
+                "table",
+                format!(
+                    "rekey `{}` writes {} into the table: only Parquet is compacted",
+                    writer.name, output.format
+                ),
+            );
         }
         if let Some(ledger) = &self.ledger
             && *ledger != writer.ledger()
         {
-            return Some(format!(
-                "ledger = \"{ledger}\" is not that of rekey `{}`, which writes the table: leave it out",
-                writer.name
-            ));
+            problems.say(
+                "ledger",
+                format!(
+                    "ledger = \"{ledger}\" is not that of rekey `{}`, which writes the table: leave it out",
+                    writer.name
+                ),
+            );
         }
-        let generations = self.generations.as_ref()?;
-        if writer.target.contains(generations) {
-            return Some(format!(
-                "generations = \"{generations}\" lies inside {}, where readers of the table would meet it",
-                writer.target
-            ));
+        if let Some(generations) = &self.generations
+            && writer.target.contains(generations)
+        {
+            problems.say(
+                "generations",
+                format!(
+                    "generations = \"{generations}\" lies inside {}, where readers of the table would meet it",
+                    writer.target
+                ),
+            );
         }
-        None
     }
 }
 
@@ -338,38 +385,14 @@ impl Config {
         self.compact.iter().filter_map(|job| job.table.as_ref())
     }
 
-    /// Checks the compact jobs, and sets the ledger of each to that of the rekey job that writes its table.
-    pub(super) fn settle_compact(&mut self) -> Result<(), ConfigError> {
-        let mut subjects = std::collections::BTreeSet::new();
+    /// Gives each compact job the ledger of the rekey jobs that write its table.
+    pub(super) fn settle_compact(&mut self) {
         for job in &mut self.compact {
-            let subject = job.subject();
-            let invalid = |message| ConfigError::InvalidCompact {
-                job: subject.clone(),
-                message,
-            };
-            if let Some(message) = job.problem() {
-                return Err(invalid(message));
-            }
-            if !subjects.insert(subject.clone()) {
-                return Err(invalid("two jobs compact it: write one".to_owned()));
-            }
-            for writer in &self.rekey {
-                if job.table.is_some() && writer.table == job.table {
-                    if let Some(message) = job.problem_with(writer) {
-                        return Err(invalid(message));
-                    }
-                    job.ledger = Some(writer.ledger());
-                }
-                let written = job.target.as_ref().or(job.generations.as_ref());
-                if written.is_some_and(|prefix| writer.source.contains(prefix)) {
-                    return Err(invalid(format!(
-                        "it writes inside the source of rekey `{}`, which would read every file: choose a prefix outside",
-                        writer.name
-                    )));
-                }
+            let writes = |writer: &&Rekey| job.table.is_some() && writer.table == job.table;
+            if let Some(writer) = self.rekey.iter().find(writes) {
+                job.ledger = Some(writer.ledger());
             }
         }
-        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The format of the objects under a source.
+use super::mistake::Problems;
+
+/// What the objects under a source hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InputFormat {
@@ -47,27 +49,29 @@ impl Default for Csv {
 }
 
 impl Csv {
-    /// The first error, as a message. `table`: whether the job names a table.
-    pub(super) fn check(&self, table: bool) -> Result<(), String> {
+    /// Says what is wrong with it. `table`: whether the job names a table.
+    pub(super) fn check(&self, table: bool, problems: &mut Problems) {
         for (key, mark) in [("delimiter", self.delimiter), ("quote", self.quote)] {
             if !mark.is_ascii() || matches!(mark, '\r' | '\n' | '\0') {
-                return Err(format!(
-                    "csv.{key} = {mark:?}: write one ASCII character, and no end of line"
-                ));
+                problems.say(
+                    &format!("csv.{key}"),
+                    format!("csv.{key} = {mark:?}: write one ASCII character, and no end of line"),
+                );
             }
         }
         if self.delimiter == self.quote {
-            return Err("csv.delimiter and csv.quote are the same".to_owned());
+            problems.say("csv.delimiter", "csv.delimiter and csv.quote are the same");
         }
         match (self.header, self.columns.is_empty()) {
-            (true, false) => Err(
-                "csv.columns has no meaning with a header: leave it out, or say header = false"
-                    .to_owned(),
+            (true, false) => problems.say(
+                "csv.columns",
+                "csv.columns has no meaning with a header: leave it out, or say header = false",
             ),
-            (false, true) if !table => {
-                Err("csv.header = false: name the columns in csv.columns, or a table".to_owned())
-            }
-            _ => Ok(()),
+            (false, true) if !table => problems.say(
+                "csv.header",
+                "csv.header = false: name the columns in csv.columns, or a table",
+            ),
+            _ => {}
         }
     }
 }
@@ -94,10 +98,12 @@ mod tests {
             ("delimiter = '\"'", false, Err("the same")),
         ] {
             let csv: Csv = toml::from_str(text).unwrap();
-            match (csv.check(table), expected) {
-                (Ok(()), Ok(())) => {}
-                (Err(error), Err(says)) => assert!(error.contains(says), "{error}"),
-                (found, _) => panic!("{text}: {found:?}"),
+            let mut problems = Problems::of("rekey", 0, "a");
+            csv.check(table, &mut problems);
+            let found: Vec<_> = problems.found.iter().map(|found| &found.message).collect();
+            match expected {
+                Ok(()) => assert!(found.is_empty(), "{text}: {found:?}"),
+                Err(says) => assert!(found.iter().any(|found| found.contains(says)), "{found:?}"),
             }
         }
     }

@@ -4,7 +4,10 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::size::{Size, exact};
+use super::{
+    mistake::Problems,
+    size::{Size, exact},
+};
 use crate::json;
 
 /// Limits on inputs. Each limit has its own error.
@@ -58,8 +61,8 @@ impl Limits {
             .min(json::MAX_DEPTH)
     }
 
-    /// The first error, as a message.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Says what is wrong with them.
+    pub(super) fn check(&self, problems: &mut Problems) {
         for (key, value) in [
             ("record_size", self.record_size.as_u64()),
             ("nesting_depth", self.nesting_depth.into()),
@@ -69,16 +72,19 @@ impl Limits {
             ("parquet_row_group", self.parquet_row_group.as_u64()),
         ] {
             if value == 0 {
-                return Err(format!("limits.{key} is 0: nothing would pass"));
+                let message = format!("limits.{key} is 0: nothing would pass");
+                problems.say(&format!("limits.{key}"), message);
             }
         }
         if self.nesting_depth as usize > json::MAX_DEPTH {
-            return Err(format!(
-                "limits.nesting_depth = {}: at most {}",
-                self.nesting_depth,
-                json::MAX_DEPTH
-            ));
+            let depth = self.nesting_depth;
+            problems.say(
+                "limits.nesting_depth",
+                format!(
+                    "limits.nesting_depth = {depth}: at most {}",
+                    json::MAX_DEPTH
+                ),
+            );
         }
-        Ok(())
     }
 }

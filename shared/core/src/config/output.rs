@@ -6,7 +6,10 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::size::{Size, exact_option};
+use super::{
+    mistake::Problems,
+    size::{Size, exact_option},
+};
 
 use crate::location::Location;
 
@@ -148,14 +151,18 @@ impl Output {
         }
     }
 
-    /// The first error of this output alone, as a message.
-    fn check(&self) -> Result<(), String> {
+    /// Says what is wrong with it on its own. `key` is its place in the job.
+    fn check(&self, key: &str, problems: &mut Problems) {
         let format = self.format;
         let parquet = format == OutputFormat::Parquet;
+        let mut say = |name: &str, message: String| {
+            problems.say(&format!("{key}.{name}"), format!("output: {message}"));
+        };
         if !parquet && self.compression == Some(Compression::Snappy) {
-            return Err(format!(
-                "{format} with compression = \"snappy\": choose none, gzip or zstd"
-            ));
+            say(
+                "compression",
+                format!("{format} with compression = \"snappy\": choose none, gzip or zstd"),
+            );
         }
         for (key, given, meant) in [
             ("row_group_size", self.row_group_size.is_some(), parquet),
@@ -167,7 +174,10 @@ impl Output {
             ("header", self.header.is_some(), format == OutputFormat::Csv),
         ] {
             if given && !meant {
-                return Err(format!("{key} has no meaning for {format}: leave it out"));
+                say(
+                    key,
+                    format!("{key} has no meaning for {format}: leave it out"),
+                );
             }
         }
         for (key, size) in [
@@ -176,39 +186,41 @@ impl Output {
             ("row_group_size", self.row_group_size),
         ] {
             if size == Some(ByteSize(0)) {
-                return Err(format!("{key} is 0: give a size, or leave it out"));
+                say(
+                    key,
+                    format!("{key} is 0: give a size above 0, or leave it out"),
+                );
             }
         }
         match (self.min_file_size, self.max_file_size) {
-            (Some(_), None) => {
-                Err("min_file_size has no meaning without max_file_size: give both".to_owned())
-            }
-            (Some(min), Some(max)) if min > max => Err(format!(
-                "min_file_size ({min}) is above max_file_size ({max})"
-            )),
-            _ => match &self.prefix {
-                Some(prefix) => check_prefix(prefix),
-                None => Ok(()),
-            },
+            (Some(_), None) => say(
+                "min_file_size",
+                "min_file_size has no meaning without max_file_size: give both".to_owned(),
+            ),
+            (Some(min), Some(max)) if min > max => say(
+                "min_file_size",
+                format!("min_file_size ({min}) is above max_file_size ({max})"),
+            ),
+            _ => {}
+        }
+        if let Some(message) = self.prefix.as_deref().and_then(prefix_problem) {
+            say("prefix", message);
         }
     }
 }
 
-fn check_prefix(prefix: &str) -> Result<(), String> {
+fn prefix_problem(prefix: &str) -> Option<String> {
     if prefix.is_empty() {
-        return Ok(());
+        return None;
     }
     let Some(path) = prefix.strip_suffix('/') else {
-        return Err(format!("prefix = \"{prefix}\" must end with `/`"));
+        return Some(format!("prefix = \"{prefix}\" must end with `/`"));
     };
-    for part in path.split('/') {
-        if part.is_empty() || part.starts_with(['_', '.']) || part.contains('=') {
-            return Err(format!(
-                "prefix = \"{prefix}\": its parts may not be empty, begin with `_` or `.` (such directories are hidden from readers), or hold `=` (they are no partitions)"
-            ));
-        }
-    }
-    Ok(())
+    let meant =
+        |part: &str| !part.is_empty() && !part.starts_with(['_', '.']) && !part.contains('=');
+    (!path.split('/').all(meant)).then(|| format!(
+        "prefix = \"{prefix}\": its parts may not be empty, begin with `_` or `.` (such directories are hidden from readers), or hold `=` (they are no partitions)"
+    ))
 }
 
 /// The prefix of one of several outputs, below the target.
@@ -225,34 +237,37 @@ pub(super) fn directory(target: &Location, output: &Output, outputs: usize) -> L
     target.join(&prefix(output, outputs))
 }
 
-/// The first error of the outputs, as a message.
-pub(super) fn check(outputs: &[Output]) -> Result<(), String> {
+/// Says what is wrong with the outputs.
+pub(super) fn check(outputs: &[Output], problems: &mut Problems) {
     if outputs.is_empty() {
-        return Err("output is empty: name at least one".to_owned());
-    }
-    for output in outputs {
-        output
-            .check()
-            .map_err(|message| format!("output: {message}"))?;
+        problems.say("output", "output is empty: name at least one");
     }
     for (index, first) in outputs.iter().enumerate() {
+        let key = format!("output[{index}]");
+        first.check(&key, problems);
         for second in outputs.iter().skip(index + 1) {
             let (a, b) = (prefix(first, outputs.len()), prefix(second, outputs.len()));
             if a.starts_with(&b) || b.starts_with(&a) {
-                return Err(format!(
+                problems.say(&key, format!(
                     "outputs {} and {} go to \"{a}\" and \"{b}\" below the target, and a table would read both: give each a prefix of its own",
                     first.format, second.format
                 ));
             }
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::semantics::stated;
+
+    fn check(outputs: &[Output]) -> Result<(), String> {
+        let mut problems = Problems::of("rekey", 0, "a");
+        super::check(outputs, &mut problems);
+        let mut found = problems.found.into_iter();
+        found.next().map_or(Ok(()), |found| Err(found.message))
+    }
 
     fn outputs(text: &str) -> Vec<Output> {
         #[derive(Deserialize)]

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy,
-    Sweep, TimestampRule, output, stored,
+    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, Sweep,
+    TimestampRule,
+    mistake::Problems,
+    output,
+    size::{S3Uri, TableText},
+    stored,
 };
 use crate::{
     catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
@@ -20,11 +24,11 @@ pub struct Rekey {
     /// The job's name in reports, metrics and alarms.
     pub name: String,
     /// The prefix that Firehose writes under, ending with `/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub source: Location,
     /// Firehose's error prefix, if it is inside `source`: objects below it are not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<S3Uri>")]
     pub error_prefix: Option<Location>,
     /// The format of the objects. The compression is detected.
     #[serde(default)]
@@ -35,7 +39,7 @@ pub struct Rekey {
     /// The column with a record's time, and how to parse it.
     pub timestamp: TimestampRule,
     /// The prefix to write the partitions under, ending with `/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub target: Location,
     /// Time parts (`year`, `month`, `day`, `hour`, `minute`, `date`) and columns, in path order.
     #[serde(default = "default_partition_by")]
@@ -45,7 +49,7 @@ pub struct Rekey {
     pub path_style: PathStyle,
     /// The Glue table, as `database.table`, that gives the schema and in which new partitions are registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
     /// What to do with a field that has no column in the table.
     #[serde(default = "drop_policy")]
@@ -113,48 +117,36 @@ impl Rekey {
         output::directory(&self.target, output, self.output.len())
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let invalid = |message: String| {
-            Err(ConfigError::Invalid {
-                job: self.name.clone(),
-                message,
-            })
-        };
+    pub(super) fn check(&self, problems: &mut Problems) {
         if self.name.is_empty() {
-            return invalid("name is empty".to_owned());
+            problems.say("name", "name is empty");
         }
-        for (field, location) in [("source", &self.source), ("target", &self.target)] {
-            if !location.key.is_empty() && !location.key.ends_with('/') {
-                return Err(ConfigError::PrefixWithoutSlash {
-                    job: self.name.clone(),
-                    field,
-                    location: location.clone(),
-                });
-            }
+        problems.prefix("source", Some(&self.source));
+        problems.prefix("target", Some(&self.target));
+        problems.bucket("error_prefix", self.error_prefix.as_ref());
+        output::check(&self.output, problems);
+        self.limits.check(problems);
+        if let Err(message) = self.sweep.check() {
+            problems.say("sweep", message);
         }
-        if let Err(message) = output::check(&self.output)
-            .and_then(|()| self.limits.check())
-            .and_then(|()| self.sweep.check())
-            .and_then(|()| stored::check(&self.tags, self.encryption.as_ref()))
-        {
-            return invalid(message);
-        }
+        stored::check(&self.tags, self.encryption.as_ref(), problems);
         if let Some(csv) = &self.csv {
-            if self.format != InputFormat::Csv {
-                return invalid("csv has no meaning where format is not \"csv\"".to_owned());
-            }
-            if let Err(message) = csv.check(self.table.is_some()) {
-                return invalid(message);
+            if self.format == InputFormat::Csv {
+                csv.check(self.table.is_some(), problems);
+            } else {
+                problems.say("csv", "csv has no meaning where format is not \"csv\"");
             }
         }
-        // Whether the rule is valid does not depend on the instant.
-        let reader = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
-            Ok(reader) => reader,
-            Err(error) => return invalid(error.to_string()),
+        // Which instant it is does not matter for whether the rule can be read.
+        let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
+            Ok(reader) => reader.zone().clone(),
+            Err(error) => {
+                problems.say(error.key(), error);
+                TimeZone::UTC
+            }
         };
-        match Partitioner::new(&self.partition_by, self.path_style, reader.zone()) {
-            Ok(_) => Ok(()),
-            Err(error) => invalid(error.to_string()),
+        if let Err(error) = Partitioner::new(&self.partition_by, self.path_style, &zone) {
+            problems.say("partition_by", error);
         }
     }
 }

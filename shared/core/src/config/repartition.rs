@@ -11,11 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    ConfigError, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy, output,
-    size::{Size, exact},
+    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy,
+    mistake::Problems,
+    output,
+    size::{S3Uri, Size, SourceText, TableText, exact},
     stored,
 };
-use crate::{catalog::TableName, hive_type, location::Location};
+use crate::{catalog::TableName, hive_type, location::Location, nearest::meant};
 
 /// The smallest `task_size`: with a smaller one, writing the ledger's entries would take longer than writing the rows.
 const MIN_TASK_SIZE: ByteSize = ByteSize::mib(1);
@@ -34,7 +36,7 @@ pub struct Repartition {
     /// The job's name in reports, metrics and alarms, and in its ledger.
     pub name: String,
     /// The source: a Glue table, as `database.table`, or a prefix such as `s3://bucket/prefix/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "SourceText")]
     pub source: Source,
     /// For a partitioned table: the partitions to read, as an expression of Glue's `GetPartitions`, such as `year =
     /// 2020 and month = 5`. By default, all.
@@ -52,7 +54,7 @@ pub struct Repartition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
     /// The prefix to write under, ending with `/`. It may be that of the source.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub target: Location,
     /// The columns to partition by, in path order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,7 +83,7 @@ pub struct Repartition {
     /// The Glue table, as `database.table`, of the first output. If it exists, values are converted to the types of its
     /// columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
     /// Whether `table` is created if it does not exist, and updated if it does not match the output.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -301,171 +303,162 @@ impl Repartition {
         output::directory(&self.target, output, self.output.len())
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.problem().map_or(Ok(()), |message| {
-            Err(ConfigError::InvalidRepartition {
-                job: self.name.clone(),
-                message,
-            })
-        })
-    }
-
-    /// The first error, as a message.
-    fn problem(&self) -> Option<String> {
+    /// Says what is wrong with it on its own.
+    pub(super) fn check(&self, problems: &mut Problems) {
         let in_a_key =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         if self.name.is_empty() || self.name.starts_with('.') || !self.name.bytes().all(in_a_key) {
-            return Some(
-                "name must be of letters, digits, `-`, `_` and `.`, for it is a part of the ledger's keys"
-                    .to_owned(),
+            problems.say(
+                "name",
+                "name must be of letters, digits, `-`, `_` and `.`, for it is a part of the ledger's keys",
             );
         }
-        if !self.target.key.is_empty() && !self.target.key.ends_with('/') {
-            return Some(format!("target = \"{}\" must end with `/`", self.target));
-        }
-        self.source_problem()
-            .or_else(|| self.shape_problem())
-            .or_else(|| self.columns_problem())
-            .or_else(|| output::check(&self.output).err())
-            .or_else(|| self.limits.check().err())
-            .or_else(|| stored::check(&self.tags, self.encryption.as_ref()).err())
+        problems.prefix("target", Some(&self.target));
+        self.check_source(problems);
+        self.check_shape(problems);
+        self.check_columns(problems);
+        output::check(&self.output, problems);
+        self.limits.check(problems);
+        stored::check(&self.tags, self.encryption.as_ref(), problems);
     }
 
-    fn source_problem(&self) -> Option<String> {
+    fn check_source(&self, problems: &mut Problems) {
         match (&self.source, self.format) {
-            (Source::Prefix(prefix), None) => {
-                return Some(format!(
-                    "format is missing: what do the objects under {prefix} hold?"
-                ));
-            }
-            (Source::Table(table), Some(_)) => {
-                return Some(format!(
-                    "format has no meaning with a table: {table} says it"
-                ));
-            }
+            (Source::Prefix(prefix), None) => problems.say(
+                "format",
+                format!("format is missing: write what the objects under {prefix} hold, json, csv or parquet"),
+            ),
+            (Source::Table(table), Some(_)) => problems.say(
+                "format",
+                format!("format has no meaning with a table: {table} says it"),
+            ),
             (Source::Prefix(prefix), Some(_)) => {
-                if !prefix.key.is_empty() && !prefix.key.ends_with('/') {
-                    return Some(format!("source = \"{prefix}\" must end with `/`"));
-                }
+                problems.prefix("source", Some(prefix));
                 if self.allow_any_source {
-                    return Some(format!(
-                        "allow_any_source has no meaning with a prefix: only {prefix} is read"
-                    ));
+                    problems.say(
+                        "allow_any_source",
+                        format!("allow_any_source has no meaning with a prefix: only {prefix} is read"),
+                    );
                 }
                 if self.expression.is_some() {
-                    return Some("expression has no meaning without a table".to_owned());
+                    problems.say("expression", "expression has no meaning without a table");
                 }
                 if self.mode == Mode::Append && prefix.contains(&self.target) {
-                    return Some(format!(
+                    problems.say("mode", format!(
                         "mode = \"append\" below the source itself would read its own rows again: choose a target outside {prefix}"
                     ));
                 }
             }
             (Source::Table(_), None) => {}
         }
-        let text = matches!(self.format, None | Some(InputFormat::Csv));
-        match &self.csv {
-            Some(_) if !text => Some("csv has no meaning where format is not \"csv\"".to_owned()),
-            Some(csv) => csv.check(self.format.is_none()).err(),
-            None => None,
+        if let Some(csv) = &self.csv {
+            if matches!(self.format, None | Some(InputFormat::Csv)) {
+                csv.check(self.format.is_none(), problems);
+            } else {
+                problems.say("csv", "csv has no meaning where format is not \"csv\"");
+            }
         }
     }
 
-    fn shape_problem(&self) -> Option<String> {
+    fn check_shape(&self, problems: &mut Problems) {
         match self.files {
-            Some(Files::Exactly(0)) => return Some("files = 0: write at least one".to_owned()),
+            Some(Files::Exactly(0)) => problems.say("files", "files = 0: write at least one"),
             Some(Files::Exactly(files)) if files > MAX_FILES => {
-                return Some(format!("files = {files}: at most {MAX_FILES}"));
+                problems.say("files", format!("files = {files}: at most {MAX_FILES}"));
             }
-            Some(Files::Relative(_)) if !self.partition_by.is_empty() => {
-                return Some(
-                    "files: with partition_by, it counts the files of each partition, which has no splits: write a number"
-                        .to_owned(),
-                );
-            }
+            Some(Files::Relative(_)) if !self.partition_by.is_empty() => problems.say(
+                "files",
+                "files: with partition_by, it counts the files of each partition, which has no splits: write a number",
+            ),
             _ => {}
         }
         if self.merge && (self.partition_by.is_empty() || self.files.is_some()) {
-            return Some(
-                "merge has no meaning without partition_by, nor with files, which says how many there are to be"
-                    .to_owned(),
+            problems.say(
+                "merge",
+                "merge has no meaning without partition_by, nor with files, which says how many there are to be",
             );
         }
-        for output in &self.output {
+        for (index, output) in self.output.iter().enumerate() {
             if output.max_file_size.is_some() || output.min_file_size.is_some() {
-                return Some(
-                    "output: max_file_size and min_file_size have no meaning here: files says how many there are to be"
-                        .to_owned(),
+                problems.say(
+                    &format!("output[{index}]"),
+                    "output: max_file_size and min_file_size have no meaning here: files says how many there are to be",
                 );
             }
         }
         if self.bookmark && self.mode != Mode::Append {
-            return Some(
-                "bookmark needs mode = \"append\": any other would lose what earlier runs wrote"
-                    .to_owned(),
+            problems.say(
+                "bookmark",
+                "bookmark needs mode = \"append\": any other would lose what earlier runs wrote",
             );
         }
         if self.manage_table && self.table.is_none() {
-            return Some("manage_table has no meaning without table".to_owned());
+            problems.say("manage_table", "manage_table has no meaning without table");
         }
         if self.on_mismatch == Policy::Quarantine {
-            return Some(
-                "on_mismatch = \"quarantine\": a table is rewritten whole or not at all: write fail or drop"
-                    .to_owned(),
+            problems.say(
+                "on_mismatch",
+                "on_mismatch = \"quarantine\": a table is rewritten whole or not at all: write fail or drop",
             );
         }
         if self.task_size < MIN_TASK_SIZE {
-            return Some(format!("task_size must be at least {MIN_TASK_SIZE}"));
+            problems.say(
+                "task_size",
+                format!("task_size must be at least {MIN_TASK_SIZE}"),
+            );
         }
-        None
     }
 
-    fn columns_problem(&self) -> Option<String> {
+    fn check_columns(&self, problems: &mut Problems) {
         let mut names = BTreeSet::new();
         for name in &self.partition_by {
             if name.is_empty() || name.starts_with(['_', '.']) {
-                return Some(format!(
+                problems.say("partition_by", format!(
                     "partition_by names `{name}`: readers skip directories that begin with `_` or `.`, and none may be empty"
                 ));
             }
             if !names.insert(name.to_lowercase()) {
-                return Some(format!("partition_by names `{name}` twice"));
+                problems.say("partition_by", format!("partition_by names `{name}` twice"));
             }
         }
         let mut written = BTreeSet::new();
-        for column in &self.columns {
+        for (index, column) in self.columns.iter().enumerate() {
+            let key = format!("columns[{index}]");
             if column.name().is_empty() || column.written().is_empty() {
-                return Some("columns has an empty name".to_owned());
+                problems.say(&key, "columns has an empty name");
             }
             if !written.insert(column.written().to_lowercase()) {
-                return Some(format!("columns writes `{}` twice", column.written()));
+                problems.say(&key, format!("columns writes `{}` twice", column.written()));
             }
             if let Some(text) = column.hive_type()
                 && let Err(error) = hive_type::parse_field(column.written(), text)
             {
-                return Some(format!(
-                    "columns: `{}`: type = \"{text}\": {error}",
-                    column.name()
-                ));
-            }
-        }
-        if !self.columns.is_empty() {
-            if let Some(name) = self
-                .partition_by
-                .iter()
-                .find(|name| !written.contains(&name.to_lowercase()))
-            {
-                return Some(format!(
-                    "partition_by names `{name}`, which columns does not write"
-                ));
-            }
-            if written.len() == names.len() {
-                return Some(
-                    "every column is in partition_by: none is left for the files".to_owned(),
+                problems.say(
+                    &key,
+                    format!("columns: `{}`: type = \"{text}\": {error}", column.name()),
                 );
             }
         }
-        None
+        if self.columns.is_empty() {
+            return;
+        }
+        let all = || self.columns.iter().map(Choice::written);
+        let lost = |name: &&String| !written.contains(&name.to_lowercase());
+        for name in self.partition_by.iter().filter(lost) {
+            problems.say(
+                "partition_by",
+                format!(
+                    "partition_by names `{name}`, which columns does not write{}",
+                    meant(name, all())
+                ),
+            );
+        }
+        if written == names {
+            problems.say(
+                "columns",
+                "every column is in partition_by: none is left for the files",
+            );
+        }
     }
 }
 

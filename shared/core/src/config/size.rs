@@ -1,5 +1,5 @@
-//! Sizes in bytes, serialised as exact numbers: the text form of `ByteSize` is rounded, and a stored plan must keep the
-//! exact settings.
+//! The text forms of values, for the schema. Sizes in bytes are serialised as exact numbers: the text form of `ByteSize` is
+//! rounded, and a stored plan must keep the exact settings.
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
@@ -13,6 +13,26 @@ pub(super) enum Size {
     Text(String),
     Bytes(u64),
 }
+
+/// A prefix or object of S3, such as `s3://bucket/prefix/`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(super) struct S3Uri(String);
+
+/// A table of the data catalog, as `database.table`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(super) struct TableText(String);
+
+/// A table of the data catalog, as `database.table`, or a prefix of S3, such as `s3://bucket/prefix/`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(super) struct SourceText(String);
+
+/// A number with its unit, such as `90s`, `20m`, `24h` or `1h 30m`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(super) struct DurationText(String);
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,

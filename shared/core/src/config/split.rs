@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigError, Encryption, OnCollision, ResultColumn, RowFormat, Types,
-    size::{Size, exact},
+    Encryption, OnCollision, ResultColumn, RowFormat, Types,
+    mistake::Problems,
+    size::{S3Uri, Size, exact},
     stored,
 };
 use crate::{
@@ -29,7 +30,7 @@ pub struct Split {
     /// The job's name in requests, reports, metrics and alarms.
     pub name: String,
     /// The prefix to write the objects under, ending with `/`.
-    #[schemars(with = "String")]
+    #[schemars(with = "S3Uri")]
     pub target: Location,
     /// The name of a row's object below the target. `{column}` is the value of a column, `{row}` the row's number (the
     /// first is 0), `{job}` the job's id; `{{` and `}}` are braces.
@@ -91,7 +92,7 @@ pub struct Split {
     pub usd_per_million_puts: u32,
     /// The prefixes from which results are read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<String>")]
+    #[schemars(with = "Vec<S3Uri>")]
     pub sources: Vec<Location>,
     /// Instead of `sources`: whether results may be read from anywhere. The job's functions may then read every bucket
     /// of the account.
@@ -174,74 +175,78 @@ impl Split {
         })
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.problem().map_or(Ok(()), |message| {
-            Err(ConfigError::InvalidSplit {
-                job: self.name.clone(),
-                message,
-            })
-        })
-    }
-
-    /// The first error, as a message.
-    fn problem(&self) -> Option<String> {
+    pub(super) fn check(&self, problems: &mut Problems) {
         if self.name.is_empty() {
-            return Some("name is empty".to_owned());
+            problems.say("name", "name is empty");
         }
-        if !self.target.key.is_empty() && !self.target.key.ends_with('/') {
-            return Some(format!("target = \"{}\" must end with `/`", self.target));
+        problems.prefix("target", Some(&self.target));
+        for source in &self.sources {
+            problems.bucket("sources", Some(source));
         }
         if let Err(error) = KeyTemplate::parse(&self.key, self.hashed_prefix) {
-            return Some(format!("key = \"{}\": {error}", self.key));
+            problems.say("key", format!("key = \"{}\": {error}", self.key));
         }
         if self.hashed_prefix > MAX_HASHED_PREFIX {
-            return Some(format!("hashed_prefix is above {MAX_HASHED_PREFIX}"));
+            problems.say(
+                "hashed_prefix",
+                format!("hashed_prefix is above {MAX_HASHED_PREFIX}"),
+            );
         }
         match (self.format, &self.template) {
-            (RowFormat::Template, None) => return Some("template is missing".to_owned()),
+            (RowFormat::Template, None) => problems.say(
+                "template",
+                "template is missing: the text of an object, with {column} for its values",
+            ),
             (RowFormat::Template, Some(template)) => {
                 if let Err(error) = Template::parse(template) {
-                    return Some(format!("template: {error}"));
+                    problems.say("template", format!("template: {error}"));
                 }
             }
-            (_, Some(_)) => {
-                return Some("template has no meaning without format = \"template\"".to_owned());
-            }
+            (_, Some(_)) => problems.say(
+                "template",
+                "template has no meaning without format = \"template\"",
+            ),
             (_, None) => {}
         }
         if self.header.is_some() && self.format != RowFormat::Csv {
-            return Some("header has no meaning without format = \"csv\"".to_owned());
+            problems.say("header", "header has no meaning without format = \"csv\"");
         }
         if let Some(problem) = self.unload.as_ref().and_then(Unload::problem) {
-            return Some(problem);
+            problems.say("unload.delimiter", problem);
         }
         let is_text = self.unload.as_ref().is_some_and(Unload::is_text);
         if is_text && self.columns.is_empty() {
-            return Some("unload.format = \"text\" needs columns: text has no names".to_owned());
+            problems.say(
+                "columns",
+                "unload.format = \"text\" needs columns: text has no names",
+            );
         }
         match (self.sources.is_empty(), self.allow_any_source) {
-            (true, false) => {
-                return Some(
-                    "sources is missing: name the prefixes that results are taken from, or write allow_any_source = true to read every bucket of the account"
-                        .to_owned(),
-                );
-            }
-            (false, true) => {
-                return Some(
-                    "allow_any_source has no meaning beside sources: write one".to_owned(),
-                );
-            }
+            (true, false) => problems.say(
+                "sources",
+                "sources is missing: name the prefixes that results are taken from, or write allow_any_source = true to read every bucket of the account",
+            ),
+            (false, true) => problems.say(
+                "allow_any_source",
+                "allow_any_source has no meaning beside sources: write one",
+            ),
             _ => {}
         }
         if self.chunk_size.as_u64() == 0 || self.chunk_size > MAX_CHUNK_SIZE {
-            return Some(format!(
-                "chunk_size must be above 0 and at most {MAX_CHUNK_SIZE}"
-            ));
+            problems.say(
+                "chunk_size",
+                format!("chunk_size must be above 0 and at most {MAX_CHUNK_SIZE}"),
+            );
         }
-        if self.chunk_rows == 0 || self.in_flight == 0 {
-            return Some("chunk_rows and in_flight must be above 0".to_owned());
+        for (key, value) in [
+            ("chunk_rows", self.chunk_rows),
+            ("in_flight", self.in_flight),
+        ] {
+            if value == 0 {
+                problems.say(key, format!("{key} must be above 0"));
+            }
         }
-        stored::check(&self.tags, self.encryption.as_ref()).err()
+        stored::check(&self.tags, self.encryption.as_ref(), problems);
     }
 }
 

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::mistake::Problems;
+use crate::nearest::meant;
+
 /// The most tags that an object takes, and the most UTF-16 code units of a tag's key and value.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-tagging.html>
 const MAX_TAGS: usize = 10;
@@ -23,40 +26,50 @@ pub struct Encryption {
     pub key: Option<String>,
 }
 
-/// The first error in the tags or the encryption of a job, as a message.
+/// Says what is wrong with the tags or the encryption of a job.
 pub(super) fn check(
     tags: &BTreeMap<String, String>,
     encryption: Option<&Encryption>,
-) -> Result<(), String> {
+    problems: &mut Problems,
+) {
     if tags.len() > MAX_TAGS {
-        return Err(format!("tags: an object takes at most {MAX_TAGS}"));
+        problems.say("tags", format!("tags: an object takes at most {MAX_TAGS}"));
     }
     let units = |text: &str| text.encode_utf16().count();
     for (key, value) in tags {
         if key.is_empty() || units(key) > MAX_TAG_KEY || units(value) > MAX_TAG_VALUE {
-            return Err(format!(
+            problems.say("tags", format!(
                 "tags: `{key}`: S3 takes keys of 1 to {MAX_TAG_KEY} characters and values of up to {MAX_TAG_VALUE}"
             ));
         }
         if key.starts_with("aws:") {
-            return Err(format!(
-                "tags: `{key}`: keys that begin with `aws:` are AWS's own"
-            ));
+            problems.say(
+                "tags",
+                format!("tags: `{key}`: keys that begin with `aws:` are AWS's own"),
+            );
         }
     }
-    encryption.map_or(Ok(()), Encryption::check)
+    if let Some(encryption) = encryption {
+        encryption.check(problems);
+    }
 }
 
 impl Encryption {
-    fn check(&self) -> Result<(), String> {
+    fn check(&self, problems: &mut Problems) {
+        const ALGORITHMS: [&str; 3] = ["AES256", "aws:kms", "aws:kms:dsse"];
         match (self.algorithm.as_str(), &self.key) {
-            ("aws:kms" | "aws:kms:dsse", _) | ("AES256", None) => Ok(()),
-            ("AES256", Some(_)) => {
-                Err("encryption.key has no meaning with algorithm = \"AES256\"".to_owned())
-            }
-            (other, _) => Err(format!(
-                "encryption.algorithm = \"{other}\": write AES256, aws:kms or aws:kms:dsse"
-            )),
+            ("aws:kms" | "aws:kms:dsse", _) | ("AES256", None) => {}
+            ("AES256", Some(_)) => problems.say(
+                "encryption.key",
+                "encryption.key has no meaning with algorithm = \"AES256\"",
+            ),
+            (other, _) => problems.say(
+                "encryption.algorithm",
+                format!(
+                    "encryption.algorithm = \"{other}\": write AES256, aws:kms or aws:kms:dsse{}",
+                    meant(other, ALGORITHMS)
+                ),
+            ),
         }
     }
 }

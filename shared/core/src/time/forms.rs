@@ -88,8 +88,13 @@ pub(super) fn by_pattern(pattern: &str, text: &str, zone: &TimeZone) -> Option<T
 
 /// Why a pattern is invalid, if it is.
 pub(super) fn check_pattern(pattern: &str, zone: &TimeZone) -> Result<(), String> {
-    // Formatting and parsing a sample shows whether every directive works in both directions and whether the pattern
-    // determines a date.
+    if !pattern.contains('%') {
+        return Err(format!(
+            "it has no `%` directive: patterns are strptime's; write {}",
+            strptime(pattern)
+        ));
+    }
+    // Printed and read back, a pattern shows whether every directive is known both ways and whether it fixes a date.
     let sample = jiff::civil::date(2026, 5, 1)
         .at(13, 7, 9, 123_456_789)
         .to_zoned(zone.clone())
@@ -105,4 +110,32 @@ pub(super) fn check_pattern(pattern: &str, zone: &TimeZone) -> Result<(), String
         .to_datetime()
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+/// What a pattern in Java's letters would be in strptime's.
+fn strptime(pattern: &str) -> String {
+    let letters = [
+        ("yyyy", "%Y"),
+        ("uuuu", "%Y"),
+        ("MMM", "%b"),
+        ("MM", "%m"),
+        ("dd", "%d"),
+        ("HH", "%H"),
+        ("mm", "%M"),
+        ("ss", "%S"),
+        (".SSSSSS", "%.f"),
+        (".SSS", "%.f"),
+        ("XXX", "%:z"),
+        ("'", ""),
+    ];
+    let written = letters
+        .iter()
+        .fold(pattern.to_owned(), |text, (java, directive)| {
+            text.replace(java, directive)
+        });
+    if written.contains('%') {
+        format!("`{written}`")
+    } else {
+        "one such as `%Y-%m-%d %H:%M`".to_owned()
+    }
 }

@@ -20,8 +20,11 @@ use self::{
     epoch::EpochError,
     iso::{Scan, Written},
 };
-use crate::config::{EpochUnit, TimestampRule};
-use crate::shown::quoted;
+use crate::{
+    config::{EpochUnit, TimestampRule},
+    nearest,
+    shown::quoted,
+};
 
 /// The longest text that is parsed: all formats are shorter, so a longer text is not a time.
 const LONGEST: usize = 128;
@@ -53,7 +56,10 @@ pub enum RuleError {
     #[error("timestamp.column is empty: name the column, or a path such as detail.time")]
     NoColumn,
     /// The zone is not in the IANA time zone database.
-    #[error("timestamp.zone = \"{0}\" is no IANA time zone: write one such as Europe/Berlin")]
+    #[error(
+        "timestamp.zone = \"{0}\" is no IANA time zone: write one such as Europe/Berlin{near}",
+        near = near_zone(.0)
+    )]
     UnknownZone(String),
     /// The pattern is invalid, or does not determine a date.
     #[error("timestamp.format = \"{pattern}\": {reason}")]
@@ -88,7 +94,33 @@ pub enum RuleError {
     },
 }
 
-/// Why a value is not a time that a record can be routed by. Texts are shortened.
+impl RuleError {
+    /// The key that is wrong.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NoColumn => "timestamp.column",
+            Self::UnknownZone(_) => "timestamp.zone",
+            Self::Pattern { .. } => "timestamp.format",
+            Self::UnitWithFormat => "timestamp.unit",
+            Self::Bound {
+                key: "earliest", ..
+            }
+            | Self::NothingBetween { .. } => "timestamp.earliest",
+            Self::Bound { .. } => "timestamp.latest",
+        }
+    }
+}
+
+/// `; did you mean …?`, where the name of a zone is near.
+fn near_zone(written: &str) -> String {
+    let zones: Vec<_> = jiff::tz::db()
+        .available()
+        .map(|zone| zone.to_string())
+        .collect();
+    nearest::meant(written, zones.iter().map(String::as_str))
+}
+
+/// Why a value is no time that a record can be placed by. Texts are shortened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// It has no supported format, or its date or time of day does not exist.

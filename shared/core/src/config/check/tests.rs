@@ -1,0 +1,328 @@
+use crate::config::Config;
+
+const JOBS: &str = r#"[[rekey]]
+name = "anpr"
+source = "s3://landing/anpr/"
+timestamp = { column = "t" }
+target = "s3://lake/anpr/"
+
+[[compact]]
+table = "lake.anpr"
+
+[[split]]
+name = "users"
+target = "s3://objects/users/"
+sources = ["s3://results/"]
+
+[[repartition]]
+name = "ev"
+source = "lake.ev"
+target = "s3://lake/ev/"
+"#;
+
+/// The mistakes of [`JOBS`] with one line replaced, or with one put below it.
+fn mistakes(line: &str, becomes: &str) -> Vec<String> {
+    assert!(JOBS.contains(line), "{line}");
+    let text = JOBS.replacen(line, becomes, 1);
+    match Config::parse(&text) {
+        Ok(_) => Vec::new(),
+        Err(error) => error.mistakes().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// How a mistake begins; column 0 is any.
+fn place_of((line, column): (usize, usize)) -> String {
+    match column {
+        0 => format!("line {line}, column "),
+        _ => format!("line {line}, column {column}: "),
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
+fn each_mistake_is_told_with_its_place_and_what_to_write() {
+    let mut wrong = Vec::new();
+    let rekey = "name = \"anpr\"";
+    let compact = "table = \"lake.anpr\"";
+    let split = "name = \"users\"";
+    let repartition = "name = \"ev\"";
+    for (below, line, place, says) in [
+        (
+            rekey,
+            "partitions_by = [\"year\"]",
+            (3, 1),
+            "rekey[0]: unknown key `partitions_by`; did you mean `partition_by`?",
+        ),
+        (rekey, "bogus = 1", (3, 1), "known here: csv, encryption"),
+        (
+            compact,
+            "target_size = -1",
+            (9, 1),
+            "target_size = -1: write a size above 0, such as \"256MiB\"",
+        ),
+        (
+            compact,
+            "target_size = \"9 apples\"",
+            (9, 1),
+            "write a size above 0",
+        ),
+        (
+            compact,
+            "quiet_for = \"soon\"",
+            (9, 1),
+            "quiet_for = \"soon\": write a number with its unit, such as \"90s\"",
+        ),
+        (compact, "files = 0", (9, 1), "files = 0: write 1 or more"),
+        (
+            compact,
+            "mode = \"catalogue\"",
+            (9, 1),
+            "write \"catalog\" or \"in_place\"; did you mean `catalog`?",
+        ),
+        (rekey, "partition_by = []", (3, 1), "partition_by is empty"),
+        (
+            rekey,
+            "partition_by = \"year\"",
+            (3, 1),
+            "it is a list: write `partition_by = [\"year\"]`",
+        ),
+        (
+            rekey,
+            "partition_by = [\"year\", 5]",
+            (3, 25),
+            "partition_by[1] = 5: it is a text: write \"5\"",
+        ),
+        (
+            rekey,
+            "partition_by = [\"year\", \"Year\"]",
+            (3, 1),
+            "`year` and `Year`",
+        ),
+        (
+            rekey,
+            "output = [{ format = \"json\", compression = \"snappy\" }]",
+            (3, 30),
+            "choose none, gzip or zstd",
+        ),
+        (
+            rekey,
+            "output = [{ format = \"orc\" }]",
+            (3, 13),
+            "output[0].format = \"orc\": write \"parquet\", \"json\" or \"csv\"",
+        ),
+        (
+            rekey,
+            "sort_by_time = \"yes\"",
+            (3, 1),
+            "write true or false, without quotes",
+        ),
+        (
+            rekey,
+            "csv = { delimiter = \"\\\\t\" }",
+            (3, 9),
+            "write one character; a tab is \"\\t\"",
+        ),
+        (
+            rekey,
+            "table = \"anpr\"",
+            (3, 1),
+            "table = \"anpr\": write it as \"database.table\"",
+        ),
+        (
+            rekey,
+            "limits = { nesting_depth = -1 }",
+            (3, 12),
+            "write a whole number from 0 to 4294967295",
+        ),
+        (
+            split,
+            "key = \"{user_id.json\"",
+            (12, 1),
+            "key = \"{user_id.json\"",
+        ),
+        (
+            split,
+            "format = \"template\"",
+            (10, 0),
+            "template is missing",
+        ),
+        (
+            repartition,
+            "files = \"1+\"",
+            (17, 1),
+            "or one with its sign in quotes, such as \"+1\"",
+        ),
+        (
+            repartition,
+            "columns = [\"make\"]\npartition_by = [\"makes\"]",
+            (18, 1),
+            "which columns does not write; did you mean `make`?",
+        ),
+        (
+            repartition,
+            "encryption = { algorithm = \"AES-256\" }",
+            (17, 16),
+            "did you mean `AES256`?",
+        ),
+    ] {
+        let found = mistakes(below, &format!("{below}\n{line}"));
+        let place = place_of(place);
+        let is_it = |found: &String| found.starts_with(&place) && found.contains(says);
+        if found.len() != 1 || !found.iter().any(is_it) {
+            wrong.push(format!("{line}: {found:#?} should say {place}{says}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_mistake_in_place_of_a_line_is_told() {
+    let mut wrong = Vec::new();
+    let source = "source = \"s3://landing/anpr/\"";
+    let timestamp = "timestamp = { column = \"t\" }";
+    for (line, becomes, place, says) in [
+        (
+            source,
+            "source = \"s3:/landing/anpr/\"",
+            (3, 1),
+            "source = \"s3:/landing/anpr/\": write s3://bucket/prefix/",
+        ),
+        (
+            source,
+            "source = \"arn:aws:s3:::landing\"",
+            (3, 1),
+            "write s3://bucket/prefix/",
+        ),
+        (
+            source,
+            "source = \"s3://Acme_Landing/anpr/\"",
+            (3, 1),
+            "`Acme_Landing` is not a bucket's name: those have lower-case letters, digits, dots and hyphens",
+        ),
+        (
+            source,
+            "source = \"s3://landing/anpr\"",
+            (3, 1),
+            "must end with `/`",
+        ),
+        (source, "", (1, 1), "rekey[0]: the key `source` is missing"),
+        (
+            timestamp,
+            "timestamp = \"ts\"",
+            (4, 1),
+            "it is a table: write `timestamp = { column = \"ts\" }`",
+        ),
+        (
+            timestamp,
+            "timestamp = { column = \"t\", zone = \"Europe/Berln\" }",
+            (4, 29),
+            "is no IANA time zone: write one such as Europe/Berlin; did you mean `Europe/Berlin`?",
+        ),
+        (
+            timestamp,
+            "timestamp = { column = \"t\", format = \"yyyy-MM-dd HH:mm\" }",
+            (4, 29),
+            "it has no `%` directive: patterns are strptime's; write `%Y-%m-%d %H:%M`",
+        ),
+        (
+            timestamp,
+            "timestamp = { colum = \"t\" }",
+            (4, 15),
+            "unknown key `timestamp.colum`; did you mean `column`?",
+        ),
+        (
+            "[[rekey]]",
+            "[rekey]",
+            (1, 2),
+            "write `[[rekey]]`, with two brackets",
+        ),
+        (
+            "[[rekey]]",
+            "[[reky]]",
+            (1, 3),
+            "unknown key `reky`; did you mean `rekey`?",
+        ),
+        (
+            "source = \"lake.ev\"",
+            "source = \"s3://lake/raw/\"",
+            (15, 0),
+            "format is missing: write what the objects under s3://lake/raw/ hold",
+        ),
+        (
+            "source = \"lake.ev\"",
+            "source = \"ev\"",
+            (17, 1),
+            "write a table as \"database.table\"",
+        ),
+        (
+            "target = \"s3://lake/ev/\"",
+            "target = \"s3://landing/anpr/ev/\"",
+            (18, 1),
+            "the source of rekey `anpr`, which would read every file",
+        ),
+        ("target = \"s3://lake/anpr/\"", "target = lake", (5, 10), ""),
+    ] {
+        let found = mistakes(line, becomes);
+        let place = place_of(place);
+        let is_it = |found: &String| found.starts_with(&place) && found.contains(says);
+        if !found.iter().any(is_it) {
+            wrong.push(format!("{becomes}: {found:#?} should say {place}{says}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let text = r#"[[rekey]]
+name = "a"
+source = "s3://landing/a/"
+timestamp = { column = "t", zone = "Europe/Berln" }
+target = "s3://lake/a"
+colour = "blue"
+
+[[split]]
+name = "a"
+target = "landing"
+sources = "s3://results/"
+
+[[compact]]
+table = "lake.a"
+min_files = 1
+"#;
+    let error = Config::parse(text).unwrap_err();
+    let found: Vec<_> = error
+        .mistakes()
+        .iter()
+        .map(|mistake| (mistake.line, mistake.key.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (4, "rekey[0].timestamp.zone"),
+            (5, "rekey[0].target"),
+            (6, "rekey[0].colour"),
+            (10, "split[0].target"),
+            (11, "split[0].sources"),
+            (15, "compact[0].min_files"),
+        ],
+        "{error}"
+    );
+}
+
+#[test]
+fn targets_of_one_kind_may_not_lie_inside_one_another() {
+    let job = |name: &str, source: &str, target: &str| {
+        format!(
+            "[[rekey]]\nname = \"{name}\"\nsource = \"s3://landing/{source}/\"\ntimestamp = {{ column = \"t\" }}\ntarget = \"s3://lake/{target}/\"\n"
+        )
+    };
+    let shared = job("a", "a", "t") + &job("b", "b", "t");
+    assert!(
+        Config::parse(&shared).is_ok(),
+        "several sources fill one table"
+    );
+    let nested = job("a", "a", "t") + &job("b", "b", "t/u");
+    let error = Config::parse(&nested).unwrap_err().to_string();
+    assert!(error.contains("lie inside one another"), "{error}");
+}
