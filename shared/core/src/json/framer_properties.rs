@@ -4,99 +4,103 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The end of the value at `start`, and the value.
+fn value_end(input: &[u8], start: usize) -> Option<(usize, serde_json::Value)> {
+    (start + 1..=input.len()).find_map(|end| {
+        let value = serde_json::from_slice(&input[start..end]).ok()?;
+        let ends = matches!(
+            input.get(end),
+            None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'[' | b'"')
+        );
+        (ends || !matches!(value, serde_json::Value::Number(_))).then_some((end, value))
+    })
+}
+
+/// The end of the bracket at `start`, token by token.
+fn closed(input: &[u8], start: usize) -> Option<usize> {
+    let (mut open, mut at, mut before) = (String::new(), start, ':');
+    if !matches!(input[start], b'{' | b'[') {
+        return None;
+    }
+    loop {
+        let token = *input.get(at)? as char;
+        at += 1;
+        if token.is_ascii_whitespace() && token != '\u{c}' {
+            continue;
+        }
+        let may_begin = "{[,:".contains(before);
+        match token {
+            '"' if may_begin => loop {
+                match *input.get(at)? {
+                    b'"' => break at += 1,
+                    b'\n' => return None,
+                    b'\\' => at += 2,
+                    _ => at += 1,
+                }
+            },
+            '{' | '[' if may_begin && before != '{' => open.push(token),
+            '}' | ']' => {
+                let opening = open.pop()?;
+                if (opening == '{') != (token == '}') {
+                    return None;
+                }
+                if open.is_empty() {
+                    return Some(at);
+                }
+            }
+            ',' | ':' => {}
+            _ if (token.is_ascii_alphanumeric() || "_+-.".contains(token))
+                && !"\"}]".contains(before) => {}
+            _ => return None,
+        }
+        before = token;
+    }
+}
+
+/// Whether a record begins at `place` that ends the broken stretch from `start`.
+fn begins(input: &[u8], start: usize, place: usize) -> bool {
+    if !matches!(input[place], b'{' | b'[') {
+        return false;
+    }
+    let line = input[place - 1] == b'\n' && place - 1 > start;
+    let end = if line { place - 1 } else { place };
+    let text = str::from_utf8(&input[start..end])
+        .is_ok_and(|text| text.chars().all(|c| c >= ' ' || "\t\n\r\u{c}".contains(c)));
+    // Not inside of a value that was passed over.
+    let inside = (start + 1..place).any(|earlier| {
+        let lines = matches!(input[start], b'{' | b'[' | b'"') || !text;
+        let is_candidate = matches!(input[earlier], b'{' | b'[')
+            && (!lines || input[earlier - 1] == b'\n' && earlier - 1 > start);
+        is_candidate && value_end(input, earlier).is_some_and(|(end, _)| end > place)
+    });
+    if line && text {
+        return !inside;
+    }
+    if !line && (!text || matches!(input[start], b'{' | b'[' | b'"')) {
+        return false;
+    }
+    let Some((end, _)) = value_end(input, place) else {
+        return false;
+    };
+    let space = |b: &&u8| b" \n\r\t".contains(*b);
+    let after: Vec<u8> = input[end..].iter().take_while(space).copied().collect();
+    let newline = after.contains(&b'\n');
+    let mut before = input[start..place].iter().rev().skip_while(space);
+    let last = before.next();
+    let comma = last == Some(&b',') && before.next().is_none() && start > 0;
+    let follows = match input.get(end + after.len()) {
+        None => true,
+        Some(b'{' | b'[') => !line || newline,
+        Some(b',') => comma,
+        Some(b'}' | b']') => false,
+        Some(_) => !line && newline,
+    };
+    let between = line || comma || !last.is_some_and(|b| b"\":,\\".contains(b));
+    !inside && follows && between
+}
+
 /// A slow and simple reference: it sees the whole document, and `serde_json` decides what is valid.
 fn reference(input: &[u8]) -> Vec<String> {
-    fn value_end(input: &[u8], start: usize) -> Option<(usize, serde_json::Value)> {
-        (start + 1..=input.len()).find_map(|end| {
-            let value = serde_json::from_slice(&input[start..end]).ok()?;
-            let ends = matches!(
-                input.get(end),
-                None | Some(b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t' | b'{' | b'[' | b'"')
-            );
-            (ends || !matches!(value, serde_json::Value::Number(_))).then_some((end, value))
-        })
-    }
-    /// The end of the bracket at `start`, token by token.
-    fn closed(input: &[u8], start: usize) -> Option<usize> {
-        let (mut open, mut at, mut before) = (String::new(), start, ':');
-        if !matches!(input[start], b'{' | b'[') {
-            return None;
-        }
-        loop {
-            let token = *input.get(at)? as char;
-            at += 1;
-            if token.is_ascii_whitespace() && token != '\u{c}' {
-                continue;
-            }
-            let may_begin = "{[,:".contains(before);
-            match token {
-                '"' if may_begin => loop {
-                    match *input.get(at)? {
-                        b'"' => break at += 1,
-                        b'\n' => return None,
-                        b'\\' => at += 2,
-                        _ => at += 1,
-                    }
-                },
-                '{' | '[' if may_begin && before != '{' => open.push(token),
-                '}' | ']' => {
-                    let opening = open.pop()?;
-                    if (opening == '{') != (token == '}') {
-                        return None;
-                    }
-                    if open.is_empty() {
-                        return Some(at);
-                    }
-                }
-                ',' | ':' => {}
-                _ if (token.is_ascii_alphanumeric() || "_+-.".contains(token))
-                    && !"\"}]".contains(before) => {}
-                _ => return None,
-            }
-            before = token;
-        }
-    }
-    /// Whether a record begins at `place` that ends the broken stretch from `start`.
-    fn begins(input: &[u8], start: usize, place: usize) -> bool {
-        if !matches!(input[place], b'{' | b'[') {
-            return false;
-        }
-        let line = input[place - 1] == b'\n' && place - 1 > start;
-        let end = if line { place - 1 } else { place };
-        let text = str::from_utf8(&input[start..end])
-            .is_ok_and(|text| text.chars().all(|c| c >= ' ' || "\t\n\r\u{c}".contains(c)));
-        // Not inside of a value that was passed over.
-        let inside = (start + 1..place).any(|earlier| {
-            let lines = matches!(input[start], b'{' | b'[' | b'"') || !text;
-            let is_candidate = matches!(input[earlier], b'{' | b'[')
-                && (!lines || input[earlier - 1] == b'\n' && earlier - 1 > start);
-            is_candidate && value_end(input, earlier).is_some_and(|(end, _)| end > place)
-        });
-        if line && text {
-            return !inside;
-        }
-        if !line && (!text || matches!(input[start], b'{' | b'[' | b'"')) {
-            return false;
-        }
-        let Some((end, _)) = value_end(input, place) else {
-            return false;
-        };
-        let space = |b: &&u8| b" \n\r\t".contains(*b);
-        let after: Vec<u8> = input[end..].iter().take_while(space).copied().collect();
-        let newline = after.contains(&b'\n');
-        let mut before = input[start..place].iter().rev().skip_while(space);
-        let last = before.next();
-        let comma = last == Some(&b',') && before.next().is_none() && start > 0;
-        let follows = match input.get(end + after.len()) {
-            None => true,
-            Some(b'{' | b'[') => !line || newline,
-            Some(b',') => comma,
-            Some(b'}' | b']') => false,
-            Some(_) => !line && newline,
-        };
-        let between = line || comma || !last.is_some_and(|b| b"\":,\\".contains(b));
-        !inside && follows && between
-    }
     let mut at = if input.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
@@ -145,14 +149,13 @@ fn reference(input: &[u8]) -> Vec<String> {
             shown.push(format!("{at}  | broken"));
             (array, resumed) = (None, true);
         } else {
-            let (end, next, is_closed) = match closed(input, at) {
-                Some(end) => (end, end, true),
-                None => {
-                    let next = (at + 1..input.len()).find(|&place| begins(input, at, place));
-                    let line = next.is_some_and(|next| input[next - 1] == b'\n' && next - 1 > at);
-                    let next = next.unwrap_or(input.len());
-                    (if line { next - 1 } else { next }, next, false)
-                }
+            let (end, next, is_closed) = if let Some(end) = closed(input, at) {
+                (end, end, true)
+            } else {
+                let next = (at + 1..input.len()).find(|&place| begins(input, at, place));
+                let line = next.is_some_and(|next| input[next - 1] == b'\n' && next - 1 > at);
+                let next = next.unwrap_or(input.len());
+                (if line { next - 1 } else { next }, next, false)
             };
             let bytes = &input[at..end];
             let length = bytes.iter().rposition(|b| !b" \n\r\t".contains(b));
