@@ -267,7 +267,7 @@ fn invalid_utf8_is_broken() {
 #[test]
 fn nesting_has_a_limit() {
     stated(
-        "A record nested deeper than the limit, itself included, is set aside, and reading goes on after its line.",
+        "A record nested deeper than the limit, itself included, is set aside, and reading goes on after it.",
     );
     let nested = |depth: usize| {
         format!(
