@@ -82,8 +82,8 @@ export class CompactJob extends Construct {
       schedule: job.schedule,
       stateMachine,
     });
-    monitoring.alarm(`${id}-Failed`, `compact ${title}: a partition failed`, stateMachine.metricFailed());
-    monitoring.alarm(`${id}-TimedOut`, `compact ${title}: a run did not end in time`, stateMachine.metricTimedOut());
+    monitoring.alarm(`${id}-Failed`, 'compact', `compact ${title}: a partition failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, 'compact', `compact ${title}: a run did not end in time`, stateMachine.metricTimedOut());
     const turn = rateOf(job.schedule);
     // CloudWatch looks back seven days at most, in periods of a day at most.
     // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#alarm-evaluation
@@ -92,10 +92,10 @@ export class CompactJob extends Construct {
       const period = isLong ? Duration.days(1) : turn;
       const periods = isLong ? Math.ceil(2 * turn.toDays({ integral: false })) : 2;
       const succeeded = stateMachine.metricSucceeded({ period });
-      monitoring.silence(`${id}-Age`, `compact ${title}: no run has succeeded for two turns`, succeeded, periods);
+      monitoring.silence(`${id}-Age`, 'compact', `compact ${title}: no run has succeeded for two turns`, succeeded, periods);
     }
     const refused = monitoring.jobMetric(title, 'PartitionsRefused');
-    monitoring.alarm(`${id}-Refused`, `compact ${title}: partitions were refused`, refused);
+    monitoring.alarm(`${id}-Refused`, 'compact', `compact ${title}: partitions were refused`, refused);
     monitoring.row({
       [`${title}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()],
       [`${title}: partitions`]: [monitoring.jobMetric(title, 'PartitionsPlanned'), refused, monitoring.jobMetric(title, 'PartitionsUnseen')],

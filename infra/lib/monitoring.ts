@@ -1,4 +1,4 @@
-import { Duration } from 'aws-cdk-lib';
+import { Annotations, Duration } from 'aws-cdk-lib';
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
@@ -11,6 +11,9 @@ export function metricNamespace(namePrefix: string): string {
   return own === '' ? 'Lakewright' : `Lakewright/${own}`;
 }
 
+/** The sections of docs/OPERATIONS.md that alarms link to. */
+export type Section = 'what-to-watch' | 'redriving-and-redelivering' | 'the-ledger' | 'the-sweep' | 'split' | 'compact' | 'repartition';
+
 /** The alarms of a stack, all told to one topic, and its dashboard. */
 export class Monitoring extends Construct {
   private readonly dashboard: cloudwatch.Dashboard;
@@ -20,14 +23,20 @@ export class Monitoring extends Construct {
   constructor(scope: Construct, id: string, props: { topic?: ITopic; namePrefix: string }) {
     super(scope, id);
     this.topic = props.topic;
+    if (!this.topic) {
+      Annotations.of(this).addWarningV2(
+        'lakewright:alarm-topic',
+        'the alarms notify nobody: name an SNS topic (-c alarm-topic=arn:aws:sns:REGION:ACCOUNT:NAME)',
+      );
+    }
     this.namespace = metricNamespace(props.namePrefix);
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
   }
 
   /** Raises an alarm as soon as the metric is `threshold` or more in one period. */
-  alarm(id: string, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
+  alarm(id: string, section: Section, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
     this.raise(id, {
-      alarmDescription: description,
+      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
       metric,
       threshold,
       evaluationPeriods: 1,
@@ -37,9 +46,9 @@ export class Monitoring extends Construct {
   }
 
   /** Raises an alarm when nothing was counted for so many periods. */
-  silence(id: string, description: string, metric: cloudwatch.IMetric, periods: number): void {
+  silence(id: string, section: Section, description: string, metric: cloudwatch.IMetric, periods: number): void {
     this.raise(id, {
-      alarmDescription: description,
+      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
       metric,
       threshold: 1,
       evaluationPeriods: periods,
@@ -51,15 +60,17 @@ export class Monitoring extends Construct {
   private raise(id: string, props: cloudwatch.AlarmProps): void {
     const alarm = new cloudwatch.Alarm(this, id, props);
     if (this.topic) {
-      alarm.addAlarmAction(new SnsAction(this.topic));
+      const action = new SnsAction(this.topic);
+      alarm.addAlarmAction(action);
+      alarm.addOkAction(action);
     }
   }
 
   /** The alarms and graphs that every function has. */
   watch(name: string, fn: Function): void {
     const [errors, throttles] = [fn.metricErrors(), fn.metricThrottles()];
-    this.alarm(`${name}-Errors`, `${name}: an invocation failed as a whole`, errors);
-    this.alarm(`${name}-Throttles`, `${name}: invocations are throttled`, throttles);
+    this.alarm(`${name}-Errors`, 'what-to-watch', `${name}: an invocation failed as a whole`, errors);
+    this.alarm(`${name}-Throttles`, 'what-to-watch', `${name}: invocations are throttled`, throttles);
     this.row({
       [`${name}: invocations`]: [fn.metricInvocations(), errors, throttles],
       [`${name}: duration`]: [cloudwatch.Stats.p(50), cloudwatch.Stats.p(99), cloudwatch.Stats.MAXIMUM].map((statistic) =>

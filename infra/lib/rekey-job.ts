@@ -74,14 +74,15 @@ export class RekeyJob extends Construct {
     const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     const age = queue.metricApproximateAgeOfOldestMessage(waiting);
     const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
-    monitoring.alarm(`${id}-DeadLetters`, `rekey ${job.name}: a message failed five times`, dead);
+    monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed five times`, dead);
     monitoring.alarm(
       `${id}-Age`,
+      'redriving-and-redelivering',
       `rekey ${job.name}: an object waits longer than a whole try takes`,
       age,
       visibilityTimeout.toSeconds(),
     );
-    monitoring.alarm(`${id}-Quarantined`, `rekey ${job.name}: rows went to the quarantine`, quarantined);
+    monitoring.alarm(`${id}-Quarantined`, 'the-ledger', `rekey ${job.name}: rows went to the quarantine`, quarantined);
     monitoring.row({
       [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],

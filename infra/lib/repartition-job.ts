@@ -85,8 +85,8 @@ export class RepartitionJob extends Construct {
       }
     }
 
-    monitoring.alarm(`${id}-Failed`, `repartition ${job.name}: a run failed`, stateMachine.metricFailed());
-    monitoring.alarm(`${id}-TimedOut`, `repartition ${job.name}: a run did not end in time`, stateMachine.metricTimedOut());
+    monitoring.alarm(`${id}-Failed`, 'repartition', `repartition ${job.name}: a run failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, 'repartition', `repartition ${job.name}: a run did not end in time`, stateMachine.metricTimedOut());
     monitoring.row({ [`${job.name}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()] });
     const outputs = { TargetBucket: job.target.bucket, StateMachineArn: stateMachine.stateMachineArn };
     for (const [key, value] of Object.entries(outputs)) {

@@ -107,11 +107,12 @@ export class SplitJob extends Construct {
     const waiting = { statistic: Stats.MAXIMUM };
     const failed = monitoring.jobMetric(job.name, 'ChunksFailed');
     const dead = this.deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
-    monitoring.alarm(`${id}-Failed`, `split ${job.name}: a job failed`, stateMachine.metricFailed());
-    monitoring.alarm(`${id}-TimedOut`, `split ${job.name}: a job did not end in time`, stateMachine.metricTimedOut());
-    monitoring.alarm(`${id}-ChunksFailed`, `split ${job.name}: a chunk's rows were not written`, failed);
+    monitoring.alarm(`${id}-Failed`, 'split', `split ${job.name}: a job failed`, stateMachine.metricFailed());
+    monitoring.alarm(`${id}-TimedOut`, 'split', `split ${job.name}: a job did not end in time`, stateMachine.metricTimedOut());
+    monitoring.alarm(`${id}-ChunksFailed`, 'split', `split ${job.name}: a chunk's rows were not written`, failed);
     monitoring.alarm(
       `${id}-DeadLetters`,
+      'split',
       `split ${job.name}: a chunk that was given up is not noted as failed`,
       this.deadLetterQueue.metricApproximateAgeOfOldestMessage(waiting),
       visibilityTimeout.toSeconds(),

@@ -81,7 +81,7 @@ export class Sweep extends Construct {
       stateMachine: this.stateMachine,
     });
 
-    monitoring.alarm(`${scope.node.id}-SweepFailed`, `rekey ${job.name}: a sweep failed`, this.stateMachine.metricFailed());
-    monitoring.alarm(`${scope.node.id}-SweepTimedOut`, `rekey ${job.name}: a sweep did not end in time`, this.stateMachine.metricTimedOut());
+    monitoring.alarm(`${scope.node.id}-SweepFailed`, 'the-sweep', `rekey ${job.name}: a sweep failed`, this.stateMachine.metricFailed());
+    monitoring.alarm(`${scope.node.id}-SweepTimedOut`, 'the-sweep', `rekey ${job.name}: a sweep did not end in time`, this.stateMachine.metricTimedOut());
   }
 }

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { allowed, build, flat, list, resources, template, TWO_JOBS, type Context, type Resource } from './support.ts';
+import { allowed, build, flat, list, resources, template, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context, type Resource } from './support.ts';
 
 let stack: Template;
 beforeAll(() => {
@@ -217,7 +218,7 @@ describe('buckets of the stack', () => {
     expect(buckets.map(([, { Properties }]) => Properties['BucketName']).sort()).toEqual(['acme-lake', 'acme-landing']);
     for (const [, bucket] of buckets) {
       expect(bucket).toMatchObject({
-        DeletionPolicy: 'Retain',
+        DeletionPolicy: 'RetainExceptOnCreate',
         UpdateReplacePolicy: 'Retain',
         Properties: {
           PublicAccessBlockConfiguration: {
@@ -332,10 +333,26 @@ describe('monitoring', () => {
     }
   });
 
-  test('tells the topic of every alarm', () => {
+  test('tells the topic of every alarm, and when it is over', () => {
     const topic = 'arn:aws:sns:eu-west-1:123456789012:on-call';
     for (const alarm of alarms(template(undefined, { 'alarm-topic': topic }))) {
       expect(alarm['AlarmActions']).toEqual([topic]);
+      expect(alarm['OKActions']).toEqual([topic]);
+    }
+  });
+
+  test('warns where no topic is named', () => {
+    const warnings = (context: Context) => Annotations.fromStack(build(undefined, context).stack).findWarning('*', Match.stringLikeRegexp('alarms notify nobody'));
+    expect(warnings({})).toHaveLength(1);
+    expect(warnings({ 'alarm-topic': 'arn:aws:sns:eu-west-1:123456789012:on-call' })).toEqual([]);
+  });
+
+  test('links each alarm to its section of docs/OPERATIONS.md', () => {
+    const document = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
+    const sections = [...document.matchAll(/^## (.+)$/gm)].map(([, title]) => title!.toLowerCase().replaceAll(' ', '-'));
+    const all = [TWO_COMPACTIONS, TWO_SPLITS, TWO_REPARTITIONS].join('\n');
+    for (const { AlarmDescription } of alarms(template(all))) {
+      expect(sections, AlarmDescription).toContain(/\. See docs\/OPERATIONS\.md#(.+)$/.exec(AlarmDescription)?.[1]);
     }
   });
 

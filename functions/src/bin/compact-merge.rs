@@ -1,4 +1,4 @@
-//! `compact-merge`: the small files of one bin become one.
+//! `compact-merge`: merges the small files of one bin into one.
 
 use lakewright_aws::{compact::Function, serve};
 use lambda_runtime::Error;

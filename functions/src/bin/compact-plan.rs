@@ -1,9 +1,9 @@
-//! `compact-plan`: a table's partitions that need it are planned, and earlier runs' work is taken up.
+//! `compact-plan`: plans the partitions of a table that need compaction, and resumes the work of earlier runs.
 
 use lakewright_aws::{compact::Function, serve};
 use lambda_runtime::Error;
 
-// One thread: it waits for answers and computes next to nothing, and handing tasks over costs more than that.
+// One thread: it waits for responses and computes very little, and handing tasks over to other threads costs more.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     serve(std::env::vars_os(), Function::start, Function::plan).await

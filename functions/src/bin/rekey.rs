@@ -1,4 +1,4 @@
-//! `rekey`: landed objects are rewritten into the partitions of their records' own time.
+//! `rekey`: rewrites landed objects into the partitions of their records' own time.
 
 use lakewright_aws::{rekey::Function, serve};
 use lambda_runtime::Error;

@@ -1,4 +1,4 @@
-//! `repartition-commit`: a run is committed, and what it replaces is removed.
+//! `repartition-commit`: commits a run, and removes what it replaces.
 
 use lakewright_aws::{repartition::Function, serve};
 use lambda_runtime::Error;

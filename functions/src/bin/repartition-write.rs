@@ -1,4 +1,4 @@
-//! `repartition-write`: one task of a run, or an entry of what comes before the tasks.
+//! `repartition-write`: runs one task of a run, or one of the preparations before the tasks.
 
 use lakewright_aws::{repartition::Function, serve};
 use lambda_runtime::Error;

@@ -1,4 +1,4 @@
-//! `split-plan`: a query's result is cut into chunks, which are enqueued for `split-rows`.
+//! `split-plan`: cuts a query's result into chunks, and enqueues these for `split-rows`.
 
 use lakewright_aws::{serve, split::PlanFunction};
 use lambda_runtime::Error;

@@ -1,4 +1,4 @@
-//! `split-rows`: each row of a chunk is written as an object of its own.
+//! `split-rows`: writes each row of a chunk as a separate object.
 
 use lakewright_aws::{serve, split::RowsFunction};
 use lambda_runtime::Error;
