@@ -18,8 +18,7 @@ use crate::{
     prerequisites::{self, Spark},
     process,
     summary::{Audience, grouped},
-    up,
-    workspace::Workspace,
+    workspace::{self, Workspace},
 };
 
 /// How the tests ended, when they passed.
@@ -127,7 +126,12 @@ pub(crate) fn run(
     };
     let names = assembly::every_function(workspace)?;
     let zips = if let Some(folder) = functions {
-        assembly::given_functions(workspace, &environment, &up::absolute(folder)?, &names)?
+        assembly::given_functions(
+            workspace,
+            &environment,
+            &workspace::absolute(folder)?,
+            &names,
+        )?
     } else {
         let architecture = prerequisites::architecture()?;
         let zips = workspace.packages().join(architecture);

@@ -9,7 +9,12 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::{console::Step, process, summary::Audience, up, workspace::Workspace};
+use crate::{
+    console::Step,
+    process,
+    summary::Audience,
+    workspace::{self, Workspace},
+};
 
 /// One mistake, as the checker says it.
 #[derive(Deserialize, Serialize)]
@@ -99,7 +104,7 @@ pub(crate) fn require(workspace: &Workspace, config: &Path) -> Result<()> {
 /// # Errors
 /// As for [`verdict`].
 pub(crate) fn run(workspace: &Workspace, audience: Audience, config: &Path) -> Result<ExitCode> {
-    let config = up::absolute(config)?;
+    let config = workspace::absolute(config)?;
     let verdict = verdict(workspace, &config)?;
     audience.show(&verdict)?;
     Ok(if verdict.mistakes.is_empty() {

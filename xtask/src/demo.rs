@@ -13,7 +13,7 @@ use crate::{
     console::{self, Step},
     summary::{Audience, grouped, size},
     up::{self, Deployment},
-    workspace::Workspace,
+    workspace::{self, Workspace},
 };
 
 // As in `xtask/demo/lakewright.toml`; the deployed function refuses other prefixes.
@@ -79,7 +79,7 @@ pub(crate) fn run(
         config: workspace.demo_config(),
         functions: vec!["rekey".to_owned()],
     };
-    let functions = functions.map(up::absolute).transpose()?;
+    let functions = functions.map(workspace::absolute).transpose()?;
     let mut running = up::bring_up(workspace, "demo", &deployment, functions.as_deref())?;
     let started = console::now();
     let helpers = running.cloud.helpers(workspace, &running.environment);

@@ -16,8 +16,7 @@ use crate::{
     helper::{Helpers, To},
     prerequisites::Spark,
     summary::Audience,
-    up,
-    workspace::Workspace,
+    workspace::{self, Workspace},
 };
 
 /// How a job of split ended.
@@ -94,7 +93,7 @@ pub(crate) fn run(
             "which jobs? Name the configuration with --config, or source .lakewright/env.sh, which `cargo xtask up` writes",
         )?;
         let step = Step::begin("Status");
-        let config = ("config", up::absolute(config)?.display().to_string());
+        let config = ("config", workspace::absolute(config)?.display().to_string());
         let overview: Overview = helpers.run("operate.overview", &[config], &step)?;
         drop(step);
         audience.show(&overview)?;

@@ -19,7 +19,7 @@ use crate::{
     prerequisites::Spark,
     summary::{Audience, Outcome, grouped},
     up::{self, Deployment},
-    workspace::Workspace,
+    workspace::{self, Workspace},
 };
 
 /// The settings; those that are not given are proposed.
@@ -269,9 +269,9 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience, trial: &Trial) -> R
     let files = trial
         .files
         .iter()
-        .map(|file| up::absolute(file))
+        .map(|file| workspace::absolute(file))
         .collect::<Result<Vec<_>>>()?;
-    let config = up::absolute(&trial.config)?;
+    let config = workspace::absolute(&trial.config)?;
     let proposal = trial.propose(workspace, &files, &config)?;
     let next = trial.next(&config);
     if trial.propose_only {
@@ -287,7 +287,11 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience, trial: &Trial) -> R
         config,
         land: land.collect(),
     };
-    let functions = trial.functions.as_deref().map(up::absolute).transpose()?;
+    let functions = trial
+        .functions
+        .as_deref()
+        .map(workspace::absolute)
+        .transpose()?;
     let mut running = up::bring_up(workspace, "try", &deployment, functions.as_deref())?;
     let outcomes = running.land(workspace)?;
     let refused = outcomes.iter().any(|outcome| !outcome.refused.is_empty());

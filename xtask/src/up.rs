@@ -3,11 +3,11 @@
 use std::{
     collections::BTreeMap,
     fmt::{self, Display, Formatter},
-    path::{self, Path, PathBuf},
+    path::{Path, PathBuf},
     thread,
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     lock::Lock,
     prerequisites::{self, Spark},
     summary::{Audience, Outcome, grouped},
-    workspace::Workspace,
+    workspace::{Workspace, absolute},
 };
 
 /// What to deploy.
@@ -365,11 +365,6 @@ impl Running {
         ));
         Ok(())
     }
-}
-
-/// An absolute path, because helpers have another working directory.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
 /// `PATH` or `JOB=PATH`, with the path absolute.

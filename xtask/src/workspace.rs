@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     fs::File,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     process::Command,
 };
 
@@ -199,4 +199,9 @@ impl Log {
             Err(error) => format!("cannot read {}: {error}", self.path.display()),
         }
     }
+}
+
+/// An absolute path, because helpers have another working directory.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
+    path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }

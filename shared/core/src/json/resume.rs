@@ -98,7 +98,8 @@ impl Stretch {
                     };
                 }
                 Balance::Open if !view.ended && limit == there => {
-                    self.wanted = (there + (there - view.start)).min(limit_of(view) + 1);
+                    self.wanted =
+                        (there + (there - view.start)).min(limit_of(view).saturating_add(1));
                     return End::NotBefore(view.start);
                 }
                 Balance::Open | Balance::Not => self.mode = Mode::Lines,

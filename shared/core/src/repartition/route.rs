@@ -43,8 +43,7 @@ pub enum RouteError {
     },
     /// A value has a character that XML cannot represent, so S3 could not name the key in listings and deletions.
     #[error(
-        "the value {} of partition column `{column}` has a character that XML does not have, and S3's answers are XML",
-        quoted(.value)
+        "the value {value:?} of partition column `{column}` has a character that XML does not have, and S3's answers are XML"
     )]
     NotInXml {
         /// The column.

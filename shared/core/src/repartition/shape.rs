@@ -18,6 +18,7 @@ use crate::{
     hive_type::{self, HiveTypeError},
     json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
     partition::DEFAULT_PARTITION,
+    shown::in_full,
     time::{TimestampReader, microseconds},
 };
 
@@ -349,7 +350,7 @@ impl KeyValues {
             Columns::new(&schema, options).map_err(|error| refused(error.to_string()))?;
         columns
             .append_texts(|_| text.map(std::borrow::Cow::Borrowed), &[])
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| refused(in_full(&error)))?;
         Ok(Arc::clone(columns.finish()?.column(0)))
     }
 }

@@ -42,7 +42,8 @@ impl Mutant {
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::NoAgeRule | Self::OneCarry | Self::SweepTooEarly => &["C3"],
-            Self::NoReread => &["C3", "R3"],
+            // Files that arrive after the sweep of their directory are lost, or left over.
+            Self::NoReread => &["C3", "C4", "R3"],
             Self::NoSweep | Self::NoGate => &["C3", "C4"],
             Self::EarlyDeletion => &["C5"],
             Self::AbandonedInWords => &["C3", "C4", "C5"],
