@@ -155,7 +155,7 @@ def test_status_is_shown_by_the_id_alone(
     done = shown(job)
     assert done["state"] == "succeeded"
     assert re.match("250 objects, [0-9]+ bytes", done["outcome"])
-    with pytest.raises(Failure, match="no split job knows the id `nowhere`"):
+    with pytest.raises(Failure, match="no split job of this function knows the id `nowhere`"):
         shown("nowhere")
 
 

@@ -90,14 +90,14 @@ class Failures:
         key = f"vehicles_csv/values-{run}.csv"
         for name, row in {"column": f"{MARKER},{MARKER},{MARKER},2011,KIA", "partition": f"{MARKER},{MARKER},1,{MARKER},KIA"}.items():
             client("s3").put_object(Bucket=LANDING, Key=key, Body=f"h\n{row}\n".encode())
+            plan = invoke(self._outputs["RepartitionPlanAnywhereFunctionName"], {"name": "vehicles"})
             try:
-                plan = invoke(self._outputs["RepartitionPlanFunctionName"], {"name": "vehicles"})
                 for task in [*plan["prepare"], *plan["tasks"]]:
-                    self.ask(f"repartition {name} {task['task'] if 'task' in task else 0}", "RepartitionWriteFunctionName", task)
+                    self.ask(f"repartition {name} {task['task'] if 'task' in task else 0}", "RepartitionWriteAnywhereFunctionName", task)
             finally:
                 client("s3").delete_object(Bucket=LANDING, Key=key)
                 # The plan is withdrawn, because its source is gone.
-                self.ask(f"repartition {name}: commit", "RepartitionCommitFunctionName", {"plan": plan["plan"]})
+                self.ask(f"repartition {name}: commit", "RepartitionCommitAnywhereFunctionName", {"plan": plan["plan"]})
 
     def compact(self, run: str) -> None:
         """Files that do not fit together."""
