@@ -1,4 +1,5 @@
 /** What AWS would refuse or mislead: whose buckets, whose roles, what is listed, what is logged. */
+import { readFileSync } from 'node:fs';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { permissions } from './permissions.ts';
@@ -46,6 +47,17 @@ describe.each(stacks)('%s', (_, toml, context) => {
     expect(new Set(said(of))).toEqual(new Set([false]));
     expect(new Set(said(template(toml, { ...context, 'log-execution-data': 'true' })))).toEqual(new Set([true]));
   });
+});
+
+test("README's example of owners and keys has the owner and every key", () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const command = readme.split('```').find((block) => block.includes('-c kms-keys=')) ?? '';
+  const { config, ...context } = Object.fromEntries([...command.matchAll(/-c ([a-z-]+)=(\S+)/g)].map(([, key, value]) => [key, value]));
+  expect(config).toBe('../lakewright.toml');
+  const deployed = JSON.stringify(template(TWO_JOBS, context).toJSON());
+  for (const named of ['444455556666', 'key/1b2c3d4e-0000-4000-8000-1234567890ab', 'alias/lake', 'alias/queues']) {
+    expect(deployed).toContain(named);
+  }
 });
 
 test('a bucket of another account is named with its owner', () => {

@@ -16,6 +16,7 @@ use lakewright_jobs::{
 };
 use lakewright_tests::{
     model::{Client, Cloud, Death, FaultRates, Plan, Settings},
+    semantics::stated,
     virtual_time,
 };
 
@@ -154,6 +155,9 @@ fn by_result(uri: &str) -> PlanRequest {
 
 #[test]
 fn queries_without_a_result_that_can_be_split_are_refused_by_name() {
+    stated(
+        "A result is read only from below the prefixes in `sources`, or from any bucket of the account where `allow_any_source` is `true`; a job has one of the two, and a result elsewhere fails as `SourceNotAllowed` before anything is written.",
+    );
     let with = |change: fn(&mut QueryExecution)| {
         let mut execution = succeeded();
         change(&mut execution);
