@@ -21,6 +21,7 @@ use lakewright_core::{
     parquet_in::{ParquetFile, ReadOptions},
     parquet_out::RowGroupLimit,
     records::{Filled, Records as _},
+    shown::show_values,
     time::TimestampReader,
 };
 use serde::Serialize;
@@ -77,6 +78,7 @@ struct SetAside {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    show_values(true);
     for file in arguments.files {
         let bytes = fs::read(&file)?;
         let content = match arguments.format {
