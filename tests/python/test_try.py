@@ -175,7 +175,7 @@ def test_own_configuration_with_tables_made_from_what_lands(tmp_path: Path) -> N
         (["--config", "my.toml", "--land", "oders=orders.csv"], "has no job `oders` that reads files"),
         (["--config", "my.toml", "--land", "later=orders.csv"], 'reads JSON, but the files hold CSV: write format = "csv"'),
         (["--config", "my.toml", "--land", "orders=nothing/"], "nothing does not exist"),
-        (["--config", "bad.toml"], "bad.toml is no TOML"),
+        (["--config", "bad.toml"], "bad.toml:1:10: unclosed array"),
         (["--config", "none.toml"], "names no job"),
     ],
 )

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::{self, Display, Formatter},
+    fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -55,6 +56,7 @@ impl Display for Verdict {
 /// # Errors
 /// The checker cannot be built, or the file cannot be read.
 pub(crate) fn verdict(workspace: &Workspace, config: &Path) -> Result<Verdict> {
+    fs::metadata(config).with_context(|| format!("{} cannot be read", config.display()))?;
     let mut build = Command::new("cargo");
     build
         .args([
