@@ -337,6 +337,9 @@ def test_every_type_of_duckdb(tmp_path: Path) -> None:
             # 24:00 is not a time of day; the file is read strictly here, so it is refused.
             assert f"column `{name}`" in found[name]["error"], found[name]
             continue
+        if name == "interval":
+            assert "`interval` is INTERVAL, which tables do not have" in found[name]["error"], found[name]
+            continue
         assert len(found[name].get("rows", [])) == 3, (name, found[name])
         if name in OTHER_FORMS or "fixed" in name:
             continue
