@@ -18,6 +18,7 @@ use crate::{
     prerequisites::{self, Spark},
     process,
     summary::{Audience, grouped},
+    test::END_TO_END,
     workspace::{self, Workspace},
 };
 
@@ -171,6 +172,7 @@ pub(crate) fn run(
             ("run", apart.run.clone()),
             ("assembly", assembly.display().to_string()),
             ("tests", tests.display().to_string()),
+            ("suite", END_TO_END.join(",")),
             ("select", select.unwrap_or_default().to_owned()),
         ],
         &step,

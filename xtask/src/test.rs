@@ -147,6 +147,22 @@ struct Bench<'a> {
     lock: Option<Lock>,
 }
 
+/// The end-to-end tests, here and in an account. Each marks what needs the local cloud.
+pub(crate) const END_TO_END: [&str; 11] = [
+    "test_end_to_end.py",
+    "test_read_back.py",
+    "test_split.py",
+    "test_compact.py",
+    "test_repartition.py",
+    "test_expressions.py",
+    "test_beside_spark.py",
+    "test_strict.py",
+    "test_denials.py",
+    "test_values.py",
+    // Last: finds permissions that no test has used.
+    "test_grants.py",
+];
+
 impl Bench<'_> {
     fn run(&mut self, step: Step) -> Result<()> {
         match step {
@@ -210,23 +226,7 @@ impl Bench<'_> {
                 let mut real = self.workspace.test_program("conformance")?;
                 self.shown(step, "conformance-bucket", &mut real)
             }
-            Step::EndToEnd => self.pytest(
-                step,
-                &[
-                    "test_end_to_end.py",
-                    "test_read_back.py",
-                    "test_split.py",
-                    "test_compact.py",
-                    "test_repartition.py",
-                    "test_expressions.py",
-                    "test_beside_spark.py",
-                    "test_strict.py",
-                    "test_denials.py",
-                    "test_values.py",
-                    // Last: finds permissions that no test has used.
-                    "test_grants.py",
-                ],
-            ),
+            Step::EndToEnd => self.pytest(step, &END_TO_END),
             Step::FirstHour => self.first_hour(step),
         }
     }

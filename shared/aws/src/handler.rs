@@ -22,7 +22,7 @@ use crate::{
     invocation::{Deadlines, run_one},
     metrics::{self, Metrics},
     no_start,
-    settings::{ConfigSource, Resources, Settings},
+    settings::{Resources, Settings},
     telemetry,
 };
 
@@ -67,23 +67,18 @@ pub(crate) struct Base {
 
 impl Base {
     /// Reads the configuration, within Lambda's limit for the init phase.
-    pub(crate) async fn start(
-        source: &ConfigSource,
-        resources: Resources,
-        namespace: String,
-        clients: &Clients,
-    ) -> Result<Self, LoadError> {
+    pub(crate) async fn start(settings: &Settings, clients: &Clients) -> Result<Self, LoadError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = clients.store();
         let now = clock.now();
         let deadline = now.checked_add(START_TIME).unwrap_or(now);
-        let config = load(source, &retrying(&store, &clock, deadline, now)).await;
+        let config = load(&settings.config, &retrying(&store, &clock, deadline, now)).await;
         let config = config.inspect_err(|failure| error!(error = chain(failure), "no start"))?;
         Ok(Self {
             config: Arc::new(config),
-            resources,
+            resources: settings.resources.clone(),
             clock,
-            namespace,
+            namespace: settings.namespace.clone(),
             store,
         })
     }

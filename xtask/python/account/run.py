@@ -72,9 +72,9 @@ def resources(stack: str) -> list[dict[str, Any]]:
     return [resource for page in pages for resource in page["StackResourceSummaries"]]
 
 
-def tests(run_name: str, folder: Path, outputs: Path, select: str) -> tuple[str, list[str]]:
+def tests(run_name: str, folder: Path, suite: list[str], outputs: Path, select: str) -> tuple[str, list[str]]:
     """Runs the tests; answers with how they ended, and the end of what they said."""
-    command = [sys.executable, "-m", "pytest", *END_TO_END, "--color=no", *(["-k", select] if select else [])]
+    command = [sys.executable, "-m", "pytest", *suite, "--color=no", *(["-k", select] if select else [])]
     environment = os.environ | {
         "LAKEWRIGHT_TEST_RUN": run_name,
         "LAKEWRIGHT_OUTPUTS": str(outputs),
@@ -101,22 +101,6 @@ def tests(run_name: str, folder: Path, outputs: Path, select: str) -> tuple[str,
     return "passed" if pytest.returncode == 0 else "failed", list(tail)
 
 
-# Tests that do not need the local cloud, or mark the parts that do.
-END_TO_END = [
-    "test_end_to_end.py",
-    "test_read_back.py",
-    "test_split.py",
-    "test_compact.py",
-    "test_repartition.py",
-    "test_expressions.py",
-    "test_beside_spark.py",
-    "test_strict.py",
-    "test_denials.py",
-    "test_values.py",
-    "test_grants.py",
-]
-
-
 def bill(run_name: str, began: datetime) -> dict[str, Any] | None:
     """What it cost; nothing where the stack cannot be looked at."""
     found: dict[str, list[str]] = {}
@@ -135,6 +119,7 @@ def main() -> dict[str, Any]:
     arguments.add_argument("--run", required=True)
     arguments.add_argument("--assembly", type=Path, required=True)
     arguments.add_argument("--tests", type=Path, required=True)
+    arguments.add_argument("--suite", required=True)
     arguments.add_argument("--select", default="")
     given = arguments.parse_args()
     signals, began = Signals(), datetime.now(UTC)
@@ -142,7 +127,7 @@ def main() -> dict[str, Any]:
     try:
         outputs = given.assembly.with_name("outputs.json")
         outputs.write_text(json.dumps(deploy(given.run, given.assembly)))
-        ended, tail = tests(given.run, given.tests, outputs, given.select)
+        ended, tail = tests(given.run, given.tests, given.suite.split(","), outputs, given.select)
     except Stopped:
         ended = "interrupted"
     except (BotoCoreError, ClientError, DeadlineExceeded, Failure) as error:

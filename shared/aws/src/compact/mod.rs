@@ -41,13 +41,7 @@ impl Function {
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         Ok(Self {
-            base: Base::start(
-                &settings.config,
-                settings.resources,
-                settings.namespace,
-                &clients,
-            )
-            .await?,
+            base: Base::start(&settings, &clients).await?,
             catalog: clients.catalog(),
         })
     }

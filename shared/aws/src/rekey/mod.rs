@@ -56,13 +56,7 @@ impl Function {
     pub async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         let scratch_bytes = free_bytes(&settings.resources.scratch)?;
-        let base = Base::start(
-            &settings.config,
-            settings.resources,
-            settings.namespace,
-            &clients,
-        )
-        .await?;
+        let base = Base::start(&settings, &clients).await?;
         Ok(Self {
             dispatcher: Dispatcher {
                 config: Arc::clone(&base.config),

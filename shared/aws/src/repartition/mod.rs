@@ -37,13 +37,7 @@ impl Function {
         let clients = Clients::connect().await;
         Ok(Self {
             scratch_bytes: free_bytes(&settings.resources.scratch)?,
-            base: Base::start(
-                &settings.config,
-                settings.resources,
-                settings.namespace,
-                &clients,
-            )
-            .await?,
+            base: Base::start(&settings, &clients).await?,
             catalog: clients.catalog(),
         })
     }

@@ -31,13 +31,7 @@ impl Shared {
     async fn start(settings: Settings) -> Result<Self, LoadError> {
         let clients = Clients::connect().await;
         Ok(Self {
-            base: Base::start(
-                &settings.config,
-                settings.resources,
-                settings.namespace,
-                &clients,
-            )
-            .await?,
+            base: Base::start(&settings, &clients).await?,
             queues: settings.queues,
             dead_letters: settings.dead_letters,
             queries: Arc::new(clients.queries()),

@@ -14,10 +14,10 @@ use super::{
     delete::delete_batch,
     directory,
     ledger::{self, Bin, Plan},
-    steps::{Outcome, rows_of},
+    steps::{Outcome, not_merged, rows_differ, rows_of},
 };
 use crate::{
-    kit::{ErrorKind, JobError},
+    kit::JobError,
     ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
 };
 
@@ -54,28 +54,13 @@ async fn place(
     bin: &Bin,
 ) -> Result<(), JobError> {
     let (staged, target) = (plan.output(bin), plan.from.join(&bin.output));
-    let differ = |location, rows| {
-        JobError::new(
-            ErrorKind::RowsDiffer,
-            format!("it has {} rows, its plan says {}", rows, bin.rows),
-        )
-        .of(location)
-    };
     let mut placed = rows_of(store, &target).await?;
     if placed.is_none() {
         let Some((_, rows)) = rows_of(store, &staged).await? else {
-            return Err(JobError::new(
-                ErrorKind::NotMerged,
-                format!(
-                    "it does not exist: run compact-merge with task {} of {} first",
-                    task,
-                    Box::new(ledger.plan(plan.generation))
-                ),
-            )
-            .of(staged));
+            return Err(not_merged(ledger, plan, task, staged));
         };
         if rows != bin.rows {
-            return Err(differ(staged, rows));
+            return Err(rows_differ(staged, rows, bin));
         }
         let copied = store.copy(&staged, None, &target, Precondition::Absent, None);
         match copied.await {
@@ -87,7 +72,7 @@ async fn place(
     }
     let found = placed.map(|(_, rows)| rows).unwrap_or_default();
     if found != bin.rows {
-        return Err(differ(target, found));
+        return Err(rows_differ(target, found, bin));
     }
     Ok(())
 }

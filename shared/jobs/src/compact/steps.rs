@@ -4,7 +4,7 @@ use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
     Ports, StepRequest, abandon, delete, footers, in_place,
-    ledger::{self, Plan},
+    ledger::{self, Bin, Plan},
     publish,
     report::{Step, StepReport, StepStatus},
     sweep,
@@ -106,26 +106,38 @@ pub(super) async fn verified(
     for (task, bin) in plan.bins.iter().enumerate() {
         let location = plan.output(bin);
         let Some((size, rows)) = rows_of(store, &location).await? else {
-            return Err(JobError::new(
-                ErrorKind::NotMerged,
-                format!(
-                    "it does not exist: run compact-merge with task {} of {} first",
-                    task,
-                    Box::new(ledger.plan(plan.generation))
-                ),
-            )
-            .of(location));
+            return Err(not_merged(ledger, plan, task, location));
         };
         if rows != bin.rows {
-            return Err(JobError::new(
-                ErrorKind::RowsDiffer,
-                format!("it has {} rows, its plan says {}", rows, bin.rows),
-            )
-            .of(location));
+            return Err(rows_differ(location, rows, bin));
         }
         sizes.push(size);
     }
     Ok(sizes)
+}
+
+/// The file of a task does not exist yet.
+pub(super) fn not_merged(
+    ledger: &PartitionLedger,
+    plan: &Plan,
+    task: usize,
+    location: Location,
+) -> JobError {
+    let plan = ledger.plan(plan.generation);
+    JobError::new(
+        ErrorKind::NotMerged,
+        format!("it does not exist: run compact-merge with task {task} of {plan} first"),
+    )
+    .of(location)
+}
+
+/// A merged file has another number of rows than its plan says.
+pub(super) fn rows_differ(location: Location, rows: u64, bin: &Bin) -> JobError {
+    JobError::new(
+        ErrorKind::RowsDiffer,
+        format!("it has {rows} rows, its plan says {}", bin.rows),
+    )
+    .of(location)
 }
 
 /// The size and the row count of a file, if it exists.

@@ -13,7 +13,7 @@ use super::Columns;
 pub(super) use crate::kit::ledger::{create, exists, read};
 use crate::{
     kit::{
-        JobError, Stage,
+        ErrorKind, JobError, Stage,
         ledger::{self, Document, documents},
     },
     ports::{ObjectMeta, Store},
@@ -27,6 +27,16 @@ pub const JOB_CHUNK_FAILED: &str = "ChunkFailed";
 
 /// The error name of a cancelled run.
 pub const JOB_CANCELLED: &str = "Cancelled";
+
+/// An object that the job itself wrote is gone.
+pub(super) fn vanished(location: Location) -> JobError {
+    JobError::new(
+        ErrorKind::OutputVanished,
+        "it vanished while it was written; nothing may be deleted before the job is done",
+    )
+    .during(Stage::Write)
+    .of(location)
+}
 
 /// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,12 +13,12 @@ use super::{
     Ports, State,
     ledger::{
         self, Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, NAMED, Outcome, Plan, Run,
-        Summary, chunk_of, entry,
+        Summary, chunk_of, entry, vanished,
     },
     patience::retried,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage},
+    kit::{JobError, Stage, ledger::Document},
     ports::{CallbackError, CallbackErrorKind, Store},
 };
 
@@ -241,17 +241,7 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
         seconds,
         objects_per_minute: objects * 60 / seconds.max(1),
     };
-    if ledger::create(store, &at, &summary).await? {
-        return Ok(summary);
-    }
-    ledger::read(store, &at).await?.ok_or(
-        JobError::new(
-            ErrorKind::OutputVanished,
-            "it vanished while it was written; nothing may be deleted before the job is done",
-        )
-        .during(Stage::Write)
-        .of(at),
-    )
+    create_or_read(store, at, summary).await
 }
 
 /// Writes how the run ended, or reads the existing outcome.
@@ -285,17 +275,7 @@ async fn fail(
         rows_done: plan.rows_but(failed),
         failures,
     };
-    if ledger::create(store, &at, &outcome).await? {
-        return Ok(outcome);
-    }
-    ledger::read(store, &at).await?.ok_or(
-        JobError::new(
-            ErrorKind::OutputVanished,
-            "it vanished while it was written; nothing may be deleted before the job is done",
-        )
-        .during(Stage::Write)
-        .of(at),
-    )
+    create_or_read(store, at, outcome).await
 }
 
 /// Why the first of these chunks failed.
@@ -313,15 +293,21 @@ pub(super) async fn failures(
     Ok(found)
 }
 
+/// Writes a document, or reads the existing one.
+async fn create_or_read<T: Document>(
+    store: &dyn Store,
+    at: Location,
+    document: T,
+) -> Result<T, JobError> {
+    if ledger::create(store, &at, &document).await? {
+        return Ok(document);
+    }
+    let existing = ledger::read(store, &at).await?;
+    existing.ok_or_else(|| vanished(at))
+}
+
 /// The bytes of a chunk's objects.
 async fn bytes_of(store: &dyn Store, marker: Location) -> Result<u64, JobError> {
     let done = ledger::read::<Done>(store, &marker).await?;
-    done.map(|done| done.bytes).ok_or(
-        JobError::new(
-            ErrorKind::OutputVanished,
-            "it vanished while it was written; nothing may be deleted before the job is done",
-        )
-        .during(Stage::Write)
-        .of(marker),
-    )
+    done.map(|done| done.bytes).ok_or_else(|| vanished(marker))
 }

@@ -13,7 +13,7 @@ use twox_hash::XxHash3_128;
 use super::{
     Budget,
     blocks::Blocks,
-    ledger::{Done, Plan},
+    ledger::{Done, Plan, vanished},
     scan,
 };
 use crate::{
@@ -272,10 +272,7 @@ impl Writer<'_> {
                 if let Some(stands) = self.stands(&object).await? {
                     return Ok(found(stands, object));
                 }
-                let message = "it vanished while it was written; nothing may be deleted before the job is done";
-                Err(JobError::new(ErrorKind::OutputVanished, message)
-                    .during(Stage::Write)
-                    .of(object.location))
+                Err(vanished(object.location))
             }
             Err(error) => Err(JobError::store(Stage::Write, error)),
         }
