@@ -30,7 +30,15 @@ export interface RekeyConfig extends Stored {
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
+  readonly batch: BatchConfig;
   readonly sweep: SweepConfig;
+}
+
+/** What the queue hands over together. */
+export interface BatchConfig {
+  /** Seconds that it waits for more. */
+  readonly window: number;
+  readonly objects: number;
 }
 
 /** When a source is looked through for objects whose event was lost, and how far back. */
@@ -120,6 +128,7 @@ interface RawConfig {
     source: string;
     target: string;
     table?: string;
+    batch?: { window?: string; objects?: number };
     sweep?: { schedule?: string; since?: string; days?: number };
   } & RawStored)[];
   readonly split?: readonly ({
@@ -172,6 +181,7 @@ function readShape(text: string): Config {
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
+      batch: readBatch(`rekey \`${job.name}\``, job.batch),
       sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
       ...readStored(job),
     })),
@@ -224,6 +234,27 @@ function readSweep(job: string, { schedule = DAILY, since, days = 3 }: { schedul
     throw new ConfigError(`${job}: sweep: since = "${since}" is not a time in UTC: write 2026-05-01T00:00:00Z`);
   }
   return { schedule, since, days };
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600 };
+
+/** Seconds, from a duration as the functions read it: `90s`, `5m` or `1m 30s`, units also in words. */
+function readSeconds(text: string): number | undefined {
+  const parts = [...text.matchAll(/(\d+)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\b[\s,]*/gy)];
+  const isWhole = parts.map(([part]) => part).join('') === text && parts.length > 0;
+  return isWhole ? parts.reduce((sum, [, number, unit]) => sum + Number(number) * UNITS[unit![0]!]!, 0) : undefined;
+}
+
+/** What Lambda's event source mappings can do: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html */
+function readBatch(job: string, { window: text = '60s', objects = 1_000 }: { window?: string; objects?: number } = {}): BatchConfig {
+  const window = readSeconds(text);
+  if (window === undefined || window > 300) {
+    throw new ConfigError(`${job}: batch.window = "${text}": Lambda waits for whole seconds, from "0s" to "300s"`);
+  }
+  if (objects < 1 || objects > 10_000) {
+    throw new ConfigError(`${job}: batch.objects = ${objects}: write 1 to 10000`);
+  }
+  return { window, objects };
 }
 
 function readStored({ tags = {}, encryption }: RawStored): Stored {

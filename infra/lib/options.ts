@@ -17,8 +17,6 @@ export interface Options {
   readonly memory: number;
   readonly ephemeralStorage: Size;
   readonly timeout: Duration;
-  readonly batchSize: number;
-  readonly batchWindow: Duration;
   readonly maxConcurrency: number;
   /** MiB. */
   readonly splitPlanMemory: number;
@@ -51,11 +49,6 @@ export interface Options {
 
 /** Ranges: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html and services-sqs-scaling.html */
 export function readOptions(node: Node): Options {
-  const batchSize = wholeNumber(node, 'batch-size', 10, 1, 10_000);
-  const batchWindow = wholeNumber(node, 'batch-window', 0, 0, 300);
-  if (batchSize > 10 && batchWindow === 0) {
-    throw new ConfigError('context batch-size: above 10, Lambda demands a batch-window of at least 1 second');
-  }
   // Read where they are used, and refused here.
   bucketOwners(node);
   bucketKeys(node);
@@ -76,8 +69,6 @@ export function readOptions(node: Node): Options {
     memory: wholeNumber(node, 'memory', 512, 128, 10_240),
     ephemeralStorage: Size.mebibytes(wholeNumber(node, 'ephemeral-storage', 2048, 512, 10_240)),
     timeout: Duration.seconds(wholeNumber(node, 'timeout', 300, 1, 900)),
-    batchSize,
-    batchWindow: Duration.seconds(batchWindow),
     maxConcurrency: wholeNumber(node, 'max-concurrency', 50, 2, 1_000),
     splitPlanMemory: wholeNumber(node, 'split-plan-memory', 2_048, 128, 10_240),
     splitRowsMemory: wholeNumber(node, 'split-rows-memory', 256, 128, 10_240),

@@ -35,7 +35,8 @@ export class RekeyJob extends Construct {
     const deadLetterQueue = createQueue(this, 'DeadLetterQueue');
     // Six times the timeout leaves room for the retries of a throttled invocation; five receives, for a passing fault.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-    const visibilityTimeout = Duration.seconds(6 * options.timeout.toSeconds() + options.batchWindow.toSeconds());
+    const window = Duration.seconds(job.batch.window);
+    const visibilityTimeout = Duration.seconds(6 * options.timeout.toSeconds() + window.toSeconds());
     const queue = createQueue(this, 'Queue', {
       visibilityTimeout,
       deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 5 },
@@ -46,8 +47,10 @@ export class RekeyJob extends Construct {
     buckets.require(job.target.bucket);
     rekey.function.addEventSource(
       new SqsEventSource(queue, {
-        batchSize: options.batchSize,
-        maxBatchingWindow: options.batchWindow,
+        // More than ten take a window. What exceeds 6 MB of messages is handed over in parts.
+        // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+        batchSize: window.toSeconds() === 0 ? Math.min(job.batch.objects, 10) : job.batch.objects,
+        maxBatchingWindow: window,
         maxConcurrency: options.maxConcurrency,
         reportBatchItemFailures: true,
       }),

@@ -67,6 +67,13 @@ test.each([
   ['no schedule of a sweep', `${ANPR}sweep = { schedule = "rate(1 week)" }`, /rekey\[0\]\.sweep\.schedule: is neither off/],
   ['no time', `${ANPR}sweep = { since = "yesterday" }`, /rekey `anpr`: sweep: since = "yesterday" is not a time in UTC/],
   ['a window of no day', `${ANPR}sweep = { days = 0 }`, /rekey\[0\]\.sweep\.days: must be >= 1/],
+  ['window of a batch too long', `${ANPR}batch = { window = "5m 1s" }`, /rekey `anpr`: batch\.window = "5m 1s": Lambda waits for whole seconds, from "0s" to "300s"/],
+  ['window of a part of a second', `${ANPR}batch = { window = "100ms" }`, /batch\.window = "100ms"/],
+  ['window in words', `${ANPR}batch = { window = "soon 60s" }`, /batch\.window = "soon 60s"/],
+  ['window without a unit', `${ANPR}batch = { window = 60 }`, /rekey\[0\]\.batch\.window: must be string/],
+  ['batch of nothing', `${ANPR}batch = { objects = 0 }`, /batch\.objects = 0: write 1 to 10000/],
+  ['batch too large', `${ANPR}batch = { objects = 10001 }`, /batch\.objects = 10001: write 1 to 10000/],
+  ['unknown key of a batch', `${ANPR}batch = { seconds = 1 }`, /rekey\[0\]\.batch: unknown key `seconds`/],
   ['neither table nor target', '[[compact]]', /compact `\?`: write either table/],
   ['table and target', `${COMPACT}target = "s3://lake/x/"`, /compact `lake\.flights`: write either table/],
   ['not a table to compact', COMPACT.replace('lake.', ''), /compact `flights`: table = "flights" is not a table name/],
@@ -88,9 +95,6 @@ test('neighbouring prefixes, and a target beside its source in one bucket, are n
 });
 
 test.each<[string, Context, RegExp]>([
-  ['batch above 10 without a window', { 'batch-size': 11 }, /batch-window of at least 1 second/],
-  ['batch too large', { 'batch-size': '10001' }, /batch-size: "10001" is not a whole number from 1 to 10000/],
-  ['window too long', { 'batch-window': 301 }, /from 0 to 300/],
   ['timeout above 15 minutes', { timeout: 901 }, /from 1 to 900/],
   ['too little memory', { memory: '64' }, /from 128 to 10240/],
   ['memory in words', { memory: '1GiB' }, /context memory: "1GiB" is not a whole number/],

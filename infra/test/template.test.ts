@@ -165,13 +165,29 @@ describe('the queues', () => {
     }
   });
 
-  test.each<[Context, number]>([
-    [{}, 300],
-    [{ timeout: 900 }, 900],
-    [{ timeout: 60, 'batch-size': 100, 'batch-window': 5 }, 60],
-    [{ timeout: 900, 'batch-size': 10_000, 'batch-window': 300 }, 900],
-  ])('hold to what Lambda asks of a queue that feeds it: %j', (context, timeout) => {
-    const of = template(undefined, context);
+  const batched = (batch: string) => TWO_JOBS.replaceAll('[[rekey]]', `[[rekey]]\nbatch = ${batch}`);
+
+  test.each<[string, [number, number]]>([
+    ['{}', [1_000, 60]],
+    ['{ window = "0s" }', [10, 0]],
+    ['{ window = "0s", objects = 3 }', [3, 0]],
+    ['{ window = "1m 30s", objects = 100 }', [100, 90]],
+    ['{ window = "2 minutes", objects = 7 }', [7, 120]],
+    ['{ window = "5m", objects = 10000 }', [10_000, 300]],
+  ])('hand over what the configuration says: %s', (batch, expected) => {
+    for (const [, { Properties }] of resources(template(batched(batch)), 'AWS::Lambda::EventSourceMapping')) {
+      expect([Properties['BatchSize'], Properties['MaximumBatchingWindowInSeconds']]).toEqual(expected);
+    }
+  });
+
+  test.each<[string, Context, number]>([
+    ['{}', {}, 300],
+    ['{}', { timeout: 900 }, 900],
+    ['{ window = "0s" }', {}, 300],
+    ['{ window = "5s", objects = 100 }', { timeout: 60 }, 60],
+    ['{ window = "300s", objects = 10000 }', { timeout: 900 }, 900],
+  ])('hold to what Lambda asks of a queue that feeds it: %s, %j', (batch, context, timeout) => {
+    const of = template(batched(batch), context);
     const queues = new Map(resources(of, 'AWS::SQS::Queue'));
     for (const [, { Properties: mapping }] of resources(of, 'AWS::Lambda::EventSourceMapping')) {
       const queue = queues.get(mapping['EventSourceArn']['Fn::GetAtt'][0])!;
@@ -316,7 +332,7 @@ describe('monitoring', () => {
     expect(raised.sort()).toEqual([
       'AWS/Lambda Errors 1 <RekeyFunction>',
       'AWS/Lambda Throttles 1 <RekeyFunction>',
-      ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateAgeOfOldestMessage 1800 <Rekey${job}Queue>`),
+      ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateAgeOfOldestMessage 1860 <Rekey${job}Queue>`),
       ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateNumberOfMessagesVisible 1 <Rekey${job}DeadLetterQueue>`),
       ...['ExecutionsFailed', 'ExecutionsTimedOut'].flatMap((metric) =>
         ['anpr', 'orders'].map((job) => `AWS/States ${metric} 1 <Rekey${job}SweepStateMachine>`),

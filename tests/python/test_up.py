@@ -61,9 +61,9 @@ MIXED = [f"00000000-0000-4000-8000-00000000000{number}" for number in (0, 2, 3, 
 PAYLOADS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
     **{
         f"rekey-{kind}.json": ("rekey", rekeyed)
-        for kind in ("s3", "eventbridge", "by-hand", "map-item", "map-batch")
+        for kind in ("s3", "eventbridge", "by-hand", "objects", "map-item", "map-batch")
     },
-    **{f"rekey-{kind}.json": ("rekey", failing()) for kind in ("sqs", "sns-sqs", "eventbridge-sqs")},
+    **{f"rekey-{kind}.json": ("rekey", failing()) for kind in ("sqs", "sns-sqs", "eventbridge-sqs", "objects-sqs")},
     "rekey-test-event.json": ("rekey", holds(objects=[])),
     "rekey-sweep.json": ("rekey", holds(listed=6, committed=6, sent=0)),
     "bad/rekey-unknown.json": ("rekey", holds(error="Lakewright.BadTrigger")),

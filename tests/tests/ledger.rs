@@ -69,6 +69,7 @@ impl World {
             object: SourceObject {
                 location,
                 etag: Some(etag),
+                size: Some(bytes.len() as u64),
             },
         }
     }

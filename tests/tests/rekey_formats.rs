@@ -141,6 +141,7 @@ impl Lake {
         let source = SourceObject {
             location,
             etag: Some(etag),
+            size: None,
         };
         rekey(
             &ports,

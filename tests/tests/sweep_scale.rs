@@ -258,7 +258,7 @@ fn swept(
 fn expected(missing: &[u64]) -> HashMap<String, u32> {
     let messages = missing.iter().map(|&number| {
         let (key, etag) = (key(number), etag(number));
-        let message = serde_json::json!({"Bucket": BUCKET, "Key": key, "Etag": etag});
+        let message = serde_json::json!({"Bucket": BUCKET, "Key": key, "Etag": etag, "Size": 1});
         (message.to_string(), 1)
     });
     messages.collect()

@@ -3,6 +3,7 @@
 //! It is parsed strictly: whatever is wrong is an error that names its line and key, and all of it is said at once
 //! ([`ConfigError`]). Its JSON Schema comes from these same structs ([`json_schema`]).
 
+mod batch;
 mod check;
 mod compact;
 mod input;
@@ -22,6 +23,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    batch::Batch,
     compact::{Compact, CompactCompression, CompactMode},
     input::{Csv, InputFormat},
     limits::Limits,

@@ -171,6 +171,7 @@ async fn uncommitted(
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Some(SourceObject {
             location: Location::new(&job.source.bucket, &object.key),
             etag: Some(object.etag.clone()),
+            size: Some(object.size),
         })),
         Err(error) => Err(error.into()),
     }
@@ -181,9 +182,9 @@ async fn uncommitted(
 async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), JobError> {
     let bodies = objects
         .iter()
-        .map(|SourceObject { location, etag }| {
+        .map(|SourceObject { location, etag, size }| {
             let (bucket, key) = (&location.bucket, &location.key);
-            serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag}).to_string()
+            serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag, "Size": size}).to_string()
         })
         .collect();
     send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await

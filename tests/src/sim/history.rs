@@ -438,11 +438,13 @@ fn source(body: &str) -> Option<SourceObject> {
         return Some(SourceObject {
             location: Location::new(body["Bucket"].as_str()?, key),
             etag: body["Etag"].as_str().map(str::to_owned),
+            size: body["Size"].as_u64(),
         });
     }
     Some(SourceObject {
         location: Location::new(body["bucket"].as_str()?, body["key"].as_str()?),
         etag: body["etag"].as_str().map(str::to_owned),
+        size: body["size"].as_u64(),
     })
 }
 

@@ -170,11 +170,13 @@ impl World {
     /// Lands an object. Returns its source object, as a trigger would name it.
     pub(super) fn land(&self, source: Source) -> SourceObject {
         let location = source.location.clone();
+        let size = Some(source.bytes.len() as u64);
         let etag = self.cloud.place(&location, source.bytes.clone());
         self.checker().expect(etag.clone(), source);
         SourceObject {
             location,
             etag: Some(etag),
+            size,
         }
     }
 

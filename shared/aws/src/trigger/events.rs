@@ -96,7 +96,8 @@ pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerEr
         }
         let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
         let key = form_decoded(text(record, "/s3/object/key", "s3.object.key")?)?;
-        objects.push(object(bucket, key, record.pointer("/s3/object/eTag")));
+        let of_object = |field| record.pointer("/s3/object").and_then(|object| object.get(field));
+        objects.push(object(bucket, key, of_object("eTag"), of_object("size")));
     }
     Ok(objects)
 }
@@ -127,6 +128,7 @@ pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerErr
         bucket,
         key.to_owned(),
         value.pointer("/detail/object/etag"),
+        value.pointer("/detail/object/size"),
     )])
 }
 
@@ -136,12 +138,16 @@ pub(super) fn map_batch(value: &Value) -> Result<Vec<SourceObject>, TriggerError
     let bucket = value.pointer("/BatchInput/bucket").and_then(Value::as_str);
     list(value, "Items")?
         .iter()
-        .map(|item| map_item(item, bucket))
+        .map(|one| item(one, bucket, "BatchInput.bucket"))
         .collect()
 }
 
-/// One object as `ListObjectsV2` returns it; the key is not encoded.
-pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObject, TriggerError> {
+/// One object as `ListObjectsV2` returns it; the key is not encoded. `named` is the field that should name its bucket.
+pub(super) fn item(
+    value: &Value,
+    bucket: Option<&str>,
+    named: &'static str,
+) -> Result<SourceObject, TriggerError> {
     let own = value
         .get("Bucket")
         .or_else(|| value.pointer("/BatchInput/bucket"));
@@ -149,15 +155,20 @@ pub(super) fn map_item(value: &Value, bucket: Option<&str>) -> Result<SourceObje
         .and_then(Value::as_str)
         .or(bucket)
         .filter(|bucket| !bucket.is_empty())
-        .ok_or(TriggerError::Field("BatchInput.bucket"))?;
+        .ok_or(TriggerError::Field(named))?;
     let key = text(value, "/Key", "Key")?;
-    Ok(object(bucket, key.to_owned(), value.get("Etag")))
+    let (etag, size) = (value.get("Etag"), value.get("Size"));
+    Ok(object(bucket, key.to_owned(), etag, size))
 }
 
-pub(super) fn by_hand(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
+/// Many objects: `s3://bucket/key`, as a person writes it, or items, as the sweep writes them.
+pub(super) fn listed(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     list(value, "objects")?
         .iter()
         .map(|entry| {
+            if entry.is_object() {
+                return item(entry, None, "Bucket");
+            }
             let text = entry.as_str().ok_or(TriggerError::Field("objects"))?;
             let location: Location = text.parse()?;
             if location.key.is_empty() {
@@ -166,15 +177,22 @@ pub(super) fn by_hand(value: &Value) -> Result<Vec<SourceObject>, TriggerError> 
             Ok(SourceObject {
                 location,
                 etag: None,
+                size: None,
             })
         })
         .collect()
 }
 
-fn object(bucket: &str, key: String, etag: Option<&Value>) -> SourceObject {
+fn object(
+    bucket: &str,
+    key: String,
+    etag: Option<&Value>,
+    size: Option<&Value>,
+) -> SourceObject {
     SourceObject {
         location: Location::new(bucket, key),
         etag: etag.and_then(Value::as_str).map(str::to_owned),
+        size: size.and_then(Value::as_u64),
     }
 }
 

@@ -11,7 +11,8 @@
 //! | S3 event through EventBridge | `detail-type` and `source = "aws.s3"` |
 //! | Distributed Map batch over a listing | `Items`, with `BatchInput.bucket` |
 //! | one item of a Distributed Map | `Key`, with `Bucket` or `BatchInput.bucket` |
-//! | by hand, and from the sweep | `objects`, a list of `s3://bucket/key` |
+//! | by hand | `objects`, a list of `s3://bucket/key` |
+//! | many objects, from the sweep | `objects`, a list of items with `Bucket` and `Key` |
 //! | list of any of these, as `EventBridge` Pipes send it | it is a list |
 //!
 //! Fields that are not listed here are ignored. An event that is known not to be the creation of an object has no work and is
@@ -220,9 +221,9 @@ fn document(value: &Value, depth: usize) -> Result<Vec<SourceObject>, TriggerErr
     } else if has("Items") {
         events::map_batch(value)
     } else if has("Key") {
-        Ok(vec![events::map_item(value, None)?])
+        Ok(vec![events::item(value, None, "BatchInput.bucket")?])
     } else if has("objects") {
-        events::by_hand(value)
+        events::listed(value)
     } else {
         Err(unknown(value))
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 
 const BUCKET: &str = "lakewright-landing";
+const SIZE: u64 = 1_843;
 const KEY: &str = "flights/2026/05/01/13/sample records+1.json.gz";
 
 macro_rules! golden {
@@ -23,6 +24,14 @@ fn object(key: &str, etag: Option<&str>) -> SourceObject {
     SourceObject {
         location: Location::new(BUCKET, key),
         etag: etag.map(str::to_owned),
+        size: None,
+    }
+}
+
+fn sized(object: SourceObject, size: u64) -> SourceObject {
+    SourceObject {
+        size: Some(size),
+        ..object
     }
 }
 
@@ -60,18 +69,26 @@ fn s3_with(pointer: &str, value: Value) -> Value {
 
 #[test]
 fn golden_payloads_name_the_same_object() {
+    let by_hand = golden!("rekey-by-hand");
     for (name, text) in [
         golden!("rekey-s3"),
         golden!("rekey-eventbridge"),
         golden!("rekey-map-batch"),
         golden!("rekey-map-item"),
-        golden!("rekey-by-hand"),
+        golden!("rekey-objects"),
+        by_hand,
     ] {
+        let object = object(KEY, None);
+        let object = if name == by_hand.0 {
+            object
+        } else {
+            sized(object, SIZE)
+        };
         let expected = Request {
             kind: Kind::Direct,
             items: vec![Item {
                 message_id: None,
-                outcome: Ok(vec![object(KEY, None)]),
+                outcome: Ok(vec![object]),
             }],
         };
         assert_eq!(read(text), expected, "{name}");
@@ -80,15 +97,63 @@ fn golden_payloads_name_the_same_object() {
         golden!("rekey-sqs"),
         golden!("rekey-sns-sqs"),
         golden!("rekey-eventbridge-sqs"),
+        golden!("rekey-objects-sqs"),
     ] {
         let expected = Request {
             kind: Kind::Sqs,
             items: vec![Item {
                 message_id: Some("059f36b4-87a3-44ab-83d2-661975830a7d".to_owned()),
-                outcome: Ok(vec![object(KEY, None)]),
+                outcome: Ok(vec![sized(object(KEY, None), SIZE)]),
             }],
         };
         assert_eq!(read(text), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_message_lists_many_objects() {
+    let of = |key: &str| json!({"Bucket": BUCKET, "Key": key, "Etag": "\"abc\"", "Size": 7});
+    let body = json!({"objects": [of("a+b"), format!("s3://{BUCKET}/c"), of("d%2")]}).to_string();
+    let found = decode(&sqs(&[&body])).items.remove(0);
+    let etag = Some("\"abc\"");
+    let expected = vec![
+        sized(object("a+b", etag), 7),
+        object("c", None),
+        sized(object("d%2", etag), 7),
+    ];
+    assert_eq!(found.message_id.as_deref(), Some("0"));
+    assert_eq!(found.outcome, Ok(expected));
+}
+
+#[test]
+fn sizes_are_taken_where_they_are_said() {
+    let item = |size: Value| json!({"Bucket": BUCKET, "Key": "k", "Size": size});
+    let event = |size: Value| {
+        let object = json!({"key": "k", "size": size});
+        let detail = json!({"bucket": {"name": BUCKET}, "object": object});
+        json!({"detail-type": "Object Created", "source": "aws.s3", "detail": detail})
+    };
+    let notification = |size: Value| {
+        let mut record = s3_record();
+        record["s3"]["object"]["size"] = size;
+        json!({"Records": [record]})
+    };
+    for (said, size) in [
+        (json!(0), Some(0)),
+        (json!(u64::MAX), Some(u64::MAX)),
+        (json!("7"), None),
+        (json!(-1), None),
+        (json!(null), None),
+    ] {
+        for payload in [
+            item(said.clone()),
+            json!({"objects": [item(said.clone())]}),
+            event(said.clone()),
+            notification(said.clone()),
+        ] {
+            let found = direct(&payload).map(|objects| objects[0].size);
+            assert_eq!(found, Ok(size), "{payload}");
+        }
     }
 }
 
@@ -212,7 +277,7 @@ fn keys_of_other_forms_are_verbatim() {
             "detail": {"bucket": {"name": BUCKET}, "object": {"key": key, "etag": "abc"}},
         })
     };
-    let item = json!({"Key": key, "Etag": "\"abc\"", "Size": 3});
+    let item = json!({"Key": key, "Etag": "\"abc\""});
     let bucket = json!({"bucket": BUCKET});
     for (payload, etag) in [
         (eventbridge("Object Created"), Some("abc")),
@@ -277,6 +342,8 @@ fn missing_fields_are_named() {
         (json!({"Items": 3}), "Items"),
         (json!({"objects": "s3://b/k"}), "objects"),
         (json!({"objects": [1]}), "objects"),
+        (json!({"objects": [{"Key": "k"}]}), "Bucket"),
+        (json!({"objects": [{"Bucket": "b"}]}), "Key"),
         (json!({"Type": "Notification", "Message": {}}), "Message"),
         (s3_with("/s3/bucket/name", json!("")), "s3.bucket.name"),
         (s3_with("/s3/object/key", json!("")), "s3.object.key"),

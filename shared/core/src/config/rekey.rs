@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, Sweep,
+    Batch, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, Sweep,
     TimestampRule,
     mistake::Problems,
     output,
@@ -71,6 +71,10 @@ pub struct Rekey {
     /// The server-side encryption of each object that the job writes. By default, that of the bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// What is planned together: how long the queue waits for more objects, and how many and how much of them become one set
+    /// of files. By default, what lands within 60 seconds, up to 1000 objects of 256 MiB.
+    #[serde(default, skip_serializing_if = "Batch::is_default")]
+    pub batch: Batch,
     /// When a sweep looks for objects in the source whose event was lost, and how far back.
     #[serde(default, skip_serializing_if = "Sweep::is_default")]
     pub sweep: Sweep,
@@ -126,6 +130,7 @@ impl Rekey {
         problems.bucket("error_prefix", self.error_prefix.as_ref());
         output::check(&self.output, problems);
         self.limits.check(problems);
+        self.batch.check(problems);
         if let Err(message) = self.sweep.check() {
             problems.say("sweep", message);
         }

@@ -45,6 +45,8 @@ pub struct SourceObject {
     pub location: Location,
     /// The `ETag` that the trigger names, with or without quotes; if it names none, that of the current object is used.
     pub etag: Option<String>,
+    /// Its size in bytes, if the trigger says it.
+    pub size: Option<u64>,
 }
 
 /// How often the partitions' states are read again if the catalog has a partition at another location.

@@ -444,6 +444,7 @@ impl Stage {
         SourceObject {
             location: Location::new("landing", format!("sim/2026/05/01/00/{name}")),
             etag: None,
+            size: None,
         }
     }
 

@@ -206,6 +206,7 @@ impl World {
         SourceObject {
             location: source.location.clone(),
             etag: Some(etag),
+            size: Some(source.bytes.len() as u64),
         }
     }
 
