@@ -10,7 +10,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions,
-    ListPage, MAX_SEND_BATCH, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition,
+    ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition,
     PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError,
     StoreErrorKind, UploadId, Written,
 };
@@ -460,8 +460,7 @@ impl Queue for Client {
         if bodies.is_empty() || bodies.len() > MAX_SEND_BATCH {
             return Err(refuse("TooManyEntriesInBatchRequest or EmptyBatchRequest"));
         }
-        // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
-        if bodies.iter().map(String::len).sum::<usize>() > 1 << 20 {
+        if bodies.iter().map(String::len).sum::<usize>() > MAX_SEND_BYTES {
             return Err(refuse("BatchRequestTooLong"));
         }
         let unknown = refuse("QueueDoesNotExist");

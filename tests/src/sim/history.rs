@@ -250,9 +250,10 @@ impl Theatre {
     fn send(&self, source: &SourceObject, times: usize) {
         let now = self.world.cloud.clock.now();
         let body = json!({
-            "bucket": source.location.bucket,
-            "key": source.location.key,
-            "etag": source.etag,
+            "Bucket": source.location.bucket,
+            "Key": source.location.key,
+            "Etag": source.etag,
+            "Size": source.size,
         });
         self.world.cloud.with(|state| {
             for _ in 0..times {
@@ -373,23 +374,31 @@ impl Theatre {
     }
 
     async fn deliver(&self, received: &[Received], rng: &mut Rng) {
-        let sources: Vec<SourceObject> = received
+        let named: Vec<_> = received
             .iter()
-            .filter_map(|message| source(&message.body))
+            .map(|message| sources(&message.body))
             .collect();
+        let sources = named.concat();
         let deployment = rng.usize(0..self.world.jobs.len());
         let plan = self.draw_plan(rng);
         let (end, _) = self.world.invoke(&sources, deployment, plan).await;
         if let End::Answered(answers) = end {
             let cloud = &self.world.cloud;
-            for ((message, source), answer) in received.iter().zip(&sources).zip(answers) {
-                let Ok(report) = answer else {
-                    continue;
-                };
-                cloud.with(|state| state.sqs.delete(QUEUE, message.id));
-                if matches!(report.status, Status::Gone | Status::Superseded) {
-                    let now = cloud.clock.now();
-                    self.world.checker().given_up(now, source, report.status);
+            let mut answers = answers.into_iter();
+            for (message, sources) in received.iter().zip(&named) {
+                let mut all = true;
+                for (source, answer) in sources.iter().zip(answers.by_ref()) {
+                    let Ok(report) = answer else {
+                        all = false;
+                        continue;
+                    };
+                    if matches!(report.status, Status::Gone | Status::Superseded) {
+                        let now = cloud.clock.now();
+                        self.world.checker().given_up(now, source, report.status);
+                    }
+                }
+                if all {
+                    cloud.with(|state| state.sqs.delete(QUEUE, message.id));
                 }
             }
         }
@@ -431,21 +440,23 @@ impl Theatre {
     }
 }
 
-/// The object in a message: from a notification, or from the sweep.
-fn source(body: &str) -> Option<SourceObject> {
-    let body: Value = serde_json::from_str(body).ok()?;
-    if let Some(key) = body["Key"].as_str() {
-        return Some(SourceObject {
-            location: Location::new(body["Bucket"].as_str()?, key),
-            etag: body["Etag"].as_str().map(str::to_owned),
-            size: body["Size"].as_u64(),
-        });
+/// The objects in a message: one from a notification, many from the sweep.
+fn sources(body: &str) -> Vec<SourceObject> {
+    let Ok(body) = serde_json::from_str::<Value>(body) else {
+        return Vec::new();
+    };
+    let source = |entry: &Value| {
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        Some(SourceObject {
+            location: Location::new(text("Bucket")?, text("Key")?),
+            etag: text("Etag"),
+            size: entry["Size"].as_u64(),
+        })
+    };
+    match body["objects"].as_array() {
+        Some(entries) => entries.iter().filter_map(source).collect(),
+        None => source(&body).into_iter().collect(),
     }
-    Some(SourceObject {
-        location: Location::new(body["bucket"].as_str()?, body["key"].as_str()?),
-        etag: body["etag"].as_str().map(str::to_owned),
-        size: body["size"].as_u64(),
-    })
 }
 
 async fn pause(world: &World, milliseconds: u64) {

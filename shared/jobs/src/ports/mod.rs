@@ -17,7 +17,7 @@ pub use catalog::{
 };
 pub use clock::Clock;
 pub use queries::{Queries, QueriesError, QueryExecution, QueryState};
-pub use queue::{MAX_SEND_BATCH, Queue, QueueError, SendFailure};
+pub use queue::{MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, SendFailure};
 pub use service::ServiceErrorKind;
 pub use store::{
     Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,

@@ -7,10 +7,14 @@ use super::ServiceErrorKind;
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 pub const MAX_SEND_BATCH: usize = 10;
 
+/// The most bytes in one message, and in all messages of one `SendMessageBatch` together.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+pub const MAX_SEND_BYTES: usize = 1 << 20;
+
 /// A queue of messages with at-least-once delivery, in any order.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends at most [`MAX_SEND_BATCH`] bodies (1 MiB together) to the queue at `queue_url`.
+    /// Sends at most [`MAX_SEND_BATCH`] bodies ([`MAX_SEND_BYTES`] together) to the queue at `queue_url`.
     ///
     /// Returns the rejected ones by their index in `bodies`; the others were accepted.
     ///

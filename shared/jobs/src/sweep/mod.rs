@@ -1,25 +1,34 @@
-//! sweep: finds landed objects without a commit and sends them to rekey.
+//! sweep: finds landed objects without a commit and hands them to rekey.
 //!
 //! An event can be lost between S3 and the queue, and data that landed before Lakewright was deployed had no event. The
-//! sweep lists the source, looks up each object in the ledger, and sends those without a commit to rekey's own queue. A
-//! backfill of a year works the same way with more pages: one page is in memory at a time, and a sweep that runs out of
-//! time returns where to continue.
+//! sweep lists the source, looks up each object in the ledger, and sends those without a commit to a queue of rekey, in
+//! messages that list as many objects as rekey plans together. A backfill of years works the same way with more pages: two
+//! pages are in memory at a time, and a sweep that runs out of time returns where to continue.
+
+mod messages;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{TryStreamExt, stream::FuturesOrdered};
+use futures::{
+    TryStreamExt, future,
+    stream::{FuturesOrdered, FuturesUnordered},
+};
 use jiff::Timestamp;
 use lakewright_core::{config, location::Location, naming::source_id};
 use serde::{Deserialize, Serialize};
 
+use self::messages::{Packer, calls};
 use crate::{
-    kit::{JobError, send},
-    ports::{Clock, ListPage, Listed, MAX_SEND_BATCH, Queue, Store, StoreErrorKind},
+    kit::{ErrorKind, JobError, send},
+    ports::{Clock, ListPage, Listed, Queue, Store, StoreErrorKind},
     rekey::SourceObject,
 };
 
 /// The most concurrent lookups in the ledger.
-const CONCURRENT_QUESTIONS: usize = 64;
+const CONCURRENT_QUESTIONS: usize = 256;
+
+/// The most concurrent calls that send messages.
+const CONCURRENT_CALLS: usize = 16;
 
 /// How long the sweep waits for an object's own event before it looks for its commit.
 pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
@@ -29,7 +38,7 @@ pub const DEFAULT_MIN_AGE: Duration = Duration::from_hours(1);
 pub struct Ports {
     /// Objects.
     pub store: Arc<dyn Store>,
-    /// Rekey's queue.
+    /// The queue that feeds rekey with messages of many objects.
     pub queue: Arc<dyn Queue>,
     /// Time.
     pub clock: Arc<dyn Clock>,
@@ -54,6 +63,9 @@ pub struct SweepRequest {
     /// Only objects that landed at this time or later; by default, all. The ledger is not asked about earlier ones.
     #[serde(default)]
     pub since: Option<Timestamp>,
+    /// Whether nothing is sent: the report says what would be.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// The result of a sweep.
@@ -69,8 +81,12 @@ pub struct SweepReport {
     pub committed: u64,
     /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
-    /// The number of objects that were sent to rekey.
+    /// The number of objects that were sent to rekey or, by a dry run, would be.
     pub sent: u64,
+    /// The sum of their sizes.
+    pub bytes: u64,
+    /// The number of messages that list them.
+    pub messages: u64,
     /// The `after` of the next sweep; `None` when all objects were listed.
     pub next: Option<String>,
 }
@@ -97,33 +113,76 @@ pub async fn sweep(
         committed: 0,
         passed_over: 0,
         sent: 0,
-        next: request.after.clone(),
+        bytes: 0,
+        messages: 0,
+        next: None,
     };
+    let window = (min_age, request.since);
+    let queue = (!request.dry_run).then_some(queue_url);
+    let mut packer = Packer::new(job.batch.objects, job.batch.size.as_u64());
+    let mut page = ports.store.list(&prefix, request.after.as_deref()).await?;
     loop {
-        let page = ports.store.list(&prefix, report.next.as_deref()).await?;
-        let missing = missing(
-            &*ports.store,
-            job,
-            &page,
-            (min_age, request.since),
-            &mut report,
+        let last = page.objects.last().filter(|_| page.truncated);
+        let next = last.map(|object| object.key.clone());
+        let is_due = ports.clock.now() >= deadline;
+        // The next page is listed while this one is looked up: a listing is the slowest part.
+        let listed = async {
+            match next.as_deref().filter(|_| !is_due) {
+                Some(next) => ports.store.list(&prefix, Some(next)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let swept = async {
+            let missing = missing(&*ports.store, job, &page, window, &mut report).await?;
+            let mut complete = Vec::new();
+            for object in &missing {
+                report.sent += 1;
+                report.bytes += object.size.unwrap_or(0);
+                complete.extend(packer.add(object).map_err(unwritten)?);
+            }
+            enqueue(ports, queue, complete, &mut report).await
+        };
+        let (following, ()) = future::try_join(
+            async { listed.await.map_err(JobError::from) },
+            swept,
         )
         .await?;
-        for batch in missing.chunks(MAX_SEND_BATCH) {
-            send(ports, queue_url, batch).await?;
-            report.sent += batch.len() as u64;
-        }
-        match page.objects.last() {
-            Some(last) if page.truncated => report.next = Some(last.key.clone()),
-            _ => {
-                report.next = None;
+        match following {
+            Some(following) => page = following,
+            None => {
+                let rest = packer.rest().into_iter().collect();
+                enqueue(ports, queue, rest, &mut report).await?;
+                report.next = next;
                 return Ok(report);
             }
         }
-        if ports.clock.now() >= deadline {
-            return Ok(report);
-        }
     }
+}
+
+fn unwritten(error: serde_json::Error) -> JobError {
+    JobError::new(ErrorKind::BadRequest, error.to_string())
+}
+
+/// Sends messages, many at a time. Without a queue they are only counted.
+async fn enqueue(
+    ports: &Ports,
+    queue_url: Option<&str>,
+    messages: Vec<String>,
+    report: &mut SweepReport,
+) -> Result<(), JobError> {
+    report.messages += messages.len() as u64;
+    let Some(queue_url) = queue_url else {
+        return Ok(());
+    };
+    let mut under_way = FuturesUnordered::new();
+    for call in calls(messages) {
+        if under_way.len() >= CONCURRENT_CALLS {
+            under_way.try_next().await?;
+        }
+        under_way.push(send::send(&*ports.queue, &*ports.clock, queue_url, call));
+    }
+    while under_way.try_next().await?.is_some() {}
+    Ok(())
 }
 
 /// The objects of a page that rekey should have committed by now, but has not.
@@ -175,17 +234,4 @@ async fn uncommitted(
         })),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Sends one message for each object, in the form of an item of a Distributed Map, and retries those that the queue
-/// rejects.
-async fn send(ports: &Ports, queue_url: &str, objects: &[SourceObject]) -> Result<(), JobError> {
-    let bodies = objects
-        .iter()
-        .map(|SourceObject { location, etag, size }| {
-            let (bucket, key) = (&location.bucket, &location.key);
-            serde_json::json!({"Bucket": bucket, "Key": key, "Etag": etag, "Size": size}).to_string()
-        })
-        .collect();
-    send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await
 }
