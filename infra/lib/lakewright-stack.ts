@@ -99,8 +99,8 @@ export class LakewrightStack extends Stack {
       monitoring,
     );
     const queueUrls = jobs.map((job): [string, string] => {
-      const { queue } = new RekeyJob(this, `Rekey-${job.name}`, { job, rekey, buckets, monitoring, options });
-      return [job.name, queue.queueUrl];
+      const { backfillQueue } = new RekeyJob(this, `Rekey-${job.name}`, { job, rekey, buckets, monitoring, options });
+      return [job.name, backfillQueue.queueUrl];
     });
     rekey.function.addEnvironment('LAKEWRIGHT_QUEUES', this.toJsonString(Object.fromEntries(queueUrls)));
     return rekey;

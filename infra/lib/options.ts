@@ -18,6 +18,7 @@ export interface Options {
   readonly ephemeralStorage: Size;
   readonly timeout: Duration;
   readonly maxConcurrency: number;
+  readonly backfillConcurrency: number;
   /** MiB. */
   readonly splitPlanMemory: number;
   /** MiB. */
@@ -70,6 +71,7 @@ export function readOptions(node: Node): Options {
     ephemeralStorage: Size.mebibytes(wholeNumber(node, 'ephemeral-storage', 2048, 512, 10_240)),
     timeout: Duration.seconds(wholeNumber(node, 'timeout', 300, 1, 900)),
     maxConcurrency: wholeNumber(node, 'max-concurrency', 50, 2, 1_000),
+    backfillConcurrency: wholeNumber(node, 'backfill-concurrency', 5, 2, 1_000),
     splitPlanMemory: wholeNumber(node, 'split-plan-memory', 2_048, 128, 10_240),
     splitRowsMemory: wholeNumber(node, 'split-rows-memory', 256, 128, 10_240),
     splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),

@@ -22,12 +22,16 @@ export interface RekeyJobProps {
   readonly options: Options;
 }
 
+/** When half of the time is over that SQS keeps a message. */
+const LONG_WAIT = Duration.days(7);
+
 /**
  * One `[[rekey]]` entry: what lands under its source is told to a queue of its own, which feeds the function.
- * A message that keeps failing ends in the job's dead-letter queue; what was never told is found by a sweep.
+ * What was never told is found by a sweep, which fills a second queue. That one feeds the same function, but fewer of its
+ * invocations, so that no backfill delays what lands. A message of either that keeps failing ends in the job's dead-letter queue.
  */
 export class RekeyJob extends Construct {
-  readonly queue: sqs.Queue;
+  readonly backfillQueue: sqs.Queue;
 
   constructor(scope: Construct, id: string, { job, rekey, buckets, monitoring, options }: RekeyJobProps) {
     super(scope, id);
@@ -36,12 +40,12 @@ export class RekeyJob extends Construct {
     // Six times the timeout leaves room for the retries of a throttled invocation; five receives, for a passing fault.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     const window = Duration.seconds(job.batch.window);
-    const visibilityTimeout = Duration.seconds(6 * options.timeout.toSeconds() + window.toSeconds());
-    const queue = createQueue(this, 'Queue', {
-      visibilityTimeout,
-      deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 5 },
-    });
-    this.queue = queue;
+    const tries = Duration.seconds(6 * options.timeout.toSeconds());
+    const visibilityTimeout = tries.plus(window);
+    const dead = { queue: deadLetterQueue, maxReceiveCount: 5 };
+    const queue = createQueue(this, 'Queue', { visibilityTimeout, deadLetterQueue: dead });
+    const backfillQueue = createQueue(this, 'BackfillQueue', { visibilityTimeout: tries, deadLetterQueue: dead });
+    this.backfillQueue = backfillQueue;
 
     buckets.notify(job.source, queue);
     buckets.require(job.target.bucket);
@@ -52,6 +56,14 @@ export class RekeyJob extends Construct {
         batchSize: window.toSeconds() === 0 ? Math.min(job.batch.objects, 10) : job.batch.objects,
         maxBatchingWindow: window,
         maxConcurrency: options.maxConcurrency,
+        reportBatchItemFailures: true,
+      }),
+    );
+    rekey.function.addEventSource(
+      // A message lists as many objects as are planned together.
+      new SqsEventSource(backfillQueue, {
+        batchSize: 1,
+        maxConcurrency: options.backfillConcurrency,
         reportBatchItemFailures: true,
       }),
     );
@@ -70,14 +82,15 @@ export class RekeyJob extends Construct {
     }
 
     const { stateMachine } = new Sweep(this, 'Sweep', { job, rekey, monitoring, options });
-    queue.grantSendMessages(rekey.role);
+    backfillQueue.grantSendMessages(rekey.role);
     grantQueueKey(rekey.role, 'write');
 
     const waiting = { statistic: Stats.MAXIMUM };
-    const dead = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
+    const deadLetters = deadLetterQueue.metricApproximateNumberOfMessagesVisible(waiting);
     const age = queue.metricApproximateAgeOfOldestMessage(waiting);
+    const backfillAge = backfillQueue.metricApproximateAgeOfOldestMessage(waiting);
     const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
-    monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed five times`, dead);
+    monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed five times`, deadLetters);
     monitoring.alarm(
       `${id}-Age`,
       'redriving-and-redelivering',
@@ -85,10 +98,17 @@ export class RekeyJob extends Construct {
       age,
       visibilityTimeout.toSeconds(),
     );
+    monitoring.alarm(
+      `${id}-BackfillAge`,
+      'the-sweep',
+      `rekey ${job.name}: a message of a backfill waits for a week, and is lost after two`,
+      backfillAge,
+      LONG_WAIT.toSeconds(),
+    );
     monitoring.alarm(`${id}-Quarantined`, 'the-ledger', `rekey ${job.name}: rows went to the quarantine`, quarantined);
     monitoring.row({
       [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
-      [`${job.name}: messages`]: [queue.metricApproximateNumberOfMessagesVisible(waiting), dead],
+      [`${job.name}: messages`]: [queue, backfillQueue, deadLetterQueue].map((of) => of.metricApproximateNumberOfMessagesVisible(waiting)),
       [`${job.name}: age of the oldest message`]: [age],
       [`${job.name}: lateness of records`]: ['LatenessP50', 'LatenessP99', 'LatenessMax'].map((metric) =>
         monitoring.jobMetric(job.name, metric).with(waiting),
@@ -97,6 +117,7 @@ export class RekeyJob extends Construct {
 
     const outputs = {
       QueueUrl: queue.queueUrl,
+      BackfillQueueUrl: backfillQueue.queueUrl,
       DeadLetterQueueUrl: deadLetterQueue.queueUrl,
       SourceBucket: job.source.bucket,
       TargetBucket: job.target.bucket,

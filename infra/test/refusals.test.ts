@@ -101,6 +101,7 @@ test.each<[string, Context, RegExp]>([
   ['fraction', { timeout: 1.5 }, /not a whole number/],
   ['too little storage', { 'ephemeral-storage': 100 }, /from 512 to 10240/],
   ['concurrency of one', { 'max-concurrency': 1 }, /from 2 to 1000/],
+  ['backfill by one', { 'backfill-concurrency': 1 }, /backfill-concurrency: 1 is not a whole number from 2 to 1000/],
   ['unknown architecture', { architecture: 'arm' }, /arm is neither arm64 nor x86_64/],
   ['no name of a workgroup', { workgroups: 'primary,a b' }, /context workgroups: "a b" is not the name of an Athena workgroup/],
   ['no workgroup', { workgroups: ',' }, /context workgroups: "" is not the name/],

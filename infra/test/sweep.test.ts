@@ -12,7 +12,7 @@ const machineOf = (job: string): [string, Resource] => machines.find(([id]) => i
 test('the function knows the queue of every job', () => {
   const [[, fn]] = resources(stack, 'AWS::Lambda::Function') as [[string, Resource]];
   const queueOf = (job: string) =>
-    resources(stack, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}Queue`))![0];
+    resources(stack, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}BackfillQueue`))![0];
   expect(JSON.parse(flat(fn.Properties['Environment'].Variables.LAKEWRIGHT_QUEUES))).toEqual({
     anpr: `<${queueOf('anpr')}>`,
     orders: `<${queueOf('orders')}>`,

@@ -22,6 +22,8 @@ const policyOf = (role: string): Resource => {
   return policies[0]![1];
 };
 const isDeadLetterQueue = ([id]: [string, Resource]) => id.includes('DeadLetter');
+/** Whether a queue, or its policy, is one that S3 sends to. */
+const isTold = ([id]: [string, Resource]) => !/DeadLetter|Backfill/.test(id);
 
 describe('the function', () => {
   test('is deployed under its own name, on arm64', () => {
@@ -106,17 +108,21 @@ describe('the role', () => {
     const queues = resources(stack, 'AWS::SQS::Queue')
       .filter((queue) => !isDeadLetterQueue(queue))
       .map(([id]) => `<${id}.Arn>`);
+    const backfills = queues.filter((arn) => arn.includes('BackfillQueue'));
+    expect([queues.length, backfills.length]).toEqual([4, 2]);
     const [logGroup] = resources(stack, 'AWS::Logs::LogGroup').find(([id]) => id.startsWith('RekeyLogs'))!;
     expect(allowed([policyOf('RekeyRole')])).toEqual(
       [
         ...of(['logs:CreateLogStream', 'logs:PutLogEvents'], [`<${logGroup}.Arn>`]),
         ...of(['s3:GetObject'], [`${s3}cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/<hash>.toml`]),
         ...of(
-          ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl', 'SendMessage'].map(
+          ['ReceiveMessage', 'DeleteMessage', 'ChangeMessageVisibility', 'GetQueueAttributes', 'GetQueueUrl'].map(
             (action) => `sqs:${action}`,
           ),
           queues,
         ),
+        // What lands is told by S3 alone. CDK grants the two of each grant once more.
+        ...of(['SendMessage', 'GetQueueAttributes', 'GetQueueUrl'].map((action) => `sqs:${action}`), backfills),
         ...['anpr/', 'orders/'].flatMap((prefix) => [
           ...of(['s3:GetObject'], [`${s3}acme-landing/${prefix}*`]),
           ...of(
@@ -149,7 +155,7 @@ describe('the role', () => {
 describe('the queues', () => {
   test('are encrypted, keep messages for 14 days and refuse plain HTTP', () => {
     const queues = resources(stack, 'AWS::SQS::Queue');
-    expect(queues).toHaveLength(4);
+    expect(queues).toHaveLength(6);
     const policies = resources(stack, 'AWS::SQS::QueuePolicy').map(([, policy]) => policy);
     for (const [id, { Properties }] of queues) {
       expect(Properties).toMatchObject({ SqsManagedSseEnabled: true, MessageRetentionPeriod: 14 * 86_400 });
@@ -165,6 +171,12 @@ describe('the queues', () => {
     }
   });
 
+  /** The event source mappings of what lands, and of what is found. */
+  const mappings = (of: Template) => {
+    const all = resources(of, 'AWS::Lambda::EventSourceMapping').map(([, mapping]) => mapping);
+    const isBackfill = ({ Properties }: Resource) => flat(Properties['EventSourceArn']).includes('BackfillQueue');
+    return { live: all.filter((mapping) => !isBackfill(mapping)), backfill: all.filter(isBackfill) };
+  };
   const batched = (batch: string) => TWO_JOBS.replaceAll('[[rekey]]', `[[rekey]]\nbatch = ${batch}`);
 
   test.each<[string, [number, number]]>([
@@ -175,8 +187,22 @@ describe('the queues', () => {
     ['{ window = "2 minutes", objects = 7 }', [7, 120]],
     ['{ window = "5m", objects = 10000 }', [10_000, 300]],
   ])('hand over what the configuration says: %s', (batch, expected) => {
-    for (const [, { Properties }] of resources(template(batched(batch)), 'AWS::Lambda::EventSourceMapping')) {
+    for (const { Properties } of mappings(template(batched(batch))).live) {
       expect([Properties['BatchSize'], Properties['MaximumBatchingWindowInSeconds']]).toEqual(expected);
+    }
+  });
+
+  test('hand over what a sweep found message by message, to fewer invocations', () => {
+    for (const [context, live, backfill] of [
+      [{}, 50, 5],
+      [{ 'max-concurrency': 7, 'backfill-concurrency': '3' }, 7, 3],
+    ] as const) {
+      const of = mappings(template(undefined, context));
+      expect(of.live.map(({ Properties }) => Properties['ScalingConfig'].MaximumConcurrency)).toEqual([live, live]);
+      for (const { Properties } of of.backfill) {
+        expect(Properties).toMatchObject({ BatchSize: 1, ScalingConfig: { MaximumConcurrency: backfill } });
+      }
+      expect(of.backfill).toHaveLength(2);
     }
   });
 
@@ -200,13 +226,14 @@ describe('the queues', () => {
     }
   });
 
-  test('give up on a message after five receives, into a queue of their own', () => {
+  test('give up on a message after five receives, into one queue for each job', () => {
     const feeding = resources(stack, 'AWS::SQS::Queue').filter((queue) => !isDeadLetterQueue(queue));
     const deadLetterQueues = feeding.map(([, { Properties }]) => {
       expect(Properties['RedrivePolicy'].maxReceiveCount).toBeGreaterThanOrEqual(5);
       return flat(Properties['RedrivePolicy'].deadLetterTargetArn);
     });
-    expect(new Set(deadLetterQueues).size).toBe(feeding.length);
+    expect(feeding).toHaveLength(4);
+    expect(new Set(deadLetterQueues).size).toBe(2);
     expect(deadLetterQueues.every((arn) => arn.includes('DeadLetterQueue'))).toBe(true);
   });
 
@@ -286,7 +313,7 @@ describe('buckets of the stack', () => {
     const [, landing] = resources(stack, 'AWS::S3::Bucket').find(
       ([, { Properties }]) => Properties['BucketName'] === 'acme-landing',
     )!;
-    const feeding = resources(stack, 'AWS::SQS::QueuePolicy').filter((policy) => !isDeadLetterQueue(policy));
+    const feeding = resources(stack, 'AWS::SQS::QueuePolicy').filter(isTold);
     expect(landing.DependsOn).toEqual(expect.arrayContaining(feeding.map(([id]) => id)));
   });
 
@@ -316,7 +343,7 @@ describe('a bucket that stands already', () => {
         })),
       },
     });
-    const feeding = resources(of, 'AWS::SQS::QueuePolicy').filter((policy) => !isDeadLetterQueue(policy));
+    const feeding = resources(of, 'AWS::SQS::QueuePolicy').filter(isTold);
     expect(notifications.DependsOn).toEqual(expect.arrayContaining(feeding.map(([id]) => id)));
   });
 });
@@ -333,6 +360,7 @@ describe('monitoring', () => {
       'AWS/Lambda Errors 1 <RekeyFunction>',
       'AWS/Lambda Throttles 1 <RekeyFunction>',
       ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateAgeOfOldestMessage 1860 <Rekey${job}Queue>`),
+      ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateAgeOfOldestMessage 604800 <Rekey${job}BackfillQueue>`),
       ...['anpr', 'orders'].map((job) => `AWS/SQS ApproximateNumberOfMessagesVisible 1 <Rekey${job}DeadLetterQueue>`),
       ...['ExecutionsFailed', 'ExecutionsTimedOut'].flatMap((metric) =>
         ['anpr', 'orders'].map((job) => `AWS/States ${metric} 1 <Rekey${job}SweepStateMachine>`),
@@ -433,7 +461,7 @@ test('the outputs name what a person or a script looks for', () => {
       'RekeyFunctionName',
       'RekeyRoleArn',
       ...['anpr', 'orders'].flatMap((job) =>
-        ['QueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn', 'SweepRoleArn'].map((output) => `Rekey${job}${output}`),
+        ['QueueUrl', 'BackfillQueueUrl', 'DeadLetterQueueUrl', 'SourceBucket', 'TargetBucket', 'SweepStateMachineArn', 'SweepRoleArn'].map((output) => `Rekey${job}${output}`),
       ),
     ].sort(),
   );

@@ -32,6 +32,7 @@ use lakewright_jobs::{
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
 use lakewright_tests::virtual_time;
+use serde_json::Value;
 
 /// The most memory that the sweep of ten million keys may take at its peak, in bytes, the test's own included. The
 /// keys and entity tags alone would take more than ten times as much.
@@ -40,11 +41,46 @@ const PEAK: u64 = 64 << 20;
 const BUCKET: &str = "landing";
 const PREFIX: &str = "anpr/2026/";
 
-/// A store whose listing is computed page by page. Every object is committed but those in `missing`.
+/// How long calls take, and how many were made.
+#[derive(Default)]
+struct Calls {
+    takes: Duration,
+    made: AtomicU64,
+}
+
+impl Calls {
+    fn taking(milliseconds: u64) -> Self {
+        Self {
+            takes: Duration::from_millis(milliseconds),
+            made: AtomicU64::default(),
+        }
+    }
+
+    async fn call(&self) {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        if !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
+    }
+
+    fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+/// Which objects have no commit.
+enum Missing {
+    All,
+    /// The commits by key, with their source objects.
+    These(HashMap<String, String>),
+}
+
+/// A store whose listing is computed page by page. Every object is committed but those that are missing.
 struct Listing {
     keys: u64,
-    /// The missing commits by key, with their source objects.
-    missing: HashMap<String, String>,
+    missing: Missing,
+    lists: Calls,
+    heads: Calls,
 }
 
 fn key(number: u64) -> String {
@@ -68,7 +104,9 @@ impl Listing {
         });
         Self {
             keys,
-            missing: missing.collect(),
+            missing: Missing::These(missing.collect()),
+            lists: Calls::default(),
+            heads: Calls::default(),
         }
     }
 }
@@ -85,7 +123,12 @@ fn unexpected<T>(operation: &'static str, location: &Location) -> Result<T, Stor
 #[async_trait]
 impl Store for Listing {
     async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
-        if self.missing.contains_key(&object.key) {
+        self.heads.call().await;
+        let is_missing = match &self.missing {
+            Missing::All => true,
+            Missing::These(missing) => missing.contains_key(&object.key),
+        };
+        if is_missing {
             return Err(StoreError {
                 kind: StoreErrorKind::NotFound,
                 operation: "HeadObject",
@@ -104,6 +147,7 @@ impl Store for Listing {
 
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
         assert_eq!(*prefix, Location::new(BUCKET, PREFIX));
+        self.lists.call().await;
         let first = after.map_or(0, |after| {
             let number = after.trim_start_matches(PREFIX).trim_end_matches(".gz");
             number.parse::<u64>().unwrap() + 1
@@ -179,16 +223,26 @@ impl Store for Listing {
     }
 }
 
-/// Counts how often each body came.
+/// Counts how often each object came, in which numbers.
 #[derive(Default)]
-struct Counting(Mutex<HashMap<String, u32>>);
+struct Counting {
+    counts: Mutex<HashMap<String, u32>>,
+    messages: Mutex<Vec<usize>>,
+    sends: Calls,
+}
 
 #[async_trait]
 impl Queue for Counting {
     async fn send(&self, _: &str, bodies: &[String]) -> Result<Vec<SendFailure>, QueueError> {
-        let mut counts = self.0.lock().unwrap();
+        self.sends.call().await;
+        let mut counts = self.counts.lock().unwrap();
         for body in bodies {
-            *counts.entry(body.clone()).or_default() += 1;
+            let message: Value = serde_json::from_str(body).unwrap();
+            let objects = message["objects"].as_array().unwrap();
+            for object in objects {
+                *counts.entry(object.to_string()).or_default() += 1;
+            }
+            self.messages.lock().unwrap().push(objects.len());
         }
         Ok(Vec::new())
     }
@@ -219,6 +273,17 @@ fn job() -> Rekey {
     Config::parse(config).unwrap().rekey.remove(0)
 }
 
+fn request(since: Option<Timestamp>) -> SweepRequest {
+    SweepRequest {
+        sweep: "anpr".to_owned(),
+        prefix: "2026/".to_owned(),
+        after: None,
+        min_age_seconds: None,
+        since,
+        dry_run: false,
+    }
+}
+
 /// Sweeps again and again, as a schedule does, from where each sweep ended. Gives what they reported, and how often
 /// each message was sent.
 fn swept(
@@ -234,13 +299,7 @@ fn swept(
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
         clock: Arc::new(Ticking::default()),
     };
-    let mut request = SweepRequest {
-        sweep: job.name.clone(),
-        prefix: "2026/".to_owned(),
-        after: None,
-        min_age_seconds: None,
-        since,
-    };
+    let mut request = request(since);
     let mut reports = Vec::new();
     loop {
         let deadline = ports.clock.now() + Duration::from_secs(pages);
@@ -248,13 +307,13 @@ fn swept(
         request.after.clone_from(&report.next);
         reports.push(report);
         if request.after.is_none() {
-            let counts = std::mem::take(&mut *queue.0.lock().unwrap());
+            let counts = std::mem::take(&mut *queue.counts.lock().unwrap());
             return (reports, counts);
         }
     }
 }
 
-/// One message for each missing object.
+/// Each missing object once.
 fn expected(missing: &[u64]) -> HashMap<String, u32> {
     let messages = missing.iter().map(|&number| {
         let (key, etag) = (key(number), etag(number));
@@ -310,4 +369,79 @@ fn what_landed_before_the_deployment_is_neither_asked_about_nor_sent() {
     assert_eq!((report.listed, report.passed_over), (2_500, 1_000));
     assert_eq!((report.committed, report.sent), (1_498, 2));
     assert_eq!(sent, expected(&missing[2..]));
+}
+
+/// What S3 answers from one prefix in a second, of HEAD and GET requests.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>
+const HEADS_A_SECOND: u64 = 5_500;
+
+/// Calls as slow as they are on a bad day, in milliseconds: a page of a listing, a lookup in the ledger, a sent batch.
+const SLOW: [u64; 3] = [300, 40, 100];
+
+#[test]
+fn ten_million_objects_are_enqueued_within_an_hour() {
+    const HOUR: Duration = Duration::from_hours(1);
+    const TEN_MILLION: u64 = 10_000_000;
+    /// A hundredth of them: pages are alike.
+    const KEYS: u64 = TEN_MILLION / 100;
+    let [list, head, send] = SLOW.map(Calls::taking);
+    let store = Arc::new(Listing {
+        keys: KEYS,
+        missing: Missing::All,
+        lists: list,
+        heads: head,
+    });
+    let queue = Arc::new(Counting {
+        sends: send,
+        ..Counting::default()
+    });
+    let ports = Ports {
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        queue: Arc::clone(&queue) as Arc<dyn Queue>,
+        clock: Arc::new(Ticking::default()),
+    };
+    let (job, request) = (job(), request(None));
+    let work = async {
+        let began = tokio::time::Instant::now();
+        let report = sweep::sweep(&ports, &job, &request, "queue", Timestamp::MAX).await;
+        (report.unwrap(), began.elapsed())
+    };
+    let (report, took) = virtual_time(work);
+    assert_eq!((report.sent, report.bytes, report.next), (KEYS, KEYS, None));
+    let messages = queue.messages.lock().unwrap().clone();
+    let most = u64::from(job.batch.objects);
+    let expected = (0..KEYS / most).map(|_| usize::try_from(most).unwrap());
+    assert_eq!(messages, expected.collect::<Vec<_>>());
+    assert_eq!(report.messages, KEYS / most);
+    assert_eq!(store.lists.made(), KEYS / MAX_LIST_PAGE as u64);
+    assert_eq!(store.heads.made(), KEYS, "one lookup for each");
+    assert!(queue.sends.made() <= KEYS / most);
+    let all = u32::try_from(TEN_MILLION / KEYS).unwrap();
+    assert!(took * all < HOUR, "{took:?} for a hundredth");
+    assert!(Duration::from_secs(TEN_MILLION / HEADS_A_SECOND) < HOUR);
+}
+
+#[test]
+fn a_dry_run_counts_and_sends_nothing() {
+    let job = job();
+    let queue = Arc::new(Counting::default());
+    let ports = Ports {
+        store: Arc::new(Listing::new(2_500, &job, &[3, 1_003, 2_003])),
+        queue: Arc::clone(&queue) as Arc<dyn Queue>,
+        clock: Arc::new(Ticking::default()),
+    };
+    let request = SweepRequest {
+        dry_run: true,
+        ..request(None)
+    };
+    let report = virtual_time(sweep::sweep(
+        &ports,
+        &job,
+        &request,
+        "queue",
+        Timestamp::MAX,
+    ));
+    let report = report.unwrap();
+    assert_eq!((report.sent, report.bytes, report.messages), (3, 3, 1));
+    assert_eq!(queue.sends.made(), 0);
 }

@@ -10,8 +10,8 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions,
-    ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition, PartitionFailure, Precondition,
-    PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError,
+    ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition, PartitionFailure,
+    Precondition, PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError,
     StoreErrorKind, UploadId, Written,
 };
 

@@ -216,6 +216,7 @@ impl World {
             after: None,
             min_age_seconds: Some(0),
             since: None,
+            dry_run: false,
         };
         sweep::sweep(&ports, job, &request, queue_url, deadline).await
     }

@@ -96,7 +96,11 @@ pub(super) fn notification(value: &Value) -> Result<Vec<SourceObject>, TriggerEr
         }
         let bucket = text(record, "/s3/bucket/name", "s3.bucket.name")?;
         let key = form_decoded(text(record, "/s3/object/key", "s3.object.key")?)?;
-        let of_object = |field| record.pointer("/s3/object").and_then(|object| object.get(field));
+        let of_object = |field| {
+            record
+                .pointer("/s3/object")
+                .and_then(|object| object.get(field))
+        };
         objects.push(object(bucket, key, of_object("eTag"), of_object("size")));
     }
     Ok(objects)
@@ -183,12 +187,7 @@ pub(super) fn listed(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
         .collect()
 }
 
-fn object(
-    bucket: &str,
-    key: String,
-    etag: Option<&Value>,
-    size: Option<&Value>,
-) -> SourceObject {
+fn object(bucket: &str, key: String, etag: Option<&Value>, size: Option<&Value>) -> SourceObject {
     SourceObject {
         location: Location::new(bucket, key),
         etag: etag.and_then(Value::as_str).map(str::to_owned),

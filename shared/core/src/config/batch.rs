@@ -130,10 +130,7 @@ mod tests {
     #[test]
     fn what_no_event_source_mapping_can_do_is_refused() {
         for (text, says) in [
-            (
-                "window = \"301s\"",
-                "from \"0s\" to \"300s\"",
-            ),
+            ("window = \"301s\"", "from \"0s\" to \"300s\""),
             ("window = \"-1s\"", "from \"0s\" to \"300s\""),
             ("window = \"1500ms\"", "batch.window = \"1s 500ms\""),
             ("window = \"soon\"", "write a number with its unit"),

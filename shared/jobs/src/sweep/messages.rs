@@ -43,7 +43,10 @@ impl Packer {
     }
 
     /// Adds an object. Answers with the message that is complete because it does not fit.
-    pub(super) fn add(&mut self, object: &SourceObject) -> Result<Option<String>, serde_json::Error> {
+    pub(super) fn add(
+        &mut self,
+        object: &SourceObject,
+    ) -> Result<Option<String>, serde_json::Error> {
         let entry = serde_json::to_string(&Entry {
             bucket: &object.location.bucket,
             key: &object.location.key,
@@ -55,7 +58,8 @@ impl Packer {
             || self.bytes.saturating_add(size) > self.most_bytes
             || self.body.len() + 1 + entry.len() + CLOSING.len() > MAX_SEND_BYTES;
         let complete = if is_full { self.rest() } else { None };
-        self.body.push_str(if self.objects == 0 { OPENING } else { "," });
+        self.body
+            .push_str(if self.objects == 0 { OPENING } else { "," });
         self.body.push_str(&entry);
         self.objects += 1;
         self.bytes = self.bytes.saturating_add(size);

@@ -138,28 +138,24 @@ pub async fn sweep(
             for object in &missing {
                 report.sent += 1;
                 report.bytes += object.size.unwrap_or(0);
-                complete.extend(packer.add(object).map_err(unwritten)?);
+                let message = packer.add(object);
+                complete.extend(message.map_err(|error| unwritten(&error))?);
             }
             enqueue(ports, queue, complete, &mut report).await
         };
-        let (following, ()) = future::try_join(
-            async { listed.await.map_err(JobError::from) },
-            swept,
-        )
-        .await?;
-        match following {
-            Some(following) => page = following,
-            None => {
-                let rest = packer.rest().into_iter().collect();
-                enqueue(ports, queue, rest, &mut report).await?;
-                report.next = next;
-                return Ok(report);
-            }
-        }
+        let (following, ()) =
+            future::try_join(async { listed.await.map_err(JobError::from) }, swept).await?;
+        let Some(following) = following else {
+            let rest = packer.rest().into_iter().collect();
+            enqueue(ports, queue, rest, &mut report).await?;
+            report.next = next;
+            return Ok(report);
+        };
+        page = following;
     }
 }
 
-fn unwritten(error: serde_json::Error) -> JobError {
+fn unwritten(error: &serde_json::Error) -> JobError {
     JobError::new(ErrorKind::BadRequest, error.to_string())
 }
 

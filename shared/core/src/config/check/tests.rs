@@ -53,7 +53,12 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
             (3, 1),
             "rekey[0]: unknown key `partitions_by`; did you mean `partition_by`?",
         ),
-        (rekey, "bogus = 1", (3, 1), "known here: csv, encryption"),
+        (
+            rekey,
+            "bogus = 1",
+            (3, 1),
+            "known here: batch, csv, encryption",
+        ),
         (
             compact,
             "target_size = -1",
