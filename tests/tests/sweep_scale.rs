@@ -31,7 +31,7 @@ use lakewright_jobs::{
     },
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
-use lakewright_tests::virtual_time;
+use lakewright_tests::{model::SimClock, virtual_time};
 use serde_json::Value;
 
 /// The most memory that the sweep of ten million keys may take at its peak, in bytes, the test's own included. The
@@ -44,22 +44,22 @@ const PREFIX: &str = "anpr/2026/";
 /// How long calls take, and how many were made.
 #[derive(Default)]
 struct Calls {
-    takes: Duration,
+    takes: Option<(SimClock, Duration)>,
     made: AtomicU64,
 }
 
 impl Calls {
-    fn taking(milliseconds: u64) -> Self {
+    fn taking(clock: SimClock, milliseconds: u64) -> Self {
         Self {
-            takes: Duration::from_millis(milliseconds),
+            takes: Some((clock, Duration::from_millis(milliseconds))),
             made: AtomicU64::default(),
         }
     }
 
     async fn call(&self) {
         self.made.fetch_add(1, Ordering::Relaxed);
-        if !self.takes.is_zero() {
-            tokio::time::sleep(self.takes).await;
+        if let Some((clock, takes)) = &self.takes {
+            clock.sleep(*takes).await;
         }
     }
 
@@ -384,29 +384,30 @@ fn ten_million_objects_are_enqueued_within_an_hour() {
     const TEN_MILLION: u64 = 10_000_000;
     /// A hundredth of them: pages are alike.
     const KEYS: u64 = TEN_MILLION / 100;
-    let [list, head, send] = SLOW.map(Calls::taking);
-    let store = Arc::new(Listing {
-        keys: KEYS,
-        missing: Missing::All,
-        lists: list,
-        heads: head,
+    let job = job();
+    let (store, queue, report, took) = virtual_time(async {
+        let clock = SimClock::start();
+        let [list, head, send] = SLOW.map(|takes| Calls::taking(clock, takes));
+        let store = Arc::new(Listing {
+            keys: KEYS,
+            missing: Missing::All,
+            lists: list,
+            heads: head,
+        });
+        let queue = Arc::new(Counting {
+            sends: send,
+            ..Counting::default()
+        });
+        let ports = Ports {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            queue: Arc::clone(&queue) as Arc<dyn Queue>,
+            clock: Arc::new(clock),
+        };
+        let began = clock.now();
+        let report = sweep::sweep(&ports, &job, &request(None), "queue", Timestamp::MAX).await;
+        let took = clock.now().duration_since(began).unsigned_abs();
+        (store, queue, report.unwrap(), took)
     });
-    let queue = Arc::new(Counting {
-        sends: send,
-        ..Counting::default()
-    });
-    let ports = Ports {
-        store: Arc::clone(&store) as Arc<dyn Store>,
-        queue: Arc::clone(&queue) as Arc<dyn Queue>,
-        clock: Arc::new(Ticking::default()),
-    };
-    let (job, request) = (job(), request(None));
-    let work = async {
-        let began = tokio::time::Instant::now();
-        let report = sweep::sweep(&ports, &job, &request, "queue", Timestamp::MAX).await;
-        (report.unwrap(), began.elapsed())
-    };
-    let (report, took) = virtual_time(work);
     assert_eq!((report.sent, report.bytes, report.next), (KEYS, KEYS, None));
     let messages = queue.messages.lock().unwrap().clone();
     let most = u64::from(job.batch.objects);
