@@ -52,6 +52,9 @@ def rekey(job: Job, known: dict[str, str]) -> tuple[str, list[str]]:
     queue, dead = output_of(job, known, "QueueUrl"), output_of(job, known, "DeadLetterQueueUrl")
     if queue:
         details.append(f"{sized(waiting(queue), 'message')} waiting in the queue")
+    backfill = output_of(job, known, "BackfillQueueUrl")
+    if backfill and (found := waiting(backfill)):
+        details.append(f"{sized(found, 'message')} waiting in the backfill queue, with many objects each")
     if dead and (letters := waiting(dead)):
         details.append(f"{sized(letters, 'message')} in the dead-letter queue: mend the cause and redrive them")
     # Here comes where each object is, once rekey's own status says it: waiting for a retry until, refused because.
