@@ -1,29 +1,37 @@
 import { Annotations, Aws, CfnOutput, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Rule } from 'aws-cdk-lib/aws-events';
+import { SqsQueue } from 'aws-cdk-lib/aws-events-targets';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as s3 from 'aws-cdk-lib/aws-s3';
+import { FilterOrPolicy, SubscriptionFilter, Topic } from 'aws-cdk-lib/aws-sns';
+import { SqsSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Location } from './location.ts';
+import { ConfigError } from './config.ts';
+import { formatLocation, type Location } from './location.ts';
+import type { Notifications, Options } from './options.ts';
 
 /**
- * The buckets that the configuration names: created here, except existing ones.
+ * The buckets that the configuration names. Those are created here that `create-buckets` names; the others exist.
  *
  * Their names are fixed by the configuration, so a queue's policy can name its bucket before the bucket is
  * there. That order is needed: S3 checks that it may send to the queue when the notification is set.
  */
 export class DataBuckets extends Construct {
-  private readonly existing: ReadonlySet<string>;
+  private readonly toCreate: Options['createBuckets'];
+  private readonly notifications: Notifications;
   private readonly created = new Map<string, CreatedBucket>();
   private readonly missing = new Map<string, { prefix: Location; after: Duration }[]>();
 
-  constructor(scope: Construct, id: string, props: { existing: readonly string[] }) {
+  constructor(scope: Construct, id: string, { createBuckets, notifications }: Pick<Options, 'createBuckets' | 'notifications'>) {
     super(scope, id);
-    this.existing = new Set(props.existing);
+    this.toCreate = createBuckets;
+    this.notifications = notifications;
   }
 
-  /** Creates a bucket, unless it exists. */
+  /** Creates a bucket, if the stack is to create it. */
   require(name: string): void {
-    if (!this.existing.has(name) && !this.created.has(name)) {
+    if ((this.toCreate === 'all' || this.toCreate.includes(name)) && !this.created.has(name)) {
       this.created.set(name, new CreatedBucket(this, name));
     }
   }
@@ -41,8 +49,12 @@ export class DataBuckets extends Construct {
     }
   }
 
-  /** Warns of the rules that existing buckets need, and makes them outputs. */
-  sayRules(): void {
+  /** Refuses what is to be created and no job names. Warns of the rules that existing buckets need, and makes them outputs. */
+  end(): void {
+    const unknown = this.toCreate === 'all' ? undefined : this.toCreate.find((name) => !this.created.has(name));
+    if (unknown !== undefined) {
+      throw new ConfigError(`context create-buckets: no job of the configuration names the bucket ${unknown}`);
+    }
     for (const [bucket, rules] of this.missing) {
       const entries = rules.map(({ prefix, after }) => ({
         ID: `lakewright ${prefix.key}`,
@@ -65,8 +77,73 @@ export class DataBuckets extends Construct {
     }
   }
 
-  /** Notifies the queue of every object that is created under the prefix. */
+  /** Lets the queue hear of every object that is created under the prefix. */
   notify(prefix: Location, queue: Queue): void {
+    this.require(prefix.bucket);
+    const notification = this.notifications(prefix.bucket);
+    switch (notification.by) {
+      case 's3':
+        return this.byBucket(prefix, queue);
+      case 'eventbridge':
+        return this.byEventBridge(prefix, queue);
+      case 'sns':
+        return this.byTopic(prefix, queue, notification.topic);
+      case 'none':
+        return;
+    }
+  }
+
+  /** The bucket's own configuration is not touched, unless the bucket is created here: it has to send its events to EventBridge. */
+  private byEventBridge(prefix: Location, queue: Queue): void {
+    const created = this.created.get(prefix.bucket);
+    if (created) {
+      created.notifyEventBridge();
+    } else {
+      Annotations.of(this).addWarningV2(
+        `lakewright:eventbridge-${prefix.bucket}`,
+        `${prefix.bucket} exists already: its owner has to turn on its EventBridge notifications, or nothing is heard of what lands`,
+      );
+    }
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    new Rule(queue, 'Landed', {
+      description: `What lands under ${formatLocation(prefix)}`,
+      eventPattern: {
+        source: ['aws.s3'],
+        detailType: ['Object Created'],
+        detail: {
+          bucket: { name: [prefix.bucket] },
+          ...(prefix.key === '' ? {} : { object: { key: [{ prefix: prefix.key }] } }),
+        },
+      },
+      targets: [new SqsQueue(queue)],
+    });
+  }
+
+  /** A topic that the bucket's owner has the bucket notify, of everything or of more than one prefix. */
+  private byTopic(prefix: Location, queue: Queue, arn: string): void {
+    const topic = Topic.fromTopicArn(queue, 'Topic', arn);
+    // Keys are form-urlencoded in notifications. A filter that does not hold for all of them would lose objects; without one, the
+    // function ignores what no job reads.
+    const filters = /^[A-Za-z0-9/_.-]+$/.test(prefix.key);
+    topic.addSubscription(
+      new SqsSubscription(queue, {
+        rawMessageDelivery: true,
+        ...(filters && {
+          filterPolicyWithMessageBody: {
+            Records: FilterOrPolicy.policy({
+              s3: FilterOrPolicy.policy({
+                object: FilterOrPolicy.policy({
+                  key: FilterOrPolicy.filter(SubscriptionFilter.stringFilter({ matchPrefixes: [prefix.key] })),
+                }),
+              }),
+            }),
+          },
+        }),
+      }),
+    );
+  }
+
+  private byBucket(prefix: Location, queue: Queue): void {
     const { policyDependable } = queue.addToResourcePolicy(
       new iam.PolicyStatement({
         principals: [new iam.ServicePrincipal('s3.amazonaws.com')],
@@ -79,7 +156,6 @@ export class DataBuckets extends Construct {
       }),
     );
     const policy = policyDependable ?? queue;
-    this.require(prefix.bucket);
     const created = this.created.get(prefix.bucket);
     if (created) {
       created.notify(prefix.key, queue);
@@ -134,6 +210,10 @@ class CreatedBucket extends s3.Bucket {
       id: 'AwsSolutions-S1',
       reason: 'Object-level auditing of a lake is decided per account (CloudTrail data events), not by this stack.',
     });
+  }
+
+  notifyEventBridge(): void {
+    (this.node.defaultChild as s3.CfnBucket).notificationConfiguration = { eventBridgeConfiguration: { eventBridgeEnabled: true } };
   }
 
   /** By a property of the bucket itself, not by CDK's custom resource: no extra function, and set from the start. */

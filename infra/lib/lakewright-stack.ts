@@ -48,7 +48,7 @@ export class LakewrightStack extends Stack {
 
     const options = readOptions(this.node);
     const config = new Asset(this, 'Config', { path: props.configFile });
-    const buckets = new DataBuckets(this, 'Buckets', { existing: options.existingBuckets });
+    const buckets = new DataBuckets(this, 'Buckets', options);
     const monitoring = new Monitoring(this, 'Monitoring', {
       namePrefix: options.namePrefix,
       topic: options.alarmTopic === undefined ? undefined : Topic.fromTopicArn(this, 'AlarmTopic', options.alarmTopic),
@@ -83,7 +83,7 @@ export class LakewrightStack extends Stack {
     if (jobs.repartition.length > 0) {
       this.repartition(jobs.repartition, places, written, common, buckets, monitoring);
     }
-    buckets.sayRules();
+    buckets.end();
   }
 
   private rekey(

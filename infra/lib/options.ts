@@ -5,14 +5,25 @@ import type { IConstruct, Node } from 'constructs';
 import { ConfigError, parseTable } from './config.ts';
 import { parseLocation, type Location } from './location.ts';
 
+/**
+ * How a queue hears of what lands in a bucket: by the bucket's own notifications, by EventBridge, by an SNS topic that the bucket
+ * notifies, or not at all.
+ */
+export type Notification = { readonly by: 's3' | 'eventbridge' | 'none' } | { readonly by: 'sns'; readonly topic: string };
+
+/** The notification of each bucket. */
+export type Notifications = (bucket: string) => Notification;
+
 export interface Options {
   readonly architecture: Architecture;
   /** What the functions' names begin with, so that an account and region hold more than one stack. */
   readonly namePrefix: string;
   /** A folder with `<function>/bootstrap.zip`, instead of building with cargo-lambda. */
   readonly prebuilt?: string;
-  /** Existing buckets; the stack creates the others. */
-  readonly existingBuckets: readonly string[];
+  /** The buckets that the stack creates, or all; the others exist. */
+  readonly createBuckets: readonly string[] | 'all';
+  /** How the queues hear of what lands, by bucket. */
+  readonly notifications: Notifications;
   /** MiB. */
   readonly memory: number;
   readonly ephemeralStorage: Size;
@@ -66,7 +77,8 @@ export function readOptions(node: Node): Options {
     architecture: architecture(node),
     namePrefix: namePrefix(node),
     prebuilt: text(node, 'prebuilt'),
-    existingBuckets: texts(node, 'existing-buckets'),
+    createBuckets: createBuckets(node),
+    notifications: notifications(node),
     memory: wholeNumber(node, 'memory', 512, 128, 10_240),
     ephemeralStorage: Size.mebibytes(wholeNumber(node, 'ephemeral-storage', 2048, 512, 10_240)),
     timeout: Duration.seconds(wholeNumber(node, 'timeout', 300, 1, 900)),
@@ -148,6 +160,50 @@ function kmsKey(key: string, context: string): string {
     );
   }
   return key;
+}
+
+/** Reads bucket names, separated by commas, or `*`. */
+function createBuckets(node: Node): readonly string[] | 'all' {
+  const names = texts(node, 'create-buckets');
+  if (names.includes('*')) {
+    if (names.length > 1) {
+      throw new ConfigError('context create-buckets: beside "*", which is all of them, there is nothing to name');
+    }
+    return 'all';
+  }
+  const unusable = names.find((name) => !/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name));
+  if (unusable !== undefined) {
+    throw new ConfigError(`context create-buckets: ${JSON.stringify(unusable)} is not the name of a bucket`);
+  }
+  return names;
+}
+
+/** Reads `s3`, `eventbridge`, `none` or the ARN of an SNS topic, for every bucket, or as `bucket=…` for one; separated by commas. */
+function notifications(node: Node): Notifications {
+  let others: Notification = { by: 's3' };
+  const own = new Map<string, Notification>();
+  for (const given of texts(node, 'notifications')) {
+    const [, bucket, how = ''] = /^(?:([^=]*)=)?(.*)$/.exec(given) ?? [];
+    const notification = readNotification(how);
+    if (notification === undefined || bucket === '') {
+      throw new ConfigError(
+        `context notifications: ${JSON.stringify(given)} is neither s3, eventbridge, none nor the ARN of an SNS topic, nor one of them after bucket=`,
+      );
+    }
+    if (bucket === undefined) {
+      others = notification;
+    } else {
+      own.set(bucket, notification);
+    }
+  }
+  return (bucket) => own.get(bucket) ?? others;
+}
+
+function readNotification(how: string): Notification | undefined {
+  if (how === 's3' || how === 'eventbridge' || how === 'none') {
+    return { by: how };
+  }
+  return /^arn:[\w-]+:sns:[\w-]+:\d{12}:[\w-]+$/.test(how) ? { by: 'sns', topic: how } : undefined;
 }
 
 function flag(node: Node, key: string): boolean {

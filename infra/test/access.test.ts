@@ -61,7 +61,7 @@ test("README's example of owners and keys has the owner and every key", () => {
 });
 
 test('a bucket of another account is named with its owner', () => {
-  const of = template(TWO_JOBS, { 'existing-buckets': 'acme-landing', 'bucket-owners': 'acme-landing=444455556666' });
+  const of = template(TWO_JOBS, { 'create-buckets': 'acme-lake', 'bucket-owners': 'acme-landing=444455556666' });
   const accounts = (bucket: string) =>
     permissions(of)
       // CDK's own handler of notifications aside, whose statements are CDK's.

@@ -126,7 +126,7 @@ function faults({ policy, effect, actions, resources, conditions }: Permission):
 
 test.each<[string, string, Context]>([
   ['rekey and split, buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
-  ['rekey and split, existing buckets', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'existing-buckets': 'acme-landing,acme-lake,acme-objects' }],
+  ['rekey and split, existing buckets', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
   ['compact', TWO_COMPACTIONS, {}],
   ['repartition', TWO_REPARTITIONS, {}],
 ])('each statement has an action, resources and conditions that AWS has: %s', (_, toml, context) => {

@@ -11,7 +11,7 @@ function check(app: App): void {
 
 test.each<[string, string, Context]>([
   ['buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
-  ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'existing-buckets': 'acme-landing,acme-lake,acme-objects' }],
+  ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
   ['rekey alone', TWO_JOBS, {}],
   ['split alone', TWO_SPLITS, {}],
   ['compact', TWO_COMPACTIONS, {}],

@@ -355,7 +355,7 @@ describe('the state machine', () => {
 test('buckets of results and objects are made, unless they stand', () => {
   const names = (of: Template) => resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => Properties['BucketName']);
   expect(names(stack).sort()).toEqual(['acme-objects', 'acme-results']);
-  expect(names(template(TWO_SPLITS, { 'existing-buckets': 'acme-results' }))).toEqual(['acme-objects']);
+  expect(names(template(TWO_SPLITS, { 'create-buckets': 'acme-objects' }))).toEqual(['acme-objects']);
   stack.hasResourceProperties('AWS::S3::Bucket', { NotificationConfiguration: Match.absent() });
 });
 

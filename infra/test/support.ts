@@ -43,7 +43,7 @@ export function build(toml = TWO_JOBS, context: Context = {}, name = 'Lakewright
     writeFileSync(join(folder, name, 'bootstrap.zip'), '');
   }
   const app = new App({
-    context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, ...context },
+    context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, 'create-buckets': '*', ...context },
     outdir: join(folder, 'cdk.out'),
   });
   return { app, stack: new LakewrightStack(app, name, { configFile }) };

@@ -328,7 +328,7 @@ describe('buckets of the stack', () => {
 
 describe('a bucket that stands already', () => {
   test('is left as it is, but for its notifications', () => {
-    const of = template(undefined, { 'existing-buckets': ' acme-landing ,' });
+    const of = template(undefined, { 'create-buckets': ' acme-lake ,' });
     expect(resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => Properties['BucketName'])).toEqual(['acme-lake']);
     const [[, notifications], ...others] = resources(of, 'Custom::S3BucketNotifications') as [[string, Resource]];
     expect(others).toEqual([]);
@@ -345,6 +345,88 @@ describe('a bucket that stands already', () => {
     });
     const feeding = resources(of, 'AWS::SQS::QueuePolicy').filter(isTold);
     expect(notifications.DependsOn).toEqual(expect.arrayContaining(feeding.map(([id]) => id)));
+  });
+});
+
+describe('buckets', () => {
+  test('are created only where they are named', () => {
+    const created = (context: Context) =>
+      Object.values(template(undefined, context).findResources('AWS::S3::Bucket')).map(({ Properties }) => Properties['BucketName']);
+    expect(created({ 'create-buckets': undefined })).toEqual([]);
+    expect(created({ 'create-buckets': 'acme-landing' })).toEqual(['acme-landing']);
+    expect(created({ 'create-buckets': '*' }).sort()).toEqual(['acme-lake', 'acme-landing']);
+  });
+});
+
+describe('what lands is told', () => {
+  const TOPIC = 'arn:aws:sns:eu-west-1:123456789012:landed';
+  const queuesOf = (of: Template) => ['anpr', 'orders'].map((job) => resources(of, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}Queue`))![0]);
+  const senders = (of: Template) =>
+    resources(of, 'AWS::SQS::QueuePolicy').flatMap(([, policy]) =>
+      statements(policy).flatMap(({ Effect, Principal, Action }) => (Effect === 'Allow' ? [`${Principal!['Service']} ${Action}`] : [])),
+    );
+  const counts = (of: Template) => [
+    of.findResources('Custom::S3BucketNotifications'),
+    of.findResources('AWS::Events::Rule'),
+    of.findResources('AWS::SNS::Subscription'),
+  ].map((found) => Object.keys(found).length);
+
+  test('by EventBridge, which touches no notifications of a bucket', () => {
+    const context = { notifications: 'eventbridge', 'create-buckets': '' };
+    const of = template(undefined, context);
+    expect(counts(of)).toEqual([0, 2, 0]);
+    const rules = resources(of, 'AWS::Events::Rule').map(([, { Properties }]) => Properties);
+    queuesOf(of).forEach((queue, index) => {
+      const job = ['anpr', 'orders'][index];
+      expect(rules).toContainEqual(
+        expect.objectContaining({
+          EventPattern: {
+            source: ['aws.s3'],
+            'detail-type': ['Object Created'],
+            detail: { bucket: { name: ['acme-landing'] }, object: { key: [{ prefix: `${job}/` }] } },
+          },
+          State: 'ENABLED',
+          Targets: [expect.objectContaining({ Arn: { 'Fn::GetAtt': [queue, 'Arn'] } })],
+        }),
+      );
+    });
+    expect(senders(of).filter((sender) => sender.includes('SendMessage'))).toEqual(Array(2).fill('events.amazonaws.com sqs:GetQueueAttributes,sqs:GetQueueUrl,sqs:SendMessage'));
+    const warned = Annotations.fromStack(build(undefined, context).stack).findWarning('*', Match.stringLikeRegexp('turn on its EventBridge'));
+    expect(warned.length).toBeGreaterThan(0);
+    const created = template(undefined, { notifications: 'eventbridge' });
+    expect(counts(created)).toEqual([0, 2, 0]);
+    created.hasResourceProperties('AWS::S3::Bucket', {
+      BucketName: 'acme-landing',
+      NotificationConfiguration: { EventBridgeConfiguration: { EventBridgeEnabled: true } },
+    });
+  });
+
+  test('by a topic, filtered where keys are told as they are', () => {
+    const of = template(undefined, { notifications: `acme-landing=${TOPIC}`, 'create-buckets': 'acme-lake' });
+    expect(counts(of)).toEqual([0, 0, 2]);
+    const subscriptions = resources(of, 'AWS::SNS::Subscription').map(([, { Properties }]) => Properties);
+    queuesOf(of).forEach((queue, index) => {
+      expect(subscriptions).toContainEqual({
+        Protocol: 'sqs',
+        Region: 'eu-west-1',
+        TopicArn: TOPIC,
+        Endpoint: { 'Fn::GetAtt': [queue, 'Arn'] },
+        RawMessageDelivery: true,
+        FilterPolicyScope: 'MessageBody',
+        FilterPolicy: { Records: { s3: { object: { key: [{ prefix: `${['anpr', 'orders'][index]}/` }] } } } },
+      });
+    });
+    expect(senders(of)).toContain('sns.amazonaws.com sqs:SendMessage');
+    const encoded = template(TWO_JOBS.replace('acme-landing/anpr/', "acme-landing/anpr's/"), { notifications: TOPIC });
+    const unfiltered = resources(encoded, 'AWS::SNS::Subscription').filter(([, { Properties }]) => Properties['FilterPolicy'] === undefined);
+    expect(unfiltered).toHaveLength(1);
+  });
+
+  test('not at all, where somebody else sends the messages', () => {
+    const of = template(undefined, { notifications: 'none', 'create-buckets': '' });
+    expect(counts(of)).toEqual([0, 0, 0]);
+    expect(senders(of)).toEqual([]);
+    expect(queuesOf(of)).toHaveLength(2);
   });
 });
 
@@ -441,7 +523,7 @@ describe('what expires', () => {
   });
 
   test('is said of a bucket that exists already, whose rules are its own', () => {
-    const { stack } = build(undefined, { 'existing-buckets': 'acme-lake', 'quarantine-expiry': 90 });
+    const { stack } = build(undefined, { 'create-buckets': 'acme-landing', 'quarantine-expiry': 90 });
     const of = Template.fromStack(stack);
     const rules: any[] = JSON.parse(of.findOutputs('LifecycleRulesacmelake')['LifecycleRulesacmelake']!['Value']);
     expect(rules.map(({ Filter, Expiration }) => [Filter.Prefix, Expiration.Days])).toEqual(

@@ -271,8 +271,10 @@ pub(crate) fn synthesize(
         ("config", config.display().to_string()),
         ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
+        ("create-buckets", "*".to_owned()),
         // Each invocation runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
+        ("backfill-concurrency", 2.to_string()),
         ("stack", STACK.to_owned()),
         ("table-locations", tables.to_owned()),
     ];
@@ -305,6 +307,7 @@ pub(crate) fn synthesize_apart(
         ("config", apart.config.display().to_string()),
         ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
+        ("create-buckets", "*".to_owned()),
         ("max-concurrency", CONCURRENCY.to_string()),
         ("stack", apart.stack.clone()),
         ("name-prefix", format!("{}-", apart.stack)),
