@@ -142,6 +142,35 @@ export function grantAsset(role: iam.Role, { bucket, s3ObjectKey }: Asset): void
   }
 }
 
+/**
+ * Lets Lambda attach a function to a VPC. Lambda calls EC2 by the function's role, and the function's own code may not.
+ * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+ */
+export function grantInterfaces(role: iam.Role, functionName: string): void {
+  const actions = [
+    'ec2:CreateNetworkInterface',
+    'ec2:DescribeNetworkInterfaces',
+    'ec2:DescribeSubnets',
+    'ec2:DeleteNetworkInterface',
+    'ec2:AssignPrivateIpAddresses',
+    'ec2:UnassignPrivateIpAddresses',
+  ];
+  const own = Stack.of(role).formatArn({ service: 'lambda', resource: 'function', resourceName: functionName, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+  role.addToPolicy(new iam.PolicyStatement({ actions, resources: ['*'] }));
+  role.addToPolicy(
+    new iam.PolicyStatement({
+      effect: iam.Effect.DENY,
+      actions,
+      resources: ['*'],
+      conditions: { ArnEquals: { 'lambda:SourceFunctionArn': own } },
+    }),
+  );
+  Validations.of(role).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::*]',
+    reason: 'EC2 takes no narrower resource for some of them, and the code of the function is denied all of them.',
+  });
+}
+
 /** Uses a KMS key, given by its ARN, id or alias. */
 function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   const kms = (resourceName: string) => Stack.of(role).formatArn({ service: 'kms', resource: 'key', resourceName });

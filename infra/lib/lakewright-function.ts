@@ -6,7 +6,7 @@ import * as logs from 'aws-cdk-lib/aws-logs';
 import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
-import { grantAsset } from './access.ts';
+import { grantAsset, grantInterfaces } from './access.ts';
 import { metricNamespace } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
@@ -86,5 +86,12 @@ export class LakewrightFunction extends Construct {
             handler: 'bootstrap',
             code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, binary, options.architecture)),
           });
+    if (options.vpc !== undefined) {
+      (this.function.node.defaultChild as lambda.CfnFunction).vpcConfig = {
+        subnetIds: [...options.vpc.subnets],
+        securityGroupIds: [...options.vpc.securityGroups],
+      };
+      grantInterfaces(this.role, functionName);
+    }
   }
 }

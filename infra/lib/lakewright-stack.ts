@@ -1,5 +1,5 @@
-import { CfnOutput, Duration, Size, Stack, type StackProps } from 'aws-cdk-lib';
-import type { Role } from 'aws-cdk-lib/aws-iam';
+import { CfnOutput, Duration, Size, Stack, Tags, type StackProps } from 'aws-cdk-lib';
+import { ManagedPolicy, PermissionsBoundary, type Role } from 'aws-cdk-lib/aws-iam';
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
@@ -84,6 +84,13 @@ export class LakewrightStack extends Stack {
       this.repartition(jobs.repartition, places, written, common, buckets, monitoring);
     }
     buckets.end();
+    if (options.permissionsBoundary !== undefined) {
+      const boundary = ManagedPolicy.fromManagedPolicyArn(this, 'PermissionsBoundary', options.permissionsBoundary);
+      PermissionsBoundary.of(this).apply(boundary);
+    }
+    for (const [key, value] of options.tags) {
+      Tags.of(this).add(key, value);
+    }
   }
 
   private rekey(

@@ -53,6 +53,12 @@ export interface Options {
   readonly spoolExpiry: Duration;
   /** When quarantined records are deleted; by default they are kept. */
   readonly quarantineExpiry?: Duration;
+  /** The managed policy that bounds the permissions of every role. */
+  readonly permissionsBoundary?: string;
+  /** Tags of every resource. */
+  readonly tags: ReadonlyMap<string, string>;
+  /** Where in a VPC the functions run, if they do. */
+  readonly vpc?: { readonly subnets: readonly string[]; readonly securityGroups: readonly string[] };
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
   readonly logExecutionData: boolean;
   /** Whether the functions' messages hold values of records. */
@@ -97,6 +103,9 @@ export function readOptions(node: Node): Options {
     alarmTopic: text(node, 'alarm-topic'),
     spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
+    permissionsBoundary: permissionsBoundary(node),
+    tags: new Map(texts(node, 'tags').map(tag)),
+    vpc: vpc(node),
     logExecutionData: flag(node, 'log-execution-data'),
     showValues: flag(node, 'show-values'),
   };
@@ -204,6 +213,37 @@ function readNotification(how: string): Notification | undefined {
     return { by: how };
   }
   return /^arn:[\w-]+:sns:[\w-]+:\d{12}:[\w-]+$/.test(how) ? { by: 'sns', topic: how } : undefined;
+}
+
+function permissionsBoundary(node: Node): string | undefined {
+  const arn = text(node, 'permissions-boundary');
+  if (arn !== undefined && !/^arn:[\w-]+:iam::(\d{12}|aws):policy\/[\w+=,.@/-]+$/.test(arn)) {
+    throw new ConfigError(`context permissions-boundary: ${JSON.stringify(arn)} is not the ARN of a managed policy`);
+  }
+  return arn;
+}
+
+/** Reads `key=value`. https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html */
+function tag(given: string): [string, string] {
+  const [, key, value] = /^([\p{L}\p{Z}\p{N}_.:/+@-]{1,128})=([\p{L}\p{Z}\p{N}_.:/=+@-]{0,256})$/u.exec(given) ?? [];
+  if (key === undefined || value === undefined || key.startsWith('aws:')) {
+    throw new ConfigError(`context tags: ${JSON.stringify(given)} is not of the form key=value`);
+  }
+  return [key, value];
+}
+
+function vpc(node: Node): Options['vpc'] {
+  const [subnets, securityGroups] = [texts(node, 'vpc-subnets'), texts(node, 'vpc-security-groups')];
+  if (subnets.length === 0 && securityGroups.length === 0) {
+    return undefined;
+  }
+  for (const [context, ids, prefix] of [['vpc-subnets', subnets, 'subnet-'], ['vpc-security-groups', securityGroups, 'sg-']] as const) {
+    const unusable = ids.find((id) => !id.startsWith(prefix));
+    if (unusable !== undefined || ids.length === 0) {
+      throw new ConfigError(`context ${context}: ${JSON.stringify(unusable ?? '')} is no id: write ${prefix}…, and both contexts`);
+    }
+  }
+  return { subnets, securityGroups };
 }
 
 function flag(node: Node, key: string): boolean {

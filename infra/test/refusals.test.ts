@@ -119,6 +119,11 @@ test.each<[string, Context, RegExp]>([
   ['no notification', { notifications: 'sqs' }, /notifications: "sqs" is neither s3, eventbridge, none nor the ARN of an SNS topic/],
   ['notification of no bucket', { notifications: '=none' }, /notifications: "=none"/],
   ['notification by what is no topic', { notifications: 'landing=arn:aws:sqs:eu-west-1:123456789012:q' }, /notifications: "landing=arn/],
+  ['boundary that is no policy', { 'permissions-boundary': 'developers' }, /permissions-boundary: "developers" is not the ARN of a managed policy/],
+  ['tag without a value', { tags: 'team' }, /tags: "team" is not of the form key=value/],
+  ['tag of AWS', { tags: 'aws:team=lake' }, /tags: "aws:team=lake"/],
+  ['subnets without a security group', { 'vpc-subnets': 'subnet-1' }, /vpc-security-groups: "" is no id: write sg-…, and both contexts/],
+  ['no subnet', { 'vpc-subnets': 'vpc-1', 'vpc-security-groups': 'sg-1' }, /vpc-subnets: "vpc-1" is no id/],
   ['missing zip', { prebuilt: '/nowhere' }, /\/nowhere\/rekey\/bootstrap\.zip does not exist: make it with `cargo xtask package/],
 ])('the context is refused: %s', (_, context, says) => {
   expect(() => build(ANPR, context)).toThrow(says);
