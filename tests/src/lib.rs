@@ -4,6 +4,7 @@
 pub mod conformance;
 pub mod fuzz;
 pub mod model;
+pub mod not_text;
 pub mod semantics;
 pub mod sim;
 

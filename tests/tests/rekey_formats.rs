@@ -9,6 +9,8 @@
 
 #[path = "rekey_formats/bounds.rs"]
 mod bounds;
+#[path = "rekey_formats/content.rs"]
+mod content;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

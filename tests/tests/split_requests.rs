@@ -16,6 +16,7 @@ use lakewright_jobs::{
 };
 use lakewright_tests::{
     model::{Client, Cloud, Death, FaultRates, Plan, Settings},
+    not_text::{gzip, objects},
     semantics::stated,
     virtual_time,
 };
@@ -418,5 +419,75 @@ fn a_result_by_its_uri_has_the_types_of_the_configuration() {
             let row = stage.object(&format!("{}/1", report.id)).unwrap();
             assert_eq!(row, expected);
         });
+    }
+}
+
+#[test]
+fn one_fault_of_a_result_is_one_refusal() {
+    stated(
+        "An object of text that is UTF-16 or UTF-32, by its byte order mark or by its zeros, or begins with NULs, is refused by every job by that name.",
+    );
+    stated(
+        "A result that begins with a byte order mark, which Athena does not write, is refused by that name.",
+    );
+    let parquet = Bytes::from_static(b"PAR1\x15\0\x15\x0a");
+    let mut objects = objects(CSV, &parquet);
+    objects.push(("byte order mark", format!("\u{feff}{CSV}").into_bytes()));
+    objects.push(("compressed with gzip", gzip(CSV.as_bytes())));
+    for (says, bytes) in objects {
+        // Athena does not compress a CSV, so nothing is taken out of what is compressed.
+        let says = if bytes.starts_with(b"\x1f\x8b") {
+            "compressed with gzip"
+        } else {
+            says
+        };
+        virtual_time(async {
+            let stage = Stage::new("");
+            stage
+                .cloud
+                .place(&location("s3://results/q.csv"), bytes.into());
+            let error = stage.plan(&by_query()).await.unwrap_err();
+            assert_eq!(error.name(), "Unreadable", "{says}: {error}");
+            assert!(error.to_string().contains(says), "{says}: {error}");
+            assert_eq!(stage.objects(), 0);
+        });
+    }
+}
+
+#[test]
+fn one_fault_of_what_unload_wrote_is_one_refusal() {
+    let parquet = Bytes::from_static(b"PAR1\x15\0\x15\x0a");
+    let objects = objects("{\"id\":\"a\"}\n", &parquet);
+    for (says, bytes) in objects {
+        for unload in [
+            "",
+            "unload = { format = \"json\" }",
+            "unload = { format = \"text\" }",
+        ] {
+            // Without a word about the format, Parquet is read as such, and this one is not whole.
+            if unload.is_empty() && says == "Parquet" {
+                continue;
+            }
+            virtual_time(async {
+                let columns = "columns = [{ name = \"id\", type = \"varchar\" }]";
+                let stage = Stage::new(if unload.contains("text") {
+                    Box::leak(format!("{unload}\n{columns}").into_boxed_str())
+                } else {
+                    unload
+                });
+                let manifest = Bytes::from_static(b"s3://results/q.csv\n");
+                stage
+                    .cloud
+                    .place(&location("s3://results/m-manifest.csv"), manifest);
+                stage
+                    .cloud
+                    .place(&location("s3://results/q.csv"), bytes.clone().into());
+                let request = by_result("s3://results/m-manifest.csv");
+                let error = stage.plan(&request).await.unwrap_err();
+                assert_eq!(error.name(), "Unreadable", "{says}: {error}");
+                assert!(error.to_string().contains(says), "{unload} {says}: {error}");
+                assert_eq!(stage.objects(), 0);
+            });
+        }
     }
 }

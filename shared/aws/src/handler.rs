@@ -177,7 +177,7 @@ fn as_logged(payload: &Value) -> Value {
     if let Some(fields) = logged.as_object_mut() {
         fields.remove("task_token");
         if let Some(Value::String(query)) = fields.get_mut("query") {
-            let logged = shown::words(query).to_string();
+            let logged = shown::whole(query).to_string();
             *query = logged;
         }
     }

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod compact;
 pub mod compression;
 pub mod config;
+pub mod content;
 pub mod csv;
 pub mod encode;
 pub mod hive_type;

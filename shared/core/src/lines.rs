@@ -18,6 +18,7 @@ use crate::{
     csv::Broken,
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
     records::{ColumnsError, Filled, FrameError, Records, Window},
+    shown::Found,
 };
 
 /// The special characters of a line.
@@ -238,8 +239,8 @@ impl LineFramer {
                             .json(text, data_type)
                             .map_err(|found| RecordError::Mismatch {
                                 column: self.columns.names.get(index).cloned().unwrap_or_default(),
-                                expected: "a map",
-                                found: found.to_owned(),
+                                expected: "map".into(),
+                                found: Found::Kind(found),
                             })?;
                     values.insert(column, json);
                 }

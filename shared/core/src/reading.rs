@@ -11,7 +11,7 @@ use crate::{
     csv, hive_type,
     json::{self, KeyNames},
     lines::{self, Dialect, LineColumns, LineFramer},
-    records::{FrameError, Records},
+    records::{FrameError, OfText, Records},
 };
 
 /// How records are read from the bytes of a source's objects.
@@ -84,7 +84,7 @@ impl Reading {
         first: bool,
     ) -> Result<Option<Box<dyn Records>>, FrameError> {
         let longest = limits.longest_record();
-        Ok(Some(match self {
+        let records: Box<dyn Records> = match self {
             Self::Json { .. } => Box::new(json::Framer::new(longest, limits.deepest())),
             Self::Csv(settings) => Box::new(csv::Framer::new(settings, &[], longest)?),
             Self::Lines {
@@ -98,6 +98,11 @@ impl Reading {
                 Box::new(LineFramer::new(dialect, header_lines, columns, longest))
             }
             Self::Parquet => return Ok(None),
+        };
+        Ok(Some(if first {
+            Box::new(OfText::new(records))
+        } else {
+            records
         }))
     }
 

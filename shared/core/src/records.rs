@@ -23,6 +23,7 @@ use std::fmt::Debug;
 use thiserror::Error;
 
 use crate::{
+    content::{Head, NotText},
     csv::Broken,
     json::{Appended, Columns, InferError, Inference, RecordError},
 };
@@ -77,6 +78,9 @@ pub enum FrameError {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The object is no text.
+    #[error(transparent)]
+    NotText(#[from] NotText),
     /// The CSV header, which names the columns, is broken.
     #[error("the header at byte {offset}: {broken}")]
     Header {
@@ -106,6 +110,57 @@ pub enum ColumnsError {
     /// They have no common columns.
     #[error(transparent)]
     Infer(#[from] InferError),
+}
+
+/// A reader of a whole object, which looks at its first bytes before it returns a record.
+#[derive(Debug)]
+pub(crate) struct OfText {
+    records: Box<dyn Records>,
+    head: Head,
+    fault: Option<NotText>,
+}
+
+impl OfText {
+    pub(crate) fn new(records: Box<dyn Records>) -> Self {
+        Self {
+            records,
+            head: Head::default(),
+            fault: None,
+        }
+    }
+
+    /// Whether the first bytes are there.
+    fn is_looked_at(&self) -> Result<bool, NotText> {
+        self.fault.map_or(Ok(self.head.is_done()), Err)
+    }
+}
+
+impl Records for OfText {
+    fn push(&mut self, bytes: &[u8]) {
+        self.fault = self.fault.or(self.head.push(Some(bytes)).err());
+        self.records.push(bytes);
+    }
+
+    fn finish(&mut self) {
+        self.fault = self.fault.or(self.head.push(None).err());
+        self.records.finish();
+    }
+
+    fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        if self.is_looked_at()? {
+            self.records.next_into(columns)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
+        if self.is_looked_at().map_err(FrameError::from)? {
+            self.records.infer(inference)
+        } else {
+            Ok(None)
+        }
+    }
 }
 
 /// The bytes of a stream that are not framed yet.

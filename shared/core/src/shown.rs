@@ -1,8 +1,9 @@
 //! Values of records in messages.
 //!
 //! Errors end up in logs, answers and executions of state machines, which more people read than the data and which are
-//! kept longer. So a message only says how long a value is, unless [`show_values`] allows the whole value. In the
-//! quarantine, beside the record itself, messages are always [`in_full`].
+//! kept longer. So a message only says how long a value is, and leaves out what may be one in the words of a library,
+//! unless [`show_values`] allows the whole value. In the quarantine, beside the record itself, messages are always
+//! [`in_full`].
 
 use std::{
     cell::Cell,
@@ -39,14 +40,36 @@ pub fn quoted(value: &str) -> impl Display + '_ {
     Quoted(value, "`")
 }
 
-/// The same without quotes, where the value may also be a kind of value, in words.
-pub fn plain(value: &str) -> impl Display + '_ {
-    Quoted(value, "")
+/// A text that is or may be a value of a record, all of which is left out.
+pub fn whole(said: &impl Display) -> impl Display + '_ {
+    Whole(said)
 }
 
-/// A text that may quote a value of a record: another library's message, or a panic's.
+/// A text that may quote values of a record: another library's message, or a panic's. Numbers, and what stands in quotes,
+/// are left out.
 pub fn words(said: &impl Display) -> impl Display + '_ {
     Words(said)
+}
+
+/// What a record has where something else is expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A value, or its start.
+    Value(String),
+    /// A kind of value, which is no secret.
+    Kind(&'static str),
+    /// A library's reason, which may quote the value.
+    Reason(String),
+}
+
+impl Display for Found {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => Quoted(value, "").fmt(f),
+            Self::Kind(kind) => f.write_str(kind),
+            Self::Reason(reason) => Words(reason).fmt(f),
+        }
+    }
 }
 
 struct Quoted<'a>(&'a str, &'static str);
@@ -61,9 +84,9 @@ impl Display for Quoted<'_> {
     }
 }
 
-struct Words<'a, T>(&'a T);
+struct Whole<'a, T>(&'a T);
 
-impl<T: Display> Display for Words<'_, T> {
+impl<T: Display> Display for Whole<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if is_shown() {
             self.0.fmt(f)
@@ -71,6 +94,70 @@ impl<T: Display> Display for Words<'_, T> {
             f.write_str("words left out, which may hold a value of a record: LAKEWRIGHT_SHOW_VALUES=true shows them")
         }
     }
+}
+
+struct Words<'a, T>(&'a T);
+
+impl<T: Display> Display for Words<'_, T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if is_shown() {
+            self.0.fmt(f)
+        } else {
+            f.write_str(&without_values(&self.0.to_string()))
+        }
+    }
+}
+
+/// A text with `…` for each number and for what stands in quotes. A number is no part of a name, as in `Int64`.
+fn without_values(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    // The character before the rest.
+    let mut before = None;
+    while let Some(next) = rest.chars().next() {
+        let in_word = before.is_some_and(|c: char| c.is_alphanumeric() || c == '_');
+        let length = match next {
+            _ if in_word => 0,
+            '"' | '\'' | '`' => quoted_length(rest, next),
+            _ => number_length(rest),
+        };
+        if length > 0 {
+            kept.push('…');
+            before = None;
+            rest = rest.get(length..).unwrap_or_default();
+        } else {
+            kept.push(next);
+            before = Some(next);
+            rest = rest.get(next.len_utf8()..).unwrap_or_default();
+        }
+    }
+    kept
+}
+
+/// The length of what stands in quotes, with them. The last quote closes it that no letter follows, because a value may
+/// hold quotes itself; where there is none, everything is in quotes.
+fn quoted_length(text: &str, quote: char) -> usize {
+    let closing = text.char_indices().skip(1).filter(|(at, c)| {
+        let after = text
+            .get(at + c.len_utf8()..)
+            .and_then(|text| text.chars().next());
+        *c == quote && !after.is_some_and(char::is_alphanumeric)
+    });
+    closing
+        .last()
+        .map_or(text.len(), |(at, c)| at + c.len_utf8())
+}
+
+/// The length of the number that a text begins with, and of what is written together with it.
+fn number_length(text: &str) -> usize {
+    let unsigned = text.trim_start_matches(['-', '+', '.']);
+    if !unsigned.starts_with(|c: char| c.is_numeric()) {
+        return 0;
+    }
+    let more = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '+' | ':' | '_' | '/');
+    let end = unsigned.find(|c| !more(c)).unwrap_or(unsigned.len());
+    let number = unsigned.get(..end).unwrap_or_default();
+    text.len() - unsigned.len() + number.trim_end_matches(['.', ':']).len()
 }
 
 #[cfg(test)]
@@ -102,8 +189,8 @@ mod tests {
             }),
             Box::new(RecordError::Mismatch {
                 column: "c".to_owned(),
-                expected: "an integer",
-                found: text(),
+                expected: "int".into(),
+                found: Found::Value(text()),
             }),
             Box::new(ReadError::Value {
                 column: "c".to_owned(),
@@ -138,6 +225,42 @@ mod tests {
             assert_eq!(message.to_string(), text);
         }
         assert_eq!(quoted(VALUE).to_string(), "a value of 10 bytes");
-        assert!(words(&VALUE).to_string().contains("LAKEWRIGHT_SHOW_VALUES"));
+        assert!(whole(&VALUE).to_string().contains("LAKEWRIGHT_SHOW_VALUES"));
+        assert_eq!(Found::Kind("an array").to_string(), "an array");
+    }
+
+    #[test]
+    fn what_a_library_says_is_kept_without_its_values() {
+        stated(
+            "Of what a library says, a message keeps the words, and leaves out numbers and what stands in quotes.",
+        );
+        for (said, kept) in [
+            (
+                "Cast error: Cannot cast string 'Zürich 42' to value of Int64 type",
+                "Cast error: Cannot cast string … to value of Int64 type",
+            ),
+            (
+                "a time outside the years of four digits: -62135596800000000 in Timestamp(Microsecond, None)",
+                "a time outside the years of four digits: … in Timestamp(Microsecond, None)",
+            ),
+            (
+                "index out of bounds: the len is 3 but the index is 5",
+                "index out of bounds: the len is … but the index is …",
+            ),
+            (
+                "invalid type: string \"it's \"mine\"\", expected a map",
+                "invalid type: string …, expected a map",
+            ),
+            (
+                "it doesn't fit, and it's 7.5e3 or 2026-05-01T10:00:00Z.",
+                "it doesn't fit, and it's … or ….",
+            ),
+            ("unexpected `Zürich 42", "unexpected …"),
+            ("[1, -2, .5]", "[…, …, …]"),
+            ("UTF8 in a column_2", "UTF8 in a column_2"),
+            ("", ""),
+        ] {
+            assert_eq!(words(&said).to_string(), kept);
+        }
     }
 }

@@ -33,8 +33,10 @@ pub enum FooterError {
     /// The file does not end with the Parquet magic bytes.
     #[error("not a Parquet file")]
     NotParquet,
-    /// It is encrypted.
-    #[error("the Parquet file is encrypted")]
+    /// It is encrypted, whole or in its columns.
+    #[error(
+        "the Parquet file is encrypted, and such files are not read: have it written without encryption"
+    )]
     Encrypted,
     /// It is larger than the limit.
     #[error("the Parquet footer has {size} bytes, more than the limit of {limit}")]
@@ -92,11 +94,10 @@ pub fn read_footer(tail: &Bytes, size: u64, limit: u64) -> Result<Footer, Footer
         };
     };
     let bytes = rest.get(start..).unwrap_or_default();
-    footer_check::check_footer(bytes).map_err(|fault| {
-        FooterError::Corrupt(match fault {
-            FooterFault::Malformed => "it is malformed".to_owned(),
-            FooterFault::TooDeep => "its schema is nested too deep".to_owned(),
-        })
+    footer_check::check_footer(bytes).map_err(|fault| match fault {
+        FooterFault::Malformed => FooterError::Corrupt("it is malformed".to_owned()),
+        FooterFault::TooDeep => FooterError::Corrupt("its schema is nested too deep".to_owned()),
+        FooterFault::Encrypted => FooterError::Encrypted,
     })?;
     let metadata =
         guarded(|| ParquetMetaDataReader::decode_metadata(bytes)).map_err(FooterError::Corrupt)?;

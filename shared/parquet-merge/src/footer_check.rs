@@ -16,6 +16,8 @@ const MAX_STRUCTS: usize = 32;
 
 /// `FileMetaData.schema`.
 const SCHEMA: i64 = 2;
+/// `FileMetaData.encryption_algorithm`, which a plain footer over encrypted columns has.
+const ENCRYPTION_ALGORITHM: i64 = 8;
 /// `SchemaElement.num_children`.
 const NUM_CHILDREN: i64 = 5;
 
@@ -26,20 +28,27 @@ pub enum FooterFault {
     Malformed,
     /// The schema is nested deeper than [`MAX_SCHEMA_DEPTH`].
     TooDeep,
+    /// Columns are encrypted, though the footer is not.
+    Encrypted,
 }
 
 /// Checks the bytes of a footer, without its length and magic, before the Parquet crate decodes them.
 ///
 /// # Errors
-/// Bytes that are not a footer, or a schema that is nested too deep.
+/// Bytes that are not a footer, a schema that is nested too deep, or encrypted columns.
 pub fn check_footer(footer: &[u8]) -> Result<(), FooterFault> {
     let mut cursor = Cursor(footer);
     let mut last = 0;
+    let mut encrypted = false;
     while let Some((field, kind)) = cursor.field(&mut last)? {
+        encrypted |= field == ENCRYPTION_ALGORITHM;
         match (field, kind) {
             (SCHEMA, Kind::List) => cursor.schema()?,
             _ => cursor.skip(kind, 0)?,
         }
+    }
+    if encrypted {
+        return Err(FooterFault::Encrypted);
     }
     Ok(())
 }
@@ -267,6 +276,15 @@ mod tests {
         // The first field's delta is one; change it to the id of the schema.
         footer[0] = 0x29;
         assert_eq!(check_footer(&footer), Ok(()));
+    }
+
+    #[test]
+    fn encrypted_columns_behind_a_plain_footer() {
+        let mut footer = nested(1);
+        assert_eq!(footer.pop(), Some(0));
+        // encryption_algorithm = AES_GCM_V1 of its defaults
+        footer.extend([0x6c, 0x1c, 0, 0, 0]);
+        assert_eq!(check_footer(&footer), Err(FooterFault::Encrypted));
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use parquet::{basic::Compression as ParquetCompression, schema::types::TypePtr};
+use parquet::{
+    basic::Compression as ParquetCompression,
+    file::metadata::{ParquetMetaData, RowGroupMetaData},
+    schema::types::TypePtr,
+};
 
 use super::{
     Input, MergeError, Unified, reads,
@@ -125,7 +129,7 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
                     input: input.name.clone(),
                     column,
                     what: format!(
-                        "its compression is {}",
+                        "its compression is {}; write the file with Snappy, gzip, zstd or no compression",
                         compression_name(chunk.compression())
                     ),
                 });
@@ -143,6 +147,15 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
         }
     }
     Ok(())
+}
+
+/// A column whose compression is not read, and that compression.
+pub fn unread_codec(metadata: &ParquetMetaData) -> Option<(String, &'static str)> {
+    let groups = metadata.row_groups().iter();
+    let mut chunks = groups.flat_map(RowGroupMetaData::columns);
+    let unread = chunks.find(|chunk| Compression::of(chunk.compression()).is_none())?;
+    let codec = compression_name(unread.compression());
+    Some((unread.column_path().string(), codec))
 }
 
 fn compression_name(compression: ParquetCompression) -> &'static str {

@@ -329,6 +329,11 @@ fn begins_with(head: &[u8], magic: &[u8]) -> Match {
     }
 }
 
+/// The codec whose magic bytes a stream begins with.
+pub(crate) fn codec_of(head: &[u8]) -> Option<Codec> {
+    detect(head, true).filter(|codec| !matches!(codec, Codec::None | Codec::HadoopSnappy))
+}
+
 /// The codec of a stream that begins with `head`. `None` if more bytes are needed; never for a stream that has `ended`.
 fn detect(head: &[u8], ended: bool) -> Option<Codec> {
     let bzip2 = {

@@ -179,6 +179,17 @@ impl Framer {
         }
     }
 
+    /// A NUL in a field without quotes: no writer of text writes one, so bytes are missing there.
+    fn bare_nul(&self, start: usize, end: usize) -> Option<Broken> {
+        memchr::memchr(0, self.window.between(start, end))?;
+        let bare = self.spans.iter().filter(|span| !span.quoted);
+        let nuls = bare.filter_map(|span| {
+            let field = self.window.between(span.start, span.end);
+            Some(span.start + memchr::memchr(0, field)? - start)
+        });
+        nuls.min().map(|at| Broken::Nul { at })
+    }
+
     fn find_record(&mut self, columns: Option<usize>) -> Result<Option<Found>, FrameError> {
         if !self.started {
             if !self.window.pass_byte_order_mark() {
@@ -228,7 +239,7 @@ impl Framer {
                             found: self.spans.len(),
                         })
                     }
-                    _ => None,
+                    _ => self.bare_nul(start, end),
                 };
             }
             return Ok(Some(Found {

@@ -44,6 +44,17 @@ pub enum Broken {
         /// The offset in the record, in bytes.
         at: usize,
     },
+    /// It has a NUL outside quotes.
+    #[error("a NUL outside quotes (at byte {at} of the record)")]
+    Nul {
+        /// The offset in the record, in bytes.
+        at: usize,
+    },
+    /// A line ends inside a field in quotes, where each line is a record.
+    #[error(
+        "the line ends inside quotes, and OpenCSVSerde takes each line for a record: where newlines stand in quotes, `csv = {{}}` in the job has the objects read as CSV with quotes"
+    )]
+    OpenQuote,
     /// The input ends inside a field in quotes.
     #[error("the input ends inside a field in quotes")]
     Truncated,
@@ -53,9 +64,11 @@ impl Broken {
     /// The reason for the quarantine.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::TextAfterQuote | Self::InvalidUtf8 { .. } => Reason::InvalidCsv,
+            Self::TextAfterQuote | Self::InvalidUtf8 { .. } | Self::Nul { .. } => {
+                Reason::InvalidCsv
+            }
             Self::FieldCount { .. } => Reason::FieldCount,
-            Self::Truncated => Reason::Truncated,
+            Self::Truncated | Self::OpenQuote => Reason::Truncated,
         }
     }
 }

@@ -186,7 +186,7 @@ fn empty_lines() {
 #[test]
 fn broken_records_lose_only_themselves() {
     stated(
-        "A record with more or fewer fields than there are columns, one with text after a closing quote, and one that is not UTF-8 is refused with its reason, and reading goes on after its line.",
+        "A record with more or fewer fields than there are columns, one with text after a closing quote, one with a NUL outside quotes, and one that is not UTF-8 is refused with its reason, and reading goes on after its line.",
     );
     stated("A record that the input ends inside of, within quotes, is refused as truncated.");
     stated("`invalid_csv`: the bytes are not CSV, or not UTF-8.");
@@ -222,6 +222,11 @@ fn broken_records_lose_only_themselves() {
             b"a,b\n1,\xff\n3,4",
             Broken::InvalidUtf8 { at: 2 },
             "1,\u{fffd}",
+        ),
+        (
+            b"a,b\n\"\0\",2\0\0\n3,4",
+            Broken::Nul { at: 5 },
+            "\"\0\",2\0\0",
         ),
     ] {
         let (seen, error) = read_chunks(&Csv::default(), MAX_RECORD, [text]);

@@ -166,7 +166,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whether a byte requires quotes.
 fn is_special(byte: u8) -> bool {
-    matches!(byte, b',' | b'"' | b'\n' | b'\r')
+    matches!(byte, b',' | b'"' | b'\n' | b'\r' | 0)
 }
 
 /// Whether no text of a column needs quotes, unless it is empty.

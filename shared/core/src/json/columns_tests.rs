@@ -69,7 +69,7 @@ fn errors_name_the_column() {
         ),
         (
             r#"{"outer":[{"n":1}]}"#,
-            "column `Outer[].n` is map, the record has 1",
+            "column `Outer[].n` is map<string,array<bigint>>, the record has 1",
         ),
         (
             r#"{"outer":[{},{"m":1}]}"#,

@@ -7,7 +7,7 @@ pub(super) fn convert(data_type: &DataType, value: &str) -> Result<String, Strin
     let mut columns = columns(&[("c", data_type.clone())], options());
     match columns.append(format!("{{\"c\":{value}}}").as_bytes()) {
         Ok(_) => Ok(shown(&columns.finish().unwrap(), 0, 0)),
-        Err(RecordError::Mismatch { found, .. }) => Err(found),
+        Err(RecordError::Mismatch { found, .. }) => Err(crate::shown::in_full(&found)),
         Err(error) => panic!("{error}"),
     }
 }

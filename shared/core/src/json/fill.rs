@@ -9,7 +9,7 @@ use super::{
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
     record::Reject,
 };
-use crate::config::Policy;
+use crate::{config::Policy, shown::Found};
 
 /// The most bytes of a mismatched value that an error shows.
 const SHOWN: usize = 60;
@@ -127,9 +127,9 @@ impl Filling<'_> {
     pub(super) fn mismatch<T>(&self, node: &Node, start: usize) -> Filled<T> {
         let end = lex::skip_value(self.buf, start, self.room)?;
         let found = match Kind::at(self.buf, start)? {
-            Kind::Object => "an object".to_owned(),
-            Kind::Array => "an array".to_owned(),
-            _ => shown(self.text(start, end)),
+            Kind::Object => Found::Kind("an object"),
+            Kind::Array => Found::Kind("an array"),
+            _ => Found::Value(shown(self.text(start, end))),
         };
         Err(RecordError::Mismatch {
             column: String::new(),

@@ -1,6 +1,6 @@
 //! The tree of columns of a schema.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{
@@ -215,8 +215,8 @@ impl Node {
     }
 
     /// The type's name in Hive's terms.
-    pub(super) fn type_name(&self) -> &'static str {
-        match self {
+    pub(super) fn type_name(&self) -> Cow<'static, str> {
+        let name = match self {
             Self::Boolean(..) => "boolean",
             Self::Integer(_, DataType::Int8) => "tinyint",
             Self::Integer(_, DataType::Int16) => "smallint",
@@ -224,15 +224,26 @@ impl Node {
             Self::Integer(..) => "bigint",
             Self::Float32(_) => "float",
             Self::Float64(_) => "double",
-            Self::Decimal(..) => "decimal",
+            Self::Decimal(_, precision, scale) => {
+                return format!("decimal({precision},{scale})").into();
+            }
             Self::Date(_) => "date",
             Self::Timestamp(..) => "timestamp",
             Self::Utf8(_) => "string",
             Self::Binary(_) => "binary",
-            Self::Struct(_) => "struct",
-            Self::List(_) => "array",
-            Self::Map(_) => "map",
-        }
+            Self::Struct(node) => {
+                let fields = node.fields.iter().zip(&node.columns);
+                let fields =
+                    fields.map(|(field, of)| format!("{}:{}", field.name(), of.type_name()));
+                return format!("struct<{}>", fields.collect::<Vec<_>>().join(",")).into();
+            }
+            Self::List(node) => return format!("array<{}>", node.element.type_name()).into(),
+            Self::Map(node) => {
+                let (key, value) = (node.key.type_name(), node.value.type_name());
+                return format!("map<{key},{value}>").into();
+            }
+        };
+        name.into()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use thiserror::Error;
 
 use super::{Broken, lex::Stop};
-use crate::{config::Policy, csv, quarantine::Reason, shown::plain};
+use crate::{config::Policy, csv, quarantine::Reason, shown::Found};
 
 /// Parses a time into microseconds since 1970-01-01T00:00:00Z. `None` if it is not a time.
 pub type ParseTimestamp = Box<dyn Fn(&JsonScalar<'_>) -> Option<i64> + Send + Sync>;
@@ -104,14 +104,14 @@ pub enum RecordError {
         name: String,
     },
     /// A value does not fit its column.
-    #[error("column `{column}` is {expected}, the record has {}", plain(.found))]
+    #[error("column `{column}` is {expected}, the record has {found}")]
     Mismatch {
         /// The column, with the path to it: `a.b`, `list[]`, `map{}`.
         column: String,
         /// Its type in Hive's terms.
-        expected: &'static str,
-        /// The value, or its start.
-        found: String,
+        expected: Cow<'static, str>,
+        /// What the record has there.
+        found: Found,
     },
     /// Two keys of one object name the same column.
     #[error("{}the keys `{first}` and `{second}` differ only in upper and lower case", at_path(.column))]

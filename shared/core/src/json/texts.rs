@@ -9,7 +9,7 @@ use super::{
     node::Node,
     record::Reject,
 };
-use crate::config::Policy;
+use crate::{config::Policy, shown::Found};
 
 impl Columns {
     /// Appends one row of texts: for each column, `text` returns one, or `None` for a null. A text is converted like a
@@ -88,6 +88,6 @@ fn put(filling: &mut Filling<'_>, node: &mut Node, text: &str) -> Result<(), Rec
     Err(RecordError::Mismatch {
         column: String::new(),
         expected: node.type_name(),
-        found: shown(bytes),
+        found: Found::Value(shown(bytes)),
     })
 }

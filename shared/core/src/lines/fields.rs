@@ -114,7 +114,7 @@ fn quoted(
         at += length;
         let (Some(&mark), next) = (bytes.get(at), bytes.get(at + 1).copied()) else {
             return if in_quotes {
-                Err(Broken::Truncated)
+                Err(Broken::OpenQuote)
             } else {
                 Ok(at)
             };

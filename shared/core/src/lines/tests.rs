@@ -153,6 +153,11 @@ fn open_csv_lines() {
             assert_eq!(found, Ok(vec![expected]), "{text:?}");
         }
     }
+    stated(
+        "A line that ends inside quotes of OpenCSVSerde is refused with the advice to have the objects read as `csv`.",
+    );
+    let error = rows(open(), 0, "\"two\nlines\",1,z\n", 100).unwrap_err();
+    assert!(error.contains("`csv = {}`"), "{error}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Arrow's casts convert between types that differ only in width. All other values are converted through their text: a
 //! value fits if a JSON string with that text would.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{
@@ -20,7 +20,9 @@ use super::ReadError;
 use crate::{
     config::Policy,
     encode::cells::{self, Cells},
+    hive_type,
     json::{Columns, ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp, RecordError},
+    shown::Found,
 };
 
 /// The most characters of a mismatched value that an error shows.
@@ -191,9 +193,11 @@ impl Converter {
         if cast.null_count() > source.null_count() {
             for row in (0..source.len()).filter(|&row| source.is_valid(row) && cast.is_null(row)) {
                 let found = match text_of(source, row) {
-                    Ok(Some(text)) if source.data_type() != &DataType::BinaryView => text,
-                    Ok(_) => "bytes that are no UTF-8".to_owned(),
-                    Err(_) => "a time outside the years 0 to 9999".to_owned(),
+                    Ok(Some(text)) if source.data_type() != &DataType::BinaryView => {
+                        Found::Value(text)
+                    }
+                    Ok(_) => Found::Kind("bytes that are no UTF-8"),
+                    Err(_) => Found::Kind("a time outside the years 0 to 9999"),
                 };
                 self.mismatch(row, path, type_name(cast.data_type()), found);
             }
@@ -201,11 +205,13 @@ impl Converter {
         cast
     }
 
-    fn mismatch(&mut self, row: usize, path: &str, expected: &'static str, found: String) {
+    fn mismatch(&mut self, row: usize, path: &str, expected: Cow<'static, str>, found: Found) {
         let mut found = found;
-        if let Some((end, _)) = found.char_indices().nth(SHOWN) {
-            found.truncate(end);
-            found.push('…');
+        if let Found::Value(value) = &mut found
+            && let Some((end, _)) = value.char_indices().nth(SHOWN)
+        {
+            value.truncate(end);
+            value.push('…');
         }
         let error = RecordError::Mismatch {
             column: path.to_owned(),
@@ -253,7 +259,8 @@ impl Converter {
             let text = match text {
                 Ok(text) => text,
                 Err(error) => {
-                    self.mismatch(row, path, type_name(target.data_type()), error.to_string());
+                    let found = Found::Reason(error.to_string());
+                    self.mismatch(row, path, type_name(target.data_type()), found);
                     None
                 }
             };
@@ -350,20 +357,8 @@ fn counts(source: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array,
 }
 
 /// A type's name in Hive's terms.
-fn type_name(data_type: &DataType) -> &'static str {
-    use DataType as T;
-    match data_type {
-        T::Boolean => "boolean",
-        T::Int8 => "tinyint",
-        T::Int16 => "smallint",
-        T::Int32 => "int",
-        T::Int64 => "bigint",
-        T::Float32 => "float",
-        T::Float64 => "double",
-        T::Decimal128(..) => "decimal",
-        T::Date32 => "date",
-        T::Timestamp(..) => "timestamp",
-        T::Binary => "binary",
-        _ => "string",
-    }
+fn type_name(data_type: &DataType) -> Cow<'static, str> {
+    hive_type::render(data_type)
+        .unwrap_or_else(|_| data_type.to_string())
+        .into()
 }

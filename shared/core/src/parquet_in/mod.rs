@@ -23,7 +23,7 @@ use arrow::{
 };
 use jiff::Timestamp;
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
-use parquet_merge::MAX_SCHEMA_DEPTH;
+use parquet_merge::{FooterError, MAX_SCHEMA_DEPTH};
 use thiserror::Error;
 
 use self::{
@@ -49,10 +49,20 @@ const BATCH_BYTES: usize = 8 << 20;
 pub enum ReadError {
     /// It does not end with the Parquet magic bytes.
     #[error("not a Parquet file: {0}")]
-    NotParquet(&'static str),
-    /// Its footer is encrypted.
-    #[error("the Parquet file is encrypted")]
+    NotParquet(String),
+    /// It is encrypted, whole or in its columns.
+    #[error("{}", FooterError::Encrypted)]
     Encrypted,
+    /// A column is compressed in a way that is not read.
+    #[error(
+        "column `{column}` is compressed with {codec}, which is not read: write the file with Snappy, gzip, zstd or no compression"
+    )]
+    Codec {
+        /// With its path.
+        column: String,
+        /// The codec's name in Parquet's terms.
+        codec: &'static str,
+    },
     /// The footer is larger than the limit.
     #[error("the Parquet footer has {size} bytes, more than the limit of {limit}")]
     FooterTooLarge {

@@ -20,10 +20,15 @@ use parquet::{
         reader::{ChunkReader, Length},
     },
 };
-use parquet_merge::{FooterFault, check_counts, check_footer, check_pages, usual};
+use parquet_merge::{
+    FooterFault, check_counts, check_footer, check_pages, panic_reason, unread_codec, usual,
+};
 
 use super::{BATCH_BYTES, BATCH_ROWS, ReadError, schema, whole::Whole};
-use crate::config::Limits;
+use crate::{
+    config::Limits,
+    content::{HEAD, instead_of_parquet},
+};
 
 /// The size of the footer's length field and the magic bytes at the end of a file.
 const TAIL: u64 = 8;
@@ -42,6 +47,7 @@ impl<R: ChunkReader + 'static> Source<R> {
         check_footer(&footer).map_err(|fault| match fault {
             FooterFault::Malformed => ReadError::Corrupt("its footer is malformed".to_owned()),
             FooterFault::TooDeep => ReadError::TooDeep,
+            FooterFault::Encrypted => ReadError::Encrypted,
         })?;
         let metadata = guarded(|| {
             let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
@@ -57,6 +63,9 @@ impl<R: ChunkReader + 'static> Source<R> {
             let schema = Arc::new(schema::to_read(plain.schema(), &mut leaves));
             ArrowReaderMetadata::try_new(metadata, options().with_schema(schema))
         })?;
+        if let Some((column, codec)) = unread_codec(metadata.metadata()) {
+            return Err(ReadError::Codec { column, codec });
+        }
         check_counts(metadata.metadata())
             .map_err(|what| ReadError::Corrupt(format!("its footer contradicts itself: {what}")))?;
         Ok(Self {
@@ -174,7 +183,7 @@ fn guarded<T, E: Into<DecodeError>>(decode: impl FnOnce() -> Result<T, E>) -> Re
             let DecodeError(message) = error.into();
             Err(ReadError::Corrupt(message))
         }
-        Err(_) => Err(ReadError::Corrupt("the decoder gave up on it".to_owned())),
+        Err(panic) => Err(ReadError::Corrupt(panic_reason(&*panic))),
     }
 }
 
@@ -192,10 +201,17 @@ impl From<ArrowError> for DecodeError {
     }
 }
 
+/// Says what a file is instead, if its first bytes are there and say it.
+fn not_parquet(file: &impl ChunkReader, otherwise: &str) -> ReadError {
+    let length = usize::try_from(file.len()).unwrap_or(HEAD).min(HEAD);
+    let head = file.get_bytes(0, length).unwrap_or_default();
+    ReadError::NotParquet(instead_of_parquet(&head).unwrap_or_else(|| otherwise.to_owned()))
+}
+
 fn read_footer(file: &impl ChunkReader, limits: &Limits) -> Result<Bytes, ReadError> {
     let length = file.len();
     let Some(tail) = length.checked_sub(TAIL) else {
-        return Err(ReadError::NotParquet("it is shorter than a footer"));
+        return Err(not_parquet(file, "it is shorter than a footer"));
     };
     let bytes = |start: u64, length: u64| {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
@@ -203,13 +219,13 @@ fn read_footer(file: &impl ChunkReader, limits: &Limits) -> Result<Bytes, ReadEr
     };
     let mut end = bytes(tail, TAIL)?;
     if end.len() < 8 {
-        return Err(ReadError::NotParquet("it is shorter than a footer"));
+        return Err(not_parquet(file, "it is shorter than a footer"));
     }
     let size = u64::from(end.get_u32_le());
     match end.as_ref() {
         b"PAR1" => {}
         b"PARE" => return Err(ReadError::Encrypted),
-        _ => return Err(ReadError::NotParquet("it does not end with PAR1")),
+        _ => return Err(not_parquet(file, "it does not end with PAR1")),
     }
     let limit = limits.parquet_footer.as_u64();
     if size > limit {

@@ -476,6 +476,23 @@ fn limits() {
         ParquetFile::open(Bytes::from(encrypted), &Limits::default()),
         Err(ReadError::Encrypted)
     ));
+    stated(
+        "A file whose columns are encrypted behind a plain footer is refused as encrypted, and one with LZ4, brotli or LZO by column and codec, by every job.",
+    );
+    let files: [(&[u8], &str); 2] = [
+        (
+            include_bytes!("../../../../tests/data/plain-footer.parquet"),
+            "is encrypted",
+        ),
+        (
+            include_bytes!("../../../../tests/data/lz4.parquet"),
+            "column `id` is compressed with lz4",
+        ),
+    ];
+    for (bytes, says) in files {
+        let error = ParquetFile::open(Bytes::from_static(bytes), &Limits::default()).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
     for bytes in [&b""[..], b"PAR1", b"not a Parquet file"] {
         let error = ParquetFile::open(Bytes::from_static(bytes), &Limits::default()).unwrap_err();
         assert!(matches!(error, ReadError::NotParquet(_)), "{error}");

@@ -9,9 +9,11 @@ use parquet::{
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
         push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder},
     },
-    file::metadata::{ParquetMetaData, ParquetMetaDataPushDecoder},
+    file::metadata::ParquetMetaData,
 };
-use parquet_merge::{check_counts, check_page_bytes, usual};
+use parquet_merge::{
+    FOOTER_TAIL, Footer, FooterError, LARGEST_FOOTER, check_page_bytes, read_footer, unread_codec,
+};
 use thiserror::Error;
 
 use crate::{
@@ -23,15 +25,25 @@ use crate::{
 /// The number of rows in a batch.
 const BATCH_ROWS: usize = 512;
 
-/// The largest footer in bytes.
-const MAX_FOOTER: u64 = 64 << 20;
-
 /// Why a Parquet file cannot be read.
 #[derive(Debug, Error)]
 pub enum ParquetError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(#[from] parquet::errors::ParquetError),
+    /// Its footer is refused.
+    #[error(transparent)]
+    Footer(#[from] FooterError),
+    /// A column is compressed in a way that is not read.
+    #[error(
+        "column `{column}` is compressed with {codec}, which is not read: UNLOAD with Snappy, gzip, zstd or no compression"
+    )]
+    Codec {
+        /// With its path.
+        column: String,
+        /// The codec's name in Parquet's terms.
+        codec: &'static str,
+    },
     /// Its parts contradict each other.
     #[error("corrupt Parquet file: {0}")]
     Contradicts(String),
@@ -63,46 +75,39 @@ pub enum Step<T> {
 
 /// Reads a file's footer.
 pub struct ParquetFooter {
-    decoder: ParquetMetaDataPushDecoder,
+    size: u64,
+    /// The end of the file, once it was read.
+    tail: Option<Bytes>,
 }
 
 impl ParquetFooter {
     /// Creates a reader for a file of `size` bytes.
-    ///
-    /// # Errors
-    /// The size is too small for a Parquet file.
-    pub fn new(size: u64) -> Result<Self, ParquetError> {
-        Ok(Self {
-            decoder: ParquetMetaDataPushDecoder::try_new(size)?,
-        })
+    pub fn new(size: u64) -> Self {
+        Self { size, tail: None }
     }
 
     /// Continues with the bytes that were pushed.
     ///
     /// # Errors
-    /// The footer is corrupt or too large.
+    /// The footer is refused.
     pub fn step(&mut self) -> Result<Step<Arc<ParquetMetaData>>, ParquetError> {
-        Ok(match self.decoder.try_decode()? {
-            DecodeResult::NeedsData(ranges) => {
-                check("the footer", &ranges, MAX_FOOTER)?;
-                Step::Needs(ranges)
-            }
-            DecodeResult::Data(metadata) => {
-                check_counts(&metadata).map_err(|what| {
-                    ParquetError::Contradicts(format!("its footer contradicts itself: {what}"))
-                })?;
-                Step::Found(Arc::new(usual(metadata)))
-            }
-            DecodeResult::Finished => Step::Over,
-        })
+        let Some(tail) = &self.tail else {
+            let start = self.size.saturating_sub(FOOTER_TAIL);
+            return Ok(Step::Needs(std::iter::once(start..self.size).collect()));
+        };
+        let metadata = match read_footer(tail, self.size, LARGEST_FOOTER)? {
+            Footer::Needs(range) => return Ok(Step::Needs(vec![range])),
+            Footer::Read(metadata) => metadata,
+        };
+        match unread_codec(&metadata) {
+            Some((column, codec)) => Err(ParquetError::Codec { column, codec }),
+            None => Ok(Step::Found(Arc::from(metadata))),
+        }
     }
 
-    /// Takes the bytes of ranges that were requested.
-    ///
-    /// # Errors
-    /// The ranges and the bytes do not match.
-    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
-        Ok(self.decoder.push_ranges(ranges, bytes)?)
+    /// Takes the bytes of the range that was requested.
+    pub fn push(&mut self, bytes: Vec<Bytes>) {
+        self.tail = bytes.into_iter().next();
     }
 }
 

@@ -111,8 +111,9 @@ fn csv_line<T: AsRef<str>>(fields: impl ExactSizeIterator<Item = Option<T>>, out
 }
 
 fn csv_field(text: &str, out: &mut BytesMut) {
-    let plain =
-        !text.is_empty() && !text.starts_with('\u{feff}') && !text.contains([',', '"', '\n', '\r']);
+    let plain = !text.is_empty()
+        && !text.starts_with('\u{feff}')
+        && !text.contains([',', '"', '\n', '\r', '\0']);
     if plain {
         return out.extend_from_slice(text.as_bytes());
     }

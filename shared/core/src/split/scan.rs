@@ -7,6 +7,8 @@ use super::{
     ends::{RowEnds, is_blank, without_end},
 };
 
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Why the rows of a source cannot be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ScanError {
@@ -22,6 +24,11 @@ pub enum ScanError {
         /// The start of the row.
         offset: u64,
     },
+    /// It begins with a byte order mark.
+    #[error(
+        "it begins with a byte order mark, which Athena does not write: it was rewritten by something else, and the first column's name would have the mark. Run the query again, or take the mark off"
+    )]
+    ByteOrderMark,
     /// It is empty: it does not even have a header.
     #[error("it has no header: Athena writes one, also where there are no rows")]
     NoHeader,
@@ -46,6 +53,8 @@ pub struct Scan {
     header: bool,
     /// Whether rows are reported, not only counted.
     shows_rows: bool,
+    /// How many bytes of a byte order mark it begins with.
+    mark: usize,
     /// The number of bytes so far.
     offset: u64,
     row_start: u64,
@@ -73,6 +82,7 @@ impl Scan {
             ends: RowEnds::new(framing),
             header: framing == Framing::AthenaCsv,
             shows_rows,
+            mark: 0,
             offset: 0,
             row_start: 0,
             blank: true,
@@ -97,6 +107,7 @@ impl Scan {
         bytes: &[u8],
         mut show: impl FnMut(Seen<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.look_for_mark(bytes)?;
         let mut ends = std::mem::replace(&mut self.ends, RowEnds::new(self.framing));
         let mut from = 0;
         let base = self.offset;
@@ -136,6 +147,18 @@ impl Scan {
         self.close();
         let rows = self.closed.iter().map(|chunk| chunk.rows).sum();
         Ok((self.closed, rows))
+    }
+
+    fn look_for_mark(&mut self, bytes: &[u8]) -> Result<(), ScanError> {
+        if self.offset == self.mark as u64 {
+            let rest = BYTE_ORDER_MARK.get(self.mark..).unwrap_or_default();
+            let same = bytes.iter().zip(rest).take_while(|(byte, of)| byte == of);
+            self.mark += same.count();
+        }
+        if self.mark == BYTE_ORDER_MARK.len() {
+            return Err(ScanError::ByteOrderMark);
+        }
+        Ok(())
     }
 
     fn begin(&mut self, stretch: &[u8]) {

@@ -7,6 +7,7 @@ use lakewright_core::{
     catalog::{Column, ForeignTable, Table, not_a_mark},
     compression::{Codec, Decompressor},
     config::{InputFormat, Repartition, Source},
+    content::{HEAD, NotText},
     hive_type,
     json::Inference,
     location::Location,
@@ -29,9 +30,6 @@ use crate::{
 
 /// The most concurrent listings and reads.
 const CONCURRENT: usize = 16;
-
-/// The number of bytes from which the compression is detected.
-const HEAD: u64 = 64;
 
 /// Spark's split size, from which on it matters whether an object can be split.
 const SPLIT: u64 = 128 << 20;
@@ -268,7 +266,7 @@ impl Found {
             let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
             stored.parts = Places::RowGroups(sizes.collect());
         } else {
-            stored.compressed = is_compressed(&*ports.store, &location, &source.etag).await?;
+            stored.compressed = is_compressed(&*ports.store, &location, source).await?;
             if self.reading.ends_at_newlines() && !stored.compressed {
                 stored.parts = Places::Newlines;
             }
@@ -393,11 +391,11 @@ async fn parquet(
 async fn is_compressed(
     store: &dyn Store,
     location: &Location,
-    etag: &str,
+    source: &SourceObject,
 ) -> Result<bool, JobError> {
     let options = GetOptions {
-        if_match: Some(etag.to_owned()),
-        range: Some(0..HEAD),
+        if_match: Some(source.etag.clone()),
+        range: Some(0..source.size.min(HEAD as u64)),
         ..GetOptions::default()
     };
     let body = store
@@ -407,5 +405,12 @@ async fn is_compressed(
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
     pushed.map_err(|error| decompressed_error(location, &error))?;
-    Ok(decompressor.codec() != Some(Codec::None))
+    if decompressor.codec() != Some(Codec::None) {
+        return Ok(true);
+    }
+    // It is read in ranges, and only the first has its first bytes.
+    match NotText::find(&body.bytes) {
+        Some(not_text) => Err(unreadable(location, &not_text)),
+        None => Ok(false),
+    }
 }

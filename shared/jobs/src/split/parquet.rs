@@ -43,12 +43,12 @@ impl Parquet {
         memory: u64,
     ) -> Result<(Self, u64), JobError> {
         let wrong = unreadable(source);
-        let mut footer = ParquetFooter::new(source.size).map_err(&wrong)?;
+        let mut footer = ParquetFooter::new(source.size);
         let metadata = loop {
             match footer.step().map_err(&wrong)? {
                 Step::Needs(ranges) => {
                     let bytes = fetch(&**store, source, &ranges).await?;
-                    footer.push(ranges, bytes).map_err(&wrong)?;
+                    footer.push(bytes);
                 }
                 Step::Found(metadata) => break metadata,
                 Step::Over => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::{Bytes, BytesMut};
 use lakewright_core::{
     config::{self, OnCollision, ResultColumn},
+    content::{Head, NotText},
     location::Location,
     split::{
         Chunk, ChunkLimit, Column, Dropped, Duplicates, Framing, KeyIndex, KeyTemplate, Renderer,
@@ -261,7 +262,17 @@ impl<'a> Scanner<'a> {
         let mut reader = self.reader(source.format)?;
         let mut plain = Plain::new(&ports.store, source);
         let at = &source.location;
+        let mut head = Head::default();
+        let not_text = |error: NotText| {
+            let error = if source.compressed {
+                error
+            } else {
+                error.of_stored()
+            };
+            JobError::unreadable(at.clone(), error)
+        };
         while let Some(bytes) = plain.next().await? {
+            head.push(Some(&bytes)).map_err(not_text)?;
             scan.push(&bytes, |seen| {
                 self.see(seen, source, &mut reader).map_err(Stopped::Split)
             })
@@ -272,6 +283,7 @@ impl<'a> Scanner<'a> {
             // Yield to the reads ahead.
             tokio::task::yield_now().await;
         }
+        head.push(None).map_err(not_text)?;
         let found = scan
             .finish(|seen| self.see(seen, source, &mut reader).map_err(Stopped::Split))
             .map_err(|stopped| stopped.at(at))?;

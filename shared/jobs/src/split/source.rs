@@ -2,9 +2,10 @@
 
 use lakewright_core::{
     config::{self, Unload, UnloadFormat},
+    content::{HEAD, NotText, instead_of_parquet},
     location::Location,
     naming::source_id,
-    shown::words,
+    shown::whole,
     split::{SourceFormat, manifest},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// How many bytes of an object are read to detect its format.
-const HEAD: u64 = 64 << 10;
+const FIRST: u64 = 64 << 10;
 
 /// The suffix of UNLOAD's manifest.
 const MANIFEST: &str = "-manifest.csv";
@@ -147,8 +148,15 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        // The reason may quote a value.
-        let reason = words(&execution.reason.unwrap_or_default()).to_string();
+        // The reason begins with Athena's name for the error, and may quote a value behind that.
+        let reason = execution.reason.unwrap_or_default();
+        let (name, rest) = reason.split_once(':').unwrap_or(("", &reason));
+        let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+        let reason = if name.is_empty() || !name.chars().all(is_name) {
+            whole(&reason).to_string()
+        } else {
+            format!("{name}: {}", whole(&rest.trim_start()))
+        };
         return Err(JobError::new(
             ErrorKind::QueryFailed,
             format!("query {id} {state}: {reason}"),
@@ -230,7 +238,7 @@ async fn detect(
     unload: Option<&Unload>,
     source: &mut Source,
 ) -> Result<(), JobError> {
-    let stored = read::get(store, source, 0..source.size.min(HEAD)).await?;
+    let stored = read::get(store, source, 0..source.size.min(FIRST)).await?;
     let unreadable = |message: String| JobError::unreadable(source.location.clone(), message);
     let (plain, compressed) = read::head(&stored).map_err(|error| unreadable(error.to_string()))?;
     let format = match unload.map(|unload| (unload.format, unload.delimiter)) {
@@ -242,8 +250,17 @@ async fn detect(
         }
         Some((UnloadFormat::Json, _)) => SourceFormat::Json,
         Some((UnloadFormat::Parquet, _)) => SourceFormat::Parquet,
-        None => SourceFormat::detect(&plain).map_err(|error| unreadable(error.to_string()))?,
+        None => SourceFormat::detect(&plain).map_err(|error| {
+            let not_text = NotText::find(plain.get(..HEAD).unwrap_or(&plain));
+            unreadable(not_text.map_or_else(|| error.to_string(), |not| not.to_string()))
+        })?,
     };
+    if format == SourceFormat::Parquet
+        && let Some(what) = instead_of_parquet(stored.get(..HEAD).unwrap_or(&stored))
+        && !stored.starts_with(b"PAR1")
+    {
+        return Err(unreadable(format!("not a Parquet file: {what}")));
+    }
     source.format = format;
     source.compressed = compressed && format != SourceFormat::Parquet;
     Ok(())

@@ -6,7 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use lakewright_core::location::Location;
+use lakewright_core::{
+    content::{HEAD, instead_of_parquet},
+    location::Location,
+};
 use parquet::file::metadata::ParquetMetaData;
 use parquet_merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer};
 
@@ -77,19 +80,37 @@ impl ParquetObject<'_> {
         }
     }
 
-    async fn footer_in(&self, end: Range<u64>) -> Result<Footer, FooterError> {
-        let mut tail = Bytes::new();
-        if self.size > 0 {
-            let options = GetOptions {
-                if_match: self.etag.map(str::to_owned),
-                range: Some(end),
-                ..GetOptions::default()
-            };
-            let body = self.store.get(self.location, options).await;
-            tail = body.map_err(FooterError::Store)?.bytes;
+    /// What it is instead, if its first bytes say it.
+    async fn not_parquet(&self) -> Result<String, FooterError> {
+        let not = parquet_merge::FooterError::NotParquet;
+        let head = self.bytes(0..self.size.min(HEAD as u64)).await?;
+        Ok(match instead_of_parquet(&head) {
+            Some(what) => format!("{not}: {what}"),
+            None => not.to_string(),
+        })
+    }
+
+    async fn bytes(&self, range: Range<u64>) -> Result<Bytes, FooterError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
         }
-        let footer = read_footer(&tail, self.size, LARGEST_FOOTER)
-            .map_err(|error| FooterError::Unreadable(error.to_string()))?;
+        let options = GetOptions {
+            if_match: self.etag.map(str::to_owned),
+            range: Some(range),
+            ..GetOptions::default()
+        };
+        let body = self.store.get(self.location, options).await;
+        Ok(body.map_err(FooterError::Store)?.bytes)
+    }
+
+    async fn footer_in(&self, end: Range<u64>) -> Result<Footer, FooterError> {
+        let tail = self.bytes(end).await?;
+        let footer = match read_footer(&tail, self.size, LARGEST_FOOTER) {
+            Err(parquet_merge::FooterError::NotParquet) => {
+                return Err(FooterError::Unreadable(self.not_parquet().await?));
+            }
+            footer => footer.map_err(|error| FooterError::Unreadable(error.to_string()))?,
+        };
         if matches!(footer, Footer::Read(_)) {
             self.tail.learn(footer_size(&tail));
         }

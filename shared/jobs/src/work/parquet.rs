@@ -11,7 +11,7 @@ use std::{
 
 use bytes::{Buf, Bytes, buf::Reader};
 use jiff::Timestamp;
-use lakewright_core::config::Limits;
+use lakewright_core::{config::Limits, content::HEAD};
 use parquet::{
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
@@ -36,6 +36,8 @@ pub(crate) struct Room<'a> {
 #[derive(Clone)]
 pub(crate) struct Loaded {
     size: u64,
+    /// The first bytes, which say what a file is that is no Parquet file.
+    head: Bytes,
     /// The end of the file, and its offset.
     footer: (u64, Bytes),
     row_group: Arc<Mutex<Option<RowGroup>>>,
@@ -56,6 +58,7 @@ impl Loaded {
         let start = size.saturating_sub(length);
         Ok(Self {
             size,
+            head: Bytes::copy_from_slice(source.first().get(..HEAD).unwrap_or(source.first())),
             footer: (start, bytes_of(source, start..size).await?),
             row_group: Arc::default(),
         })
@@ -144,6 +147,11 @@ impl ChunkReader for Loaded {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let from = usize::try_from(start).ok();
+        let ends = from.and_then(|from| Some(from..from.checked_add(length)?));
+        if let Some(range) = ends.filter(|range| range.end <= self.head.len()) {
+            return Ok(self.head.slice(range));
+        }
         let mut bytes = vec![0; length];
         self.get_read(start)?.read_exact(&mut bytes)?;
         Ok(bytes.into())

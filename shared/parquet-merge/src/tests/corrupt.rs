@@ -125,7 +125,9 @@ fn what_cannot_be_decompressed() {
         let error = refused.expect_err("it is refused").to_string();
         assert_eq!(
             error,
-            format!("bad: column int: cannot be merged: its compression is {name}")
+            format!(
+                "bad: column int: cannot be merged: its compression is {name}; write the file with Snappy, gzip, zstd or no compression"
+            )
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Fields on their way into columns.
 
 use super::*;
+use crate::shown::Found;
 
 fn columns(on_unknown: Policy, on_mismatch: Policy, timestamp: &str, raw: bool) -> Columns {
     let inner = Fields::from(vec![Field::new("x", DataType::Int32, true)]);
@@ -91,11 +92,11 @@ fn fields_go_into_the_columns_of_their_names() {
 #[test]
 fn policies() {
     let text = "n,s,l,o\nseven,a,1,{}\n8,b,[],\"{\"\"x\"\":\"\"y\"\"}\"\n9,c,x,[1\n";
-    let mismatch = |column: &str, expected, found: &str| {
+    let mismatch = |column: &str, expected: &'static str, found: &str| {
         Err(RecordError::Mismatch {
             column: column.to_owned(),
-            expected,
-            found: found.to_owned(),
+            expected: expected.into(),
+            found: Found::Value(found.to_owned()),
         })
     };
     let mut refusing = columns(Policy::Drop, Policy::Quarantine, "t", false);
@@ -104,7 +105,7 @@ fn policies() {
         [
             mismatch("n", "bigint", "seven"),
             mismatch("o.x", "int", "\"y\""),
-            mismatch("l", "array", "x"),
+            mismatch("l", "array<int>", "x"),
         ]
     );
     assert_eq!(refusing.rows(), 0);

@@ -1,0 +1,226 @@
+//! What the bytes of an object are where they are not what its format says, from the first of them.
+//!
+//! An object in another encoding or format has one fault. Without this, a reader of text would find a fault in each line,
+//! or take halves of characters for values.
+
+mod encoding;
+
+use std::fmt;
+
+use thiserror::Error;
+
+pub use self::encoding::Encoding;
+use crate::compression::{Codec, codec_of};
+
+/// How many bytes are looked at.
+pub const HEAD: usize = 1024;
+
+/// A file format that is known by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileFormat {
+    name: &'static str,
+    magic: &'static [u8],
+    /// Where the magic bytes are.
+    at: usize,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    /// A container of records or files.
+    Container,
+    /// A compressed stream of a kind that is not read.
+    Compression,
+}
+
+const fn format(name: &'static str, magic: &'static [u8], kind: Kind) -> FileFormat {
+    FileFormat {
+        name,
+        magic,
+        at: 0,
+        kind,
+    }
+}
+
+/// The formats, by the magic bytes that their specifications name.
+const FORMATS: [FileFormat; 19] = [
+    format("a Parquet file", b"PAR1", Kind::Parquet),
+    format("an encrypted Parquet file", b"PARE", Kind::Container),
+    format("an ORC file", b"ORC", Kind::Container),
+    format("an Avro file", b"Obj\x01", Kind::Container),
+    format("an Arrow file", b"ARROW1\0\0", Kind::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x04", Kind::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x05", Kind::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x06", Kind::Container),
+    format("an RCFile", b"RCF\x01", Kind::Container),
+    format("a SQLite database", b"SQLite format 3\0", Kind::Container),
+    format("a zip archive", b"PK\x03\x04", Kind::Container),
+    format("an empty zip archive", b"PK\x05\x06", Kind::Container),
+    format("a 7z archive", b"7z\xbc\xaf\x27\x1c", Kind::Container),
+    FileFormat {
+        at: 257,
+        ..format("a tar archive", b"ustar", Kind::Container)
+    },
+    format("xz", b"\xfd7zXZ\0", Kind::Compression),
+    format("LZ4", b"\x04\x22\x4d\x18", Kind::Compression),
+    format("LZ4", b"\x02\x21\x4c\x18", Kind::Compression),
+    format("lzop", b"\x89LZO\0\r\n\x1a\n", Kind::Compression),
+    format("compress (.Z)", b"\x1f\x9d", Kind::Compression),
+];
+
+impl FileFormat {
+    /// The format of a file that begins with `head`.
+    fn of(head: &[u8]) -> Option<Self> {
+        // `PAR1` and `ORC` may also begin a text.
+        let is_binary = head.iter().any(|byte| is_control(u32::from(*byte)));
+        FORMATS.into_iter().find(|format| {
+            let found = head.get(format.at..).unwrap_or_default();
+            is_binary && found.starts_with(format.magic)
+        })
+    }
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Whether a character is in no text: a control character other than a tab and ends of lines, which are 9 to 13.
+fn is_control(character: u32) -> bool {
+    matches!(character, 0..9 | 14..32 | 0x7f)
+}
+
+/// Why an object is no text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NotText {
+    /// It is compressed twice.
+    #[error(
+        "the object is compressed twice: what comes out of it is {0} again, which is not read. Compress it once"
+    )]
+    Twice(Codec),
+    /// It is compressed, where results are not.
+    #[error("the object is compressed with {0}, which it should not be")]
+    Once(Codec),
+    /// It is a file of another format.
+    #[error("the object is {}, not text{}", .0, way_out(.0))]
+    Format(FileFormat),
+    /// It is a text in another encoding.
+    #[error(
+        "the object is {0}, not UTF-8: convert it, for example with iconv, and upload it again"
+    )]
+    Encoding(Encoding),
+    /// It begins with NULs.
+    #[error(
+        "the object begins with NULs (bytes of value 0), which no text has: it was probably not written to its end. Upload it again"
+    )]
+    Nuls,
+}
+
+fn way_out(format: &FileFormat) -> &'static str {
+    match format.kind {
+        Kind::Parquet => ": write format = \"parquet\", or keep such objects out of the source",
+        Kind::Container => ", and such files are not read: keep them out of the source",
+        Kind::Compression => {
+            ", a compression that is not read: use gzip, zstd, bzip2 or framed Snappy"
+        }
+    }
+}
+
+impl NotText {
+    /// The same of a text that was not decompressed.
+    #[must_use]
+    pub fn of_stored(self) -> Self {
+        match self {
+            Self::Twice(codec) => Self::Once(codec),
+            other => other,
+        }
+    }
+
+    /// Why a text cannot begin with these bytes, after its decompression, if it cannot. `head`: its first [`HEAD`] bytes,
+    /// or all of them.
+    pub fn find(head: &[u8]) -> Option<Self> {
+        if let Some(codec) = codec_of(head) {
+            return Some(Self::Twice(codec));
+        }
+        if let Some(format) = FileFormat::of(head) {
+            return Some(Self::Format(format));
+        }
+        if let Some(encoding) = Encoding::other_than_utf_8(head) {
+            return Some(Self::Encoding(encoding));
+        }
+        let nuls = head.iter().take_while(|byte| **byte == 0).count();
+        (nuls > 0 && (nuls >= 4 || nuls == head.len())).then_some(Self::Nuls)
+    }
+}
+
+/// What a file is that is no Parquet file, from its first bytes, if they say it.
+pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
+    if let Some(codec) = codec_of(head) {
+        return Some(format!(
+            "it is a {codec} stream; Parquet is compressed inside, not as a whole"
+        ));
+    }
+    if let Some(format) = FileFormat::of(head) {
+        return Some(match format.kind {
+            Kind::Parquet => {
+                "it begins as one, but has no end: it was not written whole".to_owned()
+            }
+            Kind::Container => format!("it is {format}"),
+            Kind::Compression => format!("it is compressed with {format}"),
+        });
+    }
+    if let Some(encoding) = Encoding::other_than_utf_8(head) {
+        return Some(format!("it is text in {encoding}"));
+    }
+    let whole = match str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            let (text, _) = head.split_at(error.valid_up_to());
+            str::from_utf8(text).unwrap_or_default()
+        }
+        Err(_) => return None,
+    };
+    let is_text = !whole.is_empty() && !whole.chars().any(|c| is_control(c.into()));
+    is_text.then(|| "it is text".to_owned())
+}
+
+/// Looks at the first bytes of a text that arrives in pieces.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// The bytes so far, until there are enough.
+    bytes: Vec<u8>,
+    done: bool,
+}
+
+impl Head {
+    /// Whether there are enough bytes.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Takes the next bytes, or the end of the text if there are none.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn push(&mut self, bytes: Option<&[u8]>) -> Result<(), NotText> {
+        if self.done {
+            return Ok(());
+        }
+        let room = HEAD - self.bytes.len();
+        let taken = bytes.map(|bytes| bytes.get(..room).unwrap_or(bytes));
+        self.bytes.extend_from_slice(taken.unwrap_or_default());
+        if bytes.is_none() || self.bytes.len() == HEAD {
+            self.done = true;
+            let head = std::mem::take(&mut self.bytes);
+            if let Some(not_text) = NotText::find(&head) {
+                return Err(not_text);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

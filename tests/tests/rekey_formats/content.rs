@@ -1,0 +1,71 @@
+//! Objects that are not what the job's format says.
+
+use lakewright_tests::not_text::{gzip, objects};
+
+use super::*;
+
+const REFUSED: [&str; 3] = [
+    "An object of text that is UTF-16 or UTF-32, by its byte order mark or by its zeros, or begins with NULs, is refused by every job by that name.",
+    "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed twice, is refused by every job by that name.",
+    "An object that is no Parquet file and should be one is refused by every job by what its first bytes say that it is.",
+];
+
+async fn refusal(lake: &Lake, bytes: &[u8]) -> String {
+    let error = lake.rekey("a", bytes, AMPLE).await.unwrap_err();
+    assert_eq!(error.name(), "Unreadable", "{error}");
+    let written = lake.keys("out/");
+    assert_eq!(written, Vec::<String>::new(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn one_fault_of_an_object_is_one_refusal() {
+    REFUSED.into_iter().for_each(stated);
+    let table = "table = \"lake.t\"";
+    for (format, text) in [
+        (
+            "format = \"json\"",
+            "{\"n\":1,\"t\":\"2026-05-01\"}\n{\"n\":2,\"t\":\"2026-05-02\"}\n",
+        ),
+        ("format = \"csv\"", "n,t\n1,2026-05-01\n2,2026-05-02\n"),
+        (
+            "format = \"csv\"\ncsv = { header = false, columns = [\"n\", \"t\"] }",
+            "1,2026-05-01\n2,2026-05-02\n",
+        ),
+    ] {
+        for table in ["", table] {
+            for (says, bytes) in objects(text, &parquet(3).into()) {
+                virtual_time(async {
+                    let lake = Lake::new(&format!("{BY_DAY}\n{format}\n{table}"));
+                    if !table.is_empty() {
+                        lake.table(&[("n", "int"), ("t", "timestamp")], &["date"]);
+                    }
+                    let error = refusal(&lake, &bytes).await;
+                    assert!(error.contains(says), "{format} {says}: {error}");
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_parquet_file_is_named() {
+    let whole = parquet(300);
+    for (bytes, says) in [
+        (gzip(&whole), "gzip"),
+        (whole[..whole.len() - 9].to_vec(), "not written whole"),
+        (
+            b"{\"n\":1,\"t\":\"2026-05-01\"}\n".repeat(200_000),
+            "it is text",
+        ),
+        (b"ORC\x0a\x01\x02 and so on".to_vec(), "ORC"),
+        (vec![0xfe; 400], "does not end with PAR1"),
+        (b"PAR1".to_vec(), "shorter than a footer"),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(&format!("{BY_DAY}\nformat = \"parquet\""));
+            let error = refusal(&lake, &bytes).await;
+            assert!(error.contains(says), "{says}: {error}");
+        });
+    }
+}
