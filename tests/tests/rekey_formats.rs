@@ -11,6 +11,8 @@
 mod bounds;
 #[path = "rekey_formats/content.rs"]
 mod content;
+#[path = "rekey_formats/parts.rs"]
+mod parts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

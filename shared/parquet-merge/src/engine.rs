@@ -10,7 +10,7 @@ use super::{
     column::{self, ChunkOf, Column, Incoming, Limits, Tools},
     fault::PageFault,
     file::{File, OpenChunk},
-    prepare::{Mappings, Votes, check},
+    prepare::{Mappings, Votes, check, single_columns},
     reads::{Action, Read, Reads, What, plan},
     schema::Leaf,
     source::Sources,
@@ -29,6 +29,8 @@ pub(super) struct Engine {
     tools: Tools,
     limits: Limits,
     row_group: RowGroupLimit,
+    /// The leaf columns that get one.
+    bloom_filters: Vec<usize>,
     columns: Vec<Column>,
     /// The rows of the row group that is being built.
     rows: usize,
@@ -121,24 +123,15 @@ impl Engine {
             bytes: options.row_group.bytes.clamp(1, memory / 3),
             rows: options.row_group.rows.max(1),
         };
-        for name in &options.bloom_filters {
-            let known = schema
-                .columns()
-                .iter()
-                .any(|column| column.path().string() == *name && column.max_rep_level() == 0);
-            if !known {
-                return Err(MergeError::Options(format!(
-                    "there is no column {name} of single values for a bloom filter"
-                )));
-            }
-        }
-        let columns = schema.columns().iter().zip(compressions);
-        let columns = columns.map(|(descr, kept)| {
+        let bloom_filters =
+            single_columns("bloom_filter_columns", &schema, &options.bloom_filters)?;
+        let columns = schema.columns().iter().zip(compressions).enumerate();
+        let columns = columns.map(|(leaf, (descr, kept))| {
             let compression = match options.compression {
                 OutputCompression::As(compression) => compression,
                 OutputCompression::Keep => kept,
             };
-            let with_bloom_filter = options.bloom_filters.contains(&descr.path().string());
+            let with_bloom_filter = bloom_filters.contains(&leaf);
             Column::new(descr.clone(), compression, limits, with_bloom_filter)
         });
         Ok(Self {
@@ -155,6 +148,7 @@ impl Engine {
             options,
             mappings: Mappings::default(),
             limits,
+            bloom_filters,
             row_group,
             rows: 0,
             total: 0,
@@ -369,10 +363,7 @@ impl Engine {
         let chunk = metadata.columns().get(source.column)?;
         let compression = Compression::of(chunk.compression())?;
         let column = self.columns.get(leaf)?;
-        let with_bloom_filter = self
-            .options
-            .bloom_filters
-            .contains(&column.descr().path().string());
+        let with_bloom_filter = self.bloom_filters.contains(&leaf);
         let target = match self.options.compression {
             OutputCompression::Keep if current.alone => compression,
             _ => column.compression(),

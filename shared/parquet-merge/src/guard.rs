@@ -55,7 +55,7 @@ mod tests {
                 "the decoder panicked: plain",
             ),
             (
-                || panic!("{} is 'Zürich' and {}", "it", 42),
+                || panic!("it is '{}' and {}", String::from("Zürich"), 42),
                 "the decoder panicked: it is …",
             ),
             (

@@ -28,6 +28,7 @@ mod file;
 mod footer;
 mod footer_check;
 mod guard;
+mod names;
 mod options;
 mod page;
 mod prepare;
@@ -61,6 +62,7 @@ pub use self::{
     },
     footer_check::{FooterFault, MAX_SCHEMA_DEPTH, check_footer},
     guard::panic_reason,
+    names::{NameError, find_column},
     options::{Input, MergeOptions, OutputCompression, Unread},
     page::{check_page_bytes, check_pages},
     prepare::unread_codec,

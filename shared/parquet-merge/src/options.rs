@@ -45,13 +45,13 @@ pub struct MergeOptions {
     pub compression: OutputCompression,
     /// The largest dictionary of a column chunk, in bytes. 0: no dictionaries.
     pub dictionary_bytes: usize,
-    /// Leaf columns with a bloom filter, as dotted paths.
+    /// Columns of single values with a bloom filter, by their names, as [`find_column`](crate::find_column) takes them.
     pub bloom_filters: Vec<String>,
     /// The key-value metadata of the merged file. From the files' metadata, only Spark's calendar entries are kept.
     pub key_values: Vec<(String, String)>,
     /// The `created_by` field of the footer.
     pub created_by: String,
-    /// Columns to sort the rows by: ascending, nulls last. If empty, rows stay in the order of the files.
+    /// Columns to sort the rows by, by their names as [`find_column`](crate::find_column) takes them: ascending, nulls last. If empty, rows stay in the order of the files.
     pub sort_by: Vec<String>,
     /// The memory limit in bytes, including what was read and is not yet written: at least 64 MiB. Row groups are cut
     /// to a third of it; a page that is only copied may take a fifth, a page that is decompressed a quarter. Footers

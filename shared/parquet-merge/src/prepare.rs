@@ -5,11 +5,13 @@ use std::sync::Arc;
 use parquet::{
     basic::Compression as ParquetCompression,
     file::metadata::{ParquetMetaData, RowGroupMetaData},
-    schema::types::TypePtr,
+    schema::types::{SchemaDescriptor, TypePtr},
 };
 
 use super::{
-    Input, MergeError, Unified, reads,
+    Input, MergeError, Unified,
+    names::find_column,
+    reads,
     schema::{self, Leaf},
 };
 use crate::Compression;
@@ -156,6 +158,25 @@ pub fn unread_codec(metadata: &ParquetMetaData) -> Option<(String, &'static str)
     let unread = chunks.find(|chunk| Compression::of(chunk.compression()).is_none())?;
     let codec = compression_name(unread.compression());
     Some((unread.column_path().string(), codec))
+}
+
+/// The leaf columns of single values with these names.
+pub(super) fn single_columns(
+    option: &str,
+    schema: &SchemaDescriptor,
+    names: &[String],
+) -> Result<Vec<usize>, MergeError> {
+    let columns = schema.columns().iter().enumerate();
+    let single: Vec<_> = columns
+        .filter(|(_, column)| column.max_rep_level() == 0)
+        .collect();
+    let leaf = |name: &String| {
+        let paths = single.iter().map(|(_, column)| column.path().parts());
+        let found = find_column(name, paths);
+        let found = found.map_err(|error| MergeError::Options(format!("{option}: {error}")))?;
+        Ok(single.get(found).map_or(0, |(leaf, _)| *leaf))
+    };
+    names.iter().map(leaf).collect()
 }
 
 fn compression_name(compression: ParquetCompression) -> &'static str {

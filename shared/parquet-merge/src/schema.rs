@@ -29,18 +29,6 @@ impl Unified {
     pub fn schema(&self) -> &SchemaDescPtr {
         &self.schema
     }
-
-    /// These dotted paths of leaf columns with the capitalisation of the merged schema. A path without a column is
-    /// returned unchanged.
-    pub fn spelled(&self, paths: &[String]) -> Vec<String> {
-        let spelled = |wanted: &String| {
-            let lower = wanted.to_lowercase();
-            let mut paths = self.schema.columns().iter().map(|c| c.path().string());
-            let found = paths.find(|path| path.to_lowercase() == lower);
-            found.unwrap_or_else(|| wanted.clone())
-        };
-        paths.iter().map(spelled).collect()
-    }
 }
 
 /// Two files whose schemas are incompatible. Nothing has been written.

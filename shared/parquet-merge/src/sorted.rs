@@ -32,7 +32,7 @@ use super::{
     Fetch, Input, MergeError, MergeOptions, MergeSummary, OutputCompression, Step, Unified,
     engine::Engine,
     guard::guarded,
-    prepare::{Mappings, Votes, check},
+    prepare::{Mappings, Votes, check, single_columns},
 };
 use crate::{Compression, RowGroupLimit, bounds::Order, properties::writer_properties};
 
@@ -333,19 +333,19 @@ fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize
             column.path()
         )));
     }
-    let leaf = |name: &String| {
-        let found = schema.columns().iter().position(|column| {
-            column.path().parts().len() == 1
-                && column.max_rep_level() == 0
-                && column.name().to_lowercase() == name.to_lowercase()
-        });
-        found.ok_or_else(|| {
-            MergeError::Options(format!(
-                "there is no column {name} of single values to sort by"
-            ))
-        })
-    };
-    names.iter().map(leaf).collect()
+    let leaves = single_columns("sort_by", schema, names)?;
+    let columns = schema.columns();
+    let inside = leaves.iter().filter_map(|leaf| columns.get(*leaf));
+    if let Some(column) = inside
+        .into_iter()
+        .find(|column| column.path().parts().len() > 1)
+    {
+        return Err(MergeError::Options(format!(
+            "sort_by: `{}` is inside a struct, and rows are sorted by columns of their own",
+            column.path().string()
+        )));
+    }
+    Ok(leaves)
 }
 
 fn writer(
@@ -356,17 +356,11 @@ fn writer(
     memory: usize,
     votes: &Votes,
 ) -> Result<ArrowWriter<Vec<u8>>, MergeError> {
-    let filters: Vec<ColumnPath> = descr
-        .columns()
-        .iter()
-        .filter(|column| options.bloom_filters.contains(&column.path().string()))
-        .map(|column| column.path().clone())
-        .collect();
-    if filters.len() != options.bloom_filters.len() {
-        return Err(MergeError::Options(
-            "there is no such column for a bloom filter".to_owned(),
-        ));
-    }
+    let filters = single_columns("bloom_filter_columns", descr, &options.bloom_filters)?;
+    let filters = filters
+        .into_iter()
+        .filter_map(|leaf| descr.columns().get(leaf));
+    let filters: Vec<ColumnPath> = filters.map(|column| column.path().clone()).collect();
     let compression = match options.compression {
         OutputCompression::As(compression) => compression,
         OutputCompression::Keep => Compression::Snappy,

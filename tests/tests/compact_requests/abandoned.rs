@@ -96,3 +96,54 @@ fn what_is_published_is_not_given_up_after_a_later_plan_was() {
         assert_eq!(world.files(), before);
     });
 }
+
+#[test]
+fn a_plan_that_cannot_succeed_is_given_up_by_itself() {
+    stated(
+        "A plan whose merge fails in a way that another attempt cannot mend, because a file is corrupt, was replaced, or cannot be merged, is given up by the next `compact-plan`, which names the partition and the reason; with `mode = \"in_place\"` it stays.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, ""));
+        world.partition("1", &["a", "b", "c"]).await;
+        world.wait(6).await;
+        let item = world.plan().await.tasks.remove(0);
+        // Its footer says what it did before, and its pages something else.
+        world.place("t/day=1/b.parquet", file(&["other"]));
+        let (ports, budget) = world.ports(&world.client(Plan::default()));
+        for _ in 0..2 {
+            let error = compact::merge(&ports, &item.merges[0], &budget)
+                .await
+                .unwrap_err();
+            assert_eq!(error.name(), "InputChanged", "{error}");
+        }
+
+        let report = world.plan().await;
+        assert_eq!(
+            (report.tasks.len(), report.partitions_refused),
+            (1, 1),
+            "{report:?}"
+        );
+        assert_eq!(
+            (report.tasks[0].step, &report.tasks[0].plan),
+            (Step::Abandon, &item.plan)
+        );
+        let reason = &report.refused[0].reason;
+        assert!(
+            reason.contains("b.parquet") && reason.contains("given up"),
+            "{reason}"
+        );
+        let given_up = world.step(&item, Step::Abandon).await.unwrap();
+        assert_eq!(given_up.status, StepStatus::Waiting);
+        world.wait(6).await;
+        let cleared = world.step(&item, Step::Abandon).await.unwrap();
+        assert_eq!(cleared.status, StepStatus::Done);
+
+        world.wait(6).await;
+        let report = world.plan().await;
+        assert_eq!(report.partitions_refused, 0, "{report:?}");
+        let next = &report.tasks[0];
+        assert!(next.plan.key.ends_with("plan/00000002"), "{next:?}");
+        assert_eq!(world.merge(next).await, [MergeStatus::Merged]);
+        world.step(next, Step::Publish).await.unwrap();
+    });
+}

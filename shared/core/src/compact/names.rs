@@ -70,6 +70,11 @@ impl PartitionLedger {
         self.entry("abandoned", generation)
     }
 
+    /// The marker that a merge of the generation failed in a way that another attempt cannot mend.
+    pub fn failed(&self, generation: u32) -> Location {
+        self.entry("failed", generation)
+    }
+
     fn entry(&self, kind: &str, generation: u32) -> Location {
         self.prefix
             .join(&format!("{kind}/{generation:0GENERATION$}"))

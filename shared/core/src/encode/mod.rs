@@ -30,7 +30,9 @@ pub use self::{
     sort::{MergeByTime, Merged},
 };
 use crate::{
+    columns,
     config::{Output, OutputFormat},
+    hive_type,
     parquet_out::{self, RowGroupLimit},
 };
 
@@ -70,7 +72,7 @@ pub enum EncodeError {
         /// The name in the configuration.
         column: String,
         /// The reason.
-        reason: &'static str,
+        reason: String,
     },
     /// The format cannot represent a type or a value.
     #[error(transparent)]
@@ -178,44 +180,23 @@ impl Encoder {
     }
 }
 
-/// The leaf columns with these names, in any case.
+/// The leaf columns with these names.
 fn bloom_filter_columns(schema: &Schema, names: &[String]) -> Result<Vec<ColumnPath>, EncodeError> {
     let path = |name: &String| {
-        let refuse = |reason| EncodeError::BloomFilter {
+        let refuse = |reason: String| EncodeError::BloomFilter {
             column: name.clone(),
             reason,
         };
-        let mut fields = schema.fields();
-        let mut path = Vec::new();
-        // A column's own name may contain dots: a name is only a path if there is no such column.
-        let whole = fields
-            .iter()
-            .any(|field| field.name().eq_ignore_ascii_case(name));
-        let parts = if whole {
-            vec![name.as_str()]
-        } else {
-            name.split('.').collect()
-        };
-        let last = parts.len() - 1;
-        for (depth, part) in parts.into_iter().enumerate() {
-            let field = fields
-                .iter()
-                .find(|field| field.name().eq_ignore_ascii_case(part))
-                .ok_or_else(|| refuse("there is no such column"))?;
-            path.push(field.name().clone());
-            match field.data_type() {
-                DataType::Struct(inside) if depth < last => fields = inside,
-                nested if nested.is_nested() => {
-                    return Err(refuse("only columns of single values can have one"));
-                }
-                DataType::Boolean => {
-                    return Err(refuse("a boolean cannot have one"));
-                }
-                _ if depth < last => return Err(refuse("there is no such column")),
-                _ => {}
-            }
+        let found =
+            columns::find(schema.fields(), name).map_err(|error| refuse(error.to_string()))?;
+        match found.data_type {
+            DataType::Boolean => Err(refuse("a boolean cannot have one".to_owned())),
+            nested if nested.is_nested() => Err(refuse(format!(
+                "it is of type {}, and only columns of single values can have one",
+                hive_type::render(&nested).unwrap_or_else(|_| nested.to_string())
+            ))),
+            _ => Ok(ColumnPath::from(found.names)),
         }
-        Ok(ColumnPath::from(path))
     };
     names.iter().map(path).collect()
 }

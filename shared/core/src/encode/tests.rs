@@ -371,9 +371,9 @@ fn bloom_filters_and_row_groups() {
         .map(|column| column.bloom_filter_offset().is_some());
     assert_eq!(filters.collect::<Vec<_>>(), [true, true, false]);
     for (column, says) in [
-        ("x", "no such column"),
-        ("detail.x", "no such column"),
-        ("plate.x", "no such column"),
+        ("x", "there are `Plate`, `detail`, `detail.Id`"),
+        ("detail.x", "there is no column"),
+        ("plate.x", "there is no column"),
         ("detail", "single values"),
         ("a.b", "boolean"),
     ] {

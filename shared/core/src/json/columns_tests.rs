@@ -247,6 +247,86 @@ fn the_timestamp_is_found_with_and_without_a_column() {
 }
 
 #[test]
+fn a_timestamp_by_a_key_with_dots() {
+    use JsonScalar as S;
+    stated(
+        "Every option that names a column takes its name whatever the case, or the names from the outside to the inside, with dots between, of a field of a struct; a name that means two, such as `s.a` of a column `s.a` and of a struct `s`, is refused with both.",
+    );
+    stated(
+        "A record of JSON in which the timestamp's name means two values is set aside by both keys, and a Parquet file in which it means two columns is refused by both.",
+    );
+    let b = || struct_of(&[("b", struct_of(&[("c", DataType::Utf8)]))]);
+    let c = || struct_of(&[("c", DataType::Utf8)]);
+    let schemas: [&[(&str, DataType)]; 6] = [
+        &[],
+        &[("a", b())],
+        &[("a.b", c())],
+        &[("a", b()), ("a.b", c()), ("a.b.c", DataType::Utf8)],
+        &[("a.b.c", DataType::Utf8)],
+        &[("a", struct_of(&[("b.c", DataType::Utf8)]))],
+    ];
+    for fields in schemas {
+        for (record, expected) in [
+            (r#"{"a.b.c":"x"}"#, Some(S::String("x".into()))),
+            (r#"{"A.b":{"c":"x"}}"#, Some(S::String("x".into()))),
+            (r#"{"a":{"b.C":"x"}}"#, Some(S::String("x".into()))),
+            (r#"{"a":{"b":{"c":"x"}}}"#, Some(S::String("x".into()))),
+            (
+                r#"{"a":{"b":"no"},"a.b.c":"x"}"#,
+                Some(S::String("x".into())),
+            ),
+            (r#"{"a.b.c":"x","a":{"b":{}}}"#, Some(S::String("x".into()))),
+            (
+                r#"{"a.b":1,"a":2,"a.b.":"y","b.c":3,"a.bc":4}"#,
+                Some(S::Missing),
+            ),
+            (r#"{"a.b.c":"y","a.b.c":"x"}"#, Some(S::String("x".into()))),
+            (r#"{"a.b.c":"x","a":{"b":{"c":"x"}}}"#, None),
+            (r#"{"a":{"b":{"c":"x"}},"a.b":{"c":"x"}}"#, None),
+            (r#"{"a":{"b.c":"x","b":{"c":"x"}}}"#, None),
+            (r#"{"a":{"b":{"c":"x"}},"a.b.c":null}"#, None),
+        ] {
+            for on_mismatch in [Policy::Quarantine, Policy::Drop] {
+                let mut found = columns(
+                    fields,
+                    ColumnsOptions {
+                        on_mismatch,
+                        timestamp: ["a", "b", "c"].map(String::from).to_vec(),
+                        ..options()
+                    },
+                );
+                // Without columns for them, values are not looked at.
+                let appended = found.append(record.as_bytes());
+                match (&expected, on_mismatch) {
+                    (Some(expected), Policy::Drop) => {
+                        assert_eq!(
+                            &appended.unwrap().timestamp,
+                            expected,
+                            "{record} {fields:?}"
+                        );
+                    }
+                    (None, Policy::Drop) => {
+                        assert_eq!(
+                            appended.unwrap().timestamp,
+                            S::Missing,
+                            "{record} {fields:?}"
+                        );
+                    }
+                    (None, _) => {
+                        let error = appended.unwrap_err().to_string();
+                        assert!(
+                            error.contains("both lead to") || error.contains("the record has"),
+                            "{record} {fields:?}: {error}"
+                        );
+                    }
+                    (Some(_), _) => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_timestamp_under_two_spellings_is_refused() {
     let detail = struct_of(&[("time", DataType::Utf8)]);
     for fields in [&[][..], &[("detail", detail)]] {

@@ -86,6 +86,8 @@ pub(super) struct Filling<'a> {
     pub(super) mismatched: u32,
     /// The position of the value at the timestamp's path.
     pub(super) timestamp: Option<(usize, usize)>,
+    /// The key of the innermost object that is being read by which it was found.
+    timestamp_key: (OnPath, usize),
 }
 
 impl<'a> Filling<'a> {
@@ -104,6 +106,7 @@ impl<'a> Filling<'a> {
             unknown: 0,
             mismatched: 0,
             timestamp: None,
+            timestamp_key: (OnPath::No, 0),
         }
     }
 }
@@ -279,7 +282,8 @@ impl Filling<'_> {
         key: usize,
         value: usize,
     ) -> Filled {
-        if target.timestamp == OnPath::Above {
+        let before = (self.timestamp, self.timestamp_key);
+        if target.timestamp != OnPath::No {
             // This key replaces an earlier one of the same name.
             self.timestamp = None;
         }
@@ -296,14 +300,39 @@ impl Filling<'_> {
         match target.timestamp {
             OnPath::No => {}
             OnPath::Here => self.timestamp = Some((value, end)),
-            OnPath::Above => {
+            OnPath::Above(below) => {
                 if !matches!(node.columns.get(slot), Some(Node::Struct(_))) {
-                    let below = node.segment.map_or(0, |segment| segment + 1);
                     self.timestamp = self.look_up(value, below)?;
                 }
             }
         }
+        if target.timestamp != OnPath::No {
+            self.timestamp_key = (target.timestamp, key);
+            if let (Some(_), (on_path, earlier)) = before
+                && on_path != target.timestamp
+            {
+                self.settle(before.0, earlier, key)?;
+            }
+        }
         Ok(end)
+    }
+
+    /// Decides between two keys of one object that the timestamp's name means, such as `a.b` and `a`: the one that has a
+    /// value there. If both have, that is an error or, if the policy allows it, no timestamp.
+    #[cold]
+    fn settle(&mut self, before: Option<(usize, usize)>, earlier: usize, key: usize) -> Filled<()> {
+        if self.timestamp.is_none() {
+            self.timestamp = before;
+            return Ok(());
+        }
+        if self.drops_mismatches() {
+            self.mismatched += 1;
+            self.timestamp = None;
+            return Ok(());
+        }
+        let first = lex::string(self.buf, earlier)?.decode(self.buf);
+        let second = lex::string(self.buf, key)?.decode(self.buf);
+        Err(ambiguous(&first, &second))
     }
 
     /// Handles a field without a column.
@@ -413,45 +442,63 @@ impl Filling<'_> {
     }
 
     /// Finds the value at the rest of the timestamp's path inside the value at `at`, which has no column.
-    fn look_up(&mut self, mut at: usize, mut segment: usize) -> Filled<Option<(usize, usize)>> {
-        while let Some(name) = self.path.get(segment) {
-            if Kind::at(self.buf, at)? != Kind::Object {
-                return Ok(None);
-            }
-            let mut found: Option<(Cow<'_, str>, usize, usize)> = None;
-            let mut first = true;
-            at += 1;
-            while let Member::Key(key) = lex::next_member(self.buf, at, first)? {
-                first = false;
-                let string = lex::string(self.buf, key)?;
-                let value = lex::value_of_key(self.buf, string.next())?;
-                at = lex::skip_value(self.buf, value, self.room)?;
-                let text = string.decode(self.buf);
-                if text.to_lowercase() != *name {
-                    continue;
-                }
-                match found {
-                    Some((earlier, ..)) if earlier != text => {
-                        if self.drops_mismatches() {
-                            self.mismatched += 1;
-                            return Ok(None);
-                        }
-                        return Err(collision(&earlier, &text));
-                    }
-                    _ => found = Some((text, value, at)),
-                }
-            }
-            let Some((_, value, end)) = found else {
-                return Ok(None);
-            };
-            segment += 1;
-            if segment == self.path.len() {
-                return Ok(Some((value, end)));
-            }
-            at = value;
+    fn look_up(&mut self, mut at: usize, segment: usize) -> Filled<Option<(usize, usize)>> {
+        if Kind::at(self.buf, at)? != Kind::Object {
+            return Ok(None);
         }
-        Ok(None)
+        let mut keys: Vec<(OnPath, Cow<'_, str>, usize, usize)> = Vec::new();
+        let mut first = true;
+        at += 1;
+        while let Member::Key(key) = lex::next_member(self.buf, at, first)? {
+            first = false;
+            let string = lex::string(self.buf, key)?;
+            let value = lex::value_of_key(self.buf, string.next())?;
+            at = lex::skip_value(self.buf, value, self.room)?;
+            let text = string.decode(self.buf);
+            let on_path = OnPath::of(&text.to_lowercase(), self.path, segment);
+            if on_path == OnPath::No {
+                continue;
+            }
+            match keys.iter_mut().find(|key| key.0 == on_path) {
+                Some((_, earlier, ..)) if *earlier != text => {
+                    if self.drops_mismatches() {
+                        self.mismatched += 1;
+                        return Ok(None);
+                    }
+                    return Err(collision(earlier, &text));
+                }
+                Some(same) => (same.2, same.3) = (value, at),
+                None => keys.push((on_path, text, value, at)),
+            }
+        }
+        let mut found: Option<(Cow<'_, str>, (usize, usize))> = None;
+        for (on_path, text, value, end) in keys {
+            let place = match on_path {
+                OnPath::Above(below) => self.look_up(value, below)?,
+                _ => Some((value, end)),
+            };
+            match (place, &found) {
+                (None, _) => {}
+                (Some(place), None) => found = Some((text, place)),
+                (Some(_), Some((first, _))) => {
+                    if self.drops_mismatches() {
+                        self.mismatched += 1;
+                        return Ok(None);
+                    }
+                    return Err(ambiguous(first, &text));
+                }
+            }
+        }
+        Ok(found.map(|(_, place)| place))
     }
+}
+
+fn ambiguous(first: &str, second: &str) -> Reject {
+    RecordError::AmbiguousTimestamp {
+        first: first.to_owned(),
+        second: second.to_owned(),
+    }
+    .into()
 }
 
 fn collision(first: &str, second: &str) -> Reject {
@@ -471,17 +518,12 @@ fn resolve(
     segment: Option<usize>,
     path: &[String],
 ) -> Target {
-    let timestamp = match segment {
-        Some(segment) if path.get(segment).is_some_and(|part| part == name) => {
-            if segment + 1 == path.len() {
-                OnPath::Here
-            } else {
-                OnPath::Above
-            }
-        }
-        _ => OnPath::No,
+    let timestamp = segment.map_or(OnPath::No, |segment| OnPath::of(name, path, segment));
+    let of_timestamp = match timestamp {
+        OnPath::No => None,
+        OnPath::Here => Some(columns),
+        OnPath::Above(below) => Some(columns + below),
     };
-    let of_timestamp = (timestamp != OnPath::No).then_some(columns);
     Target {
         slot: names.get(name).copied().or(of_timestamp),
         timestamp,

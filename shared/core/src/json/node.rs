@@ -34,8 +34,33 @@ pub(super) enum OnPath {
     No,
     /// Its value is the timestamp.
     Here,
-    /// The timestamp is inside its value.
-    Above,
+    /// The timestamp is inside its value, by the path from this segment on.
+    Above(usize),
+}
+
+impl OnPath {
+    /// The relation of a key, in lower case, to the path from `segment` on. A key may have dots, so it may be several
+    /// segments.
+    pub(super) fn of(key: &str, path: &[String], segment: usize) -> Self {
+        let mut rest = key;
+        for (index, part) in path.iter().enumerate().skip(segment) {
+            let Some(after) = rest.strip_prefix(part.as_str()) else {
+                break;
+            };
+            if after.is_empty() {
+                return if index + 1 == path.len() {
+                    Self::Here
+                } else {
+                    Self::Above(index + 1)
+                };
+            }
+            let Some(after) = after.strip_prefix('.') else {
+                break;
+            };
+            rest = after;
+        }
+        Self::No
+    }
 }
 
 /// Whether an object has a key for a column.
@@ -53,7 +78,7 @@ pub(super) enum Seen {
 pub(super) struct StructNode {
     pub(super) fields: Fields,
     pub(super) columns: Vec<Node>,
-    /// One entry for each column, and one for the timestamp's key if it has no column.
+    /// One entry for each column, and one for each key on the timestamp's path that may have no column.
     pub(super) seen: Vec<Seen>,
     pub(super) keys: Keys<Target>,
     /// Maps lower-case names to columns.
@@ -74,10 +99,10 @@ impl StructNode {
         let mut columns = Vec::with_capacity(fields.len());
         for (index, field) in fields.iter().enumerate() {
             let name = field.name().to_lowercase();
-            let below = segment
-                .filter(|&segment| path.get(segment) == Some(&name))
-                .map(|segment| segment + 1)
-                .filter(|&below| below < path.len());
+            let below = match segment.map(|segment| OnPath::of(&name, path, segment)) {
+                Some(OnPath::Above(below)) => Some(below),
+                _ => None,
+            };
             columns.push(Node::new(field, path, below)?);
             if let Some(&first) = names.get(&name) {
                 return Err(SchemaError::Collision {
@@ -91,7 +116,7 @@ impl StructNode {
         }
         Ok(Self {
             fields: fields.clone(),
-            seen: vec![Seen::No; columns.len() + 1],
+            seen: vec![Seen::No; columns.len() + path.len().max(1)],
             columns,
             keys: Keys::new(),
             names,

@@ -123,6 +123,16 @@ pub enum RecordError {
         /// The other.
         second: String,
     },
+    /// The timestamp's name means two values of the record.
+    #[error(
+        "the keys `{first}` and `{second}` both lead to a value that the timestamp's name means"
+    )]
+    AmbiguousTimestamp {
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A column has reached the limit of Arrow's 32-bit offsets, 2 GiB or 2^31 elements: finish the batch, and append
     /// the record again.
     #[error("a column of the batch is full")]
@@ -146,6 +156,7 @@ impl RecordError {
             Self::UnknownField { .. } => Some(Reason::UnknownField),
             Self::Mismatch { .. } => Some(Reason::Mismatch),
             Self::KeyCollision { .. } => Some(Reason::KeyCollision),
+            Self::AmbiguousTimestamp { .. } => Some(Reason::BadTimestamp),
             Self::Full => None,
         }
     }

@@ -23,7 +23,7 @@ use arrow::{
 };
 use jiff::Timestamp;
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
-use parquet_merge::{FooterError, MAX_SCHEMA_DEPTH};
+use parquet_merge::{FooterError, MAX_SCHEMA_DEPTH, NameError};
 use thiserror::Error;
 
 use self::{
@@ -105,6 +105,9 @@ pub enum ReadError {
         /// The other.
         second: String,
     },
+    /// The timestamp's name means two columns.
+    #[error("timestamp.column: {0}")]
+    Name(#[from] NameError),
     /// The table has a column of an unsupported type.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -234,7 +237,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     /// # Errors
     /// The table does not have one of the columns, and the policy is to fail.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
-        let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps);
+        let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
         self.reader(
             table,
             Some(times),

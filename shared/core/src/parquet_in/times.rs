@@ -6,9 +6,11 @@ use arrow::{
     datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit},
 };
 use jiff::{Timestamp, tz::Offset};
+use parquet_merge::NameError;
 
-use super::{ReadError, Refused, convert::position};
+use super::{ReadError, Refused};
 use crate::{
+    columns,
     encode::cells,
     quarantine::Reason,
     shown::in_full,
@@ -24,14 +26,28 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// `name`: a column's whole name, or else a dotted path of a column and of fields inside it.
-    pub(super) fn new(schema: &Schema, name: &str, reader: TimestampReader) -> Self {
-        let whole = position(schema.fields(), name).map(|column| (column, Vec::new()));
-        Self {
+    /// `name`: the name of a column, or of a field in it.
+    ///
+    /// # Errors
+    /// Two columns are called so.
+    pub(super) fn new(
+        schema: &Schema,
+        name: &str,
+        reader: TimestampReader,
+    ) -> Result<Self, ReadError> {
+        let found = match columns::find(schema.fields(), name) {
+            Ok(found) => found
+                .places
+                .split_first()
+                .map(|(column, path)| (*column, path.to_vec())),
+            Err(NameError::Missing { .. }) => None,
+            Err(error @ NameError::Ambiguous { .. }) => return Err(error.into()),
+        };
+        Ok(Self {
             name: name.to_owned(),
-            path: whole.or_else(|| find(schema, name)),
+            path: found,
             reader,
-        }
+        })
     }
 
     /// Reads the times of the rows.
@@ -160,23 +176,6 @@ impl Times {
         };
         self.reader.check(time)
     }
-}
-
-/// The column and the fields of a dotted path.
-fn find(schema: &Schema, name: &str) -> Option<(usize, Vec<usize>)> {
-    let mut parts = name.split('.');
-    let column = position(schema.fields(), parts.next()?)?;
-    let mut data_type = schema.fields().get(column)?.data_type();
-    let mut path = Vec::new();
-    for part in parts {
-        let DataType::Struct(fields) = data_type else {
-            return None;
-        };
-        let index = position(fields, part)?;
-        data_type = fields.get(index)?.data_type();
-        path.push(index);
-    }
-    Some((column, path))
 }
 
 fn column<'a>(rows: &'a RecordBatch, (column, path): &(usize, Vec<usize>)) -> Option<&'a ArrayRef> {

@@ -11,6 +11,7 @@ use jiff::{
     Timestamp,
     tz::{Offset, TimeZone},
 };
+use parquet_merge::{NameError, find_column};
 use thiserror::Error;
 
 use self::key::PackedTime;
@@ -106,6 +107,22 @@ pub enum PartitionByError {
     /// Readers treat directories of this name as hidden.
     #[error("partition_by names `{0}`: readers skip directories that begin with `_` or `.`")]
     Hidden(String),
+}
+
+/// Checks that the columns in `partition_by` are among those of an object that names its columns.
+///
+/// # Errors
+/// One is missing.
+pub fn check_columns(partition_by: &[String], names: &[String]) -> Result<(), NameError> {
+    let columns = partition_by.iter().filter(|name| !is_time_part(name));
+    columns
+        .map(|column| find_column(column, names.iter().map(std::slice::from_ref)))
+        .try_for_each(|found| found.map(drop))
+}
+
+/// Whether a name in `partition_by` is a part of the record's time.
+pub fn is_time_part(name: &str) -> bool {
+    !matches!(Source::of(&name.to_lowercase()), Source::Column)
 }
 
 /// Why a record with a time has no partition.

@@ -55,10 +55,25 @@ pub async fn merge(
         Err(error) if error.kind == StoreErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let (bytes, finished) = engine::write(ports, &plan, bin, budget).await?;
+    let written = engine::write(ports, &plan, bin, budget).await;
+    if let Err(error) = &written
+        && is_final(error)
+    {
+        // The error of the merge is what the caller must see, whether or not it could be noted.
+        let _ = ledger::note_failure(store, &ledger, &plan, task.task, error).await;
+    }
+    let (bytes, finished) = written?;
     let status = match finished {
         Finished::Written { .. } => MergeStatus::Merged,
         Finished::Stood => MergeStatus::Duplicate,
     };
     Ok(report(status, bytes))
+}
+
+/// Whether each attempt at the merge fails in this way: the plan pins its files, and they do not change.
+fn is_final(error: &JobError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Unmergeable | ErrorKind::Unreadable | ErrorKind::InputChanged
+    )
 }

@@ -80,7 +80,7 @@ pub struct Input {
     pub rows: u64,
 }
 
-documents!(LEDGER_VERSION; Plan);
+documents!(LEDGER_VERSION; Plan, Failed);
 
 impl Plan {
     /// The location of a new file.
@@ -97,6 +97,49 @@ impl Plan {
     pub(super) fn is_in_place(&self) -> bool {
         self.settings.mode == CompactMode::InPlace
     }
+}
+
+/// Why a plan can never be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The plan's generation.
+    pub generation: u32,
+    /// The index of the file that could not be made.
+    pub task: usize,
+    /// The error's name.
+    pub error: String,
+    /// The error.
+    pub reason: String,
+}
+
+/// Notes that a merge failed in a way that another attempt cannot mend. The next `compact-plan` gives the plan up.
+pub(super) async fn note_failure(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+    task: usize,
+    error: &JobError,
+) -> Result<(), JobError> {
+    let failed = Failed {
+        version: Failed::VERSION,
+        generation: plan.generation,
+        task,
+        error: error.name().to_owned(),
+        reason: error.to_string(),
+    };
+    ledger::create(store, &ledger.failed(plan.generation), &failed).await?;
+    Ok(())
+}
+
+/// Why the plan of this generation can never be carried out.
+pub(super) async fn failure(
+    store: &dyn Store,
+    ledger: &PartitionLedger,
+    generation: u32,
+) -> Result<Option<Failed>, JobError> {
+    ledger::read(store, &ledger.failed(generation)).await
 }
 
 /// A marker that a step is done.
@@ -242,6 +285,8 @@ pub(super) struct Entries {
     pub(super) deleted: BTreeSet<u32>,
     /// With their age.
     pub(super) abandoned: BTreeMap<u32, SignedDuration>,
+    /// Plans whose merges cannot succeed.
+    pub(super) failed: BTreeSet<u32>,
     pub(super) state: bool,
 }
 
@@ -266,6 +311,7 @@ pub(super) async fn entries(
             "plan" => entries.planned.insert(generation),
             "published" => entries.published.insert(generation),
             "deleted" => entries.deleted.insert(generation),
+            "failed" => entries.failed.insert(generation),
             "swept" => entries.swept.insert(generation, age).is_none(),
             "abandoned" => entries.abandoned.insert(generation, age).is_none(),
             _ => false,

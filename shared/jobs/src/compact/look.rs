@@ -72,6 +72,8 @@ pub(super) enum Verdict {
     Unfinished(&'static str),
     /// Continue with this step of this generation's plan.
     GoOn(u32, Step),
+    /// Give up this generation's plan, because its merges cannot succeed.
+    GiveUp(u32, String),
     /// Execute this plan, which exists or is new.
     Plan {
         plan: Box<Plan>,
@@ -387,6 +389,12 @@ impl Scope {
                 plan: Box::new(plan),
             }
         };
+        // In place, some of a plan's files may be deleted already.
+        if entries.failed.contains(&generation) && self.settings.mode != CompactMode::InPlace {
+            let failed = ledger::failure(store, ledger, generation).await?;
+            let reason = failed.map_or_else(String::new, |failed| failed.reason);
+            return Ok(Verdict::GiveUp(generation, reason));
+        }
         if entries.planned.contains(&generation) {
             let (_, plan) = ledger::read_plan(store, &ledger.plan(generation)).await?;
             return Ok(verdict(plan, true));

@@ -88,7 +88,7 @@ impl<'a> Survey<'a> {
         let surveyed =
             surveyed.map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
         let unified = surveyed.unified;
-        let options = options(&unified, self.rules, MOST_MEMORY);
+        let options = options(self.rules, MOST_MEMORY);
         if needs_all(self.rules) {
             Merge::new(unified, self.all, options).map_err(|error| unmergeable(&error))?;
             return Ok(Known::default());
@@ -114,7 +114,7 @@ fn needs_all(rules: &config::Compact) -> bool {
     !rules.sort_by.is_empty()
 }
 
-fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOptions {
+fn options(rules: &config::Compact, memory: usize) -> MergeOptions {
     let row_group = rules.row_group_size.map(|size| size.as_u64());
     let default = RowGroupLimit::default();
     MergeOptions {
@@ -131,7 +131,7 @@ fn options(unified: &Unified, rules: &config::Compact, memory: usize) -> MergeOp
                 OutputCompression::As(codec.into())
             }),
         created_by: CREATED_BY.to_owned(),
-        bloom_filters: unified.spelled(&rules.bloom_filter_columns),
+        bloom_filters: rules.bloom_filter_columns.clone(),
         sort_by: rules.sort_by.clone(),
         memory,
         reads: CONCURRENT_READS,
@@ -183,7 +183,7 @@ async fn begin(
     });
     let unified =
         unify(schemas).map_err(|error| JobError::new(ErrorKind::Unmergeable, error.to_string()))?;
-    let options = options(&unified, rules, memory);
+    let options = options(rules, memory);
     let merge = if all {
         Merge::new(unified.clone(), inputs, options)
     } else {

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     bin::merge,
-    ledger::{Bin, Input, Plan},
+    ledger::{Bin, Failed, Input, Plan},
     plan::plan,
     report::{
         Item, MergeReport, MergeStatus, PartitionStatus, PlanReport, Refusal, StatusReport, Step,

@@ -79,13 +79,7 @@ pub async fn plan(
             Err(error) if error.kind() == ErrorKind::Deadline => report.partitions_unseen += 1,
             Err(error) if is_of_a_partition(&error) => {
                 report.partitions_seen += 1;
-                report.partitions_refused += 1;
-                if report.refused.len() < NAMED {
-                    report.refused.push(Refusal {
-                        partition: partition.path.clone(),
-                        reason: error.to_string(),
-                    });
-                }
+                report.refuse(partition, error.to_string());
             }
             Err(error) => return Err(error),
         }
@@ -143,6 +137,21 @@ impl PlanReport {
                 step,
                 merges: Vec::new(),
             }),
+            Verdict::GiveUp(generation, reason) => {
+                let plan = ledger.plan(generation);
+                self.refuse(
+                    partition,
+                    format!(
+                        "{plan} is given up, because a merge of it failed and always will: {reason}"
+                    ),
+                );
+                self.tasks.push(Item {
+                    plan,
+                    partition: partition.path.clone(),
+                    step: Step::Abandon,
+                    merges: Vec::new(),
+                });
+            }
             Verdict::Plan {
                 plan,
                 carried,
@@ -166,6 +175,16 @@ impl PlanReport {
                 self.requests += Requests::of(&sizes);
                 self.tasks.push(item(&ledger, &plan));
             }
+        }
+    }
+
+    fn refuse(&mut self, partition: &Subject, reason: String) {
+        self.partitions_refused += 1;
+        if self.refused.len() < NAMED {
+            self.refused.push(Refusal {
+                partition: partition.path.clone(),
+                reason,
+            });
         }
     }
 

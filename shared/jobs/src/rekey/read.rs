@@ -3,11 +3,14 @@
 use bytes::{Buf, Bytes};
 use lakewright_core::{
     compression::{DecompressError, Decompressor, Status},
-    config::Limits,
+    config::{InputFormat, Limits},
+    json::Inference,
     location::Location,
+    partition::check_columns,
     reading::Reading,
     records::{FrameError, Records},
 };
+use parquet_merge::NameError;
 
 use super::{
     Budget, Ports, Settings,
@@ -27,6 +30,12 @@ pub(super) fn misread(location: &Location, error: &FrameError) -> JobError {
     }
 }
 
+/// A name in `partition_by` is no column of the object.
+pub(super) fn no_such_part(location: &Location, error: &NameError) -> JobError {
+    let message = format!("partition_by: {error}");
+    JobError::new(ErrorKind::SchemaUnusable, message).of(location.clone())
+}
+
 /// The records of an object, piece by piece.
 pub(super) struct RecordReader<'a> {
     ports: &'a Ports,
@@ -35,6 +44,8 @@ pub(super) struct RecordReader<'a> {
     reader: SourceReader,
     decompressor: Decompressor,
     records: Box<dyn Records>,
+    /// The configuration's `partition_by`, until the names of the object's columns are known.
+    partition_by: Option<Vec<String>>,
     chunk: Bytes,
     plain: Vec<u8>,
     state: State,
@@ -70,6 +81,7 @@ impl<'a> RecordReader<'a> {
             budget,
             decompressor: Decompressor::new(limits.compression_ratio),
             records,
+            partition_by: (job.format == InputFormat::Csv).then(|| job.partition_by.clone()),
             location,
             reader: source.read(),
             chunk: Bytes::new(),
@@ -108,7 +120,23 @@ impl<'a> RecordReader<'a> {
             Status::HasOutput => State::HasOutput,
         };
         self.records.push(&self.plain);
+        self.check_columns()?;
         Ok(Some(&mut *self.records))
+    }
+
+    /// Checks that the columns of CSV have those of `partition_by`, as soon as they are known.
+    fn check_columns(&mut self) -> Result<(), JobError> {
+        let Some(partition_by) = &self.partition_by else {
+            return Ok(());
+        };
+        // A broken header fails when its records are read.
+        let names = self.records.infer(&mut Inference::new(1));
+        if let Ok(Some(names)) = names {
+            check_columns(partition_by, &names)
+                .map_err(|error| no_such_part(&self.location, &error))?;
+            self.partition_by = None;
+        }
+        Ok(())
     }
 
     fn end(&mut self) -> Result<&mut dyn Records, JobError> {
@@ -119,6 +147,7 @@ impl<'a> RecordReader<'a> {
             .map_err(|error| unreadable(&self.location, &error))?;
         self.records.push(&self.plain);
         self.records.finish();
+        self.check_columns()?;
         Ok(&mut *self.records)
     }
 }

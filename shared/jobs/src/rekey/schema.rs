@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use lakewright_core::{csv, hive_type, json::Inference, records::ColumnsError};
+use lakewright_core::{
+    csv, hive_type, json::Inference, partition::Partitioner, records::ColumnsError,
+};
 
 use super::{
     Budget, Ports, Settings, TableColumns,
@@ -43,13 +45,14 @@ impl RecordSchema {
         Ok(Self { fields, files })
     }
 
-    /// From columns that were inferred from the records; partition columns are not repeated in the files.
-    pub(super) fn inferred(schema: &Schema, partition_columns: &[String]) -> Self {
-        let is_partition_column = |field: &&Arc<Field>| {
-            let mut names = partition_columns.iter();
-            names.any(|name| name.eq_ignore_ascii_case(field.name()))
+    /// From columns that were inferred from the records. What has the name of a part of the path is in no file.
+    pub(super) fn inferred(schema: &Schema, partitioner: &Partitioner) -> Self {
+        let partition_columns = partitioner.columns();
+        let is_part = |field: &&Arc<Field>| {
+            let name = field.name().to_lowercase();
+            partitioner.names().any(|part| part == name)
         };
-        let (keys, files): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_partition_column);
+        let (keys, files): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_part);
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
         for name in partition_columns {

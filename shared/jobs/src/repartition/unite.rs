@@ -113,7 +113,7 @@ async fn make(
 ) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
         let (mut upload, mut last) = (files.upload(index, "", 0)?, Vec::new());
-        let options = options(output, unified, memory);
+        let options = options(output, memory);
         let worked_off = match Merge::new(unified.clone(), inputs.to_vec(), options) {
             Ok(merge) => work_off(context, objects, merge, &mut upload, &mut last).await,
             Err(error) => Ok(refused(&error)),
@@ -133,7 +133,7 @@ fn refused(error: &MergeError) -> bool {
 }
 
 /// The format of the merged file: the same as an encoder's.
-fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
+fn options(output: &Output, memory: usize) -> MergeOptions {
     let default = RowGroupLimit::default();
     let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
     MergeOptions {
@@ -145,7 +145,7 @@ fn options(output: &Output, unified: &Unified, memory: usize) -> MergeOptions {
         },
         compression: OutputCompression::As(output.compression().into()),
         created_by: CREATED_BY.to_owned(),
-        bloom_filters: unified.spelled(&output.bloom_filter_columns),
+        bloom_filters: output.bloom_filter_columns.clone(),
         memory,
         reads: CONCURRENT,
         ..MergeOptions::default()

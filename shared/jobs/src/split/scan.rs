@@ -271,19 +271,29 @@ impl<'a> Scanner<'a> {
             };
             JobError::unreadable(at.clone(), error)
         };
-        while let Some(bytes) = plain.next().await? {
-            head.push(Some(&bytes)).map_err(not_text)?;
-            scan.push(&bytes, |seen| {
-                self.see(seen, source, &mut reader).map_err(Stopped::Split)
-            })
-            .map_err(|stopped| stopped.at(at))?;
+        // Until they are looked at, the first bytes are no rows.
+        let mut waiting = Vec::new();
+        let mut ended = false;
+        while !ended {
+            let more = plain.next().await?;
+            head.push(more.as_deref()).map_err(not_text)?;
+            ended = more.is_none();
+            waiting.extend(more);
+            if !head.is_done() {
+                continue;
+            }
+            for bytes in waiting.drain(..) {
+                scan.push(&bytes, |seen| {
+                    self.see(seen, source, &mut reader).map_err(Stopped::Split)
+                })
+                .map_err(|stopped| stopped.at(at))?;
+            }
             if ports.clock.now() >= budget.deadline {
                 return Err(JobError::deadline());
             }
             // Yield to the reads ahead.
             tokio::task::yield_now().await;
         }
-        head.push(None).map_err(not_text)?;
         let found = scan
             .finish(|seen| self.see(seen, source, &mut reader).map_err(Stopped::Split))
             .map_err(|stopped| stopped.at(at))?;

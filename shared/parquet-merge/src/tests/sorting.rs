@@ -153,6 +153,53 @@ fn what_cannot_be_sorted_by() {
             "{column}: {refused:?}"
         );
     }
+    stated(
+        "Every option that names a column takes its name whatever the case, or the names from the outside to the inside, with dots between, of a field of a struct; a name that means two, such as `s.a` of a column `s.a` and of a struct `s`, is refused with both.",
+    );
+    stated(
+        "`partition_by`, `sort_by`, `columns` and `key` take columns of their own, and no fields of structs; a bloom filter and the timestamp may be of a field.",
+    );
+    stated("A name that no column has is refused with the columns that there are.");
+    let number = |n: i64| -> ArrayRef { Arc::new(arrow::array::Int64Array::from(vec![n])) };
+    let inside = Field::new("a", arrow::datatypes::DataType::Int64, true);
+    let inside = arrow::array::StructArray::from(vec![(Arc::new(inside), number(2))]);
+    let both = batch(vec![
+        ("s.a", number(1)),
+        ("s", Arc::new(inside)),
+        ("Id", number(3)),
+    ]);
+    let both = written(&both, WriterProperties::default());
+    let (sorted, filtered) = (
+        |name: &str| MergeOptions {
+            sort_by: vec![name.to_owned()],
+            ..MergeOptions::default()
+        },
+        |name: &str| MergeOptions {
+            bloom_filters: vec![name.to_owned()],
+            ..MergeOptions::default()
+        },
+    );
+    for (options, says) in [
+        (
+            sorted("S.a"),
+            Some("sort_by: `S.a` means two columns, `s.a` and `s`.`a`"),
+        ),
+        (
+            filtered("s.a"),
+            Some("bloom_filter_columns: `s.a` means two columns"),
+        ),
+        (sorted("x"), Some("there are `s.a`, `s.a`, `Id`")),
+        (sorted("iD"), None),
+        (filtered("ID"), None),
+    ] {
+        match (merge(std::slice::from_ref(&both), options), says) {
+            (Ok(_), None) => {}
+            (Err(Failure::Merge(error)), Some(says)) => {
+                assert!(error.to_string().contains(says), "{error}");
+            }
+            (found, _) => panic!("{found:?} {says:?}"),
+        }
+    }
     let long: ArrayRef = Arc::new(
         (0..1_000)
             .map(|row| Some(format!("{row:020000}")))

@@ -206,7 +206,7 @@ async fn a_direct_call_that_fails_is_an_error_with_a_name() {
         (
             by_hand(&["weather/panic"]),
             "Lakewright.RekeyFailed",
-            "it panicked: words left out",
+            "it panicked: on weather/panic",
         ),
     ] {
         let error = lambda_runtime::Diagnostic::from(answer(payload).await.unwrap_err());

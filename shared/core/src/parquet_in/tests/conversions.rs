@@ -186,7 +186,7 @@ fn times_and_dates() {
             "string",
             [
                 Ok("00:00:00.000001"),
-                Err("Cast error: Failed to convert 86400000000 to temporal for Ti…"),
+                Err("Cast error: Failed to convert 86400000000 to temporal for Time64(µs)"),
             ],
         ),
         (

@@ -85,6 +85,35 @@ fn times_of_rows() {
 }
 
 #[test]
+fn a_name_of_two_columns() {
+    let inside = || {
+        let field = Arc::new(Field::new("a", DataType::Utf8, true));
+        Arc::new(StructArray::from(vec![(
+            field,
+            strings(&[Some("2024-05-01T00:00:00Z")]),
+        )])) as ArrayRef
+    };
+    let rows = batch(&[
+        ("s.a", strings(&[Some("2024-05-02T00:00:00Z")])),
+        ("s", inside()),
+    ]);
+    let error = read(&file(&rows, 9), &table(&[]), options("S.a", Policy::Drop)).unwrap_err();
+    let says = "timestamp.column: `S.a` means two columns, `s.a` and `s`.`a`";
+    assert!(error.to_string().contains(says), "{error}");
+    for (column, time) in [
+        (
+            ("s.a", strings(&[Some("2024-05-02T00:00:00Z")])),
+            "2024-05-02T00:00:00Z",
+        ),
+        (("s", inside()), "2024-05-01T00:00:00Z"),
+    ] {
+        let rows = batch(&[column]);
+        let read = read(&file(&rows, 9), &table(&[]), options("s.A", Policy::Drop)).unwrap();
+        assert_eq!(read[0].times, [Ok(time.parse().unwrap())]);
+    }
+}
+
+#[test]
 fn rows_without_a_time() {
     for (name, values, reason, says) in [
         (

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use lakewright_core::{
     parquet_in::{ParquetFile, ReadError, ReadOptions, Rows},
-    partition::Partitioner,
+    partition::{Partitioner, check_columns},
     time::TimestampReader,
 };
 
 use super::{Request, Routed, Router, Row, column_timestamps, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
-    rekey::{schema::RecordSchema, source::Source},
+    rekey::{read::no_such_part, schema::RecordSchema, source::Source},
     work::parquet::{Loaded, Room},
 };
 
@@ -29,11 +29,13 @@ pub(super) async fn route(
     let unreadable = |error: ReadError| unreadable(request, error);
     let loaded = Loaded::open(&source, &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
+    check_columns(&job.partition_by, &file.names())
+        .map_err(|error| no_such_part(request.location, &error))?;
     let schema = if let Some(table) = &settings.table {
         RecordSchema::of_table(table, partitioner.columns())?
     } else {
         let schema = file.schema().map_err(unreadable)?;
-        RecordSchema::inferred(&schema, partitioner.columns())
+        RecordSchema::inferred(&schema, &partitioner)
     };
     let options = ReadOptions {
         on_unknown: job.on_unknown,

@@ -55,7 +55,7 @@ pub(super) async fn route(
             Ok(source) => source,
             Err(status) => return Ok(Err(status)),
         };
-        RecordSchema::inferred(&inferred, partitioner.columns())
+        RecordSchema::inferred(&inferred, &partitioner)
     };
     let passes_through = Router::passes_through(settings);
     let options = ColumnsOptions {
