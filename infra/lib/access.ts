@@ -59,6 +59,15 @@ export function grantLedger(role: iam.Role, prefix: Location, stored: Stored): v
   grantList(role, prefix);
 }
 
+/** Notes in the ledger of a partition that its plan failed for good. */
+export function grantNoteFailure(role: iam.Role, prefix: Location, stored: Stored): void {
+  onBucket(role, prefix, ['s3:PutObject', ...tagging(stored)], `/${prefix.key}*/failed/*`);
+  Validations.of(role).acknowledge({
+    id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${prefix.bucket}/${prefix.key}*/failed/*]`,
+    reason: 'Each partition has a ledger of its own.',
+  });
+}
+
 /** Says below a prefix that its files are whole. */
 export function grantSuccess(role: iam.Role, prefix: Location, stored: Stored): void {
   onBucket(role, prefix, ['s3:PutObject', ...tagging(stored)], `/${prefix.key}*_SUCCESS`);

@@ -6,6 +6,7 @@ import {
   grantEncryption,
   grantLedger,
   grantMovePartitions,
+  grantNoteFailure,
   grantReadCurrent,
   grantReadNamed,
   grantReadTable,
@@ -68,6 +69,7 @@ export class CompactJob extends Construct {
     for (const { role } of [functions.plan, functions.publish]) {
       grantLedger(role, join(ledger, 'partition/'), job);
     }
+    grantNoteFailure(functions.merge.role, join(ledger, 'partition/'), job);
     if (job.table) {
       this.swap(job.table, generationsOf(job, location), props, ledger);
     } else {

@@ -65,7 +65,9 @@ describe('the roles', () => {
     expect(puts('CompactPlanRole')).toEqual(
       put([...ledger, 'anpr/_lakewright/compact/*', 'archive/_lakewright/compact/*']),
     );
-    expect(puts('CompactMergeRole')).toEqual(put(['anpr.generations/*', 'archive/*']));
+    // A merge only notes in the ledger that it failed for good.
+    const failed = ledger.map((prefix) => `${prefix}/failed/*`);
+    expect(puts('CompactMergeRole')).toEqual(put([...failed, 'anpr.generations/*', 'archive/*']));
     expect(puts('CompactPublishRole')).toEqual(put([...ledger, 'anpr.generations/*', 'archive/*']));
     // Rows go to the current directory of a partition.
     expect(puts('RekeyRole')).toEqual(put(['anpr/*', 'anpr.generations/*']));

@@ -197,7 +197,9 @@ fn times_and_dates() {
             "string",
             [
                 Ok("[\"1970-01-01\"]"),
-                Err("Invalid argument error: a time lies outside the years 0 to 9…"),
+                Err(
+                    "Invalid argument error: a time lies outside the years 0 to 9999 and cannot be written as text: in seconds from 1970, a value of 15 bytes",
+                ),
             ],
         ),
     ]);
