@@ -21,7 +21,8 @@ use lakewright_jobs::{
     compact::{self, Budget, PlanRequest, Ports, Step, StepRequest},
     ports::{
         Attributes, Catalog, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody,
-        ObjectMeta, Partition, Precondition, PutOptions, Store, StoreError, UploadId, Written,
+        ObjectMeta, Partition, Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId,
+        Written,
     },
 };
 use lakewright_tests::{
@@ -53,7 +54,11 @@ impl Counting {
 }
 
 #[async_trait]
-impl Store for Counting {
+impl StoreLayer for Counting {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
     async fn head(
         &self,
         object: &Location,
@@ -140,14 +145,6 @@ impl Store for Counting {
         self.inner
             .complete_multipart(object, upload, parts, precondition)
             .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }
 

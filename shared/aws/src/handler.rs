@@ -7,7 +7,7 @@ use lakewright_core::{config::Config, shown};
 use lakewright_jobs::{
     Failure,
     ports::Clock,
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
@@ -123,6 +123,20 @@ impl Invocation<'_> {
             self.deadlines.work,
             seed(self.begun),
             RetryPolicy::GLUE,
+        ))
+    }
+
+    /// SQS, Athena or Step Functions with this invocation's retries.
+    pub(crate) fn service<S>(&self, service: &S, policy: RetryPolicy) -> Arc<RetryingService<S>>
+    where
+        S: Clone,
+    {
+        Arc::new(RetryingService::new(
+            service.clone(),
+            self.clock(),
+            self.deadlines.work,
+            seed(self.begun),
+            policy,
         ))
     }
 

@@ -1,17 +1,18 @@
-//! Retries, rate limits and deadlines, as wrappers around the ports [`Store`](crate::ports::Store) and
-//! [`Catalog`](crate::ports::Catalog).
+//! Retries, rate limits and deadlines, as wrappers around the [ports](crate::ports).
 //!
 //! One wrapper serves one invocation: its calls share a deadline and a request rate. The rate is halved when the
 //! service throttles and recovers slowly.
 
+mod backoff;
 mod catalog;
 mod pacer;
-mod patience;
+mod service;
 mod store;
 
 use std::time::Duration;
 
 pub use catalog::RetryingCatalog;
+pub use service::RetryingService;
 pub use store::Retrying;
 
 /// How often and how fast calls are made.
@@ -44,4 +45,19 @@ impl RetryPolicy {
         longest_delay: Duration::from_secs(20),
         rate: 50.0,
     };
+
+    /// For SQS, whose standard queues have no limit that one invocation could reach.
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+    pub const SQS: Self = Self {
+        rate: 1_000.0,
+        ..Self::GLUE
+    };
+
+    /// For Athena, whose calls are few.
+    /// <https://docs.aws.amazon.com/athena/latest/ug/service-limits.html>
+    pub const ATHENA: Self = Self::GLUE;
+
+    /// For Step Functions' callbacks, which are throttled for the whole account.
+    /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
+    pub const STEP_FUNCTIONS: Self = Self::GLUE;
 }

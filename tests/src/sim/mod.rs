@@ -9,7 +9,6 @@ mod checker;
 pub mod compact;
 pub mod crash;
 pub mod history;
-mod intercept;
 mod invocation;
 pub mod mutant;
 mod reader;

@@ -14,13 +14,10 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Catalog, CatalogError, GetOptions, Listed, ObjectBody, ObjectMeta, Partition, PartitionFailure,
-    Precondition, PutOptions, Store, StoreError, StoreErrorKind, Written,
+    Precondition, PutOptions, Store, StoreError, StoreErrorKind, StoreLayer, Written,
 };
 
-use super::{
-    intercept::{Intercept, Intercepted},
-    reader::is_visible,
-};
+use super::reader::is_visible;
 use crate::model::Client;
 
 /// The error in the protocol.
@@ -125,14 +122,14 @@ impl BrokenStore {
         mutant: Mutant,
         target: Location,
         invocation: u32,
-    ) -> Intercepted<Self> {
-        Intercepted(Self {
+    ) -> Self {
+        Self {
             inner,
             mutant,
             target,
             invocation,
             memory: Mutex::default(),
-        })
+        }
     }
 
     fn role(&self, location: &Location) -> Role {
@@ -229,7 +226,7 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Intercept for BrokenStore {
+impl StoreLayer for BrokenStore {
     fn inner(&self) -> &dyn Store {
         &*self.inner
     }

@@ -18,7 +18,7 @@ use lakewright_jobs::{
     ports::Store,
     rekey::{Budget, Ports, SourceObject, rekey},
     report::ObjectReport,
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
     sweep::{self, SweepReport, SweepRequest},
 };
 
@@ -207,7 +207,13 @@ impl World {
                 self.seed,
                 RetryPolicy::S3,
             )),
-            queue: Arc::new(client),
+            queue: Arc::new(RetryingService::new(
+                client,
+                clock.clone(),
+                deadline,
+                self.seed,
+                RetryPolicy::SQS,
+            )),
             clock,
         };
         let request = SweepRequest {

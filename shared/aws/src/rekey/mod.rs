@@ -23,6 +23,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     rekey::{Ports, rekey},
+    retry::RetryPolicy,
     sweep::{self, SweepRequest},
 };
 use lambda_runtime::LambdaEvent;
@@ -110,7 +111,7 @@ impl Function {
     ) -> Result<Value, FunctionError> {
         let ports = sweep::Ports {
             store: invocation.store(),
-            queue: Arc::new(self.queue.clone()),
+            queue: invocation.service(&self.queue, RetryPolicy::SQS),
             clock: invocation.clock(),
         };
         let deadline = invocation.deadlines.work;

@@ -4,9 +4,9 @@ mod metrics;
 mod plan;
 mod rows;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use lakewright_jobs::split::Ports;
+use lakewright_jobs::{retry::RetryPolicy, split::Ports};
 
 pub use self::{plan::PlanFunction, rows::RowsFunction};
 use crate::{
@@ -22,9 +22,9 @@ struct Shared {
     base: Base,
     queues: BTreeMap<String, String>,
     dead_letters: Vec<String>,
-    queries: Arc<AthenaQueries>,
-    queue: Arc<SqsQueue>,
-    callback: Arc<StepFunctionsCallback>,
+    queries: AthenaQueries,
+    queue: SqsQueue,
+    callback: StepFunctionsCallback,
 }
 
 impl Shared {
@@ -34,18 +34,18 @@ impl Shared {
             base: Base::start(&settings, &clients).await?,
             queues: settings.queues,
             dead_letters: settings.dead_letters,
-            queries: Arc::new(clients.queries()),
-            queue: Arc::new(clients.queue()),
-            callback: Arc::new(clients.callback()),
+            queries: clients.queries(),
+            queue: clients.queue(),
+            callback: clients.callback(),
         })
     }
 
     fn ports(&self, invocation: &Invocation<'_>) -> Ports {
         Ports {
             store: invocation.store(),
-            queries: Arc::clone(&self.queries) as _,
-            queue: Arc::clone(&self.queue) as _,
-            callback: Arc::clone(&self.callback) as _,
+            queries: invocation.service(&self.queries, RetryPolicy::ATHENA),
+            queue: invocation.service(&self.queue, RetryPolicy::SQS),
+            callback: invocation.service(&self.callback, RetryPolicy::STEP_FUNCTIONS),
             clock: invocation.clock(),
         }
     }

@@ -100,14 +100,14 @@ impl PlanFunction {
         let work = answer(&ports, config, queues, &event.payload, &budget);
         let answer = invocation.answer(&event.payload, work).await;
         if let Err(failure) = &answer {
-            tell(&*ports.callback, &event.payload, failure).await;
+            tell(&self.shared.callback, &event.payload, failure).await;
         }
         answer
     }
 }
 
-/// Sends the failure to the state machine that waits, if any. If that fails, the invocation's own answer still has the
-/// failure.
+/// Sends the failure to the state machine that waits, if any, once: the deadline for retries may have passed. If that
+/// fails, the invocation's own answer still has the failure.
 async fn tell(callback: &dyn Callback, payload: &Value, failure: &FunctionError) {
     let Some(token) = payload.get("task_token").and_then(Value::as_str) else {
         return;

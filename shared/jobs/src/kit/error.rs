@@ -132,6 +132,19 @@ impl JobError {
         }
     }
 
+    /// A failure of a service. `failed`: its kind, unless it is one that all services share.
+    fn service(
+        kind: ServiceErrorKind,
+        failed: ErrorKind,
+        error: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        match kind {
+            ServiceErrorKind::Deadline => Self::deadline(),
+            ServiceErrorKind::AccessDenied => Self::caused_by(ErrorKind::AccessDenied, error),
+            ServiceErrorKind::Retryable | ServiceErrorKind::Other => Self::caused_by(failed, error),
+        }
+    }
+
     /// The deadline is too near to continue.
     pub fn deadline() -> Self {
         let message = "the invocation's deadline came before the work was done";
@@ -266,31 +279,23 @@ impl From<CatalogError> for JobError {
 
 impl From<QueriesError> for JobError {
     fn from(error: QueriesError) -> Self {
-        let kind = match error.kind {
-            ServiceErrorKind::AccessDenied => ErrorKind::AccessDenied,
-            ServiceErrorKind::Retryable | ServiceErrorKind::Other => ErrorKind::AthenaFailed,
-        };
-        Self::caused_by(kind, error)
+        Self::service(error.kind, ErrorKind::AthenaFailed, error)
     }
 }
 
 impl From<QueueError> for JobError {
     fn from(error: QueueError) -> Self {
-        let kind = match error.kind {
-            ServiceErrorKind::AccessDenied => ErrorKind::AccessDenied,
-            ServiceErrorKind::Retryable | ServiceErrorKind::Other => ErrorKind::QueueFailed,
-        };
-        Self::caused_by(kind, error).during(Stage::Enqueue)
+        Self::service(error.kind, ErrorKind::QueueFailed, error).during(Stage::Enqueue)
     }
 }
 
 impl From<CallbackError> for JobError {
     fn from(error: CallbackError) -> Self {
-        let kind = match error.kind {
-            CallbackErrorKind::AccessDenied => ErrorKind::AccessDenied,
-            _ => ErrorKind::CallbackFailed,
-        };
-        Self::caused_by(kind, error)
+        match error.kind {
+            CallbackErrorKind::Deadline => Self::deadline(),
+            CallbackErrorKind::AccessDenied => Self::caused_by(ErrorKind::AccessDenied, error),
+            _ => Self::caused_by(ErrorKind::CallbackFailed, error),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum CallbackErrorKind {
     Retryable,
     /// The function's role lacks a permission.
     AccessDenied,
+    /// The invocation's deadline is too near to start the call.
+    Deadline,
     /// Anything else.
     Other,
 }

@@ -4,6 +4,7 @@
 mod callback;
 mod catalog;
 mod clock;
+mod layer;
 mod queries;
 mod queue;
 mod service;
@@ -16,6 +17,7 @@ pub use catalog::{
     PartitionFailure,
 };
 pub use clock::Clock;
+pub use layer::StoreLayer;
 pub use queries::{Queries, QueriesError, QueryExecution, QueryState};
 pub use queue::{MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, SendFailure};
 pub use service::ServiceErrorKind;

@@ -5,8 +5,7 @@ use bytes::Bytes;
 use lakewright_core::{config::Encryption, location::Location};
 
 use super::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, UploadId, Written,
+    Attributes, Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId, Written,
 };
 
 /// Wraps the store so that every object that is written through it gets a job's tags and encryption: outputs, ledger
@@ -36,17 +35,9 @@ struct WrittenAs {
 }
 
 #[async_trait]
-impl Store for WrittenAs {
-    async fn head(
-        &self,
-        object: &Location,
-        version: Option<&str>,
-    ) -> Result<ObjectMeta, StoreError> {
-        self.inner.head(object, version).await
-    }
-
-    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
-        self.inner.get(object, options).await
+impl StoreLayer for WrittenAs {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
     }
 
     async fn put(
@@ -60,10 +51,6 @@ impl Store for WrittenAs {
             .attributes
             .get_or_insert_with(|| Arc::clone(attributes));
         self.inner.put(object, body, options).await
-    }
-
-    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
-        self.inner.list(prefix, after).await
     }
 
     async fn copy(
@@ -80,14 +67,6 @@ impl Store for WrittenAs {
             .await
     }
 
-    async fn delete(
-        &self,
-        bucket: &str,
-        keys: &[String],
-    ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.inner.delete(bucket, keys).await
-    }
-
     async fn create_multipart(
         &self,
         object: &Location,
@@ -98,35 +77,5 @@ impl Store for WrittenAs {
         self.inner
             .create_multipart(object, content_type, Some(attributes))
             .await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-
-    async fn abort_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-    ) -> Result<(), StoreError> {
-        self.inner.abort_multipart(object, upload).await
     }
 }

@@ -7,7 +7,7 @@ use lakewright_core::catalog::{Table, TableName};
 
 use super::{
     RetryPolicy,
-    patience::{GiveUp, Patience, TooLate},
+    backoff::{Backoff, Failing, Verdict},
 };
 use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure};
 
@@ -19,7 +19,7 @@ use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, Pa
 /// had been first.
 pub struct RetryingCatalog<C> {
     inner: C,
-    patience: Patience,
+    backoff: Backoff,
 }
 
 impl<C: Catalog> RetryingCatalog<C> {
@@ -33,7 +33,7 @@ impl<C: Catalog> RetryingCatalog<C> {
     ) -> Self {
         Self {
             inner,
-            patience: Patience::new(clock, deadline, seed, policy),
+            backoff: Backoff::new(clock, deadline, seed, policy),
         }
     }
 
@@ -43,30 +43,10 @@ impl<C: Catalog> RetryingCatalog<C> {
         table: &TableName,
         call: impl Fn() -> BoxFuture<'a, Result<T, CatalogError>> + Send,
     ) -> Result<T, CatalogError> {
-        let mut attempts = self.patience.attempts();
-        loop {
-            let (answer, sent) = self
-                .patience
-                .attempt(call())
-                .await
-                .map_err(|TooLate| too_late(operation, table))?;
-            let error = match answer {
-                Ok(answer) => {
-                    self.patience.succeeded();
-                    return Ok(answer);
-                }
-                Err(error) if error.kind.is_retryable() => error,
-                Err(error) => return Err(error),
-            };
-            if error.kind == CatalogErrorKind::Throttled {
-                self.patience.refused(sent);
-            }
-            match self.patience.pause(&mut attempts).await {
-                Ok(()) => {}
-                Err(GiveUp::Exhausted) => return Err(error),
-                Err(GiveUp::TooLate) => return Err(too_late(operation, table)),
-            }
-        }
+        let too_late = || too_late(operation, table);
+        self.backoff
+            .call(call, CatalogError::verdict, too_late)
+            .await
     }
 
     /// Makes a batch call, then retries it for the partitions whose failure is retryable.
@@ -79,31 +59,35 @@ impl<C: Catalog> RetryingCatalog<C> {
         + Send
         + Sync,
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
-        let mut attempts = self.patience.attempts();
-        let mut left = partitions.to_vec();
-        let mut failures = Vec::new();
-        loop {
-            let answer = self.call(operation, table, || call(left.clone())).await?;
-            let (passing, lasting): (Vec<_>, Vec<_>) = answer
-                .into_iter()
-                .partition(|failure| failure.kind.is_retryable());
-            failures.extend(lasting);
-            left.retain(|partition| {
-                passing
-                    .iter()
-                    .any(|failure| failure.values == partition.values)
-            });
-            if left.is_empty() {
-                return Ok(failures);
-            }
-            match self.patience.pause(&mut attempts).await {
-                Ok(()) => {}
-                Err(GiveUp::Exhausted) => {
-                    failures.extend(passing);
-                    return Ok(failures);
-                }
-                Err(GiveUp::TooLate) => return Err(too_late(operation, table)),
-            }
+        self.backoff
+            .batch(
+                partitions.to_vec(),
+                call,
+                |failure, partition| failure.values == partition.values,
+                || too_late(operation, table),
+            )
+            .await
+    }
+}
+
+impl Failing for CatalogError {
+    fn verdict(&self) -> Verdict {
+        self.kind.verdict()
+    }
+}
+
+impl Failing for PartitionFailure {
+    fn verdict(&self) -> Verdict {
+        self.kind.verdict()
+    }
+}
+
+impl Failing for CatalogErrorKind {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Throttled => Verdict::Throttled,
+            kind if kind.is_retryable() => Verdict::Passing,
+            _ => Verdict::Final,
         }
     }
 }

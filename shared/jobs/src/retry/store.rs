@@ -12,7 +12,7 @@ use twox_hash::XxHash3_128;
 
 use super::{
     RetryPolicy,
-    patience::{GiveUp, Patience, TooLate, lock},
+    backoff::{Backoff, Failing, Verdict, lock},
 };
 use crate::ports::{
     Attributes, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
@@ -47,7 +47,7 @@ const COMPARE_CHUNK: usize = 8 << 20;
 /// - The retry of an unconditional write may overwrite what another writer wrote in between.
 pub struct Retrying<S> {
     inner: S,
-    patience: Patience,
+    backoff: Backoff,
     /// The parts of the uploads in progress, for the comparison after a lost acknowledgement.
     uploads: Mutex<HashMap<UploadId, BTreeMap<u16, Part>>>,
 }
@@ -76,7 +76,7 @@ impl<S: Store> Retrying<S> {
     ) -> Self {
         Self {
             inner,
-            patience: Patience::new(clock, deadline, seed, policy),
+            backoff: Backoff::new(clock, deadline, seed, policy),
             uploads: Mutex::default(),
         }
     }
@@ -87,44 +87,27 @@ impl<S: Store> Retrying<S> {
         location: &Location,
         call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        self.settle(operation, location, StoreErrorKind::is_retryable, call)
-            .await
-            .answer
+        let too_late = || too_late(operation, location);
+        self.backoff.call(call, StoreError::verdict, too_late).await
     }
 
     async fn settle<'a, T>(
         &self,
         operation: &'static str,
         location: &Location,
-        is_retryable: fn(StoreErrorKind) -> bool,
+        verdict: fn(&StoreError) -> Verdict,
         call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
     ) -> Settled<T> {
-        let mut attempts = self.patience.attempts();
         let mut doubtful = false;
-        let answer = loop {
-            let (answer, sent) = match self.patience.attempt(call()).await {
-                Ok(answered) => answered,
-                Err(TooLate) => break Err(too_late(operation, location)),
-            };
-            let error = match answer {
-                Ok(answer) => {
-                    self.patience.succeeded();
-                    break Ok(answer);
-                }
-                Err(error) if is_retryable(error.kind) => error,
-                Err(error) => break Err(error),
-            };
-            match error.kind {
-                StoreErrorKind::SlowDown => self.patience.refused(sent),
-                StoreErrorKind::Internal | StoreErrorKind::Network => doubtful = true,
-                _ => {}
-            }
-            match self.patience.pause(&mut attempts).await {
-                Ok(()) => {}
-                Err(GiveUp::Exhausted) => break Err(error),
-                Err(GiveUp::TooLate) => break Err(too_late(operation, location)),
-            }
+        let judge = |error: &StoreError| {
+            doubtful |= matches!(
+                error.kind,
+                StoreErrorKind::Internal | StoreErrorKind::Network
+            );
+            verdict(error)
         };
+        let too_late = || too_late(operation, location);
+        let answer = self.backoff.call(call, judge, too_late).await;
         Settled { answer, doubtful }
     }
 
@@ -268,6 +251,26 @@ enum Expected<'a> {
     CopyOf(&'a Location),
 }
 
+impl Failing for StoreError {
+    fn verdict(&self) -> Verdict {
+        match self.kind {
+            StoreErrorKind::SlowDown => Verdict::Throttled,
+            kind if kind.is_retryable() => Verdict::Passing,
+            _ => Verdict::Final,
+        }
+    }
+}
+
+impl Failing for DeleteFailure {
+    fn verdict(&self) -> Verdict {
+        match self.code.as_str() {
+            "SlowDown" => Verdict::Throttled,
+            "InternalError" => Verdict::Passing,
+            _ => Verdict::Final,
+        }
+    }
+}
+
 fn too_late(operation: &'static str, location: &Location) -> StoreError {
     StoreError {
         kind: StoreErrorKind::Deadline,
@@ -302,7 +305,7 @@ impl<S: Store> Store for Retrying<S> {
         options: PutOptions,
     ) -> Result<Written, StoreError> {
         let settled = self
-            .settle("PutObject", object, StoreErrorKind::is_retryable, || {
+            .settle("PutObject", object, StoreError::verdict, || {
                 self.inner.put(object, body.clone(), options.clone())
             })
             .await;
@@ -325,7 +328,7 @@ impl<S: Store> Store for Retrying<S> {
         encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError> {
         let settled = self
-            .settle("CopyObject", target, StoreErrorKind::is_retryable, || {
+            .settle("CopyObject", target, StoreError::verdict, || {
                 let precondition = precondition.clone();
                 self.inner
                     .copy(source, if_source_matches, target, precondition, encryption)
@@ -342,27 +345,14 @@ impl<S: Store> Store for Retrying<S> {
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
         let location = Location::new(bucket, "");
-        let mut attempts = self.patience.attempts();
-        let mut left = keys.to_vec();
-        loop {
-            let failures = self
-                .call("DeleteObjects", &location, || {
-                    let left = left.clone();
-                    Box::pin(async move { self.inner.delete(bucket, &left).await })
-                })
-                .await?;
-            let passing = |failure: &DeleteFailure| {
-                matches!(failure.code.as_str(), "InternalError" | "SlowDown")
-            };
-            if failures.is_empty() || !failures.iter().all(passing) {
-                return Ok(failures);
-            }
-            match self.patience.pause(&mut attempts).await {
-                Ok(()) => left = failures.into_iter().map(|failure| failure.key).collect(),
-                Err(GiveUp::Exhausted) => return Ok(failures),
-                Err(GiveUp::TooLate) => return Err(too_late("DeleteObjects", &location)),
-            }
-        }
+        self.backoff
+            .batch(
+                keys.to_vec(),
+                |left| Box::pin(async move { self.inner.delete(bucket, &left).await }),
+                |failure, key| failure.key == *key,
+                || too_late("DeleteObjects", &location),
+            )
+            .await
     }
 
     async fn create_multipart(
@@ -412,7 +402,10 @@ impl<S: Store> Store for Retrying<S> {
             .settle(
                 "CompleteMultipartUpload",
                 object,
-                |kind| kind.is_retryable() && kind != StoreErrorKind::Conflict,
+                |error| match error.kind {
+                    StoreErrorKind::Conflict => Verdict::Final,
+                    _ => error.verdict(),
+                },
                 || {
                     self.inner
                         .complete_multipart(object, upload, parts, precondition.clone())

@@ -21,7 +21,6 @@ mod blocks;
 mod cancel;
 mod ledger;
 mod parquet;
-mod patience;
 mod plan;
 mod read;
 mod report;

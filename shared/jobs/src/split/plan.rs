@@ -140,7 +140,7 @@ async fn enqueue(
 async fn send_batch(ports: &Ports, tasks: &[Task], queue_url: &str) -> Result<(), JobError> {
     let bodies = tasks.iter().map(serde_json::to_string);
     let bodies = bodies
-        .collect::<Result<_, _>>()
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| JobError::new(ErrorKind::BadRequest, error.to_string()))?;
-    send::send(&*ports.queue, &*ports.clock, queue_url, bodies).await
+    send::send(&*ports.queue, queue_url, bodies).await
 }

@@ -15,11 +15,10 @@ use super::{
         self, Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, NAMED, Outcome, Plan, Run,
         Summary, chunk_of, entry, vanished,
     },
-    patience::retried,
 };
 use crate::{
     kit::{JobError, Stage, ledger::Document},
-    ports::{CallbackError, CallbackErrorKind, Store},
+    ports::{CallbackErrorKind, Store},
 };
 
 /// The most markers that are read at once.
@@ -99,13 +98,11 @@ async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Resu
     let Some(token) = waiting.and_then(|run| run.task_token) else {
         return Ok(());
     };
-    let may_pass = |error: &CallbackError| error.kind == CallbackErrorKind::Retryable;
-    let told = retried(&*ports.clock, may_pass, || match news {
-        News::GoesOn => ports.callback.heartbeat(&token),
-        News::Succeeded(output) => ports.callback.succeed(&token, output),
-        News::Failed { error, cause } => ports.callback.fail(&token, error, cause),
-    })
-    .await;
+    let told = match news {
+        News::GoesOn => ports.callback.heartbeat(&token).await,
+        News::Succeeded(output) => ports.callback.succeed(&token, output).await,
+        News::Failed { error, cause } => ports.callback.fail(&token, error, cause).await,
+    };
     match told {
         Err(error) if error.kind != CallbackErrorKind::Gone => Err(error.into()),
         _ => Ok(()),

@@ -9,13 +9,10 @@ use lakewright_core::{
     split::{SourceFormat, manifest},
 };
 
-use super::{Columns, PlanRequest, Ports, ledger::Source, patience::retried, read};
+use super::{Columns, PlanRequest, Ports, ledger::Source, read};
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{
-        GetOptions, ObjectMeta, QueriesError, QueryState, ServiceErrorKind, Store, StoreError,
-        StoreErrorKind,
-    },
+    ports::{GetOptions, ObjectMeta, QueryState, Store, StoreError, StoreErrorKind},
 };
 
 /// How many bytes of an object are read to detect its format.
@@ -91,7 +88,7 @@ pub(super) async fn find(
         Err(query) => {
             let (location, unload) = output(ports, query).await?;
             if !unload {
-                columns = retried(&*ports.clock, may_pass, || ports.queries.columns(query)).await?;
+                columns = ports.queries.columns(query).await?;
             }
             (location, unload)
         }
@@ -110,10 +107,6 @@ pub(super) async fn find(
     })
 }
 
-fn may_pass(error: &QueriesError) -> bool {
-    error.kind == ServiceErrorKind::Retryable
-}
-
 fn allowed(job: &config::Split, location: &Location) -> Result<(), JobError> {
     if job.may_read(location) {
         Ok(())
@@ -129,7 +122,7 @@ fn allowed(job: &config::Split, location: &Location) -> Result<(), JobError> {
 /// The location of a finished query's result, and whether that is a manifest.
 async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError> {
     let id = query.to_owned();
-    let execution = retried(&*ports.clock, may_pass, || ports.queries.execution(query)).await?;
+    let execution = ports.queries.execution(query).await?;
     let Some(execution) = execution else {
         return Err(JobError::new(
             ErrorKind::QueryMissing,

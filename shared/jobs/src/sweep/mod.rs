@@ -175,7 +175,7 @@ async fn enqueue(
         if under_way.len() >= CONCURRENT_CALLS {
             under_way.try_next().await?;
         }
-        under_way.push(send::send(&*ports.queue, &*ports.clock, queue_url, call));
+        under_way.push(send::send(&*ports.queue, queue_url, call));
     }
     while under_way.try_next().await?.is_some() {}
     Ok(())

@@ -11,11 +11,10 @@ use jiff::Timestamp;
 use lakewright_core::{compact::PartitionState, config::Encryption, location::Location};
 use lakewright_jobs::ports::{
     GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
-    StoreError, Written,
+    StoreError, StoreLayer, Written,
 };
 
 use super::{mutant::Mutant, world::Role};
-use crate::sim::intercept::{Intercept, Intercepted};
 
 /// The store of one invocation.
 pub(super) struct BrokenStore {
@@ -34,13 +33,13 @@ struct Memory {
 }
 
 impl BrokenStore {
-    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, role: Role) -> Intercepted<Self> {
-        Intercepted(Self {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, role: Role) -> Self {
+        Self {
             inner,
             mutant,
             role,
             memory: Mutex::default(),
-        })
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -92,7 +91,7 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Intercept for BrokenStore {
+impl StoreLayer for BrokenStore {
     fn inner(&self) -> &dyn Store {
         &*self.inner
     }

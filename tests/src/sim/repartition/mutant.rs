@@ -11,12 +11,10 @@ use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::{
         DeleteFailure, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
-        StoreError, StoreErrorKind, Written,
+        StoreError, StoreErrorKind, StoreLayer, Written,
     },
     repartition::Done,
 };
-
-use crate::sim::intercept::{Intercept, Intercepted};
 
 /// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,13 +124,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl BrokenStore {
-    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant) -> Intercepted<Self> {
-        Intercepted(Self {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant) -> Self {
+        Self {
             inner,
             mutant,
             held: Mutex::default(),
             looked: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Whether the write of an object is held back until [`Self::release`].
@@ -212,7 +210,7 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Intercept for BrokenStore {
+impl StoreLayer for BrokenStore {
     fn inner(&self) -> &dyn Store {
         &*self.inner
     }

@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{
-    Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError, SendFailure,
-    Store, StoreError, StoreErrorKind, Written,
+use lakewright_jobs::{
+    ports::{
+        Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError,
+        SendFailure, Store, StoreError, StoreErrorKind, StoreLayer, Written,
+    },
+    retry::RetryingService,
 };
 
-use crate::{
-    model::Client,
-    sim::intercept::{Intercept, Intercepted},
-};
+use crate::model::Client;
 
 /// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,17 +102,13 @@ enum Role {
 }
 
 impl BrokenStore {
-    pub(super) fn new(
-        inner: Arc<dyn Store>,
-        mutant: Mutant,
-        target: Location,
-    ) -> Intercepted<Self> {
-        Intercepted(Self {
+    pub(super) fn new(inner: Arc<dyn Store>, mutant: Mutant, target: Location) -> Self {
+        Self {
             inner,
             mutant,
             target,
             memory: Mutex::default(),
-        })
+        }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -159,7 +155,7 @@ impl BrokenStore {
 }
 
 #[async_trait]
-impl Intercept for BrokenStore {
+impl StoreLayer for BrokenStore {
     fn inner(&self) -> &dyn Store {
         &*self.inner
     }
@@ -233,7 +229,7 @@ impl Intercept for BrokenStore {
 
 /// The queue with or without a broken protocol.
 pub(super) struct BrokenQueue {
-    pub(super) inner: Client,
+    pub(super) inner: RetryingService<Client>,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -254,7 +250,7 @@ impl Queue for BrokenQueue {
 
 /// The callbacks with or without a broken protocol.
 pub(super) struct BrokenCallback {
-    pub(super) inner: Client,
+    pub(super) inner: RetryingService<Client>,
     pub(super) mutant: Option<Mutant>,
 }
 

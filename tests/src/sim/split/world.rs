@@ -15,7 +15,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     ports::{Clock, QueryExecution, QueryState, Store},
-    retry::{RetryPolicy, Retrying},
+    retry::{RetryPolicy, Retrying, RetryingService},
     split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, Task},
 };
 
@@ -247,15 +247,19 @@ impl World {
         let id = self.clients.fetch_add(1, Ordering::Relaxed) + 1;
         let client = Client::new(Arc::clone(&self.cloud), id, plan);
         let deadline = self.deadline();
+        let seed = self.seed ^ u64::from(id);
+        let service = |client, policy| {
+            RetryingService::new(client, Arc::new(self.cloud.clock), deadline, seed, policy)
+        };
         let ports = Ports {
             store: self.store(client.clone(), deadline, id),
-            queries: Arc::new(client.clone()),
+            queries: Arc::new(service(client.clone(), RetryPolicy::ATHENA)),
             queue: Arc::new(BrokenQueue {
-                inner: client.clone(),
+                inner: service(client.clone(), RetryPolicy::SQS),
                 mutant: self.mutant,
             }),
             callback: Arc::new(BrokenCallback {
-                inner: client.clone(),
+                inner: service(client.clone(), RetryPolicy::STEP_FUNCTIONS),
                 mutant: self.mutant,
             }),
             clock: Arc::new(self.cloud.clock),
