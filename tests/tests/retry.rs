@@ -1,4 +1,4 @@
-//! What [`Retrying`] and [`RetryingCatalog`] make of each fault, over the model.
+//! What [`Retrying`], [`RetryingCatalog`] and [`RetryingService`] make of each fault, over the model.
 
 use std::{
     collections::BTreeMap,
@@ -15,10 +15,10 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     ports::{
-        Catalog, CatalogErrorKind, Clock, Partition, Precondition, PutOptions, Store,
-        StoreErrorKind, Written, written_as,
+        Catalog, CatalogErrorKind, Clock, Partition, Precondition, PutOptions, Queue,
+        ServiceErrorKind, Store, StoreErrorKind, Written, written_as,
     },
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lakewright_tests::{
     model::{
@@ -478,4 +478,61 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         let values: Vec<_> = values.collect();
         assert_eq!(catalog.partitions(&name, &values).await.unwrap().len(), 99);
     });
+}
+
+#[test]
+fn a_queue_gets_rejected_messages_again_until_the_attempts_or_the_time_are_used_up() {
+    const URL: &str = "https://sqs/q";
+    let throttled = || vec![Some(Fault::SlowDown); 20];
+    // The share of messages that are rejected, the faults of the first calls, the time; the failures that remain, or
+    // the error, and how many messages arrive at least once.
+    for (rejected, script, time, expected, arrived) in [
+        (0.5, Vec::new(), MINUTE, Ok(0), 10),
+        (0.0, vec![Some(Fault::ResetAfter)], MINUTE, Ok(0), 10),
+        (1.0, Vec::new(), MINUTE * 10, Ok(10), 0),
+        (
+            1.0,
+            Vec::new(),
+            SignedDuration::from_secs(1),
+            Err(ServiceErrorKind::Deadline),
+            0,
+        ),
+        (
+            0.0,
+            throttled(),
+            MINUTE * 10,
+            Err(ServiceErrorKind::Retryable),
+            0,
+        ),
+    ] {
+        virtual_time(async {
+            let cloud = calm();
+            cloud.with(|state| {
+                state.sqs.create(URL, Duration::from_mins(1), None);
+                state.rates.send_failure = rejected;
+            });
+            let plan = Plan {
+                script: script.into_iter().collect(),
+                ..Plan::default()
+            };
+            let client = Client::new(Arc::clone(&cloud), 1, plan);
+            let deadline = cloud.clock.now() + time;
+            let clock = Arc::new(cloud.clock);
+            let queue = RetryingService::new(client, clock, deadline, 7, RetryPolicy::SQS);
+            let bodies: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+            let sent = queue.send(URL, &bodies).await;
+            let sent = sent.map_err(|error| error.kind);
+            assert_eq!(sent.as_ref().map(Vec::len).map_err(|kind| *kind), expected);
+            let mut remaining: Vec<_> = sent.unwrap_or_default().iter().map(|f| f.index).collect();
+            remaining.sort_unstable();
+            assert!(remaining.iter().copied().eq(0..remaining.len()));
+            let mut rng = fastrand::Rng::with_seed(1);
+            let now = cloud.clock.now();
+            let (received, ..) =
+                cloud.with(|state| state.sqs.receive(URL, 100, now, 0.0, &mut rng));
+            let distinct: std::collections::BTreeSet<_> =
+                received.into_iter().map(|message| message.body).collect();
+            assert_eq!(distinct.len(), arrived);
+        });
+    }
 }
