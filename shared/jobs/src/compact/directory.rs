@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use lakewright_core::{catalog::not_a_mark, location::Location};
 
-use super::ledger;
 use crate::{
     kit::{ErrorKind, JobError},
     ports::{Listed, Store},
+    work::list::Pages,
 };
 
 /// A file that readers of the directory treat as data.
@@ -24,24 +24,20 @@ pub(super) async fn list(
     store: &dyn Store,
     prefix: &Location,
 ) -> Result<(Vec<Listed>, Timestamp), JobError> {
-    let (mut objects, mut begun) = (Vec::new(), None);
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.list(prefix, after.as_deref()).await?;
-        let answered_at = ledger::earlier(begun, page.answered_at);
-        begun = Some(answered_at);
+    let (mut objects, mut begun) = (Vec::new(), Timestamp::MAX);
+    let mut pages = Pages::new(store, prefix);
+    while let Some(page) = pages.next().await? {
+        // Younger objects may be missing from later pages.
+        begun = begun.min(page.answered_at);
         for object in &page.objects {
             let known = not_a_mark(&prefix.bucket, &object.key);
             known.map_err(|error| {
                 JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}"))
             })?;
         }
-        after = page.objects.last().map(|object| object.key.clone());
         objects.extend(page.objects);
-        if !page.truncated || after.is_none() {
-            return Ok((objects, answered_at));
-        }
     }
+    Ok((objects, begun))
 }
 
 /// The files of a directory in the order of their names, and the store's clock when the listing began.

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use parquet::file::metadata::ParquetMetaData;
+use parquet_merge::LARGEST_FOOTER;
 
 use super::carry::input_changed;
 pub(super) use crate::work::footer::{Tail, rows};
@@ -38,6 +39,7 @@ pub(super) async fn footer_of(
         size,
         etag,
         tail,
+        limit: LARGEST_FOOTER,
     };
     match object.footer().await {
         Ok(metadata) => Ok(Arc::new(metadata)),

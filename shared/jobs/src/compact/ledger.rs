@@ -326,8 +326,3 @@ pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
     let left = least.saturating_sub(age);
     (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
-
-/// The time of a listing is that of its first page, because younger objects may be missing.
-pub(super) fn earlier(a: Option<Timestamp>, b: Timestamp) -> Timestamp {
-    a.map_or(b, |a| a.min(b))
-}

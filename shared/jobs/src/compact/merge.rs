@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures::{
-    StreamExt, TryStreamExt,
-    stream::{self, FuturesUnordered},
-};
+use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     config::{self, Compression},
     parquet_out::{CREATED_BY, RowGroupLimit},
 };
 use parquet_merge::{
-    Fetch, Merge, MergeError, MergeOptions, OutputCompression, Step, Unified, Unread, unify, verify,
+    Fetch, Merge, MergeError, MergeOptions, OutputCompression, Unified, Unread, unify, verify,
 };
 
 use super::{
@@ -20,20 +16,17 @@ use super::{
     ledger::{self, Bin, Plan},
 };
 use crate::{
-    kit::{ErrorKind, JobError, task::Task},
-    ports::{Store, StoreError},
-    work::upload::{Finished, PART, Upload},
+    kit::{ErrorKind, JobError, Stage, task::Task},
+    ports::Store,
+    work::{
+        merge::{self, CONCURRENT_READS, Failed, LEAST_MEMORY, Read, UPLOAD_MEMORY},
+        upload::{Finished, Upload},
+    },
 };
 pub(super) use parquet_merge::Input;
 
 /// The most footers that are read at once.
 const CONCURRENT_FOOTERS: usize = 32;
-
-/// The most concurrent reads of a merge.
-const CONCURRENT_READS: usize = 16;
-
-/// The least memory for a merge.
-const LEAST_MEMORY: usize = 64 << 20;
 
 /// The most memory of a function. Whether a merge needs more than this function has is only known when it runs.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
@@ -151,9 +144,8 @@ pub(super) async fn write(
     bin: &Bin,
     budget: &Budget,
 ) -> Result<(u64, Finished), JobError> {
-    // Two upload parts are in flight in addition to the merge's memory.
     let memory = usize::try_from(budget.memory).unwrap_or(usize::MAX);
-    let memory = memory.saturating_sub(3 * PART).max(LEAST_MEMORY);
+    let memory = memory.saturating_sub(UPLOAD_MEMORY).max(LEAST_MEMORY);
     let (merge, unified) = begin(&*ports.store, plan, bin, memory).await?;
     let finished = run(&ports.store, plan, bin, merge).await?;
     let output = plan.output(bin);
@@ -226,126 +218,37 @@ async fn inputs(
         .await
 }
 
-/// Runs the merge. If it fails, the upload is aborted.
+/// Merges the files of a bin into its output.
 async fn run(
     store: &Arc<dyn Store>,
     plan: &Plan,
     bin: &Bin,
     merge: Merge,
 ) -> Result<Finished, JobError> {
-    let mut output = Output {
-        ready: Vec::new(),
-        upload: Some(Upload::new(
-            Arc::clone(store),
-            plan.output(bin),
-            "application/vnd.apache.parquet",
-        )),
-        under_way: None,
-    };
-    match work_off(store, plan, bin, merge, &mut output).await {
-        Ok(()) => output.finish().await,
-        Err(error) => {
-            if let Ok(mut upload) = output.upload().await {
-                upload.abandon().await;
-            }
-            Err(error)
-        }
-    }
-}
-
-async fn work_off(
-    store: &Arc<dyn Store>,
-    plan: &Plan,
-    bin: &Bin,
-    mut merge: Merge,
-    output: &mut Output,
-) -> Result<(), JobError> {
-    let mut reads = FuturesUnordered::new();
-    let mut supplied = Vec::new();
-    loop {
-        match merge
-            .step(std::mem::take(&mut supplied))
-            .map_err(|error| unmergeable(&error))?
-        {
-            Step::Fetch(fetches) => {
-                for fetch in fetches {
-                    reads.push(read(store, plan, bin, fetch)?);
-                }
-                let read = reads.next().await.ok_or_else(|| {
-                    JobError::new(ErrorKind::TaskFailed, "the merge waits for nothing")
-                })?;
-                supplied.push(read.map_err(|error| ended(&error))??);
-            }
-            Step::Write(bytes) => output.write(&bytes).await?,
-            Step::Done(_) => return Ok(()),
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// A read in progress and its result.
-type Reading = Task<Result<(Fetch, Bytes), JobError>>;
-
-/// Starts a read.
-fn read(store: &Arc<dyn Store>, plan: &Plan, bin: &Bin, fetch: Fetch) -> Result<Reading, JobError> {
-    let input = bin.inputs.get(fetch.input).ok_or_else(|| {
-        JobError::new(
-            ErrorKind::TaskFailed,
-            format!("the merge asks for file {}", fetch.input),
-        )
-    })?;
-    let (store, location, etag) = (
+    let upload = Upload::new(
         Arc::clone(store),
-        plan.from.join(&input.name),
-        input.etag.clone(),
+        plan.output(bin),
+        "application/vnd.apache.parquet",
     );
-    Ok(Task::spawn(async move {
-        let bytes = footers::read(&*store, &location, fetch.range.clone(), &etag).await?;
-        Ok((fetch, bytes))
-    }))
-}
-
-/// The upload of a file: one part is uploaded while the next is produced.
-struct Output {
-    ready: Vec<u8>,
-    /// `None` while a part is being uploaded.
-    upload: Option<Upload>,
-    under_way: Option<Task<(Upload, Result<(), StoreError>)>>,
-}
-
-impl Output {
-    async fn write(&mut self, bytes: &Bytes) -> Result<(), JobError> {
-        self.ready.extend_from_slice(bytes);
-        if self.ready.len() < PART {
-            return Ok(());
-        }
-        let part = std::mem::take(&mut self.ready);
-        let mut upload = self.upload().await?;
-        self.under_way = Some(Task::spawn(async move {
-            let put = upload.part(part).await;
-            (upload, put)
-        }));
-        Ok(())
-    }
-
-    /// The upload, once no part is being uploaded.
-    async fn upload(&mut self) -> Result<Upload, JobError> {
-        if let Some(task) = self.under_way.take() {
-            let (upload, put) = task.await.map_err(|error| ended(&error))?;
-            put?;
-            return Ok(upload);
-        }
-        self.upload
-            .take()
-            .ok_or_else(|| JobError::new(ErrorKind::TaskFailed, "the upload is gone"))
-    }
-
-    async fn finish(mut self) -> Result<Finished, JobError> {
-        let last = std::mem::take(&mut self.ready);
-        Ok(self.upload().await?.finish(last).await?)
-    }
-}
-
-fn ended(error: &tokio::task::JoinError) -> JobError {
-    JobError::new(ErrorKind::TaskFailed, error.to_string())
+    let read = |fetch: &Fetch| {
+        let input = bin.inputs.get(fetch.input).ok_or_else(|| {
+            JobError::new(
+                ErrorKind::TaskFailed,
+                format!("the merge asks for file {}", fetch.input),
+            )
+        })?;
+        let location = plan.from.join(&input.name);
+        let (store, etag, range) = (Arc::clone(store), input.etag.clone(), fetch.range.clone());
+        Ok(Read::Begun(Task::spawn(async move {
+            footers::read(&*store, &location, range, &etag).await
+        })))
+    };
+    let (upload, last) = merge::run(merge, upload, read)
+        .await
+        .map_err(|failed| match failed {
+            Failed::Refused(error) => unmergeable(&error),
+            Failed::Job(error) => error,
+        })?;
+    let finished = upload.finish(last).await;
+    finished.map_err(|error| JobError::store(Stage::Write, error))
 }

@@ -1,6 +1,6 @@
 //! Writes files: each output in its format, cut as planned.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lakewright_core::{
@@ -16,12 +16,12 @@ use super::{
     over::Over,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage, task::Task},
-    work::upload::{Finished, PART, Upload},
+    kit::{ErrorKind, JobError, Stage},
+    work::{
+        pool::Pool,
+        upload::{Finished, PART, Upload},
+    },
 };
-
-/// The most concurrent requests.
-const CONCURRENT: usize = 16;
 
 /// S3's limit on keys, in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
@@ -34,10 +34,8 @@ pub(super) struct Files<'a> {
     schema: SchemaRef,
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
-    /// The files whose last bytes are being uploaded, with the number of these bytes.
-    finishing: VecDeque<(u64, Task<Result<File, JobError>>)>,
-    finishing_bytes: u64,
-    finishing_limit: u64,
+    /// The files whose last bytes are being uploaded.
+    finishing: Pool<File>,
     done: Vec<File>,
 }
 
@@ -100,9 +98,7 @@ impl<'a> Files<'a> {
                 bytes: row_group.min(RowGroupLimit::default().bytes),
                 ..RowGroupLimit::default()
             },
-            finishing: VecDeque::new(),
-            finishing_bytes: 0,
-            finishing_limit: budget.memory / 8,
+            finishing: Pool::new(budget.memory / 8),
             done: Vec::new(),
         })
     }
@@ -307,10 +303,8 @@ impl<'a> Files<'a> {
         last: Vec<u8>,
     ) -> Result<(), JobError> {
         let bytes = last.len() as u64;
-        while self.finishing.len() >= CONCURRENT
-            || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
-        {
-            self.finish_first().await?;
+        while !self.finishing.has_room(bytes) {
+            self.done.extend(self.finishing.next().await?);
         }
         let mut file = File {
             output,
@@ -321,7 +315,7 @@ impl<'a> Files<'a> {
             values: values.to_vec(),
         };
         let (store, over) = (Arc::clone(&self.ports.store), Arc::clone(&self.over));
-        let task = Task::spawn(async move {
+        self.finishing.begin(bytes, async move {
             if let Err(error) = over.check().await {
                 upload.abandon().await;
                 return Err(error);
@@ -340,24 +334,13 @@ impl<'a> Files<'a> {
                 finished.map_err(|error| JobError::store(Stage::Write, error))?;
             Ok(file)
         });
-        self.finishing.push_back((bytes, task));
-        self.finishing_bytes += bytes;
-        Ok(())
-    }
-
-    async fn finish_first(&mut self) -> Result<(), JobError> {
-        if let Some((bytes, task)) = self.finishing.pop_front() {
-            self.finishing_bytes -= bytes;
-            let file = task.join(Stage::Write).await??;
-            self.done.push(file);
-        }
         Ok(())
     }
 
     /// Waits until every file exists, and returns them.
     pub(super) async fn all(mut self) -> Result<Vec<File>, JobError> {
-        while !self.finishing.is_empty() {
-            self.finish_first().await?;
+        while let Some(file) = self.finishing.next().await? {
+            self.done.push(file);
         }
         self.done.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(self.done)

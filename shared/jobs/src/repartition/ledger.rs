@@ -8,6 +8,8 @@
 //!
 //! Runs are numbered downwards, so that the newest is first in a listing.
 
+use std::sync::Arc;
+
 use lakewright_core::{
     catalog::Column,
     config,
@@ -23,6 +25,7 @@ pub(super) use crate::kit::ledger::{propose, read};
 use crate::{
     kit::{ErrorKind, JobError, Stage, ledger::documents},
     ports::Store,
+    work::source::Pinned,
 };
 
 /// The version of the ledger's documents.
@@ -92,6 +95,18 @@ pub struct SourceObject {
     pub etag: String,
     /// The index of the source's partition that it belongs to.
     pub partition: usize,
+}
+
+impl SourceObject {
+    /// The object, of which only the planned version is read.
+    pub(super) fn pinned(&self, store: &Arc<dyn Store>, location: Location) -> Pinned {
+        Pinned {
+            store: Arc::clone(store),
+            location,
+            etag: self.etag.clone(),
+            size: self.size,
+        }
+    }
 }
 
 /// An object that was under the target when the run was planned.

@@ -1,11 +1,8 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
-use std::sync::Arc;
-
-use bytes::Buf;
 use jiff::Timestamp;
 use lakewright_core::{
-    compression::{DecompressError, Decompressor, Status},
+    compression::DecompressError,
     config::{EpochUnit, Repartition, TimestampRule},
     json::{JsonScalar, ParseTimestamp},
     lines::Dialect,
@@ -18,7 +15,10 @@ use lakewright_core::{
 use super::{Budget, Ports, ledger::SourceObject, refusal::unread};
 use crate::{
     kit::{ErrorKind, JobError},
-    work::source::SourceReader,
+    work::{
+        plain::{PlainError, PlainReader},
+        source::SourceReader,
+    },
 };
 
 /// The bytes of an object, or of the lines that begin in a range of it.
@@ -26,20 +26,21 @@ pub(super) struct Bytes<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
     location: Location,
-    reader: SourceReader,
-    chunk: bytes::Bytes,
-    plain: Vec<u8>,
-    state: State,
-    /// `None` if the bytes begin inside an object, which is then not compressed.
-    decompressor: Option<Decompressor>,
-    lines: Option<LineRange>,
+    form: Form,
+    ended: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    NeedsInput,
-    HasOutput,
-    Ended,
+enum Form {
+    Whole {
+        reader: PlainReader,
+        plain: Vec<u8>,
+    },
+    /// The object is not compressed.
+    Lines {
+        reader: SourceReader,
+        lines: LineRange,
+        chunk: bytes::Bytes,
+    },
 }
 
 impl<'a> Bytes<'a> {
@@ -53,83 +54,89 @@ impl<'a> Bytes<'a> {
         lines: Option<(u64, u64)>,
     ) -> Self {
         let start = lines.map_or(0, |(start, _)| start.saturating_sub(1));
-        let (store, etag) = (Arc::clone(&ports.store), source.etag.clone());
+        let object = source.pinned(&ports.store, location.clone());
+        let reader = object.read(start..source.size);
         Self {
             ports,
             budget,
-            reader: SourceReader::new(store, location.clone(), etag, start..source.size),
             location,
-            chunk: bytes::Bytes::new(),
-            plain: Vec::new(),
-            state: State::NeedsInput,
-            decompressor: lines
-                .is_none()
-                .then(|| Decompressor::new(job.limits.compression_ratio)),
-            lines: lines.map(|(start, end)| LineRange::new(start, end)),
+            form: match lines {
+                None => Form::Whole {
+                    reader: PlainReader::new(reader, job.limits.compression_ratio),
+                    plain: Vec::new(),
+                },
+                Some((start, end)) => Form::Lines {
+                    reader,
+                    lines: LineRange::new(start, end),
+                    chunk: bytes::Bytes::new(),
+                },
+            },
+            ended: false,
         }
     }
 
     /// The offset of the bytes in the object, once there are any.
     pub(super) fn begin(&self) -> u64 {
-        self.lines.as_ref().map_or(0, |lines| lines.first)
+        match &self.form {
+            Form::Whole { .. } => 0,
+            Form::Lines { lines, .. } => lines.first,
+        }
     }
 
     /// The next bytes; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, JobError> {
-        loop {
-            if self.state == State::Ended {
-                return Ok(None);
-            }
-            if self.state == State::NeedsInput {
-                if self.ports.clock.now() >= self.budget.deadline {
-                    return Err(JobError::deadline());
+        let location = &self.location;
+        if self.ended {
+            return Ok(None);
+        }
+        match &mut self.form {
+            Form::Whole { reader, plain } => {
+                if reader.needs_input() {
+                    in_time(self.ports, self.budget).await?;
                 }
-                tokio::task::yield_now().await;
-                let read = self.reader.next().await;
-                match read.map_err(|error| unread(&self.location, error))? {
-                    Some(chunk) => self.chunk = chunk,
-                    None => return self.end(),
-                }
+                plain.clear();
+                let more = reader.next_into(plain).await.map_err(|error| match error {
+                    PlainError::Read(error) => unread(location, error),
+                    PlainError::Corrupt(error) => unreadable(location, &error),
+                })?;
+                self.ended = !more;
+                Ok((more || !plain.is_empty()).then_some(&plain[..]))
             }
-            if let Some(lines) = &mut self.lines {
-                let wanted = lines.cut(&self.chunk);
-                self.state = if lines.over {
-                    State::Ended
-                } else {
-                    State::NeedsInput
-                };
-                if wanted.is_empty() {
-                    continue;
+            Form::Lines {
+                reader,
+                lines,
+                chunk,
+            } => {
+                while !self.ended {
+                    in_time(self.ports, self.budget).await?;
+                    let read = reader
+                        .next()
+                        .await
+                        .map_err(|error| unread(location, error))?;
+                    let Some(read) = read else {
+                        self.ended = true;
+                        return Ok(None);
+                    };
+                    let wanted = lines.cut(&read);
+                    self.ended = lines.over;
+                    if !wanted.is_empty() {
+                        *chunk = read.slice(wanted);
+                        return Ok(Some(chunk));
+                    }
                 }
-                self.chunk = self.chunk.slice(wanted);
-                return Ok(Some(&self.chunk));
+                Ok(None)
             }
-            let Some(decompressor) = &mut self.decompressor else {
-                return Ok(None);
-            };
-            self.plain.clear();
-            let mut input = &self.chunk[..];
-            let status = decompressor.push(&mut input, &mut self.plain);
-            let status = status.map_err(|error| decompressed_error(&self.location, &error))?;
-            let used = self.chunk.len() - input.len();
-            self.chunk.advance(used);
-            self.state = match status {
-                Status::NeedsInput => State::NeedsInput,
-                Status::HasOutput => State::HasOutput,
-            };
-            return Ok(Some(&self.plain));
         }
     }
+}
 
-    fn end(&mut self) -> Result<Option<&[u8]>, JobError> {
-        self.state = State::Ended;
-        self.plain.clear();
-        if let Some(decompressor) = &mut self.decompressor {
-            let finished = decompressor.finish(&mut self.plain);
-            finished.map_err(|error| decompressed_error(&self.location, &error))?;
-        }
-        Ok((!self.plain.is_empty()).then_some(&self.plain[..]))
+/// Lets others run, and fails if the time is over.
+async fn in_time(ports: &Ports, budget: &Budget) -> Result<(), JobError> {
+    if ports.clock.now() >= budget.deadline {
+        return Err(JobError::deadline());
     }
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 /// Determines which bytes of an object are the lines that begin in a range of it.

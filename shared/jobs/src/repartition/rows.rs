@@ -23,7 +23,7 @@ use crate::{
     kit::{ErrorKind, JobError},
     work::{
         parquet::{Loaded, Room},
-        source::Source,
+        source::Pinned,
     },
 };
 
@@ -66,7 +66,7 @@ struct Text<'a> {
 struct Parquet {
     rows: RowsReader<Loaded>,
     loaded: Loaded,
-    source: Source,
+    object: Pinned,
     location: Location,
     /// The next row group to load, and the end of the range.
     groups: Range<usize>,
@@ -176,7 +176,7 @@ impl<'a> Rows<'a> {
                 folder: &self.budget.scratch,
             };
             let range = range.unwrap_or_default();
-            let load = parquet.loaded.load(&room, &parquet.source, range).await;
+            let load = parquet.loaded.load(&room, &parquet.object, range).await;
             load.map_err(|error| unread(location, error))?;
             parquet.rows.stop_after(group + 1);
         } else {
@@ -218,10 +218,9 @@ impl<'a> Rows<'a> {
         }
         let job = &plan.settings;
         let read = |error| unread(&location, error);
-        let opened = Source::open(Arc::clone(&self.ports.store), &location, &source.etag).await;
-        let opened = opened.map_err(read)?;
-        let object = opened.map_err(|_| changed(location.clone()))?;
-        let loaded = Loaded::open(&object, &job.limits).await.map_err(read)?;
+        let object = source.pinned(&self.ports.store, location.clone());
+        let loaded = Loaded::open(&object, &bytes::Bytes::new(), &job.limits).await;
+        let loaded = loaded.map_err(read)?;
         let file = ParquetFile::open(loaded.clone(), &job.limits)
             .map_err(|error| read_error(&location, error))?;
         let schema = plan.shape.read_schema()?;
@@ -241,7 +240,7 @@ impl<'a> Rows<'a> {
         Ok(Open::Parquet(Box::new(Parquet {
             rows,
             loaded,
-            source: object,
+            object,
             location,
             groups,
         })))

@@ -20,12 +20,12 @@ use super::{
     Budget, Ports,
     ledger::{SourceObject, SourcePartition},
     read::{Bytes, decompressed_error, records, unreadable},
-    refusal::{changed, unread},
+    refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
     ports::{GetOptions, Listed, Store},
-    work::{parquet::Loaded, source},
+    work::{list::Pages, parquet::Loaded},
 };
 
 /// The most concurrent listings and reads.
@@ -201,28 +201,25 @@ fn foreign(prefix: &Location, error: &ForeignTable) -> JobError {
 pub(super) async fn list(store: &dyn Store, prefix: &Location) -> Result<Vec<Listed>, JobError> {
     let ledger = format!("{}_lakewright/", prefix.key);
     let mut data = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.list(prefix, after.as_deref()).await;
-        let page = page.map_err(|error| JobError::store(Stage::Read, error))?;
+    let mut pages = Pages::new(store, prefix);
+    let failed = |error| JobError::store(Stage::Read, error);
+    while let Some(page) = pages.next().await.map_err(failed)? {
         for object in &page.objects {
             let known = not_a_mark(&prefix.bucket, &object.key);
             known.map_err(|error| foreign(prefix, &error))?;
         }
-        after = page.objects.last().map(|object| object.key.clone());
         // A ledger may be long, and contains no data.
-        if after.as_ref().is_some_and(|key| key.starts_with(&ledger)) {
-            after = Some(format!("{ledger}{}", char::MAX));
+        let last = page.objects.last();
+        if last.is_some_and(|object| object.key.starts_with(&ledger)) {
+            pages.skip_to(format!("{ledger}{}", char::MAX));
         }
         data.extend(
             page.objects
                 .into_iter()
                 .filter(|object| is_data(&prefix.key, &object.key)),
         );
-        if !page.truncated {
-            return Ok(data);
-        }
     }
+    Ok(data)
 }
 
 impl Found {
@@ -262,7 +259,7 @@ impl Found {
         }
         let location = self.location(source);
         if self.reading.is_parquet() {
-            let file = parquet(ports, job, &location, &source.etag).await?;
+            let file = parquet(ports, job, &location, source).await?;
             let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
             stored.parts = Places::RowGroups(sizes.collect());
         } else {
@@ -298,7 +295,7 @@ impl Found {
         let location = self.location(first);
         let columns = match job.format.unwrap_or_default() {
             InputFormat::Parquet => {
-                let file = parquet(ports, job, &location, &first.etag).await?;
+                let file = parquet(ports, job, &location, first).await?;
                 let schema = file
                     .schema()
                     .map_err(|error| unreadable(&location, &error))?;
@@ -378,13 +375,11 @@ async fn parquet(
     ports: &Ports,
     job: &Repartition,
     location: &Location,
-    etag: &str,
+    source: &SourceObject,
 ) -> Result<ParquetFile<Loaded>, JobError> {
-    let read = |error: JobError| unread(location, error);
-    let opened = source::Source::open(Arc::clone(&ports.store), location, etag).await;
-    let opened = opened.map_err(read)?;
-    let source = opened.map_err(|_| changed(location.clone()))?;
-    let loaded = Loaded::open(&source, &job.limits).await.map_err(read)?;
+    let object = source.pinned(&ports.store, location.clone());
+    let loaded = Loaded::open(&object, &bytes::Bytes::new(), &job.limits).await;
+    let loaded = loaded.map_err(|error| unread(location, error))?;
     ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
 }
 

@@ -3,20 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{
-    FutureExt, StreamExt, TryStreamExt,
-    stream::{self, FuturesUnordered},
-};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     config::{Output, OutputFormat},
-    location::Location,
     parquet_out::{CREATED_BY, RowGroupLimit},
     repartition::united,
 };
-use parquet_merge::{
-    FOOTER_TAIL, Fetch, Footer, Input, Merge, MergeError, MergeOptions, OutputCompression, Step,
-    Unified, read_footer,
-};
+use parquet_merge::{Fetch, Input, Merge, MergeError, MergeOptions, OutputCompression, Unified};
 
 use super::{
     files::Files,
@@ -26,26 +19,20 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
-    ports::{GetOptions, Store},
     work::{
-        footer,
-        upload::{PART, Upload},
+        footer::{self, FooterError, ParquetObject, Tail},
+        merge::{self, CONCURRENT_READS, Failed, LEAST_MEMORY, Read, UPLOAD_MEMORY},
+        source::Pinned,
+        upload::Upload,
     },
 };
 
-/// The most concurrent reads.
-const CONCURRENT: usize = 16;
-
-/// Two parts of a file are being uploaded while the next is produced.
-const PARTS: usize = 3 * PART;
-
-/// With less memory there is no room for a merge and its parts: rows are decoded then.
-const LEAST_MEMORY: u64 = (64 << 20) + PARTS as u64;
+/// The most concurrent reads of footers.
+const CONCURRENT_FOOTERS: usize = 16;
 
 /// An object of the source.
 struct Object {
-    location: Location,
-    etag: String,
+    pinned: Pinned,
     /// All of its bytes, if there is room.
     whole: Option<Bytes>,
 }
@@ -59,7 +46,9 @@ pub(super) async fn write(
     let plan = context.plan;
     let outputs = &plan.settings.output;
     let is_text = |output: &Output| output.format != OutputFormat::Parquet;
-    let Some(memory) = context.budget.memory.checked_sub(LEAST_MEMORY) else {
+    // With less memory there is no room for a merge and its upload: rows are decoded then.
+    let least = (LEAST_MEMORY + UPLOAD_MEMORY) as u64;
+    let Some(memory) = context.budget.memory.checked_sub(least) else {
         return Ok(None);
     };
     if !plan.reading.is_parquet() || outputs.iter().any(is_text) {
@@ -83,7 +72,7 @@ pub(super) async fn write(
     let kept = objects.iter().flat_map(|object| &object.whole);
     let kept: usize = kept.map(Bytes::len).sum();
     let memory = usize::try_from(context.budget.memory).unwrap_or(usize::MAX);
-    let memory = memory.saturating_sub(kept + PARTS);
+    let memory = memory.saturating_sub(kept + UPLOAD_MEMORY);
     let mut made = Vec::new();
     let sources = (&objects[..], &inputs[..], &unified);
     let all = make(context, files, sources, memory, &mut made).await;
@@ -112,15 +101,17 @@ async fn make(
     made: &mut Vec<(Upload, Vec<u8>)>,
 ) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
-        let (mut upload, mut last) = (files.upload(index, "", 0)?, Vec::new());
         let options = options(output, memory);
-        let worked_off = match Merge::new(unified.clone(), inputs.to_vec(), options) {
-            Ok(merge) => work_off(context, objects, merge, &mut upload, &mut last).await,
-            Err(error) => Ok(refused(&error)),
+        let merge = match Merge::new(unified.clone(), inputs.to_vec(), options) {
+            Ok(merge) => merge,
+            Err(error) => return Ok(refused(&error)),
         };
-        made.push((upload, last));
-        if !worked_off? {
-            return Ok(false);
+        let upload = files.upload(index, "", 0)?;
+        let merged = merge::run(merge, upload, |fetch| read(context, objects, fetch)).await;
+        match merged {
+            Ok(merged) => made.push(merged),
+            Err(Failed::Refused(error)) => return Ok(refused(&error)),
+            Err(Failed::Job(error)) => return Err(error),
         }
     }
     Ok(true)
@@ -147,7 +138,7 @@ fn options(output: &Output, memory: usize) -> MergeOptions {
         created_by: CREATED_BY.to_owned(),
         bloom_filters: output.bloom_filter_columns.clone(),
         memory,
-        reads: CONCURRENT,
+        reads: CONCURRENT_READS,
         ..MergeOptions::default()
     }
 }
@@ -158,11 +149,11 @@ async fn open(
     context: Context<'_>,
     mut room: u64,
 ) -> Result<Option<(Vec<Object>, Vec<Input>)>, JobError> {
-    let plan = context.plan;
+    let (plan, tail) = (context.plan, Tail::default());
     let reads = plan.sources.iter().map(|source| {
         let fits = source.size <= room;
         room -= if fits { source.size } else { 0 };
-        footer(context, source, fits).boxed()
+        opened(context, source, &tail, fits).boxed()
     });
     let mut reads = reads.collect::<Vec<_>>().into_iter();
     let Some(first) = reads.next() else {
@@ -176,7 +167,7 @@ async fn open(
         return Ok(None);
     };
     let (mut objects, mut inputs) = (vec![object], vec![input]);
-    let mut reads = stream::iter(reads).buffered(CONCURRENT);
+    let mut reads = stream::iter(reads).buffered(CONCURRENT_FOOTERS);
     while let Some(opened) = reads.try_next().await? {
         let Some((object, input)) = opened else {
             return Ok(None);
@@ -188,59 +179,45 @@ async fn open(
 }
 
 /// An object and its footer; `None` if it has no valid one. `whole`: whether all of it is read and kept.
-async fn footer(
+async fn opened(
     context: Context<'_>,
     source: &SourceObject,
+    tail: &Tail,
     whole: bool,
 ) -> Result<Option<(Object, Input)>, JobError> {
-    let store = &*context.ports.store;
-    let limit = context.plan.settings.limits.parquet_footer.as_u64();
-    let (location, size) = (context.plan.location(source), source.size);
-    let mut start = if whole {
-        0
+    in_time(context)?;
+    let location = context.plan.location(source);
+    let file = ParquetObject {
+        store: &*context.ports.store,
+        location: &location,
+        size: source.size,
+        etag: Some(&source.etag),
+        tail,
+        limit: context.plan.settings.limits.parquet_footer.as_u64(),
+    };
+    let read = if whole {
+        let read = file.whole().await;
+        read.map(|(metadata, bytes)| (metadata, Some(bytes)))
     } else {
-        size.saturating_sub(FOOTER_TAIL)
+        file.footer().await.map(|metadata| (metadata, None))
     };
-    loop {
-        in_time(context)?;
-        let tail = get(store, &location, &source.etag, start..size).await?;
-        let metadata = match read_footer(&tail, size, limit) {
-            Ok(Footer::Read(metadata)) => Arc::from(metadata),
-            Ok(Footer::Needs(range)) if range.start < start => {
-                start = range.start;
-                continue;
-            }
-            _ => return Ok(None),
-        };
-        let input = Input {
-            name: location.to_string(),
-            size,
-            metadata,
-        };
-        let object = Object {
-            location,
-            etag: source.etag.clone(),
-            whole: whole.then_some(tail),
-        };
-        return Ok(Some((object, input)));
-    }
-}
-
-async fn get(
-    store: &dyn Store,
-    location: &Location,
-    etag: &str,
-    range: std::ops::Range<u64>,
-) -> Result<Bytes, JobError> {
-    let options = GetOptions {
-        if_match: Some(etag.to_owned()),
-        range: Some(range),
-        ..GetOptions::default()
+    let (metadata, whole) = match read {
+        Ok(read) => read,
+        Err(FooterError::Unreadable(_)) => return Ok(None),
+        Err(FooterError::Store(error)) => {
+            return Err(unread(&location, JobError::store(Stage::Read, error)));
+        }
     };
-    match store.get(location, options).await {
-        Ok(body) => Ok(body.bytes),
-        Err(error) => Err(unread(location, JobError::store(Stage::Read, error))),
-    }
+    let input = Input {
+        name: location.to_string(),
+        size: source.size,
+        metadata: Arc::new(metadata),
+    };
+    let object = Object {
+        pinned: source.pinned(&context.ports.store, location),
+        whole,
+    };
+    Ok(Some((object, input)))
 }
 
 fn in_time(context: Context<'_>) -> Result<(), JobError> {
@@ -250,58 +227,9 @@ fn in_time(context: Context<'_>) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Runs the merge, and leaves the last bytes of the file in `ready`. Returns false if the merge refuses the objects.
-async fn work_off(
-    context: Context<'_>,
-    objects: &[Object],
-    mut merge: Merge,
-    upload: &mut Upload,
-    ready: &mut Vec<u8>,
-) -> Result<bool, JobError> {
-    let mut under_way = FuturesUnordered::new();
-    let mut supplied = Vec::new();
-    loop {
-        in_time(context)?;
-        match merge.step(std::mem::take(&mut supplied)) {
-            Ok(Step::Fetch(fetches)) => {
-                for fetch in fetches {
-                    match begin(context, objects, &fetch)? {
-                        Read::Here(bytes) => supplied.push((fetch, bytes)),
-                        Read::UnderWay(task) => {
-                            under_way.push(async move { (fetch, task.join(Stage::Read).await) });
-                        }
-                    }
-                }
-                if supplied.is_empty() {
-                    let read = under_way.next().await;
-                    let (fetch, read) = read.ok_or_else(|| {
-                        JobError::task(Stage::Read, "the merge waits for nothing".to_owned())
-                    })?;
-                    supplied.push((fetch, read??));
-                }
-            }
-            Ok(Step::Write(bytes)) => {
-                ready.extend_from_slice(&bytes);
-                if ready.len() >= PART {
-                    let part = std::mem::replace(ready, Vec::with_capacity(PART + PART / 4));
-                    let put = upload.part(part).await;
-                    put.map_err(|error| JobError::store(Stage::Write, error))?;
-                }
-            }
-            Ok(Step::Done(_)) => return Ok(true),
-            Err(error) => return Ok(refused(&error)),
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-/// A read that a merge requested.
-enum Read {
-    Here(Bytes),
-    UnderWay(Task<Result<Bytes, JobError>>),
-}
-
-fn begin(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read, JobError> {
+/// A read that a merge asked for.
+fn read(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read, JobError> {
+    in_time(context)?;
     let missing = || {
         JobError::new(
             ErrorKind::BadRequest,
@@ -314,13 +242,12 @@ fn begin(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read
     let object = objects.get(fetch.input).ok_or_else(missing)?;
     if let Some(whole) = &object.whole {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
-        return Ok(Read::Here(
-            whole.slice(place(fetch.range.start)..place(fetch.range.end)),
-        ));
+        let range = place(fetch.range.start)..place(fetch.range.end);
+        return Ok(Read::Here(whole.slice(range)));
     }
-    let (store, location) = (Arc::clone(&context.ports.store), object.location.clone());
-    let (etag, range) = (object.etag.clone(), fetch.range.clone());
-    Ok(Read::UnderWay(Task::spawn(async move {
-        get(&*store, &location, &etag, range).await
+    let (pinned, range) = (object.pinned.clone(), fetch.range.clone());
+    Ok(Read::Begun(Task::spawn(async move {
+        let read = pinned.bytes(range).await;
+        read.map_err(|error| unread(&pinned.location, error))
     })))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{config::OutputFormat, location::Location};
 use parquet::file::metadata::ParquetMetaData;
-use parquet_merge::Footer;
+use parquet_merge::{Footer, LARGEST_FOOTER};
 use tokio::sync::Mutex;
 
 use super::{
@@ -149,6 +149,7 @@ async fn footer(
         size: file.bytes,
         etag: Some(&file.etag),
         tail: &tail,
+        limit: LARGEST_FOOTER,
     };
     let difference = match object.look().await {
         Ok(Footer::Read(metadata)) => compared(&metadata, file, columns),

@@ -1,6 +1,6 @@
 //! The ledger of one job: its plan and markers, as create-only objects beside the rows.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use lakewright_core::{
     config,
@@ -16,7 +16,8 @@ use crate::{
         ErrorKind, JobError, Stage,
         ledger::{self, Document, documents},
     },
-    ports::{ObjectMeta, Store},
+    ports::{ObjectMeta, Store, StoreError},
+    work::{list::Pages, source::Pinned},
 };
 
 /// The version of the ledger's documents, and of the keys and objects that a plan determines.
@@ -81,6 +82,18 @@ pub struct Source {
     pub compressed: bool,
     /// The number of its first row in the whole result.
     pub first_row: u64,
+}
+
+impl Source {
+    /// The object, of which only the planned version is read.
+    pub(super) fn pinned(&self, store: &Arc<dyn Store>) -> Pinned {
+        Pinned {
+            store: Arc::clone(store),
+            location: self.location.clone(),
+            etag: self.etag.clone(),
+            size: self.size,
+        }
+    }
 }
 
 /// One attempt at a job.
@@ -297,42 +310,31 @@ pub(super) async fn entries(
     prefix: &Location,
 ) -> Result<BTreeSet<u32>, JobError> {
     let mut chunks = BTreeSet::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store
-            .list(prefix, after.as_deref())
-            .await
-            .map_err(|error| JobError::store(Stage::Ledger, error))?;
+    let mut pages = Pages::new(store, prefix);
+    while let Some(page) = pages.next().await.map_err(unlisted)? {
         chunks.extend(
             page.objects
                 .iter()
                 .filter_map(|object| chunk_of(prefix, &object.key)),
         );
-        match page.objects.last() {
-            Some(last) if page.truncated => after = Some(last.key.clone()),
-            _ => return Ok(chunks),
-        }
     }
+    Ok(chunks)
+}
+
+fn unlisted(error: StoreError) -> JobError {
+    JobError::store(Stage::Ledger, error)
 }
 
 /// The runs of a job, the latest last.
 pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<String>, JobError> {
     let prefix = ledger.runs();
     let mut runs = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store
-            .list(&prefix, after.as_deref())
-            .await
-            .map_err(|error| JobError::store(Stage::Ledger, error))?;
+    let mut pages = Pages::new(store, &prefix);
+    while let Some(page) = pages.next().await.map_err(unlisted)? {
         runs.extend(page.objects.iter().filter_map(|object| {
             let name = object.key.strip_prefix(&prefix.key)?;
             Some((object.last_modified, name.to_owned()))
         }));
-        match page.objects.last() {
-            Some(last) if page.truncated => after = Some(last.key.clone()),
-            _ => break,
-        }
     }
     runs.sort();
     Ok(runs.into_iter().map(|(_, run)| run).collect())

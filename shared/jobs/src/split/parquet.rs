@@ -22,7 +22,7 @@ fn unreadable(source: &Source) -> impl Fn(ParquetError) -> JobError + use<> {
 }
 
 async fn fetch(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     source: &Source,
     ranges: &[Range<u64>],
 ) -> Result<Vec<Bytes>, JobError> {
@@ -47,7 +47,7 @@ impl Parquet {
         let metadata = loop {
             match footer.step().map_err(&wrong)? {
                 Step::Needs(ranges) => {
-                    let bytes = fetch(&**store, source, &ranges).await?;
+                    let bytes = fetch(store, source, &ranges).await?;
                     footer.push(bytes);
                 }
                 Step::Found(metadata) => break metadata,
@@ -81,7 +81,7 @@ impl Parquet {
         loop {
             match self.rows.step().map_err(&wrong)? {
                 Step::Needs(ranges) => {
-                    let bytes = fetch(&*self.store, &self.source, &ranges).await?;
+                    let bytes = fetch(&self.store, &self.source, &ranges).await?;
                     self.rows.push(ranges, bytes).map_err(&wrong)?;
                 }
                 Step::Found(lines) => return Ok(Some(lines.into())),

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     kit::{JobError, Stage, ledger::Document},
     ports::{CallbackErrorKind, Store},
+    work::list::Pages,
 };
 
 /// The most markers that are read at once.
@@ -167,15 +168,14 @@ async fn all_accounted(
 ) -> Result<bool, JobError> {
     let prefix = ledger.done();
     let mut expected = range.clone();
-    let mut after = range
-        .start
-        .checked_sub(1)
-        .map(|chunk| entry(&prefix, chunk).key);
-    while !expected.is_empty() {
-        let page = store
-            .list(&prefix, after.as_deref())
-            .await
-            .map_err(|error| JobError::store(Stage::Ledger, error))?;
+    let mut pages = Pages::new(store, &prefix);
+    if let Some(before) = range.start.checked_sub(1) {
+        pages.skip_to(entry(&prefix, before).key);
+    }
+    let unlisted = |error| JobError::store(Stage::Ledger, error);
+    while !expected.is_empty()
+        && let Some(page) = pages.next().await.map_err(unlisted)?
+    {
         let found = page
             .objects
             .iter()
@@ -191,7 +191,6 @@ async fn all_accounted(
             }
             expected.start = chunk.saturating_add(1).max(expected.start);
         }
-        after = page.objects.last().map(|object| object.key.clone());
     }
     Ok(true)
 }

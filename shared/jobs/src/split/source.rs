@@ -51,7 +51,7 @@ pub(super) async fn target(ports: &Ports, request: &PlanRequest) -> Result<Targe
             id: if let Some(job) = &request.job {
                 job.clone()
             } else {
-                let meta = head(&*ports.store, result).await?;
+                let meta = head(&ports.store, result).await?;
                 source_id(&result.bucket, &result.key, &meta.etag)
             },
             result: Ok(result.clone()),
@@ -95,9 +95,9 @@ pub(super) async fn find(
     };
     allowed(job, &location)?;
     let sources = if unload {
-        unloaded(&*ports.store, job, &location).await?
+        unloaded(&ports.store, job, &location).await?
     } else {
-        let meta = head(&*ports.store, &location).await?;
+        let meta = head(&ports.store, &location).await?;
         vec![source(location, meta, SourceFormat::Csv, false)]
     };
     Ok(Found {
@@ -200,7 +200,7 @@ fn source(location: Location, meta: ObjectMeta, format: SourceFormat, compressed
 
 /// The objects in a manifest.
 async fn unloaded(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     job: &config::Split,
     at: &Location,
 ) -> Result<Vec<Source>, JobError> {
@@ -227,7 +227,7 @@ async fn unloaded(
 
 /// Detects the format of an object that UNLOAD wrote.
 async fn detect(
-    store: &dyn Store,
+    store: &Arc<dyn Store>,
     unload: Option<&Unload>,
     source: &mut Source,
 ) -> Result<(), JobError> {
@@ -259,7 +259,7 @@ async fn detect(
     Ok(())
 }
 
-async fn head(store: &dyn Store, location: &Location) -> Result<ObjectMeta, JobError> {
+async fn head(store: &Arc<dyn Store>, location: &Location) -> Result<ObjectMeta, JobError> {
     store
         .head(location, None)
         .await

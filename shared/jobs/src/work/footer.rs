@@ -11,7 +11,7 @@ use lakewright_core::{
     location::Location,
 };
 use parquet::file::metadata::ParquetMetaData;
-use parquet_merge::{FOOTER_TAIL, Footer, LARGEST_FOOTER, footer_size, read_footer};
+use parquet_merge::{FOOTER_TAIL, Footer, footer_size, read_footer};
 
 use crate::ports::{GetOptions, Store, StoreError};
 
@@ -52,13 +52,15 @@ pub(crate) struct ParquetObject<'a> {
     pub(crate) etag: Option<&'a str>,
     /// The sizes of the footers that were read before.
     pub(crate) tail: &'a Tail,
+    /// The largest footer that is accepted.
+    pub(crate) limit: u64,
 }
 
 impl ParquetObject<'_> {
     /// The footer, or its position, if it is longer than those of the files before.
     pub(crate) async fn look(&self) -> Result<Footer, FooterError> {
-        self.footer_in(self.size.saturating_sub(self.tail.next())..self.size)
-            .await
+        let end = self.size.saturating_sub(self.tail.next())..self.size;
+        Ok(self.footer_in(end).await?.0)
     }
 
     /// The footer at this position.
@@ -66,10 +68,7 @@ impl ParquetObject<'_> {
         &self,
         place: Range<u64>,
     ) -> Result<ParquetMetaData, FooterError> {
-        match self.footer_in(place).await? {
-            Footer::Read(metadata) => Ok(*metadata),
-            Footer::Needs(_) => Err(FooterError::Unreadable("its end was cut short".to_owned())),
-        }
+        complete(self.footer_in(place).await?.0)
     }
 
     /// The footer, whatever its length.
@@ -78,6 +77,12 @@ impl ParquetObject<'_> {
             Footer::Read(metadata) => Ok(*metadata),
             Footer::Needs(place) => self.footer_at(place).await,
         }
+    }
+
+    /// The footer and the whole file, read at once.
+    pub(crate) async fn whole(&self) -> Result<(ParquetMetaData, Bytes), FooterError> {
+        let (footer, bytes) = self.footer_in(0..self.size).await?;
+        Ok((complete(footer)?, bytes))
     }
 
     /// What it is instead, if its first bytes say it.
@@ -103,9 +108,10 @@ impl ParquetObject<'_> {
         Ok(body.map_err(FooterError::Store)?.bytes)
     }
 
-    async fn footer_in(&self, end: Range<u64>) -> Result<Footer, FooterError> {
+    /// The footer in the end of the file, and the bytes of that.
+    async fn footer_in(&self, end: Range<u64>) -> Result<(Footer, Bytes), FooterError> {
         let tail = self.bytes(end).await?;
-        let footer = match read_footer(&tail, self.size, LARGEST_FOOTER) {
+        let footer = match read_footer(&tail, self.size, self.limit) {
             Err(parquet_merge::FooterError::NotParquet) => {
                 return Err(FooterError::Unreadable(self.not_parquet().await?));
             }
@@ -114,7 +120,14 @@ impl ParquetObject<'_> {
         if matches!(footer, Footer::Read(_)) {
             self.tail.learn(footer_size(&tail));
         }
-        Ok(footer)
+        Ok((footer, tail))
+    }
+}
+
+fn complete(footer: Footer) -> Result<ParquetMetaData, FooterError> {
+    match footer {
+        Footer::Read(metadata) => Ok(*metadata),
+        Footer::Needs(_) => Err(FooterError::Unreadable("its end was cut short".to_owned())),
     }
 }
 

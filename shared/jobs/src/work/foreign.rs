@@ -6,6 +6,7 @@ use lakewright_core::{
     location::Location,
 };
 
+use super::list::Pages;
 use crate::ports::{Store, StoreError, StoreErrorKind};
 
 /// The most concurrent listings.
@@ -30,22 +31,21 @@ pub(crate) async fn not_foreign(
 }
 
 async fn look(store: &dyn Store, mark: &Location) -> Result<Result<(), ForeignTable>, StoreError> {
-    let mut after: Option<String> = None;
+    let mut pages = Pages::new(store, mark);
     loop {
-        let page = match store.list(mark, after.as_deref()).await {
+        let page = match pages.next().await {
             // A role that may list the prefix need not have access to those above it. If it cannot list the prefix
             // either, the job's own listing fails.
             Err(error) if error.kind == StoreErrorKind::AccessDenied => return Ok(Ok(())),
             page => page?,
         };
+        let Some(page) = page else {
+            return Ok(Ok(()));
+        };
         for object in &page.objects {
             if let Err(foreign) = not_a_mark(&mark.bucket, &object.key) {
                 return Ok(Err(foreign));
             }
-        }
-        after = page.objects.last().map(|object| object.key.clone());
-        if !page.truncated || after.is_none() {
-            return Ok(Ok(()));
         }
     }
 }

@@ -2,7 +2,11 @@
 
 pub(crate) mod footer;
 pub(crate) mod foreign;
+pub(crate) mod list;
+pub(crate) mod merge;
 pub(crate) mod parquet;
+pub(crate) mod plain;
+pub(crate) mod pool;
 pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod upload;

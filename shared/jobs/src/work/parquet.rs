@@ -16,12 +16,13 @@ use parquet::{
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
 };
+use parquet_merge::{FOOTER_TAIL, footer_size};
 
-use super::source::Source;
+use super::source::Pinned;
 use crate::{kit::JobError, ports::Clock};
 
-/// The bytes at the end of a file that state where its footer begins.
-const TAIL: u64 = 8;
+/// The size of the footer's length and of the magic bytes behind it.
+const FOOTER_END: u64 = 8;
 
 /// The folder for a row group, and the deadline.
 pub(crate) struct Room<'a> {
@@ -47,34 +48,48 @@ pub(crate) struct Loaded {
 type RowGroup = (Range<u64>, Arc<File>);
 
 impl Loaded {
-    pub(crate) async fn open(source: &Source, limits: &Limits) -> Result<Self, JobError> {
-        let size = source.meta().size;
-        let tail = bytes_of(source, size.saturating_sub(TAIL)..size).await?;
-        let length = tail
-            .get(..4)
-            .map_or(0, |mut bytes| u64::from(bytes.get_u32_le()));
-        // A length that is too large or invalid is refused when the footer is read.
-        let length = length.min(limits.parquet_footer.as_u64()) + TAIL;
-        let start = size.saturating_sub(length);
+    /// Reads the footer. `first`: the first bytes of the object, if they were read.
+    pub(crate) async fn open(
+        object: &Pinned,
+        first: &Bytes,
+        limits: &Limits,
+    ) -> Result<Self, JobError> {
+        let size = object.size;
+        let mut start = size.saturating_sub(FOOTER_TAIL);
+        let mut end = if first.len() as u64 == size {
+            start = 0;
+            first.clone()
+        } else {
+            object.bytes(start..size).await?
+        };
+        // A length that is too large or invalid is refused when the footer is decoded.
+        let needed = footer_size(&end).min(limits.parquet_footer.as_u64() + FOOTER_END);
+        if needed > end.len() as u64 && start > 0 {
+            start = size.saturating_sub(needed);
+            end = object.bytes(start..size).await?;
+        }
         Ok(Self {
             size,
-            head: Bytes::copy_from_slice(source.first().get(..HEAD).unwrap_or(source.first())),
-            footer: (start, bytes_of(source, start..size).await?),
+            head: head(object, first, &end, start).await?,
+            footer: (start, end),
             row_group: Arc::default(),
         })
     }
 
-    /// Downloads the bytes of a row group, in place of the previous one.
+    /// Downloads the bytes of a row group, in place of the previous one, unless they were read with the footer.
     pub(crate) async fn load(
         &self,
         room: &Room<'_>,
-        source: &Source,
+        object: &Pinned,
         range: Range<u64>,
     ) -> Result<(), JobError> {
+        if range.start >= self.footer.0 {
+            return Ok(());
+        }
         self.set(None);
         let file = tempfile::tempfile_in(room.folder)?;
         let mut at = 0;
-        let mut reader = source.read_range(range.clone());
+        let mut reader = object.read(range.clone());
         while let Some(bytes) = reader.next().await? {
             file.write_all_at(&bytes, at)?;
             at += bytes.len() as u64;
@@ -108,22 +123,13 @@ impl Loaded {
     }
 }
 
-/// The bytes of a range of the object.
-async fn bytes_of(source: &Source, range: Range<u64>) -> Result<Bytes, JobError> {
-    let bounds = usize::try_from(range.start)
-        .ok()
-        .zip(usize::try_from(range.end).ok());
-    if let Some((start, end)) = bounds
-        && end <= source.first().len()
-    {
-        return Ok(source.first().slice(start..end));
+/// The first bytes, if they are known or will be needed: those of a file that is not Parquet say what it is.
+async fn head(object: &Pinned, first: &Bytes, end: &Bytes, start: u64) -> Result<Bytes, JobError> {
+    let known = if start == 0 { end } else { first };
+    if !known.is_empty() || end.ends_with(b"PAR1") {
+        return Ok(Bytes::copy_from_slice(known.get(..HEAD).unwrap_or(known)));
     }
-    let mut reader = source.read_range(range);
-    let mut bytes = Vec::new();
-    while let Some(chunk) = reader.next().await? {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes.into())
+    object.bytes(0..object.size.min(HEAD as u64)).await
 }
 
 impl Length for Loaded {

@@ -18,9 +18,42 @@ const RANGE: u64 = 4 << 20;
 const AHEAD: usize = 2;
 
 /// One version of an object.
+#[derive(Clone)]
+pub(crate) struct Pinned {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) location: Location,
+    pub(crate) etag: String,
+    /// In bytes.
+    pub(crate) size: u64,
+}
+
+impl Pinned {
+    /// The bytes of a range, a few of them ahead of use.
+    pub(crate) fn read(&self, range: Range<u64>) -> SourceReader {
+        SourceReader::new(self.clone(), range)
+    }
+
+    /// The bytes of a short range, at once.
+    pub(crate) async fn bytes(&self, range: Range<u64>) -> Result<Bytes, JobError> {
+        let length = range.end - range.start;
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        let body = get(&*self.store, &self.location, &self.etag, range)
+            .await
+            .map_err(|error| JobError::store(Stage::Read, error))?;
+        if body.bytes.len() as u64 == length {
+            Ok(body.bytes)
+        } else {
+            let message = format!("{} bytes came for {length}", body.bytes.len());
+            Err(JobError::unreadable(self.location.clone(), message).version(&self.etag))
+        }
+    }
+}
+
+/// One version of an object, with its first bytes.
 pub(crate) struct Source {
-    store: Arc<dyn Store>,
-    location: Location,
+    object: Pinned,
     meta: ObjectMeta,
     /// Its first bytes: all of them, or [`RANGE`].
     first: Bytes,
@@ -35,8 +68,12 @@ impl Source {
     ) -> Result<Result<Self, Status>, JobError> {
         match get(&*store, location, etag, 0..RANGE).await {
             Ok(body) => Ok(Ok(Self {
-                store,
-                location: location.clone(),
+                object: Pinned {
+                    store,
+                    location: location.clone(),
+                    etag: body.meta.etag.clone(),
+                    size: body.meta.size,
+                },
                 meta: body.meta,
                 first: body.bytes,
             })),
@@ -49,9 +86,14 @@ impl Source {
         }
     }
 
+    /// The object.
+    pub(crate) fn object(&self) -> &Pinned {
+        &self.object
+    }
+
     /// The object's location.
     pub(crate) fn location(&self) -> &Location {
-        &self.location
+        &self.object.location
     }
 
     /// The object's metadata.
@@ -66,42 +108,26 @@ impl Source {
 
     /// Its bytes from first to last.
     pub(crate) fn read(self) -> SourceReader {
-        let (start, end) = (self.first.len() as u64, self.meta.size);
-        let mut reader = self.read_range(start..end);
+        let (start, end) = (self.first.len() as u64, self.object.size);
+        let mut reader = self.object.read(start..end);
         reader.first = Some(self.first);
         reader
-    }
-
-    /// The bytes of a range of it.
-    pub(crate) fn read_range(&self, range: Range<u64>) -> SourceReader {
-        let (store, etag) = (Arc::clone(&self.store), self.meta.etag.clone());
-        SourceReader::new(store, self.location.clone(), etag, range)
     }
 }
 
 /// Bytes of one version of an object, in order.
 pub(crate) struct SourceReader {
-    store: Arc<dyn Store>,
-    location: Location,
-    etag: String,
+    object: Pinned,
     first: Option<Bytes>,
     /// The range that was not requested yet.
     rest: Range<u64>,
-    ahead: VecDeque<Task<Result<ObjectBody, StoreError>>>,
+    ahead: VecDeque<Task<Result<Bytes, JobError>>>,
 }
 
 impl SourceReader {
-    /// Reads a range of the object at `location` if its `ETag` is `etag`.
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        location: Location,
-        etag: String,
-        range: Range<u64>,
-    ) -> Self {
+    fn new(object: Pinned, range: Range<u64>) -> Self {
         let mut reader = Self {
-            store,
-            location,
-            etag,
+            object,
             first: None,
             rest: range,
             ahead: VecDeque::new(),
@@ -119,20 +145,17 @@ impl SourceReader {
             return Ok(None);
         };
         self.read_ahead();
-        let body = task.join(Stage::Read).await?;
-        let body = body.map_err(|error| JobError::store(Stage::Read, error))?;
-        Ok(Some(body.bytes))
+        task.join(Stage::Read).await?.map(Some)
     }
 
     fn read_ahead(&mut self) {
         while !self.rest.is_empty() && self.ahead.len() < AHEAD {
-            let (store, location) = (Arc::clone(&self.store), self.location.clone());
-            let (etag, start) = (self.etag.clone(), self.rest.start);
-            let end = self.rest.end.min(start + RANGE);
+            let end = self.rest.end.min(self.rest.start + RANGE);
+            let range = self.rest.start..end;
             self.rest.start = end;
-            self.ahead.push_back(Task::spawn(async move {
-                get(&*store, &location, &etag, start..end).await
-            }));
+            let object = self.object.clone();
+            self.ahead
+                .push_back(Task::spawn(async move { object.bytes(range).await }));
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) async fn route(
     let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
         .map_err(|error| unusable(&error))?;
     let unreadable = |error: ReadError| unreadable(request, error);
-    let loaded = Loaded::open(&source, &job.limits).await?;
+    let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
     check_columns(&job.partition_by, &file.names())
         .map_err(|error| no_such_part(request.location, &error))?;
@@ -52,7 +52,7 @@ pub(super) async fn route(
         folder: &request.budget.scratch,
     };
     for (row_group, range) in (1..).zip(rows.row_groups()) {
-        loaded.load(&room, &source, range).await?;
+        loaded.load(&room, source.object(), range).await?;
         rows.stop_after(row_group);
         for rows in &mut rows {
             take(&mut router, &rows.map_err(unreadable)?)?;

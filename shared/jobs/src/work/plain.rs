@@ -1,0 +1,61 @@
+//! Decompresses an object while it is being read.
+
+use bytes::{Buf, Bytes};
+use lakewright_core::compression::{DecompressError, Decompressor, Status};
+
+use super::source::SourceReader;
+use crate::kit::JobError;
+
+/// Why there are no more decompressed bytes.
+pub(crate) enum PlainError {
+    /// The object was not read.
+    Read(JobError),
+    /// It cannot be decompressed.
+    Corrupt(DecompressError),
+}
+
+/// The decompressed bytes of an object, in order.
+pub(crate) struct PlainReader {
+    reader: SourceReader,
+    decompressor: Decompressor,
+    chunk: Bytes,
+    has_output: bool,
+}
+
+impl PlainReader {
+    /// Refuses an object with more than `max_ratio` decompressed bytes for each of its bytes.
+    pub(crate) fn new(reader: SourceReader, max_ratio: u32) -> Self {
+        Self {
+            reader,
+            decompressor: Decompressor::new(max_ratio),
+            chunk: Bytes::new(),
+            has_output: false,
+        }
+    }
+
+    /// Whether the next bytes come from the store, and not from those that were read before.
+    pub(crate) fn needs_input(&self) -> bool {
+        !self.has_output
+    }
+
+    /// Appends the next bytes to `plain`, of bounded number. Returns false if these are the last; it must not be called
+    /// again then.
+    pub(crate) async fn next_into(&mut self, plain: &mut Vec<u8>) -> Result<bool, PlainError> {
+        if !self.has_output {
+            match self.reader.next().await.map_err(PlainError::Read)? {
+                Some(chunk) => self.chunk = chunk,
+                None => {
+                    let finished = self.decompressor.finish(plain);
+                    return finished.map(|_| false).map_err(PlainError::Corrupt);
+                }
+            }
+        }
+        let mut input = &self.chunk[..];
+        let status = self.decompressor.push(&mut input, plain);
+        let status = status.map_err(PlainError::Corrupt)?;
+        let used = self.chunk.len() - input.len();
+        self.chunk.advance(used);
+        self.has_output = status == Status::HasOutput;
+        Ok(true)
+    }
+}
