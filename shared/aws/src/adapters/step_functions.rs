@@ -40,6 +40,7 @@ fn kind_of(failure: &Failure) -> CallbackErrorKind {
         _ => match failure.kind() {
             ServiceErrorKind::AccessDenied => CallbackErrorKind::AccessDenied,
             ServiceErrorKind::Retryable => CallbackErrorKind::Retryable,
+            ServiceErrorKind::Deadline => CallbackErrorKind::Deadline,
             ServiceErrorKind::Other => CallbackErrorKind::Other,
         },
     }

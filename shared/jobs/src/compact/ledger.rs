@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use lakewright_core::{
     compact::{PartitionLedger, PartitionState},
     config::{self, CompactMode, Compression},

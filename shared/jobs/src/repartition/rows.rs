@@ -1,6 +1,6 @@
 //! Reads the rows of pieces of the source, as batches of the written columns.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lakewright_core::{
@@ -17,7 +17,7 @@ use super::{
     Budget, Ports,
     ledger::Plan,
     read::{Bytes, records, timestamps, unreadable},
-    refusal::{changed, unread},
+    refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError},

@@ -104,7 +104,7 @@ impl Backoff {
 
     /// Makes a call for a batch of items, and repeats it for the items that failed and may succeed later. Returns the
     /// failures that remain. `is_of`: whether a failure is that of an item.
-    pub(super) async fn batch<'a, I: Clone, F: Failing, E: Failing>(
+    pub(super) async fn batch<'a, I, F, E>(
         &self,
         mut items: Vec<I>,
         call: impl Fn(Vec<I>) -> BoxFuture<'a, Result<Vec<F>, E>> + Send + Sync,
@@ -112,9 +112,9 @@ impl Backoff {
         too_late: impl Fn() -> E + Send + Sync,
     ) -> Result<Vec<F>, E>
     where
-        I: Send + Sync,
-        F: Send,
-        E: Send,
+        I: Clone + Send + Sync,
+        F: Failing + Send,
+        E: Failing + Send,
     {
         let mut attempts = self.attempts();
         let mut failures = Vec::new();

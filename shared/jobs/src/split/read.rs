@@ -68,7 +68,7 @@ fn unread(location: &Location, error: JobError) -> JobError {
 pub(super) enum Plain {
     Stored(Stored),
     /// The reader, until it has returned the last bytes.
-    Compressed(Location, Option<PlainReader>),
+    Compressed(Location, Option<Box<PlainReader>>),
 }
 
 impl Plain {
@@ -79,7 +79,7 @@ impl Plain {
         }
         let reader = source.pinned(store).read(0..source.size);
         let reader = PlainReader::new(reader, MAX_RATIO);
-        Self::Compressed(source.location.clone(), Some(reader))
+        Self::Compressed(source.location.clone(), Some(Box::new(reader)))
     }
 
     /// The next bytes, of bounded number; `None` after the last.

@@ -1,5 +1,7 @@
 //! Finds the objects of a request's result.
 
+use std::sync::Arc;
+
 use lakewright_core::{
     config::{self, Unload, UnloadFormat},
     content::{HEAD, NotText, instead_of_parquet},

@@ -42,13 +42,12 @@ impl PlainReader {
     /// again then.
     pub(crate) async fn next_into(&mut self, plain: &mut Vec<u8>) -> Result<bool, PlainError> {
         if !self.has_output {
-            match self.reader.next().await.map_err(PlainError::Read)? {
-                Some(chunk) => self.chunk = chunk,
-                None => {
-                    let finished = self.decompressor.finish(plain);
-                    return finished.map(|_| false).map_err(PlainError::Corrupt);
-                }
-            }
+            let chunk = self.reader.next().await.map_err(PlainError::Read)?;
+            let Some(chunk) = chunk else {
+                let finished = self.decompressor.finish(plain);
+                return finished.map(|()| false).map_err(PlainError::Corrupt);
+            };
+            self.chunk = chunk;
         }
         let mut input = &self.chunk[..];
         let status = self.decompressor.push(&mut input, plain);
