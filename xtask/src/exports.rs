@@ -10,8 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    cloud::{OTHER_CLOUDS, Variables},
     environment::Environment,
+    variables::{OTHER_CLOUDS, Variables},
     workspace::Workspace,
 };
 

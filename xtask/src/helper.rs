@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    cloud::Variables, console::Step, environment::Environment, process, workspace::Workspace,
+    console::Step, environment::Environment, process, variables::Variables, workspace::Workspace,
 };
 
 /// One line of a helper's standard output.

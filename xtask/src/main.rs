@@ -16,6 +16,7 @@ mod environment;
 mod exports;
 mod helper;
 mod lock;
+mod log;
 mod package;
 mod prerequisites;
 mod process;
@@ -25,6 +26,7 @@ mod summary;
 mod test;
 mod trial;
 mod up;
+mod variables;
 mod workspace;
 
 use std::{path::PathBuf, process::ExitCode};

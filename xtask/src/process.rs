@@ -20,7 +20,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::workspace::Log;
+use crate::log::Log;
 
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);

@@ -1,17 +1,14 @@
 //! The paths of the workspace, and of the commands' outputs in it.
 
 use std::{
-    env, fs,
-    fs::File,
+    env,
     path::{self, Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
 
-use crate::process;
-
-const TAIL_LINES: usize = 40;
+use crate::{log::Log, process};
 
 /// The paths of the workspace that this program was built from.
 pub(crate) struct Workspace {
@@ -160,44 +157,7 @@ impl Workspace {
 
     /// The log file of this name; each run truncates it.
     pub(crate) fn log(&self, name: &str) -> Log {
-        Log {
-            path: self.logs().join(format!("{name}.log")),
-        }
-    }
-}
-
-/// The output of a child process.
-#[derive(Clone)]
-pub(crate) struct Log {
-    path: PathBuf,
-}
-
-impl Log {
-    /// The empty file.
-    pub(crate) fn create(&self) -> Result<File> {
-        // Append, so that two commands at the same time mix their logs rather than corrupt them.
-        File::create(&self.path)
-            .and_then(|_| File::options().append(true).open(&self.path))
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Its last lines, under its name.
-    pub(crate) fn tail(&self) -> String {
-        match fs::read(&self.path) {
-            Ok(bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
-                let lines: Vec<_> = text.lines().collect();
-                let from = lines.len().saturating_sub(TAIL_LINES);
-                let last = lines.get(from..).unwrap_or_default().join("\n");
-                format!("--- the end of {} ---\n{last}", self.path.display())
-            }
-            Err(error) => format!("cannot read {}: {error}", self.path.display()),
-        }
+        Log::new(self.logs().join(format!("{name}.log")))
     }
 }
 

@@ -1,14 +1,7 @@
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use lakewright_core::config::ResultColumn;
-use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, ServiceErrorKind};
-
-use super::{
-    client::{About, Client, Failure, Request},
-    cloud::State,
-    fault::Fault,
-};
+use lakewright_jobs::ports::QueryExecution;
 
 /// Athena's finished queries.
 #[derive(Debug, Default)]
@@ -21,69 +14,9 @@ impl ModelAthena {
     pub fn put(&mut self, id: &str, execution: QueryExecution, columns: Vec<ResultColumn>) {
         self.queries.insert(id.to_owned(), (execution, columns));
     }
-}
 
-impl Failure for QueriesError {
-    fn of(fault: Fault, operation: &'static str, about: &About) -> Self {
-        let query = match about {
-            About::Query(id) => id.clone(),
-            _ => String::new(),
-        };
-        Self {
-            operation,
-            query,
-            kind: ServiceErrorKind::Retryable,
-            message: fault.to_string(),
-        }
-    }
-
-    fn describe(&self) -> String {
-        self.message.clone()
-    }
-}
-
-impl Client {
-    async fn ask_athena<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        id: &str,
-        effect: impl FnOnce(&mut State) -> Result<T, QueriesError> + Send + 'static,
-    ) -> Result<T, QueriesError> {
-        let request = Request {
-            operation,
-            about: About::Query(id.to_owned()),
-            conditional: None,
-            voids: None,
-            has_body: false,
-        };
-        self.exchange(request, move |state, _| effect(state)).await
-    }
-}
-
-#[async_trait]
-impl Queries for Client {
-    async fn execution(&self, id: &str) -> Result<Option<QueryExecution>, QueriesError> {
-        let at = id.to_owned();
-        self.ask_athena("GetQueryExecution", id, move |state| {
-            let query = state.athena.queries.get(&at);
-            Ok(query.map(|(execution, _)| execution.clone()))
-        })
-        .await
-    }
-
-    async fn columns(&self, id: &str) -> Result<Vec<ResultColumn>, QueriesError> {
-        let at = id.to_owned();
-        self.ask_athena("GetQueryResults", id, move |state| {
-            let query = state.athena.queries.get(&at);
-            query
-                .map(|(_, columns)| columns.clone())
-                .ok_or(QueriesError {
-                    operation: "GetQueryResults",
-                    query: at,
-                    kind: ServiceErrorKind::Other,
-                    message: "InvalidRequestException".to_owned(),
-                })
-        })
-        .await
+    /// A query and the columns of its result.
+    pub(super) fn get(&self, id: &str) -> Option<&(QueryExecution, Vec<ResultColumn>)> {
+        self.queries.get(id)
     }
 }

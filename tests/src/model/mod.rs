@@ -11,7 +11,6 @@ mod cloud;
 mod fault;
 mod glue;
 mod history;
-mod multipart;
 mod ports;
 mod s3;
 mod sqs;

@@ -1,5 +1,8 @@
 //! The ports in front of the models.
 
+mod callback;
+mod queries;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;

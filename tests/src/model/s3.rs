@@ -1,3 +1,5 @@
+mod multipart;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -9,7 +11,7 @@ use lakewright_jobs::ports::{
 };
 use sha2::{Digest, Sha256};
 
-use super::multipart::Upload;
+use self::multipart::Upload;
 
 /// The longest key, in bytes of UTF-8.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>

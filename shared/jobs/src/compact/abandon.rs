@@ -9,8 +9,8 @@ use super::{
     delete::delete_batch,
     directory,
     ledger::{self, Plan},
+    outcome::Outcome,
     report::Step,
-    steps::Outcome,
 };
 use crate::{
     kit::{ErrorKind, JobError},

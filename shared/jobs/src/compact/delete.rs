@@ -7,9 +7,10 @@ use lakewright_core::{compact::PartitionLedger, location::Location};
 use super::{
     Ports, directory,
     ledger::{self, Plan},
+    outcome::Outcome,
     publish::confirm,
     report::Step,
-    steps::{Outcome, verified},
+    verify::verified,
 };
 use crate::{
     kit::{ErrorKind, JobError},

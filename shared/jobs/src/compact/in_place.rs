@@ -14,7 +14,8 @@ use super::{
     delete::delete_batch,
     directory,
     ledger::{self, Bin, Plan},
-    steps::{Outcome, not_merged, rows_differ, rows_of},
+    outcome::Outcome,
+    verify::{not_merged, rows_differ, rows_of},
 };
 use crate::{
     kit::JobError,

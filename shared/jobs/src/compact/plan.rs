@@ -11,9 +11,11 @@ use twox_hash::XxHash3_128;
 
 use super::{
     Budget, MergeTask, PlanRequest, Ports,
+    generation::Planned,
     ledger::{self, Plan},
-    look::{Scope, Subject, Verdict},
+    look::Verdict,
     report::{Item, PlanReport, Refusal, Step},
+    scope::{Scope, Subject},
 };
 use crate::kit::{ErrorKind, JobError, ledger::create};
 
@@ -106,20 +108,14 @@ async fn look(
     dry_run: bool,
 ) -> Result<Verdict, JobError> {
     match scope.look(ports, partition).await? {
-        Verdict::Plan {
-            plan,
-            stands: false,
-            carried,
-            carried_bytes,
-        } if !dry_run => {
+        Verdict::Plan(planned) if !planned.stands && !dry_run => {
             let ledger = scope.ledger_of(partition);
-            let plan = ledger::propose(&*ports.store, &ledger, *plan).await?;
-            Ok(Verdict::Plan {
+            let plan = ledger::propose(&*ports.store, &ledger, *planned.plan).await?;
+            Ok(Verdict::Plan(Planned {
                 plan: Box::new(plan),
                 stands: true,
-                carried,
-                carried_bytes,
-            })
+                ..planned
+            }))
         }
         verdict => Ok(verdict),
     }
@@ -152,12 +148,12 @@ impl PlanReport {
                     merges: Vec::new(),
                 });
             }
-            Verdict::Plan {
+            Verdict::Plan(Planned {
                 plan,
                 carried,
                 carried_bytes,
                 ..
-            } => {
+            }) => {
                 self.partitions_planned += 1;
                 let merged = plan.bins.iter();
                 let sizes = Sizes {

@@ -10,8 +10,9 @@ use super::{
     Ports,
     carry::carry,
     ledger::{self, Plan},
+    outcome::Outcome,
     report::Step,
-    steps::{Outcome, verified},
+    verify::verified,
 };
 use crate::{
     kit::{ErrorKind, JobError},

@@ -7,8 +7,8 @@ use lakewright_core::{config, location::Location};
 
 use super::{
     Ports, ledger,
-    look::{Scope, Subject},
     report::{PartitionStatus, StatusReport},
+    scope::{Scope, Subject},
 };
 use crate::kit::JobError;
 

@@ -1,53 +1,13 @@
 //! Runs the steps of one partition after its merges.
 
-use lakewright_core::{compact::PartitionLedger, location::Location};
-
 use super::{
-    Ports, StepRequest, abandon, delete, footers, in_place,
-    ledger::{self, Bin, Plan},
+    Ports, StepRequest, abandon, delete, in_place, ledger,
+    outcome::Outcome,
     publish,
-    report::{Step, StepReport, StepStatus},
+    report::{Step, StepReport},
     sweep,
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::{Store, StoreErrorKind},
-};
-
-/// The outcome of a step, and the next step.
-pub(super) struct Outcome {
-    pub(super) status: StepStatus,
-    /// The number of files that were carried over or deleted.
-    pub(super) files: u64,
-    /// The next step, and how many seconds to wait before it.
-    pub(super) next: Option<(Step, u64)>,
-}
-
-impl Outcome {
-    pub(super) fn done(files: u64, next: Option<(Step, u64)>) -> Self {
-        Self {
-            status: StepStatus::Done,
-            files,
-            next,
-        }
-    }
-
-    pub(super) fn superseded() -> Self {
-        Self {
-            status: StepStatus::Superseded,
-            files: 0,
-            next: None,
-        }
-    }
-
-    pub(super) fn waiting(step: Step, seconds: u64) -> Self {
-        Self {
-            status: StepStatus::Waiting,
-            files: 0,
-            next: Some((step, seconds)),
-        }
-    }
-}
+use crate::kit::{ErrorKind, JobError};
 
 /// Runs one step of a partition.
 ///
@@ -94,62 +54,4 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Jo
         wait_seconds: outcome.next.map_or(0, |(_, seconds)| seconds),
         next,
     })
-}
-
-/// Verifies that the file of each bin exists with the planned rows. Returns their sizes.
-pub(super) async fn verified(
-    store: &dyn Store,
-    ledger: &PartitionLedger,
-    plan: &Plan,
-) -> Result<Vec<u64>, JobError> {
-    let mut sizes = Vec::with_capacity(plan.bins.len());
-    for (task, bin) in plan.bins.iter().enumerate() {
-        let location = plan.output(bin);
-        let Some((size, rows)) = rows_of(store, &location).await? else {
-            return Err(not_merged(ledger, plan, task, location));
-        };
-        if rows != bin.rows {
-            return Err(rows_differ(location, rows, bin));
-        }
-        sizes.push(size);
-    }
-    Ok(sizes)
-}
-
-/// The file of a task does not exist yet.
-pub(super) fn not_merged(
-    ledger: &PartitionLedger,
-    plan: &Plan,
-    task: usize,
-    location: Location,
-) -> JobError {
-    let plan = ledger.plan(plan.generation);
-    JobError::new(
-        ErrorKind::NotMerged,
-        format!("it does not exist: run compact-merge with task {task} of {plan} first"),
-    )
-    .of(location)
-}
-
-/// A merged file has another number of rows than its plan says.
-pub(super) fn rows_differ(location: Location, rows: u64, bin: &Bin) -> JobError {
-    JobError::new(
-        ErrorKind::RowsDiffer,
-        format!("it has {rows} rows, its plan says {}", bin.rows),
-    )
-    .of(location)
-}
-
-/// The size and the row count of a file, if it exists.
-pub(super) async fn rows_of(
-    store: &dyn Store,
-    location: &Location,
-) -> Result<Option<(u64, u64)>, JobError> {
-    let meta = match store.head(location, None).await {
-        Ok(meta) => meta,
-        Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let footer = footers::footer(store, location, meta.size, Some(&meta.etag)).await?;
-    Ok(Some((meta.size, footers::rows(&footer))))
 }

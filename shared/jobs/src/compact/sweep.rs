@@ -6,9 +6,9 @@ use super::{
     Ports,
     carry::carry,
     ledger::{self, Plan},
+    outcome::Outcome,
     publish::confirm,
     report::Step,
-    steps::Outcome,
 };
 use crate::kit::JobError;
 

@@ -10,7 +10,7 @@ use lakewright_core::{
 };
 
 use super::{
-    Ports, commit,
+    Ports,
     ledger::{self, Done, Finished, Ledger, Plan, Prepared},
     shuffle::Staged,
     source,
@@ -46,7 +46,7 @@ pub(super) async fn finish(
     if let Some(finished) = ledger::read(store, &ledger.finished()).await? {
         return Ok(finished);
     }
-    let done = commit::done(ports, ledger, plan).await?;
+    let done = ledger::all_done(store, ledger, plan).await?;
     for (index, output) in plan.settings.output.iter().enumerate() {
         swap_manifest(ports, plan, index, output, &done).await?;
     }

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use futures::{FutureExt, StreamExt, stream};
 use lakewright_core::{
     catalog::Column,
     config,
@@ -30,6 +31,9 @@ use crate::{
 
 /// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
+
+/// The most entries that are read at once.
+const CONCURRENT: usize = 16;
 
 /// The name of the first run.
 const FIRST_RUN: u64 = 9_999_999_999;
@@ -334,4 +338,42 @@ pub(super) async fn plan(
         return Err(missing());
     }
     Ok((ledger, plan))
+}
+
+/// The results of the tasks, in order.
+pub(super) async fn all_done(
+    store: &dyn Store,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<Vec<Done>, JobError> {
+    let places = (0..plan.tasks.len()).map(|task| ledger.done(task));
+    let places = places.collect::<Vec<_>>();
+    let reads = places.iter();
+    let reads = reads
+        .map(|place| read(store, place).boxed())
+        .collect::<Vec<_>>();
+    let mut reads = stream::iter(reads).buffered(CONCURRENT);
+    let mut all = Vec::with_capacity(plan.tasks.len());
+    let (mut missing, mut first, mut task) = (0, None, 0);
+    while let Some(done) = reads.next().await {
+        if let Some(done) = done? {
+            all.push(done);
+        } else {
+            missing += 1;
+            first.get_or_insert(task);
+        }
+        task += 1;
+    }
+    match first {
+        None => Ok(all),
+        Some(first) => Err(JobError::new(
+            ErrorKind::TasksMissing,
+            format!(
+                "{} of {} tasks are not done, the first is {}: run them, then commit again",
+                missing,
+                plan.tasks.len(),
+                first
+            ),
+        )),
+    }
 }

@@ -14,7 +14,7 @@ use lakewright_jobs::ports::{
     StoreError, StoreLayer, Written,
 };
 
-use super::{mutant::Mutant, world::Role};
+use super::{mutant::Mutant, role::Role};
 
 /// The store of one invocation.
 pub(super) struct BrokenStore {

@@ -12,4 +12,5 @@ pub mod crash;
 pub mod history;
 pub mod mutant;
 mod reader;
+mod role;
 mod world;

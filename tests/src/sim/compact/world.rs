@@ -22,6 +22,7 @@ use lakewright_jobs::{
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 
+pub(super) use super::role::Role;
 use super::{broken::BrokenStore, checker::Checker, mutant::Mutant};
 pub(super) use crate::sim::invocation::LIMIT;
 use crate::{
@@ -46,36 +47,6 @@ pub(super) struct Setup {
     /// Whether each partition is to be one file.
     pub(super) one_file: bool,
     pub(super) mutant: Option<Mutant>,
-}
-
-/// The role of an invocation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    /// `rekey`.
-    Rekey,
-    /// `compact-plan`.
-    Plan,
-    /// `compact-merge`.
-    Merge,
-    /// `compact-publish`.
-    Publish,
-    /// `compact-publish` with the step `sweep`.
-    Sweep,
-    /// `compact-publish` with the step `delete`.
-    Delete,
-    /// `compact-publish` with the step `abandon`.
-    Abandon,
-}
-
-impl From<compact::Step> for Role {
-    fn from(step: compact::Step) -> Self {
-        match step {
-            compact::Step::Publish => Self::Publish,
-            compact::Step::Sweep => Self::Sweep,
-            compact::Step::Delete => Self::Delete,
-            compact::Step::Abandon => Self::Abandon,
-        }
-    }
 }
 
 /// The cloud, the deployed jobs and the observer.

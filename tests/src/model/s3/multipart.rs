@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{CompletedPart, Precondition, StoreErrorKind, UploadId, Written};
 
-use super::s3::{ModelS3, Refusal};
+use super::{ModelS3, Refusal};
 
 const NO_SUCH_UPLOAD: Refusal = Refusal(StoreErrorKind::NotFound, "NoSuchUpload");
 
@@ -18,7 +18,7 @@ pub(super) struct Upload {
 }
 
 impl ModelS3 {
-    pub(super) fn create_multipart(&mut self, object: &Location) -> UploadId {
+    pub(in crate::model) fn create_multipart(&mut self, object: &Location) -> UploadId {
         self.serial += 1;
         let id = UploadId(format!("upload-{}", self.serial));
         let upload = Upload {
@@ -30,7 +30,7 @@ impl ModelS3 {
         id
     }
 
-    pub(super) fn upload_part(
+    pub(in crate::model) fn upload_part(
         &mut self,
         object: &Location,
         upload: &UploadId,
@@ -56,7 +56,7 @@ impl ModelS3 {
         })
     }
 
-    pub(super) fn complete_multipart(
+    pub(in crate::model) fn complete_multipart(
         &mut self,
         now: Timestamp,
         object: &Location,
@@ -97,7 +97,7 @@ impl ModelS3 {
         Ok(self.write(now, object, content.freeze(), etag))
     }
 
-    pub(super) fn abort_multipart(&mut self, upload: &UploadId) {
+    pub(in crate::model) fn abort_multipart(&mut self, upload: &UploadId) {
         if self
             .uploads
             .get(upload)
