@@ -31,6 +31,7 @@ pub(super) async fn carry(store: &dyn Store, plan: &Plan) -> Result<u64, JobErro
     let (mut carried, mut copies) = (0, FuturesUnordered::new());
     for file in here {
         match inputs.get(file.name.as_str()) {
+            // C1: its rows are in a merged file.
             Some(input) if input.etag == file.etag => continue,
             Some(_) => {
                 return Err(input_changed(plan.from.join(&file.name)));

@@ -38,6 +38,7 @@ pub(super) async fn delete(
     if let Some(seconds) = ledger::wait(age, plan.settings.grace_period) {
         return Ok(Outcome::waiting(Step::Delete, seconds));
     }
+    // C5: the directory that the rows went to is complete only in the order of the generations.
     if generation > 1
         && ledger::age(store, &ledger.deleted(generation - 1))
             .await?
@@ -78,6 +79,7 @@ async fn leftovers(
     ledger: &PartitionLedger,
     plan: &Plan,
 ) -> Result<Vec<String>, JobError> {
+    // C5: merged rows, then carried files.
     verified(store, ledger, plan).await?;
     let inputs = plan.inputs();
     let (there, _) = directory::files(store, &plan.to).await?;

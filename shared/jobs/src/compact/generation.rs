@@ -125,6 +125,7 @@ impl Generation<'_> {
     /// Chooses the files that are merged together.
     async fn choose(&self, files: &[File], begun: Timestamp) -> Result<Chosen, JobError> {
         let rules = &self.scope.settings;
+        // C1: a twin could still write younger files again under their old names.
         let is_old = |age| ledger::wait(age, rules.longest_invocation).is_none();
         let mut candidates = files
             .iter()

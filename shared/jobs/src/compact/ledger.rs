@@ -224,6 +224,7 @@ pub(super) async fn replace(
     let body = serde_json::to_vec(state)
         .map_err(|error| JobError::entry(location.clone(), error.to_string()))?;
     let options = PutOptions {
+        // C4: a step that runs again finds its own state, or another one, and never undoes that.
         precondition: standing.map_or(Precondition::Absent, |etag| {
             Precondition::Matches(etag.to_owned())
         }),
@@ -325,4 +326,27 @@ pub(super) async fn entries(
 pub(super) fn wait(age: SignedDuration, least: SignedDuration) -> Option<u64> {
     let left = least.saturating_sub(age);
     (!left.is_negative()).then(|| u64::try_from(left.as_secs()).unwrap_or_default() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::config::Config;
+
+    use super::*;
+    use crate::kit::ledger::documented::{again, compare};
+
+    #[test]
+    fn the_documents_are_as_the_architecture_shows_them() {
+        let job = "[[compact]]\ntable = \"lake.events\"";
+        let job = Config::parse(job).unwrap().compact.remove(0);
+        compare(
+            "compact",
+            &job,
+            &[
+                ("partition/<path>/state", again::<PartitionState>),
+                ("partition/<path>/plan/<generation>", again::<Plan>),
+                ("partition/<path>/published/<generation>", again::<Mark>),
+            ],
+        );
+    }
 }

@@ -66,6 +66,7 @@ impl Scope {
             None
         };
         let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
+        // C3: one generation at a time.
         if generation > 0 && !entries.swept.contains_key(&generation) {
             let step = if entries.published.contains(&generation) {
                 Step::Sweep

@@ -152,6 +152,7 @@ pub(super) async fn write(
     let meta = ports.store.head(&output, None).await?;
     let etag = Some(meta.etag.as_str());
     let footer = footers::footer(&*ports.store, &output, meta.size, etag).await?;
+    // C2: the file as it is stored, not as it was made.
     verify(&footer, meta.size, bin.rows, &unified)
         .map_err(|error| JobError::new(ErrorKind::Unreadable, error.to_string()).of(output))?;
     Ok((meta.size, finished))

@@ -45,6 +45,7 @@ pub(super) async fn publish(
     }
     let mut files = 0;
     if generation < plan.generation {
+        // C2
         verified(store, ledger, plan).await?;
         files += carry(store, plan).await?;
         if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
@@ -55,6 +56,7 @@ pub(super) async fn publish(
             }
         }
     }
+    // C3: files that writers of the old state PUT before the swap.
     files += carry(store, plan).await?;
     point(ports, plan).await?;
     ledger::mark(store, &mark, plan.generation).await?;

@@ -37,6 +37,7 @@ pub(super) async fn sweep(
     if let Some(seconds) = ledger::wait(age, plan.settings.longest_invocation) {
         return Ok(Outcome::waiting(Step::Sweep, seconds));
     }
+    // C3: files of writers that died before they read the state again.
     let files = carry(store, plan).await?;
     confirm(ports, plan, &plan.to).await?;
     ledger::mark(store, &mark, generation).await?;

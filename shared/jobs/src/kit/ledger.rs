@@ -98,6 +98,7 @@ pub(crate) async fn create<T: Serialize>(
         serde_json::to_vec(value).map_err(|error| JobError::entry(location.clone(), error))?;
     let options = PutOptions {
         content_type: Some("application/json".to_owned()),
+        // R1, C4, P5: the first document of its name stays.
         ..PutOptions::create_only()
     };
     match store.put(location, Bytes::from(body), options).await {
@@ -116,5 +117,66 @@ pub(crate) async fn exists(store: &dyn Store, location: &Location) -> Result<boo
         Ok(_) => Ok(true),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
         Err(error) => Err(JobError::store(Stage::Ledger, error)),
+    }
+}
+
+/// Compares types of documents with their examples in docs/ARCHITECTURE.md.
+#[cfg(test)]
+pub(crate) mod documented {
+    use serde::{Serialize, de::DeserializeOwned};
+    use serde_json::{Value, json};
+
+    /// Reads an example as a document, and writes it again.
+    pub(crate) type Again = fn(Value) -> serde_json::Result<Value>;
+
+    /// As [`Again`], for a type of document.
+    pub(crate) fn again<T: Serialize + DeserializeOwned>(
+        example: Value,
+    ) -> serde_json::Result<Value> {
+        serde_json::to_value(serde_json::from_value::<T>(example)?)
+    }
+
+    /// The examples of a job, by their titles.
+    fn examples(job: &str) -> Vec<(String, String)> {
+        let text = include_str!("../../../../docs/ARCHITECTURE.md");
+        let after = text
+            .split_once("## The documents of the ledgers")
+            .unwrap()
+            .1;
+        let section = after.split_once(&format!("### {job}\n")).unwrap().1;
+        let section = section.split("\n#").next().unwrap();
+        let examples = section.split("\n```json\n").collect::<Vec<_>>();
+        let title = |text: &str| text.trim().rsplit('`').nth(1).unwrap().to_owned();
+        let pairs = examples.windows(2);
+        pairs
+            .map(|pair| {
+                let example = pair[1].split_once("\n```").unwrap().0;
+                (title(pair[0]), example.to_owned())
+            })
+            .collect()
+    }
+
+    /// Each document of a job must have an example, with exactly the fields that are written. `settings`: the job's
+    /// configuration, which the examples leave out.
+    pub(crate) fn compare(job: &str, settings: &impl Serialize, documents: &[(&str, Again)]) {
+        let settings = serde_json::to_value(settings).unwrap();
+        let examples = examples(job);
+        let titles = examples.iter().map(|(title, _)| title.as_str());
+        assert!(
+            titles.eq(documents.iter().map(|(title, _)| *title)),
+            "{examples:?}"
+        );
+        for ((title, example), (_, again)) in examples.iter().zip(documents) {
+            let example: Value = serde_json::from_str(example).expect(title);
+            let mut whole = example.clone();
+            if let Some(left_out) = whole.get_mut("settings") {
+                *left_out = settings.clone();
+            }
+            let mut written = again(whole).unwrap_or_else(|error| panic!("{title}: {error}"));
+            if let Some(settings) = written.get_mut("settings") {
+                *settings = json!({});
+            }
+            assert_eq!(written, example, "{title}");
+        }
     }
 }

@@ -23,8 +23,10 @@ pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitRepo
         (Status::Duplicate, commit)
     } else {
         let done = ledger::all_done(store, &ledger, &plan).await?;
+        // P2
         let commit = verified(ports, &ledger, &plan, &done).await?;
         if plan.settings.bookmark {
+            // P5: before the commit, so that the next run never reads an object again.
             bookmark::note(ports, &ledger, &plan).await?;
         }
         let commit = ledger::propose(store, &ledger.commit(), commit).await?;

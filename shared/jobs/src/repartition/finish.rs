@@ -51,6 +51,7 @@ pub(super) async fn finish(
         swap_manifest(ports, plan, index, output, &done).await?;
     }
     catalog(ports, ledger, plan, &done).await?;
+    // P1, P3: only a committed run removes, and only what its plan lists.
     let (mut removed, mut left) = (0, Vec::new());
     for (output, replaced) in plan.settings.output.iter().zip(&plan.replaced) {
         let directory = plan.settings.directory(output);
@@ -113,6 +114,7 @@ async fn swap_manifest(
         ..PutOptions::default()
     };
     let at = manifest(&plan.settings, output);
+    // P4: one object, swapped once.
     let precondition = standing.map_or(Precondition::Absent, Precondition::Matches);
     let put = ports
         .store

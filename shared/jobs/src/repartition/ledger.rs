@@ -377,3 +377,29 @@ pub(super) async fn all_done(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::config::Config;
+
+    use super::*;
+    use crate::kit::ledger::documented::{again, compare};
+
+    #[test]
+    fn the_documents_are_as_the_architecture_shows_them() {
+        let job = "[[repartition]]\nname = \"r\"\nsource = \"s3://lake/raw/\"\ntarget = \"s3://lake/new/\"\n[[repartition.output]]\nformat = \"parquet\"";
+        let job = Config::parse(job).unwrap().repartition.remove(0);
+        compare(
+            "repartition",
+            &job,
+            &[
+                ("repartition/<name>/<run>/plan", again::<Plan>),
+                ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
+                ("repartition/<name>/<run>/done/<i>", again::<Done>),
+                ("repartition/<name>/<run>/commit", again::<Commit>),
+                ("repartition/<name>/<run>/taken", again::<Taken>),
+                ("repartition/<name>/<run>/finished", again::<Finished>),
+            ],
+        );
+    }
+}

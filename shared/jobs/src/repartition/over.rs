@@ -19,7 +19,7 @@ use crate::{
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
 /// Looks for the commit of a run before each of its files is created. So an invocation that was overtaken by its twin,
-/// or was suspended, does not bring back what a later run has removed.
+/// or was suspended, does not bring back what a later run has removed (P3).
 pub(super) struct Over {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,

@@ -85,7 +85,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The object, of which only the planned version is read.
+    /// The object, of which only the planned version is read (S2).
     pub(super) fn pinned(&self, store: &Arc<dyn Store>) -> Pinned {
         Pinned {
             store: Arc::clone(store),
@@ -338,4 +338,30 @@ pub(super) async fn runs(store: &dyn Store, ledger: &Ledger) -> Result<Vec<Strin
     }
     runs.sort();
     Ok(runs.into_iter().map(|(_, run)| run).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::config::Config;
+
+    use super::*;
+    use crate::kit::ledger::documented::{again, compare};
+
+    #[test]
+    fn the_documents_are_as_the_architecture_shows_them() {
+        let job = "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\nallow_any_source = true";
+        let job = Config::parse(job).unwrap().split.remove(0);
+        compare(
+            "split",
+            &job,
+            &[
+                ("split/<id>/plan", again::<Plan>),
+                ("split/<id>/run/<run>", again::<Run>),
+                ("split/<id>/done/<chunk>", again::<Done>),
+                ("split/<id>/failed/<run>/<chunk>", again::<Failure>),
+                ("split/<id>/outcome/<run>", again::<Outcome>),
+                ("split/<id>/_SUCCESS", again::<Summary>),
+            ],
+        );
+    }
 }

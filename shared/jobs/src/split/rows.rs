@@ -69,6 +69,7 @@ impl<'a> Job<'a> {
         failure: Option<Failure>,
     ) -> Result<ChunkReport, JobError> {
         let near = Some(self.task.chunk);
+        // S4: each message ends here, so the writer of the last marker sees all of them.
         let state = settle(ports, &self.ledger, &self.plan, &self.task.run, near).await?;
         let written = written.as_ref();
         let rows = match status {
@@ -118,6 +119,7 @@ pub async fn rows(
     let (plan, index, resumed) = (&job.plan, task.chunk, again || task.resumed);
     match write::write(store, clock, plan, index, &chunk, resumed, budget).await {
         Ok(written) => {
+            // S1: the marker follows its rows.
             let marker = ledger::entry(&job.ledger.done(), index);
             ledger::create(&**store, &marker, &written.done).await?;
             job.answer(ports, ChunkStatus::Done, Some(written), None)

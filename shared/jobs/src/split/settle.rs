@@ -50,6 +50,7 @@ pub(super) async fn settle(
             tell(ports, ledger, run, News::GoesOn).await?;
             Ok(State::Running)
         }
+        // S1: all markers are there.
         Tally::Done => {
             let summary = succeed(ports, ledger, plan).await?;
             let output = text(ledger, &summary)?;

@@ -156,6 +156,7 @@ fn options(plan: &Plan) -> PutOptions {
     PutOptions {
         content_type: Some(job.content_type().to_owned()),
         attributes: (attributes != Attributes::default()).then(|| Arc::new(attributes)),
+        // S3
         ..PutOptions::create_only()
     }
 }

@@ -99,6 +99,7 @@ impl Upload {
         }
         let options = PutOptions {
             content_type: Some(self.content_type.to_owned()),
+            // R2, S3, P5: nothing is overwritten.
             ..PutOptions::create_only()
         };
         let bytes = last.len() as u64;
