@@ -8,6 +8,8 @@
 //! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>) in Thrift's compact protocol
 //! (<https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>).
 
+use crate::thrift::{Cursor, Fault, Field};
+
 /// The deepest nesting of groups in a schema. A list or a map takes two groups, the root one.
 pub const MAX_SCHEMA_DEPTH: usize = 129;
 
@@ -32,201 +34,65 @@ pub enum FooterFault {
     Encrypted,
 }
 
+impl From<Fault> for FooterFault {
+    fn from(_: Fault) -> Self {
+        Self::Malformed
+    }
+}
+
 /// Checks the bytes of a footer, without its length and magic, before the Parquet crate decodes them.
 ///
 /// # Errors
 /// Bytes that are not a footer, a schema that is nested too deep, or encrypted columns.
 pub fn check_footer(footer: &[u8]) -> Result<(), FooterFault> {
-    let mut cursor = Cursor(footer);
-    let mut last = 0;
     let mut encrypted = false;
-    while let Some((field, kind)) = cursor.field(&mut last)? {
-        encrypted |= field == ENCRYPTION_ALGORITHM;
-        match (field, kind) {
-            (SCHEMA, Kind::List) => cursor.schema()?,
-            _ => cursor.skip(kind, 0)?,
+    Cursor::new(footer, footer.len(), MAX_STRUCTS).fields(None, |cursor, field| {
+        encrypted |= field.0 == ENCRYPTION_ALGORITHM;
+        if field.0 == SCHEMA {
+            schema(cursor, field)
+        } else {
+            Ok(cursor.skip(field)?)
         }
-    }
+    })?;
     if encrypted {
         return Err(FooterFault::Encrypted);
     }
     Ok(())
 }
 
-/// The type of a field, as far as it determines the field's length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// A boolean, whose value is in the field's header.
-    Bool,
-    Byte,
-    Varint,
-    Double,
-    Binary,
-    /// A list or a set.
-    List,
-    Map,
-    Struct,
+/// The schema: its elements in depth-first order, each group with the number of its children.
+fn schema(cursor: &mut Cursor<'_>, field: Field) -> Result<(), FooterFault> {
+    let (length, kind) = cursor.list(field)?;
+    // For each open group, the number of children that are still to come.
+    let mut open: Vec<i64> = Vec::new();
+    for _ in 0..length {
+        let children = children(cursor, kind)?;
+        while open.pop_if(|children| *children <= 0).is_some() {}
+        if let Some(siblings) = open.last_mut() {
+            *siblings -= 1;
+        }
+        if children > 0 {
+            open.push(children);
+            if open.len() > MAX_SCHEMA_DEPTH {
+                return Err(FooterFault::TooDeep);
+            }
+        }
+    }
+    Ok(())
 }
 
-impl Kind {
-    fn of(code: u8) -> Result<Self, FooterFault> {
-        Ok(match code {
-            1 | 2 => Self::Bool,
-            3 => Self::Byte,
-            4..=6 => Self::Varint,
-            7 => Self::Double,
-            8 => Self::Binary,
-            9 | 10 => Self::List,
-            11 => Self::Map,
-            12 => Self::Struct,
-            _ => return Err(FooterFault::Malformed),
-        })
-    }
-}
-
-struct Cursor<'a>(&'a [u8]);
-
-impl Cursor<'_> {
-    fn byte(&mut self) -> Result<u8, FooterFault> {
-        let (&byte, rest) = self.0.split_first().ok_or(FooterFault::Malformed)?;
-        self.0 = rest;
-        Ok(byte)
-    }
-
-    fn advance(&mut self, bytes: u64) -> Result<(), FooterFault> {
-        let bytes = usize::try_from(bytes).map_err(|_| FooterFault::Malformed)?;
-        self.0 = self.0.get(bytes..).ok_or(FooterFault::Malformed)?;
-        Ok(())
-    }
-
-    fn varint(&mut self) -> Result<u64, FooterFault> {
-        let mut value = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte < 0x80 {
-                return Ok(value);
-            }
+/// The number of children of the schema's next element.
+fn children(cursor: &mut Cursor<'_>, kind: u8) -> Result<i64, Fault> {
+    let mut children = 0;
+    cursor.fields(Some((0, kind)), |cursor, field| {
+        if field.0 == NUM_CHILDREN {
+            children = cursor.integer(field)?;
+            Ok(())
+        } else {
+            cursor.skip(field)
         }
-        Err(FooterFault::Malformed)
-    }
-
-    fn zigzag(&mut self) -> Result<i64, FooterFault> {
-        let value = self.varint()?;
-        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-    }
-
-    /// The id and the type of the next field of a struct. `None` at the end of the struct.
-    fn field(&mut self, last: &mut i64) -> Result<Option<(i64, Kind)>, FooterFault> {
-        let header = self.byte()?;
-        if header == 0 {
-            return Ok(None);
-        }
-        *last = match header >> 4 {
-            0 => self.zigzag()?,
-            delta => last.saturating_add(i64::from(delta)),
-        };
-        Ok(Some((*last, Kind::of(header & 0xf)?)))
-    }
-
-    /// The length of a list and the type of its elements.
-    fn list(&mut self) -> Result<(u64, Kind), FooterFault> {
-        let header = self.byte()?;
-        let length = match header >> 4 {
-            15 => self.varint()?,
-            short => u64::from(short),
-        };
-        let kind = Kind::of(header & 0xf)?;
-        // Every element takes at least one byte.
-        if length > self.0.len() as u64 {
-            return Err(FooterFault::Malformed);
-        }
-        Ok((length, kind))
-    }
-
-    fn skip(&mut self, kind: Kind, depth: usize) -> Result<(), FooterFault> {
-        if depth > MAX_STRUCTS {
-            return Err(FooterFault::Malformed);
-        }
-        match kind {
-            Kind::Bool => Ok(()),
-            Kind::Byte => self.advance(1),
-            Kind::Varint => self.varint().map(drop),
-            Kind::Double => self.advance(8),
-            Kind::Binary => {
-                let length = self.varint()?;
-                self.advance(length)
-            }
-            Kind::List => {
-                let (length, kind) = self.list()?;
-                (0..length).try_for_each(|_| self.skip_element(kind, depth + 1))
-            }
-            Kind::Map => {
-                let length = self.varint()?;
-                if length == 0 {
-                    return Ok(());
-                }
-                let kinds = self.byte()?;
-                let (key, value) = (Kind::of(kinds >> 4)?, Kind::of(kinds & 0xf)?);
-                (0..length).try_for_each(|_| {
-                    self.skip_element(key, depth + 1)?;
-                    self.skip_element(value, depth + 1)
-                })
-            }
-            Kind::Struct => {
-                let mut last = 0;
-                while let Some((_, kind)) = self.field(&mut last)? {
-                    self.skip(kind, depth + 1)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// In a list or a map, a boolean is a byte.
-    fn skip_element(&mut self, kind: Kind, depth: usize) -> Result<(), FooterFault> {
-        match kind {
-            Kind::Bool => self.advance(1),
-            kind => self.skip(kind, depth),
-        }
-    }
-
-    /// The schema: its elements in depth-first order, each group with the number of its children.
-    fn schema(&mut self) -> Result<(), FooterFault> {
-        let (length, kind) = self.list()?;
-        if kind != Kind::Struct {
-            return Err(FooterFault::Malformed);
-        }
-        // For each open group, the number of children that are still to come.
-        let mut open: Vec<i64> = Vec::new();
-        for _ in 0..length {
-            let children = self.children()?;
-            while open.pop_if(|children| *children <= 0).is_some() {}
-            if let Some(siblings) = open.last_mut() {
-                *siblings -= 1;
-            }
-            if children > 0 {
-                open.push(children);
-                if open.len() > MAX_SCHEMA_DEPTH {
-                    return Err(FooterFault::TooDeep);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The number of children of the schema's next element.
-    fn children(&mut self) -> Result<i64, FooterFault> {
-        let mut children = 0;
-        let mut last = 0;
-        while let Some((field, kind)) = self.field(&mut last)? {
-            match (field, kind) {
-                (NUM_CHILDREN, Kind::Varint) => children = self.zigzag()?,
-                _ => self.skip(kind, 0)?,
-            }
-        }
-        Ok(children)
-    }
+    })?;
+    Ok(children)
 }
 
 #[cfg(test)]

@@ -2,23 +2,19 @@
 //! (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>). The Parquet crate only
 //! reads them together with the decompressed page.
 
+mod cursor;
 mod write;
 
 use parquet::basic::Encoding;
 
+pub(crate) use self::cursor::{Cursor, Fault, Field};
 pub(super) use self::write::{varint, write};
 
 /// The longest header that is accepted: its statistics may contain two values.
 pub(super) const MAX_HEADER: usize = 16 << 20;
 
-/// Why a header cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The bytes end inside the header.
-    Incomplete,
-    /// The bytes are not a header.
-    Malformed,
-}
+/// The deepest nesting of a header's structs and lists. Real headers have less than five.
+const DEEPEST: usize = 16;
 
 /// The header of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,68 +66,15 @@ pub(super) struct PageStatistics {
 
 /// Reads the header at the start of `bytes` and returns its length.
 pub(super) fn read(bytes: &[u8]) -> Result<(PageHeader, usize), Fault> {
-    let mut cursor = Cursor { bytes, depth: 0 };
+    let mut cursor = Cursor::new(bytes, MAX_HEADER, DEEPEST);
     let header = cursor.page_header().map_err(|fault| match fault {
         Fault::Incomplete if bytes.len() > MAX_HEADER => Fault::Malformed,
         fault => fault,
     })?;
-    Ok((header, bytes.len() - cursor.bytes.len()))
+    Ok((header, bytes.len() - cursor.left()))
 }
 
-const BINARY: u8 = 8;
-const LIST: u8 = 9;
-const SET: u8 = 10;
-const MAP: u8 = 11;
-const STRUCT: u8 = 12;
-
-struct Cursor<'a> {
-    bytes: &'a [u8],
-    depth: usize,
-}
-
-/// A field of a struct: its id and type.
-type Field = (i64, u8);
-
-impl<'a> Cursor<'a> {
-    fn byte(&mut self) -> Result<u8, Fault> {
-        let (&byte, rest) = self.bytes.split_first().ok_or(Fault::Incomplete)?;
-        self.bytes = rest;
-        Ok(byte)
-    }
-
-    fn take(&mut self, count: u64) -> Result<&'a [u8], Fault> {
-        if count > MAX_HEADER as u64 {
-            return Err(Fault::Malformed);
-        }
-        let count = usize::try_from(count).map_err(|_| Fault::Malformed)?;
-        let (taken, rest) = self
-            .bytes
-            .split_at_checked(count)
-            .ok_or(Fault::Incomplete)?;
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn varint(&mut self) -> Result<u64, Fault> {
-        let mut value = 0;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(Fault::Malformed)
-    }
-
-    fn integer(&mut self, (_, kind): Field) -> Result<i64, Fault> {
-        if !matches!(kind, 4..=6) {
-            return Err(Fault::Malformed);
-        }
-        let value = self.varint()?;
-        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-    }
-
+impl Cursor<'_> {
     fn count(&mut self, field: Field) -> Result<usize, Fault> {
         let count = i32::try_from(self.integer(field)?).map_err(|_| Fault::Malformed)?;
         usize::try_from(count).map_err(|_| Fault::Malformed)
@@ -151,98 +94,6 @@ impl<'a> Cursor<'a> {
             9 => Encoding::BYTE_STREAM_SPLIT,
             _ => return Err(Fault::Malformed),
         })
-    }
-
-    fn boolean((_, kind): Field) -> Result<bool, Fault> {
-        match kind {
-            1 => Ok(true),
-            2 => Ok(false),
-            _ => Err(Fault::Malformed),
-        }
-    }
-
-    fn binary(&mut self, (_, kind): Field) -> Result<Vec<u8>, Fault> {
-        if kind != BINARY {
-            return Err(Fault::Malformed);
-        }
-        let length = self.varint()?;
-        Ok(self.take(length)?.to_vec())
-    }
-
-    fn field(&mut self, last: &mut i64) -> Result<Option<Field>, Fault> {
-        let header = self.byte()?;
-        if header == 0 {
-            return Ok(None);
-        }
-        let kind = header & 0xf;
-        *last = match header >> 4 {
-            0 => self.integer((0, 4))?,
-            delta => last.saturating_add(i64::from(delta)),
-        };
-        Ok(Some((*last, kind)))
-    }
-
-    /// Calls `read` for each field of a struct, which reads or skips it.
-    fn fields(
-        &mut self,
-        kind: Option<Field>,
-        mut read: impl FnMut(&mut Self, Field) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        if kind.is_some_and(|(_, kind)| kind != STRUCT) || self.depth > 16 {
-            return Err(Fault::Malformed);
-        }
-        self.depth += 1;
-        let mut last = 0;
-        while let Some(field) = self.field(&mut last)? {
-            read(self, field)?;
-        }
-        self.depth -= 1;
-        Ok(())
-    }
-
-    fn skip(&mut self, (_, kind): Field) -> Result<(), Fault> {
-        match kind {
-            1 | 2 => Ok(()),
-            3 => self.take(1).map(drop),
-            4..=6 => self.varint().map(drop),
-            7 => self.take(8).map(drop),
-            BINARY => {
-                let length = self.varint()?;
-                self.take(length).map(drop)
-            }
-            LIST | SET => {
-                let header = self.byte()?;
-                let length = match header >> 4 {
-                    15 => self.varint()?,
-                    short => u64::from(short),
-                };
-                self.elements(length, &[header & 0xf])
-            }
-            MAP => {
-                let length = self.varint()?;
-                let kinds = if length == 0 { 0 } else { self.byte()? };
-                self.elements(length, &[kinds >> 4, kinds & 0xf])
-            }
-            STRUCT => self.fields(None, Self::skip),
-            _ => Err(Fault::Malformed),
-        }
-    }
-
-    fn elements(&mut self, length: u64, kinds: &[u8]) -> Result<(), Fault> {
-        if length > MAX_HEADER as u64 || self.depth > 16 {
-            return Err(Fault::Malformed);
-        }
-        self.depth += 1;
-        for _ in 0..length {
-            for kind in kinds {
-                match kind {
-                    1 | 2 => self.take(1).map(drop)?,
-                    kind => self.skip((0, *kind))?,
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(())
     }
 
     fn statistics(&mut self, field: Field) -> Result<PageStatistics, Fault> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{
     ColumnsOptions, KeyNames, RecordError,
     buffers::Full,
-    lex::{self, Kind, Member, Stop},
+    lex::{self, Element, Kind, Member, Stop},
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
     record::Reject,
 };
@@ -391,8 +391,8 @@ impl Filling<'_> {
         let mut first = true;
         loop {
             match lex::next_element(self.buf, at, first)? {
-                Ok(element) => at = element,
-                Err(end) => {
+                Element::At(element) => at = element,
+                Element::End(end) => {
                     at = end;
                     break;
                 }

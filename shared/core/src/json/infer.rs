@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::{
     Broken, MAX_DEPTH, SyntaxError,
     keys::Keys,
-    lex::{self, Kind, Member, Stop},
+    lex::{self, Element, Kind, Member, Stop},
     number,
 };
 
@@ -338,11 +338,11 @@ impl Walk<'_> {
         let mut first = true;
         loop {
             match lex::next_element(self.buf, at, first)? {
-                Err(end) => {
+                Element::End(end) => {
                     self.room += 1;
                     return Ok(end);
                 }
-                Ok(next) => at = self.value(element, next)?,
+                Element::At(next) => at = self.value(element, next)?,
             }
             first = false;
         }

@@ -378,19 +378,22 @@ pub(super) fn value_of_key(buf: &[u8], at: usize) -> Result<usize, Stop> {
     Ok(skip_space(buf, at + 1))
 }
 
-/// The next element of an array, or `Err(end)` at its end. Call after the opening bracket (`first`), or after an
-/// element.
+/// The next element of an array.
+pub(super) enum Element {
+    /// The position of its value.
+    At(usize),
+    /// The end of the array.
+    End(usize),
+}
+
+/// Reads on after the opening bracket of an array (`first`), or after an element.
 #[inline]
-pub(super) fn next_element(
-    buf: &[u8],
-    at: usize,
-    first: bool,
-) -> Result<Result<usize, usize>, Stop> {
+pub(super) fn next_element(buf: &[u8], at: usize, first: bool) -> Result<Element, Stop> {
     let at = skip_space(buf, at);
     match byte(buf, at)? {
-        b']' => Ok(Err(at + 1)),
-        b',' if !first => Ok(Ok(skip_space(buf, at + 1))),
-        _ if first => Ok(Ok(at)),
+        b']' => Ok(Element::End(at + 1)),
+        b',' if !first => Ok(Element::At(skip_space(buf, at + 1))),
+        _ if first => Ok(Element::At(at)),
         _ => wrong(at, SyntaxError::ExpectedCommaOrEnd),
     }
 }
@@ -433,11 +436,11 @@ pub(super) fn skip_value(buf: &[u8], mut at: usize, room: usize) -> Result<usize
                 }
             } else {
                 match next_element(buf, at, first)? {
-                    Ok(element) => {
+                    Element::At(element) => {
                         at = element;
                         break;
                     }
-                    Err(end) => end,
+                    Element::End(end) => end,
                 }
             };
             at = end;

@@ -40,8 +40,7 @@ pub(super) struct Subject {
 
 /// Checks that a prefix does not belong to another table format. Returns the number of listings.
 async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<u64, JobError> {
-    let looked = foreign::not_foreign(store, prefix).await?;
-    looked.map_err(|error| JobError::new(ErrorKind::Unsuited, format!("{prefix}: {error}")))?;
+    foreign::not_foreign(store, prefix, ErrorKind::Unsuited).await?;
     Ok(marks_above(prefix).len() as u64)
 }
 

@@ -188,9 +188,7 @@ async fn of_partition(
 
 /// Checks that a prefix does not belong to another table format.
 pub(super) async fn not_foreign(store: &dyn Store, prefix: &Location) -> Result<(), JobError> {
-    let looked = crate::work::foreign::not_foreign(store, prefix).await;
-    let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
-    looked.map_err(|error| foreign(prefix, &error))
+    crate::work::foreign::not_foreign(store, prefix, ErrorKind::SchemaUnusable).await
 }
 
 fn foreign(prefix: &Location, error: &ForeignTable) -> JobError {

@@ -27,6 +27,14 @@ use crate::{
 /// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
+/// What a task for some files reads.
+struct Needed {
+    /// The units that any of the outputs needs.
+    units: Range<usize>,
+    /// The size of each output before them.
+    before: Counts,
+}
+
 /// Runs one task of a plan, or one preparation.
 ///
 /// # Errors
@@ -309,9 +317,8 @@ impl<'a> Work<'a> {
             files.write_empty(&mut series).await?;
             return Ok(None);
         }
-        // The units that any of the outputs needs, and the size of each output before them.
         let mut before = Counts::none(self.plan.settings.output.len());
-        let mut needed: Option<(usize, Counts, usize)> = None;
+        let mut needed: Option<Needed> = None;
         for (index, unit) in counts.iter().enumerate() {
             let overlaps = |(output, cuts): (usize, &Cuts)| {
                 let start = before.of(self.plan, output);
@@ -320,18 +327,21 @@ impl<'a> Work<'a> {
                 start < wanted.end && end > wanted.start
             };
             if cuts.iter().enumerate().any(overlaps) {
-                let (_, _, end) = needed.get_or_insert_with(|| (index, before.clone(), index));
-                *end = index + 1;
+                let needed = needed.get_or_insert_with(|| Needed {
+                    units: index..index,
+                    before: before.clone(),
+                });
+                needed.units.end = index + 1;
             }
             before.add_counts(unit);
         }
-        let Some((start, before, end)) = needed else {
+        let Some(Needed { units, before }) = needed else {
             return Ok(None);
         };
         for series in &mut series {
             series.begin_at(before.of(self.plan, series.output()));
         }
-        let mut rows = Rows::new(self.ports, self.budget, self.plan, self.units(start..end)?)?;
+        let mut rows = Rows::new(self.ports, self.budget, self.plan, self.units(units)?)?;
         while let Some(batch) = rows.next().await? {
             let batch = files.columns(&batch)?;
             let lines = files.encode(&batch)?;

@@ -39,11 +39,7 @@ pub async fn plan(
     let plan = if let Some((plan, _)) = standing {
         plan
     } else {
-        let foreign = foreign::not_foreign(store, &job.target).await;
-        let foreign = foreign.map_err(|error| JobError::store(Stage::Read, error))?;
-        foreign.map_err(|error| {
-            JobError::new(ErrorKind::BadRequest, format!("{}: {error}", job.target))
-        })?;
+        foreign::not_foreign(store, &job.target, ErrorKind::BadRequest).await?;
         let found = source::find(ports, job, &target).await?;
         let plan = scan::scan(ports, job, &target.id, found, budget).await?;
         if plan.puts() > u64::from(job.max_puts) && !request.confirm {

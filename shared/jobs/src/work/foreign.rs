@@ -7,7 +7,10 @@ use lakewright_core::{
 };
 
 use super::list::Pages;
-use crate::ports::{Store, StoreError, StoreErrorKind};
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::{Store, StoreError, StoreErrorKind},
+};
 
 /// The most concurrent listings.
 const CONCURRENT: usize = 16;
@@ -16,35 +19,41 @@ const CONCURRENT: usize = 16;
 /// The caller that lists the objects below the prefix checks these itself: see [`not_a_mark`].
 ///
 /// # Errors
-/// A listing fails. The returned value is an error if the prefix belongs to another format.
+/// A listing fails, or the prefix belongs to another format, which is an error of this kind.
 pub(crate) async fn not_foreign(
     store: &dyn Store,
     prefix: &Location,
-) -> Result<Result<(), ForeignTable>, StoreError> {
+    kind: ErrorKind,
+) -> Result<(), JobError> {
     let looks = marks_above(prefix).into_iter();
     let looks = looks.map(|mark| async move { look(store, &mark).await });
     let looks: Vec<_> = stream::iter(looks.collect::<Vec<_>>())
         .buffered(CONCURRENT)
         .try_collect()
-        .await?;
-    Ok(looks.into_iter().collect())
+        .await
+        .map_err(|error| JobError::store(Stage::Read, error))?;
+    match looks.into_iter().flatten().next() {
+        Some(foreign) => Err(JobError::new(kind, format!("{prefix}: {foreign}"))),
+        None => Ok(()),
+    }
 }
 
-async fn look(store: &dyn Store, mark: &Location) -> Result<Result<(), ForeignTable>, StoreError> {
+/// The table that a log belongs to, if there is one.
+async fn look(store: &dyn Store, mark: &Location) -> Result<Option<ForeignTable>, StoreError> {
     let mut pages = Pages::new(store, mark);
     loop {
         let page = match pages.next().await {
             // A role that may list the prefix need not have access to those above it. If it cannot list the prefix
             // either, the job's own listing fails.
-            Err(error) if error.kind == StoreErrorKind::AccessDenied => return Ok(Ok(())),
+            Err(error) if error.kind == StoreErrorKind::AccessDenied => return Ok(None),
             page => page?,
         };
         let Some(page) = page else {
-            return Ok(Ok(()));
+            return Ok(None);
         };
         for object in &page.objects {
             if let Err(foreign) = not_a_mark(&mark.bucket, &object.key) {
-                return Ok(Err(foreign));
+                return Ok(Some(foreign));
             }
         }
     }
