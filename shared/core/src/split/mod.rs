@@ -29,7 +29,7 @@ pub use self::{
     index::{Dropped, Duplicates, KeyIndex, TooManyKeys},
     key::{KeyProblem, KeyTemplate},
     manifest::{ManifestError, manifest},
-    parquet::{ParquetError, ParquetFooter, ParquetRows, Step},
+    parquet::{ParquetFooter, ParquetReadError, ParquetRows, Step},
     render::Renderer,
     row::{Column, Field, Row, RowProblem, RowReader, Value, header_names},
     scan::{Scan, ScanError, Seen},

@@ -27,7 +27,7 @@ const BATCH_ROWS: usize = 512;
 
 /// Why a Parquet file cannot be read.
 #[derive(Debug, Error)]
-pub enum ParquetError {
+pub enum ParquetReadError {
     /// The bytes contradict the format.
     #[error("corrupt Parquet file: {0}")]
     Corrupt(#[from] parquet::errors::ParquetError),
@@ -90,7 +90,7 @@ impl ParquetFooter {
     ///
     /// # Errors
     /// The footer is refused.
-    pub fn step(&mut self) -> Result<Step<Arc<ParquetMetaData>>, ParquetError> {
+    pub fn step(&mut self) -> Result<Step<Arc<ParquetMetaData>>, ParquetReadError> {
         let Some(tail) = &self.tail else {
             let start = self.size.saturating_sub(FOOTER_TAIL);
             return Ok(Step::Needs(std::iter::once(start..self.size).collect()));
@@ -100,7 +100,7 @@ impl ParquetFooter {
             Footer::Read(metadata) => metadata,
         };
         match unread_codec(&metadata) {
-            Some((column, codec)) => Err(ParquetError::Codec { column, codec }),
+            Some((column, codec)) => Err(ParquetReadError::Codec { column, codec }),
             None => Ok(Step::Found(Arc::from(metadata))),
         }
     }
@@ -131,7 +131,7 @@ impl ParquetRows {
         metadata: &Arc<ParquetMetaData>,
         rows: &Range<u64>,
         memory: u64,
-    ) -> Result<Self, ParquetError> {
+    ) -> Result<Self, ParquetReadError> {
         let arrow =
             ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::default())?;
         let layout = Layout::plain(Arc::clone(arrow.schema()));
@@ -169,7 +169,7 @@ impl ParquetRows {
     ///
     /// # Errors
     /// The file is corrupt, its row groups are too large, or JSON cannot represent a value.
-    pub fn step(&mut self) -> Result<Step<Vec<u8>>, ParquetError> {
+    pub fn step(&mut self) -> Result<Step<Vec<u8>>, ParquetReadError> {
         Ok(match self.decoder.try_decode()? {
             DecodeResult::NeedsData(ranges) => {
                 check("a row group", &ranges, self.memory)?;
@@ -186,7 +186,7 @@ impl ParquetRows {
                 Step::Found(encoder.finish()?)
             }
             DecodeResult::Finished if self.left > 0 => {
-                return Err(ParquetError::Contradicts(format!(
+                return Err(ParquetReadError::Contradicts(format!(
                     "it has {} rows fewer than its footer says",
                     self.left
                 )));
@@ -199,12 +199,12 @@ impl ParquetRows {
     ///
     /// # Errors
     /// When they do not fit together, or a page differs from its checksum.
-    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetError> {
+    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetReadError> {
         let largest = usize::try_from(self.memory).unwrap_or(usize::MAX);
         for (range, bytes) in ranges.iter().zip(&bytes) {
             check_page_bytes(bytes.clone(), largest).map_err(|what| {
                 let column = column_at(&self.metadata, range.start);
-                ParquetError::Contradicts(format!("{column}, from byte {}: {what}", range.start))
+                ParquetReadError::Contradicts(format!("{column}, from byte {}: {what}", range.start))
             })?;
         }
         Ok(self.decoder.push_ranges(ranges, bytes)?)
@@ -247,13 +247,13 @@ fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64
     (groups, skipped)
 }
 
-fn check(what: &'static str, ranges: &[Range<u64>], limit: u64) -> Result<(), ParquetError> {
+fn check(what: &'static str, ranges: &[Range<u64>], limit: u64) -> Result<(), ParquetReadError> {
     let size = ranges
         .iter()
         .map(|range| range.end.saturating_sub(range.start))
         .sum();
     if size > limit {
-        return Err(ParquetError::TooLarge { what, size, limit });
+        return Err(ParquetReadError::TooLarge { what, size, limit });
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(super) use crate::work::footer::{Tail, rows};
 use crate::{
     kit::{ErrorKind, JobError},
     ports::{GetOptions, Store, StoreError, StoreErrorKind},
-    work::footer::{FooterError, ParquetObject},
+    work::footer::{FooterFailure, ParquetObject},
 };
 
 /// The footer of an object of this size. If an `ETag` is given, only of the object with that one.
@@ -43,8 +43,8 @@ pub(super) async fn footer_of(
     };
     match object.footer().await {
         Ok(metadata) => Ok(Arc::new(metadata)),
-        Err(FooterError::Store(error)) => Err(not_read(location, error)),
-        Err(FooterError::Unreadable(message)) => {
+        Err(FooterFailure::Store(error)) => Err(not_read(location, error)),
+        Err(FooterFailure::Unreadable(message)) => {
             Err(JobError::new(ErrorKind::Unreadable, message).of(location.clone()))
         }
     }

@@ -1,5 +1,6 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{
     compression::DecompressError,
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The bytes of an object, or of the lines that begin in a range of it.
-pub(super) struct Bytes<'a> {
+pub(super) struct Content<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
     location: Location,
@@ -39,11 +40,11 @@ enum Form {
     Lines {
         reader: SourceReader,
         lines: LineRange,
-        chunk: bytes::Bytes,
+        chunk: Bytes,
     },
 }
 
-impl<'a> Bytes<'a> {
+impl<'a> Content<'a> {
     /// `lines`: the range in which the wanted lines begin; by default, all lines.
     pub(super) fn open(
         ports: &'a Ports,
@@ -68,7 +69,7 @@ impl<'a> Bytes<'a> {
                 Some((start, end)) => Form::Lines {
                     reader,
                     lines: LineRange::new(start, end),
-                    chunk: bytes::Bytes::new(),
+                    chunk: Bytes::new(),
                 },
             },
             ended: false,

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, ops::Range};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use bytes::Bytes;
 use lakewright_core::{
     config::{Policy, Repartition, Source as From},
     json::{Columns, ColumnsOptions, RecordError},
@@ -16,7 +17,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports,
     ledger::Plan,
-    read::{Bytes, records, timestamps, unreadable},
+    read::{Content, records, timestamps, unreadable},
     refusal::unread,
 };
 use crate::{
@@ -58,7 +59,7 @@ enum Open<'a> {
 }
 
 struct Text<'a> {
-    bytes: Bytes<'a>,
+    bytes: Content<'a>,
     records: Box<dyn Records>,
     location: Location,
 }
@@ -212,14 +213,14 @@ impl<'a> Rows<'a> {
             let at = location.clone();
             return Ok(Open::Text(Box::new(Text {
                 records: records(&plan.reading, job, &location, first)?,
-                bytes: Bytes::open(self.ports, job, self.budget, at, source, lines),
+                bytes: Content::open(self.ports, job, self.budget, at, source, lines),
                 location,
             })));
         }
         let job = &plan.settings;
         let read = |error| unread(&location, error);
         let object = source.pinned(&self.ports.store, location.clone());
-        let loaded = Loaded::open(&object, &bytes::Bytes::new(), &job.limits).await;
+        let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
         let loaded = loaded.map_err(read)?;
         let file = ParquetFile::open(loaded.clone(), &job.limits)
             .map_err(|error| read_error(&location, error))?;

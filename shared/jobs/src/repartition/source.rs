@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     catalog::{Column, ForeignTable, Table, not_a_mark},
@@ -19,7 +20,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports,
     ledger::{SourceObject, SourcePartition},
-    read::{Bytes, decompressed_error, records, unreadable},
+    read::{Content, decompressed_error, records, unreadable},
     refusal::unread,
 };
 use crate::{
@@ -320,7 +321,7 @@ impl Found {
         for source in &self.sources {
             let location = self.location(source);
             let mut records = records(&self.reading, job, &location, true)?;
-            let mut bytes = Bytes::open(ports, job, budget, location.clone(), source, None);
+            let mut bytes = Content::open(ports, job, budget, location.clone(), source, None);
             loop {
                 let more = bytes.next().await?;
                 match more {
@@ -376,7 +377,7 @@ async fn parquet(
     source: &SourceObject,
 ) -> Result<ParquetFile<Loaded>, JobError> {
     let object = source.pinned(&ports.store, location.clone());
-    let loaded = Loaded::open(&object, &bytes::Bytes::new(), &job.limits).await;
+    let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
     let loaded = loaded.map_err(|error| unread(location, error))?;
     ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
     work::{
-        footer::{self, FooterError, ParquetObject, Tail},
+        footer::{self, FooterFailure, ParquetObject, Tail},
         merge::{self, CONCURRENT_READS, Failed, LEAST_MEMORY, Read, UPLOAD_MEMORY},
         source::Pinned,
         upload::Upload,
@@ -203,8 +203,8 @@ async fn opened(
     };
     let (metadata, whole) = match read {
         Ok(read) => read,
-        Err(FooterError::Unreadable(_)) => return Ok(None),
-        Err(FooterError::Store(error)) => {
+        Err(FooterFailure::Unreadable(_)) => return Ok(None),
+        Err(FooterFailure::Store(error)) => {
             return Err(unread(&location, JobError::store(Stage::Read, error)));
         }
     };

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     kit::{ErrorKind, JobError, Stage},
     ports::{Listed, Store, StoreErrorKind},
-    work::footer::{self, FooterError, ParquetObject, Tail},
+    work::footer::{self, FooterFailure, ParquetObject, Tail},
 };
 
 /// The most footers that are read at once.
@@ -186,10 +186,10 @@ fn compared(metadata: &ParquetMetaData, file: &File, columns: &[String]) -> Opti
 }
 
 /// Converts a footer that cannot be read to a difference, unless the store failed.
-fn not_read(error: FooterError) -> Result<Difference, JobError> {
+fn not_read(error: FooterFailure) -> Result<Difference, JobError> {
     match error {
-        FooterError::Unreadable(message) => Ok(Difference::Unreadable(message)),
-        FooterError::Store(error) => match error.kind {
+        FooterFailure::Unreadable(message) => Ok(Difference::Unreadable(message)),
+        FooterFailure::Store(error) => match error.kind {
             StoreErrorKind::NotFound
             | StoreErrorKind::PreconditionFailed
             | StoreErrorKind::InvalidRange => Ok(Difference::Changed),

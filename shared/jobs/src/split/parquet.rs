@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::FuturesOrdered};
-use lakewright_core::split::{ParquetError, ParquetFooter, ParquetRows, Step};
+use lakewright_core::split::{ParquetFooter, ParquetReadError, ParquetRows, Step};
 
 use super::{ledger::Source, read};
 use crate::{kit::JobError, ports::Store};
@@ -16,7 +16,7 @@ pub(super) struct Parquet {
     rows: ParquetRows,
 }
 
-fn unreadable(source: &Source) -> impl Fn(ParquetError) -> JobError + use<> {
+fn unreadable(source: &Source) -> impl Fn(ParquetReadError) -> JobError + use<> {
     let location = source.location.clone();
     move |error| JobError::unreadable(location.clone(), error.to_string())
 }

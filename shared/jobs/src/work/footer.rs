@@ -35,7 +35,7 @@ impl Tail {
 }
 
 /// Why a footer was not read.
-pub(crate) enum FooterError {
+pub(crate) enum FooterFailure {
     /// The store failed.
     Store(StoreError),
     /// The file has no footer, or one that is refused.
@@ -58,7 +58,7 @@ pub(crate) struct ParquetObject<'a> {
 
 impl ParquetObject<'_> {
     /// The footer, or its position, if it is longer than those of the files before.
-    pub(crate) async fn look(&self) -> Result<Footer, FooterError> {
+    pub(crate) async fn look(&self) -> Result<Footer, FooterFailure> {
         let end = self.size.saturating_sub(self.tail.next())..self.size;
         Ok(self.footer_in(end).await?.0)
     }
@@ -67,12 +67,12 @@ impl ParquetObject<'_> {
     pub(crate) async fn footer_at(
         &self,
         place: Range<u64>,
-    ) -> Result<ParquetMetaData, FooterError> {
+    ) -> Result<ParquetMetaData, FooterFailure> {
         complete(self.footer_in(place).await?.0)
     }
 
     /// The footer, whatever its length.
-    pub(crate) async fn footer(&self) -> Result<ParquetMetaData, FooterError> {
+    pub(crate) async fn footer(&self) -> Result<ParquetMetaData, FooterFailure> {
         match self.look().await? {
             Footer::Read(metadata) => Ok(*metadata),
             Footer::Needs(place) => self.footer_at(place).await,
@@ -80,13 +80,13 @@ impl ParquetObject<'_> {
     }
 
     /// The footer and the whole file, read at once.
-    pub(crate) async fn whole(&self) -> Result<(ParquetMetaData, Bytes), FooterError> {
+    pub(crate) async fn whole(&self) -> Result<(ParquetMetaData, Bytes), FooterFailure> {
         let (footer, bytes) = self.footer_in(0..self.size).await?;
         Ok((complete(footer)?, bytes))
     }
 
     /// What it is instead, if its first bytes say it.
-    async fn not_parquet(&self) -> Result<String, FooterError> {
+    async fn not_parquet(&self) -> Result<String, FooterFailure> {
         let not = parquet_merge::FooterError::NotParquet;
         let head = self.bytes(0..self.size.min(HEAD as u64)).await?;
         Ok(match instead_of_parquet(&head) {
@@ -95,7 +95,7 @@ impl ParquetObject<'_> {
         })
     }
 
-    async fn bytes(&self, range: Range<u64>) -> Result<Bytes, FooterError> {
+    async fn bytes(&self, range: Range<u64>) -> Result<Bytes, FooterFailure> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -105,17 +105,17 @@ impl ParquetObject<'_> {
             ..GetOptions::default()
         };
         let body = self.store.get(self.location, options).await;
-        Ok(body.map_err(FooterError::Store)?.bytes)
+        Ok(body.map_err(FooterFailure::Store)?.bytes)
     }
 
     /// The footer in the end of the file, and the bytes of that.
-    async fn footer_in(&self, end: Range<u64>) -> Result<(Footer, Bytes), FooterError> {
+    async fn footer_in(&self, end: Range<u64>) -> Result<(Footer, Bytes), FooterFailure> {
         let tail = self.bytes(end).await?;
         let footer = match read_footer(&tail, self.size, self.limit) {
             Err(parquet_merge::FooterError::NotParquet) => {
-                return Err(FooterError::Unreadable(self.not_parquet().await?));
+                return Err(FooterFailure::Unreadable(self.not_parquet().await?));
             }
-            footer => footer.map_err(|error| FooterError::Unreadable(error.to_string()))?,
+            footer => footer.map_err(|error| FooterFailure::Unreadable(error.to_string()))?,
         };
         if matches!(footer, Footer::Read(_)) {
             self.tail.learn(footer_size(&tail));
@@ -124,10 +124,10 @@ impl ParquetObject<'_> {
     }
 }
 
-fn complete(footer: Footer) -> Result<ParquetMetaData, FooterError> {
+fn complete(footer: Footer) -> Result<ParquetMetaData, FooterFailure> {
     match footer {
         Footer::Read(metadata) => Ok(*metadata),
-        Footer::Needs(_) => Err(FooterError::Unreadable("its end was cut short".to_owned())),
+        Footer::Needs(_) => Err(FooterFailure::Unreadable("its end was cut short".to_owned())),
     }
 }
 

@@ -87,11 +87,11 @@ fn parquet_rows() {
         assert_eq!(found, expected.collect::<Vec<_>>(), "{range:?}");
     }
     let mut starved = ParquetRows::new(&metadata, &(0..10), 10).unwrap();
-    assert!(matches!(starved.step(), Err(ParquetError::TooLarge { .. })));
+    assert!(matches!(starved.step(), Err(ParquetReadError::TooLarge { .. })));
 }
 
 /// All rows of a file, or why there are none.
-fn read_all(file: &Bytes) -> Result<usize, ParquetError> {
+fn read_all(file: &Bytes) -> Result<usize, ParquetReadError> {
     let mut footer = ParquetFooter::new(file.len() as u64);
     let metadata = loop {
         match footer.step()? {
