@@ -32,6 +32,7 @@ pub use self::{
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     schedule::{Schedule, Sweep},
+    size::Size,
     split::{Split, Unload, UnloadFormat},
     stored::Encryption,
     words::{EpochUnit, OnCollision, PathStyle, ResultColumn, RowFormat, TimestampRule, Types},

@@ -20,7 +20,7 @@ pub fn check(data: &[u8]) {
 
 fn read(data: &[u8], policy: Policy, own_columns: bool) -> Result<(), ReadError> {
     let limits = Limits {
-        parquet_row_group: bytesize::ByteSize::mib(16),
+        parquet_row_group: lakewright_core::config::Size::mib(16),
         ..Limits::default()
     };
     let file = ParquetFile::open(Bytes::copy_from_slice(data), &limits)?;

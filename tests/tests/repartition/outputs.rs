@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bytesize::ByteSize;
+use lakewright_core::config::Size;
 use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::lake::{Lake, plain};
@@ -173,7 +173,7 @@ fn each_task_has_files_of_its_own() {
                 let mut lake = Lake::new(&format!(
                     "{PREFIX}format = \"csv\"\npartition_by = [\"k\"]\n{more}\noutput = [{{ format = \"csv\", compression = \"none\" }}]"
                 ));
-                lake.job.task_size = ByteSize(10);
+                lake.job.task_size = Size(10);
                 lake.place("in/a.csv", "k,v\na,1\na,2\n");
                 lake.place("in/b.csv", "k,v\na,3\nb,4\n");
                 (lake.memory, lake.scratch) = (memory, scratch);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bytesize::ByteSize;
+use lakewright_core::config::Size;
 use lakewright_jobs::{ErrorKind, repartition::Status};
 use lakewright_tests::{semantics::stated, virtual_time};
 
@@ -135,7 +135,7 @@ fn a_source_that_changes_gives_the_run_up() {
         lake.place("in/a.csv", "k,v\na,1\n");
         lake.place("in/b.csv", "k,v\nb,1\n");
         let mut job = lake.job.clone();
-        job.task_size = ByteSize(10);
+        job.task_size = Size(10);
         let lake = Lake { job, ..lake };
         let first = lake.plan().await.unwrap();
         assert_eq!(first.tasks.len(), 2);
@@ -309,7 +309,7 @@ fn the_target_table() {
 fn long_lists_are_objects() {
     virtual_time(async {
         let mut lake = Lake::new(&by_column(""));
-        lake.job.task_size = ByteSize(1);
+        lake.job.task_size = Size(1);
         for object in 0..1_001 {
             lake.place(&format!("in/{object}"), "k,v\n");
         }

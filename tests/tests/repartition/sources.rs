@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
-use bytesize::ByteSize;
 use flate2::{Compression, write::GzEncoder};
+use lakewright_core::config::Size;
 use lakewright_jobs::{ErrorKind, ports::Partition};
 use lakewright_tests::{semantics::stated, virtual_time};
 
@@ -140,7 +140,7 @@ fn a_table_of_json_in_one_task_and_in_many() {
         let mut texts = Vec::new();
         for task_size in [1 << 20, 300, 900] {
             let mut lake = Lake::new(settings);
-            lake.job.task_size = ByteSize(task_size);
+            lake.job.task_size = Size(task_size);
             lake.table(
                 "d.t",
                 "t",
@@ -180,7 +180,7 @@ fn a_table_of_parquet_by_row_groups() {
         for task_size in [1 << 20, 100] {
             let mut lake =
                 Lake::new("source = \"d.t\"\nfiles = 4\noutput = [{ format = \"parquet\" }]");
-            lake.job.task_size = ByteSize(task_size);
+            lake.job.task_size = Size(task_size);
             lake.table(
                 "d.t",
                 "t/",
@@ -360,7 +360,7 @@ fn what_cannot_be_read_fails_before_the_commit() {
             assert_eq!(lake.keys("out/"), ["out/old.parquet"]);
             // In a range, the offset is that in the object.
             let mut lake = table(&OUT.replace("files = 1", "files = 2"), text);
-            lake.job.task_size = ByteSize(8);
+            lake.job.task_size = Size(8);
             let plan = lake.plan().await.unwrap();
             let mut errors = Vec::new();
             for prepare in plan.prepare.iter().chain(&plan.tasks) {

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use bytesize::ByteSize;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Compression, Config, Encryption, OutputFormat, Rekey, Schedule,
     mistake::Problems,
-    size::{DurationText, S3Uri, Size, TableText, exact, exact_option},
+    size::{DurationText, S3Uri, Size, TableText},
     stored,
 };
 use crate::{catalog::TableName, location::Location};
@@ -31,9 +30,8 @@ pub struct Compact {
     #[serde(default)]
     pub mode: CompactMode,
     /// The target size of a file, as the sum of the sizes of the files that are merged into it.
-    #[serde(default = "default_target_size", serialize_with = "exact")]
-    #[schemars(with = "Size")]
-    pub target_size: ByteSize,
+    #[serde(default = "default_target_size")]
+    pub target_size: Size,
     /// A partition with fewer small files than this is not compacted.
     #[serde(default = "default_min_files")]
     pub min_files: u32,
@@ -52,13 +50,8 @@ pub struct Compact {
     pub compression: CompactCompression,
     /// The size at which a row group ends; 128 MiB by default. Row groups are smaller if the function's memory requires
     /// it.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exact_option"
-    )]
-    #[schemars(with = "Option<Size>")]
-    pub row_group_size: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group_size: Option<Size>,
     /// The columns that the rows of a file are sorted by, in any case. By default, rows keep the order of their files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sort_by: Vec<String>,
@@ -163,8 +156,8 @@ fn default_dry_run_first() -> bool {
     true
 }
 
-fn default_target_size() -> ByteSize {
-    ByteSize::mib(256)
+fn default_target_size() -> Size {
+    Size::mib(256)
 }
 
 fn default_min_files() -> u32 {
@@ -253,13 +246,13 @@ impl Compact {
                 "generations has no meaning with mode = \"in_place\"",
             );
         }
-        if self.target_size == ByteSize(0) {
+        if self.target_size == Size(0) {
             problems.say(
                 "target_size",
                 "target_size is 0: write a size above 0, such as \"256MiB\"",
             );
         }
-        if self.row_group_size == Some(ByteSize(0)) {
+        if self.row_group_size == Some(Size(0)) {
             problems.say(
                 "row_group_size",
                 "row_group_size is 0: give a size above 0, or leave it out",
@@ -418,7 +411,7 @@ mod tests {
     fn defaults() {
         let config = Config::parse(TABLE).unwrap();
         let job = &config.compact[0];
-        assert_eq!(job.target_size, ByteSize::mib(256));
+        assert_eq!(job.target_size, Size::mib(256));
         assert_eq!((job.min_files, job.small_below, job.files), (5, 75, None));
         assert_eq!(job.small_bytes(), 192 << 20);
         assert_eq!(job.grace_period, SignedDuration::from_hours(24));

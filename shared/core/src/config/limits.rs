@@ -1,13 +1,9 @@
 //! Limits on inputs.
 
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    mistake::Problems,
-    size::{Size, exact},
-};
+use super::{mistake::Problems, size::Size};
 use crate::json;
 
 /// Limits on inputs. Each limit has its own error.
@@ -15,9 +11,7 @@ use crate::json;
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// The longest record. An object with a longer one is refused.
-    #[schemars(with = "Size")]
-    #[serde(serialize_with = "exact")]
-    pub record_size: ByteSize,
+    pub record_size: Size,
     /// The deepest nesting of objects and arrays in a record, including the record itself: 1 to 64. A deeper record is
     /// quarantined.
     pub nesting_depth: u32,
@@ -26,24 +20,20 @@ pub struct Limits {
     /// The most partitions that the records of one object may belong to. An object that exceeds this is refused.
     pub partitions: u32,
     /// The largest footer of a Parquet file. A file that exceeds this is refused.
-    #[schemars(with = "Size")]
-    #[serde(serialize_with = "exact")]
-    pub parquet_footer: ByteSize,
+    pub parquet_footer: Size,
     /// The largest decoded row group of a Parquet file. A file that exceeds this is refused.
-    #[schemars(with = "Size")]
-    #[serde(serialize_with = "exact")]
-    pub parquet_row_group: ByteSize,
+    pub parquet_row_group: Size,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            record_size: ByteSize::mib(16),
+            record_size: Size::mib(16),
             nesting_depth: u32::try_from(json::MAX_DEPTH).unwrap_or(u32::MAX),
             compression_ratio: 1_000,
             partitions: 20_000,
-            parquet_footer: ByteSize::mib(16),
-            parquet_row_group: ByteSize::gib(2),
+            parquet_footer: Size::mib(16),
+            parquet_row_group: Size::gib(2),
         }
     }
 }

@@ -2,14 +2,10 @@
 
 use std::fmt;
 
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    mistake::Problems,
-    size::{Size, exact_option},
-};
+use super::{mistake::Problems, size::Size};
 
 use crate::location::Location;
 
@@ -30,31 +26,16 @@ pub struct Output {
     /// A new file of a partition starts when the records in one reach this size. It is the size of the records as they
     /// were read, decompressed, because the names of all files are fixed before the first is written. A single larger
     /// record is a separate file. If the rows are sorted, files have this size on average.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exact_option"
-    )]
-    #[schemars(with = "Option<Size>")]
-    pub max_file_size: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_file_size: Option<Size>,
     /// With `max_file_size`: a last file smaller than this is joined with the previous one. A partition with fewer rows
     /// is still one smaller file, because each source object has separate files. Use compact to merge many small files.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exact_option"
-    )]
-    #[schemars(with = "Option<Size>")]
-    pub min_file_size: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_file_size: Option<Size>,
     /// Parquet: the size at which a row group ends; 128 MiB by default. Row groups are smaller if the function's memory
     /// requires it.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "exact_option"
-    )]
-    #[schemars(with = "Option<Size>")]
-    pub row_group_size: Option<ByteSize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group_size: Option<Size>,
     /// Parquet: columns that get a bloom filter, in any case; `a.b` for a field of a struct.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bloom_filter_columns: Vec<String>,
@@ -185,7 +166,7 @@ impl Output {
             ("min_file_size", self.min_file_size),
             ("row_group_size", self.row_group_size),
         ] {
-            if size == Some(ByteSize(0)) {
+            if size == Some(Size(0)) {
                 say(
                     key,
                     format!("{key} is 0: give a size above 0, or leave it out"),

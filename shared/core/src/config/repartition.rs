@@ -6,7 +6,6 @@ use std::{
     str::FromStr,
 };
 
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -14,13 +13,13 @@ use super::{
     Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy,
     mistake::Problems,
     output,
-    size::{S3Uri, Size, SourceText, TableText, exact},
+    size::{S3Uri, Size, SourceText, TableText},
     stored,
 };
 use crate::{catalog::TableName, hive_type, location::Location, nearest::meant};
 
 /// The smallest `task_size`: with a smaller one, writing the ledger's entries would take longer than writing the rows.
-const MIN_TASK_SIZE: ByteSize = ByteSize::mib(1);
+const MIN_TASK_SIZE: Size = Size::mib(1);
 
 /// The most files of a job.
 const MAX_FILES: u32 = 100_000;
@@ -98,9 +97,8 @@ pub struct Repartition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// The approximate number of the source's bytes, as stored in S3, that one task handles.
-    #[serde(default = "default_task_size", serialize_with = "exact")]
-    #[schemars(with = "Size")]
-    pub task_size: ByteSize,
+    #[serde(default = "default_task_size")]
+    pub task_size: Size,
     /// Limits on inputs, so that a malformed object cannot crash the function.
     #[serde(default)]
     pub limits: Limits,
@@ -281,8 +279,8 @@ fn fail_policy() -> Policy {
     Policy::Fail
 }
 
-fn default_task_size() -> ByteSize {
-    ByteSize::mib(512)
+fn default_task_size() -> Size {
+    Size::mib(512)
 }
 
 impl Repartition {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Encryption, OnCollision, ResultColumn, RowFormat, Types,
     mistake::Problems,
-    size::{S3Uri, Size, exact},
+    size::{S3Uri, Size},
     stored,
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
 };
 
 /// The largest `chunk_size`: a chunk is in memory as a whole.
-const MAX_CHUNK_SIZE: ByteSize = ByteSize::mib(32);
+const MAX_CHUNK_SIZE: Size = Size::mib(32);
 
 /// The most hexadecimal digits of a hashed prefix.
 const MAX_HASHED_PREFIX: u32 = 8;
@@ -75,9 +74,8 @@ pub struct Split {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
     /// The approximate number of the result's bytes that one task handles.
-    #[serde(default = "default_chunk_size", serialize_with = "exact")]
-    #[schemars(with = "Size")]
-    pub chunk_size: ByteSize,
+    #[serde(default = "default_chunk_size")]
+    pub chunk_size: Size,
     /// The most rows that one task handles.
     #[serde(default = "default_chunk_rows")]
     pub chunk_rows: u32,
@@ -127,8 +125,8 @@ fn default_key() -> String {
     "{job}/{row}".to_owned()
 }
 
-fn default_chunk_size() -> ByteSize {
-    ByteSize::mib(8)
+fn default_chunk_size() -> Size {
+    Size::mib(8)
 }
 
 fn default_chunk_rows() -> u32 {

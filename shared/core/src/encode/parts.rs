@@ -49,16 +49,18 @@ impl Parts {
 
 #[cfg(test)]
 mod tests {
-    use bytesize::ByteSize;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{config::OutputFormat, semantics::stated};
+    use crate::{
+        config::{OutputFormat, Size},
+        semantics::stated,
+    };
 
     fn cut(max: Option<u64>, min: Option<u64>, records: &[u64]) -> Vec<u64> {
         let mut parts = Parts::new(&Output {
-            max_file_size: max.map(ByteSize),
-            min_file_size: min.map(ByteSize),
+            max_file_size: max.map(Size),
+            min_file_size: min.map(Size),
             ..Output::new(OutputFormat::Json)
         });
         for &bytes in records {

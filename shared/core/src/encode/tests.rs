@@ -10,11 +10,13 @@ use arrow::{
     buffer::OffsetBuffer,
     datatypes::{DataType, Field, Fields, Int32Type, Schema},
 };
-use bytesize::ByteSize;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
-use crate::{config::Compression, semantics::stated};
+use crate::{
+    config::{Compression, Size},
+    semantics::stated,
+};
 
 fn batch(columns: &[(&str, ArrayRef)]) -> RecordBatch {
     let fields = columns
@@ -134,7 +136,7 @@ fn the_bytes_may_be_taken_as_they_come() {
     let batch = batch(&[("v", values)]);
     for format in [OutputFormat::Parquet, OutputFormat::Json, OutputFormat::Csv] {
         let output = Output {
-            row_group_size: (format == OutputFormat::Parquet).then(|| ByteSize::kib(256)),
+            row_group_size: (format == OutputFormat::Parquet).then(|| Size::kib(256)),
             ..Output::new(format)
         };
         let layout = Layout::plain(batch.schema());
@@ -349,7 +351,7 @@ fn bloom_filters_and_row_groups() {
     let layout = Layout::plain(batch.schema());
     let output = |columns: &[&str]| Output {
         bloom_filter_columns: columns.iter().map(ToString::to_string).collect(),
-        row_group_size: Some(ByteSize::kib(512)),
+        row_group_size: Some(Size::kib(512)),
         ..plain(OutputFormat::Parquet)
     };
     let parts = (0..60)

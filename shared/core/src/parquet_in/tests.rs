@@ -16,7 +16,6 @@ use arrow::{
     datatypes::{Field, Fields, Int32Type},
 };
 use bytes::Bytes;
-use bytesize::ByteSize;
 use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     file::properties::{WriterProperties, WriterVersion},
@@ -24,7 +23,7 @@ use parquet::{
 
 use super::*;
 use crate::{
-    config::TimestampRule,
+    config::{Size, TimestampRule},
     encode::cells::{self, Cells},
     hive_type,
     json::JsonScalar,
@@ -438,7 +437,7 @@ fn limits() {
         })
     };
     let footer = Limits {
-        parquet_footer: ByteSize(100),
+        parquet_footer: Size(100),
         ..Limits::default()
     };
     assert!(matches!(
@@ -446,7 +445,7 @@ fn limits() {
         Err(ReadError::FooterTooLarge { limit: 100, .. })
     ));
     let row_group = Limits {
-        parquet_row_group: ByteSize(100),
+        parquet_row_group: Size(100),
         ..Limits::default()
     };
     assert!(matches!(

@@ -7,9 +7,8 @@ use arrow::{
     json::LineDelimitedWriter,
 };
 use bytes::Bytes;
-use bytesize::ByteSize;
 use lakewright_core::{
-    config::{Config, Repartition},
+    config::{Config, Repartition, Size},
     location::Location,
 };
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
@@ -81,7 +80,7 @@ impl Scene {
         let config = Config::parse(&text).expect("a valid configuration");
         let mut job = config.repartition.into_iter().next().expect("one job");
         if matches!(self, Self::Files | Self::Together) {
-            job.task_size = ByteSize(30);
+            job.task_size = Size(30);
         }
         job
     }

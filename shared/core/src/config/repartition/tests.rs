@@ -20,7 +20,7 @@ fn defaults() {
     assert_eq!(job.source.to_string(), "glue_db.ev");
     assert_eq!(job.mode, Mode::Overwrite);
     assert_eq!(job.on_mismatch, Policy::Fail);
-    assert_eq!(job.task_size, ByteSize::mib(512));
+    assert_eq!(job.task_size, Size::mib(512));
     assert_eq!(
         job.ledger().to_string(),
         "s3://lake/ev/_lakewright/repartition/ev/"

@@ -14,7 +14,7 @@ static WHOLE: LazyLock<Bytes> = LazyLock::new(|| {
 /// Reads a file to its end or to an error; nothing else may happen.
 fn read_to_end(bytes: &[u8]) -> Result<u64, ReadError> {
     let limits = Limits {
-        parquet_row_group: ByteSize::mib(16),
+        parquet_row_group: Size::mib(16),
         ..Limits::default()
     };
     let file = ParquetFile::open(Bytes::copy_from_slice(bytes), &limits)?;
