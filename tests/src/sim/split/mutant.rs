@@ -5,12 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::{
-    ports::{
-        Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError,
-        SendFailure, Store, StoreError, StoreErrorKind, StoreLayer, Written,
-    },
-    retry::RetryingService,
+use lakewright_jobs::ports::{
+    Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError, SendFailure,
+    Store, StoreError, StoreErrorKind, StoreLayer, Written,
 };
 
 use crate::model::Client;
@@ -229,7 +226,7 @@ impl StoreLayer for BrokenStore {
 
 /// The queue with or without a broken protocol.
 pub(super) struct BrokenQueue {
-    pub(super) inner: RetryingService<Client>,
+    pub(super) inner: Client,
     pub(super) mutant: Option<Mutant>,
 }
 
@@ -250,7 +247,7 @@ impl Queue for BrokenQueue {
 
 /// The callbacks with or without a broken protocol.
 pub(super) struct BrokenCallback {
-    pub(super) inner: RetryingService<Client>,
+    pub(super) inner: Client,
     pub(super) mutant: Option<Mutant>,
 }
 

@@ -248,21 +248,40 @@ impl World {
         let client = Client::new(Arc::clone(&self.cloud), id, plan);
         let deadline = self.deadline();
         let seed = self.seed ^ u64::from(id);
-        let service = |client, policy| {
-            RetryingService::new(client, Arc::new(self.cloud.clock), deadline, seed, policy)
+        // Messages are sent again above the queue that a mutant breaks, and calls to Athena and Step Functions likewise.
+        let clock = Arc::new(self.cloud.clock);
+        let queue = BrokenQueue {
+            inner: client.clone(),
+            mutant: self.mutant,
+        };
+        let callback = BrokenCallback {
+            inner: client.clone(),
+            mutant: self.mutant,
         };
         let ports = Ports {
             store: self.store(client.clone(), deadline, id),
-            queries: Arc::new(service(client.clone(), RetryPolicy::ATHENA)),
-            queue: Arc::new(BrokenQueue {
-                inner: service(client.clone(), RetryPolicy::SQS),
-                mutant: self.mutant,
-            }),
-            callback: Arc::new(BrokenCallback {
-                inner: service(client.clone(), RetryPolicy::STEP_FUNCTIONS),
-                mutant: self.mutant,
-            }),
-            clock: Arc::new(self.cloud.clock),
+            queries: Arc::new(RetryingService::new(
+                client.clone(),
+                clock.clone(),
+                deadline,
+                seed,
+                RetryPolicy::ATHENA,
+            )),
+            queue: Arc::new(RetryingService::new(
+                queue,
+                clock.clone(),
+                deadline,
+                seed,
+                RetryPolicy::SQS,
+            )),
+            callback: Arc::new(RetryingService::new(
+                callback,
+                clock.clone(),
+                deadline,
+                seed,
+                RetryPolicy::STEP_FUNCTIONS,
+            )),
+            clock,
         };
         let budget = Budget {
             memory: 64 << 20,
