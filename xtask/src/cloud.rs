@@ -19,7 +19,7 @@ use crate::{
     helper::{Helpers, To},
     log::Log,
     process::{self, Group},
-    variables::{OTHER_CLOUDS, REGION, Variables},
+    variables::Variables,
     workspace::Workspace,
 };
 

@@ -82,7 +82,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 /// <https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html>
 fn spark_settings(variables: &Variables) -> String {
     let mut lines = vec![
-        format!("spark.hadoop.fs.s3a.endpoint {}", variables.endpoint()),
+        format!("spark.hadoop.fs.s3a.endpoint {}", variables.endpoint),
         "spark.hadoop.fs.s3a.path.style.access true".to_owned(),
         "spark.hadoop.fs.s3a.access.key test".to_owned(),
         "spark.hadoop.fs.s3a.secret.key test".to_owned(),

@@ -256,7 +256,7 @@ impl Bench<'_> {
     fn conforms(&self, step: Step, log: &str, program: &Command, cloud: &Cloud) -> Result<()> {
         let mut conformance = Command::new(program.get_program());
         cloud.variables().apply(&mut conformance);
-        conformance.args(["--endpoint", cloud.variables().endpoint()]);
+        conformance.args(["--endpoint", &cloud.variables().endpoint]);
         self.shown(step, log, &mut conformance)
     }
 

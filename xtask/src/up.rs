@@ -247,7 +247,7 @@ impl Running {
     /// How to use it.
     pub(crate) fn summary(&self, outcomes: Vec<Outcome>) -> Up {
         Up {
-            endpoint: self.cloud.variables().endpoint().to_owned(),
+            endpoint: self.cloud.variables().endpoint.clone(),
             exports: self.exports.path().to_owned(),
             config: self.config.clone(),
             outputs: self.stack.outputs.clone(),

@@ -1,7 +1,7 @@
 //! The paths of the workspace, and of the commands' outputs in it.
 
 use std::{
-    env,
+    env, fs,
     path::{self, Path, PathBuf},
     process::Command,
 };

@@ -105,7 +105,7 @@ struct Version {
 pub struct ModelS3 {
     pub(super) settings: Settings,
     objects: BTreeMap<Location, Vec<Version>>,
-    pub(super) uploads: BTreeMap<UploadId, Upload>,
+    uploads: BTreeMap<UploadId, Upload>,
     /// Conditional writes in progress: a number for each, and whether another one overlapped it.
     under_way: BTreeMap<Location, BTreeMap<u64, bool>>,
     pub(super) serial: u64,

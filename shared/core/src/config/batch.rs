@@ -1,13 +1,12 @@
 //! What is planned together.
 
-use bytesize::ByteSize;
 use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     mistake::Problems,
-    size::{DurationText, Size, exact},
+    size::{DurationText, Size},
 };
 
 /// The longest batching window of an event source mapping.
@@ -29,9 +28,7 @@ pub struct Batch {
     pub objects: u32,
     /// The size at which a batch ends, as the sum of its objects' sizes as they landed. An object larger than this is a batch
     /// of its own.
-    #[schemars(with = "Size")]
-    #[serde(serialize_with = "exact")]
-    pub size: ByteSize,
+    pub size: Size,
 }
 
 impl Default for Batch {
@@ -39,7 +36,7 @@ impl Default for Batch {
         Self {
             window: SignedDuration::from_secs(60),
             objects: 1_000,
-            size: ByteSize::mib(256),
+            size: Size::mib(256),
         }
     }
 }
@@ -107,21 +104,18 @@ mod tests {
             size,
         };
         for (text, expected) in [
-            ("", of(60, 1_000, ByteSize::mib(256))),
-            ("batch = {}", of(60, 1_000, ByteSize::mib(256))),
-            (
-                "batch = { window = \"0s\" }",
-                of(0, 1_000, ByteSize::mib(256)),
-            ),
+            ("", of(60, 1_000, Size::mib(256))),
+            ("batch = {}", of(60, 1_000, Size::mib(256))),
+            ("batch = { window = \"0s\" }", of(0, 1_000, Size::mib(256))),
             (
                 "batch = { window = \"1m 30s\", objects = 1 }",
-                of(90, 1, ByteSize::mib(256)),
+                of(90, 1, Size::mib(256)),
             ),
             (
                 "batch = { window = \"5m\", objects = 10000, size = \"1GiB\" }",
-                of(300, 10_000, ByteSize::gib(1)),
+                of(300, 10_000, Size::gib(1)),
             ),
-            ("batch = { size = 1 }", of(60, 1_000, ByteSize::b(1))),
+            ("batch = { size = 1 }", of(60, 1_000, Size(1))),
         ] {
             assert_eq!(batch(text), Ok(expected), "{text}");
         }

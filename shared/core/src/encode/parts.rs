@@ -1,6 +1,6 @@
 //! Decides where the rows of a partition are cut into files.
 
-use crate::config::Output;
+use crate::config::{Output, Size};
 
 /// The number of rows of each file of a partition, computed record by record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ impl Parts {
     /// Starts without rows, with the limits of the output.
     pub fn new(output: &Output) -> Self {
         Self {
-            max: output.max_file_size.map_or(u64::MAX, |size| size.as_u64()),
-            min: output.min_file_size.map_or(0, |size| size.as_u64()),
+            max: output.max_file_size.map_or(u64::MAX, Size::as_u64),
+            min: output.min_file_size.map_or(0, Size::as_u64),
             full: Vec::new(),
             rows: 0,
             bytes: 0,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{
-    config::{self, Compression},
+    config::{self, Compression, Size},
     parquet_out::{CREATED_BY, RowGroupLimit},
 };
 use parquet_merge::{
@@ -108,7 +108,7 @@ fn needs_all(rules: &config::Compact) -> bool {
 }
 
 fn options(rules: &config::Compact, memory: usize) -> MergeOptions {
-    let row_group = rules.row_group_size.map(|size| size.as_u64());
+    let row_group = rules.row_group_size.map(Size::as_u64);
     let default = RowGroupLimit::default();
     MergeOptions {
         row_group: RowGroupLimit {

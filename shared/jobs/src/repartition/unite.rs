@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
-    config::{Output, OutputFormat},
+    config::{Output, OutputFormat, Size},
     parquet_out::{CREATED_BY, RowGroupLimit},
     repartition::united,
 };
@@ -126,7 +126,7 @@ fn refused(error: &MergeError) -> bool {
 /// The format of the merged file: the same as an encoder's.
 fn options(output: &Output, memory: usize) -> MergeOptions {
     let default = RowGroupLimit::default();
-    let asked = output.row_group_size.map_or(u64::MAX, |size| size.as_u64());
+    let asked = output.row_group_size.map_or(u64::MAX, Size::as_u64);
     MergeOptions {
         row_group: RowGroupLimit {
             bytes: usize::try_from(asked)

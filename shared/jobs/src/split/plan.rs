@@ -10,7 +10,7 @@ use super::{
     scan, settle, source,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage, send},
+    kit::{ErrorKind, JobError, send},
     ports::MAX_SEND_BATCH,
     work::foreign,
 };

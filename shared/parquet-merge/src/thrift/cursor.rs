@@ -14,7 +14,7 @@ const BINARY: u8 = 8;
 const LIST: u8 = 9;
 const SET: u8 = 10;
 const MAP: u8 = 11;
-const STRUCT: u8 = 12;
+pub(crate) const STRUCT: u8 = 12;
 
 /// Reads values of Thrift's compact protocol from the start of the bytes.
 pub(crate) struct Cursor<'a> {

@@ -1,6 +1,6 @@
 //! Writes page headers.
 
-use super::{PageHeader, PageKind, STRUCT};
+use super::{PageHeader, PageKind, cursor::STRUCT};
 
 /// Appends a header. Statistics are left out, because the column index has them.
 pub(crate) fn write(header: &PageHeader, out: &mut Vec<u8>) {
