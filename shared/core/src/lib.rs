@@ -9,6 +9,7 @@ pub mod compression;
 pub mod config;
 pub mod content;
 pub mod csv;
+mod decimal;
 pub mod encode;
 pub mod hive_type;
 pub mod json;

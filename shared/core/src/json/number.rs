@@ -1,6 +1,7 @@
 //! Parses numbers without loss: integers and decimals by exact decimal arithmetic, floats with correct rounding.
 
 use super::lex::{self, Stop};
+use crate::decimal::{Decimal, is_number};
 
 /// A number in the buffer.
 #[derive(Debug, Clone, Copy)]
@@ -137,38 +138,10 @@ impl Number {
     }
 }
 
-/// Whether the text is a decimal number: a JSON number, or one with a plus sign, leading zeros, or digits on only one
-/// side of the point.
-fn is_number(text: &[u8]) -> bool {
-    fn digits(text: &[u8]) -> (usize, &[u8]) {
-        let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
-        (count, text.get(count..).unwrap_or_default())
-    }
-    fn sign(text: &[u8]) -> &[u8] {
-        match text {
-            [b'+' | b'-', rest @ ..] => rest,
-            _ => text,
-        }
-    }
-    let (whole, rest) = digits(sign(text));
-    let (fraction, rest) = match rest {
-        [b'.', rest @ ..] => digits(rest),
-        _ => (0, rest),
-    };
-    let rest = match rest {
-        [b'e' | b'E', rest @ ..] => match digits(sign(rest)) {
-            (0, _) => return false,
-            (_, rest) => rest,
-        },
-        _ => rest,
-    };
-    whole + fraction > 0 && rest.is_empty()
-}
-
 /// Parses a text as a number and multiplies it by ten to the power of `scale`, if that is an integer of at most
 /// `precision` digits.
 pub(super) fn decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
-    let value = unscaled(text, scale)?;
+    let value = Decimal::parse(text)?.times_ten_to(scale.into())?;
     let limit = 10_u128.checked_pow(u32::from(precision))?;
     (value.unsigned_abs() < limit).then_some(value)
 }
@@ -183,71 +156,8 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
 }
 
 fn unscaled_integer(text: &[u8]) -> Option<i64> {
-    unscaled(text, 0).and_then(|value| i64::try_from(value).ok())
-}
-
-fn unscaled(text: &[u8], scale: u8) -> Option<i128> {
-    if !is_number(text) {
-        return None;
-    }
-    let (mantissa, exponent) = match text.iter().position(|b| matches!(b, b'e' | b'E')) {
-        Some(at) => {
-            let (mantissa, exponent) = text.split_at(at);
-            (mantissa, parse_exponent(exponent.get(1..)?))
-        }
-        None => (text, 0),
-    };
-    let mut power = i64::from(scale).saturating_add(exponent);
-    let mut value = 0_i128;
-    // Pending zeros: at the end of the digits they only increase the exponent.
-    let mut zeros = 0_u32;
-    let mut fraction = false;
-    for &byte in mantissa {
-        match byte {
-            b'.' => fraction = true,
-            b'0'..=b'9' => {
-                power -= i64::from(fraction);
-                zeros += 1;
-                if byte != b'0' {
-                    let digit = i128::from(byte - b'0');
-                    value = if value == 0 {
-                        digit
-                    } else {
-                        value
-                            .checked_mul(10_i128.checked_pow(zeros)?)?
-                            .checked_add(digit)?
-                    };
-                    zeros = 0;
-                }
-            }
-            _ => {}
-        }
-    }
-    if value == 0 {
-        return Some(0);
-    }
-    let power = power.saturating_add(i64::from(zeros));
-    let value = value.checked_mul(10_i128.checked_pow(u32::try_from(power).ok()?)?)?;
-    Some(if mantissa.first() == Some(&b'-') {
-        -value
-    } else {
-        value
-    })
-}
-
-/// Parses an exponent, clamped to the range that matters.
-fn parse_exponent(text: &[u8]) -> i64 {
-    let magnitude = text
-        .iter()
-        .filter(|b| b.is_ascii_digit())
-        .fold(0_i64, |sum, b| {
-            (sum.saturating_mul(10).saturating_add(i64::from(b - b'0'))).min(1 << 40)
-        });
-    if text.first() == Some(&b'-') {
-        -magnitude
-    } else {
-        magnitude
-    }
+    let value = Decimal::parse(text)?.times_ten_to(0)?;
+    i64::try_from(value).ok()
 }
 
 /// Parses a text to the nearest double. `None` if that is infinite.
