@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_documents_are_as_the_architecture_shows_them() {
-        let job = "[[repartition]]\nname = \"r\"\nsource = \"s3://lake/raw/\"\ntarget = \"s3://lake/new/\"\n[[repartition.output]]\nformat = \"parquet\"";
+        let job = "[[repartition]]\nname = \"r\"\nsource = \"s3://lake/raw/\"\ntarget = \"s3://lake/new/\"\nformat = \"json\"\n[[repartition.output]]\nformat = \"parquet\"";
         let job = Config::parse(job).unwrap().repartition.remove(0);
         compare(
             "repartition",
