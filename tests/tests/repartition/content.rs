@@ -1,6 +1,6 @@
 //! Objects that are not what their format or their table says.
 
-use bytesize::ByteSize;
+use lakewright_core::config::Size;
 use lakewright_tests::{
     not_text::{gzip, objects},
     semantics::stated,
@@ -59,7 +59,7 @@ fn one_fault_of_an_object_is_one_refusal() {
                             &[],
                         );
                     }
-                    lake.job.task_size = ByteSize(task_size);
+                    lake.job.task_size = Size(task_size);
                     lake.place("t/a", bytes);
                     let error = lake.run().await.unwrap_err();
                     assert_eq!(error.name(), "Unreadable", "{source} {says}: {error}");

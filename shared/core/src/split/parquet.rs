@@ -199,12 +199,19 @@ impl ParquetRows {
     ///
     /// # Errors
     /// When they do not fit together, or a page differs from its checksum.
-    pub fn push(&mut self, ranges: Vec<Range<u64>>, bytes: Vec<Bytes>) -> Result<(), ParquetReadError> {
+    pub fn push(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+        bytes: Vec<Bytes>,
+    ) -> Result<(), ParquetReadError> {
         let largest = usize::try_from(self.memory).unwrap_or(usize::MAX);
         for (range, bytes) in ranges.iter().zip(&bytes) {
             check_page_bytes(bytes.clone(), largest).map_err(|what| {
                 let column = column_at(&self.metadata, range.start);
-                ParquetReadError::Contradicts(format!("{column}, from byte {}: {what}", range.start))
+                ParquetReadError::Contradicts(format!(
+                    "{column}, from byte {}: {what}",
+                    range.start
+                ))
             })?;
         }
         Ok(self.decoder.push_ranges(ranges, bytes)?)

@@ -345,6 +345,7 @@ mod tests {
             &[
                 ("partition/<path>/state", again::<PartitionState>),
                 ("partition/<path>/plan/<generation>", again::<Plan>),
+                ("partition/<path>/failed/<generation>", again::<Failed>),
                 ("partition/<path>/published/<generation>", again::<Mark>),
             ],
         );

@@ -127,7 +127,9 @@ impl ParquetObject<'_> {
 fn complete(footer: Footer) -> Result<ParquetMetaData, FooterFailure> {
     match footer {
         Footer::Read(metadata) => Ok(*metadata),
-        Footer::Needs(_) => Err(FooterFailure::Unreadable("its end was cut short".to_owned())),
+        Footer::Needs(_) => Err(FooterFailure::Unreadable(
+            "its end was cut short".to_owned(),
+        )),
     }
 }
 

@@ -87,7 +87,10 @@ fn parquet_rows() {
         assert_eq!(found, expected.collect::<Vec<_>>(), "{range:?}");
     }
     let mut starved = ParquetRows::new(&metadata, &(0..10), 10).unwrap();
-    assert!(matches!(starved.step(), Err(ParquetReadError::TooLarge { .. })));
+    assert!(matches!(
+        starved.step(),
+        Err(ParquetReadError::TooLarge { .. })
+    ));
 }
 
 /// All rows of a file, or why there are none.
