@@ -12,7 +12,7 @@ try {
   const configFile = resolve(text(app.node, 'config') ?? '../lakewright.toml');
   checkConfig(configFile);
   new LakewrightStack(app, text(app.node, 'stack') ?? `${namePrefix(app.node)}Lakewright`, {
-    configFile,
+    config: configFile,
     description: 'Lakewright: shapes what lands in an S3 data lake',
     // CloudFormation takes a template of up to 1 MB.
     suppressTemplateIndentation: true,

@@ -5,7 +5,7 @@
  * between entries are those of `Config::check` in shared/core/src/config.rs, plus what S3 asks of the
  * prefix of a notification.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
 import { parse } from 'smol-toml';
 import { contains, formatLocation, parseLocation, type Location } from './location.ts';
@@ -155,7 +155,10 @@ interface RawConfig {
   } & RawStored)[];
 }
 
-const schema = new URL('../../docs/lakewright.schema.json', import.meta.url);
+/** Beside the code in the package, and where the Rust structs publish it in the repository. */
+const schema = ['./lakewright.schema.json', '../../docs/lakewright.schema.json']
+  .map((path) => new URL(path, import.meta.url))
+  .find((url) => existsSync(url))!;
 /** Rust's unsigned integers, which the schema's `minimum` keeps from being negative. */
 const unsigned = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n < 2 ** bits });
 

@@ -9,7 +9,7 @@ import { Construct } from 'constructs';
 import { grantAsset, grantInterfaces } from './access.ts';
 import { metricNamespace } from './monitoring.ts';
 import type { Options } from './options.ts';
-import { prebuiltZip, requireCargoLambda } from './prerequisites.ts';
+import { prebuiltZip, requireCargoLambda, requireSource } from './prerequisites.ts';
 
 export interface LakewrightFunctionProps {
   /** Its binary target. */
@@ -52,7 +52,9 @@ export class LakewrightFunction extends Construct {
     grantAsset(this.role, config);
     new CfnOutput(Stack.of(this), `${id}RoleArn`, { value: this.role.roleArn });
 
+    const manifestPath = fileURLToPath(new URL('../../Cargo.toml', import.meta.url));
     if (options.prebuilt === undefined && Stack.of(this).bundlingRequired) {
+      requireSource(manifestPath);
       requireCargoLambda();
     }
     const common: lambda.FunctionOptions = {
@@ -75,7 +77,7 @@ export class LakewrightFunction extends Construct {
       options.prebuilt === undefined
         ? new RustFunction(this, 'Function', {
             ...common,
-            manifestPath: fileURLToPath(new URL('../../Cargo.toml', import.meta.url)),
+            manifestPath,
             binaryName: binary,
             // cargo-lambda's own optimisations abort on a panic; one message's panic must not take its batch along.
             bundling: { cargoLambdaFlags: ['--locked', '--disable-optimizations'] },

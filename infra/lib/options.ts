@@ -5,6 +5,68 @@ import type { IConstruct, Node } from 'constructs';
 import { ConfigError, parseTable } from './config.ts';
 import { parseLocation, type Location } from './location.ts';
 
+/** Settings of the deployment: those of the context, by their names there in camel case. infra/README.md says what each means. */
+export interface LakewrightOptions {
+  readonly architecture?: 'arm64' | 'x86_64';
+  /** A folder with `<function>/bootstrap.zip`: of a release, or of `cargo xtask package`. */
+  readonly prebuilt?: string;
+  readonly namePrefix?: string;
+  readonly createBuckets?: '*' | readonly string[];
+  /** `s3`, `eventbridge`, `none` or the ARN of an SNS topic, for all buckets or for each. */
+  readonly notifications?: string | Readonly<Record<string, string>>;
+  readonly memory?: number;
+  readonly ephemeralStorage?: number;
+  readonly timeout?: number;
+  readonly maxConcurrency?: number;
+  readonly backfillConcurrency?: number;
+  readonly splitPlanMemory?: number;
+  readonly splitRowsMemory?: number;
+  readonly splitRowsTimeout?: number;
+  readonly compactMemory?: number;
+  readonly compactTimeout?: number;
+  readonly repartitionMemory?: number;
+  readonly repartitionTimeout?: number;
+  /** Locations by `database.table`. */
+  readonly tableLocations?: Readonly<Record<string, string>>;
+  readonly workgroups?: readonly string[];
+  readonly queryPolicies?: readonly string[];
+  /** Accounts by bucket. */
+  readonly bucketOwners?: Readonly<Record<string, string>>;
+  /** Keys by bucket. */
+  readonly kmsKeys?: Readonly<Record<string, string>>;
+  readonly catalogKey?: string;
+  readonly assetsKey?: string;
+  readonly queueKey?: string;
+  readonly spoolExpiry?: number;
+  readonly quarantineExpiry?: number | 'never';
+  readonly permissionsBoundary?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly vpcSubnets?: readonly string[];
+  readonly vpcSecurityGroups?: readonly string[];
+  readonly logExecutionData?: boolean;
+  readonly showValues?: boolean;
+  readonly alarmTopic?: string;
+}
+
+/** Makes the options the context of a construct and of everything in it. */
+export function setContext(node: Node, options: LakewrightOptions = {}): void {
+  for (const [name, value] of Object.entries<LakewrightOptions[keyof LakewrightOptions]>({ ...options })) {
+    if (value !== undefined) {
+      const context = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      node.setContext(context, asContext(value));
+    }
+  }
+}
+
+/** Lists and maps are texts there. */
+function asContext(value: NonNullable<LakewrightOptions[keyof LakewrightOptions]>): string | number | boolean {
+  if (typeof value !== 'object') {
+    return value;
+  }
+  const parts = Array.isArray(value) ? value : Object.entries(value).map(([key, of]) => `${key}=${of}`);
+  return parts.join(',');
+}
+
 /**
  * How a queue hears of what lands in a bucket: by the bucket's own notifications, by EventBridge, by an SNS topic that the bucket
  * notifies, or not at all.

@@ -54,6 +54,15 @@ function beginning(file: string): Buffer {
   }
 }
 
+/** The functions are built from the repository only. */
+export function requireSource(manifest: string): void {
+  if (!existsSync(manifest)) {
+    throw new ConfigError(
+      "the package has no source of the functions: say where their zips are (prebuilt: 'lakewright/arm64'), which `cargo xtask package` makes",
+    );
+  }
+}
+
 /** cargo-lambda builds the functions that are not prebuilt. */
 export function requireCargoLambda(path = process.env['PATH'] ?? ''): void {
   if (!path.split(delimiter).some((folder) => existsSync(join(folder, 'cargo-lambda')))) {

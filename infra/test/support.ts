@@ -46,7 +46,7 @@ export function build(toml = TWO_JOBS, context: Context = {}, name = 'Lakewright
     context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, 'create-buckets': '*', ...context },
     outdir: join(folder, 'cdk.out'),
   });
-  return { app, stack: new LakewrightStack(app, name, { configFile }) };
+  return { app, stack: new LakewrightStack(app, name, { config: configFile }) };
 }
 
 export function template(toml?: string, context?: Context): Template {
