@@ -158,7 +158,7 @@ export function workflow(
     logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: logExecutionData },
   });
   const { role: own } = stateMachine;
-  const title = scope.node.path.split('/').slice(1).join('-');
+  const title = scope.node.path.split('/').slice(1).filter((part) => part !== 'Default').join('-');
   new CfnOutput(Stack.of(scope), `${title}RoleArn`, { value: own.roleArn });
   Validations.of(own).acknowledge({
     id: 'AwsSolutions-IAM5[Resource::*]',
