@@ -12,7 +12,7 @@ import pyarrow.parquet as parquet
 
 from flights.table import table_input
 from localcloud.clients import client
-from localcloud.ledger import Commit, Ledger, listing, split
+from localcloud.ledger import Commit, Ledger, files, listing, split
 
 COMMIT_SECONDS = 120
 Table = dict[str, Any]
@@ -61,7 +61,7 @@ class Job:
 
     def outputs(self, commits: Iterable[Commit]) -> dict[str, bytes]:
         """The contents of what the commits name, by key."""
-        keys = [output["key"] for commit in commits for output in commit["outputs"]]
+        keys = list(files(commits))
         with ThreadPoolExecutor(16) as pool:
             return dict(zip(keys, pool.map(self.get, keys), strict=True))
 

@@ -51,15 +51,22 @@ class Denied:
 
 
 DENIED = [
-    Denied("rekey", "s3:GetObject", "RekeyFailed", ("AccessDenied", "GetObject", "lakewright-test-landing/doors/denied/"), "-landing/"),
-    Denied("rekey", "s3:PutObject", "RekeyFailed", ("AccessDenied", "PutObject", "lakewright-test-lake/doors/_lakewright/intent/")),
+    Denied(
+        "rekey",
+        "s3:GetObject",
+        "RekeyFailed",
+        ("AccessDenied", "GetObject", "lakewright-test-landing/doors/denied/"),
+        "-landing/",
+        leaves=("/batch/", "/claim/"),
+    ),
+    Denied("rekey", "s3:PutObject", "RekeyFailed", ("AccessDenied", "PutObject", "lakewright-test-lake/doors/_lakewright/batch/")),
     Denied("rekey", "glue:GetTable", "RekeyFailed", ("AccessDenied", "GetTable", "house.doors")),
     Denied(
         "rekey",
         "glue:BatchCreatePartition",
         "RekeyFailed",
         ("AccessDenied", "BatchCreatePartition", "house.doors"),
-        leaves=("/intent/", "/date=2100-"),
+        leaves=("/batch/", "/claim/", "/plan/", "/date=2100-"),
     ),
     Denied("split-plan", "s3:GetObject", "AccessDenied", ("HeadObject", "lakewright-test-results/users/"), "-results/"),
     Denied("split-plan", "s3:PutObject", "AccessDenied", ("PutObject", "lakewright-test-objects/users/_lakewright/split/")),

@@ -4,6 +4,8 @@
 
 #[path = "ledger/attempts.rs"]
 mod attempts;
+#[path = "ledger/batches.rs"]
+mod batches;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,12 +27,12 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     ports::Clock,
-    rekey::{Budget, Commit, Intent, Ports, SourceObject, rekey},
+    rekey::{Budget, Claim, Commit, Delivered, Plan, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_tests::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
+    model::{Client, Cloud, FaultRates, Plan as Faults, Settings},
     semantics::stated,
     virtual_time,
 };
@@ -103,8 +105,8 @@ impl World {
         &self,
         job: &Rekey,
         time: SignedDuration,
-    ) -> (Result<ObjectReport, JobError>, u64) {
-        let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
+    ) -> (Result<ObjectReport, Arc<JobError>>, u64) {
+        let client = Client::new(Arc::clone(&self.cloud), 1, Faults::default());
         let clock = Arc::new(self.cloud.clock);
         let deadline = clock.now() + time;
         let ports = Ports {
@@ -130,11 +132,16 @@ impl World {
             scratch_bytes: u64::MAX,
             deadline,
         };
-        let result = rekey(&ports, job, &BTreeSet::new(), &self.object, &budget).await;
+        let objects = [Delivered {
+            object: self.object.clone(),
+            receives: 1,
+        }];
+        let answers = rekey(&ports, job, &BTreeSet::new(), &objects, &budget).await;
+        let [result] = <[_; 1]>::try_from(answers.objects).unwrap();
         (result, client.calls())
     }
 
-    async fn rekey(&self, job: &Rekey) -> Result<ObjectReport, JobError> {
+    async fn rekey(&self, job: &Rekey) -> Result<ObjectReport, Arc<JobError>> {
         self.attempt(job, SignedDuration::from_hours(1)).await.0
     }
 
@@ -155,18 +162,34 @@ impl World {
         })
     }
 
+    /// The keys below the target, but for what says that the object is being processed.
+    fn written(&self) -> Vec<String> {
+        let is_claim = |key: &String| {
+            key.contains("/_lakewright/batch/") || key.contains("/_lakewright/claim/")
+        };
+        let keys = self.standing().into_keys();
+        keys.filter(|key| !is_claim(key)).collect()
+    }
+
     fn sid(&self) -> String {
         let etag = self.object.etag.as_deref().unwrap();
         source_id("landing", "t/object", etag)
     }
 
+    /// The batch of the object's claim of this number.
+    fn batch(&self, claim: u32) -> String {
+        let key = format!("t/_lakewright/claim/{}/{claim}", self.sid());
+        let claim: Claim = serde_json::from_slice(&self.read(&key).unwrap()).unwrap();
+        claim.batch
+    }
+
     fn commit(&self) -> Commit {
-        let key = format!("t/_lakewright/commit/{}", self.sid());
+        let key = format!("t/_lakewright/commit/{}", self.batch(0));
         serde_json::from_slice(&self.read(&key).unwrap()).unwrap()
     }
 
-    fn intent(&self) -> Intent {
-        let key = format!("t/_lakewright/intent/{}", self.sid());
+    fn plan(&self) -> Plan {
+        let key = format!("t/_lakewright/plan/{}", self.batch(0));
         serde_json::from_slice(&self.read(&key).unwrap()).unwrap()
     }
 
@@ -262,7 +285,7 @@ fn set_aside() -> Vec<(&'static str, String)> {
 #[test]
 fn every_record_is_in_a_file_or_in_the_quarantine() {
     stated(
-        "A record that is set aside is one line of JSON in `_lakewright/quarantine/<source id>-<plan hash>.jsonl` under the target: `source`, `etag`, `offset`, `length`, `reason`, `detail` and `record`.",
+        "A record that is set aside is one line of JSON in `_lakewright/quarantine/<batch id>-<plan hash>.jsonl` under the target: `source`, `etag`, `offset`, `length`, `reason`, `detail` and `record`.",
     );
     stated(
         "`offset` and `length` count bytes of the decompressed object, and `record` is exactly these bytes; of a Parquet file, `offset` is the row, counted from 0.",
@@ -298,16 +321,17 @@ fn every_record_is_in_a_file_or_in_the_quarantine() {
             (2 * rows, rows, rows)
         );
         let commit = world.commit();
+        let of_object = &commit.objects[&world.sid()];
         assert_eq!(
             (
-                commit.report.rows_in,
-                commit.report.rows_out,
-                commit.report.rows_quarantined
+                of_object.rows_in,
+                of_object.rows_out,
+                of_object.rows_quarantined
             ),
             (2 * rows, rows, rows)
         );
         assert_eq!(
-            (&commit.report.outputs, &commit.report.quarantine),
+            (&commit.outputs, &of_object.quarantine),
             (&report.outputs, &report.quarantine)
         );
 
@@ -325,13 +349,13 @@ fn every_record_is_in_a_file_or_in_the_quarantine() {
 
         let key = report.quarantine.unwrap();
         let name = key.strip_prefix("t/_lakewright/quarantine/").unwrap();
-        let (sid, hash) = name
+        let (bid, hash) = name
             .strip_suffix(".jsonl")
             .unwrap()
             .split_once('-')
             .unwrap();
-        assert_eq!(sid, world.sid());
-        assert!(json.key.contains(&format!("{sid}-{hash}-")), "{}", json.key);
+        assert_eq!(bid, world.batch(0));
+        assert!(json.key.contains(&format!("{bid}-{hash}-")), "{}", json.key);
 
         let lines = world.read(&key).unwrap();
         let mut lines = str::from_utf8(&lines)
@@ -406,7 +430,7 @@ fn policies() {
                         assert_eq!(error.name(), "RecordRefused", "{what}");
                         let told = detail.replace("\"many\"", "a value of 6 bytes");
                         assert!(error.to_string().contains(&told), "{error}");
-                        assert_eq!(world.standing(), BTreeMap::new(), "{what}");
+                        assert_eq!(world.written(), Vec::<String>::new(), "{what}");
                     }
                 }
             });
@@ -456,7 +480,7 @@ fn timestamp_columns() {
 #[test]
 fn inferred_columns() {
     stated(
-        "Where no table gives the columns, they are those of all records of the object that are JSON, by names in lower case, in the order in which they are first seen.",
+        "Where no table gives the columns, they are those of all records of the batch that are JSON, by names in lower case, in the order in which they are first seen.",
     );
     stated(
         "A record that is set aside because it is not JSON counts for nothing, and one that is set aside for its time counts.",

@@ -37,7 +37,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    rekey::{Budget, Ports, SourceObject, rekey},
+    rekey::{Budget, Delivered, Ports, SourceObject, rekey},
     report::ObjectReport,
 };
 use lakewright_tests::{
@@ -127,9 +127,35 @@ impl Lake {
         self.cloud.with(|state| state.glue.put_table(table));
     }
 
-    async fn rekey(&self, key: &str, bytes: &[u8], room: Room) -> Result<ObjectReport, JobError> {
-        let location = Location::new("landing", format!("in/{key}"));
-        let etag = self.cloud.place(&location, Bytes::copy_from_slice(bytes));
+    async fn rekey(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        room: Room,
+    ) -> Result<ObjectReport, Arc<JobError>> {
+        self.together(&[(key, bytes)], room).await.remove(0)
+    }
+
+    /// Lands these objects and processes them in one invocation.
+    async fn together(
+        &self,
+        landed: &[(&str, &[u8])],
+        room: Room,
+    ) -> Vec<Result<ObjectReport, Arc<JobError>>> {
+        let land = |(key, bytes): &(&str, &[u8])| {
+            let location = Location::new("landing", format!("in/{key}"));
+            let etag = self.cloud.place(&location, Bytes::copy_from_slice(bytes));
+            let object = SourceObject {
+                location,
+                etag: Some(etag),
+                size: Some(bytes.len() as u64),
+            };
+            Delivered {
+                object,
+                receives: 1,
+            }
+        };
+        let objects = landed.iter().map(land).collect::<Vec<_>>();
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
         let ports = Ports {
             store: Arc::new(client.clone()),
@@ -142,19 +168,15 @@ impl Lake {
             scratch_bytes: room.scratch,
             deadline: Timestamp::MAX,
         };
-        let source = SourceObject {
-            location,
-            etag: Some(etag),
-            size: None,
-        };
         rekey(
             &ports,
             &self.config.rekey[0],
             &BTreeSet::new(),
-            &source,
+            &objects,
             &budget,
         )
         .await
+        .objects
     }
 
     fn object(&self, key: &str) -> Bytes {

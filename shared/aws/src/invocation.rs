@@ -20,7 +20,7 @@ pub struct Done<T, E> {
 }
 
 /// Why one work item has no result.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WorkError<E> {
     /// It failed.
     #[error(transparent)]

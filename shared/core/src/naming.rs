@@ -1,4 +1,4 @@
-//! Names of outputs. They are derived only from the source and the plan, so repeating a task makes the same objects.
+//! Names of outputs. They are derived only from the sources and the plan, so repeating a task makes the same objects.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ use crate::location::Location;
 
 /// The longest key in S3, in bytes of UTF-8. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
 const LONGEST_KEY: usize = 1_024;
-/// The length of a source id.
+/// The length of a source's or a batch's id.
 const SOURCE_ID: usize = 32;
 /// The length of a plan's hash.
 const PLAN_HASH: usize = 8;
@@ -26,9 +26,14 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
     hexadecimal(&hash.finalize(), SOURCE_ID)
 }
 
-/// The location of a source object's commit in a ledger.
-pub fn commit(ledger: &Location, source_id: &str) -> Location {
-    ledger.join(&format!("commit/{source_id}"))
+/// The identity of a batch, whose document is given as text: 32 hexadecimal digits of SHA-256.
+pub fn batch_id(document: &str) -> String {
+    hexadecimal(&Sha256::digest(document), SOURCE_ID)
+}
+
+/// The location of a batch's commit in a ledger.
+pub fn commit(ledger: &Location, batch_id: &str) -> Location {
+    ledger.join(&format!("commit/{batch_id}"))
 }
 
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
@@ -47,15 +52,15 @@ fn hexadecimal(bytes: &[u8], digits: usize) -> String {
     halves.take(digits).filter_map(digit).collect()
 }
 
-/// `<partition path><source id>-<plan hash>-<part>.<extension>`, the part in five digits.
+/// `<partition path><batch id>-<plan hash>-<part>.<extension>`, the part in five digits.
 pub fn output_name(
     partition_path: &str,
-    source_id: &str,
+    batch_id: &str,
     plan_hash: &str,
     part: u32,
     extension: &str,
 ) -> String {
-    format!("{partition_path}{source_id}-{plan_hash}-{part:05}.{extension}")
+    format!("{partition_path}{batch_id}-{plan_hash}-{part:05}.{extension}")
 }
 
 /// The most bytes that a partition's path may have below `prefix`, so that the keys of up to 100,000 parts fit S3's
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn output_names() {
         stated(
-            "An output is named `<partition>/<source id>-<plan hash>-<part>.<extension>`, the part as five digits, so writing it again makes the same object.",
+            "An output is named `<partition>/<batch id>-<plan hash>-<part>.<extension>`, the part as five digits, so writing it again makes the same object.",
         );
         assert_eq!(
             output_name("year=2026/", "0123", "abcd", 7, "parquet"),

@@ -41,11 +41,17 @@ pub struct ObjectReport {
     /// How late the written records were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness: Option<Lateness>,
-    /// The files that were written.
+    /// The files with its rows, and how many of them are there.
     pub outputs: Vec<OutputReport>,
     /// The location of the quarantined records, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
+    /// The id of the batch that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// The whole seconds from its landing to its commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landing_to_commit_seconds: Option<u64>,
 }
 
 /// The outcome of a source object.
@@ -69,9 +75,9 @@ pub enum Status {
 pub struct OutputReport {
     /// Its key in the target bucket.
     pub key: String,
-    /// Its number of records.
+    /// Its number of records; in the report of a source object, those of that object.
     pub rows: u64,
-    /// Its size in bytes.
+    /// Its whole size in bytes.
     pub bytes: u64,
 }
 
@@ -90,6 +96,8 @@ impl ObjectReport {
             lateness: None,
             outputs: Vec::new(),
             quarantine: None,
+            batch: None,
+            landing_to_commit_seconds: None,
         }
     }
 }

@@ -122,6 +122,11 @@ impl Client {
         self.inner.dead.store(true, Ordering::Relaxed);
     }
 
+    /// Ends the client, as something that it reads would.
+    pub fn poison(&self) {
+        self.die(Fault::Poisoned);
+    }
+
     fn die(&self, fault: Fault) {
         self.inner.cloud.count(fault);
         self.kill();

@@ -55,6 +55,14 @@ pub enum Fault {
     SourceRemoved,
     /// A source object was replaced by another soon after it had landed.
     SourceReplaced,
+    /// A source object that had been removed was put back.
+    SourceBack,
+    /// An invocation died of what it read.
+    Poisoned,
+    /// One message named several objects.
+    ManyInOne,
+    /// A message was received so often that its batch was dissolved.
+    Dissolved,
 }
 
 impl fmt::Display for Fault {

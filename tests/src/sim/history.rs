@@ -1,5 +1,6 @@
-//! Random histories: objects land, events are lost, duplicated and delivered late, invocations are killed, and calls
-//! fail, all from one seed. Then everything is retried to its end, and delivered once more days later.
+//! Random histories: objects land, events are lost, duplicated, delivered late and in ever other company, objects vanish
+//! while they are read and some come back, invocations are killed, and calls fail, all from one seed. Then everything is
+//! retried to its end, and delivered once more days later.
 
 use std::{
     sync::{
@@ -14,8 +15,7 @@ use futures::future::join_all;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::{Clock, StoreErrorKind},
-    rekey::SourceObject,
-    report::Status,
+    rekey::{Delivered, SourceObject},
 };
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, spawn_local};
@@ -25,7 +25,7 @@ use super::{
     mutant::Mutant,
     reader::Reader,
     source::{Shape, Source},
-    world::{End, LIMIT, SMALL_MEMORY, Setup, World},
+    world::{End, LIMIT, SMALL_MEMORY, STRICT, Setup, World},
 };
 use crate::{
     model::{Client, Death, Fault, FaultCounts, FaultRates, Plan, Received, Settings},
@@ -161,8 +161,10 @@ impl Theatre {
             Scale::Small => self.land_some(rng).await,
             Scale::Large => {
                 let source = self.land("large", Shape::LARGE, rng);
+                let beside = self.land("beside", Shape::draw(rng), rng);
                 self.announce(&source, rng);
-                vec![source]
+                self.announce(&beside, rng);
+                vec![source, beside]
             }
         };
         self.calm().await;
@@ -192,35 +194,51 @@ impl Theatre {
         self.world.checker().violation().is_some()
     }
 
-    /// Objects land over time; some of them are removed or replaced soon after.
-    async fn land_some(&self, rng: &mut Rng) -> Vec<SourceObject> {
-        let cloud = &self.world.cloud;
-        let mut landed = Vec::new();
-        for index in 0..rng.usize(2..6) {
-            pause(&self.world, rng.u64(0..60_000)).await;
+    /// Objects land over time, often several at once; some of them are removed or replaced soon after.
+    async fn land_some(self: &Arc<Self>, rng: &mut Rng) -> Vec<SourceObject> {
+        let mut landed: Vec<SourceObject> = Vec::new();
+        let mut together = Vec::new();
+        for index in 0..rng.usize(2..8) {
+            if rng.bool() {
+                pause(&self.world, rng.u64(0..60_000)).await;
+            }
             let name = format!("s{index}");
             let source = self.land(&name, Shape::draw(rng), rng);
-            self.announce(&source, rng);
             landed.push(source.clone());
-            match rng.u8(0..16) {
-                0 => {
-                    pause(&self.world, rng.u64(0..20_000)).await;
-                    cloud.count(Fault::SourceRemoved);
-                    self.world.checker().lose(&source);
-                    cloud.remove(&source.location);
-                }
-                1 => {
-                    pause(&self.world, rng.u64(0..20_000)).await;
-                    cloud.count(Fault::SourceReplaced);
-                    self.world.checker().lose(&source);
-                    let other = self.land(&name, Shape::draw(rng), rng);
-                    self.announce(&other, rng);
-                    landed.push(other);
-                }
-                _ => {}
+            if rng.u8(0..4) == 0 {
+                together.push(source.clone());
+            } else {
+                self.announce(&source, rng);
+            }
+            if rng.u8(0..12) == 0 {
+                pause(&self.world, rng.u64(0..20_000)).await;
+                self.world.cloud.count(Fault::SourceReplaced);
+                self.world.checker().lose(&source);
+                let other = self.land(&name, Shape::draw(rng), rng);
+                self.announce(&other, rng);
+                landed.push(other);
+            }
+            if rng.u8(0..6) == 0 {
+                self.send(&std::mem::take(&mut together));
             }
         }
+        self.send(&together);
         landed
+    }
+
+    /// Somebody removes an object while it is processed, and some of them put it back.
+    async fn meddle(self: Arc<Self>, source: SourceObject, mut rng: Rng) {
+        let longest = [300, 3_000][rng.usize(0..2)];
+        pause(&self.world, rng.u64(0..longest)).await;
+        if let Some(bytes) = self.world.remove(&source)
+            && rng.bool()
+        {
+            let longest = [300, 3_000, 400_000][rng.usize(0..3)];
+            pause(&self.world, rng.u64(0..longest)).await;
+            if !self.over.load(Ordering::Relaxed) && self.world.put_back(&source, bytes) {
+                self.send(&[source]);
+            }
+        }
     }
 
     fn land(&self, name: &str, shape: Shape, rng: &mut Rng) -> SourceObject {
@@ -233,33 +251,59 @@ impl Theatre {
     /// Most events are sent.
     fn announce(&self, source: &SourceObject, rng: &mut Rng) {
         let cloud = &self.world.cloud;
-        match rng.u8(0..10) {
-            0 => cloud.count(Fault::LostEvent),
+        let times = match rng.u8(0..10) {
+            0 => {
+                cloud.count(Fault::LostEvent);
+                0
+            }
             1 | 2 => {
                 cloud.count(Fault::Twin);
-                self.send(source, 2);
+                2
             }
             3 => {
                 cloud.count(Fault::Triplet);
-                self.send(source, 3);
+                3
             }
-            _ => self.send(source, 1),
+            _ => 1,
+        };
+        for _ in 0..times {
+            let mut named = source.clone();
+            if rng.u8(0..12) == 0 {
+                named.etag = None;
+            }
+            named.size = named.size.filter(|_| rng.bool());
+            self.send(&[named]);
         }
     }
 
-    fn send(&self, source: &SourceObject, times: usize) {
+    /// Sends a message that names these objects.
+    fn send(&self, sources: &[SourceObject]) {
         let now = self.world.cloud.clock.now();
-        let body = json!({
-            "Bucket": source.location.bucket,
-            "Key": source.location.key,
-            "Etag": source.etag,
-            "Size": source.size,
-        });
-        self.world.cloud.with(|state| {
-            for _ in 0..times {
-                state.sqs.send(QUEUE, body.to_string(), now);
+        let body = match sources {
+            [] => return,
+            [source] => json!({
+                "bucket": source.location.bucket,
+                "key": source.location.key,
+                "etag": source.etag,
+                "size": source.size,
+            }),
+            several => {
+                self.world.cloud.count(Fault::ManyInOne);
+                let objects = several.iter().map(|source| {
+                    json!({
+                        "Bucket": source.location.bucket,
+                        "Key": source.location.key,
+                        "Etag": source.etag,
+                        "Size": source.size,
+                    })
+                });
+                json!({ "objects": objects.collect::<Vec<_>>() })
             }
-        });
+        };
+        let body = body.to_string();
+        self.world
+            .cloud
+            .with(|state| state.sqs.send(QUEUE, body, now));
     }
 
     /// Waits until the time of faults is over, and ends it.
@@ -315,7 +359,7 @@ impl Theatre {
         self.compact(rng);
         for source in landed {
             self.world.cloud.count(Fault::LateRedelivery);
-            self.send(source, 1);
+            self.send(std::slice::from_ref(source));
         }
         self.drain().await;
     }
@@ -344,7 +388,7 @@ impl Theatre {
         let cloud = Arc::clone(&self.world.cloud);
         let mut idle = SHORTEST_IDLE;
         while !self.over.load(Ordering::Relaxed) && !self.failed() {
-            let most = rng.usize(1..4);
+            let most = rng.usize(1..8);
             let now = cloud.clock.now();
             let received = cloud.with(|state| {
                 let rate = if self.stormy.load(Ordering::Relaxed) {
@@ -373,33 +417,46 @@ impl Theatre {
         }
     }
 
-    async fn deliver(&self, received: &[Received], rng: &mut Rng) {
-        let named: Vec<_> = received
-            .iter()
-            .map(|message| sources(&message.body))
-            .collect();
-        let sources = named.concat();
-        let deployment = rng.usize(0..self.world.jobs.len());
+    async fn deliver(self: &Arc<Self>, received: &[Received], rng: &mut Rng) {
+        let mut objects: Vec<Delivered> = Vec::new();
+        for message in received {
+            if message.receives > 2 {
+                self.world.cloud.count(Fault::Dissolved);
+            }
+            let named = sources(&message.body).into_iter();
+            objects.extend(named.map(|object| Delivered {
+                object,
+                receives: message.receives,
+            }));
+        }
+        let stormy = self.stormy.load(Ordering::Relaxed);
+        if stormy
+            && rng.u8(0..12) == 0
+            && let Some(victim) = rng.choice(&objects)
+        {
+            spawn_local(Arc::clone(self).meddle(victim.object.clone(), rng.fork()));
+        }
+        // In fair weather, no deployment refuses what another one takes.
+        let deployment = rng.usize(0..if stormy { STRICT + 1 } else { STRICT });
         let plan = self.draw_plan(rng);
-        let (end, _) = self.world.invoke(&sources, deployment, plan).await;
-        if let End::Answered(answers) = end {
-            let cloud = &self.world.cloud;
-            let mut answers = answers.into_iter();
-            for (message, sources) in received.iter().zip(&named) {
-                let mut all = true;
-                for (source, answer) in sources.iter().zip(answers.by_ref()) {
-                    let Ok(report) = answer else {
-                        all = false;
-                        continue;
-                    };
-                    if matches!(report.status, Status::Gone | Status::Superseded) {
-                        let now = cloud.clock.now();
-                        self.world.checker().given_up(now, source, report.status);
-                    }
-                }
-                if all {
-                    cloud.with(|state| state.sqs.delete(QUEUE, message.id));
-                }
+        let (end, _) = self.world.invoke(&objects, deployment, plan).await;
+        let End::Answered(answers) = end else {
+            return;
+        };
+        let cloud = &self.world.cloud;
+        let fair = !stormy && cloud.with(|state| state.rates == FaultRates::default());
+        let mut answers = objects.iter().zip(answers);
+        for message in received {
+            let named = sources(&message.body).len();
+            let mut done = true;
+            for (delivered, answer) in answers.by_ref().take(named) {
+                done &= answer.is_ok();
+                let now = cloud.clock.now();
+                let mut checker = self.world.checker();
+                checker.answered(now, &delivered.object, &answer, fair);
+            }
+            if done {
+                cloud.with(|state| state.sqs.delete(QUEUE, message.id));
             }
         }
     }
@@ -409,7 +466,7 @@ impl Theatre {
         if !self.stormy.load(Ordering::Relaxed) {
             return plan;
         }
-        let call = rng.u64(1..30);
+        let call = rng.u64(1..60);
         plan.loses_in_flight = rng.bool();
         match rng.u8(0..10) {
             0 | 1 => plan.death = Some(Death::Before(call)),
@@ -440,22 +497,28 @@ impl Theatre {
     }
 }
 
-/// The objects in a message: one from a notification, many from the sweep.
+/// The objects in a message: from a notification, or from the sweep.
 fn sources(body: &str) -> Vec<SourceObject> {
     let Ok(body) = serde_json::from_str::<Value>(body) else {
         return Vec::new();
     };
-    let source = |entry: &Value| {
-        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+    let named = |object: &Value, [bucket, key, etag, size]: [&str; 4]| {
         Some(SourceObject {
-            location: Location::new(text("Bucket")?, text("Key")?),
-            etag: text("Etag"),
-            size: entry["Size"].as_u64(),
+            location: Location::new(object[bucket].as_str()?, object[key].as_str()?),
+            etag: object[etag].as_str().map(str::to_owned),
+            size: object[size].as_u64(),
         })
     };
+    let listed = ["Bucket", "Key", "Etag", "Size"];
     match body["objects"].as_array() {
-        Some(entries) => entries.iter().filter_map(source).collect(),
-        None => source(&body).into_iter().collect(),
+        Some(objects) => objects
+            .iter()
+            .filter_map(|object| named(object, listed))
+            .collect(),
+        None => named(&body, ["bucket", "key", "etag", "size"])
+            .or_else(|| named(&body, listed))
+            .into_iter()
+            .collect(),
     }
 }
 

@@ -5,11 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use arrow::json::LineDelimitedWriter;
+use arrow::{compute::concat_batches, json::LineDelimitedWriter};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::ports::{GetOptions, Store, StoreError};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 use super::source::Record;
 
@@ -39,6 +39,38 @@ pub(super) fn records(bytes: Bytes) -> Result<Vec<Record>, String> {
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).map_err(|error| say(&error)))
         .collect()
+}
+
+/// The rows of these files together, cut into as many files of about equal length. `None` if that changes nothing.
+pub(super) fn recut(files: &[Bytes]) -> Option<Vec<Bytes>> {
+    let mut batches = Vec::new();
+    for bytes in files {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone());
+        let reader = reader
+            .and_then(ParquetRecordBatchReaderBuilder::build)
+            .ok()?;
+        let rows = reader.collect::<Result<Vec<_>, _>>().ok()?;
+        batches.push(concat_batches(&rows.first()?.schema(), &rows).ok()?);
+    }
+    let all = concat_batches(&batches.first()?.schema(), &batches).ok()?;
+    let length = all.num_rows().div_ceil(files.len());
+    if batches
+        .iter()
+        .rev()
+        .skip(1)
+        .all(|batch| batch.num_rows() == length)
+    {
+        return None;
+    }
+    let mut cut = Vec::new();
+    for file in 0..files.len() {
+        let start = (file * length).min(all.num_rows());
+        let rows = all.slice(start, length.min(all.num_rows() - start));
+        let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), None).ok()?;
+        writer.write(&rows).ok()?;
+        cut.push(writer.into_inner().ok()?.into());
+    }
+    Some(cut)
 }
 
 /// A record's identity.

@@ -13,6 +13,9 @@ pub(super) type Record = Map<String, Value>;
 /// The first hour of the records; the job refuses earlier ones.
 const FIRST_HOUR: civil::DateTime = civil::date(2026, 4, 29).at(22, 0, 0, 0);
 
+/// The padding that makes records longer than one of the deployments takes.
+const LONG: usize = 600;
+
 /// The parameters of an object.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -28,6 +31,21 @@ pub struct Shape {
     pub gzip: bool,
     /// Bytes of incompressible text in each record.
     pub padding: usize,
+    /// What is wrong with it, if anything is.
+    pub flaw: Option<Flaw>,
+}
+
+/// What is wrong with an object as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// Its compressed data are cut short: no deployment can read it.
+    CutShort,
+    /// A record is longer than one of the deployments takes.
+    Long,
+    /// Whoever reads it dies.
+    Poisonous,
+    /// It has no bytes.
+    Empty,
 }
 
 /// A landed object, and its expected result.
@@ -37,8 +55,11 @@ pub(super) struct Source {
     pub(super) bytes: Bytes,
     /// Each valid record by its id, and the path of its partition.
     pub(super) rows: BTreeMap<String, (String, Record)>,
+    /// The ids of the valid records with their times, in the order of the object.
+    pub(super) order: Vec<(String, Timestamp)>,
     /// The texts of the others, sorted.
     pub(super) quarantined: Vec<String>,
+    pub(super) flaw: Option<Flaw>,
 }
 
 impl Shape {
@@ -50,10 +71,18 @@ impl Shape {
         concatenated: false,
         gzip: false,
         padding: 4_000,
+        flaw: None,
     };
 
     pub(super) fn draw(rng: &mut Rng) -> Self {
         let broken = if rng.bool() { 0 } else { rng.usize(1..4) };
+        let flaw = match rng.u8(0..40) {
+            0 | 1 => Some(Flaw::CutShort),
+            2 | 3 => Some(Flaw::Long),
+            4 => Some(Flaw::Poisonous),
+            5 => Some(Flaw::Empty),
+            _ => None,
+        };
         Self {
             rows: if broken > 0 && rng.u8(0..8) == 0 {
                 0
@@ -64,7 +93,8 @@ impl Shape {
             broken,
             concatenated: rng.bool(),
             gzip: rng.bool(),
-            padding: 0,
+            padding: if flaw == Some(Flaw::Long) { LONG } else { 0 },
+            flaw,
         }
     }
 }
@@ -72,6 +102,9 @@ impl Shape {
 impl Source {
     /// An object for `location` whose records' ids begin with `name`.
     pub(super) fn generate(location: Location, name: &str, shape: Shape, rng: &mut Rng) -> Self {
+        if shape.flaw == Some(Flaw::Empty) {
+            return Self::empty(location);
+        }
         let mut rows = BTreeMap::new();
         let mut quarantined = Vec::new();
         let mut texts = Vec::new();
@@ -86,28 +119,66 @@ impl Source {
                 let padding: String = (0..shape.padding).map(|_| rng.alphanumeric()).collect();
                 record.insert("padding".to_owned(), json!(padding));
             }
-            texts.push(Value::Object(record.clone()).to_string());
+            texts.push((
+                Value::Object(record.clone()).to_string(),
+                Some((id.clone(), time)),
+            ));
             rows.insert(id, (path(time), record));
         }
         for index in 0..shape.broken {
             let text = broken(&format!("{name}-broken-{index}"), rng);
             quarantined.push(text.clone());
-            texts.push(text);
+            texts.push((text, None));
         }
         quarantined.sort_unstable();
         rng.shuffle(&mut texts);
+        let (texts, order): (Vec<String>, Vec<_>) = texts.into_iter().unzip();
         let separator = if shape.concatenated { "" } else { "\n" };
         let plain = texts.join(separator).into_bytes();
+        let cut_short = shape.flaw == Some(Flaw::CutShort);
+        let mut bytes = if shape.gzip || cut_short {
+            gzip(&plain)
+        } else {
+            plain.into()
+        };
+        if cut_short {
+            bytes.truncate(bytes.len() - 1);
+        }
         Self {
             location,
-            bytes: if shape.gzip {
-                gzip(&plain)
-            } else {
-                plain.into()
-            },
+            bytes,
             rows,
+            order: order.into_iter().flatten().collect(),
             quarantined,
+            flaw: shape.flaw,
         }
+    }
+
+    fn empty(location: Location) -> Self {
+        Self {
+            location,
+            bytes: Bytes::new(),
+            rows: BTreeMap::new(),
+            order: Vec::new(),
+            quarantined: Vec::new(),
+            flaw: Some(Flaw::Empty),
+        }
+    }
+
+    /// Its rows in each partition, in the order in which they stand in files.
+    pub(super) fn by_partition(&self, sorted: bool) -> BTreeMap<&str, Vec<(&str, Timestamp)>> {
+        let mut partitions = BTreeMap::<&str, Vec<(&str, Timestamp)>>::new();
+        for (id, time) in &self.order {
+            if let Some((path, _)) = self.rows.get(id) {
+                partitions.entry(path).or_default().push((id, *time));
+            }
+        }
+        if sorted {
+            for rows in partitions.values_mut() {
+                rows.sort_by_key(|(_, time)| *time);
+            }
+        }
+        partitions
     }
 
     pub(super) fn records(&self) -> u64 {

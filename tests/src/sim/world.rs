@@ -1,12 +1,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use futures::future::join_all;
+use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{
     catalog::{Column, StorageDescriptor, Table, TableName},
@@ -15,23 +16,30 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::Store,
-    rekey::{Budget, Ports, SourceObject, rekey},
-    report::ObjectReport,
+    ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer},
+    rekey::{Answers, Budget, Delivered, Ports, SourceObject, rekey},
+    report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
     sweep::{self, SweepReport, SweepRequest},
 };
 
 use super::{
+    broken::{BrokenCatalog, BrokenStore},
     checker::Checker,
-    mutant::{BrokenCatalog, BrokenStore, Mutant},
-    source::Source,
+    mutant::Mutant,
+    source::{Flaw, Source},
 };
 pub(super) use crate::sim::invocation::LIMIT;
 use crate::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
+    model::{Client, Cloud, Fault, FaultRates, Plan, Settings},
     sim::invocation::{self, Watched},
 };
+
+/// The deployment that cuts partitions into files, by time.
+pub(super) const CUTTING: usize = 3;
+
+/// The deployment that refuses long records, the last one.
+pub(super) const STRICT: usize = 4;
 
 /// The memory with which a large object's outputs are uploaded in parts.
 pub(super) const SMALL_MEMORY: u64 = 8 << 20;
@@ -61,10 +69,36 @@ pub(super) struct World {
     seed: u64,
     checker: Watched<Checker>,
     clients: AtomicU32,
+    poisonous: Mutex<BTreeMap<Location, String>>,
 }
 
-/// How an invocation ended: with an answer for each source, or not.
-pub(super) type End = invocation::End<Vec<Result<ObjectReport, JobError>>>;
+/// What the function answers for an object.
+pub(super) type Answer = Result<ObjectReport, Arc<JobError>>;
+
+/// How an invocation ended: with an answer for each object, or not.
+pub(super) type End = invocation::End<Vec<Answer>>;
+
+/// A store in which some objects kill whoever reads them, as a record does that a decoder fails at, or that is too
+/// large.
+struct Poisoned {
+    inner: Client,
+    poisonous: BTreeMap<Location, String>,
+}
+
+#[async_trait]
+impl StoreLayer for Poisoned {
+    fn inner(&self) -> &dyn Store {
+        &self.inner
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        let poison = self.poisonous.get(object);
+        if poison.is_some_and(|etag| options.if_match.as_ref().is_none_or(|other| other == etag)) {
+            self.inner.poison();
+        }
+        self.inner.get(object, options).await
+    }
+}
 
 /// Deployments that make different files from the same rows: their plans name different outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
@@ -75,13 +109,20 @@ fn jobs(setup: &Setup) -> Vec<Rekey> {
         ""
     };
     [
-        ("none", "2020-01-01T00:00:00Z", false),
-        ("snappy", "2020-01-01T00:00:00Z", false),
-        ("none", "2000-01-01T00:00:00Z", false),
-        ("none", "2020-01-01T00:00:00Z", true),
+        ("none", "2020-01-01T00:00:00Z", false, "", "1GiB"),
+        ("snappy", "2020-01-01T00:00:00Z", false, "", "1GiB"),
+        ("none", "2000-01-01T00:00:00Z", false, "", "600B"),
+        ("none", "2020-01-01T00:00:00Z", true, "", "1GiB"),
+        (
+            "none",
+            "2020-01-01T00:00:00Z",
+            false,
+            "[rekey.limits]\nrecord_size = \"500B\"",
+            "1GiB",
+        ),
     ]
     .into_iter()
-    .map(|(compression, earliest, sorted)| {
+    .map(|(compression, earliest, sorted, limits, batch)| {
         let file_size = if sorted {
             format!("max_file_size = \"{}B\"", setup.file_size)
         } else {
@@ -95,12 +136,14 @@ fn jobs(setup: &Setup) -> Vec<Rekey> {
             target = "s3://lake/sim/"
             timestamp = {{ column = "t", earliest = "{earliest}" }}
             sort_by_time = {sorted}
+            batch = {{ size = "{batch}" }}
             encryption = {{ algorithm = "aws:kms" }}
             {table}
             [[rekey.output]]
             format = "parquet"
             compression = "{compression}"
             {file_size}
+            {limits}
             "#
         );
         let config = Config::parse(&text).expect("a valid configuration");
@@ -160,6 +203,7 @@ impl World {
             seed,
             checker,
             clients: AtomicU32::new(0),
+            poisonous: Mutex::default(),
         })
     }
 
@@ -172,12 +216,55 @@ impl World {
         let location = source.location.clone();
         let size = Some(source.bytes.len() as u64);
         let etag = self.cloud.place(&location, source.bytes.clone());
+        let mut poisonous = self.poisonous();
+        if source.flaw == Some(Flaw::Poisonous) {
+            poisonous.insert(location.clone(), etag.clone());
+        } else {
+            poisonous.remove(&location);
+        }
+        drop(poisonous);
         self.checker().expect(etag.clone(), source);
         SourceObject {
             location,
             etag: Some(etag),
             size,
         }
+    }
+
+    fn poisonous(&self) -> MutexGuard<'_, BTreeMap<Location, String>> {
+        let poisonous = self.poisonous.lock();
+        poisonous.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes an object, if it still is the one that landed. Returns its bytes.
+    pub(super) fn remove(&self, source: &SourceObject) -> Option<Bytes> {
+        let bytes = self.cloud.with(|state| {
+            let object = state.s3.object(&source.location)?;
+            let is_it = source.etag.as_ref() == Some(&object.etag);
+            is_it.then(|| object.bytes.clone())
+        })?;
+        self.cloud.count(Fault::SourceRemoved);
+        self.checker().lose(source);
+        self.cloud.remove(&source.location);
+        self.cloud
+            .note("removed", &source.location.to_string(), "by its owner");
+        Some(bytes)
+    }
+
+    /// Puts a removed object back, unless another one has taken its place. It is the same version if `ETag`s are hashes
+    /// of the content; returns whether it is.
+    pub(super) fn put_back(&self, source: &SourceObject, bytes: Bytes) -> bool {
+        let taken = self
+            .cloud
+            .with(|state| state.s3.object(&source.location).is_some());
+        if taken || self.setup.settings.opaque_etags {
+            return false;
+        }
+        self.cloud.place(&source.location, bytes);
+        self.cloud.count(Fault::SourceBack);
+        self.cloud
+            .note("put back", &source.location.to_string(), "by its owner");
+        true
     }
 
     pub(super) fn invocations(&self) -> u32 {
@@ -238,6 +325,10 @@ impl World {
             Arc::new(self.cloud.clock),
             self.seed ^ u64::from(invocation),
         );
+        let client = Poisoned {
+            inner: client,
+            poisonous: self.poisonous().clone(),
+        };
         let break_by = |mutant, store: Arc<dyn Store>| {
             BrokenStore::new(store, mutant, target.clone(), invocation)
         };
@@ -262,10 +353,11 @@ impl World {
         }
     }
 
-    /// One invocation of the deployed function, for one or more sources.
+    /// One invocation of the deployed function, for one or more objects, with the number of times that the message of
+    /// each has been received.
     pub(super) async fn invoke(
         &self,
-        sources: &[SourceObject],
+        objects: &[Delivered],
         deployment: usize,
         plan: Plan,
     ) -> (End, Client) {
@@ -299,23 +391,41 @@ impl World {
             deadline,
         };
         let compacted = BTreeSet::new();
-        let work = join_all(
-            sources
-                .iter()
-                .map(|source| rekey(&ports, job, &compacted, source, &budget)),
-        );
+        let work = async {
+            let answers = rekey(&ports, job, &compacted, objects, &budget).await;
+            self.acknowledged(answers)
+        };
         let end = invocation::ended(&self.cloud, &client, Box::pin(work)).await;
-        for (source, line) in sources.iter().zip(describe(&end, sources.len())) {
-            self.cloud
-                .note("invocation", &source.location.to_string(), &line);
+        for (delivered, line) in objects.iter().zip(describe(&end, objects.len())) {
+            let location = &delivered.object.location;
+            self.cloud.note("invocation", &location.to_string(), &line);
         }
         (end, client)
     }
+
+    /// The answers, as the caller takes them.
+    fn acknowledged(&self, answers: Answers) -> Vec<Answer> {
+        let mut answers = answers.objects;
+        let committed = answers.iter().flatten().find(|report| {
+            // The others of its batch, which may not be committed at all.
+            matches!(report.status, Status::Committed)
+        });
+        if self.setup.mutant == Some(Mutant::AckUnfinished)
+            && let Some(committed) = committed.cloned()
+        {
+            for answer in &mut answers {
+                if answer.is_err() {
+                    *answer = Ok(committed.clone());
+                }
+            }
+        }
+        answers
+    }
 }
 
-fn describe(end: &End, sources: usize) -> Vec<String> {
+fn describe(end: &End, objects: usize) -> Vec<String> {
     match end {
-        End::Died => vec!["died".to_owned(); sources],
+        End::Died => vec!["died".to_owned(); objects],
         End::Answered(answers) => answers
             .iter()
             .map(|answer| match answer {

@@ -11,7 +11,7 @@ fn what_becomes_of_an_object() {
     stated("`gone`: the object no longer exists, and nothing of it was planned.");
     stated("`ignored`: the object has no bytes, or is not a job's to read.");
     stated(
-        "An object that was answered for as gone or superseded, and is back with the same content, is an error that names the ledger's entry to delete.",
+        "An object that was answered for as gone or superseded, and is back with the same content, is processed when it is delivered again.",
     );
     let (record, job) = (br#"{"t":"2026-05-01"}"#, job("", ""));
     virtual_time(async {
@@ -19,7 +19,7 @@ fn what_becomes_of_an_object() {
         assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
         let before = world.standing();
         let (report, calls) = world.attempt(&job, SignedDuration::from_hours(1)).await;
-        assert_eq!((report.unwrap().status, calls), (Status::Duplicate, 1));
+        assert_eq!((report.unwrap().status, calls), (Status::Duplicate, 2));
         assert_eq!(world.standing(), before);
 
         for status in [Status::Gone, Status::Superseded] {
@@ -33,14 +33,16 @@ fn what_becomes_of_an_object() {
             for _ in 0..2 {
                 assert_eq!(world.rekey(&job).await.unwrap().status, status);
             }
-            let entry = format!("t/_lakewright/intent/{}", world.sid());
-            assert_eq!(world.standing().keys().collect::<Vec<_>>(), [&entry]);
+            let rows = world.standing().into_keys();
+            let rows = rows.filter(|key| !key.contains("/_lakewright/"));
+            assert_eq!(rows.collect::<Vec<_>>(), Vec::<String>::new());
+            assert_eq!(world.plan().members, []);
             world.cloud.place(location, Bytes::from_static(record));
-            let error = world.rekey(&job).await.unwrap_err();
-            assert_eq!(error.name(), "Withdrawn");
-            assert!(error.to_string().contains(&entry), "{error}");
-            world.cloud.remove(&Location::new("lake", &entry));
-            assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
+            for status in [Status::Committed, Status::Duplicate] {
+                let report = world.rekey(&job).await.unwrap();
+                assert_eq!(report.status, status);
+                assert_eq!(report.batch, Some(world.batch(1)));
+            }
         }
 
         let empty = World::new(b"");
@@ -89,7 +91,7 @@ fn a_refused_object_leaves_no_row() {
         virtual_time(async {
             let world = World::new(bytes);
             assert_eq!(world.rekey(&job).await.unwrap_err().name(), name, "{what}");
-            assert_eq!(world.standing(), BTreeMap::new(), "{what}");
+            assert_eq!(world.written(), Vec::<String>::new(), "{what}");
         });
     }
 }
@@ -110,7 +112,7 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
         "When the deadline is near nothing new is begun and the attempt fails; what it wrote stands, and the next attempt goes on from it.",
     );
     stated(
-        "A plan that stands is finished by the settings that it was made with, whatever the configuration says by then.",
+        "A plan that stands is finished by the settings that its batch was made with, whatever the configuration says by then.",
     );
     let first = job(
         "",
@@ -128,7 +130,7 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
             attempts += 1;
             assert!(attempts < 100, "{left_behind:?}");
             let before = world.standing();
-            let planned = before.keys().any(|key| key.contains("/intent/"));
+            let planned = before.keys().any(|key| key.contains("/plan/"));
             let job = if planned { &later } else { &first };
             let time = SignedDuration::from_millis(150 + 100 * attempts);
             let (result, _) = world.attempt(job, time).await;
@@ -148,7 +150,7 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
             "{left_behind:?}"
         );
         assert_eq!((report.status, report.rows_out), (Status::Committed, 60));
-        let planned = world.intent().outputs;
+        let planned = world.plan().outputs;
         let planned = planned.iter().map(|output| &output.key);
         assert!(planned.eq(report.outputs.iter().map(|output| &output.key)));
         for (day, output) in (1..).zip(&report.outputs) {
@@ -172,14 +174,14 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
 #[test]
 fn a_source_that_is_lost_after_its_plan_is_an_error() {
     stated(
-        "An object that is gone or replaced while its plan stands without a commit is an error, not an answer, because some of its rows may stand and the others be lost.",
+        "An object that is gone or replaced while its plan stands without a commit is an error, not an answer, because some of its rows may stand and the others be lost; the other objects of its batch are committed.",
     );
     let job = job("", "");
     virtual_time(async {
         for replaced in [false, true] {
             let world = World::new(days(20).as_bytes());
             let mut time = SignedDuration::ZERO;
-            while !world.standing().keys().any(|key| key.contains("/intent/")) {
+            while !world.standing().keys().any(|key| key.contains("/plan/")) {
                 time += SignedDuration::from_millis(10);
                 let (result, _) = world.attempt(&job, time).await;
                 assert_eq!(result.unwrap_err().name(), "Deadline");

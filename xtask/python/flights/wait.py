@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from localcloud.ledger import Commit, Ledger
+from localcloud.ledger import Commit, Ledger, files
 from localcloud.polling import DeadlineExceeded
 from localcloud.progress import Failure, progress, run
 from localcloud.queues import peek, waiting
@@ -28,8 +28,7 @@ def main() -> dict[str, Any]:
 
     def watch(commits: dict[str, Commit]) -> None:
         done = len(sources & commits.keys())
-        outputs = sum(len(commit["outputs"]) for commit in commits.values())
-        progress(done, len(sources), f"objects committed, {outputs} written")
+        progress(done, len(sources), f"objects committed, {len(files(commits.values()))} files written")
         if waiting(given.dead_letters):
             bodies = "\n".join(peek(given.dead_letters))
             raise Failure(f"messages failed until they reached the dead-letter queue:\n{bodies}")
@@ -39,13 +38,14 @@ def main() -> dict[str, Any]:
     except DeadlineExceeded as error:
         raise Failure(str(error)) from error
     ours = [commit for source, commit in commits.items() if source in sources]
+    written = files(ours)
     return {
         "objects": len(ours),
         "rows_in": sum(commit["rows_in"] for commit in ours),
         "rows_out": sum(commit["rows_out"] for commit in ours),
         "rows_quarantined": sum(commit["rows_quarantined"] for commit in ours),
-        "outputs": sum(len(commit["outputs"]) for commit in ours),
-        "output_bytes": sum(output["bytes"] for commit in ours for output in commit["outputs"]),
+        "outputs": len(written),
+        "output_bytes": sum(written.values()),
     }
 
 

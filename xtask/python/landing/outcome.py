@@ -14,7 +14,7 @@ import duckdb
 
 from landing.jobs import Job, load
 from localcloud.clients import client
-from localcloud.ledger import Commit, Ledger, listing, split
+from localcloud.ledger import Commit, Ledger, files, listing, split
 from localcloud.polling import DeadlineExceeded, poll
 from localcloud.progress import Failure, progress, run
 
@@ -56,10 +56,9 @@ def watched(target: str, sources: set[str], still: float = STILL_SECONDS) -> dic
 def examples(bucket: str, commits: list[Commit]) -> Iterator[dict[str, Any]]:
     """Some of the quarantined records of each reason."""
     shown: Counter[str] = Counter()
-    for commit in commits:
-        if not commit.get("quarantine"):
-            continue
-        key = split(commit["quarantine"])[1] if commit["quarantine"].startswith("s3://") else commit["quarantine"]
+    # Objects of one batch share a quarantine.
+    for quarantine in dict.fromkeys(commit["quarantine"] for commit in commits if commit.get("quarantine")):
+        key = split(quarantine)[1] if quarantine.startswith("s3://") else quarantine
         lines = client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_lines()
         for line in lines:
             record = json.loads(line)
@@ -110,7 +109,8 @@ def rekeyed(job: Job, landing: dict[str, Any], outputs: dict[str, str]) -> dict[
         commits = {source: commit for source, commit in Ledger(target).refresh().items() if source in sources}
     done = list(commits.values())
     bucket = split(target)[0]
-    keys = [output["key"] for commit in done for output in commit["outputs"]]
+    written = files(done)
+    keys = list(written)
     reasons: Counter[str] = Counter()
     for commit in done:
         reasons.update(commit.get("quarantined_by_reason", {}))
@@ -126,7 +126,7 @@ def rekeyed(job: Job, landing: dict[str, Any], outputs: dict[str, str]) -> dict[
         "rows_out": sum(commit["rows_out"] for commit in done),
         "rows_quarantined": sum(commit["rows_quarantined"] for commit in done),
         "files_out": len(keys),
-        "bytes_out": sum(output["bytes"] for commit in done for output in commit["outputs"]),
+        "bytes_out": sum(written.values()),
         "partitions": len(partitions(keys)),
         "first_partitions": partitions(keys)[:SHOWN],
         "quarantined_by_reason": dict(reasons),

@@ -1,7 +1,7 @@
 """The ledger of a rekey job: what it says is committed, is committed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,23 +29,42 @@ def split(location: str) -> tuple[str, str]:
     return bucket, key
 
 
+def files(commits: Iterable[Commit]) -> dict[str, int]:
+    """The files with rows of these objects, each once, and their sizes: a file may have rows of several."""
+    return {output["key"]: output["bytes"] for commit in commits for output in commit["outputs"]}
+
+
 class Ledger:
     """The commits below a job's target, read as they come."""
 
     def __init__(self, target: str) -> None:
         self._bucket, prefix = split(target)
-        self._prefix = f"{prefix}_lakewright/commit/"
-        self._read: dict[str, Commit] = {}
+        self._prefix = f"{prefix}_lakewright/"
+        self._read: dict[str, dict[str, Commit]] = {}
 
     def refresh(self) -> dict[str, Commit]:
-        """The commits that stand, by their source."""
-        fresh = [key for key in keys(self._bucket, self._prefix) if key not in self._read]
+        """What is committed, by source: its report, and the files with its rows."""
+        fresh = [key for key in keys(self._bucket, f"{self._prefix}commit/") if key not in self._read]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            for key, commit in zip(fresh, pool.map(self._get, fresh), strict=True):
-                self._read[key] = commit
-        return {commit["source"]: commit for commit in self._read.values()}
+            for key, commits in zip(fresh, pool.map(self._commits, fresh), strict=True):
+                self._read[key] = commits
+        return {source: commit for commits in self._read.values() for source, commit in commits.items()}
 
-    def _get(self, key: str) -> Commit:
+    def _commits(self, key: str) -> dict[str, Commit]:
+        bid = key.rpartition("/")[2]
+        commit = self._get(key)
+        plan, batch = (self._get(f"{self._prefix}{kind}/{bid}") for kind in ("plan", "batch"))
+        commits = {report["source"]: {**report, "outputs": []} for report in commit["objects"].values()}
+        sizes = files([commit])
+        for output in plan["outputs"]:
+            for candidate, rows in output["rows"]:
+                source = batch["candidates"][candidate]["source"]
+                if source in commits and output["key"] in sizes:
+                    of_source = {"key": output["key"], "rows": rows, "bytes": sizes[output["key"]]}
+                    commits[source]["outputs"].append(of_source)
+        return commits
+
+    def _get(self, key: str) -> dict[str, Any]:
         return json.loads(client("s3").get_object(Bucket=self._bucket, Key=key)["Body"].read())
 
     def wait_for(

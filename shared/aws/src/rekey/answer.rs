@@ -1,20 +1,24 @@
+use std::sync::Arc;
+
 use lakewright_jobs::{
-    Failure,
+    Failure, JobError,
     report::{ObjectReport, Report, Status},
 };
 use serde_json::{Value, json};
 use tracing::{error, info};
 
-use super::{metrics::bytes_out, route::Task};
+use super::route::Task;
 use crate::{
-    adapters::failure::chain, handler::FunctionError, invocation::Done, trigger::TriggerError,
+    adapters::failure::chain, handler::FunctionError, invocation::WorkError, trigger::TriggerError,
 };
 
 /// The result of one object.
-pub(super) struct Ended<E> {
+pub(super) struct Ended {
     pub(super) task: Task,
-    pub(super) done: Done<ObjectReport, E>,
+    pub(super) outcome: Outcome,
 }
+
+pub(super) type Outcome = Result<ObjectReport, WorkError<Arc<JobError>>>;
 
 /// A message, or a payload, that could not be decoded.
 pub(super) struct Rejected {
@@ -34,41 +38,43 @@ impl Rejected {
     }
 }
 
-impl<E: Failure + 'static> Ended<E> {
+impl Ended {
     pub(super) fn log(&self, request_id: &str) {
         let message_id = self.task.message_id.as_deref();
         let job = self.task.route.name();
-        let source = self.task.object.location.to_string();
-        let duration_ms = u64::try_from(self.done.duration.as_millis()).unwrap_or(u64::MAX);
-        match &self.done.outcome {
-            Ok(report) => info!(
-                request_id,
-                message_id,
-                job,
-                source,
-                status = status_name(report.status),
-                rows_in = report.rows_in,
-                rows_out = report.rows_out,
-                rows_quarantined = report.rows_quarantined,
-                fields_dropped = report.fields_dropped,
-                values_dropped = report.values_dropped,
-                outputs = report.outputs.len(),
-                bytes_out = bytes_out(report),
-                duration_ms,
-                "object done"
-            ),
+        match &self.outcome {
+            Ok(report) => log(request_id, message_id, job, report),
             Err(failure) => error!(
                 request_id,
                 message_id,
                 job,
-                source,
+                source = self.task.location().to_string(),
                 error_name = failure.name(),
                 error = chain(failure),
-                duration_ms,
                 "object failed"
             ),
         }
     }
+}
+
+/// Logs what has become of an object. `message_id`: of the message that named it, if it came in one.
+pub(super) fn log(request_id: &str, message_id: Option<&str>, job: &str, report: &ObjectReport) {
+    info!(
+        request_id,
+        message_id,
+        job,
+        source = report.source.to_string(),
+        status = status_name(report.status),
+        batch = report.batch,
+        rows_in = report.rows_in,
+        rows_out = report.rows_out,
+        rows_quarantined = report.rows_quarantined,
+        fields_dropped = report.fields_dropped,
+        values_dropped = report.values_dropped,
+        outputs = report.outputs.len(),
+        landing_to_commit_seconds = report.landing_to_commit_seconds,
+        "object done"
+    );
 }
 
 /// The name in the report.
@@ -83,24 +89,24 @@ fn status_name(status: Status) -> &'static str {
 }
 
 /// The messages that failed, and why.
-pub(super) fn failed_messages<'a, E: std::error::Error + 'static>(
+pub(super) fn failed_messages<'a>(
     rejected: &'a [Rejected],
-    ended: &'a [Ended<E>],
+    ended: &'a [Ended],
 ) -> impl Iterator<Item = (Option<&'a str>, String)> {
     let bad = rejected
         .iter()
         .map(|message| (message.message_id.as_deref(), chain(&message.error)));
-    let failed = ended.iter().filter_map(|Ended { task, done }| {
-        let failure = done.outcome.as_ref().err()?;
+    let failed = ended.iter().filter_map(|Ended { task, outcome }| {
+        let failure = outcome.as_ref().err()?;
         Some((task.message_id.as_deref(), chain(failure)))
     });
     bad.chain(failed)
 }
 
 /// The report of the job, or a list of reports if there are several jobs.
-pub(super) fn direct_answer<E: Failure + 'static>(
+pub(super) fn direct_answer(
     rejected: Vec<Rejected>,
-    ended: Vec<Ended<E>>,
+    ended: Vec<Ended>,
 ) -> Result<Value, FunctionError> {
     if let Some(payload) = rejected.into_iter().next() {
         return Err(FunctionError::bad_trigger(chain(&payload.error)));
@@ -108,12 +114,12 @@ pub(super) fn direct_answer<E: Failure + 'static>(
     let total = ended.len();
     let failed = ended
         .iter()
-        .filter(|object| object.done.outcome.is_err())
+        .filter(|object| object.outcome.is_err())
         .count();
     let mut reports: Vec<Report> = Vec::new();
-    for Ended { task, done } in ended {
-        let object = done.outcome.map_err(|failure| {
-            let (first, name, why) = (&task.object.location, failure.name(), chain(&failure));
+    for Ended { task, outcome } in ended {
+        let object = outcome.map_err(|failure| {
+            let (first, name, why) = (task.location(), failure.name(), chain(&failure));
             FunctionError::named(
                 "RekeyFailed",
                 format!("{failed} of {total} objects failed; the first is {first}: {name}: {why}"),

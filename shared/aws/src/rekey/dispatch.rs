@@ -1,40 +1,33 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     future::Future,
     io::{self, Write},
     sync::Arc,
+    time::Duration,
 };
 
-use jiff::Timestamp;
 use lakewright_core::config::{Config, Rekey};
 use lakewright_jobs::{
-    Failure,
+    JobError,
     ports::Clock,
-    rekey::{Budget, SourceObject},
+    rekey::{Answers, Budget, Delivered},
     report::{ObjectReport, Status},
 };
 use serde_json::Value;
 use tracing::{Instrument, error, info_span};
 
 use super::{
-    answer::{Ended, Rejected, direct_answer, failed_messages},
+    answer::{Ended, Rejected, direct_answer, failed_messages, log},
     metrics::{self, Measured},
     route::{Route, Task, route},
 };
 use crate::{
     handler::{FunctionError, batch_answer},
-    invocation::{self, Deadlines},
+    invocation::{self, Deadlines, Done, WorkError},
     metrics::write,
     settings::Resources,
     trigger::{self, Item, Kind},
 };
-
-/// The memory for each object if several are processed at once.
-const MEMORY_PER_OBJECT: u64 = 64 << 20;
-
-/// The most objects that are processed at once. Each has some connections and files open, and Lambda allows 1,024 file
-/// descriptors.
-const MAX_AT_ONCE: u64 = 16;
 
 /// Splits an invocation into objects, and combines their reports into its answer.
 pub(super) struct Dispatcher {
@@ -48,8 +41,8 @@ pub(super) struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Answers one invocation. `rekey` processes one object; metrics are written to `out`.
-    pub(super) async fn answer<E, F, W>(
+    /// Answers one invocation. `rekey` processes the objects of one job; metrics are written to `out`.
+    pub(super) async fn answer<F, W>(
         &self,
         payload: &Value,
         request_id: &str,
@@ -58,20 +51,24 @@ impl Dispatcher {
         rekey: F,
     ) -> Result<Value, FunctionError>
     where
-        E: Failure + Send + 'static,
-        F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
-        W: Future<Output = Result<ObjectReport, E>> + Send,
+        F: Fn(Arc<Rekey>, Vec<Delivered>, Budget) -> W + Clone + Send + 'static,
+        W: Future<Output = Answers> + Send,
     {
         let request = trigger::decode(payload);
         let (rejected, tasks) = self.tasks(request.items);
-        let ended = self.process(tasks, request_id, deadlines, rekey).await;
+        let (ended, jobs) = self.process(tasks, request_id, deadlines, rekey).await;
         for message in &rejected {
             message.log(request_id);
         }
         for object in &ended {
             object.log(request_id);
         }
-        if let Err(failure) = self.write_metrics(out, &ended, request_id) {
+        for job in &jobs {
+            for report in &job.others {
+                log(request_id, None, &job.name, report);
+            }
+        }
+        if let Err(failure) = self.write_metrics(out, &ended, &jobs, request_id) {
             error!(request_id, error = %failure, "metrics were not written");
         }
         match request.kind {
@@ -84,6 +81,7 @@ impl Dispatcher {
         let (mut rejected, mut tasks) = (Vec::new(), Vec::new());
         for Item {
             message_id,
+            receives,
             outcome,
         } in items
         {
@@ -92,99 +90,122 @@ impl Dispatcher {
                 Ok(objects) => tasks.extend(objects.into_iter().map(|object| Task {
                     message_id: message_id.clone(),
                     route: route(&self.config, &object.location),
-                    object,
+                    delivered: Delivered { object, receives },
                 })),
             }
         }
         (rejected, tasks)
     }
 
-    async fn process<E, F, W>(
+    /// Processes the objects, those of one job together, and one job after another: each has the whole memory.
+    async fn process<F, W>(
         &self,
         tasks: Vec<Task>,
         request_id: &str,
         deadlines: Deadlines,
         rekey: F,
-    ) -> Vec<Ended<E>>
+    ) -> (Vec<Ended>, Vec<JobDone>)
     where
-        E: Failure + Send + 'static,
-        F: Fn(Arc<Rekey>, SourceObject, Budget) -> W + Clone + Send + 'static,
-        W: Future<Output = Result<ObjectReport, E>> + Send,
+        F: Fn(Arc<Rekey>, Vec<Delivered>, Budget) -> W + Clone + Send + 'static,
+        W: Future<Output = Answers> + Send,
     {
-        let ours = tasks
-            .iter()
-            .filter(|task| matches!(task.route, Route::Job(_)))
-            .count();
-        let (at_once, budget) = share(&self.resources, self.scratch_bytes, ours, deadlines.work);
-        let request_id: Arc<str> = request_id.into();
-        let work = move |task: Task| {
-            let (rekey, budget) = (rekey.clone(), budget.clone());
-            let span = info_span!(
-                "object",
-                request_id = &*request_id,
-                job = task.route.name(),
-                source = %task.object.location
-            );
-            async move {
-                match task.route {
-                    Route::Job(job) => rekey(job, task.object, budget).await,
-                    Route::Ignored { .. } => Ok(ObjectReport::without_rows(
-                        task.object.location,
-                        Status::Ignored,
-                    )),
+        let mut jobs: Vec<(Arc<Rekey>, Vec<Delivered>)> = Vec::new();
+        for task in &tasks {
+            if let Route::Job(job) = &task.route {
+                let delivered = task.delivered.clone();
+                match jobs.iter_mut().find(|(other, _)| other.name == job.name) {
+                    Some((_, objects)) => objects.push(delivered),
+                    None => jobs.push((Arc::clone(job), vec![delivered])),
                 }
             }
-            .instrument(span)
+        }
+        let budget = Budget {
+            memory: self.resources.memory_for_work(),
+            scratch: self.resources.scratch.clone(),
+            scratch_bytes: self.scratch_bytes,
+            deadline: deadlines.work,
+        };
+        let request_id: Arc<str> = request_id.into();
+        let work = move |(job, objects): (Arc<Rekey>, Vec<Delivered>)| {
+            let span = info_span!(
+                "objects",
+                request_id = &*request_id,
+                job = job.name,
+                objects = objects.len()
+            );
+            let answers = rekey(job, objects, budget.clone());
+            async move { Ok::<_, Arc<JobError>>(answers.await) }.instrument(span)
         };
         let clock = Arc::clone(&self.clock);
-        let done = invocation::run(clock, deadlines.stop, at_once, tasks.clone(), work).await;
-        tasks
-            .into_iter()
-            .zip(done)
-            .map(|(task, done)| Ended { task, done })
-            .collect()
+        let done = invocation::run(clock, deadlines.stop, 1, jobs.clone(), work).await;
+        let mut outcomes = BTreeMap::new();
+        let mut ended_jobs = Vec::new();
+        for ((job, objects), Done { outcome, duration }) in jobs.into_iter().zip(done) {
+            let (of_objects, others) = match outcome {
+                Ok(answers) => {
+                    let of_objects = answers.objects.into_iter();
+                    let of_objects = of_objects.map(|outcome| outcome.map_err(WorkError::Failed));
+                    (of_objects.collect::<VecDeque<_>>(), answers.others)
+                }
+                Err(failure) => {
+                    let of_objects = objects.iter().map(|_| Err(failure.clone()));
+                    (of_objects.collect(), Vec::new())
+                }
+            };
+            outcomes.insert(job.name.clone(), of_objects);
+            ended_jobs.push(JobDone {
+                name: job.name.clone(),
+                others,
+                duration,
+            });
+        }
+        let ended = tasks.into_iter().map(|task| {
+            let outcome = match &task.route {
+                Route::Job(job) => {
+                    let of_job = outcomes.get_mut(&job.name);
+                    let outcome = of_job.and_then(VecDeque::pop_front);
+                    outcome.unwrap_or(Err(WorkError::OutOfTime))
+                }
+                Route::Ignored { .. } => Ok(ObjectReport::without_rows(
+                    task.location().clone(),
+                    Status::Ignored,
+                )),
+            };
+            Ended { task, outcome }
+        });
+        (ended.collect(), ended_jobs)
     }
 
-    fn write_metrics<E>(
+    fn write_metrics(
         &self,
         out: &mut impl Write,
-        ended: &[Ended<E>],
+        ended: &[Ended],
+        jobs: &[JobDone],
         request_id: &str,
     ) -> io::Result<()> {
-        let mut by_job: BTreeMap<&str, Vec<Measured<'_>>> = BTreeMap::new();
-        for Ended { task, done } in ended {
-            if let Route::Job(job) = &task.route {
-                by_job.entry(&job.name).or_default().push(Measured {
-                    report: done.outcome.as_ref().ok(),
-                    duration: done.duration,
-                });
-            }
-        }
-        let metrics: Vec<_> = by_job
-            .into_iter()
-            .flat_map(|(job, objects)| metrics::of(job, &objects))
-            .collect();
+        let mut jobs = jobs.iter().collect::<Vec<_>>();
+        jobs.sort_by_key(|job| &job.name);
+        let metrics = jobs.into_iter().flat_map(|job| {
+            let mine = |route: &Route| matches!(route, Route::Job(other) if other.name == job.name);
+            let of_job = ended.iter().filter(|object| mine(&object.task.route));
+            let reports = of_job.map(|object| object.outcome.as_ref().ok());
+            let measured = Measured {
+                reports: reports.chain(job.others.iter().map(Some)).collect(),
+                duration: job.duration,
+            };
+            metrics::of(&job.name, &measured)
+        });
+        let metrics = metrics.collect::<Vec<_>>();
         write(out, &self.namespace, self.clock.now(), request_id, &metrics)
     }
 }
 
-/// How many of these objects are processed at once, and the budget of each.
-fn share(
-    resources: &Resources,
-    scratch_bytes: u64,
-    objects: usize,
-    deadline: Timestamp,
-) -> (usize, Budget) {
-    let memory = resources.memory_for_work();
-    let room = (memory / MEMORY_PER_OBJECT).clamp(1, MAX_AT_ONCE);
-    let at_once = room.min(objects.max(1) as u64);
-    let budget = Budget {
-        memory: memory / at_once,
-        scratch: resources.scratch.clone(),
-        scratch_bytes: scratch_bytes / at_once,
-        deadline,
-    };
-    (usize::try_from(at_once).unwrap_or(1), budget)
+/// What one job has done in an invocation, besides its objects' own reports.
+struct JobDone {
+    name: String,
+    /// The objects that were committed with them.
+    others: Vec<ObjectReport>,
+    duration: Duration,
 }
 
 #[cfg(test)]

@@ -1,33 +1,39 @@
 //! The metrics of one job's objects in one invocation.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use lakewright_jobs::report::{ObjectReport, Status};
 use serde_json::{Value, json};
 
 use crate::metrics::{MAX_VALUES, Metric, Metrics};
 
-/// The result of one object.
-#[derive(Debug, Clone, Copy)]
+/// The results of one job's objects in one invocation.
+#[derive(Debug)]
 pub(super) struct Measured<'a> {
-    /// The report, unless the object failed.
-    pub(super) report: Option<&'a ObjectReport>,
-    /// How long it took.
+    /// The reports, without those of objects that failed.
+    pub(super) reports: Vec<Option<&'a ObjectReport>>,
+    /// How long all of it took.
     pub(super) duration: Duration,
 }
 
 /// The metrics of `job`'s objects: totals, then row counts by age, and by the reason for which rows were quarantined.
-pub(super) fn of<'a>(job: &'a str, objects: &[Measured<'_>]) -> Vec<Metrics<'a>> {
+pub(super) fn of<'a>(job: &'a str, measured: &Measured<'_>) -> Vec<Metrics<'a>> {
+    let objects = &measured.reports;
+    let mut duration = Some(measured.duration);
+    let mut counted = BTreeSet::new();
     let mut metrics: Vec<_> = objects
         .chunks(MAX_VALUES)
         .map(|objects| Metrics {
             job,
             by: None,
-            values: totals(objects),
+            values: totals(objects, duration.take(), &mut counted),
         })
         .collect();
     let (mut ages, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-    for report in objects.iter().filter_map(committed) {
+    for report in objects.iter().copied().filter_map(committed) {
         for (age, rows) in report.lateness.iter().flat_map(|late| &late.rows_by_age) {
             *ages.entry(age).or_insert(0) += rows;
         }
@@ -53,26 +59,38 @@ pub(super) fn of<'a>(job: &'a str, objects: &[Measured<'_>]) -> Vec<Metrics<'a>>
 
 /// The report, if this invocation committed the object. A duplicate repeats the counts of its commit, which were
 /// already counted.
-fn committed<'a>(object: &Measured<'a>) -> Option<&'a ObjectReport> {
-    object
-        .report
-        .filter(|report| report.status == Status::Committed)
+fn committed(object: Option<&ObjectReport>) -> Option<&ObjectReport> {
+    object.filter(|report| report.status == Status::Committed)
 }
 
-fn totals(objects: &[Measured<'_>]) -> Vec<(Metric, Value)> {
-    let reports: Vec<_> = objects.iter().filter_map(committed).collect();
+/// `counted`: the files that are counted already, since a file may have rows of several objects.
+fn totals<'a>(
+    objects: &[Option<&'a ObjectReport>],
+    duration: Option<Duration>,
+    counted: &mut BTreeSet<&'a str>,
+) -> Vec<(Metric, Value)> {
+    let reports: Vec<_> = objects.iter().copied().filter_map(committed).collect();
     let ended = |status: Option<Status>| {
         objects
             .iter()
-            .filter(|object| object.report.map(|report| report.status) == status)
+            .filter(|object| object.map(|report| report.status) == status)
             .count()
     };
     let sum = |value: fn(&ObjectReport) -> u64| -> u64 {
         reports.iter().map(|report| value(report)).sum()
     };
-    let durations: Vec<_> = objects
+    let durations: Vec<_> = duration
+        .into_iter()
+        .map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        .collect();
+    let outputs = reports.iter().flat_map(|report| &report.outputs);
+    let bytes_out: u64 = outputs
+        .filter(|output| counted.insert(&output.key))
+        .map(|output| output.bytes)
+        .sum();
+    let waits: Vec<_> = reports
         .iter()
-        .map(|object| u64::try_from(object.duration.as_millis()).unwrap_or(u64::MAX))
+        .filter_map(|report| report.landing_to_commit_seconds)
         .collect();
     let late: Vec<_> = reports
         .iter()
@@ -100,17 +118,13 @@ fn totals(objects: &[Measured<'_>]) -> Vec<(Metric, Value)> {
             Metric::count("RowsQuarantined"),
             json!(sum(|report| report.rows_quarantined)),
         ),
-        (Metric::bytes("BytesOut"), json!(sum(bytes_out))),
+        (Metric::bytes("BytesOut"), json!(bytes_out)),
         (Metric::milliseconds("DurationMs"), json!(durations)),
+        (Metric::seconds("LandingToCommitSeconds"), json!(waits)),
         (Metric::seconds("LatenessP50"), json!(p50)),
         (Metric::seconds("LatenessP99"), json!(p99)),
         (Metric::seconds("LatenessMax"), json!(max)),
     ]
-}
-
-/// The number of bytes that were written for an object.
-pub(super) fn bytes_out(report: &ObjectReport) -> u64 {
-    report.outputs.iter().map(|output| output.bytes).sum()
 }
 
 #[cfg(test)]
@@ -161,33 +175,41 @@ mod tests {
                 rows_by_age: BTreeMap::from([(Age::Hour, 8), (Age::Day, 1)]),
             }),
             outputs: vec![output],
+            landing_to_commit_seconds: Some(61),
             ..ObjectReport::without_rows(Location::new("b", "a"), Status::Committed)
         };
         let duplicate = ObjectReport {
             status: Status::Duplicate,
             ..committed.clone()
         };
-        let measured = |report, millis| Measured {
-            report,
-            duration: Duration::from_millis(millis),
+        // Of the same batch: its rows are in the same file.
+        let neighbour = ObjectReport {
+            rows_in: 1,
+            rows_out: 1,
+            rows_quarantined: 0,
+            quarantined_by_reason: BTreeMap::new(),
+            lateness: None,
+            landing_to_commit_seconds: Some(5),
+            ..committed.clone()
         };
+        let reports = [Some(&committed), Some(&duplicate), None, Some(&neighbour)];
         let found = of(
             "flights",
-            &[
-                measured(Some(&committed), 40),
-                measured(Some(&duplicate), 5),
-                measured(None, 7),
-            ],
+            &Measured {
+                reports: reports.to_vec(),
+                duration: Duration::from_millis(40),
+            },
         );
         for (name, expected) in [
-            ("ObjectsCommitted", json!(1)),
+            ("ObjectsCommitted", json!(2)),
             ("ObjectsDuplicate", json!(1)),
             ("ObjectsFailed", json!(1)),
-            ("RowsIn", json!(10)),
-            ("RowsOut", json!(9)),
+            ("RowsIn", json!(11)),
+            ("RowsOut", json!(10)),
             ("RowsQuarantined", json!(1)),
             ("BytesOut", json!(700)),
-            ("DurationMs", json!([40, 5, 7])),
+            ("DurationMs", json!([40])),
+            ("LandingToCommitSeconds", json!([61, 5])),
             ("LatenessP50", json!([60])),
             ("LatenessP99", json!([7_200])),
             ("LatenessMax", json!([7_201])),
@@ -210,10 +232,14 @@ mod tests {
     #[test]
     fn a_document_holds_no_more_values_than_the_format_allows() {
         let failed = Measured {
-            report: None,
+            reports: vec![None; 201],
             duration: Duration::ZERO,
         };
-        let found = of("flights", &vec![failed; 201]);
+        let found = of("flights", &failed);
+        assert_eq!(
+            total(&found, "DurationMs"),
+            [json!([0]), json!([]), json!([])]
+        );
         assert_eq!(
             total(&found, "ObjectsFailed"),
             [100, 100, 1].map(|n| json!(n))

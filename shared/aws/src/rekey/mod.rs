@@ -22,7 +22,7 @@ use lakewright_core::{
     config::{Config, Rekey},
 };
 use lakewright_jobs::{
-    rekey::{Ports, rekey},
+    rekey::{Delivered, Ports, rekey},
     retry::RetryPolicy,
     sweep::{self, SweepRequest},
 };
@@ -89,9 +89,9 @@ impl Function {
             clock: invocation.clock(),
         };
         let compacted = Arc::clone(&self.compacted);
-        let rekey_one = move |job: Arc<Rekey>, object, budget| {
+        let rekey = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {
             let (ports, compacted) = (ports.clone(), Arc::clone(&compacted));
-            async move { rekey(&ports, &job, &compacted, &object, &budget).await }
+            async move { rekey(&ports, &job, &compacted, &objects, &budget).await }
         };
         self.dispatcher
             .answer(
@@ -99,7 +99,7 @@ impl Function {
                 invocation.request_id,
                 invocation.deadlines,
                 &mut io::stdout(),
-                rekey_one,
+                rekey,
             )
             .await
     }

@@ -6,13 +6,13 @@ use lakewright_core::{
     config::{Config, Rekey},
     location::Location,
 };
-use lakewright_jobs::rekey::SourceObject;
+use lakewright_jobs::rekey::Delivered;
 
 /// One object to process.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) message_id: Option<String>,
-    pub(super) object: SourceObject,
+    pub(super) delivered: Delivered,
     pub(super) route: Route,
 }
 
@@ -23,6 +23,12 @@ pub(super) enum Route {
     Job(Arc<Rekey>),
     /// No job reads it. The name is that of the job whose prefix it is under, or empty.
     Ignored { job: String },
+}
+
+impl Task {
+    pub(super) fn location(&self) -> &Location {
+        &self.delivered.object.location
+    }
 }
 
 impl Route {

@@ -62,6 +62,8 @@ pub struct Item {
     /// The SQS message's id. `None` if this is not a message, or if the message has no valid id: then it cannot be
     /// reported alone.
     pub message_id: Option<String>,
+    /// How often the message was received, with this time; 1 if this is not a message.
+    pub receives: u32,
     /// The objects that it names. Empty for an event without work.
     pub outcome: Result<Vec<SourceObject>, TriggerError>,
 }
@@ -145,6 +147,7 @@ fn listed(entries: &[Value]) -> Request {
         kind: Kind::Direct,
         items: vec![Item {
             message_id: None,
+            receives: 1,
             outcome: isolated(objects),
         }],
     }
@@ -166,6 +169,7 @@ pub fn decode(payload: &Value) -> Request {
             kind: Kind::Direct,
             items: vec![Item {
                 message_id: None,
+                receives: 1,
                 outcome: isolated(|| document(payload, 0)),
             }],
         },
@@ -176,12 +180,20 @@ fn is_sqs(record: &Value) -> bool {
     record.get("eventSource").and_then(Value::as_str) == Some("aws:sqs")
 }
 
+/// How often an SQS message was received, with this time.
+pub(crate) fn receives(record: &Value) -> u32 {
+    let receives = record.pointer("/attributes/ApproximateReceiveCount");
+    let receives = receives.and_then(Value::as_str).unwrap_or("1");
+    receives.parse().unwrap_or(1)
+}
+
 fn message(record: &Value) -> Item {
     Item {
         message_id: record
             .get("messageId")
             .and_then(Value::as_str)
             .map(str::to_owned),
+        receives: receives(record),
         outcome: isolated(|| {
             let body = text(record, "/body", "body")?;
             if body.len() > MAX_BODY {

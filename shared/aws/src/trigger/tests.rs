@@ -88,6 +88,7 @@ fn golden_payloads_name_the_same_object() {
             kind: Kind::Direct,
             items: vec![Item {
                 message_id: None,
+                receives: 1,
                 outcome: Ok(vec![object]),
             }],
         };
@@ -103,6 +104,7 @@ fn golden_payloads_name_the_same_object() {
             kind: Kind::Sqs,
             items: vec![Item {
                 message_id: Some("059f36b4-87a3-44ab-83d2-661975830a7d".to_owned()),
+                receives: 1,
                 outcome: Ok(vec![sized(object(KEY, None), SIZE)]),
             }],
         };

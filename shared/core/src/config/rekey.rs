@@ -105,9 +105,9 @@ impl Rekey {
         self.target.join("_lakewright/")
     }
 
-    /// The location of the commit of the source object `sid`.
-    pub fn commit(&self, sid: &str) -> Location {
-        naming::commit(&self.ledger(), sid)
+    /// The location of the commit of the batch `bid`.
+    pub fn commit(&self, bid: &str) -> Location {
+        naming::commit(&self.ledger(), bid)
     }
 
     /// Whether the job reads an object of this name: one below its source, and not below Firehose's error prefix.

@@ -1,6 +1,6 @@
 //! The error type of all jobs.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, sync::Arc};
 
 use arrow::error::ArrowError;
 use lakewright_core::{
@@ -248,6 +248,12 @@ impl Error for JobError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         // The message is that of the cause, so the chain continues with the cause's source.
         self.0.cause.as_deref().and_then(Error::source)
+    }
+}
+
+impl<F: Failure> Failure for Arc<F> {
+    fn name(&self) -> &'static str {
+        F::name(self)
     }
 }
 

@@ -14,7 +14,7 @@ use lakewright_core::{
 };
 
 use super::{
-    plan::{Output, Plan},
+    plan::{Output, Outputs},
     route::Routed,
     write::vanished,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The partitions of an object's outputs, with their states as last read; empty if the table is not compacted.
+/// The partitions of a batch's outputs, with their states as last read; empty if the table is not compacted.
 pub(super) struct Follow {
     partitions: BTreeMap<usize, Followed>,
 }
@@ -46,14 +46,14 @@ impl Follow {
     pub(super) async fn begin(
         store: &dyn Store,
         compacted: &BTreeSet<TableName>,
-        plan: &mut Plan,
+        outputs: &mut Outputs<'_>,
         routed: &Routed,
     ) -> Result<Self, JobError> {
         let mut partitions = BTreeMap::new();
-        let table = plan.job().table.as_ref();
+        let table = outputs.job().table.as_ref();
         if table.is_some_and(|table| compacted.contains(table)) {
-            let ledger = plan.job().ledger();
-            let of_table = plan.outputs.iter().filter(|output| output.form == 0);
+            let ledger = outputs.job().ledger();
+            let of_table = outputs.list.iter().filter(|output| output.form == 0);
             for output in of_table {
                 if let Some(place) = routed.partitions.get(output.partition) {
                     let followed = Followed {
@@ -67,7 +67,7 @@ impl Follow {
         let mut follow = Self { partitions };
         let all = follow.partitions.keys().copied().collect();
         for (partition, state) in follow.moved(store, all).await? {
-            for output in outputs_of(plan, partition) {
+            for output in outputs_of(outputs, partition) {
                 output.location = state.directory.join(output.name());
             }
             follow.set(partition, state);
@@ -86,21 +86,22 @@ impl Follow {
     }
 
     /// Puts the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
-    /// until no partition has moved meanwhile.
+    /// until no partition has moved meanwhile. Returns whether each was new where it was put.
     ///
     /// # Errors
     /// The store fails, or a state cannot be read.
     pub(super) async fn settle(
         &mut self,
         store: &dyn Store,
-        plan: &mut Plan,
-    ) -> Result<(), JobError> {
+        outputs: &mut Outputs<'_>,
+    ) -> Result<bool, JobError> {
+        let mut all_new = true;
         let mut unsure = self.partitions.keys().copied().collect::<Vec<_>>();
         while !unsure.is_empty() {
             let moved = self.moved(store, unsure).await?;
             for (partition, state) in &moved {
-                for output in outputs_of(plan, *partition) {
-                    put_too(store, output, state).await?;
+                for output in outputs_of(outputs, *partition) {
+                    all_new &= put_too(store, output, state).await?;
                 }
             }
             unsure = moved.iter().map(|(partition, _)| *partition).collect();
@@ -108,7 +109,7 @@ impl Follow {
                 self.set(partition, state);
             }
         }
-        Ok(())
+        Ok(all_new)
     }
 
     fn set(&mut self, partition: usize, state: PartitionState) {
@@ -146,31 +147,33 @@ impl Follow {
 }
 
 /// The outputs of the table in a partition.
-fn outputs_of(plan: &mut Plan, partition: usize) -> impl Iterator<Item = &mut Output> {
-    plan.outputs
-        .iter_mut()
-        .filter(move |output| output.form == 0 && output.partition == partition)
+fn outputs_of<'a>(
+    outputs: &'a mut Outputs<'_>,
+    partition: usize,
+) -> impl Iterator<Item = &'a mut Output> {
+    let list = outputs.list.iter_mut();
+    list.filter(move |output| output.form == 0 && output.partition == partition)
 }
 
 /// Puts an output into the partition's new directory too. If a file of this name exists there, it was carried: its name
-/// identifies its rows.
+/// identifies its rows. Returns whether there was none.
 async fn put_too(
     store: &dyn Store,
     output: &mut Output,
     state: &PartitionState,
-) -> Result<(), JobError> {
+) -> Result<bool, JobError> {
     let target = state.directory.join(output.name());
     let put = store
         .copy(&output.location, None, &target, Precondition::Absent, None)
         .await;
-    match put {
-        Ok(_) => {}
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+    let is_new = match put {
+        Ok(_) => true,
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => false,
         Err(error) if error.kind == StoreErrorKind::NotFound => {
             return Err(vanished(&output.location));
         }
         Err(error) => return Err(JobError::store(Stage::Write, error)),
-    }
+    };
     output.location = target;
-    Ok(())
+    Ok(is_new)
 }

@@ -1,57 +1,72 @@
-//! The ledger: plans and commits, as create-only objects beside the data.
+//! The ledger: batches, claims, plans and commits, as create-only objects beside the data.
 //!
-//! - `intent/<sid>`: the only plan of a source object. Later attempts adopt the existing one.
-//! - `commit/<sid>`: its rows are written, registered, and accounted for.
-//! - `quarantine/<sid>-<planhash>.jsonl`: the records that were not written to an output.
-//! - `spool/<sid>/`: rows of a large object while it is processed.
+//! `bid` is the id of a batch: a hash of its document. `sid` is the id of a source object: a hash of its bucket, key and
+//! `ETag`.
+//!
+//! - `batch/<bid>`: the objects that one invocation met together, and the settings.
+//! - `claim/<sid>/<n>`: the batch that an object belongs to. `n` is 0, or one more than that of the batch whose plan left
+//!   the object out.
+//! - `plan/<bid>`: which members were read and which were left out, and the outputs with the rows of each member.
+//! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
+//! - `commit/<bid>`: the rows are written, registered, and accounted for.
+//! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
+//! - `spool/<bid>/`: rows of a large batch while it is processed.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use lakewright_core::{catalog::Column, config, location::Location};
+use lakewright_core::{
+    catalog::{Column, Table},
+    config,
+    location::Location,
+    naming::{self, plan_hash, source_id},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     kit::{
-        JobError,
+        ErrorKind, JobError, Stage,
         ledger::{self, documents},
     },
     ports::Store,
-    report::ObjectReport,
+    report::{ObjectReport, OutputReport},
 };
+
+/// The most concurrent requests to the ledger.
+pub(super) const CONCURRENT: usize = 32;
 
 /// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
 
-/// The plan of one source object, written once before its first output.
+/// Objects that are planned together. Its id is a hash of this document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct Batch {
     /// The version of this document's format.
     pub version: u32,
-    /// The source object.
+    /// The settings that determine where a row goes.
+    pub settings: Settings,
+    /// The objects, sorted. Those whose claim names this batch are its members.
+    pub candidates: Vec<Candidate>,
+}
+
+/// An object that a batch claims.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The object.
     pub source: Location,
     /// Its `ETag`.
     pub etag: String,
-    /// The settings that determine where a row goes; every later attempt uses them.
-    pub settings: Settings,
-    /// The outputs, in key order.
-    pub outputs: Vec<PlannedOutput>,
-    /// The quarantined records, if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<PlannedOutput>,
-    /// When the source object landed: what `now` means in the settings' bounds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landed: Option<Timestamp>,
-    /// There is no plan and there will be none: the source object was gone or replaced before one was made. An attempt
-    /// that read the object earlier, and is still running, finds this instead of writing a plan.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub withdrawn: bool,
+    /// The number of the claim.
+    pub claim: u32,
 }
 
-/// The inputs of a plan besides the source object.
+/// The inputs of a plan besides the source objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The job's configuration.
     pub job: config::Rekey,
-    /// The table's columns when the plan was made; `None` if the schema is inferred.
+    /// The table's columns when the batch was made; `None` if the schema is inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableColumns>,
 }
@@ -65,130 +80,290 @@ pub struct TableColumns {
     pub partition_keys: Vec<Column>,
 }
 
+/// The batch that an object belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The batch's id.
+    pub batch: String,
+}
+
+/// What a batch writes, decided once before its first output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The members that were read, in the order of the candidates.
+    pub members: Vec<Member>,
+    /// The members that have no row in an output, by their sid.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, LeftOut>,
+    /// The outputs, in key order.
+    pub outputs: Vec<PlannedOutput>,
+    /// The quarantined records, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<PlannedOutput>,
+}
+
+/// A member whose rows a plan has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The index of the candidate.
+    pub candidate: u32,
+    /// When the object landed: what `now` means in the settings' bounds.
+    pub landed: Timestamp,
+}
+
+/// Why a plan leaves a member out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The reason.
+    pub why: Why,
+    /// The error, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The reason for which a plan leaves a member out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// It no longer existed. If it is back, it is planned alone.
+    Gone,
+    /// A newer object had replaced it. If it is back, it is planned alone.
+    Superseded,
+    /// It is empty.
+    Ignored,
+    /// It cannot be read, or not together with the others: it is planned alone.
+    Refused,
+    /// The batch was given up before it had a plan: each of its members is planned alone.
+    Dissolved,
+}
+
 /// An object in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PlannedOutput {
     /// Its key in the target bucket.
     pub key: String,
-    /// Its number of records.
-    pub rows: u64,
+    /// Its number of records of each member that has any: the index of the candidate, and the number.
+    pub rows: Vec<(u32, u64)>,
 }
 
-/// The commit of a source object.
+/// A member that disappeared after the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The object.
+    pub source: Location,
+    /// Its `ETag`.
+    pub etag: String,
+}
+
+/// The commit of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// The version of this document's format.
     pub version: u32,
-    /// The source object's `ETag`.
-    pub etag: String,
-    /// The report for it.
-    #[serde(flatten)]
-    pub report: ObjectReport,
+    /// The reports of the members whose rows are written, by their sid; the outputs are listed once, below.
+    pub objects: BTreeMap<String, ObjectReport>,
+    /// The members that the plan left out, by their sid.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, LeftOut>,
+    /// The sids of the members that disappeared after the plan. Their rows may or may not be in the outputs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lost: BTreeSet<String>,
+    /// The outputs that exist. The rows of lost members are not counted.
+    pub outputs: Vec<OutputReport>,
+    /// The key of the quarantined records, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
 }
 
-impl Intent {
-    /// Creates the plan of `source` with `settings`, without outputs yet.
-    pub fn new(source: Location, etag: String, settings: Settings) -> Self {
+documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Commit);
+
+impl Candidate {
+    /// The id of the object.
+    pub fn sid(&self) -> String {
+        source_id(&self.source.bucket, &self.source.key, &self.etag)
+    }
+}
+
+impl Settings {
+    /// The settings for a batch that is made now. What no row's place depends on is left out.
+    pub(super) fn current(job: &config::Rekey, table: Option<&Table>) -> Self {
         Self {
-            version: LEDGER_VERSION,
-            source,
-            etag,
+            job: config::Rekey {
+                batch: config::Batch::default(),
+                sweep: config::Sweep::default(),
+                ..job.clone()
+            },
+            table: table.map(|table| TableColumns {
+                columns: table.storage.columns.clone(),
+                partition_keys: table.partition_keys.clone(),
+            }),
+        }
+    }
+
+    /// A hash of these settings, for the names of outputs.
+    pub(super) fn hash(&self) -> Result<String, JobError> {
+        Ok(plan_hash(&text_of(self)?))
+    }
+}
+
+impl Batch {
+    /// A batch of these candidates.
+    pub fn new(settings: Settings, mut candidates: Vec<Candidate>) -> Self {
+        candidates.sort();
+        Self {
+            version: Self::VERSION,
             settings,
-            outputs: Vec::new(),
-            quarantine: None,
-            landed: None,
-            withdrawn: false,
+            candidates,
         }
     }
 
-    /// The entry that prevents plans for a source object that can no longer be read.
-    pub(super) fn withdrawn(source: Location, etag: String, settings: Settings) -> Self {
-        Self {
-            withdrawn: true,
-            ..Self::new(source, etag, settings)
-        }
+    /// Its id.
+    ///
+    /// # Errors
+    /// The settings cannot be written as JSON.
+    pub fn id(&self) -> Result<String, JobError> {
+        Ok(naming::batch_id(&text_of(self)?))
     }
 }
 
-documents!(LEDGER_VERSION; Intent, Commit);
-
-/// The ledger's entries for one source object.
-#[derive(Debug, Clone)]
-pub(super) struct Ledger {
-    prefix: Location,
-    commit: Location,
-    sid: String,
+fn text_of<T: Serialize>(value: &T) -> Result<String, JobError> {
+    serde_json::to_string(value)
+        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, format!("settings: {error}")))
 }
 
-impl Ledger {
-    /// The entries of the source object `sid` in the job's ledger.
-    pub(super) fn new(job: &config::Rekey, sid: String) -> Self {
-        Self {
-            prefix: job.ledger(),
-            commit: job.commit(&sid),
-            sid,
-        }
+/// A job's ledger.
+#[derive(Clone, Copy)]
+pub(super) struct Ledger<'a> {
+    store: &'a dyn Store,
+    job: &'a config::Rekey,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger of `job`.
+    pub(super) fn new(store: &'a dyn Store, job: &'a config::Rekey) -> Self {
+        Self { store, job }
     }
 
-    /// The location of the plan.
-    pub(super) fn intent(&self) -> Location {
-        self.prefix.join(&format!("intent/{}", self.sid))
+    fn at(&self, path: &str) -> Location {
+        self.job.ledger().join(path)
     }
 
-    /// The location of the commit.
-    pub(super) fn commit(&self) -> &Location {
-        &self.commit
+    fn batch_at(&self, bid: &str) -> Location {
+        self.at(&format!("batch/{bid}"))
     }
 
-    /// The location of the quarantined records of the plan `plan_hash`.
-    pub(super) fn quarantine(&self, plan_hash: &str) -> Location {
-        self.prefix
-            .join(&format!("quarantine/{}-{plan_hash}.jsonl", self.sid))
+    fn claim_at(&self, sid: &str, number: u32) -> Location {
+        self.at(&format!("claim/{sid}/{number}"))
     }
 
-    /// The prefix for spooled rows that do not fit the temporary folder.
-    pub(super) fn spool(&self) -> Location {
-        self.prefix.join(&format!("spool/{}/", self.sid))
+    /// The location of a batch's plan.
+    pub(super) fn plan_at(&self, bid: &str) -> Location {
+        self.at(&format!("plan/{bid}"))
     }
 
-    /// Whether the source object is committed.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) async fn is_committed(&self, store: &dyn Store) -> Result<bool, JobError> {
-        ledger::exists(store, self.commit()).await
+    /// The location of a batch's commit.
+    pub(super) fn commit_at(&self, bid: &str) -> Location {
+        self.job.commit(bid)
     }
 
-    /// The existing plan, if any.
-    ///
-    /// # Errors
-    /// The store fails, or the document cannot be read.
-    pub(super) async fn read_intent(&self, store: &dyn Store) -> Result<Option<Intent>, JobError> {
-        ledger::read(store, &self.intent()).await
+    /// The location of a batch's quarantined records.
+    pub(super) fn quarantine_at(&self, bid: &str, plan_hash: &str) -> Location {
+        self.at(&format!("quarantine/{bid}-{plan_hash}.jsonl"))
     }
 
-    /// Makes `intent` the plan of its source object, or returns the existing plan.
-    ///
-    /// # Errors
-    /// The store fails, or the existing document cannot be read.
-    pub(super) async fn propose(
-        &self,
-        store: &dyn Store,
-        intent: Intent,
-    ) -> Result<Intent, JobError> {
-        ledger::propose(store, &self.intent(), intent).await
+    /// The prefix for a batch's spooled rows that do not fit the temporary folder.
+    pub(super) fn spool_at(&self, bid: &str) -> Location {
+        self.at(&format!("spool/{bid}/"))
     }
 
-    /// Writes the commit. An existing one has the same content.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) async fn write_commit(
-        &self,
-        store: &dyn Store,
-        commit: &Commit,
-    ) -> Result<(), JobError> {
-        ledger::create(store, self.commit(), commit).await?;
+    /// The batch `bid`, which a claim names.
+    pub(super) async fn batch(&self, bid: &str) -> Result<Batch, JobError> {
+        let location = self.batch_at(bid);
+        let batch = ledger::read(self.store, &location).await?;
+        batch.ok_or_else(|| JobError::entry_vanished(location))
+    }
+
+    /// Writes a batch. Returns whether it is new.
+    pub(super) async fn add_batch(&self, bid: &str, batch: &Batch) -> Result<bool, JobError> {
+        ledger::create(self.store, &self.batch_at(bid), batch).await
+    }
+
+    /// The batch that this claim names, if it exists.
+    pub(super) async fn claim(&self, sid: &str, number: u32) -> Result<Option<String>, JobError> {
+        let claim = ledger::read::<Claim>(self.store, &self.claim_at(sid, number)).await?;
+        Ok(claim.map(|claim| claim.batch))
+    }
+
+    /// The candidates that belong to the batch, after each of them is claimed by it or by another one.
+    pub(super) async fn members(&self, bid: &str, batch: &Batch) -> Result<Vec<u32>, JobError> {
+        let claims = (0..).zip(&batch.candidates).map(|(index, candidate)| {
+            let claim = Claim {
+                version: Claim::VERSION,
+                batch: bid.to_owned(),
+            };
+            async move {
+                let location = self.claim_at(&candidate.sid(), candidate.claim);
+                let claim = ledger::propose(self.store, &location, claim).await?;
+                Ok::<_, JobError>((claim.batch == bid).then_some(index))
+            }
+        });
+        let claims = stream::iter(claims.collect::<Vec<_>>()).buffered(CONCURRENT);
+        let members = claims.try_collect::<Vec<_>>().await?;
+        Ok(members.into_iter().flatten().collect())
+    }
+
+    /// A batch's plan, if there is one.
+    pub(super) async fn plan(&self, bid: &str) -> Result<Option<Plan>, JobError> {
+        ledger::read(self.store, &self.plan_at(bid)).await
+    }
+
+    /// Makes `plan` the plan of the batch, or returns the existing plan.
+    pub(super) async fn propose(&self, bid: &str, plan: Plan) -> Result<Plan, JobError> {
+        ledger::propose(self.store, &self.plan_at(bid), plan).await
+    }
+
+    /// Marks a member as lost, before any output is written without its rows.
+    pub(super) async fn lose(&self, bid: &str, candidate: &Candidate) -> Result<(), JobError> {
+        let lost = Lost {
+            version: Lost::VERSION,
+            source: candidate.source.clone(),
+            etag: candidate.etag.clone(),
+        };
+        let location = self.at(&format!("lost/{bid}/{}", candidate.sid()));
+        ledger::create(self.store, &location, &lost).await?;
         Ok(())
+    }
+
+    /// The sids of the members that are marked as lost.
+    pub(super) async fn lost(&self, bid: &str) -> Result<BTreeSet<String>, JobError> {
+        let prefix = self.at(&format!("lost/{bid}/"));
+        let (mut marked, mut after) = (BTreeSet::new(), None);
+        loop {
+            let page = self.store.list(&prefix, after.as_deref()).await;
+            let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
+            let sids = page.objects.iter();
+            marked
+                .extend(sids.filter_map(|object| object.key.rsplit('/').next().map(String::from)));
+            match page.objects.last() {
+                Some(last) if page.truncated => after = Some(last.key.clone()),
+                _ => return Ok(marked),
+            }
+        }
+    }
+
+    /// A batch's commit, if there is one.
+    pub(super) async fn commit(&self, bid: &str) -> Result<Option<Commit>, JobError> {
+        ledger::read(self.store, &self.commit_at(bid)).await
+    }
+
+    /// Writes the commit of a batch. Returns whether it is new.
+    pub(super) async fn add_commit(&self, bid: &str, commit: &Commit) -> Result<bool, JobError> {
+        ledger::create(self.store, &self.commit_at(bid), commit).await
     }
 }

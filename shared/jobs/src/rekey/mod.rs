@@ -1,21 +1,32 @@
 //! rekey: writes every row of a landed object exactly once, to the partition of its own time.
 //!
-//! The protocol handles one source object at a time (`sid` is a hash of its bucket, key and `ETag`):
+//! Objects that arrive together are planned together, as a batch. `bid` is a hash of a batch's objects and settings,
+//! `sid` one of an object's bucket, key and `ETag`. Each step is create-only: what stands already is adopted.
 //!
-//! 1. If `commit/<sid>` exists, the object is a duplicate.
-//! 2. Read and route the whole object into a spool, so that all its outputs are known by name and rows.
-//! 3. PUT `intent/<sid>`, create-only. If it exists, use its settings.
-//! 4. PUT the outputs, create-only. An existing output was made by the same plan. If the table is compacted, they go
-//!    into the directory that the partition's state names. The state is read again afterwards: if the partition has
-//!    moved on meanwhile, the same outputs are put into its new directory too.
-//! 5. Register new partitions in the catalog.
-//! 6. PUT `commit/<sid>`, create-only.
+//! 1. Look up each object's claim. If its batch is committed, the object is a duplicate. If its batch is not, it is
+//!    finished first, from where it stands.
+//! 2. Objects without a claim make new batches: PUT `batch/<bid>`, then `claim/<sid>/<n>` for each of its objects. The
+//!    members are the objects whose claim names this batch.
+//! 3. Read and route the members into a spool, so that all outputs are known by name and rows. Members that cannot be
+//!    read, or not together with the others, are left out.
+//! 4. PUT `plan/<bid>`: the members, those that were left out, and the outputs. If it exists, read the members that it
+//!    names; for one that has disappeared, PUT `lost/<bid>/<sid>`.
+//! 5. PUT the outputs. If the table is compacted, they go into the directory that the partition's state names. The state
+//!    is read again afterwards: if the partition has moved on meanwhile, the same outputs are put into its new
+//!    directory too.
+//! 6. Register new partitions in the catalog.
+//! 7. PUT `commit/<bid>`, with what was lost.
+//! 8. Objects that were left out because they were refused are claimed anew, each alone.
 //!
 //! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R5 are in
 //! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
+mod batch;
+mod cut;
+mod find;
 mod follow;
 mod ledger;
+mod member;
 mod plan;
 mod quarantine;
 mod read;
@@ -24,12 +35,30 @@ mod route;
 mod schema;
 mod write;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use lakewright_core::{catalog::TableName, config, location::Location, naming::source_id};
+use futures::{StreamExt, stream};
+use lakewright_core::{
+    catalog::{Table, TableName},
+    config,
+    location::Location,
+};
 
-pub use self::ledger::{Commit, Intent, PlannedOutput, Settings, TableColumns};
-use self::{follow::Follow, ledger::Ledger, plan::Plan, source::Source};
+use self::{
+    batch::{Ended, Work},
+    find::Known,
+    ledger::{CONCURRENT, Ledger},
+};
+pub use self::{
+    find::{Finder, Standing},
+    ledger::{
+        Batch, Candidate, Claim, Commit, LeftOut, Lost, Member, Plan, PlannedOutput, Settings,
+        TableColumns, Why,
+    },
+};
 pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
     kit::{ErrorKind, JobError},
@@ -49,189 +78,422 @@ pub struct SourceObject {
     pub size: Option<u64>,
 }
 
-/// How often the partitions' states are read again if the catalog has a partition at another location.
-const REGISTRATIONS: usize = 3;
+/// A source object, and how often it was delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The object.
+    pub object: SourceObject,
+    /// How often its message was received, with this time.
+    pub receives: u32,
+}
 
-/// Processes one source object to its commit. `compacted` are the tables whose partitions move between directories.
+/// The results of [`rekey`].
+#[derive(Debug)]
+pub struct Answers {
+    /// Of each object, in order.
+    pub objects: Vec<Result<ObjectReport, Arc<JobError>>>,
+    /// The reports of objects that were committed with them, and whose own messages find a duplicate.
+    pub others: Vec<ObjectReport>,
+}
+
+/// From this delivery on, a batch of several objects that still has no plan is dissolved: it may be the reason why its
+/// invocations ended.
+const DISSOLVED_AT: u32 = 3;
+
+/// How many objects a batch has if the size of none is known.
+const FEW: u64 = 16;
+
+/// Processes source objects of one job to their commits. `compacted` are the tables whose partitions move between
+/// directories.
 ///
-/// # Errors
-/// See [`JobError`]. After any error the same call may be made again: it resumes from the ledger.
+/// After any error the same call may be made again, with these objects or others: it resumes from the ledger.
 pub async fn rekey(
     ports: &Ports,
     job: &config::Rekey,
     compacted: &BTreeSet<TableName>,
-    source: &SourceObject,
+    objects: &[Delivered],
     budget: &Budget,
-) -> Result<ObjectReport, JobError> {
+) -> Answers {
     let ports = ports.writing(&job.tags, job.encryption.as_ref());
-    process(&ports, job, compacted, source, budget).await
-}
-
-async fn process(
-    ports: &Ports,
-    job: &config::Rekey,
-    compacted: &BTreeSet<TableName>,
-    source: &SourceObject,
-    budget: &Budget,
-) -> Result<ObjectReport, JobError> {
-    let without_rows = |status| Ok(ObjectReport::without_rows(source.location.clone(), status));
-    let Some(etag) = etag_of(&*ports.store, source).await? else {
-        return without_rows(Status::Gone);
+    let named = objects.iter().map(|object| identify(&*ports.store, object));
+    let named = stream::iter(named.collect::<Vec<_>>()).buffered(CONCURRENT);
+    let named = named.collect::<Vec<_>>().await;
+    let mut invocation = Invocation {
+        ports: &ports,
+        job,
+        compacted,
+        budget,
+        finder: Finder::new(&*ports.store, job),
+        waiting: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        failed: BTreeMap::new(),
+        others: Vec::new(),
     };
-    let sid = source_id(&source.location.bucket, &source.location.key, &etag);
-    let ledger = Ledger::new(job, sid.clone());
-    if ledger.is_committed(&*ports.store).await? {
-        return without_rows(Status::Duplicate);
+    for object in named.iter().flatten() {
+        invocation
+            .waiting
+            .entry(object.candidate.sid())
+            .and_modify(|known| known.receives = known.receives.max(object.receives))
+            .or_insert_with(|| object.clone());
     }
-
-    let table = plan::table(&*ports.catalog, job).await?;
-    let standing = ledger.read_intent(&*ports.store).await?;
-    if standing.as_ref().is_some_and(|intent| intent.withdrawn) {
-        return withdrawn(ports, &ledger, &source.location, &etag).await;
-    }
-    let mut resumed = standing.is_some();
-    let (mut settings, mut landed) = standing.map_or_else(
-        || (Settings::current(job, table.as_ref()), None),
-        |intent| (intent.settings, intent.landed),
-    );
-    // At most twice: a plan that another invocation made meanwhile is final.
-    let (mut plan, mut routed) = loop {
-        let request = route::Request {
-            ports,
-            budget,
-            ledger: &ledger,
-            settings: &settings,
-            location: &source.location,
-            etag: &etag,
-            landed,
-        };
-        let mut routed = match route::route(request).await? {
-            Ok(routed) => routed,
-            Err(status) => {
-                let gone = Intent::withdrawn(source.location.clone(), etag, settings);
-                return unread(&*ports.store, &ledger, gone, status).await;
+    invocation.work().await;
+    let Invocation {
+        mut answers,
+        others,
+        ..
+    } = invocation;
+    let answer = |named: Result<Asked, Answer>| match named {
+        Err(answer) => answer,
+        Ok(object) => match answers.get_mut(&object.candidate.sid()) {
+            Some(answer) => {
+                let now = answer.clone();
+                // An object that is named twice is counted once.
+                if let Ok(report) = answer
+                    && report.status == Status::Committed
+                {
+                    *report = object.without_rows(Status::Duplicate);
+                }
+                now
             }
-        };
-        let plan = Plan::new(&ledger, &sid, &settings, &routed)?;
-        let intent = ledger
-            .propose(&*ports.store, plan.intent(&source.location, &etag))
-            .await?;
-        if intent.withdrawn {
-            routed.discard().await;
-            return withdrawn(ports, &ledger, &source.location, &etag).await;
-        }
-        if intent.settings == settings && intent.landed == Some(routed.landed) {
-            plan.check_against(&ledger, &intent)?;
-            break (plan, routed);
-        }
-        routed.discard().await;
-        (settings, landed) = (intent.settings, intent.landed);
-        resumed = true;
+            None => Err(Arc::new(JobError::deadline())),
+        },
     };
+    Answers {
+        objects: named.into_iter().map(answer).collect(),
+        others,
+    }
+}
 
-    let mut follow = Follow::begin(&*ports.store, compacted, &mut plan, &routed).await?;
-    let sizes = write::outputs(ports, budget, &plan, &routed, resumed).await?;
-    routed.spool.discard().await;
-    // A plan of another deployment uses the table that it names.
-    let table = if plan.job().table == job.table {
-        table
-    } else {
-        plan::table(&*ports.catalog, plan.job()).await?
-    };
-    for attempt in 1.. {
-        follow.settle(&*ports.store, &mut plan).await?;
-        let Some(table) = &table else {
-            break;
-        };
-        let partitions = plan.partitions(&routed, &follow);
-        let registered = register::register(&*ports.catalog, table, &partitions).await;
-        let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
-        // The partition has moved since its state was read.
-        if !registered.as_ref().is_err_and(moved) || !follow.is_needed() || attempt >= REGISTRATIONS
-        {
-            registered?;
-            break;
-        }
+type Answer = Result<ObjectReport, Arc<JobError>>;
+
+/// An object that is asked for.
+#[derive(Clone)]
+struct Asked {
+    candidate: Candidate,
+    size: Option<u64>,
+    receives: u32,
+}
+
+impl Asked {
+    fn without_rows(&self, status: Status) -> ObjectReport {
+        ObjectReport::without_rows(self.candidate.source.clone(), status)
     }
-    let quarantined = routed.quarantine.rows();
-    let report = ObjectReport {
-        rows_in: routed.rows_in,
-        rows_out: routed.rows_in - quarantined,
-        rows_quarantined: quarantined,
-        fields_dropped: routed.fields_dropped,
-        values_dropped: routed.values_dropped,
-        quarantined_by_reason: routed.quarantine.by_reason().clone(),
-        lateness: routed.lateness.finish(),
-        outputs: plan.reports(&sizes),
-        quarantine: plan.quarantine.as_ref().map(|planned| planned.key.clone()),
-        ..ObjectReport::without_rows(source.location.clone(), Status::Committed)
-    };
-    if report.quarantine.is_some() {
-        routed.quarantine.finish().await?;
-    }
-    let commit = Commit {
-        version: Commit::VERSION,
+}
+
+/// The object with its `ETag`, or its answer if there is nothing to read.
+async fn identify(store: &dyn Store, delivered: &Delivered) -> Result<Asked, Answer> {
+    let SourceObject {
+        location,
         etag,
-        report,
+        size,
+    } = &delivered.object;
+    let (etag, size) = match etag {
+        Some(etag) => (format!("\"{}\"", etag.trim_matches('"')), *size),
+        None => match store.head(location, None).await {
+            Ok(meta) => (meta.etag, Some(meta.size)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                return Err(Ok(ObjectReport::without_rows(
+                    location.clone(),
+                    Status::Gone,
+                )));
+            }
+            Err(error) => return Err(Err(Arc::new(JobError::store(Stage::Read, error)))),
+        },
     };
-    ledger.write_commit(&*ports.store, &commit).await?;
-    Ok(commit.report)
-}
-
-/// Decides the outcome for a source object that could not be read.
-///
-/// A plan without a commit means that some of its rows may exist and the others may be lost, which must not count as
-/// success. And after a success, nobody would finish a plan. Therefore a withdrawn plan is written first: a twin that
-/// has read the object and is still running cannot write a plan then.
-async fn unread(
-    store: &dyn Store,
-    ledger: &Ledger,
-    gone: Intent,
-    status: Status,
-) -> Result<ObjectReport, JobError> {
-    let source = gone.source.clone();
-    let status = if status == Status::Ignored || ledger.propose(store, gone).await?.withdrawn {
-        status
-    } else if ledger.is_committed(store).await? {
-        Status::Duplicate
-    } else {
-        let message = format!(
-            "it no longer exists, but its plan at {} has no commit: some of its rows may be \
-            missing. See OPERATIONS.md, \"A source object that was lost\"",
-            ledger.intent()
-        );
-        return Err(JobError::new(ErrorKind::SourceLost, message)
-            .during(Stage::Read)
-            .of(source));
-    };
-    Ok(ObjectReport::without_rows(source, status))
-}
-
-/// Decides the outcome for a source object that was answered as gone or superseded before.
-async fn withdrawn(
-    ports: &Ports,
-    ledger: &Ledger,
-    source: &Location,
-    etag: &str,
-) -> Result<ObjectReport, JobError> {
-    if let Err(status) = Source::open(Arc::clone(&ports.store), source, etag).await? {
-        return Ok(ObjectReport::without_rows(source.clone(), status));
+    if size == Some(0) {
+        let ignored = ObjectReport::without_rows(location.clone(), Status::Ignored);
+        return Err(Ok(ignored));
     }
-    let message = format!(
-        "it was gone when it was first looked for, as {} says, and is back: delete that entry and deliver the object again",
-        ledger.intent()
-    );
-    Err(JobError::new(ErrorKind::Withdrawn, message).of(source.clone()))
+    Ok(Asked {
+        candidate: Candidate {
+            source: location.clone(),
+            etag,
+            claim: 0,
+        },
+        size,
+        receives: delivered.receives,
+    })
 }
 
-/// The object's `ETag` with its quotes; `None` if the trigger names none and there is no object.
-async fn etag_of(store: &dyn Store, source: &SourceObject) -> Result<Option<String>, JobError> {
-    if let Some(etag) = &source.etag {
-        return Ok(Some(format!("\"{}\"", etag.trim_matches('"'))));
+/// The objects of one call, and what has become of them.
+struct Invocation<'a> {
+    ports: &'a Ports,
+    job: &'a config::Rekey,
+    compacted: &'a BTreeSet<TableName>,
+    budget: &'a Budget,
+    finder: Finder<'a>,
+    /// The objects without an answer, by sid.
+    waiting: BTreeMap<String, Asked>,
+    answers: BTreeMap<String, Answer>,
+    /// The errors of the objects whose batch failed and which are looked up once more.
+    failed: BTreeMap<String, Arc<JobError>>,
+    others: Vec<ObjectReport>,
+}
+
+/// A batch to finish for the sake of some objects.
+struct Due {
+    batch: Batch,
+    is_new: bool,
+    bid: String,
+    /// Their sids.
+    sids: Vec<String>,
+}
+
+impl Invocation<'_> {
+    /// Answers every object. In each round an object is answered, or its batch is finished, which moves it on to its next
+    /// claim.
+    async fn work(&mut self) {
+        let mut current = None;
+        loop {
+            let (met, free) = self.look().await;
+            if met.is_empty() && free.is_empty() {
+                return;
+            }
+            if current.is_none() {
+                match plan::table(&*self.ports.catalog, self.job).await {
+                    Ok(table) => {
+                        current = Some((Settings::current(self.job, table.as_ref()), table));
+                    }
+                    Err(error) => {
+                        let waiting = self.waiting.keys().cloned().collect::<Vec<_>>();
+                        return self.fail(&waiting, error);
+                    }
+                }
+            }
+            let Some((settings, table)) = &current else {
+                return;
+            };
+            let mut due = self.read(met).await;
+            for sids in self.group(free) {
+                match self.gather(settings, &sids) {
+                    Ok((bid, batch)) => due.push(Due {
+                        batch,
+                        is_new: true,
+                        bid,
+                        sids,
+                    }),
+                    Err(error) => self.fail(&sids, error),
+                }
+            }
+            self.put_suspects_last(&mut due);
+            for due in due {
+                match self.finish(settings, table.as_ref(), &due).await {
+                    Ok(ended) => self.take(&due.bid, ended),
+                    Err(error) if error.kind() == ErrorKind::Deadline => {
+                        self.fail(&due.sids, error);
+                    }
+                    // Somebody else may have finished the batch meanwhile.
+                    Err(error) => self.look_again(due.sids, error),
+                }
+            }
+        }
     }
-    match store.head(&source.location, None).await {
-        Ok(meta) => Ok(Some(meta.etag)),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(JobError::store(Stage::Read, error)),
+
+    /// Reads the batches that were met.
+    async fn read(&mut self, met: BTreeMap<String, Vec<String>>) -> Vec<Due> {
+        let ledger = Ledger::new(&*self.ports.store, self.job);
+        let read = met.into_iter().map(|(bid, sids)| async move {
+            let batch = ledger.batch(&bid).await;
+            (bid, sids, batch)
+        });
+        let read = stream::iter(read.collect::<Vec<_>>()).buffered(CONCURRENT);
+        let mut due = Vec::new();
+        for (bid, sids, batch) in read.collect::<Vec<_>>().await {
+            match batch {
+                Ok(batch) => due.push(Due {
+                    batch,
+                    is_new: false,
+                    bid,
+                    sids,
+                }),
+                Err(error) => self.look_again(sids, error),
+            }
+        }
+        due
+    }
+
+    /// An object that was begun alone and is not done may be what ended its invocation, and would end this one: the
+    /// others come before it. Of several such objects, another one is the first at each delivery.
+    fn put_suspects_last(&self, due: &mut [Due]) {
+        let is_suspect = |due: &Due| !due.is_new && due.batch.candidates.len() == 1;
+        due.sort_by_key(is_suspect);
+        let suspects = due.iter().position(is_suspect).unwrap_or(due.len());
+        if let Some(suspects) = due.get_mut(suspects..)
+            && !suspects.is_empty()
+        {
+            let receives = self.waiting.values().map(|asked| asked.receives).max();
+            let first = receives.unwrap_or_default() as usize % suspects.len();
+            suspects.rotate_left(first);
+        }
+    }
+
+    /// The objects fail, unless the ledger answers for them when they are looked up once more.
+    fn look_again(&mut self, sids: Vec<String>, error: JobError) {
+        let error = Arc::new(error);
+        let errors = sids.into_iter().map(|sid| (sid, Arc::clone(&error)));
+        self.failed.extend(errors);
+    }
+
+    /// Looks up the objects that wait. Answers those that are done; returns the others by their unfinished batch, and
+    /// those that are in none.
+    async fn look(&mut self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
+        let (mut met, mut free) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+        let found = {
+            let find = |(sid, asked): (&String, &Asked)| {
+                let (sid, candidate) = (sid.clone(), asked.candidate.clone());
+                let finder = &self.finder;
+                async move { (sid, finder.find(&candidate).await) }
+            };
+            let find = self.waiting.iter().map(find).collect::<Vec<_>>();
+            let find = stream::iter(find).buffered(CONCURRENT);
+            find.collect::<Vec<_>>().await
+        };
+        for (sid, standing) in found {
+            let Some(asked) = self.waiting.get_mut(&sid) else {
+                continue;
+            };
+            let error = self.failed.remove(&sid);
+            if let Some(error) = error
+                && matches!(
+                    standing,
+                    Err(_) | Ok(Standing::Free { .. } | Standing::UnderWay { .. })
+                )
+            {
+                self.answer(&sid, Err(error));
+                continue;
+            }
+            let report = |status, batch| ObjectReport {
+                batch: Some(batch),
+                ..asked.without_rows(status)
+            };
+            let answer = match standing {
+                Ok(Standing::Free { claim, .. }) => {
+                    asked.candidate.claim = claim;
+                    free.push(sid);
+                    continue;
+                }
+                Ok(Standing::UnderWay { batch }) => {
+                    met.entry(batch).or_default().push(sid);
+                    continue;
+                }
+                Ok(Standing::Committed { batch, .. }) => Ok(report(Status::Duplicate, batch)),
+                Ok(Standing::Nothing { batch, status }) => Ok(report(status, batch)),
+                Ok(Standing::Lost { batch }) => {
+                    let message = format!(
+                        "it disappeared after its batch {batch} was planned: some or all of its rows may be missing. \
+                        See OPERATIONS.md, \"A source object that was lost\""
+                    );
+                    let error = JobError::new(ErrorKind::SourceLost, message);
+                    Err(error.during(Stage::Read).of(asked.candidate.source.clone()))
+                }
+                Err(error) => Err(error),
+            };
+            self.answer(&sid, answer.map_err(Arc::new));
+        }
+        (met, free)
+    }
+
+    /// Which objects become batches: those that a batch left out each alone, the others together.
+    fn group(&self, free: Vec<String>) -> Vec<Vec<String>> {
+        let known = |sid: &String| self.waiting.get(sid);
+        let (mut fresh, alone) = free.into_iter().partition::<Vec<_>, _>(|sid| {
+            known(sid).is_some_and(|asked| asked.candidate.claim == 0)
+        });
+        let mut groups = alone.into_iter().map(|sid| vec![sid]).collect::<Vec<_>>();
+        // Keys often begin with a time, so neighbours have rows of the same partitions.
+        fresh.sort_by_key(|sid| known(sid).map(|asked| &asked.candidate));
+        let sizes = fresh.iter().filter_map(|sid| known(sid)?.size);
+        let most = &self.job.batch;
+        // An object of unknown size counts as much as the largest.
+        let largest = sizes.max().unwrap_or(most.size.as_u64() / FEW);
+        let (mut group, mut bytes) = (Vec::new(), 0_u64);
+        for sid in fresh {
+            let size = known(&sid).and_then(|asked| asked.size).unwrap_or(largest);
+            if !group.is_empty()
+                && (group.len() >= most.objects as usize
+                    || bytes.saturating_add(size) > most.size.as_u64())
+            {
+                groups.push(std::mem::take(&mut group));
+                bytes = 0;
+            }
+            group.push(sid);
+            bytes = bytes.saturating_add(size);
+        }
+        if !group.is_empty() {
+            groups.push(group);
+        }
+        groups
+    }
+
+    /// A new batch of these objects, with its id.
+    fn gather(&self, settings: &Settings, sids: &[String]) -> Result<(String, Batch), JobError> {
+        let asked = sids.iter().filter_map(|sid| self.waiting.get(sid));
+        let candidates = asked.map(|asked| asked.candidate.clone()).collect();
+        let batch = Batch::new(settings.clone(), candidates);
+        Ok((batch.id()?, batch))
+    }
+
+    async fn finish(
+        &self,
+        settings: &Settings,
+        table: Option<&Table>,
+        due: &Due,
+    ) -> Result<Ended, JobError> {
+        if self.ports.clock.now() >= self.budget.deadline {
+            return Err(JobError::deadline());
+        }
+        let ledger = Ledger::new(&*self.ports.store, self.job);
+        let (bid, batch) = (&due.bid, &due.batch);
+        let is_new = due.is_new && ledger.add_batch(bid, batch).await?;
+        let dissolve = if batch.candidates.len() > 1 {
+            let asked = due.sids.iter().filter_map(|sid| self.waiting.get(sid));
+            let receives = asked.map(|asked| asked.receives).max();
+            !is_new && receives.unwrap_or_default() >= DISSOLVED_AT
+        } else {
+            // It may have been refused for settings that were mended since.
+            batch.settings != *settings
+        };
+        let work = Work {
+            ports: self.ports,
+            budget: self.budget,
+            ledger,
+            compacted: self.compacted,
+            settings,
+            table,
+        };
+        work.finish(bid, batch, is_new, dissolve).await
+    }
+
+    /// Takes the results of a batch.
+    fn take(&mut self, bid: &str, ended: Ended) {
+        let Ended {
+            left_out,
+            commit,
+            reports,
+        } = ended;
+        let known = match commit {
+            Some(commit) => Known::Committed(Box::new(commit)),
+            None => Known::Planned(left_out),
+        };
+        self.finder.learn(bid, known);
+        for (sid, report) in reports {
+            if self.waiting.contains_key(&sid) {
+                self.answer(&sid, Ok(report));
+            } else {
+                self.others.push(report);
+            }
+        }
+    }
+
+    fn fail(&mut self, sids: &[String], error: JobError) {
+        let error = Arc::new(error);
+        for sid in sids {
+            self.answer(sid, Err(Arc::clone(&error)));
+        }
+    }
+
+    fn answer(&mut self, sid: &str, answer: Answer) {
+        self.waiting.remove(sid);
+        self.answers.insert(sid.to_owned(), answer);
     }
 }

@@ -1,76 +1,22 @@
-//! Plans the outputs of one source object: their names and rows.
+//! The outputs of a batch: their names and rows.
 
-use jiff::Timestamp;
-use lakewright_core::{
-    catalog::Table,
-    config,
-    location::Location,
-    naming::{output_name, plan_hash},
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use lakewright_core::{catalog::Table, config, location::Location, naming::output_name};
 
 use super::{
+    cut::Share,
     follow::Follow,
-    ledger::{Intent, Ledger, PlannedOutput, Settings, TableColumns},
+    ledger::{Batch, Member, Plan, PlannedOutput},
+    member::Request,
     register::Written,
-    route::Routed,
+    route::{ReadMember, Routed},
 };
 use crate::{
     kit::{ErrorKind, JobError},
     ports::Catalog,
     report::OutputReport,
 };
-
-/// The only plan of a source object.
-pub(super) struct Plan {
-    settings: Settings,
-    /// When the source object landed.
-    landed: Timestamp,
-    /// Ordered by partition, then by form, then by part.
-    pub(super) outputs: Vec<Output>,
-    /// The object for quarantined records, if there are any.
-    pub(super) quarantine: Option<PlannedOutput>,
-}
-
-/// A planned object.
-pub(super) struct Output {
-    /// Its location: in the target, or in the directory that the partition's state names.
-    pub(super) location: Location,
-    /// The index of the job's output that it is written for.
-    pub(super) form: usize,
-    /// The index of the routed partition.
-    pub(super) partition: usize,
-    /// The number of records: those that follow the ones in the previous part.
-    pub(super) rows: u64,
-}
-
-impl Output {
-    /// Its name within its directory.
-    pub(super) fn name(&self) -> &str {
-        let key = &self.location.key;
-        key.rsplit_once('/').map_or(key, |(_, name)| name)
-    }
-}
-
-impl Settings {
-    /// The settings for a source object that has no plan yet.
-    pub(super) fn current(job: &config::Rekey, table: Option<&Table>) -> Self {
-        Self {
-            job: job.clone(),
-            table: table.map(|table| TableColumns {
-                columns: table.storage.columns.clone(),
-                partition_keys: table.partition_keys.clone(),
-            }),
-        }
-    }
-
-    /// A hash of these settings, for the names of outputs.
-    pub(super) fn hash(&self) -> Result<String, JobError> {
-        let text = serde_json::to_string(self).map_err(|error| {
-            JobError::new(ErrorKind::SchemaUnusable, format!("settings: {error}"))
-        })?;
-        Ok(plan_hash(&text))
-    }
-}
 
 /// The job's table, if it names one, as the catalog has it now.
 pub(super) async fn table(
@@ -114,111 +60,207 @@ pub(super) async fn table(
     Ok(Some(table))
 }
 
-impl Plan {
-    /// The plan for what was routed with `settings`.
+/// The plan for what was routed.
+pub(super) async fn plan(request: Request<'_>, routed: &Routed) -> Result<Plan, JobError> {
+    let job = &request.settings().job;
+    let hash = request.settings().hash()?;
+    let mut outputs = Vec::new();
+    for (partition, place) in routed.partitions.iter().enumerate() {
+        let files = routed.files(partition).await?;
+        for (output, parts) in job.output.iter().zip(files) {
+            for (part, rows) in (0..).zip(parts) {
+                let name = output_name(&place.path, request.bid, &hash, part, output.extension());
+                outputs.push(PlannedOutput {
+                    key: job.directory(output).join(&name).key,
+                    rows,
+                });
+            }
+        }
+    }
+    outputs.sort();
+    let refused = quarantined(&routed.members);
+    Ok(Plan {
+        version: Plan::VERSION,
+        members: members(&routed.members),
+        left_out: BTreeMap::new(),
+        outputs,
+        quarantine: (!refused.is_empty()).then(|| PlannedOutput {
+            key: request.ledger.quarantine_at(request.bid, &hash).key,
+            rows: refused,
+        }),
+    })
+}
+
+/// The members as entries of a plan.
+pub(super) fn members(read: &[ReadMember]) -> Vec<Member> {
+    let member = |read: &ReadMember| Member {
+        candidate: read.candidate,
+        landed: read.landed,
+    };
+    read.iter().map(member).collect()
+}
+
+fn quarantined(members: &[ReadMember]) -> Vec<Share> {
+    let rows = members.iter();
+    rows.map(|member| (member.candidate, member.rows_quarantined()))
+        .filter(|(_, rows)| *rows > 0)
+        .collect()
+}
+
+/// What is written of a plan, by someone who has read its members.
+pub(super) struct Outputs<'a> {
+    batch: &'a Batch,
+    /// Ordered by partition, then by form, then by part.
+    pub(super) list: Vec<Output>,
+    /// Whether there are quarantined records.
+    pub(super) has_quarantine: bool,
+}
+
+/// A planned object.
+pub(super) struct Output {
+    /// Its key in the plan.
+    pub(super) planned: String,
+    /// Its location: in the target, or in the directory that the partition's state names.
+    pub(super) location: Location,
+    /// The index of the job's output that it is written for.
+    pub(super) form: usize,
+    /// The index of the routed partition.
+    pub(super) partition: usize,
+    /// The number of records: those that follow the ones in the previous part.
+    pub(super) rows: u64,
+}
+
+impl Output {
+    /// Its name within its directory.
+    pub(super) fn name(&self) -> &str {
+        let key = &self.location.key;
+        key.rsplit_once('/').map_or(key, |(_, name)| name)
+    }
+}
+
+impl<'a> Outputs<'a> {
+    /// The outputs of `plan` that have rows of the members that were read.
+    ///
+    /// Members that were lost leave gaps, and move no other row: the plan says how many rows of each member a file has,
+    /// and the rows that remain are in the same order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::PlanDiffers`]: the members' rows were routed otherwise than the plan says.
     pub(super) fn new(
-        ledger: &Ledger,
-        sid: &str,
-        settings: &Settings,
+        request: Request<'a>,
+        plan: &Plan,
         routed: &Routed,
     ) -> Result<Self, JobError> {
-        let (hash, job) = (settings.hash()?, &settings.job);
-        let mut outputs = Vec::new();
+        let job = &request.settings().job;
+        let hash = request.settings().hash()?;
+        let present = routed.members.iter().map(|member| member.candidate);
+        let present = present.collect::<BTreeSet<_>>();
+        let of_present = |rows: &[Share]| {
+            let rows = rows.iter().copied();
+            rows.filter(|(member, _)| present.contains(member))
+                .collect::<Vec<_>>()
+        };
+        let planned = plan.outputs.iter();
+        let mut planned = planned
+            .map(|output| (output.key.as_str(), &output.rows))
+            .collect::<BTreeMap<_, _>>();
+        let mut list = Vec::new();
         for (partition, place) in routed.partitions.iter().enumerate() {
+            let mine = routed.shares.get(partition);
+            let mine = mine.map_or_else(BTreeMap::new, |mine| mine.iter().copied().collect());
             for (form, output) in job.output.iter().enumerate() {
-                for (part, rows) in (0..).zip(routed.files(partition, form)) {
-                    let name = output_name(&place.path, sid, &hash, part, output.extension());
-                    outputs.push(Output {
-                        location: job.directory(output).join(&name),
-                        form,
-                        partition,
-                        rows,
-                    });
+                let mut theirs = BTreeMap::<u32, u64>::new();
+                for part in 0.. {
+                    let name =
+                        output_name(&place.path, request.bid, &hash, part, output.extension());
+                    let location = job.directory(output).join(&name);
+                    let Some(rows) = planned.remove(location.key.as_str()) else {
+                        break;
+                    };
+                    let rows = of_present(rows);
+                    for (member, rows) in &rows {
+                        *theirs.entry(*member).or_default() += rows;
+                    }
+                    let rows = rows.iter().map(|(_, rows)| rows).sum();
+                    if rows > 0 {
+                        list.push(Output {
+                            planned: location.key.clone(),
+                            location,
+                            form,
+                            partition,
+                            rows,
+                        });
+                    }
+                }
+                if mine != theirs {
+                    return Err(differs(request, &place.path));
                 }
             }
         }
-        let quarantined = routed.quarantine.rows();
+        if let Some((key, _)) = planned
+            .iter()
+            .find(|(_, rows)| !of_present(rows).is_empty())
+        {
+            return Err(differs(request, key));
+        }
+        let refused = plan.quarantine.as_ref();
+        let refused = refused.map_or_else(Vec::new, |planned| of_present(&planned.rows));
+        if refused != quarantined(&routed.members) {
+            return Err(differs(request, "the quarantine"));
+        }
         Ok(Self {
-            settings: settings.clone(),
-            landed: routed.landed,
-            outputs,
-            quarantine: (quarantined > 0).then(|| PlannedOutput {
-                key: ledger.quarantine(&hash).key,
-                rows: quarantined,
-            }),
+            batch: request.batch,
+            list,
+            has_quarantine: !refused.is_empty(),
         })
     }
 
-    /// The job's configuration when the plan was made.
-    pub(super) fn job(&self) -> &config::Rekey {
-        &self.settings.job
+    /// The job's configuration when the batch was made.
+    pub(super) fn job(&self) -> &'a config::Rekey {
+        &self.batch.settings.job
     }
 
-    /// The plan as a ledger document.
-    pub(super) fn intent(&self, source: &Location, etag: &str) -> Intent {
-        let mut outputs = self
-            .outputs
-            .iter()
-            .map(|output| PlannedOutput {
+    /// The outputs with these sizes, in key order, and those of each member with its own rows. Members that were lost
+    /// do not count.
+    pub(super) fn reports(
+        &self,
+        plan: &Plan,
+        sizes: &[u64],
+        lost: &BTreeSet<u32>,
+    ) -> (Vec<OutputReport>, BTreeMap<u32, Vec<OutputReport>>) {
+        let planned = plan.outputs.iter();
+        let planned = planned
+            .map(|output| (output.key.as_str(), &output.rows))
+            .collect::<BTreeMap<_, _>>();
+        let mut of_members = BTreeMap::<_, Vec<_>>::new();
+        let mut all = Vec::with_capacity(self.list.len());
+        for (output, &bytes) in self.list.iter().zip(sizes) {
+            let report = |rows| OutputReport {
                 key: output.location.key.clone(),
-                rows: output.rows,
-            })
-            .collect::<Vec<_>>();
-        outputs.sort();
-        Intent {
-            outputs,
-            quarantine: self.quarantine.clone(),
-            landed: Some(self.landed),
-            ..Intent::new(source.clone(), etag.to_owned(), self.settings.clone())
+                rows,
+                bytes,
+            };
+            let shares = planned.get(output.planned.as_str());
+            let shares = shares.into_iter().flat_map(|shares| shares.iter());
+            let mut sum = 0;
+            for &(member, rows) in shares.filter(|(member, _)| !lost.contains(member)) {
+                sum += rows;
+                of_members.entry(member).or_default().push(report(rows));
+            }
+            all.push(report(sum));
         }
-    }
-
-    /// Checks that `standing`, made from the same settings, names the same outputs.
-    pub(super) fn check_against(&self, ledger: &Ledger, standing: &Intent) -> Result<(), JobError> {
-        let mine = self.intent(&standing.source, &standing.etag);
-        let everything = |intent: &Intent| {
-            let outputs = intent.outputs.iter().chain(&intent.quarantine);
-            outputs.cloned().collect::<std::collections::BTreeSet<_>>()
-        };
-        let (mine, theirs) = (everything(&mine), everything(standing));
-        match mine.symmetric_difference(&theirs).next() {
-            None => Ok(()),
-            Some(output) => Err(JobError::new(
-                ErrorKind::PlanDiffers,
-                format!(
-                    "the plan at {} was made by code that routes rows differently ({} rows of {} are {} the plan): see OPERATIONS.md, \"Superseding a plan\"",
-                    ledger.intent(),
-                    output.rows,
-                    output.key,
-                    if mine.contains(output) {
-                        "not in"
-                    } else {
-                        "only in"
-                    }
-                ),
-            )),
+        all.sort_by(|a, b| a.key.cmp(&b.key));
+        for reports in of_members.values_mut() {
+            reports.sort_by(|a, b| a.key.cmp(&b.key));
         }
-    }
-
-    /// The outputs with these sizes, in key order.
-    pub(super) fn reports(&self, sizes: &[u64]) -> Vec<OutputReport> {
-        let outputs = self.outputs.iter().zip(sizes);
-        let mut reports = outputs
-            .map(|(output, bytes)| OutputReport {
-                key: output.location.key.clone(),
-                rows: output.rows,
-                bytes: *bytes,
-            })
-            .collect::<Vec<_>>();
-        reports.sort_by(|a, b| a.key.cmp(&b.key));
-        reports
+        (all, of_members)
     }
 
     /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
     pub(super) fn partitions(&self, routed: &Routed, follow: &Follow) -> Vec<Written> {
-        let job = &self.settings.job;
+        let job = self.job();
         let mut written = self
-            .outputs
+            .list
             .iter()
             .filter(|output| output.form == 0)
             .filter_map(|output| {
@@ -238,4 +280,14 @@ impl Plan {
         written.dedup();
         written
     }
+}
+
+fn differs(request: Request<'_>, what: &str) -> JobError {
+    JobError::new(
+        ErrorKind::PlanDiffers,
+        format!(
+            "the plan at {} was made by code that routes rows differently (to {what}): see OPERATIONS.md, \"Superseding a plan\"",
+            request.ledger.plan_at(request.bid),
+        ),
+    )
 }

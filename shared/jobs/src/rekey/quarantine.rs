@@ -1,12 +1,12 @@
 //! Writes the quarantined records into one object.
 
-use std::{collections::BTreeMap, io};
+use std::io;
 
-use lakewright_core::quarantine::{Quarantined, Reason};
+use lakewright_core::quarantine::Quarantined;
 
 use crate::{
     kit::{JobError, Stage},
-    work::upload::{PART, Upload},
+    work::upload::{Finished, PART, Upload},
 };
 
 /// Quarantined records as the lines of an object. If there are many, parts are uploaded before the plan is made; the
@@ -14,7 +14,6 @@ use crate::{
 pub(super) struct Quarantine {
     lines: Vec<u8>,
     upload: Upload,
-    rows: BTreeMap<Reason, u64>,
 }
 
 impl Quarantine {
@@ -22,14 +21,11 @@ impl Quarantine {
         Self {
             lines: Vec::new(),
             upload,
-            rows: BTreeMap::new(),
         }
     }
 
     pub(super) fn push(&mut self, record: &Quarantined<'_>) -> io::Result<()> {
-        record.write_line(&mut self.lines)?;
-        *self.rows.entry(record.reason).or_default() += 1;
-        Ok(())
+        record.write_line(&mut self.lines)
     }
 
     /// Uploads the lines if there are enough for a part.
@@ -42,20 +38,11 @@ impl Quarantine {
         put.map_err(|error| JobError::store(Stage::Write, error))
     }
 
-    pub(super) fn rows(&self) -> u64 {
-        self.rows.values().sum()
-    }
-
-    /// The number of records by reason.
-    pub(super) fn by_reason(&self) -> &BTreeMap<Reason, u64> {
-        &self.rows
-    }
-
-    /// Creates the object, unless it exists.
-    pub(super) async fn finish(self) -> Result<(), JobError> {
+    /// Creates the object, unless it exists. Returns whether it is new.
+    pub(super) async fn finish(self) -> Result<bool, JobError> {
         let put = self.upload.finish(self.lines).await;
-        put.map_err(|error| JobError::store(Stage::Write, error))?;
-        Ok(())
+        let put = put.map_err(|error| JobError::store(Stage::Write, error))?;
+        Ok(put != Finished::Stood)
     }
 
     /// Aborts the upload.

@@ -6,6 +6,7 @@ use lakewright_core::{
     config::{InputFormat, Limits},
     json::Inference,
     location::Location,
+    parquet_in::ReadError,
     partition::check_columns,
     reading::Reading,
     records::{FrameError, Records},
@@ -27,6 +28,41 @@ pub(super) fn misread(location: &Location, error: &FrameError) -> JobError {
         .of(location.clone())
         .at(offset),
         _ => JobError::unreadable(location.clone(), error.to_string()),
+    }
+}
+
+/// Why a Parquet file is refused.
+pub(super) fn refused(location: &Location, error: ReadError) -> JobError {
+    let location = location.clone();
+    match error {
+        ReadError::FooterTooLarge { size, limit } => {
+            let message = format!(
+                "refused: its Parquet footer has {size} bytes, more than {limit} \
+            (limits.parquet_footer)"
+            );
+            JobError::new(ErrorKind::ParquetFooterTooLarge, message).of(location)
+        }
+        ReadError::RowGroupTooLarge {
+            row_group,
+            size,
+            limit,
+        } => {
+            let message = format!(
+                "refused: row group {row_group} has {size} bytes decoded, more than {limit} \
+            (limits.parquet_row_group)"
+            );
+            JobError::new(ErrorKind::ParquetRowGroupTooLarge, message).of(location)
+        }
+        ReadError::RowRefused { row, error } => {
+            let message = format!("refused: {error}");
+            JobError::new(ErrorKind::RecordRefused, message)
+                .of(location)
+                .at(row)
+        }
+        ReadError::Schema(_) | ReadError::NameCollision { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+        }
+        error => JobError::unreadable(location, error.to_string()),
     }
 }
 

@@ -4,15 +4,25 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use lakewright_core::{
-    csv, hive_type, json::Inference, partition::Partitioner, records::ColumnsError,
+    config::InputFormat,
+    csv, hive_type,
+    json::Inference,
+    location::Location,
+    parquet_in::{ParquetFile, ReadError},
+    partition::Partitioner,
+    records::ColumnsError,
 };
 
 use super::{
-    Budget, Ports, Settings, TableColumns,
-    read::{RecordReader, misread},
+    TableColumns,
+    member::{Left, Opened, Request, Wanted, attempt},
+    read::{RecordReader, misread, refused},
     source::Source,
 };
-use crate::kit::{ErrorKind, JobError};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::parquet::Loaded,
+};
 
 /// The columns that are read from every record: the files' columns first, then the partition columns.
 pub(super) struct RecordSchema {
@@ -78,26 +88,131 @@ impl RecordSchema {
     }
 }
 
-/// Infers the columns: for JSON from all records of an object, for CSV from its header.
+/// Infers the columns: for JSON from all records of all members, for CSV from their headers, for Parquet from their
+/// footers. If some members have none, or none that fit those of the members before them, returns these members.
+///
+/// # Errors
+/// The failure is not that of a single member.
 pub(super) async fn infer(
-    ports: &Ports,
-    budget: &Budget,
-    settings: &Settings,
-    source: Source,
-) -> Result<Schema, JobError> {
-    let location = source.location().clone();
-    let mut inference = Inference::new(settings.job.limits.deepest());
-    let mut reader = RecordReader::new(ports, budget, settings, source)?;
-    while let Some(records) = reader.more().await? {
-        let names = records.infer(&mut inference).map_err(|error| match error {
-            ColumnsError::Frame(error) => misread(&location, &error),
-            ColumnsError::Infer(error) => {
-                JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
-            }
-        })?;
-        if let Some(names) = names {
-            return Ok(csv::inferred(&names));
-        }
+    request: Request<'_>,
+    members: &[Wanted],
+) -> Result<Result<Schema, Vec<(Wanted, Left)>>, JobError> {
+    let mut found = Found {
+        inference: Inference::new(request.settings().job.limits.deepest()),
+        names: None,
+        fields: Vec::new(),
+        members: 0,
+    };
+    let mut left = Vec::new();
+    let mut opened = Opened::new(request, members);
+    while let Some((wanted, source)) = opened.next().await? {
+        let member = match source {
+            Ok(source) => attempt(found.add(request, source)).await?,
+            Err(status) => Err(Left::of(status)),
+        };
+        left.extend(member.err().map(|member| (wanted, member)));
     }
-    Ok(inference.schema())
+    Ok(if left.is_empty() {
+        Ok(found.schema())
+    } else {
+        Err(left)
+    })
+}
+
+/// The columns that the members have.
+struct Found {
+    /// Of JSON.
+    inference: Inference,
+    /// Of CSV.
+    names: Option<Vec<String>>,
+    /// Of Parquet.
+    fields: Vec<Field>,
+    members: usize,
+}
+
+impl Found {
+    async fn add(&mut self, request: Request<'_>, source: Source) -> Result<(), JobError> {
+        if request.settings().job.format == InputFormat::Parquet {
+            let schema = columns(request, &source).await?;
+            return self.unite(&schema, source.location());
+        }
+        let location = source.location().clone();
+        let Request { ports, budget, .. } = request;
+        let mut reader = RecordReader::new(ports, budget, request.settings(), source)?;
+        while let Some(records) = reader.more().await? {
+            let names = records
+                .infer(&mut self.inference)
+                .map_err(|error| match error {
+                    ColumnsError::Frame(error) => misread(&location, &error),
+                    ColumnsError::Infer(error) => {
+                        JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+                    }
+                })?;
+            if let Some(names) = names {
+                let known = self.names.get_or_insert_default();
+                for name in names {
+                    if !known.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
+                        known.push(name);
+                    }
+                }
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the columns of a Parquet file: those of one name must be of one type.
+    fn unite(&mut self, schema: &Schema, location: &Location) -> Result<(), JobError> {
+        let same = |a: &Field, b: &Field| a.name().eq_ignore_ascii_case(b.name());
+        let fields = schema.fields();
+        for field in fields {
+            let known = self.fields.iter().find(|known| same(known, field));
+            if let Some(known) = known
+                && (known.name(), known.data_type()) != (field.name(), field.data_type())
+            {
+                let message = format!(
+                    "{location}: its column `{}` of type {} is `{}` of type {} in another object of its batch",
+                    field.name(),
+                    field.data_type(),
+                    known.name(),
+                    known.data_type(),
+                );
+                return Err(JobError::new(ErrorKind::SchemaUnusable, message));
+            }
+        }
+        for known in &mut self.fields {
+            let field = fields.iter().find(|field| same(known, field));
+            if field.is_none_or(|field| field.is_nullable()) {
+                known.set_nullable(true);
+            }
+        }
+        for field in fields {
+            if !self.fields.iter().any(|known| same(known, field)) {
+                let is_nullable = field.is_nullable() || self.members > 0;
+                let field = field.as_ref().clone();
+                self.fields.push(field.with_nullable(is_nullable));
+            }
+        }
+        self.members += 1;
+        Ok(())
+    }
+
+    fn schema(self) -> Schema {
+        if let Some(names) = self.names {
+            return csv::inferred(&names);
+        }
+        if self.members > 0 {
+            return Schema::new(self.fields);
+        }
+        self.inference.schema()
+    }
+}
+
+/// The columns of a Parquet file.
+async fn columns(request: Request<'_>, source: &Source) -> Result<Schema, JobError> {
+    let limits = &request.settings().job.limits;
+    let unreadable = |error: ReadError| refused(source.location(), error);
+    let loaded = Loaded::open(source.object(), source.first(), limits).await?;
+    let file = ParquetFile::open(loaded, limits).map_err(unreadable)?;
+    file.schema().map_err(unreadable)
 }

@@ -15,7 +15,7 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    plan::{Output, Plan},
+    plan::{Output, Outputs},
     route::Routed,
 };
 use crate::{
@@ -30,29 +30,39 @@ const ATTEMPTS: usize = 3;
 /// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// Writes every output of the plan that does not exist yet. Returns the sizes of all, in the order of the plan.
+/// The outputs as they stand in the store.
+pub(super) struct Stored {
+    /// Their sizes, in the order of the outputs.
+    pub(super) sizes: Vec<u64>,
+    /// Whether all were created now, from the rows at hand.
+    pub(super) all_new: bool,
+}
+
+/// Writes every output that does not exist yet.
 ///
-/// An existing output was written by this plan, because its name contains the plan's hash and there is one plan for
-/// each source object.
+/// An existing output was written by the same plan, because its name contains the batch's id and there is one plan for
+/// each batch.
 pub(super) async fn outputs(
     ports: &Ports,
     budget: &Budget,
-    plan: &Plan,
+    outputs: &Outputs<'_>,
     routed: &Routed,
     resumed: bool,
-) -> Result<Vec<u64>, JobError> {
-    let forms = plan.job().output.len().max(1) as u64;
+) -> Result<Stored, JobError> {
+    let forms = outputs.job().output.len().max(1) as u64;
     // A row group is in memory twice when it ends: as columns, and as encoded bytes.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
+    let sizes = standing(&ports.store, outputs, resumed).await?;
     let mut writing = Writing {
         ports,
-        plan,
+        outputs,
         routed,
         row_group: RowGroupLimit {
             bytes: row_group.min(RowGroupLimit::default().bytes),
             ..RowGroupLimit::default()
         },
-        sizes: standing(&ports.store, plan, resumed).await?,
+        all_new: sizes.iter().all(Option::is_none),
+        sizes,
         finishing: VecDeque::new(),
         finishing_bytes: 0,
         finishing_limit: budget.memory / 8,
@@ -62,24 +72,28 @@ pub(super) async fn outputs(
             break;
         }
     }
-    let outputs = plan.outputs.iter().zip(writing.sizes);
-    outputs
+    let sizes = outputs.list.iter().zip(writing.sizes);
+    let sizes = sizes
         .map(|(output, bytes)| bytes.ok_or_else(|| vanished(&output.location)))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(Stored {
+        sizes,
+        all_new: writing.all_new,
+    })
 }
 
-/// The sizes of the existing outputs, in the order of the plan.
+/// The sizes of the existing outputs, in their order.
 async fn standing(
     store: &Arc<dyn Store>,
-    plan: &Plan,
+    outputs: &Outputs<'_>,
     resumed: bool,
 ) -> Result<Vec<Option<u64>>, JobError> {
     if !resumed {
-        return Ok(vec![None; plan.outputs.len()]);
+        return Ok(vec![None; outputs.list.len()]);
     }
-    let mut sizes = Vec::with_capacity(plan.outputs.len());
+    let mut sizes = Vec::with_capacity(outputs.list.len());
     let mut under_way = FuturesOrdered::new();
-    for output in &plan.outputs {
+    for output in &outputs.list {
         if under_way.len() >= CONCURRENT {
             sizes.extend(under_way.try_next().await?);
         }
@@ -108,16 +122,19 @@ pub(super) fn vanished(location: &Location) -> JobError {
         .of(location.clone())
 }
 
-/// An output's index in the plan, the bytes that are being uploaded, and the task that returns the whole size.
-type Finishing = (usize, u64, Task<Result<u64, JobError>>);
+/// An output's index, the bytes that are being uploaded, and the task that returns the whole size, and whether the
+/// output is new.
+type Finishing = (usize, u64, Task<Result<(u64, bool), JobError>>);
 
 struct Writing<'a> {
     ports: &'a Ports,
-    plan: &'a Plan,
+    outputs: &'a Outputs<'a>,
     routed: &'a Routed,
     row_group: RowGroupLimit,
     /// The size of each existing output.
     sizes: Vec<Option<u64>>,
+    /// Whether none of them existed before.
+    all_new: bool,
     /// The outputs whose last bytes are being uploaded.
     finishing: VecDeque<Finishing>,
     finishing_bytes: u64,
@@ -127,7 +144,7 @@ struct Writing<'a> {
 impl Writing<'_> {
     /// Writes the missing outputs. Returns whether all exist then. Conflicts are errors only in the last attempt.
     async fn missing(&mut self, last: bool) -> Result<bool, JobError> {
-        let outputs = &self.plan.outputs;
+        let outputs = &self.outputs.list;
         let mut start = 0;
         let mut conflicts = false;
         for of_partition in outputs.chunk_by(|a, b| a.partition == b.partition) {
@@ -143,7 +160,7 @@ impl Writing<'_> {
         Ok(!conflicts)
     }
 
-    /// Writes the outputs of one partition, the first of which has the index `start` in the plan.
+    /// Writes the outputs of one partition, the first of which has the index `start`.
     async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), JobError> {
         let Some(partition) = outputs.first().map(|output| output.partition) else {
             return Ok(());
@@ -215,7 +232,7 @@ impl Writing<'_> {
             )
         };
         let form = self
-            .plan
+            .outputs
             .job()
             .output
             .get(output.form)
@@ -251,10 +268,11 @@ impl Writing<'_> {
         let task = Task::spawn(async move {
             let location = upload.location().clone();
             match upload.finish(last).await {
-                Ok(Finished::Written { bytes, .. }) => Ok(bytes),
-                Ok(Finished::Stood) => size(&store, &location)
-                    .await?
-                    .ok_or_else(|| vanished(&location)),
+                Ok(Finished::Written { bytes, .. }) => Ok((bytes, true)),
+                Ok(Finished::Stood) => match size(&store, &location).await? {
+                    Some(bytes) => Ok((bytes, false)),
+                    None => Err(vanished(&location)),
+                },
                 Err(error) => Err(JobError::store(Stage::Write, error)),
             }
         });
@@ -268,7 +286,8 @@ impl Writing<'_> {
             return Ok(());
         };
         self.finishing_bytes -= bytes;
-        let size = task.join(Stage::Write).await??;
+        let (size, is_new) = task.join(Stage::Write).await??;
+        self.all_new &= is_new;
         if let Some(slot) = self.sizes.get_mut(index) {
             *slot = Some(size);
         }
@@ -286,7 +305,7 @@ fn tolerate(result: Result<(), JobError>, last: bool) -> Result<Option<()>, JobE
 
 /// The files of one form in one partition, the current one first.
 struct Files<'a> {
-    /// The index of the current file in the plan.
+    /// The index of the current file among the outputs.
     index: usize,
     outputs: &'a [Output],
     /// The number of rows that are still missing in the current file.

@@ -14,14 +14,14 @@ use futures::{
     stream::{FuturesOrdered, FuturesUnordered},
 };
 use jiff::Timestamp;
-use lakewright_core::{config, location::Location, naming::source_id};
+use lakewright_core::{config, location::Location};
 use serde::{Deserialize, Serialize};
 
 use self::messages::{Packer, calls};
 use crate::{
     kit::{ErrorKind, JobError, send},
-    ports::{Clock, ListPage, Listed, Queue, Store, StoreErrorKind},
-    rekey::SourceObject,
+    ports::{Clock, ListPage, Listed, Queue, Store},
+    rekey::{Candidate, Finder, SourceObject, Standing},
 };
 
 /// The most concurrent lookups in the ledger.
@@ -117,6 +117,7 @@ pub async fn sweep(
         messages: 0,
         next: None,
     };
+    let finder = Finder::new(&*ports.store, job);
     let window = (min_age, request.since);
     let queue = (!request.dry_run).then_some(queue_url);
     let mut packer = Packer::new(job.batch.objects, job.batch.size.as_u64());
@@ -133,7 +134,7 @@ pub async fn sweep(
             }
         };
         let swept = async {
-            let missing = missing(&*ports.store, job, &page, window, &mut report).await?;
+            let missing = missing(&finder, job, &page, window, &mut report).await?;
             let mut complete = Vec::new();
             for object in &missing {
                 report.sent += 1;
@@ -183,7 +184,7 @@ async fn enqueue(
 
 /// The objects of a page that rekey should have committed by now, but has not.
 async fn missing(
-    store: &dyn Store,
+    finder: &Finder<'_>,
     job: &config::Rekey,
     page: &ListPage,
     (min_age, since): (Duration, Option<Timestamp>),
@@ -205,7 +206,15 @@ async fn missing(
         if under_way.len() >= CONCURRENT_QUESTIONS {
             missing.extend(under_way.try_next().await?.flatten());
         }
-        under_way.push_back(uncommitted(store, job, object));
+        under_way.push_back(uncommitted(
+            finder,
+            Candidate {
+                source: Location::new(&job.source.bucket, &object.key),
+                etag: object.etag.clone(),
+                claim: 0,
+            },
+            object.size,
+        ));
     }
     while let Some(object) = under_way.try_next().await? {
         missing.extend(object);
@@ -216,18 +225,16 @@ async fn missing(
 
 /// The object as named by a trigger, unless it is committed.
 async fn uncommitted(
-    store: &dyn Store,
-    job: &config::Rekey,
-    object: &Listed,
+    finder: &Finder<'_>,
+    object: Candidate,
+    size: u64,
 ) -> Result<Option<SourceObject>, JobError> {
-    let sid = source_id(&job.source.bucket, &object.key, &object.etag);
-    match store.head(&job.commit(&sid), None).await {
-        Ok(_) => Ok(None),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Some(SourceObject {
-            location: Location::new(&job.source.bucket, &object.key),
-            etag: Some(object.etag.clone()),
-            size: Some(object.size),
-        })),
-        Err(error) => Err(error.into()),
-    }
+    Ok(match finder.find(&object).await? {
+        Standing::Committed { .. } => None,
+        _ => Some(SourceObject {
+            location: object.source,
+            etag: Some(object.etag),
+            size: Some(size),
+        }),
+    })
 }

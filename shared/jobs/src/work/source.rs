@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The number of bytes in one range.
-const RANGE: u64 = 4 << 20;
+pub(crate) const RANGE: u64 = 4 << 20;
 
 /// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 2;

@@ -163,7 +163,7 @@ impl Checker {
     fn commit(&mut self, location: &Location, object: &Object) -> Result<(), String> {
         let commit: Commit = serde_json::from_slice(&object.bytes)
             .map_err(|error| format!("R3: {location} cannot be read: {error}"))?;
-        for output in &commit.report.outputs {
+        for output in &commit.outputs {
             let output = Location::new("lake", &output.key);
             if !self.files.contains_key(&output) {
                 return Err(format!(
@@ -171,22 +171,24 @@ impl Checker {
                 ));
             }
         }
-        let source = commit.report.source;
-        let rows = self.sources.get(&source).cloned().unwrap_or_default();
         // Readers see them, or will when the catalog follows the state.
         let files = self.files.iter();
         let to_come = files
             .filter(|(file, _)| self.states.values().any(|current| current.contains(file)))
             .flat_map(|(_, rows)| rows.iter())
             .collect::<BTreeSet<_>>();
-        let stands = |row: &&String| self.visible.contains(*row) || to_come.contains(row);
-        if let Some(row) = rows.iter().find(|row| !stands(row)) {
-            return Err(format!(
-                "R3: row {row} of {source} is committed, where no reader looks or will look"
-            ));
+        for report in commit.objects.into_values() {
+            let source = report.source;
+            let rows = self.sources.get(&source).cloned().unwrap_or_default();
+            let stands = |row: &&String| self.visible.contains(*row) || to_come.contains(row);
+            if let Some(row) = rows.iter().find(|row| !stands(row)) {
+                return Err(format!(
+                    "R3: row {row} of {source} is committed, where no reader looks or will look"
+                ));
+            }
+            self.committed.extend(rows);
+            self.committed_sources.insert(source);
         }
-        self.committed.extend(rows);
-        self.committed_sources.insert(source);
         Ok(())
     }
 

@@ -193,7 +193,7 @@ impl Stage {
         };
         let (source, plan) = (self.land("f"), asleep(writer, 30));
         let stage = Arc::clone(self);
-        let writing = spawn_local(async move { stage.world.rekey(&source, plan).await.1 });
+        let writing = spawn_local(async move { stage.world.rekey(&[source], plan).await.1 });
         self.world.pause(10_000).await;
         let request = StepRequest {
             plan: item.plan,
@@ -262,6 +262,7 @@ impl Stage {
             concatenated: true,
             gzip: false,
             padding: 0,
+            flaw: None,
         };
         let location = Location::new("landing", format!("sim/2026/05/01/00/{name}"));
         let mut rng = self
@@ -273,8 +274,9 @@ impl Stage {
     }
 
     async fn rekey(&self, source: &SourceObject) -> Result<(), String> {
-        match self.world.rekey(source, Plan::default()).await.0 {
-            End::Answered(Ok(_)) => Ok(()),
+        let sources = std::slice::from_ref(source);
+        match self.world.rekey(sources, Plan::default()).await.0 {
+            End::Answered(Ok(())) => Ok(()),
             end => Err(format!("R5: rekey of {}: {end:?}", source.location)),
         }
     }
@@ -485,7 +487,11 @@ impl Victim {
     /// Returns how many calls it made.
     async fn act(&self, world: &World, plan: Plan) -> u64 {
         match self {
-            Self::Rekey(source) => world.rekey(source, plan).await.1.calls(),
+            Self::Rekey(source) => world
+                .rekey(std::slice::from_ref(source), plan)
+                .await
+                .1
+                .calls(),
             Self::Plan => world.plan(plan).await.1.calls(),
             Self::Merge(item) => match item.merges.first() {
                 Some(task) => world.merge(task, plan).await.1.calls(),

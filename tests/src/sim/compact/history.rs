@@ -3,7 +3,7 @@
 //! everything is repeated without faults, and every row must exist once, with nothing left over.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -83,6 +83,7 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
         let theatre = Arc::new(Theatre {
             world: World::new(rng.u64(..), setup),
             stormy: AtomicBool::new(true),
+            landed: Mutex::default(),
         });
         theatre.play(&mut rng).await;
         let world = &theatre.world;
@@ -114,9 +115,24 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Run {
 struct Theatre {
     world: Arc<World>,
     stormy: AtomicBool,
+    landed: Mutex<Vec<SourceObject>>,
 }
 
 impl Theatre {
+    fn landed(&self) -> MutexGuard<'_, Vec<SourceObject>> {
+        self.landed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to two of the objects that landed last.
+    fn recent(&self, rng: &mut Rng) -> Vec<SourceObject> {
+        let landed = self.landed();
+        let mut recent = landed.iter().rev().take(4).cloned().collect::<Vec<_>>();
+        drop(landed);
+        rng.shuffle(&mut recent);
+        recent.truncate(rng.usize(0..3));
+        recent
+    }
+
     fn is_stormy(&self) -> bool {
         self.stormy.load(Ordering::Relaxed) && !self.world.failed()
     }
@@ -160,10 +176,12 @@ impl Theatre {
                 concatenated: true,
                 gzip: false,
                 padding: 0,
+                flaw: None,
             };
             let source = Source::generate(location, &format!("s{index}"), shape, rng);
             let source = self.world.land(&source);
             landed.push(source.clone());
+            self.landed().push(source.clone());
             let twins = rng.usize(1..4);
             if twins > 1 {
                 self.world.cloud.count(Fault::Twin);
@@ -182,8 +200,15 @@ impl Theatre {
         self.world.pause(rng.u64(0..longest)).await;
         while self.is_stormy() {
             let plan = self.draw_plan(&mut rng);
-            let (end, _) = self.world.rekey(&source, plan).await;
-            if matches!(end, End::Answered(Ok(_))) {
+            // The batches overlap: each has some of the objects that landed shortly before, which others deliver too.
+            let mut together = vec![source.clone()];
+            together.extend(
+                self.recent(&mut rng)
+                    .into_iter()
+                    .filter(|other| *other != source),
+            );
+            let (end, _) = self.world.rekey(&together, plan).await;
+            if matches!(end, End::Answered(Ok(()))) {
                 return;
             }
             self.world.pause(rng.u64(1_000..400_000)).await;
@@ -308,6 +333,7 @@ impl Theatre {
                 if self.world.checker().is_committed(source) {
                     continue;
                 }
+                let source = std::slice::from_ref(source);
                 let (end, _) = self.world.rekey(source, Plan::default()).await;
                 if let End::Answered(Err(error)) = end {
                     self.world

@@ -17,8 +17,7 @@ use lakewright_jobs::{
     JobError,
     compact::{self, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport, StepRequest},
     ports::{Catalog, Clock, Store},
-    rekey::{self, SourceObject},
-    report::ObjectReport,
+    rekey::{self, Delivered, SourceObject},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 
@@ -236,12 +235,12 @@ impl World {
         (end, client)
     }
 
-    /// `rekey`, for one source.
+    /// `rekey`, for these sources together. It fails as the first one does that fails.
     pub(super) async fn rekey(
         &self,
-        source: &SourceObject,
+        sources: &[SourceObject],
         plan: Plan,
-    ) -> (End<ObjectReport, JobError>, Client) {
+    ) -> (End<(), Arc<JobError>>, Client) {
         let work = |ports: compact::Ports, deadline| {
             let ports = rekey::Ports {
                 store: ports.store,
@@ -254,9 +253,27 @@ impl World {
                 scratch_bytes: 0,
                 deadline,
             };
-            async move { rekey::rekey(&ports, &self.rekey, &self.compacted, source, &budget).await }
+            let objects = sources.iter().cloned();
+            let objects = objects
+                .map(|object| Delivered {
+                    object,
+                    receives: 1,
+                })
+                .collect::<Vec<_>>();
+            async move {
+                let answers =
+                    rekey::rekey(&ports, &self.rekey, &self.compacted, &objects, &budget).await;
+                answers
+                    .objects
+                    .into_iter()
+                    .try_for_each(|answer| answer.map(|_| ()))
+            }
         };
-        self.invoke(Role::Rekey, &source.location, plan, work).await
+        let about = sources.first().map_or_else(
+            || Location::new("landing", "sim/"),
+            |source| source.location.clone(),
+        );
+        self.invoke(Role::Rekey, &about, plan, work).await
     }
 
     /// `compact-plan`.

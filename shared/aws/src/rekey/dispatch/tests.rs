@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lakewright_core::location::Location;
+use lakewright_jobs::ErrorKind;
 use serde_json::json;
-use thiserror::Error;
 use tokio::sync::Notify;
 
 use super::*;
@@ -45,26 +46,27 @@ impl Clock for TestClock {
     }
 }
 
-#[derive(Debug, Error)]
-#[error("refused")]
-struct Refused;
-
-impl Failure for Refused {
-    fn name(&self) -> &'static str {
-        "Refused"
+/// Commits every object, except those whose keys ask for a failure.
+async fn stub(_: Arc<Rekey>, objects: Vec<Delivered>, _: Budget) -> Answers {
+    let answer = |delivered: Delivered| {
+        let location = delivered.object.location;
+        match location.key.as_str() {
+            key if key.contains("refuse") => Err(Arc::new(JobError::new(
+                ErrorKind::RecordRefused,
+                format!("refused, received {}", delivered.receives),
+            ))),
+            key if key.contains("panic") => panic!("on {key}"),
+            _ => Ok(committed(location)),
+        }
+    };
+    Answers {
+        objects: objects.into_iter().map(answer).collect(),
+        others: Vec::new(),
     }
 }
 
-/// Commits every object, except those whose keys ask for a failure.
-async fn stub(_: Arc<Rekey>, object: SourceObject, _: Budget) -> Result<ObjectReport, Refused> {
-    match object.location.key.as_str() {
-        key if key.contains("refuse") => Err(Refused),
-        key if key.contains("panic") => panic!("on {key}"),
-        _ => Ok(ObjectReport::without_rows(
-            object.location,
-            Status::Committed,
-        )),
-    }
+fn committed(location: Location) -> ObjectReport {
+    ObjectReport::without_rows(location, Status::Committed)
 }
 
 fn dispatcher() -> Dispatcher {
@@ -201,7 +203,7 @@ async fn a_direct_call_that_fails_is_an_error_with_a_name() {
         (
             by_hand(&["flights/1", "flights/refuse"]),
             "Lakewright.RekeyFailed",
-            "flights/refuse: Refused: refused",
+            "flights/refuse: RecordRefused: refused, received 1",
         ),
         (
             by_hand(&["weather/panic"]),
@@ -287,62 +289,82 @@ fn ledgers_are_never_read_as_a_source() {
     );
 }
 
-#[test]
-fn memory_is_shared_out() {
-    for (mebibytes, objects, at_once, each) in [
-        (128, 1, 1, 64),
-        (128, 10, 1, 64),
-        (512, 1, 1, 448),
-        (512, 3, 3, 149),
-        (512, 100, 7, 64),
-        (10_240, 100, 16, 636),
-        (64, 5, 1, 32),
-        (512, 0, 1, 448),
-    ] {
-        let resources = Resources {
-            memory: mebibytes * MIB,
-            scratch: "/scratch".into(),
-        };
-        let scratch = 512 * MIB;
-        let (count, budget) = share(&resources, scratch, objects, Timestamp::MAX);
-        assert_eq!(budget.scratch_bytes, scratch / at_once as u64);
-        assert_eq!(
-            (count, budget.memory / MIB),
-            (at_once, each),
-            "{mebibytes} MiB, {objects}"
-        );
-    }
+#[tokio::test]
+async fn the_objects_of_a_job_are_handed_over_together() {
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&calls);
+    let work = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget: Budget| {
+        let received = objects
+            .iter()
+            .map(|delivered| (delivered.object.location.key.clone(), delivered.receives))
+            .collect::<Vec<_>>();
+        let call = (job.name.clone(), received, budget.memory / MIB);
+        seen.lock().unwrap().push(call);
+        stub(job, objects, budget)
+    };
+    let mut payload = sqs(&[
+        (json!("a"), by_hand(&["flights/1", "weather/1"])),
+        (json!("b"), by_hand(&["flights/2"])),
+    ]);
+    payload["Records"][1]["attributes"] = json!({"ApproximateReceiveCount": "3"});
+    let found = dispatcher()
+        .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), work)
+        .await;
+    assert_eq!(found, Ok(json!({"batchItemFailures": []})));
+    let of = |key: &str, receives| (key.to_owned(), receives);
+    let expected = [
+        (
+            "flights".to_owned(),
+            vec![of("flights/1", 1), of("flights/2", 3)],
+            448,
+        ),
+        ("weather".to_owned(), vec![of("weather/1", 1)], 448),
+    ];
+    assert_eq!(*calls.lock().unwrap(), expected);
 }
 
 #[tokio::test]
 async fn what_is_not_done_in_time_fails_and_the_rest_stands() {
     let clock = Arc::new(TestClock::default());
     let told = Arc::clone(&clock);
-    let work = move |_, object: SourceObject, _| {
+    let work = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {
         let told = Arc::clone(&told);
         async move {
-            if object.location.key.contains("slow") {
+            if job.name == "weather" {
                 told.0.notify_one();
                 std::future::pending::<()>().await;
             }
-            Ok::<_, Refused>(ObjectReport::without_rows(
-                object.location,
-                Status::Committed,
-            ))
+            stub(job, objects, budget).await
         }
     };
     let mut dispatcher = dispatcher();
     dispatcher.clock = clock;
-    // There is memory for one object at a time, so the fast one is done before the slow one starts.
-    dispatcher.resources.memory = 128 * MIB;
     let payload = sqs(&[
         (json!("quick"), by_hand(&["flights/1"])),
-        (json!("slow"), by_hand(&["flights/slow"])),
-        (json!("waiting"), by_hand(&["flights/2"])),
+        (json!("slow"), by_hand(&["weather/1"])),
+        (json!("both"), by_hand(&["flights/2", "weather/2"])),
     ]);
     let found = dispatcher
         .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), work)
         .await;
-    let failures = ["slow", "waiting"].map(|id| json!({"itemIdentifier": id}));
+    let failures = ["both", "slow"].map(|id| json!({"itemIdentifier": id}));
     assert_eq!(found, Ok(json!({"batchItemFailures": failures})));
+}
+
+#[tokio::test]
+async fn objects_that_were_committed_with_others_are_counted() {
+    let work = |job: Arc<Rekey>, objects: Vec<Delivered>, budget| async move {
+        Answers {
+            others: vec![committed("s3://landing/flights/before".parse().unwrap())],
+            ..stub(job, objects, budget).await
+        }
+    };
+    let mut out = Vec::new();
+    let payload = by_hand(&["flights/1"]);
+    let found = dispatcher()
+        .answer(&payload, "r-1", NO_DEADLINE, &mut out, work)
+        .await;
+    assert_eq!(sources(&found.unwrap()), ["s3://landing/flights/1"]);
+    let line: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(line["ObjectsCommitted"], 2);
 }

@@ -2,41 +2,39 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use arrow::datatypes::Schema;
 use lakewright_core::{
+    location::Location,
     parquet_in::{ParquetFile, ReadError, ReadOptions, Rows},
-    partition::{Partitioner, check_columns},
+    partition::check_columns,
     time::TimestampReader,
 };
 
-use super::{Request, Routed, Router, Row, column_timestamps, unusable};
+use super::{Router, Row, column_timestamps};
 use crate::{
-    kit::{ErrorKind, JobError},
-    rekey::{read::no_such_part, schema::RecordSchema, source::Source},
+    kit::JobError,
+    rekey::{
+        read::{no_such_part, refused},
+        source::Source,
+    },
     work::parquet::{Loaded, Room},
 };
 
-pub(super) async fn route(
-    request: Request<'_>,
+/// Reads a member into the columns of `schema`.
+pub(super) async fn member(
+    router: &mut Router<'_>,
+    schema: &Schema,
     source: Source,
-    landed: Timestamp,
     timestamps: TimestampReader,
-) -> Result<Routed, JobError> {
-    let settings = request.settings;
-    let job = &settings.job;
-    let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
-        .map_err(|error| unusable(&error))?;
-    let unreadable = |error: ReadError| unreadable(request, error);
+) -> Result<(), JobError> {
+    let request = router.request;
+    let job = &request.settings().job;
+    let location = source.location().clone();
+    let unreadable = |error: ReadError| refused(&location, error);
     let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
     check_columns(&job.partition_by, &file.names())
-        .map_err(|error| no_such_part(request.location, &error))?;
-    let schema = if let Some(table) = &settings.table {
-        RecordSchema::of_table(table, partitioner.columns())?
-    } else {
-        let schema = file.schema().map_err(unreadable)?;
-        RecordSchema::inferred(&schema, &partitioner)
-    };
+        .map_err(|error| no_such_part(&location, &error))?;
     let options = ReadOptions {
         on_unknown: job.on_unknown,
         on_mismatch: job.on_mismatch,
@@ -44,8 +42,7 @@ pub(super) async fn route(
         timestamps,
         parse_timestamp: column_timestamps(&job.timestamp)?,
     };
-    let mut rows = file.read(&schema.whole(), options).map_err(unreadable)?;
-    let mut router = Router::new(request, landed, partitioner, &schema, None)?;
+    let mut rows = file.read(schema, options).map_err(unreadable)?;
     let room = Room {
         clock: &*request.ports.clock,
         deadline: request.budget.deadline,
@@ -55,22 +52,23 @@ pub(super) async fn route(
         loaded.load(&room, source.object(), range).await?;
         rows.stop_after(row_group);
         for rows in &mut rows {
-            take(&mut router, &rows.map_err(unreadable)?)?;
+            take(router, &location, &rows.map_err(unreadable)?)?;
             router.settle().await?;
             tokio::task::yield_now().await;
         }
     }
-    Ok(router.routed)
+    Ok(())
 }
 
-fn take(router: &mut Router<'_>, rows: &Rows) -> Result<(), JobError> {
-    let request = router.request;
-    let record = |row: usize| rows.record(row).map_err(|error| unreadable(request, error));
+fn take(router: &mut Router<'_>, location: &Location, rows: &Rows) -> Result<(), JobError> {
+    let at = router.at;
+    let record = |row: usize| rows.record(row).map_err(|error| refused(location, error));
     let mut timed = Vec::with_capacity(rows.times.len());
     for (index, time) in rows.times.iter().enumerate() {
         let offset = rows.first + index as u64;
         timed.push(match time {
             Ok(time) => Some(Row {
+                member: at,
                 time: *time,
                 offset,
                 bytes: rows.row_bytes,
@@ -81,42 +79,10 @@ fn take(router: &mut Router<'_>, rows: &Rows) -> Result<(), JobError> {
             }
         });
     }
-    router.routed.rows_in += timed.len() as u64;
-    router.routed.fields_dropped += rows.dropped;
-    router.routed.values_dropped += rows.mismatched;
-    router.take(&rows.batch, &timed, |_, row| record(row).map(Cow::Owned))
-}
-
-fn unreadable(request: Request<'_>, error: ReadError) -> JobError {
-    let location = request.location.clone();
-    match error {
-        ReadError::FooterTooLarge { size, limit } => {
-            let message = format!(
-                "refused: its Parquet footer has {size} bytes, more than {limit} \
-            (limits.parquet_footer)"
-            );
-            JobError::new(ErrorKind::ParquetFooterTooLarge, message).of(location)
-        }
-        ReadError::RowGroupTooLarge {
-            row_group,
-            size,
-            limit,
-        } => {
-            let message = format!(
-                "refused: row group {row_group} has {size} bytes decoded, more than {limit} \
-            (limits.parquet_row_group)"
-            );
-            JobError::new(ErrorKind::ParquetRowGroupTooLarge, message).of(location)
-        }
-        ReadError::RowRefused { row, error } => {
-            let message = format!("refused: {error}");
-            JobError::new(ErrorKind::RecordRefused, message)
-                .of(location)
-                .at(row)
-        }
-        ReadError::Schema(_) | ReadError::NameCollision { .. } => {
-            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
-        }
-        error => JobError::unreadable(location, error.to_string()),
+    if let Some(member) = router.member() {
+        member.rows_in += timed.len() as u64;
+        member.fields_dropped += rows.dropped;
+        member.values_dropped += rows.mismatched;
     }
+    router.take(&rows.batch, &timed, |_, row| record(row).map(Cow::Owned))
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lakewright_core::{
     config::Policy,
     json::{Appended, Columns, ColumnsOptions, JsonScalar, RecordError},
+    location::Location,
     partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
@@ -14,92 +15,85 @@ use lakewright_core::{
     time::{TimeError, TimestampReader},
 };
 
-use super::{Request, Routed, Router, Row, column_timestamps, unusable};
+use super::{Request, Router, Row, column_timestamps, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
     rekey::{
         read::{RecordReader, misread},
-        schema::{RecordSchema, infer},
+        schema::RecordSchema,
         source::Source,
     },
-    report::Status,
 };
 
 /// The bytes of records after which a batch of columns is cut. It does not depend on the memory, so that the same
-/// object always makes the same files.
+/// objects always make the same files.
 const BATCH: usize = 8 << 20;
 
 /// The column with a record's original bytes: no field of a record has this name.
 pub(super) const RAW: &str = "\u{0}raw";
 
-pub(super) async fn route(
-    request: Request<'_>,
-    mut source: Source,
-    landed: Timestamp,
-    timestamps: TimestampReader,
-) -> Result<Result<Routed, Status>, JobError> {
-    let Request {
-        ports,
-        budget,
-        settings,
-        ..
-    } = request;
-    let job = &settings.job;
-    let partitioner = Partitioner::new(&job.partition_by, job.path_style, timestamps.zone())
-        .map_err(|error| unusable(&error))?;
-    let schema = if let Some(table) = &settings.table {
-        RecordSchema::of_table(table, partitioner.columns())?
-    } else {
-        let inferred = infer(ports, budget, settings, source).await?;
-        source = match request.open().await? {
-            Ok(source) => source,
-            Err(status) => return Ok(Err(status)),
-        };
-        RecordSchema::inferred(&inferred, &partitioner)
-    };
-    let passes_through = Router::passes_through(settings);
-    let options = ColumnsOptions {
-        on_unknown: job.on_unknown,
-        on_mismatch: job.on_mismatch,
-        timestamp: job.timestamp.column.split('.').map(String::from).collect(),
-        parse_timestamp: column_timestamps(&job.timestamp)?,
-        // A partition column's value is checked when the batch is cut, and may be refused then.
-        raw_column: (passes_through || !partitioner.columns().is_empty()).then(|| RAW.to_owned()),
-        max_depth: job.limits.deepest(),
-    };
-    let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
-    let raw = passes_through.then(|| schema.whole().fields().len());
-    let mut filler = Filler {
-        router: Router::new(request, landed, partitioner, &schema, raw)?,
-        timestamps,
-        columns,
-        rows: Vec::new(),
-        bytes: 0,
-    };
-    let mut records = RecordReader::new(ports, budget, settings, source)?;
-    while let Some(records) = records.more().await? {
-        filler.drain(records)?;
-        filler.router.settle().await?;
-    }
-    filler.cut()?;
-    filler.router.settle().await?;
-    Ok(Ok(filler.router.routed))
-}
-
 /// Fills columns with records.
-struct Filler<'a> {
-    router: Router<'a>,
-    timestamps: TimestampReader,
+pub(super) struct Filler<'a> {
+    pub(super) router: Router<'a>,
     columns: Columns,
     rows: Vec<Option<Row>>,
     /// The bytes of the records in the batch.
     bytes: usize,
 }
 
-impl Filler<'_> {
+impl<'a> Filler<'a> {
+    pub(super) fn new(
+        request: Request<'a>,
+        partitioner: Partitioner,
+        schema: &RecordSchema,
+    ) -> Result<Self, JobError> {
+        let settings = request.settings();
+        let job = &settings.job;
+        let passes_through = Router::passes_through(settings);
+        let options = ColumnsOptions {
+            on_unknown: job.on_unknown,
+            on_mismatch: job.on_mismatch,
+            timestamp: job.timestamp.column.split('.').map(String::from).collect(),
+            parse_timestamp: column_timestamps(&job.timestamp)?,
+            // A partition column's value is checked when the batch is cut, and may be refused then.
+            raw_column: (passes_through || !partitioner.columns().is_empty())
+                .then(|| RAW.to_owned()),
+            max_depth: job.limits.deepest(),
+        };
+        let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
+        let raw = passes_through.then(|| schema.whole().fields().len());
+        Ok(Self {
+            router: Router::new(request, partitioner, schema, raw)?,
+            columns,
+            rows: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Reads a member. Its last rows stay in the columns.
+    pub(super) async fn member(
+        &mut self,
+        source: Source,
+        timestamps: TimestampReader,
+    ) -> Result<(), JobError> {
+        let Request { ports, budget, .. } = self.router.request;
+        let settings = self.router.request.settings();
+        let location = source.location().clone();
+        let mut records = RecordReader::new(ports, budget, settings, source)?;
+        while let Some(records) = records.more().await? {
+            self.drain(records, &location, &timestamps)?;
+            self.router.settle().await?;
+        }
+        Ok(())
+    }
+
     /// Takes all records that are available.
-    fn drain(&mut self, records: &mut dyn Records) -> Result<(), JobError> {
-        let location = self.router.request.location;
+    fn drain(
+        &mut self,
+        records: &mut dyn Records,
+        location: &Location,
+        timestamps: &TimestampReader,
+    ) -> Result<(), JobError> {
         while let Some(filled) = records
             .next_into(&mut self.columns)
             .map_err(|error| misread(location, &error))?
@@ -109,7 +103,7 @@ impl Filler<'_> {
                 self.cut()?;
                 continue;
             }
-            self.record(filled)?;
+            self.record(filled, location, timestamps)?;
             if self.bytes >= BATCH {
                 self.cut()?;
             }
@@ -117,30 +111,39 @@ impl Filler<'_> {
         Ok(())
     }
 
-    fn record(&mut self, filled: Filled<'_>) -> Result<(), JobError> {
+    fn record(
+        &mut self,
+        filled: Filled<'_>,
+        location: &Location,
+        timestamps: &TimestampReader,
+    ) -> Result<(), JobError> {
         let Filled {
             offset,
             bytes,
             result,
         } = filled;
-        let routed = &mut self.router.routed;
-        routed.rows_in += 1;
+        let at = self.router.at;
+        if let Some(member) = self.router.member() {
+            member.rows_in += 1;
+        }
         let appended = match result {
             Ok(appended) => appended,
             Err(error) => {
-                let reason = self.reason(&error, offset)?;
+                let reason = self.reason(&error, location, offset)?;
                 return self
                     .router
                     .set_aside(offset, bytes, reason, &in_full(&error));
             }
         };
-        match self.time_of(&appended) {
+        match self.time_of(&appended, timestamps) {
             Ok(time) => {
-                let routed = &mut self.router.routed;
-                routed.fields_dropped += u64::from(appended.unknown);
-                routed.values_dropped += u64::from(appended.mismatched);
+                if let Some(member) = self.router.member() {
+                    member.fields_dropped += u64::from(appended.unknown);
+                    member.values_dropped += u64::from(appended.mismatched);
+                }
                 self.bytes += bytes.len();
                 self.rows.push(Some(Row {
+                    member: at,
                     time,
                     offset,
                     bytes: bytes.len() as u64,
@@ -154,14 +157,18 @@ impl Filler<'_> {
         }
     }
 
-    fn time_of(&self, appended: &Appended<'_>) -> Result<Timestamp, (Reason, String)> {
-        let column = &self.router.request.settings.job.timestamp.column;
+    fn time_of(
+        &self,
+        appended: &Appended<'_>,
+        timestamps: &TimestampReader,
+    ) -> Result<Timestamp, (Reason, String)> {
+        let column = &self.router.request.settings().job.timestamp.column;
         let time = match &appended.timestamp {
             JsonScalar::Missing | JsonScalar::Null => {
                 return Err((Reason::NoTimestamp, format!("`{column}` has no value")));
             }
-            JsonScalar::String(text) => self.timestamps.read_text(text),
-            JsonScalar::Number(text) => self.timestamps.read_number(text),
+            JsonScalar::String(text) => timestamps.read_text(text),
+            JsonScalar::Number(text) => timestamps.read_number(text),
             JsonScalar::Bool(_) | JsonScalar::Other => {
                 let detail = format!("`{column}` is neither a string nor a number");
                 return Err((Reason::BadTimestamp, detail));
@@ -178,8 +185,13 @@ impl Filler<'_> {
     }
 
     /// Why a record is quarantined. Refuses the whole object if the job's policy is to fail.
-    fn reason(&self, error: &RecordError, offset: u64) -> Result<Reason, JobError> {
-        let job = &self.router.request.settings.job;
+    fn reason(
+        &self,
+        error: &RecordError,
+        location: &Location,
+        offset: u64,
+    ) -> Result<Reason, JobError> {
+        let job = &self.router.request.settings().job;
         let policy = match error {
             RecordError::UnknownField { .. } => job.on_unknown,
             RecordError::Mismatch { .. } => job.on_mismatch,
@@ -188,7 +200,7 @@ impl Filler<'_> {
         if policy == Policy::Fail {
             return Err(
                 JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
-                    .of(self.router.request.location.clone())
+                    .of(location.clone())
                     .at(offset),
             );
         }
@@ -201,14 +213,14 @@ impl Filler<'_> {
         };
         reason.ok_or_else(|| {
             JobError::unreadable(
-                self.router.request.location.clone(),
+                location.clone(),
                 format!("the record at byte {offset}: {error}"),
             )
         })
     }
 
     /// Ends the batch of columns and spools its rows.
-    fn cut(&mut self) -> Result<(), JobError> {
+    pub(super) fn cut(&mut self) -> Result<(), JobError> {
         self.bytes = 0;
         if self.rows.is_empty() {
             return Ok(());

@@ -1,0 +1,366 @@
+//! Brings a batch to its commit, whoever began it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lakewright_core::catalog::{Table, TableName};
+
+use super::{
+    Budget, Ports,
+    follow::Follow,
+    ledger::{Batch, Commit, Ledger, LeftOut, Plan, Settings, Why},
+    member::{Request, Wanted},
+    plan::{self, Outputs},
+    register,
+    route::{ReadMember, Routed, route},
+    write,
+};
+use crate::{
+    kit::{ErrorKind, JobError},
+    report::{ObjectReport, Status},
+};
+
+/// How often the partitions' states are read again if the catalog has a partition at another location.
+const REGISTRATIONS: usize = 3;
+
+/// How often the members of a batch are read, each time without those that failed, before the batch is dissolved.
+const PASSES: usize = 4;
+
+/// What a batch is worked on with.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) ports: &'a Ports,
+    pub(super) budget: &'a Budget,
+    pub(super) ledger: Ledger<'a>,
+    pub(super) compacted: &'a BTreeSet<TableName>,
+    /// The settings for batches that are made now.
+    pub(super) settings: &'a Settings,
+    /// The job's table.
+    pub(super) table: Option<&'a Table>,
+}
+
+/// How a batch stands after it was finished.
+#[derive(Default)]
+pub(super) struct Ended {
+    /// The members that its plan left out.
+    pub(super) left_out: BTreeMap<String, LeftOut>,
+    /// Its commit; `None` if its plan has no members.
+    pub(super) commit: Option<Commit>,
+    /// The objects that were committed now, by their sid.
+    pub(super) reports: BTreeMap<String, ObjectReport>,
+}
+
+impl Work<'_> {
+    /// Brings the batch to its commit. If it has no plan and `dissolve` is set, its plan leaves every member out.
+    ///
+    /// # Errors
+    /// See [`JobError`]. After any error the same call may be made again.
+    pub(super) async fn finish(
+        &self,
+        bid: &str,
+        batch: &Batch,
+        is_new: bool,
+        dissolve: bool,
+    ) -> Result<Ended, JobError> {
+        let request = Request {
+            ports: self.ports,
+            budget: self.budget,
+            ledger: self.ledger,
+            bid,
+            batch,
+        };
+        let standing = if is_new {
+            None
+        } else {
+            self.ledger.plan(bid).await?
+        };
+        let (plan, routed, resumed) = if let Some(plan) = standing {
+            (plan, None, true)
+        } else {
+            let members = self.ledger.members(bid, batch).await?;
+            if members.is_empty() {
+                return Ok(Ended::default());
+            }
+            let (mine, routed) = if dissolve {
+                (without_members(batch, &members, BTreeMap::new()), None)
+            } else {
+                propose(request, &members).await?
+            };
+            let members = mine.members.clone();
+            let plan = self.ledger.propose(bid, mine).await?;
+            // Who reads the same members at the same times of landing routes their rows alike.
+            let is_mine = plan.members == members;
+            match routed {
+                Some(routed) if is_mine => (plan, Some(routed), false),
+                other => {
+                    discard(other).await;
+                    (plan, None, true)
+                }
+            }
+        };
+        if plan.members.is_empty() {
+            discard(routed).await;
+            return Ok(Ended {
+                left_out: plan.left_out,
+                ..Ended::default()
+            });
+        }
+        let (routed, lost) = match routed {
+            Some(routed) => (routed, BTreeSet::new()),
+            None => reread(request, &plan).await?,
+        };
+        self.write(request, plan, routed, &lost, resumed).await
+    }
+
+    /// Writes the outputs of a plan and commits them. `lost`: the members of the plan that were not read.
+    async fn write(
+        &self,
+        request: Request<'_>,
+        plan: Plan,
+        mut routed: Routed,
+        lost: &BTreeSet<u32>,
+        resumed: bool,
+    ) -> Result<Ended, JobError> {
+        let store = &*self.ports.store;
+        let mut outputs = Outputs::new(request, &plan, &routed)?;
+        let mut follow = Follow::begin(store, self.compacted, &mut outputs, &routed).await?;
+        let stored = write::outputs(self.ports, self.budget, &outputs, &routed, resumed).await?;
+        routed.spool.discard().await;
+        let mut all_new = stored.all_new;
+        all_new &= self.register(&mut outputs, &routed, &mut follow).await?;
+        let quarantine = outputs.has_quarantine.then_some(&plan.quarantine);
+        let quarantine = quarantine.into_iter().flatten().next();
+        let quarantine = quarantine.map(|planned| planned.key.clone());
+        let Routed {
+            members,
+            quarantine: refused,
+            ..
+        } = routed;
+        if quarantine.is_some() {
+            all_new &= refused.finish().await?;
+        }
+        // An output that somebody else wrote may be without the rows of a member that was lost to them. If there is none,
+        // every row of the members that were read here exists.
+        let lost = if all_new && lost.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.ledger.lost(request.bid).await?
+        };
+        let candidates = (0..).zip(&request.batch.candidates);
+        let sids = candidates
+            .map(|(index, candidate)| (index, candidate.sid()))
+            .collect::<BTreeMap<u32, _>>();
+        let is_lost = |candidate: &u32| sids.get(candidate).is_none_or(|sid| lost.contains(sid));
+        let lost_members = sids
+            .keys()
+            .copied()
+            .filter(|index| is_lost(index))
+            .collect();
+        let (all, mut of_members) = outputs.reports(&plan, &stored.sizes, &lost_members);
+        let mut reports = BTreeMap::new();
+        for member in &members {
+            if let Some(sid) = sids.get(&member.candidate)
+                && !lost.contains(sid)
+            {
+                let report = self.report(request, member, quarantine.as_ref());
+                reports.insert(sid.clone(), report);
+            }
+        }
+        let commit = Commit {
+            version: Commit::VERSION,
+            objects: reports.clone(),
+            left_out: plan.left_out.clone(),
+            lost,
+            outputs: all,
+            quarantine,
+        };
+        if !self.ledger.add_commit(request.bid, &commit).await? {
+            let location = self.ledger.commit_at(request.bid);
+            let standing = self.ledger.commit(request.bid).await?;
+            return Ok(Ended {
+                left_out: plan.left_out,
+                commit: Some(standing.ok_or_else(|| JobError::entry_vanished(location))?),
+                reports: BTreeMap::new(),
+            });
+        }
+        for (index, sid) in &sids {
+            if let (Some(report), Some(of_member)) =
+                (reports.get_mut(sid), of_members.remove(index))
+            {
+                report.outputs = of_member;
+            }
+        }
+        Ok(Ended {
+            left_out: plan.left_out,
+            commit: Some(commit),
+            reports,
+        })
+    }
+
+    /// Registers the partitions, and puts the outputs where those lie now. Returns whether each output was new there.
+    async fn register(
+        &self,
+        outputs: &mut Outputs<'_>,
+        routed: &Routed,
+        follow: &mut Follow,
+    ) -> Result<bool, JobError> {
+        // A batch of another deployment uses the table that it names.
+        let theirs = if outputs.job().table == self.settings.job.table {
+            None
+        } else {
+            plan::table(&*self.ports.catalog, outputs.job()).await?
+        };
+        let table = if outputs.job().table == self.settings.job.table {
+            self.table
+        } else {
+            theirs.as_ref()
+        };
+        let mut all_new = true;
+        for attempt in 1.. {
+            all_new &= follow.settle(&*self.ports.store, outputs).await?;
+            let Some(table) = table else {
+                break;
+            };
+            let partitions = outputs.partitions(routed, follow);
+            let registered = register::register(&*self.ports.catalog, table, &partitions).await;
+            let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
+            // The partition has moved since its state was read.
+            if !registered.as_ref().is_err_and(moved)
+                || !follow.is_needed()
+                || attempt >= REGISTRATIONS
+            {
+                registered?;
+                break;
+            }
+        }
+        Ok(all_new)
+    }
+
+    fn report(
+        &self,
+        request: Request<'_>,
+        member: &ReadMember,
+        quarantine: Option<&String>,
+    ) -> ObjectReport {
+        let candidate = request.batch.candidates.get(member.candidate as usize);
+        let source = candidate.map_or_else(
+            || request.ledger.plan_at(request.bid),
+            |candidate| candidate.source.clone(),
+        );
+        let quarantined = member.rows_quarantined();
+        let age = self.ports.clock.now().duration_since(member.landed);
+        ObjectReport {
+            rows_in: member.rows_in,
+            rows_out: member.rows_in - quarantined,
+            rows_quarantined: quarantined,
+            fields_dropped: member.fields_dropped,
+            values_dropped: member.values_dropped,
+            quarantined_by_reason: member.quarantined.clone(),
+            lateness: member.lateness.clone(),
+            quarantine: quarantine.filter(|_| quarantined > 0).cloned(),
+            batch: Some(request.bid.to_owned()),
+            landing_to_commit_seconds: Some(u64::try_from(age.as_secs()).unwrap_or(0)),
+            ..ObjectReport::without_rows(source, Status::Committed)
+        }
+    }
+}
+
+/// Reads the members and proposes a plan. Those that cannot be read, or not with the others, are left out.
+async fn propose(
+    request: Request<'_>,
+    members: &[u32],
+) -> Result<(Plan, Option<Routed>), JobError> {
+    let batch = request.batch;
+    let wanted = members.iter().map(|&candidate| Wanted {
+        candidate,
+        landed: None,
+    });
+    let mut wanted = wanted.collect::<Vec<_>>();
+    let mut left_out = BTreeMap::new();
+    for _ in 0..PASSES {
+        if wanted.is_empty() {
+            break;
+        }
+        let pass = route(request, &wanted).await?;
+        for (member, left) in pass.left {
+            wanted.retain(|other| *other != member);
+            let entry = left.entry();
+            match left.error {
+                // Its message fails by name, and nothing is planned.
+                Some(error) if batch.candidates.len() == 1 => return Err(error),
+                _ => {}
+            }
+            if let Some(candidate) = batch.candidates.get(member.candidate as usize) {
+                left_out.insert(candidate.sid(), entry);
+            }
+        }
+        if let Some(routed) = pass.routed {
+            let plan = Plan {
+                left_out,
+                ..plan::plan(request, &routed).await?
+            };
+            return Ok((plan, Some(routed)));
+        }
+    }
+    let rest = wanted.iter().map(|member| member.candidate);
+    let rest = rest.collect::<Vec<_>>();
+    Ok((without_members(batch, &rest, left_out), None))
+}
+
+/// The plan that leaves these members out too, and so has none.
+fn without_members(
+    batch: &Batch,
+    members: &[u32],
+    mut left_out: BTreeMap<String, LeftOut>,
+) -> Plan {
+    let dissolved = LeftOut {
+        why: Why::Dissolved,
+        detail: None,
+    };
+    for member in members {
+        if let Some(candidate) = batch.candidates.get(*member as usize) {
+            left_out.insert(candidate.sid(), dissolved.clone());
+        }
+    }
+    Plan {
+        version: Plan::VERSION,
+        members: Vec::new(),
+        left_out,
+        outputs: Vec::new(),
+        quarantine: None,
+    }
+}
+
+/// Reads the members of a plan again. Those that have disappeared since are marked as lost, before any output is written
+/// without their rows.
+async fn reread(request: Request<'_>, plan: &Plan) -> Result<(Routed, BTreeSet<u32>), JobError> {
+    let mut lost = BTreeSet::new();
+    loop {
+        let wanted = plan.members.iter().map(|member| Wanted {
+            candidate: member.candidate,
+            landed: Some(member.landed),
+        });
+        let wanted = wanted
+            .filter(|member| !lost.contains(&member.candidate))
+            .collect::<Vec<_>>();
+        let pass = route(request, &wanted).await?;
+        for (member, left) in pass.left {
+            if let Some(error) = left.error {
+                return Err(error);
+            }
+            request
+                .ledger
+                .lose(request.bid, request.candidate(member.candidate)?)
+                .await?;
+            lost.insert(member.candidate);
+        }
+        if let Some(routed) = pass.routed {
+            return Ok((routed, lost));
+        }
+    }
+}
+
+async fn discard(routed: Option<Routed>) {
+    if let Some(mut routed) = routed {
+        routed.discard().await;
+    }
+}

@@ -1,0 +1,182 @@
+//! Where a source object stands in a job's ledger.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lakewright_core::config;
+use tokio::sync::OnceCell;
+
+use super::ledger::{Candidate, Commit, Ledger, LeftOut, Why};
+use crate::{
+    kit::{JobError, Stage},
+    ports::{Store, StoreErrorKind},
+    report::{ObjectReport, Status},
+};
+
+/// The most batches that are remembered.
+const REMEMBERED: usize = 64;
+
+/// Where an object stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It belongs to no batch.
+    Free {
+        /// The number of its next claim.
+        claim: u32,
+        /// Why its last batch left it out, if there was one.
+        left_out: Option<LeftOut>,
+    },
+    /// It belongs to a batch that is not committed.
+    UnderWay {
+        /// The batch's id.
+        batch: String,
+    },
+    /// Its rows are written.
+    Committed {
+        /// The batch's id.
+        batch: String,
+        /// The report of its commit. The outputs are in the batch's commit.
+        report: Box<ObjectReport>,
+    },
+    /// It disappeared after the plan of its batch: its rows may be missing, or some of them.
+    Lost {
+        /// The batch's id.
+        batch: String,
+    },
+    /// Its batch left it out because there was nothing to read, and that is still so.
+    Nothing {
+        /// The batch's id.
+        batch: String,
+        /// Gone, superseded or ignored.
+        status: Status,
+    },
+}
+
+/// What is known of a batch that does not change any more.
+pub(super) enum Known {
+    Committed(Box<Commit>),
+    /// Its plan left these members out.
+    Planned(BTreeMap<String, LeftOut>),
+}
+
+type Remembered = Arc<OnceCell<Known>>;
+
+/// Finds where the objects of one job stand. It remembers the batches that it has read.
+pub struct Finder<'a> {
+    store: &'a dyn Store,
+    ledger: Ledger<'a>,
+    batches: Mutex<BTreeMap<String, Remembered>>,
+}
+
+impl<'a> Finder<'a> {
+    /// For the objects of `job`.
+    pub fn new(store: &'a dyn Store, job: &'a config::Rekey) -> Self {
+        Self {
+            store,
+            ledger: Ledger::new(store, job),
+            batches: Mutex::default(),
+        }
+    }
+
+    /// Where the object stands. Looks at its claims from that of the candidate on.
+    ///
+    /// # Errors
+    /// The store fails, or an entry cannot be read.
+    pub async fn find(&self, object: &Candidate) -> Result<Standing, JobError> {
+        let sid = object.sid();
+        let (mut claim, mut last, mut nothing) = (object.claim, None, None);
+        loop {
+            let Some(batch) = self.ledger.claim(&sid, claim).await? else {
+                return Ok(nothing.unwrap_or(Standing::Free {
+                    claim,
+                    left_out: last,
+                }));
+            };
+            let Some(known) = self.known(&batch).await? else {
+                return Ok(Standing::UnderWay { batch });
+            };
+            let left_out = match known.get() {
+                Some(Known::Committed(commit)) => {
+                    if let Some(report) = commit.objects.get(&sid) {
+                        let report = Box::new(report.clone());
+                        return Ok(Standing::Committed { batch, report });
+                    }
+                    if commit.lost.contains(&sid) {
+                        return Ok(Standing::Lost { batch });
+                    }
+                    commit.left_out.get(&sid)
+                }
+                Some(Known::Planned(left_out)) => match left_out.get(&sid) {
+                    None => return Ok(Standing::UnderWay { batch }),
+                    left_out => left_out,
+                },
+                None => None,
+            };
+            let left_out = left_out.ok_or_else(|| {
+                let what = format!("{} belongs to the batch and is not named", object.source);
+                JobError::entry(self.ledger.commit_at(&batch), what)
+            })?;
+            let status = match left_out.why {
+                Why::Refused | Why::Dissolved => None,
+                Why::Ignored => {
+                    return Ok(Standing::Nothing {
+                        batch,
+                        status: Status::Ignored,
+                    });
+                }
+                Why::Gone | Why::Superseded => self.missing(object).await?,
+            };
+            // It may have been back, and been claimed again, before it disappeared once more.
+            nothing = status.map(|status| Standing::Nothing { batch, status });
+            last = Some(left_out.clone());
+            claim += 1;
+        }
+    }
+
+    /// Why the object is not there, if it is not.
+    async fn missing(&self, object: &Candidate) -> Result<Option<Status>, JobError> {
+        match self.store.head(&object.source, None).await {
+            Ok(meta) => Ok((meta.etag != object.etag).then_some(Status::Superseded)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Some(Status::Gone)),
+            Err(error) => Err(JobError::store(Stage::Read, error)),
+        }
+    }
+
+    /// What is known of a batch; `None` if it has no plan.
+    async fn known(&self, bid: &str) -> Result<Option<Remembered>, JobError> {
+        let slot = {
+            let mut batches = self.batches();
+            if batches.len() >= REMEMBERED && !batches.contains_key(bid) {
+                batches.clear();
+            }
+            Arc::clone(batches.entry(bid.to_owned()).or_default())
+        };
+        let read = slot.get_or_try_init(|| async {
+            if let Some(commit) = self.ledger.commit(bid).await? {
+                return Ok(Known::Committed(Box::new(commit)));
+            }
+            match self.ledger.plan(bid).await {
+                Ok(Some(plan)) => Ok(Known::Planned(plan.left_out)),
+                Ok(None) => Err(None),
+                Err(error) => Err(Some(error)),
+            }
+        });
+        match read.await {
+            Ok(_) => Ok(Some(slot)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
+    }
+
+    /// Remembers what has become of a batch.
+    pub(super) fn learn(&self, bid: &str, known: Known) {
+        let slot = Arc::new(OnceCell::new_with(Some(known)));
+        self.batches().insert(bid.to_owned(), slot);
+    }
+
+    fn batches(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Remembered>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

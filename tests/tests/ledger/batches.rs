@@ -1,0 +1,207 @@
+//! Objects that are planned together.
+
+use super::*;
+
+/// Lands objects and processes them in one invocation.
+async fn together(
+    cloud: &Arc<Cloud>,
+    job: &Rekey,
+    objects: &[(&str, &[u8])],
+    receives: u32,
+) -> Vec<Result<ObjectReport, Arc<JobError>>> {
+    let client = Client::new(Arc::clone(cloud), 1, Faults::default());
+    let ports = Ports {
+        store: Arc::new(client.clone()),
+        catalog: Arc::new(client),
+        clock: Arc::new(cloud.clock),
+    };
+    let budget = Budget {
+        memory: 64 << 20,
+        scratch: std::env::temp_dir(),
+        scratch_bytes: u64::MAX,
+        deadline: Timestamp::MAX,
+    };
+    let land = |(key, bytes): &(&str, &[u8])| {
+        let location = Location::new("landing", format!("t/{key}"));
+        let etag = cloud.place(&location, Bytes::copy_from_slice(bytes));
+        Delivered {
+            object: SourceObject {
+                location,
+                etag: Some(etag),
+                size: Some(bytes.len() as u64),
+            },
+            receives,
+        }
+    };
+    let objects = objects.iter().map(land).collect::<Vec<_>>();
+    rekey(&ports, job, &BTreeSet::new(), &objects, &budget)
+        .await
+        .objects
+}
+
+fn cloud() -> Arc<Cloud> {
+    Cloud::new(1, Settings::default(), FaultRates::default())
+}
+
+/// The keys of the data below the target.
+fn files(cloud: &Cloud) -> Vec<String> {
+    let target = Location::new("lake", "t/");
+    cloud.with(|state| {
+        let keys = state.s3.below(&target);
+        let keys = keys.map(|(location, _)| location.key.clone());
+        keys.filter(|key| !key.contains("/_lakewright/")).collect()
+    })
+}
+
+fn rows(cloud: &Cloud, key: &str) -> Vec<Value> {
+    let bytes = cloud.with(|state| {
+        let location = Location::new("lake", key);
+        state.s3.object(&location).unwrap().bytes.clone()
+    });
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+const PLAIN_JSON: &str = "[[rekey.output]]\nformat = \"json\"\ncompression = \"none\"";
+
+#[test]
+fn what_arrives_together_shares_its_files() {
+    stated(
+        "Objects that arrive together share the files of a partition; with `batch`, one says how long the queue waits for more of them, and how many and how much of them at most.",
+    );
+    let job = job("", PLAIN_JSON);
+    virtual_time(async {
+        let cloud = cloud();
+        let two = br#"{"t":"2026-05-02","n":3}{"t":"2026-05-01","n":4}"#;
+        let answers = together(
+            &cloud,
+            &job,
+            &[("b", two), ("a", br#"{"t":"2026-05-01","n":1}"#)],
+            1,
+        )
+        .await;
+        let [b, a] = <[_; 2]>::try_from(answers).unwrap().map(Result::unwrap);
+        assert_eq!((a.rows_out, b.rows_out), (1, 2));
+        assert_eq!((a.batch.is_some(), &a.batch), (true, &b.batch));
+        let [first, second] = <[_; 2]>::try_from(files(&cloud)).unwrap();
+        let numbers = |key: &str| {
+            let rows = rows(&cloud, key);
+            rows.iter().map(|row| row["n"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(&first), [json!(1), json!(4)]);
+        assert_eq!(numbers(&second), [json!(3)]);
+        let of = |report: &ObjectReport| {
+            let outputs = report.outputs.iter();
+            outputs
+                .map(|output| (output.key.clone(), output.rows))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&a), [(first.clone(), 1)]);
+        assert_eq!(of(&b), [(first, 1), (second, 1)]);
+    });
+}
+
+#[test]
+fn a_bad_object_fails_alone() {
+    stated(
+        "An object that cannot be read, or whose columns cannot share files with those of the others, is left out of its batch and planned alone, in the same invocation; the others are committed without it.",
+    );
+    let good: &[u8] = br#"{"t":"2026-05-01","n":1}"#;
+    let bad = &gzip(good)[..10];
+    virtual_time(async {
+        for (what, odd, name) in [
+            ("cut short", bad, Err("Unreadable")),
+            ("empty", b"", Ok(Status::Ignored)),
+            (
+                "other columns",
+                br#"{"t":"2026-05-01","N":1}"#,
+                Ok(Status::Committed),
+            ),
+        ] {
+            let cloud = cloud();
+            let job = job("", PLAIN_JSON);
+            let answers = together(&cloud, &job, &[("a", good), ("b", odd), ("c", good)], 1).await;
+            let [a, b, c] = <[_; 3]>::try_from(answers).unwrap();
+            let (a, c) = (a.unwrap(), c.unwrap());
+            assert_eq!((a.status, c.status), (Status::Committed, Status::Committed));
+            assert_eq!(a.batch, c.batch, "{what}");
+            match (b, name) {
+                (Ok(report), Ok(status)) => {
+                    assert_eq!(report.status, status, "{what}");
+                    assert_ne!(report.batch, a.batch, "{what}");
+                }
+                (Err(error), Err(name)) => assert_eq!(error.name(), name, "{what}"),
+                (found, _) => panic!("{what}: {found:?}"),
+            }
+            assert_eq!(rows(&cloud, &a.outputs[0].key).len(), 2, "{what}");
+        }
+    });
+}
+
+#[test]
+fn a_batch_is_bounded() {
+    let landed: [(&str, &[u8]); 5] =
+        ["a", "b", "c", "d", "e"].map(|key| (key, &br#"{"t":"2026-05-01"}"#[..]));
+    virtual_time(async {
+        for (batch, expected) in [
+            ("objects = 2", 3),
+            ("objects = 5", 1),
+            ("size = \"40B\"", 3),
+            ("size = \"1B\"", 5),
+        ] {
+            let cloud = cloud();
+            let job = job("", &format!("batch = {{ {batch} }}"));
+            let answers = together(&cloud, &job, &landed, 1).await;
+            let batches = answers.into_iter().map(|answer| answer.unwrap().batch);
+            assert_eq!(batches.collect::<BTreeSet<_>>().len(), expected, "{batch}");
+            assert_eq!(files(&cloud).len(), expected, "{batch}");
+        }
+    });
+}
+
+#[test]
+fn files_are_cut_by_the_plan() {
+    let many = |n: u8| {
+        (0..9).fold(String::new(), |mut text, hour| {
+            let time = (hour * 7 + n) % 24;
+            writeln!(
+                text,
+                r#"{{"t":"2026-05-01T{time:02}:00:00Z","n":"{n}{hour}"}}"#
+            )
+            .unwrap();
+            text
+        })
+    };
+    let (a, b) = (many(1), many(2));
+    let landed = [("a", a.as_bytes()), ("b", b.as_bytes())];
+    virtual_time(async {
+        for sorted in [false, true] {
+            let cloud = cloud();
+            let more = format!("sort_by_time = {sorted}\n{PLAIN_JSON}\nmax_file_size = \"150B\"");
+            let answers = together(&cloud, &job("", &more), &landed, 1).await;
+            let files = files(&cloud);
+            assert!(files.len() > 3, "{files:?}");
+            let all = files.iter().flat_map(|key| rows(&cloud, key));
+            let all = all.collect::<Vec<_>>();
+            assert_eq!(all.len(), 18);
+            let times = all.iter().map(|row| row["t"].as_str().unwrap());
+            assert_eq!(times.is_sorted(), sorted);
+            // The reports say which rows of which object each file holds.
+            for (object, answer) in ["1", "2"].iter().zip(answers) {
+                let report = answer.unwrap();
+                assert_eq!(report.outputs.iter().map(|o| o.rows).sum::<u64>(), 9);
+                for output in report.outputs {
+                    let rows = rows(&cloud, &output.key);
+                    let of_object = rows.iter().filter(|row| {
+                        let n = row["n"].as_str().unwrap();
+                        n.starts_with(object)
+                    });
+                    assert_eq!(of_object.count() as u64, output.rows, "{}", output.key);
+                }
+            }
+        }
+    });
+}
