@@ -166,7 +166,7 @@ def test_json_in_the_wild() -> None:
             place.see(value)
         except Collision as collision:
             first, second = collision.args
-            refusals.append(f"the fields `{first}` and `{second}` have the same name but for upper and lower case")
+            refusals.append(f"the fields `{first}` and `{second}` differ only in case")
         if "error" in found or len(refusals) > 1:
             assert any(found["error"].startswith(refusal) for refusal in refusals), (file, found["error"])
             continue

@@ -23,7 +23,7 @@ fn histories(shard: u64) {
         "Whoever reads a table through the catalog sees no row twice while it is compacted, whatever was killed, and a row whose source is committed, once visible, stays visible.",
     );
     stated(
-        "After the last retry every row stands exactly once, and nothing is left of earlier generations.",
+        "After the last retry every row exists exactly once, and nothing is left of earlier generations.",
     );
     let mut injected = FaultCounts::default();
     let (mut moves, mut deletions, mut invocations) = (0, 0, 0);

@@ -22,7 +22,7 @@ fn histories() {
         "Killed anywhere, made again, and by twins at once, a run ends with exactly the new data under the target.",
     );
     stated(
-        "Until a run is committed, everything that stood under the target stands; a reader by manifest sees the old rows or the new ones, all of them, at any moment.",
+        "Until a run is committed, everything that was under the target stays; a reader by manifest sees the old rows or the new ones, all of them, at any moment.",
     );
     let mut injected = lakewright_tests::model::FaultCounts::default();
     for seed in 0..SEEDS {

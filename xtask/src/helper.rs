@@ -104,7 +104,7 @@ impl Helpers<'_> {
         let mut message = None;
         let ended = process::run_lines(module, &mut command, &log, |line| {
             match serde_json::from_str(line)
-                .with_context(|| format!("{module} said what is no line of a helper: {line}"))?
+                .with_context(|| format!("{module} printed an invalid line: {line}"))?
             {
                 Line::Progress {
                     done,

@@ -132,7 +132,7 @@ fn installed_targets() -> Result<PathBuf> {
         .args(["--print", "sysroot"])
         .output()
         .context("cannot run rustc")?;
-    let sysroot = String::from_utf8(output.stdout).context("rustc's sysroot is no text")?;
+    let sysroot = String::from_utf8(output.stdout).context("rustc's sysroot is not UTF-8")?;
     Ok(Path::new(sysroot.trim()).join("lib/rustlib"))
 }
 

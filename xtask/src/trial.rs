@@ -156,7 +156,7 @@ impl Display for Proposal {
             grouped(self.looked_at)
         )?;
         if self.broken > 0 {
-            writeln!(f, "  {} pieces are no records", grouped(self.broken))?;
+            writeln!(f, "  {} pieces are not records", grouped(self.broken))?;
         }
         for file in &self.unlike {
             writeln!(f, "  unlike the others: {file}")?;

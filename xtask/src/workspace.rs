@@ -163,5 +163,5 @@ impl Workspace {
 
 /// An absolute path, because helpers have another working directory.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
-    path::absolute(path).with_context(|| format!("{} is no path", path.display()))
+    path::absolute(path).with_context(|| format!("{} is not a path", path.display()))
 }

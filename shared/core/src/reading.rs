@@ -148,7 +148,7 @@ impl Reading {
             Some(text) => text
                 .trim()
                 .parse()
-                .map_err(|_| parameter(HEADER_LINES, text, "it is no number of lines"))?,
+                .map_err(|_| parameter(HEADER_LINES, text, "it is not a number of lines"))?,
         };
         let encoding = table.parameter("serialization.encoding");
         Ok(Self::Lines {
@@ -482,7 +482,7 @@ mod tests {
     #[test]
     fn the_configuration_takes_the_place_of_the_serde() {
         stated(
-            "With `csv`, a table's objects are read as CSV with quotes as it says, and the SerDe counts for nothing.",
+            "With `csv`, a table's objects are read as CSV with quotes as it says, and the SerDe is ignored.",
         );
         let quoted = table(LAZY_SIMPLE, &[("field.delim", ",")], &[]);
         let csv = Csv::default();

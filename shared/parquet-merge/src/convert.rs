@@ -243,7 +243,7 @@ fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> 
             }
         }
         PageKind::Other => {
-            return Err(PageFault::Corrupt("a page is no data page".to_owned()));
+            return Err(PageFault::Corrupt("a page is not a data page".to_owned()));
         }
     })
 }
@@ -358,7 +358,7 @@ fn converted(values: Values, conversion: Conversion) -> Result<Values, PageFault
                 let nanos = days * NANOS_OF_A_DAY + of_day;
                 if nanos % nanos_of_a_unit != 0 {
                     return Err(PageFault::Inexact(format!(
-                        "a time of {nanos} ns is no whole number of the unit"
+                        "a time of {nanos} ns is not a whole number of the unit"
                     )));
                 }
                 i64::try_from(nanos / nanos_of_a_unit).map_err(|_| {

@@ -263,7 +263,7 @@ pub(super) fn parts<'a>(
             Ok(Parts { rep, def, values })
         }
         PageKind::Dictionary { .. } | PageKind::Other => {
-            Err(PageFault::Corrupt("a page is no data page".to_owned()))
+            Err(PageFault::Corrupt("a page is not a data page".to_owned()))
         }
     }
 }

@@ -11,7 +11,7 @@ const PREFIX: &str = "source = \"s3://lake/in/\"\n";
 
 #[test]
 fn directories_are_those_of_spark() {
-    stated("Directories are those that Spark makes of the same values, letter by letter.");
+    stated("Directories are those that Spark makes of the same values, character by character.");
     // What `df.write.partitionBy("k")` of Spark 4.3.0 has made of these values.
     let spark = [
         (" lead", "k= lead"),
@@ -76,7 +76,7 @@ fn text_differs_from_that_of_spark_where_it_must() {
         "Unlike in Spark's CSV, a quote inside quotes is doubled, as RFC 4180 has it and as Athena, DuckDB, Polars and pyarrow read it, white space at the ends of a value stays, and `#` needs no quotes.",
     );
     stated(
-        "Unlike in Spark's JSON, `NaN` and the infinities are `null`, for JSON has none, floating point numbers are written in their shortest form, times are `yyyy-MM-dd HH:mm:ss.fff`, which Athena reads, and the digits of an escaped control character are lower-case, as most writers have them.",
+        "Unlike in Spark's JSON, `NaN` and the infinities are `null`, because JSON has none, floating point numbers are written in their shortest form, times are `yyyy-MM-dd HH:mm:ss.fff`, which Athena reads, and the digits of an escaped control character are lower-case, as most writers have them.",
     );
     virtual_time(async {
         let lake = Lake::new(&format!(
@@ -123,7 +123,7 @@ fn timestamps_in_parquet_are_no_int96() {
 #[test]
 fn several_files_for_each_partition() {
     stated(
-        "With `partition_by` and `files`, each partition has so many files, or as many as it has rows where that is fewer.",
+        "With `partition_by` and `files`, each partition has that many files, or as many as it has rows where that is fewer.",
     );
     virtual_time(async {
         for memory in [1 << 28, 0] {

@@ -30,7 +30,7 @@ fn all(lake: &Lake) -> String {
 #[test]
 fn overwriting_removes_exactly_what_the_plan_lists() {
     stated(
-        "`mode = \"overwrite\"` removes exactly the data that stood under the outputs' directories when the run was planned, once the new data is committed; what came later, and what was replaced by other bytes since, stays.",
+        "`mode = \"overwrite\"` removes exactly the data that was under the outputs' directories when the run was planned, once the new data is committed; what came later, and what was replaced by other bytes since, stays.",
     );
     stated(
         "A finished run leaves an empty `_SUCCESS` in each output's directory, as Spark does, and a manifest, a list of the URIs of its files, in the ledger.",
@@ -100,7 +100,7 @@ fn modes() {
 #[test]
 fn a_plan_is_adopted_until_it_is_committed() {
     stated(
-        "A run that is planned and not committed is gone on with, also where the configuration or the source has changed since; after one that is committed, a new run begins.",
+        "A run that is planned and not committed is continued, even if the configuration or the source has changed since; after one that is committed, a new run begins.",
     );
     virtual_time(async {
         let mut lake = Lake::new(CSV);

@@ -86,7 +86,7 @@ async fn run(settings: &str, files: &[Bytes]) -> (Rows, bool) {
 #[test]
 fn pages_are_put_together_where_nothing_changes() {
     stated(
-        "Parquet files that become one file of the same columns are put together of their pages, and it has the rows and the types that reading them row by row would give.",
+        "Parquet files that become one file of the same columns are merged page by page, and it has the rows and the types that reading them row by row would give.",
     );
     virtual_time(async {
         let two = [

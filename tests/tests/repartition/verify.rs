@@ -65,7 +65,7 @@ type Fault = fn(&Lake, &str);
 #[test]
 fn what_is_not_as_it_was_written_is_found_before_the_commit() {
     stated(
-        "A commit is refused, and nothing removed, where a task is not done, a file does not stand with the size and the ETag that it was written with, a Parquet file's footer says other columns or another number of rows than its task, or the files' rows are not those that were read.",
+        "A commit is refused, and nothing removed, where a task is not done, a file does not exist with the size and the ETag that it was written with, a Parquet file's footer says other columns or another number of rows than its task, or the files' rows are not those that were read.",
     );
     let replaced: Fault = |lake, key| {
         let other = lake.bytes(key).iter().map(|byte| byte ^ 1).collect();

@@ -151,7 +151,7 @@ pub fn not_a_mark(bucket: &str, key: &str) -> Result<(), ForeignTable> {
         None => Ok(()),
         Some(format) => Err(ForeignTable {
             format: format.to_owned(),
-            by: format!("`{}` stands", Location::new(bucket, key)),
+            by: format!("`{}` exists", Location::new(bucket, key)),
         }),
     }
 }

@@ -152,7 +152,7 @@ mod tests {
             "A partition is compacted that has at least `min_files` files which are settled and smaller than `small_below` percent of `target_size`; they are filled into as few files of `target_size` as fit, and all others stay as they are.",
         );
         stated(
-            "With `files`, all settled files of a partition are spread over that many files of about one size, where there are more of them and at least `min_files`.",
+            "With `files`, all settled files of a partition are spread over that many files of about the same size if there are more of them and at least `min_files`.",
         );
         for (more, sizes, expected) in [
             ("", &[10, 10, 10, 10][..], Err(Left::TooFewFiles)),
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_written_is_left() {
         stated(
-            "A partition whose newest file is younger than `quiet_for` is left until later, and a file whose source was committed less than `longest_invocation` ago is never merged.",
+            "A partition whose newest file is younger than `quiet_for` is left for later, and a file whose source was committed less than `longest_invocation` ago is never merged.",
         );
         let mut partition = files(&[10; 6]);
         partition[5].settled = false;

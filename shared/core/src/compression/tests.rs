@@ -211,7 +211,7 @@ fn what_follows_the_last_member() {
 #[test]
 fn truncation_is_noticed_wherever_it_happens() {
     stated(
-        "A compressed stream that is cut short refuses the object, wherever the cut is; but a Snappy stream, which has no end of its own, may end between two chunks or blocks.",
+        "A compressed stream that is cut short refuses the object, wherever the cut is; a Snappy stream, which has no end of its own, may end between two chunks or blocks.",
     );
     let data = text(60);
     for codec in COMPRESSED {
@@ -283,7 +283,7 @@ fn a_zstd_frame_whose_size_is_not_what_its_header_says_is_corrupt() {
 #[test]
 fn bombs_are_refused() {
     stated(
-        "An object that more than `limits.compression_ratio` bytes come out of for each byte that was read is refused, but its first MiB comes out whatever the ratio.",
+        "An object that more than `limits.compression_ratio` bytes come out of for each byte that was read is refused; its first MiB is decompressed whatever the ratio.",
     );
     let zeros = vec![0; 8 << 20];
     for codec in [Codec::Gzip, Codec::Zstd, Codec::Bzip2] {
@@ -328,7 +328,7 @@ fn large_zstd_windows_are_refused() {
 
 #[test]
 fn what_only_resembles_a_codec_is_plain() {
-    stated("What only resembles a compressed stream is read as it stands.");
+    stated("What only resembles a compressed stream is read as it is.");
     let cases: &[&[u8]] = &[
         b"{}",
         b"\x1f\x8b",

@@ -200,7 +200,7 @@ fn prefix_problem(prefix: &str) -> Option<String> {
     let meant =
         |part: &str| !part.is_empty() && !part.starts_with(['_', '.']) && !part.contains('=');
     (!path.split('/').all(meant)).then(|| format!(
-        "prefix = \"{prefix}\": its parts may not be empty, begin with `_` or `.` (such directories are hidden from readers), or hold `=` (they are no partitions)"
+        "prefix = \"{prefix}\": its parts may not be empty, begin with `_` or `.` (such directories are hidden from readers), or contain `=` (they are not partitions)"
     ))
 }
 

@@ -82,11 +82,11 @@ fn headless(columns: &[&str]) -> Csv {
 #[test]
 fn records_and_fields() {
     stated(
-        "A record ends with a newline or with a carriage return and a newline; a carriage return alone is data, but for one at the very end.",
+        "A record ends with a newline or with a carriage return and a newline; a carriage return alone is data, except at the very end.",
     );
     stated("A byte order mark at the start is skipped.");
     stated(
-        "In quotes, delimiters, newlines and doubled quotes are data, and a quote inside a field that does not begin with one is data too.",
+        "Inside quotes, delimiters, newlines and doubled quotes are data, and a quote inside a field that does not begin with one is data too.",
     );
     stated("Nothing between two delimiters is null, and `\"\"` is the empty string.");
     for (text, expected) in [
@@ -129,7 +129,7 @@ fn records_and_fields() {
 #[test]
 fn settings() {
     stated(
-        "`delimiter`, `quote` and `null` are as configured, and what stands for null does so only without quotes.",
+        "`delimiter`, `quote` and `null` are as configured, and the text for null means null only without quotes.",
     );
     stated(
         "Without a header the columns are those of `columns`, or else of the table, in their order.",
@@ -166,9 +166,7 @@ fn settings() {
 
 #[test]
 fn empty_lines() {
-    stated(
-        "An empty line is skipped, but where there is one column it is a record whose value is null.",
-    );
+    stated("An empty line is skipped; with a single column it is a record whose value is null.");
     for (text, expected) in [
         (
             "\n\r\na,b\n\n1,2\n\r\n\n3,4\n\n",
@@ -251,7 +249,7 @@ fn broken_records_lose_only_themselves() {
 #[test]
 fn what_ends_the_reading() {
     stated(
-        "A header that is broken, or that names two columns alike but for case, refuses the object, and so does a record longer than the limit.",
+        "A header that is broken, or that names two columns that differ only in case, refuses the object, and so does a record longer than the limit.",
     );
     let collision = |first: &str, second: &str| FrameError::NameCollision {
         first: first.to_owned(),

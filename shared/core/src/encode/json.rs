@@ -172,7 +172,7 @@ impl JsonWriter {
             .get(raw)
             .filter(|c| c.data_type() == &DataType::Binary);
         let records = records.ok_or_else(|| {
-            ArrowError::SchemaError(format!("column {raw} is no binary column of records"))
+            ArrowError::SchemaError(format!("column {raw} is not a binary column of records"))
         })?;
         self.lines.clear();
         for record in records.as_binary::<i32>().iter().flatten() {

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn examples() {
         stated(
-            "Files cut by `max_file_size` hold at most that many bytes of records as they were read, but for a record that is larger alone and for a last part below `min_file_size`.",
+            "Files cut by `max_file_size` hold at most that many bytes of records as they were read, except for a record that is larger alone and for a last part below `min_file_size`.",
         );
         for (max, min, records, expected) in [
             (None, None, &[5, 5, 5][..], &[3][..]),

@@ -137,7 +137,7 @@ impl MergeByTime {
             .get(self.time)
             .and_then(|column| column.as_primitive_opt::<Int64Type>())
             .ok_or_else(|| {
-                ArrowError::SchemaError(format!("column {} is no column of times", self.time))
+                ArrowError::SchemaError(format!("column {} is not a column of times", self.time))
             })?;
         self.next.push(Reverse((times.value(run.row), index)));
         Ok(())

@@ -156,7 +156,7 @@ fn the_bytes_may_be_taken_as_they_come() {
 #[test]
 fn json_records_pass_through() {
     stated(
-        "JSON to JSON passes each record's bytes through, one record a line: raw newlines and carriage returns, which can only stand between tokens, are left out, and everything else stays, with fields that the table lacks and partition columns.",
+        "JSON to JSON passes each record's bytes through, one record a line: raw newlines and carriage returns, which can only be between tokens, are left out, and everything else stays, with fields that the table lacks and partition columns.",
     );
     let records: [&[u8]; 3] = [
         br#"{ "a" : 1.0e2, "A":1, "unknown":"\n\u00e9" }"#,
@@ -329,7 +329,7 @@ fn bloom_filters_and_row_groups() {
         "A row group of Parquet ends at about `row_group_size`, sooner where the function's memory demands it.",
     );
     stated(
-        "The columns of `bloom_filter_columns` get a bloom filter; a name that is no column of single values refuses the object.",
+        "The columns of `bloom_filter_columns` get a bloom filter; a name that is not a column of single values refuses the object.",
     );
     let inner = StructArray::from(vec![(
         Arc::new(Field::new("Id", DataType::Utf8, true)),

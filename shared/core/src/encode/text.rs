@@ -201,7 +201,7 @@ fn check_times_of_day(array: &dyn Array) -> Result<(), ArrowError> {
             .find(|count| !(0..86_400 * per_second).contains(count));
         outside.map_or(Ok(()), |count| {
             Err(ArrowError::InvalidArgumentError(format!(
-                "a value is no time of day and cannot be written as text: of {per_second} a second, {}",
+                "a value is not a time of day and cannot be written as text: of {per_second} a second, {}",
                 quoted(&count.to_string())
             )))
         })

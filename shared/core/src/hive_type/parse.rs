@@ -19,7 +19,7 @@ pub struct HiveTypeError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HiveTypeProblem {
     /// The type does not exist or is not supported.
-    #[error("`{0}` is no type that is supported")]
+    #[error("`{0}` is not a supported type")]
     UnknownType(String),
     /// Something else was expected here.
     #[error("{0} is missing")]

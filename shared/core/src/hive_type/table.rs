@@ -29,7 +29,7 @@ pub enum TableSchemaError {
     },
     /// A partition key is also a column of the files.
     #[error(
-        "partition key `{key}` is also a column (`{column}`): a partition key's value stands in the path only"
+        "partition key `{key}` is also a column (`{column}`): a partition key's value is only in the path"
     )]
     PartitionKeyIsColumn {
         /// The partition key.

@@ -100,7 +100,7 @@ const SHOWN_BEFORE_CUT: usize = 58;
 
 #[test]
 fn duplicate_keys() {
-    stated("Of a key that one object has twice, the last counts.");
+    stated("If an object has a key twice, the last counts.");
     stated(
         "Two keys of one object that mean one column and differ in case set the record aside by both names; with `on_mismatch = \"drop\"` the column is null instead.",
     );

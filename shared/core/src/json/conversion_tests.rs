@@ -183,7 +183,7 @@ fn times() {
 #[test]
 fn text() {
     stated(
-        "A string column takes the text of strings, and everything else as it stands in the JSON; a binary column takes the same as UTF-8, not as base64.",
+        "A string column takes the text of strings, and everything else as it is written in the JSON; a binary column takes the same as UTF-8, not as base64.",
     );
     check(
         &DataType::Utf8,

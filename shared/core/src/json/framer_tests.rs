@@ -193,7 +193,7 @@ fn examples() {
     stated(
         "Lines may end with a carriage return and a newline, and a byte order mark at the start is skipped.",
     );
-    stated("A value that is no object is set aside alone, and reading goes on behind it.");
+    stated("A value that is not an object is set aside alone, and reading continues behind it.");
     stated(
         "A record that the input ends inside of is set aside as truncated, and a top-level array that is not closed, where the input ends or something else than a comma comes before the next object or array, leaves an empty truncated record there; what comes next is read.",
     );
@@ -267,7 +267,7 @@ fn invalid_utf8_is_broken() {
 #[test]
 fn nesting_has_a_limit() {
     stated(
-        "A record nested deeper than the limit, itself included, is set aside, and reading goes on after it.",
+        "A record nested deeper than the limit, itself included, is set aside, and reading continues after it.",
     );
     let nested = |depth: usize| {
         format!(
@@ -342,7 +342,7 @@ fn length_has_a_limit() {
 #[test]
 fn a_broken_record_loses_itself_alone() {
     stated(
-        "A record whose strings and brackets balance, but which is no JSON, ends at its closing bracket, and what follows is read.",
+        "A record whose strings and brackets balance, but which is not JSON, ends at its closing bracket, and what follows is read.",
     );
     for broken in [
         "{\"a\":NaN}",
@@ -463,7 +463,7 @@ fn bytes_that_begin_no_value() {
 #[test]
 fn what_is_no_text_is_set_aside_whole() {
     stated(
-        "A broken stretch that is no text, because it is not UTF-8 or has control characters, ends only before a line that is a whole record and that the end or another line of a record follows, so that nothing inside it is taken for a row.",
+        "A broken stretch that is not text, because it is not UTF-8 or has control characters, ends only before a line that is a whole record and that the end or another line of a record follows, so that nothing inside it is taken for a row.",
     );
     // An aggregate of the Kinesis Producer Library: the length of a record in it is a newline.
     let aggregate = b"\xf3\x89\x9a\xc2\x0a\x01k\x1a\x0e\x08\x00\x1a\x09{\"t\":12}\x1a\x0e\x08\x00\x1a\n{\"t\":1234}\x1a\x0e\x08\x00\x1a\x09{\"t\":56}\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04";

@@ -30,7 +30,7 @@ pub enum InferError {
     #[error(transparent)]
     Broken(#[from] Broken),
     /// Two fields of one object have the same name, ignoring case.
-    #[error("the fields `{first}` and `{second}` have the same name but for upper and lower case")]
+    #[error("the fields `{first}` and `{second}` differ only in case")]
     Collision {
         /// The one seen first.
         first: String,
@@ -368,9 +368,9 @@ mod tests {
             "Integers within 64 bits are `bigint`, other numbers `double`, and both together `double`.",
         );
         stated(
-            "Numbers are strings, each as it stands, where `double` would not be exact for an integer, and where one is beyond the range of its type.",
+            "Numbers are strings, each as it is written, where `double` would not be exact for an integer, and where one is beyond the range of its type.",
         );
-        stated("Strings are strings, also where they look like times or numbers.");
+        stated("Strings are strings, even if they look like times or numbers.");
         stated(
             "Objects are structs of all their fields, and arrays are lists of what all their elements have in common.",
         );
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn collisions_name_both() {
         stated(
-            "Two fields of one place whose names differ in case refuse the object by both names, also where they are in different records.",
+            "Two fields of one place whose names differ in case refuse the object by both names, even if they are in different records.",
         );
         for records in [
             vec![r#"{"x":{"Id":1,"id":2}}"#],

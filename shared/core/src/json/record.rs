@@ -79,7 +79,7 @@ pub enum SchemaError {
         data_type: DataType,
     },
     /// Two columns have the same name, ignoring case.
-    #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
+    #[error("columns `{first}` and `{second}` differ only in case")]
     Collision {
         /// One of them.
         first: String,

@@ -97,7 +97,7 @@ fn row(a: Option<&str>, n: Option<&str>, z: Option<&str>) -> [Option<String>; 3]
 #[test]
 fn lazy_simple_lines() {
     stated(
-        "LazySimpleSerDe's fields lie between delimiters and know no quotes; the null format is null, and so is an empty field whose column is no string; a missing field is null, and one too many is left out.",
+        "LazySimpleSerDe's fields lie between delimiters and know no quotes; the null format is null, and so is an empty field whose column is not a string; a missing field is null, and one too many is left out.",
     );
     stated(
         "An escape character of LazySimpleSerDe makes the next one data, `r` and `n` a carriage return and a newline.",
@@ -130,7 +130,7 @@ fn lazy_simple_lines() {
 #[test]
 fn open_csv_lines() {
     stated(
-        "OpenCSVSerde's fields may stand in quotes, with quotes doubled or escaped inside, and none is null but for an empty one whose column is no string; an escape character before anything else is left out.",
+        "OpenCSVSerde's fields may be in quotes, with quotes doubled or escaped inside, and none is null except an empty one whose column is not a string; an escape character before anything else is left out.",
     );
     for (text, expected) in [
         ("\"a,b\",\"1\",z", row(Some("a,b"), Some("1"), Some("z"))),
@@ -162,7 +162,7 @@ fn open_csv_lines() {
 
 #[test]
 fn header_lines_are_passed_over() {
-    stated("`skip.header.line.count` lines at the beginning of each object are no rows.");
+    stated("`skip.header.line.count` lines at the beginning of each object are not rows.");
     let found = rows(lazy(None), 2, "h,h,h\nh\na,1,z\n", 1);
     assert_eq!(found, Ok(vec![row(Some("a"), Some("1"), Some("z"))]));
 }

@@ -196,7 +196,7 @@ impl Converter {
                     Ok(Some(text)) if source.data_type() != &DataType::BinaryView => {
                         Found::Value(text)
                     }
-                    Ok(_) => Found::Kind("bytes that are no UTF-8"),
+                    Ok(_) => Found::Kind("bytes that are not UTF-8"),
                     Err(_) => Found::Kind("a time outside the years 0 to 9999"),
                 };
                 self.mismatch(row, path, type_name(cast.data_type()), found);

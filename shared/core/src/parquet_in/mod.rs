@@ -98,7 +98,7 @@ pub enum ReadError {
         way_out: &'static str,
     },
     /// Two columns, or two fields of one struct, have the same name, ignoring case.
-    #[error("columns `{first}` and `{second}` have the same name but for upper and lower case")]
+    #[error("columns `{first}` and `{second}` differ only in case")]
     NameCollision {
         /// One of them, with its path.
         first: String,

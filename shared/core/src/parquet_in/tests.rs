@@ -331,7 +331,7 @@ fn columns_that_the_table_lacks() {
 #[test]
 fn values_that_do_not_fit() {
     stated(
-        "A value that does not fit its column becomes null, or refuses its row by its number, or refuses the file, as `on_mismatch` says, and the quarantine holds the row as it stands in the file, as JSON.",
+        "A value that does not fit its column becomes null, or refuses its row by its number, or refuses the file, as `on_mismatch` says, and the quarantine holds the row as it is in the file, as JSON.",
     );
     let rows = batch(&[
         ("t", column(Int64Array::from(vec![0, 1, 2]))),
@@ -387,7 +387,7 @@ fn values_that_do_not_fit() {
 #[test]
 fn batches_are_bounded() {
     stated(
-        "Rows come in batches of at most 8,192 rows and about 8 MiB, also where a long value of a dictionary is in every row.",
+        "Rows come in batches of at most 8,192 rows and about 8 MiB, even if a long value of a dictionary is in every row.",
     );
     let long = "x".repeat(1 << 20);
     let inner = |values: ArrayRef| {

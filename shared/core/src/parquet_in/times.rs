@@ -107,7 +107,7 @@ impl Times {
             other => {
                 let refused = Refused {
                     reason: Reason::BadTimestamp,
-                    detail: format!("`{}` is of type {other}, which is no time", self.name),
+                    detail: format!("`{}` is of type {other}, which is not a time", self.name),
                 };
                 (0..column.len())
                     .map(|row| {

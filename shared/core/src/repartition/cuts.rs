@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn rows_differ_by_one_and_bytes_by_one_record() {
         stated(
-            "N files of Parquet have the same number of rows, give or take one, and N files of JSON or CSV the same number of bytes before compression, give or take one record.",
+            "N files of Parquet have the same number of rows, plus or minus one, and N files of JSON or CSV the same number of bytes before compression, plus or minus one record.",
         );
         let sizes = |total, files| {
             let cuts = Cuts::new(total, files);

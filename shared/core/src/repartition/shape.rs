@@ -54,7 +54,7 @@ pub enum ShapeError {
         error: HiveTypeError,
     },
     /// A column of this type cannot be part of a path.
-    #[error("partition_by names `{0}`, which is no column of single values")]
+    #[error("partition_by names `{0}`, which is not a column of single values")]
     NestedKey(String),
     /// Every column would be in the path.
     #[error("every column is in partition_by: none is left for the files")]
@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn values_of_keys_are_parsed_by_one_rule() {
         stated(
-            "A value of a source table's key is taken into the key's type as a JSON string of it would be, `06` as 6 and `2021-06-01` as that date, with `__HIVE_DEFAULT_PARTITION__` and, where the key is no string, nothing as null; what does not fit refuses the run when it is planned, by table, partition, key and value.",
+            "A value of a source table's key is taken into the key's type as a JSON string of it would be, `06` as 6 and `2021-06-01` as that date, with `__HIVE_DEFAULT_PARTITION__` and, where the key is not a string, nothing as null; what does not fit refuses the run when it is planned, by table, partition, key and value.",
         );
         for (hive_type, value, fits) in [
             ("int", "6", Some("6")),

@@ -30,7 +30,7 @@ pub enum ScanError {
     )]
     ByteOrderMark,
     /// It is empty: it does not even have a header.
-    #[error("it has no header: Athena writes one, also where there are no rows")]
+    #[error("it has no header: Athena writes one, even for a result without rows")]
     NoHeader,
 }
 

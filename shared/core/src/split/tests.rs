@@ -167,7 +167,7 @@ fn values_in_json() {
     stated("`real` and `double` are numbers, and `null` where they are `NaN` or infinite.");
     stated("A value of the type `json` is that JSON, as it is printed.");
     stated(
-        "An `array`, `map` or `row` is the JSON array or object that its printed text is, and a string with that text where it is none.",
+        "An `array`, `map` or `row` is the JSON array or object that its printed text is, and a string with that text if it is neither.",
     );
     stated(
         "Any other value, and any that its type cannot explain, is a string of the printed text.",
@@ -305,7 +305,7 @@ fn keys() {
         "A key is `target`, then `key` with the texts of the row's values; the default is the job's id, `/` and the row's number, from 0.",
     );
     stated(
-        "With `hashed_prefix` so many hexadecimal digits of a hash of the name and a `/` stand before it.",
+        "With `hashed_prefix` that many hexadecimal digits of a hash of the name and a `/` come before it.",
     );
     stated("A row whose key would have more than 1,024 bytes is refused by its number.");
     stated("No key lies in the ledger: of a value that would lead there, the `_` becomes `%5F`.");
@@ -366,7 +366,7 @@ fn keys() {
 
 #[test]
 fn collisions() {
-    stated("Rows of one key that make the same object are one object, and no collision.");
+    stated("Rows of one key that make the same object are one object, and not a collision.");
     stated(
         "Different rows of one key are a collision, found before anything is written: by `on_collision` the job fails and names two rows, or writes the row of the lowest or of the highest number only.",
     );

@@ -57,7 +57,7 @@ pub enum RuleError {
     NoColumn,
     /// The zone is not in the IANA time zone database.
     #[error(
-        "timestamp.zone = \"{0}\" is no IANA time zone: write one such as Europe/Berlin{near}",
+        "timestamp.zone = \"{0}\" is not an IANA time zone: write one such as Europe/Berlin{near}",
         near = near_zone(.0)
     )]
     UnknownZone(String),
@@ -124,7 +124,7 @@ fn near_zone(written: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TimeError {
     /// It has no supported format, or its date or time of day does not exist.
-    #[error("{} is no time in a known form", quoted(.text))]
+    #[error("{} is not a time in a known format", quoted(.text))]
     Unrecognised {
         /// The value.
         text: String,

@@ -72,6 +72,6 @@ async fn copy(store: &dyn Store, plan: &Plan, file: File) -> Result<u64, JobErro
 
 /// A file that a plan merges or carries was replaced or deleted.
 pub(super) fn input_changed(location: Location) -> JobError {
-    let message = "it was replaced or deleted after it was planned: nobody may change the files of a compacted table";
+    let message = "it was replaced or deleted after it was planned: the files of a compacted table must not be changed";
     JobError::new(ErrorKind::InputChanged, message).of(location)
 }

@@ -157,7 +157,7 @@ pub(super) async fn read_plan(
     let (ledger, generation) = PartitionLedger::of_plan(location).ok_or_else(|| {
         JobError::new(
             ErrorKind::BadRequest,
-            format!("{location} is no plan's place"),
+            format!("{location} is not the location of a plan"),
         )
     })?;
     let plan = ledger::read::<Plan>(store, location)

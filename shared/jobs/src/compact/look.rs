@@ -86,7 +86,7 @@ impl Scope {
                 return Err(JobError::new(
                     ErrorKind::PartitionElsewhere,
                     format!(
-                        "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+                        "partition {} lies at {} in the catalog, but should be at {}: only Lakewright may move the partitions of a compacted table",
                         partition.path, location, state.directory
                     ),
                 ));

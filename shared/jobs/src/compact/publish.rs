@@ -110,7 +110,7 @@ fn elsewhere(plan: &Plan, partition: &Partition, expected: &Location) -> JobErro
     JobError::new(
         ErrorKind::PartitionElsewhere,
         format!(
-            "partition {} lies at {} in the catalog, but should be at {}: nobody else may move partitions of a compacted table",
+            "partition {} lies at {} in the catalog, but should be at {}: only Lakewright may move the partitions of a compacted table",
             plan.partition, partition.storage.location, expected
         ),
     )

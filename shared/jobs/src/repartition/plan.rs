@@ -116,7 +116,7 @@ async fn make(
         return Err(JobError::new(
             ErrorKind::NothingToRead,
             format!(
-                "there is no object under {}: what would replace the target is nothing",
+                "there is no object under {}: nothing would replace the target",
                 found.root
             ),
         ));

@@ -206,7 +206,7 @@ pub(super) fn records(
     let records = reading.records(&job.limits, first);
     records
         .map_err(|error| unreadable(location, &error))?
-        .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is no text")))
+        .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is not text")))
 }
 
 pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> JobError {

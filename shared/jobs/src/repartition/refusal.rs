@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Difference {
     /// The file does not exist.
-    #[error("was written and does not stand")]
+    #[error("was written and does not exist")]
     Missing,
     /// The file has another size, in bytes.
     #[error("has {found} bytes, and {written} were written")]
@@ -31,7 +31,7 @@ pub enum Difference {
         written: String,
     },
     /// The file was deleted or replaced while it was verified.
-    #[error("was taken away or replaced just now")]
+    #[error("was deleted or replaced while it was verified")]
     Changed,
     /// The file's footer cannot be read.
     #[error("cannot be read: {0}")]

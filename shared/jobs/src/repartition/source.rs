@@ -76,7 +76,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     let Source::Table(name) = &job.source else {
         return Err(JobError::new(
             ErrorKind::SchemaUnusable,
-            "the source is no table",
+            "the source is not a table",
         ));
     };
     let table = ports.catalog.table(name).await?;

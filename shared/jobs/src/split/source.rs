@@ -175,7 +175,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         other => Err(JobError::new(
             ErrorKind::NoRows,
             format!(
-                "the result of query {} is no table of rows ({}): run a SELECT or an UNLOAD",
+                "the result of query {} is not a table of rows ({}): run a SELECT or an UNLOAD",
                 id,
                 other.map_or_else(|| "nowhere".to_owned(), |output| output.to_string())
             ),

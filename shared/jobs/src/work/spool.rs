@@ -226,7 +226,7 @@ impl Spool {
             Some(times) => Ok(Some(times.values())),
             None => Err(JobError::new(
                 ErrorKind::SchemaUnusable,
-                format!("column {time} is no time"),
+                format!("column {time} is not a time"),
             )),
         }
     }

@@ -77,7 +77,7 @@ fn checksums_of_pages() {
 #[test]
 fn bounds_are_of_the_values() {
     stated(
-        "The bounds and the numbers of nulls of a merged file are of its values: what a file that Lakewright wrote says of them is taken over, and those of any other writer's pages are computed, also where the pages are copied.",
+        "The bounds and the numbers of nulls of a merged file are of its values: what a file that Lakewright wrote says of them is taken over, and those of any other writer's pages are computed, even if the pages are copied.",
     );
     for rows in [1 << 20, 2] {
         for pair in [[WRONG_BOUNDS, RIGHT_BOUNDS], [RIGHT_BOUNDS, WRONG_BOUNDS]] {

@@ -51,7 +51,7 @@ fn snappy() -> WriterProperties {
 #[test]
 fn row_groups() {
     stated(
-        "A row group of at least half the configured size is copied where it does not fit together with the rows before it, and the others become row groups between half that size and all of it, but for the last and for one before a copied one.",
+        "A row group of at least half the configured size is copied where it does not fit together with the rows before it, and the others become row groups between half that size and all of it, except for the last and for one before a copied one.",
     );
     let file = |rows| written(&camera(0, rows), snappy());
     for (rows_of_files, row_groups, copied) in [

@@ -221,7 +221,7 @@ fn each_mistake_in_place_of_a_line_is_told() {
             timestamp,
             "timestamp = { column = \"t\", zone = \"Europe/Berln\" }",
             (4, 29),
-            "is no IANA time zone: write one such as Europe/Berlin; did you mean `Europe/Berlin`?",
+            "is not an IANA time zone: write one such as Europe/Berlin; did you mean `Europe/Berlin`?",
         ),
         (
             timestamp,

@@ -134,7 +134,7 @@ fn policies() {
 
 #[test]
 fn columns_of_no_table() {
-    stated("Where no table gives the columns, every field is a string.");
+    stated("Without a table, every field is a string.");
     let schema = inferred(&["A b".to_owned(), String::new(), "c".to_owned()]);
     let expected = [("a b", DataType::Utf8), ("c", DataType::Utf8)];
     let found = schema

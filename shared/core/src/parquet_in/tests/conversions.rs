@@ -264,7 +264,7 @@ fn texts_and_bytes() {
         (
             binary([b"a", b"\xff"]),
             "string",
-            [Ok("a"), Err("bytes that are no UTF-8")],
+            [Ok("a"), Err("bytes that are not UTF-8")],
         ),
         (
             strings(&[Some("a"), Some("")]),

@@ -64,10 +64,10 @@ fn refuses(reader: &TimestampReader, table: &[&str]) {
 #[test]
 fn iso_8601() {
     stated(
-        "A text is read as an ISO 8601 date (midnight is meant) or as date and time with `T`, `t` or spaces between, seconds optional, one to nine digits of fraction after `.` or `,`, and `Z`, `z`, `UTC`, `GMT`, `±hh:mm`, `±hhmm` or `±hh` behind it or nothing.",
+        "A text is read as an ISO 8601 date (which means midnight) or as date and time with `T`, `t` or spaces between, seconds optional, one to nine digits of fraction after `.` or `,`, and `Z`, `z`, `UTC`, `GMT`, `±hh:mm`, `±hhmm` or `±hh` after it or nothing.",
     );
     stated("Month, day and hour may have one digit, as Firehose and the OpenX SerDe allow.");
-    stated("A time without an offset is one in the configured zone, UTC where none is configured.");
+    stated("A time without an offset is in the configured zone, by default UTC.");
     stated("White space around a text is ignored.");
     check(
         &plain(),
@@ -121,11 +121,9 @@ fn other_forms() {
     stated(
         "ISO 8601's basic format (`20260501T130000Z`), RFC 9557's zone in brackets, a zone's name as Athena prints it, RFC 2822 and Apache's log time are read too.",
     );
+    stated("Where an offset and a zone's name are both given, the offset determines the instant.");
     stated(
-        "Where an offset and a zone's name are both given, the offset says which instant is meant.",
-    );
-    stated(
-        "Where no unit is configured, a text of 8 or of 14 digits is `yyyyMMdd` or `yyyyMMddHHmmss` and never a count.",
+        "Without a configured unit, a text of 8 or of 14 digits is `yyyyMMdd` or `yyyyMMddHHmmss` and never a count.",
     );
     check(
         &plain(),
@@ -161,7 +159,7 @@ fn other_forms() {
 #[test]
 fn what_is_no_time_is_refused() {
     stated(
-        "A record's time is never made up: a value that is no time, names a date or time of day that does not exist, or lies outside `earliest` to `latest` is refused with its reason.",
+        "A record's time is never invented: a value that is not a time, names a date or time of day that does not exist, or lies outside `earliest` to `latest` is refused with its reason.",
     );
     refuses(
         &plain(),

@@ -10,10 +10,10 @@ fn epochs_by_magnitude() {
         "A number, or a text that is one, counts from 1970-01-01T00:00:00Z in the configured unit.",
     );
     stated(
-        "Where no unit is configured, a number below 10^11 counts seconds, below 10^14 milliseconds, below 10^17 microseconds, and any other nanoseconds, whatever its sign.",
+        "Without a configured unit, a number below 10^11 counts seconds, below 10^14 milliseconds, below 10^17 microseconds, and any other nanoseconds, whatever its sign.",
     );
     stated(
-        "A number's decimals are exact down to the nanosecond, and what lies below is cut off towards the past.",
+        "A number's decimals are exact down to the nanosecond, and what lies below is rounded down.",
     );
     let reader = plain();
     for (number, instant) in [
@@ -119,7 +119,7 @@ fn epochs_by_unit() {
 
 #[test]
 fn floats() {
-    stated("A floating point value stands for the shortest decimal number that it prints as.");
+    stated("A floating point value is read as the shortest decimal number that it prints as.");
     for (float, instant) in [
         (1_590_105_600.123, "2020-05-22T00:00:00.123Z"),
         (0.1, "1970-01-01T00:00:00.1Z"),

@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn patterns() {
-    stated("Where a pattern is configured, only that pattern is tried, for numbers too.");
+    stated("With a configured pattern, only that pattern is tried, for numbers too.");
     let with = |format: &str, zone: Option<&str>| {
         reader(&TimestampRule {
             format: Some(format.to_owned()),
