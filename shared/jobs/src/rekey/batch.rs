@@ -173,6 +173,7 @@ impl Work<'_> {
             outputs: all,
             quarantine,
         };
+        // R3: last, after the outputs, their registration and the marks of lost members.
         if !self.ledger.add_commit(request.bid, &commit).await? {
             let location = self.ledger.commit_at(request.bid);
             let standing = self.ledger.commit(request.bid).await?;

@@ -154,6 +154,7 @@ impl<'a> Finder<'a> {
             Arc::clone(batches.entry(bid.to_owned()).or_default())
         };
         let read = slot.get_or_try_init(|| async {
+            // R5: what the ledger says is the answer, however often it is asked.
             if let Some(commit) = self.ledger.commit(bid).await? {
                 return Ok(Known::Committed(Box::new(commit)));
             }

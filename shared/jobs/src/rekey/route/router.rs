@@ -309,6 +309,7 @@ impl<'a> Router<'a> {
             record,
         })?;
         if let Some(member) = self.member() {
+            // R4
             *member.quarantined.entry(reason).or_default() += 1;
         }
         Ok(())
