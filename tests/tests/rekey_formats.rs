@@ -198,6 +198,13 @@ impl Lake {
         })
     }
 
+    /// The keys below the target, but for what says that an object is being processed.
+    fn written(&self) -> Vec<String> {
+        let is_claim = |key: &String| key.contains("/batch/") || key.contains("/claim/");
+        let keys = self.keys("out/").into_iter();
+        keys.filter(|key| !is_claim(key)).collect()
+    }
+
     /// The rows of each output, in their order, by its directory and part.
     fn rows(&self, report: &ObjectReport) -> BTreeMap<String, Vec<Value>> {
         let mut rows = BTreeMap::new();

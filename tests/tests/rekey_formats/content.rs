@@ -13,8 +13,7 @@ const REFUSED: [&str; 3] = [
 async fn refusal(lake: &Lake, bytes: &[u8]) -> String {
     let error = lake.rekey("a", bytes, AMPLE).await.unwrap_err();
     assert_eq!(error.name(), "Unreadable", "{error}");
-    let written = lake.keys("out/");
-    assert_eq!(written, Vec::<String>::new(), "{error}");
+    assert_eq!(lake.written(), Vec::<String>::new(), "{error}");
     error.to_string()
 }
 

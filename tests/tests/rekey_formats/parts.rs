@@ -100,7 +100,7 @@ fn a_part_that_is_no_column_is_refused() {
                 let says =
                     "partition_by: there is no column `hours`: there are `n`, `Year`, `City`, `t`";
                 assert!(error.contains(says), "{format}: {error}");
-                assert_eq!(lake.keys("out/"), Vec::<String>::new());
+                assert_eq!(lake.written(), Vec::<String>::new());
             });
         }
     }
