@@ -15,8 +15,8 @@ use crate::{
     report::{ObjectReport, Status},
 };
 
-/// The most batches that are remembered.
-const REMEMBERED: usize = 64;
+/// The most batches that are remembered: a commit of a thousand objects takes about a megabyte.
+const REMEMBERED: usize = 16;
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
