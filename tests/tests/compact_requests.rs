@@ -158,8 +158,19 @@ impl World {
     }
 
     fn ports(&self, client: &Client) -> (Ports, Budget) {
+        self.ports_until(client, SignedDuration::from_mins(2), SignedDuration::ZERO)
+    }
+
+    /// Ports of an invocation that begins no work after `work`, and no call after another `last_calls`.
+    fn ports_until(
+        &self,
+        client: &Client,
+        work: SignedDuration,
+        last_calls: SignedDuration,
+    ) -> (Ports, Budget) {
         let clock = Arc::new(self.cloud.clock);
-        let deadline = clock.now() + SignedDuration::from_mins(2);
+        let work = clock.now() + work;
+        let deadline = work + last_calls;
         let policy = RetryPolicy::S3;
         let store = Retrying::new(client.clone(), clock.clone(), deadline, 1, policy);
         let policy = RetryPolicy::GLUE;
@@ -171,7 +182,7 @@ impl World {
         };
         let budget = Budget {
             memory: 64 << 20,
-            deadline,
+            deadline: work,
         };
         (ports, budget)
     }
@@ -308,6 +319,55 @@ fn a_partition_goes_from_many_files_to_one() {
         let hidden = "t/day=1/_hidden".to_owned();
         assert!(world.keys().contains(&hidden), "it is nobody's to delete");
         assert_eq!(world.status().await.counts["deleted"], 1);
+    });
+}
+
+#[test]
+fn every_partition_is_seen_however_little_time_a_run_has() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        let days = (10..40).map(|day| day.to_string()).collect::<Vec<_>>();
+        for day in &days {
+            // Those that are left take as long as those that are planned, in every run.
+            let files: &[&str] = if day.ends_with('9') {
+                &["a", "b", "c"]
+            } else {
+                &["a"]
+            };
+            world.partition(day, files).await;
+        }
+        world.wait(6).await;
+        let mut planned = Vec::new();
+        for run in 1.. {
+            let (ports, budget) = world.ports_until(
+                &world.client(Plan::default()),
+                SignedDuration::from_millis(600),
+                SignedDuration::from_secs(1),
+            );
+            let request = PlanRequest::default();
+            let report = compact::plan(&ports, &world.job, &request, &budget)
+                .await
+                .unwrap();
+            assert!(
+                report.partitions_unseen > 0,
+                "no run sees everything: {report:?}"
+            );
+            let left = report.left.values().sum::<u64>();
+            assert_eq!(
+                report.partitions_seen,
+                report.partitions_planned
+                    + report.partitions_resumed
+                    + report.partitions_refused
+                    + left,
+            );
+            planned.extend(report.tasks.into_iter().map(|item| item.partition));
+            planned.sort();
+            planned.dedup();
+            if planned == ["day=19/", "day=29/", "day=39/"] {
+                break;
+            }
+            assert!(run < 20, "after {run} runs: {planned:?}");
+        }
     });
 }
 

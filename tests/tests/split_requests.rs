@@ -12,6 +12,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     ports::{Clock, QueryExecution, QueryState},
+    retry::{RetryPolicy, Retrying},
     split::{self, Budget, ChunkStatus, PlanReport, PlanRequest, Ports, State, Task},
 };
 use lakewright_tests::{
@@ -136,6 +137,53 @@ impl Stage {
         let below = Location::new("objects", "j/");
         self.cloud.with(|state| state.s3.below(&below).count())
     }
+}
+
+#[test]
+fn every_attempt_at_a_chunk_gets_further_than_the_one_before() {
+    const ROWS: usize = 3_000;
+    virtual_time(async {
+        let stage = Stage::new("key = \"{row}\"\nin_flight = 8\n");
+        let text = (0..ROWS).fold("\"id\",\"n\"\n".to_owned(), |text, row| {
+            format!("{text}\"a\",\"{row}\"\n")
+        });
+        stage
+            .cloud
+            .place(&location("s3://results/q.csv"), Bytes::from(text));
+        stage.plan(&by_query()).await.unwrap();
+        let tasks = stage.tasks();
+        assert_eq!(tasks.len(), 1);
+        let mut written = 0;
+        for attempt in 1.. {
+            let client = Client::new(Arc::clone(&stage.cloud), 1, Plan::default());
+            let clock = Arc::new(stage.cloud.clock);
+            let work = clock.now() + jiff::SignedDuration::from_secs(5);
+            let calls = work + jiff::SignedDuration::from_secs(1);
+            let store = Retrying::new(client.clone(), clock.clone(), calls, 1, RetryPolicy::S3);
+            let ports = Ports {
+                store: Arc::new(store),
+                queries: Arc::new(client.clone()),
+                queue: Arc::new(client.clone()),
+                callback: Arc::new(client.clone()),
+                clock,
+            };
+            let budget = Budget {
+                memory: 64 << 20,
+                deadline: work,
+            };
+            let answer = split::rows(&ports, &tasks[0], attempt > 1, &budget).await;
+            let before = std::mem::replace(&mut written, stage.objects());
+            if let Ok(report) = answer {
+                assert_eq!(report.status, ChunkStatus::Done);
+                break;
+            }
+            assert!(
+                written > before + 100,
+                "attempt {attempt}: {before} objects before, {written} after"
+            );
+        }
+        assert!(stage.object("2999").is_some());
+    });
 }
 
 fn by_query() -> PlanRequest {

@@ -112,7 +112,7 @@ impl Invocation<'_> {
     /// S3 with this invocation's retries.
     pub(crate) fn store(&self) -> Arc<Retrying<S3Store>> {
         let Base { store, clock, .. } = self.base;
-        Arc::new(retrying(store, clock, self.deadlines.work, self.begun))
+        Arc::new(retrying(store, clock, self.deadlines.calls, self.begun))
     }
 
     /// Glue with this invocation's retries.
@@ -120,7 +120,7 @@ impl Invocation<'_> {
         Arc::new(RetryingCatalog::new(
             catalog.clone(),
             self.clock(),
-            self.deadlines.work,
+            self.deadlines.calls,
             seed(self.begun),
             RetryPolicy::GLUE,
         ))

@@ -48,11 +48,13 @@ impl<E: Failure + 'static> Failure for WorkError<E> {
 pub struct Deadlines {
     /// No work starts after this.
     pub work: Timestamp,
+    /// No call of a service starts after this. It is later than `work`, so that what was done can still be written down.
+    pub calls: Timestamp,
     /// Work in progress is cancelled, so that the function can report it before Lambda kills it.
     pub stop: Timestamp,
 }
 
-/// The least time to keep for the answer.
+/// The least time to keep for the last calls and the answer.
 const MIN_MARGIN: Duration = Duration::from_secs(2);
 
 impl Deadlines {
@@ -74,7 +76,8 @@ impl Deadlines {
         let back = |duration| killed_at.checked_sub(duration).unwrap_or(Timestamp::MIN);
         Self {
             work: back(margin),
-            stop: back(margin / 2),
+            calls: back(margin / 2),
+            stop: back(margin / 4),
         }
     }
 }
@@ -224,14 +227,16 @@ mod tests {
     #[test]
     fn deadlines_keep_a_margin() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        for (killed_at, work, stop) in [
-            (900, "1970-01-01T00:14:15Z", "1970-01-01T00:14:37.5Z"),
-            (30, "1970-01-01T00:00:28Z", "1970-01-01T00:00:29Z"),
-            (1, "1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z"),
+        for (killed_at, work, calls, stop) in [
+            (900, 855_000, 877_500, 888_750),
+            (30, 28_000, 29_000, 29_500),
+            (1, -1_000, 0, 500),
         ] {
+            let milliseconds = |at| Timestamp::from_millisecond(at).unwrap();
             let expected = Deadlines {
-                work: work.parse().unwrap(),
-                stop: stop.parse().unwrap(),
+                work: milliseconds(work),
+                calls: milliseconds(calls),
+                stop: milliseconds(stop),
             };
             assert_eq!(
                 Deadlines::before(at(killed_at), at(0)),

@@ -1,7 +1,7 @@
 //! Retries, rate limits and deadlines, as wrappers around the [ports](crate::ports).
 //!
 //! One wrapper serves one invocation: its calls share a deadline and a request rate. The rate is halved when the
-//! service throttles and recovers slowly.
+//! service throttles, and recovers within seconds when it answers again.
 
 mod backoff;
 mod catalog;

@@ -10,7 +10,7 @@ pub use self::{
     cost::{Requests, Sizes},
     names::{
         PartitionLedger, generation_directory, generations_beside, is_compacted, output_name,
-        partition_path, run_list, source_of,
+        partition_path, run_list, source_of, unseen,
     },
     state::PartitionState,
 };

@@ -50,7 +50,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     bin::merge,
     ledger::{Bin, Failed, Input, Plan},
-    plan::plan,
+    plan::{Unseen, plan},
     report::{
         Item, MergeReport, MergeStatus, PartitionStatus, PlanReport, Refusal, StatusReport, Step,
         StepReport, StepStatus,

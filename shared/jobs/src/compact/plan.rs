@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use lakewright_core::{
-    compact::{PartitionLedger, Requests, Sizes, run_list},
+    compact::{PartitionLedger, Requests, Sizes, run_list, unseen},
     config,
 };
+use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -17,7 +18,13 @@ use super::{
     report::{Item, PlanReport, Refusal, Step},
     scope::{Scope, Subject},
 };
-use crate::kit::{ErrorKind, JobError, ledger::create};
+use crate::{
+    kit::{
+        ErrorKind, JobError,
+        ledger::{create, documents, read, replace},
+    },
+    ports::Store,
+};
 
 /// The most partitions that are examined at once.
 const CONCURRENT: usize = 8;
@@ -28,6 +35,17 @@ const NAMED: usize = 50;
 /// The most bytes of tasks in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
+
+/// Where a run that ran out of time stopped, so that the next one begins with what it did not see.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unseen {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The path of the last partition that was seen.
+    pub after: String,
+}
+
+documents!(1; Unseen);
 
 /// Plans what the request selects.
 ///
@@ -40,7 +58,13 @@ pub async fn plan(
     budget: &Budget,
 ) -> Result<PlanReport, JobError> {
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
-    let scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
+    let mut scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
+    let stopped = read::<Unseen>(&*ports.store, &unseen(&scope.ledger)).await?;
+    if let Some(Unseen { after, .. }) = stopped {
+        let seen = |partition: &Subject| partition.path <= after;
+        let begin = scope.partitions.partition_point(seen);
+        scope.partitions.rotate_left(begin);
+    }
     let mut report = PlanReport {
         job: "compact".to_owned(),
         table: job.subject(),
@@ -50,6 +74,7 @@ pub async fn plan(
         partitions_seen: 0,
         partitions_unseen: 0,
         partitions_planned: 0,
+        partitions_resumed: 0,
         files_before: 0,
         bytes_before: 0,
         files_after: 0,
@@ -71,19 +96,23 @@ pub async fn plan(
         }
     });
     let mut looks = stream::iter(looks).buffered(CONCURRENT);
+    let mut last_seen = None;
     while let Some((partition, seen)) = looks.next().await {
         match seen {
-            Ok(seen) => {
-                report.partitions_seen += 1;
-                report.add(&scope, partition, seen);
-            }
+            Ok(seen) => report.add(&scope, partition, seen),
             // The plans made so far are valid; the next run plans the rest.
-            Err(error) if error.kind() == ErrorKind::Deadline => report.partitions_unseen += 1,
+            Err(error) if error.kind() == ErrorKind::Deadline => {
+                report.partitions_unseen += 1;
+                continue;
+            }
             Err(error) if is_of_a_partition(&error) => {
-                report.partitions_seen += 1;
                 report.refuse(partition, error.to_string());
             }
             Err(error) => return Err(error),
+        }
+        report.partitions_seen += 1;
+        if report.partitions_unseen == 0 {
+            last_seen = Some(&partition.path);
         }
     }
     drop(looks);
@@ -96,8 +125,22 @@ pub async fn plan(
     report.usd = report.requests.usd(job);
     if !request.dry_run {
         list(ports, &scope, &mut report).await?;
+        if report.partitions_unseen > 0
+            && let Some(path) = last_seen
+        {
+            stop_after(&*ports.store, &scope, path).await?;
+        }
     }
     Ok(report)
+}
+
+/// Notes the last partition that this run saw.
+async fn stop_after(store: &dyn Store, scope: &Scope, path: &str) -> Result<(), JobError> {
+    let stopped = Unseen {
+        version: Unseen::VERSION,
+        after: path.to_owned(),
+    };
+    replace(store, &unseen(&scope.ledger), &stopped).await
 }
 
 /// Decides what to do with a partition. Writes the new plan, except in a dry run.
@@ -127,12 +170,15 @@ impl PlanReport {
         match verdict {
             Verdict::Left(left) => self.leave(left.name()),
             Verdict::Unfinished(what) => self.leave(what),
-            Verdict::GoOn(generation, step) => self.tasks.push(Item {
-                plan: ledger.plan(generation),
-                partition: partition.path.clone(),
-                step,
-                merges: Vec::new(),
-            }),
+            Verdict::GoOn(generation, step) => {
+                self.partitions_resumed += 1;
+                self.tasks.push(Item {
+                    plan: ledger.plan(generation),
+                    partition: partition.path.clone(),
+                    step,
+                    merges: Vec::new(),
+                });
+            }
             Verdict::GiveUp(generation, reason) => {
                 let plan = ledger.plan(generation);
                 self.refuse(

@@ -56,12 +56,14 @@ pub struct PlanReport {
     pub plan: Option<Location>,
     /// The tasks, if they are short enough for an answer.
     pub tasks: Vec<Item>,
-    /// The number of partitions that were looked at.
+    /// The number of partitions that were looked at: those that are compacted, resumed, refused, and left.
     pub partitions_seen: u64,
     /// The number of partitions that were left for the next run because the time ran out.
     pub partitions_unseen: u64,
     /// The number of partitions that are compacted.
     pub partitions_planned: u64,
+    /// The number of partitions with an unfinished step of an earlier run.
+    pub partitions_resumed: u64,
     /// The number of their files before.
     pub files_before: u64,
     /// The bytes of their files before.

@@ -94,12 +94,34 @@ pub(crate) async fn create<T: Serialize>(
     location: &Location,
     value: &T,
 ) -> Result<bool, JobError> {
+    // R1, C4, P5: the first document of its name stays.
+    put(store, location, value, PutOptions::create_only()).await
+}
+
+/// Writes a value as JSON, also over an existing object. Only for what no decision about rows depends on.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn replace<T: Serialize>(
+    store: &dyn Store,
+    location: &Location,
+    value: &T,
+) -> Result<(), JobError> {
+    put(store, location, value, PutOptions::default()).await?;
+    Ok(())
+}
+
+async fn put<T: Serialize>(
+    store: &dyn Store,
+    location: &Location,
+    value: &T,
+    options: PutOptions,
+) -> Result<bool, JobError> {
     let body =
         serde_json::to_vec(value).map_err(|error| JobError::entry(location.clone(), error))?;
     let options = PutOptions {
         content_type: Some("application/json".to_owned()),
-        // R1, C4, P5: the first document of its name stays.
-        ..PutOptions::create_only()
+        ..options
     };
     match store.put(location, Bytes::from(body), options).await {
         Ok(_) => Ok(true),

@@ -48,6 +48,8 @@ pub(super) struct Backoff {
     deadline: Timestamp,
     policy: RetryPolicy,
     pacer: Mutex<Pacer>,
+    /// Held by the call whose slot is next: the others learn theirs when it has come, by the rate of then.
+    turn: tokio::sync::Mutex<()>,
     jitter: Mutex<Rng>,
 }
 
@@ -67,6 +69,7 @@ impl Backoff {
             deadline,
             policy,
             pacer: Mutex::new(Pacer::new(policy.rate)),
+            turn: tokio::sync::Mutex::default(),
             jitter: Mutex::new(Rng::with_seed(seed)),
         }
     }
@@ -82,18 +85,17 @@ impl Backoff {
         let mut attempts = self.attempts();
         loop {
             let (answer, sent) = self.attempt(call()).await.map_err(|TooLate| too_late())?;
-            let error = match answer {
-                Ok(answer) => {
-                    lock(&self.pacer).succeeded();
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            match verdict(&error) {
-                Verdict::Final => return Err(error),
-                Verdict::Passing => {}
-                Verdict::Throttled => lock(&self.pacer).refused(sent, self.now()),
+            let verdict = answer.as_ref().err().map(&mut verdict);
+            match verdict {
+                Some(Verdict::Throttled) => lock(&self.pacer).refused(sent, self.now()),
+                Some(Verdict::Passing) => {}
+                // That there is no such object is an answer too.
+                None | Some(Verdict::Final) => lock(&self.pacer).answered(),
             }
+            let error = match answer {
+                Err(error) if verdict != Some(Verdict::Final) => error,
+                answer => return answer,
+            };
             match self.pause(&mut attempts).await {
                 Ok(()) => {}
                 Err(GiveUp::Exhausted) => return Err(error),
@@ -159,20 +161,29 @@ impl Backoff {
 
     /// Makes one attempt when its slot comes, and cancels it at the deadline. Also returns when it was sent.
     async fn attempt<T>(&self, call: impl Future<Output = T>) -> Result<(T, Duration), TooLate> {
-        let wait = lock(&self.pacer).reserve(self.now());
-        if !wait.is_zero() {
-            self.sleep(wait).await?;
-        }
         let left = self.left();
         if left.is_zero() {
             return Err(TooLate);
         }
-        let sent = self.now();
+        let in_turn = async {
+            self.wait_for_slot().await?;
+            let sent = self.now();
+            Ok((call.await, sent))
+        };
         tokio::select! {
             biased;
-            answer = call => Ok((answer, sent)),
+            answer = in_turn => answer,
             () = self.clock.sleep(left) => Err(TooLate),
         }
+    }
+
+    async fn wait_for_slot(&self) -> Result<(), TooLate> {
+        let _turn = self.turn.lock().await;
+        let wait = lock(&self.pacer).reserve(self.now());
+        if !wait.is_zero() {
+            self.sleep(wait).await?;
+        }
+        Ok(())
     }
 
     /// Waits before the next attempt: a random fraction of an exponentially growing delay ("full jitter").

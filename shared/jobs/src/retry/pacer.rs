@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-/// How fast the rate recovers during successes: requests per second, in each second, as a fraction of the ceiling.
-const RECOVERY: f64 = 0.02;
+/// How fast the rate recovers while it is fully used: requests per second, in each second, as a fraction of the ceiling.
+/// From the lowest rate to the ceiling takes five seconds.
+const RECOVERY: f64 = 0.2;
 
 /// The lowest rate, as a fraction of the ceiling.
 const FLOOR: f64 = 0.001;
 
 /// Shorter waits are not worth a timer; they accumulate until they are long enough.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// How late a slot may be taken: timers wake up to a millisecond after the instant that they were set to.
+const LATENESS: Duration = Duration::from_millis(2);
 
 /// Spaces out requests. Times are durations since one common start.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Pacer {
 
     /// Takes the next slot and returns the time until it.
     pub(super) fn reserve(&mut self, now: Duration) -> Duration {
-        let slot = self.next.max(now);
+        let slot = self.next.max(now.saturating_sub(LATENESS));
         self.next = slot + Duration::from_secs_f64(1.0 / self.rate);
         let wait = slot.saturating_sub(now);
         if wait < SHORTEST_WAIT {
@@ -52,8 +56,9 @@ impl Pacer {
         }
     }
 
-    /// A request succeeded: a rate that is fully used grows by [`RECOVERY`] of the ceiling per second.
-    pub(super) fn succeeded(&mut self) {
+    /// A request was answered, with whatever result: a rate that is fully used grows by [`RECOVERY`] of the ceiling per
+    /// second.
+    pub(super) fn answered(&mut self) {
         self.rate = (self.rate + self.ceiling * RECOVERY / self.rate).min(self.ceiling);
     }
 }
@@ -77,30 +82,30 @@ mod tests {
     fn a_refusal_halves_the_rate_once_for_all_that_was_under_way() {
         let mut pacer = Pacer::new(1000.0);
         let mut now = SECOND;
-        assert_eq!(slots(&mut pacer, now), 1000);
+        assert_eq!(slots(&mut pacer, now), 1002);
         for sent in [900, 950, 999] {
             pacer.refused(Duration::from_millis(sent), now);
         }
         now += 3 * SECOND;
-        assert_eq!(slots(&mut pacer, now), 500);
+        assert_eq!(slots(&mut pacer, now), 501);
         pacer.refused(2 * SECOND, now);
         now += 3 * SECOND;
-        assert_eq!(slots(&mut pacer, now), 250);
+        assert_eq!(slots(&mut pacer, now), 251);
     }
 
     #[test]
-    fn successes_add_back_slowly_and_never_past_the_ceiling() {
+    fn answers_add_back_gradually_and_never_past_the_ceiling() {
         let mut pacer = Pacer::new(1000.0);
         pacer.refused(Duration::ZERO, Duration::ZERO);
         for _ in 0..500 {
-            pacer.succeeded();
+            pacer.answered();
         }
         let after_a_second = slots(&mut pacer, SECOND);
-        assert!((515..=525).contains(&after_a_second), "{after_a_second}");
+        assert!((670..=690).contains(&after_a_second), "{after_a_second}");
         for _ in 0..100_000 {
-            pacer.succeeded();
+            pacer.answered();
         }
-        assert_eq!(slots(&mut pacer, 10 * SECOND), 1000);
+        assert_eq!(slots(&mut pacer, 10 * SECOND), 1002);
     }
 
     #[test]
@@ -109,6 +114,6 @@ mod tests {
         for second in 1..100 {
             pacer.refused(second * SECOND, second * SECOND);
         }
-        assert_eq!(slots(&mut pacer, 200 * SECOND), 1);
+        assert_eq!(slots(&mut pacer, 200 * SECOND), 2);
     }
 }

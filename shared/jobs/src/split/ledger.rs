@@ -10,7 +10,7 @@ use lakewright_core::{
 use serde::{Deserialize, Serialize};
 
 use super::Columns;
-pub(super) use crate::kit::ledger::{create, exists, read};
+pub(super) use crate::kit::ledger::{create, exists, read, replace};
 use crate::{
     kit::{
         ErrorKind, JobError, Stage,
@@ -123,6 +123,15 @@ pub struct Done {
     pub hash: String,
 }
 
+/// How far an attempt at a chunk came before its time ran out: the next one does not look at these rows again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The number of the first row, in the whole result, whose object may be missing.
+    pub next_row: u64,
+}
+
 /// A chunk that was not done in a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Failure {
@@ -188,7 +197,7 @@ pub struct Summary {
 /// <https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html>
 pub(super) const NAMED: usize = 20;
 
-documents!(LEDGER_VERSION; Plan, Run, Done, Outcome, Summary);
+documents!(LEDGER_VERSION; Plan, Run, Done, Reached, Outcome, Summary);
 
 // A failure has only had one version, and has no version field.
 impl Document for Failure {
@@ -263,6 +272,10 @@ impl Ledger {
 
     pub(super) fn done(&self) -> Location {
         self.prefix.join("done/")
+    }
+
+    pub(super) fn progress(&self) -> Location {
+        self.prefix.join("progress/")
     }
 
     pub(super) fn runs(&self) -> Location {
@@ -358,6 +371,7 @@ mod tests {
                 ("split/<id>/plan", again::<Plan>),
                 ("split/<id>/run/<run>", again::<Run>),
                 ("split/<id>/done/<chunk>", again::<Done>),
+                ("split/<id>/progress/<chunk>", again::<Reached>),
                 ("split/<id>/failed/<run>/<chunk>", again::<Failure>),
                 ("split/<id>/outcome/<run>", again::<Outcome>),
                 ("split/<id>/_SUCCESS", again::<Summary>),

@@ -42,7 +42,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     cancel::cancel,
     ledger::{
-        Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Outcome, Plan, Run, Source, Summary,
+        Done, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Outcome, Plan, Reached, Run,
+        Source, Summary,
     },
     plan::plan,
     report::{Cancellation, ChunkReport, ChunkStatus, PlanReport, Progress, State},

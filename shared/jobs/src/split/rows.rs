@@ -4,9 +4,9 @@ use lakewright_core::split::Chunk;
 
 use super::{
     Budget, ChunkReport, ChunkStatus, Ports, Task,
-    ledger::{self, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Plan},
+    ledger::{self, Failure, JOB_CANCELLED, JOB_CHUNK_FAILED, Ledger, Plan, Reached},
     settle::settle,
-    write::{self, WriteReport},
+    write::{self, Ended, WriteReport},
 };
 use crate::kit::{ErrorKind, JobError};
 
@@ -117,8 +117,26 @@ pub async fn rows(
     }
     let (store, clock) = (&ports.store, &*ports.clock);
     let (plan, index, resumed) = (&job.plan, task.chunk, again || task.resumed);
-    match write::write(store, clock, plan, index, &chunk, resumed, budget).await {
-        Ok(written) => {
+    let progress = ledger::entry(&job.ledger.progress(), index);
+    let resume = if resumed {
+        let reached: Option<Reached> = ledger::read(&**store, &progress).await?;
+        Some(reached.map_or(chunk.first_row, |reached| reached.next_row))
+    } else {
+        None
+    };
+    match write::write(store, clock, plan, index, &chunk, resume, budget).await {
+        Ok(Ended::OutOfTime { next_row }) => {
+            if next_row > resume.unwrap_or(chunk.first_row) {
+                let reached = Reached {
+                    version: Reached::VERSION,
+                    next_row,
+                };
+                // Of two attempts at once the slower one may write last: what it says is true as well.
+                ledger::replace(&**store, &progress, &reached).await?;
+            }
+            Err(JobError::deadline())
+        }
+        Ok(Ended::Written(written)) => {
             // S1: the marker follows its rows.
             let marker = ledger::entry(&job.ledger.done(), index);
             ledger::create(&**store, &marker, &written.done).await?;

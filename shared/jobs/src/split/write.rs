@@ -78,21 +78,33 @@ struct Objects<'a> {
     done: Done,
 }
 
-/// Writes all rows of a chunk.
+/// How an attempt at a chunk ended.
+pub(super) enum Ended {
+    /// All its objects exist.
+    Written(WriteReport),
+    /// The deadline came.
+    OutOfTime {
+        /// The number of the first row, in the whole result, whose object may be missing.
+        next_row: u64,
+    },
+}
+
+/// Writes the rows of a chunk until all are written or the deadline comes. `resume`: if it is not the first attempt,
+/// the number of the first row whose object may be missing.
 pub(super) async fn write(
     store: &Arc<dyn Store>,
     clock: &dyn Clock,
     plan: &Plan,
     index: u32,
     chunk: &Chunk,
-    resumed: bool,
+    resume: Option<u64>,
     budget: &Budget,
-) -> Result<WriteReport, JobError> {
+) -> Result<Ended, JobError> {
     let mut objects = Objects::new(plan, index)?;
     let writer = Writer {
         store: &**store,
         options: options(plan),
-        resumed,
+        resumed: resume.is_some(),
     };
     let mut tally = Tally::default();
     let mut under_way = FuturesUnordered::new();
@@ -101,31 +113,44 @@ pub(super) async fn write(
     let mut bytes_under_way = 0;
     let mut blocks = Blocks::open(store, plan, chunk, budget.memory / READ_SHARE).await?;
     let mut number = chunk.first_row;
-    while let Some(block) = blocks.next().await? {
+    let begin = resume.unwrap_or(number);
+    let mut out_of_time = false;
+    'blocks: while let Some(block) = blocks.next().await? {
         for bytes in rows(blocks.framing, &block) {
-            if let Some(object) = objects.next(&blocks.reader, number, bytes)? {
-                while under_way.len() >= in_flight || bytes_under_way > most_bytes {
-                    let Some((size, put)) = under_way.next().await else {
-                        break;
-                    };
-                    bytes_under_way -= size;
-                    tally.add(put?);
+            // Every row is read again, because the chunk's marker needs the hash of all its objects.
+            match objects.next(&blocks.reader, number, bytes)? {
+                Some(_) if number < begin => tally.stood += 1,
+                Some(object) => {
+                    while under_way.len() >= in_flight || bytes_under_way > most_bytes {
+                        let Some((size, row, put)) = under_way.next().await else {
+                            break;
+                        };
+                        bytes_under_way -= size;
+                        tally.add(row, put)?;
+                    }
+                    let size = object.body.len() as u64;
+                    bytes_under_way += size;
+                    let writer = &writer;
+                    under_way.push(async move { (size, object.row, writer.put(object).await) });
                 }
-                let size = object.body.len() as u64;
-                bytes_under_way += size;
-                let writer = &writer;
-                under_way.push(async move { (size, writer.put(object).await) });
+                None => {}
             }
             number += 1;
-            if clock.now() >= budget.deadline {
-                return Err(JobError::deadline());
+            if clock.now() >= budget.deadline || tally.first_unwritten.is_some() {
+                out_of_time = true;
+                break 'blocks;
             }
         }
     }
-    while let Some((_, put)) = under_way.next().await {
-        tally.add(put?);
+    while let Some((_, row, put)) = under_way.next().await {
+        tally.add(row, put)?;
     }
-    if number != chunk.first_row + chunk.rows {
+    if (out_of_time || tally.first_unwritten.is_some()) && tally.taken == 0 {
+        return Ok(Ended::OutOfTime {
+            next_row: tally.first_unwritten.unwrap_or(number),
+        });
+    }
+    if !out_of_time && number != chunk.first_row + chunk.rows {
         return Err(JobError::new(
             ErrorKind::BadRow,
             format!("row {number}: the plan has {} rows here", chunk.rows),
@@ -139,11 +164,11 @@ pub(super) async fn write(
         );
         return Err(JobError::new(ErrorKind::KeyTaken, message).during(Stage::Write));
     }
-    Ok(WriteReport {
+    Ok(Ended::Written(WriteReport {
         done: objects.finish(chunk),
         written: tally.written,
         stood: tally.stood,
-    })
+    }))
 }
 
 fn options(plan: &Plan) -> PutOptions {
@@ -167,14 +192,22 @@ struct Tally {
     stood: u64,
     taken: u64,
     first_taken: Option<(u64, Location)>,
+    /// The first row whose object was not written because the time ran out.
+    first_unwritten: Option<u64>,
 }
 
 impl Tally {
-    fn add(&mut self, put: Put) {
+    /// Counts the result of writing a row's object.
+    fn add(&mut self, row: u64, put: Result<Put, JobError>) -> Result<(), JobError> {
         match put {
-            Put::Written => self.written += 1,
-            Put::Stood => self.stood += 1,
-            Put::Taken { row, location } => {
+            Ok(Put::Written) => self.written += 1,
+            Ok(Put::Stood) => self.stood += 1,
+            Err(error) if error.kind() == ErrorKind::Deadline => {
+                let first = self.first_unwritten.map_or(row, |first| first.min(row));
+                self.first_unwritten = Some(first);
+            }
+            Err(error) => return Err(error),
+            Ok(Put::Taken { row, location }) => {
                 self.taken += 1;
                 if self
                     .first_taken
@@ -185,6 +218,7 @@ impl Tally {
                 }
             }
         }
+        Ok(())
     }
 }
 

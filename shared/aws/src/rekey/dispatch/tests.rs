@@ -28,6 +28,7 @@ const MIB: u64 = 1 << 20;
 
 const NO_DEADLINE: Deadlines = Deadlines {
     work: Timestamp::MAX,
+    calls: Timestamp::MAX,
     stop: Timestamp::MAX,
 };
 
