@@ -66,6 +66,7 @@ PAYLOADS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
     **{f"rekey-{kind}.json": ("rekey", failing()) for kind in ("sqs", "sns-sqs", "eventbridge-sqs", "objects-sqs")},
     "rekey-test-event.json": ("rekey", holds(objects=[])),
     "rekey-sweep.json": ("rekey", holds(listed=6, committed=6, sent=0)),
+    "rekey-status.json": ("rekey", lambda answer: [item["state"] for item in answer["objects"]] == ["committed"]),
     "bad/rekey-unknown.json": ("rekey", holds(error="Lakewright.BadTrigger")),
     "bad/rekey-sqs-mixed.json": ("rekey", failing(*MIXED)),
     "split-plan.json": ("split-plan", holds(rows=250, chunks=3, id="7f1c3a52-0d5e-4f0b-9a57-3b1f0c2d4e6a")),
@@ -134,6 +135,11 @@ def test_the_status_knows_every_job_and_what_nobody_reads(cloud: dict[str, Any])
     assert rekey["summary"] == "6 objects landed, 6 committed, 18 rows written, 6 quarantined"
     assert "quarantined as no_timestamp: 6" in rekey["details"]
     assert status["unread"] == [lost]
+    landed = "s3://lakewright-landing/flights/2026/05/01/13/sample records+1.json.gz"
+    answers = said("status", landed, lost, f"{landed}.not", deploys=False)["objects"]
+    assert [answer["state"] for answer in answers] == ["committed", "unread", "missing"]
+    assert answers[0]["details"][1] == "3 rows in = 2 written + 1 quarantined"
+    assert all(" row in flights/year=2026/" in detail for detail in answers[0]["details"][2:4])
 
 
 def test_a_second_cloud_is_refused(cloud: dict[str, Any]) -> None:

@@ -6,6 +6,8 @@
 mod attempts;
 #[path = "ledger/batches.rs"]
 mod batches;
+#[path = "ledger/status.rs"]
+mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

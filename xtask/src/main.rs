@@ -141,11 +141,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Shows the result for everything that landed, for each job of a configuration, or the progress of one split job,
-    /// on the cloud in the environment (as `up` writes it to .lakewright/env.sh).
+    /// Shows the result for everything that landed, for each job of a configuration, where landed objects are, or the progress
+    /// of one split job, on the cloud in the environment (as `up` writes it to .lakewright/env.sh).
     Status {
-        /// The id of a split job, which is that of its query. The command follows it until it ends.
-        job: Option<String>,
+        /// Landed objects, as `s3://bucket/key`; or the id of a split job, which is that of its query. The command follows it
+        /// until it ends.
+        #[arg(value_name = "OBJECT|JOB")]
+        of: Vec<String>,
         /// The configuration.
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
         config: Option<PathBuf>,
@@ -221,7 +223,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         Task::Test {
             keep_going, only, ..
         } => test::run(&workspace, keep_going, &only),
-        Task::Status { job, config } => status::run(&workspace, audience, job, config.as_deref()),
+        Task::Status { of, config } => status::run(&workspace, audience, of, config.as_deref()),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,

@@ -72,14 +72,44 @@ impl Display for Overview {
     }
 }
 
-/// Shows the status of all jobs of a configuration, or a split job's progress until it ends.
+/// Where landed objects are.
+#[derive(Deserialize, Serialize)]
+struct Whereabouts {
+    objects: Vec<Whereabout>,
+}
+
+/// Where one object is.
+#[derive(Deserialize, Serialize)]
+struct Whereabout {
+    source: String,
+    state: String,
+    /// One sentence.
+    summary: String,
+    /// Its files and its quarantine.
+    details: Vec<String>,
+}
+
+impl Display for Whereabouts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, object) in self.objects.iter().enumerate() {
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}{}: {}", object.source, object.summary)?;
+            for detail in &object.details {
+                write!(f, "\n  {detail}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows the status of all jobs of a configuration, where objects are, or a split job's progress until it ends.
 ///
 /// # Errors
 /// The cloud does not answer, or there is no such job. A split job that did not succeed makes the exit code 1.
 pub(crate) fn run(
     workspace: &Workspace,
     audience: Audience,
-    job: Option<String>,
+    of: Vec<String>,
     config: Option<&Path>,
 ) -> Result<ExitCode> {
     let environment = Environment::prepare(workspace, Spark::StaysAway)?;
@@ -88,7 +118,23 @@ pub(crate) fn run(
         environment: &environment,
         to: To::Terminal,
     };
-    let Some(job) = job else {
+    let (objects, mut jobs): (Vec<_>, Vec<_>) =
+        of.into_iter().partition(|name| name.starts_with("s3://"));
+    if !objects.is_empty() {
+        if let Some(job) = jobs.first() {
+            bail!("{job} is no object: ask about objects, or about one split job");
+        }
+        let step = Step::begin("Status");
+        let objects = ("objects", serde_json::to_string(&objects)?);
+        let whereabouts: Whereabouts = helpers.run("operate.whereabouts", &[objects], &step)?;
+        drop(step);
+        audience.show(&whereabouts)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if jobs.len() > 1 {
+        bail!("one split job at a time: {}", jobs.join(", "));
+    }
+    let Some(job) = jobs.pop() else {
         let config = config.context(
             "which jobs? Name the configuration with --config, or source .lakewright/env.sh, which `cargo xtask up` writes",
         )?;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Lands objects and processes them in one invocation.
-async fn together(
+pub(super) async fn together(
     cloud: &Arc<Cloud>,
     job: &Rekey,
     objects: &[(&str, &[u8])],
@@ -39,7 +39,7 @@ async fn together(
         .objects
 }
 
-fn cloud() -> Arc<Cloud> {
+pub(super) fn cloud() -> Arc<Cloud> {
     Cloud::new(1, Settings::default(), FaultRates::default())
 }
 

@@ -3,13 +3,14 @@
 //! The answer to an SQS batch is the messages that failed. The answer to anything else is the
 //! [`Report`](lakewright_jobs::report::Report) of the job that the objects belong to, or a list of reports if they
 //! belong to several jobs or to none. The answer to a [`SweepRequest`](lakewright_jobs::sweep::SweepRequest) is the
-//! sweep's report. Objects that no job reads are `ignored`; if they are under no job's prefix, their report has no
+//! sweep's report, and that to `{"status": ["s3://…"]}` is where each of these objects is. Objects that no job reads are `ignored`; if they are under no job's prefix, their report has no
 //! name.
 
 mod answer;
 mod dispatch;
 mod metrics;
 mod route;
+mod status;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -82,6 +83,11 @@ impl Function {
         let invocation = self.base.invocation(&event.context);
         if event.payload.get("sweep").is_some() {
             return self.sweep(&invocation, &event.payload).await;
+        }
+        if event.payload.get("status").is_some() {
+            let (config, store) = (&self.base.config, invocation.store());
+            let work = status::answer(config, &*store, &event.payload);
+            return invocation.answer(&event.payload, work).await;
         }
         let ports = Ports {
             store: invocation.store(),

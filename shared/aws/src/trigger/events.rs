@@ -166,14 +166,17 @@ pub(super) fn item(
 }
 
 /// Many objects: `s3://bucket/key`, as a person writes it, or items, as the sweep writes them.
-pub(super) fn listed(value: &Value) -> Result<Vec<SourceObject>, TriggerError> {
-    list(value, "objects")?
+pub(super) fn listed(
+    value: &Value,
+    field: &'static str,
+) -> Result<Vec<SourceObject>, TriggerError> {
+    list(value, field)?
         .iter()
         .map(|entry| {
             if entry.is_object() {
                 return item(entry, None, "Bucket");
             }
-            let text = entry.as_str().ok_or(TriggerError::Field("objects"))?;
+            let text = entry.as_str().ok_or(TriggerError::Field(field))?;
             let location: Location = text.parse()?;
             if location.key.is_empty() {
                 return Err(TriggerError::NoKey(text.to_owned()));

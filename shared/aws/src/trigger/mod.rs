@@ -213,6 +213,17 @@ fn isolated<T>(decode: impl FnOnce() -> Result<T, TriggerError>) -> Result<T, Tr
     })
 }
 
+/// The objects in a list of a request: `s3://bucket/key`, or items with `Bucket` and `Key`.
+///
+/// # Errors
+/// The field is no such list.
+pub(crate) fn objects(
+    request: &Value,
+    field: &'static str,
+) -> Result<Vec<SourceObject>, TriggerError> {
+    isolated(|| events::listed(request, field))
+}
+
 fn document(value: &Value, depth: usize) -> Result<Vec<SourceObject>, TriggerError> {
     let Value::Object(fields) = value else {
         return Err(unknown(value));
@@ -235,7 +246,7 @@ fn document(value: &Value, depth: usize) -> Result<Vec<SourceObject>, TriggerErr
     } else if has("Key") {
         Ok(vec![events::item(value, None, "BatchInput.bucket")?])
     } else if has("objects") {
-        events::listed(value)
+        events::listed(value, "objects")
     } else {
         Err(unknown(value))
     }

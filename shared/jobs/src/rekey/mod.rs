@@ -33,6 +33,7 @@ mod read;
 pub(crate) mod register;
 mod route;
 mod schema;
+mod status;
 mod write;
 
 use std::{
@@ -58,6 +59,7 @@ pub use self::{
         Batch, Candidate, Claim, Commit, LeftOut, Lost, Member, Plan, PlannedOutput, Settings,
         TableColumns, Why,
     },
+    status::{ObjectStatus, State, status},
 };
 pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
@@ -182,37 +184,40 @@ impl Asked {
 
 /// The object with its `ETag`, or its answer if there is nothing to read.
 async fn identify(store: &dyn Store, delivered: &Delivered) -> Result<Asked, Answer> {
-    let SourceObject {
-        location,
-        etag,
-        size,
-    } = &delivered.object;
-    let (etag, size) = match etag {
-        Some(etag) => (format!("\"{}\"", etag.trim_matches('"')), *size),
-        None => match store.head(location, None).await {
+    let location = &delivered.object.location;
+    let without_rows = |status| Ok(ObjectReport::without_rows(location.clone(), status));
+    match candidate(store, &delivered.object).await {
+        Ok(None) => Err(without_rows(Status::Gone)),
+        Ok(Some((_, Some(0)))) => Err(without_rows(Status::Ignored)),
+        Ok(Some((candidate, size))) => Ok(Asked {
+            candidate,
+            size,
+            receives: delivered.receives,
+        }),
+        Err(error) => Err(Err(Arc::new(error))),
+    }
+}
+
+/// The object as one that no batch has claimed, and its size. `None`: no `ETag` is named, and there is no such object.
+async fn candidate(
+    store: &dyn Store,
+    object: &SourceObject,
+) -> Result<Option<(Candidate, Option<u64>)>, JobError> {
+    let source = object.location.clone();
+    let (etag, size) = match &object.etag {
+        Some(etag) => (format!("\"{}\"", etag.trim_matches('"')), object.size),
+        None => match store.head(&source, None).await {
             Ok(meta) => (meta.etag, Some(meta.size)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => {
-                return Err(Ok(ObjectReport::without_rows(
-                    location.clone(),
-                    Status::Gone,
-                )));
-            }
-            Err(error) => return Err(Err(Arc::new(JobError::store(Stage::Read, error)))),
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(JobError::store(Stage::Read, error)),
         },
     };
-    if size == Some(0) {
-        let ignored = ObjectReport::without_rows(location.clone(), Status::Ignored);
-        return Err(Ok(ignored));
-    }
-    Ok(Asked {
-        candidate: Candidate {
-            source: location.clone(),
-            etag,
-            claim: 0,
-        },
-        size,
-        receives: delivered.receives,
-    })
+    let candidate = Candidate {
+        source,
+        etag,
+        claim: 0,
+    };
+    Ok(Some((candidate, size)))
 }
 
 /// The objects of one call, and what has become of them.

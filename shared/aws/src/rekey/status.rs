@@ -1,0 +1,77 @@
+//! Where objects are, for a person who asks: `{"status": ["s3://bucket/key", …]}`.
+
+use lakewright_core::config::Config;
+use lakewright_jobs::{
+    JobError,
+    ports::Store,
+    rekey::{ObjectStatus, SourceObject, State, status},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::route::{Route, route};
+use crate::{
+    adapters::failure::chain,
+    handler::{FunctionError, reported},
+    trigger,
+};
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    job: &'static str,
+    objects: Vec<Named>,
+}
+
+/// The answer for one object.
+#[derive(Serialize)]
+struct Named {
+    /// The job that reads it, or below whose prefixes it is; empty if there is none.
+    name: String,
+    #[serde(flatten)]
+    status: ObjectStatus,
+}
+
+/// Answers for each object, in the order of the request.
+pub(super) async fn answer(
+    config: &Config,
+    store: &dyn Store,
+    payload: &Value,
+) -> Result<Value, FunctionError> {
+    let objects = trigger::objects(payload, "status")
+        .map_err(|error| FunctionError::bad_trigger(chain(&error)))?;
+    reported(named(config, store, objects).await)
+}
+
+async fn named(
+    config: &Config,
+    store: &dyn Store,
+    objects: Vec<SourceObject>,
+) -> Result<Answer, JobError> {
+    let mut named: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let route = route(config, &object.location);
+            let status = ObjectStatus::new(object.location.clone(), State::Unread);
+            let name = route.name().to_owned();
+            (route, Named { name, status })
+        })
+        .collect();
+    for job in &config.rekey {
+        let (mut places, mut asked) = (Vec::new(), Vec::new());
+        for ((route, named), object) in named.iter_mut().zip(&objects) {
+            if matches!(route, Route::Job(own) if own.name == job.name) {
+                places.push(&mut named.status);
+                asked.push(object.clone());
+            }
+        }
+        let found = status(store, job, &asked).await;
+        for (place, found) in places.into_iter().zip(found) {
+            *place = found?;
+        }
+    }
+    Ok(Answer {
+        job: "rekey",
+        objects: named.into_iter().map(|(_, named)| named).collect(),
+    })
+}
