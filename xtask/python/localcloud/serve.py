@@ -15,6 +15,7 @@ from hypercorn.config import Config
 from ministack import app
 from ministack.core import iam_evaluator
 
+from localcloud.batching import batches_as_lambda_makes_them
 from localcloud.queries import results_as_athena_writes_them
 
 # Where the decisions are written: JSON lines, each decision once.
@@ -64,6 +65,7 @@ def main() -> None:
     if decisions := os.environ.get(DECISIONS):
         record(Path(decisions))
     results_as_athena_writes_them()
+    batches_as_lambda_makes_them()
     # As the services of AWS that are used here. Offered HTTP/2, the SDK for Rust takes it.
     Config.alpn_protocols = ["http/1.1"]
     # With TLS it also listens on port 443 where it may, which would conflict with other programs that use that port.
