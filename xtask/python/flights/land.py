@@ -51,12 +51,12 @@ def lateness(records: list[Record]) -> dict[str, float]:
 
 
 def question(records: list[Record]) -> dict[str, int]:
-    """The event hour to ask about: the one with the most flights among those of which some came a day late."""
-    timed = [record for record in records if record.event is not None]
-    flights_in = Counter(record.event for record in timed)
-    late = {record.event for record in timed if record.event is not None and record.sent - record.event > DAY}
-    hour, count = max((count, hour) for hour, count in flights_in.items() if hour in late)[::-1]
-    return {"hour": hour, "flights": count}
+    """The event day to ask about: the one with the most flights among those of which some came a day late."""
+    timed = [(record.event // DAY * DAY, record.sent - record.event) for record in records if record.event is not None]
+    flights_in = Counter(day for day, _ in timed)
+    late = {day for day, lateness in timed if lateness > DAY}
+    day, count = max((count, day) for day, count in flights_in.items() if day in late)[::-1]
+    return {"day": day, "flights": count}
 
 
 def manifest(landed: list[Landed], records: list[Record]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def main() -> dict[str, int]:
     arguments.add_argument("--target", required=True)
     arguments.add_argument("--manifest", type=Path, required=True)
     given = arguments.parse_args()
-    table.create(given.target)
+    table.create(given.target, table.DAYS)
     records = read()
     landed, compressed = [], 0
     for item in objects(records):

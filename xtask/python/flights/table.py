@@ -5,7 +5,8 @@ from typing import Any
 from localcloud.clients import client
 
 DATABASE, TABLE = "lake", "flights"
-PARTITION_KEYS = ["year", "month", "day", "hour"]
+DAYS = ["year", "month", "day"]
+HOURS = [*DAYS, "hour"]
 COLUMNS = {
     "local_year": "int",
     "local_month": "int",
@@ -50,11 +51,11 @@ def table_input(name: str, location: str, columns: dict[str, str], partition_key
     }
 
 
-def create(location: str, database: str = DATABASE) -> None:
+def create(location: str, partition_keys: list[str], database: str = DATABASE) -> None:
     """Registers the database, unless the stack made it, and the table."""
     glue = client("glue")
     try:
         glue.create_database(DatabaseInput={"Name": database})
     except glue.exceptions.AlreadyExistsException:
         pass
-    glue.create_table(DatabaseName=database, TableInput=table_input(TABLE, location, COLUMNS, PARTITION_KEYS))
+    glue.create_table(DatabaseName=database, TableInput=table_input(TABLE, location, COLUMNS, partition_keys))

@@ -45,7 +45,7 @@ def put(bucket: str, key: str, body: bytes) -> None:
 
 def land_flights() -> set[str]:
     """Lands the object that rekey's payloads name, and its like; answers with all."""
-    table.create(TARGET)
+    table.create(TARGET, table.HOURS)
     landed = set()
     for number in range(1, OBJECTS + 1):
         records = [{**flight, "distance": 1000 * number} for flight in FLIGHTS]
