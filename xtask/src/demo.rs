@@ -31,6 +31,10 @@ struct Landed {
 #[derive(Deserialize, Serialize)]
 struct Committed {
     objects: u64,
+    batches: u64,
+    /// From an object's landing to its commit.
+    seconds_median: u64,
+    seconds_longest: u64,
     rows_in: u64,
     rows_out: u64,
     rows_quarantined: u64,
@@ -109,8 +113,10 @@ pub(crate) fn run(
         )
         .with_context(|| workspace.log("ministack").tail())?;
     step.done(&format!(
-        "{} objects committed, {} written, {}",
+        "{} objects in {} batches committed, {} s after they landed at most, {} files written, {}",
         grouped(committed.objects),
+        grouped(committed.batches),
+        grouped(committed.seconds_longest),
         grouped(committed.outputs),
         size(committed.output_bytes)
     ));

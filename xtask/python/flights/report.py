@@ -237,10 +237,12 @@ def lines(
     return [
         f"Before: {grouped(len(before.objects))} objects of gzip'd JSON, {size(before.bytes)}, filed by when they arrived: "
         f"half of the records more than {late['p50']:.1f} hours after the flight, one in a hundred more than {late['p99']:.1f}.",
-        f"After: {grouped(len(after.objects))} Parquet files, {size(after.bytes)}, in {grouped(after.partitions)} hours; Glue "
+        f"After: {grouped(len(after.objects))} Parquet files, {size(after.bytes)}, in {grouped(after.partitions)} days; Glue "
         f"has {registered} partitions.",
-        f"These are small files, {size(after.bytes / max(1, len(after.objects)))} on average, so they are larger than what they "
-        "were made of: a year's hours hold few flights each. [[compact]], or partitions by day, makes them few and large.",
+        f"Half of the objects were in the lake {committed['seconds_median']} s after they landed, all of them after "
+        f"{committed['seconds_longest']} s, of which up to 10 s are the window in which objects are gathered: {committed['batches']} "
+        f"batches of {grouped(committed['objects'])} objects, {per(len(after.objects), after.partitions)} files a day of "
+        f"{size(after.bytes / max(1, len(after.objects)))}. On AWS the window is a minute, unless you say otherwise.",
         asked,
         f"Every row is accounted for: {grouped(committed['rows_in'])} read = {grouped(committed['rows_out'])} written + "
         f"{grouped(committed['rows_quarantined'])} quarantined, which have no valid time; counts and sums "

@@ -39,7 +39,11 @@ def main() -> dict[str, Any]:
         raise Failure(str(error)) from error
     ours = [commit for source, commit in commits.items() if source in sources]
     written = files(ours)
+    seconds = sorted(commit["landing_to_commit_seconds"] for commit in ours)
     return {
+        "batches": len({commit["batch"] for commit in ours}),
+        "seconds_median": seconds[len(seconds) // 2],
+        "seconds_longest": seconds[-1],
         "objects": len(ours),
         "rows_in": sum(commit["rows_in"] for commit in ours),
         "rows_out": sum(commit["rows_out"] for commit in ours),
