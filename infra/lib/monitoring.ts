@@ -57,8 +57,25 @@ export class Monitoring extends Construct {
     });
   }
 
+  /** Raises an alarm when a metric is lower than it usually is at that hour, for so many of its periods. */
+  lull(id: string, section: Section, description: string, metric: cloudwatch.IMetric, periods: number): void {
+    const alarm = new cloudwatch.AnomalyDetectionAlarm(this, id, {
+      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
+      metric,
+      // Standard deviations. Until there is a history of some days, nothing is unusual.
+      stdDevs: 3,
+      evaluationPeriods: periods,
+      comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_LOWER_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+    this.tell(alarm);
+  }
+
   private raise(id: string, props: cloudwatch.AlarmProps): void {
-    const alarm = new cloudwatch.Alarm(this, id, props);
+    this.tell(new cloudwatch.Alarm(this, id, props));
+  }
+
+  private tell(alarm: cloudwatch.Alarm): void {
     if (this.topic) {
       const action = new SnsAction(this.topic);
       alarm.addAlarmAction(action);

@@ -32,7 +32,7 @@ export class Sweep extends Construct {
     // On the second call and later, the state's input is the report before, and `since`.
     const payload = [
       `{"sweep": ${name}}`,
-      `$sift($states.context.Execution.Input, function($v, $k) { $k != "${SCHEDULED}" })`,
+      '$states.context.Execution.Input',
       since,
       '$type($states.input.next) = "string" ? {"after": $states.input.next} : {}',
     ];
@@ -81,6 +81,12 @@ export class Sweep extends Construct {
       stateMachine: this.stateMachine,
     });
 
+    monitoring.alarm(
+      `${scope.node.id}-SweepFound`,
+      'the-sweep',
+      `rekey ${job.name}: a sweep found objects whose event was lost`,
+      monitoring.jobMetric(job.name, 'SweepFound'),
+    );
     monitoring.alarm(`${scope.node.id}-SweepFailed`, 'the-sweep', `rekey ${job.name}: a sweep failed`, this.stateMachine.metricFailed());
     monitoring.alarm(`${scope.node.id}-SweepTimedOut`, 'the-sweep', `rekey ${job.name}: a sweep did not end in time`, this.stateMachine.metricTimedOut());
   }

@@ -30,7 +30,7 @@ test('their metrics have namespaces of their own, which the functions are told',
     for (const [, { Properties }] of resources(of, 'AWS::Lambda::Function')) {
       expect(Properties['Environment'].Variables.LAKEWRIGHT_NAMESPACE).toBe(namespace);
     }
-    const watched = resources(of, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties['Namespace']);
+    const watched = resources(of, 'AWS::CloudWatch::Alarm').flatMap(([, { Properties }]) => Properties['Namespace'] ?? []);
     expect(new Set(watched.filter((space) => !space.startsWith('AWS/')))).toEqual(new Set([namespace]));
     const [[, { Properties }]] = resources(of, 'AWS::CloudWatch::Dashboard') as [[string, Resource]];
     const { widgets } = JSON.parse(flat(Properties['DashboardBody']));

@@ -58,8 +58,8 @@ const SINCE = '2026-11-27T10:00:00.000Z';
 
 test('what the schedule starts is asked for with its window, on every page', async () => {
   const input = { scheduled: true };
-  expect(await payload(input, { since: SINCE })).toEqual({ sweep: 'anpr', since: SINCE });
-  expect(await payload(input, { ...report('k'), since: SINCE })).toEqual({ sweep: 'anpr', since: SINCE, after: 'k' });
+  expect(await payload(input, { since: SINCE })).toEqual({ sweep: 'anpr', scheduled: true, since: SINCE });
+  expect(await payload(input, { ...report('k'), since: SINCE })).toEqual({ sweep: 'anpr', scheduled: true, since: SINCE, after: 'k' });
   const { Output } = ANPR.States.Sweep;
   expect(await evaluate(Output, { input: { since: SINCE }, result: { Payload: report('k') } })).toEqual({ ...report('k'), since: SINCE });
 });

@@ -434,8 +434,10 @@ describe('monitoring', () => {
   const alarms = (of: Template) =>
     resources(of, 'AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties);
 
+  const thresholds = (of: Template) => alarms(of).filter(({ Metrics }) => !Metrics);
+
   test('raises an alarm for what needs a person', () => {
-    const raised = alarms(stack).map(({ Namespace, MetricName, Threshold, Dimensions }) =>
+    const raised = thresholds(stack).map(({ Namespace, MetricName, Threshold, Dimensions }) =>
       [Namespace, MetricName, Threshold, ...Dimensions.map((d: any) => flat(d.Value).replace(/[0-9A-F]{8}(\..*)?>$/, '>'))].join(' '),
     );
     expect(raised.sort()).toEqual([
@@ -447,15 +449,27 @@ describe('monitoring', () => {
       ...['ExecutionsFailed', 'ExecutionsTimedOut'].flatMap((metric) =>
         ['anpr', 'orders'].map((job) => `AWS/States ${metric} 1 <Rekey${job}SweepStateMachine>`),
       ),
-      ...['anpr', 'orders'].map((job) => `Lakewright RowsQuarantined 1 ${job}`),
+      ...['RowsQuarantined', 'SweepFound'].flatMap((metric) => ['anpr', 'orders'].map((job) => `Lakewright ${metric} 1 ${job}`)),
     ]);
-    for (const alarm of alarms(stack)) {
+    for (const alarm of thresholds(stack)) {
       expect(alarm).toMatchObject({
         EvaluationPeriods: 1,
         ComparisonOperator: 'GreaterThanOrEqualToThreshold',
         TreatMissingData: 'notBreaching',
       });
       expect(alarm['AlarmActions']).toBeUndefined();
+    }
+  });
+
+  test('raises an alarm when less lands than usual, once there is a history', () => {
+    const lulls = alarms(stack).filter(({ Metrics }) => Metrics);
+    expect(lulls).toHaveLength(2);
+    for (const { Metrics, ...lull } of lulls) {
+      expect(lull).toMatchObject({ ComparisonOperator: 'LessThanLowerThreshold', EvaluationPeriods: 3, TreatMissingData: 'notBreaching' });
+      const [band, told] = ['Expression', 'MetricStat'].map((key) => Metrics.find((metric: any) => metric[key]));
+      expect(band).toMatchObject({ Id: lull['ThresholdMetricId'], Expression: `ANOMALY_DETECTION_BAND(${told.Id}, 3)` });
+      expect(told.MetricStat).toMatchObject({ Metric: { MetricName: 'NumberOfMessagesSent' }, Period: 3_600, Stat: 'Sum' });
+      expect(flat(told.MetricStat.Metric.Dimensions[0].Value)).toMatch(/^<Rekey(anpr|orders)Queue\w+\.QueueName>$/);
     }
   });
 
@@ -493,6 +507,7 @@ describe('monitoring', () => {
         `${job}: rows`,
         `${job}: messages`,
         `${job}: age of the oldest message`,
+        `${job}: seconds from landing to commit`,
         `${job}: lateness of records`,
       ]),
     ]);

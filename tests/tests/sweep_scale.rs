@@ -325,6 +325,7 @@ fn request(since: Option<Timestamp>) -> SweepRequest {
         min_age_seconds: None,
         since,
         dry_run: false,
+        scheduled: false,
     }
 }
 

@@ -310,6 +310,7 @@ impl World {
             min_age_seconds: Some(0),
             since: None,
             dry_run: false,
+            scheduled: false,
         };
         sweep::sweep(&ports, job, &request, queue_url, deadline).await
     }

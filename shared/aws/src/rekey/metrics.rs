@@ -57,6 +57,18 @@ pub(super) fn of<'a>(job: &'a str, measured: &Measured<'_>) -> Vec<Metrics<'a>> 
     metrics
 }
 
+/// What a scheduled sweep found, whose events were lost. A sweep by hand finds what had none.
+pub(super) fn found<'a>(request: &Value, report: &'a Value) -> Option<Metrics<'a>> {
+    let is_scheduled = request.get("scheduled").and_then(Value::as_bool)?;
+    let job = report.get("name")?.as_str()?;
+    let sent = report.get("sent")?.clone();
+    is_scheduled.then(|| Metrics {
+        job,
+        by: None,
+        values: vec![(Metric::count("SweepFound"), sent)],
+    })
+}
+
 /// The report, if this invocation committed the object. A duplicate repeats the counts of its commit, which were
 /// already counted.
 fn committed(object: Option<&ObjectReport>) -> Option<&ObjectReport> {
@@ -244,5 +256,22 @@ mod tests {
             total(&found, "ObjectsFailed"),
             [100, 100, 1].map(|n| json!(n))
         );
+    }
+
+    #[test]
+    fn what_a_scheduled_sweep_found_is_counted() {
+        let report = json!({"job": "sweep", "name": "anpr", "sent": 7});
+        let counted = Metrics {
+            job: "anpr",
+            by: None,
+            values: vec![(Metric::count("SweepFound"), json!(7))],
+        };
+        for (request, expected) in [
+            (json!({"sweep": "anpr", "scheduled": true}), Some(counted)),
+            (json!({"sweep": "anpr", "scheduled": false}), None),
+            (json!({"sweep": "anpr"}), None),
+        ] {
+            assert_eq!(found(&request, &report), expected, "{request}");
+        }
     }
 }

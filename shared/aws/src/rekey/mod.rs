@@ -126,7 +126,11 @@ impl Function {
             let (job, queue) = swept(&self.base.config, &self.queues, &request)?;
             reported(sweep::sweep(&ports, job, &request, queue, deadline).await)
         };
-        invocation.answer(payload, work).await
+        let answer = invocation.answer(payload, work).await;
+        let found = answer.as_ref().ok();
+        let found = found.and_then(|report| metrics::found(payload, report));
+        invocation.measure(&mut io::stdout(), found.as_slice());
+        answer
     }
 }
 

@@ -66,6 +66,9 @@ pub struct SweepRequest {
     /// Whether nothing is sent: the report says what would be.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether the schedule started it: then what it finds had an event, and the event was lost.
+    #[serde(default)]
+    pub scheduled: bool,
 }
 
 /// The result of a sweep.
