@@ -84,12 +84,19 @@ export class Lakewright extends Construct {
       this.repartition(jobs.repartition, places, written, common, buckets, monitoring);
     }
     buckets.end();
-    if (options.permissionsBoundary !== undefined) {
-      const boundary = ManagedPolicy.fromManagedPolicyArn(this, 'PermissionsBoundary', options.permissionsBoundary);
-      PermissionsBoundary.of(this).apply(boundary);
-    }
-    for (const [key, value] of options.tags) {
-      Tags.of(this).add(key, value);
+    const boundary =
+      options.permissionsBoundary === undefined
+        ? undefined
+        : ManagedPolicy.fromManagedPolicyArn(this, 'PermissionsBoundary', options.permissionsBoundary);
+    // CDK puts what its constructs share into the stack itself.
+    const shared = Stack.of(this).node.children.filter(({ node }) => /^(SchedulerRoleForTarget|BucketNotificationsHandler)/.test(node.id));
+    for (const scope of [this, ...shared]) {
+      if (boundary) {
+        PermissionsBoundary.of(scope).apply(boundary);
+      }
+      for (const [key, value] of options.tags) {
+        Tags.of(scope).add(key, value);
+      }
     }
   }
 

@@ -46,6 +46,7 @@ export interface LakewrightOptions {
   readonly logExecutionData?: boolean;
   readonly showValues?: boolean;
   readonly alarmTopic?: string;
+  readonly lullAlarm?: boolean;
 }
 
 /** Makes the options the context of a construct and of everything in it. */
@@ -111,6 +112,8 @@ export interface Options {
   readonly queryPolicies: readonly string[];
   /** The ARN of an SNS topic that hears of every alarm. */
   readonly alarmTopic?: string;
+  /** Whether an alarm says that less lands than usual. */
+  readonly lullAlarm: boolean;
   /** When what a killed invocation left of its rows is deleted. */
   readonly spoolExpiry: Duration;
   /** When quarantined records are deleted; by default they are kept. */
@@ -163,6 +166,7 @@ export function readOptions(node: Node): Options {
     workgroups,
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
+    lullAlarm: flag(node, 'lull-alarm', true),
     spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     permissionsBoundary: permissionsBoundary(node),
@@ -308,8 +312,8 @@ function vpc(node: Node): Options['vpc'] {
   return { subnets, securityGroups };
 }
 
-function flag(node: Node, key: string): boolean {
-  const value: unknown = node.tryGetContext(key) ?? false;
+function flag(node: Node, key: string, otherwise = false): boolean {
+  const value: unknown = node.tryGetContext(key) ?? otherwise;
   if (value !== true && value !== false && value !== 'true' && value !== 'false') {
     throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is neither true nor false`);
   }

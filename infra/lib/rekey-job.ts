@@ -106,13 +106,15 @@ export class RekeyJob extends Construct {
       LONG_WAIT.toSeconds(),
     );
     monitoring.alarm(`${id}-Quarantined`, 'the-ledger', `rekey ${job.name}: rows went to the quarantine`, quarantined);
-    monitoring.lull(
-      `${id}-Lull`,
-      'what-to-watch',
-      `rekey ${job.name}: less lands than usual at this hour`,
-      queue.metricNumberOfMessagesSent({ period: Duration.hours(1), statistic: Stats.SUM }),
-      3,
-    );
+    if (options.lullAlarm) {
+      monitoring.lull(
+        `${id}-Lull`,
+        'what-to-watch',
+        `rekey ${job.name}: less lands than usual at this hour`,
+        queue.metricNumberOfMessagesSent({ period: Duration.hours(1), statistic: Stats.SUM }),
+        3,
+      );
+    }
     monitoring.row({
       [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue, backfillQueue, deadLetterQueue].map((of) => of.metricApproximateNumberOfMessagesVisible(waiting)),

@@ -464,6 +464,7 @@ describe('monitoring', () => {
   test('raises an alarm when less lands than usual, once there is a history', () => {
     const lulls = alarms(stack).filter(({ Metrics }) => Metrics);
     expect(lulls).toHaveLength(2);
+    expect(alarms(template(undefined, { 'lull-alarm': 'false' })).filter(({ Metrics }) => Metrics)).toEqual([]);
     for (const { Metrics, ...lull } of lulls) {
       expect(lull).toMatchObject({ ComparisonOperator: 'LessThanLowerThreshold', EvaluationPeriods: 3, TreatMissingData: 'notBreaching' });
       const [band, told] = ['Expression', 'MetricStat'].map((key) => Metrics.find((metric: any) => metric[key]));

@@ -272,6 +272,8 @@ pub(crate) fn synthesize(
         ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
         ("create-buckets", "*".to_owned()),
+        // MiniStack has no anomaly detection.
+        ("lull-alarm", "false".to_owned()),
         // Each invocation runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
         ("backfill-concurrency", 2.to_string()),
