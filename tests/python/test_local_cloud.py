@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from flights.table import table_input
 from localcloud.athena import ask
+from localcloud.batching import LONGEST_WINDOW_SECONDS, PAYLOAD_BYTES, Windows, fitting
 from localcloud.clients import client
 from localcloud.ledger import keys
 from localcloud.polling import poll
@@ -365,3 +366,15 @@ def test_a_state_machine_waits_until_its_token_comes_back(bucket: str, role: str
     with pytest.raises(ClientError) as late:
         functions.send_task_success(taskToken=received[0]["token"], output="{}")
     assert late.value.response["Error"]["Code"] in ("TaskDoesNotExist", "TaskTimedOut", "InvalidToken")
+
+
+def test_messages_are_handed_over_as_lambda_does() -> None:
+    small, large = {"body": "m"}, {"body": "m" * (PAYLOAD_BYTES // 2)}
+    assert [fitting([small] * 30, most) for most in (1, 10, 1_000)] == [1, 10, 30]
+    assert (fitting([large] * 3, 10), fitting([{"body": "m" * PAYLOAD_BYTES}], 10)) == (1, 1)
+    windows = Windows()
+    # A window begins with the first message, and ends early where the batch is full.
+    assert [windows.batch("a", [small], 10, 5, now) for now in (0.0, 4.9, 5.0)] == [0, 0, 1]
+    assert [windows.batch("a", [small] * count, 10, 5, 6.0) for count in (9, 10)] == [0, 10]
+    assert windows.batch("b", [small], 10, 0, 0.0) == 1
+    assert [windows.batch("c", [small], 10, 300, now) for now in (0.0, LONGEST_WINDOW_SECONDS)] == [0, 1]
