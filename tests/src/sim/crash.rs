@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::Clock,
@@ -445,8 +445,9 @@ impl Stage<'_> {
     }
 
     async fn invoke(&self, objects: Vec<Delivered>, fair: bool) {
+        let began = self.world.cloud.clock.now();
         let (end, _) = self.world.invoke(&objects, 1, Plan::default()).await;
-        answered(self.world, &objects, &end, fair);
+        answered(self.world, began, &objects, &end, fair);
     }
 
     fn pause_before(&self, call: u64) -> JoinHandle<()> {
@@ -460,8 +461,9 @@ impl Stage<'_> {
                 sleep: Some((call, until)),
                 ..Plan::default()
             };
+            let began = world.cloud.clock.now();
             let (end, _) = world.invoke(&objects, deployment, plan).await;
-            answered(&world, &objects, &end, true);
+            answered(&world, began, &objects, &end, true);
         })
     }
 
@@ -480,13 +482,13 @@ fn delivered(objects: &[SourceObject], receives: u32) -> Vec<Delivered> {
         .collect()
 }
 
-fn answered(world: &World, objects: &[Delivered], end: &End, fair: bool) {
+fn answered(world: &World, began: Timestamp, objects: &[Delivered], end: &End, fair: bool) {
     let now = world.cloud.clock.now();
     let mut checker = world.checker();
     match end {
         End::Answered(answers) => {
             for (delivered, answer) in objects.iter().zip(answers) {
-                checker.answered(now, &delivered.object, answer, fair);
+                checker.answered([began, now], &delivered.object, answer, fair);
             }
         }
         End::Died => checker.fail(now, "R5: an invocation died in fair weather".to_owned()),

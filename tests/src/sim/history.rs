@@ -439,6 +439,7 @@ impl Theatre {
         // In fair weather, no deployment refuses what another one takes.
         let deployment = rng.usize(0..if stormy { STRICT + 1 } else { STRICT });
         let plan = self.draw_plan(rng);
+        let began = self.world.cloud.clock.now();
         let (end, _) = self.world.invoke(&objects, deployment, plan).await;
         let End::Answered(answers) = end else {
             return;
@@ -453,7 +454,7 @@ impl Theatre {
                 done &= answer.is_ok();
                 let now = cloud.clock.now();
                 let mut checker = self.world.checker();
-                checker.answered(now, &delivered.object, &answer, fair);
+                checker.answered([began, now], &delivered.object, &answer, fair);
             }
             if done {
                 cloud.with(|state| state.sqs.delete(QUEUE, message.id));

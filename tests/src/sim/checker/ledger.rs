@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use lakewright_core::location::Location;
 
 use super::{
@@ -62,7 +63,12 @@ impl Checker {
 
     /// A plan was made: of each candidate that is claimed for its batch it says what becomes of it, and nothing of
     /// others.
-    pub(super) fn plan(&mut self, bid: &str, object: &Object) -> Result<(), String> {
+    pub(super) fn plan(
+        &mut self,
+        bid: &str,
+        object: &Object,
+        now: Timestamp,
+    ) -> Result<(), String> {
         let Some(batch) = self.batches.get(bid) else {
             return Err(format!("R1: {bid} has a plan, and is no batch"));
         };
@@ -113,7 +119,8 @@ impl Checker {
             }
         }
         for member in &plan.members {
-            if let Some(other) = self.member_of.insert(member.clone(), bid.to_owned()) {
+            if let Some(other) = self.member_of.insert(member.clone(), (bid.to_owned(), now)) {
+                let (other, _) = other;
                 return Err(format!(
                     "R1: {} is a member of {other} and of {bid}",
                     member.0
@@ -144,7 +151,7 @@ impl Checker {
         let Some(version) = self.sids.get(sid).cloned() else {
             return Err(format!("R1: {sid} is marked as lost, which is no object"));
         };
-        if self.member_of.get(&version).is_none_or(|of| of != bid) {
+        if self.member_of.get(&version).is_none_or(|(of, _)| of != bid) {
             return Err(format!(
                 "R1: {} is marked as lost from {bid}, which it is no member of",
                 version.0

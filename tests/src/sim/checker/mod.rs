@@ -62,8 +62,8 @@ pub(super) struct Checker {
     /// The batch of each claim, by the object and the claim's number.
     claims: BTreeMap<(Version, u32), String>,
     plans: BTreeMap<String, Plan>,
-    /// The batch whose plan each object is a member of.
-    member_of: BTreeMap<Version, String>,
+    /// The batch whose plan each object is a member of, and since when.
+    member_of: BTreeMap<Version, (String, Timestamp)>,
     /// What each output and quarantine that a plan names must hold.
     files: BTreeMap<String, File>,
     /// The marks of lost members, by batch.
@@ -140,11 +140,11 @@ impl Checker {
         }
     }
 
-    /// The function answered for a source. In `fair` weather nothing but the source itself can be the reason of an
-    /// error.
+    /// The function, called at `began`, answered for a source. In `fair` weather nothing but the source itself can be
+    /// the reason of an error.
     pub(super) fn answered(
         &mut self,
-        now: Timestamp,
+        [began, now]: [Timestamp; 2],
         source: &SourceObject,
         answer: &Result<ObjectReport, Arc<JobError>>,
         fair: bool,
@@ -155,7 +155,7 @@ impl Checker {
         }
         let version = version(source);
         let result = match answer {
-            Ok(report) => self.is_true(&version, report.status),
+            Ok(report) => self.is_true(began, &version, report.status),
             Err(error) if fair => self.is_due(&version, error),
             Err(_) => Ok(()),
         };
@@ -169,13 +169,12 @@ impl Checker {
         self.answers.insert(version, answer);
     }
 
-    fn is_true(&self, version: &Version, status: Status) -> Result<(), String> {
+    fn is_true(&self, began: Timestamp, version: &Version, status: Status) -> Result<(), String> {
         let location = &version.0;
         let rows = || {
             let source = self.sources.get(version);
             source.into_iter().flat_map(|source| source.rows.keys())
         };
-        let standing = rows().find(|id| self.visible.contains_key(*id));
         match status {
             Status::Committed | Status::Duplicate => {
                 if self.fates.get(version) != Some(&Fate::Committed) {
@@ -195,12 +194,10 @@ impl Checker {
                         "{location} was answered for as {status:?}, and was never away"
                     ));
                 }
-                if let Some(row) = standing {
-                    return Err(format!(
-                        "{location} was answered for as {status:?}, and its row {row} stands"
-                    ));
-                }
-                if let Some(bid) = self.member_of.get(version) {
+                // It may be back, and planned, since it was looked for.
+                if let Some((bid, since)) = self.member_of.get(version)
+                    && *since < began
+                {
                     return Err(format!(
                         "{location} was answered for as {status:?}, and is a member of {bid}"
                     ));
@@ -272,7 +269,13 @@ impl Checker {
         Ok(())
     }
 
-    fn changed(&mut self, change: &Change, s3: &ModelS3, glue: &ModelGlue) -> Result<(), String> {
+    fn changed(
+        &mut self,
+        change: &Change,
+        now: Timestamp,
+        s3: &ModelS3,
+        glue: &ModelGlue,
+    ) -> Result<(), String> {
         match change {
             Change::Written {
                 location,
@@ -282,7 +285,7 @@ impl Checker {
                 if *replaced {
                     return Err(format!("R2: {location} was overwritten"));
                 }
-                self.written(location, object, s3, glue)
+                self.written(location, object, now, s3, glue)
             }
             Change::Deleted { location }
                 if self.target.contains(location) && !is_spooled(location) =>
@@ -297,6 +300,7 @@ impl Checker {
         &mut self,
         location: &Location,
         object: &Object,
+        now: Timestamp,
         s3: &ModelS3,
         glue: &ModelGlue,
     ) -> Result<(), String> {
@@ -309,7 +313,7 @@ impl Checker {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["batch", bid] => self.batch(bid, object).map_err(unreadable),
             ["claim", sid, number] => self.claim(sid, number, object),
-            ["plan", bid] => self.plan(bid, object),
+            ["plan", bid] => self.plan(bid, object, now),
             ["lost", bid, sid] => self.mark(bid, sid),
             ["commit", bid] => self.commit(bid, object, s3, glue),
             ["quarantine", _] if self.files.contains_key(&location.key) => Ok(()),
@@ -333,7 +337,7 @@ pub(super) fn version(source: &SourceObject) -> Version {
 impl Observer for Checker {
     fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
         for change in changes {
-            if let Err(message) = self.changed(change, s3, glue) {
+            if let Err(message) = self.changed(change, now, s3, glue) {
                 self.fail(now, message);
             }
         }
