@@ -71,7 +71,7 @@ impl Shape {
         concatenated: false,
         gzip: false,
         padding: 4_000,
-        flaw: None,
+        flaw: Some(Flaw::Long),
     };
 
     pub(super) fn draw(rng: &mut Rng) -> Self {
