@@ -266,6 +266,13 @@ fn results_and_requests_that_mean_nothing_are_refused_by_name() {
         ("", "\"id\",\"id\"\n", by_query(), "DuplicateColumn"),
         ("key = \"{who}\"", CSV, by_query(), "UnknownColumn"),
         (
+            "key = \"{ID}\"",
+            "\"id\",\"Id\"\n",
+            by_query(),
+            "UnknownColumn",
+        ),
+        ("key = \"{ID}\"", CSV, by_query(), "KeyCollision"),
+        (
             "key = \"{id}\"",
             "\"id\",\"n\"\n\"a\"\n",
             by_query(),

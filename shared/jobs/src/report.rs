@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use lakewright_core::{lateness::Lateness, location::Location, quarantine::Reason};
+use lakewright_core::{
+    lateness::Lateness, location::Location, partition::DEFAULT_PARTITION, quarantine::Reason,
+};
 use serde::{Deserialize, Serialize};
 
 /// The report of one invocation.
@@ -82,6 +84,24 @@ pub struct OutputReport {
 }
 
 impl ObjectReport {
+    /// The names in the path for which no record has a value, so that all rows are in the default partition: a name that
+    /// no record has is probably misspelt.
+    pub fn without_values(&self) -> Vec<&str> {
+        let in_default = |part: &&str| part.ends_with(&format!("={DEFAULT_PARTITION}"));
+        let mut parts = self.outputs.iter().map(|output| output.key.split('/'));
+        let Some(first) = parts.next() else {
+            return Vec::new();
+        };
+        let always = first.filter(in_default).filter(|part| {
+            let mut others = parts.clone();
+            others.all(|mut others| others.any(|other| other == *part))
+        });
+        always
+            .filter_map(|part| part.split_once('='))
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     /// A report of an object of which nothing was read or written.
     pub fn without_rows(source: Location, status: Status) -> Self {
         Self {

@@ -1,5 +1,6 @@
 //! Objects that are not what the job's format says.
 
+use lakewright_jobs::rekey::check_target;
 use lakewright_tests::not_text::{gzip, objects};
 
 use super::*;
@@ -9,6 +10,39 @@ const REFUSED: [&str; 3] = [
     "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed twice, is refused by every job by that name.",
     "An object that is no Parquet file and should be one is refused by every job by what its first bytes say that it is.",
 ];
+
+#[test]
+fn a_target_of_another_format_is_refused() {
+    stated(
+        "A prefix with `_delta_log/`, `.hoodie` or `metadata/*.metadata.json` beside it or below it, or above it where the role may list there, is refused by compact and repartition before anything is read, written or deleted, and by rekey and split, which list nothing below their targets, where it is beside or above; rekey looks once in the life of an execution environment.",
+    );
+    for (key, format) in [
+        (
+            "out/_delta_log/00000000000000000000.json",
+            Some("Delta Lake"),
+        ),
+        ("out/.hoodie/hoodie.properties", Some("Apache Hudi")),
+        ("out/metadata/v1.metadata.json", Some("Apache Iceberg")),
+        ("_delta_log/0.json", Some("Delta Lake")),
+        ("out/metadata/readme.md", None),
+        ("other/_delta_log/0.json", None),
+        ("out/date=2026-05-01/a.parquet", None),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(BY_DAY);
+            lake.cloud
+                .place(&Location::new("lake", key), Bytes::from_static(b"{}"));
+            let client = Client::new(Arc::clone(&lake.cloud), 1, Plan::default());
+            match (check_target(&client, &lake.config.rekey[0]).await, format) {
+                (Ok(()), None) => {}
+                (Err(error), Some(format)) => {
+                    assert!(error.to_string().contains(format), "{key}: {error}");
+                }
+                (found, _) => panic!("{key}: {found:?}"),
+            }
+        });
+    }
+}
 
 async fn refusal(lake: &Lake, bytes: &[u8]) -> String {
     let error = lake.rekey("a", bytes, AMPLE).await.unwrap_err();

@@ -77,7 +77,7 @@ fn a_column_that_is_a_part_of_the_path_is_in_no_file() {
 #[test]
 fn a_part_that_is_no_column_is_refused() {
     stated(
-        "A name in `partition_by` that is no part of the time and no column of a CSV or Parquet object refuses the object with the columns that it has.",
+        "A name in `partition_by` that is no part of the time and no column of a CSV or Parquet object refuses the object with the columns that it has; where no record of an object has a value for it, the log says so, `without_values`.",
     );
     for (format, bytes) in objects() {
         for table in [false, true] {
@@ -91,7 +91,11 @@ fn a_part_that_is_no_column_is_refused() {
                 }
                 let found = lake.rekey("a", &bytes, AMPLE).await;
                 if format == "json" {
-                    assert_eq!(found.unwrap().rows_out, 2);
+                    let report = found.unwrap();
+                    assert_eq!(
+                        (report.rows_out, report.without_values()),
+                        (2, vec!["hours"])
+                    );
                     return;
                 }
                 let error = found.unwrap_err();
@@ -103,5 +107,48 @@ fn a_part_that_is_no_column_is_refused() {
                 assert_eq!(lake.written(), Vec::<String>::new());
             });
         }
+    }
+}
+
+#[test]
+fn nothing_is_left_for_the_files() {
+    stated(
+        "Where nothing but parts of the path is left for files that have columns, the object is refused.",
+    );
+    let json = "{\"date\":\"2026-05-01T10:00:00Z\",\"City\":\"Ulm\"}\n";
+    let csv = "date,City\n2026-05-01T10:00:00Z,Ulm\n";
+    for (more, text, refused) in [
+        ("format = \"json\"", json, true),
+        (
+            "format = \"json\"\noutput = [{ format = \"csv\" }]",
+            json,
+            true,
+        ),
+        (
+            "format = \"json\"\noutput = [{ format = \"json\" }]",
+            json,
+            false,
+        ),
+        (
+            "format = \"csv\"\noutput = [{ format = \"json\" }]",
+            csv,
+            true,
+        ),
+        ("format = \"json\"", "", false),
+        ("format = \"csv\"", "n,City,date\n1,Ulm,2026-05-01\n", false),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(&format!(
+                "timestamp = {{ column = \"date\" }}\npartition_by = [\"date\", \"city\"]\n{more}"
+            ));
+            match lake.rekey("a", text.as_bytes(), AMPLE).await {
+                Err(error) if refused => {
+                    assert!(error.to_string().contains("none is left"), "{error}");
+                    assert_eq!(lake.keys("out/"), Vec::<String>::new());
+                }
+                Ok(_) if !refused => {}
+                other => panic!("{more}: {other:?}"),
+            }
+        });
     }
 }

@@ -436,7 +436,7 @@ fn partitions_that_say_something_else() {
 #[test]
 fn prefixes_that_another_format_owns() {
     stated(
-        "A prefix with `_delta_log/`, `.hoodie` or `metadata/*.metadata.json` beside it or below it, or above it where the role may list there, is refused by compact and repartition before anything is read, written or deleted, and by split, which lists nothing below its target, where it is beside or above; rekey, which only adds files, goes by what its table says.",
+        "A prefix with `_delta_log/`, `.hoodie` or `metadata/*.metadata.json` beside it or below it, or above it where the role may list there, is refused by compact and repartition before anything is read, written or deleted, and by rekey and split, which list nothing below their targets, where it is beside or above; rekey looks once in the life of an execution environment.",
     );
     virtual_time(async {
         for mark in [

@@ -11,6 +11,7 @@ mod dispatch;
 mod metrics;
 mod route;
 mod status;
+mod targets;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,14 +24,14 @@ use lakewright_core::{
     config::{Config, Rekey},
 };
 use lakewright_jobs::{
-    rekey::{Delivered, Ports, rekey},
+    rekey::{Answers, Delivered, Ports, rekey},
     retry::RetryPolicy,
     sweep::{self, SweepRequest},
 };
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-use self::dispatch::Dispatcher;
+use self::{dispatch::Dispatcher, targets::Targets};
 use crate::{
     adapters::{glue::GlueCatalog, sqs::SqsQueue},
     clients::Clients,
@@ -48,6 +49,7 @@ pub struct Function {
     queues: BTreeMap<String, String>,
     /// The compacted tables, whose partitions move between directories.
     compacted: Arc<BTreeSet<TableName>>,
+    targets: Arc<Targets>,
 }
 
 impl Function {
@@ -69,6 +71,7 @@ impl Function {
             },
             compacted: Arc::new(base.config.compacted_tables().cloned().collect()),
             base,
+            targets: Arc::default(),
             catalog: clients.catalog(),
             queue: clients.queue(),
             queues: settings.queues,
@@ -94,10 +97,16 @@ impl Function {
             catalog: invocation.catalog(&self.catalog),
             clock: invocation.clock(),
         };
-        let compacted = Arc::clone(&self.compacted);
+        let (compacted, targets) = (Arc::clone(&self.compacted), Arc::clone(&self.targets));
         let rekey = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {
             let (ports, compacted) = (ports.clone(), Arc::clone(&compacted));
-            async move { rekey(&ports, &job, &compacted, &objects, &budget).await }
+            let targets = Arc::clone(&targets);
+            async move {
+                match targets.check(&*ports.store, &job).await {
+                    Ok(()) => rekey(&ports, &job, &compacted, &objects, &budget).await,
+                    Err(error) => Answers::refused(&objects, error),
+                }
+            }
         };
         self.dispatcher
             .answer(

@@ -87,9 +87,17 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The text of a column's value. `None` if it is null or there is no such column.
+    /// The text of the value of the column with this name, whatever the case. `None` if it is null or there is no such
+    /// column.
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        let field = self.fields.iter().rfind(|field| field.name == name)?;
+        let mut fields = self.fields.iter();
+        let exact = fields.rfind(|field| field.name == name);
+        let field = exact.or_else(|| {
+            let name = name.to_lowercase();
+            self.fields
+                .iter()
+                .rfind(|field| field.name.to_lowercase() == name)
+        })?;
         field.value.text()
     }
 }

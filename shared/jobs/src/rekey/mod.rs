@@ -34,6 +34,7 @@ pub(crate) mod register;
 mod route;
 mod schema;
 mod status;
+mod target;
 mod write;
 
 use std::{
@@ -60,6 +61,7 @@ pub use self::{
         TableColumns, Why,
     },
     status::{ObjectStatus, State, status},
+    target::check_target,
 };
 pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
@@ -96,6 +98,17 @@ pub struct Answers {
     pub objects: Vec<Result<ObjectReport, Arc<JobError>>>,
     /// The reports of objects that were committed with them, and whose own messages find a duplicate.
     pub others: Vec<ObjectReport>,
+}
+
+impl Answers {
+    /// Each of these objects fails in the same way.
+    pub fn refused(objects: &[Delivered], error: JobError) -> Self {
+        let error = Arc::new(error);
+        Self {
+            objects: objects.iter().map(|_| Err(Arc::clone(&error))).collect(),
+            others: Vec::new(),
+        }
+    }
 }
 
 /// From this delivery on, a batch of several objects that still has no plan is dissolved: it may be the reason why its

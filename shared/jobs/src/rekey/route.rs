@@ -116,6 +116,20 @@ pub(super) struct Pass {
     pub(super) left: Vec<(Wanted, Left)>,
 }
 
+/// Every column of the members is a part of the path.
+fn none_left(request: Request<'_>, members: &[Wanted]) -> Result<Pass, JobError> {
+    let refused = members.iter().map(|wanted| {
+        let message = "every column is a part of the path, and none is left for the files: take one out of partition_by";
+        let error = JobError::new(ErrorKind::SchemaUnusable, message);
+        let source = request.candidate(wanted.candidate)?.source.clone();
+        Ok((*wanted, Left::refused(error.of(source))))
+    });
+    Ok(Pass {
+        routed: None,
+        left: refused.collect::<Result<_, JobError>>()?,
+    })
+}
+
 /// Reads the members and routes their records.
 ///
 /// # Errors
@@ -131,7 +145,10 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
         RecordSchema::of_table(table, partitioner.columns())?
     } else {
         match schema::infer(request, members).await? {
-            Ok(schema) => RecordSchema::inferred(&schema, &partitioner),
+            Ok(schema) => match RecordSchema::inferred(&schema, &partitioner, job) {
+                Some(schema) => schema,
+                None => return none_left(request, members),
+            },
             Err(left) => return Ok(Pass { routed: None, left }),
         }
     };

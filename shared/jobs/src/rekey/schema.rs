@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use lakewright_core::{
-    config::InputFormat,
+    config::{InputFormat, Output, OutputFormat, Rekey},
     csv, hive_type,
     json::Inference,
     location::Location,
@@ -56,13 +56,24 @@ impl RecordSchema {
     }
 
     /// From columns that were inferred from the records. What has the name of a part of the path is in no file.
-    pub(super) fn inferred(schema: &Schema, partitioner: &Partitioner) -> Self {
+    /// `None` if nothing else is left for files that have columns: their rows would be in no reader's result.
+    pub(super) fn inferred(
+        schema: &Schema,
+        partitioner: &Partitioner,
+        job: &Rekey,
+    ) -> Option<Self> {
         let partition_columns = partitioner.columns();
         let is_part = |field: &&Arc<Field>| {
             let name = field.name().to_lowercase();
             partitioner.names().any(|part| part == name)
         };
         let (keys, files): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_part);
+        let has_columns = |output: &Output| {
+            job.format != InputFormat::Json || output.format != OutputFormat::Json
+        };
+        if files.is_empty() && !keys.is_empty() && job.output.iter().any(has_columns) {
+            return None;
+        }
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
         for name in partition_columns {
@@ -74,7 +85,7 @@ impl RecordSchema {
                 |&field| Arc::clone(field),
             ));
         }
-        Self { fields, files }
+        Some(Self { fields, files })
     }
 
     /// Every column.

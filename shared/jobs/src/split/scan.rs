@@ -12,6 +12,7 @@ use lakewright_core::{
         RowReader, Scan, ScanError, Seen, SourceFormat, chunks_of_rows, header_names, rows,
     },
 };
+use parquet_merge::find_column;
 
 use super::{
     Budget, Columns, Ports,
@@ -412,19 +413,14 @@ fn check_columns<'a>(
         }
     }
     let (keys, renderer) = templates(job)?;
-    match keys
-        .columns()
+    let paths = || set.iter().map(std::slice::from_ref);
+    keys.columns()
         .chain(renderer.columns())
-        .find(|column| !set.contains(column))
-    {
-        None => Ok(()),
-        Some(column) => Err(JobError::new(
-            ErrorKind::UnknownColumn,
-            format!(
-                "the result has no column `{}`: it has {}",
-                column.to_owned(),
-                set.into_iter().collect::<Vec<_>>().join(", ")
-            ),
-        )),
-    }
+        .try_for_each(|column| match find_column(column, paths()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(JobError::new(
+                ErrorKind::UnknownColumn,
+                format!("the result: {error}"),
+            )),
+        })
 }

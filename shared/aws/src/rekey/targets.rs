@@ -1,0 +1,29 @@
+//! Which jobs' targets were looked at: once in the life of an execution environment.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
+
+use lakewright_core::{config::Rekey, location::Location};
+use lakewright_jobs::{JobError, ports::Store, rekey::check_target};
+
+/// The targets that may have files added.
+#[derive(Debug, Default)]
+pub(super) struct Targets(Mutex<BTreeSet<Location>>);
+
+impl Targets {
+    /// Checks a job's target, unless it was found to be fit before.
+    ///
+    /// # Errors
+    /// It belongs to another table format, or a listing fails.
+    pub(super) async fn check(&self, store: &dyn Store, job: &Rekey) -> Result<(), JobError> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(&job.target) {
+            return Ok(());
+        }
+        check_target(store, job).await?;
+        known().insert(job.target.clone());
+        Ok(())
+    }
+}

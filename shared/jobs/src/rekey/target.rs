@@ -1,0 +1,22 @@
+//! Whether the job's target may have files added.
+
+use lakewright_core::config::Rekey;
+
+use crate::{
+    kit::{ErrorKind, JobError, Stage},
+    ports::Store,
+    work::foreign::not_foreign,
+};
+
+/// Checks that no log of another table format lies beside the target or, where the role may list there, above it: files
+/// that were added there would be in no table, or be taken for the format's own.
+///
+/// # Errors
+/// One does, or a listing fails.
+pub async fn check_target(store: &dyn Store, job: &Rekey) -> Result<(), JobError> {
+    let looked = not_foreign(store, &job.target).await;
+    let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
+    looked.map_err(|error| {
+        JobError::new(ErrorKind::SchemaUnusable, error.to_string()).of(job.target.clone())
+    })
+}
