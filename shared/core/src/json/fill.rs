@@ -282,21 +282,40 @@ impl Filling<'_> {
         key: usize,
         value: usize,
     ) -> Filled {
-        let before = (self.timestamp, self.timestamp_key);
         if target.timestamp != OnPath::No {
-            // This key replaces an earlier one of the same name.
-            self.timestamp = None;
+            return self.timestamp_field(node, target, slot, key, value);
         }
-        let end = match node.columns.get_mut(slot) {
-            Some(column) => match self.value(column, value) {
-                Err(reject) => {
-                    let name = node.fields.get(slot).map_or("", |field| field.name());
-                    return Err(reject.inside(name));
-                }
-                Ok(end) => end,
-            },
-            None => self.unknown_field(key, value)?,
+        self.plain_field(node, slot, key, value)
+    }
+
+    #[inline]
+    fn plain_field(
+        &mut self,
+        node: &mut StructNode,
+        slot: usize,
+        key: usize,
+        value: usize,
+    ) -> Filled {
+        let Some(column) = node.columns.get_mut(slot) else {
+            return self.unknown_field(key, value);
         };
+        self.value(column, value).map_err(|reject| {
+            let name = node.fields.get(slot).map_or("", |field| field.name());
+            reject.inside(name)
+        })
+    }
+
+    /// Handles the value of a key on the timestamp's path.
+    fn timestamp_field(
+        &mut self,
+        node: &mut StructNode,
+        target: Target,
+        slot: usize,
+        key: usize,
+        value: usize,
+    ) -> Filled {
+        let (before, before_key) = (self.timestamp.take(), self.timestamp_key);
+        let end = self.plain_field(node, slot, key, value)?;
         match target.timestamp {
             OnPath::No => {}
             OnPath::Here => self.timestamp = Some((value, end)),
@@ -306,31 +325,17 @@ impl Filling<'_> {
                 }
             }
         }
-        if target.timestamp != OnPath::No {
-            self.timestamp_key = (target.timestamp, key);
-            if let (Some(_), (on_path, earlier)) = before
-                && on_path != target.timestamp
-            {
-                self.settle(before.0, earlier, key)?;
-            }
+        self.timestamp_key = (target.timestamp, key);
+        // A key of the same name replaces the earlier one.
+        if before.is_none() || before_key.0 == target.timestamp {
+            return Ok(end);
         }
-        Ok(end)
-    }
-
-    /// Decides between two keys of one object that the timestamp's name means, such as `a.b` and `a`: the one that has a
-    /// value there. If both have, that is an error or, if the policy allows it, no timestamp.
-    #[cold]
-    fn settle(&mut self, before: Option<(usize, usize)>, earlier: usize, key: usize) -> Filled<()> {
+        // Two keys of one object are what the timestamp's name means, such as `a.b` and `a`: one may have a value there.
         if self.timestamp.is_none() {
-            self.timestamp = before;
-            return Ok(());
+            (self.timestamp, self.timestamp_key) = (before, before_key);
+            return Ok(end);
         }
-        if self.drops_mismatches() {
-            self.mismatched += 1;
-            self.timestamp = None;
-            return Ok(());
-        }
-        let first = lex::string(self.buf, earlier)?.decode(self.buf);
+        let first = lex::string(self.buf, before_key.1)?.decode(self.buf);
         let second = lex::string(self.buf, key)?.decode(self.buf);
         Err(ambiguous(&first, &second))
     }
@@ -480,13 +485,7 @@ impl Filling<'_> {
             match (place, &found) {
                 (None, _) => {}
                 (Some(place), None) => found = Some((text, place)),
-                (Some(_), Some((first, _))) => {
-                    if self.drops_mismatches() {
-                        self.mismatched += 1;
-                        return Ok(None);
-                    }
-                    return Err(ambiguous(first, &text));
-                }
+                (Some(_), Some((first, _))) => return Err(ambiguous(first, &text)),
             }
         }
         Ok(found.map(|(_, place)| place))

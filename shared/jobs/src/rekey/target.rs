@@ -3,7 +3,7 @@
 use lakewright_core::config::Rekey;
 
 use crate::{
-    kit::{ErrorKind, JobError, Stage},
+    kit::{ErrorKind, JobError},
     ports::Store,
     work::foreign::not_foreign,
 };
@@ -14,9 +14,6 @@ use crate::{
 /// # Errors
 /// One does, or a listing fails.
 pub async fn check_target(store: &dyn Store, job: &Rekey) -> Result<(), JobError> {
-    let looked = not_foreign(store, &job.target).await;
-    let looked = looked.map_err(|error| JobError::store(Stage::Read, error))?;
-    looked.map_err(|error| {
-        JobError::new(ErrorKind::SchemaUnusable, error.to_string()).of(job.target.clone())
-    })
+    let fit = not_foreign(store, &job.target, ErrorKind::SchemaUnusable).await;
+    fit.map(drop)
 }
