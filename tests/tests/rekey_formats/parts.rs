@@ -144,7 +144,7 @@ fn nothing_is_left_for_the_files() {
             match lake.rekey("a", text.as_bytes(), AMPLE).await {
                 Err(error) if refused => {
                     assert!(error.to_string().contains("none is left"), "{error}");
-                    assert_eq!(lake.keys("out/"), Vec::<String>::new());
+                    assert_eq!(lake.written(), Vec::<String>::new());
                 }
                 Ok(_) if !refused => {}
                 other => panic!("{more}: {other:?}"),
