@@ -138,7 +138,7 @@ fn rows_without_a_time() {
             "t",
             strings(&[Some("no")]),
             Reason::BadTimestamp,
-            "`no` is no time",
+            "`no` is not a time",
         ),
         (
             "t",
