@@ -391,7 +391,10 @@ mod tests {
             (r#"format = "json", prefix = "a//b/""#, "may not be empty"),
             (r#"format = "json", prefix = "_a/""#, "hidden"),
             (r#"format = "json", prefix = "a/.b/""#, "hidden"),
-            (r#"format = "json", prefix = "year=2026/""#, "not partitions"),
+            (
+                r#"format = "json", prefix = "year=2026/""#,
+                "not partitions",
+            ),
         ] {
             let error = check(&outputs(&format!("output = [{{ {text} }}]"))).unwrap_err();
             assert!(error.contains(says), "{error} should say {says}");
