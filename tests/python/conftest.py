@@ -63,7 +63,7 @@ def flights(outputs: dict[str, str]) -> Job:
     from flights import table
 
     job = Job("flights", outputs)
-    table.create(job.target, names.database(table.DATABASE))
+    table.create(job.target, table.HOURS, names.database(table.DATABASE))
     return job
 
 
