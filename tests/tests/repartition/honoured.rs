@@ -352,6 +352,25 @@ fn what_a_table_says_and_is_not_understood() {
                 assert_eq!(lake.ledger(""), 0);
             }
         }
+        // An output that names a column which no file has.
+        let output = OUT.replace(
+            "format = \"parquet\"",
+            "format = \"parquet\", bloom_filter_columns = [\"nope\"]",
+        );
+        assert_ne!(output, OUT);
+        let lake = Lake::new(&output);
+        lake.place("t/a", "x\n");
+        let table = lake.table("d.t", "t/", LAZY_SIMPLE, &[("a", "string")], &[]);
+        lake.cloud.with(|state| state.glue.put_table(table));
+        let error = lake.plan().await.unwrap_err();
+        assert_eq!(error.name(), "SchemaUnusable");
+        assert!(
+            error
+                .to_string()
+                .contains("bloom_filter_columns names `nope`"),
+            "{error}"
+        );
+        assert_eq!(lake.ledger(""), 0);
         // The notes of crawlers, Hive and Spark have no effect.
         let lake = Lake::new(OUT);
         lake.place("t/a", "x\n");

@@ -4,10 +4,10 @@ use std::{ops::Range, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use lakewright_core::{
-    config,
+    config::{self, OutputFormat},
     encode::{Encoder, Layout, Lines, LinesEncoder, LinesFile},
     parquet_out::RowGroupLimit,
-    repartition::Cuts,
+    repartition::{Cuts, Shape},
 };
 
 use super::{
@@ -80,6 +80,19 @@ pub(super) fn path_room(plan: &Plan) -> usize {
         LONGEST_KEY.saturating_sub(key)
     };
     job.output.iter().map(room).min().unwrap_or_default()
+}
+
+/// Checks that the Parquet outputs have the columns that they name, before a task finds out.
+pub(super) fn check_outputs(job: &config::Repartition, shape: &Shape) -> Result<(), JobError> {
+    let layout = Layout::plain(shape.files_schema()?);
+    let parquet = |output: &&config::Output| output.format == OutputFormat::Parquet;
+    for output in job.output.iter().filter(parquet) {
+        Encoder::new(output, &layout, RowGroupLimit::default()).map_err(|error| {
+            let message = format!("output {}: {error}", job.directory(output));
+            JobError::new(ErrorKind::SchemaUnusable, message)
+        })?;
+    }
+    Ok(())
 }
 
 impl<'a> Files<'a> {

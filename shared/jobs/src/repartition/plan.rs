@@ -12,7 +12,7 @@ use lakewright_core::{
 use serde::Serialize;
 
 use super::{
-    Budget, Ports, TaskRequest, bookmark,
+    Budget, Ports, TaskRequest, bookmark, files,
     finish::{finish, manifest},
     ledger::{self, Commit, Ledger, Plan, Standing},
     report::{ObjectName, PlanReport},
@@ -156,8 +156,11 @@ async fn make(
             )
         })?;
     }
-    // Check before the first task that every type can be read.
+    // Check before the first task that every type can be read, and every output written.
     shape.read_schema()?;
+    if !shape.files.is_empty() {
+        files::check_outputs(job, &shape)?;
+    }
     let stored = found.stored(ports, job).await?;
     let splits_before = splits(&stored);
     let by_columns = !job.partition_by.is_empty();
