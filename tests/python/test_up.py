@@ -138,7 +138,7 @@ def test_the_status_knows_every_job_and_what_nobody_reads(cloud: dict[str, Any])
     landed = "s3://lakewright-landing/flights/2026/05/01/13/sample records+1.json.gz"
     answers = said("status", landed, lost, f"{landed}.not", deploys=False)["objects"]
     assert [answer["state"] for answer in answers] == ["committed", "unread", "missing"]
-    assert answers[0]["details"][1] == "3 rows in = 2 written + 1 quarantined"
+    assert answers[0]["details"][1] == "4 rows in = 3 written + 1 quarantined"
     assert all(" row in flights/year=2026/" in detail for detail in answers[0]["details"][2:4])
 
 
