@@ -77,12 +77,7 @@ impl Scope {
         expression: Option<&str>,
     ) -> Result<Self, JobError> {
         let table = ports.catalog.table(name).await?;
-        let table = table.ok_or_else(|| {
-            JobError::new(
-                ErrorKind::TableMissing,
-                format!("table {name} does not exist"),
-            )
-        })?;
+        let table = table.ok_or_else(|| JobError::table_missing(name))?;
         let unsuited = |reason: String| {
             JobError::new(ErrorKind::TableUnsuited, format!("table {name}: {reason}"))
         };

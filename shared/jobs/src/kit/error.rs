@@ -4,6 +4,7 @@ use std::{error::Error, fmt, io, sync::Arc};
 
 use arrow::error::ArrowError;
 use lakewright_core::{
+    catalog::TableName,
     encode::EncodeError,
     location::Location,
     repartition::{RouteError, ShapeError},
@@ -186,6 +187,14 @@ impl JobError {
         Self::new(ErrorKind::PlanMissing, message)
     }
 
+    /// A table that a job needs is not in the catalog.
+    pub fn table_missing(name: &TableName) -> Self {
+        Self::new(
+            ErrorKind::TableMissing,
+            format!("table {name} does not exist"),
+        )
+    }
+
     /// A task of this invocation that ended without a result.
     pub fn task(stage: Stage, what: impl fmt::Display) -> Self {
         let message = format!("a task ended early: {what}");
@@ -210,6 +219,19 @@ impl JobError {
     /// The object that it is about.
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
+    }
+
+    /// Whether a read of one version of an object failed because that version is gone: the object was deleted or
+    /// replaced.
+    pub fn is_of_a_changed_object(&self) -> bool {
+        matches!(
+            self.store_kind(),
+            Some(
+                StoreErrorKind::NotFound
+                    | StoreErrorKind::PreconditionFailed
+                    | StoreErrorKind::InvalidRange
+            )
+        )
     }
 
     /// The kind of the store's failure, if the store failed.

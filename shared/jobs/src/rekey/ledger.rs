@@ -367,3 +367,34 @@ impl<'a> Ledger<'a> {
         ledger::create(self.store, &self.commit_at(bid), commit).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::config::Config;
+
+    use super::*;
+    use crate::kit::ledger::documented::{again, compare};
+
+    #[test]
+    fn the_documents_are_as_the_architecture_shows_them() {
+        let job = r#"
+            [[rekey]]
+            name = "anpr"
+            source = "s3://landing/anpr/"
+            target = "s3://lake/anpr/"
+            timestamp = { column = "t" }
+        "#;
+        let job = Config::parse(job).unwrap().rekey.remove(0);
+        compare(
+            "rekey",
+            &Settings::current(&job, None),
+            &[
+                ("batch/<bid>", again::<Batch>),
+                ("claim/<sid>/<n>", again::<Claim>),
+                ("plan/<bid>", again::<Plan>),
+                ("lost/<bid>/<sid>", again::<Lost>),
+                ("commit/<bid>", again::<Commit>),
+            ],
+        );
+    }
+}

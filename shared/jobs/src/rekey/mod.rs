@@ -21,6 +21,7 @@
 //! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R5 are in
 //! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
+mod asked;
 mod batch;
 mod cut;
 mod find;
@@ -50,6 +51,7 @@ use lakewright_core::{
 };
 
 use self::{
+    asked::{Asked, identify},
     batch::{Ended, Work},
     find::Known,
     ledger::{CONCURRENT, Ledger},
@@ -66,7 +68,6 @@ pub use self::{
 pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::{Store, StoreErrorKind},
     report::{ObjectReport, Status},
     work::{source, spool},
 };
@@ -180,58 +181,6 @@ pub async fn rekey(
 }
 
 type Answer = Result<ObjectReport, Arc<JobError>>;
-
-/// An object that is asked for.
-#[derive(Clone)]
-struct Asked {
-    candidate: Candidate,
-    size: Option<u64>,
-    receives: u32,
-}
-
-impl Asked {
-    fn without_rows(&self, status: Status) -> ObjectReport {
-        ObjectReport::without_rows(self.candidate.source.clone(), status)
-    }
-}
-
-/// The object with its `ETag`, or its answer if there is nothing to read.
-async fn identify(store: &dyn Store, delivered: &Delivered) -> Result<Asked, Answer> {
-    let location = &delivered.object.location;
-    let without_rows = |status| Ok(ObjectReport::without_rows(location.clone(), status));
-    match candidate(store, &delivered.object).await {
-        Ok(None) => Err(without_rows(Status::Gone)),
-        Ok(Some((_, Some(0)))) => Err(without_rows(Status::Ignored)),
-        Ok(Some((candidate, size))) => Ok(Asked {
-            candidate,
-            size,
-            receives: delivered.receives,
-        }),
-        Err(error) => Err(Err(Arc::new(error))),
-    }
-}
-
-/// The object as one that no batch has claimed, and its size. `None`: no `ETag` is named, and there is no such object.
-async fn candidate(
-    store: &dyn Store,
-    object: &SourceObject,
-) -> Result<Option<(Candidate, Option<u64>)>, JobError> {
-    let source = object.location.clone();
-    let (etag, size) = match &object.etag {
-        Some(etag) => (format!("\"{}\"", etag.trim_matches('"')), object.size),
-        None => match store.head(&source, None).await {
-            Ok(meta) => (meta.etag, Some(meta.size)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(JobError::store(Stage::Read, error)),
-        },
-    };
-    let candidate = Candidate {
-        source,
-        etag,
-        claim: 0,
-    };
-    Ok(Some((candidate, size)))
-}
 
 /// The objects of one call, and what has become of them.
 struct Invocation<'a> {

@@ -5,7 +5,8 @@ use lakewright_core::{config, location::Location};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CONCURRENT, Candidate, Finder, LeftOut, SourceObject, Standing, candidate, ledger::Ledger,
+    CONCURRENT, Candidate, Finder, LeftOut, SourceObject, Standing, asked::candidate,
+    ledger::Ledger,
 };
 use crate::{
     kit::JobError,

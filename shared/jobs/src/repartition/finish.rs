@@ -239,12 +239,7 @@ async fn catalog(
     if job.partition_by.is_empty() {
         return Ok(());
     }
-    let table = standing.ok_or_else(|| {
-        JobError::new(
-            ErrorKind::TableMissing,
-            format!("table {name} does not exist"),
-        )
-    })?;
+    let table = standing.ok_or_else(|| JobError::table_missing(name))?;
     let mut written = BTreeSet::new();
     for file in done.iter().flat_map(|done| &done.files) {
         if file.output == 0

@@ -280,10 +280,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
         return if job.manage_table {
             Ok(Vec::new())
         } else {
-            Err(JobError::new(
-                ErrorKind::TableMissing,
-                format!("table {name} does not exist"),
-            ))
+            Err(JobError::table_missing(name))
         };
     };
     let unfit = |reason: String| {

@@ -3,10 +3,7 @@
 use lakewright_core::location::Location;
 use thiserror::Error;
 
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::StoreErrorKind,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// How a stored file differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,12 +73,9 @@ pub(super) fn withdrawn(plan: Location) -> JobError {
 
 /// Converts a failure to read an object of the plan.
 pub(super) fn unread(location: &Location, error: JobError) -> JobError {
-    match error.store_kind() {
-        Some(
-            StoreErrorKind::NotFound
-            | StoreErrorKind::PreconditionFailed
-            | StoreErrorKind::InvalidRange,
-        ) => changed(location.clone()),
-        _ => error,
+    if error.is_of_a_changed_object() {
+        changed(location.clone())
+    } else {
+        error
     }
 }

@@ -80,12 +80,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
         ));
     };
     let table = ports.catalog.table(name).await?;
-    let table = table.ok_or_else(|| {
-        JobError::new(
-            ErrorKind::TableMissing,
-            format!("table {name} does not exist"),
-        )
-    })?;
+    let table = table.ok_or_else(|| JobError::table_missing(name))?;
     let unfit = |message: String| {
         JobError::new(
             ErrorKind::SchemaUnusable,

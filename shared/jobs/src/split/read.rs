@@ -11,7 +11,7 @@ use lakewright_core::{
 use super::ledger::Source;
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{Store, StoreErrorKind},
+    ports::Store,
     work::{
         plain::{PlainError, PlainReader},
         source::SourceReader,
@@ -54,13 +54,10 @@ pub(super) async fn get(
 
 /// Converts a failure to read an object of the plan.
 fn unread(location: &Location, error: JobError) -> JobError {
-    match error.store_kind() {
-        Some(
-            StoreErrorKind::NotFound
-            | StoreErrorKind::PreconditionFailed
-            | StoreErrorKind::InvalidRange,
-        ) => changed(location.clone()),
-        _ => error,
+    if error.is_of_a_changed_object() {
+        changed(location.clone())
+    } else {
+        error
     }
 }
 
