@@ -1,8 +1,7 @@
 //! A source object's records: decompressed and framed.
 
-use bytes::{Buf, Bytes};
 use lakewright_core::{
-    compression::{DecompressError, Decompressor, Status},
+    compression::DecompressError,
     config::{InputFormat, Limits},
     json::Inference,
     location::Location,
@@ -13,11 +12,11 @@ use lakewright_core::{
 };
 use parquet_merge::NameError;
 
-use super::{
-    Budget, Ports, Settings,
-    source::{Source, SourceReader},
+use super::{Budget, Ports, Settings, source::Source};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::plain::{PlainError, PlainReader},
 };
-use crate::kit::{ErrorKind, JobError};
 
 pub(super) fn misread(location: &Location, error: &FrameError) -> JobError {
     match *error {
@@ -77,21 +76,12 @@ pub(super) struct RecordReader<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
     location: Location,
-    reader: SourceReader,
-    decompressor: Decompressor,
+    reader: PlainReader,
     records: Box<dyn Records>,
     /// The configuration's `partition_by`, until the names of the object's columns are known.
     partition_by: Option<Vec<String>>,
-    chunk: Bytes,
     plain: Vec<u8>,
-    state: State,
-}
-
-#[derive(PartialEq)]
-enum State {
-    NeedsInput,
-    HasOutput,
-    Ended,
+    ended: bool,
 }
 
 impl<'a> RecordReader<'a> {
@@ -115,47 +105,37 @@ impl<'a> RecordReader<'a> {
         Ok(Self {
             ports,
             budget,
-            decompressor: Decompressor::new(limits.compression_ratio),
+            reader: PlainReader::new(source.read(), limits.compression_ratio),
             records,
             partition_by: (job.format == InputFormat::Csv).then(|| job.partition_by.clone()),
             location,
-            reader: source.read(),
-            chunk: Bytes::new(),
             plain: Vec::new(),
-            state: State::NeedsInput,
+            ended: false,
         })
     }
 
     /// Reads more. There may be new records, all of which must be taken before the next call; `None` after the last.
     pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, JobError> {
-        match self.state {
-            State::Ended => return Ok(None),
-            State::HasOutput => {}
-            State::NeedsInput => {
-                if self.ports.clock.now() >= self.budget.deadline {
-                    return Err(JobError::deadline());
-                }
-                // Yield to the other objects of this invocation, and to this object's reads ahead.
-                tokio::task::yield_now().await;
-                let Some(chunk) = self.reader.next().await? else {
-                    return self.end().map(Some);
-                };
-                self.chunk = chunk;
+        if self.ended {
+            return Ok(None);
+        }
+        if self.reader.needs_input() {
+            if self.ports.clock.now() >= self.budget.deadline {
+                return Err(JobError::deadline());
             }
+            // Yield to the reads ahead.
+            tokio::task::yield_now().await;
         }
         self.plain.clear();
-        let mut input = &self.chunk[..];
-        let status = self
-            .decompressor
-            .push(&mut input, &mut self.plain)
-            .map_err(|error| unreadable(&self.location, &error))?;
-        let used = self.chunk.len() - input.len();
-        self.chunk.advance(used);
-        self.state = match status {
-            Status::NeedsInput => State::NeedsInput,
-            Status::HasOutput => State::HasOutput,
-        };
+        let more = self.reader.next_into(&mut self.plain).await;
+        self.ended = !more.map_err(|error| match error {
+            PlainError::Read(error) => error,
+            PlainError::Corrupt(error) => unreadable(&self.location, &error),
+        })?;
         self.records.push(&self.plain);
+        if self.ended {
+            self.records.finish();
+        }
         self.check_columns()?;
         Ok(Some(&mut *self.records))
     }
@@ -173,18 +153,6 @@ impl<'a> RecordReader<'a> {
             self.partition_by = None;
         }
         Ok(())
-    }
-
-    fn end(&mut self) -> Result<&mut dyn Records, JobError> {
-        self.state = State::Ended;
-        self.plain.clear();
-        self.decompressor
-            .finish(&mut self.plain)
-            .map_err(|error| unreadable(&self.location, &error))?;
-        self.records.push(&self.plain);
-        self.records.finish();
-        self.check_columns()?;
-        Ok(&mut *self.records)
     }
 }
 

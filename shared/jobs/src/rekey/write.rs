@@ -3,7 +3,7 @@
 //! Partitions are encoded one after the other, each into all its files in one pass; small files are uploaded while the
 //! next ones are encoded.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::{TryStreamExt, stream::FuturesOrdered};
@@ -19,9 +19,12 @@ use super::{
     route::Routed,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage, task::Task},
+    kit::{ErrorKind, JobError, Stage},
     ports::{Store, StoreErrorKind},
-    work::upload::{Finished, PART, Upload},
+    work::{
+        pool::Pool,
+        upload::{Finished, PART, Upload},
+    },
 };
 
 /// How often an upload is restarted after a conflict with another writer, which S3 answers with 409.
@@ -63,9 +66,7 @@ pub(super) async fn outputs(
         },
         all_new: sizes.iter().all(Option::is_none),
         sizes,
-        finishing: VecDeque::new(),
-        finishing_bytes: 0,
-        finishing_limit: budget.memory / 8,
+        finishing: Pool::new(budget.memory / 8),
     };
     for attempt in 1..=ATTEMPTS {
         if writing.missing(attempt == ATTEMPTS).await? {
@@ -122,9 +123,15 @@ pub(super) fn vanished(location: &Location) -> JobError {
         .of(location.clone())
 }
 
-/// An output's index, the bytes that are being uploaded, and the task that returns the whole size, and whether the
-/// output is new.
-type Finishing = (usize, u64, Task<Result<(u64, bool), JobError>>);
+/// An output that exists now.
+struct Existing {
+    /// Its index.
+    index: usize,
+    /// Its size in bytes.
+    size: u64,
+    /// Whether this invocation created it.
+    is_new: bool,
+}
 
 struct Writing<'a> {
     ports: &'a Ports,
@@ -136,9 +143,7 @@ struct Writing<'a> {
     /// Whether none of them existed before.
     all_new: bool,
     /// The outputs whose last bytes are being uploaded.
-    finishing: VecDeque<Finishing>,
-    finishing_bytes: u64,
-    finishing_limit: u64,
+    finishing: Pool<Existing>,
 }
 
 impl Writing<'_> {
@@ -154,10 +159,13 @@ impl Writing<'_> {
             }
             start += of_partition.len();
         }
-        while !self.finishing.is_empty() {
-            conflicts |= tolerate(self.finish_first().await, last)?.is_none();
+        loop {
+            match tolerate(self.finish_first().await, last)? {
+                Some(true) => {}
+                Some(false) => return Ok(!conflicts),
+                None => conflicts = true,
+            }
         }
-        Ok(!conflicts)
     }
 
     /// Writes the outputs of one partition, the first of which has the index `start`.
@@ -259,44 +267,44 @@ impl Writing<'_> {
         last: Vec<u8>,
     ) -> Result<(), JobError> {
         let bytes = last.len() as u64;
-        while self.finishing.len() >= CONCURRENT
-            || (self.finishing_bytes + bytes > self.finishing_limit && !self.finishing.is_empty())
-        {
+        while !self.finishing.has_room(bytes) {
             self.finish_first().await?;
         }
         let store = Arc::clone(&self.ports.store);
-        let task = Task::spawn(async move {
+        self.finishing.begin(bytes, async move {
             let location = upload.location().clone();
-            match upload.finish(last).await {
-                Ok(Finished::Written { bytes, .. }) => Ok((bytes, true)),
+            let (size, is_new) = match upload.finish(last).await {
+                Ok(Finished::Written { bytes, .. }) => (bytes, true),
                 Ok(Finished::Stood) => match size(&store, &location).await? {
-                    Some(bytes) => Ok((bytes, false)),
-                    None => Err(vanished(&location)),
+                    Some(bytes) => (bytes, false),
+                    None => return Err(vanished(&location)),
                 },
-                Err(error) => Err(JobError::store(Stage::Write, error)),
-            }
+                Err(error) => return Err(JobError::store(Stage::Write, error)),
+            };
+            Ok(Existing {
+                index,
+                size,
+                is_new,
+            })
         });
-        self.finishing.push_back((index, bytes, task));
-        self.finishing_bytes += bytes;
         Ok(())
     }
 
-    async fn finish_first(&mut self) -> Result<(), JobError> {
-        let Some((index, bytes, task)) = self.finishing.pop_front() else {
-            return Ok(());
+    /// Waits for the first upload. Returns false if there is none.
+    async fn finish_first(&mut self) -> Result<bool, JobError> {
+        let Some(finished) = self.finishing.next().await? else {
+            return Ok(false);
         };
-        self.finishing_bytes -= bytes;
-        let (size, is_new) = task.join(Stage::Write).await??;
-        self.all_new &= is_new;
-        if let Some(slot) = self.sizes.get_mut(index) {
-            *slot = Some(size);
+        self.all_new &= finished.is_new;
+        if let Some(slot) = self.sizes.get_mut(finished.index) {
+            *slot = Some(finished.size);
         }
-        Ok(())
+        Ok(true)
     }
 }
 
 /// `None` for a conflict that a retry may resolve.
-fn tolerate(result: Result<(), JobError>, last: bool) -> Result<Option<()>, JobError> {
+fn tolerate<T>(result: Result<T, JobError>, last: bool) -> Result<Option<T>, JobError> {
     match result {
         Err(error) if error.store_kind() == Some(StoreErrorKind::Conflict) && !last => Ok(None),
         other => other.map(Some),

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{
-    compression::DecompressError,
     config::{EpochUnit, Repartition, TimestampRule},
     json::{JsonScalar, ParseTimestamp},
     lines::Dialect,
@@ -211,10 +210,6 @@ pub(super) fn records(
 
 pub(super) fn unreadable(location: &Location, error: &dyn std::error::Error) -> JobError {
     JobError::unreadable(location.clone(), error.to_string())
-}
-
-pub(super) fn decompressed_error(location: &Location, error: &DecompressError) -> JobError {
-    unreadable(location, error)
 }
 
 /// How values of timestamp columns are parsed: in UTC if they have no zone. The numbers of `OpenCSVSerde` are

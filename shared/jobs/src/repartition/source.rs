@@ -20,7 +20,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports,
     ledger::{SourceObject, SourcePartition},
-    read::{Content, decompressed_error, records, unreadable},
+    read::{Content, records, unreadable},
     refusal::unread,
 };
 use crate::{
@@ -393,7 +393,7 @@ async fn is_compressed(
         .map_err(|error| unread(location, JobError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
-    pushed.map_err(|error| decompressed_error(location, &error))?;
+    pushed.map_err(|error| unreadable(location, &error))?;
     if decompressor.codec() != Some(Codec::None) {
         return Ok(true);
     }
