@@ -18,6 +18,7 @@ PYARROW: dict[str, dict[str, Any]] = {
     "version 2.4": {"version": "2.4", "compression": "snappy"},
     "version 2.6": {"version": "2.6", "compression": "zstd", "data_page_version": "2.0", "write_page_index": True},
     "gzip": {"compression": "gzip", "write_page_checksum": True},
+    "lz4": {"compression": "lz4"},
     "small pages": {"data_page_size": 64, "row_group_size": 100, "dictionary_pagesize_limit": 64},
     "delta": PLAIN | {"column_encoding": {"number": "DELTA_BINARY_PACKED", "text": "DELTA_BYTE_ARRAY"}},
     "delta lengths": PLAIN | {"column_encoding": {"text": "DELTA_LENGTH_BYTE_ARRAY"}},
@@ -34,7 +35,7 @@ def write_all(folder: Path) -> list[Path]:
         files.append(folder / f"pyarrow {name}.parquet")
         parquet.write_table(table(1_000 * len(files), 700), files[-1], **options)
     for version in ["V1", "V2"]:
-        for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+        for codec in ["uncompressed", "snappy", "gzip", "zstd", "lz4"]:
             rows = table(1_000 * len(files), 3_000)  # noqa: F841: DuckDB sees it
             files.append(folder / f"duckdb {version} {codec}.parquet")
             options = f"FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 2048"
@@ -44,7 +45,7 @@ def write_all(folder: Path) -> list[Path]:
 
 def write_polars(folder: Path, first: int) -> list[Path]:
     files = []
-    for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+    for codec in ["uncompressed", "snappy", "gzip", "zstd", "lz4"]:
         files.append(folder / f"polars {codec}.parquet")
         rows = polars.from_arrow(table(first + 1_000 * len(files), 900, with_maps=False))
         rows.write_parquet(files[-1], compression=codec, row_group_size=400, data_page_size=2_000)
@@ -166,12 +167,11 @@ def test_files_without_rows(tmp_path: Path) -> None:
     assert parquet.read_metadata(to).num_row_groups == 1
 
 
-@pytest.mark.parametrize("codec", ["brotli", "lz4"])
-def test_other_compressions_are_refused_by_name(codec: str, tmp_path: Path) -> None:
+def test_other_compressions_are_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "file.parquet"
-    parquet.write_table(table(0, 10), file, compression=codec)
+    parquet.write_table(table(0, 10), file, compression="brotli")
     found = merge(tmp_path / "merged.parquet", [file, file])
-    assert str(file) in found["refused"] and codec in found["refused"], found
+    assert str(file) in found["refused"] and "brotli" in found["refused"], found
 
 
 def test_schemas_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:

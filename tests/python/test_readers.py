@@ -283,6 +283,7 @@ WRITERS: dict[str, dict[str, Any]] = {
     "version 2.4": {"version": "2.4", "compression": "snappy"},
     "version 2.6": {"version": "2.6", "compression": "zstd", "data_page_version": "2.0", "write_page_index": True},
     "gzip": {"compression": "gzip", "write_page_checksum": True},
+    "lz4": {"compression": "lz4"},
     "small pages": {"data_page_size": 64, "row_group_size": 100, "dictionary_pagesize_limit": 64},
     "int96": {"use_deprecated_int96_timestamps": True},
     "delta": PLAIN | {"column_encoding": {"year": "DELTA_BINARY_PACKED", "origin": "DELTA_BYTE_ARRAY"}},
@@ -303,7 +304,7 @@ def test_parquet_of_pyarrow(weather: pyarrow.Table, tmp_path: Path) -> None:
 def test_parquet_of_duckdb(weather: pyarrow.Table, tmp_path: Path) -> None:
     files = []
     for version in ["V1", "V2"]:
-        for codec in ["uncompressed", "snappy", "gzip", "zstd"]:
+        for codec in ["uncompressed", "snappy", "gzip", "zstd", "lz4"]:
             files.append(tmp_path / f"{version}-{codec}.parquet")
             options = f"FORMAT parquet, CODEC {codec}, PARQUET_VERSION {version}, ROW_GROUP_SIZE 2048"
             duckdb.sql(f"COPY weather TO '{files[-1]}' ({options})")
@@ -348,9 +349,8 @@ def test_every_type_of_duckdb(tmp_path: Path) -> None:
     assert compared > 30
 
 
-@pytest.mark.parametrize("codec", ["brotli", "lz4"])
-def test_parquet_in_other_compressions_is_refused_by_name(codec: str, weather: pyarrow.Table, tmp_path: Path) -> None:
+def test_parquet_in_other_compressions_is_refused_by_name(weather: pyarrow.Table, tmp_path: Path) -> None:
     file = tmp_path / "weather.parquet"
-    parquet.write_table(weather, file, compression=codec)
+    parquet.write_table(weather, file, compression="brotli")
     (found,) = read("parquet", file)
-    assert codec in found["error"].lower()
+    assert "brotli" in found["error"].lower()

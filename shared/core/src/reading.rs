@@ -121,7 +121,7 @@ impl Reading {
             return Ok(Self::of_prefix(InputFormat::Csv, csv, columns));
         }
         let format = table.row_format()?;
-        let format = format.ok_or_else(|| TableError::SerDe(String::new()))?;
+        let format = format.ok_or(TableError::NoSerDe)?;
         let dialect = match format {
             RowFormat::Parquet => return Ok(Self::Parquet),
             RowFormat::HiveJson => {

@@ -8,7 +8,7 @@ use std::{
 use flate2::{Compression as Level, bufread::MultiGzDecoder, write::GzEncoder};
 
 use super::{fault::PageFault, thrift::varint};
-use crate::compression::{Compression, ZSTD_LEVEL};
+use crate::compression::{Codec, Compression, ZSTD_LEVEL};
 
 /// Compresses and decompresses pages. Reuses the state that the libraries would otherwise allocate for each page.
 pub(super) struct Codecs {
@@ -51,7 +51,7 @@ impl Codecs {
     /// Decompresses `bytes` to the start of `buffer`, which only grows. The result must have exactly `size` bytes.
     pub(super) fn decompress<'b>(
         &mut self,
-        compression: Compression,
+        codec: Codec,
         bytes: &[u8],
         size: usize,
         buffer: &'b mut Vec<u8>,
@@ -60,15 +60,15 @@ impl Codecs {
             buffer.resize(size, 0);
         }
         let room = buffer.get_mut(..size).unwrap_or_default();
-        let written = match compression {
-            Compression::None => {
+        let written = match codec {
+            Codec::Written(Compression::None) => {
                 let count = bytes.len().min(size);
                 if let (Some(to), Some(from)) = (room.get_mut(..count), bytes.get(..count)) {
                     to.copy_from_slice(from);
                 }
                 bytes.len()
             }
-            Compression::Snappy => {
+            Codec::Written(Compression::Snappy) => {
                 let stated = snap::raw::decompress_len(bytes).map_err(|error| error.to_string())?;
                 if stated == size {
                     self.snappy_in
@@ -77,7 +77,7 @@ impl Codecs {
                 }
                 stated
             }
-            Compression::Zstd => {
+            Codec::Written(Compression::Zstd) => {
                 let decoder = match &mut self.zstd_in {
                     Some(decoder) => decoder,
                     none => none.insert(
@@ -88,7 +88,11 @@ impl Codecs {
                     .decompress_to_buffer(bytes, room)
                     .map_err(|error| error.to_string())?
             }
-            Compression::Gzip => inflate(bytes, room).map_err(|error| error.to_string())?,
+            Codec::Written(Compression::Gzip) => {
+                inflate(bytes, room).map_err(|error| error.to_string())?
+            }
+            Codec::Lz4 => old_lz4(bytes, room)?,
+            Codec::Lz4Raw => lz4(bytes, room)?,
         };
         if written == size {
             Ok(room)
@@ -165,6 +169,44 @@ impl Codecs {
     }
 }
 
+/// Decompresses a block of LZ4.
+fn lz4(bytes: &[u8], room: &mut [u8]) -> Result<usize, String> {
+    lz4_flex::block::decompress_into(bytes, room).map_err(|error| error.to_string())
+}
+
+/// Decompresses what Parquet calls LZ4: Hadoop's framing, or else, as older writers made it, a frame or a block
+/// (<https://github.com/apache/parquet-format/blob/master/Compression.md#lz4>). Of these only the right one comes out at
+/// the page's size.
+fn old_lz4(bytes: &[u8], room: &mut [u8]) -> Result<usize, String> {
+    let size = room.len();
+    if hadoop_lz4(bytes, room) == Some(size) {
+        return Ok(size);
+    }
+    let mut frame = lz4_flex::frame::FrameDecoder::new(bytes);
+    if frame.read_exact(room).is_ok() && matches!(frame.read(&mut [0]), Ok(0)) {
+        return Ok(size);
+    }
+    lz4(bytes, room)
+}
+
+/// Decompresses blocks, each after its size and its compressed size in 32 bits, big-endian. `None`: they are not that.
+fn hadoop_lz4(mut bytes: &[u8], room: &mut [u8]) -> Option<usize> {
+    let mut written = 0;
+    while !bytes.is_empty() {
+        let (size, rest) = bytes.split_first_chunk::<4>()?;
+        let (stored, rest) = rest.split_first_chunk::<4>()?;
+        let [size, stored] = [size, stored].map(|size| u32::from_be_bytes(*size) as usize);
+        let (block, rest) = rest.split_at_checked(stored)?;
+        let to = room.get_mut(written..)?.get_mut(..size)?;
+        if lz4(block, to).ok()? != size {
+            return None;
+        }
+        written += size;
+        bytes = rest;
+    }
+    Some(written)
+}
+
 /// Reads into `room` and returns the number of bytes: one more than `room` takes if there is more.
 fn inflate(bytes: &[u8], room: &mut [u8]) -> io::Result<usize> {
     let mut decoder = MultiGzDecoder::new(bytes);
@@ -213,16 +255,64 @@ mod tests {
                 let mut buffer = Vec::new();
                 let size = bytes.len();
                 assert_eq!(
-                    codecs.decompress(compression, &compressed, size, &mut buffer),
+                    codecs.decompress(Codec::Written(compression), &compressed, size, &mut buffer),
                     Ok(bytes)
                 );
                 for wrong in [size + 1, size.saturating_sub(1)] {
                     if wrong != size {
                         codecs
-                            .decompress(compression, &compressed, wrong, &mut buffer)
+                            .decompress(
+                                Codec::Written(compression),
+                                &compressed,
+                                wrong,
+                                &mut buffer,
+                            )
                             .unwrap_err();
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_form_of_lz4_is_decompressed() {
+        let bytes: Vec<u8> = (0..50_000_u32)
+            .flat_map(|n| (n / 7).to_le_bytes())
+            .collect();
+        let hadoop = |parts: &[&[u8]]| {
+            let mut framed = Vec::new();
+            for part in parts {
+                let block = lz4_flex::block::compress(part);
+                for size in [part.len(), block.len()] {
+                    framed.extend(u32::try_from(size).unwrap().to_be_bytes());
+                }
+                framed.extend(block);
+            }
+            framed
+        };
+        let mut frame = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        io::Write::write_all(&mut frame, &bytes).unwrap();
+        let (first, second) = bytes.split_at(70_000);
+        let raw = lz4_flex::block::compress(&bytes);
+        for (codec, stored) in [
+            (Codec::Lz4Raw, raw.clone()),
+            (Codec::Lz4, raw),
+            (Codec::Lz4, frame.finish().unwrap()),
+            (Codec::Lz4, hadoop(&[&bytes])),
+            (Codec::Lz4, hadoop(&[first, second])),
+        ] {
+            let (mut codecs, mut buffer) = (Codecs::new(1 << 20), Vec::new());
+            let size = bytes.len();
+            let found = codecs.decompress(codec, &stored, size, &mut buffer);
+            assert_eq!(found, Ok(&bytes[..]));
+            let cut = &stored[..stored.len() / 2];
+            codecs
+                .decompress(codec, cut, size, &mut buffer)
+                .unwrap_err();
+            for wrong in [size - 1, size + 1] {
+                codecs
+                    .decompress(codec, &stored, wrong, &mut buffer)
+                    .unwrap_err();
             }
         }
     }
@@ -239,7 +329,12 @@ mod tests {
         }
         let mut buffer = Vec::new();
         let size = whole.len();
-        let found = codecs.decompress(Compression::Snappy, &stream, size, &mut buffer);
+        let found = codecs.decompress(
+            Codec::Written(Compression::Snappy),
+            &stream,
+            size,
+            &mut buffer,
+        );
         assert_eq!(found, Ok(&whole[..]));
     }
 }

@@ -5,7 +5,7 @@ use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 /// zstd's own default level.
 pub(crate) const ZSTD_LEVEL: i32 = 3;
 
-/// How the pages of a column chunk are compressed.
+/// How the pages of a merged file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
     /// Uncompressed.
@@ -18,18 +18,44 @@ pub enum Compression {
     Gzip,
 }
 
-impl Compression {
-    /// Converts from the Parquet crate's type. `None`: the merge does not support the codec.
+/// How the pages of a file are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// As those of merged files may be.
+    Written(Compression),
+    /// Blocks of LZ4 in Hadoop's framing, or what older writers made under this name: a frame or a block of LZ4.
+    Lz4,
+    /// A block of LZ4.
+    Lz4Raw,
+}
+
+impl Codec {
+    /// Uncompressed.
+    pub(crate) const NONE: Self = Self::Written(Compression::None);
+
+    /// Converts from the Parquet crate's type. `None`: the codec is not read.
     pub(crate) fn of(compression: ParquetCompression) -> Option<Self> {
         Some(match compression {
-            ParquetCompression::UNCOMPRESSED => Self::None,
-            ParquetCompression::SNAPPY => Self::Snappy,
-            ParquetCompression::GZIP(_) => Self::Gzip,
-            ParquetCompression::ZSTD(_) => Self::Zstd,
+            ParquetCompression::UNCOMPRESSED => Self::NONE,
+            ParquetCompression::SNAPPY => Self::Written(Compression::Snappy),
+            ParquetCompression::GZIP(_) => Self::Written(Compression::Gzip),
+            ParquetCompression::ZSTD(_) => Self::Written(Compression::Zstd),
+            ParquetCompression::LZ4 => Self::Lz4,
+            ParquetCompression::LZ4_RAW => Self::Lz4Raw,
             _ => return None,
         })
     }
 
+    /// What a column keeps that is compressed so. Not LZ4: readers do not agree on what Parquet calls by that name.
+    pub(crate) fn kept(self) -> Compression {
+        match self {
+            Self::Written(compression) => compression,
+            Self::Lz4 | Self::Lz4Raw => Compression::Snappy,
+        }
+    }
+}
+
+impl Compression {
     /// Converts to the Parquet crate's type.
     pub(crate) fn named(self) -> ParquetCompression {
         match self {

@@ -25,7 +25,7 @@ use super::{
     schema::{Conversion, Source},
     thrift::{PageHeader, PageKind, PageStatistics},
 };
-use crate::Compression;
+use crate::compression::Codec;
 
 /// The Julian day of 1970-01-01.
 const EPOCH_DAY: i64 = 2_440_588;
@@ -94,14 +94,24 @@ pub(super) fn convert(
     guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
-/// The bounds of a page's values in the order of its column, and how many of its values are null.
+/// What a page has.
+pub(super) struct Seen {
+    /// Of its values, in the order of its column.
+    pub(super) bounds: Bounds,
+    /// How many of its values are null.
+    pub(super) nulls: usize,
+    /// Its definition levels, if its column has any.
+    pub(super) levels: Vec<i16>,
+}
+
+/// Decodes a page of a file that another writer wrote.
 pub(super) fn look(
     page: &RawPage,
     dictionary: Option<&RawPage>,
     column: &ColumnDescPtr,
     order: Order,
     codecs: &mut Codecs,
-) -> Result<(Bounds, usize), PageFault> {
+) -> Result<Seen, PageFault> {
     let mut pages = Vec::with_capacity(2);
     if page.uses_dictionary() {
         let dictionary = dictionary
@@ -120,7 +130,11 @@ pub(super) fn look(
             page.values()
         )));
     }
-    Ok((values.bounds(order), nulls))
+    Ok(Seen {
+        bounds: values.bounds(order),
+        nulls,
+        levels: def,
+    })
 }
 
 impl Values {
@@ -173,12 +187,12 @@ impl Values {
 /// Converts a page to the Parquet crate's type.
 fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> {
     codecs.check(page.header.uncompressed)?;
-    let mut all = |compression, bytes: &Bytes, size| match compression {
-        Compression::None => Ok::<_, PageFault>(bytes.clone()),
-        compression => {
+    let mut all = |codec, bytes: &Bytes, size| match codec {
+        Codec::NONE => Ok::<_, PageFault>(bytes.clone()),
+        codec => {
             let mut buffer = Vec::new();
             codecs
-                .decompress(compression, bytes, size, &mut buffer)
+                .decompress(codec, bytes, size, &mut buffer)
                 .map_err(PageFault::Corrupt)?;
             Ok(Bytes::from(buffer))
         }
@@ -189,7 +203,7 @@ fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> 
     let size = page.header.uncompressed;
     Ok(match &page.header.kind {
         PageKind::Dictionary { values, encoding } => Page::DictionaryPage {
-            buf: all(page.compression, &page.body, size)?,
+            buf: all(page.codec, &page.body, size)?,
             num_values: number(*values)?,
             encoding: *encoding,
             is_sorted: false,
@@ -201,7 +215,7 @@ fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> 
             rep_encoding,
             ..
         } => Page::DataPage {
-            buf: all(page.compression, &page.body, size)?,
+            buf: all(page.codec, &page.body, size)?,
             num_values: number(*values)?,
             encoding: *encoding,
             def_level_encoding: *def_encoding,
@@ -224,12 +238,12 @@ fn decompressed(page: &RawPage, codecs: &mut Codecs) -> Result<Page, PageFault> 
                     "a page ends inside its levels".to_owned(),
                 ));
             }
-            let compression = match page.compression {
-                _ if !is_compressed || size == levels => Compression::None,
-                compression => compression,
+            let codec = match page.codec {
+                _ if !is_compressed || size == levels => Codec::NONE,
+                codec => codec,
             };
             let mut buffer = page.body.slice(..levels).to_vec();
-            buffer.extend(all(compression, &page.body.slice(levels..), size - levels)?);
+            buffer.extend(all(codec, &page.body.slice(levels..), size - levels)?);
             Page::DataPageV2 {
                 buf: buffer.into(),
                 num_values: number(*values)?,
@@ -510,7 +524,7 @@ fn captured(
             page: RawPage {
                 header,
                 body: page.buffer().clone(),
-                compression: Compression::None,
+                codec: Codec::NONE,
             },
             bounds,
         }

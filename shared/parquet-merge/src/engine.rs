@@ -15,7 +15,7 @@ use super::{
     schema::Leaf,
     source::Sources,
 };
-use crate::{Compression, RowGroupLimit};
+use crate::{Compression, RowGroupLimit, compression::Codec};
 
 /// A merge in progress.
 #[derive(Debug)]
@@ -361,16 +361,16 @@ impl Engine {
         };
         let metadata = of.metadata.row_groups().get(of.row_group)?;
         let chunk = metadata.columns().get(source.column)?;
-        let compression = Compression::of(chunk.compression())?;
+        let codec = Codec::of(chunk.compression())?;
         let column = self.columns.get(leaf)?;
         let with_bloom_filter = self.bloom_filters.contains(&leaf);
         let target = match self.options.compression {
-            OutputCompression::Keep if current.alone => compression,
+            OutputCompression::Keep if current.alone => codec.kept(),
             _ => column.compression(),
         };
         let adopts = current.alone
             && source.is_same()
-            && compression == target
+            && codec == Codec::Written(target)
             && !with_bloom_filter
             && (self.options.dictionary_bytes > 0 || chunk.dictionary_page_offset().is_none());
         let file = of.metadata.file_metadata();
@@ -389,7 +389,7 @@ impl Engine {
                 of,
                 source,
                 column.order(),
-                compression,
+                codec,
                 self.limits.largest_page,
                 (adopts, trusted),
             )?,

@@ -14,7 +14,7 @@ use super::{
     reads::chunk_range,
     thrift::{self, Fault, PageHeader, PageKind},
 };
-use crate::Compression;
+use crate::compression::Codec;
 
 /// The bytes that are looked at at a time.
 const PIECE: u64 = 1 << 20;
@@ -24,7 +24,7 @@ const PIECE: u64 = 1 << 20;
 pub(super) struct RawPage {
     pub(super) header: PageHeader,
     pub(super) body: Bytes,
-    pub(super) compression: Compression,
+    pub(super) codec: Codec,
 }
 
 impl RawPage {
@@ -60,7 +60,7 @@ pub(super) struct Pages {
     piece: Bytes,
     /// A page that spans several pieces.
     buffered: BytesMut,
-    compression: Compression,
+    codec: Codec,
     largest: usize,
     /// Of the next page, counted from 0.
     number: usize,
@@ -68,11 +68,11 @@ pub(super) struct Pages {
 
 impl Pages {
     /// `largest`: the largest page that is accepted, in stored bytes.
-    pub(super) fn new(compression: Compression, largest: usize) -> Self {
+    pub(super) fn new(codec: Codec, largest: usize) -> Self {
         Self {
             piece: Bytes::new(),
             buffered: BytesMut::new(),
-            compression,
+            codec,
             largest,
             number: 0,
         }
@@ -128,7 +128,7 @@ impl Pages {
         Ok(Some(RawPage {
             header,
             body,
-            compression: self.compression,
+            codec: self.codec,
         }))
     }
 
@@ -168,7 +168,7 @@ pub fn check_pages<E>(
     let Some(range) = chunk_range(chunk, size) else {
         return Ok(Ok(()));
     };
-    let mut pages = Pages::new(Compression::None, largest);
+    let mut pages = Pages::new(Codec::NONE, largest);
     let mut at = range.start;
     while at < range.end {
         let to = range.end.min(at.saturating_add(PIECE));
@@ -188,7 +188,7 @@ pub fn check_pages<E>(
 /// # Errors
 /// The page, counted from the first of them, in words.
 pub fn check_page_bytes(bytes: Bytes, largest: usize) -> Result<(), String> {
-    let mut pages = Pages::new(Compression::None, largest);
+    let mut pages = Pages::new(Codec::NONE, largest);
     pages.push(bytes);
     checked(&mut pages).map(|_| ())
 }
@@ -223,10 +223,10 @@ pub(super) fn parts<'a>(
     codecs.check(page.header.uncompressed)?;
     match &page.header.kind {
         PageKind::Data { .. } => {
-            let bytes: &[u8] = match page.compression {
-                Compression::None => &page.body,
-                compression => codecs
-                    .decompress(compression, &page.body, page.header.uncompressed, scratch)
+            let bytes: &[u8] = match page.codec {
+                Codec::NONE => &page.body,
+                codec => codecs
+                    .decompress(codec, &page.body, page.header.uncompressed, scratch)
                     .map_err(PageFault::Corrupt)?,
             };
             if bytes.len() != page.header.uncompressed {
@@ -252,12 +252,12 @@ pub(super) fn parts<'a>(
                 .uncompressed
                 .checked_sub(def_bytes + rep_bytes)
                 .ok_or_else(short)?;
-            let values: &[u8] = match page.compression {
+            let values: &[u8] = match page.codec {
                 _ if size == 0 => &[],
-                Compression::None => stored,
+                Codec::NONE => stored,
                 _ if !is_compressed => stored,
-                compression => codecs
-                    .decompress(compression, stored, size, scratch)
+                codec => codecs
+                    .decompress(codec, stored, size, scratch)
                     .map_err(PageFault::Corrupt)?,
             };
             Ok(Parts { rep, def, values })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parquet::{
     basic::Compression as ParquetCompression,
     file::metadata::{ParquetMetaData, RowGroupMetaData},
-    schema::types::{SchemaDescriptor, TypePtr},
+    schema::types::{SchemaDescriptor, Type, TypePtr},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     reads,
     schema::{self, Leaf},
 };
-use crate::Compression;
+use crate::{Compression, compression::Codec};
 
 /// How the columns of files map to those of the merged file: one entry for all files with the same schema.
 #[derive(Debug, Default)]
@@ -126,12 +126,12 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
                     what: "it is in another file".to_owned(),
                 });
             }
-            let Some(compression) = Compression::of(chunk.compression()) else {
+            let Some(codec) = Codec::of(chunk.compression()) else {
                 return Err(MergeError::Unsupported {
                     input: input.name.clone(),
                     column,
                     what: format!(
-                        "its compression is {}; write the file with Snappy, gzip, zstd or no compression",
+                        "its compression is {}; write the file with Snappy, gzip, zstd, LZ4 or no compression",
                         compression_name(chunk.compression())
                     ),
                 });
@@ -139,7 +139,7 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
             if reads::chunk_range(chunk, input.size).is_none() {
                 return Err(corrupt(column, "it lies outside the file"));
             }
-            votes.add(leaf, compression, chunk.compressed_size().unsigned_abs());
+            votes.add(leaf, codec.kept(), chunk.compressed_size().unsigned_abs());
         }
         if group.num_rows() < 0 {
             return Err(MergeError::Schema {
@@ -155,7 +155,7 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
 pub fn unread_codec(metadata: &ParquetMetaData) -> Option<(String, &'static str)> {
     let groups = metadata.row_groups().iter();
     let mut chunks = groups.flat_map(RowGroupMetaData::columns);
-    let unread = chunks.find(|chunk| Compression::of(chunk.compression()).is_none())?;
+    let unread = chunks.find(|chunk| Codec::of(chunk.compression()).is_none())?;
     let codec = compression_name(unread.compression());
     Some((unread.column_path().string(), codec))
 }
@@ -170,20 +170,48 @@ pub(super) fn single_columns(
     let single: Vec<_> = columns
         .filter(|(_, column)| column.max_rep_level() == 0)
         .collect();
+    let mut groups = Vec::new();
+    add_groups(schema.root_schema(), &mut Vec::new(), &mut groups);
     let leaf = |name: &String| {
         let paths = single.iter().map(|(_, column)| column.path().parts());
-        let found = find_column(name, paths);
-        let found = found.map_err(|error| MergeError::Options(format!("{option}: {error}")))?;
+        let refused = |what: String| MergeError::Options(format!("{option}: {what}"));
+        let found = find_column(name, paths).map_err(|error| {
+            let nested = find_column(name, groups.iter().map(|(path, _)| path)).ok();
+            refused(match nested.and_then(|place| groups.get(place)) {
+                Some((path, node)) => format!(
+                    "`{}` is {}, and has no single value in a row",
+                    path.join("."),
+                    schema::type_of(node)
+                ),
+                None => error.to_string(),
+            })
+        })?;
         Ok(single.get(found).map_or(0, |(leaf, _)| *leaf))
     };
     names.iter().map(leaf).collect()
 }
 
+/// Adds the columns, and the fields of structs, that are structs, lists or maps, with their paths.
+fn add_groups<'a>(
+    around: &'a Type,
+    path: &mut Vec<String>,
+    groups: &mut Vec<(Vec<String>, &'a Type)>,
+) {
+    for field in around.get_fields() {
+        path.push(field.name().to_owned());
+        if field.is_group() || schema::repeats(field) {
+            groups.push((path.clone(), field));
+        }
+        if schema::is_struct(field) {
+            add_groups(field, path, groups);
+        }
+        path.pop();
+    }
+}
+
 fn compression_name(compression: ParquetCompression) -> &'static str {
     match compression {
         ParquetCompression::BROTLI(_) => "brotli",
-        ParquetCompression::LZ4 => "lz4",
-        ParquetCompression::LZ4_RAW => "lz4_raw",
         ParquetCompression::LZO => "lzo",
         _ => "unknown",
     }

@@ -13,8 +13,9 @@ use parquet::{
 };
 use thiserror::Error;
 
+use self::leaves::counts;
 pub(super) use self::{
-    leaves::{Leaf, Source, leaves},
+    leaves::{Leaf, Source, leaves, repeats},
     widen::Conversion,
 };
 
@@ -269,6 +270,83 @@ fn kind(group: &Type, parent: Option<&Type>) -> Kind {
         }
         _ => Kind::Struct,
     }
+}
+
+/// Whether it is a struct: neither a single value nor a list nor a map.
+pub(super) fn is_struct(node: &Type) -> bool {
+    node.is_group() && !repeats(node) && kind(node, None) == Kind::Struct
+}
+
+/// The type of a column: what is nested in Hive's terms, and single values in Parquet's.
+pub(super) fn type_of(node: &Type) -> String {
+    let one = if node.is_primitive() {
+        widen::described(node)
+    } else {
+        type_of_group(node)
+    };
+    if repeats(node) {
+        format!("array<{one}>")
+    } else {
+        one
+    }
+}
+
+fn type_of_group(group: &Type) -> String {
+    let types = |fields: &[TypePtr]| {
+        let types = fields.iter().map(|field| type_of(field));
+        types.collect::<Vec<_>>().join(",")
+    };
+    match group.get_fields() {
+        [inside] if !repeats(group) && kind(group, None) == Kind::Places => {
+            if inside.is_group() && is_map(group) {
+                format!("map<{}>", types(inside.get_fields()))
+            } else if inside.is_group() && !is_element(inside, group) {
+                format!("array<{}>", types(inside.get_fields()))
+            } else {
+                type_of(inside)
+            }
+        }
+        fields => {
+            let fields = fields.iter();
+            let fields = fields.map(|field| format!("{}:{}", field.name(), type_of(field)));
+            format!("struct<{}>", fields.collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// The definition levels of a column, which has this path, at which a map around it has an entry whose key is null. Some
+/// writers declare keys as optional.
+pub(super) fn null_keys(root: &Type, path: &[String]) -> Vec<i16> {
+    let mut found = Vec::new();
+    let (mut around, mut node, mut level) = (None, root, 0);
+    for name in path.iter().take_while(|_| node.is_group()) {
+        let fields = node.get_fields();
+        let mut places = fields.iter().enumerate();
+        let Some((place, field)) = places.find(|(_, field)| field.name() == name) else {
+            break;
+        };
+        let repetition = |node: &Type| {
+            let info = node.get_basic_info();
+            info.has_repetition().then(|| info.repetition())
+        };
+        let of_entry = around.is_some_and(is_map) && repetition(node) == Some(Repetition::REPEATED);
+
+        if of_entry && place == 0 && repetition(field) == Some(Repetition::OPTIONAL) {
+            found.push(level);
+        }
+        level += i16::from(counts(field));
+        (around, node) = (Some(node), field);
+    }
+    found
+}
+
+fn is_map(group: &Type) -> bool {
+    let info = group.get_basic_info();
+    info.logical_type_ref() == Some(&LogicalType::Map)
+        || matches!(
+            info.converted_type(),
+            ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE
+        )
 }
 
 /// Whether the column has Parquet's null type: every row of its file is null.

@@ -12,9 +12,9 @@ mod batch;
 use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use arrow::{
-    array::{RecordBatch, UInt32Array},
-    compute::{SortOptions, concat_batches, take_record_batch},
-    datatypes::SchemaRef,
+    array::{ArrayRef, AsArray, RecordBatch, StructArray, UInt32Array},
+    compute::{SortOptions, concat_batches, is_null, nullif, take_record_batch},
+    datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
     row::{RowConverter, Rows, SortField},
 };
@@ -102,9 +102,9 @@ impl Sorted {
         let schema = Arc::new(parquet_to_arrow_schema(&descr, None)?);
         let writer = writer(&descr, &schema, &by, &options, memory, &votes)?;
         let fields = by.iter().map(|leaf| {
-            let field = schema.field(descr.get_column_root_idx(*leaf));
+            let path = descr.column(*leaf).path().parts().to_vec();
             let last = SortOptions::default().asc().nulls_last();
-            SortField::new_with_options(field.data_type().clone(), last)
+            SortField::new_with_options(type_at(&schema, &path), last)
         });
         let converter = RowConverter::new(fields.collect()).map_err(arrow)?;
         let groups = || inputs.iter().flat_map(|input| input.metadata.row_groups());
@@ -234,9 +234,10 @@ impl Sorted {
         for batch in keys.map_err(|what| of.corrupt(what))? {
             let mut columns = Vec::with_capacity(self.by.len());
             for leaf in &self.by {
-                let name = self.unified.schema().column(*leaf).name().to_owned();
-                let column = batch.column_by_name(&name).cloned();
-                columns.push(column.ok_or_else(|| of.corrupt(format!("{name} is missing")))?);
+                let descr = self.unified.schema().column(*leaf);
+                let column = column_at(&batch, descr.path().parts()).map_err(arrow)?;
+                let missing = || of.corrupt(format!("{} is missing", descr.path()));
+                columns.push(column.ok_or_else(missing)?);
             }
             self.converter
                 .append(&mut self.keys, &columns)
@@ -333,19 +334,35 @@ fn sort_columns(schema: &SchemaDescriptor, names: &[String]) -> Result<Vec<usize
             column.path()
         )));
     }
-    let leaves = single_columns("sort_by", schema, names)?;
-    let columns = schema.columns();
-    let inside = leaves.iter().filter_map(|leaf| columns.get(*leaf));
-    if let Some(column) = inside
-        .into_iter()
-        .find(|column| column.path().parts().len() > 1)
-    {
-        return Err(MergeError::Options(format!(
-            "sort_by: `{}` is inside a struct, and rows are sorted by columns of their own",
-            column.path().string()
-        )));
+    single_columns("sort_by", schema, names)
+}
+
+/// The type of the column, or of the field of a struct, with this path.
+fn type_at(schema: &Schema, path: &[String]) -> DataType {
+    let mut found = DataType::Struct(schema.fields().clone());
+    for name in path {
+        let DataType::Struct(fields) = &found else {
+            break;
+        };
+        let field = fields.iter().find(|field| field.name() == name);
+        found = field.map_or(DataType::Null, |field| field.data_type().clone());
     }
-    Ok(leaves)
+    found
+}
+
+/// The values of the column, or of the field of a struct, with this path: null where a struct around it is.
+fn column_at(batch: &RecordBatch, path: &[String]) -> Result<Option<ArrayRef>, ArrowError> {
+    let mut found: ArrayRef = Arc::new(StructArray::from(batch.clone()));
+    for name in path {
+        let Some(around) = found.as_struct_opt() else {
+            return Ok(None);
+        };
+        let Some(field) = around.column_by_name(name) else {
+            return Ok(None);
+        };
+        found = nullif(field, &is_null(around)?)?;
+    }
+    Ok(Some(found))
 }
 
 fn writer(

@@ -155,7 +155,12 @@ fn each_limit_has_an_error_of_its_own() {
         ),
     ] {
         virtual_time(async {
-            let lake = Lake::new(&format!("{settings}{BY_DAY}limits = {{ {limits} }}"));
+            let by_day = if settings == of_parquet {
+                BY_DAY.replace("\"t\"", "\"detail.time\"")
+            } else {
+                BY_DAY.to_owned()
+            };
+            let lake = Lake::new(&format!("{settings}{by_day}limits = {{ {limits} }}"));
             let found = lake.rekey("object", &object, AMPLE).await;
             match (found, name) {
                 (Ok(report), Ok(reason)) => {

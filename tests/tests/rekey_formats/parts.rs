@@ -111,6 +111,33 @@ fn a_part_that_is_no_column_is_refused() {
 }
 
 #[test]
+fn an_object_without_the_timestamp_is_refused_once() {
+    stated(
+        "A name that no column has is refused with the columns that there are, by its option; of JSON, whose records need not have the same columns, each record without its timestamp is set aside.",
+    );
+    for (format, bytes) in objects() {
+        virtual_time(async {
+            let lake = Lake::new(&format!(
+                "timestamp = {{ column = \"at\" }}\npartition_by = [\"city\"]\nformat = \"{format}\""
+            ));
+            let found = lake.rekey("a", &bytes, AMPLE).await;
+            if format == "json" {
+                let report = found.unwrap();
+                let reasons = json!(report.quarantined_by_reason);
+                assert_eq!(reasons, json!({"no_timestamp": 2}));
+                return;
+            }
+            let error = found.unwrap_err();
+            assert_eq!(error.name(), "SchemaUnusable", "{format}: {error}");
+            let says =
+                "timestamp.column: there is no column `at`: there are `n`, `Year`, `City`, `t`";
+            assert!(error.to_string().contains(says), "{format}: {error}");
+            assert_eq!(lake.written(), Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
 fn nothing_is_left_for_the_files() {
     stated(
         "Where nothing but parts of the path is left for files that have columns, the object is refused.",

@@ -135,7 +135,8 @@ fn mark(key: &str) -> Option<&'static str> {
         if part == "_delta_log" {
             return Some("Delta Lake");
         }
-        if part == "metadata" && next.ends_with(".metadata.json") {
+        let metadata = next.strip_suffix(".gz").unwrap_or(next);
+        if part == "metadata" && metadata.ends_with(".metadata.json") {
             return Some("Apache Iceberg");
         }
     }
@@ -272,6 +273,7 @@ mod tests {
             ("t/.hoodie_$folder$", Some("Apache Hudi")),
             ("t/metadata/00000-a.metadata.json", Some("Apache Iceberg")),
             ("metadata/v1.metadata.json", Some("Apache Iceberg")),
+            ("t/metadata/v2.metadata.json.gz", Some("Apache Iceberg")),
             ("t/metadata/a.json", None),
             ("t/x.metadata.json", None),
             ("t/not_delta_log/a", None),

@@ -34,6 +34,11 @@ pub enum TableError {
         "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
     )]
     SerDe(String),
+    /// No `SerDe` is named.
+    #[error(
+        "it names no SerDe, which would say how its objects are read; a view has none, and no objects"
+    )]
+    NoSerDe,
     /// The `InputFormat` does not pass the objects' bytes to the `SerDe` unchanged.
     #[error(
         "the InputFormat `{found}` is not read: with the SerDe `{serde}` it must be `{expected}`, which reads the objects themselves"
@@ -63,6 +68,14 @@ pub enum TableError {
         value: String,
         /// The reason.
         reason: &'static str,
+    },
+    /// Readers expect each bucket of its rows in a file of its own.
+    #[error(
+        "its rows are in buckets by {by}, and readers leave out files by the buckets that they take them for; files that are written here have rows of every bucket. Have its engine write it, or make a table without buckets"
+    )]
+    Buckets {
+        /// The columns, or the parameter that says so.
+        by: String,
     },
     /// The `SerDe` stores a column's values in a way that is not supported.
     #[error("the column `{column}` of type `{hive_type}`: {reason}")]
@@ -170,6 +183,9 @@ const NOTED: [&str; 8] = [
 
 /// The only supported encoding besides UTF-8: each byte is the character with its number.
 const LATIN_1: [&str; 4] = ["iso-8859-1", "iso8859-1", "iso8859_1", "latin1"];
+
+/// How many buckets Spark's tables have, if they have any.
+const SPARK_BUCKETS: &str = "spark.sql.sources.schema.numBuckets";
 
 const NOT_UNDERSTOOD: &str = "it is not understood, and rows read without it could be wrong. Remove it from the table if it changes nothing, or name the table's prefix instead";
 
@@ -348,11 +364,21 @@ impl Table {
         Ok(Some(format))
     }
 
+    /// Makes sure that the table may be given other settings and files.
+    ///
+    /// # Errors
+    /// Its files belong to another table format, or are buckets.
+    pub fn may_be_managed(&self) -> Result<(), TableError> {
+        self.not_foreign()?;
+        self.has_no_buckets()
+    }
+
     /// Makes sure that files of an output, with the columns of the table by their names, are what its readers read.
     ///
     /// # Errors
     /// A setting of the table is not supported, or its `SerDe` reads another format.
     pub fn takes(&self, output: &Output) -> Result<(), TableError> {
+        self.has_no_buckets()?;
         // A table without a format cannot be read by any engine.
         let Some(format) = self.row_format()? else {
             return Ok(());
@@ -425,6 +451,22 @@ impl Table {
         }
     }
 
+    /// Checks that readers do not expect each file to have one bucket of the rows, as in Hive's and Spark's bucketed tables.
+    fn has_no_buckets(&self) -> Result<(), TableError> {
+        let columns = &self.storage.bucket_columns;
+        if !columns.is_empty() {
+            let names = columns.iter().map(|name| format!("`{name}`"));
+            let by = names.collect::<Vec<_>>().join(", ");
+            return Err(TableError::Buckets { by });
+        }
+        match self.parameter(SPARK_BUCKETS) {
+            Some(count) if count.trim() != "0" => Err(TableError::Buckets {
+                by: format!("its parameter `{SPARK_BUCKETS}`, which is `{count}`"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that the objects' bytes reach the `SerDe` unchanged, whichever `SerDe` it is.
     ///
     /// # Errors
@@ -485,6 +527,11 @@ impl Table {
                 } else {
                     own.parameters.clone()
                 },
+                bucket_columns: if storage.bucket_columns.is_empty() {
+                    own.bucket_columns.clone()
+                } else {
+                    storage.bucket_columns.clone()
+                },
             },
             ..self.clone()
         }
@@ -509,6 +556,27 @@ mod tests {
             partition_keys: Vec::new(),
             parameters: std::collections::BTreeMap::new(),
             version_id: None,
+        }
+    }
+
+    #[test]
+    fn tables_with_buckets() {
+        stated(
+            "A table whose rows are in buckets is read, and refused by each job that would write or merge its files, by the columns of the buckets or by Spark's `spark.sql.sources.schema.numBuckets`.",
+        );
+        let output = Output::new(OutputFormat::Parquet);
+        for serde in [None, Some(PARQUET)] {
+            let mut by_columns = table(serde, &[]);
+            by_columns.storage.bucket_columns = vec!["Id".to_owned()];
+            let of_spark = table(serde, &[(SPARK_BUCKETS, "8")]);
+            for (table, says) in [(by_columns, "by `Id`"), (of_spark, SPARK_BUCKETS)] {
+                let error = table.takes(&output).unwrap_err().to_string();
+                assert!(error.contains(says), "{error}");
+                assert!(table.row_format().is_ok());
+                let own = table.with_storage(&StorageDescriptor::default());
+                assert!(own.takes(&output).is_err() && table.may_be_managed().is_err());
+            }
+            assert_eq!(table(serde, &[(SPARK_BUCKETS, "0")]).takes(&output), Ok(()));
         }
     }
 

@@ -116,7 +116,7 @@ pub enum CompactMode {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CompactCompression {
-    /// Each column keeps its compression.
+    /// Each column keeps its compression, but for LZ4, which becomes Snappy.
     #[default]
     Keep,
     /// Uncompressed.

@@ -357,7 +357,7 @@ fn counts(source: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array,
 }
 
 /// A type's name in Hive's terms.
-fn type_name(data_type: &DataType) -> Cow<'static, str> {
+pub(super) fn type_name(data_type: &DataType) -> Cow<'static, str> {
     hive_type::render(data_type)
         .unwrap_or_else(|_| data_type.to_string())
         .into()

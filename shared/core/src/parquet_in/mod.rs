@@ -55,7 +55,7 @@ pub enum ReadError {
     Encrypted,
     /// A column is compressed in a way that is not read.
     #[error(
-        "column `{column}` is compressed with {codec}, which is not read: write the file with Snappy, gzip, zstd or no compression"
+        "column `{column}` is compressed with {codec}, which is not read: write the file with Snappy, gzip, zstd, LZ4 or no compression"
     )]
     Codec {
         /// With its path.
@@ -105,9 +105,17 @@ pub enum ReadError {
         /// The other.
         second: String,
     },
-    /// The timestamp's name means two columns.
+    /// The timestamp's name means no column, or two.
     #[error("timestamp.column: {0}")]
     Name(#[from] NameError),
+    /// The timestamp's column has a type that is no time.
+    #[error("timestamp.column: `{column}` is {data_type}, which is no time")]
+    NotATime {
+        /// With its path.
+        column: String,
+        /// In Hive's terms, or Arrow's.
+        data_type: String,
+    },
     /// The table has a column of an unsupported type.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -235,7 +243,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     /// <https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html>
     ///
     /// # Errors
-    /// The table does not have one of the columns, and the policy is to fail.
+    /// The table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
         let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
         self.reader(

@@ -6,9 +6,8 @@ use arrow::{
     datatypes::{DataType, Date32Type, Float64Type, Int64Type, Schema, TimeUnit},
 };
 use jiff::{Timestamp, tz::Offset};
-use parquet_merge::NameError;
 
-use super::{ReadError, Refused};
+use super::{ReadError, Refused, convert::type_name};
 use crate::{
     columns,
     encode::cells,
@@ -20,8 +19,8 @@ use crate::{
 /// Reads the column of the row's time.
 pub(super) struct Times {
     name: String,
-    /// The column, and the path of fields inside it. `None` if the column does not exist.
-    path: Option<(usize, Vec<usize>)>,
+    /// The places of the column and of the fields inside it.
+    path: Vec<usize>,
     reader: TimestampReader,
 }
 
@@ -29,23 +28,22 @@ impl Times {
     /// `name`: the name of a column, or of a field in it.
     ///
     /// # Errors
-    /// Two columns are called so.
+    /// No column, or two, are called so, or its type is no time.
     pub(super) fn new(
         schema: &Schema,
         name: &str,
         reader: TimestampReader,
     ) -> Result<Self, ReadError> {
-        let found = match columns::find(schema.fields(), name) {
-            Ok(found) => found
-                .places
-                .split_first()
-                .map(|(column, path)| (*column, path.to_vec())),
-            Err(NameError::Missing { .. }) => None,
-            Err(error @ NameError::Ambiguous { .. }) => return Err(error.into()),
-        };
+        let found = columns::find(schema.fields(), name)?;
+        if !may_be_time(&found.data_type) {
+            return Err(ReadError::NotATime {
+                column: found.names.join("."),
+                data_type: type_name(&found.data_type).into_owned(),
+            });
+        }
         Ok(Self {
             name: name.to_owned(),
-            path: found,
+            path: found.places,
             reader,
         })
     }
@@ -56,7 +54,7 @@ impl Times {
         rows: &RecordBatch,
     ) -> Result<Vec<Result<Timestamp, Refused>>, ReadError> {
         use DataType as T;
-        let Some(column) = self.path.as_ref().and_then(|path| column(rows, path)) else {
+        let Some(column) = column(rows, &self.path) else {
             return Ok((0..rows.num_rows()).map(|_| Err(self.missing())).collect());
         };
         let column = cells::plain(column)?;
@@ -104,22 +102,8 @@ impl Times {
                         .read_text(&String::from_utf8_lossy(bytes.value(row)))
                 })
             }
-            other => {
-                let refused = Refused {
-                    reason: Reason::BadTimestamp,
-                    detail: format!("`{}` is of type {other}, which is not a time", self.name),
-                };
-                (0..column.len())
-                    .map(|row| {
-                        let null = column.is_null(row);
-                        Err(if null {
-                            self.missing()
-                        } else {
-                            refused.clone()
-                        })
-                    })
-                    .collect()
-            }
+            // Parquet's null type; others are refused before.
+            _ => (0..column.len()).map(|_| Err(self.missing())).collect(),
         })
     }
 
@@ -178,7 +162,18 @@ impl Times {
     }
 }
 
-fn column<'a>(rows: &'a RecordBatch, (column, path): &(usize, Vec<usize>)) -> Option<&'a ArrayRef> {
+/// Whether values of the type are read as times.
+fn may_be_time(data_type: &DataType) -> bool {
+    use DataType as T;
+    match data_type {
+        T::Dictionary(_, values) => may_be_time(values),
+        T::Timestamp(..) | T::Date32 | T::Utf8 | T::Utf8View | T::BinaryView | T::Null => true,
+        number => number.is_numeric(),
+    }
+}
+
+fn column<'a>(rows: &'a RecordBatch, path: &[usize]) -> Option<&'a ArrayRef> {
+    let (column, path) = path.split_first()?;
     let mut column = rows.columns().get(*column)?;
     for field in path {
         column = column.as_struct_opt()?.columns().get(*field)?;

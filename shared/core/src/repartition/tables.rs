@@ -102,6 +102,7 @@ pub fn target_table(
             serde_parameters: pairs(format.parameters),
             parameters: standing
                 .map_or_else(BTreeMap::new, |table| table.storage.parameters.clone()),
+            bucket_columns: Vec::new(),
         },
         partition_keys: shape
             .partition_by

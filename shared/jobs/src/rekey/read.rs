@@ -10,7 +10,7 @@ use lakewright_core::{
     reading::Reading,
     records::{FrameError, Records},
 };
-use parquet_merge::NameError;
+use parquet_merge::{NameError, find_column};
 
 use super::{Budget, Ports, Settings, source::Source};
 use crate::{
@@ -58,17 +58,26 @@ pub(super) fn refused(location: &Location, error: ReadError) -> JobError {
                 .of(location)
                 .at(row)
         }
-        ReadError::Schema(_) | ReadError::NameCollision { .. } => {
+        ReadError::Schema(_)
+        | ReadError::NameCollision { .. }
+        | ReadError::Name(_)
+        | ReadError::NotATime { .. } => {
             JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
         }
         error => JobError::unreadable(location, error.to_string()),
     }
 }
 
-/// A name in `partition_by` is no column of the object.
-pub(super) fn no_such_part(location: &Location, error: &NameError) -> JobError {
-    let message = format!("partition_by: {error}");
+/// A name in this option is no column of the object.
+pub(super) fn no_such_column(location: &Location, option: &str, error: &NameError) -> JobError {
+    let message = format!("{option}: {error}");
     JobError::new(ErrorKind::SchemaUnusable, message).of(location.clone())
+}
+
+/// The names of columns in the configuration.
+struct Needed {
+    partition_by: Vec<String>,
+    timestamp: String,
 }
 
 /// The records of an object, piece by piece.
@@ -78,8 +87,8 @@ pub(super) struct RecordReader<'a> {
     location: Location,
     reader: PlainReader,
     records: Box<dyn Records>,
-    /// The configuration's `partition_by`, until the names of the object's columns are known.
-    partition_by: Option<Vec<String>>,
+    /// The columns that CSV must have, until it is known whether it does.
+    needed: Option<Needed>,
     plain: Vec<u8>,
     ended: bool,
 }
@@ -107,7 +116,10 @@ impl<'a> RecordReader<'a> {
             budget,
             reader: PlainReader::new(source.read(), limits.compression_ratio),
             records,
-            partition_by: (job.format == InputFormat::Csv).then(|| job.partition_by.clone()),
+            needed: (job.format == InputFormat::Csv).then(|| Needed {
+                partition_by: job.partition_by.clone(),
+                timestamp: job.timestamp.column.clone(),
+            }),
             location,
             plain: Vec::new(),
             ended: false,
@@ -140,17 +152,19 @@ impl<'a> RecordReader<'a> {
         Ok(Some(&mut *self.records))
     }
 
-    /// Checks that the columns of CSV have those of `partition_by`, as soon as they are known.
+    /// Checks that CSV has the columns that the configuration names, as soon as they are known.
     fn check_columns(&mut self) -> Result<(), JobError> {
-        let Some(partition_by) = &self.partition_by else {
+        let Some(needed) = &self.needed else {
             return Ok(());
         };
         // A broken header fails when its records are read.
         let names = self.records.infer(&mut Inference::new(1));
         if let Ok(Some(names)) = names {
-            check_columns(partition_by, &names)
-                .map_err(|error| no_such_part(&self.location, &error))?;
-            self.partition_by = None;
+            check_columns(&needed.partition_by, &names)
+                .map_err(|error| no_such_column(&self.location, "partition_by", &error))?;
+            find_column(&needed.timestamp, names.iter().map(std::slice::from_ref))
+                .map_err(|error| no_such_column(&self.location, "timestamp.column", &error))?;
+            self.needed = None;
         }
         Ok(())
     }

@@ -289,7 +289,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
     if job.manage_table {
         // The table's storage settings are about to be replaced.
         table
-            .not_foreign()
+            .may_be_managed()
             .map_err(|error| unfit(error.to_string()))?;
     } else if let Some(output) = job.output.first() {
         let written = table.takes(output);

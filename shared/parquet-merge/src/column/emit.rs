@@ -7,6 +7,7 @@ use super::{Column, Page, Rows, Tools, pending};
 use crate::{
     bounds::Bounds,
     codec::snappy_length,
+    compression::Codec,
     fault::PageFault,
     page::{RawPage, parts},
     thrift::{self, PageHeader, PageKind, PageStatistics},
@@ -68,7 +69,7 @@ impl Column {
                 },
             },
             body: body.into(),
-            compression: self.compression,
+            codec: Codec::Written(self.compression),
         };
         self.put_as_it_is(&page, kind);
         Ok(())
@@ -84,7 +85,7 @@ impl Column {
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         self.rows += rows;
-        let is_same = page.compression == self.compression;
+        let is_same = page.codec == Codec::Written(self.compression);
         let kind = Rows::Data {
             rows,
             nulls,

@@ -17,11 +17,12 @@ use crate::{
     Compression,
     bounds::{Bound, Bounds, Order, means},
     codec::{Codecs, elements},
+    compression::Codec,
     convert::look,
     dictionary::Values,
     fault::PageFault,
     page::{Pages, RawPage},
-    schema::Source,
+    schema::{Source, null_keys},
     thrift::{PageKind, PageStatistics},
 };
 
@@ -42,6 +43,8 @@ pub(crate) struct Incoming {
     pub(super) adopts: bool,
     /// The file was written here, so what it says of its values holds.
     pub(super) trusted: bool,
+    /// The definition levels at which a map has an entry whose key is null.
+    null_keys: Vec<i16>,
     /// The nulls of the page that was counted last, as they were counted.
     counted: Option<usize>,
     of: ChunkOf,
@@ -65,7 +68,7 @@ impl Incoming {
         of: ChunkOf,
         source: Source,
         order: Order,
-        compression: Compression,
+        codec: Codec,
         largest_page: usize,
         (adopts, trusted): (bool, bool),
     ) -> Option<Self> {
@@ -93,9 +96,10 @@ impl Incoming {
         Some(Self {
             from: chunk.column_descr_ptr(),
             source,
-            pages: Pages::new(compression, largest_page),
+            pages: Pages::new(codec, largest_page),
             adopts,
             trusted,
+            null_keys: null_keys(file.schema(), chunk.column_path().parts()),
             counted: None,
             order: stated,
             bounds,
@@ -124,7 +128,7 @@ impl Incoming {
     pub(super) fn snappy_dictionary(&self) -> Option<(Bytes, usize)> {
         let page = self.dictionary.as_ref()?;
         let size = page.header.uncompressed;
-        let is_snappy = page.compression == Compression::Snappy
+        let is_snappy = page.codec == Codec::Written(Compression::Snappy)
             && snap::raw::decompress_len(&page.body).ok() == Some(size);
         is_snappy
             .then(|| elements(&page.body))
@@ -145,12 +149,7 @@ impl Incoming {
         let mut bytes = Vec::new();
         codecs.check(page.header.uncompressed)?;
         codecs
-            .decompress(
-                page.compression,
-                &page.body,
-                page.header.uncompressed,
-                &mut bytes,
-            )
+            .decompress(page.codec, &page.body, page.header.uncompressed, &mut bytes)
             .map_err(PageFault::Corrupt)?;
         Values::read(&self.from, bytes, page.values())
     }
@@ -173,9 +172,19 @@ impl Incoming {
         }
         if !self.trusted {
             let dictionary = self.dictionary.as_ref();
-            let (bounds, nulls) = look(page, dictionary, &self.from, order, &mut tools.codecs)?;
-            self.counted = Some(nulls);
-            return Ok(bounds);
+            let seen = look(page, dictionary, &self.from, order, &mut tools.codecs)?;
+            if seen
+                .levels
+                .iter()
+                .any(|level| self.null_keys.contains(level))
+            {
+                return Err(PageFault::Unsupported(
+                    "a map has a null key, which maps cannot have and readers take in different ways"
+                        .to_owned(),
+                ));
+            }
+            self.counted = Some(seen.nulls);
+            return Ok(seen.bounds);
         }
         let chunk = self.bounds.clone();
         if chunk == Bounds::Empty || order == Order::Undefined {

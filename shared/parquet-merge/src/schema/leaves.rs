@@ -61,11 +61,12 @@ struct Step {
     repeats: bool,
 }
 
-fn counts(node: &Type) -> bool {
+/// Whether it adds a definition level.
+pub(super) fn counts(node: &Type) -> bool {
     node.get_basic_info().repetition() != Repetition::REQUIRED
 }
 
-fn repeats(node: &Type) -> bool {
+pub(crate) fn repeats(node: &Type) -> bool {
     node.get_basic_info().repetition() == Repetition::REPEATED
 }
 

@@ -406,7 +406,7 @@ fn build(
 }
 
 /// A type in Parquet's terms.
-fn described(node: &Type) -> String {
+pub(super) fn described(node: &Type) -> String {
     let info = node.get_basic_info();
     let physical = match node.get_physical_type() {
         Physical::FIXED_LEN_BYTE_ARRAY => format!("FIXED_LEN_BYTE_ARRAY({})", length(node)),

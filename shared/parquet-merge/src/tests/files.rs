@@ -228,7 +228,9 @@ pub(super) fn writers() -> Vec<(&'static str, WriterProperties)> {
         ),
         (
             "small pages, no dictionary",
-            small_pages(builder().set_dictionary_enabled(false)).build(),
+            small_pages(builder().set_compression(Codec::LZ4_RAW))
+                .set_dictionary_enabled(false)
+                .build(),
         ),
         (
             "small pages, version 2",
@@ -243,7 +245,7 @@ pub(super) fn writers() -> Vec<(&'static str, WriterProperties)> {
         ),
         (
             "chunk statistics",
-            small_pages(builder())
+            small_pages(builder().set_compression(Codec::LZ4))
                 .set_statistics_enabled(EnabledStatistics::Chunk)
                 .build(),
         ),

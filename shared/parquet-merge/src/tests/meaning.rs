@@ -16,6 +16,8 @@ const RIGHT_BOUNDS: &[u8] = include_bytes!("../../../../tests/data/2-right-bound
 const DECIMALS: &[u8] = include_bytes!("../../../../tests/data/1-connect-minimal.parquet");
 const TUPLE: &[u8] = include_bytes!("../../../../tests/data/1-tuple.parquet");
 const THREE_LEVEL: &[u8] = include_bytes!("../../../../tests/data/2-three-level.parquet");
+const NULL_KEY: &[u8] = include_bytes!("../../../../tests/data/null-key.parquet");
+const OPTIONAL_KEY: &[u8] = include_bytes!("../../../../tests/data/optional-key.parquet");
 const VARIANTS: [&[u8]; 3] = [
     include_bytes!("../../../../tests/data/1-a-int.parquet"),
     include_bytes!("../../../../tests/data/2-b-text.parquet"),
@@ -72,6 +74,29 @@ fn checksums_of_pages() {
     };
     let checked = check_pages(chunk, FLIPPED.len() as u64, 1 << 20, range);
     assert!(checked.unwrap().is_err());
+}
+
+#[test]
+fn null_keys_of_maps() {
+    stated(
+        "No map has a null key: one that has, as the schemas of some writers allow, does not fit its column in rekey and repartition, refuses a result of split, and refuses its merge by file and column.",
+    );
+    for (sort_by, rows) in [("", 1 << 20), ("", 1), ("t", 1 << 20)] {
+        let mut options = MergeOptions::default();
+        options.row_group.rows = rows;
+        if !sort_by.is_empty() {
+            options.sort_by = vec![sort_by.to_owned()];
+        }
+        let merged = merge(&files(&[OPTIONAL_KEY, OPTIONAL_KEY]), options.clone()).unwrap();
+        assert_eq!(merged.summary.rows, 4);
+        for pair in [[OPTIONAL_KEY, NULL_KEY], [NULL_KEY, OPTIONAL_KEY]] {
+            let error = merge(&files(&pair), options.clone())
+                .unwrap_err()
+                .to_string();
+            let says = "column m.key_value.key: cannot be merged: a map has a null key";
+            assert!(error.contains(says), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Sorted merges.
 
-use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::{
+    array::{AsArray, StructArray},
+    compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch},
+};
 use parquet::file::metadata::SortingColumn;
 
 use super::{
@@ -8,6 +11,15 @@ use super::{
     *,
 };
 use crate::semantics::stated;
+
+/// The column, or the field of a struct, with this path.
+fn column_at(rows: &RecordBatch, path: &str) -> ArrayRef {
+    let mut found: ArrayRef = Arc::new(StructArray::from(rows.clone()));
+    for name in path.split('.') {
+        found = found.as_struct().column_by_name(name).unwrap().clone();
+    }
+    found
+}
 
 /// The rows in the order of these columns, by a stable sort.
 fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
@@ -20,7 +32,7 @@ fn sorted(rows: &RecordBatch, by: &[&str]) -> RecordBatch {
     let mut columns: Vec<SortColumn> = by
         .iter()
         .map(|name| SortColumn {
-            values: rows.column_by_name(name).unwrap().clone(),
+            values: column_at(rows, name),
             options,
         })
         .collect();
@@ -47,6 +59,8 @@ fn rows_are_sorted_whatever_the_files_are() {
         &["time", "decimal"],
         &["whole"],
         &["nothing"],
+        &["struct.x", "text"],
+        &["struct.y"],
     ] {
         for rows_of_a_group in [1 << 20, 900] {
             let mut options = MergeOptions {
@@ -137,34 +151,60 @@ fn sorting_takes_files_of_different_schemas() {
 }
 
 #[test]
+fn columns_of_more_than_a_value() {
+    let file = written(&every_type(0, 10, 3), WriterProperties::default());
+    for (column, says) in [
+        (
+            "unknown",
+            "there is no column `unknown`: there are `boolean`",
+        ),
+        (
+            "LIST",
+            "`list` is array<INT64>, and has no single value in a row",
+        ),
+        ("lists", "`lists` is array<array<BYTE_ARRAY String>>, "),
+        ("map", "`map` is map<BYTE_ARRAY String,INT32>, "),
+        (
+            "struct",
+            "`struct` is struct<x:INT32,y:BYTE_ARRAY String>, ",
+        ),
+    ] {
+        for option in ["sort_by", "bloom_filter_columns"] {
+            let mut options = MergeOptions::default();
+            let names = if option == "sort_by" {
+                &mut options.sort_by
+            } else {
+                &mut options.bloom_filters
+            };
+            names.push(column.to_owned());
+            let error = merge(std::slice::from_ref(&file), options).unwrap_err();
+            assert!(
+                matches!(&error, Failure::Merge(MergeError::Options(_))),
+                "{error:?}"
+            );
+            let says = format!("{option}: {says}");
+            assert!(error.to_string().contains(&says), "{error}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_sorted_by() {
     stated(
         "What `sort_by` compares must fit into a quarter of the memory, and each row group of the files too, or the merge is refused for it.",
     );
-    let file = written(&every_type(0, 10, 3), WriterProperties::default());
-    for column in ["unknown", "list", "struct", "struct.x"] {
-        let options = MergeOptions {
-            sort_by: vec![column.to_owned()],
-            ..MergeOptions::default()
-        };
-        let refused = merge(std::slice::from_ref(&file), options);
-        assert!(
-            matches!(&refused, Err(Failure::Merge(MergeError::Options(_)))),
-            "{column}: {refused:?}"
-        );
-    }
     stated(
         "Every option that names a column takes its name whatever the case, or the names from the outside to the inside, with dots between, of a field of a struct; a name that means two, such as `s.a` of a column `s.a` and of a struct `s`, is refused with both.",
     );
     stated(
-        "`partition_by`, `sort_by`, `columns` and `key` take columns of their own, and no fields of structs; a bloom filter and the timestamp may be of a field.",
+        "`partition_by`, `columns` and `key` take columns of their own, and no fields of structs; `sort_by`, bloom filters and the timestamp may be of a field.",
     );
     stated(
-        "A name that no column has is refused with the columns that there are, but for the timestamp's, without which each record is set aside.",
+        "A name that no column has is refused with the columns that there are, by its option; of JSON, whose records need not have the same columns, each record without its timestamp is set aside.",
     );
     let number = |n: i64| -> ArrayRef { Arc::new(arrow::array::Int64Array::from(vec![n])) };
     let inside = Field::new("a", arrow::datatypes::DataType::Int64, true);
-    let inside = arrow::array::StructArray::from(vec![(Arc::new(inside), number(2))]);
+    let inside = StructArray::from(vec![(Arc::new(inside), number(2))]);
     let both = batch(vec![
         ("s.a", number(1)),
         ("s", Arc::new(inside)),

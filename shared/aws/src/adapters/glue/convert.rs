@@ -77,6 +77,7 @@ fn storage_from_glue(storage: &types::StorageDescriptor) -> StorageDescriptor {
             .map(str::to_owned),
         serde_parameters: ordered(serde.and_then(SerDeInfo::parameters)),
         parameters: ordered(storage.parameters()),
+        bucket_columns: storage.bucket_columns().to_vec(),
     }
 }
 
@@ -148,8 +149,13 @@ mod tests {
                 serde_library: Some("serde".to_owned()),
                 serde_parameters: pairs("serialization.format"),
                 parameters: pairs("classification"),
+                bucket_columns: Vec::new(),
             },
         };
+        let bucketed = types::StorageDescriptor::builder()
+            .bucket_columns("a")
+            .build();
+        assert_eq!(storage_from_glue(&bucketed).bucket_columns, ["a"]);
         let input = partition_to_glue(&partition).unwrap();
         assert_eq!(input.values(), partition.values);
         assert_eq!(

@@ -208,7 +208,7 @@ fn times_and_dates() {
 #[test]
 fn times_that_json_does_not_have_are_quarantined_as_numbers() {
     stated(
-        "In the quarantine, a column of a row with a date or a time that JSON does not have, such as one beyond the year 9999, holds the numbers that are in the file.",
+        "In the quarantine, a column of a row with a date or a time that JSON does not have, such as one beyond the year 9999, holds the numbers that are in the file, and one with a map that JSON does not have, its entries as a list.",
     );
     let days = ListArray::from_iter_primitive::<Date32Type, _, _>(vec![
         Some(vec![Some(0), None]),
@@ -241,6 +241,50 @@ fn times_that_json_does_not_have_are_quarantined_as_numbers() {
     {
         assert!(rows.times[row].is_err());
         assert_eq!(String::from_utf8(rows.record(row).unwrap()).unwrap(), expected);
+    }
+}
+
+#[test]
+fn null_keys_of_maps() {
+    stated(
+        "No map has a null key: one that has, as the schemas of some writers allow, does not fit its column in rekey and repartition, refuses a result of split, and refuses its merge by file and column.",
+    );
+    let file = |bytes: &'static [u8]| Bytes::from_static(bytes);
+    let optional = file(include_bytes!(
+        "../../../../../tests/data/optional-key.parquet"
+    ));
+    let null = file(include_bytes!("../../../../../tests/data/null-key.parquet"));
+    let with_map = table(&[("t", "string"), ("m", "map<string,int>")]);
+    let read_one = |file: &Bytes, table: &Schema, policy| {
+        read(file, table, options("t", policy)).unwrap().remove(0)
+    };
+    let rows = read_one(&optional, &with_map, Policy::Fail);
+    assert_eq!(
+        texts(rows.batch.column(1)),
+        [Some("{\"a\":1}".to_owned()), None]
+    );
+    let error = read(&null, &with_map, options("t", Policy::Fail)).unwrap_err();
+    assert!(error.to_string().contains("`m`"), "{error}");
+    let rows = read_one(&null, &with_map, Policy::Drop);
+    assert_eq!(rows.mismatched, 1);
+    assert_eq!(
+        texts(rows.batch.column(1)),
+        [Some("{\"a\":1}".to_owned()), None, None]
+    );
+    for (table, policy) in [
+        (with_map, Policy::Quarantine),
+        (table(&[("t", "date")]), Policy::Drop),
+    ] {
+        let rows = read_one(&null, &table, policy);
+        assert_eq!(
+            rows.times.iter().filter(|time| time.is_err()).count(),
+            usize::from(policy == Policy::Quarantine)
+        );
+        let record = String::from_utf8(rows.record(1).unwrap()).unwrap();
+        assert_eq!(
+            record,
+            r#"{"t":"2026-05-01","m":[{"value":2},{"key":"b","value":3}]}"#
+        );
     }
 }
 

@@ -19,7 +19,7 @@ fn checksums_of_pages() {
     for (file, whole) in [(GOOD, true), (FLIPPED, false)] {
         let file = open(file);
         let table = file.schema().unwrap();
-        let rows = file.read(&table, options("none", Policy::Fail)).unwrap();
+        let rows = file.read(&table, options("id", Policy::Fail)).unwrap();
         let rows = rows.collect::<Result<Vec<_>, _>>();
         assert_eq!(rows.is_ok(), whole);
         if let Err(error) = rows {
@@ -53,7 +53,7 @@ fn meanings_that_tables_lack() {
         (Some(Field::new("V", DataType::Utf8, true)), false),
     ] {
         let table = Schema::new([id.clone()].into_iter().chain(column).collect::<Vec<_>>());
-        let rows = open(VARIANT).read(&table, options("none", Policy::Drop));
+        let rows = open(VARIANT).read(&table, options("id", Policy::Drop));
         assert_eq!(rows.is_ok(), told, "{table:?}");
     }
 }

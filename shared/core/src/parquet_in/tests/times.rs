@@ -114,20 +114,53 @@ fn a_name_of_two_columns() {
 }
 
 #[test]
-fn rows_without_a_time() {
-    for (name, values, reason, says) in [
+fn files_without_a_time() {
+    stated(
+        "A name that no column has is refused with the columns that there are, by its option; of JSON, whose records need not have the same columns, each record without its timestamp is set aside.",
+    );
+    stated(
+        "A Parquet column that is called as the timestamp and has a type that is no time, such as `boolean` or `array<int>`, refuses its object by that type.",
+    );
+    let flags = || column(BooleanArray::from(vec![true]));
+    let inner = StructArray::from(vec![(
+        Arc::new(Field::new("a", DataType::Boolean, true)),
+        flags(),
+    )]);
+    let lists = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]);
+    for (name, values, says) in [
         (
             "x",
             strings(&[Some("1")]),
-            Reason::NoTimestamp,
-            "`x` has no value",
+            "there is no column `x`: there are `t`",
         ),
         (
             "t.x",
             strings(&[Some("1")]),
-            Reason::NoTimestamp,
-            "`t.x` has no value",
+            "there is no column `t.x`: there are `t`",
         ),
+        ("T", flags(), "`t` is boolean, which is no time"),
+        (
+            "t",
+            column(inner.clone()),
+            "`t` is struct<a:boolean>, which is no time",
+        ),
+        ("T.A", column(inner), "`t.a` is boolean, which is no time"),
+        ("t", column(lists), "`t` is array<int>, which is no time"),
+        (
+            "t",
+            column(arrow::array::Time64MicrosecondArray::from(vec![1])),
+            "`t` is Time64(µs), which is no time",
+        ),
+    ] {
+        let rows = batch(&[("t", values)]);
+        let error = read(&file(&rows, 9), &table(&[]), options(name, Policy::Drop)).unwrap_err();
+        assert_eq!(error.to_string(), format!("timestamp.column: {says}"));
+    }
+}
+
+#[test]
+fn rows_without_a_time() {
+    for (name, values, reason, says) in [
         (
             "t",
             strings(&[None]),
@@ -148,9 +181,9 @@ fn rows_without_a_time() {
         ),
         (
             "t",
-            column(BooleanArray::from(vec![true])),
-            Reason::BadTimestamp,
-            "Boolean",
+            column(arrow::array::NullArray::new(1)),
+            Reason::NoTimestamp,
+            "`t` has no value",
         ),
         (
             "t",

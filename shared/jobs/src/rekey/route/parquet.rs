@@ -14,7 +14,7 @@ use super::{Router, Row, column_timestamps};
 use crate::{
     kit::JobError,
     rekey::{
-        read::{no_such_part, refused},
+        read::{no_such_column, refused},
         source::Source,
     },
     work::parquet::{Loaded, Room},
@@ -34,7 +34,7 @@ pub(super) async fn member(
     let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
     check_columns(&job.partition_by, &file.names())
-        .map_err(|error| no_such_part(&location, &error))?;
+        .map_err(|error| no_such_column(&location, "partition_by", &error))?;
     let options = ReadOptions {
         on_unknown: job.on_unknown,
         on_mismatch: job.on_mismatch,
