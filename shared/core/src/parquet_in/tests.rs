@@ -497,7 +497,12 @@ fn limits() {
         assert!(error.to_string().contains(says), "{error}");
     }
     let lz4 = Bytes::from_static(include_bytes!("../../../../tests/data/lz4.parquet"));
-    let rows = read(&lz4, &table(&[("name", "string")]), options("id", Policy::Drop)).unwrap();
+    let rows = read(
+        &lz4,
+        &table(&[("name", "string")]),
+        options("id", Policy::Drop),
+    )
+    .unwrap();
     let expected = ["a", "b", "c"].map(|name| Some(name.to_owned()));
     assert_eq!(texts(rows[0].batch.column(0)), expected);
     for bytes in [&b""[..], b"PAR1", b"not a Parquet file"] {
