@@ -101,6 +101,17 @@ pub enum FrameError {
     },
 }
 
+impl FrameError {
+    /// The same error of an object in which `begin` bytes come before those that were read.
+    #[must_use]
+    pub fn behind(mut self, begin: u64) -> Self {
+        if let Self::RecordTooLong { offset, .. } | Self::Header { offset, .. } = &mut self {
+            *offset += begin;
+        }
+        self
+    }
+}
+
 /// Why the columns of records cannot be found.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ColumnsError {

@@ -155,11 +155,8 @@ fn each_limit_has_an_error_of_its_own() {
         ),
     ] {
         virtual_time(async {
-            let by_day = if settings == of_parquet {
-                BY_DAY.replace("\"t\"", "\"detail.time\"")
-            } else {
-                BY_DAY.to_owned()
-            };
+            let time = ["t", "detail.time"][usize::from(settings == of_parquet)];
+            let by_day = BY_DAY.replace("\"t\"", &format!("\"{time}\""));
             let lake = Lake::new(&format!("{settings}{by_day}limits = {{ {limits} }}"));
             let found = lake.rekey("object", &object, AMPLE).await;
             match (found, name) {

@@ -214,11 +214,23 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         Ok(Self { source })
     }
 
-    /// The columns of the file with types that tables have, for use without a table.
+    /// The columns of the file with types that tables have, for use without a table, with names in lower case.
     ///
     /// # Errors
     /// A column whose meaning tables do not have, such as a VARIANT.
     pub fn schema(&self) -> Result<Schema, ReadError> {
+        self.columns(str::to_lowercase)
+    }
+
+    /// The same, with names as the file spells them.
+    ///
+    /// # Errors
+    /// As [`schema`](Self::schema).
+    pub fn spelled_schema(&self) -> Result<Schema, ReadError> {
+        self.columns(str::to_owned)
+    }
+
+    fn columns(&self, name: fn(&str) -> String) -> Result<Schema, ReadError> {
         match self.source.meanings().into_iter().next() {
             Some(meaning) => Err(ReadError::Meaning {
                 column: meaning.path,
@@ -229,7 +241,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                     "leave the column out, by a table that lacks it"
                 },
             }),
-            None => Ok(schema::of_table(self.source.schema())),
+            None => Ok(schema::of_table(self.source.schema(), name)),
         }
     }
 
@@ -398,10 +410,13 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
                     )));
                 }
             } else if self.row_group < self.source.row_groups().min(self.last_row_group) {
-                let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;
-                (self.reader, self.row_bytes) = (Some(reader), row_bytes);
                 let sizes = self.source.row_group_sizes();
                 self.left = sizes.get(self.row_group).map_or(0, |(rows, _)| *rows);
+                // Some writers give a row group without rows no pages, and an offset at which there is none.
+                if self.left > 0 {
+                    let (reader, row_bytes) = self.source.read_row_group(self.row_group)?;
+                    (self.reader, self.row_bytes) = (Some(reader), row_bytes);
+                }
                 self.row_group += 1;
             } else {
                 return Ok(None);

@@ -83,6 +83,7 @@ fn look(node: &Type, path: &str, found: &mut Vec<Meaning>) {
             (format!("of the unknown logical type {other:?}"), false)
         }
         None if info.converted_type() == ConvertedType::INTERVAL => ("INTERVAL".to_owned(), false),
+        _ if has_nested_keys(node) => ("a map whose keys are no single values".to_owned(), false),
         _ => {
             if node.is_group() {
                 for field in node.get_fields() {
@@ -99,24 +100,33 @@ fn look(node: &Type, path: &str, found: &mut Vec<Meaning>) {
     });
 }
 
+fn has_nested_keys(node: &Type) -> bool {
+    let info = node.get_basic_info();
+    let is_map = info.logical_type_ref() == Some(&LogicalType::Map)
+        || matches!(
+            info.converted_type(),
+            ConvertedType::MAP | ConvertedType::MAP_KEY_VALUE
+        );
+    is_map
+        && node.is_group()
+        && matches!(node.get_fields(), [entries] if entries.is_group()
+            && entries.get_fields().first().is_some_and(|key| key.is_group()))
+}
+
 /// Whether a leaf is an `ENUM`, whose values are text.
 pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
     leaf.logical_type_ref() == Some(&LogicalType::Enum)
         || leaf.converted_type() == ConvertedType::ENUM
 }
 
-/// The columns with types that tables have.
-pub(super) fn of_table(schema: &Schema) -> Schema {
-    Schema::new(
-        schema
-            .fields()
-            .iter()
-            .map(field_of_table)
-            .collect::<Fields>(),
-    )
+/// The columns with types that tables have. `name`: what columns and fields of structs are called.
+pub(super) fn of_table(schema: &Schema, name: fn(&str) -> String) -> Schema {
+    let fields = schema.fields().iter();
+    let fields = fields.map(|field| field_of_table(field, name));
+    Schema::new(fields.collect::<Fields>())
 }
 
-fn field_of_table(field: &FieldRef) -> FieldRef {
+fn field_of_table(field: &FieldRef, name: fn(&str) -> String) -> FieldRef {
     use DataType as T;
     let data_type = match field.data_type() {
         T::UInt8 => T::Int16,
@@ -138,33 +148,36 @@ fn field_of_table(field: &FieldRef) -> FieldRef {
         | T::Float32
         | T::Float64
         | T::Date32) => same.clone(),
-        T::Struct(fields) => T::Struct(fields.iter().map(field_of_table).collect()),
+        T::Struct(fields) => {
+            let fields = fields.iter().map(|field| field_of_table(field, name));
+            T::Struct(fields.collect())
+        }
         T::List(element) => {
-            let element = field_of_table(element)
+            let element = field_of_table(element, name)
                 .as_ref()
                 .clone()
                 .with_name("element");
             T::List(Arc::new(element))
         }
-        T::Map(entries, sorted) => T::Map(entries_of_table(entries), *sorted),
+        T::Map(entries, sorted) => T::Map(entries_of_table(entries, name), *sorted),
         // Strings, and times of day, durations and the like as text.
         _ => T::Utf8,
     };
-    Arc::new(Field::new(field.name().to_lowercase(), data_type, true))
+    Arc::new(Field::new(name(field.name()), data_type, true))
 }
 
 /// The entries of a map, with the names from Parquet's specification.
-fn entries_of_table(entries: &FieldRef) -> FieldRef {
+fn entries_of_table(entries: &FieldRef, name: fn(&str) -> String) -> FieldRef {
     let DataType::Struct(fields) = entries.data_type() else {
         return Arc::clone(entries);
     };
-    let named = fields.iter().zip(["key", "value"]).map(|(field, name)| {
-        let field = field_of_table(field);
+    let named = fields.iter().zip(["key", "value"]).map(|(field, part)| {
+        let field = field_of_table(field, name);
         field
             .as_ref()
             .clone()
-            .with_name(name)
-            .with_nullable(name == "value")
+            .with_name(part)
+            .with_nullable(part == "value")
     });
     let fields = named.collect::<Fields>();
     Arc::new(Field::new("key_value", DataType::Struct(fields), false))

@@ -244,7 +244,7 @@ fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64
     let (mut groups, mut before, mut skipped) = (Vec::new(), 0, 0);
     for (index, group) in metadata.row_groups().iter().enumerate() {
         let after = before + u64::try_from(group.num_rows()).unwrap_or_default();
-        if after > rows.start && before < rows.end {
+        if after > before && after > rows.start && before < rows.end {
             groups.push(index);
         } else if after <= rows.start {
             skipped = after;

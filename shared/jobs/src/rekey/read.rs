@@ -1,72 +1,23 @@
 //! A source object's records: decompressed and framed.
 
 use lakewright_core::{
-    compression::DecompressError,
     config::{InputFormat, Limits},
     json::Inference,
     location::Location,
-    parquet_in::ReadError,
     partition::check_columns,
     reading::Reading,
-    records::{FrameError, Records},
+    records::Records,
 };
 use parquet_merge::{NameError, find_column};
 
 use super::{Budget, Ports, Settings, source::Source};
 use crate::{
     kit::{ErrorKind, JobError},
-    work::plain::{PlainError, PlainReader},
+    work::{
+        plain::{PlainError, PlainReader},
+        refusal::{misread, undecompressed},
+    },
 };
-
-pub(super) fn misread(location: &Location, error: &FrameError) -> JobError {
-    match *error {
-        FrameError::RecordTooLong { offset, limit } => JobError::new(
-            ErrorKind::RecordTooLong,
-            format!("refused: the record is longer than {limit} bytes (limits.record_size)"),
-        )
-        .of(location.clone())
-        .at(offset),
-        _ => JobError::unreadable(location.clone(), error.to_string()),
-    }
-}
-
-/// Why a Parquet file is refused.
-pub(super) fn refused(location: &Location, error: ReadError) -> JobError {
-    let location = location.clone();
-    match error {
-        ReadError::FooterTooLarge { size, limit } => {
-            let message = format!(
-                "refused: its Parquet footer has {size} bytes, more than {limit} \
-            (limits.parquet_footer)"
-            );
-            JobError::new(ErrorKind::ParquetFooterTooLarge, message).of(location)
-        }
-        ReadError::RowGroupTooLarge {
-            row_group,
-            size,
-            limit,
-        } => {
-            let message = format!(
-                "refused: row group {row_group} has {size} bytes decoded, more than {limit} \
-            (limits.parquet_row_group)"
-            );
-            JobError::new(ErrorKind::ParquetRowGroupTooLarge, message).of(location)
-        }
-        ReadError::RowRefused { row, error } => {
-            let message = format!("refused: {error}");
-            JobError::new(ErrorKind::RecordRefused, message)
-                .of(location)
-                .at(row)
-        }
-        ReadError::Schema(_)
-        | ReadError::NameCollision { .. }
-        | ReadError::Name(_)
-        | ReadError::NotATime { .. } => {
-            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
-        }
-        error => JobError::unreadable(location, error.to_string()),
-    }
-}
 
 /// A name in this option is no column of the object.
 pub(super) fn no_such_column(location: &Location, option: &str, error: &NameError) -> JobError {
@@ -142,7 +93,7 @@ impl<'a> RecordReader<'a> {
         let more = self.reader.next_into(&mut self.plain).await;
         self.ended = !more.map_err(|error| match error {
             PlainError::Read(error) => error,
-            PlainError::Corrupt(error) => unreadable(&self.location, &error),
+            PlainError::Corrupt(error) => undecompressed(&self.location, &error),
         })?;
         self.records.push(&self.plain);
         if self.ended {
@@ -167,18 +118,5 @@ impl<'a> RecordReader<'a> {
             self.needed = None;
         }
         Ok(())
-    }
-}
-
-fn unreadable(location: &Location, error: &DecompressError) -> JobError {
-    match *error {
-        DecompressError::Ratio { offset, limit } => {
-            let message = format!(
-                "refused: more than {limit} bytes come out for one of the first {offset} bytes \
-            (limits.compression_ratio)"
-            );
-            JobError::new(ErrorKind::CompressionRatioExceeded, message).of(location.clone())
-        }
-        _ => JobError::unreadable(location.clone(), error.to_string()),
     }
 }

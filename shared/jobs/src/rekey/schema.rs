@@ -10,18 +10,20 @@ use lakewright_core::{
     location::Location,
     parquet_in::{ParquetFile, ReadError},
     partition::Partitioner,
-    records::ColumnsError,
 };
 
 use super::{
     TableColumns,
     member::{Left, Opened, Request, Wanted, attempt},
-    read::{RecordReader, misread, refused},
+    read::RecordReader,
     source::Source,
 };
 use crate::{
     kit::{ErrorKind, JobError},
-    work::parquet::Loaded,
+    work::{
+        parquet::Loaded,
+        refusal::{refused, without_columns},
+    },
 };
 
 /// The columns that are read from every record: the files' columns first, then the partition columns.
@@ -153,12 +155,7 @@ impl Found {
         while let Some(records) = reader.more().await? {
             let names = records
                 .infer(&mut self.inference)
-                .map_err(|error| match error {
-                    ColumnsError::Frame(error) => misread(&location, &error),
-                    ColumnsError::Infer(error) => {
-                        JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
-                    }
-                })?;
+                .map_err(|error| without_columns(&location, &error))?;
             if let Some(names) = names {
                 let known = self.names.get_or_insert_default();
                 for name in names {

@@ -17,6 +17,7 @@ use crate::{
     kit::{ErrorKind, JobError},
     work::{
         plain::{PlainError, PlainReader},
+        refusal::{misread, undecompressed},
         source::SourceReader,
     },
 };
@@ -97,7 +98,7 @@ impl<'a> Content<'a> {
                 plain.clear();
                 let more = reader.next_into(plain).await.map_err(|error| match error {
                     PlainError::Read(error) => unread(location, error),
-                    PlainError::Corrupt(error) => unreadable(location, &error),
+                    PlainError::Corrupt(error) => undecompressed(location, &error),
                 })?;
                 self.ended = !more;
                 Ok((more || !plain.is_empty()).then_some(&plain[..]))
@@ -204,7 +205,7 @@ pub(super) fn records(
 ) -> Result<Box<dyn Records>, JobError> {
     let records = reading.records(&job.limits, first);
     records
-        .map_err(|error| unreadable(location, &error))?
+        .map_err(|error| misread(location, &error))?
         .ok_or_else(|| JobError::new(ErrorKind::SchemaUnusable, format!("{location} is not text")))
 }
 

@@ -8,7 +8,7 @@ use lakewright_core::{
     config::{Policy, Repartition, Source as From},
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
-    parquet_in::{ParquetFile, ReadError, RowsReader},
+    parquet_in::{ParquetFile, RowsReader},
     reading::Reading,
     records::Records,
     repartition::{KeyValues, Part, Unit},
@@ -17,13 +17,14 @@ use lakewright_core::{
 use super::{
     Budget, Ports,
     ledger::Plan,
-    read::{Content, records, timestamps, unreadable},
+    read::{Content, records, timestamps},
     refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
         parquet::{Loaded, Room},
+        refusal::{misread, refused},
         source::Pinned,
     },
 };
@@ -164,7 +165,7 @@ impl<'a> Rows<'a> {
     async fn parquet(&mut self, mut parquet: Box<Parquet>) -> Result<(), JobError> {
         let location = &parquet.location;
         if let Some(rows) = parquet.rows.next() {
-            let rows = rows.map_err(|error| read_error(location, error))?;
+            let rows = rows.map_err(|error| refused(location, error))?;
             self.values_dropped += rows.mismatched;
             let batch = self.arrange(&rows.batch)?;
             self.ready.push_back(batch);
@@ -223,7 +224,7 @@ impl<'a> Rows<'a> {
         let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
         let loaded = loaded.map_err(read)?;
         let file = ParquetFile::open(loaded.clone(), &job.limits)
-            .map_err(|error| read_error(&location, error))?;
+            .map_err(|error| refused(&location, error))?;
         let schema = plan.shape.read_schema()?;
         let rows = file.read_columns(
             &schema,
@@ -231,7 +232,7 @@ impl<'a> Rows<'a> {
             job.on_mismatch,
             timestamps(&plan.reading)?,
         );
-        let mut rows = rows.map_err(|error| read_error(&location, error))?;
+        let mut rows = rows.map_err(|error| refused(&location, error))?;
         let groups = match unit.part {
             Part::RowGroups(start, end) => start as usize..end as usize,
             _ => 0..rows.row_groups().len(),
@@ -256,7 +257,7 @@ impl<'a> Rows<'a> {
     ) -> Result<(), JobError> {
         while let Some(filled) = records
             .next_into(&mut self.columns)
-            .map_err(|error| unreadable(location, &error))?
+            .map_err(|error| misread(location, &error.behind(begin)))?
         {
             match filled.result {
                 Ok(appended) => {
@@ -301,17 +302,6 @@ fn on_unknown(job: &Repartition) -> Policy {
     match job.source {
         From::Prefix(_) if job.columns.is_empty() => Policy::Fail,
         _ => Policy::Drop,
-    }
-}
-
-fn read_error(location: &Location, error: ReadError) -> JobError {
-    match error {
-        ReadError::RowRefused { row, error } => {
-            JobError::new(ErrorKind::RecordRefused, error.to_string())
-                .of(location.clone())
-                .at(row)
-        }
-        error => unreadable(location, &error),
     }
 }
 

@@ -26,7 +26,11 @@ use super::{
 use crate::{
     kit::{ErrorKind, JobError, Stage},
     ports::{GetOptions, Listed, Store},
-    work::{list::Pages, parquet::Loaded},
+    work::{
+        list::Pages,
+        parquet::Loaded,
+        refusal::{refused, undecompressed, without_columns},
+    },
 };
 
 /// The most concurrent listings and reads.
@@ -290,14 +294,11 @@ impl Found {
         let columns = match job.format.unwrap_or_default() {
             InputFormat::Parquet => {
                 let file = parquet(ports, job, &location, first).await?;
-                let schema = file
-                    .schema()
-                    .map_err(|error| unreadable(&location, &error))?;
-                let mut columns = rendered(&location, &schema)?;
-                for (column, name) in columns.iter_mut().zip(file.names()) {
-                    column.name = name;
-                }
-                columns
+                let schema = file.spelled_schema();
+                rendered(
+                    &location,
+                    &schema.map_err(|error| refused(&location, error))?,
+                )?
             }
             InputFormat::Csv | InputFormat::Json => self.inferred(ports, job, budget).await?,
         };
@@ -325,7 +326,7 @@ impl Found {
                 }
                 let ended = more.is_none();
                 let names = records.infer(&mut inference);
-                match names.map_err(|error| unreadable(&location, &error))? {
+                match names.map_err(|error| without_columns(&location, &error))? {
                     Some(names) => return Ok(named(names)),
                     None if ended => break,
                     None => {}
@@ -374,7 +375,7 @@ async fn parquet(
     let object = source.pinned(&ports.store, location.clone());
     let loaded = Loaded::open(&object, &Bytes::new(), &job.limits).await;
     let loaded = loaded.map_err(|error| unread(location, error))?;
-    ParquetFile::open(loaded, &job.limits).map_err(|error| unreadable(location, &error))
+    ParquetFile::open(loaded, &job.limits).map_err(|error| refused(location, error))
 }
 
 async fn is_compressed(
@@ -393,7 +394,7 @@ async fn is_compressed(
         .map_err(|error| unread(location, JobError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
     let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
-    pushed.map_err(|error| unreadable(location, &error))?;
+    pushed.map_err(|error| undecompressed(location, &error))?;
     if decompressor.codec() != Some(Codec::None) {
         return Ok(true);
     }

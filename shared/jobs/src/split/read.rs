@@ -14,6 +14,7 @@ use crate::{
     ports::Store,
     work::{
         plain::{PlainError, PlainReader},
+        refusal::undecompressed,
         source::SourceReader,
     },
 };
@@ -92,7 +93,7 @@ impl Plain {
             let more = reader.next_into(&mut plain).await;
             let more = more.map_err(|error| match error {
                 PlainError::Read(error) => unread(location, error),
-                PlainError::Corrupt(error) => JobError::unreadable(location.clone(), error),
+                PlainError::Corrupt(error) => undecompressed(location, &error),
             })?;
             if !more {
                 *open = None;

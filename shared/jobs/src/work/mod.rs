@@ -7,6 +7,7 @@ pub(crate) mod merge;
 pub(crate) mod parquet;
 pub(crate) mod plain;
 pub(crate) mod pool;
+pub(crate) mod refusal;
 pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod upload;

@@ -35,7 +35,7 @@ fn checksums_of_pages() {
 #[test]
 fn meanings_that_tables_lack() {
     stated(
-        "A VARIANT, a GEOMETRY or a GEOGRAPHY is read only where a table has its column as the struct or the binary value that it is stored as, or lacks it; an INTERVAL, whose months have no place, and an unknown logical type only where the table lacks the column; a UUID becomes its 16 bytes, FLOAT16 `float`, BSON binary, and an ENUM a string.",
+        "A VARIANT, a GEOMETRY or a GEOGRAPHY is read only where a table has its column as the struct or the binary value that it is stored as, or lacks it; an INTERVAL, whose months have no place, a map whose keys are no single values, and an unknown logical type only where the table lacks the column; a UUID becomes its 16 bytes, FLOAT16 `float`, BSON binary, and an ENUM a string.",
     );
     let error = open(VARIANT).schema().unwrap_err().to_string();
     assert!(

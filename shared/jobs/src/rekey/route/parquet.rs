@@ -13,11 +13,11 @@ use lakewright_core::{
 use super::{Router, Row, column_timestamps};
 use crate::{
     kit::JobError,
-    rekey::{
-        read::{no_such_column, refused},
-        source::Source,
+    rekey::{read::no_such_column, source::Source},
+    work::{
+        parquet::{Loaded, Room},
+        refusal::refused,
     },
-    work::parquet::{Loaded, Room},
 };
 
 /// Reads a member into the columns of `schema`.

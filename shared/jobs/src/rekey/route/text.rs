@@ -18,11 +18,8 @@ use lakewright_core::{
 use super::{Request, Router, Row, column_timestamps, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
-    rekey::{
-        read::{RecordReader, misread},
-        schema::RecordSchema,
-        source::Source,
-    },
+    rekey::{read::RecordReader, schema::RecordSchema, source::Source},
+    work::refusal::misread,
 };
 
 /// The bytes of records after which a batch of columns is cut. It does not depend on the memory, so that the same

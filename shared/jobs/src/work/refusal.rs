@@ -1,0 +1,85 @@
+//! What an object is refused by, whichever job reads it: one name for each reason.
+
+use lakewright_core::{
+    compression::DecompressError,
+    location::Location,
+    parquet_in::ReadError,
+    records::{ColumnsError, FrameError},
+};
+
+use crate::kit::{ErrorKind, JobError};
+
+/// Why records, or a stretch of them, are refused.
+pub(crate) fn misread(location: &Location, error: &FrameError) -> JobError {
+    match *error {
+        FrameError::RecordTooLong { offset, limit } => JobError::new(
+            ErrorKind::RecordTooLong,
+            format!("refused: the record is longer than {limit} bytes (limits.record_size)"),
+        )
+        .of(location.clone())
+        .at(offset),
+        _ => JobError::unreadable(location.clone(), error.to_string()),
+    }
+}
+
+/// Why a Parquet file is refused.
+pub(crate) fn refused(location: &Location, error: ReadError) -> JobError {
+    let location = location.clone();
+    match error {
+        ReadError::FooterTooLarge { size, limit } => {
+            let message = format!(
+                "refused: its Parquet footer has {size} bytes, more than {limit} \
+            (limits.parquet_footer)"
+            );
+            JobError::new(ErrorKind::ParquetFooterTooLarge, message).of(location)
+        }
+        ReadError::RowGroupTooLarge {
+            row_group,
+            size,
+            limit,
+        } => {
+            let message = format!(
+                "refused: row group {row_group} has {size} bytes decoded, more than {limit} \
+            (limits.parquet_row_group)"
+            );
+            JobError::new(ErrorKind::ParquetRowGroupTooLarge, message).of(location)
+        }
+        ReadError::RowRefused { row, error } => {
+            let message = format!("refused: {error}");
+            JobError::new(ErrorKind::RecordRefused, message)
+                .of(location)
+                .at(row)
+        }
+        ReadError::Schema(_)
+        | ReadError::NameCollision { .. }
+        | ReadError::Name(_)
+        | ReadError::NotATime { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+        }
+        error => JobError::unreadable(location, error.to_string()),
+    }
+}
+
+/// Why the columns of records cannot be found.
+pub(crate) fn without_columns(location: &Location, error: &ColumnsError) -> JobError {
+    match error {
+        ColumnsError::Frame(error) => misread(location, error),
+        ColumnsError::Infer(error) => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+        }
+    }
+}
+
+/// Why an object cannot be decompressed.
+pub(crate) fn undecompressed(location: &Location, error: &DecompressError) -> JobError {
+    match *error {
+        DecompressError::Ratio { offset, limit } => {
+            let message = format!(
+                "refused: more than {limit} bytes come out for one of the first {offset} bytes \
+            (limits.compression_ratio)"
+            );
+            JobError::new(ErrorKind::CompressionRatioExceeded, message).of(location.clone())
+        }
+        _ => JobError::unreadable(location.clone(), error.to_string()),
+    }
+}
