@@ -294,20 +294,37 @@ fn prefixes() {
 }
 
 #[test]
-fn names_of_json_are_as_they_are_spelled() {
+fn names_are_as_they_are_spelled() {
     stated(
         "Column names are those of the source as they are spelled there, spaces too, also in paths; a table's are lower-case because Glue has them so.",
     );
     virtual_time(async {
-        let text = "{\"MPAA Rating\":\"PG\",\"Props\":{\"magType\":\"mb\",\"L\":[{\"X y\":1}]}}\n";
-        let lake = Lake::new(
-            "source = \"s3://lake/in/\"\nformat = \"json\"\nfiles = 1\noutput = [{ format = \"json\", compression = \"none\" }]",
-        );
+        let text = "{\"MPAA Rating\":\"PG\",\"Props\":{\"L\":[{\"X y\":1}],\"magType\":\"mb\"}}\n";
+        let lake_of = |format: &str| {
+            Lake::new(&format!(
+                "source = \"s3://lake/in/\"\nformat = \"{format}\"\nfiles = 1\noutput = [{{ format = \"json\", compression = \"none\" }}]"
+            ))
+        };
+        let lake = lake_of("json");
         lake.place("in/a", text);
         lake.run().await.unwrap();
         let keys = lake.keys("out/");
         let key = keys.iter().find(|key| key.ends_with(".json")).unwrap();
         assert_eq!(lake.text(key), text);
+        // A Parquet file's too, down to the fields of structs.
+        let mut reader = arrow::json::ReaderBuilder::new(Arc::new(
+            arrow::json::reader::infer_json_schema(text.as_bytes(), None)
+                .unwrap()
+                .0,
+        ))
+        .build(text.as_bytes())
+        .unwrap();
+        let of_parquet = lake_of("parquet");
+        of_parquet.place("in/a", parquet_file(&reader.next().unwrap().unwrap(), 9));
+        of_parquet.run().await.unwrap();
+        let keys = of_parquet.keys("out/");
+        let key = keys.iter().find(|key| key.ends_with(".json")).unwrap();
+        assert_eq!(of_parquet.text(key), text);
         // As the directories are called, too, whatever the case in which they are asked for.
         for spelled in ["MPAA Rating", "mpaa rating"] {
             let lake = Lake::new(&format!(
@@ -328,6 +345,74 @@ fn names_of_json_are_as_they_are_spelled() {
         let error = lake.run().await.unwrap_err().to_string();
         assert!(error.contains("`aB`") && error.contains("`Ab`"), "{error}");
     });
+}
+
+#[test]
+fn an_object_is_refused_by_the_names_that_rekey_gives() {
+    stated(
+        "What exceeds a limit is refused by that limit's own error before anything is written; a record nested too deep is set aside alone.",
+    );
+    let numbers: ArrayRef = Arc::new(Int32Array::from_iter_values(0..1_000));
+    let batch = RecordBatch::try_from_iter([("a", Arc::clone(&numbers)), ("A", numbers)]).unwrap();
+    let twice = parquet_file(&batch, 1_000);
+    let once = parquet_file(&batch.project(&[0]).unwrap(), 1_000);
+    let zeros = gzip(&" ".repeat(20 << 20));
+    let long = "{\"a\":12345678901234567890}\n";
+    for (format, limits, bytes, name) in [
+        (
+            "json",
+            "record_size = \"20B\"",
+            long.as_bytes().to_vec(),
+            "RecordTooLong",
+        ),
+        (
+            "csv",
+            "record_size = \"20B\"",
+            b"a\n12345678901234567890123\n".to_vec(),
+            "RecordTooLong",
+        ),
+        (
+            "json",
+            "compression_ratio = 100",
+            zeros,
+            "CompressionRatioExceeded",
+        ),
+        (
+            "parquet",
+            "parquet_footer = \"100B\"",
+            once.to_vec(),
+            "ParquetFooterTooLarge",
+        ),
+        (
+            "parquet",
+            "parquet_row_group = \"100B\"",
+            once.to_vec(),
+            "ParquetRowGroupTooLarge",
+        ),
+        (
+            "parquet",
+            "partitions = 3",
+            twice.to_vec(),
+            "SchemaUnusable",
+        ),
+        (
+            "json",
+            "partitions = 3",
+            b"{\"aB\":1}\n{\"Ab\":2}\n".to_vec(),
+            "SchemaUnusable",
+        ),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(&format!(
+                "source = \"s3://lake/in/\"\nformat = \"{format}\"\nfiles = 1\nlimits = {{ {limits} }}\noutput = [{{ format = \"json\" }}]"
+            ));
+            lake.place("in/a", bytes);
+            let error = lake.run().await.unwrap_err();
+            assert_eq!(error.name(), name, "{format} {limits}: {error}");
+            assert!(error.to_string().contains("lake/in/a"), "{error}");
+            assert_eq!(lake.keys("out/"), Vec::<String>::new());
+        });
+    }
 }
 
 #[test]

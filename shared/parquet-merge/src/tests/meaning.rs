@@ -18,6 +18,7 @@ const TUPLE: &[u8] = include_bytes!("../../../../tests/data/1-tuple.parquet");
 const THREE_LEVEL: &[u8] = include_bytes!("../../../../tests/data/2-three-level.parquet");
 const NULL_KEY: &[u8] = include_bytes!("../../../../tests/data/null-key.parquet");
 const OPTIONAL_KEY: &[u8] = include_bytes!("../../../../tests/data/optional-key.parquet");
+const EMPTY_GROUPS: &[u8] = include_bytes!("../../../../tests/data/empty-groups.parquet");
 const VARIANTS: [&[u8]; 3] = [
     include_bytes!("../../../../tests/data/1-a-int.parquet"),
     include_bytes!("../../../../tests/data/2-b-text.parquet"),
@@ -157,7 +158,7 @@ fn footers_are_held_against_their_row_groups() {
 #[test]
 fn offsets_of_dictionaries_that_are_none() {
     stated(
-        "A dictionary's offset that is 0, or not before the data, is none, as for other readers.",
+        "A dictionary's offset that is 0, or not before the data, is none, as for other readers, and of a row group without rows nothing is read, wherever its pages are said to be.",
     );
     for offset in [0, -1, 4, 1 << 20] {
         let file = forged(RIGHT_BOUNDS, |metadata| {
@@ -173,6 +174,14 @@ fn offsets_of_dictionaries_that_are_none() {
         });
         let merged = merge(&[file.clone(), file], MergeOptions::default());
         assert_eq!(merged.unwrap().summary.rows, 4, "{offset}");
+    }
+    for sort_by in [Vec::new(), vec!["a".to_owned()]] {
+        let options = MergeOptions {
+            sort_by,
+            ..MergeOptions::default()
+        };
+        let merged = merge(&files(&[EMPTY_GROUPS, EMPTY_GROUPS]), options);
+        assert_eq!(merged.unwrap().summary.rows, 8);
     }
 }
 

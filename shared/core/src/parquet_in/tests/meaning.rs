@@ -33,6 +33,22 @@ fn checksums_of_pages() {
 }
 
 #[test]
+fn row_groups_without_rows() {
+    stated(
+        "A dictionary's offset that is 0, or not before the data, is none, as for other readers, and of a row group without rows nothing is read, wherever its pages are said to be.",
+    );
+    let file = open(include_bytes!(
+        "../../../../../tests/data/empty-groups.parquet"
+    ));
+    let table = file.schema().unwrap();
+    let rows = file.read(&table, options("ts", Policy::Fail)).unwrap();
+    let rows = rows
+        .map(|rows| rows.unwrap().batch.num_rows())
+        .sum::<usize>();
+    assert_eq!(rows, 4);
+}
+
+#[test]
 fn meanings_that_tables_lack() {
     stated(
         "A VARIANT, a GEOMETRY or a GEOGRAPHY is read only where a table has its column as the struct or the binary value that it is stored as, or lacks it; an INTERVAL, whose months have no place, a map whose keys are no single values, and an unknown logical type only where the table lacks the column; a UUID becomes its 16 bytes, FLOAT16 `float`, BSON binary, and an ENUM a string.",
@@ -42,6 +58,20 @@ fn meanings_that_tables_lack() {
         error.contains("`v`") && error.contains("VARIANT"),
         "{error}"
     );
+    let keys = StructArray::from(vec![(
+        Arc::new(Field::new("k", DataType::Utf8, true)),
+        strings(&[Some("a")]),
+    )]);
+    let maps = maps(column(keys), strings(&[Some("b")]), &[1]);
+    let maps = file(&batch(&[("id", strings(&[Some("1")])), ("m", maps)]), 9);
+    let maps = || ParquetFile::open(maps.clone(), &Limits::default()).unwrap();
+    let error = maps().schema().unwrap_err().to_string();
+    assert!(
+        error.contains("`m` is a map whose keys are no single values"),
+        "{error}"
+    );
+    let without = table(&[("id", "int")]);
+    maps().read(&without, options("id", Policy::Drop)).unwrap();
     let id = Field::new("id", DataType::Int32, true);
     let parts = Fields::from(vec![
         Field::new("metadata", DataType::Binary, true),

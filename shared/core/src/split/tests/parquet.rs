@@ -172,6 +172,11 @@ fn files_that_contradict_themselves() {
     let null = include_bytes!("../../../../../tests/data/null-key.parquet");
     let error = read_all(&Bytes::from_static(null)).unwrap_err().to_string();
     assert!(error.contains("null"), "{error}");
+    stated(
+        "A dictionary's offset that is 0, or not before the data, is none, as for other readers, and of a row group without rows nothing is read, wherever its pages are said to be.",
+    );
+    let empty_groups = include_bytes!("../../../../../tests/data/empty-groups.parquet");
+    assert_eq!(read_all(&Bytes::from_static(empty_groups)).unwrap(), 4);
     let lz4 = include_bytes!("../../../../../tests/data/lz4.parquet");
     assert_eq!(read_all(&Bytes::from_static(lz4)).unwrap(), 3);
     let flipped = include_bytes!("../../../../../tests/data/flipped.parquet");
