@@ -11,18 +11,16 @@ use arrow::{
 };
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
-use jiff::Timestamp;
 use lakewright_core::{
     compression::{Decompressor, Status},
-    config::{Compression, Csv, Limits, Output, OutputFormat, Policy, TimestampRule},
+    config::{Compression, Csv, Limits, Output, OutputFormat, Policy},
     csv,
     encode::{Encoder, Layout},
     json::{self, Columns, ColumnsOptions, Inference, RecordError},
-    parquet_in::{ParquetFile, ReadOptions},
+    parquet_in::ParquetFile,
     parquet_out::RowGroupLimit,
     records::{Filled, Records as _},
     shown::show_values,
-    time::TimestampReader,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -167,24 +165,9 @@ fn refused(record: Filled<'_>) -> Result<Option<SetAside>> {
 
 fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
     let file = ParquetFile::open(Bytes::from(bytes), &Limits::default())?;
-    let rule = TimestampRule {
-        column: "no column".to_owned(),
-        format: None,
-        unit: None,
-        zone: None,
-        earliest: None,
-        latest: None,
-    };
     let table = file.schema()?;
-    let options = ReadOptions {
-        on_unknown: Policy::Fail,
-        on_mismatch: Policy::Fail,
-        timestamp: rule.column.clone(),
-        timestamps: TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)?,
-        parse_timestamp: Box::new(|_| None),
-    };
     let mut batches = Vec::new();
-    for rows in file.read(&table, options)? {
+    for rows in file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None))? {
         batches.push(rows?.batch);
     }
     read(&batches, Vec::new())

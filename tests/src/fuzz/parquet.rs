@@ -23,7 +23,8 @@ fn read(data: &[u8], policy: Policy, own_columns: bool) -> Result<(), ReadError>
         parquet_row_group: lakewright_core::config::Size::mib(16),
         ..Limits::default()
     };
-    let file = ParquetFile::open(Bytes::copy_from_slice(data), &limits)?;
+    let open = || ParquetFile::open(Bytes::copy_from_slice(data), &limits);
+    let file = open()?;
     let table = if own_columns {
         file.schema()?
     } else {
@@ -36,8 +37,14 @@ fn read(data: &[u8], policy: Policy, own_columns: bool) -> Result<(), ReadError>
         timestamps: timestamps(),
         parse_timestamp: parse_timestamp(),
     };
+    let rows = match file.read(&table, options) {
+        Err(ReadError::Name(_) | ReadError::NotATime { .. }) => {
+            open()?.read_columns(&table, policy, policy, parse_timestamp())
+        }
+        rows => rows,
+    };
     let mut first = 0;
-    for rows in file.read(&table, options)? {
+    for rows in rows? {
         let rows = rows?;
         assert_eq!(rows.first, first);
         assert_eq!(rows.times.len(), rows.batch.num_rows());

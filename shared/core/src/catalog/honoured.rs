@@ -338,7 +338,11 @@ impl Table {
             if serde.is_empty() && input.is_empty() {
                 return Ok(None);
             }
-            return Err(TableError::SerDe(serde.to_owned()));
+            return Err(if serde.is_empty() {
+                TableError::NoSerDe
+            } else {
+                TableError::SerDe(serde.to_owned())
+            });
         };
         if !input.is_empty() && !format.inputs().contains(&input) {
             return Err(TableError::InputFormat {
