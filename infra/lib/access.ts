@@ -23,6 +23,12 @@ export function grantCopy(role: iam.Role, from: readonly Location[], to: readonl
   }
 }
 
+/** Creates objects under a prefix, and finds them again. */
+export function grantNotes(role: iam.IRole, prefix: Location): void {
+  grantObjects(role, prefix, ['s3:PutObject']);
+  grantList(role, prefix);
+}
+
 /** Reads objects under a prefix whose keys it is told, and which are there. */
 export function grantReadNamed(role: iam.IRole, prefix: Location): void {
   grantObjects(role, prefix, ['s3:GetObject']);

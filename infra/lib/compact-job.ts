@@ -7,6 +7,7 @@ import {
   grantLedger,
   grantMovePartitions,
   grantNoteFailure,
+  grantNotes,
   grantReadCurrent,
   grantReadNamed,
   grantReadTable,
@@ -46,20 +47,24 @@ export class CompactJob extends Construct {
     super(scope, id);
     const { job, location, functions, buckets, monitoring, options } = props;
     const title = subjectOf(job);
+    const ledger = job.ledger ?? join(location, '_lakewright/');
+    const failed = join(ledger, 'compact/failed/');
     const { stateMachine } = new CompactMachine(this, 'Machine', {
       request: job.table ? { table: formatTable(job.table) } : { target: formatLocation(location) },
       title,
+      failed,
+      stored: job,
       dryRunFirst: job.dryRunFirst,
       functions,
       options,
     });
 
-    const ledger = job.ledger ?? join(location, '_lakewright/');
     buckets.require(location.bucket);
     buckets.require(ledger.bucket);
-    // A list of tasks too long for the state machine's own data.
+    // The lists of what a run has to do, and what failed in it.
     grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
-    grantEncryption(stateMachine.role, job, 'read');
+    grantNotes(stateMachine.role, failed);
+    grantEncryption(stateMachine.role, job);
     grantLedger(functions.plan.role, join(ledger, 'compact/'), job);
     for (const { role } of [functions.plan, functions.merge, functions.publish]) {
       grantReadCurrent(role, location);
@@ -100,7 +105,7 @@ export class CompactJob extends Construct {
     monitoring.alarm(`${id}-Refused`, 'compact', `compact ${title}: partitions were refused`, refused);
     monitoring.row({
       [`${title}: runs`]: [stateMachine.metricSucceeded(), stateMachine.metricFailed()],
-      [`${title}: partitions`]: [monitoring.jobMetric(title, 'PartitionsPlanned'), refused, monitoring.jobMetric(title, 'PartitionsUnseen')],
+      [`${title}: partitions`]: [monitoring.jobMetric(title, 'PartitionsPlanned'), refused],
       [`${title}: files`]: ['FilesMerged', 'FilesCarried', 'FilesDeleted'].map((metric) => monitoring.jobMetric(title, metric)),
     });
     new CfnOutput(Stack.of(this), `${id}-StateMachineArn`, { value: stateMachine.stateMachineArn });

@@ -21,6 +21,8 @@ export interface Config {
 export interface Stored {
   /** Whether they have tags. */
   readonly tagged: boolean;
+  /** How they are encrypted, where the job says so. */
+  readonly encryptionAlgorithm?: string;
   /** The id, ARN or alias of the KMS key that they are encrypted with, where the job names one. */
   readonly encryptionKey?: string;
 }
@@ -261,7 +263,7 @@ function readBatch(job: string, { window: text = '60s', objects = 1_000 }: { win
 }
 
 function readStored({ tags = {}, encryption }: RawStored): Stored {
-  return { tagged: Object.keys(tags).length > 0, encryptionKey: encryption?.key };
+  return { tagged: Object.keys(tags).length > 0, encryptionAlgorithm: encryption?.algorithm, encryptionKey: encryption?.key };
 }
 
 function describe({ instancePath, keyword, params, message }: ErrorObject): string[] {

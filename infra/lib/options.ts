@@ -22,6 +22,7 @@ export interface LakewrightOptions {
   readonly splitPlanMemory?: number;
   readonly splitRowsMemory?: number;
   readonly splitRowsTimeout?: number;
+  readonly compactConcurrency?: number;
   readonly compactMemory?: number;
   readonly compactTimeout?: number;
   readonly repartitionMemory?: number;
@@ -98,6 +99,7 @@ export interface Options {
   /** MiB. */
   readonly splitRowsMemory: number;
   readonly splitRowsTimeout: Duration;
+  readonly compactConcurrency: number;
   /** MiB. */
   readonly compactMemory: number;
   readonly compactTimeout: Duration;
@@ -158,6 +160,7 @@ export function readOptions(node: Node): Options {
     splitPlanMemory: wholeNumber(node, 'split-plan-memory', 2_048, 128, 10_240),
     splitRowsMemory: wholeNumber(node, 'split-rows-memory', 256, 128, 10_240),
     splitRowsTimeout: Duration.seconds(wholeNumber(node, 'split-rows-timeout', 120, 1, 900)),
+    compactConcurrency: wholeNumber(node, 'compact-concurrency', 100, 1, 1_000),
     compactMemory: wholeNumber(node, 'compact-memory', 512, 128, 10_240),
     compactTimeout: Duration.seconds(wholeNumber(node, 'compact-timeout', 900, 1, 900)),
     repartitionMemory: wholeNumber(node, 'repartition-memory', 1_024, 128, 10_240),

@@ -50,7 +50,6 @@ export class RepartitionMachine extends Construct {
       });
       const distributed = forEachOfList(this, `${title} list`, {
         list: `$.${list}_list`,
-        resultPath: sfn.JsonPath.DISCARD,
         maxConcurrency,
         each,
       });

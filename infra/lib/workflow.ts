@@ -89,23 +89,24 @@ export interface ForEachOfListProps {
   /** JSONPath: where the bucket and the key of a JSON array of items are. */
   readonly list: string;
   readonly maxConcurrency: number;
-  /** JSONPath: where the items' results go in the state's output. */
-  readonly resultPath: string;
+  /** JSONPath: what an item's execution has as its input; the item by default. */
+  readonly input?: Readonly<Record<string, unknown>>;
   readonly each: Each;
 }
 
 /**
- * Does something with each item of a list in S3, of which there may be any number, in an execution for each. This state is
- * in JSONPath, which the local cloud evaluates here too.
- * https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+ * Does something with each item of a list in S3, of which there may be any number, in an execution for each; the state's output
+ * is its input. The items' outputs are to be empty: all together may come to 256 KiB. This state is in JSONPath, which the local
+ * cloud evaluates here too. https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
  */
 export function forEachOfList(scope: Construct, id: string, props: ForEachOfListProps): sfn.DistributedMap {
-  const { list, maxConcurrency, resultPath, each } = props;
+  const { list, maxConcurrency, input, each } = props;
   const at = (field: string) => sfn.JsonPath.stringAt(`${list}.${field}`);
   return sfn.DistributedMap.jsonPath(scope, id, {
     itemReader: new sfn.S3JsonItemReader({ bucketNamePath: at('bucket'), key: at('key') }),
     maxConcurrency,
-    resultPath,
+    itemSelector: input,
+    resultPath: sfn.JsonPath.DISCARD,
     mapExecutionType: sfn.StateMachineType.STANDARD,
   }).itemProcessor(each(scope, ' of list'));
 }

@@ -1,8 +1,8 @@
 import validate from 'asl-validator';
 import { describe, expect, test } from 'vitest';
+import { execute, type World } from './execution.ts';
 import {
   definitionOf,
-  evaluate,
   flat,
   policiesOf,
   resources,
@@ -104,6 +104,8 @@ describe('the roles', () => {
       [
         ...functions.flatMap((id) => [`lambda:InvokeFunction <${id}.Arn>`, `lambda:InvokeFunction <${id}.Arn>:*`]),
         `s3:GetObject ${s3}anpr/_lakewright/compact/*`,
+        `s3:ListBucket arn:<AWS::Partition>:s3:::acme-lake {"StringLikeIfExists":{"s3:prefix":"anpr/_lakewright/compact/failed/*"}}`,
+        `s3:PutObject ${s3}anpr/_lakewright/compact/failed/*`,
       ].sort(),
     );
   });
@@ -121,36 +123,92 @@ describe('the roles', () => {
 });
 
 describe('the state machine', () => {
-  const { States: states, StartAt } = definitionOf(stack, machineOf(`${TABLE}Machine`));
-  const item = states['Partitions'].ItemProcessor;
-  const chosen = async (of: any, state: string, input: object): Promise<string> => {
-    for (const { Condition, Next } of of[state].Choices) {
-      if (await evaluate(Condition, { input })) {
-        return Next;
-      }
-    }
-    return of[state].Default;
+  const definition = definitionOf(stack, machineOf(`${TABLE}Machine`));
+  const inPlace = definitionOf(stack, machineOf(`${PREFIX}Machine`));
+  const LEDGER = 's3://acme-lake/anpr/_lakewright/';
+  const WAIT = 20 * 60;
+  const partition = (n: number) => `hour=${String(n).padStart(4, '0')}/`;
+
+  /** Functions that have so many partitions to do, and see so many at a time. */
+  const world = ({ partitions = 3, atOnce = 10_000, merges = 1, fails = () => undefined, steps = () => 'publish' }: {
+    partitions?: number;
+    atOnce?: number;
+    merges?: number;
+    fails?: (kind: 'merge' | 'publish' | 'sweep', partition: string) => string | undefined;
+    steps?: (n: number) => string;
+  } = {}) => {
+    const objects = new Map<string, unknown>();
+    const asked: any[] = [];
+    const done: Record<string, string[]> = { merge: [], publish: [], sweep: [], delete: [] };
+    const put = (name: string, list: object[]): string => {
+      objects.set(`acme-lake/anpr/_lakewright/compact/${name}.json`, list);
+      return `${LEDGER}compact/${name}.json`;
+    };
+    const failing = new Set<string>();
+    const functions: World['functions'] = {
+      CompactPlan: (payload) => {
+        asked.push(payload);
+        if (payload.status) {
+          return { answer: { job: 'compact', table: payload.table, counts: {}, partitions: [] } };
+        }
+        const all = Array.from({ length: partitions }, (_, n) => n);
+        const rest = all.filter((n) => payload.after === undefined || partition(n) > payload.after);
+        const seen = rest.slice(0, atOnce);
+        const items = seen.map((n) => ({
+          plan: `${LEDGER}partition/${partition(n)}plan/00000001`,
+          partition: partition(n),
+          step: steps(n),
+          merges: steps(n) === 'publish' ? Array.from({ length: merges }, (_, task) => ({ plan: 'p', task })) : [],
+        }));
+        const dry = payload.dry_run === true;
+        const flat = items.flatMap(({ partition, merges }) => merges.map((merge) => ({ ...merge, partition })));
+        const name = `list-${asked.length}`;
+        return {
+          seconds: seen.length * 0.04,
+          answer: {
+            job: 'compact',
+            table: payload.table,
+            dry_run: dry,
+            plan: dry ? null : put(name, items),
+            tasks: [],
+            items: dry ? 0 : items.length,
+            merges: dry || flat.length === 0 ? null : put(`${name}.merges`, flat),
+            merges_planned: dry ? 0 : flat.length,
+            wait_seconds: !dry && payload.table && items.some(({ step }) => step !== 'delete') ? WAIT : 0,
+            partitions_seen: seen.length + 2,
+            partitions_unseen: rest.length - seen.length,
+            next: rest.length > seen.length ? partition(seen.at(-1)!) : null,
+            partitions_planned: seen.length,
+            partitions_refused: 1,
+            refused: [{ partition: `refused-${asked.length}`, reason: 'why' }],
+            requests: { put: 2, get: 3 },
+            usd: '0.25',
+            left: asked.length === 1 ? { hot: 1 } : { too_few_files: 1 },
+          },
+        };
+      },
+      CompactMerge: ({ plan, task, ...others }) => {
+        expect([plan, typeof task, others]).toEqual(['p', 'number', {}]);
+        done['merge']!.push(String(task));
+        return { answer: {}, seconds: MERGE };
+      },
+      CompactPublish: ({ plan, partition, step, ...others }) => {
+        expect(plan).toBe(`${LEDGER}partition/${partition}plan/00000001`);
+        expect(others).toEqual({});
+        const error = failing.has(partition) ? 'Lakewright.NotMerged' : fails(step, partition);
+        if (error) {
+          failing.add(partition);
+          return step === 'sweep' ? { answer: { next: { step: 'publish' }, wait_seconds: 0 } } : { error };
+        }
+        done[step]!.push(partition);
+        return { answer: { next: step === 'publish' ? { step: 'sweep' } : null, wait_seconds: 0 }, seconds: step === 'publish' ? PUBLISH : SWEEP };
+      },
+    };
+    return { world: { functions, objects } satisfies World, objects, asked, done };
   };
-  const URI = 's3://acme-lake/anpr/_lakewright/compact/5f0c.json';
-  const task = (n: number, merges: number) => ({
-    plan: `s3://acme-lake/anpr/_lakewright/partition/hour=${n}/plan/00000001`,
-    partition: `hour=${n}/`,
-    step: 'publish',
-    merges: Array.from({ length: merges }, (_, index) => ({ plan: 'p', task: index })),
-  });
-  const report = (tasks: object[], more: object = {}) => ({
-    job: 'compact',
-    table: 'anpr.by_event_time',
-    dry_run: false,
-    plan: URI,
-    tasks,
-    partitions_seen: tasks.length + 22,
-    partitions_planned: tasks.length,
-    partitions_refused: 1,
-    refused: [{ partition: 'hour=7/', reason: 'why' }],
-    left: { too_few_files: 20, hot: 1 },
-    ...more,
-  });
+  // Of a partition of some 250 MB in 80 files with 512 MiB of memory, each several times what bench/RESULTS.md has for 23 MB.
+  const [MERGE, PUBLISH, SWEEP] = [15, 3, 2];
+  const write = { dry_run: false };
 
   test.each(machines)('%s is valid Amazon States Language', (name) => {
     const { isValid, errorsText } = validate(definitionOf(stack, machineOf(name)), { checkPaths: true });
@@ -158,120 +216,148 @@ describe('the state machine', () => {
     expect(isValid).toBe(true);
   });
 
-  test.each([
-    [{}, {}],
-    [{ partitions: "year = '2026'" }, { partitions: "year = '2026'" }],
+  test.each<[object, object]>([
+    [{ partitions: "year = '2026'", ...write }, { partitions: "year = '2026'", ...write }],
     [{ dry_run: true }, { dry_run: true }],
-    [{ table: 'another.one' }, {}],
-  ])('asks compact-plan for its own job: %j', async (input, asked) => {
-    expect(StartAt).toBe('Writes?');
-    const context = { Execution: { Input: input } };
-    expect(await evaluate(states['Plan'].Arguments.Payload, { input, context })).toEqual({
-      ...asked,
-      table: 'anpr.by_event_time',
+    [{ status: true }, { status: true }],
+    [{ table: 'another.one', ...write }, write],
+  ])('asks compact-plan for its own job: %j', async (input, expected) => {
+    const { world: given, asked } = world({ partitions: 0 });
+    await execute(definition, input, given);
+    await execute(inPlace, input, given);
+    const { table: _, ...others } = expected as { table?: string };
+    expect(asked).toEqual([
+      { ...others, table: 'anpr.by_event_time' },
+      { ...others, ...('table' in input ? { table: input.table } : {}), target: 's3://acme-lake/archive/' },
+    ]);
+  });
+
+  test('merges everything, publishes everything, waits once and sweeps', async () => {
+    const { world: given, done } = world({ merges: 2 });
+    const { output, path, seconds } = await execute(definition, write, given);
+    expect(path.filter((state) => ['Plan', 'Merges', 'Publications', 'Wait', 'Sweeps'].includes(state))).toEqual([
+      'Plan',
+      'Merges',
+      'Publications',
+      'Wait',
+      'Sweeps',
+    ]);
+    const all = [0, 1, 2].map(partition);
+    expect(done).toEqual({ merge: ['0', '1', '0', '1', '0', '1'], publish: all, sweep: all, delete: [] });
+    expect(seconds).toBeLessThan(WAIT + 60);
+    expect(output).toMatchObject({ partitions_planned: 3, failures: [], left: { hot: 1 }, usd: '0.25', plan: `${LEDGER}compact/list-1.json` });
+    expect(output).not.toHaveProperty('tasks');
+  });
+
+  test.each<[string, string, object, string[]]>([
+    ['what an earlier run published', 'sweep', write, ['Publications', 'Wait', 'Sweeps']],
+    ['what an earlier run swept', 'delete', write, ['Publications']],
+    ['nothing, in a dry run', 'publish', { dry_run: true }, []],
+    ['nothing, to say how things stand', 'publish', { status: true }, []],
+  ])('does no more than there is to do: %s', async (_, step, input, expected) => {
+    const { world: given, done } = world({ steps: () => step });
+    const { path, output } = await execute(definition, input, given);
+    expect(path.filter((state) => ['Merges', 'Publications', 'Wait', 'Sweeps'].includes(state))).toEqual(expected);
+    expect(done[step]).toHaveLength(expected.length > 0 ? 3 : 0);
+    expect(output.failures ?? []).toEqual([]);
+  });
+
+  test('sweeps nothing where there is no catalog', async () => {
+    const { world: given, done } = world();
+    const { output, path } = await execute(inPlace, { ...write, table: undefined }, given);
+    expect(output).toMatchObject({ failures: [] });
+    expect(path).not.toContain('Wait');
+    expect(done).toMatchObject({ publish: [0, 1, 2].map(partition), sweep: [] });
+  });
+
+  test.each([write, { dry_run: true }])('takes up what was not seen until nothing is left, and waits once: %j', async (input) => {
+    const { world: given, done, asked } = world({ partitions: 25, atOnce: 10 });
+    const { output, path } = await execute(definition, input, given);
+    expect(asked.map(({ after }) => after)).toEqual([undefined, partition(9), partition(19)]);
+    expect(path.filter((state) => state === 'Wait')).toHaveLength(input.dry_run ? 0 : 1);
+    expect(path.filter((state) => state === 'Sweeps')).toHaveLength(input.dry_run ? 0 : 3);
+    const all = input.dry_run ? [] : Array.from({ length: 25 }, (_, n) => partition(n));
+    expect(done).toMatchObject({ publish: all, sweep: all });
+    expect(output).toMatchObject({
+      dry_run: input.dry_run,
+      partitions_seen: 31,
+      partitions_planned: 25,
+      partitions_unseen: 0,
+      partitions_refused: 3,
+      refused: [1, 2, 3].map((n) => ({ partition: `refused-${n}`, reason: 'why' })),
+      requests: { put: 6, get: 9 },
+      usd: '0.75',
+      left: { hot: 1, too_few_files: 2 },
+      next: null,
+      failures: [],
     });
-    const inPlace = definitionOf(stack, machineOf(`${PREFIX}Machine`)).States['Plan'].Arguments.Payload;
-    expect(await evaluate(inPlace, { input: {}, context: { Execution: { Input: {} } } })).toEqual({
-      target: 's3://acme-lake/archive/',
+  });
+
+  test('names 300 partitions that failed, and finishes the others', async () => {
+    const { world: given, objects, done } = world({
+      partitions: 320,
+      fails: (kind, which) => (kind === 'publish' && which < partition(300) ? 'Lakewright.AccessDenied' : undefined),
     });
+    // What an earlier run noted is no part of this one.
+    objects.set(`acme-lake/anpr/_lakewright/compact/failed/run-0/${partition(310)}Lakewright.Deadline`, {});
+    const { error, cause } = await execute(definition, write, given);
+    expect(error).toBe('Lakewright.PartitionsFailed');
+    const { failures, all } = JSON.parse(cause!);
+    expect(all).toBe(`${LEDGER}compact/failed/run-1/`);
+    expect(failures).toHaveLength(200);
+    expect(failures[7]).toEqual({ partition: partition(7), error: 'Lakewright.AccessDenied' });
+    const noted = [...objects.entries()].filter(([key]) => key.includes('/compact/failed/run-1/'));
+    expect(noted).toHaveLength(300);
+    expect(noted[0]![1]).toMatchObject({ partition: partition(0), error: 'Lakewright.AccessDenied', cause: expect.stringContaining('of {') });
+    expect(done['sweep']).toHaveLength(20);
   });
 
-  test.each([
-    ['a partition', report([task(1, 2)]), 'Partitions'],
-    ['a hundred', report(Array.from({ length: 100 }, (_, n) => task(n, 1))), 'Partitions'],
-    ['more', report(Array.from({ length: 101 }, (_, n) => task(n, 1))), 'List'],
-    ['a list too long for an answer', report([], { partitions_seen: 5000 }), 'List'],
-    ['a long list and nothing else', report([], { partitions_seen: 5000, left: {}, partitions_refused: 0, refused: [] }), 'List'],
-    ['nothing to do', report([]), 'Done'],
-    ['nothing but what is refused', report([], { partitions_seen: 60, left: {}, partitions_refused: 60 }), 'Done'],
-    ['nothing there', report([], { partitions_seen: 0, left: {}, partitions_refused: 0, refused: [] }), 'Done'],
-    ['a dry run', report([task(1, 2)], { dry_run: true, plan: null }), 'Done'],
-    ['a status', { job: 'compact', table: 'anpr.by_event_time', partitions: [] }, 'Done'],
-  ])('goes on by the plan: %s', async (_, answer, next) => {
-    expect(await chosen(states, 'What?', answer)).toBe(next);
+  test('names a partition by the merge that failed, not by what follows from it', async () => {
+    const { world: given } = world();
+    const broken: World = {
+      ...given,
+      functions: {
+        ...given.functions,
+        CompactMerge: () => ({ error: 'Lakewright.Unreadable' }),
+        CompactPublish: ({ step }) => (step === 'publish' ? { error: 'Lakewright.NotMerged' } : { answer: { next: null } }),
+      },
+    };
+    const { cause } = await execute(definition, write, broken);
+    expect(JSON.parse(cause!).failures).toEqual([0, 1, 2].map((n) => ({ partition: partition(n), error: 'Lakewright.Unreadable' })));
   });
 
-  const listed = async (input: object) => (await evaluate(states['List'].Output, { input })) as object;
-
-  test('takes the partitions from the plan, or from its list', async () => {
-    expect(await evaluate(states['Partitions'].Items, { input: report([task(1, 2)]) })).toEqual([task(1, 2)]);
-    const { ItemReader, ItemProcessor } = states['Partitions of list'];
-    expect(ItemProcessor.ProcessorConfig).toEqual({ Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' });
-    expect(flat(ItemReader.Resource)).toMatch(/:states:::s3:getObject$/);
-    expect(ItemReader.ReaderConfig).toEqual({ InputType: 'JSON' });
-    expect(ItemReader.Parameters).toEqual({ 'Bucket.$': '$.list.bucket', 'Key.$': '$.list.key' });
-    expect(await listed(report([task(1, 2)]))).toMatchObject({
-      list: { bucket: 'acme-lake', key: 'anpr/_lakewright/compact/5f0c.json' },
-    });
+  test('gets through a year of hours within an hour, and merges no more at once than the context says', async () => {
+    const { world: given, done } = world({ partitions: 8_760 });
+    const { output, seconds, atOnce } = await execute(definition, write, given);
+    expect(output.failures).toEqual([]);
+    expect(done['sweep']).toHaveLength(8_760);
+    expect(atOnce).toMatchObject({ CompactMerge: 100, CompactPublish: 100 });
+    expect(seconds / 60).toBeLessThan(60);
+    const few = definitionOf(template(TWO_COMPACTIONS, { 'compact-concurrency': 7 }), machineOf(`${TABLE}Machine`));
+    const { atOnce: bounded } = await execute(few, write, world({ partitions: 30, merges: 4 }).world);
+    expect(bounded).toMatchObject({ CompactMerge: 7, CompactPublish: 7 });
   });
 
-  test('does the same with each, wherever it comes from', () => {
-    const inline = JSON.stringify(item.States);
-    const distributed = JSON.stringify(states['Partitions of list'].ItemProcessor.States);
-    expect(distributed.replaceAll(' of list"', '"')).toBe(inline);
-  });
-
-  test('merges what a partition has to merge, then publishes', async () => {
-    expect(item.StartAt).toBe('Merges');
-    const { Items, ItemProcessor, Output, Next } = item.States['Merges'];
-    for (const merges of [0, 1, 3]) {
-      expect(await evaluate(Items, { input: task(1, merges) })).toEqual(task(1, merges).merges);
+  test('encrypts what it notes as the job says', () => {
+    const encrypted = TWO_COMPACTIONS.replaceAll('[[compact]]', '[[compact]]\nencryption = { algorithm = "aws:kms", key = "alias/lake" }');
+    const { States } = definitionOf(template(encrypted), machineOf(`${TABLE}Machine`));
+    const notes = ['Merges', 'Publications', 'Sweeps'].flatMap((map) =>
+      Object.entries<any>(States[map].ItemProcessor.States).filter(([name]) => name.startsWith('Note')),
+    );
+    expect(notes).toHaveLength(3);
+    for (const [, { Arguments }] of notes) {
+      expect(Arguments).toMatchObject({ ServerSideEncryption: 'aws:kms', SsekmsKeyId: 'alias/lake' });
     }
-    expect(await evaluate(ItemProcessor.States['Merge'].Arguments.Payload, { input: { plan: 'p', task: 0 } })).toEqual({
-      plan: 'p',
-      task: 0,
-    });
-    expect(await evaluate(Output, { input: task(1, 2), result: [{}, {}] })).toEqual(task(1, 2));
-    expect(Next).toBe('Publish');
-    const { merges: _, ...step } = task(1, 2);
-    expect(await evaluate(item.States['Publish'].Arguments.Payload, { input: task(1, 2) })).toEqual(step);
-  });
-
-  test('waits before the next step for as long as it is told, until there is none', async () => {
-    const next = { plan: 'p', partition: 'hour=1/', step: 'sweep' };
-    const answer = { job: 'compact', partition: 'hour=1/', step: 'publish', status: 'done', next, wait_seconds: 1200 };
-    expect(await chosen(item.States, 'More steps?', answer)).toBe('Wait');
-    const { Seconds, Output, Next } = item.States['Wait'];
-    expect(await evaluate(Seconds, { input: answer })).toBe(1200);
-    expect(await evaluate(Output, { input: answer })).toEqual(next);
-    expect(Next).toBe('Publish');
-    expect(await evaluate(item.States['Publish'].Arguments.Payload, { input: next })).toEqual(next);
-    expect(await chosen(item.States, 'More steps?', { ...answer, next: null, wait_seconds: null })).toBe('Stands');
-  });
-
-  test('lets no partition keep the others from going on, and names those that failed', async () => {
-    const failure = { partition: 'hour=1/', error: 'Lakewright.SchemasDiffer', cause: 'why' };
-    for (const state of ['Merges', 'Publish']) {
-      const [{ ErrorEquals, Next, Output }] = item.States[state].Catch;
-      expect(ErrorEquals).toEqual(['States.ALL']);
-      expect(Next).toBe('Left');
-      const errorOutput = { Error: failure.error, Cause: failure.cause };
-      expect(await evaluate(flatten(Output), { input: task(1, 2), errorOutput })).toEqual(failure);
-    }
-    const input = report([task(1, 2), task(2, 1)]);
-    const { tasks: _, ...summary } = input;
-    expect(states['Partitions of list'].ResultPath).toBe('$.results');
-    expect(states['Partitions of list'].Next).toBe('Failures');
-    for (const goes of [
-      (result: object[]) => evaluate(states['Partitions'].Output, { input, result }),
-      async (results: object[]) => evaluate(states['Failures'].Output, { input: { ...(await listed(input)), results } }),
-    ]) {
-      for (const [result, failures] of [
-        [[{}, {}], []],
-        [[failure, {}], [failure]],
-      ]) {
-        const output = (await goes(result!)) as object;
-        expect(output).toEqual({ ...summary, failures });
-        expect(await chosen(states, 'All done?', output)).toBe(failures!.length === 0 ? 'Done' : 'Partitions failed');
-      }
-    }
-    const { Error, Cause } = states['Partitions failed'];
-    expect(Error).toBe('Lakewright.PartitionsFailed');
-    expect(await evaluate(Cause, { input: { failures: [failure] } })).toBe(JSON.stringify([failure]));
   });
 
   test('tries again what may pass, and nothing else', () => {
-    const calls = [states['Plan'], item.States['Merges'].ItemProcessor.States['Merge'], item.States['Publish']];
+    const { States: states } = definition;
+    const calls = [
+      states['Plan'],
+      states['Merges'].ItemProcessor.States['Merge'],
+      states['Publications'].ItemProcessor.States['Publish'],
+      states['Sweeps'].ItemProcessor.States['Sweep'],
+    ];
     for (const { Retry, TimeoutSeconds } of calls) {
       expect(TimeoutSeconds).toBeGreaterThan(900);
       const retried = Retry.flatMap(({ ErrorEquals }: { ErrorEquals: string[] }) => ErrorEquals);
@@ -309,59 +395,36 @@ test.each<[string, string[], string[]]>([
   }
 });
 
-describe('a run', () => {
-  const { States: states, StartAt } = definitionOf(stack, machineOf(`${TABLE}Machine`));
-  const context = (Input: object) => ({ Execution: { Id: 'me', Input } });
-  /** The states that a run passes before it plans, and what it asks for. */
-  const passed = async (input: object, running: string[], succeeded: number): Promise<[string[], unknown]> => {
-    const path: string[] = [];
-    let at: string = StartAt;
-    let data: any = input;
-    while (states[at].Type !== 'Succeed' && at !== 'Plan') {
-      path.push(at);
-      const { Choices, Default, Next, Output } = states[at];
-      if (Choices) {
-        let next = Default;
-        for (const choice of Choices) {
-          if ((await evaluate(choice.Condition, { input: data, context: context(input) })) === true) {
-            next = choice.Next;
-            break;
-          }
-        }
-        at = next;
-      } else {
-        const Executions = at === 'Running' ? running.map((ExecutionArn) => ({ ExecutionArn })) : Array.from({ length: succeeded }, () => ({}));
-        data = (await evaluate(Output, { context: context(input), result: { Executions } })) ?? {};
-        at = Next;
-      }
-    }
-    return at === 'Plan'
-      ? [path, await evaluate(states['Plan'].Arguments.Payload, { input: data, context: context(input) })]
-      : [[...path, at], undefined];
-  };
-  const table = { table: 'anpr.by_event_time' };
-  const [before, alone] = [['me', 'before'], ['me']];
-
-  test.each<[string, object, string[], number, string, object | undefined]>([
-    ['the first by schedule', { scheduled: true }, alone, 0, 'Earlier runs', { ...table, dry_run: true }],
-    ['a later one', { scheduled: true }, alone, 1, 'Earlier runs', table],
-    ['the first by hand', {}, alone, 0, 'Earlier runs', { ...table, dry_run: true }],
-    ['the first, which is meant', { dry_run: false }, alone, 0, 'First?', { ...table, dry_run: false }],
-    ['a second one at a time', { scheduled: true }, before, 1, 'Already running', undefined],
-    ['a look beside a run', { dry_run: true }, before, 1, 'Writes?', { ...table, dry_run: true }],
-    ['a status beside a run', { status: true }, before, 1, 'Writes?', { ...table, status: true }],
-  ])('is dry or is left to another: %s', async (_, input, running, succeeded, last, asked) => {
-    const [path, payload] = await passed(input, running, succeeded);
-    expect(path.at(-1)).toBe(last);
-    expect(payload).toEqual(asked);
+test.each<[string, object, string[], number, string, object | undefined]>([
+  ['the first by schedule', { scheduled: true }, ['me'], 0, 'Earlier runs', { dry_run: true }],
+  ['a later one', { scheduled: true }, ['me'], 1, 'Earlier runs', {}],
+  ['the first by hand', {}, ['me'], 0, 'Earlier runs', { dry_run: true }],
+  ['the first, which is meant', { dry_run: false }, ['me'], 0, 'First?', { dry_run: false }],
+  ['a second one at a time', { scheduled: true }, ['me', 'before'], 1, 'Already running', undefined],
+  ['a look beside a run', { dry_run: true }, ['me', 'before'], 1, 'Writes?', { dry_run: true }],
+  ['a status beside a run', { status: true }, ['me', 'before'], 1, 'Writes?', { status: true }],
+])('a run is dry or is left to another: %s', async (_, input, running, succeeded, last, asked) => {
+  const payloads: object[] = [];
+  const { path } = await execute(definitionOf(stack, machineOf(`${TABLE}Machine`)), input, {
+    functions: {
+      CompactPlan: (payload) => {
+        payloads.push(payload);
+        return { answer: { dry_run: payload.dry_run ?? false, partitions_seen: 0, items: 0, wait_seconds: 0, next: null } };
+      },
+    },
+    objects: new Map(),
+    executions: { RUNNING: running.map((ExecutionArn) => ({ ExecutionArn })), SUCCEEDED: Array.from({ length: succeeded }, () => ({})) },
   });
+  const planned = path.indexOf('Plan');
+  expect((planned === -1 ? path : path.slice(0, planned)).at(-1)).toBe(last);
+  expect(payloads).toEqual(asked === undefined ? [] : [{ ...asked, table: 'anpr.by_event_time' }]);
+});
 
-  test('is never dry by itself where the configuration says so', () => {
-    const of = template(TWO_COMPACTIONS.replaceAll('[[compact]]', '[[compact]]\ndry_run_first = false'));
-    const { States } = definitionOf(of, machineOf(`${TABLE}Machine`));
-    expect(States['Alone?'].Default).toBe('Plan');
-    expect(States['Earlier runs']).toBeUndefined();
-  });
+test('a run is never dry by itself where the configuration says so', () => {
+  const of = template(TWO_COMPACTIONS.replaceAll('[[compact]]', '[[compact]]\ndry_run_first = false'));
+  const { States } = definitionOf(of, machineOf(`${TABLE}Machine`));
+  expect(States['Alone?'].Default).toBe('Plan');
+  expect(States['Earlier runs']).toBeUndefined();
 });
 
 test('alarms are raised for a partition that failed, and where no run succeeds', () => {
@@ -396,11 +459,3 @@ test('the outputs name the state machines and the functions', () => {
     ].sort(),
   );
 });
-
-/** An expression that CDK passes on as it is. */
-function flatten(value: unknown): string {
-  if (typeof value !== 'string') {
-    throw new Error(`no expression: ${JSON.stringify(value)}`);
-  }
-  return value;
-}

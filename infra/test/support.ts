@@ -162,12 +162,18 @@ export function definitionsOf(of: Template): any[] {
  * https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
  */
 export function evaluate(expression: string, states: object): Promise<unknown> {
-  const parsed = jsonata(/^\{%(.*)%\}$/s.exec(expression)![1]!);
-  parsed.registerFunction('hash', (text: string, algorithm: string) =>
-    createHash(algorithm.replace('-', '')).update(text).digest('hex'),
-  );
+  let parsed = PARSED.get(expression);
+  if (!parsed) {
+    parsed = jsonata(/^\{%(.*)%\}$/s.exec(expression)![1]!);
+    parsed.registerFunction('hash', (text: string, algorithm: string) =>
+      createHash(algorithm.replace('-', '')).update(text).digest('hex'),
+    );
+    PARSED.set(expression, parsed);
+  }
   return parsed.evaluate(null, { states });
 }
+
+const PARSED = new Map<string, jsonata.Expression>();
 
 export function list<T>(value: T | T[]): T[] {
   return Array.isArray(value) ? value : [value];

@@ -21,7 +21,8 @@ from localcloud.athena import ask
 from localcloud.clients import client
 from localcloud.ledger import listing, split
 from localcloud.polling import poll
-from machine import FunctionFailed, Machine, invoke, output
+from localcloud.policies import document, role_of
+from machine import FunctionFailed, Machine, failure, invoke, output
 from readers import READERS
 
 DAYS = ["2026-06-01", "2026-06-02", "2026-06-03"]
@@ -42,6 +43,7 @@ class Meters:
         self.table = CatalogTable(ENERGY, "meters")
         self.machine = Machine(outputs[output_name("Compact", f"{ENERGY}.meters", "StateMachineArn")])
         self._plan = outputs["CompactPlanFunctionName"]
+        self.merger = outputs["CompactMergeFunctionName"]
         self._landed = 0
         self._lock = threading.Lock()
 
@@ -136,6 +138,18 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
         raise failures[0]
 
 
+@contextmanager
+def denied(function: str, action: str, resources: list[str]) -> Iterator[None]:
+    """A function may not do something meanwhile."""
+    role, policy = role_of(function), "DeniedMeanwhile"
+    statement = {"Effect": "Deny", "Action": action, "Resource": resources}
+    client("iam").put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=document([statement]))
+    try:
+        yield
+    finally:
+        client("iam").delete_role_policy(RoleName=role, PolicyName=policy)
+
+
 @pytest.fixture(scope="module")
 def meters(outputs: dict[str, str]) -> Meters:
     """The table, with many small files."""
@@ -213,6 +227,30 @@ def test_small_files_become_few_while_rows_land_and_queries_run(meters: Meters) 
     after = meters.rows()
     assert all(rows == after["DuckDB"] for rows in after.values())
     assert before["DuckDB"] <= after["DuckDB"]
+
+
+def test_a_partition_that_fails_is_named_and_the_others_are_finished(meters: Meters) -> None:
+    meters.job.committed([meters.land()[0] for _ in range(OBJECTS)])
+    meters.planned(len(DAYS))
+    before, rows = meters.table.locations(), meters.rows()["DuckDB"]
+    bucket, target = split(meters.job.target)
+    # Both the table's own directory and what compactions made.
+    day = [f"arn:aws:s3:::{bucket}/{target.rstrip('/')}{part}date={DAYS[0]}/*" for part in ["/", ".generations/"]]
+    with denied(meters.merger, "s3:GetObject", day):
+        execution = meters.machine.ended(meters.machine.start())
+        error, cause = failure(execution)
+    assert error == "Lakewright.PartitionsFailed"
+    said = json.loads(cause)
+    assert said["failures"] == [{"partition": f"date={DAYS[0]}/", "error": "Lakewright.AccessDenied"}]
+    assert said["all"] == f"{meters.job.target}_lakewright/compact/failed/{execution['name']}/"
+    noted = client("s3").get_object(Bucket=bucket, Key=f"{split(said['all'])[1]}date={DAYS[0]}/Lakewright.AccessDenied")
+    assert "needs s3:GetObject" in json.loads(noted["Body"].read())["cause"]
+    after = meters.table.locations()
+    assert [before[day] != after[day] for day in sorted(before)] == [False, True, True]
+    # The next run takes it up.
+    assert meters.machine.succeeded()["failures"] == []
+    assert all(before[day] != location for day, location in meters.table.locations().items())
+    assert meters.rows()["DuckDB"] == rows
 
 
 def test_the_old_files_go_once_their_grace_period_is_over(meters: Meters) -> None:

@@ -201,7 +201,7 @@ def test_a_partition_is_moved(bucket: str) -> None:
 
 
 def test_a_state_machine_goes_through_lists(bucket: str, role: str) -> None:
-    """As that of compact does: lists within lists, waits of given length, and failures that stop nobody else."""
+    """As that of repartition does; and waits of given length, and failures that stop nobody else."""
     missing = {
         "Type": "Task",
         "Resource": "arn:aws:states:::aws-sdk:sqs:getQueueUrl",
@@ -274,9 +274,22 @@ def test_a_state_machine_goes_through_lists(bucket: str, role: str) -> None:
 
 
 def test_a_state_machine_goes_through_a_list_in_s3(bucket: str, role: str) -> None:
-    """As those of compact and repartition do: the map is in JSONPath, what it does with each item and what follows is not."""
+    """As those of compact and repartition do: the map is in JSONPath, what it does with each item and what follows is not.
+    Items know the execution, put objects, and these are found by what follows."""
     client("s3").put_object(Bucket=bucket, Key="list.json", Body=json.dumps([{"n": n} for n in range(150)]).encode())
-    each = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": '{% {"double": $states.input.n * 2} %}', "End": True}
+    each = {
+        "Type": "Task",
+        "QueryLanguage": "JSONata",
+        "Resource": "arn:aws:states:::aws-sdk:s3:putObject",
+        "Arguments": {
+            "Bucket": bucket,
+            "Key": '{% $states.input.run & "/n=" & $string($states.input.item.n) & "/Some.Error" %}',
+            "Body": '{% {"double": $states.input.item.n * 2} %}',
+            "ContentType": "application/json",
+        },
+        "Output": "{% {} %}",
+        "End": True,
+    }
     over = {
         "Type": "Map",
         "ItemReader": {
@@ -284,38 +297,42 @@ def test_a_state_machine_goes_through_a_list_in_s3(bucket: str, role: str) -> No
             "ReaderConfig": {"InputType": "JSON"},
             "Parameters": {"Bucket.$": "$.list.bucket", "Key.$": "$.list.key"},
         },
+        "ItemSelector": {"run.$": "$$.Execution.Name", "item.$": "$$.Map.Item.Value"},
         "ItemProcessor": {
             "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
             "StartAt": "Each",
             "States": {"Each": each},
         },
         "MaxConcurrency": 4,
-        "Next": "Sum",
+        "ResultPath": None,
+        "Next": "Found",
     }
-    total = {
-        "Type": "Pass",
+    found = {
+        "Type": "Task",
         "QueryLanguage": "JSONata",
-        "Output": '{% {"sum": $sum($states.input.results.double), "kept": $states.input.list.key} %}',
+        "Resource": "arn:aws:states:::aws-sdk:s3:listObjectsV2",
+        "Arguments": {"Bucket": bucket, "Prefix": '{% $states.context.Execution.Name & "/" %}', "MaxKeys": 100},
+        "Output": '{% {"found": $count($states.result.Contents), "first": $states.result.Contents[0].Key, "kept": $states.input.list.key} %}',
         "End": True,
     }
     functions = client("stepfunctions")
-    for result_path, expected in [("$.results", {"sum": 149 * 150, "kept": "list.json"}), (None, {"kept": "list.json"})]:
-        states = {"Over": {**over, "ResultPath": result_path}, "Sum": total}
-        machine = functions.create_state_machine(
-            name=f"{bucket}-{len(expected)}",
-            definition=json.dumps({"StartAt": "Over", "States": states}),
-            roleArn=role,
-        )["stateMachineArn"]
-        request = {"list": {"bucket": bucket, "key": "list.json"}}
-        execution = functions.start_execution(stateMachineArn=machine, input=json.dumps(request))["executionArn"]
+    machine = functions.create_state_machine(
+        name=bucket,
+        definition=json.dumps({"StartAt": "Over", "States": {"Over": over, "Found": found}}),
+        roleArn=role,
+    )["stateMachineArn"]
+    request = {"list": {"bucket": bucket, "key": "list.json"}}
+    execution = functions.start_execution(stateMachineArn=machine, name="run-1", input=json.dumps(request))["executionArn"]
 
-        def ended() -> dict[str, Any] | None:
-            described = functions.describe_execution(executionArn=execution)
-            return None if described["status"] == "RUNNING" else described
+    def ended() -> dict[str, Any] | None:
+        described = functions.describe_execution(executionArn=execution)
+        return None if described["status"] == "RUNNING" else described
 
-        described = poll(ended, "end of the execution", SECONDS)
-        assert described["status"] == "SUCCEEDED", described.get("cause")
-        assert json.loads(described["output"]) == expected
+    described = poll(ended, "end of the execution", SECONDS)
+    assert described["status"] == "SUCCEEDED", described.get("cause")
+    assert json.loads(described["output"]) == {"found": 100, "first": "run-1/n=0/Some.Error", "kept": "list.json"}
+    body = client("s3").get_object(Bucket=bucket, Key="run-1/n=149/Some.Error")["Body"].read()
+    assert json.loads(body) == {"double": 298}
 
 
 def test_a_state_machine_waits_until_its_token_comes_back(bucket: str, role: str) -> None:

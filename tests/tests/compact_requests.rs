@@ -23,10 +23,10 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     compact::{
-        self, Budget, Item, MergeStatus, PlanReport, PlanRequest, Ports, StatusReport, Step,
+        self, Budget, Item, Merge, MergeStatus, PlanReport, PlanRequest, Ports, StatusReport, Step,
         StepReport, StepRequest, StepStatus,
     },
-    ports::{Catalog, Clock, Partition},
+    ports::{Catalog, Clock, ListPage, Partition, Store, StoreError, StoreErrorKind, StoreLayer},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_tests::{
@@ -323,12 +323,12 @@ fn a_partition_goes_from_many_files_to_one() {
 }
 
 #[test]
-fn every_partition_is_seen_however_little_time_a_run_has() {
+fn every_partition_is_seen_once_however_little_time_a_request_has() {
     virtual_time(async {
         let world = World::new(job(TABLE, "files = 1"));
         let days = (10..40).map(|day| day.to_string()).collect::<Vec<_>>();
         for day in &days {
-            // Those that are left take as long as those that are planned, in every run.
+            // Those that are left take as long as those that are planned.
             let files: &[&str] = if day.ends_with('9') {
                 &["a", "b", "c"]
             } else {
@@ -337,37 +337,108 @@ fn every_partition_is_seen_however_little_time_a_run_has() {
             world.partition(day, files).await;
         }
         world.wait(6).await;
-        let mut planned = Vec::new();
-        for run in 1.. {
-            let (ports, budget) = world.ports_until(
-                &world.client(Plan::default()),
-                SignedDuration::from_millis(600),
-                SignedDuration::from_secs(1),
-            );
-            let request = PlanRequest::default();
-            let report = compact::plan(&ports, &world.job, &request, &budget)
-                .await
-                .unwrap();
-            assert!(
-                report.partitions_unseen > 0,
-                "no run sees everything: {report:?}"
-            );
-            let left = report.left.values().sum::<u64>();
-            assert_eq!(
-                report.partitions_seen,
-                report.partitions_planned
-                    + report.partitions_resumed
-                    + report.partitions_refused
-                    + left,
-            );
-            planned.extend(report.tasks.into_iter().map(|item| item.partition));
-            planned.sort();
-            planned.dedup();
-            if planned == ["day=19/", "day=29/", "day=39/"] {
-                break;
+        for dry_run in [true, false] {
+            let mut request = PlanRequest {
+                dry_run,
+                ..PlanRequest::default()
+            };
+            let (mut planned, mut merges, mut seen, mut requests) = (Vec::new(), 0, 0, 0);
+            loop {
+                let (ports, budget) = world.ports_until(
+                    &world.client(Plan::default()),
+                    SignedDuration::from_millis(600),
+                    SignedDuration::from_secs(1),
+                );
+                let report = compact::plan(&ports, &world.job, &request, &budget)
+                    .await
+                    .unwrap();
+                let left = report.left.values().sum::<u64>();
+                assert_eq!(
+                    report.partitions_seen,
+                    report.partitions_planned
+                        + report.partitions_resumed
+                        + report.partitions_refused
+                        + left,
+                );
+                assert_eq!(
+                    report.partitions_seen + report.partitions_unseen + seen,
+                    days.len() as u64
+                );
+                assert_eq!(report.next.is_some(), report.partitions_unseen > 0);
+                seen += report.partitions_seen;
+                merges += report.merges_planned;
+                requests += 1;
+                planned.extend(report.tasks.into_iter().map(|item| item.partition));
+                request.after = report.next;
+                if request.after.is_none() {
+                    break;
+                }
             }
-            assert!(run < 20, "after {run} runs: {planned:?}");
+            assert!(requests > 1, "the time is enough for everything");
+            assert_eq!(planned, ["day=19/", "day=29/", "day=39/"]);
+            assert_eq!(merges, if dry_run { 0 } else { 3 });
         }
+    });
+}
+
+/// A store that denies the listing of some partitions.
+struct Denying {
+    inner: Arc<dyn Store>,
+    days: &'static [&'static str],
+}
+
+#[async_trait::async_trait]
+impl StoreLayer for Denying {
+    fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        if self
+            .days
+            .iter()
+            .any(|day| prefix.key.starts_with(&format!("t/day={day}/")))
+        {
+            return Err(StoreError {
+                kind: StoreErrorKind::AccessDenied,
+                operation: "ListObjectsV2",
+                location: prefix.clone(),
+                message: "denied".to_owned(),
+            });
+        }
+        self.inner.list(prefix, after).await
+    }
+}
+
+#[test]
+fn a_partition_that_may_not_be_read_is_refused_and_others_go_on() {
+    stated(
+        "A partition that may not be read is refused by its name and the call that was denied, and others go on; where none may be read, the run fails.",
+    );
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        for day in ["1", "2", "3"] {
+            world.partition(day, &["a", "b", "c"]).await;
+        }
+        world.wait(6).await;
+        let ask = async |days| {
+            let (ports, budget) = world.ports(&world.client(Plan::default()));
+            let ports = Ports {
+                store: Arc::new(Denying {
+                    inner: Arc::clone(&ports.store),
+                    days,
+                }),
+                ..ports
+            };
+            compact::plan(&ports, &world.job, &PlanRequest::default(), &budget).await
+        };
+        let report = ask(&["2"]).await.unwrap();
+        let planned = report.tasks.iter().map(|item| item.partition.as_str());
+        assert_eq!(planned.collect::<Vec<_>>(), ["day=1/", "day=3/"]);
+        assert_eq!(report.refused[0].partition, "day=2/");
+        assert!(report.refused[0].reason.contains("denied"), "{report:?}");
+        let error = ask(&["1", "2", "3"]).await.unwrap_err();
+        assert_eq!(error.name(), "AccessDenied");
     });
 }
 
@@ -416,6 +487,17 @@ fn an_expression_selects_partitions() {
             serde_json::from_slice::<Vec<Item>>(&object.bytes).unwrap()
         });
         assert_eq!(listed, report.tasks);
+        let merges = report.merges.unwrap();
+        let listed = world.cloud.with(|state| {
+            let object = state.s3.object(&merges).unwrap();
+            serde_json::from_slice::<Vec<Merge>>(&object.bytes).unwrap()
+        });
+        let [merge] = &listed[..] else {
+            panic!("one merge: {listed:?}");
+        };
+        assert_eq!((merge.partition.as_str(), merge.task), ("day=2/", 0));
+        assert_eq!((report.items, report.merges_planned), (1, 1));
+        assert_eq!(report.wait_seconds, 301, "longest_invocation, and one more");
     });
 }
 

@@ -277,6 +277,7 @@ pub(crate) fn synthesize(
         // Each invocation runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
         ("backfill-concurrency", 2.to_string()),
+        ("compact-concurrency", CONCURRENCY.to_string()),
         ("stack", STACK.to_owned()),
         ("table-locations", tables.to_owned()),
     ];
@@ -313,6 +314,7 @@ pub(crate) fn synthesize_apart(
         // What is usual at an hour is learned in days; the run ends in minutes, and its account may be MiniStack.
         ("lull-alarm", "false".to_owned()),
         ("max-concurrency", CONCURRENCY.to_string()),
+        ("compact-concurrency", CONCURRENCY.to_string()),
         ("stack", apart.stack.clone()),
         ("name-prefix", format!("{}-", apart.stack)),
         ("assets-bucket", apart.assets.clone()),

@@ -9,7 +9,6 @@ type Counted = (&'static str, Metric);
 
 const OF_PLAN: &[Counted] = &[
     ("partitions_planned", Metric::count("PartitionsPlanned")),
-    ("partitions_unseen", Metric::count("PartitionsUnseen")),
     ("partitions_refused", Metric::count("PartitionsRefused")),
 ];
 
@@ -67,7 +66,7 @@ mod tests {
                 json!(5),
             ),
             (
-                json!({"table": "a.b", "partitions_planned": 1, "partitions_unseen": 0, "partitions_refused": 4}),
+                json!({"table": "a.b", "partitions_planned": 1, "partitions_refused": 4}),
                 Metric::count("PartitionsRefused"),
                 json!(4),
             ),

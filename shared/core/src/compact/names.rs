@@ -86,9 +86,9 @@ pub fn run_list(ledger: &Location, hash: &str) -> Location {
     ledger.join(&format!("compact/{hash}.json"))
 }
 
-/// The entry that names the partition after which a planner run that ran out of time stopped.
-pub fn unseen(ledger: &Location) -> Location {
-    ledger.join("compact/unseen")
+/// The list of the merges of one planner run.
+pub fn merge_list(ledger: &Location, hash: &str) -> Location {
+    ledger.join(&format!("compact/{hash}.merges.json"))
 }
 
 /// The default prefix for the generations of the table at `table`. `None` if the table is a whole bucket, because then

@@ -50,10 +50,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     bin::merge,
     ledger::{Bin, Failed, Input, Plan},
-    plan::{Unseen, plan},
+    plan::plan,
     report::{
-        Item, MergeReport, MergeStatus, PartitionStatus, PlanReport, Refusal, StatusReport, Step,
-        StepReport, StepStatus,
+        Item, Merge, MergeReport, MergeStatus, PartitionStatus, PlanReport, Refusal, StatusReport,
+        Step, StepReport, StepStatus,
     },
     status::status,
     steps::step,
@@ -73,6 +73,9 @@ pub struct PlanRequest {
     /// Only these partitions: an expression over the partition keys, or a prefix below the target. All by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<String>,
+    /// Only the partitions whose path comes after this one: the `next` of the report before. All by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Whether to only report what would be done.
     #[serde(default)]
     pub dry_run: bool,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
 use lakewright_core::{
-    compact::{PartitionLedger, Requests, Sizes, run_list, unseen},
-    config,
+    compact::{PartitionLedger, Requests, Sizes, merge_list, run_list},
+    config::{self, CompactMode},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -15,16 +15,11 @@ use super::{
     generation::Planned,
     ledger::{self, Plan},
     look::Verdict,
-    report::{Item, PlanReport, Refusal, Step},
+    report::{Item, Merge, PlanReport, Refusal, Step},
     scope::{Scope, Subject},
+    sweep,
 };
-use crate::{
-    kit::{
-        ErrorKind, JobError,
-        ledger::{create, documents, read, replace},
-    },
-    ports::Store,
-};
+use crate::kit::{ErrorKind, JobError, ledger::create};
 
 /// The most partitions that are examined at once.
 const CONCURRENT: usize = 8;
@@ -36,21 +31,12 @@ const NAMED: usize = 50;
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
 
-/// Where a run that ran out of time stopped, so that the next one begins with what it did not see.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Unseen {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The path of the last partition that was seen.
-    pub after: String,
-}
-
-documents!(1; Unseen);
-
-/// Plans what the request selects.
+/// Plans what the request selects, in the order of the partitions' paths. Where the time runs out, the report says after
+/// which partition the next request begins.
 ///
 /// # Errors
-/// See [`JobError`]; an error of a single partition is in the report. The same request may be sent again.
+/// See [`JobError`]; an error of a single partition is in the report, unless every partition is denied. The same request
+/// may be sent again.
 pub async fn plan(
     ports: &Ports,
     job: &config::Compact,
@@ -59,11 +45,10 @@ pub async fn plan(
 ) -> Result<PlanReport, JobError> {
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let mut scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
-    let stopped = read::<Unseen>(&*ports.store, &unseen(&scope.ledger)).await?;
-    if let Some(Unseen { after, .. }) = stopped {
-        let seen = |partition: &Subject| partition.path <= after;
+    if let Some(after) = &request.after {
+        let seen = |partition: &Subject| partition.path <= *after;
         let begin = scope.partitions.partition_point(seen);
-        scope.partitions.rotate_left(begin);
+        scope.partitions.drain(..begin);
     }
     let mut report = PlanReport {
         job: "compact".to_owned(),
@@ -71,8 +56,13 @@ pub async fn plan(
         dry_run: request.dry_run,
         plan: None,
         tasks: Vec::new(),
+        items: 0,
+        merges: None,
+        merges_planned: 0,
+        wait_seconds: 0,
         partitions_seen: 0,
         partitions_unseen: 0,
+        next: None,
         partitions_planned: 0,
         partitions_resumed: 0,
         files_before: 0,
@@ -96,28 +86,42 @@ pub async fn plan(
         }
     });
     let mut looks = stream::iter(looks).buffered(CONCURRENT);
-    let mut last_seen = None;
+    let mut denied = None;
     while let Some((partition, seen)) = looks.next().await {
         match seen {
-            Ok(seen) => report.add(&scope, partition, seen),
-            // The plans made so far are valid; the next run plans the rest.
+            // The next request begins with it.
+            _ if report.partitions_unseen > 0 => {
+                report.partitions_unseen += 1;
+                continue;
+            }
+            // The plans made so far are valid; the next request plans the rest.
             Err(error) if error.kind() == ErrorKind::Deadline => {
                 report.partitions_unseen += 1;
                 continue;
             }
+            Ok(seen) => report.add(&scope, partition, seen),
             Err(error) if is_of_a_partition(&error) => {
                 report.refuse(partition, error.to_string());
+                if error.kind() == ErrorKind::AccessDenied {
+                    denied.get_or_insert((0, error)).0 += 1;
+                }
             }
             Err(error) => return Err(error),
         }
         report.partitions_seen += 1;
-        if report.partitions_unseen == 0 {
-            last_seen = Some(&partition.path);
-        }
+        report.next = Some(partition.path.clone());
     }
     drop(looks);
     if report.partitions_seen == 0 && report.partitions_unseen > 0 {
         return Err(JobError::deadline());
+    }
+    match denied {
+        // It is the role that lacks something, and not a partition.
+        Some((partitions, error)) if partitions == report.partitions_seen => return Err(error),
+        _ => {}
+    }
+    if report.partitions_unseen == 0 {
+        report.next = None;
     }
     if report.partitions_planned > 0 {
         report.requests.list += scope.listings;
@@ -125,22 +129,8 @@ pub async fn plan(
     report.usd = report.requests.usd(job);
     if !request.dry_run {
         list(ports, &scope, &mut report).await?;
-        if report.partitions_unseen > 0
-            && let Some(path) = last_seen
-        {
-            stop_after(&*ports.store, &scope, path).await?;
-        }
     }
     Ok(report)
-}
-
-/// Notes the last partition that this run saw.
-async fn stop_after(store: &dyn Store, scope: &Scope, path: &str) -> Result<(), JobError> {
-    let stopped = Unseen {
-        version: Unseen::VERSION,
-        after: path.to_owned(),
-    };
-    replace(store, &unseen(&scope.ledger), &stopped).await
 }
 
 /// Decides what to do with a partition. Writes the new plan, except in a dry run.
@@ -249,18 +239,32 @@ fn item(ledger: &PartitionLedger, plan: &Plan) -> Item {
     }
 }
 
-/// Writes the list of all tasks, and leaves a long list out of the answer.
+/// Writes the lists of all tasks and of all merges, and leaves a long list of tasks out of the answer.
 async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(), JobError> {
-    let text = serde_json::to_string(&report.tasks).map_err(|error| {
-        JobError::new(
-            ErrorKind::TaskFailed,
-            format!("the list of tasks cannot be written: {error}"),
-        )
-    })?;
+    let text = written(&report.tasks)?;
     let hash = format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()));
     let location = run_list(&scope.ledger, &hash);
     // An existing object with this hash has the same content.
     create(&*ports.store, &location, &report.tasks).await?;
+    let merges = report.tasks.iter().flat_map(|item| {
+        item.merges.iter().map(|merge| Merge {
+            plan: merge.plan.clone(),
+            partition: item.partition.clone(),
+            task: merge.task,
+        })
+    });
+    let merges = merges.collect::<Vec<_>>();
+    if !merges.is_empty() {
+        let location = merge_list(&scope.ledger, &hash);
+        create(&*ports.store, &location, &merges).await?;
+        report.merges = Some(location);
+    }
+    report.items = report.tasks.len() as u64;
+    report.merges_planned = merges.len() as u64;
+    let is_swept = |item: &Item| matches!(item.step, Step::Publish | Step::Sweep);
+    if scope.settings.mode == CompactMode::Catalog && report.tasks.iter().any(is_swept) {
+        report.wait_seconds = sweep::seconds_until(&scope.settings);
+    }
     if text.len() > INLINE {
         report.tasks.clear();
     }
@@ -268,11 +272,21 @@ async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(
     Ok(())
 }
 
+fn written(list: &impl Serialize) -> Result<String, JobError> {
+    serde_json::to_string(list).map_err(|error| {
+        JobError::new(
+            ErrorKind::TaskFailed,
+            format!("the list of tasks cannot be written: {error}"),
+        )
+    })
+}
+
 /// Whether the failure concerns one partition, so that the others can continue.
 fn is_of_a_partition(error: &JobError) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::PartitionElsewhere
+        ErrorKind::AccessDenied
+            | ErrorKind::PartitionElsewhere
             | ErrorKind::PartitionMissing
             | ErrorKind::Unreadable
             | ErrorKind::Unmergeable

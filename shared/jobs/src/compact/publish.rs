@@ -12,6 +12,7 @@ use super::{
     ledger::{self, Plan},
     outcome::Outcome,
     report::Step,
+    sweep,
     verify::verified,
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(super) async fn publish(
     plan: &Plan,
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
-    let wait = u64::try_from(plan.settings.longest_invocation.as_secs()).unwrap_or_default() + 1;
+    let wait = sweep::seconds_until(&plan.settings);
     let standing = ledger::read_state(store, ledger).await?;
     let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
     let abandoned = standing.as_ref().map_or(0, |(state, _)| state.abandoned);

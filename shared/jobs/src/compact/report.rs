@@ -34,6 +34,17 @@ pub struct Item {
     pub merges: Vec<MergeTask>,
 }
 
+/// One merge, as it is in the list of all merges of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// The location of the plan.
+    pub plan: Location,
+    /// The partition's path.
+    pub partition: String,
+    /// The index of the new file in the plan.
+    pub task: usize,
+}
+
 /// A partition that cannot be compacted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -56,10 +67,20 @@ pub struct PlanReport {
     pub plan: Option<Location>,
     /// The tasks, if they are short enough for an answer.
     pub tasks: Vec<Item>,
+    /// The number of entries in `plan`.
+    pub items: u64,
+    /// The object that contains all merges of these tasks as a JSON array, if there are any.
+    pub merges: Option<Location>,
+    /// The number of merges.
+    pub merges_planned: u64,
+    /// How many seconds after the last publication the partitions can be swept; 0 if there is nothing to sweep.
+    pub wait_seconds: u64,
     /// The number of partitions that were looked at: those that are compacted, resumed, refused, and left.
     pub partitions_seen: u64,
-    /// The number of partitions that were left for the next run because the time ran out.
+    /// The number of partitions that were left for the next request because the time ran out.
     pub partitions_unseen: u64,
+    /// The path after which the next request begins, as its `after`; `None` if all were seen.
+    pub next: Option<String>,
     /// The number of partitions that are compacted.
     pub partitions_planned: u64,
     /// The number of partitions with an unfinished step of an earlier run.
