@@ -346,7 +346,7 @@ fn every_partition_is_seen_once_however_little_time_a_request_has() {
             loop {
                 let (ports, budget) = world.ports_until(
                     &world.client(Plan::default()),
-                    SignedDuration::from_millis(600),
+                    SignedDuration::from_millis(400),
                     SignedDuration::from_secs(1),
                 );
                 let report = compact::plan(&ports, &world.job, &request, &budget)
