@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
-import { CfnOutput, type Duration, RemovalPolicy, type Size, Stack } from 'aws-cdk-lib';
+import { CfnOutput, Duration, RemovalPolicy, type Size, Stack, Validations } from 'aws-cdk-lib';
+import * as codedeploy from 'aws-cdk-lib/aws-codedeploy';
 import * as iam from 'aws-cdk-lib/aws-iam';
 import * as lambda from 'aws-cdk-lib/aws-lambda';
 import * as logs from 'aws-cdk-lib/aws-logs';
@@ -7,7 +8,7 @@ import type { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { RustFunction } from 'cargo-lambda-cdk';
 import { Construct } from 'constructs';
 import { grantAsset, grantInterfaces } from './access.ts';
-import { metricNamespace } from './monitoring.ts';
+import { metricNamespace, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda, requireSource } from './prerequisites.ts';
 
@@ -18,6 +19,7 @@ export interface LakewrightFunctionProps {
   readonly reach?: 'anywhere';
   readonly description: string;
   readonly config: Asset;
+  readonly monitoring: Monitoring;
   readonly options: Options;
   /** Overrides of the options. */
   readonly size?: { readonly memory: number; readonly timeout: Duration; readonly ephemeralStorage: Size };
@@ -26,13 +28,15 @@ export interface LakewrightFunctionProps {
 /** One of the Rust functions, with its own log group and a role that may do nothing but log and read the configuration. */
 export class LakewrightFunction extends Construct {
   readonly function: lambda.Function;
+  /** What is invoked: the function, or its alias. */
+  readonly invoked: lambda.IFunction;
   readonly role: iam.Role;
   /** What it is deployed as. */
   readonly name: string;
 
   constructor(scope: Construct, id: string, props: LakewrightFunctionProps) {
     super(scope, id);
-    const { binary, reach, config, options, size = options } = props;
+    const { binary, reach, config, monitoring, options, size = options } = props;
     const functionName = `${options.namePrefix}${reach === undefined ? binary : `${binary}-${reach}`}`;
     this.name = functionName;
 
@@ -95,5 +99,33 @@ export class LakewrightFunction extends Construct {
       };
       grantInterfaces(this.role, functionName);
     }
+    this.invoked = options.trafficShift === undefined ? this.function : this.shifted(options.trafficShift, monitoring);
+  }
+
+  /**
+   * An alias of the current version. CodeDeploy sends it a part of the invocations first, and none if one fails meanwhile.
+   * https://docs.aws.amazon.com/lambda/latest/dg/lambda-rolling-deployments.html
+   */
+  private shifted(shift: string, monitoring: Monitoring): lambda.Alias {
+    const version = this.function.currentVersion;
+    // To go back to by hand.
+    version.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    const alias = new lambda.Alias(this, 'Live', { aliasName: 'live', version });
+    const errors = alias.metricErrors({ period: Duration.minutes(1) });
+    const alarm = monitoring.alarm(`${this.name}-Shift`, 'rolling-back', `${this.name}: an invocation of the alias failed`, errors);
+    const group = new codedeploy.LambdaDeploymentGroup(this, 'Shift', {
+      alias,
+      alarms: [alarm],
+      deploymentConfig: codedeploy.LambdaDeploymentConfig.fromLambdaDeploymentConfigName(
+        this,
+        'How',
+        `CodeDeployDefault.Lambda${shift}`,
+      ),
+    });
+    Validations.of(group.role).acknowledge({
+      id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited]',
+      reason: "CodeDeploy's own policy for its role: it updates aliases, and looks at alarms.",
+    });
+    return alias;
   }
 }

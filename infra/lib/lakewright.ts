@@ -215,11 +215,11 @@ export class Lakewright extends Construct {
   }
 
   /** A function, watched and with its name as an output. */
-  private worker(kind: string, props: LakewrightFunctionProps, monitoring: Monitoring): LakewrightFunction {
+  private worker(kind: string, props: Omit<LakewrightFunctionProps, 'monitoring'>, monitoring: Monitoring): LakewrightFunction {
     const id = props.reach === undefined ? kind : `${kind}Anywhere`;
-    const worker = new LakewrightFunction(this, id, props);
+    const worker = new LakewrightFunction(this, id, { ...props, monitoring });
     monitoring.watch(worker.name, worker.function);
-    new CfnOutput(this, `${id}FunctionName`, { value: worker.function.functionName });
+    new CfnOutput(this, `${id}FunctionName`, { value: worker.invoked.functionName });
     return worker;
   }
 }

@@ -12,7 +12,7 @@ export function metricNamespace(namePrefix: string): string {
 }
 
 /** The sections of docs/OPERATIONS.md that alarms link to. */
-export type Section = 'what-to-watch' | 'redriving-and-redelivering' | 'the-ledger' | 'the-sweep' | 'split' | 'compact' | 'repartition';
+export type Section = 'what-to-watch' | 'redriving-and-redelivering' | 'the-ledger' | 'the-sweep' | 'rolling-back' | 'split' | 'compact' | 'repartition';
 
 /** The alarms of a stack, all told to one topic, and its dashboard. */
 export class Monitoring extends Construct {
@@ -34,8 +34,8 @@ export class Monitoring extends Construct {
   }
 
   /** Raises an alarm as soon as the metric is `threshold` or more in one period. */
-  alarm(id: string, section: Section, description: string, metric: cloudwatch.IMetric, threshold = 1): void {
-    this.raise(id, {
+  alarm(id: string, section: Section, description: string, metric: cloudwatch.IMetric, threshold = 1): cloudwatch.Alarm {
+    return this.raise(id, {
       alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
       metric,
       threshold,
@@ -71,8 +71,10 @@ export class Monitoring extends Construct {
     this.tell(alarm);
   }
 
-  private raise(id: string, props: cloudwatch.AlarmProps): void {
-    this.tell(new cloudwatch.Alarm(this, id, props));
+  private raise(id: string, props: cloudwatch.AlarmProps): cloudwatch.Alarm {
+    const alarm = new cloudwatch.Alarm(this, id, props);
+    this.tell(alarm);
+    return alarm;
   }
 
   private tell(alarm: cloudwatch.Alarm): void {

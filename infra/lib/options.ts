@@ -44,6 +44,8 @@ export interface LakewrightOptions {
   readonly tags?: Readonly<Record<string, string>>;
   readonly vpcSubnets?: readonly string[];
   readonly vpcSecurityGroups?: readonly string[];
+  /** `off`, or how CodeDeploy shifts: `Canary10Percent5Minutes`, `Linear10PercentEvery1Minute`, … */
+  readonly trafficShift?: string;
   readonly logExecutionData?: boolean;
   readonly showValues?: boolean;
   readonly alarmTopic?: string;
@@ -127,6 +129,8 @@ export interface Options {
   /** Where in a VPC the functions run, if they do. */
   readonly vpc?: { readonly subnets: readonly string[]; readonly securityGroups: readonly string[] };
   /** Whether the state machines' logs hold what goes into states and comes out of them. */
+  /** How CodeDeploy shifts what invokes a function to its new version; at once, and without versions, by default. */
+  readonly trafficShift?: string;
   readonly logExecutionData: boolean;
   /** Whether the functions' messages hold values of records. */
   readonly showValues: boolean;
@@ -175,6 +179,7 @@ export function readOptions(node: Node): Options {
     permissionsBoundary: permissionsBoundary(node),
     tags: new Map(texts(node, 'tags').map(tag)),
     vpc: vpc(node),
+    trafficShift: trafficShift(node),
     logExecutionData: flag(node, 'log-execution-data'),
     showValues: flag(node, 'show-values'),
   };
@@ -341,6 +346,20 @@ export function namePrefix(node: Node): string {
     throw new ConfigError(`context name-prefix: ${JSON.stringify(prefix)} is not of up to 37 letters, digits, - and _`);
   }
   return prefix;
+}
+
+/** Reads `off`, or the end of the name of one of CodeDeploy's configurations. https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html */
+function trafficShift(node: Node): string | undefined {
+  const shift = text(node, 'traffic-shift') ?? 'off';
+  if (shift === 'off') {
+    return undefined;
+  }
+  if (!/^(AllAtOnce|Canary10Percent(5|10|15|30)Minutes|Linear10PercentEvery(1|2|3|10)Minutes?)$/.test(shift)) {
+    throw new ConfigError(
+      `context traffic-shift: ${JSON.stringify(shift)} is neither off nor one of CodeDeploy's: AllAtOnce, Canary10Percent5Minutes, Linear10PercentEvery1Minute, …`,
+    );
+  }
+  return shift;
 }
 
 /** Texts separated by commas. */

@@ -49,7 +49,7 @@ export class RekeyJob extends Construct {
 
     buckets.notify(job.source, queue);
     buckets.require(job.target.bucket);
-    rekey.function.addEventSource(
+    rekey.invoked.addEventSource(
       new SqsEventSource(queue, {
         // More than ten take a window. What exceeds 6 MB of messages is handed over in parts.
         // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -59,7 +59,7 @@ export class RekeyJob extends Construct {
         reportBatchItemFailures: true,
       }),
     );
-    rekey.function.addEventSource(
+    rekey.invoked.addEventSource(
       // A message lists as many objects as are planned together.
       new SqsEventSource(backfillQueue, {
         batchSize: 1,

@@ -49,14 +49,14 @@ export class SplitJob extends Construct {
       deadLetterQueue: { queue: this.deadLetterQueue, maxReceiveCount: RECEIVES },
     });
     // A chunk is work for seconds, and fills the memory: each is an invocation of its own.
-    rows.function.addEventSource(
+    rows.invoked.addEventSource(
       new SqsEventSource(this.queue, {
         batchSize: 1,
         maxConcurrency: options.maxConcurrency,
         reportBatchItemFailures: true,
       }),
     );
-    rows.function.addEventSource(
+    rows.invoked.addEventSource(
       new SqsEventSource(this.deadLetterQueue, { batchSize: 10, maxConcurrency: 2, reportBatchItemFailures: true }),
     );
     this.queue.grantSendMessages(plan.role);

@@ -81,7 +81,7 @@ export class SplitMachine extends Construct {
       `{"name": ${JSON.stringify(job.name)}, "task_token": $states.context.Task.Token}`,
     ];
     const split = LambdaInvoke.jsonata(this, 'Split', {
-      lambdaFunction: plan.function,
+      lambdaFunction: plan.invoked,
       integrationPattern: sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
       payload: sfn.TaskInput.fromText(`{% $merge([${request.join(', ')}]) %}`),
       heartbeatTimeout: sfn.Timeout.duration(heartbeat),

@@ -54,7 +54,7 @@ export interface CallProps {
 export function call(scope: Construct, id: string, props: CallProps): sfn.TaskStateBase {
   const { invokes, payload, outputs = '$states.result.Payload', timeout } = props;
   return LambdaInvoke.jsonata(scope, id, {
-    lambdaFunction: invokes.function,
+    lambdaFunction: invokes.invoked,
     payload: sfn.TaskInput.fromText(`{% ${payload} %}`),
     outputs: `{% ${outputs} %}`,
     taskTimeout: sfn.Timeout.duration(timeout.plus(Duration.seconds(30))),

@@ -13,6 +13,7 @@ test.each<[string, string, Context]>([
   ['buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
   ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
   ['functions in a VPC', TWO_COMPACTIONS, { 'vpc-subnets': 'subnet-0a1b2c3d', 'vpc-security-groups': 'sg-0a1b2c3d' }],
+  ['functions that are shifted', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'traffic-shift': 'Linear10PercentEvery1Minute' }],
   ['rekey alone', TWO_JOBS, {}],
   ['split alone', TWO_SPLITS, {}],
   ['compact', TWO_COMPACTIONS, {}],

@@ -110,6 +110,7 @@ test.each<[string, Context, RegExp]>([
   ['location of no table', { 'table-locations': 's3://lake/' }, /table-locations: "s3:\/\/lake\/" is not of the form/],
   ['location without slash', { 'table-locations': 'a.b=s3://lake/x' }, /is not of the form database\.table=s3/],
   ['prefix that no function may have', { 'name-prefix': 'dev.' }, /name-prefix: "dev\." is not of up to 37 letters/],
+  ['shift that CodeDeploy does not know', { 'traffic-shift': 'Canary50Percent' }, /traffic-shift: "Canary50Percent" is neither off nor one of CodeDeploy's/],
   ['prefix too long', { 'name-prefix': 'a'.repeat(38) }, /context name-prefix/],
   ['expiry of no day', { 'spool-expiry': 0 }, /spool-expiry: 0 is not a whole number from 1 to 365/],
   ['expiry in words', { 'quarantine-expiry': 'soon' }, /quarantine-expiry: "soon" is not a whole number from 1 to 3650/],

@@ -66,6 +66,7 @@ PAYLOADS: dict[str, tuple[str, Callable[[Answer], bool]]] = {
     **{f"rekey-{kind}.json": ("rekey", failing()) for kind in ("sqs", "sns-sqs", "eventbridge-sqs", "objects-sqs")},
     "rekey-test-event.json": ("rekey", holds(objects=[])),
     "rekey-sweep.json": ("rekey", holds(listed=6, committed=6, sent=0)),
+    "rekey-redrive.json": ("rekey", holds(sent=0, given_up=[], next=None)),
     "rekey-status.json": ("rekey", lambda answer: [item["state"] for item in answer["objects"]] == ["committed"]),
     "bad/rekey-unknown.json": ("rekey", holds(error="Lakewright.BadTrigger")),
     "bad/rekey-sqs-mixed.json": ("rekey", failing(*MIXED)),

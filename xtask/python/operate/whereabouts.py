@@ -12,6 +12,7 @@ STATES = {
     "missing": "there is no such object",
     "waiting": "no batch has it yet: its message waits, or failed; a sweep sends it again",
     "under_way": "it is in a batch that is not committed",
+    "given_up": "it always fails: sweeps leave it alone, and a redrive sends it again",
     "committed": "its rows are written",
     "lost": "it disappeared after its batch was planned, so rows of it may be missing",
     "gone": "it did not exist any more when it was read",
@@ -31,6 +32,8 @@ def told(found: dict[str, Any]) -> dict[str, Any]:
     if left_out := found.get("left_out"):
         why = f": {left_out['detail']}" if left_out.get("detail") else ""
         details.append(f"its last batch left it out, as {left_out['why']}{why}; it is planned alone")
+    if given_up := found.get("given_up"):
+        details.append(f"{given_up['error']}: {given_up['message']}")
     if report := found.get("report"):
         details.append(f"{report['rows_in']:,} rows in = {report['rows_out']:,} written + {report['rows_quarantined']:,} quarantined")
         details += [f"{sized(output['rows'], 'row')} in {output['key']}" for output in report["outputs"]]

@@ -3,7 +3,7 @@
 //! The answer to an SQS batch is the messages that failed. The answer to anything else is the
 //! [`Report`](lakewright_jobs::report::Report) of the job that the objects belong to, or a list of reports if they
 //! belong to several jobs or to none. The answer to a [`SweepRequest`](lakewright_jobs::sweep::SweepRequest) is the
-//! sweep's report, and that to `{"status": ["s3://…"]}` is where each of these objects is. Objects that no job reads are `ignored`; if they are under no job's prefix, their report has no
+//! sweep's report, that to a [`RedriveRequest`](lakewright_jobs::sweep::RedriveRequest) lists what is given up, and that to `{"status": ["s3://…"]}` is where each of these objects is. Objects that no job reads are `ignored`; if they are under no job's prefix, their report has no
 //! name.
 
 mod answer;
@@ -26,7 +26,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     rekey::{Answers, Delivered, Ports, rekey},
     retry::RetryPolicy,
-    sweep::{self, SweepRequest},
+    sweep::{self, RedriveRequest, SweepRequest},
 };
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -87,6 +87,9 @@ impl Function {
         if event.payload.get("sweep").is_some() {
             return self.sweep(&invocation, &event.payload).await;
         }
+        if event.payload.get("redrive").is_some() {
+            return self.redrive(&invocation, &event.payload).await;
+        }
         if event.payload.get("status").is_some() {
             let (config, store) = (&self.base.config, invocation.store());
             let work = status::answer(config, &*store, &event.payload);
@@ -119,20 +122,39 @@ impl Function {
             .await
     }
 
+    async fn redrive(
+        &self,
+        invocation: &Invocation<'_>,
+        payload: &Value,
+    ) -> Result<Value, FunctionError> {
+        let ports = self.sweeping(invocation);
+        let deadline = invocation.deadlines.work;
+        let work = async {
+            let request: RedriveRequest = decode(payload)?;
+            let (job, queue) = swept(&self.base.config, &self.queues, &request.redrive)?;
+            reported(sweep::redrive(&ports, job, &request, queue, deadline).await)
+        };
+        invocation.answer(payload, work).await
+    }
+
+    fn sweeping(&self, invocation: &Invocation<'_>) -> sweep::Ports {
+        sweep::Ports {
+            store: invocation.store(),
+            queue: invocation.service(&self.queue, RetryPolicy::SQS),
+            clock: invocation.clock(),
+        }
+    }
+
     async fn sweep(
         &self,
         invocation: &Invocation<'_>,
         payload: &Value,
     ) -> Result<Value, FunctionError> {
-        let ports = sweep::Ports {
-            store: invocation.store(),
-            queue: invocation.service(&self.queue, RetryPolicy::SQS),
-            clock: invocation.clock(),
-        };
+        let ports = self.sweeping(invocation);
         let deadline = invocation.deadlines.work;
         let work = async {
             let request: SweepRequest = decode(payload)?;
-            let (job, queue) = swept(&self.base.config, &self.queues, &request)?;
+            let (job, queue) = swept(&self.base.config, &self.queues, &request.sweep)?;
             reported(sweep::sweep(&ports, job, &request, queue, deadline).await)
         };
         let answer = invocation.answer(payload, work).await;
@@ -143,18 +165,17 @@ impl Function {
     }
 }
 
-/// The job that a sweep names, and its queue.
+/// The job of this name, and the queue of its sweeps.
 fn swept<'a>(
     config: &'a Config,
     queues: &'a BTreeMap<String, String>,
-    request: &SweepRequest,
+    name: &str,
 ) -> Result<(&'a Rekey, &'a str), FunctionError> {
-    let job = config.rekey.iter().find(|job| job.name == request.sweep);
-    match (job, queues.get(&request.sweep)) {
+    let job = config.rekey.iter().find(|job| job.name == name);
+    match (job, queues.get(name)) {
         (Some(job), Some(queue)) => Ok((job, queue)),
         _ => Err(FunctionError::bad_trigger(format!(
-            "sweep: there is no rekey job `{}` with a queue ({QUEUES})",
-            request.sweep
+            "there is no rekey job `{name}` with a queue ({QUEUES})"
         ))),
     }
 }

@@ -221,6 +221,25 @@ impl JobError {
         self.0.location.as_ref()
     }
 
+    /// Whether the object itself is at fault, so that the same attempt always fails: with the object as it is, and the job's
+    /// limits and policies as they are.
+    pub fn is_of_the_object(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Unreadable
+            | ErrorKind::CompressionRatioExceeded
+            | ErrorKind::RecordTooLong
+            | ErrorKind::ParquetFooterTooLarge
+            | ErrorKind::ParquetRowGroupTooLarge
+            | ErrorKind::RecordRefused
+            | ErrorKind::BadPartition
+            | ErrorKind::TooManyPartitions
+            | ErrorKind::EncodeFailed => true,
+            // A reader panicked.
+            ErrorKind::TaskFailed => self.stage() == Some(Stage::Read),
+            _ => false,
+        }
+    }
+
     /// Whether a read of one version of an object failed because that version is gone: the object was deleted or
     /// replaced.
     pub fn is_of_a_changed_object(&self) -> bool {

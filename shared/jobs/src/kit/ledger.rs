@@ -4,7 +4,7 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{JobError, Stage};
+use super::{JobError, Stage, known};
 use crate::ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
 
 /// A document of a ledger.
@@ -60,8 +60,8 @@ pub(crate) async fn read_with_meta<T: Document>(
         Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(JobError::store(Stage::Ledger, error)),
     };
-    let document: T = serde_json::from_slice(&body.bytes)
-        .map_err(|error| JobError::entry(location.clone(), error))?;
+    let document: T =
+        known::from_slice(&body.bytes).map_err(|error| JobError::entry(location.clone(), error))?;
     if document.form() != T::FORM {
         let what = format!("form {} is not {}", document.form(), T::FORM);
         return Err(JobError::entry(location.clone(), what));
@@ -148,14 +148,72 @@ pub(crate) mod documented {
     use serde::{Serialize, de::DeserializeOwned};
     use serde_json::{Value, json};
 
+    use super::known;
+
     /// Reads an example as a document, and writes it again.
-    pub(crate) type Again = fn(Value) -> serde_json::Result<Value>;
+    pub(crate) type Again = fn(&Value) -> serde_json::Result<Value>;
 
     /// As [`Again`], for a type of document.
     pub(crate) fn again<T: Serialize + DeserializeOwned>(
-        example: Value,
+        example: &Value,
     ) -> serde_json::Result<Value> {
-        serde_json::to_value(serde_json::from_value::<T>(example)?)
+        serde_json::to_value(known::from_slice::<T>(&serde_json::to_vec(example)?)?)
+    }
+
+    /// The settings as the first version that was committed wrote them. Never change these files: documents that were
+    /// written with them are in ledgers.
+    fn committed(job: &str) -> Value {
+        let text = match job {
+            "rekey" => include_str!("../../documents/rekey-settings.json"),
+            "split" => include_str!("../../documents/split-settings.json"),
+            "compact" => include_str!("../../documents/compact-settings.json"),
+            _ => include_str!("../../documents/repartition-settings.json"),
+        };
+        serde_json::from_str(text).expect(job)
+    }
+
+    /// Whether everything that `earlier` has is in `now`, however deep.
+    fn has(now: &Value, earlier: &Value) -> bool {
+        match (now, earlier) {
+            (Value::Object(now), Value::Object(earlier)) => earlier
+                .iter()
+                .all(|(name, value)| now.get(name).is_some_and(|now| has(now, value))),
+            (Value::Array(now), Value::Array(earlier)) => {
+                now.len() == earlier.len()
+                    && now
+                        .iter()
+                        .zip(earlier)
+                        .all(|(now, earlier)| has(now, earlier))
+            }
+            _ => now == earlier,
+        }
+    }
+
+    /// Objects whose names are data.
+    const MAPS: &[&str] = &["objects", "left_out", "tags"];
+
+    /// The places of all objects in a value that are structs, as JSON pointers.
+    fn structs(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                if !MAPS.iter().any(|map| at.ends_with(&format!("/{map}"))) {
+                    found.push(at.to_owned());
+                }
+                for (name, value) in fields {
+                    structs(
+                        value,
+                        &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+                        found,
+                    );
+                }
+            }
+            Value::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    structs(value, &format!("{at}/{index}"), found);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The examples of a job, by their titles.
@@ -178,10 +236,15 @@ pub(crate) mod documented {
             .collect()
     }
 
-    /// Each document of a job must have an example, with exactly the fields that are written. `settings`: the job's
-    /// configuration, which the examples leave out.
+    /// Each document of a job must have an example, with exactly the fields that are written, and is read with fields that
+    /// are unknown, anywhere in it. `settings`: the job's configuration, which the examples leave out.
     pub(crate) fn compare(job: &str, settings: &impl Serialize, documents: &[(&str, Again)]) {
         let settings = serde_json::to_value(settings).unwrap();
+        let committed = committed(job);
+        assert!(
+            has(&settings, &committed),
+            "an earlier version does not find in the settings what it wrote:\n{settings:#}\n{committed:#}"
+        );
         let examples = examples(job);
         let titles = examples.iter().map(|(title, _)| title.as_str());
         assert!(
@@ -192,9 +255,18 @@ pub(crate) mod documented {
             let example: Value = serde_json::from_str(example).expect(title);
             let mut whole = example.clone();
             if let Some(left_out) = whole.get_mut("settings") {
-                *left_out = settings.clone();
+                *left_out = committed.clone();
             }
-            let mut written = again(whole).unwrap_or_else(|error| panic!("{title}: {error}"));
+            let mut written = again(&whole).unwrap_or_else(|error| panic!("{title}: {error}"));
+            let mut places = Vec::new();
+            structs(&whole, "", &mut places);
+            for place in places {
+                let mut later = whole.clone();
+                later.pointer_mut(&place).unwrap()["of_a_later_version"] = json!({"added": [1]});
+                let read = again(&later);
+                let read = read.unwrap_or_else(|error| panic!("{title}{place}: {error}"));
+                assert_eq!(read, written, "{title}{place}");
+            }
             if let Some(settings) = written.get_mut("settings") {
                 *settings = json!({});
             }

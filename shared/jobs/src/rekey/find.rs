@@ -8,7 +8,7 @@ use std::{
 use lakewright_core::config;
 use tokio::sync::OnceCell;
 
-use super::ledger::{Candidate, Commit, Ledger, LeftOut, Why};
+use super::ledger::{Candidate, Commit, GivenUp, Ledger, LeftOut, Why};
 use crate::{
     kit::{JobError, Stage},
     ports::{Store, StoreErrorKind},
@@ -59,6 +59,13 @@ pub(super) enum Known {
     Committed(Box<Commit>),
     /// Its plan left these members out.
     Planned(BTreeMap<String, LeftOut>),
+}
+
+/// Some of the objects that are given up.
+pub(crate) struct GivenUpPage {
+    pub(crate) sids: Vec<String>,
+    /// The last of them, if there are more.
+    pub(crate) next: Option<String>,
 }
 
 type Remembered = Arc<OnceCell<Known>>;
@@ -133,6 +140,49 @@ impl<'a> Finder<'a> {
             last = Some(left_out.clone());
             claim += 1;
         }
+    }
+
+    /// Why an object that stands so is given up, if it is. What no batch has claimed is not, and takes no request.
+    ///
+    /// # Errors
+    /// As [`Finder::find`].
+    pub async fn given_up(
+        &self,
+        object: &Candidate,
+        standing: &Standing,
+    ) -> Result<Option<GivenUp>, JobError> {
+        match standing {
+            Standing::UnderWay { .. } => {}
+            Standing::Free { claim, .. } if *claim > 0 => {}
+            _ => return Ok(None),
+        }
+        self.ledger.given_up(&object.sid()).await
+    }
+
+    /// The ids of objects that are given up, after the one that is named so.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn given_up_page(&self, after: Option<&str>) -> Result<GivenUpPage, JobError> {
+        let prefix = self.ledger.given_up_prefix();
+        let after = after.map(|sid| prefix.join(sid).key);
+        let page = self.store.list(&prefix, after.as_deref()).await;
+        let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
+        let named = |key: &str| key.rsplit('/').next().map(str::to_owned);
+        let sids = page.objects.iter().filter_map(|object| named(&object.key));
+        let sids = sids.collect::<Vec<_>>();
+        Ok(GivenUpPage {
+            next: sids.last().filter(|_| page.truncated).cloned(),
+            sids,
+        })
+    }
+
+    /// The object of this id that is given up.
+    ///
+    /// # Errors
+    /// As [`Finder::find`].
+    pub(crate) async fn given_up_by(&self, sid: &str) -> Result<Option<GivenUp>, JobError> {
+        self.ledger.given_up(sid).await
     }
 
     /// Why the object is not there, if it is not.

@@ -8,6 +8,7 @@
 //!   the object out.
 //! - `plan/<bid>`: which members were read and which were left out, and the outputs with the rows of each member.
 //! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
+//! - `failed/<sid>`: an object is given up, because it always fails, and why.
 //! - `commit/<bid>`: the rows are written, registered, and accounted for.
 //! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
 //! - `spool/<bid>/`: rows of a large batch while it is processed.
@@ -161,6 +162,22 @@ pub struct Lost {
     pub etag: String,
 }
 
+/// An object that is given up: it failed in a way that no other attempt mends. If it is delivered again nevertheless, it is
+/// tried again, and where it is committed, that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The object.
+    pub source: Location,
+    /// Its `ETag`.
+    pub etag: String,
+    /// The name of the error.
+    pub error: String,
+    /// Its message.
+    pub message: String,
+}
+
 /// The commit of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -181,7 +198,7 @@ pub struct Commit {
     pub quarantine: Option<String>,
 }
 
-documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Commit);
+documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, GivenUp, Commit);
 
 impl Candidate {
     /// The id of the object.
@@ -272,6 +289,15 @@ impl<'a> Ledger<'a> {
         self.job.commit(bid)
     }
 
+    fn given_up_at(&self, sid: &str) -> Location {
+        self.given_up_prefix().join(sid)
+    }
+
+    /// The prefix of the objects that are given up.
+    pub(super) fn given_up_prefix(&self) -> Location {
+        self.at("failed/")
+    }
+
     /// The location of a batch's quarantined records.
     pub(super) fn quarantine_at(&self, bid: &str, plan_hash: &str) -> Location {
         self.at(&format!("quarantine/{bid}-{plan_hash}.jsonl"))
@@ -357,6 +383,29 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Gives an object up.
+    pub(super) async fn give_up(
+        &self,
+        candidate: &Candidate,
+        error: &JobError,
+    ) -> Result<(), JobError> {
+        let given_up = GivenUp {
+            version: GivenUp::VERSION,
+            source: candidate.source.clone(),
+            etag: candidate.etag.clone(),
+            error: error.name().to_owned(),
+            message: error.to_string(),
+        };
+        let location = self.given_up_at(&candidate.sid());
+        ledger::create(self.store, &location, &given_up).await?;
+        Ok(())
+    }
+
+    /// Why the object is given up, if it is.
+    pub(super) async fn given_up(&self, sid: &str) -> Result<Option<GivenUp>, JobError> {
+        ledger::read(self.store, &self.given_up_at(sid)).await
+    }
+
     /// A batch's commit, if there is one.
     pub(super) async fn commit(&self, bid: &str) -> Result<Option<Commit>, JobError> {
         ledger::read(self.store, &self.commit_at(bid)).await
@@ -393,6 +442,7 @@ mod tests {
                 ("claim/<sid>/<n>", again::<Claim>),
                 ("plan/<bid>", again::<Plan>),
                 ("lost/<bid>/<sid>", again::<Lost>),
+                ("failed/<sid>", again::<GivenUp>),
                 ("commit/<bid>", again::<Commit>),
             ],
         );

@@ -59,8 +59,8 @@ use self::{
 pub use self::{
     find::{Finder, Standing},
     ledger::{
-        Batch, Candidate, Claim, Commit, LeftOut, Lost, Member, Plan, PlannedOutput, Settings,
-        TableColumns, Why,
+        Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan, PlannedOutput,
+        Settings, TableColumns, Why,
     },
     status::{ObjectStatus, State, status},
     target::check_target,
@@ -153,6 +153,7 @@ pub async fn rekey(
             .or_insert_with(|| object.clone());
     }
     invocation.work().await;
+    invocation.give_up(&named).await;
     let Invocation {
         mut answers,
         others,
@@ -254,6 +255,18 @@ impl Invocation<'_> {
                 }
             }
         }
+    }
+
+    /// Notes the objects that always fail, so that sweeps leave them alone. What could not be noted is at its next delivery.
+    async fn give_up(&self, named: &[Result<Asked, Answer>]) {
+        let ledger = Ledger::new(&*self.ports.store, self.job);
+        let failed = named.iter().flatten().filter_map(|asked| {
+            let error = self.answers.get(&asked.candidate.sid())?.as_ref().err()?;
+            error.is_of_the_object().then_some((asked, error))
+        });
+        let notes = failed.map(|(asked, error)| ledger.give_up(&asked.candidate, error));
+        let notes = stream::iter(notes.collect::<Vec<_>>()).buffered(CONCURRENT);
+        let _: Vec<Result<(), JobError>> = notes.collect().await;
     }
 
     /// Reads the batches that were met.

@@ -5,7 +5,7 @@ use lakewright_core::{config, location::Location};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CONCURRENT, Candidate, Finder, LeftOut, SourceObject, Standing, asked::candidate,
+    CONCURRENT, Candidate, Finder, GivenUp, LeftOut, SourceObject, Standing, asked::candidate,
     ledger::Ledger,
 };
 use crate::{
@@ -30,6 +30,9 @@ pub struct ObjectStatus {
     /// Why its last batch left it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
+    /// Why it is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<GivenUp>,
     /// The report of its commit, with the files that have its rows and how many, and its quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Box<ObjectReport>>,
@@ -47,6 +50,8 @@ pub enum State {
     Waiting,
     /// Its batch is not committed.
     UnderWay,
+    /// It always fails. It is tried again where it is delivered again.
+    GivenUp,
     /// Its rows are written.
     Committed,
     /// It disappeared after its batch was planned: rows of it may be missing.
@@ -68,8 +73,13 @@ impl ObjectStatus {
             state,
             batch: None,
             left_out: None,
+            given_up: None,
             report: None,
         }
+    }
+
+    fn because(self, given_up: Option<GivenUp>) -> Self {
+        Self { given_up, ..self }
     }
 }
 
@@ -103,12 +113,24 @@ async fn status_of(
         batch,
         ..ObjectStatus::new(source, state)
     };
-    Ok(match finder.find(&candidate).await? {
+    let standing = finder.find(&candidate).await?;
+    let given_up = finder.given_up(&candidate, &standing).await?;
+    let unfinished = |state| {
+        if given_up.is_some() {
+            State::GivenUp
+        } else {
+            state
+        }
+    };
+    Ok(match standing {
         Standing::Free { left_out, .. } => ObjectStatus {
             left_out,
-            ..of(State::Waiting, None)
-        },
-        Standing::UnderWay { batch } => of(State::UnderWay, Some(batch)),
+            ..of(unfinished(State::Waiting), None)
+        }
+        .because(given_up),
+        Standing::UnderWay { batch } => {
+            of(unfinished(State::UnderWay), Some(batch)).because(given_up)
+        }
         Standing::Lost { batch } => of(State::Lost, Some(batch)),
         Standing::Nothing { batch, status } => {
             let state = match status {

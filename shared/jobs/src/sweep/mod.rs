@@ -6,6 +6,7 @@
 //! pages are in memory at a time, and a sweep that runs out of time returns where to continue.
 
 mod messages;
+mod redrive;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ use lakewright_core::{config, location::Location};
 use serde::{Deserialize, Serialize};
 
 use self::messages::{Packer, calls};
+pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
     kit::{ErrorKind, JobError, send},
     ports::{Clock, ListPage, Listed, Queue, Store},
@@ -82,6 +84,8 @@ pub struct SweepReport {
     pub listed: u64,
     /// The number of objects that are committed.
     pub committed: u64,
+    /// The number of objects that are given up, because they always fail: a redrive sends them again.
+    pub given_up: u64,
     /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
     /// The number of objects that were sent to rekey or, by a dry run, would be.
@@ -114,6 +118,7 @@ pub async fn sweep(
         name: job.name.clone(),
         listed: 0,
         committed: 0,
+        given_up: 0,
         passed_over: 0,
         sent: 0,
         bytes: 0,
@@ -163,7 +168,7 @@ fn unwritten(error: &serde_json::Error) -> JobError {
     JobError::new(ErrorKind::BadRequest, error.to_string())
 }
 
-/// Sends messages, many at a time. Without a queue they are only counted.
+/// Sends messages, and counts them.
 async fn enqueue(
     ports: &Ports,
     queue_url: Option<&str>,
@@ -171,6 +176,15 @@ async fn enqueue(
     report: &mut SweepReport,
 ) -> Result<(), JobError> {
     report.messages += messages.len() as u64;
+    enqueue_all(ports, queue_url, messages).await
+}
+
+/// Sends messages, many at a time. Without a queue nothing is sent.
+async fn enqueue_all(
+    ports: &Ports,
+    queue_url: Option<&str>,
+    messages: Vec<String>,
+) -> Result<(), JobError> {
     let Some(queue_url) = queue_url else {
         return Ok(());
     };
@@ -202,12 +216,18 @@ async fn missing(
     let due = page.objects.iter().filter(due).collect::<Vec<_>>();
     report.listed += page.objects.len() as u64;
     report.passed_over += (page.objects.len() - due.len()) as u64;
-    let asked = due.len();
     let mut under_way = FuturesOrdered::new();
     let mut missing = Vec::new();
+    let mut take = |found| match found {
+        Found::Done => report.committed += 1,
+        Found::GivenUp => report.given_up += 1,
+        Found::Missing(object) => missing.push(object),
+    };
     for object in due {
-        if under_way.len() >= CONCURRENT_QUESTIONS {
-            missing.extend(under_way.try_next().await?.flatten());
+        if under_way.len() >= CONCURRENT_QUESTIONS
+            && let Some(found) = under_way.try_next().await?
+        {
+            take(found);
         }
         under_way.push_back(uncommitted(
             finder,
@@ -219,25 +239,32 @@ async fn missing(
             object.size,
         ));
     }
-    while let Some(object) = under_way.try_next().await? {
-        missing.extend(object);
+    while let Some(found) = under_way.try_next().await? {
+        take(found);
     }
-    report.committed += (asked - missing.len()) as u64;
     Ok(missing)
 }
 
-/// The object as named by a trigger, unless it is committed.
-async fn uncommitted(
-    finder: &Finder<'_>,
-    object: Candidate,
-    size: u64,
-) -> Result<Option<SourceObject>, JobError> {
-    Ok(match finder.find(&object).await? {
-        Standing::Committed { .. } => None,
-        _ => Some(SourceObject {
-            location: object.source,
-            etag: Some(object.etag),
-            size: Some(size),
-        }),
-    })
+/// What has become of an object.
+enum Found {
+    /// Its rows are written.
+    Done,
+    GivenUp,
+    /// As named by a trigger.
+    Missing(SourceObject),
+}
+
+async fn uncommitted(finder: &Finder<'_>, object: Candidate, size: u64) -> Result<Found, JobError> {
+    let standing = finder.find(&object).await?;
+    if matches!(standing, Standing::Committed { .. }) {
+        return Ok(Found::Done);
+    }
+    if finder.given_up(&object, &standing).await?.is_some() {
+        return Ok(Found::GivenUp);
+    }
+    Ok(Found::Missing(SourceObject {
+        location: object.source,
+        etag: Some(object.etag),
+        size: Some(size),
+    }))
 }

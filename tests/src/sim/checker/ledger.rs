@@ -147,6 +147,14 @@ impl Checker {
         Err(format!("R5: {} is left out as {left_out:?}", version.0))
     }
 
+    /// An object was given up: it has a flaw that no attempt mends.
+    pub(super) fn given_up(&self, sid: &str) -> Result<(), String> {
+        let Some(version) = self.sids.get(sid) else {
+            return Err(format!("R5: {sid} is given up, which is no object"));
+        };
+        self.is_left_out_rightly(version, LeftOut::Refused)
+    }
+
     pub(super) fn mark(&mut self, bid: &str, sid: &str) -> Result<(), String> {
         let Some(version) = self.sids.get(sid).cloned() else {
             return Err(format!("R1: {sid} is marked as lost, which is no object"));

@@ -315,6 +315,7 @@ impl Checker {
             ["claim", sid, number] => self.claim(sid, number, object),
             ["plan", bid] => self.plan(bid, object, now),
             ["lost", bid, sid] => self.mark(bid, sid),
+            ["failed", sid] => self.given_up(sid),
             ["commit", bid] => self.commit(bid, object, s3, glue),
             ["quarantine", _] if self.files.contains_key(&location.key) => Ok(()),
             ["spool", ..] => Ok(()),

@@ -1,0 +1,123 @@
+//! Lists the objects of a job that are given up, and sends them to rekey once more: after the limit that they break was
+//! raised, or the version of Lakewright that could not read them was replaced.
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use lakewright_core::config;
+use serde::{Deserialize, Serialize};
+
+use super::{CONCURRENT_QUESTIONS, Packer, Ports, enqueue_all, unwritten};
+use crate::{
+    kit::JobError,
+    rekey::{Candidate, Finder, GivenUp, SourceObject},
+};
+
+/// The most objects that a report names.
+const NAMED: usize = 1_000;
+
+/// What to redrive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedriveRequest {
+    /// The rekey job's name.
+    pub redrive: String,
+    /// Only objects that are given up with an error of this name.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The `next` of the report before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Whether nothing is sent: the report lists what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The objects that are given up, and were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedriveReport {
+    /// `redrive`.
+    pub job: String,
+    /// The rekey job's name.
+    pub name: String,
+    /// The number of objects that are given up and were sent or, by a dry run, would be.
+    pub sent: u64,
+    /// The number of messages that list them.
+    pub messages: u64,
+    /// The first of them.
+    pub given_up: Vec<GivenUp>,
+    /// The `after` of the next request; `None` if all were seen.
+    pub next: Option<String>,
+}
+
+/// Redrives until everything is listed or the `deadline` is reached.
+///
+/// # Errors
+/// See [`JobError`]. The same request may be sent again.
+pub async fn redrive(
+    ports: &Ports,
+    job: &config::Rekey,
+    request: &RedriveRequest,
+    queue_url: &str,
+    deadline: Timestamp,
+) -> Result<RedriveReport, JobError> {
+    let finder = Finder::new(&*ports.store, job);
+    let queue = (!request.dry_run).then_some(queue_url);
+    let mut packer = Packer::new(job.batch.objects, job.batch.size.as_u64());
+    let mut report = RedriveReport {
+        job: "redrive".to_owned(),
+        name: job.name.clone(),
+        sent: 0,
+        messages: 0,
+        given_up: Vec::new(),
+        next: request.after.clone(),
+    };
+    loop {
+        let page = finder.given_up_page(report.next.as_deref()).await?;
+        let found = page.sids.iter().map(|sid| given_up(&finder, sid));
+        let found = stream::iter(found.collect::<Vec<_>>()).buffered(CONCURRENT_QUESTIONS);
+        let mut messages = Vec::new();
+        for given_up in found.collect::<Vec<_>>().await {
+            let Some(given_up) = given_up? else {
+                continue;
+            };
+            let is_other = |name: &String| *name != given_up.error;
+            if request.error.as_ref().is_some_and(is_other) {
+                continue;
+            }
+            report.sent += 1;
+            let object = SourceObject {
+                location: given_up.source.clone(),
+                etag: Some(given_up.etag.clone()),
+                size: None,
+            };
+            messages.extend(packer.add(&object).map_err(|error| unwritten(&error))?);
+            if report.given_up.len() < NAMED {
+                report.given_up.push(given_up);
+            }
+        }
+        report.next = page.next;
+        let is_over = report.next.is_none() || ports.clock.now() >= deadline;
+        if is_over {
+            messages.extend(packer.rest());
+        }
+        report.messages += messages.len() as u64;
+        enqueue_all(ports, queue, messages).await?;
+        if is_over {
+            return Ok(report);
+        }
+    }
+}
+
+/// The object, unless it has been committed or has disappeared since.
+async fn given_up(finder: &Finder<'_>, sid: &str) -> Result<Option<GivenUp>, JobError> {
+    let Some(given_up) = finder.given_up_by(sid).await? else {
+        return Ok(None);
+    };
+    let candidate = Candidate {
+        source: given_up.source.clone(),
+        etag: given_up.etag.clone(),
+        claim: 0,
+    };
+    let standing = finder.find(&candidate).await?;
+    finder.given_up(&candidate, &standing).await
+}
