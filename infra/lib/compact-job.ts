@@ -61,6 +61,8 @@ export class CompactJob extends Construct {
 
     buckets.require(location.bucket);
     buckets.require(ledger.bucket);
+    // Files that were merged are deleted when their rows are verified to stand in another.
+    buckets.forget(location);
     // The lists of what a run has to do, and what failed in it.
     grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
     grantNotes(stateMachine.role, failed);
@@ -116,6 +118,7 @@ export class CompactJob extends Construct {
     const { job, location, functions, buckets } = props;
     const { plan, merge, publish } = functions;
     buckets.require(generations.bucket);
+    buckets.forget(generations);
     grantReadCurrent(plan.role, generations);
     grantReadWrite(merge.role, generations, job);
     // Carried files are copied to the new directory.

@@ -21,7 +21,7 @@ export class DataBuckets extends Construct {
   private readonly toCreate: Options['createBuckets'];
   private readonly notifications: Notifications;
   private readonly created = new Map<string, CreatedBucket>();
-  private readonly missing = new Map<string, { prefix: Location; after: Duration }[]>();
+  private readonly missing = new Map<string, { prefix: Location; after?: Duration }[]>();
 
   constructor(scope: Construct, id: string, { createBuckets, notifications }: Pick<Options, 'createBuckets' | 'notifications'>) {
     super(scope, id);
@@ -41,6 +41,15 @@ export class DataBuckets extends Construct {
    * CloudFormation would replace the whole set: `sayRules` names the rules to add to them.
    */
   expire(prefix: Location, after: Duration): void {
+    this.addRule(prefix, after);
+  }
+
+  /** Adds a lifecycle rule that keeps what was deleted under a prefix for a day only: its bytes stand elsewhere. */
+  forget(prefix: Location): void {
+    this.addRule(prefix);
+  }
+
+  private addRule(prefix: Location, after?: Duration): void {
     const created = this.created.get(prefix.bucket);
     if (created) {
       created.addLifecycleRule({ prefix: prefix.key, expiration: after, noncurrentVersionExpiration: Duration.days(1) });
@@ -57,10 +66,10 @@ export class DataBuckets extends Construct {
     }
     for (const [bucket, rules] of this.missing) {
       const entries = rules.map(({ prefix, after }) => ({
-        ID: `lakewright ${prefix.key}`,
+        ID: `lakewright ${after === undefined ? 'versions of ' : ''}${prefix.key}`,
         Status: 'Enabled',
         Filter: { Prefix: prefix.key },
-        Expiration: { Days: after.toDays() },
+        ...(after === undefined ? {} : { Expiration: { Days: after.toDays() } }),
         NoncurrentVersionExpiration: { NoncurrentDays: 1 },
         AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 },
       }));
@@ -69,7 +78,11 @@ export class DataBuckets extends Construct {
         description: 'Rules to add to those of a bucket that exists already',
         value: JSON.stringify(entries),
       });
-      const prefixes = rules.map(({ prefix, after }) => `${prefix.key} after ${after.toDays()} days`).join(', ');
+      const prefixes = rules
+        .map(({ prefix, after }) =>
+          after === undefined ? `noncurrent versions of ${prefix.key} after a day` : `${prefix.key} after ${after.toDays()} days`,
+        )
+        .join(', ');
       Annotations.of(this).addWarningV2(
         `lakewright:lifecycle-${bucket}`,
         `${bucket} exists already and keeps its own lifecycle rules: add some that delete ${prefixes} (output ${output.replaceAll(/[^A-Za-z0-9]/g, '')})`,

@@ -553,6 +553,25 @@ describe('what expires', () => {
   });
 });
 
+test('noncurrent versions of files that were merged are kept for a day', () => {
+  const prefixes = ['anpr/', 'anpr.generations/', 'archive/'];
+  const [, { Properties }] = resources(template(TWO_COMPACTIONS), 'AWS::S3::Bucket').find(
+    ([, { Properties }]) => Properties['BucketName'] === 'acme-lake',
+  )!;
+  const kept = Properties['LifecycleConfiguration'].Rules.filter(({ Prefix, ExpirationInDays }: any) => Prefix && !ExpirationInDays);
+  expect(kept.map(({ Prefix, NoncurrentVersionExpiration }: any) => [Prefix, NoncurrentVersionExpiration.NoncurrentDays])).toEqual(
+    prefixes.map((prefix) => [prefix, 1]),
+  );
+  const { stack } = build(TWO_COMPACTIONS, { 'create-buckets': '' });
+  const said = JSON.parse(Template.fromStack(stack).findOutputs('LifecycleRulesacmelake')['LifecycleRulesacmelake']!['Value']);
+  const rules = said.filter(({ Expiration }: any) => Expiration === undefined);
+  expect(rules.map(({ Filter, NoncurrentVersionExpiration }: any) => [Filter.Prefix, NoncurrentVersionExpiration.NoncurrentDays])).toEqual(
+    prefixes.map((prefix) => [prefix, 1]),
+  );
+  const warnings = Annotations.fromStack(stack).findWarning('*', Match.stringLikeRegexp('lifecycle'));
+  expect(warnings.map(({ entry }) => entry.data).join()).toMatch(/noncurrent versions of anpr\.generations\/ after a day/);
+});
+
 test('the outputs name what a person or a script looks for', () => {
   expect(Object.keys(stack.findOutputs('*')).sort()).toEqual(
     [

@@ -229,9 +229,25 @@ def test_small_files_become_few_while_rows_land_and_queries_run(meters: Meters) 
     assert before["DuckDB"] <= after["DuckDB"]
 
 
+def test_the_old_files_go_once_their_grace_period_is_over(meters: Meters) -> None:
+    bases = [f"{meters.job.target}date={day}/" for day in DAYS]
+    rows = meters.rows()["DuckDB"]
+
+    def gone() -> bool | None:
+        assert meters.machine.succeeded()["failures"] == []
+        return None if any(data_keys(base) for base in bases) else True
+
+    poll(gone, "deletion of the old files", SETTLE_SECONDS, interval=1)
+    assert meters.rows()["DuckDB"] == rows
+
+
 def test_a_partition_that_fails_is_named_and_the_others_are_finished(meters: Meters) -> None:
     meters.job.committed([meters.land()[0] for _ in range(OBJECTS)])
-    meters.planned(len(DAYS))
+
+    def due() -> bool | None:
+        return True if meters.plan(dry_run=True)["partitions_planned"] == len(DAYS) else None
+
+    poll(due, "plan for every day", SETTLE_SECONDS, interval=1)
     before, rows = meters.table.locations(), meters.rows()["DuckDB"]
     bucket, target = split(meters.job.target)
     # Both the table's own directory and what compactions made.
@@ -250,18 +266,6 @@ def test_a_partition_that_fails_is_named_and_the_others_are_finished(meters: Met
     # The next run takes it up.
     assert meters.machine.succeeded()["failures"] == []
     assert all(before[day] != location for day, location in meters.table.locations().items())
-    assert meters.rows()["DuckDB"] == rows
-
-
-def test_the_old_files_go_once_their_grace_period_is_over(meters: Meters) -> None:
-    bases = [f"{meters.job.target}date={day}/" for day in DAYS]
-    rows = meters.rows()["DuckDB"]
-
-    def gone() -> bool | None:
-        assert meters.machine.succeeded()["failures"] == []
-        return None if any(data_keys(base) for base in bases) else True
-
-    poll(gone, "deletion of the old files", SETTLE_SECONDS, interval=1)
     assert meters.rows()["DuckDB"] == rows
 
 

@@ -166,11 +166,13 @@ impl World {
 
     /// The keys below the target, but for what says that the object is being processed.
     fn written(&self) -> Vec<String> {
-        let is_claim = |key: &String| {
-            key.contains("/_lakewright/batch/") || key.contains("/_lakewright/claim/")
+        let is_note = |key: &String| {
+            ["batch", "claim", "failed"]
+                .iter()
+                .any(|note| key.contains(&format!("/_lakewright/{note}/")))
         };
         let keys = self.standing().into_keys();
-        keys.filter(|key| !is_claim(key)).collect()
+        keys.filter(|key| !is_note(key)).collect()
     }
 
     fn sid(&self) -> String {

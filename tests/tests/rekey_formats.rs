@@ -200,9 +200,13 @@ impl Lake {
 
     /// The keys below the target, but for what says that an object is being processed.
     fn written(&self) -> Vec<String> {
-        let is_claim = |key: &String| key.contains("/batch/") || key.contains("/claim/");
+        let is_note = |key: &String| {
+            ["/batch/", "/claim/", "/failed/"]
+                .iter()
+                .any(|note| key.contains(note))
+        };
         let keys = self.keys("out/").into_iter();
-        keys.filter(|key| !is_claim(key)).collect()
+        keys.filter(|key| !is_note(key)).collect()
     }
 
     /// The rows of each output, in their order, by its directory and part.

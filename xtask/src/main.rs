@@ -17,6 +17,7 @@ mod exports;
 mod helper;
 mod lock;
 mod log;
+mod operate;
 mod package;
 mod prerequisites;
 mod process;
@@ -43,6 +44,8 @@ Examples:
   cargo xtask up                                    all four jobs, with data for every payload in events/
   cargo xtask up --config my.toml --land my-files   your own configuration, tables and files
   cargo xtask status                                what became of all that landed
+  cargo xtask doctor --config my.toml               what of a deployment will fail, in an account
+  cargo xtask cost --config my.toml                 what it costs in a month
   cargo xtask check my.toml                         every mistake in a configuration, with its line
   cargo xtask package                               the functions as zips, for `--functions` and `cdk deploy`
 
@@ -152,6 +155,43 @@ enum Task {
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Says before a deployment what of it will fail, in the account of the environment's credentials. It changes nothing; the
+    /// exit code is 1 if anything will fail.
+    Doctor {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
+        config: PathBuf,
+        /// A context of the deployment, as `cdk deploy` takes it.
+        #[arg(short, long, value_name = "NAME=VALUE")]
+        context: Vec<String>,
+        /// The synthesized template, to look at quotas too.
+        #[arg(long, value_name = "FILE")]
+        template: Option<PathBuf>,
+    },
+    /// Estimates what a configuration costs in a month, beside Glue and Firehose.
+    Cost {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
+        config: PathBuf,
+        /// What lands: `gb_per_day=10`, `object_mb=5`, `late=0.01` and others, which an unknown name lists.
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
+        /// A TOML file of prices that take the place of the published ones (xtask/python/account/prices.toml).
+        #[arg(long, value_name = "FILE")]
+        prices: Option<PathBuf>,
+    },
+    /// Pauses a job of the deployed stack: its queues feed no function, and its schedule starts nothing.
+    Pause {
+        /// The job, by its name; a compact job, by its table or target.
+        job: String,
+    },
+    /// Resumes a job that was paused.
+    Resume {
+        /// The job, by its name; a compact job, by its table or target.
+        job: String,
+    },
+    /// Counts the quarantined records of a rekey job by reason, shows them, or replays a file of them once.
+    Quarantine(operate::Quarantine),
     /// Benchmarks the functions' release builds and their peers, and writes bench/RESULTS.md.
     Bench {
         /// The benchmark.
@@ -224,6 +264,19 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
             keep_going, only, ..
         } => test::run(&workspace, keep_going, &only),
         Task::Status { of, config } => status::run(&workspace, audience, of, config.as_deref()),
+        Task::Doctor {
+            config,
+            context,
+            template,
+        } => operate::doctor(&workspace, audience, &config, &context, template.as_deref()),
+        Task::Cost {
+            config,
+            set,
+            prices,
+        } => operate::cost(&workspace, audience, &config, &set, prices.as_deref()),
+        Task::Pause { job } => operate::switch(&workspace, audience, job, false),
+        Task::Resume { job } => operate::switch(&workspace, audience, job, true),
+        Task::Quarantine(given) => operate::quarantine(&workspace, given),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,

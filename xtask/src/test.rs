@@ -148,7 +148,7 @@ struct Bench<'a> {
 }
 
 /// The end-to-end tests, here and in an account. Each marks what needs the local cloud.
-pub(crate) const END_TO_END: [&str; 11] = [
+pub(crate) const END_TO_END: [&str; 12] = [
     "test_end_to_end.py",
     "test_read_back.py",
     "test_split.py",
@@ -159,6 +159,7 @@ pub(crate) const END_TO_END: [&str; 11] = [
     "test_strict.py",
     "test_denials.py",
     "test_values.py",
+    "test_operate.py",
     // Last: finds permissions that no test has used.
     "test_grants.py",
 ];
@@ -208,7 +209,13 @@ impl Bench<'_> {
                 self.shown(step, "cfn-lint", &mut lint)
             }
             Step::LocalCloud => {
-                self.pytest(step, &["test_local_cloud.py", "test_local_permissions.py"])
+                let tests = [
+                    "test_local_cloud.py",
+                    "test_local_permissions.py",
+                    "test_doctor.py",
+                    "test_cost.py",
+                ];
+                self.pytest(step, &tests)
             }
             Step::Conformance => {
                 let program = self.workspace.test_program("conformance")?;

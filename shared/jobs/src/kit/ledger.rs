@@ -189,8 +189,8 @@ pub(crate) mod documented {
         }
     }
 
-    /// Objects whose names are data.
-    const MAPS: &[&str] = &["objects", "left_out", "tags"];
+    /// Objects whose names are data, or one of several variants.
+    const MAPS: &[&str] = &["objects", "left_out", "tags", "reading"];
 
     /// The places of all objects in a value that are structs, as JSON pointers.
     fn structs(value: &Value, at: &str, found: &mut Vec<String>) {
