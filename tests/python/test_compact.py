@@ -245,7 +245,9 @@ def test_a_partition_that_fails_is_named_and_the_others_are_finished(meters: Met
     meters.job.committed([meters.land()[0] for _ in range(OBJECTS)])
 
     def due() -> bool | None:
-        return True if meters.plan(dry_run=True)["partitions_planned"] == len(DAYS) else None
+        answer = meters.plan(dry_run=True)
+        print(json.dumps(answer))
+        return True if answer["partitions_planned"] == len(DAYS) else None
 
     poll(due, "plan for every day", SETTLE_SECONDS, interval=1)
     before, rows = meters.table.locations(), meters.rows()["DuckDB"]
