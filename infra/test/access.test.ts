@@ -96,7 +96,7 @@ describe('customer managed keys', () => {
     ['of the lake', { 'kms-keys': `acme-lake=${KEY}` }, {
       RekeyRole: write,
       CompactPlanRole: write, CompactMergeRole: write, CompactPublishRole: write,
-      CompactanprbyeventtimeMachineRole: read, CompactarchiveMachineRole: read,
+      CompactanprbyeventtimeMachineRole: write, CompactarchiveMachineRole: write,
       ...anywhere(read),
     }],
     ['of what is rewritten', { 'kms-keys': `acme-rewritten=${KEY}` }, {
