@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, LevelHistogram, ParquetMetaData, ParquetMetaDataReader,
+};
 use thiserror::Error;
 
 use super::guard::guarded;
@@ -134,6 +136,7 @@ pub fn check_counts(metadata: &ParquetMetaData) -> Result<(), String> {
                     chunk.num_values()
                 ));
             }
+            check_histograms(number, chunk)?;
         }
         rows = rows.saturating_add(group.num_rows());
     }
@@ -145,6 +148,34 @@ pub fn check_counts(metadata: &ParquetMetaData) -> Result<(), String> {
             file.num_rows()
         ))
     }
+}
+
+/// Checks that the footer counts the levels of a chunk that its schema has: with others its pages would be decoded into
+/// other values.
+fn check_histograms(row_group: usize, chunk: &ColumnChunkMetaData) -> Result<(), String> {
+    let descr = chunk.column_descr();
+    for (what, histogram, deepest) in [
+        (
+            "repetition",
+            chunk.repetition_level_histogram(),
+            descr.max_rep_level(),
+        ),
+        (
+            "definition",
+            chunk.definition_level_histogram(),
+            descr.max_def_level(),
+        ),
+    ] {
+        let counted = histogram.map_or(0, LevelHistogram::len);
+        if counted > 0 && usize::try_from(deepest).ok() != Some(counted - 1) {
+            return Err(format!(
+                "in row group {row_group}, column {} counts {counted} {what} levels, and its schema has {}",
+                chunk.column_path().string(),
+                deepest.saturating_add(1)
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A footer with the oddities of some writers taken out: an offset of a dictionary that is 0, or not before the data, is

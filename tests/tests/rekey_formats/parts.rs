@@ -138,6 +138,32 @@ fn an_object_without_the_timestamp_is_refused_once() {
 }
 
 #[test]
+fn a_part_of_the_path_is_a_single_value() {
+    stated(
+        "A name in `partition_by` that is a struct, a list or a map refuses the object, or the run, by its type.",
+    );
+    for (text, says) in [
+        (
+            "{\"t\":\"2026-05-01\",\"n\":1,\"p\":{\"A\":1}}\n",
+            "struct<a:bigint>",
+        ),
+        (
+            "{\"t\":\"2026-05-01\",\"n\":1,\"p\":[\"x\"]}\n",
+            "array<string>",
+        ),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new("timestamp = { column = \"t\" }\npartition_by = [\"P\"]");
+            let error = lake.rekey("a", text.as_bytes(), AMPLE).await.unwrap_err();
+            assert_eq!(error.name(), "SchemaUnusable", "{error}");
+            let says = format!("partition_by names `p`, which is {says} and has no single value");
+            assert!(error.to_string().contains(&says), "{error}");
+            assert_eq!(lake.written(), Vec::<String>::new());
+        });
+    }
+}
+
+#[test]
 fn nothing_is_left_for_the_files() {
     stated(
         "Where nothing but parts of the path is left for files that have columns, the object is refused.",

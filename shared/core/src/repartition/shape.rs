@@ -54,8 +54,13 @@ pub enum ShapeError {
         error: HiveTypeError,
     },
     /// A column of this type cannot be part of a path.
-    #[error("partition_by names `{0}`, which is not a column of single values")]
-    NestedKey(String),
+    #[error("partition_by names `{column}`, which is {hive_type} and has no single value")]
+    NestedKey {
+        /// Its name.
+        column: String,
+        /// Its type.
+        hive_type: String,
+    },
     /// Every column would be in the path.
     #[error("every column is in partition_by: none is left for the files")]
     NoneLeft,
@@ -185,7 +190,10 @@ impl Shape {
             };
             let field = parsed(&written.column.name, &written.column.hive_type)?;
             if field.data_type().is_nested() {
-                return Err(ShapeError::NestedKey(written.column.name));
+                return Err(ShapeError::NestedKey {
+                    column: written.column.name,
+                    hive_type: written.column.hive_type,
+                });
             }
             shape.partition_by.push(written);
         }
@@ -500,7 +508,8 @@ mod tests {
             &[],
             &[],
         );
-        assert_eq!(nested, Err(ShapeError::NestedKey("a".to_owned())));
+        let nested = nested.unwrap_err().to_string();
+        assert!(nested.contains("`a`, which is array<int> and"), "{nested}");
         let twice = Shape::new(&job(""), &columns(&[("a", "int"), ("A", "int")]), &[], &[]);
         assert!(matches!(twice, Err(ShapeError::SameName { .. })));
     }

@@ -116,11 +116,10 @@ pub(super) struct Pass {
     pub(super) left: Vec<(Wanted, Left)>,
 }
 
-/// Every column of the members is a part of the path.
-fn none_left(request: Request<'_>, members: &[Wanted]) -> Result<Pass, JobError> {
+/// The columns of the members, together, do not go into files and paths.
+fn without_place(request: Request<'_>, members: &[Wanted], reason: &str) -> Result<Pass, JobError> {
     let refused = members.iter().map(|wanted| {
-        let message = "every column is a part of the path, and none is left for the files: take one out of partition_by";
-        let error = JobError::new(ErrorKind::SchemaUnusable, message);
+        let error = JobError::new(ErrorKind::SchemaUnusable, reason);
         let source = request.candidate(wanted.candidate)?.source.clone();
         Ok((*wanted, Left::refused(error.of(source))))
     });
@@ -146,8 +145,8 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
     } else {
         match schema::infer(request, members).await? {
             Ok(schema) => match RecordSchema::inferred(&schema, &partitioner, job) {
-                Some(schema) => schema,
-                None => return none_left(request, members),
+                Ok(schema) => schema,
+                Err(reason) => return without_place(request, members, &reason),
             },
             Err(left) => return Ok(Pass { routed: None, left }),
         }

@@ -58,12 +58,15 @@ impl RecordSchema {
     }
 
     /// From columns that were inferred from the records. What has the name of a part of the path is in no file.
-    /// `None` if nothing else is left for files that have columns: their rows would be in no reader's result.
+    ///
+    /// # Errors
+    /// The reason, if nothing else is left for files that have columns, because their rows would be in no reader's
+    /// result; or if a part of the path is no single value.
     pub(super) fn inferred(
         schema: &Schema,
         partitioner: &Partitioner,
         job: &Rekey,
-    ) -> Option<Self> {
+    ) -> Result<Self, String> {
         let partition_columns = partitioner.columns();
         let is_part = |field: &&Arc<Field>| {
             let name = field.name().to_lowercase();
@@ -74,7 +77,21 @@ impl RecordSchema {
             job.format != InputFormat::Json || output.format != OutputFormat::Json
         };
         if files.is_empty() && !keys.is_empty() && job.output.iter().any(has_columns) {
-            return None;
+            return Err("every column is a part of the path, and none is left for the files: take one out of partition_by".to_owned());
+        }
+        let nested = partition_columns.iter().find_map(|name| {
+            let key = keys
+                .iter()
+                .find(|key| name.eq_ignore_ascii_case(key.name()))?;
+            key.data_type().is_nested().then_some(key)
+        });
+        if let Some(key) = nested {
+            let hive_type = hive_type::render(key.data_type());
+            return Err(format!(
+                "partition_by names `{}`, which is {} and has no single value",
+                key.name(),
+                hive_type.unwrap_or_else(|_| key.data_type().to_string())
+            ));
         }
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
@@ -87,7 +104,7 @@ impl RecordSchema {
                 |&field| Arc::clone(field),
             ));
         }
-        Some(Self { fields, files })
+        Ok(Self { fields, files })
     }
 
     /// Every column.

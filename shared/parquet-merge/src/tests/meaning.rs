@@ -2,7 +2,10 @@
 
 use parquet::{
     basic::{Repetition, Type as Physical},
-    file::{metadata::ParquetMetaDataWriter, statistics::Statistics},
+    file::{
+        metadata::{LevelHistogram, ParquetMetaDataWriter},
+        statistics::Statistics,
+    },
     schema::{parser::parse_message_type, types::SchemaDescriptor},
 };
 
@@ -152,6 +155,31 @@ fn footers_are_held_against_their_row_groups() {
             metadata.into_builder().set_row_groups(vec![group]).build()
         });
         assert!(tail(&file).is_err(), "{rows}");
+    }
+    stated(
+        "A column whose footer counts other levels than its schema has refuses the file in every job.",
+    );
+    for (levels, is_good) in [(0, true), (3, false)] {
+        let file = forged(GOOD, |metadata| {
+            let group = metadata.row_group(0).clone();
+            let mut columns = group.columns().to_vec();
+            let chunk = columns[0].clone().into_builder();
+            let histogram = LevelHistogram::try_new(levels);
+            let chunk = chunk.set_repetition_level_histogram(histogram).build();
+            columns[0] = chunk.unwrap();
+            let group = group.into_builder().set_column_metadata(columns);
+            let groups = vec![group.build().unwrap()];
+            metadata.into_builder().set_row_groups(groups).build()
+        });
+        match tail(&file) {
+            Ok(_) => assert!(is_good),
+            Err(error) => {
+                assert!(
+                    !is_good && error.to_string().contains("repetition levels"),
+                    "{error}"
+                );
+            }
+        }
     }
 }
 
