@@ -23,6 +23,11 @@ export function grantCopy(role: iam.Role, from: readonly Location[], to: readonl
   }
 }
 
+/** Creates objects under a prefix, as a job wants them. */
+export function grantCreate(role: iam.IRole, prefix: Location, stored: Stored): void {
+  grantObjects(role, prefix, ['s3:PutObject', ...tagging(stored)]);
+}
+
 /** Creates objects under a prefix, and finds them again. */
 export function grantNotes(role: iam.IRole, prefix: Location): void {
   grantObjects(role, prefix, ['s3:PutObject']);

@@ -2,6 +2,7 @@ import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import {
   grantCopy,
+  grantCreate,
   grantDeleteData,
   grantEncryption,
   grantLedger,
@@ -67,7 +68,7 @@ export class CompactJob extends Construct {
     grantReadNamed(stateMachine.role, join(ledger, 'compact/'));
     grantNotes(stateMachine.role, failed);
     grantEncryption(stateMachine.role, job);
-    grantLedger(functions.plan.role, join(ledger, 'compact/'), job);
+    grantCreate(functions.plan.role, join(ledger, 'compact/'), job);
     for (const { role } of [functions.plan, functions.merge, functions.publish]) {
       grantReadCurrent(role, location);
       grantReadCurrent(role, ledger);
