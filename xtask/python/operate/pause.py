@@ -4,6 +4,8 @@ at most; what runs already ends by itself. A deployment that changes an event so
 import argparse
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from localcloud.clients import client
 from localcloud.progress import Failure, run
 from operate.overview import outputs
@@ -75,7 +77,10 @@ def main() -> dict[str, Any]:
     arguments.add_argument("--job", required=True)
     arguments.add_argument("--on", choices=["true", "false"], required=True)
     given = arguments.parse_args()
-    return {"lines": switch(given.job, outputs(), given.on == "true")}
+    try:
+        return {"lines": switch(given.job, outputs(), given.on == "true")}
+    except (BotoCoreError, ClientError) as error:
+        raise Failure(str(error)) from error
 
 
 if __name__ == "__main__":

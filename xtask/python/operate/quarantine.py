@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from landing.jobs import load
 from localcloud.clients import client
@@ -77,9 +77,12 @@ def main() -> dict[str, Any]:
     if not jobs:
         raise Failure(f"{given.config} has no rekey job `{given.job}`")
     source, target = jobs[0].settings["source"], jobs[0].settings["target"]
-    if given.replay:
-        return replay(source, target, given.replay, given.mended.read_text() if given.mended else None)
-    return {"records": read(target, given.reason)} if given.read else listed(target)
+    try:
+        if given.replay:
+            return replay(source, target, given.replay, given.mended.read_text() if given.mended else None)
+        return {"records": read(target, given.reason)} if given.read else listed(target)
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise Failure(str(error)) from error
 
 
 if __name__ == "__main__":
