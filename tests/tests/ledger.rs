@@ -6,6 +6,8 @@
 mod attempts;
 #[path = "ledger/batches.rs"]
 mod batches;
+#[path = "ledger/cost.rs"]
+mod cost;
 #[path = "ledger/status.rs"]
 mod status;
 

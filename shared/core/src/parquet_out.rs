@@ -1,6 +1,9 @@
 //! Options of Lakewright's Parquet files.
 
-use parquet::{arrow::arrow_writer::ArrowWriterOptions, schema::types::ColumnPath};
+use parquet::{
+    arrow::arrow_writer::ArrowWriterOptions, file::properties::WriterPropertiesBuilder,
+    schema::types::ColumnPath,
+};
 pub use parquet_merge::RowGroupLimit;
 
 use crate::config::Compression;
@@ -32,12 +35,24 @@ impl From<parquet_merge::Compression> for Compression {
 }
 
 /// Options of an Arrow writer with [`parquet_merge::writer_properties`]. `bloom_filters`: the leaf columns that get one.
+/// `distinct`: the leaf columns that get no dictionary.
 pub fn writer_options(
     compression: Compression,
     row_group: RowGroupLimit,
     bloom_filters: &[ColumnPath],
+    distinct: &[ColumnPath],
 ) -> ArrowWriterOptions {
-    parquet_merge::writer_options(CREATED_BY, compression.into(), row_group, bloom_filters)
+    let properties =
+        parquet_merge::writer_properties(CREATED_BY, compression.into(), row_group, bloom_filters);
+    let without_dictionary = |properties: WriterPropertiesBuilder, column: &ColumnPath| {
+        properties.set_column_dictionary_enabled(column.clone(), false)
+    };
+    let properties = distinct
+        .iter()
+        .fold(properties.into_builder(), without_dictionary);
+    ArrowWriterOptions::new()
+        .with_properties(properties.build())
+        .with_skip_arrow_metadata(true)
 }
 
 #[cfg(test)]
@@ -95,7 +110,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(
             Vec::new(),
             batch.schema(),
-            writer_options(compression, row_group, &[]),
+            writer_options(compression, row_group, &[], &[]),
         )
         .unwrap();
         for start in (0..batch.num_rows()).step_by(5_000) {
@@ -219,7 +234,7 @@ mod tests {
         let mut writer = ArrowWriter::try_new_with_options(
             Vec::new(),
             batch.schema(),
-            writer_options(Compression::Zstd, RowGroupLimit::default(), &[]),
+            writer_options(Compression::Zstd, RowGroupLimit::default(), &[], &[]),
         )
         .unwrap();
         writer.write(&batch).unwrap();

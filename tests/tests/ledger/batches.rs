@@ -1,5 +1,14 @@
 //! Objects that are planned together.
 
+use std::{
+    panic::AssertUnwindSafe,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+
 use super::*;
 
 /// Lands objects and processes them in one invocation.
@@ -9,12 +18,26 @@ pub(super) async fn together(
     objects: &[(&str, &[u8])],
     receives: u32,
 ) -> Vec<Result<ObjectReport, Arc<JobError>>> {
+    through(&ports(cloud), cloud, job, objects, receives).await
+}
+
+pub(super) fn ports(cloud: &Arc<Cloud>) -> Ports {
     let client = Client::new(Arc::clone(cloud), 1, Faults::default());
-    let ports = Ports {
+    Ports {
         store: Arc::new(client.clone()),
         catalog: Arc::new(client),
         clock: Arc::new(cloud.clock),
-    };
+    }
+}
+
+/// Lands objects and processes them in one invocation, through these ports.
+pub(super) async fn through(
+    ports: &Ports,
+    cloud: &Arc<Cloud>,
+    job: &Rekey,
+    objects: &[(&str, &[u8])],
+    receives: u32,
+) -> Vec<Result<ObjectReport, Arc<JobError>>> {
     let budget = Budget {
         memory: 64 << 20,
         scratch: std::env::temp_dir(),
@@ -34,7 +57,7 @@ pub(super) async fn together(
         }
     };
     let objects = objects.iter().map(land).collect::<Vec<_>>();
-    rekey(&ports, job, &BTreeSet::new(), &objects, &budget)
+    rekey(ports, job, &BTreeSet::new(), &objects, &budget)
         .await
         .objects
 }
@@ -138,6 +161,76 @@ fn a_bad_object_fails_alone() {
             }
             assert_eq!(rows(&cloud, &a.outputs[0].key).len(), 2, "{what}");
         }
+    });
+}
+
+/// A clock that panics once, when it is asked for the time for the `at`th time: the reader of an object asks it too.
+struct PanicClock {
+    clock: Arc<dyn Clock>,
+    asked: AtomicU32,
+    at: u32,
+}
+
+#[async_trait]
+impl Clock for PanicClock {
+    fn now(&self) -> Timestamp {
+        assert!(self.asked.fetch_add(1, Ordering::Relaxed) != self.at, "now");
+        self.clock.now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+#[test]
+fn an_object_whose_reader_panics_is_planned_alone() {
+    let job = job("", PLAIN_JSON);
+    let objects: [(&str, &[u8]); 3] =
+        ["a", "b", "c"].map(|key| (key, &br#"{"t":"2026-05-01","n":1}"#[..]));
+    virtual_time(async {
+        let mut planned_alone = BTreeSet::new();
+        for at in 0..60 {
+            let cloud = cloud();
+            let mut ports = ports(&cloud);
+            ports.clock = Arc::new(PanicClock {
+                clock: ports.clock,
+                asked: AtomicU32::new(0),
+                at,
+            });
+            let run = through(&ports, &cloud, &job, &objects, 1);
+            // Outside of a reader, a panic fails the invocation.
+            if let Ok(answers) = AssertUnwindSafe(run).catch_unwind().await {
+                let reports = answers.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+                assert!(
+                    reports
+                        .iter()
+                        .all(|report| report.status == Status::Committed)
+                );
+                let alone = |report: &ObjectReport| {
+                    let same = reports.iter().filter(|other| other.batch == report.batch);
+                    same.count() == 1
+                };
+                let alone = reports.iter().map(alone).collect::<Vec<_>>();
+                if let Some(index) = alone.iter().position(|alone| *alone) {
+                    assert_eq!(alone.iter().filter(|alone| **alone).count(), 1, "{at}");
+                    planned_alone.insert(index);
+                }
+            }
+            let again = together(&cloud, &job, &objects, 2).await;
+            let committed = again.into_iter().map(|answer| answer.unwrap().status);
+            let committed = committed.collect::<Vec<_>>();
+            assert!(
+                committed
+                    .iter()
+                    .all(|status| matches!(status, Status::Committed | Status::Duplicate)),
+                "{at}: {committed:?}"
+            );
+            let files = files(&cloud);
+            let rows: usize = files.iter().map(|key| rows(&cloud, key).len()).sum();
+            assert_eq!(rows, 3, "{at}");
+        }
+        assert_eq!(planned_alone, BTreeSet::from([0, 1, 2]));
     });
 }
 

@@ -5,8 +5,10 @@
 pub(crate) mod cells;
 mod compress;
 mod csv;
+mod dictionary;
 mod json;
 mod lines;
+mod parquet_writer;
 mod parts;
 mod scan;
 mod sort;
@@ -20,10 +22,10 @@ use arrow::{
     datatypes::{DataType, Schema, SchemaRef},
     error::ArrowError,
 };
-use parquet::{arrow::ArrowWriter, errors::ParquetError, schema::types::ColumnPath};
+use parquet::{errors::ParquetError, schema::types::ColumnPath};
 use thiserror::Error;
 
-use self::{compress::Compressor, csv::CsvWriter, json::JsonWriter};
+use self::{compress::Compressor, csv::CsvWriter, json::JsonWriter, parquet_writer::ParquetWriter};
 pub use self::{
     lines::{Lines, LinesEncoder, LinesFile},
     parts::Parts,
@@ -33,7 +35,7 @@ use crate::{
     columns,
     config::{Output, OutputFormat},
     hive_type,
-    parquet_out::{self, RowGroupLimit},
+    parquet_out::RowGroupLimit,
 };
 
 /// Which columns of a batch are written: the others only tell the job about a record.
@@ -94,7 +96,7 @@ pub struct Encoder {
 
 #[derive(Debug)]
 enum Format {
-    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Parquet(Box<ParquetWriter>),
     Json(JsonWriter),
     Csv(CsvWriter),
 }
@@ -122,11 +124,11 @@ impl Encoder {
                     bytes: row_group.bytes.min(asked),
                     ..row_group
                 };
-                let options = parquet_out::writer_options(compression, limit, &blooms);
-                Format::Parquet(Box::new(ArrowWriter::try_new_with_options(
-                    Vec::new(),
+                Format::Parquet(Box::new(ParquetWriter::new(
                     schema,
-                    options,
+                    compression,
+                    limit,
+                    blooms,
                 )?))
             }
             OutputFormat::Json => {
@@ -150,7 +152,7 @@ impl Encoder {
     /// The format cannot represent a value; the file is then invalid.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
         match &mut self.format {
-            Format::Parquet(writer) => writer.write(&batch.project(&self.columns)?)?,
+            Format::Parquet(writer) => writer.write(batch.project(&self.columns)?)?,
             Format::Json(writer) => writer.write(batch, &self.columns)?,
             Format::Csv(writer) => writer.write(&batch.project(&self.columns)?)?,
         }
@@ -161,7 +163,7 @@ impl Encoder {
     /// [`finish`](Self::finish) returns follow them.
     pub fn ready(&mut self) -> &mut Vec<u8> {
         match &mut self.format {
-            Format::Parquet(writer) => writer.inner_mut(),
+            Format::Parquet(writer) => writer.ready(),
             Format::Json(writer) => writer.ready(),
             Format::Csv(writer) => writer.ready(),
         }
@@ -173,7 +175,7 @@ impl Encoder {
     /// As [`write`](Self::write).
     pub fn finish(self) -> Result<Vec<u8>, EncodeError> {
         match self.format {
-            Format::Parquet(writer) => Ok(writer.into_inner()?),
+            Format::Parquet(writer) => writer.finish(),
             Format::Json(writer) => Ok(writer.finish()?),
             Format::Csv(writer) => Ok(writer.finish()?),
         }

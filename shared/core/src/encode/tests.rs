@@ -130,6 +130,34 @@ fn every_format_and_compression_holds_the_rows_and_is_made_alike_twice() {
 }
 
 #[test]
+fn the_first_rows_of_a_file_decide_which_columns_have_a_dictionary() {
+    let rows = 0..10_000_i64;
+    // Unique at first; within the first rows, every value of the second one repeats.
+    let first = rows.clone().map(|n| if n < 4096 { n } else { 0 });
+    let second = rows.clone().map(|n| if n < 4096 { n / 2 } else { n });
+    let batch = batch(&[
+        ("first", Arc::new(first.collect::<Int64Array>()) as ArrayRef),
+        (
+            "second",
+            Arc::new(second.collect::<Int64Array>()) as ArrayRef,
+        ),
+    ]);
+    for cut in [10_000, 4_096, 700, 1] {
+        let cuts = (0..10_000).step_by(cut);
+        let batches = cuts.map(|at| batch.slice(at, cut.min(10_000 - at)));
+        let layout = Layout::plain(batch.schema());
+        let batches = batches.collect::<Vec<_>>();
+        let bytes = try_encode(&plain(OutputFormat::Parquet), &layout, &batches).unwrap();
+        let file = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
+        let columns = file.metadata().row_group(0).columns().iter();
+        let dictionaries = columns.map(|column| column.dictionary_page_offset().is_some());
+        assert_eq!(dictionaries.collect::<Vec<_>>(), [false, true], "{cut}");
+        let read = file.with_batch_size(10_000).build().unwrap().next();
+        assert_eq!(read.unwrap().unwrap().columns(), batch.columns(), "{cut}");
+    }
+}
+
+#[test]
 fn the_bytes_may_be_taken_as_they_come() {
     let rows = (0..200_000_u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_string());
     let values: ArrayRef = Arc::new(StringArray::from_iter_values(rows));
