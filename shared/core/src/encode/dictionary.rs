@@ -148,7 +148,8 @@ mod tests {
             "A Parquet column has no dictionary if at most one in a hundred of its values repeats within the first 4,096 rows of the file.",
         );
         let texts = |distinct: usize| -> ArrayRef {
-            let text = |row: usize| (!row.is_multiple_of(5)).then(|| format!("p{}", row % distinct));
+            let text =
+                |row: usize| (!row.is_multiple_of(5)).then(|| format!("p{}", row % distinct));
             Arc::new((0..1000).map(text).collect::<StringArray>())
         };
         let numbers = |distinct: i64| -> ArrayRef {
