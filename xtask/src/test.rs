@@ -179,7 +179,7 @@ impl Bench<'_> {
                     "warnings",
                 ],
             ),
-            Step::Rust => self.cargo(step, &["test", "--workspace"]),
+            Step::Rust => self.cargo(step, &["test", "--workspace", "--no-fail-fast"]),
             Step::Readers => {
                 let read = self.workspace.test_program("read")?;
                 let merge = self.workspace.test_program("merge")?;

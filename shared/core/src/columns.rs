@@ -5,19 +5,20 @@ use parquet_merge::{NameError, find_column};
 
 /// A column or a field of a struct.
 #[derive(Debug, Clone)]
-pub(crate) struct Column {
+pub struct Column {
     /// Its names from the outside to the inside.
-    pub(crate) names: Vec<String>,
+    pub names: Vec<String>,
     /// Its places from the outside to the inside.
-    pub(crate) places: Vec<usize>,
-    pub(crate) data_type: DataType,
+    pub places: Vec<usize>,
+    /// Its own type.
+    pub data_type: DataType,
 }
 
 /// The column, or the field of a struct, that a name in the configuration means.
 ///
 /// # Errors
 /// None, or several.
-pub(crate) fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
+pub fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
     let mut all = Vec::new();
     add(fields, &mut Vec::new(), &mut Vec::new(), &mut all);
     let place = find_column(name, all.iter().map(|column| &column.names))?;

@@ -3,7 +3,7 @@
 //! This crate has no network, clock, environment or randomness, and no async code.
 
 pub mod catalog;
-mod columns;
+pub mod columns;
 pub mod compact;
 pub mod compression;
 pub mod config;

@@ -140,23 +140,31 @@ fn an_object_without_the_timestamp_is_refused_once() {
 #[test]
 fn a_part_of_the_path_is_a_single_value() {
     stated(
-        "A name in `partition_by` that is a struct, a list or a map refuses the object, or the run, by its type.",
+        "A name in `partition_by` that is a struct, a list or a map refuses the object, or the run, by its type, and the name of a field of a struct by its path.",
     );
-    for (text, says) in [
+    let within = "which is the field `p`.`a` of a struct, and takes columns of their own";
+    for (name, p, says) in [
         (
-            "{\"t\":\"2026-05-01\",\"n\":1,\"p\":{\"A\":1}}\n",
-            "struct<a:bigint>",
+            "P",
+            "{\"A\":1}",
+            "`p`, which is struct<a:bigint> and has no single value",
         ),
         (
-            "{\"t\":\"2026-05-01\",\"n\":1,\"p\":[\"x\"]}\n",
-            "array<string>",
+            "P",
+            "[\"x\"]",
+            "`p`, which is array<string> and has no single value",
         ),
+        ("p.a", "{\"A\":1}", &format!("`p.a`, {within}")),
+        ("P.A", "{\"a\":1}", &format!("`p.a`, {within}")),
     ] {
+        let text = format!("{{\"t\":\"2026-05-01\",\"n\":1,\"p\":{p}}}\n");
         virtual_time(async {
-            let lake = Lake::new("timestamp = { column = \"t\" }\npartition_by = [\"P\"]");
+            let lake = Lake::new(&format!(
+                "timestamp = {{ column = \"t\" }}\npartition_by = [\"{name}\"]"
+            ));
             let error = lake.rekey("a", text.as_bytes(), AMPLE).await.unwrap_err();
             assert_eq!(error.name(), "SchemaUnusable", "{error}");
-            let says = format!("partition_by names `p`, which is {says} and has no single value");
+            let says = format!("partition_by names {says}");
             assert!(error.to_string().contains(&says), "{error}");
             assert_eq!(lake.written(), Vec::<String>::new());
         });

@@ -15,9 +15,9 @@ use super::{
     generation::Planned,
     ledger::{self, Plan},
     look::Verdict,
+    publish,
     report::{Item, Merge, PlanReport, Refusal, Step},
     scope::{Scope, Subject},
-    sweep,
 };
 use crate::kit::{ErrorKind, JobError, ledger::create};
 
@@ -263,7 +263,7 @@ async fn list(ports: &Ports, scope: &Scope, report: &mut PlanReport) -> Result<(
     report.merges_planned = merges.len() as u64;
     let is_swept = |item: &Item| matches!(item.step, Step::Publish | Step::Sweep);
     if scope.settings.mode == CompactMode::Catalog && report.tasks.iter().any(is_swept) {
-        report.wait_seconds = sweep::seconds_until(&scope.settings);
+        report.wait_seconds = publish::seconds_until_sweep(&scope.settings);
     }
     if text.len() > INLINE {
         report.tasks.clear();

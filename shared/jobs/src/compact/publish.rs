@@ -3,6 +3,7 @@
 use lakewright_core::{
     catalog::{StorageDescriptor, TableName},
     compact::PartitionLedger,
+    config,
     location::Location,
 };
 
@@ -12,7 +13,6 @@ use super::{
     ledger::{self, Plan},
     outcome::Outcome,
     report::Step,
-    sweep,
     verify::verified,
 };
 use crate::{
@@ -33,7 +33,7 @@ pub(super) async fn publish(
     plan: &Plan,
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
-    let wait = sweep::seconds_until(&plan.settings);
+    let wait = seconds_until_sweep(&plan.settings);
     let standing = ledger::read_state(store, ledger).await?;
     let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
     let abandoned = standing.as_ref().map_or(0, |(state, _)| state.abandoned);
@@ -92,6 +92,11 @@ async fn point(ports: &Ports, plan: &Plan) -> Result<(), JobError> {
         ));
     }
     confirm(ports, plan, &plan.to).await
+}
+
+/// How many seconds after its publication a generation can be swept.
+pub(super) fn seconds_until_sweep(settings: &config::Compact) -> u64 {
+    u64::try_from(settings.longest_invocation.as_secs()).unwrap_or_default() + 1
 }
 
 /// Checks that the catalog sends readers to `directory`.

@@ -1,6 +1,6 @@
 //! Carries over what slow writers left in the old directory, when no more files can appear there.
 
-use lakewright_core::{compact::PartitionLedger, config};
+use lakewright_core::compact::PartitionLedger;
 
 use super::{
     Ports,
@@ -11,11 +11,6 @@ use super::{
     report::Step,
 };
 use crate::kit::JobError;
-
-/// How many seconds after its publication a generation can be swept.
-pub(super) fn seconds_until(settings: &config::Compact) -> u64 {
-    u64::try_from(settings.longest_invocation.as_secs()).unwrap_or_default() + 1
-}
 
 /// Sweeps the directory that the plan's generation left.
 ///

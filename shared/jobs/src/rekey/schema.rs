@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use lakewright_core::{
+    columns,
     config::{InputFormat, Output, OutputFormat, Rekey},
     csv, hive_type,
     json::Inference,
@@ -61,7 +62,7 @@ impl RecordSchema {
     ///
     /// # Errors
     /// The reason, if nothing else is left for files that have columns, because their rows would be in no reader's
-    /// result; or if a part of the path is no single value.
+    /// result; or if a part of the path is no single value, or no column of its own.
     pub(super) fn inferred(
         schema: &Schema,
         partitioner: &Partitioner,
@@ -91,6 +92,16 @@ impl RecordSchema {
                 "partition_by names `{}`, which is {} and has no single value",
                 key.name(),
                 hive_type.unwrap_or_else(|_| key.data_type().to_string())
+            ));
+        }
+        let inside = partition_columns.iter().find_map(|name| {
+            let found = columns::find(schema.fields(), name).ok()?;
+            (found.names.len() > 1).then_some((name, found))
+        });
+        if let Some((name, found)) = inside {
+            return Err(format!(
+                "partition_by names `{name}`, which is the field `{}` of a struct, and takes columns of their own",
+                found.names.join("`.`")
             ));
         }
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
@@ -163,7 +174,7 @@ struct Found {
 impl Found {
     async fn add(&mut self, request: Request<'_>, source: Source) -> Result<(), JobError> {
         if request.settings().job.format == InputFormat::Parquet {
-            let schema = columns(request, &source).await?;
+            let schema = parquet_columns(request, &source).await?;
             return self.unite(&schema, source.location());
         }
         let location = source.location().clone();
@@ -234,7 +245,7 @@ impl Found {
 }
 
 /// The columns of a Parquet file.
-async fn columns(request: Request<'_>, source: &Source) -> Result<Schema, JobError> {
+async fn parquet_columns(request: Request<'_>, source: &Source) -> Result<Schema, JobError> {
     let limits = &request.settings().job.limits;
     let unreadable = |error: ReadError| refused(source.location(), error);
     let loaded = Loaded::open(source.object(), source.first(), limits).await?;

@@ -18,6 +18,9 @@ pub(crate) fn misread(location: &Location, error: &FrameError) -> JobError {
         )
         .of(location.clone())
         .at(offset),
+        FrameError::NameCollision { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
+        }
         _ => JobError::unreadable(location.clone(), error.to_string()),
     }
 }

@@ -197,7 +197,7 @@ fn what_cannot_be_sorted_by() {
         "Every option that names a column takes its name whatever the case, or the names from the outside to the inside, with dots between, of a field of a struct; a name that means two, such as `s.a` of a column `s.a` and of a struct `s`, is refused with both.",
     );
     stated(
-        "`partition_by`, `columns` and `key` take columns of their own, and no fields of structs; `sort_by`, bloom filters and the timestamp may be of a field.",
+        "`partition_by`, `columns` and `key` take columns of their own, as a part of a path or a column of a table is one, and refuse a field of a struct; `sort_by`, bloom filters and the timestamp may be of a field.",
     );
     stated(
         "A name that no column has is refused with the columns that there are, by its option; of JSON, whose records need not have the same columns, each record without its timestamp is set aside.",
