@@ -5,15 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
     compute::take,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, Fields, Schema, SchemaRef},
     error::ArrowError,
 };
 use jiff::Timestamp;
+use parquet_merge::NameError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     catalog::Column,
+    columns,
     config::{Policy, Repartition, TimestampRule},
     hive_type::{self, HiveTypeError},
     json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
@@ -32,6 +34,17 @@ pub enum ShapeError {
         name: String,
         /// The source's columns.
         columns: Vec<String>,
+    },
+    /// The name means two columns.
+    #[error(transparent)]
+    Ambiguous(NameError),
+    /// The name is that of a field of a struct.
+    #[error("`{name}` is the field {path} of a struct, and a column of its own is wanted")]
+    Inside {
+        /// The name in the configuration.
+        name: String,
+        /// The field's names from the outside to the inside, each in backquotes.
+        path: String,
     },
     /// Two columns have the same name, ignoring case.
     #[error(
@@ -110,13 +123,13 @@ impl Shape {
         types: &[Column],
     ) -> Result<Self, ShapeError> {
         let find = |name: &str| {
-            let read = columns.iter().position(|column| same(&column.name, name));
             let key = || {
                 keys.iter()
                     .position(|key| same(&key.name, name))
                     .map(Origin::Key)
             };
-            read.map(Origin::Read)
+            place(columns.iter(), name)?
+                .map(Origin::Read)
                 .or_else(key)
                 .ok_or_else(|| ShapeError::NoColumn {
                     name: name.to_owned(),
@@ -181,9 +194,7 @@ impl Shape {
         }
         check_names(&all)?;
         for name in &job.partition_by {
-            let index = all
-                .iter()
-                .position(|written| same(&written.column.name, name));
+            let index = place(all.iter().map(|written| &written.column), name)?;
             let written = match index {
                 Some(index) => all.remove(index),
                 None => return Err(find(name).err().unwrap_or(ShapeError::NoneLeft)),
@@ -285,6 +296,31 @@ impl Shape {
 
 pub(super) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
+}
+
+/// The place of the column that `name` means, if there is one.
+///
+/// # Errors
+/// It means several, or a field of a struct.
+fn place<'a>(
+    columns: impl Iterator<Item = &'a Column>,
+    name: &str,
+) -> Result<Option<usize>, ShapeError> {
+    let field = |column: &Column| {
+        // A column that is not chosen may have any type.
+        let parsed = hive_type::parse_field(&column.name, &column.hive_type);
+        parsed.unwrap_or_else(|_| Field::new(&column.name, DataType::Null, true))
+    };
+    let fields = columns.map(field).collect::<Fields>();
+    match columns::find(&fields, name) {
+        Ok(found) if found.names.len() > 1 => Err(ShapeError::Inside {
+            name: name.to_owned(),
+            path: format!("`{}`", found.names.join("`.`")),
+        }),
+        Ok(found) => Ok(found.places.first().copied()),
+        Err(NameError::Missing { .. }) => Ok(None),
+        Err(error) => Err(ShapeError::Ambiguous(error)),
+    }
 }
 
 /// Checks that no two columns have the same name.
@@ -510,6 +546,26 @@ mod tests {
         );
         let nested = nested.unwrap_err().to_string();
         assert!(nested.contains("`a`, which is array<int> and"), "{nested}");
+        let structs = columns(&[
+            ("s", "struct<A:int>"),
+            ("t.b", "int"),
+            ("T", "struct<b:int>"),
+        ]);
+        for (name, says) in [
+            (
+                "S.a",
+                "`S.a` is the field `s`.`A` of a struct, and a column of its own is wanted",
+            ),
+            ("t.B", "`t.B` means two columns, `t.b` and `T`.`b`"),
+        ] {
+            for option in ["columns", "partition_by"] {
+                let job = job(&format!("{option} = [\"{name}\"]"));
+                let error = Shape::new(&job, &structs, &[], &[])
+                    .unwrap_err()
+                    .to_string();
+                assert!(error.starts_with(says), "{option}: {error}");
+            }
+        }
         let twice = Shape::new(&job(""), &columns(&[("a", "int"), ("A", "int")]), &[], &[]);
         assert!(matches!(twice, Err(ShapeError::SameName { .. })));
     }

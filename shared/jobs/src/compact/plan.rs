@@ -125,6 +125,8 @@ pub async fn plan(
     }
     if report.partitions_planned > 0 {
         report.requests.list += scope.listings;
+        // The lists of tasks and of merges.
+        report.requests.put += 2;
     }
     report.usd = report.requests.usd(job);
     if !request.dry_run {

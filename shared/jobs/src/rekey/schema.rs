@@ -13,6 +13,8 @@ use lakewright_core::{
     partition::Partitioner,
 };
 
+use parquet_merge::NameError;
+
 use super::{
     TableColumns,
     member::{Left, Opened, Request, Wanted, attempt},
@@ -94,15 +96,20 @@ impl RecordSchema {
                 hive_type.unwrap_or_else(|_| key.data_type().to_string())
             ));
         }
-        let inside = partition_columns.iter().find_map(|name| {
-            let found = columns::find(schema.fields(), name).ok()?;
-            (found.names.len() > 1).then_some((name, found))
-        });
-        if let Some((name, found)) = inside {
-            return Err(format!(
-                "partition_by names `{name}`, which is the field `{}` of a struct, and takes columns of their own",
-                found.names.join("`.`")
-            ));
+        for name in partition_columns {
+            match columns::find(schema.fields(), name) {
+                Ok(found) if found.names.len() > 1 => {
+                    return Err(format!(
+                        "partition_by names `{name}`, which is the field `{}` of a struct, and takes columns of their own",
+                        found.names.join("`.`")
+                    ));
+                }
+                Err(error @ NameError::Ambiguous { .. }) => {
+                    return Err(format!("partition_by: {error}"));
+                }
+                // Records of JSON need not have the same columns.
+                Ok(_) | Err(NameError::Missing { .. }) => {}
+            }
         }
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
