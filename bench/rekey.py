@@ -50,10 +50,10 @@ What is measured, and what is not alike:
   HTTP requests, commits through its ledger, and registers partitions in Glue: its CPU has all of that in it, and
   its init. The local cloud's own CPU is not counted, but it shares the cores, so it is in our wall time.
 - The peers read local files from the page cache and write to tmpfs: no HTTP, no commit, no catalog.
-- Lakewright writes the outputs of each source object by itself, so that delivering one again changes nothing: hence
-  more files. The peers see all objects at once. Records without a timestamp go to its quarantine and are counted
-  there; the peers write them to Hive's default partition.
-- `batch`: all objects in one event. `one by one`: an event for each object, in one warm process.
+- `batch`: all objects in one event, which are planned together and share their files, as the peers see all objects at
+  once. `one by one`: an event for each object, in one warm process, so that each has files of its own.
+- Records without a timestamp go to Lakewright's quarantine and are counted there; the peers write them to Hive's
+  default partition.
 - The memory size is what the function is told, as Lambda would tell it; `peak MB` says whether it stays within. CPU
   is not throttled to what Lambda gives for that size: wall times are those of this machine's cores.
 - `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
