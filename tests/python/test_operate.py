@@ -1,6 +1,7 @@
 """What a person does with jobs, on the deployed stack: pause and resume, the quarantine, objects that always fail."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +14,7 @@ from lake import data_keys, download
 from localcloud.clients import client
 from localcloud.ledger import split
 from localcloud.polling import poll
+from localcloud.progress import Failure
 from localcloud.queues import waiting
 from machine import invoke
 from operate import pause, quarantine
@@ -72,6 +74,17 @@ def test_quarantined_records_are_listed_mended_and_replayed_once(sensors: Job, t
         return sorted(n for path in download(split(sensors.target)[0], mine, tmp_path / uuid4().hex) for n in parquet.read_table(path)["n"].to_pylist())
 
     assert numbers() == [1, 2, 3]
+
+
+def test_what_cannot_be_replayed_is_refused_and_bytes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [{"record": '{"n": 1}\n'}, {"record_base64": b64encode(b'{"n": "\xff"}').decode()}]
+    assert quarantine.as_landed(records) == b'{"n": 1}\n{"n": "\xff"}\n'
+    config = tmp_path / "lakewright.toml"
+    for form in ("csv", "parquet"):
+        config.write_text(f'[[rekey]]\nname = "x"\nsource = "s3://a/x/"\ntarget = "s3://b/x/"\nformat = "{form}"\ntimestamp = {{ column = "t" }}\n')
+        monkeypatch.setattr("sys.argv", ["quarantine", "--config", str(config), "--job", "x", "--replay", "f.jsonl"])
+        with pytest.raises(Failure, match=f"reads {form}, and only JSON is replayed"):
+            quarantine.main()
 
 
 @pytest.mark.only_local(reason="it purges queues, which takes a minute on AWS")

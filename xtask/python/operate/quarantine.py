@@ -5,6 +5,7 @@ from the file's, and it is created only once: however often a file is replayed, 
 
 import argparse
 import json
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,16 +47,24 @@ def read(target: str, reason: str | None) -> list[dict[str, Any]]:
     return [record for record in found if reason in (None, record["reason"])]
 
 
+def as_landed(records: list[dict[str, Any]]) -> bytes:
+    """The bytes of the records as they were, one a line."""
+    found = [record["record"].encode() if "record" in record else b64decode(record["record_base64"]) for record in records]
+    return b"".join(record.rstrip(b"\n") + b"\n" for record in found)
+
+
 def replay(source: str, target: str, file: str, mended: str | None) -> dict[str, Any]:
     """Lands the records of a file once: those of `mended`, a JSON record a line, or as they are."""
     bucket, _ = split(target)
     if mended is None:
-        body = client("s3").get_object(Bucket=bucket, Key=file)["Body"].read().decode()
-        mended = "".join(json.loads(line)["record"].rstrip("\n") + "\n" for line in body.splitlines())
+        text = client("s3").get_object(Bucket=bucket, Key=file)["Body"].read().decode()
+        body = as_landed([json.loads(line) for line in text.splitlines()])
+    else:
+        body = mended.encode()
     landing, prefix = split(source)
     key = f"{prefix}{REPLAYED}{Path(file).name.removesuffix('.jsonl')}.json"
     try:
-        client("s3").put_object(Bucket=landing, Key=key, Body=mended.encode(), IfNoneMatch="*")
+        client("s3").put_object(Bucket=landing, Key=key, Body=body, IfNoneMatch="*")
     except ClientError as error:
         if error.response["Error"]["Code"] != "PreconditionFailed":
             raise
@@ -79,6 +88,9 @@ def main() -> dict[str, Any]:
     source, target = jobs[0].settings["source"], jobs[0].settings["target"]
     try:
         if given.replay:
+            if jobs[0].format != "json":
+                # A line of CSV lacks its header, and a row of Parquet is here as JSON.
+                raise Failure(f"rekey job `{given.job}` reads {jobs[0].format}, and only JSON is replayed: land a mended file of it by hand")
             return replay(source, target, given.replay, given.mended.read_text() if given.mended else None)
         return {"records": read(target, given.reason)} if given.read else listed(target)
     except (BotoCoreError, ClientError, OSError) as error:
