@@ -2,27 +2,61 @@
 
 use arrow::datatypes::{DataType, Fields};
 use parquet_merge::{NameError, find_column};
+use thiserror::Error;
 
 /// A column or a field of a struct.
 #[derive(Debug, Clone)]
-pub struct Column {
+pub(crate) struct Column {
     /// Its names from the outside to the inside.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Its places from the outside to the inside.
-    pub places: Vec<usize>,
+    pub(crate) places: Vec<usize>,
     /// Its own type.
-    pub data_type: DataType,
+    pub(crate) data_type: DataType,
 }
 
 /// The column, or the field of a struct, that a name in the configuration means.
 ///
 /// # Errors
 /// None, or several.
-pub fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
+pub(crate) fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
     let mut all = Vec::new();
     add(fields, &mut Vec::new(), &mut Vec::new(), &mut all);
     let place = find_column(name, all.iter().map(|column| &column.names))?;
     Ok(all.swap_remove(place))
+}
+
+/// Why a name means no column of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotOwn {
+    /// The name means two columns.
+    #[error(transparent)]
+    Ambiguous(NameError),
+    /// The name is that of a field of a struct.
+    #[error("`{name}` is the field {path} of a struct, and a column of its own is wanted")]
+    Inside {
+        /// The name in the configuration.
+        name: String,
+        /// The field's names from the outside to the inside, each in backquotes.
+        path: String,
+    },
+}
+
+/// The place of the column that a name means, if there is one: a part of a path, or a column that is chosen, is a column
+/// of its own.
+///
+/// # Errors
+/// The name means several columns, or a field of a struct.
+pub fn own(fields: &Fields, name: &str) -> Result<Option<usize>, NotOwn> {
+    match find(fields, name) {
+        Ok(found) if found.names.len() > 1 => Err(NotOwn::Inside {
+            name: name.to_owned(),
+            path: format!("`{}`", found.names.join("`.`")),
+        }),
+        Ok(found) => Ok(found.places.first().copied()),
+        Err(NameError::Missing { .. }) => Ok(None),
+        Err(error) => Err(NotOwn::Ambiguous(error)),
+    }
 }
 
 fn add(fields: &Fields, names: &mut Vec<String>, places: &mut Vec<usize>, all: &mut Vec<Column>) {

@@ -142,7 +142,7 @@ fn a_part_of_the_path_is_a_single_value() {
     stated(
         "A name in `partition_by` that is a struct, a list or a map refuses the object, or the run, by its type, and the name of a field of a struct by its path.",
     );
-    let within = "which is the field `p`.`a` of a struct, and takes columns of their own";
+    let within = "is the field `p`.`a` of a struct, and a column of its own is wanted";
     for (name, p, says) in [
         (
             "P",
@@ -154,8 +154,8 @@ fn a_part_of_the_path_is_a_single_value() {
             "[\"x\"]",
             " names `p`, which is array<string> and has no single value",
         ),
-        ("p.a", "{\"A\":1}", &format!(" names `p.a`, {within}")),
-        ("P.A", "{\"a\":1}", &format!(" names `P.A`, {within}")),
+        ("p.a", "{\"A\":1}", &format!(": `p.a` {within}")),
+        ("P.A", "{\"a\":1}", &format!(": `P.A` {within}")),
         (
             "p.a",
             "{\"a\":1},\"P.A\":2",

@@ -9,13 +9,12 @@ use arrow::{
     error::ArrowError,
 };
 use jiff::Timestamp;
-use parquet_merge::NameError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
     catalog::Column,
-    columns,
+    columns::{self, NotOwn},
     config::{Policy, Repartition, TimestampRule},
     hive_type::{self, HiveTypeError},
     json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
@@ -35,17 +34,9 @@ pub enum ShapeError {
         /// The source's columns.
         columns: Vec<String>,
     },
-    /// The name means two columns.
+    /// The name means no column of its own.
     #[error(transparent)]
-    Ambiguous(NameError),
-    /// The name is that of a field of a struct.
-    #[error("`{name}` is the field {path} of a struct, and a column of its own is wanted")]
-    Inside {
-        /// The name in the configuration.
-        name: String,
-        /// The field's names from the outside to the inside, each in backquotes.
-        path: String,
-    },
+    NotOwn(#[from] NotOwn),
     /// Two columns have the same name, ignoring case.
     #[error(
         "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"
@@ -312,15 +303,7 @@ fn place<'a>(
         parsed.unwrap_or_else(|_| Field::new(&column.name, DataType::Null, true))
     };
     let fields = columns.map(field).collect::<Fields>();
-    match columns::find(&fields, name) {
-        Ok(found) if found.names.len() > 1 => Err(ShapeError::Inside {
-            name: name.to_owned(),
-            path: format!("`{}`", found.names.join("`.`")),
-        }),
-        Ok(found) => Ok(found.places.first().copied()),
-        Err(NameError::Missing { .. }) => Ok(None),
-        Err(error) => Err(ShapeError::Ambiguous(error)),
-    }
+    Ok(columns::own(&fields, name)?)
 }
 
 /// Checks that no two columns have the same name.

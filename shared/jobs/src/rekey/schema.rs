@@ -13,8 +13,6 @@ use lakewright_core::{
     partition::Partitioner,
 };
 
-use parquet_merge::NameError;
-
 use super::{
     TableColumns,
     member::{Left, Opened, Request, Wanted, attempt},
@@ -97,19 +95,9 @@ impl RecordSchema {
             ));
         }
         for name in partition_columns {
-            match columns::find(schema.fields(), name) {
-                Ok(found) if found.names.len() > 1 => {
-                    return Err(format!(
-                        "partition_by names `{name}`, which is the field `{}` of a struct, and takes columns of their own",
-                        found.names.join("`.`")
-                    ));
-                }
-                Err(error @ NameError::Ambiguous { .. }) => {
-                    return Err(format!("partition_by: {error}"));
-                }
-                // Records of JSON need not have the same columns.
-                Ok(_) | Err(NameError::Missing { .. }) => {}
-            }
+            // Records of JSON need not have the same columns, so there may be none.
+            columns::own(schema.fields(), name)
+                .map_err(|error| format!("partition_by: {error}"))?;
         }
         let mut fields = files.into_iter().cloned().collect::<Vec<_>>();
         let files = fields.len();
