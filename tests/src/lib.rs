@@ -2,6 +2,7 @@
 //! jobs.
 
 pub mod conformance;
+pub mod counting;
 pub mod fuzz;
 pub mod model;
 pub mod not_text;

@@ -2,30 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::SignedDuration;
 use lakewright_core::{
     catalog::{Column, StorageDescriptor, Table},
     compact::Requests,
-    config::{Compact, Config, Encryption},
+    config::{Compact, Config},
     location::Location,
 };
 use lakewright_jobs::{
     compact::{self, Budget, PlanRequest, Ports, Step, StepRequest},
-    ports::{
-        Attributes, Catalog, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody,
-        ObjectMeta, Partition, Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId,
-        Written,
-    },
+    ports::{Catalog, Clock, Partition},
 };
 use lakewright_tests::{
+    counting::Counting,
     model::{Client, Cloud, FaultRates, Plan, Settings},
     semantics::stated,
     virtual_time,
@@ -40,113 +33,6 @@ const JOB: &str = r#"
     grace_period = "1h"
     files = 2
 "#;
-
-/// A store that counts its requests.
-struct Counting {
-    inner: Client,
-    counted: Mutex<Requests>,
-}
-
-impl Counting {
-    fn count(&self, add: impl FnOnce(&mut Requests)) {
-        add(&mut self.counted.lock().unwrap());
-    }
-}
-
-#[async_trait]
-impl StoreLayer for Counting {
-    fn inner(&self) -> &dyn Store {
-        &self.inner
-    }
-
-    async fn head(
-        &self,
-        object: &Location,
-        version: Option<&str>,
-    ) -> Result<ObjectMeta, StoreError> {
-        self.count(|counted| counted.get += 1);
-        self.inner.head(object, version).await
-    }
-
-    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
-        self.count(|counted| counted.get += 1);
-        self.inner.get(object, options).await
-    }
-
-    async fn put(
-        &self,
-        object: &Location,
-        body: Bytes,
-        options: PutOptions,
-    ) -> Result<Written, StoreError> {
-        self.count(|counted| counted.put += 1);
-        self.inner.put(object, body, options).await
-    }
-
-    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
-        self.count(|counted| counted.list += 1);
-        self.inner.list(prefix, after).await
-    }
-
-    async fn copy(
-        &self,
-        source: &Location,
-        if_source_matches: Option<&str>,
-        target: &Location,
-        precondition: Precondition,
-        encryption: Option<&Encryption>,
-    ) -> Result<Written, StoreError> {
-        self.count(|counted| counted.put += 1);
-        self.inner
-            .copy(source, if_source_matches, target, precondition, encryption)
-            .await
-    }
-
-    async fn delete(
-        &self,
-        bucket: &str,
-        keys: &[String],
-    ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.count(|counted| counted.delete += keys.len() as u64);
-        self.inner.delete(bucket, keys).await
-    }
-
-    async fn create_multipart(
-        &self,
-        object: &Location,
-        content_type: Option<&str>,
-        attributes: Option<&Attributes>,
-    ) -> Result<UploadId, StoreError> {
-        self.count(|counted| counted.put += 1);
-        self.inner
-            .create_multipart(object, content_type, attributes)
-            .await
-    }
-
-    async fn upload_part(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        number: u16,
-        body: Bytes,
-    ) -> Result<CompletedPart, StoreError> {
-        self.count(|counted| counted.put += 1);
-        self.inner.upload_part(object, upload, number, body).await
-    }
-
-    async fn complete_multipart(
-        &self,
-        object: &Location,
-        upload: &UploadId,
-        parts: &[CompletedPart],
-        precondition: Precondition,
-    ) -> Result<Written, StoreError> {
-        self.count(|counted| counted.put += 1);
-        self.inner
-            .complete_multipart(object, upload, parts, precondition)
-            .await
-    }
-}
 
 /// A file of this many random numbers, eight bytes each.
 fn file(rows: usize, seed: u64) -> Bytes {
@@ -209,10 +95,7 @@ async fn compacted(job: &Compact) -> (Requests, Requests) {
     let clock = cloud.clock;
     clock.sleep(Duration::from_mins(6)).await;
     let client = Client::new(Arc::clone(&cloud), 1, Plan::default());
-    let store = Arc::new(Counting {
-        inner: client.clone(),
-        counted: Mutex::default(),
-    });
+    let store = Arc::new(Counting::new(client.clone()));
     let ports = Ports {
         store: Arc::clone(&store) as _,
         catalog: Arc::new(client),
@@ -227,7 +110,7 @@ async fn compacted(job: &Compact) -> (Requests, Requests) {
         ..PlanRequest::default()
     };
     let said = compact::plan(&ports, job, &dry, &budget).await.unwrap();
-    *store.counted.lock().unwrap() = Requests::default();
+    store.taken();
     let request = PlanRequest::default();
     let report = compact::plan(&ports, job, &request, &budget).await.unwrap();
     assert_eq!(report.tasks.len(), 1, "{report:?}");
@@ -245,8 +128,7 @@ async fn compacted(job: &Compact) -> (Requests, Requests) {
         assert_eq!(done.wait_seconds > 0, step == Step::Publish, "{done:?}");
         clock.sleep(Duration::from_mins(70)).await;
     }
-    let counted = *store.counted.lock().unwrap();
-    (counted, said.requests)
+    (store.taken(), said.requests)
 }
 
 #[test]

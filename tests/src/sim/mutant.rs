@@ -98,6 +98,7 @@ impl Mutant {
             Self::IgnoreLeftOut | Self::AckUnfinished | Self::NoCommitCheck => &["R5"],
             Self::PlanOverwrites | Self::Overwrites => &["R2"],
             Self::QuarantineDropped => &["R4"],
+            // The rows of the lost member are missed, or its quarantined records.
             Self::LostUnmarked => &["R1", "R3", "R4"],
             Self::DeletesUncommitted | Self::LostAnswerTakenForSuccess => &["R3", "R5"],
             Self::TruncatedBodyAccepted | Self::RangeReadTwice => &["R1", "R4", "R5"],

@@ -1,9 +1,7 @@
 //! What docs/OPERATIONS.md says that rekey's requests cost.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use async_trait::async_trait;
-use lakewright_jobs::ports::{PutOptions, Store, StoreError, StoreLayer, Written};
+use lakewright_jobs::ports::Store;
+use lakewright_tests::counting::Counting;
 
 use super::{
     batches::{cloud, ports, through},
@@ -12,36 +10,11 @@ use super::{
 
 const OPERATIONS: &str = include_str!("../../../docs/OPERATIONS.md");
 
-/// A store that counts PUTs.
-struct Counting {
-    inner: Client,
-    puts: AtomicU64,
-}
-
-#[async_trait]
-impl StoreLayer for Counting {
-    fn inner(&self) -> &dyn Store {
-        &self.inner
-    }
-
-    async fn put(
-        &self,
-        object: &Location,
-        body: Bytes,
-        options: PutOptions,
-    ) -> Result<Written, StoreError> {
-        self.puts.fetch_add(1, Ordering::Relaxed);
-        self.inner.put(object, body, options).await
-    }
-}
-
 /// The PUTs for this many objects, which touch the same days, in batches of this many.
 async fn puts(objects: usize, days: usize, batch: usize) -> u64 {
     let cloud = cloud();
-    let counting = Arc::new(Counting {
-        inner: Client::new(Arc::clone(&cloud), 1, Faults::default()),
-        puts: AtomicU64::new(0),
-    });
+    let client = Client::new(Arc::clone(&cloud), 1, Faults::default());
+    let counting = Arc::new(Counting::new(client));
     let mut ports = ports(&cloud);
     ports.store = Arc::clone(&counting) as Arc<dyn Store>;
     let job = job("", "");
@@ -54,7 +27,7 @@ async fn puts(objects: usize, days: usize, batch: usize) -> u64 {
             assert_eq!(answer.unwrap().status, Status::Committed);
         }
     }
-    counting.puts.load(Ordering::Relaxed)
+    counting.taken().put
 }
 
 #[test]
