@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use parquet::{
     arrow::{ArrowSchemaConverter, ArrowWriter},
-    schema::types::ColumnPath,
+    schema::types::{ColumnPath, SchemaDescriptor},
 };
 
 use super::{EncodeError, dictionary};
@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ParquetWriter {
     schema: SchemaRef,
+    parquet_schema: SchemaDescriptor,
     compression: Compression,
     row_group: RowGroupLimit,
     bloom_filters: Vec<ColumnPath>,
@@ -37,8 +38,9 @@ impl ParquetWriter {
         row_group: RowGroupLimit,
         bloom_filters: Vec<ColumnPath>,
     ) -> Result<Self, EncodeError> {
-        ArrowSchemaConverter::new().convert(&schema)?;
+        let converter = ArrowSchemaConverter::new().with_coerce_types(true);
         Ok(Self {
+            parquet_schema: converter.convert(&schema)?,
             schema,
             compression,
             row_group,
@@ -72,7 +74,8 @@ impl ParquetWriter {
             self.row_group,
             &self.bloom_filters,
             &distinct,
-        );
+        )
+        .with_parquet_schema(self.parquet_schema.clone());
         let schema = Arc::clone(&self.schema);
         let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema, options)?;
         for batch in &held {

@@ -264,9 +264,16 @@ impl Invocation<'_> {
             let error = self.answers.get(&asked.candidate.sid())?.as_ref().err()?;
             error.is_of_the_object().then_some((asked, error))
         });
-        let notes = failed.map(|(asked, error)| ledger.give_up(&asked.candidate, error));
-        let notes = stream::iter(notes.collect::<Vec<_>>()).buffered(CONCURRENT);
-        let _: Vec<Result<(), JobError>> = notes.collect().await;
+        let notes = failed.map(|(asked, error)| {
+            let note = ledger.give_up(&asked.candidate, error);
+            async move { (&asked.candidate.source, note.await) }
+        });
+        let mut notes = stream::iter(notes.collect::<Vec<_>>()).buffered(CONCURRENT);
+        while let Some((source, noted)) = notes.next().await {
+            if let Err(error) = noted {
+                tracing::warn!(%source, %error, "it is not noted that the object is given up");
+            }
+        }
     }
 
     /// Reads the batches that were met.
