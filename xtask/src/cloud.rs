@@ -55,11 +55,13 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     /// Starts an empty local cloud, which verifies signatures and enforces permissions. Call
-    /// [`Cloud::wait_until_ready`] or [`Cloud::deploy`] before other requests.
+    /// [`Cloud::wait_until_ready`] or [`Cloud::deploy`] before other requests. `longest_window`: the seconds that a queue may
+    /// wait for more messages, whatever is deployed; by default, a few.
     pub(crate) fn start(
         workspace: &Workspace,
         environment: &Environment,
         transport: Transport,
+        longest_window: Option<u16>,
     ) -> Result<Self> {
         let port = free_port()?;
         let data = tempfile::Builder::new()
@@ -100,6 +102,9 @@ impl Cloud {
             .current_dir(data.path())
             .stdout(file.try_clone()?)
             .stderr(file);
+        if let Some(seconds) = longest_window {
+            command.env("LAKEWRIGHT_LONGEST_WINDOW_SECONDS", seconds.to_string());
+        }
         if let Some(certificates) = &certificates {
             command
                 .env("LAKEWRIGHT_DECISIONS", workspace.decisions())

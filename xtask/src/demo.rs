@@ -2,7 +2,8 @@
 
 use std::{
     fmt::{self, Display, Formatter},
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cloud::Stack,
     console::{self, Step},
+    report::{self, Written},
     summary::{Audience, grouped, size},
     up::{self, Deployment},
     workspace::{self, Workspace},
@@ -19,6 +21,8 @@ use crate::{
 // As in `xtask/demo/lakewright.toml`; the deployed function refuses other prefixes.
 const SOURCE: &str = "s3://lakewright-landing/flights/";
 const TARGET: &str = "s3://lakewright-lake/flights/";
+const WINDOW_SECONDS: u16 = 10;
+const WINDOW: &str = "window = \"10s\"";
 const DEAD_LETTERS: &str = "RekeyflightsDeadLetterQueueUrl";
 
 #[derive(Deserialize)]
@@ -34,6 +38,7 @@ struct Committed {
     batches: u64,
     /// From an object's landing to its commit.
     seconds_median: u64,
+    seconds_p95: u64,
     seconds_longest: u64,
     rows_in: u64,
     rows_out: u64,
@@ -42,9 +47,9 @@ struct Committed {
     output_bytes: u64,
 }
 
-/// What the demo shows.
+/// What the demo found.
 #[derive(Deserialize, Serialize)]
-struct Report {
+struct Findings {
     /// A summary of five lines.
     lines: Vec<String>,
     /// All figures.
@@ -60,12 +65,20 @@ struct Table {
     rows: Vec<Vec<String>>,
 }
 
-impl Display for Report {
+/// What the demo shows.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    findings: Findings,
+    report: Written,
+}
+
+impl Display for Shown {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for line in &self.lines {
+        for line in &self.findings.lines {
             write!(f, "\n{line}")?;
         }
-        Ok(())
+        write!(f, "\n\nThe report: {}", self.report.file.display())
     }
 }
 
@@ -77,11 +90,17 @@ pub(crate) fn run(
     workspace: &Workspace,
     audience: Audience,
     keep: bool,
+    window: Option<u16>,
     functions: Option<&Path>,
 ) -> Result<()> {
+    let config = match window {
+        Some(seconds) => with_window(workspace, seconds)?,
+        None => workspace.demo_config(),
+    };
     let deployment = Deployment::BuiltIn {
-        config: workspace.demo_config(),
+        config,
         functions: vec!["rekey".to_owned()],
+        longest_window: window,
     };
     let functions = functions.map(workspace::absolute).transpose()?;
     let mut running = up::bring_up(workspace, "demo", &deployment, functions.as_deref())?;
@@ -123,24 +142,49 @@ pub(crate) fn run(
 
     let step = Step::begin("Read back");
     let committed = ("committed", serde_json::to_string(&committed)?);
-    let report: Report = helpers.run(
+    let findings: Findings = helpers.run(
         "flights.report",
-        &[locations.as_slice(), &[committed]].concat(),
+        &[
+            locations.as_slice(),
+            &[
+                committed,
+                ("window", window.unwrap_or(WINDOW_SECONDS).to_string()),
+            ],
+        ]
+        .concat(),
         &step,
     )?;
     let seconds = started.elapsed().as_secs_f64();
     step.done(&format!(
         "both layouts; {seconds:.0} s since the deployment"
     ));
-    audience.show(&report)?;
-    if !report.differences.is_empty() {
-        bail!("the rows do not agree:\n{}", report.differences.join("\n"));
+    let target = ("target", TARGET.to_owned());
+    let file = workspace.state().join("demo-report.html");
+    let shown = Shown {
+        findings,
+        report: report::write(&helpers, target, &file)?,
+    };
+    audience.show(&shown)?;
+    let differences = &shown.findings.differences;
+    if !differences.is_empty() {
+        bail!("the rows do not agree:\n{}", differences.join("\n"));
     }
     if keep {
         audience.show(&running.summary(Vec::new()))?;
         running.wait()?;
     }
     Ok(())
+}
+
+/// The configuration with another window, in the commands' own folder.
+fn with_window(workspace: &Workspace, seconds: u16) -> Result<PathBuf> {
+    let usual = workspace.demo_config();
+    let text =
+        fs::read_to_string(&usual).with_context(|| format!("cannot read {}", usual.display()))?;
+    let other = text.replace(WINDOW, &format!("window = \"{seconds}s\""));
+    let file = workspace.state().join("demo.toml");
+    fs::write(&file, other).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 fn dead_letters(stack: &Stack) -> Result<String> {

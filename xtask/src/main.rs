@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask up`, `demo`, `try`, `check`, `package`, `test`, `sim`, `bench`, `status`.
+//! The developer's commands: `cargo xtask up`, `demo`, `try`, `check`, `package`, `test`, `sim`, `bench`, `status`, `report`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -21,6 +21,7 @@ mod operate;
 mod package;
 mod prerequisites;
 mod process;
+mod report;
 mod stamp;
 mod status;
 mod summary;
@@ -44,6 +45,7 @@ Examples:
   cargo xtask up                                    all four jobs, with data for every payload in events/
   cargo xtask up --config my.toml --land my-files   your own configuration, tables and files
   cargo xtask status                                what became of all that landed
+  cargo xtask report                                the same as one HTML file, with charts
   cargo xtask doctor --config my.toml               what of a deployment will fail, in an account
   cargo xtask cost --config my.toml                 what it costs in a month
   cargo xtask check my.toml                         every mistake in a configuration, with its line
@@ -84,11 +86,17 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         functions: Option<PathBuf>,
     },
-    /// Lands 336,776 flights on the local cloud and shows the result.
+    /// Lands 336,776 flights on the local cloud, and shows the result in five lines and a report.
+    #[command(
+        after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --keep\n  cargo xtask demo --window 60"
+    )]
     Demo {
         /// Leaves the local cloud running until Ctrl-C.
         #[arg(long)]
         keep: bool,
+        /// The seconds that what landed waits for more: `batch.window`. By default, 10.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(0..=300))]
+        window: Option<u16>,
         /// A folder of functions that `cargo xtask package` made, instead of building them.
         #[arg(long, value_name = "DIR")]
         functions: Option<PathBuf>,
@@ -155,6 +163,12 @@ enum Task {
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// Writes an HTML file about what landed and the lake that was made of it: sizes, lateness, rows over time, quarantine, small
+    /// files, requests and dollars. It asks for nothing from the network when it is viewed.
+    #[command(
+        after_help = "Examples:\n  cargo xtask report --config lakewright.toml\n  cargo xtask report s3://acme-lake/anpr/ --output anpr.html\n  . .lakewright/env.sh && cargo xtask report        # the local cloud of `cargo xtask up`"
+    )]
+    Report(report::Report),
     /// Says before a deployment what of it will fail, in the account of the environment's credentials. It changes nothing; the
     /// exit code is 1 if anything will fail.
     Doctor {
@@ -240,9 +254,11 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
             functions.as_deref(),
         )
         .map(done),
-        Task::Demo { keep, functions } => {
-            demo::run(&workspace, audience, keep, functions.as_deref()).map(done)
-        }
+        Task::Demo {
+            keep,
+            window,
+            functions,
+        } => demo::run(&workspace, audience, keep, window, functions.as_deref()).map(done),
         Task::Try(trial) => trial::run(&workspace, audience, &trial),
         Task::Check { config } => check::run(&workspace, audience, &config),
         Task::Package { architecture } => {
@@ -264,6 +280,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
             keep_going, only, ..
         } => test::run(&workspace, keep_going, &only),
         Task::Status { of, config } => status::run(&workspace, audience, of, config.as_deref()),
+        Task::Report(given) => report::run(&workspace, audience, &given),
         Task::Doctor {
             config,
             context,

@@ -224,7 +224,8 @@ impl Bench<'_> {
                     self.conforms(step, "conformance", &program, cloud)?;
                 }
                 // Payloads are signed differently there.
-                let mut plain = Cloud::start(self.workspace, &self.environment, Transport::Plain)?;
+                let mut plain =
+                    Cloud::start(self.workspace, &self.environment, Transport::Plain, None)?;
                 plain.wait_until_ready(self.workspace, &self.environment)?;
                 self.conforms(step, "conformance-plain", &program, &plain)?;
                 if !names_a_bucket() {
@@ -323,7 +324,7 @@ impl Bench<'_> {
     fn cloud(&mut self) -> Result<&Cloud> {
         if self.cloud.is_none() {
             let assembly = self.assembly()?;
-            let mut cloud = Cloud::start(self.workspace, &self.environment, Transport::Tls)?;
+            let mut cloud = Cloud::start(self.workspace, &self.environment, Transport::Tls, None)?;
             cloud.deploy(self.workspace, &self.environment, &assembly)?;
             self.cloud = Some(cloud);
         }

@@ -32,6 +32,8 @@ pub(crate) enum Deployment {
         config: PathBuf,
         /// The functions of its jobs.
         functions: Vec<String>,
+        /// The longest seconds that what landed waits for more; by default, as the local cloud has it.
+        longest_window: Option<u16>,
     },
     /// Your own configuration, and the files that land for its jobs: `PATH` or `JOB=PATH`.
     Own {
@@ -121,7 +123,11 @@ pub(crate) fn bring_up(
         workspace.local_zips()
     };
     // It starts while the assembly is built.
-    let mut cloud = Cloud::start(workspace, &environment, Transport::Tls)?;
+    let longest_window = match deployment {
+        Deployment::BuiltIn { longest_window, .. } => *longest_window,
+        Deployment::Own { .. } => None,
+    };
+    let mut cloud = Cloud::start(workspace, &environment, Transport::Tls, longest_window)?;
     let config = deployment.config();
     let assembly = assembly::synthesize(
         workspace,
@@ -325,6 +331,7 @@ pub(crate) fn run(
         None => Deployment::BuiltIn {
             config: workspace.up_config(),
             functions: assembly::every_function(workspace)?,
+            longest_window: None,
         },
         Some(config) => Deployment::Own {
             config: absolute(config)?,

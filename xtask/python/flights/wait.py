@@ -43,6 +43,7 @@ def main() -> dict[str, Any]:
     return {
         "batches": len({commit["batch"] for commit in ours}),
         "seconds_median": seconds[len(seconds) // 2],
+        "seconds_p95": seconds[len(seconds) * 95 // 100],
         "seconds_longest": seconds[-1],
         "objects": len(ours),
         "rows_in": sum(commit["rows_in"] for commit in ours),

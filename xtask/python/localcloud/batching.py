@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 Lambda polls a queue several times at once, and each of its pollers fills a batch of its own; here there is one.
 """
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -14,8 +15,8 @@ from ministack.services import lambda_svc, sqs
 # A batch's payload, with room for what surrounds the messages.
 PAYLOAD_BYTES = 6_000_000
 ENVELOPE_BYTES = 1_000
-# No window is longer here: somebody sits and waits.
-LONGEST_WINDOW_SECONDS = 10.0
+# No window is longer here, unless it is said: somebody sits and waits.
+LONGEST_WINDOW_SECONDS = float(os.environ.get("LAKEWRIGHT_LONGEST_WINDOW_SECONDS", "10"))
 
 Message = dict[str, Any]
 

@@ -93,6 +93,20 @@ def objects_of_a_batch(job: dict[str, Any], volume: Volume, objects: float) -> f
     return max(1.0, min(arriving, float(batch.get("objects", 1000)), fitting))
 
 
+def s3_requests(objects: float, object_mb: float, batches: float, outputs: float) -> tuple[float, float]:
+    """The PUTs and GETs of so many landed objects, with what sweeps look up left out."""
+    # batch, plan and commit; a claim for each object.
+    puts = outputs + 3 * batches + objects
+    # The object, in ranges of 8 MiB; what the ledger has of it, before and after.
+    gets = objects * max(1, math.ceil(object_mb / 8.4)) + 3 * objects + 4 * batches
+    return puts, gets
+
+
+def messages(objects: float) -> float:
+    """The requests of SQS: each object's message is sent; received and deleted in tens."""
+    return objects * (1 + 2 / BATCH_OF_SQS)
+
+
 def of_rekey(job: dict[str, Any], volume: Volume, memory_gb: float, prices: dict[str, float]) -> Iterator[Line]:
     """A rekey job."""
     gb = volume.gb_per_day * DAYS
@@ -102,15 +116,12 @@ def of_rekey(job: dict[str, Any], volume: Volume, memory_gb: float, prices: dict
     late = volume.late_partitions * (1 - (1 - volume.late) ** together) if volume.late else 0.0
     outputs = batches * (volume.partitions + late) * len(job.get("output", [1]))
     name = job["name"]
-    # batch, plan and commit; a claim for each object.
-    puts = outputs + 3 * batches + objects
-    # The object, in ranges of 8 MiB; what the ledger has of it, before and after; the table's partitions are asked of Glue.
-    gets = objects * max(1, math.ceil(volume.object_mb / 8.4)) + 3 * objects + 4 * batches
+    puts, gets = s3_requests(objects, volume.object_mb, batches, outputs)
     cpu = gb * volume.expansion * volume.rekey_cpu
     waited = (outputs + objects) * volume.wait
     compute = cpu * GB_OF_A_CPU + waited * memory_gb
-    # Each object's message is sent; received and deleted in tens; empty polls of two queues.
-    requests = objects * (1 + 2 / BATCH_OF_SQS) + 2 * POLLERS * SECONDS / POLL_SECONDS
+    # And empty polls of two queues.
+    requests = messages(objects) + 2 * POLLERS * SECONDS / POLL_SECONDS
     yield Line(name, "Lambda, GB seconds", compute, compute * prices["lambda_gb_second"] + batches * prices["lambda_request"])
     yield Line(name, "S3, PUT requests", puts, puts * prices["s3_put"])
     yield Line(name, "S3, GET requests", gets, gets * prices["s3_get"])

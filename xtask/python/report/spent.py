@@ -1,0 +1,40 @@
+"""What a job has asked of AWS for what its ledger says it did, and what that costs at published prices. Requests follow from the
+protocol, as docs/OPERATIONS.md has them; the time of Lambda is an estimate from what is measured in bench/RESULTS.md."""
+
+import re
+from typing import Any
+
+from operate.cost import GB_OF_A_CPU, Volume, messages, priced, s3_requests, seconds
+
+MEMORY_GB = 0.5
+_ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
+
+
+def window(settings: dict[str, Any]) -> float:
+    """The seconds that what landed waited for more, of the settings in a ledger."""
+    text = str(settings.get("batch", {}).get("window", "60s"))
+    if found := _ISO.fullmatch(text):
+        hours, minutes, rest = (float(part or 0) for part in found.groups())
+        return hours * 3600 + minutes * 60 + rest
+    return seconds(text)
+
+
+def spent(ledger: dict[str, Any], landed: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Each kind of request with its number and dollars."""
+    prices, usual = priced(None), Volume()
+    objects, batches = sum(ledger["statuses"].values()), ledger["batches"]
+    object_mb = landed["bytes"] / max(1, landed["count"]) / 1e6
+    puts, gets = s3_requests(objects, object_mb, batches, ledger["outputs"] + ledger["quarantines"])
+    gb = objects * object_mb / 1000
+    compute = gb * usual.expansion * usual.rekey_cpu * GB_OF_A_CPU + (ledger["outputs"] + objects) * usual.wait * MEMORY_GB
+    asked = [
+        ("S3, PUT requests", puts, "s3_put"),
+        ("S3, GET requests", gets, "s3_get"),
+        ("SQS, requests", messages(objects), "sqs_request"),
+        ("Lambda, invocations", batches, "lambda_request"),
+        ("Lambda, GB seconds (estimate)", compute, "lambda_gb_second"),
+    ]
+    if settings.get("table"):
+        asked.append(("Glue, requests", 2 * batches, "glue_request"))
+    lines = [[what, round(count), count * prices[price]] for what, count, price in asked]
+    return {"prices": prices["date"], "lines": lines, "usd": sum(usd for _, _, usd in lines), "gb": gb}
