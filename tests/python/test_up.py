@@ -12,6 +12,7 @@ import pytest
 
 from firsthour import exported, refusal, said, up
 from localcloud import clients
+from localcloud.ledger import Ledger
 from localcloud.polling import poll
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -141,6 +142,19 @@ def test_the_status_knows_every_job_and_what_nobody_reads(cloud: dict[str, Any])
     assert [answer["state"] for answer in answers] == ["committed", "unread", "missing"]
     assert answers[0]["details"][1] == "4 rows in = 3 written + 1 quarantined"
     assert all(" row in flights/year=2026/" in detail for detail in answers[0]["details"][2:4])
+
+
+def test_the_report_has_the_numbers_of_the_ledger(cloud: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    written = said("report", "--output", str(file), deploys=False)
+    commits = Ledger("s3://lakewright-lake/flights/").refresh()
+    (job,) = written["jobs"]
+    assert written["file"] == str(file) and job["objects"] == len(commits) == 6
+    assert job["rows"] == {name: sum(commit[f"rows_{name}"] for commit in commits.values()) for name in ("in", "out", "quarantined")}
+    assert job["lake"]["files"] >= job["lake"]["partitions"] > 0 and job["landing_to_commit_seconds"]["median"] is not None
+    assert file.read_text().startswith("<!doctype html>")
+    by_target = said("report", "s3://lakewright-lake/flights/", "--output", str(file), deploys=False)
+    assert {**by_target["jobs"][0], "landing_to_commit_seconds": None} == {**job, "landing_to_commit_seconds": None}
 
 
 def test_a_second_cloud_is_refused(cloud: dict[str, Any]) -> None:

@@ -158,11 +158,11 @@ pub(crate) fn run(
     step.done(&format!(
         "both layouts; {seconds:.0} s since the deployment"
     ));
-    let target = ("target", TARGET.to_owned());
+    let config = ("config", deployment.config().display().to_string());
     let file = workspace.state().join("demo-report.html");
     let shown = Shown {
         findings,
-        report: report::write(&helpers, target, &file)?,
+        report: report::write(&helpers, config, &file)?,
     };
     audience.show(&shown)?;
     let differences = &shown.findings.differences;

@@ -82,7 +82,7 @@ struct Rows {
 
 #[derive(Deserialize, Serialize)]
 struct Seconds {
-    window: f64,
+    window: Option<f64>,
     median: Option<u64>,
     p95: Option<u64>,
     longest: Option<u64>,

@@ -214,6 +214,7 @@ impl Bench<'_> {
                     "test_local_permissions.py",
                     "test_doctor.py",
                     "test_cost.py",
+                    "test_report.py",
                 ];
                 self.pytest(step, &tests)
             }

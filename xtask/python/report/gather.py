@@ -16,7 +16,7 @@ from localcloud.progress import Failure, progress
 from report.bounded import Heat, Late, OverTime, Seconds, Sizes
 from report.lake import Compaction, looked_at
 from report.moments import Moment, arrival, happened
-from report.spent import spent, window
+from report.spent import spent
 
 Document = dict[str, Any]
 EXAMPLES = 3
@@ -155,7 +155,7 @@ class Commits:
             "over_time": self._over_time.document(),
             "heat": self._heat.document(),
             "late": self._late.document(),
-            "latency": {**self._seconds.document(), "window": window(self.settings)},
+            "latency": self._seconds.document(),
             "quarantine": {"reasons": dict(self._reasons.most_common()), "examples": list(self._examples())},
         }
 

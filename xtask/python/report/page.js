@@ -11,7 +11,7 @@
     }
     return `${number(bytes)} B`;
   };
-  const dollars = (usd) => `$${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: usd < 0.01 ? 6 : usd < 1 ? 4 : 2 })}`;
+  const dollars = (usd) => `$${usd.toLocaleString("en", usd < 0.1 ? { maximumSignificantDigits: 2 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
   const share = (part, all) => (all ? `${((100 * part) / all).toLocaleString("en", { maximumFractionDigits: 1 })} %` : "–");
 
   const element = (name, attributes = {}, ...children) => {
@@ -35,7 +35,8 @@
   });
   const base = (more) => ({
     animation: false,
-    textStyle: { fontFamily: "inherit" },
+    // Text is measured before it is drawn, for which `inherit` is no font.
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
     grid: { left: 8, right: 16, top: 36, bottom: 8, outerBoundsMode: "same" },
     tooltip: {
       trigger: "axis",
@@ -48,8 +49,11 @@
     legend: { top: 0, left: 0, textStyle: { color: color("text") }, itemWidth: 14 },
     ...more,
   });
+  const MANY = 40;
   const slider = (bins, more) =>
-    bins > 40 ? { type: "slider", borderColor: color("line"), textStyle: { color: color("quiet") }, brushSelect: false, ...more } : null;
+    bins > MANY ? { type: "slider", borderColor: color("line"), textStyle: { color: color("quiet") }, brushSelect: false, ...more } : null;
+  // The newest bins first; the slider has the others.
+  const newest = (bins) => ({ startValue: Math.max(0, bins - 60), endValue: bins - 1 });
 
   const table = (title, header, rows) => {
     const head = element("tr", {}, ...header.map((text) => element("th", { scope: "col" }, text)));
@@ -113,7 +117,7 @@
       tooltip: { ...base({}).tooltip, valueFormatter: format },
       grid: { left: 8, right: 72, top: 8, bottom: 8, outerBoundsMode: "same" },
       xAxis: axis(logarithmic ? { type: "log", min: 0.5, axisLabel: { show: false }, splitLine: { show: false } } : { type: "value", axisLabel: { show: false }, splitLine: { show: false } }),
-      yAxis: axis({ type: "category", data: labels, inverse: true, axisLabel: { color: color("text"), width: 150, overflow: "truncate" } }),
+      yAxis: axis({ type: "category", data: labels, inverse: true, axisLabel: { color: color("text"), width: 190, overflow: "truncate" } }),
       legend: undefined,
       series: [
         {
@@ -192,14 +196,14 @@
       id: `${id}-heat`,
       title: "When rows arrived, by when they happened",
       says: cells.length
-        ? `Each cell is one ${step} by one ${step}; on the diagonal, rows arrived in the ${step} in which they happened. ${share(off, all)} of the rows are beside it.`
+        ? `Each cell is one ${step} by one ${step}; on the diagonal, rows arrived in the ${step} in which they happened. ${share(off, all)} of the rows are beside it.${happened.length > MANY ? " The newest are shown; the sliders have the others." : ""}`
         : "The partitions have no time in their path, so it is not known when rows happened.",
       wide: true,
       tall: true,
       renderer: "canvas",
       options: () =>
         base({
-          grid: { left: 8, right: arrived.length > 40 ? 48 : 16, top: 48, bottom: happened.length > 40 ? 48 : 8, outerBoundsMode: "same" },
+          grid: { left: 8, right: arrived.length > MANY ? 48 : 16, top: 48, bottom: happened.length > MANY ? 48 : 8, outerBoundsMode: "same" },
           tooltip: {
             ...base({}).tooltip,
             trigger: "item",
@@ -221,7 +225,10 @@
             textStyle: { color: color("quiet") },
             inRange: { color: matchMedia("(prefers-color-scheme: dark)").matches ? ["#23405f", "#3f7fc4", "#a8d0ff"] : ["#bcd7f5", "#4a8fd8", "#0b3d78"] },
           },
-          dataZoom: [slider(happened.length, { xAxisIndex: 0, bottom: 4, height: 18 }), slider(arrived.length, { yAxisIndex: 0, right: 4, width: 18 })].filter(Boolean),
+          dataZoom: [
+            slider(happened.length, { xAxisIndex: 0, bottom: 4, height: 18, ...newest(happened.length) }),
+            slider(arrived.length, { yAxisIndex: 0, right: 4, width: 18, ...newest(arrived.length) }),
+          ].filter(Boolean),
           legend: undefined,
           series: [{ type: "heatmap", data: cells.map(([x, y, rows]) => [x, y, Math.log10(rows), rows]), progressive: 0 }],
         }),
@@ -257,7 +264,7 @@
       wide: true,
       options: () =>
         base({
-          grid: { left: 8, right: 16, top: 36, bottom: bins.length > 40 ? 44 : 8, outerBoundsMode: "same" },
+          grid: { left: 8, right: 16, top: 36, bottom: bins.length > MANY ? 44 : 8, outerBoundsMode: "same" },
           xAxis: axis({ type: "category", data: bins.map(([label]) => label) }),
           yAxis: [axis({ type: "value", name: "rows", minInterval: 1 }), axis({ type: "value", name: "files", minInterval: 1, splitLine: { show: false } })],
           dataZoom: [slider(bins.length, { bottom: 4, height: 18 })].filter(Boolean),
@@ -303,11 +310,7 @@
       id: `${id}-compaction`,
       title: "Small files, and what compact would do",
       says: `${score === null ? "" : `Score ${score} of 100: of 100 files that a query opens now, ${score} are needed. `}${says}`,
-      options: bars(
-        ["now", "after compact"],
-        [{ name: "files", values: [files, after], shade: "after" }],
-        { grid: { left: 8, right: 16, top: 16, bottom: 8, outerBoundsMode: "same" } },
-      ),
+      options: lying(["now", "after compact"], [files, after], "after", false),
       header: ["", "files", "", ""],
       rows: score === null ? [] : [["now", number(files), "", ""], ["after compact", number(after), "", ""]],
       below: rows.length ? [table("Partitions with the most to merge", ["partition", "files now", "files after", "bytes"], rows)] : [],
@@ -315,7 +318,7 @@
   };
 
   const latency = (job, id) => {
-    const { seconds, median, p95, longest, window: gathers } = job.latency;
+    const { seconds, median, p95, longest, window: gathers = null } = job.latency;
     // Bars of equal width, at most thirty.
     const width = Math.max(1, Math.ceil((longest + 1) / 30));
     const counts = median === null ? [] : new Array(Math.floor(longest / width) + 1).fill(0);
@@ -324,7 +327,7 @@
     return card({
       id: `${id}-latency`,
       title: "From landing to commit",
-      says: median === null ? "The ledger has no times." : `Median ${number(median)} s, 95 of 100 within ${number(p95)} s, at most ${number(longest)} s. Objects are gathered for up to ${number(gathers)} s.`,
+      says: median === null ? "The ledger has no times." : `Median ${number(median)} s, 95 of 100 within ${number(p95)} s, at most ${number(longest)} s.${gathers === null ? "" : ` Objects are gathered for up to ${number(gathers)} s.`}`,
       options: bars(labels, [{ name: "objects", values: counts, shade: "after" }]),
       header: ["seconds", "objects"],
       rows: labels.map((label, place) => [label, number(counts[place])]),

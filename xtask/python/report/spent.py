@@ -1,22 +1,11 @@
 """What a job has asked of AWS for what its ledger says it did, and what that costs at published prices. Requests follow from the
 protocol, as docs/OPERATIONS.md has them; the time of Lambda is an estimate from what is measured in bench/RESULTS.md."""
 
-import re
 from typing import Any
 
-from operate.cost import GB_OF_A_CPU, Volume, messages, priced, s3_requests, seconds
+from operate.cost import GB_OF_A_CPU, Volume, messages, priced, s3_requests
 
 MEMORY_GB = 0.5
-_ISO = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
-
-
-def window(settings: dict[str, Any]) -> float:
-    """The seconds that what landed waited for more, of the settings in a ledger."""
-    text = str(settings.get("batch", {}).get("window", "60s"))
-    if found := _ISO.fullmatch(text):
-        hours, minutes, rest = (float(part or 0) for part in found.groups())
-        return hours * 3600 + minutes * 60 + rest
-    return seconds(text)
 
 
 def spent(ledger: dict[str, Any], landed: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from landing.jobs import Job, Jobs, load
 from localcloud.progress import Failure, progress, run
 from localcloud.queues import waiting
+from operate.cost import seconds
 from operate.overview import output_of, outputs
 from report.gather import Document, gathered
 from report.lake import Compaction
@@ -55,6 +56,8 @@ def of_jobs(jobs: Jobs) -> list[Document]:
         if job.kind == "rekey":
             progress(0, 0, f"rekey {job.name}")
             document = gathered(job.settings["target"], job.name, compaction(jobs, job))
+            # The ledger has what rows depend on, so not the window.
+            document["latency"]["window"] = seconds(str(job.settings.get("batch", {}).get("window", "60s")))
             documents.append(document | {"queues": queues(job, known)})
     if not documents:
         raise Failure(f"{jobs.file} has no rekey job: `cargo xtask status` shows the others")
@@ -73,7 +76,7 @@ def summary(document: Document) -> Document:
         "lake": {"files": lake["count"], "bytes": lake["bytes"], "partitions": lake["partitions"]},
         "rows": {name: ledger[f"rows_{name}"] for name in ("in", "out", "quarantined")},
         "files_after_compaction": document["compaction"]["after"],
-        "landing_to_commit_seconds": {name: latency[name] for name in ("window", "median", "p95", "longest")},
+        "landing_to_commit_seconds": {name: latency.get(name) for name in ("window", "median", "p95", "longest")},
         "usd": round(document["spent"]["usd"], 4),
     }
 
