@@ -48,7 +48,7 @@ pub(crate) struct Written {
 /// The figures of one job.
 #[derive(Deserialize, Serialize)]
 struct Job {
-    job: String,
+    name: String,
     /// In the ledger.
     objects: u64,
     batches: u64,
@@ -94,7 +94,7 @@ impl Display for Written {
             writeln!(
                 f,
                 "rekey `{}`: {} objects of {} became {} files of {} in {} partitions; {} rows = {} written + {} quarantined",
-                job.job,
+                job.name,
                 grouped(job.landed.objects),
                 size(job.landed.bytes),
                 grouped(job.lake.files),

@@ -69,7 +69,7 @@ def summary(document: Document) -> Document:
     landed, lake, ledger, latency = (document[key] for key in ("landed", "lake", "ledger", "latency"))
     objects = sum(ledger["statuses"].values())
     return {
-        "job": document["name"],
+        "name": document["name"],
         "objects": objects,
         "batches": ledger["batches"],
         "landed": {"objects": landed["count"], "bytes": landed["bytes"]},
