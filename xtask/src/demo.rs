@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     cloud::Stack,
@@ -52,6 +53,8 @@ struct Committed {
 struct Findings {
     /// A summary of five lines.
     lines: Vec<String>,
+    /// One day's rows by folder, before and after: for `cargo xtask pictures`.
+    picture: Value,
     /// All figures.
     tables: Vec<Table>,
     /// Figures that do not agree; empty unless there is a bug.
@@ -165,6 +168,9 @@ pub(crate) fn run(
         report: report::write(&helpers, config, &file)?,
     };
     audience.show(&shown)?;
+    let figures = workspace.demo_figures();
+    fs::write(&figures, serde_json::to_vec_pretty(&shown)?)
+        .with_context(|| format!("cannot write {}", figures.display()))?;
     let differences = &shown.findings.differences;
     if !differences.is_empty() {
         bail!("the rows do not agree:\n{}", differences.join("\n"));

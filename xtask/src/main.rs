@@ -31,12 +31,24 @@ mod up;
 mod variables;
 mod workspace;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{summary::Audience, workspace::Workspace};
+use serde_json::Value;
+
+use crate::{
+    console::Step,
+    environment::Environment,
+    helper::{Helpers, To},
+    prerequisites::Spark,
+    summary::Audience,
+    workspace::Workspace,
+};
 
 const HELP: &str = "\
 Examples:
@@ -206,6 +218,9 @@ enum Task {
     },
     /// Counts the quarantined records of a rekey job by reason, shows them, or replays a file of them once.
     Quarantine(operate::Quarantine),
+    /// Makes what of docs/ is made by programs: reference.md from the schema and the tables of errors; the README's pictures from the
+    /// figures of the last demo, if there was one, and from bench/RESULTS.md.
+    Docs,
     /// Benchmarks the functions' release builds and their peers, and writes bench/RESULTS.md.
     Bench {
         /// The benchmark.
@@ -294,12 +309,34 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         Task::Pause { job } => operate::switch(&workspace, audience, job, false),
         Task::Resume { job } => operate::switch(&workspace, audience, job, true),
         Task::Quarantine(given) => operate::quarantine(&workspace, given),
+        Task::Docs => docs(&workspace).map(done),
         Task::Sim { arguments } => sim(&workspace, &arguments),
         Task::Bench {
             benchmark,
             arguments,
         } => bench::run(&workspace, benchmark, &arguments),
     }
+}
+
+fn docs(workspace: &Workspace) -> Result<()> {
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
+    let helpers = Helpers {
+        workspace,
+        environment: &environment,
+        to: To::Terminal,
+    };
+    let step = Step::begin("Reference");
+    helpers.run::<Value>("docsite.reference", &[], &step)?;
+    step.done("docs/reference.md");
+    let figures = workspace.demo_figures();
+    if figures.exists() {
+        let step = Step::begin("Pictures");
+        let mut draw = Command::new("node");
+        draw.arg(workspace.pictures()).arg(figures);
+        process::run("draw.mjs", &mut draw, &workspace.log("pictures"))?;
+        step.done("docs/pictures");
+    }
+    Ok(())
 }
 
 fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {

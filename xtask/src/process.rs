@@ -101,14 +101,17 @@ impl Group {
             .with_context(|| format!("cannot wait for {}", self.name))
     }
 
-    /// Waits until the leader ends, by itself or because of an interrupt.
+    /// Waits for an interrupt. The leader then ends, or is ended when this is dropped: some take half a minute by themselves.
     pub(crate) fn wait_for_interrupt(&mut self) -> Result<()> {
-        let status = self.wait()?;
-        if interrupted() {
-            Ok(())
-        } else {
-            bail!("{} ended by itself: {}", self.name, in_words(status))
+        while !interrupted() {
+            if let Some(status) = self.try_wait()?
+                && !interrupted()
+            {
+                bail!("{} ended by itself: {}", self.name, in_words(status));
+            }
+            pause();
         }
+        Ok(())
     }
 
     fn signal(&self, signal: Signal) {

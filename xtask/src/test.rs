@@ -244,7 +244,12 @@ impl Bench<'_> {
     fn first_hour(&mut self, step: Step) -> Result<()> {
         self.functions()?;
         (self.assembly, self.cloud, self.lock) = (None, None, None);
-        let mut pytest = self.python_tests(&["test_up.py", "test_try.py", "test_account.py"])?;
+        let mut pytest = self.python_tests(&[
+            "test_docs.py",
+            "test_up.py",
+            "test_try.py",
+            "test_account.py",
+        ])?;
         pytest
             // Not `current_exe`: a build of the tests may have replaced the running program.
             .env("LAKEWRIGHT_XTASK", self.workspace.programs().join("xtask"))

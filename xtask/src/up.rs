@@ -266,7 +266,7 @@ impl Running {
     pub(crate) fn wait(&mut self) -> Result<()> {
         console::say("\nCtrl-C stops all of it.");
         self.cloud.wait_for_interrupt()?;
-        console::say("\nstopped");
+        console::say("\nstopping");
         Ok(())
     }
 }

@@ -68,6 +68,16 @@ impl Workspace {
         self.root.join("xtask/demo/lakewright.toml")
     }
 
+    /// The figures of the last demo.
+    pub(crate) fn demo_figures(&self) -> PathBuf {
+        self.state().join("demo.json")
+    }
+
+    /// The program that draws the README's pictures.
+    pub(crate) fn pictures(&self) -> PathBuf {
+        self.root.join("xtask/pictures/draw.mjs")
+    }
+
     /// The configuration that `up` deploys: all four jobs, by the names that the payloads in events/ use.
     pub(crate) fn up_config(&self) -> PathBuf {
         self.root.join("xtask/up/lakewright.toml")

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -126,8 +127,10 @@ def layout(before: Bucket, after: Bucket, manifest: dict[str, Any], committed: d
     }
 
 
-def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[dict[str, Any], str, list[str]]:
-    """The second table: one event day, asked of both layouts. The same in a sentence."""
+def question(
+    before: Bucket, after: Bucket, manifest: dict[str, Any]
+) -> tuple[dict[str, Any], str, dict[str, Any], list[str]]:
+    """The second table: one event day, asked of both layouts. The same in a sentence, and as numbers for a picture."""
     asked = manifest["question"]
     day = datetime.fromtimestamp(asked["day"], tz=timezone.utc)
 
@@ -146,14 +149,26 @@ def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[d
     def in_parquet(body: bytes) -> int:
         return parquet.read_metadata(io.BytesIO(body)).num_rows
 
-    def measured(name: str, bucket: Bucket, keys: list[str], count: Callable[[bytes], int]) -> tuple[Row, int]:
-        found = sum(count(body) for body in bucket.read(keys))
+    def measured(name: str, bucket: Bucket, keys: list[str], count: Callable[[bytes], int]) -> tuple[Row, int, Counter[str]]:
+        found = Counter[str]()
+        for key, body in zip(keys, bucket.read(keys), strict=True):
+            found[key.rpartition("/")[0]] += count(body)
         read = sum(bucket.objects[key] for key in keys)
-        return [name, grouped(len(keys)), size(read), f"{found} of {asked['flights']}"], found
+        total = found.total()
+        return [name, grouped(len(keys)), size(read), f"{total} of {asked['flights']}"], total, found
 
-    naive, found_that_day = measured("before: what arrived that day", before, own_day, in_json)
-    complete, found_before = measured("before: what arrived up to the latest record", before, any_arrival, in_json)
-    rekeyed, found_after = measured("after: the day's partition", after, partition, in_parquet)
+    naive, found_that_day, _ = measured("before: what arrived that day", before, own_day, in_json)
+    complete, found_before, by_arrival = measured("before: what arrived up to the latest record", before, any_arrival, in_json)
+    rekeyed, found_after, by_event = measured("after: the day's partition", after, partition, in_parquet)
+    by_day: Counter[str] = Counter()
+    for folder, rows in by_arrival.items():
+        by_day[folder.rpartition("/")[0]] += rows
+    picture = {
+        "day": f"{day:%Y-%m-%d}",
+        "rows": asked["flights"],
+        "before": {"folders": sorted((+by_day).items()), "objects": complete[1], "bytes": complete[2]},
+        "after": {"folders": sorted(by_event.items()), "objects": rekeyed[1], "bytes": rekeyed[2]},
+    }
     differences = [
         f"flights of {day:%Y-%m-%d}, {place}: {found} instead of {asked['flights']}"
         for place, found in (("as they arrived", found_before), ("by event time", found_after))
@@ -169,7 +184,7 @@ def question(before: Bucket, after: Bucket, manifest: dict[str, Any]) -> tuple[d
         f"{complete[1]} objects ({complete[2]}) have them all; after, one partition has all {found_after} in {rekeyed[1]} "
         f"files ({rekeyed[2]})."
     )
-    return shown, line, differences
+    return shown, line, picture, differences
 
 
 def data_set() -> dict[str, float]:
@@ -266,7 +281,7 @@ def main() -> dict[str, Any]:
     before, after = Bucket(given.source), Bucket(given.target)
     layouts = layout(before, after, manifest, given.committed)
     progress(1, 4, "asking both layouts")
-    asked, line, differences = question(before, after, manifest)
+    asked, line, picture, differences = question(before, after, manifest)
     progress(2, 4, "asking the lake in SQL")
     # A location outside the table, so that results are not read as data.
     in_lake = lake(f"s3://{split(given.target)[0]}/athena-results/")
@@ -277,6 +292,7 @@ def main() -> dict[str, Any]:
     (registered,) = (row[2] for row in layouts["rows"] if row[0] == "partitions in Glue")
     return {
         "lines": lines(before, after, manifest, given.committed, registered, line, given.window, not differences),
+        "picture": picture,
         "tables": [layouts, asked, accounted, content],
         "differences": differences,
     }
