@@ -3,12 +3,14 @@
 import gzip
 import re
 import shlex
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from docsite.reference import DOCS, current
-from firsthour import exported, said, up
+from firsthour import SECONDS, exported, processes, said, up, with_functions
 
 README = DOCS.parent / "README.md"
 PAGES = [README, DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
@@ -82,3 +84,14 @@ def test_each_command_on_a_page_is_run(tmp_path: Path, monkeypatch: pytest.Monke
     # By `test_the_demo_ends_with_five_lines_and_a_report`.
     run.append("cargo xtask demo")
     assert set(told) == {*run, *ELSEWHERE}
+
+
+def test_ctrl_c_in_the_middle_leaves_nothing_running() -> None:
+    demo = subprocess.Popen(with_functions("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert demo.stderr
+    # The cloud is up, and the flights are landing.
+    assert any("Local cloud" in line for line in demo.stderr)
+    demo.send_signal(signal.SIGINT)
+    said_last = demo.stderr.read()
+    assert demo.wait(SECONDS) == 130 and "interrupted: all that was started is stopped" in said_last
+    assert not (left := processes(demo.pid)), left

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from firsthour import exported, refusal, said, up
+from firsthour import command, exported, refusal, said, up
 from localcloud import clients
 from localcloud.ledger import Ledger
 from localcloud.polling import poll
@@ -155,6 +156,17 @@ def test_the_report_has_the_numbers_of_the_ledger(cloud: dict[str, Any], tmp_pat
     assert file.read_text().startswith("<!doctype html>")
     by_target = said("report", "s3://lakewright-lake/flights/", "--output", str(file), deploys=False)
     assert {**by_target["jobs"][0], "landing_to_commit_seconds": None} == {**job, "landing_to_commit_seconds": None}
+
+
+def test_each_command_has_an_example(cloud: dict[str, Any]) -> None:
+    shown = subprocess.run(command("--help"), capture_output=True, text=True, check=True).stdout
+    assert "Exit codes: 0 it is done" in shown and "130 it was interrupted" in shown
+    names = re.findall(r"^  ([a-z]+)  ", shown.partition("Commands:")[2].partition("Options:")[0], re.MULTILINE)
+    assert {"try", "up", "report", "status", "docs"} <= set(names)
+    for name in names:
+        if name != "help":
+            text = subprocess.run(command(name, "--help"), capture_output=True, text=True, check=True).stdout
+            assert f"Examples:\n  cargo xtask {name}" in text, name
 
 
 def test_a_second_cloud_is_refused(cloud: dict[str, Any]) -> None:

@@ -220,13 +220,26 @@ fn cargo_progress(line: &str) -> Option<(u64, u64, &str)> {
     Some((done.parse().ok()?, total.parse().ok()?, message.trim()))
 }
 
-/// Where the assembly is.
-fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.state().join("cdk.out")
+/// Where the assembly of a configuration is. Each of the project's own has a folder of its own, so that `demo`, `up` and the tests
+/// find theirs again; all others share one.
+fn folder(workspace: &Workspace, config: &Path) -> PathBuf {
+    let name = match config.strip_prefix(workspace.root()) {
+        Ok(own) if own.starts_with("xtask") || own.starts_with("tests") => own
+            .with_extension("")
+            .to_string_lossy()
+            .replace(['/', '\\'], "-"),
+        _ => "own".to_owned(),
+    };
+    workspace.state().join("cdk.out").join(name)
 }
 
 /// What an assembly is made from.
-fn stamp(workspace: &Workspace, zips: &Path, context: &[(&str, String)]) -> Result<Stamp> {
+fn stamp(
+    workspace: &Workspace,
+    assembly: &Path,
+    zips: &Path,
+    context: &[(&str, String)],
+) -> Result<Stamp> {
     let mut ingredients = Ingredients::new();
     for (key, value) in context {
         ingredients.text(key);
@@ -249,8 +262,10 @@ fn stamp(workspace: &Workspace, zips: &Path, context: &[(&str, String)]) -> Resu
         }
     }
     ingredients.times(zips)?;
-    let path = folder(workspace).with_extension("stamp");
-    Ok(Stamp::new(path, ingredients.hash()))
+    Ok(Stamp::new(
+        assembly.with_extension("stamp"),
+        ingredients.hash(),
+    ))
 }
 
 /// Synthesizes the CDK app with `config` and the functions' zips, unless the assembly is up to date. Returns the
@@ -266,7 +281,7 @@ pub(crate) fn synthesize(
     tables: &str,
 ) -> Result<PathBuf> {
     let step = Step::begin("CDK assembly");
-    let assembly = folder(workspace);
+    let assembly = folder(workspace, config);
     let context = [
         ("config", config.display().to_string()),
         ("prebuilt", zips.display().to_string()),
@@ -281,7 +296,7 @@ pub(crate) fn synthesize(
         ("stack", STACK.to_owned()),
         ("table-locations", tables.to_owned()),
     ];
-    let stamp = stamp(workspace, zips, &context)?;
+    let stamp = stamp(workspace, &assembly, zips, &context)?;
     if stamp.stands() && assembly.join("manifest.json").exists() {
         step.done("unchanged");
         return Ok(assembly);
@@ -289,7 +304,8 @@ pub(crate) fn synthesize(
     stamp.remove()?;
     synth(workspace, environment, &assembly, &context)?;
     stamp.write()?;
-    step.done(".lakewright/cdk.out");
+    let shown = assembly.strip_prefix(workspace.root());
+    step.done(&shown.unwrap_or(&assembly).display().to_string());
     Ok(assembly)
 }
 

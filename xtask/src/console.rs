@@ -85,8 +85,13 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// A table; every column except the first is right-aligned.
+/// Prints a table; every column except the first is right-aligned.
 pub(crate) fn table(title: &str, header: &[String], rows: &[Vec<String>]) {
+    println!("{}", table_of(title, header, rows));
+}
+
+/// A table as text, as [`table`] prints it.
+pub(crate) fn table_of(title: &str, header: &[String], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table
         .load_style(UTF8_FULL_CONDENSED)
@@ -101,5 +106,5 @@ pub(crate) fn table(title: &str, header: &[String], rows: &[Vec<String>]) {
                 })
             })
         }));
-    println!("\n{title}\n{table}");
+    format!("\n{title}\n{table}")
 }

@@ -159,13 +159,19 @@ enum Task {
         functions: Option<PathBuf>,
     },
     /// Runs the simulation with these arguments.
+    #[command(
+        after_help = "Examples:\n  cargo xtask sim -- --minutes 5\n  cargo xtask sim -- --replay 4711"
+    )]
     Sim {
-        /// The simulation's arguments: see `cargo xtask sim -- --help`.
+        /// The simulation's arguments: see `cargo xtask sim -- --minutes 5\n  cargo xtask sim -- --replay 4711`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Shows the result for everything that landed, for each job of a configuration, where landed objects are, or the progress
     /// of one split job, on the cloud in the environment (as `up` writes it to .lakewright/env.sh).
+    #[command(
+        after_help = "Examples:\n  cargo xtask status\n  cargo xtask status s3://acme-landing/anpr/2026/05/01/13/x.gz\n  cargo xtask status 7f1c3a52-0d5e-4f0b-9a57-3b1f0c2d4e6a --config lakewright.toml"
+    )]
     Status {
         /// Landed objects, as `s3://bucket/key`; or the id of a split job, which is that of its query. The command follows it
         /// until it ends.
@@ -183,6 +189,9 @@ enum Task {
     Report(report::Report),
     /// Says before a deployment what of it will fail, in the account of the environment's credentials. It changes nothing; the
     /// exit code is 1 if anything will fail.
+    #[command(
+        after_help = "Examples:\n  cargo xtask doctor --config lakewright.toml\n  cargo xtask doctor --config lakewright.toml -c create-buckets=acme-lake"
+    )]
     Doctor {
         /// The configuration.
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
@@ -195,6 +204,9 @@ enum Task {
         template: Option<PathBuf>,
     },
     /// Estimates what a configuration costs in a month, beside Glue and Firehose.
+    #[command(
+        after_help = "Examples:\n  cargo xtask cost --config lakewright.toml\n  cargo xtask cost --config lakewright.toml --set gb_per_day=200 --set object_mb=64"
+    )]
     Cost {
         /// The configuration.
         #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
@@ -207,21 +219,30 @@ enum Task {
         prices: Option<PathBuf>,
     },
     /// Pauses a job of the deployed stack: its queues feed no function, and its schedule starts nothing.
+    #[command(after_help = "Examples:\n  cargo xtask pause anpr")]
     Pause {
         /// The job, by its name; a compact job, by its table or target.
         job: String,
     },
     /// Resumes a job that was paused.
+    #[command(after_help = "Examples:\n  cargo xtask resume anpr")]
     Resume {
         /// The job, by its name; a compact job, by its table or target.
         job: String,
     },
     /// Counts the quarantined records of a rekey job by reason, shows them, or replays a file of them once.
+    #[command(
+        after_help = "Examples:\n  cargo xtask quarantine anpr --config lakewright.toml\n  cargo xtask quarantine anpr --config lakewright.toml --read --reason bad_timestamp"
+    )]
     Quarantine(operate::Quarantine),
     /// Makes what of docs/ is made by programs: reference.md from the schema and the tables of errors; the README's pictures from the
     /// figures of the last demo, if there was one, and from bench/RESULTS.md.
+    #[command(after_help = "Examples:\n  cargo xtask docs\n  cargo xtask demo && cargo xtask docs")]
     Docs,
     /// Benchmarks the functions' release builds and their peers, and writes bench/RESULTS.md.
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench rekey\n  cargo xtask bench split -- --help"
+    )]
     Bench {
         /// The benchmark.
         benchmark: bench::Benchmark,
@@ -293,7 +314,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         ),
         Task::Test {
             keep_going, only, ..
-        } => test::run(&workspace, keep_going, &only),
+        } => test::run(&workspace, audience, keep_going, &only),
         Task::Status { of, config } => status::run(&workspace, audience, of, config.as_deref()),
         Task::Report(given) => report::run(&workspace, audience, &given),
         Task::Doctor {

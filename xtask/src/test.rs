@@ -2,12 +2,14 @@
 
 use std::{
     env,
+    fmt::{self, Display, Formatter},
     path::PathBuf,
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::{
     assembly::{self, Beside},
@@ -17,6 +19,7 @@ use crate::{
     lock::Lock,
     prerequisites::Spark,
     process,
+    summary::Audience,
     workspace::Workspace,
 };
 
@@ -46,14 +49,63 @@ pub(crate) enum Step {
 }
 
 /// The result of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Outcome {
     Passed,
     Failed,
     NotRun,
 }
 
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "FAILED",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
+/// What was checked.
+#[derive(Serialize)]
+struct Checked {
+    steps: Vec<StepChecked>,
+    passed: usize,
+    failed: usize,
+}
+
+/// A step that was checked.
+#[derive(Serialize)]
+struct StepChecked {
+    step: &'static str,
+    result: Outcome,
+    seconds: f64,
+}
+
+impl Display for Checked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let header = ["step", "result", "seconds"].map(str::to_owned);
+        let rows = self.steps.iter().map(|step| {
+            let seconds = format!("{:.1}", step.seconds);
+            vec![step.step.to_owned(), step.result.name().to_owned(), seconds]
+        });
+        let table = console::table_of("What was checked", &header, &rows.collect::<Vec<_>>());
+        write!(
+            f,
+            "{table}\n\n{} passed, {} failed",
+            self.passed, self.failed
+        )
+    }
+}
+
 /// Runs the steps, shows a table of them, and ends with how many passed and failed.
-pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Result<ExitCode> {
+pub(crate) fn run(
+    workspace: &Workspace,
+    audience: Audience,
+    keep_going: bool,
+    only: &[Step],
+) -> Result<ExitCode> {
     let chosen = |step: &Step| only.is_empty() || only.contains(step);
     let spark = Step::value_variants()
         .iter()
@@ -66,11 +118,11 @@ pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Res
         cloud: None,
         lock: None,
     };
-    let mut rows = Vec::new();
-    let (mut passed, mut failed) = (0, 0);
+    let mut steps: Vec<StepChecked> = Vec::new();
     for &step in Step::value_variants().iter().filter(|step| chosen(step)) {
         let started = console::now();
-        let outcome = if failed > 0 && !keep_going {
+        let has_failed = steps.iter().any(|step| step.result == Outcome::Failed);
+        let result = if has_failed && !keep_going {
             Outcome::NotRun
         } else {
             match bench.run(step) {
@@ -82,25 +134,21 @@ pub(crate) fn run(workspace: &Workspace, keep_going: bool, only: &[Step]) -> Res
                 }
             }
         };
-        let result = match outcome {
-            Outcome::Passed => {
-                passed += 1;
-                "passed"
-            }
-            Outcome::Failed => {
-                failed += 1;
-                "FAILED"
-            }
-            Outcome::NotRun => "not run",
-        };
-        let seconds = format!("{:.1}", started.elapsed().as_secs_f64());
-        rows.push(vec![step.name().to_owned(), result.to_owned(), seconds]);
+        steps.push(StepChecked {
+            step: step.name(),
+            result,
+            seconds: started.elapsed().as_secs_f64(),
+        });
     }
     drop(bench);
-    let header = ["step", "result", "seconds"].map(str::to_owned);
-    console::table("What was checked", &header, &rows);
-    println!("\n{passed} passed, {failed} failed");
-    Ok(if failed == 0 {
+    let with = |result| steps.iter().filter(|step| step.result == result).count();
+    let checked = Checked {
+        passed: with(Outcome::Passed),
+        failed: with(Outcome::Failed),
+        steps,
+    };
+    audience.show(&checked)?;
+    Ok(if checked.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
