@@ -15,8 +15,9 @@ import pytest
 from moto import mock_aws
 
 import chrome
+from landing.jobs import load
 from localcloud import clients
-from report import gather
+from report import gather, write
 from report.bounded import NAMES, Heat, Late, OverTime, Seconds, Sizes
 from report.gather import Commits, gathered
 from report.lake import Compaction
@@ -156,6 +157,19 @@ def test_a_ledger_that_is_not_there_is_said(s3: Any) -> None:
         gathered(TARGET)
 
 
+def test_a_job_without_commits_does_not_hide_the_others(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write, "outputs", dict)
+    file = tmp_path / "lakewright.toml"
+    job = '[[rekey]]\nname = "{0}"\nsource = "s3://landing/{0}/"\ntimestamp = {{ column = "at" }}\ntarget = "s3://lake/{0}/"\n'
+    file.write_text(job.format("anpr") + job.format("later"))
+    with pytest.raises(gather.Failure, match="nothing is committed yet by rekey anpr, later"):
+        write.of_jobs(load(file))
+    put(s3, 0)
+    documents, missing = write.of_jobs(load(file))
+    assert [document["name"] for document in documents] == ["anpr"] and missing == ["later"]
+    assert documents[0]["latency"]["window"] == 60 and documents[0]["queues"] == {}
+
+
 def test_what_a_rule_of_the_bucket_has_deleted_is_left_out(s3: Any) -> None:
     put(s3, 0)
     put(s3, 1)
@@ -286,13 +300,26 @@ def test_when_rows_happened(path: str, expected: str | None, resolution: str | N
 def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None:
     other = document | {"name": "second", "queues": {"waiting": 3, "dead": 1}}
     file = tmp_path / "report.html"
-    file.write_text(page({"jobs": [document, other]}))
+    # A job whose partitions have no time, and that has written nothing.
+    empty = {"count": 0, "bytes": 0, "sizes": []}
+    bare = document | {
+        "name": "third",
+        "landed": empty,
+        "lake": empty | {"partitions": 0},
+        "heat": Heat().document(),
+        "late": Late().document(),
+        "over_time": OverTime().document(),
+        "latency": Seconds().document(),
+        "quarantine": {"reasons": {}, "examples": []},
+        "compaction": document["compaction"] | {"score": None, "most": []},
+    }
+    file.write_text(page({"jobs": [document, other, bare], "missing": ["fourth"]}))
     pictures = {}
     with chrome.browser(tmp_path / "profile") as browser:
         for name, width, dark in (("light", 1100, False), ("dark", 1100, True), ("phone", 390, False)):
             shown = browser.open(file, DRAWN, width=width, dark=dark)
-            assert shown.evaluate("document.documentElement.dataset.drawn") == "16"
-            assert shown.evaluate("[...document.querySelectorAll('.chart')].filter((place) => place.querySelector('svg, canvas')).length") == 16
+            assert shown.evaluate("document.documentElement.dataset.drawn") == "17"
+            assert shown.evaluate("[...document.querySelectorAll('.chart')].filter((place) => place.querySelector('svg, canvas')).length") == 17
             # Nothing is wider than the page.
             assert shown.evaluate("document.documentElement.scrollWidth") == width
             pictures[name] = tmp_path / f"{name}.png"
@@ -309,6 +336,7 @@ def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None
         flow = shown.evaluate("document.querySelector('#job-0 .flow').innerText")
         for text in ("180 objects", "2,340 rows", "2,340 read = 2,160 written + 180 quarantined", "120 files", "left out of a batch, refused: 60 objects", "always fails: 1 object"):
             assert text in flow, (text, flow)
+        assert "Nothing is committed yet by fourth." in shown.evaluate("document.querySelector('#made').textContent")
         assert "in the dead-letter queue: 1 message" in shown.evaluate("document.querySelector('#job-1 .flow').innerText")
         # A table behind each chart, with the same numbers.
         rows = "[...document.querySelectorAll('#job-0-{} tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"

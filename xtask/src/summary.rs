@@ -75,6 +75,13 @@ struct Preview {
     rows: Vec<Vec<String>>,
 }
 
+impl Outcome {
+    /// Whether a report can be written: something is committed in the ledger of a rekey job.
+    pub(crate) fn can_be_reported(&self) -> bool {
+        self.kind == "rekey" && self.committed > 0
+    }
+}
+
 impl Display for Outcome {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(

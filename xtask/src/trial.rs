@@ -17,6 +17,7 @@ use crate::{
     environment::Environment,
     helper::{Helpers, To},
     prerequisites::Spark,
+    report::{self, Written},
     summary::{Audience, Outcome, grouped},
     up::{self, Deployment},
     workspace::{self, Workspace},
@@ -180,6 +181,9 @@ impl Display for Proposal {
 struct Tried {
     proposal: Proposal,
     outcomes: Vec<Outcome>,
+    /// Of a rekey job that has committed something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Written>,
     next: Vec<String>,
 }
 
@@ -188,6 +192,9 @@ impl Display for Tried {
         write!(f, "{}", self.proposal)?;
         for outcome in &self.outcomes {
             writeln!(f, "\n{outcome}")?;
+        }
+        if let Some(report) = &self.report {
+            writeln!(f, "\nThe report, with charts: {}", report.file.display())?;
         }
         write!(f, "\nNext:")?;
         for command in &self.next {
@@ -278,6 +285,7 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience, trial: &Trial) -> R
         audience.show(&Tried {
             proposal,
             outcomes: Vec::new(),
+            report: None,
             next,
         })?;
         return Ok(ExitCode::SUCCESS);
@@ -295,9 +303,18 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience, trial: &Trial) -> R
     let mut running = up::bring_up(workspace, "try", &deployment, functions.as_deref())?;
     let outcomes = running.land(workspace)?;
     let refused = outcomes.iter().any(|outcome| !outcome.refused.is_empty());
+    let report = if outcomes.iter().any(Outcome::can_be_reported) {
+        let helpers = running.cloud.helpers(workspace, &running.environment);
+        let config = ("config", deployment.config().display().to_string());
+        let file = workspace.state().join("try-report.html");
+        Some(report::write(&helpers, config, &file)?)
+    } else {
+        None
+    };
     let tried = Tried {
         proposal,
         outcomes,
+        report,
         next,
     };
     audience.show(&tried)?;

@@ -24,8 +24,12 @@ EXAMPLES = 3
 WIDTH = 400
 # No more files of the quarantine are opened, in search of an example of each reason.
 OPENED = 50
-# Batches whose documents are read side by side.
-TOGETHER = 4 * CONNECTIONS
+# Batches whose documents are read side by side, and held until they are added.
+TOGETHER = CONNECTIONS
+
+
+class NoLedger(Failure):
+    """Nothing is committed in a target."""
 
 
 def _read(bucket: str, key: str) -> Document | None:
@@ -187,7 +191,7 @@ def gathered(target: str, name: str | None = None, compaction: Compaction | None
     commits.read()
     settings = commits.settings
     if not settings:
-        raise Failure(f"{target} has no ledger of a rekey job: nothing is committed there yet, or it is another job's target")
+        raise NoLedger(f"{target} has no ledger of a rekey job: nothing is committed there yet, or it is another job's target")
     progress(0, 0, "files of the target")
     lake = looked_at(target + first_output(settings), f"{target}_lakewright/", compaction or Compaction())
     read = commits.document()

@@ -1,7 +1,7 @@
 "use strict";
 // Draws the report from the document in this page: of each job, what landed, what was made of it, and a table behind each chart.
 (() => {
-  const jobs = JSON.parse(document.getElementById("data").textContent).jobs;
+  const { jobs, missing = [] } = JSON.parse(document.getElementById("data").textContent);
   const whole = new Intl.NumberFormat("en");
   const number = (value) => whole.format(value);
   const some = (count, what) => `${number(count)} ${what}${count === 1 ? "" : what.endsWith("h") ? "es" : "s"}`;
@@ -346,7 +346,7 @@
     });
   };
 
-  document.getElementById("made").textContent = `As of ${jobs[0].made}.`;
+  document.getElementById("made").textContent = `As of ${jobs[0].made}.${missing.length ? ` Nothing is committed yet by ${missing.join(", ")}.` : ""}`;
   jobs.forEach((job, place) => {
     const id = `job-${place}`;
     document.getElementById("jobs").append(element("li", {}, element("a", { href: `#${id}` }, job.name)));

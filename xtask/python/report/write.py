@@ -11,7 +11,7 @@ from localcloud.progress import Failure, progress, run
 from localcloud.queues import waiting
 from operate.cost import seconds
 from operate.overview import output_of, outputs
-from report.gather import Document, gathered
+from report.gather import Document, NoLedger, gathered
 from report.lake import Compaction
 from report.page import page
 
@@ -48,20 +48,26 @@ def queues(job: Job, known: dict[str, str]) -> dict[str, int]:
     return found
 
 
-def of_jobs(jobs: Jobs) -> list[Document]:
-    """Each rekey job's."""
+def of_jobs(jobs: Jobs) -> tuple[list[Document], list[str]]:
+    """Each rekey job's, and the names of those that have not committed anything."""
     known = outputs()
-    documents = []
+    documents, missing = [], []
     for job in jobs.jobs:
         if job.kind == "rekey":
             progress(0, 0, f"rekey {job.name}")
-            document = gathered(job.settings["target"], job.name, compaction(jobs, job))
+            try:
+                document = gathered(job.settings["target"], job.name, compaction(jobs, job))
+            except NoLedger:
+                missing.append(job.name)
+                continue
             # The ledger has what rows depend on, so not the window.
             document["latency"]["window"] = seconds(str(job.settings.get("batch", {}).get("window", "60s")))
             documents.append(document | {"queues": queues(job, known)})
+    if missing and not documents:
+        raise Failure(f"nothing is committed yet by rekey {', '.join(missing)}: `cargo xtask status` says where what landed is")
     if not documents:
         raise Failure(f"{jobs.file} has no rekey job: `cargo xtask status` shows the others")
-    return documents
+    return documents, missing
 
 
 def summary(document: Document) -> Document:
@@ -91,14 +97,14 @@ def main() -> dict[str, Any]:
     given = arguments.parse_args()
     try:
         if given.config:
-            documents = of_jobs(load(given.config))
+            documents, missing = of_jobs(load(given.config))
         else:
-            documents = [gathered(given.target)]
+            documents, missing = [gathered(given.target)], []
     except (BotoCoreError, ClientError) as error:
         raise Failure(f"the cloud does not answer as expected: {error}") from error
     progress(0, 0, "the page")
     try:
-        given.file.write_text(page({"jobs": documents}))
+        given.file.write_text(page({"jobs": documents, "missing": missing}))
     except OSError as error:
         raise Failure(f"the report cannot be written: {error}") from error
     return {"file": str(given.file), "jobs": [summary(document) for document in documents]}
