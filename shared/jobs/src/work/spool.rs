@@ -150,7 +150,10 @@ impl Spool {
             let file = Arc::new(tempfile::tempfile_in(&self.room.folder)?);
             Arc::clone(self.scratch.insert(file))
         };
-        let run = self.write_run(RunWriter::new(&self.schema, scratch, self.scratch_used)?)?;
+        // To compress costs more CPU than to write, so it waits until the temporary file is half full.
+        let compress = self.scratch_used + self.held > self.room.scratch / 2;
+        let writer = RunWriter::new(&self.schema, scratch, self.scratch_used, compress)?;
+        let run = self.write_run(writer)?;
         self.chunks.clear();
         self.held = 0;
         let run = if self.scratch_used + run.bytes() > self.room.scratch {
@@ -318,7 +321,7 @@ impl Staging<'_> {
             Some(writer) => writer,
             closed => {
                 let file = Arc::new(tempfile::tempfile_in(&self.spool.room.folder)?);
-                closed.insert(RunWriter::new(&self.spool.schema, file, 0)?)
+                closed.insert(RunWriter::new(&self.spool.schema, file, 0, true)?)
             }
         };
         writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));

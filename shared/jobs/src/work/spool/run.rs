@@ -1,19 +1,14 @@
 //! Runs: blocks of rows in partition order, each a separate Arrow IPC stream, concatenated.
 
-use std::{
-    fs::File,
-    io::{self, Cursor},
-    ops::Range,
-    os::unix::fs::FileExt,
-    sync::Arc,
-};
+use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
 use arrow::{
     array::RecordBatch,
+    buffer::Buffer,
     datatypes::SchemaRef,
     ipc::{
         CompressionType,
-        reader::StreamReader,
+        reader::StreamDecoder,
         writer::{IpcWriteOptions, StreamWriter},
     },
 };
@@ -146,8 +141,9 @@ impl Run {
                 }
             }
         };
-        let mut blocks = StreamReader::try_new(Cursor::new(bytes), None)?;
-        let batch = blocks.next().ok_or_else(damaged)??;
+        // The batch borrows the bytes.
+        let decoded = StreamDecoder::new().decode(&mut Buffer::from(bytes))?;
+        let batch = decoded.ok_or_else(damaged)?;
         last.block = Some((index, batch.clone()));
         Ok(batch)
     }
@@ -231,11 +227,17 @@ pub(super) struct RunWriter {
 
 impl RunWriter {
     /// Starts a run at the offset `base` of the file.
-    pub(super) fn new(schema: &SchemaRef, file: Arc<File>, base: u64) -> Result<Self, JobError> {
+    pub(super) fn new(
+        schema: &SchemaRef,
+        file: Arc<File>,
+        base: u64,
+        compress: bool,
+    ) -> Result<Self, JobError> {
         let options = IpcWriteOptions::default();
+        let compression = compress.then_some(CompressionType::LZ4_FRAME);
         Ok(Self {
             schema: Arc::clone(schema),
-            options: options.try_with_compression(Some(CompressionType::LZ4_FRAME))?,
+            options: options.try_with_compression(compression)?,
             file,
             base,
             blocks: Vec::new(),

@@ -115,19 +115,46 @@ async fn numbers(spool: &Spool, partition: usize) -> Vec<i64> {
     numbers
 }
 
+/// A spool whose temporary file is limited to `scratch` bytes.
+fn spool(folder: &tempfile::TempDir, memory: u64, scratch: u64, time: Option<usize>) -> Spool {
+    let room = Room {
+        memory,
+        folder: folder.path().to_owned(),
+        scratch,
+        store: Arc::new(NoStore),
+        prefix: Location::new("lake", "spool/"),
+    };
+    Spool::new(batch(0..0).schema(), time, room)
+}
+
+#[tokio::test]
+async fn compresses_when_the_temporary_file_is_half_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = batch(0..1000);
+    let ids = [0; 1000];
+    let mut probe = spool(&folder, 0, u64::MAX, None);
+    probe.push(&rows, &ids).unwrap();
+    probe.spill().await.unwrap();
+    let plain = probe.runs[0].bytes();
+
+    let mut spool = spool(&folder, 0, 5 * plain, None);
+    for _ in 0..4 {
+        spool.push(&rows, &ids).unwrap();
+        spool.spill().await.unwrap();
+    }
+    let sizes = spool.runs.iter().map(Run::bytes).collect::<Vec<_>>();
+    assert_eq!(sizes[..2], [plain, plain]);
+    assert!(sizes[2..].iter().all(|&size| size < plain / 2), "{sizes:?}");
+    let expected = (0..4).flat_map(|_| 0..1000).collect::<Vec<_>>();
+    assert_eq!(numbers(&spool, 0).await, expected);
+}
+
 #[tokio::test]
 async fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
     for (memory, runs) in [(u64::MAX, 0), (2_000, 2), (0, 10)] {
         for time in [None, Some(2)] {
             let folder = tempfile::tempdir().unwrap();
-            let room = Room {
-                memory,
-                folder: folder.path().to_owned(),
-                scratch: u64::MAX,
-                store: Arc::new(NoStore),
-                prefix: Location::new("lake", "spool/"),
-            };
-            let mut spool = Spool::new(batch(0..0).schema(), time, room);
+            let mut spool = spool(&folder, memory, u64::MAX, time);
             for start in (0..100).step_by(10) {
                 let ids = (start..start + 10)
                     .map(|n| match n % 5 {
