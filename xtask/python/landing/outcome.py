@@ -14,7 +14,7 @@ import duckdb
 
 from landing.jobs import Job, load
 from localcloud.clients import client
-from localcloud.ledger import Commit, Ledger, files, listing, split
+from localcloud.ledger import Commit, Ledger, example, files, listing, split
 from localcloud.polling import DeadlineExceeded, poll
 from localcloud.progress import Failure, progress, run
 
@@ -64,13 +64,7 @@ def examples(bucket: str, commits: list[Commit]) -> Iterator[dict[str, Any]]:
             record = json.loads(line)
             if shown[record["reason"]] < EXAMPLES:
                 shown[record["reason"]] += 1
-                yield {
-                    "reason": record["reason"],
-                    "detail": record["detail"][:WIDTH],
-                    "source": record["source"],
-                    "offset": record["offset"],
-                    "record": str(record.get("record", record.get("record_base64", "")))[:WIDTH],
-                }
+                yield example(record, WIDTH)
 
 
 def preview(bucket: str, keys: list[str]) -> dict[str, Any] | None:

@@ -34,6 +34,17 @@ def files(commits: Iterable[Commit]) -> dict[str, int]:
     return {output["key"]: output["bytes"] for commit in commits for output in commit["outputs"]}
 
 
+def example(record: dict[str, Any], width: int) -> dict[str, Any]:
+    """A record of a quarantine, cut to be shown."""
+    return {
+        "reason": record["reason"],
+        "detail": record["detail"][:width],
+        "source": record["source"],
+        "offset": record["offset"],
+        "record": str(record.get("record", record.get("record_base64", "")))[:width],
+    }
+
+
 class Ledger:
     """The commits below a job's target, read as they come."""
 

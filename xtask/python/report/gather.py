@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from localcloud.clients import CONNECTIONS, client
-from localcloud.ledger import keys, listing, split
+from localcloud.ledger import example, keys, listing, split
 from localcloud.progress import Failure, progress
 from report.bounded import Heat, Late, OverTime, Seconds, Sizes
 from report.lake import Compaction, looked_at
@@ -135,13 +135,7 @@ class Commits:
                 record = json.loads(line)
                 if shown[record["reason"]] < EXAMPLES:
                     shown[record["reason"]] += 1
-                    yield {
-                        "reason": record["reason"],
-                        "detail": record["detail"][:WIDTH],
-                        "source": record["source"],
-                        "offset": record["offset"],
-                        "record": str(record.get("record", record.get("record_base64", "")))[:WIDTH],
-                    }
+                    yield example(record, WIDTH)
                 if all(shown[reason] >= EXAMPLES for reason in self._reasons):
                     break
             body.close()
