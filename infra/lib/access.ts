@@ -227,7 +227,7 @@ export function grantMovePartitions(role: iam.Role, name: TableName): void {
 /** Registers partitions of a table, and creates and changes the table itself. */
 export function grantManageTable(role: iam.Role, name: TableName): void {
   grantPartitions(role, name);
-  grantTable(role, name, ['glue:CreateTable', 'glue:UpdateTable']);
+  grantTable(role, name, ['glue:CreateTable', 'glue:UpdateTable', 'glue:BatchUpdatePartition']);
 }
 
 /** Deletes objects under prefixes, but nothing of a ledger there. */

@@ -77,6 +77,8 @@ export class RepartitionJob extends Construct {
       buckets.require(job.source.bucket);
     }
     if (job.table) {
+      // The plan looks where the partitions are that it replaces.
+      grantReadTable(plan.role, job.table);
       for (const { role } of [plan, commit]) {
         grantPartitions(role, job.table);
         if (job.managesTable) {

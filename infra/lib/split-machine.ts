@@ -91,7 +91,7 @@ export class SplitMachine extends Construct {
       // What may pass. A chunk that failed has been tried often enough.
       .addRetry({
         errors: [
-          ...['StoreFailed', 'AthenaFailed', 'QueueFailed', 'CallbackFailed', 'Deadline'].map((name) => `Lakewright.${name}`),
+          ...['StoreFailed', 'AthenaFailed', 'QueueFailed', 'CallbackFailed', 'Deadline', 'TimeoutTooShort'].map((name) => `Lakewright.${name}`),
           'Sandbox.Timedout',
         ],
         interval: Duration.seconds(30),

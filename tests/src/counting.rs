@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::{compact::Requests, config::Encryption, location::Location};
 use lakewright_jobs::ports::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId, Written,
 };
 
 use crate::model::Client;
@@ -90,10 +90,10 @@ impl StoreLayer for Counting {
     async fn delete(
         &self,
         bucket: &str,
-        keys: &[String],
+        objects: &[Deletion],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
-        self.count(|counted| counted.delete += keys.len() as u64);
-        self.inner.delete(bucket, keys).await
+        self.count(|counted| counted.delete += objects.len() as u64);
+        self.inner.delete(bucket, objects).await
     }
 
     async fn create_multipart(

@@ -216,8 +216,10 @@ impl World {
     }
 
     async fn status(&self) -> StatusReport {
-        let (ports, _) = self.ports(&self.client(Plan::default()));
-        compact::status(&ports, &self.job, None).await.unwrap()
+        let (ports, budget) = self.ports(&self.client(Plan::default()));
+        compact::status(&ports, &self.job, &PlanRequest::default(), budget.deadline)
+            .await
+            .unwrap()
     }
 
     /// The visible objects of the bucket, each file with its ids.
@@ -319,6 +321,38 @@ fn a_partition_goes_from_many_files_to_one() {
         let hidden = "t/day=1/_hidden".to_owned();
         assert!(world.keys().contains(&hidden), "it is nobody's to delete");
         assert_eq!(world.status().await.counts["deleted"], 1);
+    });
+}
+
+#[test]
+fn every_partition_is_reported_once_however_little_time_a_request_has() {
+    virtual_time(async {
+        let world = World::new(job(TABLE, "files = 1"));
+        for day in 10..90 {
+            world.partition(&day.to_string(), &["a", "b"]).await;
+        }
+        let mut request = PlanRequest::default();
+        let (mut requests, mut seen) = (0, 0);
+        loop {
+            requests += 1;
+            let (work, last_calls) = (
+                SignedDuration::from_millis(300),
+                SignedDuration::from_secs(1),
+            );
+            let client = world.client(Plan::default());
+            let (ports, budget) = world.ports_until(&client, work, last_calls);
+            let report = compact::status(&ports, &world.job, &request, budget.deadline)
+                .await
+                .unwrap();
+            seen += report.counts["never"];
+            assert!(report.next.is_none() || report.next > request.after);
+            request.after = report.next;
+            if request.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, 80);
+        assert!(requests > 1);
     });
 }
 

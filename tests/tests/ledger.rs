@@ -110,9 +110,20 @@ impl World {
         job: &Rekey,
         time: SignedDuration,
     ) -> (Result<ObjectReport, Arc<JobError>>, u64) {
+        self.delivered(job, time, time, 1).await
+    }
+
+    /// One invocation whose work and calls end after these times, at this delivery.
+    async fn delivered(
+        &self,
+        job: &Rekey,
+        work: SignedDuration,
+        calls: SignedDuration,
+        receives: u32,
+    ) -> (Result<ObjectReport, Arc<JobError>>, u64) {
         let client = Client::new(Arc::clone(&self.cloud), 1, Faults::default());
         let clock = Arc::new(self.cloud.clock);
-        let deadline = clock.now() + time;
+        let deadline = clock.now() + calls;
         let ports = Ports {
             store: Arc::new(Retrying::new(
                 client.clone(),
@@ -134,11 +145,11 @@ impl World {
             memory: 64 << 20,
             scratch: std::env::temp_dir(),
             scratch_bytes: u64::MAX,
-            deadline,
+            deadline: ports.clock.now() + work,
         };
         let objects = [Delivered {
             object: self.object.clone(),
-            receives: 1,
+            receives,
         }];
         let answers = rekey(&ports, job, &BTreeSet::new(), &objects, &budget).await;
         let [result] = <[_; 1]>::try_from(answers.objects).unwrap();

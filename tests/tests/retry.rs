@@ -15,7 +15,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     ports::{
-        Catalog, CatalogErrorKind, Clock, Partition, Precondition, PutOptions, Queue,
+        Catalog, CatalogErrorKind, Clock, Deletion, Partition, Precondition, PutOptions, Queue,
         ServiceErrorKind, Store, StoreErrorKind, Written, written_as,
     },
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
@@ -472,10 +472,11 @@ fn failed_keys_of_a_batch_delete_are_deleted_again() {
     virtual_time(async {
         let cloud = calm();
         let (store, _) = retrying(&cloud, [], MINUTE);
-        let keys: Vec<String> = (0..20).map(|index| format!("d/{index}")).collect();
-        for key in &keys {
+        let keys = (0..20).map(|index| format!("d/{index}").into());
+        let keys: Vec<Deletion> = keys.collect();
+        for object in &keys {
             store
-                .put(&at(key), body("x"), PutOptions::default())
+                .put(&at(&object.key), body("x"), PutOptions::default())
                 .await
                 .unwrap();
         }
@@ -492,6 +493,28 @@ fn failed_keys_of_a_batch_delete_are_deleted_again() {
         cloud.with(|state| state.rates.delete_key = 1.0);
         let failures = store.delete("bucket", &keys).await.unwrap();
         assert_eq!(failures.len(), 20);
+    });
+}
+
+#[test]
+fn an_object_is_only_deleted_if_it_is_the_one_that_is_named() {
+    virtual_time(async {
+        let cloud = calm();
+        let (store, _) = retrying(&cloud, [], MINUTE);
+        let written = store.put(&at("d"), body("x"), PutOptions::default()).await;
+        let named = |etag: &str| Deletion {
+            key: "d".to_owned(),
+            etag: Some(etag.to_owned()),
+        };
+        let failures = store.delete("bucket", &[named("\"other\"")]).await.unwrap();
+        assert!(failures[0].is_of_another_object(), "{failures:?}");
+        assert!(store.head(&at("d"), None).await.is_ok());
+        // The second time there is nothing to delete.
+        let etag = written.unwrap().etag;
+        for _ in 0..2 {
+            assert_eq!(store.delete("bucket", &[named(&etag)]).await.unwrap(), []);
+        }
+        assert!(store.head(&at("d"), None).await.is_err());
     });
 }
 

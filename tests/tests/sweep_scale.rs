@@ -25,12 +25,13 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     ports::{
-        Attributes, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed,
+        Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
         MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError,
         SendFailure, Store, StoreError, StoreErrorKind, UploadId, Written,
     },
     rekey::{Claim, Commit},
     report::{ObjectReport, Status},
+    retry::{RetryPolicy, Retrying},
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
 use lakewright_tests::{model::SimClock, virtual_time};
@@ -229,7 +230,7 @@ impl Store for Listing {
         unexpected("CopyObject", source)
     }
 
-    async fn delete(&self, bucket: &str, _: &[String]) -> Result<Vec<DeleteFailure>, StoreError> {
+    async fn delete(&self, bucket: &str, _: &[Deletion]) -> Result<Vec<DeleteFailure>, StoreError> {
         unexpected("DeleteObjects", &Location::new(bucket, ""))
     }
 
@@ -299,8 +300,8 @@ struct Ticking(AtomicU64);
 #[async_trait]
 impl Clock for Ticking {
     fn now(&self) -> Timestamp {
-        let seconds = self.0.fetch_add(1, Ordering::Relaxed);
-        Timestamp::UNIX_EPOCH + Duration::from_secs(seconds)
+        let looks = self.0.fetch_add(1, Ordering::Relaxed);
+        Timestamp::UNIX_EPOCH + Duration::from_millis(looks)
     }
 
     async fn sleep(&self, _: Duration) {}
@@ -334,7 +335,7 @@ fn request(since: Option<Timestamp>) -> SweepRequest {
 fn swept(
     keys: u64,
     missing: &[u64],
-    pages: u64,
+    seconds: u64,
     since: Option<Timestamp>,
 ) -> (Vec<SweepReport>, HashMap<String, u32>) {
     let job = job();
@@ -347,7 +348,7 @@ fn swept(
     let mut request = request(since);
     let mut reports = Vec::new();
     loop {
-        let deadline = ports.clock.now() + Duration::from_secs(pages);
+        let deadline = ports.clock.now() + Duration::from_secs(seconds);
         let report = virtual_time(sweep::sweep(&ports, &job, &request, "queue", deadline)).unwrap();
         request.after.clone_from(&report.next);
         reports.push(report);
@@ -402,6 +403,46 @@ fn sweeps_that_run_out_of_time_find_everything_together() {
     assert!(reports.len() > 2, "{reports:?}");
     assert_eq!(reports.iter().map(|r| r.listed).sum::<u64>(), 10_401);
     assert_eq!(sent, expected(&missing));
+}
+
+#[test]
+fn however_little_time_it_has_each_sweep_gets_further() {
+    for (milliseconds, keys) in [(1, 100), (400, 3_000), (900, 3_000)] {
+        let sweeps = virtual_time(async {
+            let (job, clock) = (job(), SimClock::start());
+            let mut request = request(None);
+            let (mut sweeps, mut listed) = (0, 0);
+            loop {
+                sweeps += 1;
+                let work = clock.now() + Duration::from_millis(milliseconds);
+                let calls = work + Duration::from_millis(700);
+                let [list, lookup, _] = SLOW.map(|takes| Calls::taking(clock, takes));
+                let store = Listing {
+                    lists: list,
+                    lookups: lookup,
+                    ..Listing::new(keys, job.clone(), &[])
+                };
+                let (clock, policy) = (Arc::new(clock), RetryPolicy::S3);
+                let ports = Ports {
+                    store: Arc::new(Retrying::new(store, clock.clone(), calls, 1, policy)),
+                    queue: Arc::new(Counting::default()),
+                    clock,
+                };
+                let report = sweep::sweep(&ports, &job, &request, "queue", work)
+                    .await
+                    .unwrap();
+                listed += report.listed;
+                assert!(report.next.is_none() || report.next > request.after);
+                request.after.clone_from(&report.next);
+                if request.after.is_none() {
+                    assert_eq!(listed, keys);
+                    return sweeps;
+                }
+                assert!(sweeps < 10_000);
+            }
+        });
+        assert!(sweeps > 1, "{milliseconds} ms");
+    }
 }
 
 #[test]

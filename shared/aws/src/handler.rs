@@ -134,7 +134,7 @@ impl Invocation<'_> {
         Arc::new(RetryingService::new(
             service.clone(),
             self.clock(),
-            self.deadlines.work,
+            self.deadlines.calls,
             seed(self.begun),
             policy,
         ))

@@ -110,7 +110,8 @@ async fn delete_all(store: &dyn Store, prefix: &Location) -> Result<(), StoreErr
         if page.objects.is_empty() {
             return Ok(());
         }
-        let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
+        let keys = page.objects.into_iter().map(|object| object.key.into());
+        let keys: Vec<_> = keys.collect();
         let failures = store.delete(&prefix.bucket, &keys).await?;
         if let Some(failure) = failures.into_iter().next() {
             return Err(StoreError {

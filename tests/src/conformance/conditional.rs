@@ -67,7 +67,10 @@ pub(super) async fn replace_if_match_race(ground: &Ground<'_>) -> Verdict {
 pub(super) async fn create_again_after_delete(ground: &Ground<'_>) -> Verdict {
     ground.put_if("a", "first", Precondition::Absent).await?;
     let key = ground.at("a").key;
-    ground.store.delete(&ground.prefix.bucket, &[key]).await?;
+    ground
+        .store
+        .delete(&ground.prefix.bucket, &[key.into()])
+        .await?;
     ground.put_if("a", "second", Precondition::Absent).await?;
     ground.holds("a", b"second").await
 }

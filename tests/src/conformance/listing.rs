@@ -61,7 +61,10 @@ pub(super) async fn list_follows_writes_at_once(ground: &Ground<'_>) -> Verdict 
         ground.put(&name, "x").await?;
         same("the listing", &ground.names("").await?, &vec![name.clone()])?;
         let key = ground.at(&name).key;
-        ground.store.delete(&ground.prefix.bucket, &[key]).await?;
+        ground
+            .store
+            .delete(&ground.prefix.bucket, &[key.into()])
+            .await?;
         same("the listing", &ground.names("").await?, &Vec::new())?;
     }
     Ok(())

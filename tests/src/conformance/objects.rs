@@ -1,5 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
-use lakewright_jobs::ports::{GetOptions, MAX_DELETE_BATCH, Precondition, StoreErrorKind};
+use lakewright_jobs::ports::{
+    Deletion, GetOptions, MAX_DELETE_BATCH, Precondition, StoreErrorKind,
+};
 
 use super::{Ground, Verdict, ensure, refused, same};
 
@@ -283,10 +285,10 @@ pub(super) async fn delete_batch(ground: &Ground<'_>) -> Verdict {
     for name in ["a", "b", "c"] {
         ground.put(name, "x").await?;
     }
-    let mut keys: Vec<String> = (3..MAX_DELETE_BATCH)
-        .map(|index| ground.at(&format!("none/{index}")).key)
+    let mut keys: Vec<Deletion> = (3..MAX_DELETE_BATCH)
+        .map(|index| ground.at(&format!("none/{index}")).key.into())
         .collect();
-    keys.extend(["a", "c"].map(|name| ground.at(name).key));
+    keys.extend(["a", "c"].map(|name| Deletion::from(ground.at(name).key)));
     let failures = ground.store.delete(&ground.prefix.bucket, &keys).await?;
     same("the failures", &failures, &Vec::new())?;
     same("what stands", &ground.names("").await?, &owned(&["b"]))?;
@@ -298,7 +300,7 @@ pub(super) async fn delete_odd_keys(ground: &Ground<'_>) -> Verdict {
     for name in names() {
         ground.put(name, "x").await?;
     }
-    let keys: Vec<String> = names().map(|name| ground.at(name).key).collect();
+    let keys: Vec<Deletion> = names().map(|name| ground.at(name).key.into()).collect();
     let failures = ground.store.delete(&ground.prefix.bucket, &keys).await?;
     same("the failures", &failures, &Vec::new())?;
     same("what stands", &ground.names("").await?, &Vec::new())

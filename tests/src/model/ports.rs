@@ -12,10 +12,10 @@ use lakewright_core::{
     location::Location,
 };
 use lakewright_jobs::ports::{
-    Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, GetOptions,
-    ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition, PartitionFailure,
-    Precondition, PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError,
-    StoreErrorKind, UploadId, Written,
+    Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
+    GetOptions, ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition,
+    PartitionFailure, Precondition, PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind,
+    Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 use super::{
@@ -233,14 +233,26 @@ impl Store for Client {
     async fn delete(
         &self,
         bucket: &str,
-        keys: &[String],
+        objects: &[Deletion],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
-        let (at, keys) = (bucket.to_owned(), keys.to_vec());
+        let (at, objects) = (bucket.to_owned(), objects.to_vec());
         Call::new("DeleteObjects", &Location::new(bucket, ""))
             .send(self, move |state, _| {
                 let (mut deleted, mut failures) = (Vec::new(), Vec::new());
-                for key in keys {
-                    if state.rng.f64() < state.rates.delete_key {
+                for object in objects {
+                    let key = object.key;
+                    let stands = state.s3.object(&Location::new(&at, &key));
+                    if let (Some(stands), Some(etag)) = (stands, object.etag)
+                        && stands.etag.trim_matches('"') != etag.trim_matches('"')
+                    {
+                        failures.push(DeleteFailure {
+                            key,
+                            code: "PreconditionFailed".to_owned(),
+                            message:
+                                "At least one of the pre-conditions you specified did not hold"
+                                    .to_owned(),
+                        });
+                    } else if state.rng.f64() < state.rates.delete_key {
                         state.injected.add(Fault::DeleteKey);
                         failures.push(DeleteFailure {
                             key,
@@ -269,9 +281,9 @@ impl Store for Client {
         let at = object.clone();
         let encryption = attributes.and_then(|attributes| attributes.encryption.clone());
         Call::new("CreateMultipartUpload", object)
-            .send(self, move |state, _| {
+            .send(self, move |state, now| {
                 state.s3.admit(encryption.as_ref())?;
-                Ok(state.s3.create_multipart(&at))
+                Ok(state.s3.create_multipart(now, &at))
             })
             .await
     }
@@ -301,10 +313,10 @@ impl Store for Client {
         let (at, upload, parts) = (object.clone(), upload.clone(), parts.to_vec());
         let mut call = Call::new("CompleteMultipartUpload", object).on_condition(&precondition);
         call.request.voids = Some(upload.clone());
-        call.send(self, move |state, now| {
+        call.send(self, move |state, _| {
             state
                 .s3
-                .complete_multipart(now, &at, &upload, &parts, &precondition)
+                .complete_multipart(&at, &upload, &parts, &precondition)
         })
         .await
     }

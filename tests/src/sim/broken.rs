@@ -172,12 +172,12 @@ impl BrokenStore {
                 .iter()
                 .any(|object| object.key.contains("/commit/") && object.key.contains(bid))
         };
-        let abandoned: Vec<String> = listed
+        let abandoned: Vec<_> = listed
             .iter()
             .map(|object| &object.key)
             .filter(|key| is_visible(&key[self.target.key.len()..]))
             .filter(|key| !is_committed(key.rsplit('/').next().unwrap_or_default()))
-            .cloned()
+            .map(|key| key.clone().into())
             .collect();
         if !abandoned.is_empty() {
             self.inner.delete(&self.target.bucket, &abandoned).await?;

@@ -364,17 +364,26 @@ impl Theatre {
         self.drain().await;
     }
 
-    /// Moves some files to another name, as if merged.
+    /// Moves some files to another name, as if merged: of batches that are committed, because compact merges no others.
     fn compact(&self, rng: &mut Rng) {
         let target = Location::new("lake", "sim/year=");
         let files: Vec<_> = self.world.cloud.with(|state| {
             let below = state.s3.below(&target);
+            let is_committed = |location: &Location| {
+                let name = location.key.rsplit('/').next().unwrap_or_default();
+                let bid = name.split('-').next().unwrap_or_default();
+                let commit = format!("sim/_lakewright/commit/{bid}");
+                state.s3.object(&Location::new("lake", commit)).is_some()
+            };
             below
-                .map(|(location, object)| (location.clone(), object.bytes.clone()))
+                .map(|(location, object)| {
+                    let is_committed = is_committed(location);
+                    (location.clone(), object.bytes.clone(), is_committed)
+                })
                 .collect()
         });
-        for (location, bytes) in files {
-            if rng.bool() {
+        for (location, bytes, is_committed) in files {
+            if rng.bool() && is_committed {
                 let merged = Location::new("lake", format!("{}-merged", location.key));
                 self.world.checker().fold(&location.key, &merged.key);
                 self.world.cloud.place(&merged, bytes);

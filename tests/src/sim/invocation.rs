@@ -29,6 +29,11 @@ pub(super) fn deadline(cloud: &Cloud) -> Timestamp {
     cloud.clock.now() + (LIMIT - MARGIN)
 }
 
+/// When the work of an invocation with this deadline of its calls ends, so that what was done can still be noted.
+pub(super) fn end_of_work(deadline: Timestamp) -> Timestamp {
+    deadline - MARGIN
+}
+
 /// Waits until an invocation answers, dies by the plan of its client, or runs out of time. Its client is dead then.
 pub(super) async fn ended<T>(
     cloud: &Cloud,

@@ -89,13 +89,14 @@ impl Mutant {
             | Self::NotRegistered
             | Self::BatchFailuresIgnored => &["R3"],
             Self::NoClaims
-            | Self::OwnClaimsOnly
             | Self::SilentMembers
             | Self::NamesByWriter
             | Self::CutsByWriter
             | Self::OutputsBeforePlan
             | Self::PlanNotAdopted => &["R1"],
             Self::IgnoreLeftOut | Self::AckUnfinished | Self::NoCommitCheck => &["R5"],
+            // An object that its batch does not count is never done either.
+            Self::OwnClaimsOnly => &["R1", "R5"],
             Self::PlanOverwrites | Self::Overwrites => &["R2"],
             Self::QuarantineDropped => &["R4"],
             // The rows of the lost member are missed, or its quarantined records.

@@ -389,7 +389,7 @@ impl World {
             memory: self.setup.memory,
             scratch: std::env::temp_dir(),
             scratch_bytes: self.setup.scratch,
-            deadline,
+            deadline: invocation::end_of_work(deadline),
         };
         let compacted = BTreeSet::new();
         let work = async {

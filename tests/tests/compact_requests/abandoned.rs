@@ -16,7 +16,11 @@ fn a_plan_is_given_up() {
         world.merge(item).await;
         let gone = Location::new("lake", "t/day=1/b.parquet");
         let (ports, _) = world.ports(&world.client(Plan::default()));
-        ports.store.delete("lake", &[gone.key]).await.unwrap();
+        ports
+            .store
+            .delete("lake", &[gone.key.into()])
+            .await
+            .unwrap();
 
         let abandoned = world.step(item, Step::Abandon).await.unwrap();
         assert_eq!(abandoned.status, StepStatus::Waiting);

@@ -1,5 +1,9 @@
 //! The result of an object, however its attempts end.
 
+use std::time::Duration;
+
+use lakewright_jobs::ports::{Precondition, Store};
+
 use super::*;
 
 #[test]
@@ -193,6 +197,127 @@ fn a_source_that_is_lost_after_its_plan_is_an_error() {
                 world.cloud.remove(&world.object.location);
             }
             assert_eq!(world.rekey(&job).await.unwrap_err().name(), "SourceLost");
+        }
+    });
+}
+
+const OUTPUTS: u32 = 1_200;
+
+/// Records of this many partitions.
+fn places(places: u32) -> String {
+    (0..places).fold(String::new(), |mut text, place| {
+        writeln!(text, r#"{{"t":"2026-05-01","place":"{place:05}"}}"#).unwrap();
+        text
+    })
+}
+
+#[test]
+fn every_attempt_gets_further_than_the_one_before() {
+    stated(
+        "Each attempt gets further than the one before, however little time it has, as long as it can read its objects and write one file.",
+    );
+    let mut job = job("", "");
+    job.partition_by = vec!["place".to_owned()];
+    for milliseconds in [1_000, 1_300, 2_100] {
+        let work = SignedDuration::from_millis(milliseconds);
+        let calls = work + SignedDuration::from_millis(500);
+        virtual_time(async {
+            let world = World::new(places(OUTPUTS).as_bytes());
+            let mut stood = Vec::new();
+            let report = loop {
+                let (result, _) = world.delivered(&job, work, calls, 1).await;
+                match result {
+                    Ok(report) => break report,
+                    Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
+                }
+                let files = world.standing().into_keys();
+                stood.push(files.filter(|key| key.ends_with(".parquet")).count());
+                assert!(
+                    stood.is_sorted_by(|before, after| before < after),
+                    "{milliseconds} ms: {stood:?}"
+                );
+            };
+            assert_eq!(report.rows_out, u64::from(OUTPUTS));
+            assert!(stood.len() > 1, "{milliseconds} ms: {stood:?}");
+        });
+    }
+}
+
+#[test]
+fn an_object_that_cannot_be_read_in_time_is_named_when_it_is_delivered_again() {
+    stated(
+        "An object that cannot be read within the function's time, alone and delivered again, fails as `TimeoutTooShort`, with the time that it would take.",
+    );
+    let mut job = job("", "");
+    job.partition_by = vec!["place".to_owned()];
+    let text = "{\"t\":\"2026-05-01\"}\n".repeat(1 << 20);
+    let names = |receives| {
+        virtual_time(async {
+            let world = World::new(text.as_bytes());
+            let mut names = Vec::new();
+            for step in 1.. {
+                let work = SignedDuration::from_millis(25 * step);
+                let calls = work + SignedDuration::from_millis(500);
+                let (result, _) = world.delivered(&job, work, calls, receives).await;
+                let Err(error) = result else {
+                    break;
+                };
+                let is_planned = world.standing().keys().any(|key| key.contains("/plan/"));
+                names.push((error.name(), is_planned));
+            }
+            names
+        })
+    };
+    let first = names(1);
+    assert!(
+        first.iter().all(|(name, _)| *name == "Deadline"),
+        "{first:?}"
+    );
+    let again = names(2);
+    assert!(again.contains(&("TimeoutTooShort", false)), "{again:?}");
+}
+
+/// Uploads the object again, in parts, over an hour.
+async fn uploaded_in_parts(world: &mut World, bytes: &[u8]) {
+    let client = Client::new(Arc::clone(&world.cloud), 7, Faults::default());
+    let at = world.object.location.clone();
+    let upload = client.create_multipart(&at, None, None).await.unwrap();
+    world.cloud.clock.sleep(Duration::from_hours(1)).await;
+    let body = Bytes::copy_from_slice(bytes);
+    let parts = [client.upload_part(&at, &upload, 1, body).await.unwrap()];
+    let whole = client.complete_multipart(&at, &upload, &parts, Precondition::None);
+    world.object.etag = Some(whole.await.unwrap().etag);
+}
+
+#[test]
+fn the_last_records_of_a_long_upload_are_not_in_the_future() {
+    stated(
+        "S3 dates an object that was uploaded in parts by the beginning of its upload, so in `latest`, `now` is the time when such an object was first read.",
+    );
+    let job = |bounds: &str| {
+        let mut job = job("", "");
+        job.timestamp.earliest = Some("now-2h".to_owned());
+        job.timestamp.latest = Some(bounds.to_owned());
+        job
+    };
+    virtual_time(async {
+        for (in_parts, rows) in [(true, 1), (false, 0)] {
+            let mut world = World::new(b"{}");
+            // Half an hour after the upload began.
+            let time = world.cloud.clock.now() + SignedDuration::from_mins(30);
+            let record = format!(r#"{{"t":"{time}"}}"#);
+            if in_parts {
+                uploaded_in_parts(&mut world, record.as_bytes()).await;
+            } else {
+                let bytes = Bytes::from(record);
+                world.object.etag = Some(world.cloud.place(&world.object.location, bytes));
+            }
+            let report = world.rekey(&job("now")).await.unwrap();
+            assert_eq!(
+                (report.rows_in, report.rows_out),
+                (1, rows),
+                "in parts: {in_parts}"
+            );
         }
     });
 }

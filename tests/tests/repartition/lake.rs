@@ -8,6 +8,7 @@ use arrow::{
     datatypes::DataType,
 };
 use bytes::Bytes;
+use jiff::SignedDuration;
 use lakewright_core::{
     catalog::{Column, StorageDescriptor, Table},
     config::{Config, Repartition},
@@ -17,6 +18,7 @@ use lakewright_jobs::{
     JobError,
     ports::{Clock, Partition},
     repartition::{self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskRequest},
+    retry::{RetryPolicy, Retrying},
 };
 use lakewright_tests::model::{Client, Cloud, FaultRates, Plan, Settings};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
@@ -101,7 +103,7 @@ impl Lake {
             memory: self.memory,
             scratch: std::env::temp_dir(),
             scratch_bytes: self.scratch,
-            deadline: clock.now() + jiff::SignedDuration::from_secs(600),
+            deadline: clock.now() + SignedDuration::from_secs(600),
         };
         let ports = Ports {
             store: Arc::new(client.clone()),
@@ -109,6 +111,18 @@ impl Lake {
             clock,
         };
         (ports, budget)
+    }
+
+    /// As [`Lake::ports`], for an invocation whose work ends after this time, and whose calls end half a second later.
+    pub(crate) fn ports_within(&self, time: SignedDuration) -> (Ports, Budget) {
+        let (ports, mut budget) = self.ports(Plan::default());
+        budget.deadline = ports.clock.now() + time;
+        let calls = budget.deadline + SignedDuration::from_millis(500);
+        let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
+        let clock = Arc::new(self.cloud.clock);
+        let store = Retrying::new(client, clock, calls, 1, RetryPolicy::S3);
+        let store = Arc::new(store);
+        (Ports { store, ..ports }, budget)
     }
 
     pub(crate) async fn plan(&self) -> Result<PlanReport, JobError> {
@@ -125,11 +139,11 @@ impl Lake {
     }
 
     pub(crate) async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, JobError> {
-        let (ports, _) = self.ports(Plan::default());
+        let (ports, budget) = self.ports(Plan::default());
         let request = CommitRequest {
             plan: plan.plan.clone(),
         };
-        repartition::commit(&ports, &request).await
+        repartition::commit(&ports, &request, budget.deadline).await
     }
 
     /// A whole run.

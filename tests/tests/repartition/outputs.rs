@@ -201,7 +201,7 @@ fn each_task_has_files_of_its_own() {
 #[test]
 fn a_table_without_rows_keeps_its_columns() {
     stated(
-        "Of a source without rows, a run without `partition_by` writes one file of each output that has the columns and no row.",
+        "Of a source without rows, a run without `partition_by` writes one file of each output that has the columns and no row; with `append`, a run without objects writes nothing.",
     );
     virtual_time(async {
         let lake = Lake::new(&format!(

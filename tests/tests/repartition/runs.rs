@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
 use lakewright_core::config::Size;
-use lakewright_jobs::{ErrorKind, repartition::Status};
+use lakewright_jobs::{
+    ErrorKind,
+    repartition::{self, CommitRequest, Status},
+};
 use lakewright_tests::{semantics::stated, virtual_time};
 
 use crate::lake::{Lake, Rows};
@@ -317,11 +321,70 @@ fn long_lists_are_objects() {
         assert!(plan.tasks.is_empty() && plan.prepare_list.is_none());
         let list = plan.tasks_list.unwrap();
         assert_eq!(list.bucket, "lake");
-        let tasks: Vec<lakewright_jobs::repartition::TaskRequest> =
+        let tasks: Vec<repartition::TaskRequest> =
             serde_json::from_str(&lake.text(&list.key)).unwrap();
         assert_eq!(tasks.len(), 1_001);
         assert_eq!(tasks[1_000].task, Some(1_000));
         let found: Rows = Vec::new();
         assert_eq!(lake.rows("out/"), found);
     });
+}
+
+const FILES: usize = 900;
+
+#[test]
+fn every_attempt_at_a_task_and_at_the_commit_gets_further_than_the_one_before() {
+    stated(
+        "Each attempt at a task or at the commit of a run gets further than the one before, however little time it has, as long as it can read what the task reads and write one file.",
+    );
+    for (settings, milliseconds) in [
+        ("partition_by = [\"place\"]", 900),
+        ("partition_by = [\"place\"]", 1_700),
+        ("files = 900", 900),
+    ] {
+        virtual_time(async {
+            let lake = Lake::new(&format!(
+                "source = \"s3://lake/in/\"\nformat = \"json\"\n{settings}\n[[repartition.output]]\nformat = \"parquet\"",
+            ));
+            let text = (0..FILES).fold(String::new(), |text, place| {
+                format!("{text}{{\"n\":{place},\"place\":\"{place:04}\"}}\n")
+            });
+            lake.place("in/a.json", text);
+            let plan = lake.plan().await.unwrap();
+            let [task] = &plan.tasks[..] else {
+                panic!("{:?}", plan.tasks)
+            };
+            let time = SignedDuration::from_millis(milliseconds);
+            let mut stood = Vec::new();
+            loop {
+                let (ports, budget) = lake.ports_within(time);
+                match repartition::write(&ports, task, &budget).await {
+                    Ok(report) => break assert_eq!(report.outputs, FILES as u64),
+                    Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
+                }
+                stood.push(lake.keys("out/").len());
+                assert!(
+                    stood.is_sorted_by(|before, after| before < after),
+                    "{settings}, {milliseconds} ms: {stood:?}"
+                );
+            }
+            assert!(stood.len() > 1, "{settings}, {milliseconds} ms: {stood:?}");
+
+            let mut attempts = 0;
+            let request = CommitRequest {
+                plan: plan.plan.clone(),
+            };
+            loop {
+                attempts += 1;
+                assert!(attempts < 10, "{settings}, {milliseconds} ms");
+                let time = SignedDuration::from_millis(600);
+                let (ports, budget) = lake.ports_within(time);
+                match repartition::commit(&ports, &request, budget.deadline).await {
+                    Ok(report) => break assert_eq!(report.outputs, FILES as u64),
+                    Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
+                }
+            }
+            assert!(attempts > 1);
+        });
+    }
 }

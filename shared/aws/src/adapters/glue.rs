@@ -2,12 +2,17 @@
 
 mod convert;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_sdk_glue::{
     Client,
     error::SdkError,
     operation::{get_table::GetTableError, update_table::UpdateTableError},
-    types::{BatchUpdatePartitionRequestEntry, ErrorDetail, PartitionValueList},
+    types::{
+        BatchUpdatePartitionRequestEntry, ErrorDetail, Partition as GluePartition,
+        PartitionValueList,
+    },
 };
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
@@ -37,6 +42,49 @@ impl GlueCatalog {
     /// Wraps a client.
     pub fn new(client: Client) -> Self {
         Self { client }
+    }
+
+    /// The partitions with these values, with everything that Glue knows of them.
+    async fn standing(
+        &self,
+        table: &TableName,
+        values: &[Vec<String>],
+    ) -> Result<Vec<GluePartition>, CatalogError> {
+        let call = Call {
+            operation: BATCH_GET,
+            table,
+        };
+        let mut wanted = values
+            .iter()
+            .map(|values| {
+                PartitionValueList::builder()
+                    .set_values(Some(values.clone()))
+                    .build()
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| call.invalid(&error))?;
+        let mut found = Vec::new();
+        while !wanted.is_empty() {
+            let asked = wanted.len();
+            let output = self
+                .client
+                .batch_get_partition()
+                .database_name(&table.database)
+                .table_name(&table.table)
+                .set_partitions_to_get(Some(wanted))
+                .send()
+                .await
+                .map_err(|error| call.failed(&error))?;
+            wanted = output.unprocessed_keys.unwrap_or_default();
+            found.extend(output.partitions.unwrap_or_default());
+            // `UnprocessedKeys` are "the partition values for which partitions were not returned", including those that
+            // do not exist. So if a call returns no partition, none of the remaining ones exist.
+            // https://docs.aws.amazon.com/glue/latest/webapi/API_BatchGetPartition.html
+            if wanted.len() >= asked {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -71,43 +119,9 @@ impl Catalog for GlueCatalog {
         table: &TableName,
         values: &[Vec<String>],
     ) -> Result<Vec<Partition>, CatalogError> {
-        let call = Call {
-            operation: BATCH_GET,
-            table,
-        };
-        let mut wanted = values
-            .iter()
-            .map(|values| {
-                PartitionValueList::builder()
-                    .set_values(Some(values.clone()))
-                    .build()
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| call.invalid(&error))?;
-        let mut found = Vec::new();
-        while !wanted.is_empty() {
-            let asked = wanted.len();
-            let output = self
-                .client
-                .batch_get_partition()
-                .database_name(&table.database)
-                .table_name(&table.table)
-                .set_partitions_to_get(Some(wanted))
-                .send()
-                .await
-                .map_err(|error| call.failed(&error))?;
-            found.extend(output.partitions().iter().map(partition_from_glue));
-            wanted = output.unprocessed_keys.unwrap_or_default();
-            // `UnprocessedKeys` are "the partition values for which partitions were not returned", including those that
-            // do not exist. So if a call returns no partition, none of the remaining ones exist.
-            // https://docs.aws.amazon.com/glue/latest/webapi/API_BatchGetPartition.html
-            if wanted.len() >= asked {
-                break;
-            }
-        }
-        Ok(found)
+        let found = self.standing(table, values).await?;
+        Ok(found.iter().map(partition_from_glue).collect())
     }
-
     async fn create_partitions(
         &self,
         table: &TableName,
@@ -122,7 +136,7 @@ impl Catalog for GlueCatalog {
         }
         let inputs = partitions
             .iter()
-            .map(partition_to_glue)
+            .map(|partition| partition_to_glue(partition, None))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| call.invalid(&error))?;
         let output = self
@@ -152,12 +166,20 @@ impl Catalog for GlueCatalog {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        // A replacement leaves out what it does not say, so what is not known of a partition is read first.
+        let values = partitions.iter().map(|partition| partition.values.clone());
+        let standing = self.standing(table, &values.collect::<Vec<_>>()).await?;
+        let standing = standing
+            .iter()
+            .map(|partition| (partition.values(), partition))
+            .collect::<BTreeMap<_, _>>();
         let entries = partitions
             .iter()
             .map(|partition| {
+                let old = standing.get(&partition.values[..]).copied();
                 BatchUpdatePartitionRequestEntry::builder()
                     .set_partition_value_list(Some(partition.values.clone()))
-                    .partition_input(partition_to_glue(partition)?)
+                    .partition_input(partition_to_glue(partition, old)?)
                     .build()
             })
             .collect::<Result<Vec<_>, _>>()

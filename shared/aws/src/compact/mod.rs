@@ -55,8 +55,8 @@ impl Function {
             let request: PlanRequest = decode(&event.payload)?;
             let job = job(&self.base.config, &request)?;
             if request.status {
-                let partitions = request.partitions.as_deref();
-                return reported(compact::status(&ports, job, partitions).await);
+                let status = compact::status(&ports, job, &request, budget.deadline);
+                return reported(status.await);
             }
             reported(compact::plan(&ports, job, &request, &budget).await)
         })

@@ -1,8 +1,10 @@
 //! Where objects are, for a person who asks: `{"status": ["s3://bucket/key", …]}`.
 
-use lakewright_core::config::Config;
+use std::collections::BTreeSet;
+
+use lakewright_core::{config::Config, location::Location};
 use lakewright_jobs::{
-    JobError,
+    ErrorKind, JobError,
     ports::Store,
     rekey::{ObjectStatus, SourceObject, State, status},
 };
@@ -21,6 +23,9 @@ use crate::{
 struct Answer {
     job: &'static str,
     objects: Vec<Named>,
+    /// The objects that were not looked up before the time was over: ask for these again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unseen: Vec<Location>,
 }
 
 /// The answer for one object.
@@ -57,6 +62,7 @@ async fn named(
             (route, Named { name, status })
         })
         .collect();
+    let mut unseen = BTreeSet::new();
     for job in &config.rekey {
         let (mut places, mut asked) = (Vec::new(), Vec::new());
         for ((route, named), object) in named.iter_mut().zip(&objects) {
@@ -67,11 +73,25 @@ async fn named(
         }
         let found = status(store, job, &asked).await;
         for (place, found) in places.into_iter().zip(found) {
-            *place = found?;
+            match found {
+                Err(error) if error.kind() == ErrorKind::Deadline => {
+                    unseen.insert(place.source.clone());
+                }
+                found => *place = found?,
+            }
         }
     }
+    if !objects.is_empty() && unseen.len() == objects.len() {
+        return Err(JobError::deadline());
+    }
+    let mut named = named
+        .into_iter()
+        .map(|(_, named)| named)
+        .collect::<Vec<_>>();
+    named.retain(|named| !unseen.contains(&named.status.source));
     Ok(Answer {
         job: "rekey",
-        objects: named.into_iter().map(|(_, named)| named).collect(),
+        objects: named,
+        unseen: unseen.into_iter().collect(),
     })
 }

@@ -88,9 +88,9 @@ impl Function {
     /// As [`Function::plan`].
     pub async fn commit(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
-        self.answer(context, payload, async |ports, _| {
+        self.answer(context, payload, async |ports, budget| {
             let request: CommitRequest = decode(payload)?;
-            reported(repartition::commit(&ports, &request).await)
+            reported(repartition::commit(&ports, &request, budget.deadline).await)
         })
         .await
     }

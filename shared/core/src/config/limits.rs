@@ -38,6 +38,9 @@ impl Default for Limits {
     }
 }
 
+/// A column's values are counted by 31 bits, and a record is in memory more than once.
+const LARGEST_RECORD: Size = Size::gib(1);
+
 impl Limits {
     /// The longest record, in bytes.
     pub fn longest_record(&self) -> usize {
@@ -65,6 +68,15 @@ impl Limits {
                 let message = format!("limits.{key} is 0: nothing would pass");
                 problems.say(&format!("limits.{key}"), message);
             }
+        }
+        if self.record_size > LARGEST_RECORD {
+            problems.say(
+                "limits.record_size",
+                format!(
+                    "limits.record_size is more than {} bytes: the columns of one record have room for no more",
+                    LARGEST_RECORD.as_u64()
+                ),
+            );
         }
         if self.nesting_depth as usize > json::MAX_DEPTH {
             let depth = self.nesting_depth;

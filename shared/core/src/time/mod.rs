@@ -183,6 +183,18 @@ impl TimestampReader {
     /// # Errors
     /// The first invalid setting of the rule.
     pub fn new(rule: &TimestampRule, now: Timestamp) -> Result<Self, RuleError> {
+        Self::between(rule, now, now)
+    }
+
+    /// The same, if `now` is one time for `earliest` and a later one for `latest`.
+    ///
+    /// # Errors
+    /// As [`TimestampReader::new`].
+    pub fn between(
+        rule: &TimestampRule,
+        begun: Timestamp,
+        ended: Timestamp,
+    ) -> Result<Self, RuleError> {
         if rule.column.is_empty() {
             return Err(RuleError::NoColumn);
         }
@@ -200,13 +212,13 @@ impl TimestampReader {
             earliest: Timestamp::MIN,
             latest: Timestamp::MAX,
         };
-        let bound = |key, text: &Option<String>| {
+        let bound = |key, text: &Option<String>, now| {
             text.as_deref()
                 .map(|text| Bound::parse(key, text, now, &reader))
                 .transpose()
         };
-        let earliest = bound("earliest", &rule.earliest)?;
-        let latest = bound("latest", &rule.latest)?;
+        let earliest = bound("earliest", &rule.earliest, begun)?;
+        let latest = bound("latest", &rule.latest, ended)?;
         // A fixed and a relative bound may cross later, so only two bounds of the same kind can be compared here.
         if let (Some(earliest), Some(latest)) = (earliest, latest)
             && earliest.relative == latest.relative

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::{MAX_DELETE_BATCH, Store},
+    ports::{Deletion, MAX_DELETE_BATCH, Store},
 };
 
 /// How often the state is read again after losing a swap. The competitors are a publisher and a twin of this step.
@@ -93,9 +93,9 @@ async fn give_up(
     ))
 }
 
-/// The keys of the files in the plan's directory, after checking that all of their rows exist in the previous
+/// The files in the plan's directory, after checking that all of their rows exist in the previous
 /// directory.
-async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, JobError> {
+async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<Deletion>, JobError> {
     let (here, _) = directory::files(store, &plan.from).await?;
     let here = here
         .into_iter()
@@ -121,7 +121,10 @@ async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<String>, JobError> {
             Nothing was deleted; move it to the partition's directory by hand";
             return Err(JobError::new(ErrorKind::OnlyCopy, message).of(location));
         }
-        keys.push(location.key);
+        keys.push(Deletion {
+            key: location.key,
+            etag: Some(file.etag),
+        });
     }
     Ok(keys)
 }

@@ -56,6 +56,16 @@ pub async fn merge(
         Err(error) => return Err(error.into()),
     }
     let written = engine::write(ports, &plan, bin, budget).await;
+    let written = written.map_err(|error| match error.kind() {
+        // A merge is one piece: nothing of it stands before its end.
+        ErrorKind::Deadline => JobError::timeout_too_short(format!(
+            "the merge of {} files with {} bytes did not end before the function's time was over: raise its timeout or memory, or choose a smaller target_size for the next plan",
+            bin.inputs.len(),
+            bin.bytes
+        ))
+        .of(output.clone()),
+        _ => error,
+    });
     if let Err(error) = &written
         && is_final(error)
     {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
-    Ports, directory,
+    Ports,
+    carry::input_changed,
+    directory,
     ledger::{self, Plan},
     outcome::Outcome,
     publish::confirm,
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::{MAX_DELETE_BATCH, Store},
+    ports::{Deletion, MAX_DELETE_BATCH, Store},
 };
 
 /// Deletes what the plan's generation left behind, once its grace period is over and it is verified that each of its
@@ -55,7 +57,7 @@ pub(super) async fn delete(
     let state = ledger::read_state(store, ledger).await?;
     let (state, _) =
         state.ok_or_else(|| JobError::entry(ledger.state(), "it is gone".to_owned()))?;
-    let keys = leftovers(store, ledger, plan).await?;
+    let old = leftovers(store, ledger, plan).await?;
     // Check this last: no reader will be sent to the old directory any more.
     match confirm(ports, plan, &state.directory).await {
         // The next generation is being published.
@@ -66,19 +68,19 @@ pub(super) async fn delete(
         }
         confirmed => confirmed?,
     }
-    for batch in keys.chunks(MAX_DELETE_BATCH) {
+    for batch in old.chunks(MAX_DELETE_BATCH) {
         delete_batch(store, &plan.from, batch).await?;
     }
     ledger::mark(store, &mark, generation).await?;
-    Ok(Outcome::done(keys.len() as u64, None))
+    Ok(Outcome::done(old.len() as u64, None))
 }
 
-/// The keys of the old files, after checking that all of their rows exist in the new directory.
+/// The old files, after checking that all of their rows exist in the new directory.
 async fn leftovers(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Vec<String>, JobError> {
+) -> Result<Vec<Deletion>, JobError> {
     // C5: merged rows, then carried files.
     verified(store, ledger, plan).await?;
     let inputs = plan.inputs();
@@ -88,7 +90,7 @@ async fn leftovers(
         .map(|file| (file.name, file.size))
         .collect::<BTreeMap<_, _>>();
     let (here, _) = directory::files(store, &plan.from).await?;
-    let mut keys = Vec::with_capacity(here.len());
+    let mut old = Vec::with_capacity(here.len());
     for file in here {
         let location = plan.from.join(&file.name);
         let stands = match inputs.get(file.name.as_str()) {
@@ -101,20 +103,27 @@ async fn leftovers(
             partition's directory by hand";
             return Err(JobError::new(ErrorKind::Stray, message).of(location));
         }
-        keys.push(location.key);
+        // C5: only the object that was verified.
+        old.push(Deletion {
+            key: location.key,
+            etag: Some(file.etag),
+        });
     }
-    Ok(keys)
+    Ok(old)
 }
 
-/// Deletes at most [`MAX_DELETE_BATCH`] keys in the bucket of `directory`.
+/// Deletes at most [`MAX_DELETE_BATCH`] objects in the bucket of `directory`.
 pub(super) async fn delete_batch(
     store: &dyn Store,
     directory: &Location,
-    keys: &[String],
+    objects: &[Deletion],
 ) -> Result<(), JobError> {
-    let failures = store.delete(&directory.bucket, keys).await?;
+    let failures = store.delete(&directory.bucket, objects).await?;
     match failures.first() {
         None => Ok(()),
+        Some(first) if first.is_of_another_object() => {
+            Err(input_changed(Location::new(&directory.bucket, &first.key)))
+        }
         Some(first) => Err(JobError::new(
             if first.is_denied() {
                 ErrorKind::AccessDenied

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     kit::JobError,
-    ports::{MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
+    ports::{Deletion, MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
 };
 
 /// Moves the plan's files into place, one after the other, and deletes the files that were merged into them.
@@ -38,7 +38,7 @@ pub(super) async fn publish(
         place(store, ledger, plan, task, bin).await?;
         files += replace(store, plan, bin).await?;
     }
-    let staged = plan.bins.iter().map(|bin| plan.output(bin).key);
+    let staged = plan.bins.iter().map(|bin| plan.output(bin).key.into());
     for batch in staged.collect::<Vec<_>>().chunks(MAX_DELETE_BATCH) {
         delete_batch(store, &plan.to, batch).await?;
     }
@@ -91,7 +91,10 @@ async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, JobEr
         let location = plan.from.join(&file.name);
         match inputs.get(&file.name) {
             None => {}
-            Some(etag) if **etag == file.etag => keys.push(location.key),
+            Some(etag) if **etag == file.etag => keys.push(Deletion {
+                key: location.key,
+                etag: Some(file.etag),
+            }),
             Some(_) => return Err(input_changed(location)),
         }
     }

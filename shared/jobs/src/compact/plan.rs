@@ -46,9 +46,7 @@ pub async fn plan(
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let mut scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
     if let Some(after) = &request.after {
-        let seen = |partition: &Subject| partition.path <= *after;
-        let begin = scope.partitions.partition_point(seen);
-        scope.partitions.drain(..begin);
+        scope.leave_after(after);
     }
     let mut report = PlanReport {
         job: "compact".to_owned(),
@@ -112,8 +110,14 @@ pub async fn plan(
         report.next = Some(partition.path.clone());
     }
     drop(looks);
-    if report.partitions_seen == 0 && report.partitions_unseen > 0 {
-        return Err(JobError::deadline());
+    if report.partitions_seen == 0
+        && let Some(first) = scope.partitions.first()
+        && report.partitions_unseen > 0
+    {
+        return Err(JobError::timeout_too_short(format!(
+            "partition {} was not planned before the function's time was over: raise its timeout or memory",
+            first.path
+        )));
     }
     match denied {
         // It is the role that lacks something, and not a partition.

@@ -186,8 +186,11 @@ pub struct StatusReport {
     pub table: String,
     /// The number of partitions in each condition.
     pub counts: BTreeMap<String, u64>,
-    /// The partitions that were compacted or have a plan: the first 5,000, which fit into an answer.
+    /// The partitions that were compacted or have a plan: at most 5,000, which fit into an answer.
     pub partitions: Vec<PartitionStatus>,
+    /// The last partition that was looked at, if there are more: the `after` of the next request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The status of one partition.

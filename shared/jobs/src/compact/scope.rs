@@ -178,6 +178,13 @@ impl Scope {
         })
     }
 
+    /// Keeps only the partitions whose path comes after this one.
+    pub(super) fn leave_after(&mut self, after: &str) {
+        let seen = |partition: &Subject| partition.path.as_str() <= after;
+        let begin = self.partitions.partition_point(seen);
+        self.partitions.drain(..begin);
+    }
+
     /// The ledger of a partition.
     pub(super) fn ledger_of(&self, partition: &Subject) -> PartitionLedger {
         PartitionLedger::new(&self.ledger, &partition.path)

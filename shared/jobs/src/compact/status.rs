@@ -2,51 +2,75 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use lakewright_core::{config, location::Location};
 
 use super::{
-    Ports, ledger,
+    PlanRequest, Ports, ledger,
     report::{PartitionStatus, StatusReport},
     scope::{Scope, Subject},
 };
-use crate::kit::JobError;
+use crate::kit::{ErrorKind, JobError};
 
 /// The most partitions that are examined at once.
 const CONCURRENT: usize = 16;
 
-/// The state of each of the selected partitions. Writes nothing.
+/// The state of each of the selected partitions, in the order of their paths. Where the time runs out, or the answer is
+/// long, the report says after which partition the next request begins. Writes nothing.
 ///
 /// # Errors
 /// See [`JobError`].
 pub async fn status(
     ports: &Ports,
     job: &config::Compact,
-    partitions: Option<&str>,
+    request: &PlanRequest,
+    deadline: Timestamp,
 ) -> Result<StatusReport, JobError> {
-    let scope = Scope::find(ports, job, partitions).await?;
-    let looks = scope
-        .partitions
-        .iter()
-        .map(|partition| look(ports, &scope, partition));
-    let found = stream::iter(looks)
-        .buffered(CONCURRENT)
-        .try_collect::<Vec<_>>()
-        .await?;
-    let mut counts = BTreeMap::new();
-    for partition in &found {
-        *counts.entry(partition.condition.clone()).or_default() += 1;
+    let mut scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
+    if let Some(after) = &request.after {
+        scope.leave_after(after);
     }
-    Ok(StatusReport {
+    let looks = scope.partitions.iter().map(|partition| {
+        let scope = &scope;
+        async move {
+            if ports.clock.now() >= deadline {
+                return Err(JobError::deadline());
+            }
+            look(ports, scope, partition).await
+        }
+    });
+    let mut looks = stream::iter(looks).buffered(CONCURRENT);
+    let mut report = StatusReport {
         job: "compact".to_owned(),
         table: job.subject(),
-        counts,
-        partitions: found
-            .into_iter()
-            .filter(|partition| partition.condition != "never")
-            .take(NAMED)
-            .collect(),
-    })
+        counts: BTreeMap::new(),
+        partitions: Vec::new(),
+        next: None,
+    };
+    let (mut seen, mut last) = (0, None);
+    while let Some(looked) = looks.next().await {
+        let partition = match looked {
+            Err(error) if error.kind() == ErrorKind::Deadline && last.is_some() => break,
+            looked => looked?,
+        };
+        seen += 1;
+        last = Some(partition.partition.clone());
+        *report
+            .counts
+            .entry(partition.condition.clone())
+            .or_default() += 1;
+        if partition.condition != "never" {
+            report.partitions.push(partition);
+        }
+        if report.partitions.len() >= NAMED {
+            break;
+        }
+    }
+    if seen < scope.partitions.len() {
+        report.next = last;
+    }
+    Ok(report)
 }
 
 /// The most partitions in an answer, which may have 6 MB.

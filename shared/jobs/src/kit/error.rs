@@ -152,6 +152,12 @@ impl JobError {
         Self::new(ErrorKind::Deadline, message)
     }
 
+    /// One piece of the work needs more time than an invocation has. `what`: the piece, and what to change.
+    pub fn timeout_too_short(what: impl fmt::Display) -> Self {
+        let message = format!("{what}. Unless a service was slow, the next attempt ends alike");
+        Self::new(ErrorKind::TimeoutTooShort, message)
+    }
+
     /// An object that cannot be decompressed, framed or parsed.
     #[expect(
         clippy::needless_pass_by_value,

@@ -37,6 +37,8 @@ kinds! {
     AccessDenied,
     /// The invocation's deadline is too near to continue.
     Deadline,
+    /// One piece of the work needs more time than an invocation has.
+    TimeoutTooShort,
     /// A temporary file failed.
     ScratchFailed,
     /// A file or a batch of columns could not be encoded.

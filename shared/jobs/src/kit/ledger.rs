@@ -130,6 +130,42 @@ async fn put<T: Serialize>(
     }
 }
 
+/// The counts of [`reach`] are below it.
+const MOST: u64 = 9_999_999_999;
+
+/// Notes how far an attempt came before its time ran out: `count` says how far. Where another attempt came as far, its
+/// document stays.
+///
+/// # Errors
+/// The store fails.
+pub(crate) async fn reach<T: Document>(
+    store: &dyn Store,
+    prefix: &Location,
+    count: usize,
+    document: &T,
+) -> Result<(), JobError> {
+    // The names count down, so that the furthest is the first in a listing.
+    let left = MOST.saturating_sub(count as u64);
+    create(store, &prefix.join(&format!("{left:010}")), document).await?;
+    Ok(())
+}
+
+/// The document of the attempt that came furthest, if one ran out of time.
+///
+/// # Errors
+/// The store fails, or the document has an unknown version.
+pub(crate) async fn furthest<T: Document>(
+    store: &dyn Store,
+    prefix: &Location,
+) -> Result<Option<T>, JobError> {
+    let page = store.list(prefix, None).await;
+    let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
+    match page.objects.into_iter().next() {
+        Some(first) => read(store, &Location::new(&prefix.bucket, first.key)).await,
+        None => Ok(None),
+    }
+}
+
 /// Whether an entry exists.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 mod error;
 mod error_kind;
 mod invocation;
-mod known;
+pub(crate) mod known;
 pub(crate) mod ledger;
 pub(crate) mod send;
 pub(crate) mod task;

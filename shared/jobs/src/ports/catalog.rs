@@ -40,7 +40,8 @@ pub trait Catalog: Send + Sync {
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError>;
 
-    /// Replaces at most [`MAX_CREATE_PARTITIONS`] existing partitions. Returns those that were not replaced.
+    /// Replaces the fields of at most [`MAX_CREATE_PARTITIONS`] existing partitions that [`Partition`] has, and no others.
+    /// Returns those that were not replaced.
     /// The catalog has no compare-and-swap for partitions: the last writer wins.
     ///
     /// # Errors

@@ -3,8 +3,8 @@ use bytes::Bytes;
 use lakewright_core::{config::Encryption, location::Location};
 
 use super::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, UploadId, Written,
 };
 
 /// Declares [`StoreLayer`] and what makes a [`Store`] of it, from one list of the port's calls.
@@ -51,7 +51,7 @@ store_layer! {
         precondition: Precondition,
         encryption: Option<&Encryption>
     ) -> Written;
-    delete(bucket: &str, keys: &[String]) -> Vec<DeleteFailure>;
+    delete(bucket: &str, objects: &[Deletion]) -> Vec<DeleteFailure>;
     create_multipart(
         object: &Location,
         content_type: Option<&str>,

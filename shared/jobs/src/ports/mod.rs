@@ -22,8 +22,8 @@ pub use queries::{Queries, QueriesError, QueryExecution, QueryState};
 pub use queue::{MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, SendFailure};
 pub use service::ServiceErrorKind;
 pub use store::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
-    MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,
-    StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
+    MAX_DELETE_BATCH, MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
+    StoreError, StoreErrorKind, UploadId, Written,
 };
 pub use written_as::written_as;

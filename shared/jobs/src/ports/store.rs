@@ -74,13 +74,16 @@ pub trait Store: Send + Sync {
         encryption: Option<&Encryption>,
     ) -> Result<Written, StoreError>;
 
-    /// Deletes at most [`MAX_DELETE_BATCH`] keys of one bucket; a key that does not exist counts as deleted.
-    /// Returns those that were not deleted.
+    /// Deletes at most [`MAX_DELETE_BATCH`] objects of one bucket; one that does not exist counts as deleted. Returns
+    /// those that were not deleted: an object with another `ETag` than the one that is named, among others.
     ///
     /// # Errors
     /// The call failed as a whole; some of the keys may have been deleted nevertheless.
-    async fn delete(&self, bucket: &str, keys: &[String])
-    -> Result<Vec<DeleteFailure>, StoreError>;
+    async fn delete(
+        &self,
+        bucket: &str,
+        objects: &[Deletion],
+    ) -> Result<Vec<DeleteFailure>, StoreError>;
 
     /// Starts a multipart upload. Nothing is visible under the key until it is completed.
     ///
@@ -135,10 +138,18 @@ pub struct ObjectMeta {
     pub etag: String,
     /// The version, in a bucket with versioning.
     pub version: Option<String>,
-    /// The time when it was written, by the store's clock.
+    /// The time when it was written, by the store's clock; if it was uploaded in parts, when the upload began.
     pub last_modified: Timestamp,
     /// The time of the response, by the store's clock.
     pub answered_at: Timestamp,
+}
+
+impl ObjectMeta {
+    /// Whether the object was uploaded in parts, as its `ETag` shows. Its `last_modified` is then the time at which the
+    /// upload began. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
+    pub fn is_of_parts(&self) -> bool {
+        self.etag.contains('-')
+    }
 }
 
 /// Which bytes to read, and of which version.
@@ -238,6 +249,21 @@ pub struct ListPage {
     pub answered_at: Timestamp,
 }
 
+/// An object to delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Its key.
+    pub key: String,
+    /// Its `ETag`: an object with another one stays. Without it, whatever object has the key is deleted.
+    pub etag: Option<String>,
+}
+
+impl From<String> for Deletion {
+    fn from(key: String) -> Self {
+        Self { key, etag: None }
+    }
+}
+
 /// A key that a batch delete did not delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeleteFailure {
@@ -253,6 +279,11 @@ impl DeleteFailure {
     /// Whether the function's role lacks a permission.
     pub fn is_denied(&self) -> bool {
         self.code == "AccessDenied"
+    }
+
+    /// Whether another object has the key by now.
+    pub fn is_of_another_object(&self) -> bool {
+        self.code == "PreconditionFailed"
     }
 }
 

@@ -10,8 +10,9 @@ use super::{
     ledger::{Batch, Commit, Ledger, LeftOut, Plan, Settings, Why},
     member::{Request, Wanted},
     plan::{self, Outputs},
-    register,
-    route::{ReadMember, Routed, route},
+    read,
+    register::{self, Others},
+    route::{ReadMember, Routed},
     write,
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(super) struct Work<'a> {
     pub(super) settings: &'a Settings,
     /// The job's table.
     pub(super) table: Option<&'a Table>,
+    /// How often a message of its objects was received, with this time.
+    pub(super) receives: u32,
 }
 
 /// How a batch stands after it was finished.
@@ -67,6 +70,7 @@ impl Work<'_> {
             ledger: self.ledger,
             bid,
             batch,
+            receives: self.receives,
         };
         let standing = if is_new {
             None
@@ -123,7 +127,7 @@ impl Work<'_> {
         let store = &*self.ports.store;
         let mut outputs = Outputs::new(request, &plan, &routed)?;
         let mut follow = Follow::begin(store, self.compacted, &mut outputs, &routed).await?;
-        let stored = write::outputs(self.ports, self.budget, &outputs, &routed, resumed).await?;
+        let stored = write::outputs(request, &outputs, &routed, resumed).await?;
         routed.spool.discard().await;
         let mut all_new = stored.all_new;
         all_new &= self.register(&mut outputs, &routed, &mut follow).await?;
@@ -222,7 +226,12 @@ impl Work<'_> {
                 break;
             };
             let partitions = outputs.partitions(routed, follow);
-            let registered = register::register(&*self.ports.catalog, table, &partitions).await;
+            let Some(output) = outputs.job().output.first() else {
+                break;
+            };
+            let others = Others::Checked(output);
+            let registered =
+                register::register(&*self.ports.catalog, table, &partitions, others).await;
             let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
             // The partition has moved since its state was read.
             if !registered.as_ref().is_err_and(moved)
@@ -274,6 +283,7 @@ async fn propose(
     let wanted = members.iter().map(|&candidate| Wanted {
         candidate,
         landed: None,
+        seen: None,
     });
     let mut wanted = wanted.collect::<Vec<_>>();
     let mut left_out = BTreeMap::new();
@@ -281,7 +291,7 @@ async fn propose(
         if wanted.is_empty() {
             break;
         }
-        let pass = route(request, &wanted).await?;
+        let pass = read::members(request, &wanted).await?;
         for (member, left) in pass.left {
             wanted.retain(|other| *other != member);
             let entry = left.entry();
@@ -339,11 +349,12 @@ async fn reread(request: Request<'_>, plan: &Plan) -> Result<(Routed, BTreeSet<u
         let wanted = plan.members.iter().map(|member| Wanted {
             candidate: member.candidate,
             landed: Some(member.landed),
+            seen: member.seen,
         });
         let wanted = wanted
             .filter(|member| !lost.contains(&member.candidate))
             .collect::<Vec<_>>();
-        let pass = route(request, &wanted).await?;
+        let pass = read::members(request, &wanted).await?;
         for (member, left) in pass.left {
             if let Some(error) = left.error {
                 return Err(error);

@@ -8,6 +8,8 @@
 //!   the object out.
 //! - `plan/<bid>`: which members were read and which were left out, and the outputs with the rows of each member.
 //! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
+//! - `progress/<bid>/<hash>/<n>`: which outputs stood when an attempt ran out of time, by the hash of their keys. The one
+//!   with the most is the first in a listing.
 //! - `failed/<sid>`: an object is given up, because it always fails, and why.
 //! - `commit/<bid>`: the rows are written, registered, and accounted for.
 //! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
@@ -112,8 +114,12 @@ pub struct Plan {
 pub struct Member {
     /// The index of the candidate.
     pub candidate: u32,
-    /// When the object landed: what `now` means in the settings' bounds.
+    /// When the object landed, as S3 says: what `now` means in the settings' bounds.
     pub landed: Timestamp,
+    /// What it means in `latest`, if the object was uploaded in parts: when it was first read. S3 says when the upload
+    /// began, which may be long before the last part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Timestamp>,
 }
 
 /// Why a plan leaves a member out.
@@ -162,6 +168,15 @@ pub struct Lost {
     pub etag: String,
 }
 
+/// What an attempt knew of a batch's outputs when its time ran out: the next one does not look for these again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The size in bytes of each output that stands, in the order in which they are written.
+    pub sizes: Vec<Option<u64>>,
+}
+
 /// An object that is given up: it failed in a way that no other attempt mends. If it is delivered again nevertheless, it is
 /// tried again, and where it is committed, that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +213,7 @@ pub struct Commit {
     pub quarantine: Option<String>,
 }
 
-documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, GivenUp, Commit);
+documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Reached, GivenUp, Commit);
 
 impl Candidate {
     /// The id of the object.
@@ -383,6 +398,32 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The outputs that are known to stand, of those whose keys have this hash.
+    pub(super) async fn reached(
+        &self,
+        bid: &str,
+        hash: &str,
+    ) -> Result<Vec<Option<u64>>, JobError> {
+        let prefix = self.progress(bid, hash);
+        let reached = ledger::furthest::<Reached>(self.store, &prefix).await?;
+        Ok(reached.map_or_else(Vec::new, |reached| reached.sizes))
+    }
+
+    /// Notes which outputs stand.
+    pub(super) async fn reach(
+        &self,
+        bid: &str,
+        hash: &str,
+        reached: &Reached,
+    ) -> Result<(), JobError> {
+        let count = reached.sizes.iter().flatten().count();
+        ledger::reach(self.store, &self.progress(bid, hash), count, reached).await
+    }
+
+    fn progress(&self, bid: &str, hash: &str) -> Location {
+        self.at(&format!("progress/{bid}/{hash}/"))
+    }
+
     /// Gives an object up.
     pub(super) async fn give_up(
         &self,
@@ -442,6 +483,7 @@ mod tests {
                 ("claim/<sid>/<n>", again::<Claim>),
                 ("plan/<bid>", again::<Plan>),
                 ("lost/<bid>/<sid>", again::<Lost>),
+                ("progress/<bid>/<hash>/<n>", again::<Reached>),
                 ("failed/<sid>", again::<GivenUp>),
                 ("commit/<bid>", again::<Commit>),
             ],

@@ -25,6 +25,8 @@ pub(super) struct Request<'a> {
     pub(super) ledger: Ledger<'a>,
     pub(super) bid: &'a str,
     pub(super) batch: &'a Batch,
+    /// How often a message of its objects was received.
+    pub(super) receives: u32,
 }
 
 impl<'a> Request<'a> {
@@ -50,6 +52,8 @@ pub(super) struct Wanted {
     pub(super) candidate: u32,
     /// When the object landed, from the existing plan.
     pub(super) landed: Option<Timestamp>,
+    /// When it was first read, from the existing plan, if it was uploaded in parts.
+    pub(super) seen: Option<Timestamp>,
 }
 
 /// The most members that are opened ahead. The first bytes of each are in memory.

@@ -60,7 +60,7 @@ pub use self::{
     find::{Finder, Standing},
     ledger::{
         Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan, PlannedOutput,
-        Settings, TableColumns, Why,
+        Reached, Settings, TableColumns, Why,
     },
     status::{ObjectStatus, State, status},
     target::check_target,
@@ -432,10 +432,11 @@ impl Invocation<'_> {
         let ledger = Ledger::new(&*self.ports.store, self.job);
         let (bid, batch) = (&due.bid, &due.batch);
         let is_new = due.is_new && ledger.add_batch(bid, batch).await?;
+        let asked = due.sids.iter().filter_map(|sid| self.waiting.get(sid));
+        let receives = asked.map(|asked| asked.receives).max();
+        let receives = receives.unwrap_or_default();
         let dissolve = if batch.candidates.len() > 1 {
-            let asked = due.sids.iter().filter_map(|sid| self.waiting.get(sid));
-            let receives = asked.map(|asked| asked.receives).max();
-            !is_new && receives.unwrap_or_default() >= DISSOLVED_AT
+            !is_new && receives >= DISSOLVED_AT
         } else {
             // It may have been refused for settings that were mended since.
             batch.settings != *settings
@@ -447,6 +448,7 @@ impl Invocation<'_> {
             compacted: self.compacted,
             settings,
             table,
+            receives,
         };
         work.finish(bid, batch, is_new, dissolve).await
     }

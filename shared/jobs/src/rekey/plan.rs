@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lakewright_core::{catalog::Table, config, location::Location, naming::output_name};
+use twox_hash::XxHash3_128;
 
 use super::{
     cut::Share,
@@ -96,6 +97,7 @@ pub(super) fn members(read: &[ReadMember]) -> Vec<Member> {
     let member = |read: &ReadMember| Member {
         candidate: read.candidate,
         landed: read.landed,
+        seen: read.seen,
     };
     read.iter().map(member).collect()
 }
@@ -218,6 +220,16 @@ impl<'a> Outputs<'a> {
     /// The job's configuration when the batch was made.
     pub(super) fn job(&self) -> &'a config::Rekey {
         &self.batch.settings.job
+    }
+
+    /// A hash of where the outputs are written.
+    pub(super) fn directions(&self) -> String {
+        let mut hasher = XxHash3_128::new();
+        for output in &self.list {
+            hasher.write(output.location.key.as_bytes());
+            hasher.write(b"\n");
+        }
+        format!("{:032x}", hasher.finish_128())
     }
 
     /// The outputs with these sizes, in key order, and those of each member with its own rows. Members that were lost

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lakewright_core::{
     catalog::{StorageDescriptor, Table},
+    config::Output,
     location::Location,
 };
 
@@ -24,22 +25,107 @@ pub(crate) struct Written {
     pub(crate) before: Option<Location>,
 }
 
+/// What becomes of a registered partition that its readers read in another way than its table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Others<'a> {
+    /// It must have readers read what is written, or nothing is registered.
+    Checked(&'a Output),
+    /// It becomes like the table: all that it had is replaced.
+    Updated,
+}
+
 /// Registers every partition of `written` in the catalog with its directory.
 ///
 /// # Errors
-/// The catalog fails, refuses a partition, or has one at another location.
+/// The catalog fails, refuses a partition, or has one at another location, or one whose readers would not read what is
+/// written.
 pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
     written: &[Written],
+    others: Others<'_>,
 ) -> Result<(), JobError> {
     for chunk in written.chunks(MAX_GET_PARTITIONS) {
-        let missing = missing(catalog, table, chunk).await?;
+        let Missing { missing, other } = missing(catalog, table, chunk).await?;
+        match others {
+            Others::Checked(output) => check(table, &other, output)?,
+            Others::Updated => update(catalog, table, other).await?,
+        }
         for chunk in missing.chunks(MAX_CREATE_PARTITIONS) {
             create(catalog, table, chunk).await?;
         }
     }
     Ok(())
+}
+
+/// Checks, before anything is committed, that the partitions that are registered can stay as [`register`] leaves them.
+///
+/// # Errors
+/// As [`register`].
+pub(crate) async fn check_registered(
+    catalog: &dyn Catalog,
+    table: &Table,
+    written: &[Written],
+    others: Others<'_>,
+) -> Result<(), JobError> {
+    for chunk in written.chunks(MAX_GET_PARTITIONS) {
+        let Missing { other, .. } = missing(catalog, table, chunk).await?;
+        if let Others::Checked(output) = others {
+            check(table, &other, output)?;
+        }
+    }
+    Ok(())
+}
+
+fn check(table: &Table, other: &[Partition], output: &Output) -> Result<(), JobError> {
+    for partition in other {
+        let as_it_says = table.with_storage(&partition.storage);
+        as_it_says.takes(output).map_err(|error| {
+            let message = format!(
+                "partition {:?} of {}: {error}",
+                partition.values, table.name
+            );
+            JobError::new(ErrorKind::SchemaUnusable, message).during(Stage::Register)
+        })?;
+    }
+    Ok(())
+}
+
+async fn update(
+    catalog: &dyn Catalog,
+    table: &Table,
+    other: Vec<Partition>,
+) -> Result<(), JobError> {
+    let like_the_table = other.into_iter().map(|partition| Partition {
+        values: partition.values,
+        storage: StorageDescriptor {
+            location: partition.storage.location,
+            parameters: partition.storage.parameters,
+            ..table.storage.clone()
+        },
+    });
+    let partitions = like_the_table.collect::<Vec<_>>();
+    for chunk in partitions.chunks(MAX_CREATE_PARTITIONS) {
+        let failures = catalog.update_partitions(&table.name, chunk).await?;
+        if let Some(failure) = failures.first() {
+            return Err(refuse(table, failure));
+        }
+    }
+    Ok(())
+}
+
+/// Whether rows of two descriptors are read in different ways.
+fn differ(one: &StorageDescriptor, other: &StorageDescriptor) -> bool {
+    let reading = |storage: &StorageDescriptor| {
+        (
+            storage.columns.clone(),
+            storage.input_format.clone(),
+            storage.output_format.clone(),
+            storage.serde_library.clone(),
+            storage.serde_parameters.clone(),
+        )
+    };
+    reading(one) != reading(other)
 }
 
 async fn create(
@@ -70,7 +156,7 @@ async fn create(
         .filter(|partition| stood.iter().any(|other| other.values == partition.values))
         .map(|&partition| partition.clone())
         .collect::<Vec<_>>();
-    if let Some(lost) = missing(catalog, table, &others).await?.first() {
+    if let Some(lost) = missing(catalog, table, &others).await?.missing.first() {
         return Err(refuse(
             table,
             &PartitionFailure {
@@ -83,43 +169,61 @@ async fn create(
     Ok(())
 }
 
-/// The partitions of `written` that are not in the catalog.
+/// What the catalog lacks.
+struct Missing<'a> {
+    /// The partitions that are not there.
+    missing: Vec<&'a Written>,
+    /// Those that are there, and are read in another way than the table.
+    other: Vec<Partition>,
+}
+
+/// Compares the partitions of `written` with the catalog.
 async fn missing<'a>(
     catalog: &dyn Catalog,
     table: &Table,
     written: &'a [Written],
-) -> Result<Vec<&'a Written>, JobError> {
+) -> Result<Missing<'a>, JobError> {
+    let mut found = Missing {
+        missing: Vec::new(),
+        other: Vec::new(),
+    };
     if written.is_empty() {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let values = written
         .iter()
         .map(|partition| partition.values.clone())
         .collect::<Vec<_>>();
-    let standing = catalog
+    let mut standing = catalog
         .partitions(&table.name, &values)
         .await?
         .into_iter()
-        .map(|partition| (partition.values, partition.storage.location))
+        .map(|partition| (partition.values.clone(), partition))
         .collect::<BTreeMap<_, _>>();
-    let mut missing = Vec::new();
     for partition in written {
-        match standing.get(&partition.values) {
-            None => missing.push(partition),
-            Some(location) if partition.may_lie_at(location) => {}
-            Some(location) => {
+        match standing.remove(&partition.values) {
+            None => found.missing.push(partition),
+            Some(standing) if partition.may_lie_at(&standing.storage.location) => {
+                if differ(&standing.storage, &table.storage) {
+                    found.other.push(standing);
+                }
+            }
+            Some(standing) => {
                 return Err(JobError::new(
                     ErrorKind::PartitionElsewhere,
                     format!(
                         "partition {:?} of {} lies at {} in the catalog, the job writes to {}",
-                        partition.values, table.name, location, partition.directory
+                        partition.values,
+                        table.name,
+                        standing.storage.location,
+                        partition.directory
                     ),
                 )
                 .during(Stage::Register));
             }
         }
     }
-    Ok(missing)
+    Ok(found)
 }
 
 impl Written {

@@ -56,6 +56,8 @@ pub(super) struct ReadMember {
     pub(super) candidate: u32,
     /// When the object landed, which is the meaning of `now` in a bound.
     pub(super) landed: Timestamp,
+    /// What `now` means in `latest`, if it was uploaded in parts: when it was first read.
+    pub(super) seen: Option<Timestamp>,
     pub(super) rows_in: u64,
     pub(super) fields_dropped: u64,
     pub(super) values_dropped: u64,
@@ -171,8 +173,14 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
                 continue;
             }
         };
-        let landed = wanted.landed.unwrap_or(source.meta().last_modified);
-        if let Err(failed) = attempt(reading.member(wanted, landed, source)).await? {
+        let meta = source.meta();
+        let times = if let Some(landed) = wanted.landed {
+            (landed, wanted.seen)
+        } else {
+            let seen = meta.answered_at.max(meta.last_modified);
+            (meta.last_modified, meta.is_of_parts().then_some(seen))
+        };
+        if let Err(failed) = attempt(reading.member(wanted, times, source)).await? {
             is_spoiled = true;
             let panicked = failed.panicked;
             left.push((reading.router().culprit(), failed));
@@ -212,13 +220,14 @@ impl<'a> Reading<'a> {
     async fn member(
         &mut self,
         wanted: Wanted,
-        landed: Timestamp,
+        (landed, seen): (Timestamp, Option<Timestamp>),
         source: Source,
     ) -> Result<(), JobError> {
-        self.router().begin(wanted, landed);
+        self.router().begin(wanted, landed, seen);
         let rule = &self.router().request.settings().job.timestamp;
         // "now" in a bound means the time when the object landed, so that a retry decides alike.
-        let timestamps = TimestampReader::new(rule, landed).map_err(|error| unusable(&error))?;
+        let timestamps = TimestampReader::between(rule, landed, seen.unwrap_or(landed));
+        let timestamps = timestamps.map_err(|error| unusable(&error))?;
         match self {
             Self::Text(filler) => filler.member(source, timestamps).await,
             Self::Parquet(router, schema) => {

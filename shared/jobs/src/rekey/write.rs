@@ -2,11 +2,14 @@
 //!
 //! Partitions are encoded one after the other, each into all its files in one pass; small files are uploaded while the
 //! next ones are encoded.
+//!
+//! Every attempt gets further than the one before. What stands is looked up just ahead of what is written, and where the
+//! time runs out, what is known to stand is written down, so that the next attempt need not look at it again.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use arrow::array::RecordBatch;
-use futures::{TryStreamExt, stream::FuturesOrdered};
+use futures::{TryStreamExt, future::BoxFuture, stream::FuturesOrdered};
 use lakewright_core::{
     encode::{EncodeError, Encoder},
     location::Location,
@@ -15,6 +18,8 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
+    ledger::Reached,
+    member::Request,
     plan::{Output, Outputs},
     route::Routed,
 };
@@ -30,8 +35,8 @@ use crate::{
 /// How often an upload is restarted after a conflict with another writer, which S3 answers with 409.
 const ATTEMPTS: usize = 3;
 
-/// The most concurrent requests.
-const CONCURRENT: usize = 16;
+/// How many outputs are looked up ahead of those that are written.
+const AHEAD: usize = 64;
 
 /// The outputs as they stand in the store.
 pub(super) struct Stored {
@@ -46,32 +51,69 @@ pub(super) struct Stored {
 /// An existing output was written by the same plan, because its name contains the batch's id and there is one plan for
 /// each batch.
 pub(super) async fn outputs(
-    ports: &Ports,
-    budget: &Budget,
+    request: Request<'_>,
     outputs: &Outputs<'_>,
     routed: &Routed,
     resumed: bool,
 ) -> Result<Stored, JobError> {
+    let Request {
+        ports,
+        budget,
+        ledger,
+        bid,
+        ..
+    } = request;
     let forms = outputs.job().output.len().max(1) as u64;
     // A row group is in memory twice when it ends: as columns, and as encoded bytes.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
-    let sizes = standing(&ports.store, outputs, resumed).await?;
+    let directions = outputs.directions();
+    let known = if resumed {
+        ledger.reached(bid, &directions).await?
+    } else {
+        Vec::new()
+    };
+    let mut sizes = known;
+    sizes.resize(outputs.list.len(), None);
+    let begun = standing(&sizes);
+    let unknown = outputs.list.iter().enumerate();
+    let unknown = unknown.filter(|(index, _)| sizes.get(*index) == Some(&None));
     let mut writing = Writing {
         ports,
+        budget,
         outputs,
         routed,
         row_group: RowGroupLimit {
             bytes: row_group.min(RowGroupLimit::default().bytes),
             ..RowGroupLimit::default()
         },
-        all_new: sizes.iter().all(Option::is_none),
+        all_new: begun == 0,
+        look: Look {
+            store: Arc::clone(&ports.store),
+            waiting: if resumed {
+                unknown
+                    .map(|(index, output)| (index, output.location.clone()))
+                    .collect()
+            } else {
+                VecDeque::new()
+            },
+            asked: VecDeque::new(),
+            under_way: FuturesOrdered::new(),
+        },
         sizes,
         finishing: Pool::new(budget.memory / 8),
     };
-    for attempt in 1..=ATTEMPTS {
-        if writing.missing(attempt == ATTEMPTS).await? {
-            break;
+    if let Err(error) = writing.all().await {
+        writing.settle().await;
+        if error.kind() == ErrorKind::Deadline && standing(&writing.sizes) > begun {
+            let reached = Reached {
+                version: Reached::VERSION,
+                sizes: writing.sizes,
+            };
+            if let Err(error) = ledger.reach(bid, &directions, &reached).await {
+                tracing::warn!(batch = bid, %error, "how far the attempt came is not noted");
+            }
         }
+        return Err(error);
     }
     let sizes = outputs.list.iter().zip(writing.sizes);
     let sizes = sizes
@@ -83,27 +125,38 @@ pub(super) async fn outputs(
     })
 }
 
-/// The sizes of the existing outputs, in their order.
-async fn standing(
-    store: &Arc<dyn Store>,
-    outputs: &Outputs<'_>,
-    resumed: bool,
-) -> Result<Vec<Option<u64>>, JobError> {
-    if !resumed {
-        return Ok(vec![None; outputs.list.len()]);
-    }
-    let mut sizes = Vec::with_capacity(outputs.list.len());
-    let mut under_way = FuturesOrdered::new();
-    for output in &outputs.list {
-        if under_way.len() >= CONCURRENT {
-            sizes.extend(under_way.try_next().await?);
+/// How many outputs are known to stand.
+fn standing(sizes: &[Option<u64>]) -> usize {
+    sizes.iter().flatten().count()
+}
+
+/// Looks up, in their order, which outputs exist, a few ahead of use.
+struct Look {
+    store: Arc<dyn Store>,
+    /// The outputs that nobody has looked for yet.
+    waiting: VecDeque<(usize, Location)>,
+    /// Those that are being looked for.
+    asked: VecDeque<usize>,
+    under_way: FuturesOrdered<BoxFuture<'static, Result<Option<u64>, JobError>>>,
+}
+
+impl Look {
+    /// The next of the outputs before `end` that nobody has looked for yet, and its size, if it exists.
+    async fn next(&mut self, end: usize) -> Result<Option<(usize, Option<u64>)>, JobError> {
+        while self.asked.len() < AHEAD
+            && let Some((index, location)) = self.waiting.pop_front()
+        {
+            let store = Arc::clone(&self.store);
+            self.asked.push_back(index);
+            self.under_way
+                .push_back(Box::pin(async move { size(&store, &location).await }));
         }
-        under_way.push_back(size(store, &output.location));
+        let Some(index) = self.asked.pop_front_if(|index| *index < end) else {
+            return Ok(None);
+        };
+        let size = self.under_way.try_next().await?.flatten();
+        Ok(Some((index, size)))
     }
-    while let Some(size) = under_way.try_next().await? {
-        sizes.push(size);
-    }
-    Ok(sizes)
 }
 
 /// The size of an object, if it exists.
@@ -135,6 +188,7 @@ struct Existing {
 
 struct Writing<'a> {
     ports: &'a Ports,
+    budget: &'a Budget,
     outputs: &'a Outputs<'a>,
     routed: &'a Routed,
     row_group: RowGroupLimit,
@@ -142,22 +196,52 @@ struct Writing<'a> {
     sizes: Vec<Option<u64>>,
     /// Whether none of them existed before.
     all_new: bool,
+    look: Look,
     /// The outputs whose last bytes are being uploaded.
     finishing: Pool<Existing>,
 }
 
 impl Writing<'_> {
+    async fn all(&mut self) -> Result<(), JobError> {
+        for attempt in 1..=ATTEMPTS {
+            if self.missing(attempt == ATTEMPTS).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the uploads that have begun. Those that fail are left to the next attempt.
+    async fn settle(&mut self) {
+        while !matches!(self.finish_first().await, Ok(false)) {}
+    }
+
+    fn in_time(&self) -> Result<(), JobError> {
+        if self.ports.clock.now() >= self.budget.deadline {
+            return Err(JobError::deadline());
+        }
+        Ok(())
+    }
+
     /// Writes the missing outputs. Returns whether all exist then. Conflicts are errors only in the last attempt.
     async fn missing(&mut self, last: bool) -> Result<bool, JobError> {
         let outputs = &self.outputs.list;
         let mut start = 0;
         let mut conflicts = false;
         for of_partition in outputs.chunk_by(|a, b| a.partition == b.partition) {
-            let sizes = self.sizes.get(start..start + of_partition.len());
+            let end = start + of_partition.len();
+            self.in_time()?;
+            while let Some((index, size)) = self.look.next(end).await? {
+                self.all_new &= size.is_none();
+                if let Some(slot) = self.sizes.get_mut(index) {
+                    *slot = size;
+                }
+            }
+            let sizes = self.sizes.get(start..end);
             if sizes.is_some_and(|sizes| sizes.contains(&None)) {
                 conflicts |= tolerate(self.partition(start, of_partition).await, last)?.is_none();
             }
-            start += of_partition.len();
+            start = end;
         }
         loop {
             match tolerate(self.finish_first().await, last)? {
@@ -179,11 +263,23 @@ impl Writing<'_> {
             files.push(Files::new(at, of_form));
             at += of_form.len();
         }
+        let written = self.rows(partition, &mut files).await;
+        if written.is_err() {
+            for (upload, _) in files.iter_mut().filter_map(|files| files.open.as_mut()) {
+                upload.abandon().await;
+            }
+        }
+        written
+    }
+
+    /// Writes the rows of one partition into its files.
+    async fn rows(&mut self, partition: usize, files: &mut [Files<'_>]) -> Result<(), JobError> {
         let mut rows = self.routed.spool.read(partition);
         while let Some(batch) = rows.next().await? {
-            for files in &mut files {
+            for files in &mut *files {
                 self.write(files, &batch).await?;
             }
+            self.in_time()?;
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -233,6 +329,7 @@ impl Writing<'_> {
     }
 
     fn open(&self, output: &Output) -> Result<(Upload, Encoder), JobError> {
+        self.in_time()?;
         let missing = || {
             JobError::new(
                 ErrorKind::SchemaUnusable,

@@ -1,12 +1,13 @@
 //! The bookmark: which objects earlier runs have committed.
-
-use std::collections::BTreeSet;
+//!
+//! It has 35 bytes of text for each object that the job has ever taken, and 16 bytes in memory: a year of an object each
+//! minute is 18 MB, read once by a plan and once by a commit, which writes it once.
 
 use lakewright_core::{config::Repartition, naming::source_id};
 
 use super::{
     Ports,
-    ledger::{self, Ledger, Plan, Taken},
+    ledger::{self, Ids, Ledger, Plan, Taken},
     source::Found,
 };
 use crate::kit::JobError;
@@ -22,35 +23,46 @@ pub(super) async fn leave_new(
     let mut sources = std::mem::take(&mut found.sources);
     sources.retain(|source| {
         let location = found.location(source);
-        !taken.contains(&source_id(&location.bucket, &location.key, &source.etag))
+        let id = source_id(&location.bucket, &location.key, &source.etag);
+        id_of(&id).is_none_or(|id| taken.binary_search(&id).is_err())
     });
     found.sources = sources;
     Ok(())
 }
 
+/// The number that an id is the text of.
+fn id_of(id: &str) -> Option<u128> {
+    u128::from_str_radix(id, 16).ok()
+}
+
+/// The objects that were taken, sorted.
 async fn taken(
     ports: &Ports,
     job: &Repartition,
     previous: Option<u64>,
-) -> Result<BTreeSet<String>, JobError> {
+) -> Result<Vec<u128>, JobError> {
     let Some(previous) = previous else {
-        return Ok(BTreeSet::new());
+        return Ok(Vec::new());
     };
     let at = Ledger::new(job, previous).taken();
     let taken: Option<Taken> = ledger::read(&*ports.store, &at).await?;
-    Ok(taken.unwrap_or_default().objects.into_iter().collect())
+    let mut ids = taken.map_or_else(Vec::new, |taken| taken.objects.0);
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// Writes, before a run is committed, which objects it and the previous runs have read.
 pub(super) async fn note(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     let mut objects = taken(ports, &plan.settings, plan.previous).await?;
-    objects.extend(plan.sources.iter().map(|source| {
+    objects.extend(plan.sources.iter().filter_map(|source| {
         let location = plan.location(source);
-        source_id(&location.bucket, &location.key, &source.etag)
+        id_of(&source_id(&location.bucket, &location.key, &source.etag))
     }));
+    objects.sort_unstable();
+    objects.dedup();
     let taken = Taken {
         version: Taken::VERSION,
-        objects: objects.into_iter().collect(),
+        objects: Ids(objects),
     };
     ledger::propose(&*ports.store, &ledger.taken(), taken).await?;
     Ok(())

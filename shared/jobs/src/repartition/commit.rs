@@ -1,8 +1,10 @@
 //! The commit of a run: verifies that all outputs exist, then makes the run valid.
 
+use jiff::Timestamp;
+
 use super::{
     CommitRequest, Ports, bookmark,
-    finish::finish,
+    finish::{check_partitions, finish},
     ledger::{self, Commit},
     refusal::withdrawn,
     report::{CommitReport, Status},
@@ -10,11 +12,15 @@ use super::{
 };
 use crate::kit::JobError;
 
-/// Commits the run of a plan and executes the steps after the commit, or finishes what an earlier attempt began.
+/// Commits the run of a plan before the `deadline`, and executes the steps after the commit, or finishes what an earlier attempt began.
 ///
 /// # Errors
 /// See [`JobError`]. The same request may be sent again.
-pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitReport, JobError> {
+pub async fn commit(
+    ports: &Ports,
+    request: &CommitRequest,
+    deadline: Timestamp,
+) -> Result<CommitReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
@@ -23,8 +29,9 @@ pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitRepo
         (Status::Duplicate, commit)
     } else {
         let done = ledger::all_done(store, &ledger, &plan).await?;
+        check_partitions(ports, &plan, &done).await?;
         // P2
-        let commit = verified(ports, &ledger, &plan, &done).await?;
+        let commit = verified(ports, &ledger, &plan, &done, deadline).await?;
         if plan.settings.bookmark {
             // P5: before the commit, so that the next run never reads an object again.
             bookmark::note(ports, &ledger, &plan).await?;
@@ -47,5 +54,6 @@ pub async fn commit(ports: &Ports, request: &CommitRequest) -> Result<CommitRepo
         bytes: commit.bytes,
         removed: finished.removed,
         left: finished.left,
+        unregistered: finished.unregistered,
     })
 }

@@ -1,11 +1,13 @@
 //! Writes files: each output in its format, cut as planned.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use jiff::Timestamp;
 use lakewright_core::{
     config::{self, OutputFormat},
     encode::{Encoder, Layout, Lines, LinesEncoder, LinesFile},
+    location::Location,
     parquet_out::RowGroupLimit,
     repartition::{Cuts, Shape},
 };
@@ -34,6 +36,10 @@ pub(super) struct Files<'a> {
     schema: SchemaRef,
     encoders: Vec<Option<LinesEncoder>>,
     row_group: RowGroupLimit,
+    /// Nothing is written after it.
+    deadline: Timestamp,
+    /// The files that stand since an earlier attempt: their outputs and keys.
+    known: BTreeSet<(usize, String)>,
     /// The files whose last bytes are being uploaded.
     finishing: Pool<File>,
     done: Vec<File>,
@@ -52,6 +58,8 @@ pub(super) struct Series {
     /// The size of the rows, or of their text, before the current position.
     position: u64,
     open: Option<OpenFile>,
+    /// The number of the current file, if it stands since an earlier attempt.
+    stands: Option<u64>,
 }
 
 struct OpenFile {
@@ -96,7 +104,13 @@ pub(super) fn check_outputs(job: &config::Repartition, shape: &Shape) -> Result<
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(ports: &'a Ports, plan: &'a Plan, budget: &Budget) -> Result<Self, JobError> {
+    /// `known`: the files that an earlier attempt wrote.
+    pub(super) fn new(
+        ports: &'a Ports,
+        plan: &'a Plan,
+        budget: &Budget,
+        known: Vec<File>,
+    ) -> Result<Self, JobError> {
         let outputs = &plan.settings.output;
         // A row group is in memory twice when it ends: as columns, and as encoded bytes.
         let row_group = budget.memory / 4 / outputs.len().max(1) as u64;
@@ -111,8 +125,13 @@ impl<'a> Files<'a> {
                 bytes: row_group.min(RowGroupLimit::default().bytes),
                 ..RowGroupLimit::default()
             },
+            deadline: budget.deadline,
+            known: known
+                .iter()
+                .map(|file| (file.output, file.key.clone()))
+                .collect(),
             finishing: Pool::new(budget.memory / 8),
-            done: Vec::new(),
+            done: known,
         })
     }
 
@@ -134,6 +153,7 @@ impl<'a> Files<'a> {
                 files: files.clone(),
                 position: 0,
                 open: None,
+                stands: None,
             })
             .collect()
     }
@@ -170,6 +190,7 @@ impl<'a> Files<'a> {
         batch: &RecordBatch,
         lines: &[Option<Lines>],
     ) -> Result<(), JobError> {
+        self.in_time()?;
         for series in series {
             let lines = lines.get(series.output).and_then(Option::as_ref);
             self.write_one(series, batch, lines).await?;
@@ -203,8 +224,16 @@ impl<'a> Files<'a> {
             if series.open.as_ref().is_some_and(|open| open.number != file) {
                 self.close(series).await?;
             }
+            if series.stands == Some(file) {
+                at = end;
+                continue;
+            }
             let open = match &mut series.open {
                 Some(open) => open,
+                None if self.stands(series.output, &series.path, file)? => {
+                    series.stands = Some(file);
+                    continue;
+                }
                 closed => closed.insert(self.open(series.output, &series.path, file)?),
             };
             open.rows += (end - at) as u64;
@@ -247,6 +276,21 @@ impl<'a> Files<'a> {
         outputs.get(output).ok_or_else(missing)
     }
 
+    /// Whether a file stands since an earlier attempt.
+    pub(super) fn stands(&self, output: usize, path: &str, number: u64) -> Result<bool, JobError> {
+        if self.known.is_empty() {
+            return Ok(false);
+        }
+        let key = self.location(output, path, number)?.key;
+        Ok(self.known.contains(&(output, key)))
+    }
+
+    fn location(&self, output: usize, path: &str, number: u64) -> Result<Location, JobError> {
+        let form = self.output(output)?;
+        let directory = self.plan.settings.directory(form);
+        Ok(directory.join(&format!("{path}{}", name(number, &self.plan.id, form))))
+    }
+
     /// Starts the upload of an output's file.
     pub(super) fn upload(
         &self,
@@ -254,14 +298,21 @@ impl<'a> Files<'a> {
         path: &str,
         number: u64,
     ) -> Result<Upload, JobError> {
-        let form = self.output(output)?;
-        let directory = self.plan.settings.directory(form);
-        let location = directory.join(&format!("{path}{}", name(number, &self.plan.id, form)));
+        let location = self.location(output, path, number)?;
         let store = Arc::clone(&self.ports.store);
-        Ok(Upload::new(store, location, form.content_type()))
+        let content_type = self.output(output)?.content_type();
+        Ok(Upload::new(store, location, content_type))
+    }
+
+    fn in_time(&self) -> Result<(), JobError> {
+        if self.ports.clock.now() >= self.deadline {
+            return Err(JobError::deadline());
+        }
+        Ok(())
     }
 
     fn open(&self, output: usize, path: &str, number: u64) -> Result<OpenFile, JobError> {
+        self.in_time()?;
         let form = self.output(output)?;
         let body = if self.encoders.get(output).is_some_and(Option::is_some) {
             Body::Lines(Box::new(LinesFile::new(form, &self.schema)?))
@@ -285,9 +336,33 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// Gives up the open files of the series.
+    pub(super) async fn abandon(&mut self, series: &mut [Series]) {
+        for open in series.iter_mut().filter_map(|series| series.open.as_mut()) {
+            open.upload.abandon().await;
+        }
+    }
+
+    /// Waits for the uploads that have begun, and returns the files that stand. Uploads that fail are left to the next
+    /// attempt. Also returns whether this attempt has written any.
+    pub(super) async fn settle(mut self) -> (Vec<File>, bool) {
+        loop {
+            match self.finishing.next().await {
+                Ok(Some(file)) => self.done.push(file),
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+        let is_further = self.done.len() > self.known.len();
+        (self.done, is_further)
+    }
+
     /// Writes the first file of each series without rows, so that its columns can be read.
     pub(super) async fn write_empty(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series.iter_mut() {
+            if self.stands(series.output, &series.path, series.files.start)? {
+                continue;
+            }
             series.open = Some(self.open(series.output, &series.path, series.files.start)?);
         }
         self.finish(series).await

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use lakewright_core::{
-    config,
+    config::{self, Mode},
     location::Location,
     repartition::{Task, target_table},
 };
@@ -18,9 +18,10 @@ use super::{
 use crate::{
     kit::{ErrorKind, JobError, Stage},
     ports::{
-        CatalogErrorKind, MAX_DELETE_BATCH, Precondition, PutOptions, StoreError, StoreErrorKind,
+        CatalogErrorKind, DeleteFailure, Deletion, MAX_DELETE_BATCH, Precondition, PutOptions,
+        StoreError, StoreErrorKind,
     },
-    rekey::register::{Written, register},
+    rekey::register::{Others, Written, check_registered, register},
 };
 
 /// How often a change of the table is retried after a concurrent change.
@@ -50,7 +51,16 @@ pub(super) async fn finish(
     for (index, output) in plan.settings.output.iter().enumerate() {
         swap_manifest(ports, plan, index, output, &done).await?;
     }
-    catalog(ports, ledger, plan, &done).await?;
+    let unregistered = match catalog(ports, ledger, plan, &done).await {
+        Ok(()) => None,
+        // Somebody has changed the catalog since the commit was allowed. The run is over nevertheless: if it were not, no
+        // other run could begin.
+        Err(error) if is_refused(&error) => {
+            tracing::error!(%error, "the run is committed, and not all of its partitions are registered");
+            Some(error.to_string())
+        }
+        Err(error) => return Err(error),
+    };
     // P1, P3: only a committed run removes, and only what its plan lists.
     let (mut removed, mut left) = (0, Vec::new());
     for (output, replaced) in plan.settings.output.iter().zip(&plan.replaced) {
@@ -77,6 +87,7 @@ pub(super) async fn finish(
         version: Finished::VERSION,
         removed,
         left,
+        unregistered,
     };
     ledger::propose(store, &ledger.finished(), finished).await
 }
@@ -154,18 +165,28 @@ async fn remove(
     for object in replaced {
         match standing.get(&object.key) {
             None => {}
-            Some(etag) if *etag == object.etag => keys.push(object.key.clone()),
+            Some(etag) if *etag == object.etag => keys.push(Deletion {
+                key: object.key.clone(),
+                etag: Some(object.etag.clone()),
+            }),
             Some(_) => left.push(object.key.clone()),
         }
     }
-    delete(ports, &directory.bucket, &keys).await?;
+    left.extend(delete(ports, &directory.bucket, &keys).await?);
+    left.sort();
     Ok(left)
 }
 
-async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobError> {
+/// Deletes objects. Returns the keys that have another object than the one that is named.
+async fn delete(ports: &Ports, bucket: &str, keys: &[Deletion]) -> Result<Vec<String>, JobError> {
+    let mut left = Vec::new();
     for keys in keys.chunks(MAX_DELETE_BATCH) {
         let failures = ports.store.delete(bucket, keys).await;
         let failures = failures.map_err(|error| JobError::store(Stage::Write, error))?;
+        let (others, failures) = failures
+            .into_iter()
+            .partition::<Vec<_>, _>(DeleteFailure::is_of_another_object);
+        left.extend(others.into_iter().map(|other| other.key));
         if let Some(failure) = failures.into_iter().next() {
             let kind = if failure.is_denied() {
                 ErrorKind::AccessDenied
@@ -177,7 +198,7 @@ async fn delete(ports: &Ports, bucket: &str, keys: &[String]) -> Result<(), JobE
                 .of(Location::new(bucket, failure.key)));
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Removes the staged rows.
@@ -186,10 +207,73 @@ async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(
         let prepared: Option<Prepared> =
             ledger::read(&*ports.store, &ledger.prepared(index)).await?;
         let staged = prepared.and_then(|prepared| prepared.staged);
-        let keys: Vec<_> = staged.iter().flat_map(Staged::keys).collect();
+        let keys = staged.iter().flat_map(Staged::keys);
+        let keys: Vec<_> = keys.map(Deletion::from).collect();
         delete(ports, &plan.settings.target.bucket, &keys).await?;
     }
     Ok(())
+}
+
+/// Whether the catalog is not as the job needs it, so that another attempt fails alike.
+fn is_refused(error: &JobError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PartitionElsewhere
+            | ErrorKind::PartitionRefused
+            | ErrorKind::SchemaUnusable
+            | ErrorKind::TableMissing
+    )
+}
+
+/// Checks before the commit that the partitions which the run has written can be registered.
+pub(super) async fn check_partitions(
+    ports: &Ports,
+    plan: &Plan,
+    done: &[Done],
+) -> Result<(), JobError> {
+    let job = &plan.settings;
+    let (Some(name), Some(output)) = (&job.table, job.output.first()) else {
+        return Ok(());
+    };
+    if job.partition_by.is_empty() {
+        return Ok(());
+    }
+    let Some(table) = ports.catalog.table(name).await? else {
+        return Ok(());
+    };
+    // Of a table that is about to have other keys, no partition is one of the run's.
+    if table.partition_keys.len() != job.partition_by.len() {
+        return Ok(());
+    }
+    let written = written(plan, output, done);
+    check_registered(&*ports.catalog, &table, &written, others(job, output)).await
+}
+
+/// What becomes of registered partitions with another format. With `append` their objects stay, and so must it.
+fn others<'a>(job: &config::Repartition, output: &'a config::Output) -> Others<'a> {
+    if job.manage_table && job.mode != Mode::Append {
+        Others::Updated
+    } else {
+        Others::Checked(output)
+    }
+}
+
+/// The partitions of the first output.
+fn written(plan: &Plan, output: &config::Output, done: &[Done]) -> Vec<Written> {
+    let directory = plan.settings.directory(output);
+    let mut written = BTreeSet::new();
+    for file in done.iter().flat_map(|done| &done.files) {
+        if file.output == 0
+            && let Some((path, _)) = file.key.rsplit_once('/')
+        {
+            written.insert(Written {
+                values: file.values.clone(),
+                directory: Location::new(&directory.bucket, format!("{path}/")),
+                before: None,
+            });
+        }
+    }
+    written.into_iter().collect()
 }
 
 /// Updates the catalog as the job requests.
@@ -240,18 +324,6 @@ async fn catalog(
         return Ok(());
     }
     let table = standing.ok_or_else(|| JobError::table_missing(name))?;
-    let mut written = BTreeSet::new();
-    for file in done.iter().flat_map(|done| &done.files) {
-        if file.output == 0
-            && let Some((path, _)) = file.key.rsplit_once('/')
-        {
-            written.insert(Written {
-                values: file.values.clone(),
-                directory: Location::new(&directory.bucket, format!("{path}/")),
-                before: None,
-            });
-        }
-    }
-    let written = written.into_iter().collect::<Vec<_>>();
-    register(&*ports.catalog, &table, &written).await
+    let written = written(plan, output, done);
+    register(&*ports.catalog, &table, &written, others(job, output)).await
 }

@@ -2,13 +2,15 @@
 //!
 //! - `<run>/plan`: what is read, the tasks, and what is replaced.
 //! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote.
+//! - `<run>/progress/<i>/<n>`, `<run>/verified/<n>`: how far a task, or the verification of the run, came before its time
+//!   ran out. The furthest is first in a listing.
 //! - `<run>/commit`: the run is valid, or was withdrawn before its commit.
 //! - `<run>/taken`: with a bookmark, every object that this and earlier runs have committed.
 //! - `<run>/finished`: the steps after the commit are done.
 //!
 //! Runs are numbered downwards, so that the newest is first in a listing.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use futures::{FutureExt, StreamExt, stream};
 use lakewright_core::{
@@ -19,10 +21,13 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Shape, Span, Task, Unit},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, SeqAccess, Visitor},
+};
 
 use super::shuffle::Staged;
-pub(super) use crate::kit::ledger::{propose, read};
+pub(super) use crate::kit::ledger::{furthest, propose, reach, read};
 use crate::{
     kit::{ErrorKind, JobError, Stage, ledger::documents},
     ports::Store,
@@ -161,6 +166,24 @@ pub struct Done {
     pub values_dropped: u64,
 }
 
+/// The files that an attempt at a task knew to stand when its time ran out: the next one does not write them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The files.
+    pub files: Vec<File>,
+}
+
+/// How far the verification of a run came before its time ran out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The version of this document's format.
+    pub version: u32,
+    /// How many of the run's files, in the order of the outputs and the tasks, are as their tasks say.
+    pub files: usize,
+}
+
 /// A written file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
@@ -204,6 +227,9 @@ pub struct Finished {
     pub removed: u64,
     /// Keys that were not removed, because they have other objects than the plan lists.
     pub left: Vec<String>,
+    /// Why some of the partitions are not registered, if the catalog was changed after the commit was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unregistered: Option<String>,
 }
 
 /// The objects that runs with a bookmark have committed.
@@ -212,10 +238,81 @@ pub struct Taken {
     /// The version of this document's format.
     pub version: u32,
     /// Their identities, sorted.
-    pub objects: Vec<String>,
+    pub objects: Ids,
 }
 
-documents!(LEDGER_VERSION; Plan, Prepared, Done, Commit, Finished, Taken);
+/// Identities of objects: each is 32 hexadecimal digits in a document, and 16 bytes in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids(pub Vec<u128>);
+
+/// One of them.
+struct Id(u128);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Ids {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|id| Id(*id)))
+    }
+}
+
+struct IdVisitor;
+
+impl Visitor<'_> for IdVisitor {
+    type Value = Id;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("32 hexadecimal digits")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
+        let id = u128::from_str_radix(text, 16);
+        id.map(Id)
+            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(IdVisitor)
+    }
+}
+
+struct IdsVisitor;
+
+impl<'de> Visitor<'de> for IdsVisitor {
+    type Value = Ids;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of ids")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids, A::Error> {
+        let mut ids = Vec::new();
+        while let Some(Id(id)) = list.next_element()? {
+            ids.push(id);
+        }
+        Ok(Ids(ids))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ids {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(IdsVisitor)
+    }
+}
+
+documents!(LEDGER_VERSION; Plan, Prepared, Done, Reached, Verified, Commit, Finished, Taken);
 
 impl Plan {
     /// The location of a source object.
@@ -286,6 +383,16 @@ impl Ledger {
 
     pub(super) fn done(&self, task: usize) -> Location {
         self.prefix.join(&format!("done/{task:010}"))
+    }
+
+    /// The prefix of how far the attempts at a task came.
+    pub(super) fn progress(&self, task: usize) -> Location {
+        self.prefix.join(&format!("progress/{task:010}/"))
+    }
+
+    /// The prefix of how far the attempts at the verification came.
+    pub(super) fn verified(&self) -> Location {
+        self.prefix.join("verified/")
     }
 
     /// The prefix for rows that fit neither memory nor the temporary folder.
@@ -396,6 +503,11 @@ mod tests {
                 ("repartition/<name>/<run>/plan", again::<Plan>),
                 ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
                 ("repartition/<name>/<run>/done/<i>", again::<Done>),
+                (
+                    "repartition/<name>/<run>/progress/<i>/<n>",
+                    again::<Reached>,
+                ),
+                ("repartition/<name>/<run>/verified/<n>", again::<Verified>),
                 ("repartition/<name>/<run>/commit", again::<Commit>),
                 ("repartition/<name>/<run>/taken", again::<Taken>),
                 ("repartition/<name>/<run>/finished", again::<Finished>),

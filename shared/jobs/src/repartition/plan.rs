@@ -165,7 +165,9 @@ async fn make(
     let splits_before = splits(&stored);
     let by_columns = !job.partition_by.is_empty();
     let files = job.files.unwrap_or(Files::Relative(0)).of(splits_before);
-    let files = (!by_columns && !shape.files.is_empty()).then_some(files);
+    // A run that adds nothing adds no file either.
+    let adds = job.mode != Mode::Append || !found.sources.is_empty();
+    let files = (!by_columns && !shape.files.is_empty() && adds).then_some(files);
     let together = by_columns && (job.merge || job.files.is_some());
     let layout = Layout::new(&stored, job.task_size.as_u64(), files, together);
     Plan {
@@ -291,6 +293,13 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
         table
             .may_be_managed()
             .map_err(|error| unfit(error.to_string()))?;
+        if let (Mode::Append, Some(output)) = (job.mode, job.output.first()) {
+            table.takes(output).map_err(|error| {
+                unfit(format!(
+                    "mode = \"append\" leaves its objects as they are, and manage_table would have them read in another way: {error}"
+                ))
+            })?;
+        }
     } else if let Some(output) = job.output.first() {
         let written = table.takes(output);
         written.map_err(|error| unfit(error.to_string()))?;
@@ -312,6 +321,24 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
                 job.partition_by
             ),
         ));
+    }
+    if job.mode == Mode::Overwrite
+        && let Some(output) = job.output.first()
+        && !table.partition_keys.is_empty()
+    {
+        let directory = job.directory(output);
+        for partition in ports.catalog.matching_partitions(name, None).await? {
+            let at = &partition.storage.location;
+            if !Location::directory(at).is_ok_and(|at| directory.contains(&at)) {
+                return Err(JobError::new(
+                    ErrorKind::PartitionElsewhere,
+                    format!(
+                        "partition {:?} of {name} lies at {at}, and not below {directory}, which the run replaces: readers of the table would go on to read it. Drop the partition, or write to a table of its own",
+                        partition.values
+                    ),
+                ));
+            }
+        }
     }
     let columns = table.storage.columns.into_iter();
     Ok(columns.chain(table.partition_keys).collect())

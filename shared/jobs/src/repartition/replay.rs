@@ -9,7 +9,7 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
-    files::Files,
+    files::{Files, Series},
     ledger::{Counts, Plan},
     rows::Rows,
 };
@@ -27,7 +27,7 @@ pub(super) enum Replay<'a> {
     Spooled(&'a Spool, usize),
 }
 
-enum Reader<'a> {
+pub(super) enum Reader<'a> {
     Units(Box<Rows<'a>>),
     Spooled(PartitionReader<'a>),
 }
@@ -44,7 +44,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, JobError> {
+    pub(super) fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, JobError> {
         Ok(match replay {
             Replay::Units(units) => Reader::Units(Box::new(Rows::new(
                 self.ports,
@@ -149,17 +149,21 @@ pub(super) async fn write<'a>(
     first: u64,
     number: u64,
 ) -> Result<WrittenRows, JobError> {
+    if let (Replay::Spooled(..), 0..=1) = (replay, number) {
+        let outputs = 0..context.plan.settings.output.len();
+        let stands = outputs.map(|output| files.stands(output, path, first));
+        if stands
+            .collect::<Result<Vec<_>, _>>()?
+            .iter()
+            .all(|stands| *stands)
+        {
+            return Ok(WrittenRows::default());
+        }
+    }
     let mut reader = context.read(replay)?;
     if number <= 1 {
-        let mut rows = 0;
         let mut series = files.series(path, values, None, &(first..first + 1));
-        while let Some(batch) = reader.next(files).await? {
-            rows += batch.num_rows() as u64;
-            let lines = files.encode(&batch)?;
-            files.write(&mut series, &batch, &lines).await?;
-            files.recycle(lines);
-        }
-        files.finish(&mut series).await?;
+        let rows = copy(&mut reader, files, &mut series).await?;
         return Ok(WrittenRows {
             rows,
             values_dropped: reader.values_dropped(),
@@ -188,17 +192,44 @@ pub(super) async fn write<'a>(
     let cuts = counts.cuts(context.plan, number);
     let mut series = files.series(path, values, Some(&cuts), &(first..first + number));
     if let Some(kept) = kept {
-        for (batch, lines) in kept {
-            files.write(&mut series, &batch, &lines).await?;
+        let copied = async {
+            for (batch, lines) in kept {
+                files.write(&mut series, &batch, &lines).await?;
+            }
+            files.finish(&mut series).await
+        };
+        let copied = copied.await;
+        if copied.is_err() {
+            files.abandon(&mut series).await;
         }
+        copied?;
     } else {
         let mut reader = context.read(replay)?;
+        copy(&mut reader, files, &mut series).await?;
+    }
+    Ok(written)
+}
+
+/// Writes all rows of a reader into the series, and ends their files. Returns their number.
+pub(super) async fn copy(
+    reader: &mut Reader<'_>,
+    files: &mut Files<'_>,
+    series: &mut [Series],
+) -> Result<u64, JobError> {
+    let copied = async {
+        let mut rows = 0;
         while let Some(batch) = reader.next(files).await? {
+            rows += batch.num_rows() as u64;
             let lines = files.encode(&batch)?;
-            files.write(&mut series, &batch, &lines).await?;
+            files.write(series, &batch, &lines).await?;
             files.recycle(lines);
         }
+        files.finish(series).await?;
+        Ok(rows)
+    };
+    let copied = copied.await;
+    if copied.is_err() {
+        files.abandon(series).await;
     }
-    files.finish(&mut series).await?;
-    Ok(written)
+    copied
 }

@@ -103,4 +103,7 @@ pub struct CommitReport {
     pub removed: u64,
     /// Keys that were not removed, because they have other objects than the plan lists.
     pub left: Vec<String>,
+    /// Why some of the partitions are not registered, if the catalog was changed after the commit was allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unregistered: Option<String>,
 }

@@ -314,12 +314,20 @@ impl Found {
         budget: &Budget,
     ) -> Result<Vec<Column>, JobError> {
         let mut inference = Inference::new(job.limits.deepest());
-        for source in &self.sources {
+        for (index, source) in self.sources.iter().enumerate() {
             let location = self.location(source);
             let mut records = records(&self.reading, job, &location, true)?;
             let mut bytes = Content::open(ports, job, budget, location.clone(), source, None);
             loop {
-                let more = bytes.next().await?;
+                let more = bytes.next().await;
+                let more = more.map_err(|error| match error.kind() {
+                    ErrorKind::Deadline => JobError::timeout_too_short(format!(
+                        "the columns of {index} of {} objects were inferred before the function's time was over: name a table as the source, or raise the timeout or memory of repartition-plan",
+                        self.sources.len()
+                    ))
+                    .of(self.root.clone()),
+                    _ => error,
+                })?;
                 match more {
                     Some(more) => records.push(more),
                     None => records.finish(),

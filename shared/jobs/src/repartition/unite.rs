@@ -30,6 +30,9 @@ use crate::{
 /// The most concurrent reads of footers.
 const CONCURRENT_FOOTERS: usize = 16;
 
+/// The footers of all objects may take the memory divided by this.
+const FOOTERS_SHARE: u64 = 4;
+
 /// An object of the source.
 struct Object {
     pinned: Pinned,
@@ -77,12 +80,12 @@ pub(super) async fn write(
     let sources = (&objects[..], &inputs[..], &unified);
     let all = make(context, files, sources, memory, &mut made).await;
     if !matches!(all, Ok(true)) {
-        for (mut upload, _) in made {
+        for (_, mut upload, _) in made {
             upload.abandon().await;
         }
         return all.map(|_| None);
     }
-    for (output, (upload, last)) in made.into_iter().enumerate() {
+    for (output, upload, last) in made {
         files.end(output, &[], rows, upload, last).await?;
     }
     Ok(Some(WrittenRows {
@@ -98,9 +101,12 @@ async fn make(
     files: &Files<'_>,
     (objects, inputs, unified): (&[Object], &[Input], &Unified),
     memory: usize,
-    made: &mut Vec<(Upload, Vec<u8>)>,
+    made: &mut Vec<(usize, Upload, Vec<u8>)>,
 ) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
+        if files.stands(index, "", 0)? {
+            continue;
+        }
         let options = options(output, memory);
         let merge = match Merge::new(unified.clone(), inputs.to_vec(), options) {
             Ok(merge) => merge,
@@ -109,7 +115,7 @@ async fn make(
         let upload = files.upload(index, "", 0)?;
         let merged = merge::run(merge, upload, |fetch| read(context, objects, fetch)).await;
         match merged {
-            Ok(merged) => made.push(merged),
+            Ok((upload, last)) => made.push((index, upload, last)),
             Err(Failed::Refused(error)) => return Ok(refused(&error)),
             Err(Failed::Job(error)) => return Err(error),
         }
@@ -166,12 +172,23 @@ async fn open(
     let Some((object, input)) = first.filter(fits) else {
         return Ok(None);
     };
+    // All footers are in memory at once. Many objects with long footers are read row by row.
+    let most = context.budget.memory / FOOTERS_SHARE;
+    let mut footers = input.metadata.memory_size() as u64;
     let (mut objects, mut inputs) = (vec![object], vec![input]);
     let mut reads = stream::iter(reads).buffered(CONCURRENT_FOOTERS);
     while let Some(opened) = reads.try_next().await? {
         let Some((object, input)) = opened else {
             return Ok(None);
         };
+        footers += input.metadata.memory_size() as u64;
+        if footers > most {
+            tracing::info!(
+                objects = inputs.len(),
+                "the footers need too much memory for a merge: the objects are read row by row"
+            );
+            return Ok(None);
+        }
         objects.push(object);
         inputs.push(input);
     }

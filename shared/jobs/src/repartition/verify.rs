@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use lakewright_core::{config::OutputFormat, location::Location};
 use parquet::file::metadata::ParquetMetaData;
 use parquet_merge::{Footer, LARGEST_FOOTER};
@@ -10,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Ports,
-    ledger::{Commit, Done, File, Ledger, Plan},
+    ledger::{self, Commit, Done, File, Ledger, Plan, Verified},
     refusal::Difference,
     source, write,
 };
@@ -30,12 +31,66 @@ const BATCH: usize = 1_000;
 ///
 /// The size and the `ETag` prove that an object is the one that was written. The rows and columns of a Parquet file are
 /// read from its footer; the rows of text were counted as they were encoded.
+///
+/// Where the time runs out, it is noted how many footers were compared: an object with an `ETag` never changes, so the next
+/// attempt only looks at the others. What the listing says is compared in each attempt.
 pub(super) async fn verified(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
     done: &[Done],
+    deadline: Timestamp,
 ) -> Result<Commit, JobError> {
+    let store = &*ports.store;
+    let prefix = ledger.verified();
+    let known = ledger::furthest::<Verified>(store, &prefix).await?;
+    let known = known.map_or(0, |verified| verified.files);
+    let mut look = Look {
+        ports,
+        plan,
+        deadline,
+        known,
+        verified: 0,
+    };
+    match compared_with(&mut look, ledger, done).await {
+        Err(error) if error.kind() == ErrorKind::Deadline => {
+            let verified = Verified {
+                version: Verified::VERSION,
+                files: look.verified,
+            };
+            if verified.files <= known {
+                return Err(JobError::timeout_too_short(
+                    "the function's time was over before a file of the run could be verified: raise its timeout or its memory",
+                )
+                .during(Stage::Verify)
+                .of(ledger.plan()));
+            }
+            if let Err(error) = ledger::reach(store, &prefix, verified.files, &verified).await {
+                tracing::warn!(%prefix, %error, "how far the verification came is not noted");
+            }
+            Err(error)
+        }
+        commit => commit,
+    }
+}
+
+/// The verification of a run.
+struct Look<'a> {
+    ports: &'a Ports,
+    plan: &'a Plan,
+    deadline: Timestamp,
+    /// How many of the run's files an earlier attempt verified.
+    known: usize,
+    /// How many are verified by now.
+    verified: usize,
+}
+
+async fn compared_with(
+    look: &mut Look<'_>,
+    ledger: &Ledger,
+    done: &[Done],
+) -> Result<Commit, JobError> {
+    let (ports, plan) = (look.ports, look.plan);
     let store = &*ports.store;
     let read = if plan.prepare.is_empty() {
         done.iter().filter_map(|done| done.read).sum()
@@ -60,7 +115,7 @@ pub(super) async fn verified(
         let standing = listed.iter().map(|object| (object.key.as_str(), object));
         stand(&directory.bucket, &written, &standing.collect())?;
         if form.format == OutputFormat::Parquet {
-            footers(store, plan, &directory.bucket, &written).await?;
+            look.footers(&directory.bucket, &written).await?;
         }
         let found = written.iter().map(|file| file.rows).sum();
         if found != read {
@@ -110,27 +165,32 @@ fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
-/// Compares the written files with their own footers.
-async fn footers(
-    store: &dyn Store,
-    plan: &Plan,
-    bucket: &str,
-    written: &[&File],
-) -> Result<(), JobError> {
-    let schema = plan.shape.files_schema()?;
-    let columns = schema.fields().iter().map(|field| field.name().clone());
-    let columns = columns.collect::<Vec<_>>();
-    // Long footers are read one at a time, so that the memory does not depend on the number of files.
-    let long = Mutex::new(());
-    for files in written.chunks(BATCH) {
-        let looks = files.iter();
-        let looks = looks
-            .map(|file| footer(store, bucket, file, &columns, &long).boxed())
-            .collect::<Vec<_>>();
-        let mut looks = stream::iter(looks).buffered(CONCURRENT);
-        while looks.try_next().await?.is_some() {}
+impl Look<'_> {
+    /// Compares the written files with their own footers, but for those that are known to be right.
+    async fn footers(&mut self, bucket: &str, written: &[&File]) -> Result<(), JobError> {
+        let schema = self.plan.shape.files_schema()?;
+        let columns = schema.fields().iter().map(|field| field.name().clone());
+        let columns = columns.collect::<Vec<_>>();
+        let known = self.known.saturating_sub(self.verified).min(written.len());
+        self.verified += known;
+        let written = written.get(known..).unwrap_or_default();
+        // Long footers are read one at a time, so that the memory does not depend on the number of files.
+        let long = Mutex::new(());
+        for files in written.chunks(BATCH) {
+            let looks = files.iter();
+            let looks = looks
+                .map(|file| footer(&*self.ports.store, bucket, file, &columns, &long).boxed())
+                .collect::<Vec<_>>();
+            let mut looks = stream::iter(looks).buffered(CONCURRENT);
+            while looks.try_next().await?.is_some() {
+                self.verified += 1;
+                if self.ports.clock.now() >= self.deadline {
+                    return Err(JobError::deadline());
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 async fn footer(

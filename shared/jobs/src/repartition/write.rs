@@ -11,7 +11,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports, TaskRequest,
     files::{Files, path_room},
-    ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared},
+    ledger::{self, Commit, Counts, Done, File, Ledger, Plan, Prepared, Reached},
     refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
@@ -191,7 +191,7 @@ impl<'a> Work<'a> {
         if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
             return self.stage(index, *group).await;
         }
-        let mut files = Files::new(self.ports, self.plan, self.budget)?;
+        let mut files = Files::new(self.ports, self.plan, self.budget, Vec::new())?;
         let mut units = Vec::new();
         for unit in self.units(group.indices())? {
             let mut counts = Counts::none(self.plan.settings.output.len());
@@ -214,7 +214,7 @@ impl<'a> Work<'a> {
 
     /// Stages the rows of a group in the store, for the tasks that write their partitions.
     async fn stage(&self, index: usize, group: Span) -> Result<Prepared, JobError> {
-        let files = Files::new(self.ports, self.plan, self.budget)?;
+        let files = Files::new(self.ports, self.plan, self.budget, Vec::new())?;
         let mut spooled = self.spool(&files, self.ledger.spool(index), group).await?;
         let tasks = self.plan.tasks.len();
         let (prefix, partitions) = (self.ledger.staged(index), spooled.router.partitions());
@@ -236,11 +236,16 @@ impl<'a> Work<'a> {
         task: usize,
     ) -> Result<Option<WrittenRows>, JobError> {
         let mut gathered = Gathered::default();
-        for index in 0..self.plan.prepare.len() {
-            let prepared = prepared(self.ports, self.ledger, self.plan, index).await?;
+        let reads = 0..self.plan.prepare.len();
+        let reads = reads
+            .map(|index| prepared(self.ports, self.ledger, self.plan, index).boxed())
+            .collect::<Vec<_>>();
+        let mut reads = stream::iter(reads).buffered(CONCURRENT);
+        while let Some(prepared) = reads.try_next().await? {
             let staged = prepared.staged.unwrap_or_default();
             gathered.take(staged, task, self.plan.tasks.len());
         }
+        drop(reads);
         let prefix = self.ledger.spool(task);
         let mut spool = Spool::new(self.plan.shape.files_schema()?, None, self.room(prefix));
         let number = self.plan.settings.files.map_or(1, |files| files.of(1));
@@ -261,11 +266,22 @@ impl<'a> Work<'a> {
                 format!("the plan has no such task: task {index}"),
             )
         })?;
-        let mut files = Files::new(self.ports, self.plan, self.budget)?;
+        let store = &*self.ports.store;
+        let progress = self.ledger.progress(index);
+        let reached = ledger::furthest::<Reached>(store, &progress).await?;
+        let known = reached.map_or_else(Vec::new, |reached| reached.files);
+        let mut files = Files::new(self.ports, self.plan, self.budget, known)?;
         let written = match *task {
-            Task::Files(span) => self.files(&mut files, span).await?,
-            Task::Units(span) => self.partitions(&mut files, index, span).await?,
-            Task::Partitions(_) => self.gathered(&mut files, index).await?,
+            Task::Files(span) => self.files(&mut files, span).await,
+            Task::Units(span) => self.partitions(&mut files, index, span).await,
+            Task::Partitions(_) => self.gathered(&mut files, index).await,
+        };
+        let written = match written {
+            Ok(written) => written,
+            Err(error) => {
+                let (files, is_further) = files.settle().await;
+                return Err(self.stopped(&progress, files, is_further, error).await);
+            }
         };
         let files = files.all().await?;
         let mut rows = vec![0; self.plan.settings.output.len()];
@@ -281,6 +297,35 @@ impl<'a> Work<'a> {
             files,
             values_dropped: written.map_or(0, |written| written.values_dropped),
         })
+    }
+
+    /// Notes which files of a task stand, if its time ran out. Returns the error to answer with.
+    async fn stopped(
+        &self,
+        progress: &Location,
+        files: Vec<File>,
+        is_further: bool,
+        error: JobError,
+    ) -> JobError {
+        if error.kind() != ErrorKind::Deadline {
+            return error;
+        }
+        if !is_further {
+            return JobError::timeout_too_short(
+                "no file of the task was written before the function's time was over: raise its timeout or memory, or choose a smaller task_size for the next run",
+            )
+            .of(self.ledger.plan());
+        }
+        let reached = Reached {
+            version: Reached::VERSION,
+            files,
+        };
+        let count = reached.files.len();
+        let noted = ledger::reach(&*self.ports.store, progress, count, &reached).await;
+        if let Err(error) = noted {
+            tracing::warn!(%progress, %error, "how far the attempt came is not noted");
+        }
+        error
     }
 
     /// Writes some of the files of all rows.
@@ -341,14 +386,9 @@ impl<'a> Work<'a> {
         for series in &mut series {
             series.begin_at(before.of(self.plan, series.output()));
         }
-        let mut rows = Rows::new(self.ports, self.budget, self.plan, self.units(units)?)?;
-        while let Some(batch) = rows.next().await? {
-            let batch = files.columns(&batch)?;
-            let lines = files.encode(&batch)?;
-            files.write(&mut series, &batch, &lines).await?;
-            files.recycle(lines);
-        }
-        files.finish(&mut series).await?;
+        let units = Replay::Units(self.units(units)?);
+        let mut reader = self.context().read(units)?;
+        replay::copy(&mut reader, files, &mut series).await?;
         Ok(None)
     }
 

@@ -15,8 +15,8 @@ use super::{
     backoff::{Backoff, Failing, Verdict, lock},
 };
 use crate::ports::{
-    Attributes, Clock, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 /// The size of the reads that compare an object with what was written.
@@ -342,14 +342,14 @@ impl<S: Store> Store for Retrying<S> {
     async fn delete(
         &self,
         bucket: &str,
-        keys: &[String],
+        objects: &[Deletion],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
         let location = Location::new(bucket, "");
         self.backoff
             .batch(
-                keys.to_vec(),
+                objects.to_vec(),
                 |left| Box::pin(async move { self.inner.delete(bucket, &left).await }),
-                |failure, key| failure.key == *key,
+                |failure, object| failure.key == object.key,
                 || too_late("DeleteObjects", &location),
             )
             .await

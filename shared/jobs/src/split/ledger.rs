@@ -9,7 +9,7 @@ use lakewright_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Columns;
+use super::{Columns, dropped::DroppedRows};
 pub(super) use crate::kit::ledger::{create, exists, read, replace};
 use crate::{
     kit::{
@@ -62,7 +62,7 @@ pub struct Plan {
     /// The chunks that the tasks process.
     pub chunks: Vec<Chunk>,
     /// The rows that are not written because another one has their key.
-    pub dropped: Vec<Dropped>,
+    pub dropped: DroppedRows,
     /// How many of those differ from the row that is written.
     pub collisions: u64,
 }
@@ -211,7 +211,7 @@ impl Document for Failure {
 impl Plan {
     /// The number of objects that will be written.
     pub fn objects(&self) -> u64 {
-        self.rows - self.dropped.len() as u64
+        self.rows - self.dropped.count()
     }
 
     /// The number of PUT requests for the rows and the ledger.

@@ -19,6 +19,7 @@
 
 mod blocks;
 mod cancel;
+mod dropped;
 mod ledger;
 mod parquet;
 mod plan;

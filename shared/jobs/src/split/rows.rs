@@ -126,7 +126,14 @@ pub async fn rows(
     };
     match write::write(store, clock, plan, index, &chunk, resume, budget).await {
         Ok(Ended::OutOfTime { next_row }) => {
-            if next_row > resume.unwrap_or(chunk.first_row) {
+            let begun = resume.unwrap_or(chunk.first_row);
+            if next_row <= begun {
+                return Err(JobError::timeout_too_short(format!(
+                    "no row of chunk {index} from row {begun} on was written before the function's time was over: raise its timeout or memory, or split the result into smaller objects"
+                ))
+                .of(job.ledger.plan()));
+            }
+            if next_row > begun {
                 let reached = Reached {
                     version: Reached::VERSION,
                     next_row,

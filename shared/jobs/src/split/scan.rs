@@ -17,7 +17,8 @@ use parquet_merge::find_column;
 use super::{
     Budget, Columns, Ports,
     blocks::{Blocks, parquet_reader},
-    ledger::{Plan, Source},
+    dropped::DroppedRows,
+    ledger::{NAMED, Plan, Source},
     parquet::Parquet,
     read::Plain,
     source::Found,
@@ -49,7 +50,7 @@ pub(super) async fn scan(
         rows: 0,
         bytes: 0,
         chunks: Vec::new(),
-        dropped: Vec::new(),
+        dropped: DroppedRows::default(),
         collisions: 0,
     };
     for (index, source) in (0_u32..).zip(&mut plan.sources) {
@@ -66,10 +67,10 @@ pub(super) async fn scan(
         plan.chunks.extend(chunks);
     }
     let duplicates = scanner.finish(&mut plan);
-    plan.dropped = duplicates.dropped;
+    plan.dropped = DroppedRows::new(duplicates.dropped, NAMED);
     plan.collisions = duplicates.collisions;
     if job.on_collision == OnCollision::Fail
-        && let Some(first) = plan.dropped.iter().find(|dropped| !dropped.same)
+        && let Some(first) = plan.dropped.collided().next().copied()
     {
         return Err(JobError::new(
             ErrorKind::KeyCollision,
@@ -77,7 +78,7 @@ pub(super) async fn scan(
                 "rows {} and {} have the key {} and are different ({} such in all): nothing was written. Name more columns in `key`, or choose with `on_collision`",
                 first.kept,
                 first.row,
-                key_of(ports, &plan, *first, budget).await?,
+                key_of(ports, &plan, first, budget).await?,
                 plan.collisions
             ),
         ));

@@ -101,7 +101,15 @@ async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Resu
         return Ok(());
     };
     let told = match news {
-        News::GoesOn => ports.callback.heartbeat(&token).await,
+        News::GoesOn => {
+            // The next chunk sends one too; what was written stands without it.
+            if let Err(error) = ports.callback.heartbeat(&token).await
+                && error.kind != CallbackErrorKind::Gone
+            {
+                tracing::warn!(%error, run, "no heartbeat was sent");
+            }
+            return Ok(());
+        }
         News::Succeeded(output) => ports.callback.succeed(&token, output).await,
         News::Failed { error, cause } => ports.callback.fail(&token, error, cause).await,
     };
@@ -223,7 +231,6 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
     let elapsed = meta.answered_at.duration_since(meta.last_modified);
     let seconds = u64::try_from(elapsed.as_secs()).unwrap_or_default();
     let objects = plan.objects();
-    let different = plan.dropped.iter().filter(|dropped| !dropped.same);
     let summary = Summary {
         version: Summary::VERSION,
         id: plan.id.clone(),
@@ -233,8 +240,8 @@ async fn succeed(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<Summary,
         bytes,
         chunks: plan.chunks.len() as u64,
         collisions: plan.collisions,
-        duplicates: plan.dropped.len() as u64 - plan.collisions,
-        collided: different.take(NAMED).copied().collect(),
+        duplicates: plan.dropped.count() - plan.collisions,
+        collided: plan.dropped.collided().take(NAMED).copied().collect(),
         seconds,
         objects_per_minute: objects * 60 / seconds.max(1),
     };

@@ -69,6 +69,8 @@ struct Writer<'a> {
 /// The rows of a chunk that are written, as objects.
 struct Objects<'a> {
     plan: &'a Plan,
+    /// The rows of the chunk that are not written.
+    dropped: Vec<u64>,
     keys: KeyTemplate,
     renderer: Renderer,
     buffer: BytesMut,
@@ -100,7 +102,7 @@ pub(super) async fn write(
     resume: Option<u64>,
     budget: &Budget,
 ) -> Result<Ended, JobError> {
-    let mut objects = Objects::new(plan, index)?;
+    let mut objects = Objects::new(plan, index, chunk)?;
     let writer = Writer {
         store: &**store,
         options: options(plan),
@@ -223,10 +225,13 @@ impl Tally {
 }
 
 impl<'a> Objects<'a> {
-    fn new(plan: &'a Plan, chunk: u32) -> Result<Self, JobError> {
+    fn new(plan: &'a Plan, index: u32, chunk: &Chunk) -> Result<Self, JobError> {
         let (keys, renderer) = scan::templates(&plan.settings)?;
         Ok(Self {
             plan,
+            dropped: plan
+                .dropped
+                .within(chunk.first_row..chunk.first_row + chunk.rows),
             keys,
             renderer,
             buffer: BytesMut::with_capacity(BUFFER),
@@ -234,7 +239,7 @@ impl<'a> Objects<'a> {
             hash: 0,
             done: Done {
                 version: Done::VERSION,
-                chunk,
+                chunk: index,
                 rows: 0,
                 objects: 0,
                 bytes: 0,
@@ -252,11 +257,7 @@ impl<'a> Objects<'a> {
     ) -> Result<Option<Object>, JobError> {
         let bad =
             |message: String| JobError::new(ErrorKind::BadRow, format!("row {number}: {message}"));
-        let dropped = &self.plan.dropped;
-        if dropped
-            .binary_search_by_key(&number, |dropped| dropped.row)
-            .is_ok()
-        {
+        if self.dropped.binary_search(&number).is_ok() {
             return Ok(None);
         }
         let job = &self.plan.settings;

@@ -22,7 +22,7 @@ use self::messages::{Packer, calls};
 pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
     kit::{ErrorKind, JobError, send},
-    ports::{Clock, ListPage, Listed, Queue, Store},
+    ports::{Clock, ListPage, Listed, Queue, Store, StoreErrorKind},
     rekey::{Candidate, Finder, SourceObject, Standing},
 };
 
@@ -129,38 +129,55 @@ pub async fn sweep(
     let window = (min_age, request.since);
     let queue = (!request.dry_run).then_some(queue_url);
     let mut packer = Packer::new(job.batch.objects, job.batch.size.as_u64());
+    let clock = &*ports.clock;
+    // The last key that was looked up.
+    let mut reached = request.after.clone();
     let mut page = ports.store.list(&prefix, request.after.as_deref()).await?;
     loop {
         let last = page.objects.last().filter(|_| page.truncated);
         let next = last.map(|object| object.key.clone());
-        let is_due = ports.clock.now() >= deadline;
+        let is_due = clock.now() >= deadline;
         // The next page is listed while this one is looked up: a listing is the slowest part.
         let listed = async {
             match next.as_deref().filter(|_| !is_due) {
-                Some(next) => ports.store.list(&prefix, Some(next)).await.map(Some),
+                Some(next) => match ports.store.list(&prefix, Some(next)).await {
+                    // This page is answered for, and the next sweep goes on after it.
+                    Err(error) if error.kind == StoreErrorKind::Deadline => Ok(None),
+                    listed => listed.map(Some),
+                },
                 None => Ok(None),
             }
         };
         let swept = async {
-            let missing = missing(&finder, job, &page, window, &mut report).await?;
+            let until = (clock, deadline);
+            let looked = look(&finder, job, &page, window, until, &mut report).await?;
             let mut complete = Vec::new();
-            for object in &missing {
+            for object in &looked.missing {
                 report.sent += 1;
                 report.bytes += object.size.unwrap_or(0);
                 let message = packer.add(object);
                 complete.extend(message.map_err(|error| unwritten(&error))?);
             }
-            enqueue(ports, queue, complete, &mut report).await
+            enqueue(ports, queue, complete, &mut report).await?;
+            Ok(looked.end)
         };
-        let (following, ()) =
+        let (following, end) =
             future::try_join(async { listed.await.map_err(JobError::from) }, swept).await?;
-        let Some(following) = following else {
-            let rest = packer.rest().into_iter().collect();
-            enqueue(ports, queue, rest, &mut report).await?;
-            report.next = next;
-            return Ok(report);
-        };
-        page = following;
+        match (end, following) {
+            (End::Whole, Some(following)) => {
+                reached = next;
+                page = following;
+                continue;
+            }
+            (End::Whole, None) => report.next = next,
+            // What was not looked up in time is the first of the next sweep.
+            (End::After(key), _) => report.next = Some(key),
+            (End::AtOnce, _) if reached == request.after => return Err(JobError::deadline()),
+            (End::AtOnce, _) => report.next = reached,
+        }
+        let rest = packer.rest().into_iter().collect();
+        enqueue(ports, queue, rest, &mut report).await?;
+        return Ok(report);
     }
 }
 
@@ -199,50 +216,94 @@ async fn enqueue_all(
     Ok(())
 }
 
-/// The objects of a page that rekey should have committed by now, but has not.
-async fn missing(
+/// What was looked up of a page.
+struct Looked {
+    /// The objects that rekey should have committed by now, but has not.
+    missing: Vec<SourceObject>,
+    end: End,
+}
+
+/// How the lookups of a page ended.
+enum End {
+    /// All were made.
+    Whole,
+    /// The time ran out after that of this key.
+    After(String),
+    /// The time ran out before the first.
+    AtOnce,
+}
+
+/// Looks up the objects of a page, in their order, until the time is over.
+async fn look(
     finder: &Finder<'_>,
     job: &config::Rekey,
     page: &ListPage,
     (min_age, since): (Duration, Option<Timestamp>),
+    (clock, deadline): (&dyn Clock, Timestamp),
     report: &mut SweepReport,
-) -> Result<Vec<SourceObject>, JobError> {
+) -> Result<Looked, JobError> {
     let due = |object: &&Listed| {
         let age = page.answered_at.duration_since(object.last_modified);
         let location = Location::new(&job.source.bucket, &object.key);
         let is_recent = since.is_none_or(|since| object.last_modified >= since);
         object.size > 0 && job.reads(&location) && is_recent && age.unsigned_abs() >= min_age
     };
-    let due = page.objects.iter().filter(due).collect::<Vec<_>>();
-    report.listed += page.objects.len() as u64;
-    report.passed_over += (page.objects.len() - due.len()) as u64;
+    let mut due = page
+        .objects
+        .iter()
+        .enumerate()
+        .filter(|(_, object)| due(object));
     let mut under_way = FuturesOrdered::new();
-    let mut missing = Vec::new();
-    let mut take = |found| match found {
-        Found::Done => report.committed += 1,
-        Found::GivenUp => report.given_up += 1,
-        Found::Missing(object) => missing.push(object),
+    let mut looked = Looked {
+        missing: Vec::new(),
+        end: End::Whole,
     };
-    for object in due {
-        if under_way.len() >= CONCURRENT_QUESTIONS
-            && let Some(found) = under_way.try_next().await?
+    // How many objects of the page were answered for, and how many of them were due.
+    let (mut seen, mut answered) = (0, 0);
+    let mut is_over = false;
+    loop {
+        while under_way.len() < CONCURRENT_QUESTIONS
+            && !is_over
+            && let Some((index, object)) = due.next()
         {
-            take(found);
-        }
-        under_way.push_back(uncommitted(
-            finder,
-            Candidate {
+            let candidate = Candidate {
                 source: Location::new(&job.source.bucket, &object.key),
                 etag: object.etag.clone(),
                 claim: 0,
-            },
-            object.size,
-        ));
+            };
+            under_way.push_back(async move {
+                let found = uncommitted(finder, candidate, object.size).await;
+                Ok::<_, JobError>((index, found))
+            });
+            // At least one is looked up.
+            is_over = clock.now() >= deadline;
+        }
+        let Some((index, found)) = under_way.try_next().await? else {
+            break;
+        };
+        match found {
+            Ok(Found::Done) => report.committed += 1,
+            Ok(Found::GivenUp) => report.given_up += 1,
+            Ok(Found::Missing(object)) => looked.missing.push(object),
+            Err(error) if error.kind() == ErrorKind::Deadline => {
+                is_over = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+        answered += 1;
+        seen = index + 1;
+        is_over |= clock.now() >= deadline;
     }
-    while let Some(found) = under_way.try_next().await? {
-        take(found);
+    if is_over && (!under_way.is_empty() || due.next().is_some() || seen == 0) {
+        let last = seen.checked_sub(1).and_then(|last| page.objects.get(last));
+        looked.end = last.map_or(End::AtOnce, |object| End::After(object.key.clone()));
+    } else {
+        seen = page.objects.len();
     }
-    Ok(missing)
+    report.listed += seen as u64;
+    report.passed_over += seen as u64 - answered;
+    Ok(looked)
 }
 
 /// What has become of an object.

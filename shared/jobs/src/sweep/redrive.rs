@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CONCURRENT_QUESTIONS, Packer, Ports, enqueue_all, unwritten};
 use crate::{
-    kit::JobError,
+    kit::{ErrorKind, JobError},
     rekey::{Candidate, Finder, GivenUp, SourceObject},
 };
 
@@ -72,12 +72,27 @@ pub async fn redrive(
         next: request.after.clone(),
     };
     loop {
-        let page = finder.given_up_page(report.next.as_deref()).await?;
+        let page = finder.given_up_page(report.next.as_deref()).await;
+        let page = match page {
+            // What was seen is answered for, and the next request goes on after it.
+            Err(error) if is_late(&error) && report.next != request.after => break,
+            page => page?,
+        };
         let found = page.sids.iter().map(|sid| given_up(&finder, sid));
         let found = stream::iter(found.collect::<Vec<_>>()).buffered(CONCURRENT_QUESTIONS);
+        let mut found = stream::iter(&page.sids).zip(found);
         let mut messages = Vec::new();
-        for given_up in found.collect::<Vec<_>>().await {
-            let Some(given_up) = given_up? else {
+        let mut is_over = false;
+        while let Some((sid, given_up)) = found.next().await {
+            let given_up = match given_up {
+                Err(error) if is_late(&error) && report.next != request.after => {
+                    is_over = true;
+                    break;
+                }
+                given_up => given_up?,
+            };
+            report.next = Some(sid.clone());
+            let Some(given_up) = given_up else {
                 continue;
             };
             let is_other = |name: &String| *name != given_up.error;
@@ -95,17 +110,25 @@ pub async fn redrive(
                 report.given_up.push(given_up);
             }
         }
-        report.next = page.next;
-        let is_over = report.next.is_none() || ports.clock.now() >= deadline;
-        if is_over {
-            messages.extend(packer.rest());
-        }
+        drop(found);
         report.messages += messages.len() as u64;
         enqueue_all(ports, queue, messages).await?;
         if is_over {
-            return Ok(report);
+            break;
+        }
+        report.next = page.next;
+        if report.next.is_none() || ports.clock.now() >= deadline {
+            break;
         }
     }
+    let rest = packer.rest();
+    report.messages += u64::from(rest.is_some());
+    enqueue_all(ports, queue, rest.into_iter().collect()).await?;
+    Ok(report)
+}
+
+fn is_late(error: &JobError) -> bool {
+    error.kind() == ErrorKind::Deadline
 }
 
 /// The object, unless it has been committed or has disappeared since.

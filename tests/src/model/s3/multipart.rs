@@ -13,16 +13,23 @@ const NO_SUCH_UPLOAD: Refusal = Refusal(StoreErrorKind::NotFound, "NoSuchUpload"
 #[derive(Debug)]
 pub(super) struct Upload {
     pub(super) object: Location,
+    /// The object's `Last-Modified` is when the upload began.
+    begun: Timestamp,
     pub(super) completed: bool,
     parts: BTreeMap<u16, (String, Bytes)>,
 }
 
 impl ModelS3 {
-    pub(in crate::model) fn create_multipart(&mut self, object: &Location) -> UploadId {
+    pub(in crate::model) fn create_multipart(
+        &mut self,
+        now: Timestamp,
+        object: &Location,
+    ) -> UploadId {
         self.serial += 1;
         let id = UploadId(format!("upload-{}", self.serial));
         let upload = Upload {
             object: object.clone(),
+            begun: now,
             completed: false,
             parts: BTreeMap::new(),
         };
@@ -58,7 +65,6 @@ impl ModelS3 {
 
     pub(in crate::model) fn complete_multipart(
         &mut self,
-        now: Timestamp,
         object: &Location,
         id: &UploadId,
         parts: &[CompletedPart],
@@ -67,6 +73,7 @@ impl ModelS3 {
         let smallest = self.settings.smallest_part;
         let completed_again = self.settings.completed_again;
         let upload = self.upload(object, id)?;
+        let begun = upload.begun;
         if upload.completed {
             return Err(Refusal(completed_again, "completed already"));
         }
@@ -94,7 +101,7 @@ impl ModelS3 {
             upload.completed = true;
             upload.parts.clear();
         }
-        Ok(self.write(now, object, content.freeze(), etag))
+        Ok(self.write(begun, object, content.freeze(), etag))
     }
 
     pub(in crate::model) fn abort_multipart(&mut self, upload: &UploadId) {

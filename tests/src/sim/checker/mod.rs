@@ -318,7 +318,7 @@ impl Checker {
             ["failed", sid] => self.given_up(sid),
             ["commit", bid] => self.commit(bid, object, s3, glue),
             ["quarantine", _] if self.files.contains_key(&location.key) => Ok(()),
-            ["spool", ..] => Ok(()),
+            ["spool" | "progress", ..] => Ok(()),
             _ => Err(format!("R1: no plan that stands names {location}")),
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     ports::{
-        DeleteFailure, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
+        DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
         StoreError, StoreErrorKind, StoreLayer, Written,
     },
     repartition::Done,
@@ -153,17 +153,23 @@ impl BrokenStore {
     }
 
     /// A file without any of these roles.
-    async fn another(&self, bucket: &str, keys: &[String]) -> Result<Option<String>, StoreError> {
+    async fn another(
+        &self,
+        bucket: &str,
+        objects: &[Deletion],
+    ) -> Result<Option<Deletion>, StoreError> {
         let mut after: Option<String> = None;
         loop {
             let all = Location::new(bucket, "out/");
             let page = self.inner.list(&all, after.as_deref()).await?;
             after = page.objects.last().map(|object| object.key.clone());
             let mut files = page.objects.into_iter().map(|object| object.key);
-            let found = files
-                .find(|key| role(&Location::new(bucket, key)) == Role::File && !keys.contains(key));
+            let found = files.find(|key| {
+                role(&Location::new(bucket, key)) == Role::File
+                    && !objects.iter().any(|object| object.key == *key)
+            });
             if found.is_some() || !page.truncated {
-                return Ok(found);
+                return Ok(found.map(Deletion::from));
             }
         }
     }
@@ -268,14 +274,14 @@ impl StoreLayer for BrokenStore {
     async fn delete(
         &self,
         bucket: &str,
-        keys: &[String],
+        objects: &[Deletion],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
-        let mut keys = keys.to_vec();
+        let mut objects = objects.to_vec();
         match self.mutant {
             Mutant::RemovesNothing => return Ok(Vec::new()),
-            Mutant::RemovesMore => keys.extend(self.another(bucket, &keys).await?),
+            Mutant::RemovesMore => objects.extend(self.another(bucket, &objects).await?),
             _ => {}
         }
-        self.inner.delete(bucket, &keys).await
+        self.inner.delete(bucket, &objects).await
     }
 }

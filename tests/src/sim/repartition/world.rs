@@ -152,7 +152,7 @@ impl World {
             memory: 128 << 20,
             scratch: std::env::temp_dir(),
             scratch_bytes: u64::MAX,
-            deadline,
+            deadline: invocation::end_of_work(deadline),
         };
         let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, budget))).await;
         self.cloud.note("invocation", what, &format!("{end:?}"));
@@ -186,8 +186,8 @@ impl World {
         request: &CommitRequest,
         plan: Plan,
     ) -> (End<CommitReport>, Client) {
-        self.invoke("repartition-commit", plan, |ports, _| async move {
-            repartition::commit(&ports, request).await
+        self.invoke("repartition-commit", plan, |ports, budget| async move {
+            repartition::commit(&ports, request, budget.deadline).await
         })
         .await
     }

@@ -58,8 +58,14 @@ pub(super) fn table_to_glue(
         .set_view_expanded_text(standing.and_then(|old| old.view_expanded_text.clone()))
         .set_target_table(standing.and_then(types::Table::target_table).cloned())
         .set_table_type(kind.map(str::to_owned))
-        .storage_descriptor(storage_to_glue(&table.storage)?)
-        .set_partition_keys(Some(columns_to_glue(&table.partition_keys)?))
+        .storage_descriptor(storage_to_glue(
+            &table.storage,
+            standing.and_then(types::Table::storage_descriptor),
+        )?)
+        .set_partition_keys(Some(columns_to_glue(
+            &table.partition_keys,
+            standing.map_or(&[][..], types::Table::partition_keys),
+        )?))
         .set_parameters(Some(table.parameters.clone().into_iter().collect()))
         .build()
 }
@@ -95,34 +101,93 @@ fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, Str
         .collect()
 }
 
-pub(super) fn partition_to_glue(partition: &Partition) -> Result<PartitionInput, BuildError> {
+/// Converts to Glue's input. Fields that [`Partition`] does not have are taken from `standing`.
+pub(super) fn partition_to_glue(
+    partition: &Partition,
+    standing: Option<&types::Partition>,
+) -> Result<PartitionInput, BuildError> {
+    let descriptor = standing.and_then(types::Partition::storage_descriptor);
     Ok(PartitionInput::builder()
         .set_values(Some(partition.values.clone()))
-        .storage_descriptor(storage_to_glue(&partition.storage)?)
+        .set_last_access_time(
+            standing
+                .and_then(types::Partition::last_access_time)
+                .copied(),
+        )
+        .set_last_analyzed_time(
+            standing
+                .and_then(types::Partition::last_analyzed_time)
+                .copied(),
+        )
+        .set_parameters(standing.and_then(types::Partition::parameters).cloned())
+        .storage_descriptor(storage_to_glue(&partition.storage, descriptor)?)
         .build())
 }
 
-fn columns_to_glue(columns: &[Column]) -> Result<Vec<types::Column>, BuildError> {
+/// Columns that are of the same names in `standing` keep their comments and parameters.
+fn columns_to_glue(
+    columns: &[Column],
+    standing: &[types::Column],
+) -> Result<Vec<types::Column>, BuildError> {
     let columns = columns.iter().map(|column| {
+        let old = standing
+            .iter()
+            .find(|old| old.name().eq_ignore_ascii_case(&column.name));
         types::Column::builder()
             .name(&column.name)
             .r#type(&column.hive_type)
+            .set_comment(old.and_then(types::Column::comment).map(str::to_owned))
+            .set_parameters(old.and_then(types::Column::parameters).cloned())
             .build()
     });
     columns.collect()
 }
 
-fn storage_to_glue(storage: &StorageDescriptor) -> Result<types::StorageDescriptor, BuildError> {
+fn storage_to_glue(
+    storage: &StorageDescriptor,
+    standing: Option<&types::StorageDescriptor>,
+) -> Result<types::StorageDescriptor, BuildError> {
+    let old = standing
+        .cloned()
+        .unwrap_or_else(|| types::StorageDescriptor::builder().build());
     let serde = SerDeInfo::builder()
+        .set_name(old.serde_info.as_ref().and_then(|serde| serde.name.clone()))
         .set_serialization_library(storage.serde_library.clone())
         .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
         .build();
+    // What says something about the columns or the buckets is only true of the same ones.
+    let same_columns = standing.is_some_and(|old| {
+        let old = old.columns().iter().map(column_from_glue);
+        old.eq(storage.columns.iter().cloned())
+    });
+    let same_buckets = old.bucket_columns() == storage.bucket_columns;
+    let is_sorted = |order: &types::Order| {
+        let mut columns = storage.columns.iter();
+        columns.any(|column| column.name.eq_ignore_ascii_case(order.column()))
+    };
+    let sorted = old
+        .sort_columns
+        .filter(|sorted| sorted.iter().all(is_sorted));
     Ok(types::StorageDescriptor::builder()
         .location(&storage.location)
-        .set_columns(Some(columns_to_glue(&storage.columns)?))
+        .set_columns(Some(columns_to_glue(
+            &storage.columns,
+            old.columns.as_deref().unwrap_or_default(),
+        )?))
+        .set_additional_locations(old.additional_locations)
         .set_input_format(storage.input_format.clone())
         .set_output_format(storage.output_format.clone())
         .compressed(storage.compressed)
+        .number_of_buckets(if same_buckets {
+            old.number_of_buckets
+        } else {
+            0
+        })
+        .set_bucket_columns(same_buckets.then_some(old.bucket_columns).flatten())
+        .set_sort_columns(sorted)
+        .set_skewed_info(same_columns.then_some(old.skewed_info).flatten())
+        .stored_as_sub_directories(old.stored_as_sub_directories)
+        .set_schema_reference(same_columns.then_some(old.schema_reference).flatten())
         .serde_info(serde)
         .set_parameters(Some(storage.parameters.clone().into_iter().collect()))
         .build())
@@ -156,12 +221,75 @@ mod tests {
             .bucket_columns("a")
             .build();
         assert_eq!(storage_from_glue(&bucketed).bucket_columns, ["a"]);
-        let input = partition_to_glue(&partition).unwrap();
+        let input = partition_to_glue(&partition, None).unwrap();
         assert_eq!(input.values(), partition.values);
         assert_eq!(
             storage_from_glue(input.storage_descriptor().unwrap()),
             partition.storage
         );
+    }
+
+    /// A descriptor with everything that Glue knows.
+    fn whole(location: &str) -> types::StorageDescriptor {
+        let column = types::Column::builder()
+            .name("a")
+            .r#type("bigint")
+            .comment("how many")
+            .parameters("iceberg.field.id", "1");
+        let reference = types::SchemaReference::builder().schema_version_number(3);
+        let order = types::Order::builder().column("a").sort_order(1);
+        types::StorageDescriptor::builder()
+            .location(location)
+            .columns(column.build().unwrap())
+            .additional_locations("s3://lake/more/")
+            .input_format("in")
+            .output_format("out")
+            .compressed(true)
+            .number_of_buckets(-1)
+            .sort_columns(order.build().unwrap())
+            .skewed_info(
+                types::SkewedInfo::builder()
+                    .skewed_column_names("a")
+                    .build(),
+            )
+            .stored_as_sub_directories(true)
+            .schema_reference(reference.build())
+            .serde_info(
+                SerDeInfo::builder()
+                    .name("its name")
+                    .serialization_library("serde")
+                    .parameters("p", "1")
+                    .build(),
+            )
+            .parameters("numRows", "7")
+            .build()
+    }
+
+    #[test]
+    fn a_partition_that_moves_keeps_what_is_not_known_of_it() {
+        let standing = types::Partition::builder()
+            .values("5")
+            .storage_descriptor(whole("s3://lake/old/"))
+            .parameters("owner", "ada")
+            .last_access_time(aws_smithy_types::DateTime::from_secs(1))
+            .last_analyzed_time(aws_smithy_types::DateTime::from_secs(2))
+            .build();
+        let mut moved = partition_from_glue(&standing);
+        "s3://lake/new/".clone_into(&mut moved.storage.location);
+        let input = partition_to_glue(&moved, Some(&standing)).unwrap();
+        assert_eq!(input.storage_descriptor(), Some(&whole("s3://lake/new/")));
+        assert_eq!(input.values(), standing.values());
+        assert_eq!(input.parameters(), standing.parameters());
+        assert_eq!(input.last_access_time(), standing.last_access_time());
+        assert_eq!(input.last_analyzed_time(), standing.last_analyzed_time());
+
+        // Another column has neither the comment nor the schema of the old one.
+        "b".clone_into(&mut moved.storage.columns[0].name);
+        let input = partition_to_glue(&moved, Some(&standing)).unwrap();
+        let changed = input.storage_descriptor().unwrap();
+        assert_eq!(changed.columns()[0].comment(), None);
+        assert_eq!(changed.schema_reference(), None);
+        assert_eq!(changed.sort_columns(), []);
     }
 
     #[test]

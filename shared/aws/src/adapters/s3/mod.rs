@@ -4,6 +4,8 @@ mod answer;
 mod error;
 mod request;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_sdk_s3::{
     Client,
@@ -14,12 +16,13 @@ use aws_sdk_s3::{
         EncodingType, ObjectIdentifier,
     },
 };
+use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use lakewright_core::{config::Encryption, location::Location, naming::fits_xml};
 use lakewright_jobs::ports::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, Listed, MAX_DELETE_BATCH,
-    ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
-    Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
+    MAX_DELETE_BATCH, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,
+    StoreErrorKind, UploadId, Written,
 };
 
 use self::{
@@ -33,6 +36,16 @@ use self::{
     },
 };
 use super::failure::with_permission;
+
+/// S3's code for an object that has another `ETag` than the request says.
+const CHANGED: &str = "PreconditionFailed";
+
+/// S3 copies about this many bytes in a second, at the least.
+const COPIED_A_SECOND: u64 = 10 << 20;
+
+/// The limit for one attempt at a copy: S3 answers only when all of it, at most 5 GiB, is copied.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+const COPY_TIMEOUT: Duration = Duration::from_secs((5 << 30) / COPIED_A_SECOND);
 
 /// The buckets that one set of credentials can access. Every call is a single attempt: the caller retries.
 #[derive(Debug, Clone)]
@@ -240,6 +253,14 @@ impl Store for S3Store {
             .set_if_match(if_match)
             .set_server_side_encryption(encryption.map(algorithm))
             .set_ssekms_key_id(encryption.and_then(|encryption| encryption.key.clone()))
+            .customize()
+            .config_override(
+                aws_sdk_s3::config::Builder::new().timeout_config(
+                    TimeoutConfig::builder()
+                        .operation_attempt_timeout(COPY_TIMEOUT)
+                        .build(),
+                ),
+            )
             .send()
             .await
             .map_err(|error| call.failed(&error))?;
@@ -250,38 +271,62 @@ impl Store for S3Store {
     async fn delete(
         &self,
         bucket: &str,
-        keys: &[String],
+        objects: &[Deletion],
     ) -> Result<Vec<DeleteFailure>, StoreError> {
         // If the call fails as a whole, the error names the first key.
-        let location = Location::new(bucket, keys.first().map_or("", String::as_str));
+        let location = Location::new(bucket, objects.first().map_or("", |first| &first.key));
         let call = Call {
             operation: "DeleteObjects",
             location: &location,
         };
-        if keys.is_empty() {
+        if objects.is_empty() {
             return Ok(Vec::new());
         }
-        if keys.len() > MAX_DELETE_BATCH {
-            let message = format!("{} keys are more than {MAX_DELETE_BATCH}", keys.len());
+        if objects.len() > MAX_DELETE_BATCH {
+            let message = format!("{} keys are more than {MAX_DELETE_BATCH}", objects.len());
             return Err(call.error(StoreErrorKind::Other, message));
         }
         // A batch cannot name what XML does not have.
-        let (named, alone): (Vec<_>, Vec<_>) = keys.iter().partition(|key| fits_xml(key));
-        for key in alone {
-            let location = Location::new(bucket, key);
+        let (named, alone): (Vec<_>, Vec<_>) =
+            objects.iter().partition(|object| fits_xml(&object.key));
+        let mut failures = Vec::new();
+        for object in alone {
+            let location = Location::new(bucket, &object.key);
             let call = Call {
                 operation: "DeleteObject",
                 location: &location,
             };
-            let deleted = self.client.delete_object().bucket(bucket).key(key).send();
-            deleted.await.map_err(|error| call.failed(&error))?;
+            let deleted = self
+                .client
+                .delete_object()
+                .bucket(bucket)
+                .key(&object.key)
+                .set_if_match(object.etag.clone())
+                .send();
+            match deleted.await.map_err(|error| call.failed(&error)) {
+                Ok(_) => {}
+                Err(error) if error.kind == StoreErrorKind::NotFound => {}
+                Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
+                    failures.push(DeleteFailure {
+                        key: object.key.clone(),
+                        code: CHANGED.to_owned(),
+                        message: error.message,
+                    });
+                }
+                Err(error) => return Err(error),
+            }
         }
         if named.is_empty() {
-            return Ok(Vec::new());
+            return Ok(failures);
         }
         let delete = named
             .into_iter()
-            .map(|key| ObjectIdentifier::builder().key(key).build())
+            .map(|object| {
+                ObjectIdentifier::builder()
+                    .key(&object.key)
+                    .set_e_tag(object.etag.clone())
+                    .build()
+            })
             .collect::<Result<Vec<_>, _>>()
             .and_then(|objects| {
                 Delete::builder()
@@ -299,7 +344,9 @@ impl Store for S3Store {
             .await
             .map_err(|error| call.failed(&error))?;
         let errors = output.errors.unwrap_or_default().into_iter();
-        errors
+        // An object that is gone needs no deletion, whatever its `ETag` was.
+        let errors = errors.filter(|error| error.code.as_deref() != Some("NoSuchKey"));
+        let of_batch = errors
             .map(|error| {
                 Ok(DeleteFailure {
                     key: error.key.ok_or_else(|| incomplete(&call, "Key"))?,
@@ -313,7 +360,9 @@ impl Store for S3Store {
                     code: error.code.unwrap_or_default(),
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        failures.extend(of_batch);
+        Ok(failures)
     }
 
     async fn create_multipart(

@@ -143,12 +143,13 @@ impl<'a> Router<'a> {
     }
 
     /// Starts with the next member.
-    pub(super) fn begin(&mut self, wanted: Wanted, landed: Timestamp) {
+    pub(super) fn begin(&mut self, wanted: Wanted, landed: Timestamp, seen: Option<Timestamp>) {
         self.at = self.routed.members.len();
         self.wanted.push(wanted);
         self.routed.members.push(ReadMember {
             candidate: wanted.candidate,
             landed,
+            seen,
             rows_in: 0,
             fields_dropped: 0,
             values_dropped: 0,
@@ -173,6 +174,7 @@ impl<'a> Router<'a> {
         let nobody = Wanted {
             candidate: u32::MAX,
             landed: None,
+            seen: None,
         };
         self.wanted.get(self.at).copied().unwrap_or(nobody)
     }

@@ -187,7 +187,7 @@ impl Run {
         let Place::Object(store, location) = &self.place else {
             return;
         };
-        let keys = [location.key.clone()];
+        let keys = [location.key.clone().into()];
         let failed = match store.delete(&location.bucket, &keys).await {
             Ok(failures) => failures.into_iter().next().map(|failure| failure.message),
             Err(error) => Some(error.to_string()),

@@ -10,8 +10,8 @@ use lakewright_core::config::Encryption;
 
 use super::*;
 use crate::ports::{
-    Attributes, CompletedPart, DeleteFailure, GetOptions, ListPage, ObjectBody, ObjectMeta,
-    Precondition, PutOptions, StoreError, StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 /// A store to which nothing may be written.
@@ -50,7 +50,7 @@ impl Store for NoStore {
     ) -> Result<Written, StoreError> {
         unused(source)
     }
-    async fn delete(&self, bucket: &str, _: &[String]) -> Result<Vec<DeleteFailure>, StoreError> {
+    async fn delete(&self, bucket: &str, _: &[Deletion]) -> Result<Vec<DeleteFailure>, StoreError> {
         unused(&Location::new(bucket, ""))
     }
     async fn create_multipart(
