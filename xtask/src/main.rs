@@ -349,14 +349,11 @@ fn docs(workspace: &Workspace) -> Result<()> {
     let step = Step::begin("Reference");
     helpers.run::<Value>("docsite.reference", &[], &step)?;
     step.done("docs/reference.md");
-    let figures = workspace.demo_figures();
-    if figures.exists() {
-        let step = Step::begin("Pictures");
-        let mut draw = Command::new("node");
-        draw.arg(workspace.pictures()).arg(figures);
-        process::run("draw.mjs", &mut draw, &workspace.log("pictures"))?;
-        step.done("docs/pictures");
-    }
+    let step = Step::begin("Pictures");
+    let mut draw = Command::new("node");
+    draw.arg(workspace.pictures()).arg(workspace.demo_figures());
+    process::run("draw.mjs", &mut draw, &workspace.log("pictures"))?;
+    step.done("docs/pictures");
     Ok(())
 }
 
