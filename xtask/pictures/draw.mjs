@@ -159,8 +159,12 @@ function peers(theme) {
 function svg({ width, height, option }, title) {
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
   chart.setOption({ animation: false, textStyle: { fontFamily: FONT }, backgroundColor: "transparent", ...option });
-  // The names of classes count the charts of the process, whichever were drawn before.
-  const text = chart.renderToSVGString().replace(/\bzr\d+-/g, "zr-");
+  // Classes are for a pointer, which a picture does not have, and are named by what the process has drawn before.
+  const text = chart
+    .renderToSVGString()
+    .replace(/<style[^]*?<\/style>\s*/g, "")
+    .replace(/ class="[^"]*"/g, "")
+    .replace(/\bzr\d+-/g, "zr-");
   chart.dispose();
   // For those who hear it.
   return `${text.replace(/(<svg[^>]*)>/, `$1 role="img" aria-label="${title}">\n<title>${title}</title>`)}\n`;
