@@ -1,4 +1,5 @@
 import { CfnOutput, Duration, Stack } from 'aws-cdk-lib';
+import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import {
   grantCopy,
@@ -101,8 +102,9 @@ export class CompactJob extends Construct {
       const isLong = turn.toDays({ integral: false }) > 1;
       const period = isLong ? Duration.days(1) : turn;
       const periods = isLong ? Math.ceil(2 * turn.toDays({ integral: false })) : 2;
-      const succeeded = stateMachine.metricSucceeded({ period });
-      monitoring.silence(`${id}-Age`, 'compact', `compact ${title}: no run has succeeded for two turns`, succeeded, periods);
+      // A dry run, a status and a run that leaves the work to another plan nothing. A run that fails later has an alarm of its own.
+      const planned = monitoring.jobMetric(title, 'PartitionsPlanned').with({ statistic: Stats.SAMPLE_COUNT, period });
+      monitoring.silence(`${id}-Age`, 'compact', `compact ${title}: no run has planned for two turns`, planned, periods);
     }
     const refused = monitoring.jobMetric(title, 'PartitionsRefused');
     monitoring.alarm(`${id}-Refused`, 'compact', `compact ${title}: partitions were refused`, refused);

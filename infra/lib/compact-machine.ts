@@ -6,7 +6,7 @@ import type { LakewrightFunction } from './lakewright-function.ts';
 import { formatLocation, type Location } from './location.ts';
 import type { Options } from './options.ts';
 import { aloneThen, grantOwn, ownExecutions, SCHEDULED } from './schedule.ts';
-import { call, forEachOfList, workflow } from './workflow.ts';
+import { call, forEachOfList, PLUS, workflow } from './workflow.ts';
 
 /** The functions that all compact jobs share. */
 export interface CompactFunctions {
@@ -39,13 +39,6 @@ const NAMED = 200;
 const PLACE =
   '$place := function($uri) { {"bucket": $split($uri, "/")[2], ' +
   '"key": $join($filter($split($uri, "/"), function($part, $index) { $index > 2 }), "/")} };';
-
-/** JSONata: the sum of two reports, number by number. */
-const PLUS =
-  '$plus := function($a, $b) { $merge($map($distinct([$keys($a), $keys($b)]), function($k) { ( ' +
-  '$x := $lookup($a, $k); $y := $lookup($b, $k); ' +
-  '{$k: $type($x) = "number" and $type($y) = "number" ? $x + $y : $type($x) = "object" and $type($y) = "object" ? $plus($x, $y) : ' +
-  '$exists($y) ? $y : $x} ) })) };';
 
 /**
  * Plans, makes all merges, publishes all partitions, waits once, and sweeps them. Where `compact-plan` saw only a part of the

@@ -9,7 +9,7 @@ import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import { ConfigError } from './config.ts';
 import { formatLocation, type Location } from './location.ts';
-import type { Notifications, Options } from './options.ts';
+import { bucketOwner, type Notifications, type Options } from './options.ts';
 
 /**
  * The buckets that the configuration names. Those are created here that `create-buckets` names; the others exist.
@@ -164,7 +164,8 @@ export class DataBuckets extends Construct {
         resources: [queue.queueArn],
         conditions: {
           ArnEquals: { 'aws:SourceArn': `arn:${Aws.PARTITION}:s3:::${prefix.bucket}` },
-          StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID },
+          // https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+          StringEquals: { 'aws:SourceAccount': bucketOwner(this, prefix.bucket) },
         },
       }),
     );
@@ -173,6 +174,10 @@ export class DataBuckets extends Construct {
     if (created) {
       created.notify(prefix.key, queue);
       created.node.addDependency(policy);
+      return;
+    }
+    if (bucketOwner(this, prefix.bucket) !== Stack.of(this).account) {
+      this.byOwner(prefix, queue);
       return;
     }
     // CloudFormation cannot set a property of a bucket outside the stack: CDK's custom resource adds the notification.
@@ -197,6 +202,23 @@ export class DataBuckets extends Construct {
         reason: "CDK's own handler of notifications logs by the managed policy; no function of ours has one.",
       });
     }
+  }
+
+  /** A bucket of another account: its owner adds the notification, which the queue takes. */
+  private byOwner(prefix: Location, queue: Queue): void {
+    const output = new CfnOutput(queue, 'Notification', {
+      description: `A queue configuration that the owner of ${prefix.bucket} adds to the bucket's notifications`,
+      value: Stack.of(this).toJsonString({
+        QueueArn: queue.queueArn,
+        Events: ['s3:ObjectCreated:*'],
+        ...(prefix.key === '' ? {} : { Filter: { Key: { FilterRules: [{ Name: 'prefix', Value: prefix.key }] } } }),
+      }),
+    });
+    Annotations.of(this).addWarningV2(
+      `lakewright:owner-${formatLocation(prefix)}`,
+      `${prefix.bucket} belongs to another account: its owner has to add the notification of ${formatLocation(prefix)} ` +
+        `(output ${Stack.of(this).getLogicalId(output)}), or nothing is heard of what lands`,
+    );
   }
 }
 

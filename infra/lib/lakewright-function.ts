@@ -11,6 +11,7 @@ import { grantAsset, grantInterfaces } from './access.ts';
 import { metricNamespace, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { prebuiltZip, requireCargoLambda, requireSource } from './prerequisites.ts';
+import { limitEnvironment } from './quotas.ts';
 
 export interface LakewrightFunctionProps {
   /** Its binary target. */
@@ -92,6 +93,7 @@ export class LakewrightFunction extends Construct {
             handler: 'bootstrap',
             code: lambda.Code.fromAsset(prebuiltZip(options.prebuilt, binary, options.architecture)),
           });
+    limitEnvironment(this.function, functionName);
     if (options.vpc !== undefined) {
       (this.function.node.defaultChild as lambda.CfnFunction).vpcConfig = {
         subnetIds: [...options.vpc.subnets],

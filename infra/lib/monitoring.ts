@@ -11,6 +11,9 @@ export function metricNamespace(namePrefix: string): string {
   return own === '' ? 'Lakewright' : `Lakewright/${own}`;
 }
 
+/** The period of alarms that look at more than a moment. */
+export const WATCHED = Duration.hours(1);
+
 /** The sections of docs/OPERATIONS.md that alarms link to. */
 export type Section = 'what-to-watch' | 'redriving-and-redelivering' | 'the-ledger' | 'the-sweep' | 'rolling-back' | 'split' | 'compact' | 'repartition';
 
@@ -43,6 +46,17 @@ export class Monitoring extends Construct {
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
+  }
+
+  /**
+   * Raises an alarm when a metric is `threshold` or more, unless one of the queues has messages: what waits in them for long is
+   * meant to.
+   */
+  alarmUnless(id: string, section: Section, description: string, metric: cloudwatch.IMetric, threshold: number, waiting: readonly cloudwatch.IMetric[]): void {
+    const names = waiting.map((_, index) => `w${index}`);
+    const usingMetrics = { m: metric, ...Object.fromEntries(waiting.map((of, index) => [names[index], of])) };
+    const expression = `IF(${names.map((name) => `FILL(${name}, 0)`).join(' + ')} > 0, 0, m)`;
+    this.alarm(id, section, description, new cloudwatch.MathExpression({ expression, usingMetrics, label: id, period: WATCHED }), threshold);
   }
 
   /** Raises an alarm when nothing was counted for so many periods. */

@@ -8,7 +8,7 @@ import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
 import { join } from './location.ts';
-import type { Monitoring } from './monitoring.ts';
+import { WATCHED, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
 import { Sweep } from './sweep.ts';
@@ -90,6 +90,8 @@ export class RekeyJob extends Construct {
     const age = queue.metricApproximateAgeOfOldestMessage(waiting);
     const backfillAge = backfillQueue.metricApproximateAgeOfOldestMessage(waiting);
     const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
+    const landed = queue.metricNumberOfMessagesSent({ period: WATCHED, statistic: Stats.SUM });
+    const toCommit = monitoring.jobMetric(job.name, 'LandingToCommitSeconds');
     monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed five times`, deadLetters);
     monitoring.alarm(
       `${id}-Age`,
@@ -106,21 +108,33 @@ export class RekeyJob extends Construct {
       LONG_WAIT.toSeconds(),
     );
     monitoring.alarm(`${id}-Quarantined`, 'the-ledger', `rekey ${job.name}: rows went to the quarantine`, quarantined);
+    monitoring.alarmUnless(
+      `${id}-Late`,
+      'what-to-watch',
+      `rekey ${job.name}: of ten objects that were committed in an hour, one had landed longer ago than a whole try takes`,
+      toCommit.with({ statistic: Stats.p(90), period: WATCHED }),
+      visibilityTimeout.toSeconds(),
+      // A backfill commits what landed long ago.
+      [backfillQueue.metricApproximateNumberOfMessagesVisible(waiting), backfillQueue.metricApproximateNumberOfMessagesNotVisible(waiting)],
+    );
     if (options.lullAlarm) {
       monitoring.lull(
         `${id}-Lull`,
         'what-to-watch',
         `rekey ${job.name}: less lands than usual at this hour`,
-        queue.metricNumberOfMessagesSent({ period: Duration.hours(1), statistic: Stats.SUM }),
+        landed,
         3,
       );
     }
     monitoring.row({
       [`${job.name}: rows`]: [monitoring.jobMetric(job.name, 'RowsIn'), monitoring.jobMetric(job.name, 'RowsOut'), quarantined],
       [`${job.name}: messages`]: [queue, backfillQueue, deadLetterQueue].map((of) => of.metricApproximateNumberOfMessagesVisible(waiting)),
-      [`${job.name}: age of the oldest message`]: [age],
+      [`${job.name}: age of the oldest message`]: [age, backfillAge],
+      [`${job.name}: landed, and found by a sweep`]: [landed, monitoring.jobMetric(job.name, 'SweepFound').with({ period: WATCHED })],
+    });
+    monitoring.row({
       [`${job.name}: seconds from landing to commit`]: [Stats.p(50), Stats.p(99), Stats.MAXIMUM].map((statistic) =>
-        monitoring.jobMetric(job.name, 'LandingToCommitSeconds').with({ statistic }),
+        toCommit.with({ statistic }),
       ),
       [`${job.name}: lateness of records`]: ['LatenessP50', 'LatenessP99', 'LatenessMax'].map((metric) =>
         monitoring.jobMetric(job.name, metric).with(waiting),

@@ -5,7 +5,7 @@ import type { Monitoring } from './monitoring.ts';
 import type { RekeyConfig } from './config.ts';
 import type { Options } from './options.ts';
 import { aloneThen, grantOwn, own, SCHEDULED, startBySchedule } from './schedule.ts';
-import { call, workflow } from './workflow.ts';
+import { call, PLUS, workflow } from './workflow.ts';
 
 export interface SweepProps {
   readonly job: RekeyConfig;
@@ -18,8 +18,8 @@ export interface SweepProps {
  * Finds what landed under a job's source and has no commit: by its schedule, and by hand as a backfill.
  *
  * An execution's input is a `SweepRequest` of shared/jobs/src/sweep.rs, whose `sweep` may be left out; its output
- * is the last `SweepReport`. What the schedule starts looks at a window: at what landed since the deployment, or since the
- * configured time, and in the last days. It leaves the work to another execution that runs.
+ * is the sum of the `SweepReport`s. What the schedule starts looks at a window: at what landed since the deployment, or since the
+ * configured time, and in the last days. An execution that sends leaves the work to another one that runs.
  */
 export class Sweep extends Construct {
   readonly stateMachine: sfn.StateMachine;
@@ -29,7 +29,7 @@ export class Sweep extends Construct {
 
     const name = JSON.stringify(job.name);
     const since = '$exists($states.input.since) ? {"since": $states.input.since} : {}';
-    // On the second call and later, the state's input is the report before, and `since`.
+    // On the second call and later, the state's input is the sum of the reports before, and `since`.
     const payload = [
       `{"sweep": ${name}}`,
       '$states.context.Execution.Input',
@@ -39,7 +39,11 @@ export class Sweep extends Construct {
     const sweep = call(this, 'Sweep', {
       invokes: rekey,
       payload: `$merge([${payload.join(', ')}])`,
-      outputs: `$merge([$states.result.Payload, ${since}])`,
+      outputs:
+        `( ${PLUS} $now := $states.result.Payload; $before := $states.input; ` +
+        '$merge([$exists($before.listed) ? $merge([$plus($before, $now), ' +
+        '{"usd": $formatNumber($number($before.usd) + $number($now.usd), "#0.00")}]) : $now, ' +
+        `{"next": $now.next}, ${since}]) )`,
       timeout: options.timeout,
     });
     sweep.next(
@@ -58,12 +62,15 @@ export class Sweep extends Construct {
             Output: after('$states.result.CreationDate'),
           })
         : sfn.Pass.jsonata(this, 'Since', { outputs: after(JSON.stringify(job.sweep.since)) });
-    const definition = sfn.Choice.jsonata(this, 'By schedule?')
+    const begin = sfn.Choice.jsonata(this, 'By schedule?')
       .when(
-        sfn.Condition.jsonata(`{% $states.input.${SCHEDULED} = true %}`),
-        aloneThen(this, sfn.Chain.start(bounded).next(sweep)),
+        sfn.Condition.jsonata(`{% $states.context.Execution.Input.${SCHEDULED} = true %}`),
+        sfn.Chain.start(bounded).next(sweep),
       )
       .otherwise(sweep);
+    const definition = sfn.Choice.jsonata(this, 'Sends?')
+      .when(sfn.Condition.jsonata('{% $states.input.dry_run = true %}'), sweep)
+      .otherwise(aloneThen(this, begin));
 
     this.stateMachine = workflow(this, {
       comment: `Hands what has no commit to the rekey job ${job.name}`,

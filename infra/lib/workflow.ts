@@ -41,6 +41,13 @@ const PASSING_FAILURES: sfn.RetryProps = {
   maxAttempts: 5,
 };
 
+/** JSONata: the sum of two reports, number by number. */
+export const PLUS =
+  '$plus := function($a, $b) { $merge($map($distinct([$keys($a), $keys($b)]), function($k) { ( ' +
+  '$x := $lookup($a, $k); $y := $lookup($b, $k); ' +
+  '{$k: $type($x) = "number" and $type($y) = "number" ? $x + $y : $type($x) = "object" and $type($y) = "object" ? $plus($x, $y) : ' +
+  '$exists($y) ? $y : $x} ) })) };';
+
 export interface CallProps {
   readonly invokes: LakewrightFunction;
   /** JSONata: the payload. */

@@ -390,7 +390,7 @@ test.each<[string, string[], string[]]>([
     );
     const silence = resources(of, 'AWS::CloudWatch::Alarm')
       .map(([, { Properties }]) => Properties)
-      .filter(({ MetricName, Dimensions }) => MetricName === 'ExecutionsSucceeded' && flat(Dimensions[0].Value) === `<${machine}>`);
+      .filter(({ ComparisonOperator, Dimensions }) => ComparisonOperator === 'LessThanThreshold' && Dimensions[0].Value === 'anpr.by_event_time');
     expect(silence.map(({ Period, EvaluationPeriods }) => `${Period} ${EvaluationPeriods}`)).toEqual(watched);
   }
 });
@@ -427,7 +427,7 @@ test('a run is never dry by itself where the configuration says so', () => {
   expect(States['Earlier runs']).toBeUndefined();
 });
 
-test('alarms are raised for a partition that failed, and where no run succeeds', () => {
+test('alarms are raised for a partition that failed, and where no run plans', () => {
   const raised = resources(stack, 'AWS::CloudWatch::Alarm')
     .map(([, { Properties }]) => Properties)
     .filter(({ Namespace }) => Namespace === 'AWS/States' )
@@ -437,10 +437,17 @@ test('alarms are raised for a partition that failed, and where no run succeeds',
     );
   const each = [
     'ExecutionsFailed 300 1 GreaterThanOrEqualToThreshold notBreaching',
-    'ExecutionsSucceeded 86400 2 LessThanThreshold breaching',
     'ExecutionsTimedOut 300 1 GreaterThanOrEqualToThreshold notBreaching',
   ];
   expect(raised.sort()).toEqual([...each, ...each].sort());
+  const silent = resources(stack, 'AWS::CloudWatch::Alarm')
+    .map(([, { Properties }]) => Properties)
+    .filter(({ ComparisonOperator }) => ComparisonOperator === 'LessThanThreshold')
+    .map(({ Namespace, MetricName, Statistic, Period, EvaluationPeriods, TreatMissingData, Dimensions }) =>
+      [Namespace, MetricName, Statistic, Period, EvaluationPeriods, TreatMissingData, Dimensions[0].Value].join(' '),
+    );
+  const planned = 'Lakewright PartitionsPlanned SampleCount 86400 2 breaching';
+  expect(silent.sort()).toEqual([`${planned} anpr.by_event_time`, `${planned} s3://acme-lake/archive/`]);
   const refused = resources(stack, 'AWS::CloudWatch::Alarm')
     .map(([, { Properties }]) => Properties)
     .filter(({ MetricName }) => MetricName === 'PartitionsRefused')

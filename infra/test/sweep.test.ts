@@ -38,7 +38,10 @@ const payload = (executionInput: object, stateInput: object) =>
     context: { Execution: { Input: executionInput } },
   });
 
-const report = (next: string | null) => ({ job: 'sweep', name: 'anpr', listed: 9, committed: 8, passed_over: 0, sent: 1, next });
+const report = (next: string | null, pages = 1) => ({
+  ...{ job: 'sweep', name: 'anpr', listed: 9 * pages, committed: 8 * pages, passed_over: 0, sent: pages },
+  ...{ requests: { put: 2 * pages, get: 3 * pages }, usd: (pages * 0.25).toFixed(2), next },
+});
 
 test.each([
   ['no input', {}, undefined, { sweep: 'anpr' }],
@@ -62,14 +65,17 @@ test('what the schedule starts is asked for with its window, on every page', asy
   expect(await payload(input, { ...report('k'), since: SINCE })).toEqual({ sweep: 'anpr', scheduled: true, since: SINCE, after: 'k' });
   const { Output } = ANPR.States.Sweep;
   expect(await evaluate(Output, { input: { since: SINCE }, result: { Payload: report('k') } })).toEqual({ ...report('k'), since: SINCE });
+  const second = { input: { ...report('k'), since: SINCE }, result: { Payload: report('l') } };
+  expect(await evaluate(Output, second)).toEqual({ ...report('l', 2), since: SINCE });
 });
 
 test('the schedule finds what landed since the deployment, in the last days', async () => {
   const { Condition, Next } = ANPR.States['By schedule?'].Choices[0];
-  expect([ANPR.StartAt, Next, ANPR.States['By schedule?'].Default]).toEqual(['By schedule?', 'Running', 'Sweep']);
-  expect(await evaluate(Condition, { input: { scheduled: true } })).toBe(true);
+  expect([Next, ANPR.States['By schedule?'].Default]).toEqual(['Deployed', 'Sweep']);
+  const scheduled = (Input: object) => evaluate(Condition, { input: {}, context: { Execution: { Input } } });
+  expect(await scheduled({ scheduled: true })).toBe(true);
   for (const input of [{}, { prefix: '2025/' }]) {
-    expect(await evaluate(Condition, { input })).toBe(false);
+    expect(await scheduled(input)).toBe(false);
   }
   const { Resource, Arguments, Output, Next: next } = ANPR.States.Deployed;
   expect(flat(Resource)).toMatch(/:states:::aws-sdk:sfn:describeStateMachine$/);
@@ -99,8 +105,19 @@ test.each([
   const input = await evaluate(Output, { context, result: { Executions: running.map((ExecutionArn) => ({ ExecutionArn })) } });
   const [{ Condition, Next }] = ANPR.States['Alone?'].Choices;
   expect(await evaluate(Condition, { context, input: input ?? {} })).toBe(leaves);
-  expect([Next, ANPR.States['Alone?'].Default]).toEqual(['Already running', 'Deployed']);
+  expect([Next, ANPR.States['Alone?'].Default]).toEqual(['Already running', 'By schedule?']);
   expect(ANPR.States['Already running'].Type).toBe('Succeed');
+});
+
+test.each([
+  ['the schedule', { scheduled: true }, 'Running'],
+  ['a backfill', { prefix: '2025/' }, 'Running'],
+  ['a dry run, which may run beside another', { dry_run: true }, 'Sweep'],
+])('who starts it decides where it begins: %s', async (_, input, next) => {
+  const { Choices, Default } = ANPR.States[ANPR.StartAt];
+  const [{ Condition, Next }, ...others] = Choices;
+  expect(others).toEqual([]);
+  expect((await evaluate(Condition, { input })) ? Next : Default).toBe(next);
 });
 
 test.each([
@@ -114,7 +131,7 @@ test.each([
   expect((await evaluate(Condition, { input })) ? Next : Default).toBe(next);
 });
 
-test('the result is the last report', async () => {
+test('the result is the sum of the reports', async () => {
   expect(await evaluate(ANPR.States.Sweep.Output, { input: {}, result: { Payload: report(null), StatusCode: 200 } })).toEqual(
     report(null),
   );

@@ -348,6 +348,52 @@ describe('a bucket that stands already', () => {
   });
 });
 
+describe('a bucket of another account', () => {
+  const context = { 'create-buckets': 'acme-lake', 'bucket-owners': 'acme-landing=444455556666' };
+  const of = template(undefined, context);
+
+  test('may tell the queues, and is not touched', () => {
+    of.resourceCountIs('Custom::S3BucketNotifications', 0);
+    const senders = resources(of, 'AWS::SQS::QueuePolicy').flatMap(([, policy]) =>
+      statements(policy)
+        .filter(({ Effect }) => Effect === 'Allow')
+        .map(({ Condition }) => (Condition as any)['StringEquals']),
+    );
+    expect(senders).toEqual(Array(2).fill({ 'aws:SourceAccount': '444455556666' }));
+  });
+
+  test('gets its notifications from its owner, who is told what to add', () => {
+    for (const job of ['anpr', 'orders']) {
+      const [[, { Value }], ...others] = Object.entries(of.findOutputs('*')).filter(([id]) => id.startsWith(`Rekey${job}QueueNotification`)) as [[string, any]];
+      expect(others).toEqual([]);
+      const [queue] = resources(of, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}Queue`))!;
+      expect(JSON.parse(flat(Value))).toEqual({
+        QueueArn: `<${queue}.Arn>`,
+        Events: ['s3:ObjectCreated:*'],
+        Filter: { Key: { FilterRules: [{ Name: 'prefix', Value: `${job}/` }] } },
+      });
+    }
+    const warned = Annotations.fromStack(build(undefined, context).stack).findWarning('*', Match.stringLikeRegexp('belongs to another account'));
+    expect(warned).toHaveLength(2);
+  });
+});
+
+describe('quotas', () => {
+  const jobs = (count: number) =>
+    Array.from({ length: count }, (_, n) => TWO_JOBS.split('[[rekey]]')[1]!.replaceAll('anpr', `anpr-${n}`))
+      .map((job) => `[[rekey]]${job}`)
+      .join('\n');
+  const synth = (count: number) => () => build(jobs(count)).app.synth();
+
+  test('of an environment are said at synth', () => {
+    expect(synth(31)).toThrow(/function rekey: its environment has about 4\d\d\d bytes of at most 4096.*\(-c name-prefix\)/);
+  });
+
+  test('of resources are said at synth', () => {
+    expect(synth(20)).toThrow(/Number of resources in stack 'Lakewright': 5\d\d is greater than allowed maximum of 500/);
+  });
+});
+
 describe('buckets', () => {
   test('are created only where they are named', () => {
     const created = (context: Context) =>
@@ -462,15 +508,35 @@ describe('monitoring', () => {
   });
 
   test('raises an alarm when less lands than usual, once there is a history', () => {
-    const lulls = alarms(stack).filter(({ Metrics }) => Metrics);
+    const lullsOf = (of: Template) => alarms(of).filter(({ ThresholdMetricId }) => ThresholdMetricId);
+    const lulls = lullsOf(stack);
     expect(lulls).toHaveLength(2);
-    expect(alarms(template(undefined, { 'lull-alarm': 'false' })).filter(({ Metrics }) => Metrics)).toEqual([]);
+    expect(lullsOf(template(undefined, { 'lull-alarm': 'false' }))).toEqual([]);
     for (const { Metrics, ...lull } of lulls) {
       expect(lull).toMatchObject({ ComparisonOperator: 'LessThanLowerThreshold', EvaluationPeriods: 3, TreatMissingData: 'notBreaching' });
       const [band, told] = ['Expression', 'MetricStat'].map((key) => Metrics.find((metric: any) => metric[key]));
       expect(band).toMatchObject({ Id: lull['ThresholdMetricId'], Expression: `ANOMALY_DETECTION_BAND(${told.Id}, 3)` });
       expect(told.MetricStat).toMatchObject({ Metric: { MetricName: 'NumberOfMessagesSent' }, Period: 3_600, Stat: 'Sum' });
       expect(flat(told.MetricStat.Metric.Dimensions[0].Value)).toMatch(/^<Rekey(anpr|orders)Queue\w+\.QueueName>$/);
+    }
+  });
+
+  test('raises an alarm when what lands is committed late, unless it is a backfill', () => {
+    const late = alarms(stack).filter(({ Metrics, ThresholdMetricId }) => Metrics && !ThresholdMetricId);
+    expect(late).toHaveLength(2);
+    for (const { Metrics, Threshold, ComparisonOperator, TreatMissingData } of late) {
+      expect([Threshold, ComparisonOperator, TreatMissingData]).toEqual([1_860, 'GreaterThanOrEqualToThreshold', 'notBreaching']);
+      const [{ Expression }, ...told] = Metrics;
+      expect(Expression).toBe('IF(FILL(w0, 0) + FILL(w1, 0) > 0, 0, m)');
+      const metrics = told.map(({ Id, MetricStat: { Metric, Period, Stat } }: any) =>
+        [Id, Metric.MetricName, flat(Metric.Dimensions[0].Value).replace(/[0-9A-F]{8}(\..*)?>$/, '>'), Period, Stat].join(' '),
+      );
+      const [, job] = /LandingToCommitSeconds (\w+)/.exec(metrics.join())!;
+      expect(metrics).toEqual([
+        `m LandingToCommitSeconds ${job} 3600 p90`,
+        `w0 ApproximateNumberOfMessagesVisible <Rekey${job}BackfillQueue> 3600 Maximum`,
+        `w1 ApproximateNumberOfMessagesNotVisible <Rekey${job}BackfillQueue> 3600 Maximum`,
+      ]);
     }
   });
 
@@ -508,6 +574,7 @@ describe('monitoring', () => {
         `${job}: rows`,
         `${job}: messages`,
         `${job}: age of the oldest message`,
+        `${job}: landed, and found by a sweep`,
         `${job}: seconds from landing to commit`,
         `${job}: lateness of records`,
       ]),
