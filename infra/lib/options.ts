@@ -320,7 +320,7 @@ function vpc(node: Node): Options['vpc'] {
   return { subnets, securityGroups };
 }
 
-function flag(node: Node, key: string, otherwise = false): boolean {
+export function flag(node: Node, key: string, otherwise = false): boolean {
   const value: unknown = node.tryGetContext(key) ?? otherwise;
   if (value !== true && value !== false && value !== 'true' && value !== 'false') {
     throw new ConfigError(`context ${key}: ${JSON.stringify(value)} is neither true nor false`);

@@ -209,7 +209,7 @@ fn retrying(
 }
 
 /// A seed for the jitter of retries, which must differ between concurrent invocations.
-fn seed(now: Timestamp) -> u64 {
+pub(crate) fn seed(now: Timestamp) -> u64 {
     now.subsec_nanosecond().unsigned_abs().into()
 }
 

@@ -83,7 +83,7 @@ impl Deadlines {
 }
 
 /// The time until `instant`; zero if it is past.
-fn until(instant: Timestamp, now: Timestamp) -> Duration {
+pub(crate) fn until(instant: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_until(instant)).unwrap_or_default()
 }
 

@@ -7,9 +7,11 @@
 //!   items of one invocation, [`telemetry`] and `metrics` write logs and metrics;
 //! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs, each with its requests and
 //!   answers;
+//! - `again` has SQS deliver soon again what failed and may succeed;
 //! - `no_start` tells Lambda why a function does not start.
 
 pub mod adapters;
+mod again;
 mod clients;
 pub mod compact;
 pub mod config;

@@ -15,4 +15,4 @@ pub mod split;
 pub mod sweep;
 mod work;
 
-pub use kit::{ErrorKind, Failure, JobError};
+pub use kit::{ErrorKind, Failure, JobError, again_after};

@@ -1,8 +1,11 @@
 //! The Queue port on SQS.
 
 use async_trait::async_trait;
-use aws_sdk_sqs::{Client, types::SendMessageBatchRequestEntry};
-use lakewright_jobs::ports::{Queue, QueueError, SendFailure, ServiceErrorKind};
+use aws_sdk_sqs::{
+    Client,
+    types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+};
+use lakewright_jobs::ports::{Hidden, Queue, QueueError, Received, SendFailure, ServiceErrorKind};
 
 use super::failure::Failure;
 
@@ -69,5 +72,54 @@ impl Queue for SqsQueue {
                 })
             })
             .collect()
+    }
+}
+
+const GET_URL: &str = "GetQueueUrl";
+const HIDE: &str = "ChangeMessageVisibilityBatch";
+/// What a role has to be granted for it.
+const HIDE_ACTION: &str = "sqs:ChangeMessageVisibility";
+
+#[async_trait]
+impl Received for SqsQueue {
+    async fn hide(&self, queue_arn: &str, messages: &[Hidden]) -> Result<usize, QueueError> {
+        let error = |operation, kind, message| QueueError {
+            operation,
+            queue_url: queue_arn.to_owned(),
+            kind,
+            message,
+        };
+        // arn:aws:sqs:region:account:name
+        let mut parts = queue_arn.rsplit(':');
+        let (name, account) = (parts.next(), parts.next());
+        let url = self.client.get_queue_url();
+        let url = url
+            .set_queue_name(name.map(str::to_owned))
+            .set_queue_owner_aws_account_id(account.map(str::to_owned));
+        let url = url.send().await.map_err(|failed| {
+            let failure = Failure::of(&failed);
+            error(
+                GET_URL,
+                failure.kind(),
+                failure.message_with("sqs:GetQueueUrl"),
+            )
+        })?;
+        let mut request = self.client.change_message_visibility_batch();
+        request = request.set_queue_url(url.queue_url);
+        for (index, message) in messages.iter().enumerate() {
+            let seconds = i32::try_from(message.wait.as_secs()).unwrap_or(i32::MAX);
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&message.receipt)
+                .visibility_timeout(seconds)
+                .build()
+                .map_err(|missing| error(HIDE, ServiceErrorKind::Other, missing.to_string()))?;
+            request = request.entries(entry);
+        }
+        let answer = request.send().await.map_err(|failed| {
+            let failure = Failure::of(&failed);
+            error(HIDE, failure.kind(), failure.message_with(HIDE_ACTION))
+        })?;
+        Ok(answer.failed().len())
     }
 }

@@ -22,14 +22,14 @@ const OF_CARRYING: &[Counted] = &[("files", Metric::count("FilesCarried"))];
 
 const OF_DELETION: &[Counted] = &[("files", Metric::count("FilesDeleted"))];
 
-/// The metrics of a report, if it has any.
+/// The metrics of a report, if it has any. A dry run has none: what it counts is not done, and no run of the job.
 pub(super) fn of(report: &Value) -> Option<Metrics<'_>> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let counted = match (text("status"), text("step")) {
         (Some("merged"), _) => OF_MERGE,
         (Some("done"), Some("publish" | "sweep")) => OF_CARRYING,
         (Some("done"), Some("delete" | "abandon")) => OF_DELETION,
-        (None, None) if report.get("partitions_planned").is_some() => OF_PLAN,
+        (None, None) if is_run(report) => OF_PLAN,
         _ => return None,
     };
     let values = counted
@@ -41,6 +41,12 @@ pub(super) fn of(report: &Value) -> Option<Metrics<'_>> {
         by: None,
         values,
     })
+}
+
+/// Whether it is the report of a plan that was made.
+fn is_run(report: &Value) -> bool {
+    let is_dry = report.get("dry_run").and_then(Value::as_bool) == Some(true);
+    !is_dry && report.get("partitions_planned").is_some()
 }
 
 #[cfg(test)]
@@ -87,6 +93,7 @@ mod tests {
             json!({"table": "a.b", "status": "duplicate", "files": 3, "rows": 7, "bytes": 9}),
             json!({"table": "a.b", "status": "waiting", "step": "sweep", "files": 0}),
             json!({"table": "a.b", "counts": {}}),
+            json!({"table": "a.b", "dry_run": true, "partitions_planned": 1, "partitions_refused": 4}),
         ] {
             assert_eq!(of(&report), None);
         }

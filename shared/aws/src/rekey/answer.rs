@@ -89,19 +89,32 @@ fn status_name(status: Status) -> &'static str {
     }
 }
 
-/// The messages that failed, and why.
+/// A failure of a message.
+pub(super) struct FailedMessage<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) name: &'static str,
+    pub(super) why: String,
+}
+
+/// The failures of the messages.
 pub(super) fn failed_messages<'a>(
     rejected: &'a [Rejected],
     ended: &'a [Ended],
-) -> impl Iterator<Item = (Option<&'a str>, String)> {
-    let bad = rejected
-        .iter()
-        .map(|message| (message.message_id.as_deref(), chain(&message.error)));
+) -> Vec<FailedMessage<'a>> {
+    let bad = rejected.iter().map(|message| FailedMessage {
+        id: message.message_id.as_deref(),
+        name: "BadTrigger",
+        why: chain(&message.error),
+    });
     let failed = ended.iter().filter_map(|Ended { task, outcome }| {
         let failure = outcome.as_ref().err()?;
-        Some((task.message_id.as_deref(), chain(failure)))
+        Some(FailedMessage {
+            id: task.message_id.as_deref(),
+            name: failure.name(),
+            why: chain(failure),
+        })
     });
-    bad.chain(failed)
+    bad.chain(failed).collect()
 }
 
 /// The report of the job, or a list of reports if there are several jobs.

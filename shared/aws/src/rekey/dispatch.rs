@@ -9,7 +9,7 @@ use std::{
 use lakewright_core::config::{Config, Rekey};
 use lakewright_jobs::{
     JobError,
-    ports::Clock,
+    ports::{Clock, Received},
     rekey::{Answers, Budget, Delivered},
     report::{ObjectReport, Status},
 };
@@ -22,6 +22,7 @@ use super::{
     route::{Route, Task, route},
 };
 use crate::{
+    again::deliver_again,
     handler::{FunctionError, batch_answer},
     invocation::{self, Deadlines, Done, WorkError},
     metrics::write,
@@ -36,6 +37,8 @@ pub(super) struct Dispatcher {
     /// The number of bytes that are free for temporary files.
     pub(super) scratch_bytes: u64,
     pub(super) clock: Arc<dyn Clock>,
+    /// The queues of the messages.
+    pub(super) received: Arc<dyn Received>,
     /// Of the metrics.
     pub(super) namespace: String,
 }
@@ -72,7 +75,13 @@ impl Dispatcher {
             error!(request_id, error = %failure, "metrics were not written");
         }
         match request.kind {
-            Kind::Sqs => batch_answer(failed_messages(&rejected, &ended)),
+            Kind::Sqs => {
+                let failed = failed_messages(&rejected, &ended);
+                let named = failed.iter().map(|message| (message.id, message.name));
+                let time = (&*self.clock, deadlines.stop);
+                deliver_again(&*self.received, time, request_id, payload, named).await;
+                batch_answer(failed.into_iter().map(|message| (message.id, message.why)))
+            }
             Kind::Direct => direct_answer(rejected, ended),
         }
     }

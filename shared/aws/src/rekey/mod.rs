@@ -67,6 +67,7 @@ impl Function {
                 resources: base.resources.clone(),
                 scratch_bytes,
                 clock: Arc::clone(&base.clock),
+                received: Arc::new(clients.queue()),
                 namespace: base.namespace.clone(),
             },
             compacted: Arc::new(base.config.compacted_tables().cloned().collect()),

@@ -17,6 +17,7 @@ use tracing::{error, info};
 
 use super::{Shared, metrics};
 use crate::{
+    again::deliver_again,
     config::LoadError,
     handler::{FunctionError, batch_answer},
     invocation::{self, Done},
@@ -126,6 +127,11 @@ impl RowsFunction {
         }
         invocation.measure(&mut io::stdout(), &metrics::of(&reports));
         if is_sqs {
+            let named = failed
+                .iter()
+                .map(|(id, failure)| (id.as_deref(), failure.name()));
+            let time = (&*invocation.clock(), invocation.deadlines.stop);
+            deliver_again(&self.shared.queue, time, request_id, &event.payload, named).await;
             batch_answer(
                 failed
                     .iter()

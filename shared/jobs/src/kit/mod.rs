@@ -1,5 +1,6 @@
 //! The common parts of all jobs: their error, the documents of their ledgers, and what an invocation provides.
 
+mod again;
 mod error;
 mod error_kind;
 mod invocation;
@@ -9,6 +10,7 @@ pub(crate) mod send;
 pub(crate) mod task;
 
 pub use self::{
+    again::again_after,
     error::{Failure, JobError, Stage},
     error_kind::ErrorKind,
     invocation::{Budget, MemoryBudget, Ports},

@@ -19,7 +19,10 @@ pub use catalog::{
 pub use clock::Clock;
 pub use layer::StoreLayer;
 pub use queries::{Queries, QueriesError, QueryExecution, QueryState};
-pub use queue::{MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, SendFailure};
+pub use queue::{
+    Hidden, MAX_HIDE_BATCH, MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, Received,
+    SendFailure,
+};
 pub use service::ServiceErrorKind;
 pub use store::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use async_trait::async_trait;
 use thiserror::Error;
 
@@ -27,6 +29,30 @@ pub trait Queue: Send + Sync {
     ) -> Result<Vec<SendFailure>, QueueError>;
 }
 
+/// The most messages in one `ChangeMessageVisibilityBatch`.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html>
+pub const MAX_HIDE_BATCH: usize = 10;
+
+/// A received message that is to stay hidden for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The handle of this receipt.
+    pub receipt: String,
+    /// For how long, from now on.
+    pub wait: Duration,
+}
+
+/// The messages that a queue has handed over.
+#[async_trait]
+pub trait Received: Send + Sync {
+    /// Has at most [`MAX_HIDE_BATCH`] messages of the queue of this ARN delivered again after their waits, in place of the
+    /// queue's own timeout. Returns how many the queue rejected.
+    ///
+    /// # Errors
+    /// The whole call failed.
+    async fn hide(&self, queue_arn: &str, messages: &[Hidden]) -> Result<usize, QueueError>;
+}
+
 /// A message of a batch that the queue rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendFailure {
@@ -44,7 +70,7 @@ pub struct SendFailure {
 pub struct QueueError {
     /// The service's operation, such as `SendMessageBatch`.
     pub operation: &'static str,
-    /// The queue.
+    /// The queue: its URL or its ARN.
     pub queue_url: String,
     /// The kind of failure.
     pub kind: ServiceErrorKind,

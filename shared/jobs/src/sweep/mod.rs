@@ -5,6 +5,7 @@
 //! messages that list as many objects as rekey plans together. A backfill of years works the same way with more pages: two
 //! pages are in memory at a time, and a sweep that runs out of time returns where to continue.
 
+mod cost;
 mod messages;
 mod redrive;
 
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use lakewright_core::{config, location::Location};
 use serde::{Deserialize, Serialize};
 
+pub use self::cost::Requests;
 use self::messages::{Packer, calls};
 pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
@@ -94,6 +96,10 @@ pub struct SweepReport {
     pub bytes: u64,
     /// The number of messages that list them.
     pub messages: u64,
+    /// An estimate of what it takes to find and to process them.
+    pub requests: Requests,
+    /// What that costs in US dollars, as `"0.01"`.
+    pub usd: String,
     /// The `after` of the next sweep; `None` when all objects were listed.
     pub next: Option<String>,
 }
@@ -123,6 +129,8 @@ pub async fn sweep(
         sent: 0,
         bytes: 0,
         messages: 0,
+        requests: Requests::default(),
+        usd: String::new(),
         next: None,
     };
     let finder = Finder::new(&*ports.store, job);
@@ -177,7 +185,24 @@ pub async fn sweep(
         }
         let rest = packer.rest().into_iter().collect();
         enqueue(ports, queue, rest, &mut report).await?;
-        return Ok(report);
+        return Ok(priced(report));
+    }
+}
+
+/// The report with what it takes to process what was found.
+fn priced(report: SweepReport) -> SweepReport {
+    let SweepReport {
+        sent,
+        bytes,
+        messages,
+        listed,
+        ..
+    } = report;
+    let requests = Requests::of(sent, bytes, messages, listed);
+    SweepReport {
+        usd: requests.usd(sent, bytes, messages),
+        requests,
+        ..report
     }
 }
 

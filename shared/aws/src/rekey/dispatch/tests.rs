@@ -3,7 +3,10 @@ use std::{sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lakewright_core::location::Location;
-use lakewright_jobs::ErrorKind;
+use lakewright_jobs::{
+    ErrorKind,
+    ports::{Hidden, QueueError},
+};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -47,6 +50,20 @@ impl Clock for TestClock {
     }
 }
 
+/// Notes what is delivered again soon.
+#[derive(Default)]
+struct Hiding(Mutex<Vec<(String, Vec<String>)>>);
+
+#[async_trait]
+impl Received for Hiding {
+    async fn hide(&self, queue_arn: &str, messages: &[Hidden]) -> Result<usize, QueueError> {
+        let receipts = messages.iter().map(|message| message.receipt.clone());
+        let call = (queue_arn.to_owned(), receipts.collect());
+        self.0.lock().unwrap().push(call);
+        Ok(0)
+    }
+}
+
 /// Commits every object, except those whose keys ask for a failure.
 async fn stub(_: Arc<Rekey>, objects: Vec<Delivered>, _: Budget) -> Answers {
     let answer = |delivered: Delivered| {
@@ -56,6 +73,9 @@ async fn stub(_: Arc<Rekey>, objects: Vec<Delivered>, _: Budget) -> Answers {
                 ErrorKind::RecordRefused,
                 format!("refused, received {}", delivered.receives),
             ))),
+            key if key.contains("throttled") => {
+                Err(Arc::new(JobError::new(ErrorKind::StoreFailed, "slow down")))
+            }
             key if key.contains("panic") => panic!("on {key}"),
             _ => Ok(committed(location)),
         }
@@ -79,6 +99,7 @@ fn dispatcher() -> Dispatcher {
         },
         scratch_bytes: 512 * MIB,
         clock: Arc::new(TestClock::default()),
+        received: Arc::new(Hiding::default()),
         namespace: "Lakewright".to_owned(),
     }
 }
@@ -368,4 +389,31 @@ async fn objects_that_were_committed_with_others_are_counted() {
     assert_eq!(sources(&found.unwrap()), ["s3://landing/flights/1"]);
     let line: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(line["ObjectsCommitted"], 2);
+}
+
+#[tokio::test]
+async fn what_passes_is_delivered_again_soon() {
+    let hiding = Arc::new(Hiding::default());
+    let mut dispatcher = dispatcher();
+    dispatcher.received = Arc::clone(&hiding) as Arc<dyn Received>;
+    let mut payload = sqs(&[
+        (json!("good"), by_hand(&["flights/1"])),
+        (json!("later"), by_hand(&["flights/throttled", "flights/2"])),
+        (
+            json!("never"),
+            by_hand(&["flights/throttled-too", "weather/refuse"]),
+        ),
+    ]);
+    for record in payload["Records"].as_array_mut().unwrap() {
+        record["receiptHandle"] = json!(format!("of {}", record["messageId"]));
+        record["eventSourceARN"] = json!("arn:aws:sqs:us-east-1:000000000000:queue");
+    }
+    let found = dispatcher
+        .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), stub)
+        .await;
+    let failures = ["later", "never"].map(|id| json!({"itemIdentifier": id}));
+    assert_eq!(found, Ok(json!({"batchItemFailures": failures})));
+    let queue = "arn:aws:sqs:us-east-1:000000000000:queue".to_owned();
+    let expected = [(queue, vec!["of \"later\"".to_owned()])];
+    assert_eq!(*hiding.0.lock().unwrap(), expected);
 }
