@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App } from 'aws-cdk-lib';
+import { App, type StackProps } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import jsonata from 'jsonata';
 import { LakewrightStack } from '../lib/lakewright-stack.ts';
@@ -34,7 +34,12 @@ process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 export type Context = Record<string, unknown>;
 
 /** The app as `cdk synth` would build it, with code that is only a name. */
-export function build(toml = TWO_JOBS, context: Context = {}, name = 'Lakewright'): { app: App; stack: LakewrightStack } {
+export function build(
+  toml = TWO_JOBS,
+  context: Context = {},
+  name = 'Lakewright',
+  props: StackProps = {},
+): { app: App; stack: LakewrightStack } {
   const folder = mkdtempSync(join(scratch, 'app-'));
   const configFile = join(folder, 'lakewright.toml');
   writeFileSync(configFile, toml);
@@ -46,7 +51,7 @@ export function build(toml = TWO_JOBS, context: Context = {}, name = 'Lakewright
     context: { ...cdkJson.context, 'aws:cdk:bundling-stacks': [], prebuilt: folder, 'create-buckets': '*', ...context },
     outdir: join(folder, 'cdk.out'),
   });
-  return { app, stack: new LakewrightStack(app, name, { config: configFile }) };
+  return { app, stack: new LakewrightStack(app, name, { ...props, config: configFile }) };
 }
 
 export function template(toml?: string, context?: Context): Template {

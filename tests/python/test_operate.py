@@ -1,6 +1,7 @@
 """What a person does with jobs, on the deployed stack: pause and resume, the quarantine, objects that always fail."""
 
 import json
+import re
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 from jobs import Job
 from lake import data_keys, download
+from account import names
+from localcloud.athena import ask
 from localcloud.clients import client
 from localcloud.ledger import split
 from localcloud.polling import poll
@@ -19,6 +22,7 @@ from localcloud.queues import waiting
 from machine import invoke
 from operate import pause, quarantine
 
+PAGE = Path(__file__).parents[2] / "docs/OPERATIONS.md"
 SECONDS = 60
 
 
@@ -74,6 +78,47 @@ def test_quarantined_records_are_listed_mended_and_replayed_once(sensors: Job, t
         return sorted(n for path in download(split(sensors.target)[0], mine, tmp_path / uuid4().hex) for n in parquet.read_table(path)["n"].to_pylist())
 
     assert numbers() == [1, 2, 3]
+
+
+def test_the_quarantine_is_a_table_for_athena(sensors: Job, outputs: dict[str, str]) -> None:
+    """As docs/OPERATIONS.md creates it. MiniStack's Athena reads files of JSON by DuckDB and knows no SerDe, so the statement is read
+    here, and Glue gets what Athena would tell it."""
+    room = uuid4().hex
+    bad = [{"room": room, "n": 1}, {"at": "yesterday", "room": room, "n": 2}]
+    source = sensors.land(f"asked/{room}.json", "".join(json.dumps(record) + "\n" for record in bad).encode())
+    sensors.committed([source])
+    (statements,) = re.findall(r"^```sql\n(CREATE EXTERNAL TABLE anpr\.quarantine.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    create, select = statements.strip().split(";\n")
+    columns, serde, location = re.fullmatch(
+        r"CREATE EXTERNAL TABLE anpr\.quarantine \((.*)\)\nROW FORMAT SERDE '(.*)'\nLOCATION '(.*)'", create, re.DOTALL
+    ).groups()
+    assert location == "s3://acme-lake/anpr/_lakewright/quarantine/"
+    described = [column.replace("`", "").split() for column in columns.split(",")]
+    database = names.database("quarantined")
+    client("glue").create_database(DatabaseInput={"Name": database})
+    client("glue").create_table(
+        DatabaseName=database,
+        TableInput={
+            "Name": "quarantine",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"EXTERNAL": "TRUE", "classification": "json"},
+            "StorageDescriptor": {
+                "Columns": [{"Name": name, "Type": kind} for name, kind in described],
+                "Location": location.replace("s3://acme-lake/anpr/", sensors.target),
+                "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+                "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+                "SerdeInfo": {"SerializationLibrary": serde},
+            },
+        },
+    )
+    # Each column has the values that its name and type promise.
+    for record in quarantine.read(sensors.target, None):
+        for name, kind in described:
+            assert isinstance(record.get(name, ""), int if kind == "bigint" else str), (name, record)
+    ours = "SELECT count(*) AS n FROM quarantine WHERE source = '" + source + "'"
+    assert ask(ours, database, f"s3://{names.RESULTS}/quarantined/") == {"n": 2}
+    grouped = select.replace("anpr.quarantine", "quarantine").rstrip(";")
+    assert ask(f"SELECT count(*) AS reasons FROM ({grouped})", database, f"s3://{names.RESULTS}/quarantined/")["reasons"] >= 1
 
 
 def test_what_cannot_be_replayed_is_refused_and_bytes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import boto3
 import pytest
 
-from firsthour import command, exported, refusal, said, up
+from commands import ONLY_VERSION_2, ROOT, Command, commands, ran
+from firsthour import XTASK, command, exported, refusal, said, up
 from localcloud import clients
 from localcloud.ledger import Ledger
 from localcloud.polling import poll
@@ -167,6 +169,130 @@ def test_each_command_has_an_example(cloud: dict[str, Any]) -> None:
         if name != "help":
             text = subprocess.run(command(name, "--help"), capture_output=True, text=True, check=True).stdout
             assert f"Examples:\n  cargo xtask {name}" in text, name
+
+
+LANDED = "s3://lakewright-landing/flights/2026/05/01/13/sample records+1.json.gz"
+# What the page says for the names of somebody's own.
+PLACEHOLDERS = {
+    "s3://acme-landing/anpr/2026/05/01/13/x.json.gz": LANDED,
+    "acme-lake/anpr/": "lakewright-lake/flights/",
+    "lakewright.toml": "xtask/up/lakewright.toml",
+    "<execution>": "run-1",
+    "function-version 41": "function-version 1",
+    '"2025/"': '"2026/"',
+    "anpr.by_event_time": "lake.flights",
+    "anpr": "flights",
+    "records.jsonl": "$SCRATCH/records.jsonl",
+    "mended.jsonl": "$SCRATCH/mended.jsonl",
+    "replay FILE": 'replay "$FILE"',
+}
+# What each command says, in the page's order.
+SAID = {
+    "aws lambda invoke --function-name rekey --payload '{\"objects\"": '"status": "duplicate"',
+    "aws lambda invoke --function-name rekey --payload '{\"redrive\"": '"given_up": []',
+    "aws lambda invoke --function-name rekey --payload '{\"status\"": '"state": "committed"',
+    "cargo xtask quarantine --config lakewright.toml anpr": '"no_timestamp": 6',
+    "cargo xtask quarantine --config lakewright.toml anpr --read": "",
+    "cargo xtask quarantine --config lakewright.toml anpr --replay": '"replayed": true',
+    "cargo xtask pause": "feeds no function",
+    "cargo xtask resume": "feeds function",
+    "aws lambda list-event-source-mappings": "arn:aws:sqs:",
+    "aws lambda update-event-source-mapping": '"State": "Dis',
+    "aws lambda list-versions-by-function": "$LATEST",
+    "aws lambda update-alias": '"FunctionVersion": "1"',
+    "aws lambda invoke --function-name rekey --payload '{\"sweep\"": '"usd": "0.00"',
+    "aws lambda invoke --function-name split-plan": '"rows": 250',
+    "aws lambda invoke --function-name compact-plan": '"job": "compact"',
+    "aws s3 ls": "year=2026/",
+    "aws lambda invoke --function-name repartition-plan": '"name": "ev"',
+}
+
+
+def test_every_command_of_the_operations_page_runs(cloud: dict[str, Any], tmp_path: Path) -> None:
+    """Each command of its blocks, by the AWS CLI itself, in the order of the page."""
+    functions, bucket = clients.client("lambda"), "lakewright-lake"
+    functions.publish_version(FunctionName="rekey")
+    functions.create_alias(FunctionName="rekey", Name="live", FunctionVersion="$LATEST")
+    key = "flights/_lakewright/compact/failed/run-1/year=2026/Lakewright.Unmergeable"
+    clients.client("s3").put_object(Bucket=bucket, Key=key, Body=b"{}")
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    # Both are found on the path, as a person's are.
+    (bin / "cargo").write_text(f'#!/bin/sh\nshift\nexec "{os.environ[XTASK]}" "$@"\n')
+    (bin / "cargo").chmod(0o755)
+    (bin / "aws").symlink_to(Path(sys.executable).with_name("aws"))
+    variables = {"PATH": f"{bin}:{os.environ['PATH']}", "SCRATCH": str(tmp_path), "FILE": "", "UUID": ""}
+    expected = dict(SAID)
+    for command in commands(ROOT / "docs/OPERATIONS.md", ("aws ", "cargo "), PLACEHOLDERS):
+        begins = max((line for line in expected if as_run(command.written).startswith(line)), key=len, default=None)
+        assert begins is not None, f"the test says nothing of {command.written}"
+        answer = ran(command, ROOT, **variables)
+        assert expected.pop(begins) in answer, (command.run, answer)
+        if begins.endswith("lakewright.toml anpr"):
+            variables["FILE"] = min(json.loads(answer)["files"])
+        if begins.endswith("--read"):
+            records = [json.loads(line) for line in (tmp_path / "records.jsonl").read_text().splitlines()]
+            mended = [json.loads(record["record"]) | {"time_hour": "2026-05-01T13:00:00Z"} for record in records[:1]]
+            (tmp_path / "mended.jsonl").write_text("".join(json.dumps(record) + "\n" for record in mended))
+        if begins.endswith("list-event-source-mappings"):
+            variables["UUID"] = answer.split()[0]
+        if begins.endswith("update-event-source-mapping"):
+            functions.update_event_source_mapping(UUID=variables["UUID"], Enabled=True)
+    assert not expected, expected
+
+
+# AWS's own answer to what is asked; the parameters are checked, and nothing is sent.
+CHECKED = " --generate-cli-skeleton output"
+
+
+def test_the_commands_of_the_walk_through_run(cloud: dict[str, Any], tmp_path: Path) -> None:
+    """Those of infra/README.md that have an AWS to run on here. MiniStack has no Lake Formation, and the queries and rewrites
+    that state machines run are those of other tests: of these the AWS CLI checks every name and value. `test_plain.py` runs the deployment."""
+    glue = clients.client("glue")
+    glue.create_database(DatabaseInput={"Name": "landing"})
+    columns = [{"Name": "event_time", "Type": "timestamp"}, {"Name": "plate", "Type": "string"}]
+    storage = {"Columns": columns, "Location": "s3://acme-landing/anpr/"}
+    glue.create_table(DatabaseName="landing", TableInput={"Name": "anpr", "StorageDescriptor": storage})
+    machines = {
+        key.removesuffix("StateMachineArn"): output["OutputValue"]
+        for output in clients.client("cloudformation").describe_stacks(StackName="lakewright")["Stacks"][0]["Outputs"]
+        if (key := output["OutputKey"]).endswith("StateMachineArn")
+    }
+    variables = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SWEEP_STATE_MACHINE_ARN": machines["RekeyflightsSweep"],
+    }
+    started = iter([("RekeyflightsSweep", ""), ("Splituserinfo", CHECKED), ("Compactlakeflights", ""), ("Repartitionev", CHECKED)])
+    answers: dict[str, list[str]] = {}
+    for command in commands(ROOT / "infra/README.md", ("aws ",), {}):
+        _, service, operation, *_ = command.run.split()
+        if service in ("s3", "cloudformation"):
+            continue
+        run = command.run
+        if service == "lambda":
+            for placeholder in ("s3://acme-landing/anpr/2026/05/01/13/x.json.gz", "anpr"):
+                run = run.replace(placeholder, PLACEHOLDERS[placeholder])
+        if "state-machine-arn …" in run:
+            machine, checked = next(started)
+            run = run.replace("…", machines[machine]) + checked
+        if service == "lakeformation":
+            run += CHECKED
+        answer = ran(Command(command.written, run), tmp_path, **variables)
+        answers.setdefault(operation, []).append(answer)
+    assert list(started) == []
+    assert {operation: len(said) for operation, said in answers.items()} == {
+        "create-database": 1, "get-table": 1, "create-table": 1, "grant-permissions": 2, "invoke": 2, "start-execution": 5,
+    }
+    table = glue.get_table(DatabaseName="anpr", Name="by_event_time")["Table"]
+    assert [key["Name"] for key in table["PartitionKeys"]] == ["year", "month", "day", "hour"]
+    assert table["StorageDescriptor"]["Columns"] == columns
+    assert '"state": "committed"' in answers["invoke"][0]
+    assert all(word in answers["invoke"][1] for word in ('"committed": 6', '"sent": 0', '"requests"', '"usd"'))
+
+
+def as_run(written: str) -> str:
+    """A command without what only another version of its program knows."""
+    return written.replace(ONLY_VERSION_2, "")
 
 
 def test_a_second_cloud_is_refused(cloud: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 //! Builds what is deployed: the functions' zips, and the CDK assembly that refers to them.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -306,6 +307,39 @@ pub(crate) fn synthesize(
     stamp.write()?;
     let shown = assembly.strip_prefix(workspace.root());
     step.done(&shown.unwrap_or(&assembly).display().to_string());
+    Ok(assembly)
+}
+
+/// Synthesizes the CDK app as a template that is deployed without the CDK. Returns the assembly's directory.
+///
+/// # Errors
+/// The configuration or a context is refused, or a zip is for another architecture.
+pub(crate) fn synthesize_plain(
+    workspace: &Workspace,
+    environment: &Environment,
+    config: &Path,
+    context: &BTreeMap<&str, &str>,
+    architecture: &str,
+    zips: &Path,
+) -> Result<PathBuf> {
+    let step = Step::begin("CDK assembly");
+    let assembly = workspace.state().join("cdk-plain.out");
+    if assembly.exists() {
+        fs::remove_dir_all(&assembly)
+            .with_context(|| format!("cannot remove {}", assembly.display()))?;
+    }
+    let given = context
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    let mut context = given.collect::<Vec<_>>();
+    context.extend([
+        ("config", config.display().to_string()),
+        ("prebuilt", zips.display().to_string()),
+        ("architecture", architecture.to_owned()),
+        ("plain", true.to_string()),
+    ]);
+    synth(workspace, environment, &assembly, &context)?;
+    step.done(architecture);
     Ok(assembly)
 }
 

@@ -127,14 +127,24 @@ enum Task {
         #[arg(value_name = "FILE", default_value = "lakewright.toml")]
         config: PathBuf,
     },
-    /// Builds zips of the functions with checksums, as they are deployed.
+    /// Builds zips of the functions with checksums and a bill of materials, as they are deployed; with a configuration, also what
+    /// is deployed without the CDK: a CloudFormation template and a Terraform module.
     #[command(
-        after_help = "Examples:\n  cargo xtask package\n  cargo xtask demo --functions target/package\n  (cd infra && npx cdk deploy -c config=../lakewright.toml -c prebuilt=../target/package/arm64)"
+        after_help = "Examples:\n  cargo xtask package\n  cargo xtask package --config lakewright.toml -c create-buckets=acme-lake\n  cargo xtask demo --functions target/package\n  (cd infra && npx cdk deploy -c config=../lakewright.toml -c prebuilt=../target/package/arm64)"
     )]
     Package {
         /// The architectures; by default those whose target is installed.
         #[arg(long, value_enum, value_delimiter = ',', value_name = "ARCHITECTURE,…")]
         architecture: Vec<package::Architecture>,
+        /// The configuration of the template.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// A context of the template, as `cdk deploy` takes it.
+        #[arg(short, long, value_name = "NAME=VALUE", requires = "config")]
+        context: Vec<String>,
+        /// A folder of zips that this command made before, instead of building them.
+        #[arg(long, value_name = "DIR", requires = "config")]
+        functions: Option<PathBuf>,
     },
     /// Runs all checks and tests of the project.
     #[command(
@@ -230,6 +240,8 @@ enum Task {
         /// The job, by its name; a compact job, by its table or target.
         job: String,
     },
+    /// Lists the objects of a rekey job that are given up because they always fail, and sends them once more.
+    Redrive(operate::Redrive),
     /// Counts the quarantined records of a rekey job by reason, shows them, or replays a file of them once.
     #[command(
         after_help = "Examples:\n  cargo xtask quarantine anpr --config lakewright.toml\n  cargo xtask quarantine anpr --config lakewright.toml --read --reason bad_timestamp"
@@ -297,8 +309,18 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         } => demo::run(&workspace, audience, keep, window, functions.as_deref()).map(done),
         Task::Try(trial) => trial::run(&workspace, audience, &trial),
         Task::Check { config } => check::run(&workspace, audience, &config),
-        Task::Package { architecture } => {
-            package::run(&workspace, audience, &architecture).map(done)
+        Task::Package {
+            architecture,
+            config,
+            context,
+            functions,
+        } => {
+            let plain = config.map(|config| package::Plain {
+                config,
+                context,
+                functions,
+            });
+            package::run(&workspace, audience, &architecture, plain.as_ref()).map(done)
         }
         Task::Test {
             aws: Some(profile),
@@ -329,6 +351,7 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         } => operate::cost(&workspace, audience, &config, &set, prices.as_deref()),
         Task::Pause { job } => operate::switch(&workspace, audience, job, false),
         Task::Resume { job } => operate::switch(&workspace, audience, job, true),
+        Task::Redrive(given) => operate::redrive(&workspace, audience, given).map(done),
         Task::Quarantine(given) => operate::quarantine(&workspace, given),
         Task::Docs => docs(&workspace).map(done),
         Task::Sim { arguments } => sim(&workspace, &arguments),

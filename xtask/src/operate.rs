@@ -1,5 +1,5 @@
 //! What a person does with a deployment: `doctor` says before it is made what of it will fail, and `cost` what it costs in a month;
-//! `pause` and `resume` switch a job; `quarantine` lists, shows and replays records.
+//! `pause` and `resume` switch a job; `redrive` sends what was given up; `quarantine` lists, shows and replays records.
 
 use std::{
     collections::BTreeMap,
@@ -90,13 +90,19 @@ fn ask<T: DeserializeOwned>(
 }
 
 /// Pairs as the command line has them.
-fn pairs(given: &[String]) -> Result<String> {
+///
+/// # Errors
+/// One is none.
+pub(crate) fn named(given: &[String]) -> Result<BTreeMap<&str, &str>> {
     let pairs = given.iter().map(|pair| {
         pair.split_once('=')
             .with_context(|| format!("`{pair}` is not of the form name=value"))
     });
-    let pairs = pairs.collect::<Result<BTreeMap<_, _>>>()?;
-    Ok(serde_json::to_string(&pairs)?)
+    pairs.collect()
+}
+
+fn pairs(given: &[String]) -> Result<String> {
+    Ok(serde_json::to_string(&named(given)?)?)
 }
 
 /// Says what will fail. The exit code is 1 if anything will.
@@ -172,6 +178,60 @@ pub(crate) fn switch(
     let switched: Switched = ask(workspace, title, "operate.pause", &arguments)?;
     audience.show(&switched)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to redrive.
+#[derive(clap::Args)]
+pub(crate) struct Redrive {
+    /// The rekey job.
+    job: String,
+    /// Only objects that are given up with an error of this name.
+    #[arg(long, value_name = "NAME")]
+    error: Option<String>,
+    /// Lists them, and sends nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was redriven.
+#[derive(Deserialize, Serialize)]
+struct Redriven {
+    sent: u64,
+    messages: u64,
+    given_up: Vec<GivenUp>,
+}
+
+/// An object that is given up.
+#[derive(Deserialize, Serialize)]
+struct GivenUp {
+    source: String,
+    error: String,
+    message: String,
+}
+
+impl Display for Redriven {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for GivenUp {
+            source,
+            error,
+            message,
+        } in &self.given_up
+        {
+            writeln!(f, "{source}: {error}: {message}")?;
+        }
+        write!(f, "{} objects in {} messages", self.sent, self.messages)
+    }
+}
+
+/// Sends the objects that are given up to the job's backfill queue, or lists them.
+///
+/// # Errors
+/// There is no such job, or the function does not answer.
+pub(crate) fn redrive(workspace: &Workspace, audience: Audience, given: Redrive) -> Result<()> {
+    let mut arguments = vec![("job", given.job), ("dry-run", given.dry_run.to_string())];
+    arguments.extend(given.error.map(|error| ("error", error)));
+    let redriven: Redriven = ask(workspace, "Redrive", "operate.redrive", &arguments)?;
+    audience.show(&redriven)
 }
 
 /// What to do with a quarantine.

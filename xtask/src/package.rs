@@ -1,4 +1,5 @@
-//! `cargo xtask package`: builds the functions as they are deployed, as zips with checksums.
+//! `cargo xtask package`: builds the functions as they are deployed, as zips with checksums and a bill of materials; and what is
+//! deployed without the CDK, a template and a Terraform module.
 
 use std::{
     fmt::{self, Display, Formatter, Write as _},
@@ -9,19 +10,24 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    assembly,
-    environment::VirtualEnvironment,
-    prerequisites,
+    assembly, check,
+    console::Step,
+    environment::Environment,
+    helper::{Helpers, To},
+    operate,
+    prerequisites::Spark,
     summary::{Audience, size},
-    workspace::Workspace,
+    workspace::{self, Workspace},
 };
 
 /// In the format of `sha256sum --check`.
 const SUMS: &str = "SHA256SUMS";
+/// In CycloneDX.
+const BILL: &str = "lakewright.cdx.json";
 
 /// What functions run on.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,13 +63,47 @@ struct Package {
     folder: PathBuf,
     functions: usize,
     bytes: u64,
+    /// Of the bill of materials.
+    components: usize,
 }
 
-/// The zips that were built, and those that could not be.
+/// What is deployed without the CDK.
+pub(crate) struct Plain {
+    /// The configuration.
+    pub(crate) config: PathBuf,
+    /// Contexts of the CDK app.
+    pub(crate) context: Vec<String>,
+    /// Zips that were made before.
+    pub(crate) functions: Option<PathBuf>,
+}
+
+/// A folder with a template, and what its parameters find.
+#[derive(Serialize)]
+struct Bundle {
+    folder: PathBuf,
+    files: usize,
+    bytes: u64,
+}
+
+/// What the helper put there.
+#[derive(Deserialize)]
+struct Filled {
+    files: usize,
+    bytes: u64,
+}
+
+/// The helper's bill of materials.
+#[derive(Deserialize)]
+struct Bill {
+    components: usize,
+}
+
+/// The zips that were built, and those that could not be; and what is deployed with them.
 #[derive(Serialize)]
 struct Packages {
     made: Vec<Package>,
     missing: Vec<String>,
+    bundles: Vec<Bundle>,
 }
 
 impl Display for Packages {
@@ -71,17 +111,38 @@ impl Display for Packages {
         for package in &self.made {
             writeln!(
                 f,
-                "{}: {} functions, {}, with {SUMS}, in {}",
+                "{}: {} functions, {}, with {SUMS} and {BILL} ({} packages), in {}",
                 package.architecture,
                 package.functions,
                 size(package.bytes),
+                package.components,
                 package.folder.display()
             )?;
         }
         for how in &self.missing {
             writeln!(f, "{how}")?;
         }
-        write!(f, "\nDeploy them, from infra/:")?;
+        for Bundle {
+            folder,
+            files,
+            bytes,
+        } in &self.bundles
+        {
+            let folder = folder.display();
+            write!(
+                f,
+                "\nWithout the CDK: {files} files, {}, in {folder}. By CloudFormation (main.tf there is for Terraform):\n  \
+                aws s3 sync {folder}/assets s3://CODE-BUCKET/lakewright/\n  \
+                aws cloudformation deploy --stack-name Lakewright --template-file {folder}/lakewright.template.json \
+                --s3-bucket CODE-BUCKET --s3-prefix lakewright --capabilities CAPABILITY_NAMED_IAM \
+                --parameter-overrides CodeBucket=CODE-BUCKET CodePrefix=lakewright/\n",
+                size(*bytes)
+            )?;
+        }
+        if self.made.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\nWith it, from infra/:")?;
         for package in &self.made {
             write!(
                 f,
@@ -94,11 +155,28 @@ impl Display for Packages {
     }
 }
 
-/// Builds the zips for these architectures, by default for those whose target is installed.
+/// Builds the zips for these architectures, by default for those whose target is installed, and what is deployed with them.
 ///
 /// # Errors
-/// A target that was asked for is not installed, or a build fails.
-pub(crate) fn run(workspace: &Workspace, audience: Audience, asked: &[Architecture]) -> Result<()> {
+/// A target that was asked for is not installed, a build fails, or the configuration is refused.
+pub(crate) fn run(
+    workspace: &Workspace,
+    audience: Audience,
+    asked: &[Architecture],
+    plain: Option<&Plain>,
+) -> Result<()> {
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
+    if let Some(plain) = plain
+        && let Some(zips) = &plain.functions
+    {
+        let architecture = *asked.first().unwrap_or(&Architecture::Arm64);
+        let zips = workspace::absolute(zips)?;
+        return audience.show(&Packages {
+            made: Vec::new(),
+            missing: Vec::new(),
+            bundles: vec![bundle(workspace, &environment, plain, architecture, &zips)?],
+        });
+    }
     let libraries = installed_targets()?;
     let installed = |architecture: &Architecture| libraries.join(architecture.target()).is_dir();
     let all = [Architecture::Arm64, Architecture::X86];
@@ -108,14 +186,82 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience, asked: &[Architectu
     if !asked.is_empty() && !missing.is_empty() || present.is_empty() {
         bail!(missing.join("\n"));
     }
-    let python = VirtualEnvironment::of_commands(workspace, &prerequisites::python()?)?;
-    let mut made = Vec::new();
+    let (mut made, mut bundles) = (Vec::new(), Vec::new());
     for architecture in present {
         let folder = workspace.packages().join(architecture.name());
-        assembly::release_functions(workspace, &python, architecture.name(), &folder)?;
-        made.push(sealed(architecture.name(), folder)?);
+        let name = architecture.name();
+        assembly::release_functions(workspace, environment.python(), name, &folder)?;
+        let components = bill(workspace, &environment, architecture, &folder.join(BILL))?;
+        if let Some(plain) = plain {
+            let bundle = bundle(workspace, &environment, plain, architecture, &folder)?;
+            bundles.push(bundle);
+        }
+        made.push(sealed(name, folder, components)?);
     }
-    audience.show(&Packages { made, missing })
+    audience.show(&Packages {
+        made,
+        missing,
+        bundles,
+    })
+}
+
+/// Writes what is compiled into the functions. Returns how many packages that is.
+fn bill(
+    workspace: &Workspace,
+    environment: &Environment,
+    architecture: Architecture,
+    file: &Path,
+) -> Result<usize> {
+    let step = Step::begin(&format!("Bill of materials for {}", architecture.name()));
+    let helpers = Helpers {
+        workspace,
+        environment,
+        to: To::Terminal,
+    };
+    let arguments = [
+        ("root", workspace.root().display().to_string()),
+        ("target", architecture.target().to_owned()),
+        ("file", file.display().to_string()),
+    ];
+    let Bill { components } = helpers.run("release.sbom", &arguments, &step)?;
+    step.done(&format!("{components} packages"));
+    Ok(components)
+}
+
+/// Makes the template and all that it finds.
+fn bundle(
+    workspace: &Workspace,
+    environment: &Environment,
+    plain: &Plain,
+    architecture: Architecture,
+    zips: &Path,
+) -> Result<Bundle> {
+    let name = architecture.name();
+    let config = workspace::absolute(&plain.config)?;
+    check::require(workspace, &config)?;
+    let context = operate::named(&plain.context)?;
+    let assembly =
+        assembly::synthesize_plain(workspace, environment, &config, &context, name, zips)?;
+    let folder = workspace.packages().join(format!("{name}-stack"));
+    let step = Step::begin("Template");
+    let helpers = Helpers {
+        workspace,
+        environment,
+        to: To::Terminal,
+    };
+    let terraform = workspace.root().join("xtask/terraform/main.tf");
+    let arguments = [
+        ("assembly", assembly.display().to_string()),
+        ("terraform", terraform.display().to_string()),
+        ("folder", folder.display().to_string()),
+    ];
+    let Filled { files, bytes } = helpers.run("release.bundle", &arguments, &step)?;
+    step.done(&folder.display().to_string());
+    Ok(Bundle {
+        folder,
+        files,
+        bytes,
+    })
 }
 
 fn how_to_install(architecture: Architecture) -> String {
@@ -136,8 +282,8 @@ fn installed_targets() -> Result<PathBuf> {
     Ok(Path::new(sysroot.trim()).join("lib/rustlib"))
 }
 
-/// Writes the checksums of the zips of a folder.
-fn sealed(architecture: &'static str, folder: PathBuf) -> Result<Package> {
+/// Writes the checksums of the zips of a folder, and of their bill of materials if there is one.
+fn sealed(architecture: &'static str, folder: PathBuf, components: usize) -> Result<Package> {
     let entries =
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut names = Vec::new();
@@ -153,11 +299,12 @@ fn sealed(architecture: &'static str, folder: PathBuf) -> Result<Package> {
         let zip = folder.join(name).join("bootstrap.zip");
         let content = fs::read(&zip).with_context(|| format!("cannot read {}", zip.display()))?;
         bytes += content.len() as u64;
-        for byte in Sha256::digest(&content) {
-            // Writing to a string cannot fail.
-            let _ = write!(sums, "{byte:02x}");
-        }
-        let _ = writeln!(sums, "  {name}/bootstrap.zip");
+        add_sum(&mut sums, &content, &format!("{name}/bootstrap.zip"));
+    }
+    let bill = folder.join(BILL);
+    if bill.is_file() {
+        let content = fs::read(&bill).with_context(|| format!("cannot read {}", bill.display()))?;
+        add_sum(&mut sums, &content, BILL);
     }
     let file = folder.join(SUMS);
     fs::write(&file, sums).with_context(|| format!("cannot write {}", file.display()))?;
@@ -166,7 +313,16 @@ fn sealed(architecture: &'static str, folder: PathBuf) -> Result<Package> {
         folder,
         functions: names.len(),
         bytes,
+        components,
     })
+}
+
+/// Adds a line. Writing to a string cannot fail.
+fn add_sum(sums: &mut String, content: &[u8], name: &str) {
+    for byte in Sha256::digest(content) {
+        let _ = write!(sums, "{byte:02x}");
+    }
+    let _ = writeln!(sums, "  {name}");
 }
 
 #[cfg(test)]
@@ -181,13 +337,16 @@ mod tests {
             fs::write(folder.path().join(name).join("bootstrap.zip"), name)?;
         }
         fs::write(folder.path().join("notes"), "no zip")?;
-        let package = sealed("arm64", folder.path().to_owned())?;
+        fs::write(folder.path().join(BILL), "{}")?;
+        let package = sealed("arm64", folder.path().to_owned(), 3)?;
         assert_eq!((package.functions, package.bytes), (2, 17));
         let check = Command::new("sha256sum")
             .args(["--check", "--strict", SUMS])
             .current_dir(folder.path())
             .output()?;
         assert!(check.status.success(), "{check:?}");
+        let checked = String::from_utf8(check.stdout)?;
+        assert_eq!(checked.lines().count(), 3, "{checked}");
         Ok(())
     }
 }

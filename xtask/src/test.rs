@@ -295,6 +295,7 @@ impl Bench<'_> {
         let mut pytest = self.python_tests(&[
             "test_docs.py",
             "test_up.py",
+            "test_plain.py",
             "test_try.py",
             "test_account.py",
         ])?;

@@ -3,6 +3,7 @@ job reads. On whichever cloud the environment names; nothing is written."""
 
 import argparse
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,11 +18,13 @@ from localcloud.progress import Failure, progress, run
 from localcloud.queues import waiting
 
 SHOWN = 5
-STACKS = ("lakewright", "Lakewright")
+# Where the stack has another name, as with a `name-prefix`.
+STACK = os.environ.get("LAKEWRIGHT_STACK")
+STACKS = (STACK,) if STACK else ("lakewright", "Lakewright")
 
 
 def outputs() -> dict[str, str]:
-    """The outputs of the stack that is deployed; none, where it has another name or cannot be asked."""
+    """The outputs of the stack that is deployed; none, where it has another name than `LAKEWRIGHT_STACK` says, or cannot be asked."""
     for name in STACKS:
         try:
             (stack,) = client("cloudformation").describe_stacks(StackName=name)["Stacks"]

@@ -6,20 +6,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from localcloud.zips import SUMS, digest
 from localcloud.progress import run
+from localcloud.zips import SUMS, digest
 
 TEMPLATE = "lakewright.template.json"
 # As infra/lib/plain.ts names it.
 PREFIX = "${CodePrefix}"
 
 
-def bundle(assembly: Path, stack: str, terraform: Path, folder: Path) -> dict[str, Any]:
+def bundle(assembly: Path, terraform: Path, folder: Path) -> dict[str, Any]:
     """Fills the folder anew; answers with the number of files and their bytes."""
+    (listed,) = assembly.glob("*.assets.json")
+    stack = listed.name.removesuffix(".assets.json")
     shutil.rmtree(folder, ignore_errors=True)
     assets = folder / "assets"
     assets.mkdir(parents=True)
-    manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
+    manifest = json.loads(listed.read_text())
     for asset in manifest["files"].values():
         source = assembly / asset["source"]["path"]
         for destination in asset["destinations"].values():
@@ -36,11 +38,10 @@ def main() -> dict[str, Any]:
     """Makes one folder."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--assembly", type=Path, required=True)
-    arguments.add_argument("--stack", required=True)
     arguments.add_argument("--terraform", type=Path, required=True)
     arguments.add_argument("--folder", type=Path, required=True)
     given = arguments.parse_args()
-    return bundle(given.assembly, given.stack, given.terraform, given.folder)
+    return bundle(given.assembly, given.terraform, given.folder)
 
 
 if __name__ == "__main__":
