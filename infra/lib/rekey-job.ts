@@ -22,6 +22,9 @@ export interface RekeyJobProps {
   readonly options: Options;
 }
 
+/** How often a message is delivered before it is a dead letter. */
+const RECEIVES = 7;
+
 /** When half of the time is over that SQS keeps a message. */
 const LONG_WAIT = Duration.days(7);
 
@@ -37,12 +40,13 @@ export class RekeyJob extends Construct {
     super(scope, id);
 
     const deadLetterQueue = createQueue(this, 'DeadLetterQueue');
-    // Six times the timeout leaves room for the retries of a throttled invocation; five receives, for a passing fault.
+    // Six times the timeout leaves room for the retries of a throttled invocation; five receives or more, for a passing fault. What
+    // passes comes again sooner, so there are two more.
     // https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     const window = Duration.seconds(job.batch.window);
     const tries = Duration.seconds(6 * options.timeout.toSeconds());
     const visibilityTimeout = tries.plus(window);
-    const dead = { queue: deadLetterQueue, maxReceiveCount: 5 };
+    const dead = { queue: deadLetterQueue, maxReceiveCount: RECEIVES };
     const queue = createQueue(this, 'Queue', { visibilityTimeout, deadLetterQueue: dead });
     const backfillQueue = createQueue(this, 'BackfillQueue', { visibilityTimeout: tries, deadLetterQueue: dead });
     this.backfillQueue = backfillQueue;
@@ -92,7 +96,7 @@ export class RekeyJob extends Construct {
     const quarantined = monitoring.jobMetric(job.name, 'RowsQuarantined');
     const landed = queue.metricNumberOfMessagesSent({ period: WATCHED, statistic: Stats.SUM });
     const toCommit = monitoring.jobMetric(job.name, 'LandingToCommitSeconds');
-    monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed five times`, deadLetters);
+    monitoring.alarm(`${id}-DeadLetters`, 'redriving-and-redelivering', `rekey ${job.name}: a message failed ${RECEIVES} times`, deadLetters);
     monitoring.alarm(
       `${id}-Age`,
       'redriving-and-redelivering',

@@ -226,10 +226,10 @@ describe('the queues', () => {
     }
   });
 
-  test('give up on a message after five receives, into one queue for each job', () => {
+  test('give up on a message after seven receives, into one queue for each job', () => {
     const feeding = resources(stack, 'AWS::SQS::Queue').filter((queue) => !isDeadLetterQueue(queue));
     const deadLetterQueues = feeding.map(([, { Properties }]) => {
-      expect(Properties['RedrivePolicy'].maxReceiveCount).toBeGreaterThanOrEqual(5);
+      expect(Properties['RedrivePolicy'].maxReceiveCount).toBe(7);
       return flat(Properties['RedrivePolicy'].deadLetterTargetArn);
     });
     expect(feeding).toHaveLength(4);

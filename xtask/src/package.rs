@@ -26,7 +26,7 @@ use crate::{
 
 /// In the format of `sha256sum --check`.
 const SUMS: &str = "SHA256SUMS";
-/// In CycloneDX.
+/// In the format `CycloneDX`.
 const BILL: &str = "lakewright.cdx.json";
 
 /// What functions run on.

@@ -59,6 +59,11 @@ pub(super) struct Commit {
     pub(super) quarantine: Option<String>,
 }
 
+/// The name of the error in `failed/<sid>`.
+pub(super) fn given_up(object: &Object) -> Result<String, String> {
+    Ok(read::<rekey::GivenUp>(object)?.error)
+}
+
 impl Batch {
     pub(super) fn read(object: &Object) -> Result<Self, String> {
         let batch: rekey::Batch = read(object)?;

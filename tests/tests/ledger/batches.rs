@@ -8,6 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
+use lakewright_jobs::{
+    ErrorKind,
+    ports::{GetOptions, ObjectBody, Store, StoreError, StoreErrorKind, StoreLayer},
+    rekey::GivenUp,
+};
 
 use super::*;
 
@@ -296,5 +301,84 @@ fn files_are_cut_by_the_plan() {
                 }
             }
         }
+    });
+}
+
+/// A store from which the source is never read to its end, or not at all.
+struct Stuck {
+    store: Arc<dyn Store>,
+    fails: bool,
+}
+
+#[async_trait]
+impl StoreLayer for Stuck {
+    fn inner(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        match object.bucket.as_str() {
+            "landing" if self.fails => Err(StoreError {
+                operation: "GetObject",
+                location: object.clone(),
+                kind: StoreErrorKind::SlowDown,
+                message: "slow down".to_owned(),
+            }),
+            "landing" => std::future::pending().await,
+            _ => self.store.get(object, options).await,
+        }
+    }
+}
+
+#[test]
+fn an_object_that_kills_three_invocations_is_given_up() {
+    stated(
+        "An object that kills three invocations which work on it alone is given up like that; one whose invocations end with an error that passes is not.",
+    );
+    let job = job("", "");
+    let object: [(&str, &[u8]); 1] = [("a", br#"{"t":"2026-05-01"}"#)];
+    virtual_time(async {
+        let cloud = cloud();
+        let plain = ports(&cloud);
+        let through_stuck = |fails| Ports {
+            store: Arc::new(Stuck {
+                store: Arc::clone(&plain.store),
+                fails,
+            }),
+            ..plain.clone()
+        };
+        let (stuck, failing) = (through_stuck(false), through_stuck(true));
+        let given_up = || {
+            let failed = Location::new("lake", "t/_lakewright/failed/");
+            cloud.with(|state| {
+                let mut found = state.s3.below(&failed);
+                let found = found.next().map(|(_, object)| object.bytes.clone());
+                found.map(|bytes| serde_json::from_slice::<GivenUp>(&bytes).unwrap())
+            })
+        };
+        let killed = async |receives| {
+            let work = through(&stuck, &cloud, &job, &object, receives);
+            let ended = tokio::time::timeout(Duration::from_secs(1), work).await;
+            assert!(ended.is_err(), "{receives}");
+        };
+        // Attempts that end with an error are none that were killed.
+        killed(1).await;
+        for receives in 2..5 {
+            let [answer] =
+                <[_; 1]>::try_from(through(&failing, &cloud, &job, &object, receives).await)
+                    .unwrap();
+            assert_eq!(answer.unwrap_err().kind(), ErrorKind::StoreFailed);
+        }
+        for receives in 5..7 {
+            killed(receives).await;
+            assert_eq!(given_up(), None, "{receives}");
+        }
+        killed(7).await;
+        let found = given_up().unwrap();
+        assert_eq!(found.error, "Killed");
+        assert!(found.message.contains("2 invocations"), "{}", found.message);
+        // With more memory it is done, and the note counts no more.
+        let [answer] = <[_; 1]>::try_from(together(&cloud, &job, &object, 1).await).unwrap();
+        assert_eq!(answer.unwrap().rows_out, 1);
     });
 }

@@ -69,6 +69,8 @@ kinds! {
     TooManyPartitions,
 
     // Sources.
+    /// Invocations that worked on the object alone were killed.
+    Killed,
     /// An object cannot be decompressed, framed or parsed.
     Unreadable,
     /// The ratio of decompressed to compressed bytes exceeds `limits.compression_ratio`.

@@ -10,6 +10,7 @@
 //! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
 //! - `progress/<bid>/<hash>/<n>`: which outputs stood when an attempt ran out of time, by the hash of their keys. The one
 //!   with the most is the first in a listing.
+//! - `alone/<bid>/<n>`, `alone/<bid>/<n>-ended`: an attempt at an object alone that was begun before, and its end by an error.
 //! - `failed/<sid>`: an object is given up, because it always fails, and why.
 //! - `commit/<bid>`: the rows are written, registered, and accounted for.
 //! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
@@ -38,6 +39,9 @@ use crate::{
 
 /// The most concurrent requests to the ledger.
 pub(super) const CONCURRENT: usize = 32;
+
+/// What the name of an attempt ends with that has ended.
+const ENDED: &str = "-ended";
 
 /// The version of the ledger's documents.
 const LEDGER_VERSION: u32 = 1;
@@ -177,6 +181,24 @@ pub struct Reached {
     pub sizes: Vec<Option<u64>>,
 }
 
+/// An attempt at an object alone, which may kill its invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alone {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The object.
+    pub source: Location,
+    /// Its `ETag`.
+    pub etag: String,
+}
+
+/// How many attempts were begun, and how many of them have ended by an error.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    pub(super) begun: usize,
+    pub(super) ended: usize,
+}
+
 /// An object that is given up: it failed in a way that no other attempt mends. If it is delivered again nevertheless, it is
 /// tried again, and where it is committed, that counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,7 +235,7 @@ pub struct Commit {
     pub quarantine: Option<String>,
 }
 
-documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Reached, GivenUp, Commit);
+documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Reached, Alone, GivenUp, Commit);
 
 impl Candidate {
     /// The id of the object.
@@ -424,6 +446,38 @@ impl<'a> Ledger<'a> {
         self.at(&format!("progress/{bid}/{hash}/"))
     }
 
+    /// The attempts at a batch of one object.
+    pub(super) async fn attempts(&self, bid: &str) -> Result<Attempts, JobError> {
+        let prefix = self.at(&format!("alone/{bid}/"));
+        let page = self.store.list(&prefix, None).await;
+        let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
+        let ended = page.objects.iter();
+        let ended = ended.filter(|object| object.key.ends_with(ENDED)).count();
+        Ok(Attempts {
+            begun: page.objects.len() - ended,
+            ended,
+        })
+    }
+
+    /// Notes an attempt, or its end. Of two at once that take the same number, one note stands.
+    pub(super) async fn note_attempt(
+        &self,
+        bid: &str,
+        candidate: &Candidate,
+        number: usize,
+        is_over: bool,
+    ) -> Result<(), JobError> {
+        let note = Alone {
+            version: Alone::VERSION,
+            source: candidate.source.clone(),
+            etag: candidate.etag.clone(),
+        };
+        let end = if is_over { ENDED } else { "" };
+        let location = self.at(&format!("alone/{bid}/{number:04}{end}"));
+        ledger::create(self.store, &location, &note).await?;
+        Ok(())
+    }
+
     /// Gives an object up.
     pub(super) async fn give_up(
         &self,
@@ -484,6 +538,7 @@ mod tests {
                 ("plan/<bid>", again::<Plan>),
                 ("lost/<bid>/<sid>", again::<Lost>),
                 ("progress/<bid>/<hash>/<n>", again::<Reached>),
+                ("alone/<bid>/<n>", again::<Alone>),
                 ("failed/<sid>", again::<GivenUp>),
                 ("commit/<bid>", again::<Commit>),
             ],

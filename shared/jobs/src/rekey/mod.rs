@@ -21,6 +21,7 @@
 //! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R5 are in
 //! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
+mod alone;
 mod asked;
 mod batch;
 mod cut;
@@ -59,8 +60,8 @@ use self::{
 pub use self::{
     find::{Finder, Standing},
     ledger::{
-        Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan, PlannedOutput,
-        Reached, Settings, TableColumns, Why,
+        Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan,
+        PlannedOutput, Reached, Settings, TableColumns, Why,
     },
     status::{ObjectStatus, State, status},
     target::check_target,
@@ -450,7 +451,18 @@ impl Invocation<'_> {
             table,
             receives,
         };
-        work.finish(bid, batch, is_new, dissolve).await
+        let attempt = if is_new {
+            None
+        } else {
+            alone::begin(ledger, bid, batch).await?
+        };
+        let ended = work.finish(bid, batch, is_new, dissolve).await;
+        if let Some(attempt) = attempt
+            && ended.is_err()
+        {
+            attempt.ended().await;
+        }
+        ended
     }
 
     /// Takes the results of a batch.

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{ModelGlue, ModelS3, Object},
     sim::{
-        documents::{Batch, Commit, LeftOut, Plan, Version},
+        documents::{self, Batch, Commit, LeftOut, Plan, Version},
         source::Flaw,
     },
 };
@@ -147,12 +147,40 @@ impl Checker {
         Err(format!("R5: {} is left out as {left_out:?}", version.0))
     }
 
-    /// An object was given up: it has a flaw that no attempt mends.
-    pub(super) fn given_up(&self, sid: &str) -> Result<(), String> {
+    /// An attempt at an object alone was begun, or ended by an error.
+    pub(super) fn alone(&mut self, bid: &str, number: &str) -> Result<(), String> {
+        let batch = self.batches.get(bid);
+        if batch.is_none_or(|batch| batch.candidates.len() != 1) {
+            return Err(format!("R1: {bid} is no batch of one object"));
+        }
+        let attempts = self.alone.entry(bid.to_owned()).or_default();
+        *attempts = if number.ends_with("-ended") {
+            attempts.saturating_sub(1)
+        } else {
+            *attempts + 1
+        };
+        Ok(())
+    }
+
+    /// An object was given up: it has a flaw that no attempt mends, or attempts at it alone were killed.
+    pub(super) fn given_up(&self, sid: &str, object: &Object) -> Result<(), String> {
         let Some(version) = self.sids.get(sid) else {
             return Err(format!("R5: {sid} is given up, which is no object"));
         };
-        self.is_left_out_rightly(version, LeftOut::Refused)
+        if documents::given_up(object)? != "Killed" {
+            return self.is_left_out_rightly(version, LeftOut::Refused);
+        }
+        let alone = self.batches.iter().filter(
+            |(_, batch)| matches!(&*batch.candidates, [(candidate, _)] if candidate == version),
+        );
+        let killed = alone.filter_map(|(bid, _)| self.alone.get(bid)).max();
+        match killed {
+            Some(2..) => Ok(()),
+            killed => Err(format!(
+                "R5: {} is given up as killed after {killed:?} attempts",
+                version.0
+            )),
+        }
     }
 
     pub(super) fn mark(&mut self, bid: &str, sid: &str) -> Result<(), String> {

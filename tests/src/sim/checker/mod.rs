@@ -62,6 +62,8 @@ pub(super) struct Checker {
     /// The batch of each claim, by the object and the claim's number.
     claims: BTreeMap<(Version, u32), String>,
     plans: BTreeMap<String, Plan>,
+    /// The attempts at batches of one object that were begun, less those that ended by an error.
+    alone: BTreeMap<String, usize>,
     /// The batch whose plan each object is a member of, and since when.
     member_of: BTreeMap<Version, (String, Timestamp)>,
     /// What each output and quarantine that a plan names must hold.
@@ -89,6 +91,7 @@ impl Checker {
             batches: BTreeMap::new(),
             claims: BTreeMap::new(),
             plans: BTreeMap::new(),
+            alone: BTreeMap::new(),
             member_of: BTreeMap::new(),
             files: BTreeMap::new(),
             marks: BTreeSet::new(),
@@ -315,7 +318,8 @@ impl Checker {
             ["claim", sid, number] => self.claim(sid, number, object),
             ["plan", bid] => self.plan(bid, object, now),
             ["lost", bid, sid] => self.mark(bid, sid),
-            ["failed", sid] => self.given_up(sid),
+            ["alone", bid, number] => self.alone(bid, number),
+            ["failed", sid] => self.given_up(sid, object),
             ["commit", bid] => self.commit(bid, object, s3, glue),
             ["quarantine", _] if self.files.contains_key(&location.key) => Ok(()),
             ["spool" | "progress", ..] => Ok(()),

@@ -1,0 +1,65 @@
+//! What is known of an object that is planned alone and may kill whoever reads it.
+//!
+//! Of an invocation that was killed nothing is left, so each attempt at such an object is noted before it begins, and again if it
+//! ends with an error. An attempt that was noted once was killed, or is still at work. An object that was killed so often is given
+//! up, by a note that counts only as long as the object is not committed: so a slow attempt harms nothing.
+
+use super::ledger::{Batch, Candidate, Ledger};
+use crate::kit::{ErrorKind, JobError};
+
+/// How many attempts were killed before an object is given up, besides the first one, which has no note.
+const KILLS: usize = 2;
+
+/// An attempt that was begun.
+pub(super) struct Attempt<'a> {
+    ledger: Ledger<'a>,
+    bid: &'a str,
+    candidate: &'a Candidate,
+    number: usize,
+}
+
+/// Begins an attempt at a batch that another invocation has begun, if the batch is an object alone.
+///
+/// # Errors
+/// The store fails.
+pub(super) async fn begin<'a>(
+    ledger: Ledger<'a>,
+    bid: &'a str,
+    batch: &'a Batch,
+) -> Result<Option<Attempt<'a>>, JobError> {
+    let [candidate] = &*batch.candidates else {
+        return Ok(None);
+    };
+    let known = ledger.attempts(bid).await?;
+    let killed = known.begun.saturating_sub(known.ended);
+    if killed >= KILLS {
+        let message = format!(
+            "{killed} invocations that worked on it alone ended without a word: out of memory or out of time"
+        );
+        let error = JobError::new(ErrorKind::Killed, message).of(candidate.source.clone());
+        ledger.give_up(candidate, &error).await?;
+    }
+    let number = known.begun;
+    ledger.note_attempt(bid, candidate, number, false).await?;
+    Ok(Some(Attempt {
+        ledger,
+        bid,
+        candidate,
+        number,
+    }))
+}
+
+impl Attempt<'_> {
+    /// Notes that it has ended with an error, and so was not killed.
+    pub(super) async fn ended(self) {
+        let Self {
+            ledger,
+            bid,
+            candidate,
+            number,
+        } = self;
+        if let Err(error) = ledger.note_attempt(bid, candidate, number, true).await {
+            tracing::warn!(bid, %error, "it is not noted that an attempt has ended");
+        }
+    }
+}
