@@ -147,6 +147,19 @@ def test_stricter_a_batch_of_messages_takes_a_permission_that_aws_does_not_have(
     assert answered(sqs.send_message_batch, QueueUrl=url, Entries=entries) == "allowed"
 
 
+def test_stricter_a_batch_of_visibilities_takes_a_permission_that_aws_does_not_have() -> None:
+    """AWS judges it as sqs:ChangeMessageVisibility."""
+    url = client("sqs").create_queue(QueueName=f"contract-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+    client("sqs").send_message(QueueUrl=url, MessageBody="1")
+    (message,) = client("sqs").receive_message(QueueUrl=url)["Messages"]
+    entries = [{"Id": "1", "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 0}]
+    sqs = caller(allow("sqs:ChangeMessageVisibility", arn_of(url)))("sqs")
+    assert answered(sqs.change_message_visibility_batch, QueueUrl=url, Entries=entries) == DENIED
+    sqs = caller(allow("sqs:ChangeMessageVisibilityBatch", arn_of(url)))("sqs")
+    assert answered(sqs.change_message_visibility_batch, QueueUrl=url, Entries=entries) == "allowed"
+    assert client("sqs").receive_message(QueueUrl=url)["Messages"]
+
+
 def test_stricter_a_query_is_not_judged_by_its_workgroup(bucket: str) -> None:
     """On AWS the workgroup is the resource of both calls."""
     started = client("athena").start_query_execution(

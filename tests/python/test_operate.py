@@ -1,6 +1,7 @@
 """What a person does with jobs, on the deployed stack: pause and resume, the quarantine, objects that always fail."""
 
 import json
+import os
 import re
 from base64 import b64encode
 from pathlib import Path
@@ -130,6 +131,23 @@ def test_what_cannot_be_replayed_is_refused_and_bytes_are_kept(tmp_path: Path, m
         monkeypatch.setattr("sys.argv", ["quarantine", "--config", str(config), "--job", "x", "--replay", "f.jsonl"])
         with pytest.raises(Failure, match=f"reads {form}, and only JSON is replayed"):
             quarantine.main()
+
+
+@pytest.mark.only_local(reason="it reads the functions' log where the local cloud writes it")
+def test_what_passes_is_tried_again_after_seconds(sensors: Job) -> None:
+    log = Path(os.environ["LAKEWRIGHT_CLOUD_LOG"])
+    functions, before = client("lambda"), len(log.read_bytes())
+    timeout = functions.get_function_configuration(FunctionName=sensors.function)["Timeout"]
+    # All of it is kept for the last calls, so every object is too late.
+    functions.update_function_configuration(FunctionName=sensors.function, Timeout=2)
+    try:
+        source = sensors.land(f"late/{uuid4().hex}.json", b'{"at": "2026-06-03T00:00:00Z", "room": "late", "n": 1}')
+        poll(lambda: b"delivered again soon" in log.read_bytes()[before:] or None, "message that is delivered again soon", SECONDS)
+    finally:
+        functions.update_function_configuration(FunctionName=sensors.function, Timeout=timeout)
+    # The queue's own timeout is half an hour.
+    (commit,) = sensors.committed([source])
+    assert commit["rows_out"] == 1
 
 
 @pytest.mark.only_local(reason="it purges queues, which takes a minute on AWS")

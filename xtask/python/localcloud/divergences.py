@@ -16,6 +16,9 @@ def beyond_aws(granted: Statement) -> list[Statement]:
         # AWS authorizes a batch as several sqs:SendMessage requests.
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
         more.append({**granted, "Action": "sqs:SendMessageBatch"})
+    if granted["Effect"] == "Allow" and "sqs:ChangeMessageVisibility" in actions:
+        # The same page.
+        more.append({**granted, "Action": "sqs:ChangeMessageVisibilityBatch"})
     queries = [action for action in actions if action in ("athena:GetQueryExecution", "athena:GetQueryResults")]
     if granted["Effect"] == "Allow" and queries:
         # AWS judges these by the workgroup of the query; MiniStack does not look it up.
