@@ -570,6 +570,23 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         let values = wanted.iter().map(|partition| partition.values.clone());
         let values: Vec<_> = values.collect();
         assert_eq!(catalog.partitions(&name, &values).await.unwrap().len(), 99);
+        // Each page of a listing is tried again by itself.
+        for hundred in 1..=12 {
+            let more = (0..100).map(|n| partition(&(hundred * 100 + n).to_string()));
+            let more = more.collect::<Vec<_>>();
+            assert_eq!(catalog.create_partitions(&name, &more).await.unwrap(), []);
+        }
+        let script = [None, Some(Fault::SlowDown), None];
+        let plan = Plan {
+            script: script.into_iter().collect(),
+            ..Plan::default()
+        };
+        let client = Client::new(Arc::clone(&cloud), 2, plan);
+        let clock = Arc::new(cloud.clock);
+        let catalog = RetryingCatalog::new(client.clone(), clock, deadline, 7, RetryPolicy::GLUE);
+        let found = catalog.matching_partitions(&name, None).await.unwrap();
+        assert_eq!(found.len(), 1_299);
+        assert_eq!(client.calls(), 3);
     });
 }
 

@@ -13,9 +13,10 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
-    GetOptions, ListPage, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta, Partition,
-    PartitionFailure, Precondition, PutOptions, Queue, QueueError, SendFailure, ServiceErrorKind,
-    Store, StoreError, StoreErrorKind, UploadId, Written,
+    GetOptions,
+    ListPage, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta,
+    Partition, PartitionFailure, PartitionPage, Precondition, PutOptions, Queue, QueueError,
+    SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 use super::{
@@ -429,16 +430,25 @@ impl Catalog for Client {
             .await
     }
 
-    async fn matching_partitions(
+    async fn page_of_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError> {
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError> {
         let (at, expression) = (table.clone(), expression.map(str::to_owned));
-        self.ask_glue("GetPartitions", table, move |state| {
+        let found = self.ask_glue("GetPartitions", table, move |state| {
             state.glue.matching(&at, expression.as_deref())
+        });
+        let begin = page.and_then(|page| page.parse().ok()).unwrap_or(0);
+        let mut partitions = found.await?;
+        let mut partitions = partitions.split_off(begin.min(partitions.len()));
+        let next = (partitions.len() > MAX_GET_PARTITIONS).then(|| begin + MAX_GET_PARTITIONS);
+        partitions.truncate(MAX_GET_PARTITIONS);
+        Ok(PartitionPage {
+            partitions,
+            next: next.map(|next| next.to_string()),
         })
-        .await
     }
 
     async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {

@@ -13,8 +13,8 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Catalog, CatalogError, GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Partition,
-    PartitionFailure, Precondition, PutOptions, Store, StoreError, StoreErrorKind, StoreLayer,
-    Written,
+    PartitionFailure, PartitionPage, Precondition, PutOptions, Store, StoreError, StoreErrorKind,
+    StoreLayer, Written,
 };
 use serde_json::{Value, json};
 
@@ -430,12 +430,13 @@ impl Catalog for BrokenCatalog {
         self.inner.update_partitions(table, partitions).await
     }
 
-    async fn matching_partitions(
+    async fn page_of_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError> {
-        self.inner.matching_partitions(table, expression).await
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError> {
+        self.inner.page_of_partitions(table, expression, page).await
     }
 
     async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {

@@ -18,7 +18,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
 use lakewright_core::catalog::{Table, TableName};
 use lakewright_jobs::ports::{
-    Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure,
+    Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure, PartitionPage,
 };
 
 use self::convert::{partition_from_glue, partition_to_glue, table_from_glue, table_to_glue};
@@ -199,29 +199,35 @@ impl Catalog for GlueCatalog {
             .collect())
     }
 
-    async fn matching_partitions(
+    async fn page_of_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError> {
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError> {
         let call = Call {
             operation: GET_PARTITIONS,
             table,
         };
-        let mut pages = self
+        let answer = self
             .client
             .get_partitions()
             .database_name(&table.database)
             .table_name(&table.table)
             .set_expression(expression.map(str::to_owned))
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| call.failed(&error))?;
-            found.extend(page.partitions().iter().map(partition_from_glue));
-        }
-        Ok(found)
+            .set_next_token(page.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| call.failed(&error))?;
+        Ok(PartitionPage {
+            partitions: answer
+                .partitions()
+                .iter()
+                .map(partition_from_glue)
+                .collect(),
+            // An empty token names no page.
+            next: answer.next_token.filter(|token| !token.is_empty()),
+        })
     }
 
     async fn create_table(&self, table: &Table) -> Result<(), CatalogError> {

@@ -52,16 +52,39 @@ pub trait Catalog: Send + Sync {
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError>;
 
-    /// All partitions that match an expression over the partition keys, such as `year = 2026 and month = 5`, or all of
-    /// the table's without one. In any order. <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
+    /// A page of the partitions that match an expression over the partition keys, such as `year = 2026 and month = 5`, or of
+    /// all of the table's without one: the first page, or the one that `page` names. In any order, with their columns, which may
+    /// differ from the table's. <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
     ///
     /// # Errors
-    /// [`CatalogErrorKind::Invalid`] if the expression is invalid, or a call failed.
+    /// [`CatalogErrorKind::Invalid`] if the expression is invalid, or the call failed.
+    async fn page_of_partitions(
+        &self,
+        table: &TableName,
+        expression: Option<&str>,
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError>;
+
+    /// All pages of [`Self::page_of_partitions`].
+    ///
+    /// # Errors
+    /// As for a page.
     async fn matching_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError>;
+    ) -> Result<Vec<Partition>, CatalogError> {
+        let (mut found, mut page) = (Vec::new(), None::<String>);
+        loop {
+            let answer = self.page_of_partitions(table, expression, page.as_deref());
+            let PartitionPage { partitions, next } = answer.await?;
+            found.extend(partitions);
+            if next.is_none() {
+                return Ok(found);
+            }
+            page = next;
+        }
+    }
 
     /// Creates a table. The catalog assigns its `version_id`.
     ///
@@ -86,6 +109,15 @@ pub struct Partition {
     pub values: Vec<String>,
     /// The location and format of its objects; `location` ends with `/`.
     pub storage: StorageDescriptor,
+}
+
+/// Some of the partitions of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionPage {
+    /// The partitions.
+    pub partitions: Vec<Partition>,
+    /// Names the next page, if there is one.
+    pub next: Option<String>,
 }
 
 /// One partition of a batch that the catalog refused.

@@ -9,7 +9,9 @@ use super::{
     RetryPolicy,
     backoff::{Backoff, Failing, Verdict},
 };
-use crate::ports::{Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure};
+use crate::ports::{
+    Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure, PartitionPage,
+};
 
 /// A catalog that retries throttled and interrupted calls within one invocation's deadline.
 ///
@@ -140,13 +142,14 @@ impl<C: Catalog> Catalog for RetryingCatalog<C> {
         .await
     }
 
-    async fn matching_partitions(
+    async fn page_of_partitions(
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError> {
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError> {
         self.call("GetPartitions", table, || {
-            self.inner.matching_partitions(table, expression)
+            self.inner.page_of_partitions(table, expression, page)
         })
         .await
     }
