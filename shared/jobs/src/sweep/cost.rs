@@ -61,7 +61,7 @@ mod tests {
         for (objects, messages, put, usd) in [
             (0, 0, 0, "0.00"),
             (1, 1, 7, "0.01"),
-            (1_000_000, 20_000, 1_120_000, "12.13"),
+            (1_000_000, 20_000, 1_120_000, "12.06"),
         ] {
             let bytes = objects * 5_000_000;
             let requests = Requests::of(objects, bytes, messages, objects);
