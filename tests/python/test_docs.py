@@ -20,7 +20,7 @@ ELSEWHERE = {
     "cargo xtask up": "test_up.py",
     ". .lakewright/env.sh": "test_up.py, and here",
     "cargo lambda invoke rekey --remote --data-file events/rekey-s3.json": "test_up.py",
-    "aws s3 ls --recursive s3://lakewright-lake/": "the AWS CLI is not among the pinned packages; test_up.py asks with boto3",
+    "aws s3 ls --recursive s3://lakewright-lake/": "test_up.py runs such a line of the page of operations",
     "pip install cargo-lambda && rustup target add aarch64-unknown-linux-gnu": "it changes the machine",
     "cd infra && npm ci": "every command has done it",
     "npx cdk bootstrap": "it needs an account",
