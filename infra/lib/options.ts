@@ -50,6 +50,7 @@ export interface LakewrightOptions {
   readonly showValues?: boolean;
   readonly alarmTopic?: string;
   readonly lullAlarm?: boolean;
+  readonly lateAlarm?: boolean;
 }
 
 /** Makes the options the context of a construct and of everything in it. */
@@ -118,6 +119,8 @@ export interface Options {
   readonly alarmTopic?: string;
   /** Whether an alarm says that less lands than usual. */
   readonly lullAlarm: boolean;
+  /** Whether an alarm says that what lands is committed late. */
+  readonly lateAlarm: boolean;
   /** When what a killed invocation left of its rows is deleted. */
   readonly spoolExpiry: Duration;
   /** When quarantined records are deleted; by default they are kept. */
@@ -174,6 +177,7 @@ export function readOptions(node: Node): Options {
     queryPolicies: texts(node, 'query-policies'),
     alarmTopic: text(node, 'alarm-topic'),
     lullAlarm: flag(node, 'lull-alarm', true),
+    lateAlarm: flag(node, 'late-alarm', true),
     spoolExpiry: Duration.days(wholeNumber(node, 'spool-expiry', 1, 1, 365)),
     quarantineExpiry: quarantine === undefined ? undefined : Duration.days(quarantine),
     permissionsBoundary: permissionsBoundary(node),

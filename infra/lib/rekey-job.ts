@@ -112,15 +112,17 @@ export class RekeyJob extends Construct {
       LONG_WAIT.toSeconds(),
     );
     monitoring.alarm(`${id}-Quarantined`, 'the-ledger', `rekey ${job.name}: rows went to the quarantine`, quarantined);
-    monitoring.alarmUnless(
-      `${id}-Late`,
-      'what-to-watch',
-      `rekey ${job.name}: of ten objects that were committed in an hour, one had landed longer ago than a whole try takes`,
-      toCommit.with({ statistic: Stats.p(90), period: WATCHED }),
-      visibilityTimeout.toSeconds(),
-      // A backfill commits what landed long ago.
-      [backfillQueue.metricApproximateNumberOfMessagesVisible(waiting), backfillQueue.metricApproximateNumberOfMessagesNotVisible(waiting)],
-    );
+    if (options.lateAlarm) {
+      monitoring.alarmUnless(
+        `${id}-Late`,
+        'what-to-watch',
+        `rekey ${job.name}: of ten objects that were committed in an hour, one had landed longer ago than a whole try takes`,
+        toCommit.with({ statistic: Stats.p(90), period: WATCHED }),
+        visibilityTimeout.toSeconds(),
+        // A backfill commits what landed long ago.
+        [backfillQueue.metricApproximateNumberOfMessagesVisible(waiting), backfillQueue.metricApproximateNumberOfMessagesNotVisible(waiting)],
+      );
+    }
     if (options.lullAlarm) {
       monitoring.lull(
         `${id}-Lull`,

@@ -524,6 +524,7 @@ describe('monitoring', () => {
   test('raises an alarm when what lands is committed late, unless it is a backfill', () => {
     const late = alarms(stack).filter(({ Metrics, ThresholdMetricId }) => Metrics && !ThresholdMetricId);
     expect(late).toHaveLength(2);
+    expect(alarms(template(undefined, { 'late-alarm': 'false', 'lull-alarm': 'false' })).filter(({ Metrics }) => Metrics)).toEqual([]);
     for (const { Metrics, Threshold, ComparisonOperator, TreatMissingData } of late) {
       expect([Threshold, ComparisonOperator, TreatMissingData]).toEqual([1_860, 'GreaterThanOrEqualToThreshold', 'notBreaching']);
       const [{ Expression }, ...told] = Metrics;

@@ -288,8 +288,9 @@ pub(crate) fn synthesize(
         ("prebuilt", zips.display().to_string()),
         ("architecture", prerequisites::architecture()?.to_owned()),
         ("create-buckets", "*".to_owned()),
-        // MiniStack has no anomaly detection.
+        // MiniStack has neither anomaly detection nor math of metrics.
         ("lull-alarm", "false".to_owned()),
+        ("late-alarm", "false".to_owned()),
         // Each invocation runs as a process of this machine.
         ("max-concurrency", CONCURRENCY.to_string()),
         ("backfill-concurrency", 2.to_string()),
@@ -363,6 +364,7 @@ pub(crate) fn synthesize_apart(
         ("create-buckets", "*".to_owned()),
         // What is usual at an hour is learned in days; the run ends in minutes, and its account may be MiniStack.
         ("lull-alarm", "false".to_owned()),
+        ("late-alarm", "false".to_owned()),
         ("max-concurrency", CONCURRENCY.to_string()),
         ("compact-concurrency", CONCURRENCY.to_string()),
         ("stack", apart.stack.clone()),
