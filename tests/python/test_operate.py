@@ -116,7 +116,8 @@ def test_the_quarantine_is_a_table_for_athena(sensors: Job, outputs: dict[str, s
     for record in quarantine.read(sensors.target, None):
         for name, kind in described:
             assert isinstance(record.get(name, ""), int if kind == "bigint" else str), (name, record)
-    ours = "SELECT count(*) AS n FROM quarantine WHERE source = '" + source + "'"
+    # MiniStack takes a location in a query for a file.
+    ours = f"SELECT count(*) AS n FROM quarantine WHERE source LIKE '%{room}%'"
     assert ask(ours, database, f"s3://{names.RESULTS}/quarantined/") == {"n": 2}
     grouped = select.replace("anpr.quarantine", "quarantine").rstrip(";")
     assert ask(f"SELECT count(*) AS reasons FROM ({grouped})", database, f"s3://{names.RESULTS}/quarantined/")["reasons"] >= 1
