@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use lakewright_jobs::{
     ErrorKind, again_after,
-    ports::{Clock, Hidden, MAX_HIDE_BATCH, Received},
+    ports::{Clock, Hidden, Received},
 };
 use serde_json::Value;
 use tracing::{info, warn};
@@ -28,11 +28,8 @@ pub(crate) async fn deliver_again<'a>(
 ) {
     let now = clock.now();
     let soon = soon(payload, failed, seed(now));
-    let calls = soon.iter().flat_map(|(queue, messages)| {
-        let calls = messages.chunks(MAX_HIDE_BATCH);
-        calls.map(
-            move |messages| async move { (queue, messages, queues.hide(queue, messages).await) },
-        )
+    let calls = soon.iter().map(|(queue, messages)| async move {
+        (queue, messages, queues.hide(queue, messages).await)
     });
     let calls = calls.collect::<Vec<_>>();
     let mut answers = stream::iter(calls).buffer_unordered(CONCURRENT);

@@ -3,9 +3,13 @@
 use async_trait::async_trait;
 use aws_sdk_sqs::{
     Client,
-    types::{ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry},
+    types::{
+        ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
+    },
 };
-use lakewright_jobs::ports::{Hidden, Queue, QueueError, Received, SendFailure, ServiceErrorKind};
+use lakewright_jobs::ports::{
+    Hidden, MAX_HIDE_BATCH, Queue, QueueError, Received, SendFailure, ServiceErrorKind,
+};
 
 use super::failure::Failure;
 
@@ -76,6 +80,7 @@ impl Queue for SqsQueue {
 }
 
 const GET_URL: &str = "GetQueueUrl";
+const GET_ATTRIBUTES: &str = "GetQueueAttributes";
 const HIDE: &str = "ChangeMessageVisibilityBatch";
 /// What a role has to be granted for it.
 const HIDE_ACTION: &str = "sqs:ChangeMessageVisibility";
@@ -104,22 +109,45 @@ impl Received for SqsQueue {
                 failure.message_with("sqs:GetQueueUrl"),
             )
         })?;
-        let mut request = self.client.change_message_visibility_batch();
-        request = request.set_queue_url(url.queue_url);
-        for (index, message) in messages.iter().enumerate() {
-            let seconds = i32::try_from(message.wait.as_secs()).unwrap_or(i32::MAX);
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(index.to_string())
-                .receipt_handle(&message.receipt)
-                .visibility_timeout(seconds)
-                .build()
-                .map_err(|missing| error(HIDE, ServiceErrorKind::Other, missing.to_string()))?;
-            request = request.entries(entry);
-        }
-        let answer = request.send().await.map_err(|failed| {
+        let url = url.queue_url.unwrap_or_default();
+        let own = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&url)
+            .attribute_names(QueueAttributeName::VisibilityTimeout);
+        let own = own.send().await.map_err(|failed| {
             let failure = Failure::of(&failed);
-            error(HIDE, failure.kind(), failure.message_with(HIDE_ACTION))
+            error(
+                GET_ATTRIBUTES,
+                failure.kind(),
+                failure.message_with("sqs:GetQueueAttributes"),
+            )
         })?;
-        Ok(answer.failed().len())
+        let own = own.attributes();
+        let own = own.and_then(|all| all.get(&QueueAttributeName::VisibilityTimeout));
+        let own = own.and_then(|seconds| seconds.parse::<u64>().ok());
+        let sooner = |message: &&Hidden| own.is_none_or(|own| message.wait.as_secs() < own);
+        let sooner = messages.iter().filter(sooner).collect::<Vec<_>>();
+        let mut rejected = 0;
+        for messages in sooner.chunks(MAX_HIDE_BATCH) {
+            let mut request = self.client.change_message_visibility_batch();
+            request = request.queue_url(&url);
+            for (index, message) in messages.iter().enumerate() {
+                let seconds = i32::try_from(message.wait.as_secs()).unwrap_or(i32::MAX);
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(&message.receipt)
+                    .visibility_timeout(seconds)
+                    .build()
+                    .map_err(|missing| error(HIDE, ServiceErrorKind::Other, missing.to_string()))?;
+                request = request.entries(entry);
+            }
+            let answer = request.send().await.map_err(|failed| {
+                let failure = Failure::of(&failed);
+                error(HIDE, failure.kind(), failure.message_with(HIDE_ACTION))
+            })?;
+            rejected += answer.failed().len();
+        }
+        Ok(rejected)
     }
 }

@@ -45,8 +45,8 @@ pub struct Hidden {
 /// The messages that a queue has handed over.
 #[async_trait]
 pub trait Received: Send + Sync {
-    /// Has at most [`MAX_HIDE_BATCH`] messages of the queue of this ARN delivered again after their waits, in place of the
-    /// queue's own timeout. Returns how many the queue rejected.
+    /// Has messages of the queue of this ARN delivered again after their waits, in place of the queue's own timeout, where that
+    /// is sooner. Returns how many the queue rejected.
     ///
     /// # Errors
     /// The whole call failed.
