@@ -241,6 +241,9 @@ enum Task {
         job: String,
     },
     /// Lists the objects of a rekey job that are given up because they always fail, and sends them once more.
+    #[command(
+        after_help = "Examples:\n  cargo xtask redrive anpr --dry-run\n  cargo xtask redrive anpr --error RecordTooLong"
+    )]
     Redrive(operate::Redrive),
     /// Counts the quarantined records of a rekey job by reason, shows them, or replays a file of them once.
     #[command(

@@ -13,10 +13,10 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
-    GetOptions,
-    ListPage, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody, ObjectMeta,
-    Partition, PartitionFailure, PartitionPage, Precondition, PutOptions, Queue, QueueError,
-    SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId, Written,
+    GetOptions, ListPage, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody,
+    ObjectMeta, Partition, PartitionFailure, PartitionPage, Precondition, PutOptions, Queue,
+    QueueError, SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId,
+    Written,
 };
 
 use super::{
