@@ -2,17 +2,21 @@
 
 import argparse
 import json
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from flights import table
-from flights.dataset import DAY, HOUR, ROWS, Record, flights, timeless
+from flights.dataset import DAY, HOUR, ROWS, Record, archive, flights, timeless
 from flights.firehose import Landed, objects
 from localcloud.clients import CONNECTIONS, client
 from localcloud.ledger import split
 from localcloud.progress import Failure, progress, run
+
+MANIFEST = "manifest.json"
 
 
 def read() -> list[Record]:
@@ -27,16 +31,19 @@ def read() -> list[Record]:
     return [*records, *timeless()]
 
 
-def land(source: str, landed: list[Landed]) -> None:
+Objects = dict[str, bytes]
+
+
+def land(source: str, landed: Objects) -> None:
     """Puts the objects, many at a time."""
     bucket, prefix = split(source)
 
-    def put(item: Landed) -> None:
-        client("s3").put_object(Bucket=bucket, Key=prefix + item.key, Body=item.body)
+    def put(item: tuple[str, bytes]) -> None:
+        client("s3").put_object(Bucket=bucket, Key=prefix + item[0], Body=item[1])
 
     client("s3")
     with ThreadPoolExecutor(CONNECTIONS // 2) as pool:
-        for number, _ in enumerate(pool.map(put, landed), start=1):
+        for number, _ in enumerate(pool.map(put, landed.items()), start=1):
             progress(number, len(landed), "objects landed")
 
 
@@ -68,6 +75,40 @@ def manifest(landed: list[Landed], records: list[Record]) -> dict[str, Any]:
     }
 
 
+def made() -> tuple[Objects, dict[str, Any]]:
+    """What lands, and what is written down of it."""
+    records = read()
+    landed, compressed = [], 0
+    for item in objects(records):
+        landed.append(item)
+        compressed += len(item.records)
+        progress(compressed, len(records), "records compressed")
+    return {item.key: item.body for item in landed}, manifest(landed, records)
+
+
+def kept(folder: Path) -> tuple[Objects, dict[str, Any]]:
+    """The same, made once: it follows from the data set and from these modules alone."""
+    fingerprint = sha256(archive().read_bytes())
+    for module in ("dataset.py", "firehose.py", "land.py"):
+        fingerprint.update(Path(__file__).with_name(module).read_bytes())
+    file = folder / f"flights-{fingerprint.hexdigest()[:16]}.zip"
+    if not file.exists():
+        landed, written = made()
+        for old in folder.glob("flights-*.zip"):
+            old.unlink()
+        part = file.with_suffix(".part")
+        # The objects are compressed already.
+        with zipfile.ZipFile(part, "w") as archived:
+            archived.writestr(MANIFEST, json.dumps(written))
+            for key, body in landed.items():
+                archived.writestr(key, body)
+        part.replace(file)
+        return landed, written
+    with zipfile.ZipFile(file) as archived:
+        names = [name for name in archived.namelist() if name != MANIFEST]
+        return {name: archived.read(name) for name in names}, json.loads(archived.read(MANIFEST))
+
+
 def main() -> dict[str, int]:
     """Registers the table, lands the objects and writes down what landed."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -76,18 +117,13 @@ def main() -> dict[str, int]:
     arguments.add_argument("--manifest", type=Path, required=True)
     given = arguments.parse_args()
     table.create(given.target, table.DAYS)
-    records = read()
-    landed, compressed = [], 0
-    for item in objects(records):
-        landed.append(item)
-        compressed += len(item.records)
-        progress(compressed, len(records), "records compressed")
+    landed, written = kept(given.manifest.parent)
     land(given.source, landed)
-    given.manifest.write_text(json.dumps(manifest(landed, records)))
+    given.manifest.write_text(json.dumps(written))
     return {
         "objects": len(landed),
-        "bytes": sum(len(item.body) for item in landed),
-        "rows": len(records),
+        "bytes": sum(len(body) for body in landed.values()),
+        "rows": sum(item["rows"] for item in written["objects"]),
     }
 
 
