@@ -79,7 +79,8 @@ const CHECKS: &[(&str, Check)] = checks! {
         put_and_get, head_agrees_with_get_and_list, empty_object, missing_object, put_replaces,
         ranges, range_past_the_end, get_if_match, key_that_begins_another, odd_keys,
         control_characters_in_keys, longest_key, times_are_whole_seconds_of_one_clock,
-        copy_object, copy_conditions, copy_of_odd_keys, delete_batch, delete_odd_keys;
+        copy_object, copy_conditions, copy_of_odd_keys, delete_batch, delete_by_etag,
+        delete_odd_keys;
     conditional:
         create_only, create_only_ignores_uploads_under_way, create_only_race, replace_if_match,
         replace_if_match_missing, replace_if_match_race, create_again_after_delete;

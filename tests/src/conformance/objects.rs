@@ -295,6 +295,38 @@ pub(super) async fn delete_batch(ground: &Ground<'_>) -> Verdict {
     refused("HEAD of a deleted object", ground.head("a").await, MISSING)
 }
 
+/// An object is only deleted if it has the `ETag` that is named; one that is gone counts as deleted.
+pub(super) async fn delete_by_etag(ground: &Ground<'_>) -> Verdict {
+    let old = ground.put("replaced", "old").await?.etag;
+    ground.put("replaced", "new").await?;
+    let etag = ground.put("a", "x").await?.etag;
+    let named = |name: &str, etag: &str| Deletion {
+        key: ground.at(name).key,
+        etag: Some(etag.to_owned()),
+    };
+    let all = [
+        named("replaced", &old),
+        named("a", &etag),
+        named("none", &etag),
+    ];
+    let failures = ground.store.delete(&ground.prefix.bucket, &all).await?;
+    let changed = failures
+        .iter()
+        .filter(|failure| failure.is_of_another_object());
+    let changed: Vec<_> = changed.map(|failure| failure.key.clone()).collect();
+    same("the failures", &failures.len(), &1)?;
+    same(
+        "what was replaced",
+        &changed,
+        &vec![ground.at("replaced").key],
+    )?;
+    same(
+        "what stands",
+        &ground.names("").await?,
+        &owned(&["replaced"]),
+    )
+}
+
 pub(super) async fn delete_odd_keys(ground: &Ground<'_>) -> Verdict {
     let names = || ODD_NAMES.iter().chain(CONTROL_NAMES);
     for name in names() {

@@ -113,21 +113,32 @@ impl Scope {
             .ledger
             .clone()
             .unwrap_or_else(|| base.join("_lakewright/"));
-        let found = ports.catalog.matching_partitions(name, expression).await?;
-        for partition in &found {
-            let as_it_says = table.with_storage(&partition.storage);
-            as_it_says
-                .takes(&output)
-                .map_err(|error| unsuited(format!("partition {:?}: {error}", partition.values)))?;
+        // Of many partitions only what is needed stays in memory: their columns take many times as much.
+        let (mut partitions, mut page) = (Vec::new(), None::<String>);
+        loop {
+            let found = ports
+                .catalog
+                .page_of_partitions(name, expression, page.as_deref())
+                .await?;
+            for partition in found.partitions {
+                let as_it_says = table.with_storage(&partition.storage);
+                as_it_says.takes(&output).map_err(|error| {
+                    unsuited(format!("partition {:?}: {error}", partition.values))
+                })?;
+                partitions.push(Subject {
+                    path: partition_path(&table.partition_keys, &partition.values),
+                    location: Location::directory(&partition.storage.location)
+                        .map_err(|_| partition.storage.location),
+                    values: partition.values,
+                });
+            }
+            page = found.next;
+            if page.is_none() {
+                break;
+            }
         }
-        let partitions = found.into_iter().map(|partition| Subject {
-            path: partition_path(&table.partition_keys, &partition.values),
-            location: Location::directory(&partition.storage.location)
-                .map_err(|_| partition.storage.location),
-            values: partition.values,
-        });
         Ok(Self {
-            partitions: partitions.collect(),
+            partitions,
             settings: config::Compact {
                 ledger: Some(ledger.clone()),
                 generations: Some(generations),

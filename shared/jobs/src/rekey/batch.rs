@@ -127,7 +127,13 @@ impl Work<'_> {
         let store = &*self.ports.store;
         let mut outputs = Outputs::new(request, &plan, &routed)?;
         let mut follow = Follow::begin(store, self.compacted, &mut outputs, &routed).await?;
-        let stored = write::outputs(request, &outputs, &routed, resumed).await?;
+        let stored = match write::outputs(request, &outputs, &routed, resumed).await {
+            Ok(stored) => stored,
+            Err(error) => {
+                routed.quarantine.discard().await;
+                return Err(error);
+            }
+        };
         routed.spool.discard().await;
         let mut all_new = stored.all_new;
         all_new &= self.register(&mut outputs, &routed, &mut follow).await?;
