@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use ahash::RandomState;
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, downcast_primitive_array},
     datatypes::{DataType, Fields},
@@ -76,14 +77,14 @@ fn hardly_repeats(chunks: &[ArrayRef]) -> bool {
         .map(|chunk| chunk.len() - chunk.null_count())
         .sum();
     let mut seen = Seen {
-        values: HashSet::with_capacity(values),
+        values: HashSet::with_capacity_and_hasher(values, RandomState::new()),
         repeats_left: values / ONE_OF,
     };
     values > 0 && chunks.iter().all(|chunk| add(&**chunk, &mut seen))
 }
 
 struct Seen<'a> {
-    values: HashSet<&'a [u8]>,
+    values: HashSet<&'a [u8], RandomState>,
     repeats_left: usize,
 }
 

@@ -43,8 +43,15 @@ impl<T: Default + Copy> Fixed<T> {
     }
 
     pub(super) fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
-        (std::mem::take(&mut self.values), self.nulls.finish())
+        (take_and_reserve(&mut self.values), self.nulls.finish())
     }
+}
+
+/// Takes the values of a batch, and reserves as much room for those of the next one: a buffer that grows is copied
+/// again and again.
+fn take_and_reserve<T>(values: &mut Vec<T>) -> Vec<T> {
+    let room = Vec::with_capacity(values.len() + values.len() / 16);
+    std::mem::replace(values, room)
 }
 
 impl Fixed<i64> {
@@ -96,7 +103,8 @@ impl Offsets {
     }
 
     pub(super) fn take(&mut self) -> OffsetBuffer<i32> {
-        let offsets = std::mem::replace(&mut self.0, vec![0]);
+        let offsets = take_and_reserve(&mut self.0);
+        self.0.push(0);
         OffsetBuffer::new(ScalarBuffer::from(offsets))
     }
 }
@@ -148,7 +156,7 @@ impl Text {
     }
 
     pub(super) fn take(&mut self) -> (OffsetBuffer<i32>, Buffer, Option<NullBuffer>) {
-        let values = Buffer::from(std::mem::take(&mut self.values));
+        let values = Buffer::from(take_and_reserve(&mut self.values));
         (self.offsets.take(), values, self.nulls.finish())
     }
 

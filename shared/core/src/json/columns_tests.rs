@@ -492,5 +492,8 @@ fn memory_is_counted() {
     columns.append(record.as_bytes()).unwrap();
     assert!(columns.bytes() >= 100_000);
     columns.finish().unwrap();
+    let reserved = columns.bytes();
+    assert!((100_000..120_000).contains(&reserved), "{reserved}");
+    columns.finish().unwrap();
     assert!(columns.bytes() < 1_000);
 }

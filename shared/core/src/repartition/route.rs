@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use ahash::RandomState;
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, StringBuilder},
     compute::cast,
@@ -80,7 +81,7 @@ pub struct Routed {
 #[derive(Debug)]
 pub struct Router {
     columns: Vec<Values>,
-    numbers: HashMap<Box<[u32]>, u32>,
+    numbers: HashMap<Box<[u32]>, u32, RandomState>,
     partitions: Vec<Routed>,
     room: usize,
     limit: u32,
@@ -90,7 +91,7 @@ pub struct Router {
 #[derive(Debug)]
 struct Values {
     field: Field,
-    numbers: HashMap<Box<str>, u32>,
+    numbers: HashMap<Box<str>, u32, RandomState>,
     texts: Vec<String>,
 }
 
@@ -101,12 +102,12 @@ impl Router {
         let fields = schema.fields().iter().skip(first);
         let values = |field: &std::sync::Arc<Field>| Values {
             field: field.as_ref().clone(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             texts: vec![DEFAULT_PARTITION.to_owned()],
         };
         Self {
             columns: fields.map(values).collect(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             partitions: Vec::new(),
             room,
             limit,

@@ -60,7 +60,7 @@ pub(super) struct Router<'a> {
     files: usize,
     /// The columns of a batch that are spooled.
     kept: Vec<usize>,
-    numbers: HashMap<PartitionKey, u32>,
+    numbers: HashMap<PartitionKey, u32, ahash::RandomState>,
     room: usize,
     /// The member that is read, or whose rows are routed: if something fails, it is the reason.
     pub(super) at: usize,
@@ -124,7 +124,7 @@ impl<'a> Router<'a> {
             partitioner,
             files,
             kept,
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             room,
             at: 0,
             wanted: Vec::new(),
