@@ -29,7 +29,7 @@ target = "s3://plain-lake/out/"
 partition_by = ["date"]
 batch = { window = "0s", objects = 1 }
 """
-SECONDS = 120
+SECONDS = 240
 
 
 def packaged(folder: Path) -> Path:
