@@ -153,11 +153,17 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
             left_behind.iter().any(|files| (1..20).contains(files)),
             "{left_behind:?}"
         );
-        assert_eq!((report.status, report.rows_out), (Status::Committed, 60));
-        let planned = world.plan().outputs;
-        let planned = planned.iter().map(|output| &output.key);
-        assert!(planned.eq(report.outputs.iter().map(|output| &output.key)));
-        for (day, output) in (1..).zip(&report.outputs) {
+        // The answer of the attempt that committed may come too late: the next attempt finds the commit.
+        let done = (report.status, report.rows_out);
+        assert!(
+            [(Status::Committed, 60), (Status::Duplicate, 0)].contains(&done),
+            "{done:?}"
+        );
+        let standing = world.standing();
+        assert!(standing.keys().any(|key| key.contains("/commit/")));
+        let outputs = world.plan().outputs;
+        assert_eq!(outputs.len(), 20);
+        for (day, output) in (1..).zip(&outputs) {
             assert!(
                 output.key.starts_with(&format!("t/date=2026-05-{day:02}/")),
                 "{}",
