@@ -84,7 +84,6 @@ impl Mutant {
     pub fn breaks(self) -> &'static [&'static str] {
         match self {
             Self::CommitFirst
-            | Self::LostLookedUpEarly
             | Self::CommitBeforeLastOutput
             | Self::NotRegistered
             | Self::BatchFailuresIgnored => &["R3"],
@@ -101,6 +100,7 @@ impl Mutant {
             Self::QuarantineDropped => &["R4"],
             // The rows of the lost member are missed, or its quarantined records.
             Self::LostUnmarked => &["R1", "R3", "R4"],
+            Self::LostLookedUpEarly => &["R3", "R4"],
             Self::DeletesUncommitted | Self::LostAnswerTakenForSuccess => &["R3", "R5"],
             Self::TruncatedBodyAccepted | Self::RangeReadTwice => &["R1", "R4", "R5"],
         }

@@ -10,10 +10,9 @@ use super::{
     ledger::{Batch, Commit, Ledger, LeftOut, Plan, Settings, Why},
     member::{Request, Wanted},
     plan::{self, Outputs},
-    read,
     register::{self, Others},
     route::{ReadMember, Routed},
-    write,
+    timed, write,
 };
 use crate::{
     kit::{ErrorKind, JobError},
@@ -297,7 +296,7 @@ async fn propose(
         if wanted.is_empty() {
             break;
         }
-        let pass = read::members(request, &wanted).await?;
+        let pass = timed::members(request, &wanted).await?;
         for (member, left) in pass.left {
             wanted.retain(|other| *other != member);
             let entry = left.entry();
@@ -360,7 +359,7 @@ async fn reread(request: Request<'_>, plan: &Plan) -> Result<(Routed, BTreeSet<u
         let wanted = wanted
             .filter(|member| !lost.contains(&member.candidate))
             .collect::<Vec<_>>();
-        let pass = read::members(request, &wanted).await?;
+        let pass = timed::members(request, &wanted).await?;
         for (member, left) in pass.left {
             if let Some(error) = left.error {
                 return Err(error);

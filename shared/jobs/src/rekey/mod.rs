@@ -37,6 +37,7 @@ mod route;
 mod schema;
 mod status;
 mod target;
+mod timed;
 mod write;
 
 use std::{

@@ -153,16 +153,18 @@ impl Checker {
         if batch.is_none_or(|batch| batch.candidates.len() != 1) {
             return Err(format!("R1: {bid} is no batch of one object"));
         }
-        let attempts = self.alone.entry(bid.to_owned()).or_default();
-        *attempts = if number.ends_with("-ended") {
-            attempts.saturating_sub(1)
+        let (open, most) = self.alone.entry(bid.to_owned()).or_default();
+        *open = if number.ends_with("-ended") {
+            open.saturating_sub(1)
         } else {
-            *attempts + 1
+            *open + 1
         };
+        *most = (*most).max(*open);
         Ok(())
     }
 
-    /// An object was given up: it has a flaw that no attempt mends, or attempts at it alone were killed.
+    /// An object was given up: it has a flaw that no attempt mends, or attempts at it alone were killed. One of these may have
+    /// been at work still, and ended since they were listed.
     pub(super) fn given_up(&self, sid: &str, object: &Object) -> Result<(), String> {
         let Some(version) = self.sids.get(sid) else {
             return Err(format!("R5: {sid} is given up, which is no object"));
@@ -173,7 +175,8 @@ impl Checker {
         let alone = self.batches.iter().filter(
             |(_, batch)| matches!(&*batch.candidates, [(candidate, _)] if candidate == version),
         );
-        let killed = alone.filter_map(|(bid, _)| self.alone.get(bid)).max();
+        let attempts = alone.filter_map(|(bid, _)| self.alone.get(bid));
+        let killed = attempts.map(|&(_, most)| most).max();
         match killed {
             Some(2..) => Ok(()),
             killed => Err(format!(

@@ -62,8 +62,8 @@ pub(super) struct Checker {
     /// The batch of each claim, by the object and the claim's number.
     claims: BTreeMap<(Version, u32), String>,
     plans: BTreeMap<String, Plan>,
-    /// The attempts at batches of one object that were begun, less those that ended by an error.
-    alone: BTreeMap<String, usize>,
+    /// The attempts at batches of one object that were begun, less those that ended by an error: now, and the most there were.
+    alone: BTreeMap<String, (usize, usize)>,
     /// The batch whose plan each object is a member of, and since when.
     member_of: BTreeMap<Version, (String, Timestamp)>,
     /// What each output and quarantine that a plan names must hold.
