@@ -1,7 +1,6 @@
 """`cargo xtask report`: its sums against a ledger, memory that does not grow with it, and the page in a browser."""
 
 import json
-import os
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -296,7 +295,6 @@ def test_when_rows_happened(path: str, expected: str | None, resolution: str | N
     assert (found and (f"{found.time:%Y-%m-%dT%H}", NAMES[found.resolution])) == (expected and (expected, resolution))
 
 
-@pytest.mark.skipif(chrome.program() is None and "CI" not in os.environ, reason="no Chromium is installed")
 def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None:
     other = document | {"name": "second", "queues": {"waiting": 3, "dead": 1}}
     file = tmp_path / "report.html"

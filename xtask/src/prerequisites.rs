@@ -57,6 +57,21 @@ const JAVA_RUNTIME: Requirement = Requirement {
     homebrew: "brew install --cask temurin@21",
 };
 
+const BROWSER: Requirement = Requirement {
+    what: "Chromium or Google Chrome, in which the tests look at the report",
+    debian: "sudo apt-get install chromium",
+    fedora: "sudo dnf install chromium",
+    homebrew: "brew install --cask chromium   # and put a link to it, named chromium, on the PATH",
+};
+
+/// The browser's programs: tests/python/chrome.py looks for the same.
+const BROWSERS: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
 impl Requirement {
     fn hint(&self, installer: Installer) -> String {
         let command = match installer {
@@ -122,6 +137,17 @@ pub(crate) fn check(spark: Spark) -> Result<Prerequisites> {
 /// As for [`check`].
 pub(crate) fn python() -> Result<PathBuf> {
     usable_python().with_context(|| advice(&[&PYTHON_AND_VENV]))
+}
+
+/// Finds the browser of the tests.
+///
+/// # Errors
+/// As for [`check`].
+pub(crate) fn browser() -> Result<()> {
+    if BROWSERS.iter().any(|name| which::which(name).is_ok()) {
+        return Ok(());
+    }
+    bail!(advice(&[&BROWSER]))
 }
 
 fn advice(missing: &[&Requirement]) -> String {

@@ -17,7 +17,7 @@ use crate::{
     console::{self, Step as Shown},
     environment::Environment,
     lock::Lock,
-    prerequisites::Spark,
+    prerequisites::{self, Spark},
     process,
     summary::Audience,
     workspace::Workspace,
@@ -111,6 +111,9 @@ pub(crate) fn run(
         .iter()
         .any(|step| chosen(step) && step.reads_with_spark());
     let spark = if spark { Spark::Runs } else { Spark::StaysAway };
+    if chosen(&Step::LocalCloud) {
+        prerequisites::browser()?;
+    }
     let mut bench = Bench {
         workspace,
         environment: Environment::prepare(workspace, spark)?,
