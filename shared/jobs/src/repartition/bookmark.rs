@@ -7,7 +7,7 @@ use lakewright_core::{config::Repartition, naming::source_id};
 
 use super::{
     Ports,
-    ledger::{self, Ids, Ledger, Plan, Taken},
+    ledger::{self, Id, Ledger, Plan, Taken},
     source::Found,
 };
 use crate::kit::JobError;
@@ -24,15 +24,10 @@ pub(super) async fn leave_new(
     sources.retain(|source| {
         let location = found.location(source);
         let id = source_id(&location.bucket, &location.key, &source.etag);
-        id_of(&id).is_none_or(|id| taken.binary_search(&id).is_err())
+        Id::try_from(id).map_or(true, |id| taken.binary_search(&id).is_err())
     });
     found.sources = sources;
     Ok(())
-}
-
-/// The number that an id is the text of.
-fn id_of(id: &str) -> Option<u128> {
-    u128::from_str_radix(id, 16).ok()
 }
 
 /// The objects that were taken, sorted.
@@ -40,13 +35,13 @@ async fn taken(
     ports: &Ports,
     job: &Repartition,
     previous: Option<u64>,
-) -> Result<Vec<u128>, JobError> {
+) -> Result<Vec<Id>, JobError> {
     let Some(previous) = previous else {
         return Ok(Vec::new());
     };
     let at = Ledger::new(job, previous).taken();
     let taken: Option<Taken> = ledger::read(&*ports.store, &at).await?;
-    let mut ids = taken.map_or_else(Vec::new, |taken| taken.objects.0);
+    let mut ids = taken.map_or_else(Vec::new, |taken| taken.objects);
     ids.sort_unstable();
     Ok(ids)
 }
@@ -56,13 +51,13 @@ pub(super) async fn note(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<
     let mut objects = taken(ports, &plan.settings, plan.previous).await?;
     objects.extend(plan.sources.iter().filter_map(|source| {
         let location = plan.location(source);
-        id_of(&source_id(&location.bucket, &location.key, &source.etag))
+        Id::try_from(source_id(&location.bucket, &location.key, &source.etag)).ok()
     }));
     objects.sort_unstable();
     objects.dedup();
     let taken = Taken {
         version: Taken::VERSION,
-        objects: Ids(objects),
+        objects,
     };
     ledger::propose(&*ports.store, &ledger.taken(), taken).await?;
     Ok(())

@@ -10,7 +10,7 @@
 //!
 //! Runs are numbered downwards, so that the newest is first in a listing.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use futures::{FutureExt, StreamExt, stream};
 use lakewright_core::{
@@ -21,10 +21,7 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Shape, Span, Task, Unit},
 };
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Serialize};
 
 use super::shuffle::Staged;
 pub(super) use crate::kit::ledger::{furthest, propose, reach, read};
@@ -238,77 +235,28 @@ pub struct Taken {
     /// The version of this document's format.
     pub version: u32,
     /// Their identities, sorted.
-    pub objects: Ids,
+    pub objects: Vec<Id>,
 }
 
-/// Identities of objects: each is 32 hexadecimal digits in a document, and 16 bytes in memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ids(pub Vec<u128>);
+/// The identity of an object: 32 hexadecimal digits in a document, and 16 bytes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Id(u128);
 
-/// One of them.
-struct Id(u128);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        format!("{:032x}", id.0)
     }
 }
 
-impl Serialize for Ids {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|id| Id(*id)))
-    }
-}
+impl TryFrom<String> for Id {
+    type Error = String;
 
-struct IdVisitor;
-
-impl Visitor<'_> for IdVisitor {
-    type Value = Id;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("32 hexadecimal digits")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
-        let id = u128::from_str_radix(text, 16);
-        id.map(Id)
-            .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-    }
-}
-
-impl<'de> Deserialize<'de> for Id {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(IdVisitor)
-    }
-}
-
-struct IdsVisitor;
-
-impl<'de> Visitor<'de> for IdsVisitor {
-    type Value = Ids;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of ids")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Ids, A::Error> {
-        let mut ids = Vec::new();
-        while let Some(Id(id)) = list.next_element()? {
-            ids.push(id);
+    fn try_from(text: String) -> Result<Self, String> {
+        match u128::from_str_radix(&text, 16) {
+            Ok(id) => Ok(Self(id)),
+            Err(_) => Err(format!("`{text}` is not 32 hexadecimal digits")),
         }
-        Ok(Ids(ids))
-    }
-}
-
-impl<'de> Deserialize<'de> for Ids {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(IdsVisitor)
     }
 }
 
@@ -495,16 +443,16 @@ mod tests {
     #[test]
     fn a_year_of_bookmarks_takes_35_bytes_of_text_and_16_of_memory_for_each_object() {
         const MINUTES: u128 = 365 * 24 * 60;
-        let id = |minute: u128| minute << 100 | minute;
+        let id = |minute: u128| Id(minute << 100 | minute);
         let taken = Taken {
             version: Taken::VERSION,
-            objects: Ids((0..MINUTES).map(id).collect()),
+            objects: (0..MINUTES).map(id).collect(),
         };
         let text = serde_json::to_vec(&taken).unwrap();
         assert!(text.len() as u128 <= 35 * MINUTES + 100, "{}", text.len());
         let again: Taken = crate::kit::known::from_slice(&text).unwrap();
         assert_eq!(again, taken);
-        assert_eq!(size_of_val(&again.objects.0[..]) as u128, 16 * MINUTES);
+        assert_eq!(size_of_val(&again.objects[..]) as u128, 16 * MINUTES);
         let bad = br#"{"version":1,"objects":["no id"]}"#;
         assert!(crate::kit::known::from_slice::<Taken>(bad).is_err());
     }
