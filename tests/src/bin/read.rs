@@ -95,8 +95,12 @@ fn main() -> Result<()> {
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut decompressor = Decompressor::new(Limits::default().compression_ratio);
     let (mut input, mut plain) = (bytes, Vec::new());
-    while decompressor.push(&mut input, &mut plain)? == Status::HasOutput {}
-    decompressor.finish(&mut plain)?;
+    while decompressor.push(&mut input)? == Status::HasOutput {
+        plain.extend(decompressor.output());
+    }
+    plain.extend(decompressor.output());
+    decompressor.finish()?;
+    plain.extend(decompressor.output());
     Ok(plain)
 }
 

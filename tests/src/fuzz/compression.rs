@@ -21,16 +21,18 @@ fn feed<'a>(
 ) -> Result<(), DecompressError> {
     for mut chunk in chunks {
         loop {
-            let before = all.len();
-            let status = decompressor.push(&mut chunk, all)?;
-            assert!(all.len() - before <= MAX_OUTPUT);
-            if status == Status::NeedsInput {
+            let status = decompressor.push(&mut chunk);
+            assert!(decompressor.output().len() <= MAX_OUTPUT);
+            all.extend(decompressor.output());
+            if status? == Status::NeedsInput {
                 break;
             }
         }
         assert!(chunk.is_empty(), "input is left over");
     }
-    decompressor.finish(all)
+    decompressor.finish()?;
+    all.extend(decompressor.output());
+    Ok(())
 }
 
 /// The part of an error that does not depend on how much input was available when it was found.

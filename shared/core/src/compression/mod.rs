@@ -8,14 +8,15 @@ use thiserror::Error;
 
 use self::engine::{Engine, Step};
 
-/// The most that one call of [`Decompressor::push`] appends, in bytes.
-pub const MAX_OUTPUT: usize = 1 << 20;
+/// The most bytes that come out of one call of [`Decompressor::push`]: they fit in a processor's cache, where the caller
+/// finds them.
+pub const MAX_OUTPUT: usize = 256 << 10;
 
 /// The output that is exempt from the ratio limit: a few bytes of input may legitimately decompress to a page of zeros.
 const FREE_OUTPUT: u64 = 1 << 20;
 
-/// The number of bytes that are decompressed in one step.
-const STEP: usize = 64 << 10;
+/// The bytes of room for the output of a stream that turns out to be short.
+const LEAST_ROOM: usize = 16 << 10;
 
 /// A compression format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,9 @@ pub struct Decompressor {
     place: Place,
     compressed: u64,
     decompressed: u64,
+    /// Room for the output, and how much of it the last call has filled.
+    room: Vec<u8>,
+    filled: usize,
 }
 
 impl fmt::Debug for Decompressor {
@@ -141,7 +145,14 @@ impl Decompressor {
             place: Place::Within,
             compressed: 0,
             decompressed: 0,
+            room: Vec::new(),
+            filled: 0,
         }
+    }
+
+    /// What the last [`push`](Self::push), or [`finish`](Self::finish), has decompressed.
+    pub fn output(&self) -> &[u8] {
+        self.room.get(..self.filled).unwrap_or_default()
     }
 
     /// The codec, once enough bytes have arrived.
@@ -149,15 +160,12 @@ impl Decompressor {
         self.codec
     }
 
-    /// Takes bytes from the front of `input` and appends at most [`MAX_OUTPUT`] decompressed bytes to `out`.
+    /// Takes bytes from the front of `input` and decompresses at most [`MAX_OUTPUT`] bytes of [`output`](Self::output).
     ///
     /// # Errors
-    /// [`DecompressError`]. The bytes that were appended before are correct.
-    pub fn push(
-        &mut self,
-        input: &mut &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<Status, DecompressError> {
+    /// [`DecompressError`]. The output until then is correct.
+    pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
+        self.filled = 0;
         while self.codec.is_none() {
             let Some((&byte, rest)) = input.split_first() else {
                 return Ok(Status::NeedsInput);
@@ -166,15 +174,14 @@ impl Decompressor {
             self.head.push(byte);
             self.open(detect(&self.head, false))?;
         }
-        let limit = out.len() + MAX_OUTPUT;
         let mut head = std::mem::take(&mut self.head);
         let mut rest = head.as_slice();
-        let mut status = self.run(&mut rest, out, limit);
+        let mut status = self.run(&mut rest);
         let consumed = head.len() - rest.len();
         head.drain(..consumed);
         self.head = head;
         if let Ok(Status::NeedsInput) = status {
-            status = self.run(input, out, limit);
+            status = self.run(input);
         }
         status
     }
@@ -183,12 +190,13 @@ impl Decompressor {
     ///
     /// # Errors
     /// [`DecompressError::Truncated`].
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), DecompressError> {
+    pub fn finish(&mut self) -> Result<(), DecompressError> {
+        self.filled = 0;
         if self.codec.is_none() {
             self.open(detect(&self.head, true))?;
             let head = std::mem::take(&mut self.head);
-            // A head that is too short to detect the codec fits into the output of one step.
-            self.run(&mut head.as_slice(), out, out.len() + MAX_OUTPUT)?;
+            // A head that is too short to detect the codec fits into the output of one call.
+            self.run(&mut head.as_slice())?;
         }
         let codec = self.codec.unwrap_or(Codec::None);
         let whole = match &self.engine {
@@ -228,16 +236,13 @@ impl Decompressor {
         taken
     }
 
-    /// Runs until the input is consumed or `out` contains `limit` bytes.
-    fn run(
-        &mut self,
-        input: &mut &[u8],
-        out: &mut Vec<u8>,
-        limit: usize,
-    ) -> Result<Status, DecompressError> {
+    /// Runs until the input is consumed or the output is full.
+    fn run(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
         if self.engine.is_none() {
-            let taken = self.take(input, limit.saturating_sub(out.len()));
-            out.extend_from_slice(taken);
+            let taken = self.take(input, MAX_OUTPUT - self.filled);
+            self.room.truncate(self.filled);
+            self.room.extend_from_slice(taken);
+            self.filled = self.room.len();
             return Ok(if input.is_empty() {
                 Status::NeedsInput
             } else {
@@ -248,19 +253,19 @@ impl Decompressor {
             if self.place != Place::Within && !self.next_member(input)? {
                 return Ok(Status::NeedsInput);
             }
-            let filled = out.len();
-            let room = limit.saturating_sub(filled).min(STEP);
-            if room == 0 {
+            if self.filled == MAX_OUTPUT {
                 return Ok(Status::HasOutput);
             }
-            out.resize(filled + room, 0);
-            let step = match (&mut self.engine, out.get_mut(filled..)) {
+            if self.filled == self.room.len() {
+                let more = self.filled.max(LEAST_ROOM).min(MAX_OUTPUT - self.filled);
+                self.room.resize(self.filled + more, 0);
+            }
+            let step = match (&mut self.engine, self.room.get_mut(self.filled..)) {
                 (Some(engine), Some(room)) => engine.step(input, room),
                 _ => Ok(Step::default()),
             };
-            let produced = step.as_ref().map_or(0, |step| step.produced);
-            out.truncate(filled + produced);
             let step = step.map_err(|detail| self.corrupt(detail))?;
+            self.filled += step.produced;
             self.take(input, step.consumed);
             self.decompressed += step.produced as u64;
             let allowed = self.compressed.saturating_mul(u64::from(self.max_ratio));

@@ -63,17 +63,17 @@ fn decompress_with<'a>(
     let run = || {
         for mut chunk in chunks {
             loop {
-                let mut out = Vec::new();
-                let status = decompressor.push(&mut chunk, &mut out);
-                assert!(out.len() <= MAX_OUTPUT);
-                all.extend(out);
+                let status = decompressor.push(&mut chunk);
+                assert!(decompressor.output().len() <= MAX_OUTPUT);
+                all.extend(decompressor.output());
                 if status? == Status::NeedsInput {
                     break;
                 }
             }
             assert_eq!(chunk, b"", "input is left over");
         }
-        decompressor.finish(&mut all)?;
+        decompressor.finish()?;
+        all.extend(decompressor.output());
         Ok(decompressor.codec())
     };
     let result = run();

@@ -230,7 +230,7 @@ impl Work<'_> {
             let Some(table) = table else {
                 break;
             };
-            let partitions = outputs.partitions(routed, follow);
+            let partitions = follow.written(outputs, routed);
             let Some(output) = outputs.job().output.first() else {
                 break;
             };

@@ -15,6 +15,7 @@ use lakewright_core::{
 
 use super::{
     plan::{Output, Outputs},
+    register::Written,
     route::Routed,
     write::vanished,
 };
@@ -80,8 +81,33 @@ impl Follow {
         !self.partitions.is_empty()
     }
 
+    /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
+    pub(super) fn written(&self, outputs: &Outputs<'_>, routed: &Routed) -> Vec<Written> {
+        let job = outputs.job();
+        let mut written = outputs
+            .list
+            .iter()
+            .filter(|output| output.form == 0)
+            .filter_map(|output| {
+                let place = routed.partitions.get(output.partition)?;
+                let state = self.state(output.partition);
+                Some(Written {
+                    values: place.values.clone(),
+                    directory: match state {
+                        Some(state) => state.directory.clone(),
+                        None => job.directory(job.output.first()?).join(&place.path),
+                    },
+                    before: state.map(|state| state.previous.clone()),
+                })
+            })
+            .collect::<Vec<_>>();
+        written.sort();
+        written.dedup();
+        written
+    }
+
     /// The state of a partition as last read; `None` if it was never compacted.
-    pub(super) fn state(&self, partition: usize) -> Option<&PartitionState> {
+    fn state(&self, partition: usize) -> Option<&PartitionState> {
         self.partitions.get(&partition)?.state.as_ref()
     }
 

@@ -7,10 +7,8 @@ use twox_hash::XxHash3_128;
 
 use super::{
     cut::Share,
-    follow::Follow,
     ledger::{Batch, Member, Plan, PlannedOutput},
     member::Request,
-    register::Written,
     route::{ReadMember, Routed},
 };
 use crate::{
@@ -266,31 +264,6 @@ impl<'a> Outputs<'a> {
             reports.sort_by(|a, b| a.key.cmp(&b.key));
         }
         (all, of_members)
-    }
-
-    /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
-    pub(super) fn partitions(&self, routed: &Routed, follow: &Follow) -> Vec<Written> {
-        let job = self.job();
-        let mut written = self
-            .list
-            .iter()
-            .filter(|output| output.form == 0)
-            .filter_map(|output| {
-                let place = routed.partitions.get(output.partition)?;
-                let state = follow.state(output.partition);
-                Some(Written {
-                    values: place.values.clone(),
-                    directory: match state {
-                        Some(state) => state.directory.clone(),
-                        None => job.directory(job.output.first()?).join(&place.path),
-                    },
-                    before: state.map(|state| state.previous.clone()),
-                })
-            })
-            .collect::<Vec<_>>();
-        written.sort();
-        written.dedup();
-        written
     }
 }
 

@@ -40,7 +40,6 @@ pub(super) struct RecordReader<'a> {
     records: Box<dyn Records>,
     /// The columns that CSV must have, until it is known whether it does.
     needed: Option<Needed>,
-    plain: Vec<u8>,
     ended: bool,
 }
 
@@ -72,7 +71,6 @@ impl<'a> RecordReader<'a> {
                 timestamp: job.timestamp.column.clone(),
             }),
             location,
-            plain: Vec::new(),
             ended: false,
         })
     }
@@ -89,13 +87,12 @@ impl<'a> RecordReader<'a> {
             // Yield to the reads ahead.
             tokio::task::yield_now().await;
         }
-        self.plain.clear();
-        let more = self.reader.next_into(&mut self.plain).await;
+        let more = self.reader.advance().await;
         self.ended = !more.map_err(|error| match error {
             PlainError::Read(error) => error,
             PlainError::Corrupt(error) => undecompressed(&self.location, &error),
         })?;
-        self.records.push(&self.plain);
+        self.records.push(self.reader.plain());
         if self.ended {
             self.records.finish();
         }

@@ -32,13 +32,10 @@ pub(super) struct Content<'a> {
 }
 
 enum Form {
-    Whole {
-        reader: PlainReader,
-        plain: Vec<u8>,
-    },
+    Whole(Box<PlainReader>),
     /// The object is not compressed.
     Lines {
-        reader: SourceReader,
+        reader: Box<SourceReader>,
         lines: LineRange,
         chunk: Bytes,
     },
@@ -62,12 +59,12 @@ impl<'a> Content<'a> {
             budget,
             location,
             form: match lines {
-                None => Form::Whole {
-                    reader: PlainReader::new(reader, job.limits.compression_ratio),
-                    plain: Vec::new(),
-                },
-                Some((start, end)) => Form::Lines {
+                None => Form::Whole(Box::new(PlainReader::new(
                     reader,
+                    job.limits.compression_ratio,
+                ))),
+                Some((start, end)) => Form::Lines {
+                    reader: Box::new(reader),
                     lines: LineRange::new(start, end),
                     chunk: Bytes::new(),
                 },
@@ -79,7 +76,7 @@ impl<'a> Content<'a> {
     /// The offset of the bytes in the object, once there are any.
     pub(super) fn begin(&self) -> u64 {
         match &self.form {
-            Form::Whole { .. } => 0,
+            Form::Whole(_) => 0,
             Form::Lines { lines, .. } => lines.first,
         }
     }
@@ -91,17 +88,17 @@ impl<'a> Content<'a> {
             return Ok(None);
         }
         match &mut self.form {
-            Form::Whole { reader, plain } => {
+            Form::Whole(reader) => {
                 if reader.needs_input() {
                     in_time(self.ports, self.budget).await?;
                 }
-                plain.clear();
-                let more = reader.next_into(plain).await.map_err(|error| match error {
+                let more = reader.advance().await.map_err(|error| match error {
                     PlainError::Read(error) => unread(location, error),
                     PlainError::Corrupt(error) => undecompressed(location, &error),
                 })?;
                 self.ended = !more;
-                Ok((more || !plain.is_empty()).then_some(&plain[..]))
+                let plain = reader.plain();
+                Ok((more || !plain.is_empty()).then_some(plain))
             }
             Form::Lines {
                 reader,

@@ -401,7 +401,7 @@ async fn is_compressed(
         .await
         .map_err(|error| unread(location, JobError::store(Stage::Read, error)))?;
     let mut decompressor = Decompressor::new(u32::MAX);
-    let pushed = decompressor.push(&mut &body.bytes[..], &mut Vec::new());
+    let pushed = decompressor.push(&mut &body.bytes[..]);
     pushed.map_err(|error| undecompressed(location, &error))?;
     if decompressor.codec() != Some(Codec::None) {
         return Ok(true);

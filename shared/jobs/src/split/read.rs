@@ -86,33 +86,33 @@ impl Plain {
             Self::Stored(stored) => return stored.next().await,
             Self::Compressed(location, open) => (location, open),
         };
-        let mut plain = Vec::new();
+        let mut plain = Bytes::new();
         while plain.is_empty()
             && let Some(reader) = open
         {
-            let more = reader.next_into(&mut plain).await;
+            let more = reader.advance().await;
             let more = more.map_err(|error| match error {
                 PlainError::Read(error) => unread(location, error),
                 PlainError::Corrupt(error) => undecompressed(location, &error),
             })?;
+            plain = Bytes::copy_from_slice(reader.plain());
             if !more {
                 *open = None;
             }
         }
-        Ok((!plain.is_empty()).then(|| Bytes::from(plain)))
+        Ok((!plain.is_empty()).then_some(plain))
     }
 }
 
 /// The first decompressed bytes of a source, and whether it is compressed.
 pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
-    let mut plain = Vec::new();
     let mut decompressor = Decompressor::new(MAX_RATIO);
     let mut input = stored;
-    decompressor.push(&mut input, &mut plain)?;
+    decompressor.push(&mut input)?;
     let compressed = decompressor
         .codec()
         .is_some_and(|codec| codec != Codec::None);
-    Ok((plain, compressed))
+    Ok((decompressor.output().to_vec(), compressed))
 }
 
 /// An object of the result is gone, or was replaced after it was planned.

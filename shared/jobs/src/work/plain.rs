@@ -38,23 +38,28 @@ impl PlainReader {
         !self.has_output
     }
 
-    /// Appends the next bytes to `plain`, of bounded number. Returns false if these are the last; it must not be called
-    /// again then.
-    pub(crate) async fn next_into(&mut self, plain: &mut Vec<u8>) -> Result<bool, PlainError> {
+    /// Decompresses the next bytes, of bounded number: [`plain`](Self::plain). Returns false if these are the last; it
+    /// must not be called again then.
+    pub(crate) async fn advance(&mut self) -> Result<bool, PlainError> {
         if !self.has_output {
             let chunk = self.reader.next().await.map_err(PlainError::Read)?;
             let Some(chunk) = chunk else {
-                let finished = self.decompressor.finish(plain);
+                let finished = self.decompressor.finish();
                 return finished.map(|()| false).map_err(PlainError::Corrupt);
             };
             self.chunk = chunk;
         }
         let mut input = &self.chunk[..];
-        let status = self.decompressor.push(&mut input, plain);
+        let status = self.decompressor.push(&mut input);
         let status = status.map_err(PlainError::Corrupt)?;
         let used = self.chunk.len() - input.len();
         self.chunk.advance(used);
         self.has_output = status == Status::HasOutput;
         Ok(true)
+    }
+
+    /// What the last [`advance`](Self::advance) has decompressed.
+    pub(crate) fn plain(&self) -> &[u8] {
+        self.decompressor.output()
     }
 }

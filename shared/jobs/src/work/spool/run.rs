@@ -33,7 +33,6 @@ pub(super) struct Run {
     place: Place,
     blocks: Vec<Range<u64>>,
     spans: Vec<Span>,
-    hash: u128,
     last: Mutex<Last>,
 }
 
@@ -79,7 +78,6 @@ impl Run {
                 .map(|(start, &end)| start..end)
                 .collect(),
             spans: stored.spans,
-            hash: 0,
             last: Mutex::default(),
         }
     }
@@ -121,9 +119,7 @@ impl Run {
         let range = self.blocks.get(index).cloned().ok_or_else(damaged)?;
         let bytes = match &self.place {
             Place::Scratch(file, base) => {
-                let mut bytes = vec![0; length(&range)];
-                file.read_exact_at(&mut bytes, base + range.start)?;
-                Bytes::from(bytes)
+                Bytes::from(read(file, &(base + range.start..base + range.end))?)
             }
             Place::Object(store, location) => {
                 if let Some(bytes) = within(&last.window, &range) {
@@ -158,23 +154,25 @@ impl Run {
         let Place::Scratch(file, base) = &self.place else {
             return Ok(self);
         };
-        let location = prefix.join(&format!("{:032x}.arrow", self.hash));
+        let whole = *base..base + self.bytes();
+        let mut hasher = xxhash3_128::Hasher::new();
+        for part in parts(&whole) {
+            hasher.write(&read(file, &part)?);
+        }
+        let location = prefix.join(&format!("{:032x}.arrow", hasher.finish_128()));
         let put = |error| JobError::store(Stage::Spool, error);
         let mut upload = Upload::new(
             Arc::clone(&store),
             location.clone(),
             "application/vnd.apache.arrow.stream",
         );
-        let (mut at, end) = (*base, base + self.bytes());
-        while at < end {
-            let mut part = vec![0; PART.min(length(&(at..end)))];
-            file.read_exact_at(&mut part, at)?;
-            at += part.len() as u64;
-            if at == end {
-                upload.finish(part).await.map_err(put)?;
+        for part in parts(&whole) {
+            let bytes = read(file, &part)?;
+            if part.end == whole.end {
+                upload.finish(bytes).await.map_err(put)?;
                 break;
             }
-            upload.part(part).await.map_err(put)?;
+            upload.part(bytes).await.map_err(put)?;
         }
         Ok(Self {
             place: Place::Object(store, location),
@@ -196,6 +194,20 @@ impl Run {
             tracing::warn!(%location, error, "spooled rows are left to the lifecycle rule");
         }
     }
+}
+
+/// The parts in which a range is uploaded.
+fn parts(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let end = range.end;
+    let starts = range.clone().step_by(PART);
+    starts.map(move |start| start..end.min(start + PART as u64))
+}
+
+/// The bytes of a file in a range.
+fn read(file: &File, range: &Range<u64>) -> Result<Vec<u8>, JobError> {
+    let mut bytes = vec![0; length(range)];
+    file.read_exact_at(&mut bytes, range.start)?;
+    Ok(bytes)
 }
 
 fn length(range: &Range<u64>) -> usize {
@@ -221,7 +233,6 @@ pub(super) struct RunWriter {
     base: u64,
     blocks: Vec<Range<u64>>,
     spans: Vec<Span>,
-    hash: xxhash3_128::Hasher,
     buffer: Vec<u8>,
 }
 
@@ -242,7 +253,6 @@ impl RunWriter {
             base,
             blocks: Vec::new(),
             spans: Vec::new(),
-            hash: xxhash3_128::Hasher::new(),
             buffer: Vec::new(),
         })
     }
@@ -270,7 +280,6 @@ impl RunWriter {
         drop(writer);
         let start = self.blocks.last().map_or(0, |block| block.end);
         self.file.write_all_at(&self.buffer, self.base + start)?;
-        self.hash.write(&self.buffer);
         self.blocks.push(start..start + self.buffer.len() as u64);
         Ok(())
     }
@@ -286,7 +295,6 @@ impl RunWriter {
             place: Place::Scratch(self.file, self.base),
             blocks: self.blocks,
             spans: self.spans,
-            hash: self.hash.finish_128(),
             last: Mutex::default(),
         }
     }
