@@ -214,9 +214,14 @@ function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   }
 }
 
-/** Reads tables and their partitions. */
+/** Reads a table, and where its partitions are. */
 export function grantReadTable(role: iam.Role, name: TableName): void {
   grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions']);
+}
+
+/** Reads a table and its partitions, with their columns. */
+export function grantReadPartitions(role: iam.Role, name: TableName): void {
+  grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions', 'glue:BatchGetPartition']);
 }
 
 /** Points partitions of a table at other places. */

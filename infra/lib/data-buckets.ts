@@ -7,7 +7,6 @@ import { FilterOrPolicy, SubscriptionFilter, Topic } from 'aws-cdk-lib/aws-sns';
 import { SqsSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { ConfigError } from './config.ts';
 import { formatLocation, type Location } from './location.ts';
 import { bucketOwner, type Notifications, type Options } from './options.ts';
 
@@ -58,11 +57,18 @@ export class DataBuckets extends Construct {
     }
   }
 
-  /** Refuses what is to be created and no job names. Warns of the rules that existing buckets need, and makes them outputs. */
+  /**
+   * Keeps the buckets that are named and that no job names any more: without its queue, a notification would be left behind. Warns
+   * of the rules that existing buckets need, and makes them outputs.
+   */
   end(): void {
-    const unknown = this.toCreate === 'all' ? undefined : this.toCreate.find((name) => !this.created.has(name));
-    if (unknown !== undefined) {
-      throw new ConfigError(`context create-buckets: no job of the configuration names the bucket ${unknown}`);
+    const left = this.toCreate === 'all' ? [] : this.toCreate.filter((name) => !this.created.has(name));
+    for (const name of left) {
+      this.require(name);
+      Annotations.of(this).addWarningV2(
+        `lakewright:unused-${name}`,
+        `no job of the configuration names the bucket ${name} of create-buckets: it stays in the stack, or is created, and notifies nobody`,
+      );
     }
     for (const [bucket, rules] of this.missing) {
       const entries = rules.map(({ prefix, after }) => ({

@@ -4,6 +4,7 @@ import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { Function } from 'aws-cdk-lib/aws-lambda';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
+import { operationsPage } from './operations.ts';
 
 /** The namespace of the metrics that the functions log in the embedded metric format. */
 export function metricNamespace(namePrefix: string): string {
@@ -22,6 +23,7 @@ export class Monitoring extends Construct {
   private readonly dashboard: cloudwatch.Dashboard;
   private readonly topic?: ITopic;
   private readonly namespace: string;
+  private readonly page: string;
 
   constructor(scope: Construct, id: string, props: { topic?: ITopic; namePrefix: string }) {
     super(scope, id);
@@ -33,13 +35,14 @@ export class Monitoring extends Construct {
       );
     }
     this.namespace = metricNamespace(props.namePrefix);
+    this.page = operationsPage(this.node);
     this.dashboard = new cloudwatch.Dashboard(this, 'Dashboard', { defaultInterval: Duration.hours(12) });
   }
 
   /** Raises an alarm as soon as the metric is `threshold` or more in one period. */
   alarm(id: string, section: Section, description: string, metric: cloudwatch.IMetric, threshold = 1): cloudwatch.Alarm {
     return this.raise(id, {
-      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
+      alarmDescription: this.described(description, section),
       metric,
       threshold,
       evaluationPeriods: 1,
@@ -62,7 +65,7 @@ export class Monitoring extends Construct {
   /** Raises an alarm when nothing was counted for so many periods. */
   silence(id: string, section: Section, description: string, metric: cloudwatch.IMetric, periods: number): void {
     this.raise(id, {
-      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
+      alarmDescription: this.described(description, section),
       metric,
       threshold: 1,
       evaluationPeriods: periods,
@@ -74,7 +77,7 @@ export class Monitoring extends Construct {
   /** Raises an alarm when a metric is lower than it usually is at that hour, for so many of its periods. */
   lull(id: string, section: Section, description: string, metric: cloudwatch.IMetric, periods: number): void {
     const alarm = new cloudwatch.AnomalyDetectionAlarm(this, id, {
-      alarmDescription: `${description}. See docs/OPERATIONS.md#${section}`,
+      alarmDescription: this.described(description, section),
       metric,
       // Standard deviations. Until there is a history of some days, nothing is unusual.
       stdDevs: 3,
@@ -83,6 +86,10 @@ export class Monitoring extends Construct {
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     this.tell(alarm);
+  }
+
+  private described(description: string, section: Section): string {
+    return `${description}. See ${this.page}#${section}`;
   }
 
   private raise(id: string, props: cloudwatch.AlarmProps): cloudwatch.Alarm {

@@ -49,6 +49,8 @@ export interface LakewrightOptions {
   readonly logExecutionData?: boolean;
   readonly showValues?: boolean;
   readonly alarmTopic?: string;
+  /** The page of docs/OPERATIONS.md that alarms link to. */
+  readonly operationsUrl?: string;
   readonly lullAlarm?: boolean;
   readonly lateAlarm?: boolean;
 }

@@ -10,6 +10,7 @@ import {
   grantReadAnywhere,
   grantReadCurrent,
   grantReadNamed,
+  grantReadPartitions,
   grantReadTable,
   grantReadWrite,
   grantSuccess,
@@ -72,7 +73,7 @@ export class RepartitionJob extends Construct {
       grantDeleteData(role, [job.target], join(job.target, '_lakewright/'));
     }
     if ('table' in job.source) {
-      grantReadTable(plan.role, job.source);
+      grantReadPartitions(plan.role, job.source);
     } else {
       buckets.require(job.source.bucket);
     }

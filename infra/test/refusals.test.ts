@@ -114,7 +114,6 @@ test.each<[string, Context, RegExp]>([
   ['prefix too long', { 'name-prefix': 'a'.repeat(38) }, /context name-prefix/],
   ['expiry of no day', { 'spool-expiry': 0 }, /spool-expiry: 0 is not a whole number from 1 to 365/],
   ['expiry in words', { 'quarantine-expiry': 'soon' }, /quarantine-expiry: "soon" is not a whole number from 1 to 3650/],
-  ['bucket that no job names', { 'create-buckets': 'lake,lakes' }, /create-buckets: no job of the configuration names the bucket lakes/],
   ['no name of a bucket', { 'create-buckets': 'Lake' }, /create-buckets: "Lake" is not the name of a bucket/],
   ['all buckets and one', { 'create-buckets': '*,lake' }, /create-buckets: beside "\*"/],
   ['no notification', { notifications: 'sqs' }, /notifications: "sqs" is neither s3, eventbridge, none nor the ARN of an SNS topic/],

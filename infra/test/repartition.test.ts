@@ -88,6 +88,12 @@ describe('the roles', () => {
     expect(products('RepartitionCommitRole')).toEqual(of(actions));
     expect(new Set(products('RepartitionPlanRole'))).toEqual(new Set(of([...actions, 'GetPartitions'])));
     expect(said('RepartitionWriteRole', /^glue:/)).toEqual([]);
+    // A source's partitions are read, and nothing of it is changed.
+    const source = ['GetTable', 'GetPartitions', 'BatchGetPartition'].flatMap((action) =>
+      ['catalog', 'database/glue_db', 'table/glue_db/electric_vehicle_population_data_csv'].map((at) => `glue:${action} ${at}`),
+    );
+    const anywhere = said('RepartitionPlanAnywhereRole', /^glue:/, stack).map((what) => what.replace(/arn:\S+?:(?=catalog|database|table)/, ''));
+    expect(anywhere).toEqual(source.sort());
     const unkept = template(TWO_REPARTITIONS.replace('manage_table = true', ''));
     expect(said('RepartitionCommitRole', /^glue:(Create|Update)Table/, unkept)).toEqual([]);
   });

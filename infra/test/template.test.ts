@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { pageOf } from '../lib/operations.ts';
 import { allowed, build, flat, list, resources, template, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context, type Resource } from './support.ts';
 
 let stack: Template;
@@ -404,6 +406,63 @@ describe('buckets', () => {
   });
 });
 
+describe('a job that is removed leaves no notification behind', () => {
+  // What is left of the jobs reads another bucket.
+  const OTHER = TWO_JOBS.replaceAll('acme-landing', 'acme-other');
+  const notified = (of: Template) =>
+    Object.fromEntries(
+      resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => [Properties['BucketName'], Properties['NotificationConfiguration']?.QueueConfigurations.length ?? 0]),
+    );
+
+  test('on a bucket that is created, while `create-buckets` names it', () => {
+    const context = { 'create-buckets': 'acme-landing,acme-lake' };
+    expect(notified(template(TWO_JOBS, context))).toEqual({ 'acme-landing': 2, 'acme-lake': 0 });
+    expect(notified(template(OTHER, context))).toEqual({ 'acme-landing': 0, 'acme-lake': 0 });
+    const warned = Annotations.fromStack(build(OTHER, context).stack).findWarning('*', Match.stringLikeRegexp('no job .* bucket acme-landing'));
+    expect(warned).toHaveLength(1);
+  });
+
+  test("on a bucket that exists: CDK's handler takes what it added out, and nothing of others", () => {
+    const before = template(TWO_JOBS, { 'create-buckets': '' });
+    const buckets = (of: Template) => resources(of, 'Custom::S3BucketNotifications').map(([, { Properties }]) => Properties['BucketName']);
+    expect(buckets(before)).toEqual(['acme-landing']);
+    expect(buckets(template(OTHER, { 'create-buckets': '' }))).toEqual(['acme-other']);
+    const [[, custom]] = resources(before, 'Custom::S3BucketNotifications') as [[string, Resource]];
+    const handler = resources(before, 'AWS::Lambda::Function').find(([id]) => id.startsWith('BucketNotificationsHandler'))![1];
+    // CloudFormation passes texts.
+    const ours = { ...custom.Properties, Managed: 'false', SkipDestinationValidation: 'false' };
+    const theirs = { QueueConfigurations: [{ Id: 'theirs', QueueArn: 'arn:aws:sqs:eu-west-1:111122223333:theirs', Events: ['s3:ObjectCreated:*'] }] };
+    // The handler itself, on a bucket that is kept in memory.
+    const program = `
+import json, sys, types
+given = json.load(sys.stdin)
+held, seen = given["theirs"], []
+class S3:
+    def get_bucket_notification_configuration(self, Bucket): return json.loads(json.dumps(held))
+    def put_bucket_notification_configuration(self, Bucket, NotificationConfiguration, **rest):
+        global held
+        held = NotificationConfiguration
+sys.modules["boto3"] = types.SimpleNamespace(client=lambda name: S3())
+import urllib.request
+urllib.request.urlopen = lambda request: types.SimpleNamespace(__enter__=None, status=200, reason="")
+said = {}
+exec(given["code"], said)
+said["submit_response"] = lambda event, context, status, reason: seen.append(status)
+for kind in ("Create", "Delete"):
+    event = {"RequestType": kind, "StackId": "stack", "LogicalResourceId": "N", "RequestId": kind, "ResponseURL": "", "ResourceProperties": given["ours"]}
+    said["handler"](event, types.SimpleNamespace(log_stream_name="log"))
+    seen.append(len(held.get("QueueConfigurations", [])))
+print(json.dumps([seen, held]))
+`;
+    const code = handler.Properties['Code'].ZipFile;
+    const said = spawnSync('python3', ['-c', program], { input: JSON.stringify({ code, ours, theirs }), encoding: 'utf8' });
+    expect(said.stderr).toBe('');
+    const [seen, held] = JSON.parse(said.stdout.trim().split('\n').at(-1)!);
+    expect(seen).toEqual(['SUCCESS', 3, 'SUCCESS', 1]);
+    expect(held.QueueConfigurations).toEqual(theirs.QueueConfigurations);
+  });
+});
+
 describe('what lands is told', () => {
   const TOPIC = 'arn:aws:sns:eu-west-1:123456789012:landed';
   const queuesOf = (of: Template) => ['anpr', 'orders'].map((job) => resources(of, 'AWS::SQS::Queue').find(([id]) => id.startsWith(`Rekey${job}Queue`))![0]);
@@ -559,9 +618,25 @@ describe('monitoring', () => {
     const document = readFileSync(new URL('../../docs/OPERATIONS.md', import.meta.url), 'utf8');
     const sections = [...document.matchAll(/^## (.+)$/gm)].map(([, title]) => title!.toLowerCase().replaceAll(' ', '-'));
     const all = [TWO_COMPACTIONS, TWO_SPLITS, TWO_REPARTITIONS].join('\n');
-    for (const { AlarmDescription } of alarms(template(all))) {
-      expect(sections, AlarmDescription).toContain(/\. See docs\/OPERATIONS\.md#(.+)$/.exec(AlarmDescription)?.[1]);
+    const url = 'https://wiki.acme.org/lakewright/operations';
+    for (const { AlarmDescription } of alarms(template(all, { 'operations-url': url }))) {
+      const [, page, section] = /\. See (\S+)#(\S+)$/.exec(AlarmDescription) ?? [];
+      expect(page, AlarmDescription).toBe(url);
+      expect(sections, AlarmDescription).toContain(section);
     }
+    expect(() => template(all, { 'operations-url': 'docs/OPERATIONS.md' })).toThrow('not the URL of a page');
+  });
+
+  test.each([
+    ['https://github.com/acme/lakewright.git', 'https://github.com/acme/lakewright/blob/HEAD/docs/OPERATIONS.md'],
+    ['https://ada:secret@github.acme.com/lake/lakewright', 'https://github.acme.com/lake/lakewright/blob/HEAD/docs/OPERATIONS.md'],
+    ['git@github.com:acme/lakewright.git', 'https://github.com/acme/lakewright/blob/HEAD/docs/OPERATIONS.md'],
+    ['ssh://git@gitlab.acme.org:2222/data/lake/lakewright.git', 'https://gitlab.acme.org/data/lake/lakewright/-/blob/HEAD/docs/OPERATIONS.md'],
+    ['https://git.acme.org/lakewright.git', undefined],
+    ['/home/ada/github.com/lakewright', undefined],
+    ['../lakewright.git', undefined],
+  ])('knows the page of a file where %s shows it', (remote, page) => {
+    expect(pageOf(remote, 'docs/OPERATIONS.md')).toBe(page);
   });
 
   test('shows every job on one dashboard', () => {

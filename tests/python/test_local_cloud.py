@@ -200,6 +200,24 @@ def test_a_partition_is_moved(bucket: str) -> None:
     assert found["StorageDescriptor"]["Location"] == moved["StorageDescriptor"]["Location"]
 
 
+def test_partitions_are_listed_in_pages_and_without_columns_if_asked(bucket: str) -> None:
+    glue = client("glue")
+    database = bucket.replace("-", "_")
+    glue.create_database(DatabaseInput={"Name": database})
+    glue.create_table(DatabaseName=database, TableInput=table_input("t", f"s3://{bucket}/t/", {"a": "int"}, ["day"]))
+    storage = glue.get_table(DatabaseName=database, Name="t")["Table"]["StorageDescriptor"]
+    partitions = [{"Values": [day], "StorageDescriptor": storage} for day in ("01", "02", "03")]
+    glue.batch_create_partition(DatabaseName=database, TableName="t", PartitionInputList=partitions)
+    asked = {"DatabaseName": database, "TableName": "t", "ExcludeColumnSchema": True, "MaxResults": 2}
+    first = glue.get_partitions(**asked)
+    second = glue.get_partitions(**asked, NextToken=first["NextToken"])
+    assert [len(first["Partitions"]), len(second["Partitions"]), "NextToken" in second] == [2, 1, False]
+    for listed in first["Partitions"] + second["Partitions"]:
+        assert listed["StorageDescriptor"] == {name: value for name, value in storage.items() if name != "Columns"}
+    whole = glue.get_partitions(DatabaseName=database, TableName="t")["Partitions"]
+    assert [partition["StorageDescriptor"] for partition in whole] == [storage] * 3
+
+
 def test_a_state_machine_goes_through_lists(bucket: str, role: str) -> None:
     """As that of repartition does; and waits of given length, and failures that stop nobody else."""
     missing = {

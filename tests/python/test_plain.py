@@ -83,7 +83,30 @@ def test_a_package_is_deployed_without_the_cdk(tmp_path: Path) -> None:
         clients.client("s3").put_object(Bucket="plain-landing", Key=key, Body=body)
         source = f"s3://plain-landing/{key}"
         assert Ledger("s3://plain-lake/out/").wait_for({source}, SECONDS)[source]["rows_out"] == 1
+        takes_its_notification_along(json.loads((folder / "lakewright.template.json").read_text()))
     clients.client.cache_clear()
+
+
+def takes_its_notification_along(template: dict[str, Any]) -> None:
+    """A job that is removed: its bucket stays, as `create-buckets` names it, and has no notification (infra/test/template.test.ts)."""
+    s3, cloudformation = clients.client("s3"), clients.client("cloudformation")
+
+    def notified() -> int:
+        return len(s3.get_bucket_notification_configuration(Bucket="plain-landing").get("QueueConfigurations", []))
+
+    assert notified() == 1
+    resources = template["Resources"].values()
+    (bucket,) = (one for one in resources if one["Properties"].get("BucketName") == "plain-landing" and "Retain" in one["DeletionPolicy"])
+    del bucket["Properties"]["NotificationConfiguration"]
+    s3.put_object(Bucket="acme-deployments", Key="without-the-job.json", Body=json.dumps(template))
+    cloudformation.update_stack(
+        StackName="plain",
+        TemplateURL=f"{s3.meta.endpoint_url}/acme-deployments/without-the-job.json",
+        Parameters=[{"ParameterKey": key, "UsePreviousValue": True} for key in template["Parameters"]],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    cloudformation.get_waiter("stack_update_complete").wait(StackName="plain", WaiterConfig={"Delay": 1})
+    assert notified() == 0
 
 
 def test_a_bill_names_what_is_compiled_in() -> None:

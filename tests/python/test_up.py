@@ -191,6 +191,8 @@ SAID = {
     "aws lambda invoke --function-name rekey --payload '{\"objects\"": '"status": "duplicate"',
     "aws lambda invoke --function-name rekey --payload '{\"redrive\"": '"given_up": []',
     "aws lambda invoke --function-name rekey --payload '{\"status\"": '"state": "committed"',
+    "cargo xtask redrive anpr --dry-run": "0 objects in 0 messages",
+    "cargo xtask redrive anpr": "0 objects in 0 messages",
     "cargo xtask quarantine --config lakewright.toml anpr": '"no_timestamp": 6',
     "cargo xtask quarantine --config lakewright.toml anpr --read": "",
     "cargo xtask quarantine --config lakewright.toml anpr --replay": '"replayed": true',
@@ -288,6 +290,23 @@ def test_the_commands_of_the_walk_through_run(cloud: dict[str, Any], tmp_path: P
     assert table["StorageDescriptor"]["Columns"] == columns
     assert '"state":"committed"' in answers["invoke"][0].replace(" ", "")
     assert all(word in answers["invoke"][1] for word in ('"committed":', '"sent":', '"requests"', '"usd"'))
+
+
+def test_an_object_that_always_fails_is_redriven_by_the_command(cloud: dict[str, Any]) -> None:
+    s3, key = clients.client("s3"), "flights/cut.json.gz"
+    s3.put_object(Bucket="lakewright-landing", Key=key, Body=b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+
+    def redriven(*more: str) -> dict[str, Any]:
+        return said("redrive", "flights", *more, deploys=False)
+
+    try:
+        listed = poll(lambda: redriven("--dry-run")["given_up"] or None, "object that is given up", WAIT_SECONDS)
+        assert [(one["source"], one["error"]) for one in listed] == [(f"s3://lakewright-landing/{key}", "Unreadable")]
+        assert redriven("--error", "RecordTooLong") == {"sent": 0, "messages": 0, "given_up": []}
+        sent = redriven("--error", "Unreadable")
+        assert (sent["sent"], sent["messages"], sent["given_up"]) == (1, 1, listed)
+    finally:
+        s3.delete_object(Bucket="lakewright-landing", Key=key)
 
 
 def as_run(written: str) -> str:

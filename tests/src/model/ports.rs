@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{
-    catalog::{Table, TableName},
+    catalog::{StorageDescriptor, Table, TableName},
     config::Encryption,
     location::Location,
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
-    GetOptions, ListPage, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody,
+    GetOptions, ListPage, ListedPartition, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody,
     ObjectMeta, Partition, PartitionFailure, PartitionPage, Precondition, PutOptions, Queue,
     QueueError, SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId,
     Written,
@@ -386,6 +386,16 @@ impl Client {
     }
 }
 
+fn without_columns(partition: Partition) -> ListedPartition {
+    ListedPartition {
+        values: partition.values,
+        storage: StorageDescriptor {
+            columns: Vec::new(),
+            ..partition.storage
+        },
+    }
+}
+
 #[async_trait]
 impl Catalog for Client {
     async fn table(&self, name: &TableName) -> Result<Option<Table>, CatalogError> {
@@ -441,8 +451,8 @@ impl Catalog for Client {
             state.glue.matching(&at, expression.as_deref())
         });
         let begin = page.and_then(|page| page.parse().ok()).unwrap_or(0);
-        let mut partitions = found.await?;
-        let mut partitions = partitions.split_off(begin.min(partitions.len()));
+        let mut found = found.await?.into_iter().map(without_columns).collect::<Vec<_>>();
+        let mut partitions = found.split_off(begin.min(found.len()));
         let next = (partitions.len() > MAX_GET_PARTITIONS).then(|| begin + MAX_GET_PARTITIONS);
         partitions.truncate(MAX_GET_PARTITIONS);
         Ok(PartitionPage {

@@ -1,5 +1,7 @@
 //! The Catalog port on the Glue Data Catalog.
 
+#[cfg(test)]
+mod calls;
 mod convert;
 
 use std::collections::BTreeMap;
@@ -21,7 +23,9 @@ use lakewright_jobs::ports::{
     Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure, PartitionPage,
 };
 
-use self::convert::{partition_from_glue, partition_to_glue, table_from_glue, table_to_glue};
+use self::convert::{
+    listed_from_glue, partition_from_glue, partition_to_glue, table_from_glue, table_to_glue,
+};
 use super::failure::{Failure, Reached, with_permission};
 
 const GET_TABLE: &str = "GetTable";
@@ -214,6 +218,7 @@ impl Catalog for GlueCatalog {
             .get_partitions()
             .database_name(&table.database)
             .table_name(&table.table)
+            .exclude_column_schema(true)
             .set_expression(expression.map(str::to_owned))
             .set_next_token(page.map(str::to_owned))
             .send()
@@ -223,7 +228,7 @@ impl Catalog for GlueCatalog {
             partitions: answer
                 .partitions()
                 .iter()
-                .map(partition_from_glue)
+                .map(listed_from_glue)
                 .collect(),
             // An empty token names no page.
             next: answer.next_token.filter(|token| !token.is_empty()),

@@ -113,7 +113,7 @@ impl Scope {
             .ledger
             .clone()
             .unwrap_or_else(|| base.join("_lakewright/"));
-        // Of many partitions only what is needed stays in memory: their columns take many times as much.
+        // Of many partitions only what is needed stays in memory. Whether Parquet is read does not depend on their columns.
         let (mut partitions, mut page) = (Vec::new(), None::<String>);
         loop {
             let found = ports

@@ -53,8 +53,8 @@ pub trait Catalog: Send + Sync {
     ) -> Result<Vec<PartitionFailure>, CatalogError>;
 
     /// A page of the partitions that match an expression over the partition keys, such as `year = 2026 and month = 5`, or of
-    /// all of the table's without one: the first page, or the one that `page` names. In any order, with their columns, which may
-    /// differ from the table's. <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
+    /// all of the table's without one: the first page, or the one that `page` names. In any order.
+    /// <https://docs.aws.amazon.com/glue/latest/webapi/API_GetPartitions.html>
     ///
     /// # Errors
     /// [`CatalogErrorKind::Invalid`] if the expression is invalid, or the call failed.
@@ -73,7 +73,7 @@ pub trait Catalog: Send + Sync {
         &self,
         table: &TableName,
         expression: Option<&str>,
-    ) -> Result<Vec<Partition>, CatalogError> {
+    ) -> Result<Vec<ListedPartition>, CatalogError> {
         let (mut found, mut page) = (Vec::new(), None::<String>);
         loop {
             let answer = self.page_of_partitions(table, expression, page.as_deref());
@@ -111,11 +111,21 @@ pub struct Partition {
     pub storage: StorageDescriptor,
 }
 
+/// One partition of a listing. Its columns are not asked for: where a table is wide, they are nearly all of the answer. Who
+/// needs them asks for the partition ([`Catalog::partitions`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedPartition {
+    /// One value for each partition key of the table, in order, unescaped.
+    pub values: Vec<String>,
+    /// The location and format of its objects, without columns.
+    pub storage: StorageDescriptor,
+}
+
 /// Some of the partitions of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartitionPage {
     /// The partitions.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<ListedPartition>,
     /// Names the next page, if there is one.
     pub next: Option<String>,
 }

@@ -13,8 +13,8 @@ mod written_as;
 
 pub use callback::{Callback, CallbackError, CallbackErrorKind};
 pub use catalog::{
-    Catalog, CatalogError, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
-    PartitionFailure, PartitionPage,
+    Catalog, CatalogError, CatalogErrorKind, ListedPartition, MAX_CREATE_PARTITIONS,
+    MAX_GET_PARTITIONS, Partition, PartitionFailure, PartitionPage,
 };
 pub use clock::Clock;
 pub use layer::StoreLayer;

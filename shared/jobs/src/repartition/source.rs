@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
-    catalog::{Column, ForeignTable, Table, not_a_mark},
+    catalog::{Column, ForeignTable, Table, TableName, not_a_mark},
     compression::{Codec, Decompressor},
     config::{InputFormat, Repartition, Source},
     content::{HEAD, NotText},
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{GetOptions, Listed, Store},
+    ports::{Catalog, GetOptions, Listed, ListedPartition, MAX_GET_PARTITIONS, Partition, Store},
     work::{
         list::Pages,
         parquet::Loaded,
@@ -120,9 +120,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
                     .to_owned(),
             ));
         }
-        let expression = job.expression.as_deref();
-        let partitions = ports.catalog.matching_partitions(name, expression).await?;
-        let partition = |partition: crate::ports::Partition| {
+        let partition = |partition: Partition| {
             let as_it_says = table.with_storage(&partition.storage);
             let other = Reading::of_table(&as_it_says, job.csv.as_ref());
             let other = other
@@ -138,10 +136,24 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
                 values: partition.values,
             })
         };
-        let mut partitions = partitions
-            .into_iter()
-            .map(partition)
-            .collect::<Result<Vec<_>, JobError>>()?;
+        let expression = job.expression.as_deref();
+        let (mut partitions, mut page) = (Vec::new(), None::<String>);
+        loop {
+            let answer = ports
+                .catalog
+                .page_of_partitions(name, expression, page.as_deref())
+                .await?;
+            for listed in answer.partitions.chunks(MAX_GET_PARTITIONS) {
+                let whole = whole(&*ports.catalog, name, listed).await?;
+                for one in whole {
+                    partitions.push(partition(one)?);
+                }
+            }
+            page = answer.next;
+            if page.is_none() {
+                break;
+            }
+        }
         partitions.sort_by(|a, b| a.values.cmp(&b.values));
         partitions
     };
@@ -152,6 +164,30 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
         table: Some(table),
         root,
     })
+}
+
+/// Listed partitions with their columns: what a partition says of its objects is compared with its table.
+async fn whole(
+    catalog: &dyn Catalog,
+    table: &TableName,
+    listed: &[ListedPartition],
+) -> Result<Vec<Partition>, JobError> {
+    let values = listed.iter().map(|partition| partition.values.clone());
+    let values = values.collect::<Vec<_>>();
+    let whole = catalog.partitions(table, &values).await?;
+    let is_there = |values: &Vec<String>| whole.iter().any(|one| one.values == *values);
+    // To go on without it would be to lose its rows, if the run replaces its own source.
+    if whole.len() < values.len()
+        && let Some(gone) = values.iter().find(|values| !is_there(values))
+    {
+        return Err(JobError::new(
+            ErrorKind::CatalogFailed,
+            format!(
+                "partition {gone:?} of {table} was listed, and a moment later is not in the catalog: plan again"
+            ),
+        ));
+    }
+    Ok(whole)
 }
 
 /// The data objects of the partitions, in order.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_glue::types::{self, PartitionInput, SerDeInfo, TableInput};
 use aws_smithy_types::error::operation::BuildError;
 use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
-use lakewright_jobs::ports::Partition;
+use lakewright_jobs::ports::{ListedPartition, Partition};
 
 /// The type of a table whose objects Hive does not manage.
 const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";
@@ -35,6 +35,11 @@ pub(super) fn partition_from_glue(partition: &types::Partition) -> Partition {
             .map(storage_from_glue)
             .unwrap_or_default(),
     }
+}
+
+pub(super) fn listed_from_glue(partition: &types::Partition) -> ListedPartition {
+    let Partition { values, storage } = partition_from_glue(partition);
+    ListedPartition { values, storage }
 }
 
 /// Converts to Glue's input. Fields that [`Table`] does not have are taken from `standing`.
