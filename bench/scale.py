@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -133,20 +133,32 @@ def large_object(state: Path) -> tuple[Path, Expectation]:
     return folder, expected
 
 
-def report(what: str, memory_mb: int, peak_bytes: int, cpu_seconds: float, wall_seconds: float) -> None:
-    """Prints a line of the results."""
-    peak, limit = peak_bytes / 2**20, "within" if peak_bytes <= memory_mb << 20 else "BEYOND"
-    print(f"| {what} | {memory_mb} | {peak:.0f} ({limit}) | {cpu_seconds:.1f} | {wall_seconds:.1f} |", flush=True)
+@dataclass(frozen=True)
+class Measured:
+    """What one took."""
+
+    what: str
+    memory_mb: int
+    peak_rss_bytes: int
+    cpu_seconds: float
+    wall_seconds: float
 
 
-def report_rekey(what: str, run: FunctionRun) -> None:
-    """Prints what became of an object."""
-    report(what, MEMORY_MB, run.peak_rss_bytes, run.usage.cpu_seconds, run.invocation_seconds)
+def report(given: Common, run: Measured) -> None:
+    """Keeps a result, and prints its line."""
+    given.record(run)
+    peak, limit = run.peak_rss_bytes / 2**20, "within" if run.peak_rss_bytes <= run.memory_mb << 20 else "BEYOND"
+    print(f"| {run.what} | {run.memory_mb} | {peak:.0f} ({limit}) | {run.cpu_seconds:.1f} | {run.wall_seconds:.1f} |", flush=True)
 
 
-def ten_gigabytes(scale: Scale, state: Path, settings: str, what: str) -> None:
+def report_rekey(given: Common, what: str, run: FunctionRun) -> None:
+    """What became of an object."""
+    report(given, Measured(what, MEMORY_MB, run.peak_rss_bytes, run.usage.cpu_seconds, run.invocation_seconds))
+
+
+def ten_gigabytes(scale: Scale, given: Common, settings: str, what: str) -> None:
     """An object of 10 GB of JSON."""
-    folder, expected = large_object(state)
+    folder, expected = large_object(given.state)
     stored = scale.land(folder / OBJECTS)
     run = scale.run(stored, MEMORY_MB, "originalrecordtimestamp", settings)
     if run.rows_out != expected.rows - expected.rows_undated or run.rows_quarantined != expected.rows_undated:
@@ -155,12 +167,12 @@ def ten_gigabytes(scale: Scale, state: Path, settings: str, what: str) -> None:
         verify(DataSet("10gb", folder, expected, [stored]), output, "--dated-only")
     scale.clear()
     size = f"{expected.json_bytes / 1e9:.1f} GB of JSON, gzip'd {expected.gzip_bytes / 1e9:.1f} GB"
-    report_rekey(f"{size}, {len(expected.partitions)} partitions{what}", run)
+    report_rekey(given, f"{size}, {len(expected.partitions)} partitions{what}", run)
 
 
-def many_partitions(scale: Scale, state: Path) -> None:
+def many_partitions(scale: Scale, given: Common) -> None:
     """An object whose every row has a partition of its own."""
-    with empty_folder(state / "data" / "hours") as folder:
+    with empty_folder(given.state / "data" / "hours") as folder:
         start = datetime(2025, 1, 1, tzinfo=UTC)
         lines = (
             json.dumps({"n": hour, "t": (start + timedelta(hours=hour)).isoformat()}) + "\n" for hour in range(HOURS)
@@ -171,15 +183,15 @@ def many_partitions(scale: Scale, state: Path) -> None:
     if (files, run.rows_out) != (HOURS, HOURS):
         raise Wrong(f"{run.rows_out} rows came out in {files} files, not {HOURS} in as many")
     scale.clear()
-    report_rekey(f"{HOURS:,} partitions of one row", run)
+    report_rekey(given, f"{HOURS:,} partitions of one row", run)
 
 
 def rekey(given: Common, cloud: LocalCloud) -> None:
     """The largest objects."""
     scale = Scale(given.binary("rekey"), cloud, given.state, given.scratch)
-    many_partitions(scale, given.state)
-    ten_gigabytes(scale, given.state, "", "")
-    ten_gigabytes(scale, given.state, "sort_by_time = true", ", sorted by time")
+    many_partitions(scale, given)
+    ten_gigabytes(scale, given, "", "")
+    ten_gigabytes(scale, given, "sort_by_time = true", ", sorted by time")
 
 
 def compact(given: Common, cloud: LocalCloud, cases: list[str]) -> None:
@@ -199,7 +211,7 @@ def compact(given: Common, cloud: LocalCloud, cases: list[str]) -> None:
             done = bins.run(files, MEMORY_MB, settings, temporary)
         what = f"{files.number:,} files of {files.bytes / 1e9:.2f} GB into one of {done.bytes / 1e9:.2f} GB, {how}"
         for name, part in [("plan", done.plan), ("merge", done.merge), ("publish", done.publish)]:
-            report(f"{name}: {what}", MEMORY_MB, part.peak_rss_bytes, part.cpu_seconds, part.wall_seconds)
+            report(given, Measured(f"{name}: {what}", MEMORY_MB, part.peak_rss_bytes, part.cpu_seconds, part.wall_seconds))
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ class Common:
     scratch: Path
     patience_seconds: float
     results: Path
+    recorded: Path | None
 
     def binary(self, function: str) -> Path:
         """A function's binary, taken out of its deployment package."""
@@ -39,8 +40,10 @@ class Common:
 
     def record(self, run: "DataclassInstance") -> None:
         """Keeps a single run."""
-        with (self.state / "runs.jsonl").open("a") as log:
-            log.write(json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds")} | asdict(run)) + "\n")
+        line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds")} | asdict(run)) + "\n"
+        for path in [self.state / "runs.jsonl", *([self.recorded] if self.recorded else [])]:
+            with path.open("a") as log:
+                log.write(line)
 
 
 def names(text: str) -> list[str]:
@@ -56,6 +59,7 @@ def parser(description: str | None, repetitions: int) -> argparse.ArgumentParser
     parser.add_argument("--state", type=Path, default=STATE, help="for data that is made once, and logs")
     parser.add_argument("--scratch", type=Path, default=IN_MEMORY if IN_MEMORY.is_dir() else STATE, help="for outputs")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before a run")
+    parser.add_argument("--record", type=Path, help="a file that gets each run too, as a line of JSON")
     parser.add_argument("--results", type=Path, default=BENCH / "RESULTS.md")
     return parser
 
@@ -70,6 +74,7 @@ def common(given: argparse.Namespace) -> Common:
         scratch=given.scratch.resolve() / "lakewright-bench",
         patience_seconds=given.patience,
         results=given.results,
+        recorded=given.record,
     )
 
 

@@ -1,12 +1,20 @@
 //! `cargo xtask bench`: measures the deployed functions and their peers, with the programs in `bench/`.
 
-use std::process::{Command, ExitCode};
+use std::{
+    fmt::{self, Display, Formatter},
+    fs, io,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
-    assembly, environment::VirtualEnvironment, prerequisites, process, workspace::Workspace,
+    assembly, environment::VirtualEnvironment, prerequisites, process, summary::Audience,
+    workspace::Workspace,
 };
 
 /// The benchmarks. The names are those of the programs in `bench/`.
@@ -34,6 +42,31 @@ impl Benchmark {
             Self::Repartition => "repartition",
         }
     }
+
+    /// The limits of memory are measured by hand, and told on the page in words.
+    fn has_a_chapter(self) -> bool {
+        !matches!(self, Self::Scale)
+    }
+}
+
+/// What was measured.
+#[derive(Serialize)]
+struct Measured {
+    benchmark: &'static str,
+    /// Each run, as the benchmark keeps it.
+    runs: Vec<Value>,
+    /// The page with the medians, if it has a chapter there.
+    page: Option<PathBuf>,
+}
+
+impl Display for Measured {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} runs", self.benchmark, self.runs.len())?;
+        match &self.page {
+            Some(page) => write!(f, ", and their medians in {}", page.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Builds the functions, installs the benchmark's dependencies, and runs it; the arguments are passed to the benchmark.
@@ -42,6 +75,7 @@ impl Benchmark {
 /// Something is missing, or cannot be built or installed. A benchmark that fails says why itself.
 pub(crate) fn run(
     workspace: &Workspace,
+    audience: Audience,
     benchmark: Benchmark,
     arguments: &[String],
 ) -> Result<ExitCode> {
@@ -56,12 +90,34 @@ pub(crate) fn run(
         &workspace.state().join("bench/venv"),
         &folder.join("requirements.txt"),
     )?;
+    let kept = workspace.state().join("bench/last.jsonl");
+    match fs::remove_file(&kept) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
     let mut command = Command::new(python.program("python"));
+    if audience == Audience::Programs {
+        command.stdout(io::stderr());
+    }
     command
         .arg(folder.join(benchmark.name()).with_extension("py"))
         .arg("--functions")
         .arg(workspace.release_zips())
+        .arg("--record")
+        .arg(&kept)
         .args(arguments)
         .current_dir(workspace.root());
-    process::run_shown("the benchmark", &mut command)
+    let ended = process::run_shown("the benchmark", &mut command)?;
+    // Without a run it was asked for its arguments, or has failed and says why itself.
+    if let Ok(lines) = fs::read_to_string(&kept) {
+        let runs = lines.lines().map(serde_json::from_str);
+        audience.show(&Measured {
+            benchmark: benchmark.name(),
+            runs: runs
+                .collect::<Result<_, _>>()
+                .context("a run cannot be read")?,
+            page: benchmark.has_a_chapter().then(|| folder.join("RESULTS.md")),
+        })?;
+    }
+    Ok(ended)
 }

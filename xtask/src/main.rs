@@ -12,6 +12,7 @@ mod check;
 mod cloud;
 mod console;
 mod demo;
+mod documents;
 mod environment;
 mod exports;
 mod helper;
@@ -31,24 +32,12 @@ mod up;
 mod variables;
 mod workspace;
 
-use std::{
-    path::PathBuf,
-    process::{Command, ExitCode},
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use serde_json::Value;
-
-use crate::{
-    console::Step,
-    environment::Environment,
-    helper::{Helpers, To},
-    prerequisites::Spark,
-    summary::Audience,
-    workspace::Workspace,
-};
+use crate::{summary::Audience, workspace::Workspace};
 
 const HELP: &str = "\
 Examples:
@@ -173,7 +162,7 @@ enum Task {
         after_help = "Examples:\n  cargo xtask sim -- --minutes 5\n  cargo xtask sim -- --replay 4711"
     )]
     Sim {
-        /// The simulation's arguments: see `cargo xtask sim -- --minutes 5\n  cargo xtask sim -- --replay 4711`.
+        /// The simulation's arguments: see `cargo xtask sim -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -355,36 +344,21 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         Task::Pause { job } => operate::switch(&workspace, audience, job, false),
         Task::Resume { job } => operate::switch(&workspace, audience, job, true),
         Task::Redrive(given) => operate::redrive(&workspace, audience, given).map(done),
-        Task::Quarantine(given) => operate::quarantine(&workspace, given),
-        Task::Docs => docs(&workspace).map(done),
-        Task::Sim { arguments } => sim(&workspace, &arguments),
+        Task::Quarantine(given) => operate::quarantine(&workspace, audience, given),
+        Task::Docs => documents::run(&workspace, audience).map(done),
+        Task::Sim { arguments } => sim(&workspace, audience, &arguments),
         Task::Bench {
             benchmark,
             arguments,
-        } => bench::run(&workspace, benchmark, &arguments),
+        } => bench::run(&workspace, audience, benchmark, &arguments),
     }
 }
 
-fn docs(workspace: &Workspace) -> Result<()> {
-    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
-    let helpers = Helpers {
-        workspace,
-        environment: &environment,
-        to: To::Terminal,
-    };
-    let step = Step::begin("Reference");
-    helpers.run::<Value>("docsite.reference", &[], &step)?;
-    step.done("docs/reference.md");
-    let step = Step::begin("Pictures");
-    let mut draw = Command::new("node");
-    draw.arg(workspace.pictures()).arg(workspace.demo_figures());
-    process::run("draw.mjs", &mut draw, &workspace.log("pictures"))?;
-    step.done("docs/pictures");
-    Ok(())
-}
-
-fn sim(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
+fn sim(workspace: &Workspace, audience: Audience, arguments: &[String]) -> Result<ExitCode> {
     let mut simulation = workspace.test_program("sim")?;
+    if audience == Audience::Programs {
+        simulation.arg("--json");
+    }
     simulation.args(arguments);
     process::run_shown("the simulation", &mut simulation)
 }

@@ -260,7 +260,11 @@ pub(crate) struct Quarantine {
 ///
 /// # Errors
 /// There is no such job or file, or the cloud does not answer.
-pub(crate) fn quarantine(workspace: &Workspace, given: Quarantine) -> Result<ExitCode> {
+pub(crate) fn quarantine(
+    workspace: &Workspace,
+    audience: Audience,
+    given: Quarantine,
+) -> Result<ExitCode> {
     let config = workspace::absolute(&given.config)?;
     let mut arguments = vec![("config", config.display().to_string()), ("job", given.job)];
     if given.read {
@@ -274,6 +278,7 @@ pub(crate) fn quarantine(workspace: &Workspace, given: Quarantine) -> Result<Exi
     }
     let answer: Value = ask(workspace, "Quarantine", "operate.quarantine", &arguments)?;
     match answer.get("records").and_then(Value::as_array) {
+        _ if audience == Audience::Programs => println!("{answer}"),
         Some(records) => {
             for record in records {
                 println!("{record}");

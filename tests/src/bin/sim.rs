@@ -1,6 +1,8 @@
 //! Runs the simulation for a chosen time: `cargo xtask sim`.
 
 use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -13,6 +15,7 @@ use lakewright_tests::{
         history::{self, Scale},
     },
 };
+use serde::Serialize;
 
 /// Runs random histories and all crash points of rekey, and checks its invariants.
 #[derive(Parser)]
@@ -32,31 +35,117 @@ struct Arguments {
     /// Run this one history and print it step by step.
     #[arg(long)]
     replay: Option<u64>,
+    /// Print the outcome as one line of JSON on standard output; progress goes to standard error.
+    #[arg(long)]
+    json: bool,
 }
 
 /// How many seeds run between two lines of progress.
 const PROGRESS: u64 = 250;
 
-#[expect(clippy::print_stdout, reason = "this is what it is for")]
+/// What was run, and what came of it.
+#[derive(Default, Serialize)]
+struct Outcome {
+    histories: u64,
+    invocations: u64,
+    sources: usize,
+    crash_points: u64,
+    /// By their names.
+    faults: BTreeMap<String, u64>,
+    /// Of a replay.
+    steps: Vec<String>,
+    violation: Option<Violation>,
+}
+
+/// An invariant that did not hold.
+#[derive(Serialize)]
+struct Violation {
+    /// The seed or the crash point.
+    at: String,
+    says: String,
+}
+
+impl Outcome {
+    fn with(mut self, injected: &FaultCounts, violation: Option<Violation>) -> Self {
+        let faults = injected.0.iter();
+        self.faults = faults
+            .map(|(fault, count)| (fault.to_string(), *count))
+            .collect();
+        self.violation = violation;
+        self
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
+        }
+        if let Some(Violation { at, says }) = &self.violation {
+            return write!(f, "{at}: {says}");
+        }
+        let faults = self.faults.iter();
+        let faults = faults
+            .map(|(fault, count)| format!("{fault} {count}"))
+            .collect::<Vec<_>>();
+        write!(
+            f,
+            "{} histories ({} invocations for {} objects) and {} crash points: every invariant held\nfaults: {}",
+            self.histories,
+            self.invocations,
+            self.sources,
+            self.crash_points,
+            faults.join(", ")
+        )
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what it is for"
+)]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let json = arguments.json;
+    let outcome = run(&arguments, |progress| {
+        if json {
+            eprintln!("{progress}");
+        } else {
+            println!("{progress}");
+        }
+    });
+    match serde_json::to_string(&outcome) {
+        Ok(line) if json => println!("{line}"),
+        Err(error) if json => eprintln!("{error}"),
+        _ => println!("{outcome}"),
+    }
+    if outcome.violation.is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn run(arguments: &Arguments, progress: impl Fn(&str)) -> Outcome {
     if let Some(seed) = arguments.replay {
         return replay(seed);
     }
-    let (mut injected, mut points) = (FaultCounts::default(), 0);
+    let (mut injected, mut outcome) = (FaultCounts::default(), Outcome::default());
     let cases = if arguments.only_histories { &[] } else { CASES };
     for case in cases {
         let report = crash::enumerate(case, arguments.from, None);
-        points += report.points;
+        outcome.crash_points += report.points;
         injected.merge(&report.injected);
         if let Some((what, violation)) = report.violation {
-            println!("crash point {what}: {violation}");
-            return ExitCode::FAILURE;
+            let at = format!("crash point {what}");
+            let says = violation.to_string();
+            return outcome.with(&injected, Some(Violation { at, says }));
         }
-        println!(
+        progress(&format!(
             "{} crash points: {} ({} uploads left unfinished by the dead)",
             report.points, case.name, report.uploads_left
-        );
+        ));
     }
 
     #[expect(
@@ -72,48 +161,45 @@ fn main() -> ExitCode {
         (None, Some(_)) => u64::MAX,
         (None, None) => 1_000,
     };
-    let (mut histories, mut invocations, mut sources) = (0, 0, 0);
     for seed in arguments.from..arguments.from.saturating_add(seeds) {
         if limit.is_some_and(|limit| begun.elapsed() >= limit) {
             break;
         }
         let run = history::run(seed, Scale::Small, None);
-        if let Some(violation) = run.violation {
-            println!("seed {seed}: {violation}\nreplay it with `cargo xtask sim --replay {seed}`");
-            return ExitCode::FAILURE;
-        }
-        histories += 1;
-        invocations += run.invocations;
-        sources += run.sources;
         injected.merge(&run.injected);
-        if histories % PROGRESS == 0 {
-            println!(
-                "{histories} histories in {} s, up to seed {seed}: {invocations} invocations for {sources} objects",
-                begun.elapsed().as_secs()
-            );
+        if let Some(violation) = run.violation {
+            let at = format!("seed {seed}");
+            let says = format!("{violation}\nreplay it with `cargo xtask sim --replay {seed}`");
+            return outcome.with(&injected, Some(Violation { at, says }));
+        }
+        outcome.histories += 1;
+        outcome.invocations += run.invocations;
+        outcome.sources += run.sources;
+        if outcome.histories % PROGRESS == 0 {
+            progress(&format!(
+                "{} histories in {} s, up to seed {seed}: {} invocations for {} objects",
+                outcome.histories,
+                begun.elapsed().as_secs(),
+                outcome.invocations,
+                outcome.sources
+            ));
         }
     }
-    println!(
-        "{histories} histories ({invocations} invocations for {sources} objects) and {points} crash points: every invariant held\nfaults: {injected}"
-    );
-    ExitCode::SUCCESS
+    outcome.with(&injected, None)
 }
 
-#[expect(clippy::print_stdout, reason = "this is what it is for")]
-fn replay(seed: u64) -> ExitCode {
+fn replay(seed: u64) -> Outcome {
     let run = history::run(seed, Scale::Small, None);
-    for line in &run.lines {
-        println!("{line}");
-    }
-    println!("faults: {}", run.injected);
-    match run.violation {
-        None => {
-            println!("seed {seed}: every invariant held");
-            ExitCode::SUCCESS
-        }
-        Some(violation) => {
-            println!("seed {seed}: {violation}");
-            ExitCode::FAILURE
-        }
-    }
+    let outcome = Outcome {
+        histories: 1,
+        invocations: run.invocations,
+        sources: run.sources,
+        steps: run.lines,
+        ..Outcome::default()
+    };
+    let violation = run.violation.map(|violation| Violation {
+        at: format!("seed {seed}"),
+        says: violation.to_string(),
+    });
+    outcome.with(&run.injected, violation)
 }

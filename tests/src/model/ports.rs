@@ -13,9 +13,9 @@ use lakewright_core::{
 };
 use lakewright_jobs::ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
-    GetOptions, ListPage, ListedPartition, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES, ObjectBody,
-    ObjectMeta, Partition, PartitionFailure, PartitionPage, Precondition, PutOptions, Queue,
-    QueueError, SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId,
+    GetOptions, ListPage, ListedPartition, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES,
+    ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, Precondition, PutOptions,
+    Queue, QueueError, SendFailure, ServiceErrorKind, Store, StoreError, StoreErrorKind, UploadId,
     Written,
 };
 
@@ -451,7 +451,11 @@ impl Catalog for Client {
             state.glue.matching(&at, expression.as_deref())
         });
         let begin = page.and_then(|page| page.parse().ok()).unwrap_or(0);
-        let mut found = found.await?.into_iter().map(without_columns).collect::<Vec<_>>();
+        let mut found = found
+            .await?
+            .into_iter()
+            .map(without_columns)
+            .collect::<Vec<_>>();
         let mut partitions = found.split_off(begin.min(found.len()));
         let next = (partitions.len() > MAX_GET_PARTITIONS).then(|| begin + MAX_GET_PARTITIONS);
         partitions.truncate(MAX_GET_PARTITIONS);

@@ -17,6 +17,7 @@ from ministack.core import iam_evaluator
 
 from localcloud.batching import batches_as_lambda_makes_them
 from localcloud.notes import states_put_objects
+from localcloud.owners import owners_are_looked_at
 from localcloud.partitions import listed_as_glue_does
 from localcloud.queries import results_as_athena_writes_them
 
@@ -70,6 +71,7 @@ def main() -> None:
     batches_as_lambda_makes_them()
     states_put_objects()
     listed_as_glue_does()
+    owners_are_looked_at()
     # As the services of AWS that are used here. Offered HTTP/2, the SDK for Rust takes it.
     Config.alpn_protocols = ["http/1.1"]
     # With TLS it also listens on port 443 where it may, which would conflict with other programs that use that port.

@@ -225,11 +225,7 @@ impl Catalog for GlueCatalog {
             .await
             .map_err(|error| call.failed(&error))?;
         Ok(PartitionPage {
-            partitions: answer
-                .partitions()
-                .iter()
-                .map(listed_from_glue)
-                .collect(),
+            partitions: answer.partitions().iter().map(listed_from_glue).collect(),
             // An empty token names no page.
             next: answer.next_token.filter(|token| !token.is_empty()),
         })
