@@ -200,15 +200,6 @@ def test_a_partition_is_moved(bucket: str) -> None:
     assert found["StorageDescriptor"]["Location"] == moved["StorageDescriptor"]["Location"]
 
 
-def test_a_bucket_of_another_owner_than_expected_is_refused(bucket: str) -> None:
-    s3 = client("s3")
-    account = client("sts").get_caller_identity()["Account"]
-    s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=account)
-    with pytest.raises(ClientError) as refused:
-        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner="444455556666")
-    assert refused.value.response["Error"]["Code"] == "403"
-
-
 def test_partitions_are_listed_in_pages_and_without_columns_if_asked(bucket: str) -> None:
     glue = client("glue")
     database = bucket.replace("-", "_")

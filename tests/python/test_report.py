@@ -14,13 +14,15 @@ import pytest
 from moto import mock_aws
 
 import chrome
+from flights.table import table_input
 from landing.jobs import load
 from localcloud import clients
 from report import gather, write
 from report.bounded import NAMES, Heat, Late, OverTime, Seconds, Sizes
-from report.gather import Commits, gathered
+from report.gather import Commits, gathered, made
 from report.lake import Compaction
 from report.moments import arrival, happened
+from report.others import other
 from report.page import page
 
 SOURCE, TARGET = "s3://landing/anpr/", "s3://lake/anpr/"
@@ -28,6 +30,21 @@ BEGAN = datetime(2026, 5, 1, tzinfo=UTC)
 DRAWN = "document.documentElement?.dataset.drawn"
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=alert(1)>"
 Documents = dict[str, dict[str, Any]]
+# What the jobs below have done.
+OTHERS = [
+    {
+        "kind": "split", "name": "users", "of": "result", "done": 2, "before": ["rows", 1_003, None], "after": ["objects", 1_000, 65_000],
+        "notes": {"under way or failed": 1, "rows whose key another row has": 3},
+    },
+    {
+        "kind": "compact", "name": "d.t", "of": "partition", "done": 2, "before": ["files", 12, 1_200], "after": ["files", 2, 1_000],
+        "notes": {"merges that readers see, of all time": 3, "planned, and not published yet or given up": 2, "failed": 1},
+    },
+    {
+        "kind": "repartition", "name": "ev", "of": "run", "done": 2, "before": ["files", 2, 700], "after": ["files", 3, 650],
+        "notes": {"under way": 1, "withdrawn": 1, "rows of the newest run": 90},
+    },
+]
 
 
 def batch(number: int, objects: int = 3) -> Documents:
@@ -162,7 +179,7 @@ def test_a_job_without_commits_does_not_hide_the_others(s3: Any, tmp_path: Path,
     job = '[[rekey]]\nname = "{0}"\nsource = "s3://landing/{0}/"\ntimestamp = {{ column = "at" }}\ntarget = "s3://lake/{0}/"\n'
     file.write_text(job.format("anpr") + job.format("later"))
     with pytest.raises(gather.Failure, match="nothing is committed yet by rekey anpr, later"):
-        write.of_jobs(load(file))
+        write.of_configuration(load(file))
     put(s3, 0)
     documents, missing = write.of_jobs(load(file))
     assert [document["name"] for document in documents] == ["anpr"] and missing == ["later"]
@@ -188,6 +205,53 @@ def test_merged_partitions_are_counted_where_readers_find_them(s3: Any) -> None:
     document = gathered(TARGET)
     # Its old file of 5,000 bytes is not counted any more.
     assert document["lake"]["bytes"] == 5 * 5_000 + 70_000 and document["lake"]["count"] == 6
+
+
+def test_the_other_jobs_are_summed_from_their_ledgers(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def put_each(entries: dict[str, Any]) -> None:
+        for key, document in entries.items():
+            s3.put_object(Bucket="lake", Key=key, Body=document if isinstance(document, bytes) else json.dumps(document).encode())
+
+    done = {"rows": 500, "objects": 500, "bytes": 32_500, "collisions": 0, "duplicates": 0}
+    split = "users/_lakewright/split"
+    put_each({f"{split}/{job}/plan": {} for job in "abc"} | {f"{split}/a/_SUCCESS": done})
+    put_each({f"{split}/b/_SUCCESS": done | {"rows": 503, "collisions": 1, "duplicates": 2}, f"{split}/c/done/00000000": {}})
+
+    def plan(path: str, generation: int, inputs: int) -> dict[str, Any]:
+        bins = [{"output": "compacted.parquet", "bytes": 100 * inputs, "inputs": [{}] * inputs}]
+        return {"bins": bins, "settings": {}, "from": f"s3://lake/t/{path}", "to": f"s3://lake/t.generations/{path}{generation:08}/"}
+
+    partition = "t/_lakewright/partition"
+    for path, generation, inputs in [("day=1/", 1, 99), ("day=1/", 2, 6), ("day=2/", 1, 6), ("day=2/", 2, 8), ("day=3/", 1, 9)]:
+        put_each({f"{partition}/{path}plan/{generation:08}": plan(path, generation, inputs)})
+    put_each({f"{partition}/{path}": {} for path in ("day=1/published/00000001", "day=1/published/00000002", "day=2/published/00000001", "day=3/failed/00000001")})
+    # What it replaces was deleted with its generation, and the next is not published.
+    put_each({f"t.generations/{path}/compacted.parquet": b"x" * 500 for path in ("day=1/00000002", "day=2/00000001", "day=2/00000002")})
+    client = boto3.client("glue")
+    client.create_database(DatabaseInput={"Name": "d"})
+    client.create_table(DatabaseName="d", TableInput=table_input("t", "s3://lake/t", {"a": "int"}, ["day"]))
+
+    run = "ev/_lakewright/repartition/ev/"
+    put_each({f"{run}{9_999_999_999 - number}/plan": {"sources": [{"size": 350}] * number} for number in range(4)})
+    committed = {"rows": 90, "outputs": 3, "bytes": 650}
+    put_each({f"{run}9999999999/commit": committed | {"outputs": 9}, f"{run}9999999998/commit": committed | {"withdrawn": True}, f"{run}9999999997/commit": committed})
+
+    file = tmp_path / "lakewright.toml"
+    file.write_text(
+        '[[split]]\nname = "users"\ntarget = "s3://lake/users/"\nkey = "{id}"\nsources = ["s3://landing/"]\n'
+        '[[compact]]\ntable = "d.t"\n'
+        '[[repartition]]\nname = "ev"\nsource = "s3://landing/ev/"\ntarget = "s3://lake/ev/"\nfiles = 3\n'
+    )
+    monkeypatch.setattr(write, "outputs", dict)
+    document = write.of_configuration(load(file))
+    assert document == {"jobs": [], "missing": [], "others": OTHERS}
+    client.delete_table(DatabaseName="d", Name="t")
+    assert "its ledger cannot be read" in write.of_others(load(file))[1]["error"]
+    (in_place,) = load(file).jobs[1:2]
+    merged = plan("day=1/", 1, 5) | {"settings": {"mode": "in_place"}}
+    put_each({f"p/_lakewright/partition/day=1/{entry}/00000001": merged for entry in ("plan", "published")} | {"t/day=1/compacted.parquet": b"x" * 70})
+    found = other(in_place._replace(settings={"mode": "in_place", "target": "s3://lake/p/"}))
+    assert (found["before"], found["after"]) == (["files", 5, 500], ["files", 1, 70])
 
 
 @pytest.mark.parametrize(
@@ -311,13 +375,13 @@ def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None
         "quarantine": {"reasons": {}, "examples": []},
         "compaction": document["compaction"] | {"score": None, "most": []},
     }
-    file.write_text(page({"jobs": [document, other, bare], "missing": ["fourth"]}))
+    file.write_text(page({"made": made(), "jobs": [document, other, bare], "missing": ["fourth"], "others": OTHERS}))
     pictures = {}
     with chrome.browser(tmp_path / "profile") as browser:
         for name, width, dark in (("light", 1100, False), ("dark", 1100, True), ("phone", 390, False)):
             shown = browser.open(file, DRAWN, width=width, dark=dark)
-            assert shown.evaluate("document.documentElement.dataset.drawn") == "17"
-            assert shown.evaluate("[...document.querySelectorAll('.chart')].filter((place) => place.querySelector('svg, canvas')).length") == 17
+            assert shown.evaluate("document.documentElement.dataset.drawn") == "20"
+            assert shown.evaluate("[...document.querySelectorAll('.chart')].filter((place) => place.querySelector('svg, canvas')).length") == 20
             # Nothing is wider than the page.
             assert shown.evaluate("document.documentElement.scrollWidth") == width
             pictures[name] = tmp_path / f"{name}.png"
@@ -334,6 +398,9 @@ def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None
         flow = shown.evaluate("document.querySelector('#job-0 .flow').innerText")
         for text in ("180 objects", "2,340 rows", "2,340 read = 2,160 written + 180 quarantined", "120 files", "left out of a batch, refused: 60 objects", "always fails: 1 object"):
             assert text in flow, (text, flow)
+        others = "[...document.querySelectorAll('#other-{} tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
+        assert shown.evaluate(others.format(1)) == [["before", "files", "12", "1.2 KiB"], ["after", "files", "2", "1,000 B"]]
+        assert shown.evaluate("document.querySelector('#other-0 p').textContent").startswith("2 results done: 1,003 rows became 1,000 objects, 63.5 KiB. under way or failed: 1.")
         assert "Nothing is committed yet by fourth." in shown.evaluate("document.querySelector('#made').textContent")
         assert "in the dead-letter queue: 1 message" in shown.evaluate("document.querySelector('#job-1 .flow').innerText")
         # A table behind each chart, with the same numbers.

@@ -1,6 +1,7 @@
 //! `cargo xtask report`: writes one HTML file about what landed and the lake that was made of it.
 
 use std::{
+    collections::BTreeMap,
     fmt::{self, Display, Formatter},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -24,7 +25,7 @@ pub(crate) struct Report {
     /// The target of a rekey job, as `s3://bucket/prefix/`; instead of a configuration.
     #[arg(value_name = "TARGET")]
     target: Option<String>,
-    /// The configuration, each rekey job of which is in the report.
+    /// The configuration, each job of which is in the report.
     #[arg(long, value_name = "FILE", env = "LAKEWRIGHT_CONFIG")]
     config: Option<PathBuf>,
     /// Where the report is written.
@@ -43,6 +44,8 @@ pub(crate) struct Written {
     /// Where it is.
     pub(crate) file: PathBuf,
     jobs: Vec<Job>,
+    /// What jobs of the other kinds have done.
+    others: Vec<Other>,
 }
 
 /// The figures of one job.
@@ -58,6 +61,74 @@ struct Job {
     files_after_compaction: u64,
     landing_to_commit_seconds: Seconds,
     usd: f64,
+}
+
+/// What one of the other jobs has done.
+#[derive(Deserialize, Serialize)]
+struct Other {
+    kind: String,
+    name: String,
+    #[serde(flatten)]
+    what: Done,
+}
+
+/// The figures of its ledger, or why there are none.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum Done {
+    Done {
+        /// What is done so often, such as a partition.
+        of: String,
+        done: u64,
+        before: Amount,
+        after: Amount,
+        notes: BTreeMap<String, u64>,
+    },
+    Unknown {
+        error: String,
+    },
+}
+
+/// What it is, how many there are, and their bytes.
+#[derive(Deserialize, Serialize)]
+struct Amount(String, u64, Option<u64>);
+
+impl Display for Amount {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(what, count, bytes) = self;
+        write!(f, "{} {what}", grouped(*count))?;
+        match bytes {
+            Some(bytes) => write!(f, " of {}", size(*bytes)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Display for Other {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} `{}`: ", self.kind, self.name)?;
+        match &self.what {
+            Done::Unknown { error } => write!(f, "{error}"),
+            Done::Done {
+                of,
+                done,
+                before,
+                after,
+                notes,
+            } => {
+                let many = if *done == 1 { "" } else { "s" };
+                write!(
+                    f,
+                    "{} {of}{many} done, {before} became {after}",
+                    grouped(*done)
+                )?;
+                for (what, count) in notes {
+                    write!(f, "; {what}: {}", grouped(*count))?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -104,6 +175,9 @@ impl Display for Written {
                 grouped(job.rows.out),
                 grouped(job.rows.quarantined),
             )?;
+        }
+        for other in &self.others {
+            writeln!(f, "{other}")?;
         }
         write!(f, "The report: {}", self.file.display())
     }

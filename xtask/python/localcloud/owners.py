@@ -1,7 +1,7 @@
 """MiniStack's S3, where that of AWS refuses a request that expects another owner of the bucket.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
 
-A contract test (tests/python/test_local_cloud.py) holds it to that.
+A contract test (tests/python/test_local_permissions.py) holds it to that.
 """
 
 from typing import Any

@@ -32,7 +32,7 @@ class NoLedger(Failure):
     """Nothing is committed in a target."""
 
 
-def _read(bucket: str, key: str) -> Document | None:
+def read(bucket: str, key: str) -> Document | None:
     """A document of the ledger; `None` if a rule of the bucket has deleted it."""
     s3 = client("s3")
     try:
@@ -67,7 +67,7 @@ class Commits:
 
     def _documents(self, key: str) -> tuple[Document | None, Document | None, Document | None]:
         bid = key.rpartition("/")[2]
-        commit, plan, batch = (_read(self._bucket, f"{self._ledger}{kind}/{bid}") for kind in ("commit", "plan", "batch"))
+        commit, plan, batch = (read(self._bucket, f"{self._ledger}{kind}/{bid}") for kind in ("commit", "plan", "batch"))
         return commit, plan, batch
 
     def _add(self, commit: Document | None, plan: Document | None, batch: Document | None) -> None:
@@ -179,6 +179,11 @@ def landed(source: str, error_prefix: str | None) -> Document:
     return sizes.document()
 
 
+def made() -> str:
+    """When the report is made."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def gathered(target: str, name: str | None = None, compaction: Compaction | None = None) -> Document:
     """All that the report shows of one job, by its target."""
     commits = Commits(target)
@@ -197,7 +202,6 @@ def gathered(target: str, name: str | None = None, compaction: Compaction | None
         "table": settings.get("table"),
         "zone": settings["timestamp"].get("zone") or "UTC",
         "partition_by": settings.get("partition_by"),
-        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "landed": lies,
         **lake,
         **read,

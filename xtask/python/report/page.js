@@ -1,7 +1,7 @@
 "use strict";
 // Draws the report from the document in this page: of each job, what landed, what was made of it, and a table behind each chart.
 (() => {
-  const { jobs, missing = [] } = JSON.parse(document.getElementById("data").textContent);
+  const { jobs, made, missing = [], others = [] } = JSON.parse(document.getElementById("data").textContent);
   const whole = new Intl.NumberFormat("en");
   const number = (value) => whole.format(value);
   const some = (count, what) => `${number(count)} ${what}${count === 1 ? "" : what.endsWith("h") ? "es" : "s"}`;
@@ -346,7 +346,7 @@
     });
   };
 
-  document.getElementById("made").textContent = `As of ${jobs[0].made}.${missing.length ? ` Nothing is committed yet by ${missing.join(", ")}.` : ""}`;
+  document.getElementById("made").textContent = `As of ${made}.${missing.length ? ` Nothing is committed yet by ${missing.join(", ")}.` : ""}`;
   jobs.forEach((job, place) => {
     const id = `job-${place}`;
     document.getElementById("jobs").append(element("li", {}, element("a", { href: `#${id}` }, job.name)));
@@ -362,6 +362,26 @@
       ),
     );
   });
+  // What the other jobs have made of what they were given.
+  const other = ({ kind, name, of, done, before, after, notes, error }, place) => {
+    const rows = error ? [] : [["before", before], ["after", after]];
+    const amount = ([what, count, bytes]) => `${number(count)} ${what}${bytes === null ? "" : `, ${size(bytes)}`}`;
+    const more = Object.entries(notes ?? {}).map(([what, count]) => `${what}: ${number(count)}`);
+    return card({
+      id: `other-${place}`,
+      title: `${kind} ${name}`,
+      says: error ?? [`${some(done, of)} done: ${amount(before)} became ${amount(after)}`, ...more].join(". ") + ".",
+      options: lying(rows.map(([when, [what]]) => `${when}: ${what}`), rows.map(([, [, count]]) => count), "after", true),
+      header: ["", "what", "number", "bytes"],
+      rows: rows.map(([when, [what, count, bytes]]) => [when, what, number(count), bytes === null ? "" : size(bytes)]),
+    });
+  };
+  if (others.length) {
+    document.getElementById("jobs").append(element("li", {}, element("a", { href: "#others" }, "the other jobs")));
+    document.getElementById("main").append(
+      element("section", { id: "others", "aria-label": "The other jobs" }, element("h2", {}, "The other jobs"), element("div", { class: "grid" }, ...others.map(other))),
+    );
+  }
   document.querySelector("noscript")?.remove();
   drawn.forEach(draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((item) => item.chart.setOption(item.options(), true)));

@@ -11,8 +11,9 @@ from localcloud.progress import Failure, progress, run
 from localcloud.queues import waiting
 from operate.cost import seconds
 from operate.overview import output_of, outputs
-from report.gather import Document, NoLedger, gathered
+from report.gather import Document, NoLedger, gathered, made
 from report.lake import Compaction
+from report.others import other
 from report.page import page
 
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -63,11 +64,29 @@ def of_jobs(jobs: Jobs) -> tuple[list[Document], list[str]]:
             # The ledger has what rows depend on, so not the window.
             document["latency"]["window"] = seconds(str(job.settings.get("batch", {}).get("window", "60s")))
             documents.append(document | {"queues": queues(job, known)})
-    if missing and not documents:
-        raise Failure(f"nothing is committed yet by rekey {', '.join(missing)}: `cargo xtask status` says where what landed is")
-    if not documents:
-        raise Failure(f"{jobs.file} has no rekey job: `cargo xtask status` shows the others")
     return documents, missing
+
+
+def of_others(jobs: Jobs) -> list[Document]:
+    """Each job of another kind."""
+    found = []
+    for job in jobs.jobs:
+        if job.kind != "rekey":
+            progress(0, 0, f"{job.kind} {job.name}")
+            try:
+                found.append(other(job))
+            except ClientError as error:
+                found.append({"kind": job.kind, "name": job.name, "error": f"its ledger cannot be read: {error}"})
+    return found
+
+
+def of_configuration(jobs: Jobs) -> Document:
+    """All jobs of a configuration."""
+    documents, missing = of_jobs(jobs)
+    others = of_others(jobs)
+    if missing and not documents and not any(one.get("done") for one in others):
+        raise Failure(f"nothing is committed yet by rekey {', '.join(missing)}: `cargo xtask status` says where what landed is")
+    return {"jobs": documents, "missing": missing, "others": others}
 
 
 def summary(document: Document) -> Document:
@@ -97,17 +116,17 @@ def main() -> dict[str, Any]:
     given = arguments.parse_args()
     try:
         if given.config:
-            documents, missing = of_jobs(load(given.config))
+            document = of_configuration(load(given.config))
         else:
-            documents, missing = [gathered(given.target)], []
+            document = {"jobs": [gathered(given.target)], "missing": [], "others": []}
     except (BotoCoreError, ClientError) as error:
         raise Failure(f"the cloud does not answer as expected: {error}") from error
     progress(0, 0, "the page")
     try:
-        given.file.write_text(page({"jobs": documents, "missing": missing}))
+        given.file.write_text(page(document | {"made": made()}))
     except OSError as error:
         raise Failure(f"the report cannot be written: {error}") from error
-    return {"file": str(given.file), "jobs": [summary(document) for document in documents]}
+    return {"file": str(given.file), "jobs": [summary(job) for job in document["jobs"]], "others": document["others"]}
 
 
 if __name__ == "__main__":
