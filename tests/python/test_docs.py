@@ -1,10 +1,12 @@
 """Pages of docs/ and the README: what programs make is as they make it, each configuration is one, and each command is run."""
 
 import gzip
+import html
 import re
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,19 @@ def commands(page: Path) -> list[str]:
 
 def test_the_reference_is_that_of_the_schema_and_the_errors() -> None:
     assert (DOCS / "reference.md").read_text() == current(), "run `cargo xtask docs`"
+
+
+def test_the_pages_are_built_as_a_book(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("mdbook")
+    built = subprocess.run([program, "build", DOCS, "--dest-dir", tmp_path], capture_output=True, text=True)
+    assert built.returncode == 0 and "WARN" not in built.stderr, built.stderr
+    pages = re.findall(r"\]\((\S+)\.md\)", (DOCS / "SUMMARY.md").read_text())
+    assert len(pages) > 10
+    for page in pages:
+        title = re.match(r"# (.+)", (DOCS / f"{page}.md").read_text())[1]
+        # Its heading is there, and each page leads to the others.
+        text = html.unescape((tmp_path / f"{page}.html").read_text())
+        assert re.sub(r"[`*]", "", title) in re.sub(r"<[^>]+>", "", text) and "toc" in text, page
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=lambda page: page.stem)

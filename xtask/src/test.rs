@@ -293,6 +293,9 @@ impl Bench<'_> {
 
     /// These commands take the lock and build their own assembly, so the shared cloud is stopped first.
     fn first_hour(&mut self, step: Step) -> Result<()> {
+        let book = self.workspace.book_requirements();
+        let python = self.environment.python();
+        python.add(self.workspace, "mdBook", &book)?;
         self.functions()?;
         (self.assembly, self.cloud, self.lock) = (None, None, None);
         let mut pytest = self.python_tests(&[

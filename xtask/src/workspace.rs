@@ -93,6 +93,11 @@ impl Workspace {
         self.python_tests().join("requirements-spark.txt")
     }
 
+    /// The package of mdBook, which only a test needs.
+    pub(crate) fn book_requirements(&self) -> PathBuf {
+        self.python_tests().join("requirements-book.txt")
+    }
+
     /// Cargo's target directory.
     pub(crate) fn target(&self) -> &Path {
         &self.target

@@ -5,10 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lakewright_core::{
-    config::{Config, ConfigError},
-    location::Location,
-};
+use bytes::Bytes;
+use lakewright_core::config::{Config, ConfigError};
 use lakewright_jobs::ports::{GetOptions, Store, StoreError};
 use nix::sys::statvfs::statvfs;
 use thiserror::Error;
@@ -29,9 +27,6 @@ pub enum LoadError {
     /// The object cannot be read.
     #[error("configuration: {0}")]
     Object(#[from] StoreError),
-    /// The object is not UTF-8.
-    #[error("configuration {0}: it is not UTF-8")]
-    NotText(Location),
     /// The folder for temporary files cannot be used.
     #[error("temporary files in {}: {source}", path.display())]
     Scratch {
@@ -54,7 +49,7 @@ impl LoadError {
     /// Its name in what Lambda reports of a function that does not start.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Refused { .. } | Self::NotText(_) => "ConfigurationRefused",
+            Self::Refused { .. } => "ConfigurationRefused",
             Self::File { .. } | Self::Object(_) => "ConfigurationUnreadable",
             Self::Scratch { .. } => "ScratchUnusable",
         }
@@ -80,7 +75,7 @@ pub fn free_bytes(folder: &Path) -> Result<u64, LoadError> {
 /// # Errors
 /// The configuration cannot be read or is invalid.
 pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, LoadError> {
-    let (place, text) = match from {
+    let (place, bytes) = match from {
         ConfigSource::File(path) => {
             let file = |source| LoadError::File {
                 path: path.clone(),
@@ -88,17 +83,13 @@ pub async fn load(from: &ConfigSource, store: &dyn Store) -> Result<Config, Load
             };
             (
                 path.display().to_string(),
-                std::fs::read_to_string(path).map_err(file)?,
+                Bytes::from(std::fs::read(path).map_err(file)?),
             )
         }
         ConfigSource::Object(location) => {
             let body = store.get(location, GetOptions::default()).await?;
-            let text = String::from_utf8(body.bytes.into());
-            (
-                location.to_string(),
-                text.map_err(|_| LoadError::NotText(location.clone()))?,
-            )
+            (location.to_string(), body.bytes)
         }
     };
-    Config::parse(&text).map_err(|source| LoadError::Refused { place, source })
+    Config::read(&bytes).map_err(|source| LoadError::Refused { place, source })
 }

@@ -81,6 +81,17 @@ impl Config {
         })
     }
 
+    /// Parses and checks the bytes of a `lakewright.toml`.
+    ///
+    /// # Errors
+    /// As for [`Self::parse`]; or they are not UTF-8, as TOML must be.
+    pub fn read(bytes: &[u8]) -> Result<Self, ConfigError> {
+        match str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text),
+            Err(error) => Err(ConfigError::not_utf8(bytes, error.valid_up_to())),
+        }
+    }
+
     /// The split job of this name.
     pub fn split_named(&self, name: &str) -> Option<&Split> {
         self.split.iter().find(|job| job.name == name)

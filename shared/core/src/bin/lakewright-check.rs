@@ -19,14 +19,14 @@ fn main() -> ExitCode {
         eprintln!("usage: lakewright-check [--json] FILE");
         return ExitCode::from(2);
     };
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
         Err(error) => {
             eprintln!("{file}: {error}");
             return ExitCode::from(2);
         }
     };
-    let mistakes = match Config::parse(&text) {
+    let mistakes = match Config::read(&bytes) {
         Ok(_) => Vec::new(),
         Err(error) => error.mistakes().to_vec(),
     };

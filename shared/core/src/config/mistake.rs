@@ -49,6 +49,20 @@ impl ConfigError {
         Self { mistakes }
     }
 
+    /// The file is text up to this place at most.
+    pub(super) fn not_utf8(bytes: &[u8], place: usize) -> Self {
+        let before = String::from_utf8_lossy(bytes.get(..place).unwrap_or_default());
+        let byte = bytes.get(place).copied().unwrap_or_default();
+        Self::new(vec![Mistake {
+            line: before.matches('\n').count() + 1,
+            column: before.chars().rev().take_while(|&of| of != '\n').count() + 1,
+            key: String::new(),
+            message: format!(
+                "byte 0x{byte:02X} is not UTF-8: save the file as UTF-8 (it may be Latin-1 or UTF-16)"
+            ),
+        }])
+    }
+
     /// The mistakes; at least one.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes

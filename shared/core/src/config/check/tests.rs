@@ -316,6 +316,23 @@ min_files = 1
 }
 
 #[test]
+fn a_file_of_another_encoding_is_told_as_a_mistake() {
+    let latin = |text: &str| text.chars().map(|of| of as u8).collect::<Vec<_>>();
+    let says = "0xE9 is not UTF-8: save the file as UTF-8";
+    for (bytes, place) in [
+        (latin("# é\n"), "line 1, column 3: "),
+        (
+            latin("[[rekey]]\nname = \"caf\u{e9}\"\n"),
+            "line 2, column 12: ",
+        ),
+    ] {
+        let error = Config::read(&bytes).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.contains(says), "{error}");
+    }
+    assert!(Config::read(JOBS.as_bytes()).is_ok());
+}
+
+#[test]
 fn targets_of_one_kind_may_not_lie_inside_one_another() {
     let job = |name: &str, source: &str, target: &str| {
         format!(
