@@ -1,5 +1,6 @@
 """A function's release binary, run as Lambda runs it."""
 
+import json
 import threading
 import time
 from collections import deque
@@ -15,6 +16,9 @@ from harness.runtime_api import FunctionFailed, RuntimeApi
 # Lambda's: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 OPEN_FILES = 1024
 INVOCATION_SECONDS = 900
+
+# Those that the stack sets.
+ALLOCATOR = json.loads((Path(__file__).parents[2] / "infra/lib/allocator.json").read_text())
 
 
 class Environment:
@@ -84,6 +88,7 @@ class Function:
 
     def _environment(self, api: str) -> dict[str, str]:
         return {
+            **ALLOCATOR,
             "AWS_LAMBDA_RUNTIME_API": api,
             "AWS_LAMBDA_FUNCTION_NAME": self.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",

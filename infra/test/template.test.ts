@@ -51,6 +51,12 @@ describe('the function', () => {
     });
   });
 
+  test('has the allocator keep the memory of every function', () => {
+    const all = resources(stack, 'AWS::Lambda::Function').map(([, { Properties }]) => Properties['Environment'].Variables);
+    expect(all).not.toHaveLength(0);
+    for (const variables of all) expect(variables).toMatchObject({ MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '536870912' });
+  });
+
   test('has the prefix that a second stack of the account gives', () => {
     const second = template(undefined, { 'name-prefix': 'staging-' });
     second.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'staging-rekey' });
@@ -388,7 +394,7 @@ describe('quotas', () => {
   const synth = (count: number) => () => build(jobs(count)).app.synth();
 
   test('of an environment are said at synth', () => {
-    expect(synth(31)).toThrow(/function rekey: its environment has about 4\d\d\d bytes of at most 4096.*\(-c name-prefix\)/);
+    expect(synth(30)).toThrow(/function rekey: its environment has about 4\d\d\d bytes of at most 4096.*\(-c name-prefix\)/);
   });
 
   test('of resources are said at synth', () => {

@@ -29,66 +29,77 @@ pub(super) fn distinct_columns(batches: &[RecordBatch]) -> Vec<ColumnPath> {
         batch.slice(0, rows)
     });
     let sample = sample.collect::<Vec<_>>();
-    let mut found = Vec::new();
-    if let Some(first) = sample.first() {
-        let schema = first.schema();
-        let columns = (0..schema.fields().len())
-            .map(|index| {
-                sample
-                    .iter()
-                    .map(|batch| batch.column(index).clone())
-                    .collect()
-            })
-            .collect::<Vec<Vec<ArrayRef>>>();
-        visit(schema.fields(), &columns, &mut Vec::new(), &mut found);
-    }
-    found
+    let Some(first) = sample.first() else {
+        return Vec::new();
+    };
+    let columns = (0..first.num_columns())
+        .map(|index| {
+            let chunks = sample.iter();
+            chunks.map(|batch| batch.column(index).clone()).collect()
+        })
+        .collect();
+    let mut leaves = Vec::new();
+    add_leaves(
+        first.schema_ref().fields(),
+        columns,
+        &mut Vec::new(),
+        &mut leaves,
+    );
+    let mut seen = Seen {
+        values: HashSet::with_capacity_and_hasher(SAMPLE, RandomState::new()),
+        repeats_left: 0,
+    };
+    let leaves = leaves.iter();
+    leaves
+        .filter(|(_, chunks)| seen.hardly_repeat(chunks))
+        .map(|(path, _)| path.clone())
+        .collect()
 }
 
-fn visit(
+/// Adds the columns, and those within structs, with their paths.
+fn add_leaves(
     fields: &Fields,
-    columns: &[Vec<ArrayRef>],
+    columns: Vec<Vec<ArrayRef>>,
     path: &mut Vec<String>,
-    found: &mut Vec<ColumnPath>,
+    found: &mut Vec<(ColumnPath, Vec<ArrayRef>)>,
 ) {
     for (field, chunks) in fields.iter().zip(columns) {
         path.push(field.name().clone());
         if let DataType::Struct(children) = field.data_type() {
             let columns = (0..children.len())
                 .map(|index| {
+                    let chunks = chunks.iter();
                     chunks
-                        .iter()
                         .map(|chunk| chunk.as_struct().column(index).clone())
                         .collect()
                 })
-                .collect::<Vec<Vec<ArrayRef>>>();
-            visit(children, &columns, path, found);
-        } else if hardly_repeats(chunks) {
-            found.push(ColumnPath::from(path.clone()));
+                .collect();
+            add_leaves(children, columns, path, found);
+        } else {
+            found.push((ColumnPath::from(path.clone()), chunks));
         }
         path.pop();
     }
 }
 
-/// Whether the values of a column hardly repeat. False for types that are not looked at.
-fn hardly_repeats(chunks: &[ArrayRef]) -> bool {
-    let values: usize = chunks
-        .iter()
-        .map(|chunk| chunk.len() - chunk.null_count())
-        .sum();
-    let mut seen = Seen {
-        values: HashSet::with_capacity_and_hasher(values, RandomState::new()),
-        repeats_left: values / ONE_OF,
-    };
-    values > 0 && chunks.iter().all(|chunk| add(&**chunk, &mut seen))
-}
-
+/// The distinct values of a column. One set serves all columns, because to allocate it costs more than to clear it.
 struct Seen<'a> {
     values: HashSet<&'a [u8], RandomState>,
     repeats_left: usize,
 }
 
 impl<'a> Seen<'a> {
+    /// Whether the values of a column hardly repeat. False for types that are not looked at.
+    fn hardly_repeat(&mut self, chunks: &'a [ArrayRef]) -> bool {
+        let values: usize = chunks
+            .iter()
+            .map(|chunk| chunk.len() - chunk.null_count())
+            .sum();
+        self.values.clear();
+        self.repeats_left = values / ONE_OF;
+        values > 0 && chunks.iter().all(|chunk| add(&**chunk, self))
+    }
+
     /// Adds values until too many repeat. Returns false then.
     fn add(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> bool {
         for value in values.flatten() {

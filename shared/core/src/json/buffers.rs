@@ -132,6 +132,25 @@ impl Text {
         self.end()
     }
 
+    /// Appends `buf[start..end]`. A short value is copied with what follows it, in blocks of a fixed size, which takes no
+    /// call.
+    #[inline]
+    pub(super) fn push_from(&mut self, buf: &[u8], start: usize, end: usize) -> Result<(), Full> {
+        const SHORT: usize = 32;
+        let rest = buf.get(start..).unwrap_or_default();
+        match rest.first_chunk::<SHORT>() {
+            Some(block) if end - start <= SHORT => {
+                let values = self.values.len();
+                self.values.extend_from_slice(block);
+                self.values.truncate(values + end - start);
+            }
+            _ => self
+                .values
+                .extend_from_slice(rest.get(..end - start).unwrap_or_default()),
+        }
+        self.end()
+    }
+
     /// Ends a value: the bytes that were appended to `values` since the last one.
     #[inline]
     pub(super) fn end(&mut self) -> Result<(), Full> {

@@ -176,13 +176,13 @@ impl Filling<'_> {
                     lex::unescape(string.raw(self.buf), &mut text.values);
                     text.end()?;
                 } else {
-                    text.push(string.raw(self.buf))?;
+                    text.push_from(self.buf, string.start, string.end)?;
                 }
                 Ok(string.next())
             }
             (Node::Utf8(text) | Node::Binary(text), _) => {
                 let end = lex::skip_value(self.buf, at, self.room)?;
-                text.push(self.text(at, end))?;
+                text.push_from(self.buf, at, end)?;
                 Ok(end)
             }
             (Node::Struct(node), Kind::Object) => self.object(node, at),
