@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,34 @@ def test_prices_of_a_file_take_the_place_of_the_published_ones(tmp_path: Path) -
 def test_what_is_no_setting_is_refused(given: dict[str, str], says: str) -> None:
     with pytest.raises(Failure, match=says):
         settings(given)
+
+
+def table(page: Path) -> list[list[str]]:
+    """The rows of the table of costs, with the first number of each cell."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.read_text().splitlines() if " GB of gzip |" in line]
+    return [[cell.split()[0].replace(",", "") for cell in row] for row in rows]
+
+
+def costs(day: str, dpus: str, minutes: str) -> list[str]:
+    """What a row should say: rekey, compact, compact with versions for 30 days, Glue, Firehose."""
+    config = tomllib.loads(EXAMPLE.read_text())
+    given = {"gb_per_day": day, "glue_dpus": dpus, "glue_minutes": minutes}
+
+    def of(job: str, **more: str) -> float:
+        lines = estimate(config, settings(given | more), 0.5, PRICES)
+        return sum(line.usd for line in lines if line.job == job and line.what != "S3, GB that are kept")
+
+    name = config["compact"][0]["table"]
+    found = [of("anpr"), of(name), of(name, noncurrent_days="30"), *(line.usd for line in instead(settings(given), PRICES))]
+    return [f"{usd:.0f}" for usd in found]
+
+
+def test_the_tables_on_the_pages_are_what_the_command_says() -> None:
+    jobs = {"1": ("2", "5"), "10": ("2", "5"), "100": ("4", "10"), "1000": ("20", "20")}
+    root = EXAMPLE.parents[2]
+    whole = table(root / "infra/README.md")
+    assert whole == [[day, *costs(day, *job)] for day, job in jobs.items()]
+    assert table(root / "README.md") == [[*row[:3], *row[4:]] for row in whole[1:]]
 
 
 def test_the_command_adds_everything_up() -> None:

@@ -101,6 +101,13 @@ def test_each_command_on_a_page_is_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert set(told) == {*run, *ELSEWHERE}
 
 
+def test_the_simulation_says_its_result_as_json() -> None:
+    run = said("sim", "--seeds", "3", "--only-histories", deploys=False)
+    assert (run["histories"], run["crash_points"], run["violation"], run["steps"]) == (3, 0, None, [])
+    assert run["invocations"] > 0 and sum(run["faults"].values()) > 0
+    assert said("sim", "--replay", "1", deploys=False)["steps"]
+
+
 def test_ctrl_c_in_the_middle_leaves_nothing_running() -> None:
     demo = subprocess.Popen(with_functions("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert demo.stderr

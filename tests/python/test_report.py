@@ -400,7 +400,7 @@ def test_the_page_in_a_browser(document: dict[str, Any], tmp_path: Path) -> None
             assert text in flow, (text, flow)
         others = "[...document.querySelectorAll('#other-{} tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))"
         assert shown.evaluate(others.format(1)) == [["before", "files", "12", "1.2 KiB"], ["after", "files", "2", "1,000 B"]]
-        assert shown.evaluate("document.querySelector('#other-0 p').textContent").startswith("2 results done: 1,003 rows became 1,000 objects, 63.5 KiB. under way or failed: 1.")
+        assert shown.evaluate("document.querySelector('#other-0 p').textContent").startswith("2 results done: 1,003 rows became 1,000 objects, 63.5 KiB; under way or failed: 1; ")
         assert "Nothing is committed yet by fourth." in shown.evaluate("document.querySelector('#made').textContent")
         assert "in the dead-letter queue: 1 message" in shown.evaluate("document.querySelector('#job-1 .flow').innerText")
         # A table behind each chart, with the same numbers.

@@ -1,7 +1,7 @@
 """Says before a deployment what of it will fail: it reads the configuration, the CDK contexts and, if there is one, the synthesized
 template, and looks at the account. It changes nothing, and needs credentials that may look: `s3:GetBucketLocation`,
-`s3:GetEncryptionConfiguration`, `s3:GetBucketNotification`, `s3:ListBucket`, `glue:GetTable`, `kms:DescribeKey`,
-`lambda:GetAccountSettings`, `lakeformation:ListPermissions` and `sts:GetCallerIdentity`."""
+`s3:GetEncryptionConfiguration`, `s3:GetBucketNotification`, `s3:ListBucket`, `glue:GetTable`, `kms:DescribeKey`, `kms:ListAliases`,
+`lambda:GetAccountSettings` and `sts:GetCallerIdentity`."""
 
 import argparse
 import json

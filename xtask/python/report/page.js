@@ -370,8 +370,8 @@
     return card({
       id: `other-${place}`,
       title: `${kind} ${name}`,
-      says: error ?? [`${some(done, of)} done: ${amount(before)} became ${amount(after)}`, ...more].join(". ") + ".",
-      options: lying(rows.map(([when, [what]]) => `${when}: ${what}`), rows.map(([, [, count]]) => count), "after", true),
+      says: error ?? [`${some(done, of)} done: ${amount(before)} became ${amount(after)}`, ...more].join("; ") + ".",
+      options: lying(rows.map(([when, [what]]) => `${when}: ${what}`), rows.map(([, [, count]]) => count), "after", false),
       header: ["", "what", "number", "bytes"],
       rows: rows.map(([when, [what, count, bytes]]) => [when, what, number(count), bytes === null ? "" : size(bytes)]),
     });
