@@ -33,13 +33,13 @@ class Environment:
         """When it was started, on the monotonic clock."""
         return self._program.started
 
-    def invoke(self, event: object) -> tuple[Any, float]:
+    def invoke(self, event: object, timeout_seconds: float = INVOCATION_SECONDS) -> tuple[Any, float]:
         """One invocation: the answer, and the seconds it took.
 
         Raises:
             FunctionFailed: the answer is an error, or there is none.
         """
-        return self._api.invoke(event, INVOCATION_SECONDS, self._program.running)
+        return self._api.invoke(event, timeout_seconds, self._program.running)
 
     def end(self) -> tuple[Usage, int]:
         """Ends it. Answers with what it used, its init included, and with its peak memory in bytes."""

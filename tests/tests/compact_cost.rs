@@ -124,7 +124,9 @@ async fn compacted(job: &Compact) -> (Requests, Requests) {
             partition: item.partition.clone(),
             step,
         };
-        let done = compact::step(&ports, &request).await.unwrap();
+        let done = compact::step(&ports, &request, budget.deadline)
+            .await
+            .unwrap();
         assert_eq!(done.wait_seconds > 0, step == Step::Publish, "{done:?}");
         clock.sleep(Duration::from_mins(70)).await;
     }

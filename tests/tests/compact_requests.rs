@@ -206,13 +206,13 @@ impl World {
     }
 
     async fn step(&self, item: &Item, step: Step) -> Result<StepReport, JobError> {
-        let (ports, _) = self.ports(&self.client(Plan::default()));
+        let (ports, budget) = self.ports(&self.client(Plan::default()));
         let request = StepRequest {
             plan: item.plan.clone(),
             partition: item.partition.clone(),
             step,
         };
-        compact::step(&ports, &request).await
+        compact::step(&ports, &request, budget.deadline).await
     }
 
     async fn status(&self) -> StatusReport {
@@ -630,8 +630,10 @@ fn nothing_is_published_that_is_not_merged_or_was_changed() {
             partition: "day=2/".to_owned(),
             step: Step::Publish,
         };
-        let (ports, _) = world.ports(&world.client(Plan::default()));
-        let error = compact::step(&ports, &other).await.unwrap_err();
+        let (ports, budget) = world.ports(&world.client(Plan::default()));
+        let error = compact::step(&ports, &other, budget.deadline)
+            .await
+            .unwrap_err();
         assert_eq!(error.name(), "BadRequest");
     });
 }

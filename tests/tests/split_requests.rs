@@ -95,7 +95,7 @@ impl Stage {
 
     async fn rows(&self, task: &Task) -> split::ChunkReport {
         let (ports, budget, _) = self.ports(Plan::default());
-        split::rows(&ports, task, false, &budget).await.unwrap()
+        split::rows(&ports, task, 1, &budget).await.unwrap()
     }
 
     async fn state(&self) -> split::Progress {
@@ -171,7 +171,7 @@ fn every_attempt_at_a_chunk_gets_further_than_the_one_before() {
                 memory: 64 << 20,
                 deadline: work,
             };
-            let answer = split::rows(&ports, &tasks[0], attempt > 1, &budget).await;
+            let answer = split::rows(&ports, &tasks[0], attempt, &budget).await;
             let before = std::mem::replace(&mut written, stage.objects());
             if let Ok(report) = answer {
                 assert_eq!(report.status, ChunkStatus::Done);
@@ -373,7 +373,7 @@ fn resuming_writes_only_what_is_missing() {
         let (ports, budget, client) = stage.ports(plan);
         tokio::select! {
             () = client.died() => {}
-            answer = split::rows(&ports, &tasks[0], false, &budget) => panic!("{answer:?}"),
+            answer = split::rows(&ports, &tasks[0], 1, &budget) => panic!("{answer:?}"),
         }
         assert!(stage.object("q/1").is_some() && stage.object("q/2").is_none());
 

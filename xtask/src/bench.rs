@@ -30,6 +30,8 @@ pub(crate) enum Benchmark {
     Compact,
     /// Tables rewritten by columns and into a number of files.
     Repartition,
+    /// Short timeouts and throttling.
+    Forward,
 }
 
 impl Benchmark {
@@ -40,6 +42,7 @@ impl Benchmark {
             Self::Split => "split",
             Self::Compact => "compact",
             Self::Repartition => "repartition",
+            Self::Forward => "forward",
         }
     }
 

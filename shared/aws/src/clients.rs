@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The limit for one attempt, from the first byte of the request to the headers of the response. The stalled-stream
 /// protection limits the body.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the transfer of a request or a response may stall.
 const STALL_GRACE: Duration = Duration::from_secs(10);

@@ -99,7 +99,7 @@ fn in_place_killed_anywhere_is_finished_by_the_next_run() {
                 death,
                 ..Plan::default()
             });
-            let (ports, _) = world.ports(&client);
+            let (ports, budget) = world.ports(&client);
             let request = StepRequest {
                 plan: item.plan.clone(),
                 partition: item.partition.clone(),
@@ -108,7 +108,7 @@ fn in_place_killed_anywhere_is_finished_by_the_next_run() {
             let killed = tokio::select! {
                 biased;
                 () = client.died() => true,
-                done = compact::step(&ports, &request) => done.is_err(),
+                done = compact::step(&ports, &request, budget.deadline) => done.is_err(),
             };
             world.wait(1).await;
             let between = counts(&world.files());

@@ -240,6 +240,36 @@ fn an_object_whose_reader_panics_is_planned_alone() {
 }
 
 #[test]
+fn a_claim_whose_batch_is_gone_fails_by_name() {
+    let job = job("", PLAIN_JSON);
+    let object: [(&str, &[u8]); 1] = [("a", br#"{"t":"2026-05-02","n":3}"#)];
+    for kinds in [&["batch", "commit"][..], &["batch", "plan", "commit"]] {
+        virtual_time(async {
+            let cloud = cloud();
+            together(&cloud, &job, &object, 1).await.remove(0).unwrap();
+            let ledger = Location::new("lake", "t/_lakewright/");
+            let entries = cloud.with(|state| {
+                let below = state.s3.below(&ledger);
+                below.map(|(entry, _)| entry.clone()).collect::<Vec<_>>()
+            });
+            let is_one = |entry: &&Location| {
+                kinds
+                    .iter()
+                    .any(|kind| entry.key.contains(&format!("/{kind}/")))
+            };
+            for entry in entries.iter().filter(is_one) {
+                cloud.remove(entry);
+            }
+            let error = together(&cloud, &job, &object, 1)
+                .await
+                .remove(0)
+                .unwrap_err();
+            assert_eq!(error.name(), "LedgerUnreadable", "{error}");
+        });
+    }
+}
+
+#[test]
 fn a_batch_is_bounded() {
     let landed: [(&str, &[u8]); 5] =
         ["a", "b", "c", "d", "e"].map(|key| (key, &br#"{"t":"2026-05-01"}"#[..]));

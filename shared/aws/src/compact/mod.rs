@@ -81,10 +81,10 @@ impl Function {
     /// # Errors
     /// As [`Function::plan`].
     pub async fn publish(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
-        self.answer(&event, async |ports, _| {
+        self.answer(&event, async |ports, budget| {
             let request: StepRequest = decode(&event.payload)?;
             ours(&self.base.config, &request.plan)?;
-            reported(compact::step(&ports, &request).await)
+            reported(compact::step(&ports, &request, budget.deadline).await)
         })
         .await
     }

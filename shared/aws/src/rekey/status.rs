@@ -95,3 +95,67 @@ async fn named(
         unseen: unseen.into_iter().collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use lakewright_jobs::ports::{ObjectMeta, StoreError, StoreErrorKind, StoreLayer};
+
+    use super::*;
+
+    /// An empty store that has time for this many calls.
+    struct Empty {
+        calls: AtomicU32,
+    }
+
+    #[async_trait]
+    impl StoreLayer for Empty {
+        fn inner(&self) -> &dyn Store {
+            unimplemented!("an object that is missing is looked up by its HEAD")
+        }
+
+        async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
+            let left = self.calls.load(Ordering::Relaxed);
+            self.calls.store(left.saturating_sub(1), Ordering::Relaxed);
+            Err(StoreError {
+                kind: if left > 0 {
+                    StoreErrorKind::NotFound
+                } else {
+                    StoreErrorKind::Deadline
+                },
+                operation: "HeadObject",
+                location: object.clone(),
+                message: String::new(),
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_looked_up_in_time_is_named() {
+        let config = "[[rekey]]\nname = \"t\"\nsource = \"s3://landing/t/\"\ntarget = \"s3://lake/t/\"\ntimestamp = { column = \"t\" }";
+        let config = Config::parse(config).unwrap();
+        let objects = (0..40).map(|number| SourceObject {
+            location: Location::new("landing", format!("t/{number}")),
+            etag: None,
+            size: None,
+        });
+        let objects = objects.collect::<Vec<_>>();
+        for calls in [1, 20, 39, 40] {
+            let store = Empty {
+                calls: AtomicU32::new(calls),
+            };
+            let answer = named(&config, &store, objects.clone()).await.unwrap();
+            let seen = answer.objects.iter().map(|object| &object.status.source);
+            let all = seen.chain(&answer.unseen).collect::<BTreeSet<_>>();
+            assert_eq!(all.len(), 40, "{calls} calls");
+            assert_eq!(answer.objects.len(), calls as usize);
+        }
+        let store = Empty {
+            calls: AtomicU32::new(0),
+        };
+        let error = named(&config, &store, objects).await.err().unwrap();
+        assert_eq!(error.name(), "Deadline");
+    }
+}

@@ -38,8 +38,8 @@ pub struct RowsFunction {
 struct Message {
     id: Option<String>,
     task: Result<Task, String>,
-    /// Whether it was received before.
-    resumed: bool,
+    /// How often it was received.
+    receives: u32,
     /// Whether it comes from a dead-letter queue.
     dead: bool,
 }
@@ -49,7 +49,7 @@ struct Message {
 struct Piece {
     id: Option<String>,
     task: Task,
-    resumed: bool,
+    receives: u32,
     dead: bool,
 }
 
@@ -87,7 +87,7 @@ impl RowsFunction {
                 if piece.dead {
                     split::abandon(&ports, &piece.task).await
                 } else {
-                    split::rows(&ports, &piece.task, piece.resumed, &budget).await
+                    split::rows(&ports, &piece.task, piece.receives, &budget).await
                 }
             }
         };
@@ -155,7 +155,7 @@ fn taken(
             Ok(task) => pieces.push(Piece {
                 id,
                 task,
-                resumed: message.resumed,
+                receives: message.receives,
                 dead: message.dead,
             }),
             Err(why) => {
@@ -189,7 +189,7 @@ fn decode(payload: &Value, config: &Config, dead_letters: &[String]) -> (Vec<Mes
                     task: serde_json::from_str(&body)
                         .map_err(|error| format!("the message's body: {error}"))
                         .and_then(|task| ours(task, config)),
-                    resumed: receives.is_some_and(|receives| receives > 1),
+                    receives: receives.unwrap_or(1),
                     dead: dead_letters.contains(&queue),
                 }
             };
@@ -202,7 +202,7 @@ fn decode(payload: &Value, config: &Config, dead_letters: &[String]) -> (Vec<Mes
                 task: task
                     .map_err(|error| format!("the payload: {error}"))
                     .and_then(|task| ours(task, config)),
-                resumed: false,
+                receives: 1,
                 dead: false,
             };
             (vec![message], false)
@@ -257,16 +257,16 @@ mod tests {
                 (
                     m.id.as_deref(),
                     m.task.as_ref().map(|t| t.chunk).ok(),
-                    m.resumed,
+                    m.receives,
                     m.dead,
                 )
             })
             .collect();
         let expected = [
-            (Some("m-1"), Some(0), false, false),
-            (Some("m-2"), Some(1), true, false),
-            (Some("m-3"), None, false, false),
-            (Some("m-4"), Some(2), true, true),
+            (Some("m-1"), Some(0), 1, false),
+            (Some("m-2"), Some(1), 3, false),
+            (Some("m-3"), None, 1, false),
+            (Some("m-4"), Some(2), 5, true),
         ];
         assert_eq!(found, expected);
         let payload =

@@ -49,6 +49,11 @@ impl PartitionLedger {
         self.entry("plan", generation)
     }
 
+    /// The prefix of how far the attempts to verify the generation's merged files came.
+    pub fn verified(&self, generation: u32) -> Location {
+        self.entry("verified", generation).join("/")
+    }
+
     /// The marker that the catalog points at the generation.
     pub fn published(&self, generation: u32) -> Location {
         self.entry("published", generation)

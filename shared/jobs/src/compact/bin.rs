@@ -1,11 +1,13 @@
+use std::{collections::BTreeSet, sync::Arc};
+
 use super::{
     Budget, MergeTask, Ports, ledger, merge as engine,
     report::{MergeReport, MergeStatus},
 };
 use crate::{
-    kit::{ErrorKind, JobError},
-    ports::StoreErrorKind,
-    work::upload::Finished,
+    kit::{ErrorKind, JobError, Stage, Unfinished},
+    ports::{Store, StoreErrorKind},
+    work::{metered::Metered, upload::Finished},
 };
 
 /// Makes one file of a plan, unless it exists or the partition has moved on.
@@ -55,15 +57,35 @@ pub async fn merge(
         Err(error) if error.kind == StoreErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let written = engine::write(ports, &plan, bin, budget).await;
+    let inputs = bin.inputs.iter().map(|input| plan.from.join(&input.name));
+    let inputs = inputs.collect::<BTreeSet<_>>();
+    let metered = Metered::new(&ports.store, move |object| inputs.contains(object));
+    let reading = Ports {
+        store: Arc::clone(&metered) as Arc<dyn Store>,
+        ..ports.clone()
+    };
+    let begun = ports.clock.now();
+    let written = engine::write(&reading, &plan, bin, budget).await;
     let written = written.map_err(|error| match error.kind() {
         // A merge is one piece: nothing of it stands before its end.
-        ErrorKind::Deadline => JobError::timeout_too_short(format!(
-            "the merge of {} files with {} bytes did not end before the function's time was over: raise its timeout or memory, or choose a smaller target_size for the next plan",
-            bin.inputs.len(),
-            bin.bytes
-        ))
-        .of(output.clone()),
+        ErrorKind::Deadline => {
+            // A sorted merge reads its files once for the keys.
+            let passes = if plan.settings.sort_by.is_empty() {
+                1
+            } else {
+                2
+            };
+            let unfinished = Unfinished {
+                begun,
+                done: metered.read().0,
+                all: bin.bytes * passes,
+                of: "bytes",
+                tries: 1,
+                instead: "choose a smaller target_size for the next plan",
+            };
+            let error = unfinished.too_short(&*ports.clock, Stage::Read);
+            error.of(output.clone())
+        }
         _ => error,
     });
     if let Err(error) = &written

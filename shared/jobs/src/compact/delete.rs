@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     outcome::Outcome,
     publish::confirm,
     report::Step,
-    verify::verified,
+    verify::{not_merged, verified},
 };
 use crate::{
     kit::{ErrorKind, JobError},
@@ -27,6 +28,7 @@ pub(super) async fn delete(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
+    deadline: Timestamp,
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
@@ -57,7 +59,7 @@ pub(super) async fn delete(
     let state = ledger::read_state(store, ledger).await?;
     let (state, _) =
         state.ok_or_else(|| JobError::entry(ledger.state(), "it is gone".to_owned()))?;
-    let old = leftovers(store, ledger, plan).await?;
+    let old = leftovers(ports, ledger, plan, deadline).await?;
     // Check this last: no reader will be sent to the old directory any more.
     match confirm(ports, plan, &state.directory).await {
         // The next generation is being published.
@@ -77,18 +79,25 @@ pub(super) async fn delete(
 
 /// The old files, after checking that all of their rows exist in the new directory.
 async fn leftovers(
-    store: &dyn Store,
+    ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
+    deadline: Timestamp,
 ) -> Result<Vec<Deletion>, JobError> {
+    let store = &*ports.store;
     // C5: merged rows, then carried files.
-    verified(store, ledger, plan).await?;
+    verified(ports, ledger, plan, deadline).await?;
     let inputs = plan.inputs();
     let (there, _) = directory::files(store, &plan.to).await?;
     let there = there
         .into_iter()
         .map(|file| (file.name, file.size))
         .collect::<BTreeMap<_, _>>();
+    // Those that an earlier attempt has verified must still stand.
+    let mut merged = plan.bins.iter().enumerate();
+    if let Some((task, bin)) = merged.find(|(_, bin)| !there.contains_key(&bin.output)) {
+        return Err(not_merged(ledger, plan, task, plan.output(bin)));
+    }
     let (here, _) = directory::files(store, &plan.from).await?;
     let mut old = Vec::with_capacity(here.len());
     for file in here {

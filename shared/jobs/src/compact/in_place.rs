@@ -13,7 +13,7 @@ use super::{
     carry::input_changed,
     delete::delete_batch,
     directory,
-    ledger::{self, Bin, Plan},
+    ledger::{self, Bin, Input, Plan},
     outcome::Outcome,
     verify::{not_merged, rows_differ, rows_of},
 };
@@ -33,10 +33,20 @@ pub(super) async fn publish(
     if ledger::age(store, &mark).await?.is_some() {
         return Ok(Outcome::done(0, None));
     }
+    let (standing, _) = directory::files(store, &plan.from).await?;
+    let standing = standing.into_iter().map(|file| (file.name, file.etag));
+    let standing = standing.collect::<BTreeMap<_, _>>();
     let mut files = 0;
     for (task, bin) in plan.bins.iter().enumerate() {
+        let inputs = bin.inputs.iter();
+        let left = inputs.filter(|input| standing.contains_key(&input.name));
+        let left = left.collect::<Vec<_>>();
+        // An earlier attempt has verified it before it deleted the first of its files.
+        if left.is_empty() && standing.contains_key(&bin.output) {
+            continue;
+        }
         place(store, ledger, plan, task, bin).await?;
-        files += replace(store, plan, bin).await?;
+        files += replace(store, plan, &left, &standing).await?;
     }
     let staged = plan.bins.iter().map(|bin| plan.output(bin).key.into());
     for batch in staged.collect::<Vec<_>>().chunks(MAX_DELETE_BATCH) {
@@ -78,25 +88,23 @@ async fn place(
     Ok(())
 }
 
-/// Deletes the files that were merged into a file, which must exist. Returns their number.
-async fn replace(store: &dyn Store, plan: &Plan, bin: &Bin) -> Result<u64, JobError> {
-    let inputs = bin
-        .inputs
-        .iter()
-        .map(|input| (&input.name, &input.etag))
-        .collect::<BTreeMap<_, _>>();
-    let (files, _) = directory::files(store, &plan.from).await?;
-    let mut keys = Vec::new();
-    for file in files {
-        let location = plan.from.join(&file.name);
-        match inputs.get(&file.name) {
-            None => {}
-            Some(etag) if **etag == file.etag => keys.push(Deletion {
-                key: location.key,
-                etag: Some(file.etag),
-            }),
-            Some(_) => return Err(input_changed(location)),
+/// Deletes those of the files that were merged into a file, which must exist, that stand. Returns their number.
+async fn replace(
+    store: &dyn Store,
+    plan: &Plan,
+    inputs: &[&Input],
+    standing: &BTreeMap<String, String>,
+) -> Result<u64, JobError> {
+    let mut keys = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let location = plan.from.join(&input.name);
+        if standing.get(&input.name) != Some(&input.etag) {
+            return Err(input_changed(location));
         }
+        keys.push(Deletion {
+            key: location.key,
+            etag: Some(input.etag.clone()),
+        });
     }
     for batch in keys.chunks(MAX_DELETE_BATCH) {
         delete_batch(store, &plan.from, batch).await?;

@@ -80,7 +80,7 @@ pub struct Input {
     pub rows: u64,
 }
 
-documents!(LEDGER_VERSION; Plan, Failed);
+documents!(LEDGER_VERSION; Plan, Failed, Verified);
 
 impl Plan {
     /// The location of a new file.
@@ -112,6 +112,15 @@ pub struct Failed {
     pub error: String,
     /// The error.
     pub reason: String,
+}
+
+/// How far the verification of a generation's merged files came before its time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The version of this document's format.
+    pub version: u32,
+    /// How many of the plan's files, in its order, stand with the planned rows.
+    pub files: usize,
 }
 
 /// Notes that a merge failed in a way that another attempt cannot mend. The next `compact-plan` gives the plan up.
@@ -346,6 +355,10 @@ mod tests {
                 ("partition/<path>/state", again::<PartitionState>),
                 ("partition/<path>/plan/<generation>", again::<Plan>),
                 ("partition/<path>/failed/<generation>", again::<Failed>),
+                (
+                    "partition/<path>/verified/<generation>/<n>",
+                    again::<Verified>,
+                ),
                 ("partition/<path>/published/<generation>", again::<Mark>),
             ],
         );

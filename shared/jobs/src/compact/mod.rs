@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     bin::merge,
-    ledger::{Bin, Failed, Input, Plan},
+    ledger::{Bin, Failed, Input, Plan, Verified},
     plan::plan,
     report::{
         Item, Merge, MergeReport, MergeStatus, PartitionStatus, PlanReport, Refusal, StatusReport,

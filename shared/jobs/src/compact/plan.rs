@@ -19,7 +19,7 @@ use super::{
     report::{Item, Merge, PlanReport, Refusal, Step},
     scope::{Scope, Subject},
 };
-use crate::kit::{ErrorKind, JobError, ledger::create};
+use crate::kit::{ErrorKind, JobError, Stage, Unfinished, ledger::create};
 
 /// The most partitions that are examined at once.
 const CONCURRENT: usize = 8;
@@ -43,6 +43,7 @@ pub async fn plan(
     request: &PlanRequest,
     budget: &Budget,
 ) -> Result<PlanReport, JobError> {
+    let begun = ports.clock.now();
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let mut scope = Scope::find(ports, job, request.partitions.as_deref()).await?;
     if let Some(after) = &request.after {
@@ -114,10 +115,19 @@ pub async fn plan(
         && let Some(first) = scope.partitions.first()
         && report.partitions_unseen > 0
     {
-        return Err(JobError::timeout_too_short(format!(
-            "partition {} was not planned before the function's time was over: raise its timeout or memory",
-            first.path
-        )));
+        let unfinished = Unfinished {
+            begun,
+            done: 0,
+            all: report.partitions_unseen,
+            of: "partitions",
+            tries: 1,
+            instead: "merge the first files of the partition by hand",
+        };
+        let error = unfinished.too_short(&*ports.clock, Stage::Read);
+        return Err(match &first.location {
+            Ok(location) => error.of(location.clone()),
+            Err(_) => error,
+        });
     }
     match denied {
         // It is the role that lacks something, and not a partition.

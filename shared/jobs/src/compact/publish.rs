@@ -1,5 +1,6 @@
 //! Switches writers and readers to the new files of a partition.
 
+use jiff::Timestamp;
 use lakewright_core::{
     catalog::{StorageDescriptor, TableName},
     compact::PartitionLedger,
@@ -31,6 +32,7 @@ pub(super) async fn publish(
     ports: &Ports,
     ledger: &PartitionLedger,
     plan: &Plan,
+    deadline: Timestamp,
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let wait = seconds_until_sweep(&plan.settings);
@@ -47,7 +49,7 @@ pub(super) async fn publish(
     let mut files = 0;
     if generation < plan.generation {
         // C2
-        verified(store, ledger, plan).await?;
+        verified(ports, ledger, plan, deadline).await?;
         files += carry(store, plan).await?;
         if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
             // A twin was faster: the state has the plan's generation by now, or a later one. Or the plan was abandoned.

@@ -1,5 +1,7 @@
 //! Runs the steps of one partition after its merges.
 
+use jiff::Timestamp;
+
 use super::{
     Ports, StepRequest, abandon, delete, in_place, ledger,
     outcome::Outcome,
@@ -9,11 +11,15 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError};
 
-/// Runs one step of a partition.
+/// Runs one step of a partition. Where the `deadline` comes first, the next attempt goes on from there.
 ///
 /// # Errors
 /// See [`JobError`]. The same request may be sent again.
-pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, JobError> {
+pub async fn step(
+    ports: &Ports,
+    request: &StepRequest,
+    deadline: Timestamp,
+) -> Result<StepReport, JobError> {
     let (ledger, plan) = ledger::read_plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     if plan.partition != request.partition {
@@ -26,9 +32,9 @@ pub async fn step(ports: &Ports, request: &StepRequest) -> Result<StepReport, Jo
         ));
     }
     let outcome = match (request.step, plan.is_in_place()) {
-        (Step::Publish, false) => publish::publish(ports, &ledger, &plan).await?,
+        (Step::Publish, false) => publish::publish(ports, &ledger, &plan, deadline).await?,
         (Step::Sweep, false) => sweep::sweep(ports, &ledger, &plan).await?,
-        (Step::Delete, false) => delete::delete(ports, &ledger, &plan).await?,
+        (Step::Delete, false) => delete::delete(ports, &ledger, &plan, deadline).await?,
         (Step::Abandon, false) => abandon::abandon(ports, &ledger, &plan).await?,
         (Step::Abandon, true) => {
             return Err(JobError::new(

@@ -1,34 +1,85 @@
 //! Verifies merged files.
 
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use lakewright_core::{compact::PartitionLedger, location::Location};
 
 use super::{
-    footers,
-    ledger::{Bin, Plan},
+    Ports, footers,
+    ledger::{Bin, Plan, Verified},
 };
 use crate::{
-    kit::{ErrorKind, JobError},
+    kit::{
+        ErrorKind, JobError,
+        ledger::{furthest, reach},
+    },
     ports::{Store, StoreErrorKind},
 };
 
-/// Verifies that the file of each bin exists with the planned rows. Returns their sizes.
+/// The most merged files that are verified at once.
+const CONCURRENT: usize = 32;
+
+/// Verifies that the file of each bin exists with the planned rows. Where the time runs out, it is noted how many do, so that
+/// the next attempt only looks at the others: a merged file is never written again.
 pub(super) async fn verified(
+    ports: &Ports,
+    ledger: &PartitionLedger,
+    plan: &Plan,
+    deadline: Timestamp,
+) -> Result<(), JobError> {
+    let store = &*ports.store;
+    let prefix = ledger.verified(plan.generation);
+    // As many as this are looked at together.
+    let known = if plan.bins.len() > CONCURRENT {
+        furthest::<Verified>(store, &prefix).await?
+    } else {
+        None
+    };
+    let known = known.map_or(0, |verified| verified.files);
+    let looks = plan.bins.iter().enumerate().skip(known);
+    let looks = looks.map(|(task, bin)| async move {
+        // At least one is looked at.
+        if task > known && ports.clock.now() >= deadline {
+            return Err(JobError::deadline());
+        }
+        stands(store, ledger, plan, task, bin).await
+    });
+    let mut looks = stream::iter(looks).buffered(CONCURRENT);
+    let mut files = known;
+    while let Some(look) = looks.next().await {
+        match look {
+            Ok(()) => files += 1,
+            Err(error) => {
+                if error.kind() == ErrorKind::Deadline && files > known {
+                    let verified = Verified {
+                        version: Verified::VERSION,
+                        files,
+                    };
+                    reach(store, &prefix, files, &verified).await?;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Verifies the file of a bin.
+async fn stands(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-) -> Result<Vec<u64>, JobError> {
-    let mut sizes = Vec::with_capacity(plan.bins.len());
-    for (task, bin) in plan.bins.iter().enumerate() {
-        let location = plan.output(bin);
-        let Some((size, rows)) = rows_of(store, &location).await? else {
-            return Err(not_merged(ledger, plan, task, location));
-        };
-        if rows != bin.rows {
-            return Err(rows_differ(location, rows, bin));
-        }
-        sizes.push(size);
+    task: usize,
+    bin: &Bin,
+) -> Result<(), JobError> {
+    let location = plan.output(bin);
+    let Some((_, rows)) = rows_of(store, &location).await? else {
+        return Err(not_merged(ledger, plan, task, location));
+    };
+    if rows != bin.rows {
+        return Err(rows_differ(location, rows, bin));
     }
-    Ok(sizes)
+    Ok(())
 }
 
 /// The file of a task does not exist yet.

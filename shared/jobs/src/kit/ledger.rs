@@ -133,8 +133,7 @@ async fn put<T: Serialize>(
 /// The counts of [`reach`] are below it.
 const MOST: u64 = 9_999_999_999;
 
-/// Notes how far an attempt came before its time ran out: `count` says how far. Where another attempt came as far, its
-/// document stays.
+/// Notes how far an attempt came before its time ran out: `count` says how far.
 ///
 /// # Errors
 /// The store fails.
@@ -146,8 +145,8 @@ pub(crate) async fn reach<T: Document>(
 ) -> Result<(), JobError> {
     // The names count down, so that the furthest is the first in a listing.
     let left = MOST.saturating_sub(count as u64);
-    create(store, &prefix.join(&format!("{left:010}")), document).await?;
-    Ok(())
+    // Whoever came as far says the same.
+    replace(store, &prefix.join(&format!("{left:010}")), document).await
 }
 
 /// The document of the attempt that came furthest, if one ran out of time.
@@ -316,6 +315,59 @@ pub(crate) mod documented {
                 *settings = json!({});
             }
             assert_eq!(written, example, "{title}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the versions of documents are public")]
+mod tests {
+    use async_trait::async_trait;
+    use jiff::Timestamp;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::ports::{ObjectBody, StoreError, StoreLayer};
+
+    /// A store with one document.
+    struct One(&'static str);
+
+    #[async_trait]
+    impl StoreLayer for One {
+        fn inner(&self) -> &dyn Store {
+            unimplemented!("a document is read by one GET")
+        }
+
+        async fn get(&self, _: &Location, _: GetOptions) -> Result<ObjectBody, StoreError> {
+            Ok(ObjectBody {
+                meta: ObjectMeta {
+                    size: self.0.len() as u64,
+                    etag: String::new(),
+                    version: None,
+                    last_modified: Timestamp::UNIX_EPOCH,
+                    answered_at: Timestamp::UNIX_EPOCH,
+                },
+                bytes: Bytes::from_static(self.0.as_bytes()),
+            })
+        }
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Small {
+        version: u32,
+    }
+
+    documents!(3; Small);
+
+    #[tokio::test]
+    async fn a_document_of_another_version_is_refused_whatever_the_job() {
+        let at = Location::new("lake", "_lakewright/x");
+        let found: Option<Small> = read(&One(r#"{"version":3}"#), &at).await.unwrap();
+        assert_eq!(found.map(|small| small.version), Some(Small::VERSION));
+        for other in [r#"{"version":2}"#, r#"{"version":4}"#, "{}", "[]", ""] {
+            let error = read::<Small>(&One(other), &at).await.err().unwrap();
+            assert_eq!(error.name(), "LedgerUnreadable", "{other}");
+            assert!(error.to_string().contains(&at.to_string()), "{error}");
         }
     }
 }

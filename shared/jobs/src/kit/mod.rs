@@ -8,7 +8,9 @@ pub(crate) mod known;
 pub(crate) mod ledger;
 pub(crate) mod send;
 pub(crate) mod task;
+mod unfinished;
 
+pub(crate) use self::unfinished::Unfinished;
 pub use self::{
     again::again_after,
     error::{Failure, JobError, Stage},

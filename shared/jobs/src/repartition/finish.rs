@@ -11,8 +11,7 @@ use lakewright_core::{
 
 use super::{
     Ports,
-    ledger::{self, Done, Finished, Ledger, Plan, Prepared},
-    shuffle::Staged,
+    ledger::{self, Done, Finished, Ledger, Plan},
     source,
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
         StoreError, StoreErrorKind,
     },
     rekey::register::{Others, Written, check_registered, register},
+    work::list::Pages,
 };
 
 /// How often a change of the table is retried after a concurrent change.
@@ -81,7 +81,7 @@ pub(super) async fn finish(
         .iter()
         .any(|task| matches!(task, Task::Partitions(_)))
     {
-        discard_staged(ports, ledger, plan).await?;
+        discard_staged(ports, ledger).await?;
     }
     let finished = Finished {
         version: Finished::VERSION,
@@ -201,15 +201,14 @@ async fn delete(ports: &Ports, bucket: &str, keys: &[Deletion]) -> Result<Vec<St
     Ok(left)
 }
 
-/// Removes the staged rows.
-async fn discard_staged(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
-    for index in 0..plan.prepare.len() {
-        let prepared: Option<Prepared> =
-            ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-        let staged = prepared.and_then(|prepared| prepared.staged);
-        let keys = staged.iter().flat_map(Staged::keys);
-        let keys: Vec<_> = keys.map(Deletion::from).collect();
-        delete(ports, &plan.settings.target.bucket, &keys).await?;
+/// Removes the staged rows, page by page: what is removed is not listed again.
+async fn discard_staged(ports: &Ports, ledger: &Ledger) -> Result<(), JobError> {
+    let staged = ledger.all_staged();
+    let mut pages = Pages::new(&*ports.store, &staged);
+    let unlisted = |error| JobError::store(Stage::Remove, error);
+    while let Some(page) = pages.next().await.map_err(unlisted)? {
+        let keys = page.objects.into_iter().map(|object| object.key.into());
+        delete(ports, &staged.bucket, &keys.collect::<Vec<_>>()).await?;
     }
     Ok(())
 }

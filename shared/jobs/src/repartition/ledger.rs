@@ -2,8 +2,8 @@
 //!
 //! - `<run>/plan`: what is read, the tasks, and what is replaced.
 //! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote.
-//! - `<run>/progress/<i>/<n>`, `<run>/verified/<n>`: how far a task, or the verification of the run, came before its time
-//!   ran out. The furthest is first in a listing.
+//! - `<run>/progress/<i>/<n>`, `<run>/preparing/<i>/<n>`, `<run>/verified/<n>`: how far a task, a preparation or the
+//!   verification of the run came before its time ran out. The furthest is first in a listing.
 //! - `<run>/commit`: the run is valid, or was withdrawn before its commit.
 //! - `<run>/taken`: with a bookmark, every object that this and earlier runs have committed.
 //! - `<run>/finished`: the steps after the commit are done.
@@ -170,6 +170,9 @@ pub struct Reached {
     pub version: u32,
     /// The files.
     pub files: Vec<File>,
+    /// How many attempts since have come no further.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
 }
 
 /// How far the verification of a run came before its time ran out.
@@ -179,6 +182,17 @@ pub struct Verified {
     pub version: u32,
     /// How many of the run's files, in the order of the outputs and the tasks, are as their tasks say.
     pub files: usize,
+    /// How many attempts since have come no further.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A written file.
@@ -338,6 +352,11 @@ impl Ledger {
         self.prefix.join(&format!("progress/{task:010}/"))
     }
 
+    /// The same, of a preparation.
+    pub(super) fn preparing(&self, index: usize) -> Location {
+        self.prefix.join(&format!("preparing/{index:010}/"))
+    }
+
     /// The prefix of how far the attempts at the verification came.
     pub(super) fn verified(&self) -> Location {
         self.prefix.join("verified/")
@@ -348,9 +367,14 @@ impl Ledger {
         self.rows.join(&format!("spool/{task:010}/"))
     }
 
-    /// The prefix for staged rows, until the run is finished.
+    /// The prefix for all staged rows, until the run is finished.
+    pub(super) fn all_staged(&self) -> Location {
+        self.rows.join("staged/")
+    }
+
+    /// The prefix for the rows that a preparation stages.
     pub(super) fn staged(&self, index: usize) -> Location {
-        self.rows.join(&format!("staged/{index:010}/"))
+        self.all_staged().join(&format!("{index:010}/"))
     }
 
     pub(super) fn taken(&self) -> Location {

@@ -19,7 +19,7 @@ use super::{
     source::{self, Found},
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage},
+    kit::{ErrorKind, JobError, Stage, Unfinished},
     ports::{PutOptions, StoreErrorKind},
 };
 
@@ -36,6 +36,7 @@ pub async fn plan(
     job: &Repartition,
     budget: &Budget,
 ) -> Result<PlanReport, JobError> {
+    let begun = ports.clock.now();
     let ports = &ports.writing(&job.tags, job.encryption.as_ref());
     let store = &*ports.store;
     // The last committed run, and the withdrawn runs after it.
@@ -66,7 +67,23 @@ pub async fn plan(
         }
         run = newest + 1;
     }
-    let plan = make(ports, job, budget, run, previous, &given_up).await?;
+    let plan = make(ports, job, budget, run, previous, &given_up).await;
+    let plan = plan.map_err(|error| match error.kind() {
+        // Nothing of a plan is kept before it is whole.
+        ErrorKind::Deadline => {
+            let unfinished = Unfinished {
+                begun,
+                done: 0,
+                all: 1,
+                of: "plans",
+                tries: 1,
+                instead: "have the run read a part of the source",
+            };
+            let error = unfinished.too_short(&*ports.clock, Stage::Read);
+            error.of(job.target.clone())
+        }
+        _ => error,
+    })?;
     let ledger = Ledger::new(job, run);
     let plan = ledger::propose(store, &ledger.plan(), plan).await?;
     report(ports, &ledger, &plan).await

@@ -31,13 +31,6 @@ struct StagedPartition {
     values: Vec<String>,
 }
 
-impl Staged {
-    /// The keys of its objects.
-    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
-        self.runs.iter().map(|run| run.key().to_owned())
-    }
-}
-
 /// The task, of this many, that writes a partition.
 fn task_of(path: &str, tasks: usize) -> usize {
     let number = XxHash3_128::oneshot(path.as_bytes()) % (tasks.max(1) as u128);

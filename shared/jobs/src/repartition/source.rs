@@ -1,6 +1,6 @@
 //! Finds the source of a run: the objects of a table or a prefix, and their columns.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -24,10 +24,11 @@ use super::{
     refusal::unread,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage},
+    kit::{ErrorKind, JobError, Stage, Unfinished},
     ports::{Catalog, GetOptions, Listed, ListedPartition, MAX_GET_PARTITIONS, Partition, Store},
     work::{
         list::Pages,
+        metered::Metered,
         parquet::Loaded,
         refusal::{refused, undecompressed, without_columns},
     },
@@ -270,11 +271,31 @@ impl Found {
         ports: &Ports,
         job: &Repartition,
     ) -> Result<Vec<Stored>, JobError> {
+        let begun = ports.clock.now();
         let looks = self.sources.iter();
         let looks = looks
             .map(|source| self.look(ports, job, source).boxed())
             .collect::<Vec<_>>();
-        stream::iter(looks).buffered(CONCURRENT).try_collect().await
+        let mut looks = stream::iter(looks).buffered(CONCURRENT);
+        let mut stored = Vec::with_capacity(self.sources.len());
+        while let Some(look) = looks.next().await {
+            stored.push(look.map_err(|error| match error.kind() {
+                ErrorKind::Deadline => {
+                    let unfinished = Unfinished {
+                        begun,
+                        done: stored.len() as u64,
+                        all: self.sources.len() as u64,
+                        of: "objects",
+                        tries: 1,
+                        instead: "have the run read a part of the source",
+                    };
+                    let error = unfinished.too_short(&*ports.clock, Stage::Read);
+                    error.of(self.root.clone())
+                }
+                _ => error,
+            })?);
+        }
+        Ok(stored)
     }
 
     async fn look(
@@ -350,18 +371,33 @@ impl Found {
         budget: &Budget,
     ) -> Result<Vec<Column>, JobError> {
         let mut inference = Inference::new(job.limits.deepest());
-        for (index, source) in self.sources.iter().enumerate() {
+        let begun = ports.clock.now();
+        let sources = self.sources.iter().map(|source| self.location(source));
+        let sources = sources.collect::<BTreeSet<_>>();
+        let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+        let ports = &Ports {
+            store: Arc::clone(&metered) as Arc<dyn Store>,
+            ..ports.clone()
+        };
+        for source in &self.sources {
             let location = self.location(source);
             let mut records = records(&self.reading, job, &location, true)?;
             let mut bytes = Content::open(ports, job, budget, location.clone(), source, None);
             loop {
                 let more = bytes.next().await;
                 let more = more.map_err(|error| match error.kind() {
-                    ErrorKind::Deadline => JobError::timeout_too_short(format!(
-                        "the columns of {index} of {} objects were inferred before the function's time was over: name a table as the source, or raise the timeout or memory of repartition-plan",
-                        self.sources.len()
-                    ))
-                    .of(self.root.clone()),
+                    ErrorKind::Deadline => {
+                        let unfinished = Unfinished {
+                            begun,
+                            done: metered.read().0,
+                            all: self.sources.iter().map(|source| source.size).sum(),
+                            of: "bytes",
+                            tries: 1,
+                            instead: "name a table as the source, so that the columns need not be inferred",
+                        };
+                        let error = unfinished.too_short(&*ports.clock, Stage::Read);
+                        error.of(self.root.clone())
+                    }
                     _ => error,
                 })?;
                 match more {

@@ -16,7 +16,7 @@ use super::{
     source, write,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage},
+    kit::{ErrorKind, JobError, Stage, Unfinished},
     ports::{Listed, Store, StoreErrorKind},
     work::footer::{self, FooterFailure, ParquetObject, Tail},
 };
@@ -44,7 +44,8 @@ pub(super) async fn verified(
     let store = &*ports.store;
     let prefix = ledger.verified();
     let known = ledger::furthest::<Verified>(store, &prefix).await?;
-    let known = known.map_or(0, |verified| verified.files);
+    let (known, tries) = known.map_or((0, 0), |verified| (verified.files, verified.tries));
+    let begun = ports.clock.now();
     let mut look = Look {
         ports,
         plan,
@@ -56,19 +57,26 @@ pub(super) async fn verified(
         Err(error) if error.kind() == ErrorKind::Deadline => {
             let verified = Verified {
                 version: Verified::VERSION,
-                files: look.verified,
+                files: look.verified.max(known),
+                tries: if look.verified > known { 0 } else { tries + 1 },
             };
-            if verified.files <= known {
-                return Err(JobError::timeout_too_short(
-                    "the function's time was over before a file of the run could be verified: raise its timeout or its memory",
-                )
-                .during(Stage::Verify)
-                .of(ledger.plan()));
-            }
             if let Err(error) = ledger::reach(store, &prefix, verified.files, &verified).await {
                 tracing::warn!(%prefix, %error, "how far the verification came is not noted");
             }
-            Err(error)
+            if verified.tries < 2 {
+                return Err(error);
+            }
+            let unfinished = Unfinished {
+                begun,
+                done: look.verified as u64,
+                all: done.iter().map(|done| done.files.len() as u64).sum(),
+                of: "files",
+                tries: verified.tries,
+                instead: "write fewer files",
+            };
+            Err(unfinished
+                .too_short(&*ports.clock, Stage::Verify)
+                .of(ledger.plan()))
         }
         commit => commit,
     }
@@ -176,17 +184,24 @@ impl Look<'_> {
         let written = written.get(known..).unwrap_or_default();
         // Long footers are read one at a time, so that the memory does not depend on the number of files.
         let long = Mutex::new(());
-        for files in written.chunks(BATCH) {
-            let looks = files.iter();
-            let looks = looks
-                .map(|file| footer(&*self.ports.store, bucket, file, &columns, &long).boxed())
-                .collect::<Vec<_>>();
+        let (clock, deadline, begun) = (&*self.ports.clock, self.deadline, self.verified);
+        for (batch, files) in (0..).zip(written.chunks(BATCH)) {
+            let looks = (0_usize..).zip(files).map(|(index, file)| {
+                let look = footer(&*self.ports.store, bucket, file, &columns, &long);
+                // At least one is looked at.
+                let is_first = begun == self.known && batch + index == 0;
+                async move {
+                    if !is_first && clock.now() >= deadline {
+                        return Err(JobError::deadline());
+                    }
+                    look.await
+                }
+                .boxed()
+            });
+            let looks = looks.collect::<Vec<_>>();
             let mut looks = stream::iter(looks).buffered(CONCURRENT);
             while looks.try_next().await?.is_some() {
                 self.verified += 1;
-                if self.ports.clock.now() >= self.deadline {
-                    return Err(JobError::deadline());
-                }
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! Runs the tasks of a run.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use lakewright_core::{
     location::Location,
-    repartition::{Cuts, Router, Span, Task, Unit},
+    repartition::{Cuts, Part, Router, Span, Task, Unit},
 };
 
 use super::{
@@ -20,8 +21,12 @@ use super::{
     unite,
 };
 use crate::{
-    kit::{ErrorKind, JobError},
-    work::spool::{Room, STAGED, Spool},
+    kit::{ErrorKind, JobError, Stage, Unfinished},
+    ports::Store,
+    work::{
+        metered::Metered,
+        spool::{Room, STAGED, Spool},
+    },
 };
 
 /// The most ledger entries that are read at once.
@@ -46,12 +51,22 @@ pub async fn write(
 ) -> Result<TaskReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
+    let sources = plan.sources.iter().map(|source| plan.location(source));
+    let sources = sources.collect::<BTreeSet<_>>();
+    let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+    let ports = &Ports {
+        store: Arc::clone(&metered) as Arc<dyn Store>,
+        ..ports.clone()
+    };
     let store = &*ports.store;
     let work = Work {
         ports,
         budget,
         ledger: &ledger,
         plan: &plan,
+        begun: ports.clock.now(),
+        all: bytes_of(&plan, request),
+        metered: &metered,
     };
     let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
     if commit.is_some_and(|commit| commit.withdrawn) {
@@ -99,7 +114,12 @@ pub async fn write(
             let (status, prepared) = if let Some(prepared) = standing {
                 (Status::Duplicate, prepared)
             } else {
-                let prepared = work.prepare(index).await?;
+                let prepared = work.prepare(index).await;
+                let at_work = ledger.preparing(index);
+                let prepared = match prepared {
+                    Err(error) => return Err(work.stopped(&at_work, None, error).await),
+                    Ok(prepared) => prepared,
+                };
                 (Status::Done, ledger::propose(store, &at, prepared).await?)
             };
             let rows = prepared.units.iter().map(|unit| unit.rows).sum();
@@ -158,6 +178,29 @@ struct Work<'a> {
     budget: &'a Budget,
     ledger: &'a Ledger,
     plan: &'a Plan,
+    begun: Timestamp,
+    /// The bytes of the source that it reads; 0 if that is not known.
+    all: u64,
+    metered: &'a Metered,
+}
+
+/// The bytes of the source that a task reads; 0 if it depends on what others have counted.
+fn bytes_of(plan: &Plan, request: &TaskRequest) -> u64 {
+    let task = request.task.and_then(|task| plan.tasks.get(task));
+    let group = request.prepare.and_then(|index| plan.prepare.get(index));
+    let units = match (task, group) {
+        (Some(Task::Units(span)), _) | (None, Some(span)) => span.indices(),
+        (Some(Task::Files(_)), _) if plan.prepare.is_empty() => 0..plan.units.len(),
+        _ => 0..0,
+    };
+    let size = |unit: &Unit| match unit.part {
+        Part::Bytes(start, end) => end - start,
+        _ => plan
+            .sources
+            .get(unit.source as usize)
+            .map_or(0, |source| source.size),
+    };
+    plan.units.get(units).into_iter().flatten().map(size).sum()
 }
 
 impl<'a> Work<'a> {
@@ -280,7 +323,8 @@ impl<'a> Work<'a> {
             Ok(written) => written,
             Err(error) => {
                 let (files, is_further) = files.settle().await;
-                return Err(self.stopped(&progress, files, is_further, error).await);
+                let further = is_further.then_some(files);
+                return Err(self.stopped(&progress, further, error).await);
             }
         };
         let files = files.all().await?;
@@ -299,33 +343,68 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Notes which files of a task stand, if its time ran out. Returns the error to answer with.
+    /// Notes which files of a task stand, if its time ran out and there are more than before. Returns the error to answer with.
     async fn stopped(
         &self,
         progress: &Location,
-        files: Vec<File>,
-        is_further: bool,
+        further: Option<Vec<File>>,
         error: JobError,
     ) -> JobError {
         if error.kind() != ErrorKind::Deadline {
             return error;
         }
-        if !is_further {
-            return JobError::timeout_too_short(
-                "no file of the task was written before the function's time was over: raise its timeout or memory, or choose a smaller task_size for the next run",
-            )
-            .of(self.ledger.plan());
+        match self.reached(progress, further).await {
+            // The first may have begun late in its invocation.
+            Ok(reached) if reached.tries > 1 => self.too_short(&reached),
+            Ok(_) => error,
+            Err(unnoted) => {
+                tracing::warn!(%progress, error = %unnoted, "how far the attempt came is not noted");
+                error
+            }
         }
-        let reached = Reached {
-            version: Reached::VERSION,
-            files,
+    }
+
+    /// Notes how far the task has come, or that it has come no further.
+    async fn reached(
+        &self,
+        progress: &Location,
+        further: Option<Vec<File>>,
+    ) -> Result<Reached, JobError> {
+        let store = &*self.ports.store;
+        let reached = match further {
+            Some(files) => Reached {
+                version: Reached::VERSION,
+                files,
+                tries: 0,
+            },
+            None => {
+                let standing = ledger::furthest::<Reached>(store, progress).await?;
+                let (files, tries) =
+                    standing.map_or((Vec::new(), 0), |reached| (reached.files, reached.tries));
+                Reached {
+                    version: Reached::VERSION,
+                    files,
+                    tries: tries + 1,
+                }
+            }
         };
-        let count = reached.files.len();
-        let noted = ledger::reach(&*self.ports.store, progress, count, &reached).await;
-        if let Err(error) = noted {
-            tracing::warn!(%progress, %error, "how far the attempt came is not noted");
-        }
-        error
+        ledger::reach(store, progress, reached.files.len(), &reached).await?;
+        Ok(reached)
+    }
+
+    fn too_short(&self, reached: &Reached) -> JobError {
+        let (done, _) = self.metered.read();
+        let unfinished = Unfinished {
+            begun: self.begun,
+            done,
+            all: self.all,
+            of: "bytes of the source",
+            tries: reached.tries,
+            instead: "choose a smaller task_size for the next run",
+        };
+        unfinished
+            .too_short(&*self.ports.clock, Stage::Read)
+            .of(self.ledger.plan())
     }
 
     /// Writes some of the files of all rows.

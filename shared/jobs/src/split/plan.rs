@@ -1,5 +1,7 @@
 //! Plans a job, or resumes one: pins its result, cuts it into chunks, and enqueues those that are not done.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::config;
 use twox_hash::XxHash3_128;
@@ -10,9 +12,9 @@ use super::{
     scan, settle, source,
 };
 use crate::{
-    kit::{ErrorKind, JobError, send},
-    ports::MAX_SEND_BATCH,
-    work::foreign,
+    kit::{ErrorKind, JobError, Stage, Unfinished, send},
+    ports::{MAX_SEND_BATCH, Store},
+    work::{foreign, metered::Metered},
 };
 
 /// The most batches of messages that are sent at once.
@@ -41,7 +43,7 @@ pub async fn plan(
     } else {
         foreign::not_foreign(store, &job.target, ErrorKind::BadRequest).await?;
         let found = source::find(ports, job, &target).await?;
-        let plan = scan::scan(ports, job, &target.id, found, budget).await?;
+        let plan = scanned(ports, job, &target.id, found, budget).await?;
         if plan.puts() > u64::from(job.max_puts) && !request.confirm {
             return Err(JobError::new(
                 ErrorKind::ConfirmationNeeded,
@@ -88,6 +90,41 @@ pub async fn plan(
         usd: plan.usd(),
         state,
         id: plan.id,
+    })
+}
+
+/// The plan of a result. Nothing of a scan is kept before its end.
+async fn scanned(
+    ports: &Ports,
+    job: &config::Split,
+    id: &str,
+    found: source::Found,
+    budget: &Budget,
+) -> Result<Plan, JobError> {
+    let all = found.sources.iter().map(|source| source.size).sum();
+    let sources = found.sources.iter().map(|source| source.location.clone());
+    let sources = sources.collect::<BTreeSet<_>>();
+    let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+    let reading = Ports {
+        store: Arc::clone(&metered) as Arc<dyn Store>,
+        ..ports.clone()
+    };
+    let begun = ports.clock.now();
+    let plan = scan::scan(&reading, job, id, found, budget).await;
+    plan.map_err(|error| match error.kind() {
+        ErrorKind::Deadline => {
+            let (done, _) = metered.read();
+            let unfinished = Unfinished {
+                begun,
+                done,
+                all,
+                of: "bytes of the result",
+                tries: 1,
+                instead: "split it in two by the query",
+            };
+            unfinished.too_short(&*ports.clock, Stage::Read)
+        }
+        _ => error,
     })
 }
 

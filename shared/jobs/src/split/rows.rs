@@ -1,5 +1,7 @@
 //! Processes one message: writes a chunk's rows, or marks it as failed.
 
+use std::sync::Arc;
+
 use lakewright_core::split::Chunk;
 
 use super::{
@@ -8,7 +10,11 @@ use super::{
     settle::settle,
     write::{self, Ended, WriteReport},
 };
-use crate::kit::{ErrorKind, JobError};
+use crate::{
+    kit::{ErrorKind, JobError, Stage, Unfinished},
+    ports::Store,
+    work::metered::Metered,
+};
 
 /// A message's chunk, in its plan.
 struct Job<'a> {
@@ -92,8 +98,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Writes the rows of a message's chunk. `again`: whether the message was received before, so that some of them
-/// probably exist.
+/// Writes the rows of a message's chunk. `receives`: how often the message was received; if it was received before, some of
+/// them probably exist.
 ///
 /// # Errors
 /// See [`JobError`]: failures that may succeed when the message is delivered again. A failure that cannot is a
@@ -101,7 +107,7 @@ impl<'a> Job<'a> {
 pub async fn rows(
     ports: &Ports,
     task: &Task,
-    again: bool,
+    receives: u32,
     budget: &Budget,
 ) -> Result<ChunkReport, JobError> {
     let job = Job::open(ports, task).await?;
@@ -116,7 +122,7 @@ pub async fn rows(
         return job.answer(ports, status, None, Some(failure)).await;
     }
     let (store, clock) = (&ports.store, &*ports.clock);
-    let (plan, index, resumed) = (&job.plan, task.chunk, again || task.resumed);
+    let (plan, index, resumed) = (&job.plan, task.chunk, receives > 1 || task.resumed);
     let progress = ledger::entry(&job.ledger.progress(), index);
     let resume = if resumed {
         let reached: Option<Reached> = ledger::read(&**store, &progress).await?;
@@ -124,14 +130,28 @@ pub async fn rows(
     } else {
         None
     };
-    match write::write(store, clock, plan, index, &chunk, resume, budget).await {
+    let source = plan.sources.get(chunk.source as usize);
+    let location = source.map(|source| source.location.clone());
+    let metered = Metered::new(store, move |object| Some(object) == location.as_ref());
+    let reading: Arc<dyn Store> = metered.clone();
+    let started = clock.now();
+    match write::write(&reading, clock, plan, index, &chunk, resume, budget).await {
         Ok(Ended::OutOfTime { next_row }) => {
             let begun = resume.unwrap_or(chunk.first_row);
-            if next_row <= begun {
-                return Err(JobError::timeout_too_short(format!(
-                    "no row of chunk {index} from row {begun} on was written before the function's time was over: raise its timeout or memory, or split the result into smaller objects"
-                ))
-                .of(job.ledger.plan()));
+            // The first attempt may have begun late in its invocation.
+            if next_row <= begun && receives > 1 {
+                let (done, all) = metered.read();
+                let unfinished = Unfinished {
+                    begun: started,
+                    done,
+                    all,
+                    of: "bytes of its object",
+                    tries: receives,
+                    instead: "write the result uncompressed or in smaller objects",
+                };
+                return Err(unfinished
+                    .too_short(clock, Stage::Read)
+                    .of(job.ledger.plan()));
             }
             if next_row > begun {
                 let reached = Reached {

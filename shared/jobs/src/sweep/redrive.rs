@@ -92,22 +92,26 @@ pub async fn redrive(
                 given_up => given_up?,
             };
             report.next = Some(sid.clone());
-            let Some(given_up) = given_up else {
-                continue;
+            let is_asked = |given_up: &GivenUp| {
+                let error = request.error.as_ref();
+                error.is_none_or(|name| *name == given_up.error)
             };
-            let is_other = |name: &String| *name != given_up.error;
-            if request.error.as_ref().is_some_and(is_other) {
-                continue;
+            if let Some(given_up) = given_up.filter(is_asked) {
+                report.sent += 1;
+                let object = SourceObject {
+                    location: given_up.source.clone(),
+                    etag: Some(given_up.etag.clone()),
+                    size: None,
+                };
+                messages.extend(packer.add(&object).map_err(|error| unwritten(&error))?);
+                if report.given_up.len() < NAMED {
+                    report.given_up.push(given_up);
+                }
             }
-            report.sent += 1;
-            let object = SourceObject {
-                location: given_up.source.clone(),
-                etag: Some(given_up.etag.clone()),
-                size: None,
-            };
-            messages.extend(packer.add(&object).map_err(|error| unwritten(&error))?);
-            if report.given_up.len() < NAMED {
-                report.given_up.push(given_up);
+            // What was found is yet to be sent. At least one is looked up.
+            if ports.clock.now() >= deadline {
+                is_over = true;
+                break;
             }
         }
         drop(found);

@@ -4,6 +4,7 @@ pub(crate) mod footer;
 pub(crate) mod foreign;
 pub(crate) mod list;
 pub(crate) mod merge;
+pub(crate) mod metered;
 pub(crate) mod parquet;
 pub(crate) mod plain;
 pub(crate) mod pool;

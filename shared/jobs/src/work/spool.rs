@@ -30,8 +30,10 @@ use crate::{
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
-/// The approximate bytes of a block's rows, and its most rows.
+/// The approximate bytes of a block's rows, and its most rows. Each run keeps its last block while it is read, so the blocks of
+/// later runs are smaller where there are many.
 const BLOCK: u64 = 512 << 10;
+const LEAST_BLOCK: u64 = 16 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
 /// The approximate bytes of a run that is staged: it is in the temporary folder before it is moved to the store.
@@ -175,7 +177,9 @@ impl Spool {
             .map(|batch| self.times(batch))
             .collect::<Result<Option<Vec<_>>, _>>()?;
         let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let block_rows = (BLOCK * rows / self.held.max(1)).clamp(1, BLOCK_ROWS);
+        let share = self.room.memory / 2 / (self.runs.len() as u64 + 1);
+        let block = share.clamp(LEAST_BLOCK, BLOCK);
+        let block_rows = (block * rows / self.held.max(1)).clamp(1, BLOCK_ROWS);
         let block_rows = usize::try_from(block_rows).unwrap_or(1);
         let mut block = Vec::with_capacity(block_rows);
         let mut spans = self

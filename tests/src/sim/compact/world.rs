@@ -312,7 +312,9 @@ impl World {
         request: &StepRequest,
         plan: Plan,
     ) -> (End<StepReport, JobError>, Client) {
-        let work = |ports: compact::Ports, _| async move { compact::step(&ports, request).await };
+        let work = |ports: compact::Ports, deadline| async move {
+            compact::step(&ports, request, deadline).await
+        };
         self.invoke(request.step.into(), &request.plan, plan, work)
             .await
     }

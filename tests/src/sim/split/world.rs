@@ -314,7 +314,7 @@ impl World {
         plan: Plan,
     ) -> (End<ChunkReport>, Client) {
         self.invoke("split-rows", plan, |ports, budget| async move {
-            split::rows(&ports, task, resumed, &budget).await
+            split::rows(&ports, task, 1 + u32::from(resumed), &budget).await
         })
         .await
     }

@@ -3,6 +3,8 @@
 mod answer;
 mod error;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -100,6 +100,8 @@ fn refusals_name_what_is_wrong() {
         ),
         ("csv = { quote = \",\" }", "the same"),
         ("limits = { record_size = \"0B\" }", "limits.record_size"),
+        // The offsets of a column's text have 31 bits.
+        ("limits = { record_size = \"2GiB\" }", "limits.record_size"),
     ] {
         let error = parse(more).unwrap_err();
         assert!(error.contains(says), "{error} should say {says}");

@@ -60,13 +60,6 @@ pub(crate) struct StoredRun {
     pub(crate) spans: Vec<Span>,
 }
 
-impl StoredRun {
-    /// Its key.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
-    }
-}
-
 impl Run {
     /// A run in the store.
     pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {

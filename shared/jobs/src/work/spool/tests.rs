@@ -187,3 +187,25 @@ async fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_last_blocks_of_many_runs_take_little_more_than_twice_the_memory() {
+    const MEMORY: u64 = 2 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = spool(&folder, MEMORY, u64::MAX, None);
+    let (rows, ids) = (batch(0..8_192), [0; 8_192]);
+    while spool.runs.len() < 64 {
+        spool.push(&rows, &ids).unwrap();
+        if spool.is_over() {
+            spool.spill().await.unwrap();
+        }
+    }
+    let block = |run: &Run| {
+        let last = run.spans().last().map_or(0, |span| span.block);
+        run.bytes() / u64::from(last + 1)
+    };
+    let blocks = spool.runs.iter().map(block).collect::<Vec<_>>();
+    assert!(blocks[0] > BLOCK / 2, "{blocks:?}");
+    // In blocks of one size they would take 16 times the memory.
+    assert!(blocks.iter().sum::<u64>() < 3 * MEMORY, "{blocks:?}");
+}

@@ -1,0 +1,509 @@
+//! What is wide or old, and the memory and the calls that it takes.
+//!
+//! This is a binary of its own because it measures the peak memory of the whole process. That is read on Linux only;
+//! elsewhere only the calls are counted.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fmt::Write as _,
+    fs,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use lakewright_core::{
+    catalog::{Column, StorageDescriptor, Table, TableName},
+    config::{Config, Repartition, Size},
+    location::Location,
+};
+use lakewright_jobs::{
+    compact,
+    ports::{
+        Catalog, CatalogError, Clock, GetOptions, ListPage, Listed, MAX_LIST_PAGE, ObjectBody,
+        ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store, StoreError,
+        StoreErrorKind, StoreLayer, Written,
+    },
+    repartition,
+    split::{self, ChunkStatus},
+};
+use lakewright_tests::{
+    model::{Client, Cloud, FaultRates, Plan, Settings, SimClock},
+    virtual_time,
+};
+use parquet::arrow::ArrowWriter;
+
+/// One test at a time: they share the process whose memory is measured.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The memory of this process that `VmHWM` or `VmRSS` says, in MiB.
+fn memory(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes = line
+        .unwrap()
+        .trim_start_matches(':')
+        .trim()
+        .trim_end_matches(" kB");
+    kibibytes.parse::<u64>().unwrap() >> 10
+}
+
+/// Runs work in virtual time, and says how many MiB it took at its peak.
+fn peak<T>(work: impl Future<Output = T>) -> (T, u64) {
+    if !cfg!(target_os = "linux") {
+        return (virtual_time(work), 0);
+    }
+    // The peak begins anew. <https://docs.kernel.org/filesystems/proc.html>
+    fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = memory("VmRSS");
+    let result = virtual_time(work);
+    (result, memory("VmHWM").saturating_sub(before))
+}
+
+fn alone() -> impl Drop {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A bucket with as many alike objects below a prefix as one likes, and what is written.
+struct Wide {
+    prefix: String,
+    objects: u64,
+    body: Bytes,
+    partitions: u64,
+    /// What was written last, but for the objects of the ledger that are read again.
+    kept: Mutex<Vec<(Location, Bytes)>>,
+    lists: AtomicU64,
+    gets: AtomicU64,
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+const ETAG: &str = "\"0123456789abcdef0123456789abcdef\"";
+
+impl Wide {
+    fn new(prefix: &str, objects: u64, body: Bytes, partitions: u64) -> Arc<Self> {
+        Arc::new(Self {
+            prefix: prefix.to_owned(),
+            objects,
+            body,
+            partitions,
+            kept: Mutex::default(),
+            lists: AtomicU64::default(),
+            gets: AtomicU64::default(),
+            read: AtomicU64::default(),
+            written: AtomicU64::default(),
+        })
+    }
+
+    fn kept(&self, object: &Location) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap();
+        let found = kept.iter().find(|(location, _)| location == object);
+        found.map(|(_, body)| body.clone())
+    }
+}
+
+fn count(of: &AtomicU64) -> u64 {
+    of.load(Ordering::Relaxed)
+}
+
+fn missing(operation: &'static str, object: &Location, kind: StoreErrorKind) -> StoreError {
+    StoreError {
+        kind,
+        operation,
+        location: object.clone(),
+        message: String::new(),
+    }
+}
+
+fn meta(size: usize) -> ObjectMeta {
+    ObjectMeta {
+        size: size as u64,
+        etag: ETAG.to_owned(),
+        version: None,
+        last_modified: Timestamp::UNIX_EPOCH,
+        answered_at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(2),
+    }
+}
+
+#[async_trait]
+impl StoreLayer for Wide {
+    fn inner(&self) -> &dyn Store {
+        unimplemented!("no test of this file needs another call")
+    }
+
+    async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
+        let kept = self.kept(object);
+        let size = kept.map(|body| body.len());
+        size.map(meta)
+            .ok_or_else(|| missing("HeadObject", object, StoreErrorKind::NotFound))
+    }
+
+    async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        let body = if object.key.starts_with(&self.prefix) {
+            self.body.clone()
+        } else {
+            let missing = || missing("GetObject", object, StoreErrorKind::NotFound);
+            self.kept(object).ok_or_else(missing)?
+        };
+        let size = body.len();
+        let range = options.range.unwrap_or(0..size as u64);
+        let at = |place: u64| usize::try_from(place).unwrap().min(size);
+        let bytes = body.slice(at(range.start)..at(range.end));
+        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(ObjectBody {
+            meta: meta(size),
+            bytes,
+        })
+    }
+
+    async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
+        self.lists.fetch_add(1, Ordering::Relaxed);
+        let is_source = self.objects > 0 && prefix.key == self.prefix;
+        let objects = if is_source { self.objects } else { 0 };
+        let number = |after: &str| after.strip_prefix(&self.prefix)?.parse::<u64>().ok();
+        let first = after.map_or(0, |after| {
+            number(after).map_or(objects, |number| number + 1)
+        });
+        let end = objects.min(first + MAX_LIST_PAGE as u64);
+        let page = (first..end).map(|number| Listed {
+            key: format!("{}{number:010}", self.prefix),
+            size: self.body.len() as u64,
+            etag: ETAG.to_owned(),
+            last_modified: Timestamp::UNIX_EPOCH,
+        });
+        Ok(ListPage {
+            objects: page.collect(),
+            truncated: end < objects,
+            answered_at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(2),
+        })
+    }
+
+    async fn put(
+        &self,
+        object: &Location,
+        body: Bytes,
+        _: PutOptions,
+    ) -> Result<Written, StoreError> {
+        self.written.fetch_add(body.len() as u64, Ordering::Relaxed);
+        if self.kept(object).is_some() {
+            return Err(missing(
+                "PutObject",
+                object,
+                StoreErrorKind::PreconditionFailed,
+            ));
+        }
+        self.kept.lock().unwrap().push((object.clone(), body));
+        let (etag, version) = (ETAG.to_owned(), None);
+        Ok(Written { etag, version })
+    }
+}
+
+fn table(keys: &[&str]) -> Table {
+    let column = |name: &str, hive_type: &str| Column {
+        name: name.to_owned(),
+        hive_type: hive_type.to_owned(),
+    };
+    let input = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
+    Table {
+        name: "lake.t".parse().unwrap(),
+        storage: StorageDescriptor {
+            location: "s3://lake/t/".to_owned(),
+            columns: vec![column("n", "bigint")],
+            serde_library: Some(
+                "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe".to_owned(),
+            ),
+            input_format: Some(input.to_owned()),
+            ..StorageDescriptor::default()
+        },
+        partition_keys: keys.iter().map(|key| column(key, "string")).collect(),
+        parameters: std::collections::BTreeMap::new(),
+        version_id: None,
+    }
+}
+
+#[async_trait]
+impl Catalog for Wide {
+    async fn table(&self, _: &TableName) -> Result<Option<Table>, CatalogError> {
+        Ok(Some(table(if self.partitions > 0 {
+            &["day"]
+        } else {
+            &[]
+        })))
+    }
+
+    async fn page_of_partitions(
+        &self,
+        _: &TableName,
+        _: Option<&str>,
+        page: Option<&str>,
+    ) -> Result<PartitionPage, CatalogError> {
+        let first = page.map_or(0, |page| page.parse::<u64>().unwrap());
+        let end = self.partitions.min(first + 1_000);
+        let partitions = (first..end).map(|day| Partition {
+            values: vec![format!("{day:06}")],
+            storage: StorageDescriptor {
+                location: format!("s3://lake/t/day={day:06}/"),
+                ..table(&[]).storage
+            },
+        });
+        Ok(PartitionPage {
+            partitions: partitions.collect(),
+            next: (end < self.partitions).then(|| end.to_string()),
+        })
+    }
+
+    async fn partitions(
+        &self,
+        _: &TableName,
+        _: &[Vec<String>],
+    ) -> Result<Vec<Partition>, CatalogError> {
+        unimplemented!("no test of this file looks a partition up")
+    }
+
+    async fn create_partitions(
+        &self,
+        _: &TableName,
+        _: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        unimplemented!("no test of this file registers partitions")
+    }
+
+    async fn update_partitions(
+        &self,
+        _: &TableName,
+        _: &[Partition],
+    ) -> Result<Vec<PartitionFailure>, CatalogError> {
+        unimplemented!("no test of this file changes partitions")
+    }
+
+    async fn create_table(&self, _: &Table) -> Result<(), CatalogError> {
+        unimplemented!("no test of this file makes a table")
+    }
+
+    async fn update_table(&self, _: &Table) -> Result<(), CatalogError> {
+        unimplemented!("no test of this file changes a table")
+    }
+}
+
+fn ports(wide: &Arc<Wide>) -> compact::Ports {
+    compact::Ports {
+        store: Arc::clone(wide) as Arc<dyn Store>,
+        catalog: Arc::clone(wide) as Arc<dyn Catalog>,
+        clock: Arc::new(SimClock::start()),
+    }
+}
+
+fn budget(memory: u64, clock: &dyn Clock) -> repartition::Budget {
+    repartition::Budget {
+        memory,
+        scratch: std::env::temp_dir(),
+        scratch_bytes: u64::MAX,
+        deadline: clock.now() + SignedDuration::from_hours(10),
+    }
+}
+
+fn rows(from: i64, rows: i64) -> Bytes {
+    let column: ArrayRef = Arc::new((from..from + rows).collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+#[test]
+fn a_hundred_thousand_partitions_of_a_compacted_table() {
+    let _alone = alone();
+    const PARTITIONS: u64 = 100_000;
+    let job = "[[compact]]\ntable = \"lake.t\"";
+    let job = Config::parse(job).unwrap().compact.remove(0);
+    let wide = Wide::new("nothing/", 0, Bytes::new(), PARTITIONS);
+    for is_status in [false, true] {
+        let before = count(&wide.lists);
+        let ((), mib) = peak(async {
+            let ports = ports(&wide);
+            let deadline = ports.clock.now() + SignedDuration::from_hours(10);
+            let mut request = compact::PlanRequest::default();
+            let mut seen = 0;
+            loop {
+                request.after = if is_status {
+                    let report = compact::status(&ports, &job, &request, deadline).await;
+                    let report = report.unwrap();
+                    seen += report.counts["never"];
+                    report.next
+                } else {
+                    let memory = 256 << 20;
+                    let budget = compact::Budget { memory, deadline };
+                    let report = compact::plan(&ports, &job, &request, &budget).await;
+                    let report = report.unwrap();
+                    seen += report.left["too_few_files"];
+                    report.next
+                };
+                if request.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(seen, PARTITIONS);
+        });
+        // The ledger of each, of a plan its files too, and what marks another table format.
+        let each = if is_status { 1 } else { 2 };
+        let lists = count(&wide.lists) - before;
+        assert!(
+            (each * PARTITIONS..each * PARTITIONS + 20).contains(&lists),
+            "{lists}"
+        );
+        assert!(mib < 96, "{mib} MiB");
+    }
+}
+
+/// Repartition of a table of so many objects, into one file.
+fn one_file() -> Repartition {
+    let text = "[[repartition]]\nname = \"job\"\nsource = \"lake.t\"\ntarget = \"s3://lake/out/\"\nfiles = 1\n[[repartition.output]]\nformat = \"parquet\"";
+    Config::parse(text).unwrap().repartition.remove(0)
+}
+
+#[test]
+fn a_million_objects_of_a_table() {
+    let _alone = alone();
+    const OBJECTS: u64 = 1_000_000;
+    let wide = Wide::new("t/", OBJECTS, rows(0, 1), 0);
+    let (report, mib) = peak(async {
+        let ports = ports(&wide);
+        let budget = budget(1 << 30, &*ports.clock);
+        repartition::plan(&ports, &one_file(), &budget)
+            .await
+            .unwrap()
+    });
+    assert_eq!(report.files_before, OBJECTS);
+    let lists = count(&wide.lists);
+    assert!(
+        (OBJECTS / 1_000..OBJECTS / 1_000 + 20).contains(&lists),
+        "{lists}"
+    );
+    // Small objects are not looked at.
+    assert_eq!(count(&wide.gets), 0);
+    let each = count(&wide.written) / OBJECTS;
+    assert!(each < 160, "{each} bytes of the plan for each");
+    assert!(mib < 1_024, "{mib} MiB");
+}
+
+#[test]
+fn fifty_thousand_footers_of_one_file() {
+    let _alone = alone();
+    const OBJECTS: u64 = 50_000;
+    const MEMORY: u64 = 96 << 20;
+    let wide = Wide::new("t/", OBJECTS, rows(0, 10), 0);
+    let (report, mib) = peak(async {
+        let ports = ports(&wide);
+        let budget = budget(MEMORY, &*ports.clock);
+        let plan = repartition::plan(&ports, &one_file(), &budget)
+            .await
+            .unwrap();
+        let [task] = &plan.tasks[..] else {
+            panic!("{:?}", plan.tasks);
+        };
+        repartition::write(&ports, task, &budget).await.unwrap()
+    });
+    assert_eq!((report.rows, report.outputs), (10 * OBJECTS, 1));
+    let gets = count(&wide.gets);
+    assert!(gets <= 3 * OBJECTS, "{gets} GETs");
+    assert!(mib << 20 < 2 * MEMORY, "{mib} MiB");
+}
+
+#[test]
+fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
+    let _alone = alone();
+    const OBJECTS: u64 = 1_000;
+    let wide = Wide::new("t/", OBJECTS, rows(0, 1_000_000), 0);
+    let size = wide.body.len();
+    assert!(size > 4 << 20, "{size} bytes");
+    let job = Repartition {
+        task_size: Size::mib(16),
+        ..one_file()
+    };
+    let (report, mib) = peak(async {
+        let ports = ports(&wide);
+        let budget = budget(256 << 20, &*ports.clock);
+        repartition::plan(&ports, &job, &budget).await.unwrap()
+    });
+    assert_eq!(report.files_before, OBJECTS);
+    let (gets, read) = (count(&wide.gets), count(&wide.read));
+    assert_eq!((gets, read), (OBJECTS, OBJECTS * (64 << 10)));
+    assert!(mib < 64, "{mib} MiB");
+}
+
+#[test]
+fn five_million_duplicate_keys_of_split() {
+    let _alone = alone();
+    const ROWS: u64 = 5_000_000;
+    let text = "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\nallow_any_source = true\nkey = \"{n}.json\"\non_collision = \"keep_first\"";
+    let job = Config::parse(text).unwrap().split.remove(0);
+    let mut csv = "\"n\"\n".to_owned();
+    for row in 0..ROWS {
+        writeln!(csv, "\"{}\"", row % 10).unwrap();
+    }
+    let (cloud, tasks) = virtual_time(async {
+        let cloud = Cloud::new(1, Settings::default(), FaultRates::default());
+        cloud.with(|state| state.sqs.create("queue", Duration::from_hours(1), None));
+        let result: Location = "s3://results/q.csv".parse().unwrap();
+        cloud.place(&result, csv.into());
+        let ports = split_ports(&cloud);
+        let request = split::PlanRequest {
+            name: "j".to_owned(),
+            result: Some(result),
+            ..split::PlanRequest::default()
+        };
+        let budget = split_budget(1 << 30, &cloud);
+        let report = split::plan(&ports, &job, &request, "queue", &budget).await;
+        assert_eq!(
+            (report.as_ref().unwrap().rows, report.unwrap().objects),
+            (ROWS, 10)
+        );
+        let mut rng = fastrand::Rng::with_seed(1);
+        let now = cloud.clock.now();
+        let (tasks, ..) = cloud.with(|state| state.sqs.receive("queue", 1_000, now, 0.0, &mut rng));
+        // Each message reads it.
+        let plan = cloud.with(|state| {
+            let at = "s3://objects/j/_lakewright/split/".parse().unwrap();
+            let sizes = state.s3.below(&at).map(|(_, object)| object.bytes.len());
+            sizes.max().unwrap()
+        });
+        assert!((plan as u64) < 3 * ROWS, "{plan} bytes");
+        (cloud, tasks)
+    });
+    let ((), mib) = peak(async {
+        // Of the others each takes as much.
+        for task in [tasks.first(), tasks.last()].into_iter().flatten() {
+            let task = serde_json::from_str(&task.body).unwrap();
+            let budget = split_budget(64 << 20, &cloud);
+            let report = split::rows(&split_ports(&cloud), &task, 1, &budget).await;
+            assert_eq!(report.unwrap().status, ChunkStatus::Done);
+        }
+    });
+    assert!(mib < 96, "{mib} MiB");
+}
+
+fn split_ports(cloud: &Arc<Cloud>) -> split::Ports {
+    let client = Client::new(Arc::clone(cloud), 1, Plan::default());
+    split::Ports {
+        store: Arc::new(client.clone()),
+        queries: Arc::new(client.clone()),
+        queue: Arc::new(client.clone()),
+        callback: Arc::new(client),
+        clock: Arc::new(cloud.clock),
+    }
+}
+
+fn split_budget(memory: u64, cloud: &Cloud) -> split::Budget {
+    split::Budget {
+        memory,
+        deadline: cloud.clock.now() + SignedDuration::from_hours(10),
+    }
+}

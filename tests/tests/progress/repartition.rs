@@ -1,0 +1,105 @@
+//! The tasks and the commit of repartition.
+
+use bytes::Bytes;
+use lakewright_core::config::{Config, Repartition};
+use lakewright_jobs::repartition::{self, Budget, CommitRequest, PlanReport, Ports, TaskRequest};
+
+use super::*;
+
+fn job(more: &str) -> Repartition {
+    let text = format!(
+        "[[repartition]]\nname = \"job\"\nsource = \"s3://lake/in/\"\nformat = \"json\"\ntarget = \"s3://lake/out/\"\ntask_size = \"1MiB\"\n{more}\n[[repartition.output]]\nformat = \"json\""
+    );
+    Config::parse(&text).unwrap().repartition.remove(0)
+}
+
+fn ports(invocation: &Invocation) -> (Ports, Budget) {
+    let ports = Ports {
+        store: invocation.store(),
+        catalog: invocation.catalog(),
+        clock: invocation.clock.clone(),
+    };
+    let budget = Budget {
+        memory: 64 << 20,
+        scratch: std::env::temp_dir(),
+        scratch_bytes: u64::MAX,
+        deadline: invocation.work(),
+    };
+    (ports, budget)
+}
+
+/// A run from its plan on.
+struct Run {
+    cloud: Arc<Cloud>,
+    plan: PlanReport,
+    /// The tasks that are not done.
+    left: Vec<TaskRequest>,
+}
+
+/// The objects that the run replaces.
+const REPLACED: usize = 2_500;
+
+impl Run {
+    /// Of as many objects, with so many partitions in all.
+    async fn new(cloud: Arc<Cloud>, more: &str, objects: usize, places: usize) -> Self {
+        for object in 0..objects {
+            let rows = (0..places).filter(|place| place % objects == object);
+            let rows = rows.map(|place| format!("{{\"n\":{place},\"place\":\"{place:04}\"}}\n"));
+            let mut text = rows.collect::<String>();
+            if objects > 1 {
+                // Each object is a task of its own.
+                text.extend(std::iter::repeat_n('\n', 1 << 20));
+            }
+            cloud.place(&at(&format!("s3://lake/in/{object:03}")), text.into());
+        }
+        for object in 0..REPLACED {
+            let old = at(&format!("s3://lake/out/old/{object:05}"));
+            cloud.place(&old, Bytes::from_static(b"{}"));
+        }
+        let (ports, budget) = ports(&ample(&cloud));
+        let plan = repartition::plan(&ports, &job(more), &budget)
+            .await
+            .unwrap();
+        let left = plan
+            .prepare
+            .iter()
+            .chain(&plan.tasks)
+            .cloned()
+            .rev()
+            .collect();
+        Self { cloud, plan, left }
+    }
+}
+
+impl Work for Run {
+    fn cloud(&self) -> &Arc<Cloud> {
+        &self.cloud
+    }
+
+    async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
+        let (ports, budget) = ports(invocation);
+        while let Some(task) = self.left.last() {
+            repartition::write(&ports, task, &budget).await?;
+            self.left.pop();
+        }
+        let request = CommitRequest {
+            plan: self.plan.plan.clone(),
+        };
+        let report = repartition::commit(&ports, &request, budget.deadline).await?;
+        assert_eq!(report.removed, REPLACED as u64);
+        Ok(true)
+    }
+}
+
+pub(super) async fn done() {
+    for (settings, objects, times) in [
+        ("partition_by = [\"place\"]", 1, [700, 1_500]),
+        ("files = 400", 1, [700, 1_500]),
+        ("files = 400", 8, [700, 1_500]),
+        ("partition_by = [\"place\"]\nmerge = true", 8, [900, 1_500]),
+    ] {
+        let name = format!("repartition, {settings}, {objects} objects");
+        let make = async |cloud| Run::new(cloud, settings, objects, 400).await;
+        super::done(&name, &times, make).await;
+    }
+}
