@@ -33,6 +33,38 @@ from harness.report import table
 from harness.runtime_api import FunctionFailed
 
 LANDING, LAKE, DATABASE = "landing", "lake", "forward"
+REKEY = """\
+[[rekey]]
+name = "f"
+source = "s3://{landing}/{source}/"
+target = "s3://{lake}/{source}/"
+timestamp = {{ column = "t" }}
+partition_by = ["place"]
+"""
+SPLIT = """\
+[[split]]
+name = "f"
+target = "s3://{lake}/{source}/"
+key = "{{n}}.json"
+sources = ["s3://{landing}/{source}/"]
+"""
+REPARTITION = """\
+[[repartition]]
+name = "f"
+source = "s3://{landing}/{source}/"
+format = "json"
+target = "s3://{lake}/{source}/"
+partition_by = ["place"]
+[[repartition.output]]
+format = "parquet"
+"""
+COMPACT = """\
+[[compact]]
+table = "{database}.t"
+min_files = 2
+quiet_for = "0s"
+longest_invocation = "1s"
+"""
 MEMORY_MB = 512
 # What may be needed at most; more would be no progress.
 ATTEMPTS = 60
@@ -51,13 +83,19 @@ moment. Written by `cargo xtask bench forward` on {date}, at commit {commit}.
 """
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing of a client that has gone."""
+
+
 class Throttled:
     """S3 behind a proxy that refuses some requests with 503, which begin after a number of others."""
 
     def __init__(self, cloud: LocalCloud, after: int, refusals: int) -> None:
         self._seen, self._lock = 0, Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(cloud, after, refusals))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler(cloud, after, refusals))
         Thread(target=self._server.serve_forever, daemon=True).start()
 
     def __enter__(self) -> "Throttled":
@@ -178,22 +216,26 @@ class Bench:
         print("  ".join(self.rows[-1]), flush=True)
 
 
+def configured(job: str, source: str) -> str:
+    """The configuration of a job."""
+    return job.format(landing=LANDING, lake=LAKE, database=DATABASE, source=source)
+
+
 def sweeps(bench: Bench) -> None:
     """A sweep that is throttled for a moment, and one in short invocations."""
-    config = f'[[rekey]]\nname = "f"\nsource = "s3://{LANDING}/{{}}/"\ntarget = "s3://{LAKE}/{{}}/"\ntimestamp = {{{{ column = "t" }}}}\n'
     for name, keys in (("s2000", 2000), ("s5000", 5000)):
         bench.put_all(LANDING, {f"{name}/{number:05}": b"{}" for number in range(keys)})
     request = {"sweep": "f", "min_age_seconds": 0}
     for refusals in (0, 10):
         with (
             Throttled(bench.cloud, 300, refusals) as proxy,
-            bench.function("rekey", config.format("s2000", "s"), {"AWS_ENDPOINT_URL_S3": proxy.endpoint}) as function,
+            bench.function("rekey", configured(REKEY, "s2000"), {"AWS_ENDPOINT_URL_S3": proxy.endpoint}) as function,
         ):
             report, took = function.invoke(request)
         bench.cloud.drain(bench.queue)
         what = f"sweep of 2,000 keys through a proxy, {refusals} answers of 503"
         bench.say(what, "900", "1", "0", str(report["listed"]), took)
-    with bench.function("rekey", config.format("s5000", "s")) as function:
+    with bench.function("rekey", configured(REKEY, "s5000")) as function:
         state = {"after": None, "listed": 0}
 
         def attempt(_: int) -> bool:
@@ -209,7 +251,7 @@ def rekey(bench: Bench) -> None:
     """One object with 3,000 outputs."""
     text = "".join(f'{{"t":"2026-05-01","place":"{place:05}"}}\n' for place in range(3000))
     stored = bench.put_all(LANDING, {"r/a": text.encode()})
-    config = f'[[rekey]]\nname = "f"\nsource = "s3://{LANDING}/r/"\ntarget = "s3://{LAKE}/r/"\ntimestamp = {{ column = "t" }}\npartition_by = ["place"]\n'
+    config = configured(REKEY, "r")
     with bench.function("rekey", config) as function:
 
         def attempt(number: int) -> bool:
@@ -226,7 +268,7 @@ def split(bench: Bench) -> None:
     """One chunk of 5,000 rows."""
     text = '"n"\n' + "".join(f'"{row}"\n' for row in range(5000))
     bench.put_all(LANDING, {"q/q.csv": text.encode()})
-    config = f'[[split]]\nname = "f"\ntarget = "s3://{LAKE}/q/"\nkey = "{{n}}.json"\nsources = ["s3://{LANDING}/q/"]\n'
+    config = configured(SPLIT, "q")
     with bench.function("split-plan", config) as function:
         function.invoke({"name": "f", "result": f"s3://{LANDING}/q/q.csv"})
     (message,) = bench.cloud.drain(bench.queue)
@@ -245,7 +287,7 @@ def repartition(bench: Bench) -> None:
     """A task with 3,000 files, and its commit."""
     text = "".join(f'{{"n":{place},"place":"{place:05}"}}\n' for place in range(3000))
     bench.put_all(LANDING, {"p/a": text.encode()})
-    config = f'[[repartition]]\nname = "f"\nsource = "s3://{LANDING}/p/"\nformat = "json"\ntarget = "s3://{LAKE}/p/"\npartition_by = ["place"]\n[[repartition.output]]\nformat = "parquet"\n'
+    config = configured(REPARTITION, "p")
     with bench.function("repartition-plan", config) as function:
         plan, _ = function.invoke({"name": "f"})
     (task,) = plan["tasks"]
@@ -284,7 +326,7 @@ def compact(bench: Bench) -> None:
         chosen = days[begin : begin + 100]
         bench.cloud.register(DATABASE, "t", {(day.removeprefix("day="),): f"s3://{LAKE}/t/{day}/" for day in chosen})
     time.sleep(3)
-    config = f'[[compact]]\ntable = "{DATABASE}.t"\nmin_files = 2\nquiet_for = "0s"\nlongest_invocation = "1s"\n'
+    config = configured(COMPACT, "t")
     for seconds in (10, 4):
         state: dict[str, Any] = {"after": None, "planned": 0}
         with bench.function("compact-plan", config) as function:

@@ -103,3 +103,26 @@ pub(super) async fn done() {
         super::done(&name, &times, make).await;
     }
 }
+
+#[test]
+fn what_is_prepared_is_put_together_once() {
+    virtual_time(async {
+        let cloud = Cloud::new(1, Settings::default(), FaultRates::default());
+        let mut run = Run::new(Arc::clone(&cloud), "files = 400", 8, 400).await;
+        let (preparations, tasks) = (run.plan.prepare.len(), run.plan.tasks.len());
+        assert_eq!((preparations, tasks), (8, 8));
+        let (ended, _) = attempted(&mut run, Duration::from_mins(15), 1).await;
+        assert_eq!(ended, Ok(true));
+        let reads = cloud.with(|state| {
+            let entries = state.history.entries().iter();
+            let reads = entries.filter(|entry| {
+                entry.operation == "GetObject"
+                    && entry.target.contains("/prepared/")
+                    && entry.outcome == "ok"
+            });
+            reads.count()
+        });
+        // Eight for all tasks and the commit, and not eight for each.
+        assert_eq!(reads, preparations);
+    });
+}

@@ -1,7 +1,7 @@
 //! The ledger of a job: consecutive runs, each of create-only objects.
 //!
 //! - `<run>/plan`: what is read, the tasks, and what is replaced.
-//! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote.
+//! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote. `<run>/counted`: what all have counted.
 //! - `<run>/progress/<i>/<n>`, `<run>/preparing/<i>/<n>`, `<run>/verified/<n>`: how far a task, a preparation or the
 //!   verification of the run came before its time ran out. The furthest is first in a listing.
 //! - `<run>/commit`: the run is valid, or was withdrawn before its commit.
@@ -145,6 +145,15 @@ pub struct Prepared {
     pub(super) staged: Option<Staged>,
 }
 
+/// The counts of all preparations: each task needs them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The counts of each unit of the plan.
+    pub units: Vec<Counts>,
+}
+
 /// The result of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -274,7 +283,7 @@ impl TryFrom<String> for Id {
     }
 }
 
-documents!(LEDGER_VERSION; Plan, Prepared, Done, Reached, Verified, Commit, Finished, Taken);
+documents!(LEDGER_VERSION; Plan, Prepared, Counted, Done, Reached, Verified, Commit, Finished, Taken);
 
 impl Plan {
     /// The location of a source object.
@@ -341,6 +350,10 @@ impl Ledger {
 
     pub(super) fn prepared(&self, index: usize) -> Location {
         self.prefix.join(&format!("prepared/{index:010}"))
+    }
+
+    pub(super) fn counted(&self) -> Location {
+        self.prefix.join("counted")
     }
 
     pub(super) fn done(&self, task: usize) -> Location {
@@ -491,6 +504,7 @@ mod tests {
             &[
                 ("repartition/<name>/<run>/plan", again::<Plan>),
                 ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
+                ("repartition/<name>/<run>/counted", again::<Counted>),
                 ("repartition/<name>/<run>/done/<i>", again::<Done>),
                 (
                     "repartition/<name>/<run>/progress/<i>/<n>",

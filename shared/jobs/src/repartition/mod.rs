@@ -40,8 +40,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     commit::commit,
     ledger::{
-        Commit, Counts, Done, File, Finished, Ledger, Plan, Prepared, Reached, SourceObject,
-        SourcePartition, Standing, Taken, Verified,
+        Commit, Counted, Counts, Done, File, Finished, Ledger, Plan, Prepared, Reached,
+        SourceObject, SourcePartition, Standing, Taken, Verified,
     },
     plan::plan,
     refusal::Difference,

@@ -12,7 +12,7 @@ use lakewright_core::{
 use super::{
     Budget, Ports, TaskRequest,
     files::{Files, path_room},
-    ledger::{self, Commit, Counts, Done, File, Ledger, Plan, Prepared, Reached},
+    ledger::{self, Commit, Counted, Counts, Done, File, Ledger, Plan, Prepared, Reached},
     refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
@@ -135,12 +135,18 @@ pub async fn write(
     }
 }
 
-/// The counts in the `prepared` entries of a plan, in the order of the units.
+/// The counts of a plan's units, in their order: from the `prepared` entries, or from the one entry in which whoever read them
+/// all has put them together.
 pub(super) async fn counts(
     ports: &Ports,
     ledger: &Ledger,
     plan: &Plan,
 ) -> Result<Vec<Counts>, JobError> {
+    let at = ledger.counted();
+    let counted: Option<Counted> = ledger::read(&*ports.store, &at).await?;
+    if let Some(counted) = counted {
+        return Ok(counted.units);
+    }
     let reads = 0..plan.prepare.len();
     let reads = reads
         .map(|index| prepared(ports, ledger, plan, index).boxed())
@@ -149,10 +155,12 @@ pub(super) async fn counts(
         .buffered(CONCURRENT)
         .try_collect()
         .await?;
-    Ok(prepared
-        .into_iter()
-        .flat_map(|prepared| prepared.units)
-        .collect())
+    let units = prepared.into_iter().flat_map(|prepared| prepared.units);
+    let counted = Counted {
+        version: Counted::VERSION,
+        units: units.collect(),
+    };
+    Ok(ledger::propose(&*ports.store, &at, counted).await?.units)
 }
 
 async fn prepared(

@@ -78,7 +78,16 @@ pub async fn redrive(
             Err(error) if is_late(&error) && report.next != request.after => break,
             page => page?,
         };
-        let found = page.sids.iter().map(|sid| given_up(&finder, sid));
+        let found = page.sids.iter().enumerate().map(|(index, sid)| {
+            let finder = &finder;
+            async move {
+                // What was found is yet to be sent. At least one is looked up.
+                if index > 0 && ports.clock.now() >= deadline {
+                    return Err(JobError::deadline());
+                }
+                given_up(finder, sid).await
+            }
+        });
         let found = stream::iter(found.collect::<Vec<_>>()).buffered(CONCURRENT_QUESTIONS);
         let mut found = stream::iter(&page.sids).zip(found);
         let mut messages = Vec::new();
@@ -107,11 +116,6 @@ pub async fn redrive(
                 if report.given_up.len() < NAMED {
                     report.given_up.push(given_up);
                 }
-            }
-            // What was found is yet to be sent. At least one is looked up.
-            if ports.clock.now() >= deadline {
-                is_over = true;
-                break;
             }
         }
         drop(found);

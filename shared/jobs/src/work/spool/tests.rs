@@ -189,7 +189,7 @@ async fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
 }
 
 #[tokio::test]
-async fn the_last_blocks_of_many_runs_take_little_more_than_twice_the_memory() {
+async fn the_last_blocks_of_many_runs_take_no_more_than_twice_the_memory() {
     const MEMORY: u64 = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut spool = spool(&folder, MEMORY, u64::MAX, None);
@@ -205,7 +205,7 @@ async fn the_last_blocks_of_many_runs_take_little_more_than_twice_the_memory() {
         run.bytes() / u64::from(last + 1)
     };
     let blocks = spool.runs.iter().map(block).collect::<Vec<_>>();
-    assert!(blocks[0] > BLOCK / 2, "{blocks:?}");
-    // In blocks of one size they would take 16 times the memory.
-    assert!(blocks.iter().sum::<u64>() < 3 * MEMORY, "{blocks:?}");
+    // The first has as many rows as a block may have. If all did, they would take more than six times the memory.
+    assert!(64 * blocks[0] > 6 * MEMORY, "{blocks:?}");
+    assert!(blocks.iter().sum::<u64>() < 2 * MEMORY, "{blocks:?}");
 }
