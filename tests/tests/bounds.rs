@@ -3,7 +3,11 @@
 //! This is a binary of its own because it measures the peak memory of the whole process. That is read on Linux only;
 //! elsewhere only the calls are counted.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     fmt::Write as _,
@@ -27,9 +31,9 @@ use lakewright_core::{
 use lakewright_jobs::{
     compact,
     ports::{
-        Catalog, CatalogError, Clock, GetOptions, ListPage, Listed, MAX_LIST_PAGE, ObjectBody,
-        ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store, StoreError,
-        StoreErrorKind, StoreLayer, Written,
+        Catalog, CatalogError, Clock, GetOptions, ListPage, Listed, ListedPartition, MAX_LIST_PAGE,
+        ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store,
+        StoreError, StoreErrorKind, StoreLayer, Written,
     },
     repartition,
     split::{self, ChunkStatus},
@@ -135,7 +139,7 @@ fn meta(size: usize) -> ObjectMeta {
 #[async_trait]
 impl StoreLayer for Wide {
     fn inner(&self) -> &dyn Store {
-        unimplemented!("no test of this file needs another call")
+        panic!("no test of this file needs another call")
     }
 
     async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {
@@ -247,7 +251,7 @@ impl Catalog for Wide {
     ) -> Result<PartitionPage, CatalogError> {
         let first = page.map_or(0, |page| page.parse::<u64>().unwrap());
         let end = self.partitions.min(first + 1_000);
-        let partitions = (first..end).map(|day| Partition {
+        let partitions = (first..end).map(|day| ListedPartition {
             values: vec![format!("{day:06}")],
             storage: StorageDescriptor {
                 location: format!("s3://lake/t/day={day:06}/"),
@@ -265,7 +269,7 @@ impl Catalog for Wide {
         _: &TableName,
         _: &[Vec<String>],
     ) -> Result<Vec<Partition>, CatalogError> {
-        unimplemented!("no test of this file looks a partition up")
+        panic!("no test of this file looks a partition up")
     }
 
     async fn create_partitions(
@@ -273,7 +277,7 @@ impl Catalog for Wide {
         _: &TableName,
         _: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
-        unimplemented!("no test of this file registers partitions")
+        panic!("no test of this file registers partitions")
     }
 
     async fn update_partitions(
@@ -281,15 +285,15 @@ impl Catalog for Wide {
         _: &TableName,
         _: &[Partition],
     ) -> Result<Vec<PartitionFailure>, CatalogError> {
-        unimplemented!("no test of this file changes partitions")
+        panic!("no test of this file changes partitions")
     }
 
     async fn create_table(&self, _: &Table) -> Result<(), CatalogError> {
-        unimplemented!("no test of this file makes a table")
+        panic!("no test of this file makes a table")
     }
 
     async fn update_table(&self, _: &Table) -> Result<(), CatalogError> {
-        unimplemented!("no test of this file changes a table")
+        panic!("no test of this file changes a table")
     }
 }
 
@@ -320,8 +324,8 @@ fn rows(from: i64, rows: i64) -> Bytes {
 
 #[test]
 fn a_hundred_thousand_partitions_of_a_compacted_table() {
-    let _alone = alone();
     const PARTITIONS: u64 = 100_000;
+    let _alone = alone();
     let job = "[[compact]]\ntable = \"lake.t\"";
     let job = Config::parse(job).unwrap().compact.remove(0);
     let wide = Wide::new("nothing/", 0, Bytes::new(), PARTITIONS);
@@ -371,8 +375,8 @@ fn one_file() -> Repartition {
 
 #[test]
 fn a_million_objects_of_a_table() {
-    let _alone = alone();
     const OBJECTS: u64 = 1_000_000;
+    let _alone = alone();
     let wide = Wide::new("t/", OBJECTS, rows(0, 1), 0);
     let (report, mib) = peak(async {
         let ports = ports(&wide);
@@ -396,9 +400,9 @@ fn a_million_objects_of_a_table() {
 
 #[test]
 fn fifty_thousand_footers_of_one_file() {
-    let _alone = alone();
     const OBJECTS: u64 = 50_000;
     const MEMORY: u64 = 96 << 20;
+    let _alone = alone();
     let wide = Wide::new("t/", OBJECTS, rows(0, 10), 0);
     let (report, mib) = peak(async {
         let ports = ports(&wide);
@@ -419,8 +423,8 @@ fn fifty_thousand_footers_of_one_file() {
 
 #[test]
 fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
-    let _alone = alone();
     const OBJECTS: u64 = 1_000;
+    let _alone = alone();
     let wide = Wide::new("t/", OBJECTS, rows(0, 1_000_000), 0);
     let size = wide.body.len();
     assert!(size > 4 << 20, "{size} bytes");
@@ -441,8 +445,8 @@ fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
 
 #[test]
 fn five_million_duplicate_keys_of_split() {
-    let _alone = alone();
     const ROWS: u64 = 5_000_000;
+    let _alone = alone();
     let text = "[[split]]\nname = \"j\"\ntarget = \"s3://objects/j/\"\nallow_any_source = true\nkey = \"{n}.json\"\non_collision = \"keep_first\"";
     let job = Config::parse(text).unwrap().split.remove(0);
     let mut csv = "\"n\"\n".to_owned();

@@ -113,7 +113,7 @@ mod tests {
     #[async_trait]
     impl StoreLayer for Empty {
         fn inner(&self) -> &dyn Store {
-            unimplemented!("an object that is missing is looked up by its HEAD")
+            panic!("an object that is missing is looked up by its HEAD")
         }
 
         async fn head(&self, object: &Location, _: Option<&str>) -> Result<ObjectMeta, StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use lakewright_core::{
     compact::{PartitionLedger, Requests, Sizes, merge_list, run_list},
     config::{self, CompactMode},
@@ -115,19 +116,7 @@ pub async fn plan(
         && let Some(first) = scope.partitions.first()
         && report.partitions_unseen > 0
     {
-        let unfinished = Unfinished {
-            begun,
-            done: 0,
-            all: report.partitions_unseen,
-            of: "partitions",
-            tries: 1,
-            instead: "merge the first files of the partition by hand",
-        };
-        let error = unfinished.too_short(&*ports.clock, Stage::Read);
-        return Err(match &first.location {
-            Ok(location) => error.of(location.clone()),
-            Err(_) => error,
-        });
+        return Err(none_seen(ports, begun, report.partitions_unseen, first));
     }
     match denied {
         // It is the role that lacks something, and not a partition.
@@ -147,6 +136,23 @@ pub async fn plan(
         list(ports, &scope, &mut report).await?;
     }
     Ok(report)
+}
+
+/// There was no time for a single partition.
+fn none_seen(ports: &Ports, begun: Timestamp, all: u64, first: &Subject) -> JobError {
+    let unfinished = Unfinished {
+        begun,
+        done: 0,
+        all,
+        of: "partitions",
+        tries: 1,
+        instead: "merge the first files of the partition by hand",
+    };
+    let error = unfinished.too_short(&*ports.clock, Stage::Read);
+    match &first.location {
+        Ok(location) => error.of(location.clone()),
+        Err(_) => error,
+    }
 }
 
 /// Decides what to do with a partition. Writes the new plan, except in a dry run.

@@ -335,7 +335,7 @@ mod tests {
     #[async_trait]
     impl StoreLayer for One {
         fn inner(&self) -> &dyn Store {
-            unimplemented!("a document is read by one GET")
+            panic!("a document is read by one GET")
         }
 
         async fn get(&self, _: &Location, _: GetOptions) -> Result<ObjectBody, StoreError> {

@@ -379,22 +379,18 @@ impl<'a> Work<'a> {
         further: Option<Vec<File>>,
     ) -> Result<Reached, JobError> {
         let store = &*self.ports.store;
-        let reached = match further {
-            Some(files) => Reached {
-                version: Reached::VERSION,
-                files,
-                tries: 0,
-            },
-            None => {
-                let standing = ledger::furthest::<Reached>(store, progress).await?;
-                let (files, tries) =
-                    standing.map_or((Vec::new(), 0), |reached| (reached.files, reached.tries));
-                Reached {
-                    version: Reached::VERSION,
-                    files,
-                    tries: tries + 1,
-                }
-            }
+        let (files, tries) = if let Some(files) = further {
+            (files, 0)
+        } else {
+            let standing = ledger::furthest::<Reached>(store, progress).await?;
+            standing.map_or((Vec::new(), 1), |reached| {
+                (reached.files, reached.tries + 1)
+            })
+        };
+        let reached = Reached {
+            version: Reached::VERSION,
+            files,
+            tries,
         };
         ledger::reach(store, progress, reached.files.len(), &reached).await?;
         Ok(reached)

@@ -193,7 +193,7 @@ async fn the_last_blocks_of_many_runs_take_no_more_than_twice_the_memory() {
     const MEMORY: u64 = 2 << 20;
     let folder = tempfile::tempdir().unwrap();
     let mut spool = spool(&folder, MEMORY, u64::MAX, None);
-    let (rows, ids) = (batch(0..8_192), [0; 8_192]);
+    let (rows, ids) = (batch(0..8_192), vec![0; 8_192]);
     while spool.runs.len() < 64 {
         spool.push(&rows, &ids).unwrap();
         if spool.is_over() {
