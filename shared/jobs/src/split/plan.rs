@@ -43,7 +43,7 @@ pub async fn plan(
     } else {
         foreign::not_foreign(store, &job.target, ErrorKind::BadRequest).await?;
         let found = source::find(ports, job, &target).await?;
-        let plan = scanned(ports, job, &target.id, found, budget).await?;
+        let plan = Box::pin(scanned(ports, job, &target.id, found, budget)).await?;
         if plan.puts() > u64::from(job.max_puts) && !request.confirm {
             return Err(JobError::new(
                 ErrorKind::ConfirmationNeeded,
