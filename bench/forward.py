@@ -304,7 +304,8 @@ def repartition(bench: Bench) -> None:
     def seen() -> int:
         names = [int(key.removeprefix(verified)) for key in bench.cloud.keys(LAKE, verified)]
         is_committed = any(key.endswith("/commit") for key in bench.cloud.keys(LAKE, ledger))
-        return 3000 if is_committed else 9_999_999_999 - min(names, default=9_999_999_999)
+        # Of eight names for each file.
+        return 3000 if is_committed else (9_999_999_999 - min(names, default=9_999_999_999)) // 8
 
     with bench.function("repartition-commit", config) as function:
 

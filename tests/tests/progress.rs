@@ -2,7 +2,11 @@
 //!
 //! Only calls take time here, so a seed determines how far each attempt comes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "progress/compact.rs"]
 mod compact;

@@ -79,7 +79,7 @@ pub(super) const TABLE: &str = "table = \"lake.t\"\nfiles = 1";
 struct Planned {
     cloud: Arc<Cloud>,
     after: Option<String>,
-    planned: u64,
+    seen: u64,
     is_status: bool,
 }
 
@@ -91,7 +91,7 @@ impl Planned {
         Self {
             cloud,
             after: None,
-            planned: 0,
+            seen: 0,
             is_status,
         }
     }
@@ -111,17 +111,17 @@ impl Work for Planned {
         let job = job(TABLE);
         if self.is_status {
             let report = compact::status(&ports, &job, &request, budget.deadline).await?;
-            self.planned += report.counts["never"];
+            self.seen += report.counts["never"];
             self.after = report.next;
         } else {
             let report = compact::plan(&ports, &job, &request, &budget).await?;
-            self.planned += report.partitions_planned;
+            self.seen += report.partitions_planned;
             self.after = report.next;
         }
         if self.after.is_some() {
             return Ok(false);
         }
-        assert_eq!(self.planned, PARTITIONS as u64);
+        assert_eq!(self.seen, PARTITIONS as u64);
         Ok(true)
     }
 }

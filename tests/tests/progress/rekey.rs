@@ -34,7 +34,7 @@ struct Rekeyed {
 
 impl Rekeyed {
     /// Records of 400 partitions in each of two objects.
-    async fn new(cloud: Arc<Cloud>) -> Self {
+    fn new(cloud: Arc<Cloud>) -> Self {
         let objects = ["a", "b"].map(|name| {
             let text = (0..400).fold(String::new(), |mut text, place| {
                 writeln!(text, r#"{{"t":"2026-05-01","place":"{name}{place:03}"}}"#).unwrap();
@@ -89,9 +89,7 @@ impl Work for Rekeyed {
         let objects = objects.collect::<Vec<_>>();
         let answers = rekey(&ports, &self.job, &BTreeSet::new(), &objects, &budget).await;
         for answer in answers.objects {
-            if let Err(error) = answer {
-                return Err(error);
-            }
+            answer?;
         }
         Ok(true)
     }
@@ -204,7 +202,12 @@ impl Work for Swept {
 }
 
 pub(super) async fn done() {
-    super::done("rekey", &[700, 1_000, 1_500, 2_500], Rekeyed::new).await;
+    Box::pin(super::done(
+        "rekey",
+        &[700, 1_000, 1_500, 2_500],
+        Rekeyed::new,
+    ))
+    .await;
     super::done("sweep", &[50, 300, 900], |cloud| Swept::new(cloud, false)).await;
     super::done("redrive", &[50, 300, 900], |cloud| Swept::new(cloud, true)).await;
 }

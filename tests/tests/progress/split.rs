@@ -73,7 +73,7 @@ struct Planned {
 }
 
 impl Planned {
-    async fn new(cloud: Arc<Cloud>) -> Self {
+    fn new(cloud: Arc<Cloud>) -> Self {
         result(&cloud);
         Self {
             cloud,
@@ -134,7 +134,7 @@ impl Work for Chunk {
 }
 
 pub(super) async fn done() {
-    super::done("split-plan", &[400, 600], Planned::new).await;
+    super::done("split-plan", &[400, 600], async |cloud| Planned::new(cloud)).await;
     super::done("split-rows", &[600, 1_000, 3_000], Chunk::new).await;
 }
 

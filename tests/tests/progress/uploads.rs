@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -56,8 +57,11 @@ fn large(mib: usize) -> String {
     while text.len() < mib << 20 {
         for place in 0..2 {
             let noise = (0..4_000).map(|_| rng.alphanumeric()).collect::<String>();
-            text +=
-                &format!("{{\"t\":\"2026-05-01\",\"place\":\"{place}\",\"noise\":\"{noise}\"}}\n");
+            writeln!(
+                text,
+                "{{\"t\":\"2026-05-01\",\"place\":\"{place}\",\"noise\":\"{noise}\"}}"
+            )
+            .unwrap();
         }
     }
     text

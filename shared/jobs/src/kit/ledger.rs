@@ -133,7 +133,8 @@ async fn put<T: Serialize>(
 /// The counts of [`reach`] are below it.
 const MOST: u64 = 9_999_999_999;
 
-/// Notes how far an attempt came before its time ran out: `count` says how far.
+/// Notes how far an attempt came before its time ran out: `count` says how far. Where another attempt came as far, its
+/// document stays.
 ///
 /// # Errors
 /// The store fails.
@@ -145,8 +146,8 @@ pub(crate) async fn reach<T: Document>(
 ) -> Result<(), JobError> {
     // The names count down, so that the furthest is the first in a listing.
     let left = MOST.saturating_sub(count as u64);
-    // Whoever came as far says the same.
-    replace(store, &prefix.join(&format!("{left:010}")), document).await
+    create(store, &prefix.join(&format!("{left:010}")), document).await?;
+    Ok(())
 }
 
 /// The document of the attempt that came furthest, if one ran out of time.

@@ -184,6 +184,15 @@ pub struct Reached {
     pub tries: u32,
 }
 
+/// The most tries that are told apart.
+const TRIES: usize = 8;
+
+/// How far an attempt came, as a number for [`reach`]: of marks with as many files, the one after more tries is the furthest.
+pub(super) fn place(files: usize, tries: u32) -> usize {
+    let tries = usize::try_from(tries).unwrap_or(TRIES);
+    files * TRIES + tries.min(TRIES - 1)
+}
+
 /// How far the verification of a run came before its time ran out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {

@@ -60,7 +60,8 @@ pub(super) async fn verified(
                 files: look.verified.max(known),
                 tries: if look.verified > known { 0 } else { tries + 1 },
             };
-            if let Err(error) = ledger::reach(store, &prefix, verified.files, &verified).await {
+            let place = ledger::place(verified.files, verified.tries);
+            if let Err(error) = ledger::reach(store, &prefix, place, &verified).await {
                 tracing::warn!(%prefix, %error, "how far the verification came is not noted");
             }
             if verified.tries < 2 {

@@ -392,7 +392,8 @@ impl<'a> Work<'a> {
             files,
             tries,
         };
-        ledger::reach(store, progress, reached.files.len(), &reached).await?;
+        let place = ledger::place(reached.files.len(), tries);
+        ledger::reach(store, progress, place, &reached).await?;
         Ok(reached)
     }
 
