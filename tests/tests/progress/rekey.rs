@@ -205,7 +205,7 @@ pub(super) async fn done() {
     Box::pin(super::done(
         "rekey",
         &[700, 1_000, 1_500, 2_500],
-        Rekeyed::new,
+        async |cloud| Rekeyed::new(cloud),
     ))
     .await;
     super::done("sweep", &[50, 300, 900], |cloud| Swept::new(cloud, false)).await;
