@@ -30,6 +30,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     ports::{Clock, Store},
+    rekey::{Budget, Ports},
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lakewright_tests::{
@@ -87,6 +88,22 @@ impl Invocation {
 
     fn work(&self) -> Timestamp {
         self.deadlines.work
+    }
+
+    /// What rekey and repartition work with.
+    fn ports(&self) -> (Ports, Budget) {
+        let ports = Ports {
+            store: self.store(),
+            catalog: self.catalog(),
+            clock: self.clock.clone(),
+        };
+        let budget = Budget {
+            memory: 64 << 20,
+            scratch: std::env::temp_dir(),
+            scratch_bytes: u64::MAX,
+            deadline: self.work(),
+        };
+        (ports, budget)
     }
 }
 

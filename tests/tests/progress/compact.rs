@@ -30,11 +30,7 @@ fn file(seed: usize, rows: usize) -> Bytes {
 }
 
 fn ports(invocation: &Invocation) -> (Ports, Budget) {
-    let ports = Ports {
-        store: invocation.store(),
-        catalog: invocation.catalog(),
-        clock: invocation.clock.clone(),
-    };
+    let (ports, _) = invocation.ports();
     let budget = Budget {
         memory: 64 << 20,
         deadline: invocation.work(),

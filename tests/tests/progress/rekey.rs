@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use bytes::Bytes;
 use lakewright_core::config::{Config, Rekey};
 use lakewright_jobs::{
-    rekey::{Budget, Delivered, Ports, SourceObject, rekey},
+    rekey::{Delivered, SourceObject, rekey},
     sweep::{self, RedriveRequest, SweepRequest},
 };
 use serde_json::json;
@@ -71,17 +71,7 @@ impl Work for Rekeyed {
     }
 
     async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
-        let ports = Ports {
-            store: invocation.store(),
-            catalog: invocation.catalog(),
-            clock: invocation.clock.clone(),
-        };
-        let budget = Budget {
-            memory: 64 << 20,
-            scratch: std::env::temp_dir(),
-            scratch_bytes: u64::MAX,
-            deadline: invocation.work(),
-        };
+        let (ports, budget) = invocation.ports();
         let objects = self.objects.iter().map(|object| Delivered {
             object: object.clone(),
             receives: invocation.attempt,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use lakewright_core::config::{Config, Repartition};
-use lakewright_jobs::repartition::{self, Budget, CommitRequest, PlanReport, Ports, TaskRequest};
+use lakewright_jobs::repartition::{self, CommitRequest, PlanReport, TaskRequest};
 
 use super::*;
 
@@ -11,21 +11,6 @@ fn job(more: &str) -> Repartition {
         "[[repartition]]\nname = \"job\"\nsource = \"s3://lake/in/\"\nformat = \"json\"\ntarget = \"s3://lake/out/\"\ntask_size = \"1MiB\"\n{more}\n[[repartition.output]]\nformat = \"json\""
     );
     Config::parse(&text).unwrap().repartition.remove(0)
-}
-
-fn ports(invocation: &Invocation) -> (Ports, Budget) {
-    let ports = Ports {
-        store: invocation.store(),
-        catalog: invocation.catalog(),
-        clock: invocation.clock.clone(),
-    };
-    let budget = Budget {
-        memory: 64 << 20,
-        scratch: std::env::temp_dir(),
-        scratch_bytes: u64::MAX,
-        deadline: invocation.work(),
-    };
-    (ports, budget)
 }
 
 /// A run from its plan on.
@@ -56,7 +41,7 @@ impl Run {
             let old = at(&format!("s3://lake/out/old/{object:05}"));
             cloud.place(&old, Bytes::from_static(b"{}"));
         }
-        let (ports, budget) = ports(&ample(&cloud));
+        let (ports, budget) = ample(&cloud).ports();
         let plan = repartition::plan(&ports, &job(more), &budget)
             .await
             .unwrap();
@@ -77,7 +62,7 @@ impl Work for Run {
     }
 
     async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
-        let (ports, budget) = ports(invocation);
+        let (ports, budget) = invocation.ports();
         while let Some(task) = self.left.last() {
             repartition::write(&ports, task, &budget).await?;
             self.left.pop();

@@ -85,10 +85,7 @@ fn name(error: &JobError) -> String {
 }
 
 /// A cloud with an object of this text, and the ports of a client whose part of this number is refused.
-fn refusing(
-    text: &Bytes,
-    refused: u32,
-) -> (Arc<Cloud>, SourceObject, repartition::Ports, rekey::Budget) {
+fn refusing(text: &Bytes, refused: u32) -> (Arc<Cloud>, SourceObject, Ports, Budget) {
     let cloud = Cloud::new(1, Settings::default(), FaultRates::default());
     let location = at("s3://landing/t/a");
     let object = SourceObject {
@@ -97,20 +94,18 @@ fn refusing(
         size: Some(text.len() as u64),
     };
     let invocation = ample(&cloud);
-    let ports = repartition::Ports {
+    let (ports, budget) = invocation.ports();
+    let ports = Ports {
         store: Arc::new(Refusing {
             inner: invocation.client.clone(),
             parts: AtomicU32::new(0),
             refused,
         }),
-        catalog: invocation.catalog(),
-        clock: invocation.clock.clone(),
+        ..ports
     };
-    let budget = rekey::Budget {
+    let budget = Budget {
         memory: 256 << 20,
-        scratch: std::env::temp_dir(),
-        scratch_bytes: u64::MAX,
-        deadline: invocation.work(),
+        ..budget
     };
     (cloud, object, ports, budget)
 }
