@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Budget, MergeTask, Ports, ledger, merge as engine,
@@ -57,9 +57,7 @@ pub async fn merge(
         Err(error) if error.kind == StoreErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
     }
-    let inputs = bin.inputs.iter().map(|input| plan.from.join(&input.name));
-    let inputs = inputs.collect::<BTreeSet<_>>();
-    let metered = Metered::new(&ports.store, move |object| inputs.contains(object));
+    let metered = Metered::new(&ports.store);
     let reading = Ports {
         store: Arc::clone(&metered) as Arc<dyn Store>,
         ..ports.clone()
@@ -77,7 +75,7 @@ pub async fn merge(
             };
             let unfinished = Unfinished {
                 begun,
-                done: metered.read().0,
+                done: metered.bytes(),
                 all: bin.bytes * passes,
                 of: "bytes",
                 tries: 1,

@@ -26,8 +26,7 @@ pub(super) async fn members(request: Request<'_>, wanted: &[Wanted]) -> Result<P
         return route(request, wanted).await;
     }
     let source = &request.candidate(alone.candidate)?.source;
-    let at = source.clone();
-    let metered = Metered::new(&request.ports.store, move |object| *object == at);
+    let metered = Metered::new(&request.ports.store);
     let ports = Ports {
         store: Arc::clone(&metered) as Arc<dyn Store>,
         ..request.ports.clone()
@@ -39,7 +38,7 @@ pub(super) async fn members(request: Request<'_>, wanted: &[Wanted]) -> Result<P
     };
     match route(of_ports, wanted).await {
         Err(error) if error.kind() == ErrorKind::Deadline => {
-            let (done, size) = metered.read();
+            let (done, size) = (metered.bytes(), metered.size());
             // Without a table it is read twice: once for its columns.
             let passes = if request.settings().table.is_some() {
                 1

@@ -1,6 +1,6 @@
 //! Finds the source of a run: the objects of a table or a prefix, and their columns.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -372,9 +372,7 @@ impl Found {
     ) -> Result<Vec<Column>, JobError> {
         let mut inference = Inference::new(job.limits.deepest());
         let begun = ports.clock.now();
-        let sources = self.sources.iter().map(|source| self.location(source));
-        let sources = sources.collect::<BTreeSet<_>>();
-        let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+        let metered = Metered::new(&ports.store);
         let ports = &Ports {
             store: Arc::clone(&metered) as Arc<dyn Store>,
             ..ports.clone()
@@ -389,7 +387,7 @@ impl Found {
                     ErrorKind::Deadline => {
                         let unfinished = Unfinished {
                             begun,
-                            done: metered.read().0,
+                            done: metered.bytes(),
                             all: self.sources.iter().map(|source| source.size).sum(),
                             of: "bytes",
                             tries: 1,

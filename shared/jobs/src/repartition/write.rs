@@ -1,6 +1,6 @@
 //! Runs the tasks of a run.
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -51,9 +51,7 @@ pub async fn write(
 ) -> Result<TaskReport, JobError> {
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
-    let sources = plan.sources.iter().map(|source| plan.location(source));
-    let sources = sources.collect::<BTreeSet<_>>();
-    let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+    let metered = Metered::new(&ports.store);
     let ports = &Ports {
         store: Arc::clone(&metered) as Arc<dyn Store>,
         ..ports.clone()
@@ -398,7 +396,7 @@ impl<'a> Work<'a> {
     }
 
     fn too_short(&self, reached: &Reached) -> JobError {
-        let (done, _) = self.metered.read();
+        let done = self.metered.bytes();
         let unfinished = Unfinished {
             begun: self.begun,
             done,

@@ -1,6 +1,6 @@
 //! Plans a job, or resumes one: pins its result, cuts it into chunks, and enqueues those that are not done.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::config;
@@ -102,9 +102,7 @@ async fn scanned(
     budget: &Budget,
 ) -> Result<Plan, JobError> {
     let all = found.sources.iter().map(|source| source.size).sum();
-    let sources = found.sources.iter().map(|source| source.location.clone());
-    let sources = sources.collect::<BTreeSet<_>>();
-    let metered = Metered::new(&ports.store, move |object| sources.contains(object));
+    let metered = Metered::new(&ports.store);
     let reading = Ports {
         store: Arc::clone(&metered) as Arc<dyn Store>,
         ..ports.clone()
@@ -113,7 +111,7 @@ async fn scanned(
     let plan = scan::scan(&reading, job, id, found, budget).await;
     plan.map_err(|error| match error.kind() {
         ErrorKind::Deadline => {
-            let (done, _) = metered.read();
+            let done = metered.bytes();
             let unfinished = Unfinished {
                 begun,
                 done,

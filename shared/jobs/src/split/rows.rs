@@ -130,9 +130,7 @@ pub async fn rows(
     } else {
         None
     };
-    let source = plan.sources.get(chunk.source as usize);
-    let location = source.map(|source| source.location.clone());
-    let metered = Metered::new(store, move |object| Some(object) == location.as_ref());
+    let metered = Metered::new(store);
     let reading: Arc<dyn Store> = metered.clone();
     let started = clock.now();
     match write::write(&reading, clock, plan, index, &chunk, resume, budget).await {
@@ -140,7 +138,7 @@ pub async fn rows(
             let begun = resume.unwrap_or(chunk.first_row);
             // The first attempt may have begun late in its invocation.
             if next_row <= begun && receives > 1 {
-                let (done, all) = metered.read();
+                let (done, all) = (metered.bytes(), metered.size());
                 let unfinished = Unfinished {
                     begun: started,
                     done,

@@ -1,8 +1,8 @@
 //! Counts what is read.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -10,38 +10,31 @@ use lakewright_core::location::Location;
 
 use crate::ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
 
-/// A store that counts the bytes that are read of each object whose location it is asked to count.
+/// A store that counts the bytes that are read of sources: of what is read by its `ETag`, as the ledger and spooled rows
+/// are not.
 pub(crate) struct Metered {
     inner: Arc<dyn Store>,
-    counts: Box<dyn Fn(&Location) -> bool + Send + Sync>,
-    read: Mutex<BTreeMap<Location, Read>>,
-}
-
-/// What was read of an object.
-#[derive(Clone, Copy, Default)]
-struct Read {
-    bytes: u64,
-    size: u64,
+    bytes: AtomicU64,
+    size: AtomicU64,
 }
 
 impl Metered {
-    pub(crate) fn new(
-        inner: &Arc<dyn Store>,
-        counts: impl Fn(&Location) -> bool + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    pub(crate) fn new(inner: &Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
-            counts: Box::new(counts),
-            read: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            size: AtomicU64::new(0),
         })
     }
 
-    /// The bytes that were read so far, and the sizes of the objects of which some were read.
-    pub(crate) fn read(&self) -> (u64, u64) {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.values().fold((0, 0), |(bytes, sizes), read| {
-            (bytes + read.bytes, sizes + read.size)
-        })
+    /// The bytes that were read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The size in bytes of the object that was read last; 0 before the first.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
     }
 }
 
@@ -52,12 +45,12 @@ impl StoreLayer for Metered {
     }
 
     async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
+        let is_source = options.if_match.is_some();
         let body = self.inner.get(object, options).await?;
-        if (self.counts)(object) {
-            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            let read = read.entry(object.clone()).or_default();
-            read.bytes += body.bytes.len() as u64;
-            read.size = body.meta.size;
+        if is_source {
+            let bytes = body.bytes.len() as u64;
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.size.store(body.meta.size, Ordering::Relaxed);
         }
         Ok(body)
     }
