@@ -1,4 +1,4 @@
-//! The tasks and the commit of repartition.
+//! The plan, the tasks and the commit of repartition.
 
 use bytes::Bytes;
 use lakewright_core::config::{Config, Repartition};
@@ -76,7 +76,53 @@ impl Work for Run {
     }
 }
 
+/// A plan whose columns are inferred, from objects behind which others land.
+struct Inferred {
+    cloud: Arc<Cloud>,
+    objects: usize,
+}
+
+impl Inferred {
+    fn new(cloud: Arc<Cloud>) -> Self {
+        let mut made = Self { cloud, objects: 0 };
+        for _ in 0..400 {
+            made.land();
+        }
+        made
+    }
+
+    /// An object of which one field is in no other.
+    fn land(&mut self) {
+        let object = at(&format!("s3://lake/in/{:05}", self.objects));
+        let text = format!("{{\"n\":1.5,\"of_{}\":[{{\"x\":1}}]}}\n", self.objects);
+        self.cloud.place(&object, text.into());
+        self.objects += 1;
+    }
+}
+
+impl Work for Inferred {
+    fn cloud(&self) -> &Arc<Cloud> {
+        &self.cloud
+    }
+
+    async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
+        let (ports, budget) = invocation.ports();
+        let plan = repartition::plan(&ports, &job(""), &budget).await?;
+        let names = plan.columns.iter().map(|column| column.name.as_str());
+        let of = (0..self.objects).map(|object| format!("of_{object}"));
+        let expected = std::iter::once("n".to_owned()).chain(of);
+        assert!(names.eq(expected), "{:?}", plan.columns);
+        Ok(true)
+    }
+
+    async fn meanwhile(&mut self) {
+        self.land();
+    }
+}
+
 pub(super) async fn done() {
+    let make = async |cloud| Inferred::new(cloud);
+    super::done("repartition-plan without a table", &[600, 1_500], make).await;
     for (settings, objects, times) in [
         ("partition_by = [\"place\"]", 1, [700, 1_500]),
         ("files = 400", 1, [700, 1_500]),

@@ -46,18 +46,18 @@ pub enum InferError {
 }
 
 /// What was seen in one place; each is a bit of [`Place::seen`].
-mod seen {
-    pub(super) const BOOLEAN: u8 = 1;
-    pub(super) const INTEGER: u8 = 2;
+pub(super) mod seen {
+    pub(in super::super) const BOOLEAN: u8 = 1;
+    pub(in super::super) const INTEGER: u8 = 2;
     /// An integer that a double cannot represent exactly.
-    pub(super) const WIDE_INTEGER: u8 = 4;
-    pub(super) const FRACTION: u8 = 8;
+    pub(in super::super) const WIDE_INTEGER: u8 = 4;
+    pub(in super::super) const FRACTION: u8 = 8;
     /// A number that fits neither `Int64` nor `Float64`.
-    pub(super) const HUGE_NUMBER: u8 = 16;
-    pub(super) const STRING: u8 = 32;
-    pub(super) const OBJECT: u8 = 64;
-    pub(super) const ARRAY: u8 = 128;
-    pub(super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
+    pub(in super::super) const HUGE_NUMBER: u8 = 16;
+    pub(in super::super) const STRING: u8 = 32;
+    pub(in super::super) const OBJECT: u8 = 64;
+    pub(in super::super) const ARRAY: u8 = 128;
+    pub(in super::super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
 }
 
 /// How columns are called.
@@ -69,24 +69,24 @@ enum Names {
 
 /// What one place in the records holds.
 #[derive(Debug)]
-struct Place {
-    seen: u8,
-    object: Option<Box<Object>>,
-    element: Option<Box<Place>>,
+pub(super) struct Place {
+    pub(super) seen: u8,
+    pub(super) object: Option<Box<Object>>,
+    pub(super) element: Option<Box<Place>>,
 }
 
 /// The fields of the objects in one place.
 #[derive(Debug)]
-struct Object {
+pub(super) struct Object {
     keys: Keys<Option<usize>>,
     /// The first spelling of each field, and its values.
-    fields: Vec<(String, Place)>,
+    pub(super) fields: Vec<(String, Place)>,
     /// Maps lower-case names to fields.
-    names: HashMap<String, usize>,
+    pub(super) names: HashMap<String, usize>,
 }
 
 impl Object {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             keys: Keys::new(),
             fields: Vec::new(),
@@ -107,7 +107,7 @@ impl Object {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             seen: 0,
             object: None,
@@ -160,9 +160,9 @@ impl From<Stop> for Halt {
 #[derive(Debug)]
 pub struct Inference {
     max_depth: usize,
-    root: Object,
-    columns: usize,
-    limit: usize,
+    pub(super) root: Object,
+    pub(super) columns: usize,
+    pub(super) limit: usize,
 }
 
 impl Inference {

@@ -6,6 +6,7 @@ mod columns;
 mod fill;
 mod framer;
 mod infer;
+mod inferred;
 mod key_names;
 mod keys;
 mod lex;
@@ -19,6 +20,7 @@ mod texts;
 pub use columns::Columns;
 pub use framer::{Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
+pub use inferred::InferredPlace;
 pub use key_names::KeyNames;
 pub use record::{Appended, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError};
 

@@ -144,10 +144,19 @@ pub(crate) async fn reach<T: Document>(
     count: usize,
     document: &T,
 ) -> Result<(), JobError> {
-    // The names count down, so that the furthest is the first in a listing.
-    let left = MOST.saturating_sub(count as u64);
-    create(store, &prefix.join(&format!("{left:010}")), document).await?;
+    create(store, &prefix.join(&countdown(count)), document).await?;
     Ok(())
+}
+
+/// The name of how far an attempt came. The names count down, so that the furthest is the first in a listing.
+pub(crate) fn countdown(count: usize) -> String {
+    format!("{:010}", MOST.saturating_sub(count as u64))
+}
+
+/// How far an attempt came, by its name.
+pub(crate) fn counted_down(name: &str) -> Option<usize> {
+    let left = MOST.checked_sub(name.parse().ok()?)?;
+    usize::try_from(left).ok()
 }
 
 /// The document of the attempt that came furthest, if one ran out of time.

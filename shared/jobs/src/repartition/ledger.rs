@@ -8,6 +8,8 @@
 //! - `<run>/taken`: with a bookmark, every object that this and earlier runs have committed.
 //! - `<run>/finished`: the steps after the commit are done.
 //!
+//! - `inferring/<n>-<hash>`, beside the runs: how far an attempt to infer the columns of a source without a table came.
+//!
 //! Runs are numbered downwards, so that the newest is first in a listing.
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use futures::{FutureExt, StreamExt, stream};
 use lakewright_core::{
     catalog::Column,
     config,
+    json::InferredPlace,
     location::Location,
     naming::run_id,
     reading::Reading,
@@ -24,7 +27,9 @@ use lakewright_core::{
 use serde::{Deserialize, Serialize};
 
 use super::shuffle::Staged;
-pub(super) use crate::kit::ledger::{furthest, propose, reach, read};
+pub(super) use crate::kit::ledger::{
+    countdown, counted_down, create, furthest, propose, reach, read,
+};
 use crate::{
     kit::{ErrorKind, JobError, Stage, ledger::documents},
     ports::Store,
@@ -193,6 +198,31 @@ pub(super) fn place(files: usize, tries: u32) -> usize {
     files * TRIES + tries.min(TRIES - 1)
 }
 
+/// The number of files, or of other things, of such a number.
+pub(super) fn objects(place: usize) -> usize {
+    place / TRIES
+}
+
+/// What the records of the source's first objects hold, as an attempt knew when its time ran out: the next one does not read
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inferred {
+    /// The version of this document's format.
+    pub version: u32,
+    /// How many objects.
+    pub objects: usize,
+    /// What their records hold.
+    pub places: Vec<InferredPlace>,
+    /// How many attempts since have come no further.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: u32,
+}
+
+/// The prefix of how far attempts to infer a job's columns came.
+pub(super) fn inferring(job: &config::Repartition) -> Location {
+    job.ledger().join("inferring/")
+}
+
 /// How far the verification of a run came before its time ran out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
@@ -292,7 +322,7 @@ impl TryFrom<String> for Id {
     }
 }
 
-documents!(LEDGER_VERSION; Plan, Prepared, Counted, Done, Reached, Verified, Commit, Finished, Taken);
+documents!(LEDGER_VERSION; Plan, Prepared, Counted, Done, Reached, Inferred, Verified, Commit, Finished, Taken);
 
 impl Plan {
     /// The location of a source object.
@@ -519,6 +549,7 @@ mod tests {
                     "repartition/<name>/<run>/progress/<i>/<n>",
                     again::<Reached>,
                 ),
+                ("repartition/<name>/inferring/<n>-<hash>", again::<Inferred>),
                 ("repartition/<name>/<run>/verified/<n>", again::<Verified>),
                 ("repartition/<name>/<run>/commit", again::<Commit>),
                 ("repartition/<name>/<run>/taken", again::<Taken>),

@@ -20,6 +20,7 @@ mod bookmark;
 mod commit;
 mod files;
 mod finish;
+mod infer;
 mod ledger;
 mod over;
 mod plan;
@@ -40,7 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     commit::commit,
     ledger::{
-        Commit, Counted, Counts, Done, File, Finished, Ledger, Plan, Prepared, Reached,
+        Commit, Counted, Counts, Done, File, Finished, Inferred, Ledger, Plan, Prepared, Reached,
         SourceObject, SourcePartition, Standing, Taken, Verified,
     },
     plan::plan,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use lakewright_core::{
     catalog::{Column, Table},
     config::{Files, Mode, Repartition},
@@ -14,6 +15,7 @@ use serde::Serialize;
 use super::{
     Budget, Ports, TaskRequest, bookmark, files,
     finish::{finish, manifest},
+    infer::Inferring,
     ledger::{self, Commit, Ledger, Plan, Standing},
     report::{ObjectName, PlanReport},
     source::{self, Found},
@@ -67,23 +69,28 @@ pub async fn plan(
         }
         run = newest + 1;
     }
-    let plan = make(ports, job, budget, run, previous, &given_up).await;
-    let plan = plan.map_err(|error| match error.kind() {
-        // Nothing of a plan is kept before it is whole.
-        ErrorKind::Deadline => {
-            let unfinished = Unfinished {
-                begun,
-                done: 0,
-                all: 1,
-                of: "plans",
-                tries: 1,
-                instead: "have the run read a part of the source",
+    let mut inferring = Inferring::new(&*ports.clock);
+    let plan = make(ports, job, budget, run, previous, &given_up, &mut inferring);
+    let plan = match plan.boxed().await {
+        Ok(plan) => plan,
+        Err(error) if error.kind() == ErrorKind::Deadline => {
+            let whole = || {
+                // Nothing else of a plan is kept before it is whole.
+                let unfinished = Unfinished {
+                    begun,
+                    done: 0,
+                    all: 1,
+                    of: "plans",
+                    tries: 1,
+                    instead: "have the run read a part of the source",
+                };
+                let error = unfinished.too_short(&*ports.clock, Stage::Read);
+                error.of(job.target.clone())
             };
-            let error = unfinished.too_short(&*ports.clock, Stage::Read);
-            error.of(job.target.clone())
+            return Err(inferring.stopped(ports, job, error, whole).await);
         }
-        _ => error,
-    })?;
+        Err(error) => return Err(error),
+    };
     let ledger = Ledger::new(job, run);
     let plan = ledger::propose(store, &ledger.plan(), plan).await?;
     report(ports, &ledger, &plan).await
@@ -120,6 +127,7 @@ async fn make(
     run: u64,
     previous: Option<u64>,
     given_up: &[String],
+    inferring: &mut Inferring,
 ) -> Result<Plan, JobError> {
     for output in &job.output {
         source::not_foreign(&*ports.store, &job.directory(output)).await?;
@@ -151,7 +159,13 @@ async fn make(
             ),
         ));
     }
-    let (columns, keys) = found.columns(ports, job, budget).await?;
+    let (columns, keys) = match found.columns(ports, job).await? {
+        Some(known) => known,
+        None => (
+            inferring.columns(&found, ports, job, budget).await?,
+            Vec::new(),
+        ),
+    };
     let types = target(ports, job).await?;
     let shape = if columns.is_empty() && keys.is_empty() {
         Shape::default()

@@ -7,10 +7,9 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     catalog::{Column, ForeignTable, Table, TableName, not_a_mark},
     compression::{Codec, Decompressor},
-    config::{InputFormat, Repartition, Source},
+    config::{Repartition, Source},
     content::{HEAD, NotText},
     hive_type,
-    json::Inference,
     location::Location,
     parquet_in::ParquetFile,
     reading::Reading,
@@ -18,9 +17,9 @@ use lakewright_core::{
 };
 
 use super::{
-    Budget, Ports,
+    Ports,
     ledger::{SourceObject, SourcePartition},
-    read::{Content, records, unreadable},
+    read::unreadable,
     refusal::unread,
 };
 use crate::{
@@ -28,9 +27,8 @@ use crate::{
     ports::{Catalog, GetOptions, Listed, ListedPartition, MAX_GET_PARTITIONS, Partition, Store},
     work::{
         list::Pages,
-        metered::Metered,
         parquet::Loaded,
-        refusal::{refused, undecompressed, without_columns},
+        refusal::{refused, undecompressed},
     },
 };
 
@@ -326,97 +324,39 @@ impl Found {
         Ok(stored)
     }
 
-    /// The columns of the objects, and those of the source's partitions.
+    /// The columns of the objects, and those of the source's partitions; `None` if they must be inferred from records.
     pub(super) async fn columns(
         &self,
         ports: &Ports,
         job: &Repartition,
-        budget: &Budget,
-    ) -> Result<(Vec<Column>, Vec<Column>), JobError> {
+    ) -> Result<Option<(Vec<Column>, Vec<Column>)>, JobError> {
         if let Some(table) = &self.table {
             let column = |column: &Column| Column {
                 name: column.name.to_lowercase(),
                 hive_type: column.hive_type.clone(),
             };
             let columns = table.storage.columns.iter().map(column);
-            return Ok((
+            return Ok(Some((
                 columns.collect(),
                 table.partition_keys.iter().map(column).collect(),
-            ));
+            )));
         }
         let Some(first) = self.sources.first() else {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Some((Vec::new(), Vec::new())));
         };
-        let location = self.location(first);
-        let columns = match job.format.unwrap_or_default() {
-            InputFormat::Parquet => {
-                let file = parquet(ports, job, &location, first).await?;
-                let schema = file.spelled_schema();
-                rendered(
-                    &location,
-                    &schema.map_err(|error| refused(&location, error))?,
-                )?
-            }
-            InputFormat::Csv | InputFormat::Json => self.inferred(ports, job, budget).await?,
-        };
-        Ok((columns, Vec::new()))
-    }
-
-    /// Infers the columns of the records: strings with the names in the first object, or the columns of all objects'
-    /// records.
-    async fn inferred(
-        &self,
-        ports: &Ports,
-        job: &Repartition,
-        budget: &Budget,
-    ) -> Result<Vec<Column>, JobError> {
-        let mut inference = Inference::new(job.limits.deepest());
-        let begun = ports.clock.now();
-        let metered = Metered::new(&ports.store);
-        let ports = &Ports {
-            store: Arc::clone(&metered) as Arc<dyn Store>,
-            ..ports.clone()
-        };
-        for source in &self.sources {
-            let location = self.location(source);
-            let mut records = records(&self.reading, job, &location, true)?;
-            let mut bytes = Content::open(ports, job, budget, location.clone(), source, None);
-            loop {
-                let more = bytes.next().await;
-                let more = more.map_err(|error| match error.kind() {
-                    ErrorKind::Deadline => {
-                        let unfinished = Unfinished {
-                            begun,
-                            done: metered.bytes(),
-                            all: self.sources.iter().map(|source| source.size).sum(),
-                            of: "bytes",
-                            tries: 1,
-                            instead: "name a table as the source, so that the columns need not be inferred",
-                        };
-                        let error = unfinished.too_short(&*ports.clock, Stage::Read);
-                        error.of(self.root.clone())
-                    }
-                    _ => error,
-                })?;
-                match more {
-                    Some(more) => records.push(more),
-                    None => records.finish(),
-                }
-                let ended = more.is_none();
-                let names = records.infer(&mut inference);
-                match names.map_err(|error| without_columns(&location, &error))? {
-                    Some(names) => return Ok(named(names)),
-                    None if ended => break,
-                    None => {}
-                }
-            }
+        if !self.reading.is_parquet() {
+            return Ok(None);
         }
-        rendered(&self.root, &inference.spelled())
+        let location = self.location(first);
+        let file = parquet(ports, job, &location, first).await?;
+        let schema = file.spelled_schema();
+        let schema = schema.map_err(|error| refused(&location, error))?;
+        Ok(Some((rendered(&location, &schema)?, Vec::new())))
     }
 }
 
 /// Columns of strings. A field with an empty name has no column.
-fn named(names: Vec<String>) -> Vec<Column> {
+pub(super) fn named(names: Vec<String>) -> Vec<Column> {
     let names = names.into_iter().filter(|name| !name.is_empty());
     let column = |name| Column {
         name,
@@ -425,7 +365,8 @@ fn named(names: Vec<String>) -> Vec<Column> {
     names.map(column).collect()
 }
 
-fn rendered(
+/// The columns of a schema.
+pub(super) fn rendered(
     location: &Location,
     schema: &arrow::datatypes::Schema,
 ) -> Result<Vec<Column>, JobError> {

@@ -17,6 +17,9 @@ pub(crate) const RANGE: u64 = 4 << 20;
 /// The number of ranges that are being read or waiting to be used.
 const AHEAD: usize = 2;
 
+/// The most bytes that a reader holds: those ranges, and the one that is being used.
+pub(crate) const HELD: u64 = (AHEAD as u64 + 1) * RANGE;
+
 /// One version of an object.
 #[derive(Clone)]
 pub(crate) struct Pinned {
