@@ -10,8 +10,10 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
+    ops::Bound,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -35,7 +37,7 @@ use lakewright_jobs::{
         ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store,
         StoreError, StoreErrorKind, StoreLayer, Written,
     },
-    repartition,
+    repartition::{self, TaskRequest},
     split::{self, ChunkStatus},
 };
 use lakewright_tests::{
@@ -81,9 +83,11 @@ struct Wide {
     objects: u64,
     body: Bytes,
     partitions: u64,
-    /// What was written last, but for the objects of the ledger that are read again.
-    kept: Mutex<Vec<(Location, Bytes)>>,
+    /// What was written, by its key.
+    kept: Mutex<BTreeMap<String, Bytes>>,
     lists: AtomicU64,
+    prepared: AtomicU64,
+    gathered: AtomicU64,
     gets: AtomicU64,
     read: AtomicU64,
     written: AtomicU64,
@@ -100,6 +104,8 @@ impl Wide {
             partitions,
             kept: Mutex::default(),
             lists: AtomicU64::default(),
+            prepared: AtomicU64::default(),
+            gathered: AtomicU64::default(),
             gets: AtomicU64::default(),
             read: AtomicU64::default(),
             written: AtomicU64::default(),
@@ -107,9 +113,30 @@ impl Wide {
     }
 
     fn kept(&self, object: &Location) -> Option<Bytes> {
+        self.kept.lock().unwrap().get(&object.key).cloned()
+    }
+}
+
+impl Wide {
+    /// The next page of what was written below a prefix.
+    fn page_of_kept(&self, prefix: &Location, after: Option<&str>) -> ListPage {
         let kept = self.kept.lock().unwrap();
-        let found = kept.iter().find(|(location, _)| location == object);
-        found.map(|(_, body)| body.clone())
+        let behind = (Bound::Excluded(after.unwrap_or_default()), Bound::Unbounded);
+        let mut below = kept
+            .range::<str, _>(behind)
+            .filter(|(key, _)| key.starts_with(&prefix.key));
+        let page = below.by_ref().take(MAX_LIST_PAGE);
+        let page = page.map(|(key, body)| Listed {
+            key: key.clone(),
+            size: body.len() as u64,
+            etag: ETAG.to_owned(),
+            last_modified: Timestamp::UNIX_EPOCH,
+        });
+        ListPage {
+            objects: page.collect(),
+            truncated: below.next().is_some(),
+            answered_at: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(2),
+        }
     }
 }
 
@@ -151,6 +178,13 @@ impl StoreLayer for Wide {
 
     async fn get(&self, object: &Location, options: GetOptions) -> Result<ObjectBody, StoreError> {
         self.gets.fetch_add(1, Ordering::Relaxed);
+        for (name, gets) in [
+            ("/prepared/", &self.prepared),
+            ("/gathered/", &self.gathered),
+        ] {
+            let is_one = object.key.contains(name);
+            gets.fetch_add(is_one.into(), Ordering::Relaxed);
+        }
         let body = if object.key.starts_with(&self.prefix) {
             self.body.clone()
         } else {
@@ -170,8 +204,10 @@ impl StoreLayer for Wide {
 
     async fn list(&self, prefix: &Location, after: Option<&str>) -> Result<ListPage, StoreError> {
         self.lists.fetch_add(1, Ordering::Relaxed);
-        let is_source = self.objects > 0 && prefix.key == self.prefix;
-        let objects = if is_source { self.objects } else { 0 };
+        if prefix.key != self.prefix {
+            return Ok(self.page_of_kept(prefix, after));
+        }
+        let objects = self.objects;
         let number = |after: &str| after.strip_prefix(&self.prefix)?.parse::<u64>().ok();
         let first = after.map_or(0, |after| {
             number(after).map_or(objects, |number| number + 1)
@@ -204,7 +240,7 @@ impl StoreLayer for Wide {
                 StoreErrorKind::PreconditionFailed,
             ));
         }
-        self.kept.lock().unwrap().push((object.clone(), body));
+        self.kept.lock().unwrap().insert(object.key.clone(), body);
         let (etag, version) = (ETAG.to_owned(), None);
         Ok(Written { etag, version })
     }
@@ -228,7 +264,7 @@ fn table(keys: &[&str]) -> Table {
             ..StorageDescriptor::default()
         },
         partition_keys: keys.iter().map(|key| column(key, "string")).collect(),
-        parameters: std::collections::BTreeMap::new(),
+        parameters: BTreeMap::new(),
         version_id: None,
     }
 }
@@ -441,6 +477,60 @@ fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
     let (gets, read) = (count(&wide.gets), count(&wide.read));
     assert_eq!((gets, read), (OBJECTS, OBJECTS * (64 << 10)));
     assert!(mib < 64, "{mib} MiB");
+}
+
+#[test]
+fn a_thousand_preparations_for_a_thousand_tasks() {
+    const TASKS: usize = 1_000;
+    const PLACES: i64 = 20;
+    let _alone = alone();
+    let numbers: ArrayRef = Arc::new((0..100_i64).collect::<Int64Array>());
+    let places: ArrayRef = Arc::new((0..100_i64).map(|n| n % PLACES).collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([("n", numbers), ("place", places)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    let body: Bytes = writer.into_inner().unwrap().into();
+    assert!(body.len() > 1_000, "{} bytes", body.len());
+    let text = "[[repartition]]\nname = \"job\"\nsource = \"s3://lake/t/\"\nformat = \"parquet\"\ntarget = \"s3://lake/out/\"\npartition_by = [\"place\"]\nmerge = true\n[[repartition.output]]\nformat = \"parquet\"";
+    let job = Repartition {
+        // Each object is a task of its own.
+        task_size: Size::kib(1),
+        ..Config::parse(text).unwrap().repartition.remove(0)
+    };
+    let wide = Wide::new("t/", TASKS as u64, body, 0);
+    let ((rows, outputs), mib) = peak(async {
+        let ports = ports(&wide);
+        let budget = budget(256 << 20, &*ports.clock);
+        let plan = repartition::plan(&ports, &job, &budget).await.unwrap().plan;
+        let request = |task, prepare| TaskRequest {
+            plan: plan.clone(),
+            task,
+            prepare,
+        };
+        for prepare in 0..TASKS {
+            let request = request(None, Some(prepare));
+            repartition::write(&ports, &request, &budget).await.unwrap();
+        }
+        let (mut rows, mut outputs) = (0, 0);
+        for task in 0..TASKS {
+            let request = request(Some(task), None);
+            let report = repartition::write(&ports, &request, &budget).await.unwrap();
+            rows += report.rows;
+            outputs += report.outputs;
+        }
+        (rows, outputs)
+    });
+    assert_eq!((rows, outputs), (100 * TASKS as u64, PLACES.unsigned_abs()));
+    let (tasks, blocks) = (TASKS as u64, TASKS.div_ceil(64) as u64);
+    // Each preparation looks for its own entry, and of each block the last one reads those of the block.
+    assert_eq!(count(&wide.prepared), 2 * tasks);
+    // A task reads where its rows are in each block, and, if it has any, which ones.
+    let gathered = count(&wide.gathered);
+    assert!(
+        gathered <= (tasks + PLACES.unsigned_abs() + 1) * blocks,
+        "{gathered}"
+    );
+    assert!(mib < 128, "{mib} MiB");
 }
 
 #[test]

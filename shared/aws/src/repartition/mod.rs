@@ -53,7 +53,7 @@ impl Function {
             let job = self.base.config.repartition_named(&name).ok_or_else(|| {
                 FunctionError::bad_trigger(format!("there is no repartition job named `{name}`"))
             })?;
-            reported(repartition::plan(&ports, job, &budget).await)
+            reported(Box::pin(repartition::plan(&ports, job, &budget)).await)
         })
         .await
     }

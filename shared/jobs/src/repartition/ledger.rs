@@ -2,6 +2,7 @@
 //!
 //! - `<run>/plan`: what is read, the tasks, and what is replaced.
 //! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote. `<run>/counted`: what all have counted.
+//! - `<run>/gathered/<block>`: where each task finds what a block of preparations has staged for it.
 //! - `<run>/progress/<i>/<n>`, `<run>/preparing/<i>/<n>`, `<run>/verified/<n>`: how far a task, a preparation or the
 //!   verification of the run came before its time ran out. The furthest is first in a listing.
 //! - `<run>/commit`: the run is valid, or was withdrawn before its commit.
@@ -157,6 +158,17 @@ pub struct Counted {
     pub version: u32,
     /// The counts of each unit of the plan.
     pub units: Vec<Counts>,
+}
+
+/// What a block of preparations has staged, by the tasks that write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gathered {
+    /// The version of this document's format.
+    pub version: u32,
+    /// The object that has a document for each task, one behind the other.
+    pub key: String,
+    /// Where each of them ends; one without bytes says that there are no rows.
+    pub ends: Vec<u64>,
 }
 
 /// The result of a task.
@@ -322,7 +334,7 @@ impl TryFrom<String> for Id {
     }
 }
 
-documents!(LEDGER_VERSION; Plan, Prepared, Counted, Done, Reached, Inferred, Verified, Commit, Finished, Taken);
+documents!(LEDGER_VERSION; Plan, Prepared, Counted, Gathered, Done, Reached, Inferred, Verified, Commit, Finished, Taken);
 
 impl Plan {
     /// The location of a source object.
@@ -340,6 +352,11 @@ impl Plan {
             id: run_id(&text),
             ..self
         })
+    }
+
+    /// Whether preparations stage the rows that tasks write.
+    pub(super) fn is_staged(&self) -> bool {
+        matches!(self.tasks.first(), Some(Task::Partitions(_)))
     }
 
     /// The columns of the output, with those of the path last.
@@ -388,7 +405,17 @@ impl Ledger {
     }
 
     pub(super) fn prepared(&self, index: usize) -> Location {
-        self.prefix.join(&format!("prepared/{index:010}"))
+        self.all_prepared().join(&format!("{index:010}"))
+    }
+
+    /// The prefix of all preparations.
+    pub(super) fn all_prepared(&self) -> Location {
+        self.prefix.join("prepared/")
+    }
+
+    /// What a block of preparations has staged.
+    pub(super) fn gathered(&self, block: usize) -> Location {
+        self.prefix.join(&format!("gathered/{block:010}"))
     }
 
     pub(super) fn counted(&self) -> Location {
@@ -544,6 +571,10 @@ mod tests {
                 ("repartition/<name>/<run>/plan", again::<Plan>),
                 ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
                 ("repartition/<name>/<run>/counted", again::<Counted>),
+                (
+                    "repartition/<name>/<run>/gathered/<block>",
+                    again::<Gathered>,
+                ),
                 ("repartition/<name>/<run>/done/<i>", again::<Done>),
                 (
                     "repartition/<name>/<run>/progress/<i>/<n>",

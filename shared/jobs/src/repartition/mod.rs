@@ -20,6 +20,7 @@ mod bookmark;
 mod commit;
 mod files;
 mod finish;
+mod gather;
 mod infer;
 mod ledger;
 mod over;
@@ -41,8 +42,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     commit::commit,
     ledger::{
-        Commit, Counted, Counts, Done, File, Finished, Inferred, Ledger, Plan, Prepared, Reached,
-        SourceObject, SourcePartition, Standing, Taken, Verified,
+        Commit, Counted, Counts, Done, File, Finished, Gathered, Inferred, Ledger, Plan, Prepared,
+        Reached, SourceObject, SourcePartition, Standing, Taken, Verified,
     },
     plan::plan,
     refusal::Difference,

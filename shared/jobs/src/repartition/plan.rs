@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use futures::FutureExt;
 use lakewright_core::{
     catalog::{Column, Table},
     config::{Files, Mode, Repartition},
@@ -70,8 +69,8 @@ pub async fn plan(
         run = newest + 1;
     }
     let mut inferring = Inferring::new(&*ports.clock);
-    let plan = make(ports, job, budget, run, previous, &given_up, &mut inferring);
-    let plan = match plan.boxed().await {
+    let made = make(ports, job, budget, run, previous, &given_up, &mut inferring);
+    let plan = match made.await {
         Ok(plan) => plan,
         Err(error) if error.kind() == ErrorKind::Deadline => {
             let whole = || {
@@ -159,12 +158,11 @@ async fn make(
             ),
         ));
     }
-    let (columns, keys) = match found.columns(ports, job).await? {
-        Some(known) => known,
-        None => (
-            inferring.columns(&found, ports, job, budget).await?,
-            Vec::new(),
-        ),
+    let (columns, keys) = if let Some(known) = found.columns(ports, job).await? {
+        known
+    } else {
+        let inferred = inferring.columns(&found, ports, job, budget).await?;
+        (inferred, Vec::new())
     };
     let types = target(ports, job).await?;
     let shape = if columns.is_empty() && keys.is_empty() {

@@ -63,43 +63,53 @@ pub(super) async fn stage(
     })
 }
 
-/// The input of a task: the partitions by path, and what each group has staged of them.
+impl Staged {
+    /// The parts that each of this many tasks writes; one without rows is left out.
+    pub(super) fn by_task(&self, tasks: usize) -> Vec<(usize, Self)> {
+        let mut parts = Vec::new();
+        let mut first = 0;
+        // The partitions of a task are side by side.
+        let of = |partition: &StagedPartition| task_of(&partition.path, tasks);
+        for partitions in self.partitions.chunk_by(|a, b| of(a) == of(b)) {
+            let end = first + u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+            let runs = self.runs.iter();
+            let runs = runs.filter_map(|run| run.part(first..end)).collect();
+            if let Some(task) = partitions.first().map(of) {
+                let partitions = partitions.to_vec();
+                parts.push((task, Self { partitions, runs }));
+            }
+            first = end;
+        }
+        parts
+    }
+}
+
+/// What several groups have staged: the partitions by path, and the groups in their order.
 #[derive(Default)]
 pub(super) struct Gathered {
-    pub(super) partitions: BTreeMap<String, Vec<String>>,
+    partitions: BTreeMap<String, Vec<String>>,
     groups: Vec<Staged>,
 }
 
 impl Gathered {
-    /// Takes the part of a group's staged rows that task `task` writes.
-    pub(super) fn take(&mut self, staged: Staged, task: usize, tasks: usize) {
-        let mut mine = Vec::new();
+    /// Takes what the next group has staged.
+    pub(super) fn take(&mut self, staged: Staged) {
         for partition in &staged.partitions {
-            let wanted = task_of(&partition.path, tasks) == task;
-            mine.push(wanted);
-            if wanted {
-                let known = self.partitions.entry(partition.path.clone());
-                known.or_insert_with(|| partition.values.clone());
+            if !self.partitions.contains_key(&partition.path) {
+                let (path, values) = (partition.path.clone(), partition.values.clone());
+                self.partitions.insert(path, values);
             }
         }
-        let mut runs = staged.runs;
-        for run in &mut runs {
-            run.spans
-                .retain(|span| mine.get(span.partition as usize) == Some(&true));
-        }
-        runs.retain(|run| !run.spans.is_empty());
-        if !runs.is_empty() {
-            let partitions = staged.partitions;
-            self.groups.push(Staged { partitions, runs });
-        }
+        self.groups.push(staged);
     }
 
-    /// Makes the rows readable through `spool`, with the partitions numbered in the order of their paths.
-    pub(super) fn into_spool(self, spool: &mut Spool) -> Vec<(String, Vec<String>)> {
+    /// The same as one group, with the partitions numbered in the order of their paths.
+    pub(super) fn together(self) -> Staged {
         let numbers: BTreeMap<_, _> = (0_u32..)
             .zip(self.partitions.keys())
             .map(|(number, path)| (path.clone(), number))
             .collect();
+        let mut runs = Vec::new();
         for group in self.groups {
             for mut run in group.runs {
                 for span in &mut run.spans {
@@ -107,9 +117,26 @@ impl Gathered {
                     let number = partition.and_then(|partition| numbers.get(&partition.path));
                     span.partition = number.copied().unwrap_or(u32::MAX);
                 }
-                spool.add_stored(run);
+                runs.push(run);
             }
         }
-        self.partitions.into_iter().collect()
+        let partitions = self.partitions.into_iter();
+        Staged {
+            partitions: partitions
+                .map(|(path, values)| StagedPartition { path, values })
+                .collect(),
+            runs,
+        }
+    }
+
+    /// Makes the rows readable through `spool`. Returns the paths and the values of the partitions, in the order of their
+    /// numbers.
+    pub(super) fn into_spool(self, spool: &mut Spool) -> Vec<(String, Vec<String>)> {
+        let Staged { partitions, runs } = self.together();
+        for run in runs {
+            spool.add_stored(run);
+        }
+        let partitions = partitions.into_iter();
+        partitions.map(|one| (one.path, one.values)).collect()
     }
 }

@@ -10,10 +10,10 @@ use parquet_merge::{Footer, LARGEST_FOOTER};
 use tokio::sync::Mutex;
 
 use super::{
-    Ports,
+    Ports, gather,
     ledger::{self, Commit, Done, File, Ledger, Plan, Verified},
     refusal::Difference,
-    source, write,
+    source,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
@@ -104,7 +104,7 @@ async fn compared_with(
     let read = if plan.prepare.is_empty() {
         done.iter().filter_map(|done| done.read).sum()
     } else {
-        let counts = write::counts(ports, ledger, plan).await?;
+        let counts = gather::counts(ports, ledger, plan).await?;
         counts.iter().map(|unit| unit.rows).sum()
     };
     let mut commit = Commit {

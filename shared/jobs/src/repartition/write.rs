@@ -2,7 +2,6 @@
 
 use std::{ops::Range, sync::Arc};
 
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use lakewright_core::{
     location::Location,
@@ -12,13 +11,13 @@ use lakewright_core::{
 use super::{
     Budget, Ports, TaskRequest,
     files::{Files, path_room},
-    ledger::{self, Commit, Counted, Counts, Done, File, Ledger, Plan, Prepared, Reached},
+    gather,
+    ledger::{self, Commit, Counts, Done, File, Ledger, Plan, Prepared, Reached},
     refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
     rows::Rows,
-    shuffle::{self, Gathered},
-    unite,
+    shuffle, unite,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
@@ -28,9 +27,6 @@ use crate::{
         spool::{Room, STAGED, Spool},
     },
 };
-
-/// The most ledger entries that are read at once.
-const CONCURRENT: usize = 16;
 
 /// What a task for some files reads.
 struct Needed {
@@ -120,6 +116,7 @@ pub async fn write(
                 };
                 (Status::Done, ledger::propose(store, &at, prepared).await?)
             };
+            gather::after(ports, &ledger, &plan, index).await?;
             let rows = prepared.units.iter().map(|unit| unit.rows).sum();
             Ok(report(status, rows, 0, 0, 0))
         }
@@ -131,52 +128,6 @@ pub async fn write(
             ),
         )),
     }
-}
-
-/// The counts of a plan's units, in their order: from the `prepared` entries, or from the one entry in which whoever read them
-/// all has put them together.
-pub(super) async fn counts(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-) -> Result<Vec<Counts>, JobError> {
-    let at = ledger.counted();
-    let counted: Option<Counted> = ledger::read(&*ports.store, &at).await?;
-    if let Some(counted) = counted {
-        return Ok(counted.units);
-    }
-    let reads = 0..plan.prepare.len();
-    let reads = reads
-        .map(|index| prepared(ports, ledger, plan, index).boxed())
-        .collect::<Vec<_>>();
-    let prepared: Vec<Prepared> = stream::iter(reads)
-        .buffered(CONCURRENT)
-        .try_collect()
-        .await?;
-    let units = prepared.into_iter().flat_map(|prepared| prepared.units);
-    let counted = Counted {
-        version: Counted::VERSION,
-        units: units.collect(),
-    };
-    Ok(ledger::propose(&*ports.store, &at, counted).await?.units)
-}
-
-async fn prepared(
-    ports: &Ports,
-    ledger: &Ledger,
-    plan: &Plan,
-    index: usize,
-) -> Result<Prepared, JobError> {
-    let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-    prepared.ok_or(JobError::new(
-        ErrorKind::TasksMissing,
-        format!(
-            "{} of {} tasks are not done, the first is {}: run them, then commit again",
-            1,
-            plan.prepare.len(),
-            index
-        ),
-    ))
 }
 
 struct Work<'a> {
@@ -237,7 +188,7 @@ impl<'a> Work<'a> {
                 format!("the plan has no such task: prepare {index}"),
             )
         })?;
-        if matches!(self.plan.tasks.first(), Some(Task::Partitions(_))) {
+        if self.plan.is_staged() {
             return self.stage(index, *group).await;
         }
         let mut files = Files::new(self.ports, self.plan, self.budget, Vec::new())?;
@@ -284,17 +235,7 @@ impl<'a> Work<'a> {
         files: &mut Files<'_>,
         task: usize,
     ) -> Result<Option<WrittenRows>, JobError> {
-        let mut gathered = Gathered::default();
-        let reads = 0..self.plan.prepare.len();
-        let reads = reads
-            .map(|index| prepared(self.ports, self.ledger, self.plan, index).boxed())
-            .collect::<Vec<_>>();
-        let mut reads = stream::iter(reads).buffered(CONCURRENT);
-        while let Some(prepared) = reads.try_next().await? {
-            let staged = prepared.staged.unwrap_or_default();
-            gathered.take(staged, task, self.plan.tasks.len());
-        }
-        drop(reads);
+        let gathered = gather::of_task(self.ports, self.ledger, self.plan, task).await?;
         let prefix = self.ledger.spool(task);
         let mut spool = Spool::new(self.plan.shape.files_schema()?, None, self.room(prefix));
         let number = self.plan.settings.files.map_or(1, |files| files.of(1));
@@ -433,7 +374,7 @@ impl<'a> Work<'a> {
             }
             return Ok(Some(written));
         }
-        let counts = counts(self.ports, self.ledger, self.plan).await?;
+        let counts = gather::counts(self.ports, self.ledger, self.plan).await?;
         let mut total = Counts::none(self.plan.settings.output.len());
         for unit in &counts {
             total.add_counts(unit);

@@ -54,16 +54,53 @@ struct Last {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredRun {
     key: String,
+    /// Where the first block starts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    start: u64,
     /// The end of each block.
     ends: Vec<u64>,
     /// The rows of partitions, in the order of their numbers.
     pub(crate) spans: Vec<Span>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(start: &u64) -> bool {
+    *start == 0
+}
+
+impl StoredRun {
+    /// The blocks of the rows of some partitions, which are numbered from 0 in it; `None` if it has no such row.
+    pub(crate) fn part(&self, partitions: Range<u32>) -> Option<Self> {
+        let before = |end: u32| self.spans.partition_point(|span| span.partition < end);
+        let spans = self
+            .spans
+            .get(before(partitions.start)..before(partitions.end))?;
+        let (first, last) = (spans.first()?.block, spans.last()?.block);
+        let ends = self.ends.get(first as usize..=last as usize)?;
+        let before = (first as usize).checked_sub(1);
+        let renumbered = spans.iter().map(|span| Span {
+            partition: span.partition - partitions.start,
+            block: span.block - first,
+            ..*span
+        });
+        Some(Self {
+            key: self.key.clone(),
+            start: before
+                .map_or(Some(&self.start), |before| self.ends.get(before))
+                .copied()?,
+            ends: ends.to_vec(),
+            spans: renumbered.collect(),
+        })
+    }
+}
+
 impl Run {
     /// A run in the store.
     pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
-        let starts = std::iter::once(0).chain(stored.ends.iter().copied());
+        let starts = std::iter::once(stored.start).chain(stored.ends.iter().copied());
         Self {
             place: Place::Object(store, Location::new(bucket, stored.key)),
             blocks: starts
@@ -82,6 +119,7 @@ impl Run {
         };
         Some(StoredRun {
             key: location.key.clone(),
+            start: self.blocks.first().map_or(0, |block| block.start),
             ends: self.blocks.iter().map(|block| block.end).collect(),
             spans: self.spans.clone(),
         })

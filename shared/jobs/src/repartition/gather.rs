@@ -1,0 +1,228 @@
+//! Puts together what preparations have found, so that no task reads all of their entries.
+//!
+//! Who ends the last preparation of all, or of a block of [`BLOCK`], does it: so each of N preparations reads at most a block of
+//! entries, and each task what is for it of N / [`BLOCK`] blocks. A task does it itself where that invocation was killed.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use bytes::Bytes;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use lakewright_core::location::Location;
+use twox_hash::XxHash3_128;
+
+use super::{
+    Ports,
+    ledger::{self, Counted, Counts, Gathered, Ledger, Plan, Prepared},
+    shuffle::{self, Staged},
+};
+use crate::{
+    kit::{ErrorKind, JobError, Stage, known},
+    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
+    work::list::Pages,
+};
+
+/// How many preparations are put together. All that they have staged is in memory then.
+const BLOCK: usize = 64;
+
+/// The most ledger entries that are read at once.
+const CONCURRENT: usize = 16;
+
+/// Puts together what the preparations have found, if this one was the last.
+pub(super) async fn after(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    index: usize,
+) -> Result<(), JobError> {
+    let store = &*ports.store;
+    let all = if plan.is_staged() {
+        of_block(plan, index / BLOCK)
+    } else {
+        0..plan.prepare.len()
+    };
+    // The entries behind this one are more often missing.
+    let is_last = all_stand(store, ledger, index + 1..all.end).await?
+        && all_stand(store, ledger, all.start..index).await?;
+    if is_last && plan.is_staged() {
+        block(ports, ledger, plan, index / BLOCK).await?;
+    } else if is_last {
+        counts(ports, ledger, plan).await?;
+    }
+    Ok(())
+}
+
+/// The preparations of a block.
+fn of_block(plan: &Plan, block: usize) -> Range<usize> {
+    let start = block * BLOCK;
+    start..plan.prepare.len().min(start + BLOCK)
+}
+
+/// Whether these preparations are done.
+async fn all_stand(
+    store: &dyn Store,
+    ledger: &Ledger,
+    mut expected: Range<usize>,
+) -> Result<bool, JobError> {
+    let prefix = ledger.all_prepared();
+    let mut pages = Pages::new(store, &prefix);
+    if let Some(before) = expected.start.checked_sub(1) {
+        pages.skip_to(ledger.prepared(before).key);
+    }
+    let failed = |error| JobError::store(Stage::Ledger, error);
+    while !expected.is_empty()
+        && let Some(page) = pages.next().await.map_err(failed)?
+    {
+        for object in page.objects.iter().take(expected.len()) {
+            if object.key != ledger.prepared(expected.start).key {
+                return Ok(false);
+            }
+            expected.start += 1;
+        }
+    }
+    Ok(expected.is_empty())
+}
+
+/// The entries of these preparations, in order.
+fn prepared<'a>(
+    ports: &'a Ports,
+    ledger: &'a Ledger,
+    plan: &'a Plan,
+    range: Range<usize>,
+) -> impl Stream<Item = Result<Prepared, JobError>> + Send + 'a {
+    let reads = range.map(|index| one(ports, ledger, plan, index).boxed());
+    stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENT)
+}
+
+async fn one(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    index: usize,
+) -> Result<Prepared, JobError> {
+    let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
+    prepared.ok_or(JobError::new(
+        ErrorKind::TasksMissing,
+        format!(
+            "{} of {} tasks are not done, the first is {}: run them, then commit again",
+            1,
+            plan.prepare.len(),
+            index
+        ),
+    ))
+}
+
+/// The counts of a plan's units, in their order: from the `prepared` entries, or from the one entry in which whoever read them
+/// all has put them together.
+pub(super) async fn counts(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+) -> Result<Vec<Counts>, JobError> {
+    let at = ledger.counted();
+    let counted: Option<Counted> = ledger::read(&*ports.store, &at).await?;
+    if let Some(counted) = counted {
+        return Ok(counted.units);
+    }
+    let mut units = Vec::new();
+    let mut entries = prepared(ports, ledger, plan, 0..plan.prepare.len());
+    while let Some(prepared) = entries.try_next().await? {
+        units.extend(prepared.units);
+    }
+    drop(entries);
+    let counted = Counted {
+        version: Counted::VERSION,
+        units,
+    };
+    Ok(ledger::propose(&*ports.store, &at, counted).await?.units)
+}
+
+/// What a block of preparations has staged, put together if nobody has done it.
+async fn block(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    block: usize,
+) -> Result<Gathered, JobError> {
+    let (store, at) = (&*ports.store, ledger.gathered(block));
+    if let Some(gathered) = ledger::read::<Gathered>(store, &at).await? {
+        return Ok(gathered);
+    }
+    let tasks = plan.tasks.len();
+    let mut of_tasks = BTreeMap::<usize, shuffle::Gathered>::new();
+    let mut entries = prepared(ports, ledger, plan, of_block(plan, block));
+    while let Some(prepared) = entries.try_next().await? {
+        for (task, staged) in prepared.staged.unwrap_or_default().by_task(tasks) {
+            of_tasks.entry(task).or_default().take(staged);
+        }
+    }
+    drop(entries);
+    let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tasks));
+    for task in 0..tasks {
+        if let Some(gathered) = of_tasks.remove(&task) {
+            serde_json::to_writer(&mut bytes, &gathered.together())
+                .map_err(|error| JobError::entry(at.clone(), error))?;
+        }
+        ends.push(bytes.len() as u64);
+    }
+    // Its name says what is in it: the entry names the object that belongs to its ends, whoever else writes one.
+    let object = at.join(&format!("-{:032x}", XxHash3_128::oneshot(&bytes)));
+    let options = PutOptions::create_only();
+    match store.put(&object, Bytes::from(bytes), options).await {
+        Ok(_) => {}
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
+    }
+    let gathered = Gathered {
+        version: Gathered::VERSION,
+        key: object.key,
+        ends,
+    };
+    ledger::propose(store, &at, gathered).await
+}
+
+/// What all preparations have staged for a task.
+pub(super) async fn of_task(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    task: usize,
+) -> Result<shuffle::Gathered, JobError> {
+    let blocks = 0..plan.prepare.len().div_ceil(BLOCK);
+    let reads = blocks.map(|block| of_task_in(ports, ledger, plan, block, task).boxed());
+    let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffered(CONCURRENT);
+    let mut all = shuffle::Gathered::default();
+    while let Some(staged) = reads.try_next().await? {
+        all.take(staged);
+    }
+    Ok(all)
+}
+
+async fn of_task_in(
+    ports: &Ports,
+    ledger: &Ledger,
+    plan: &Plan,
+    number: usize,
+    task: usize,
+) -> Result<Staged, JobError> {
+    let gathered = block(ports, ledger, plan, number).await?;
+    let object = Location::new(&ledger.plan().bucket, &gathered.key);
+    let before = task
+        .checked_sub(1)
+        .map_or(Some(&0), |before| gathered.ends.get(before));
+    let (Some(&start), Some(&end)) = (before, gathered.ends.get(task)) else {
+        return Err(JobError::entry(
+            object,
+            format!("it has nothing of task {task}"),
+        ));
+    };
+    if start == end {
+        return Ok(Staged::default());
+    }
+    let options = GetOptions {
+        range: Some(start..end),
+        ..GetOptions::default()
+    };
+    let body = ports.store.get(&object, options).await;
+    let body = body.map_err(|error| JobError::store(Stage::Ledger, error))?;
+    known::from_slice(&body.bytes).map_err(|error| JobError::entry(object, error))
+}
