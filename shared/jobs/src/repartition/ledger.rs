@@ -569,6 +569,7 @@ mod tests {
             &job,
             &[
                 ("repartition/<name>/<run>/plan", again::<Plan>),
+                ("repartition/<name>/inferring/<n>-<hash>", again::<Inferred>),
                 ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
                 ("repartition/<name>/<run>/counted", again::<Counted>),
                 (
@@ -580,7 +581,6 @@ mod tests {
                     "repartition/<name>/<run>/progress/<i>/<n>",
                     again::<Reached>,
                 ),
-                ("repartition/<name>/inferring/<n>-<hash>", again::<Inferred>),
                 ("repartition/<name>/<run>/verified/<n>", again::<Verified>),
                 ("repartition/<name>/<run>/commit", again::<Commit>),
                 ("repartition/<name>/<run>/taken", again::<Taken>),
