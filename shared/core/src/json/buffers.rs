@@ -152,7 +152,11 @@ impl Text {
     }
 
     /// Ends a value: the bytes that were appended to `values` since the last one.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call saves and restores every register, for each text"
+    )]
+    #[inline(always)]
     pub(super) fn end(&mut self) -> Result<(), Full> {
         self.offsets.push(self.values.len())?;
         self.nulls.append_non_null();

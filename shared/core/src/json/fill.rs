@@ -232,7 +232,7 @@ impl Filling<'_> {
                 columns,
                 ..
             } = node;
-            let (after_key, target) = keys.read(self.buf, key, |name| {
+            let (value, target) = keys.read(self.buf, key, |name| {
                 let root = self.room + 1 == self.options.max_depth;
                 match self.key_names.column(name, root) {
                     Some(name) => resolve(&name, names, columns.len(), *segment, self.path),
@@ -242,7 +242,6 @@ impl Filling<'_> {
                     },
                 }
             })?;
-            let value = lex::value_of_key(self.buf, after_key)?;
             at = match target.slot {
                 None => self.unknown_field(key, value)?,
                 Some(slot) => {

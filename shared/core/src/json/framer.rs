@@ -292,12 +292,13 @@ impl Records for Framer {
         let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
             Ok((end, report)) => Ok((end, Ok(report))),
             Err(Reject::Stop(stop)) => Err(stop),
-            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(*error))),
+            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(error))),
         })?;
         if let Some(Found {
-            outcome: Ok(Err(RecordError::Full)),
+            outcome: Ok(Err(error)),
             ..
-        }) = found
+        }) = &found
+            && **error == RecordError::Full
         {
             (self.window.at, self.context, self.wanted) = before;
         }
@@ -307,7 +308,7 @@ impl Records for Framer {
             bytes: buffer.get(found.start..found.end).unwrap_or_default(),
             result: match found.outcome {
                 Ok(Ok(report)) => Ok(report.into_appended(buffer)),
-                Ok(Err(error)) => Err(error),
+                Ok(Err(error)) => Err(*error),
                 Err(broken) => Err(RecordError::Broken(broken)),
             },
         }))

@@ -298,7 +298,7 @@ impl Walk<'_> {
                 names,
             } = object;
             let fields_before = fields.len();
-            let (after_key, known) = keys.read(self.buf, key, |name| {
+            let (value, known) = keys.read(self.buf, key, |name| {
                 let index = *names.entry(name.to_lowercase()).or_insert(fields.len());
                 if index == fields.len() {
                     fields.push((name.to_owned(), Place::new()));
@@ -314,8 +314,7 @@ impl Walk<'_> {
             let Some((_, place)) = known.and_then(|index| fields.get_mut(index)) else {
                 return Err(Halt::Error(self.collision(object, key)?));
             };
-            at = lex::value_of_key(self.buf, after_key)?;
-            at = self.value(place, at)?;
+            at = self.value(place, value)?;
         }
     }
 

@@ -24,6 +24,7 @@ fn starts_with(text: &[u8], key: &[u8]) -> bool {
     match key.len() {
         4..8 => ends_alike::<4>(found, key),
         8..=16 => ends_alike::<8>(found, key),
+        17..=32 => ends_alike::<16>(found, key),
         _ => found == key,
     }
 }
@@ -31,6 +32,7 @@ fn starts_with(text: &[u8], key: &[u8]) -> bool {
 /// Keys as written in the text, with the meaning (`T`) of each.
 #[derive(Debug)]
 pub(super) struct Keys<T> {
+    /// Each with its quotes and, unless white space follows it, the colon.
     in_order: Vec<(Box<[u8]>, T)>,
     by_text: HashMap<Box<[u8]>, usize>,
     expected: usize,
@@ -51,8 +53,8 @@ impl<T: Copy> Keys<T> {
         self.expected = 0;
     }
 
-    /// Reads the key whose quote is at `at` and returns its end and its meaning. `resolve` finds the meaning from the
-    /// name at the first occurrence.
+    /// Reads the key whose quote is at `at`, and returns where its value starts and the key's meaning. `resolve` finds the
+    /// meaning from the name at the first occurrence.
     #[inline]
     pub(super) fn read(
         &mut self,
@@ -65,7 +67,13 @@ impl<T: Copy> Keys<T> {
         for (skipped, (text, meaning)) in expected.iter().take(AHEAD).enumerate() {
             if starts_with(rest, text) {
                 self.expected += skipped + 1;
-                return Ok((at + text.len(), *meaning));
+                let end = at + text.len();
+                let value = if text.ends_with(b":") {
+                    lex::skip_space(buf, end)
+                } else {
+                    lex::value_of_key(buf, end)?
+                };
+                return Ok((value, *meaning));
             }
         }
         self.search(buf, at, resolve)
@@ -79,19 +87,22 @@ impl<T: Copy> Keys<T> {
         resolve: impl FnOnce(&str) -> T,
     ) -> Result<(usize, T), Stop> {
         let key = lex::string(buf, at)?;
+        let value = lex::value_of_key(buf, key.next())?;
         let text = buf.get(at..key.next()).unwrap_or_default();
         if let Some(&index) = self.by_text.get(text)
             && let Some((_, meaning)) = self.in_order.get(index)
         {
             self.expected = index + 1;
-            return Ok((key.next(), *meaning));
+            return Ok((value, *meaning));
         }
         let meaning = resolve(&key.decode(buf));
         if self.in_order.len() < REMEMBERED {
             self.by_text.insert(text.into(), self.in_order.len());
+            let colon = usize::from(buf.get(key.next()) == Some(&b':'));
+            let text = buf.get(at..key.next() + colon).unwrap_or_default();
             self.in_order.push((text.into(), meaning));
             self.expected = self.in_order.len();
         }
-        Ok((key.next(), meaning))
+        Ok((value, meaning))
     }
 }

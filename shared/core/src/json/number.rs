@@ -34,7 +34,11 @@ fn digits(text: &[u8], mut value: u64) -> (usize, u64) {
 }
 
 /// Reads the number at `start` in one pass: its end and, if it is short, its value.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "a number that is returned through memory is read before it is stored, which stalls the processor"
+)]
+#[inline(always)]
 pub(super) fn read(buf: &[u8], start: usize) -> Result<Number, Stop> {
     let number = scan(buf, start);
     match buf.get(number.end) {
@@ -52,7 +56,8 @@ fn short(text: &[u8]) -> Option<Number> {
 }
 
 /// Reads the digits at `start`, with an optional sign and point, and their value if they are few.
-#[inline]
+#[expect(clippy::inline_always, reason = "as for `read`")]
+#[inline(always)]
 fn scan(buf: &[u8], start: usize) -> Number {
     let rest = |at: usize| buf.get(at..).unwrap_or_default();
     let negative = buf.get(start) == Some(&b'-');
