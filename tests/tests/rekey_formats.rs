@@ -11,6 +11,8 @@
 mod bounds;
 #[path = "rekey_formats/content.rs"]
 mod content;
+#[path = "rekey_formats/envelopes.rs"]
+mod envelopes;
 #[path = "rekey_formats/parts.rs"]
 mod parts;
 

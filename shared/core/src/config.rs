@@ -184,6 +184,22 @@ mod tests {
             ),
             (format!("{ANPR}\ncsv = {{}}"), "csv has no meaning"),
             (
+                format!("{ANPR}\nformat = \"csv\"\nrecords = \"a\""),
+                "records has no meaning",
+            ),
+            (
+                format!("{ANPR}\nkeep = [\"a\"]"),
+                "keep has no meaning without records",
+            ),
+            (
+                format!("{ANPR}\nrecords = \"a.*\""),
+                "records: `a.*` ends with `*`",
+            ),
+            (
+                format!("{ANPR}\nrecords = \"a.b\"\nkeep = [\"a\"]"),
+                "keep: `a` holds the records",
+            ),
+            (
                 format!("{ANPR}\nlimits = {{ nesting_depth = 65 }}"),
                 "limits.nesting_depth = 65",
             ),

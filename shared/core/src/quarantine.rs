@@ -37,6 +37,8 @@ pub enum Reason {
     Mismatch,
     /// Two keys that differ only in upper and lower case.
     KeyCollision,
+    /// An envelope without records, or whose records lack a field of it.
+    BadEnvelope,
 }
 
 impl Reason {
@@ -57,6 +59,7 @@ impl Reason {
             Self::UnknownField => "unknown_field",
             Self::Mismatch => "mismatch",
             Self::KeyCollision => "key_collision",
+            Self::BadEnvelope => "bad_envelope",
         }
     }
 }
@@ -168,6 +171,7 @@ mod tests {
             R::UnknownField,
             R::Mismatch,
             R::KeyCollision,
+            R::BadEnvelope,
         ] {
             assert_eq!(json!(reason), json!(reason.code()));
         }

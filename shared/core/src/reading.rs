@@ -9,7 +9,7 @@ use crate::{
     catalog::{RowFormat, Table, TableError},
     config::{Csv, InputFormat, Limits},
     csv, hive_type,
-    json::{self, KeyNames},
+    json::{self, Envelope, KeyNames},
     lines::{self, Dialect, LineColumns, LineFramer},
     records::{FrameError, OfText, Records},
 };
@@ -25,6 +25,9 @@ pub enum Reading {
         /// Which columns the keys name.
         #[serde(default)]
         keys: KeyNames,
+        /// Where the records are, if the objects are envelopes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        envelope: Option<Envelope>,
     },
     /// CSV with quoted values, which may contain newlines.
     Csv(Csv),
@@ -61,6 +64,7 @@ impl Reading {
             InputFormat::Json => Self::Json {
                 lines: false,
                 keys: KeyNames::default(),
+                envelope: None,
             },
             InputFormat::Csv => {
                 let mut csv = csv.cloned().unwrap_or_default();
@@ -71,6 +75,15 @@ impl Reading {
             }
             InputFormat::Parquet => Self::Parquet,
         }
+    }
+
+    /// The same, where the objects of JSON are envelopes.
+    #[must_use]
+    pub fn within(mut self, of_records: Option<Envelope>) -> Self {
+        if let Self::Json { envelope, .. } = &mut self {
+            *envelope = of_records;
+        }
+        self
     }
 
     /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
@@ -85,7 +98,13 @@ impl Reading {
     ) -> Result<Option<Box<dyn Records>>, FrameError> {
         let longest = limits.longest_record();
         let records: Box<dyn Records> = match self {
-            Self::Json { .. } => Box::new(json::Framer::new(longest, limits.deepest())),
+            Self::Json { envelope, .. } => {
+                let framer = json::Framer::new(longest, limits.deepest());
+                Box::new(match envelope.clone() {
+                    Some(envelope) => framer.within(envelope),
+                    None => framer,
+                })
+            }
             Self::Csv(settings) => Box::new(csv::Framer::new(settings, &[], longest)?),
             Self::Lines {
                 dialect,
@@ -128,12 +147,14 @@ impl Reading {
                 return Ok(Self::Json {
                     lines: true,
                     keys: KeyNames::default(),
+                    envelope: None,
                 });
             }
             RowFormat::OpenXJson => {
                 return Ok(Self::Json {
                     lines: true,
                     keys: key_names(table)?,
+                    envelope: None,
                 });
             }
             RowFormat::LazySimple => lazy_simple(table)?,
@@ -468,7 +489,8 @@ mod tests {
                 found,
                 Ok(Reading::Json {
                     lines: true,
-                    keys: KeyNames::default()
+                    keys: KeyNames::default(),
+                    envelope: None,
                 })
             );
         }

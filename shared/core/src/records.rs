@@ -181,7 +181,7 @@ pub(crate) struct Window {
     pub(crate) bytes: Vec<u8>,
     /// The start of the unframed part in `bytes`.
     pub(crate) at: usize,
-    /// The offset of `bytes` in the stream.
+    /// The offset of `bytes` in the stream; below zero, wrapping, where [`make_room`](Self::make_room) has made some.
     start: u64,
     /// Whether the stream has ended.
     pub(crate) ended: bool,
@@ -190,11 +190,18 @@ pub(crate) struct Window {
 impl Window {
     /// Takes the next bytes. Returns how many bytes were dropped from the front of those that are held.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
-        let mut dropped = 0;
-        if self.at > self.bytes.len() / 2 {
-            dropped = std::mem::take(&mut self.at);
+        self.push_behind(0, bytes)
+    }
+
+    /// The same, where so many bytes before `at` are still needed.
+    pub(crate) fn push_behind(&mut self, needed: usize, bytes: &[u8]) -> usize {
+        let mut dropped = self.at.saturating_sub(needed);
+        if dropped > self.bytes.len() / 2 {
+            self.at -= dropped;
             self.bytes.drain(..dropped);
-            self.start += dropped as u64;
+            self.start = self.start.wrapping_add(dropped as u64);
+        } else {
+            dropped = 0;
         }
         self.bytes.extend_from_slice(bytes);
         dropped
@@ -202,7 +209,20 @@ impl Window {
 
     /// The offset in the stream of a position in `bytes`.
     pub(crate) fn offset(&self, place: usize) -> u64 {
-        self.start + place as u64
+        self.start.wrapping_add(place as u64)
+    }
+
+    /// The position in `bytes` of an offset in the stream.
+    pub(crate) fn place(&self, offset: u64) -> usize {
+        usize::try_from(offset.wrapping_sub(self.start)).unwrap_or(usize::MAX)
+    }
+
+    /// Makes room for so many bytes before `at`. What is in it is of no stream.
+    pub(crate) fn make_room(&mut self, room: usize) {
+        let missing = room.saturating_sub(self.at);
+        self.bytes.splice(..0, std::iter::repeat_n(0, missing));
+        self.at += missing;
+        self.start = self.start.wrapping_sub(missing as u64);
     }
 
     /// The bytes between two positions; empty if they are out of range.

@@ -3,6 +3,7 @@
 
 pub mod compression;
 pub mod csv;
+pub mod envelope;
 pub mod json;
 pub mod lines;
 pub mod merge;
@@ -28,6 +29,7 @@ pub type Check = fn(&[u8]);
 pub const TARGETS: &[(&str, Check)] = &[
     ("compression", compression::check),
     ("csv", csv::check),
+    ("envelope", envelope::check),
     ("json", json::check),
     ("lines", lines::check),
     ("merge", merge::check),

@@ -13,7 +13,12 @@ use super::{
     stored,
 };
 use crate::{
-    catalog::TableName, location::Location, naming, partition::Partitioner, time::TimestampReader,
+    catalog::TableName,
+    json::{Envelope, PathError},
+    location::Location,
+    naming,
+    partition::Partitioner,
+    time::TimestampReader,
 };
 
 /// A job that rewrites every object that lands under `source` into Hive partitions of `target`, by each
@@ -36,6 +41,14 @@ pub struct Rekey {
     /// How CSV is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
+    /// Where the objects of JSON are envelopes: the path of the list whose elements are the records, such as `Records`, with
+    /// dots between keys and `*` for each element of a list, such as `resourceLogs.*.scopeLogs.*.logRecords`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<String>,
+    /// The fields of an envelope that go into each of its records, by their paths from its outside. They must come before
+    /// the records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// The column with a record's time, and how to parse it.
     pub timestamp: TimestampRule,
     /// The prefix to write the partitions under, ending with `/`.
@@ -121,6 +134,35 @@ impl Rekey {
         output::directory(&self.target, output, self.output.len())
     }
 
+    /// Where the records are in the objects of JSON, if these are envelopes.
+    ///
+    /// # Errors
+    /// `records` or `keep` has no path.
+    pub fn envelope(&self) -> Result<Option<Envelope>, PathError> {
+        let records = self.records.as_ref();
+        records
+            .map(|records| Envelope::new(records, &self.keep))
+            .transpose()
+    }
+
+    fn check_envelope(&self, problems: &mut Problems) {
+        if self.records.is_some() && self.format != InputFormat::Json {
+            problems.say(
+                "records",
+                "records has no meaning where format is not \"json\"",
+            );
+        }
+        if self.records.is_none() && !self.keep.is_empty() {
+            problems.say(
+                "keep",
+                "keep has no meaning without records, the path of the list whose elements are the records",
+            );
+        }
+        if let Err(error) = self.envelope() {
+            problems.say(error.key, &error);
+        }
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         if self.name.is_empty() {
             problems.say("name", "name is empty");
@@ -142,6 +184,7 @@ impl Rekey {
                 problems.say("csv", "csv has no meaning where format is not \"csv\"");
             }
         }
+        self.check_envelope(problems);
         // Which instant it is does not matter for whether the rule can be read.
         let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
             Ok(reader) => reader.zone().clone(),

@@ -1,14 +1,22 @@
 //! Finds records in a stream of bytes that arrives in chunks.
 //!
 //! Records are JSON objects: one per line, concatenated, spread over lines, or the elements of top-level arrays. A byte
-//! order mark at the start and white space between records are skipped.
+//! order mark at the start and white space between records are skipped. Or these are envelopes, and the records are in a
+//! list inside ([`inside`]).
 //!
 //! **After an error**, [`resume`](super::resume) determines the end of the broken stretch: its closing bracket, if its
 //! strings and brackets balance, and otherwise a line that begins with a record. So a broken record usually only loses
 //! itself, and a part of it is not mistaken for a record.
 
+mod inside;
+mod walk;
+
+use self::{
+    inside::{Way, of_broken},
+    walk::Walk,
+};
 use super::{
-    Broken, Columns, Inference, NotAnObject, RecordError, SyntaxError,
+    Broken, Columns, Envelope, Inference, NotAnObject, RecordError, SyntaxError,
     lex::{self, Kind, Stop},
     record::Reject,
     resume::{End, Stretch, View},
@@ -45,6 +53,8 @@ enum Context {
 
 /// A part of the stream, and the result of reading it.
 struct Found<T> {
+    /// Its offset in the stream.
+    offset: u64,
     start: usize,
     end: usize,
     outcome: Result<T, Broken>,
@@ -64,6 +74,8 @@ pub struct Framer {
     wanted: usize,
     /// The broken stretch at `at`, whose end is searched for.
     broken: Option<Stretch>,
+    /// The way to the records, if they are in envelopes.
+    walk: Option<Box<Walk>>,
 }
 
 impl Framer {
@@ -77,7 +89,16 @@ impl Framer {
             context: Context::Start,
             wanted: 0,
             broken: None,
+            walk: None,
         }
+    }
+
+    /// Takes the objects for envelopes, and the elements of the list in them for the records. A record's bytes are then
+    /// those of its element, with the envelope's kept fields in front.
+    #[must_use]
+    pub fn within(mut self, envelope: Envelope) -> Self {
+        self.walk = Some(Box::new(Walk::new(envelope, self.max_record)));
+        self
     }
 
     /// The next frame in the bytes so far. `None` if it needs more bytes or, after [`finish`](Self::finish), if there
@@ -93,7 +114,7 @@ impl Framer {
         let room = self.max_depth;
         let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, room)?, ())))?;
         Ok(found.map(|found| Frame {
-            offset: self.window.offset(found.start),
+            offset: found.offset,
             bytes: self.window.between(found.start, found.end),
             broken: found.outcome.err(),
         }))
@@ -111,66 +132,119 @@ impl Framer {
                 found => return Ok(found),
             }
         }
-        let Some(opening) = self.find_value() else {
-            return Ok(self.find_unclosed_array());
+        let opening = loop {
+            match self.enter_envelope()? {
+                Way::Element => break Opening::Value,
+                Way::Found(found) => return Ok(Some(found)),
+                Way::More => return Ok(None),
+                Way::Outside => {}
+            }
+            let Some(opening) = self.find_value() else {
+                return Ok(self.find_unclosed_array());
+            };
+            if !self.begins_envelope(&opening) {
+                break opening;
+            }
         };
-        let start = self.window.at;
-        let available = self.window.bytes.len() - start;
-        if !self.window.ended && available < self.wanted {
+        let at = self.window.at;
+        if !self.window.ended && self.window.bytes.len() - at < self.wanted {
             return Ok(None);
         }
+        if let (Opening::Misplaced, Some(b'{' | b'[')) = (&opening, self.window.bytes.get(at)) {
+            // Only the array is broken, not what follows.
+            self.context = Context::Resumed;
+            return Ok(Some(self.unclosed(Broken::UnclosedArray)));
+        }
+        let start = self.put_prefix();
+        let at = self.window.at;
+        let available = self.window.bytes.len() - start;
         let limit = self
             .window
             .bytes
             .len()
             .min(start.saturating_add(self.max_record));
         let visible = self.window.bytes.get(..limit).unwrap_or_default();
-        if let (Opening::Misplaced, Some(b'{' | b'[')) = (&opening, visible.get(start)) {
-            // Only the array is broken, not what follows.
-            self.context = Context::Resumed;
-            return Ok(Some(Found {
-                start,
-                end: start,
-                outcome: Err(Broken::UnclosedArray),
-            }));
-        }
+        let lack = self.walk.as_ref().and_then(|walk| walk.lack());
         let outcome = match opening {
             Opening::Misplaced => Err(Stop::Syntax {
-                at: start,
+                at,
                 error: SyntaxError::ExpectedCommaOrEnd,
             }),
-            Opening::Value if visible.get(start) == Some(&b'{') => {
-                read(visible, start).map(|(end, value)| (end, Ok(value)))
-            }
-            Opening::Value => other_value(visible, start, self.max_depth, self.window.ended)
-                .map(|(end, not)| (end, Err(not))),
+            Opening::Value if visible.get(start) == Some(&b'{') => match lack {
+                None => read(visible, start).map(|(end, value)| (end, Ok(value))),
+                Some(lack) => lex::skip_value(visible, at, self.max_depth)
+                    .map(|end| (end, Err(Broken::Envelope(lack)))),
+            },
+            Opening::Value => other_value(visible, at, self.max_depth, self.window.ended)
+                .map(|(end, not)| (end, Err(Broken::NotAnObject(not)))),
         };
         match outcome {
             Ok((end, outcome)) => {
                 self.window.at = end;
                 self.wanted = 0;
-                if let Context::ArrayStart | Context::ArrayComma = self.context {
-                    self.context = Context::ArrayElement;
-                }
+                self.passed_value();
                 Ok(Some(Found {
+                    offset: self.window.offset(at),
                     start,
                     end,
-                    outcome: outcome.map_err(Broken::NotAnObject),
+                    outcome,
                 }))
             }
-            Err(Stop::Incomplete) if available > self.max_record => {
-                Err(self.window.too_long(self.max_record))
-            }
-            Err(Stop::Incomplete) if !self.window.ended => {
-                self.wanted = (available * 2).min(self.max_record.saturating_add(1));
-                Ok(None)
-            }
             Err(stop) => {
-                let broken = stop.into_broken(start, self.max_depth);
-                let is_after = self.window.offset(start) > 0;
-                self.broken = Some(Stretch::new(broken, &self.window.bytes, start, is_after));
-                Ok(self.find_end_of_broken())
+                self.take_prefix_back(start);
+                match stop {
+                    Stop::Incomplete if available > self.max_record => {
+                        Err(self.window.too_long(self.max_record))
+                    }
+                    Stop::Incomplete if !self.window.ended => {
+                        self.want_more();
+                        Ok(None)
+                    }
+                    stop => Ok(self.find_broken(stop, self.max_depth)),
+                }
             }
+        }
+    }
+
+    /// Has more bytes come before the value at `at` is scanned again.
+    fn want_more(&mut self) {
+        let available = self.window.bytes.len() - self.window.at;
+        self.wanted = (available * 2).min(self.max_record.saturating_add(1));
+    }
+
+    /// Moves over the broken stretch that begins at `at`.
+    fn find_broken<T>(&mut self, stop: Stop, max_depth: usize) -> Option<Found<T>> {
+        let start = self.window.at;
+        let broken = stop.into_broken(start, max_depth);
+        let is_after = self.window.offset(start) > 0;
+        let stretch = Stretch::new(broken, &self.window.bytes, start, is_after);
+        self.broken = Some(match self.walk.as_ref().filter(|walk| walk.is_open()) {
+            Some(walk) => stretch.in_envelope(walk.is_at_element() || walk.is_held()),
+            None => stretch,
+        });
+        self.find_end_of_broken()
+    }
+
+    /// Nothing in place of what is not closed at `at`.
+    fn unclosed<T>(&self, broken: Broken) -> Found<T> {
+        Found {
+            offset: self.window.offset(self.window.at),
+            start: self.window.at,
+            end: self.window.at,
+            outcome: Err(broken),
+        }
+    }
+
+    fn passed_value(&mut self) {
+        match &mut self.walk {
+            Some(walk) if walk.is_open() => walk.passed_element(true),
+            _ => self.passed_top_value(),
+        }
+    }
+
+    fn passed_top_value(&mut self) {
+        if let Context::ArrayStart | Context::ArrayComma = self.context {
+            self.context = Context::ArrayElement;
         }
     }
 
@@ -209,11 +283,7 @@ impl Framer {
             return None;
         }
         self.context = Context::Top;
-        Some(Found {
-            start: self.window.at,
-            end: self.window.at,
-            outcome: Err(Broken::UnclosedArray),
-        })
+        Some(self.unclosed(Broken::UnclosedArray))
     }
 
     fn find_end_of_broken<T>(&mut self) -> Option<Found<T>> {
@@ -242,7 +312,13 @@ impl Framer {
                 next,
                 is_closed,
             } => {
+                let walk = self.walk.as_mut().filter(|walk| walk.is_open());
+                let was_inside = walk.is_some();
+                if let Some(walk) = walk {
+                    walk.passed_broken(is_closed);
+                }
                 self.context = match self.context {
+                    context if was_inside && is_closed => context,
                     Context::Top => Context::Top,
                     Context::ArrayStart | Context::ArrayComma if is_closed => Context::ArrayElement,
                     _ => Context::Resumed,
@@ -254,6 +330,7 @@ impl Framer {
         self.window.at = next;
         let bytes = self.window.between(start, end);
         Some(Found {
+            offset: self.window.offset(start),
             start,
             end: start + lex::trim_space_end(bytes).len(),
             outcome: Err(stretch.broken),
@@ -274,7 +351,9 @@ impl Framer {
 
 impl Records for Framer {
     fn push(&mut self, bytes: &[u8]) {
-        let dropped = self.window.push(bytes);
+        let walk = self.walk.as_ref();
+        let needed = walk.map_or(0, |walk| walk.needed(&self.window));
+        let dropped = self.window.push_behind(needed, bytes);
         if let Some(stretch) = &mut self.broken {
             stretch.dropped(dropped);
         }
@@ -296,20 +375,27 @@ impl Records for Framer {
         })?;
         if let Some(Found {
             outcome: Ok(Err(error)),
+            start,
+            offset,
             ..
         }) = &found
             && **error == RecordError::Full
         {
-            (self.window.at, self.context, self.wanted) = before;
+            if self.walk.as_ref().is_some_and(|walk| walk.is_open()) {
+                self.back_to_element(*start, *offset);
+            } else {
+                (self.window.at, self.context, self.wanted) = before;
+            }
         }
+        let walk = self.walk.as_deref();
         let buffer = &self.window.bytes;
         Ok(found.map(|found| Filled {
-            offset: self.window.offset(found.start),
+            offset: found.offset,
             bytes: buffer.get(found.start..found.end).unwrap_or_default(),
             result: match found.outcome {
                 Ok(Ok(report)) => Ok(report.into_appended(buffer)),
                 Ok(Err(error)) => Err(*error),
-                Err(broken) => Err(RecordError::Broken(broken)),
+                Err(broken) => Err(of_broken(broken, walk)),
             },
         }))
     }

@@ -3,6 +3,7 @@
 
 mod buffers;
 mod columns;
+mod envelope;
 mod fill;
 mod framer;
 mod infer;
@@ -18,6 +19,7 @@ mod scalar;
 mod texts;
 
 pub use columns::Columns;
+pub use envelope::{Envelope, Lack, PathError, PathFault};
 pub use framer::{Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
 pub use inferred::InferredPlace;
@@ -117,6 +119,9 @@ pub enum Broken {
     /// next object or array. The stretch is empty.
     #[error("an array of records is not closed")]
     UnclosedArray,
+    /// An envelope lacks its records, or its records lack a field of it. If it is not closed, the stretch is empty.
+    #[error("a part of the envelope {0}")]
+    Envelope(Lack),
 }
 
 impl Broken {
@@ -126,7 +131,10 @@ impl Broken {
             Self::Syntax { .. } => Reason::InvalidJson,
             Self::TooDeep { .. } => Reason::TooDeep,
             Self::NotAnObject(_) => Reason::NotAnObject,
-            Self::Truncated | Self::UnclosedArray => Reason::Truncated,
+            Self::Truncated | Self::UnclosedArray | Self::Envelope(Lack::Unclosed) => {
+                Reason::Truncated
+            }
+            Self::Envelope(_) => Reason::BadEnvelope,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use arrow::datatypes::DataType;
 use thiserror::Error;
 
-use super::{Broken, lex::Stop};
+use super::{Broken, Lack, lex::Stop};
 use crate::{config::Policy, csv, quarantine::Reason, shown::Found};
 
 /// Parses a time into microseconds since 1970-01-01T00:00:00Z. `None` if it is not a time.
@@ -94,6 +94,14 @@ pub enum RecordError {
     /// It is not one valid JSON object.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// Its envelope lacks something.
+    #[error("in the envelope, `{name}` {lack}")]
+    Envelope {
+        /// The path of what lacks.
+        name: String,
+        /// What about it.
+        lack: Lack,
+    },
     /// It is not a CSV record.
     #[error(transparent)]
     Csv(#[from] csv::Broken),
@@ -152,6 +160,7 @@ impl RecordError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Broken(broken) => Some(broken.reason()),
+            Self::Envelope { lack, .. } => Some(Broken::Envelope(*lack).reason()),
             Self::Csv(broken) => Some(broken.reason()),
             Self::UnknownField { .. } => Some(Reason::UnknownField),
             Self::Mismatch { .. } => Some(Reason::Mismatch),

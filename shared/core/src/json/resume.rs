@@ -74,6 +74,15 @@ impl Stretch {
         }
     }
 
+    /// Has it end before a line, or at its closing bracket if it is a `whole` value: inside an envelope nobody knows whether
+    /// what begins inside a line is a record or an envelope.
+    pub(super) fn in_envelope(mut self, whole: bool) -> Self {
+        if self.mode == Mode::Anywhere || !whole {
+            self.mode = Mode::Lines;
+        }
+        self
+    }
+
     /// This many bytes were dropped from the front.
     pub(super) fn dropped(&mut self, bytes: usize) {
         self.searched = self.searched.saturating_sub(bytes);

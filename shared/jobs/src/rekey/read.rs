@@ -55,7 +55,11 @@ impl<'a> RecordReader<'a> {
         let limits: &Limits = &job.limits;
         let table = settings.table.iter().flat_map(|table| &table.columns);
         let columns = table.map(|column| column.name.clone());
+        let envelope = job.envelope().map_err(|error| {
+            JobError::new(ErrorKind::SchemaUnusable, error.to_string()).of(location.clone())
+        })?;
         let records = Reading::of_prefix(job.format, job.csv.as_ref(), columns)
+            .within(envelope)
             .records(limits, true)
             .map_err(|error| misread(&location, &error))?
             .ok_or_else(|| {

@@ -1,0 +1,111 @@
+//! JSON in envelopes.
+
+use arrow::array::RecordBatch;
+use lakewright_core::{
+    config::Policy,
+    json::{Broken, Columns, Envelope, Framer, MAX_DEPTH},
+    records::{FrameError, Records as _},
+};
+use serde::de::IgnoredAny;
+
+use super::{json::Frame, options};
+
+/// The envelopes that the first byte of an input chooses from.
+#[expect(clippy::expect_used, reason = "the paths are fixed")]
+fn envelope(number: u8) -> Envelope {
+    let (records, keep): (_, &[&str]) = match number % 4 {
+        0 => ("r", &[]),
+        1 => ("r", &["k", "a.b"]),
+        2 => ("r.*.s", &["k", "r.*.a"]),
+        _ => ("r.s.*.c.d", &["r.k"]),
+    };
+    let keep: Vec<_> = keep.iter().map(|text| (*text).to_owned()).collect();
+    Envelope::new(records, &keep).expect("paths")
+}
+
+fn frames<'a>(
+    number: u8,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    max_record: usize,
+) -> (Vec<Frame>, Option<FrameError>) {
+    let mut framer = Framer::new(max_record, MAX_DEPTH).within(envelope(number));
+    let mut seen = Vec::new();
+    for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => framer.push(chunk),
+            None => framer.finish(),
+        }
+        loop {
+            match framer.next() {
+                Ok(Some(frame)) => seen.push((frame.offset, frame.bytes.to_vec(), frame.broken)),
+                Ok(None) => break,
+                Err(error) => return (seen, Some(error)),
+            }
+        }
+    }
+    (seen, None)
+}
+
+/// The offset, the bytes and the result of each record of the chunks, as text, and the rows.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+fn fill<'a>(
+    number: u8,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    policy: Policy,
+) -> (Vec<String>, RecordBatch) {
+    let mut columns = Columns::new(&super::table(), options(policy)).expect("columns");
+    let mut framer = Framer::new(usize::MAX, MAX_DEPTH).within(envelope(number));
+    let mut seen = Vec::new();
+    for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => framer.push(chunk),
+            None => framer.finish(),
+        }
+        while let Some(filled) = framer.next_into(&mut columns).expect("no limit") {
+            seen.push(format!(
+                "{} {:?} {:?}",
+                filled.offset, filled.bytes, filled.result
+            ));
+        }
+    }
+    (seen, columns.finish().expect("columns that may be null"))
+}
+
+/// The frames and the rows do not depend on the chunks; a frame that is not broken is one JSON object, which ends with what
+/// the input has behind the bracket at its offset; one that is broken is what the input has there; frames are in order.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+pub fn check(data: &[u8]) {
+    let Some((&number, data)) = data.split_first() else {
+        return;
+    };
+    let (chunks, input) = super::cut(data);
+    for max_record in [usize::MAX, 48] {
+        let whole = frames(number, [input], max_record);
+        assert_eq!(frames(number, chunks.iter().copied(), max_record), whole);
+        let mut before = 0;
+        for (offset, bytes, broken) in &whole.0 {
+            let at = usize::try_from(*offset).expect("an offset");
+            assert!(before <= at, "{offset} after {before}");
+            let rest = input.get(at..).expect("an offset within the input");
+            if broken.is_some() {
+                assert!(rest.starts_with(bytes), "{offset}: {broken:?}");
+                before = at + bytes.len();
+            } else {
+                serde_json::from_slice::<IgnoredAny>(bytes).expect("JSON");
+                assert!(rest.starts_with(b"{") && bytes.starts_with(b"{"));
+                let own = (1..=bytes.len()).rev().find(|length| {
+                    let (_, end) = bytes.split_at(bytes.len() - length);
+                    rest.get(1..=*length) == Some(end)
+                });
+                before = at + 1 + own.expect("the end of the element");
+            }
+            if let Some(Broken::NotAnObject(_)) = broken {
+                serde_json::from_slice::<IgnoredAny>(bytes).expect("JSON");
+            }
+        }
+    }
+    for policy in [Policy::Drop, Policy::Quarantine] {
+        let (seen, rows) = fill(number, [input], policy);
+        assert_eq!(fill(number, chunks.iter().copied(), policy), (seen, rows));
+    }
+}
