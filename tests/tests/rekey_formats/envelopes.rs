@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Two events as CloudTrail's user guide shows them.
+/// Two events as `CloudTrail`'s user guide shows them.
 const CLOUD_TRAIL: &str = r#"{"Records": [{
     "eventVersion": "1.08",
     "userIdentity": {"type": "IAMUser", "accountId": "123456789012", "userName": "Mateo"},
@@ -44,6 +44,9 @@ const OTLP: &str = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"servic
 {"timeUnixNano":"1544712660300000000","severityText":"Information","body":{"stringValue":"Example log record"}},
 {"timeUnixNano":"1544712661300000000","severityText":"Warning","body":{"stringValue":"Another"}}]}]}]}"#;
 
+/// Settings, an object, and values of its first record by their pointers.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, Value)]);
+
 #[test]
 fn what_services_write_comes_apart() {
     stated(
@@ -52,7 +55,7 @@ fn what_services_write_comes_apart() {
     stated(
         "The keys of `records` and `keep` are those of the envelopes as they are spelled, upper and lower case too.",
     );
-    let cases: [(&str, &str, &[(&str, Value)]); 3] = [
+    let cases: [Case<'_>; 3] = [
         (
             "records = \"Records\"\ntimestamp = { column = \"eventTime\" }",
             CLOUD_TRAIL,
