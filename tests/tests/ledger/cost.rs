@@ -38,7 +38,7 @@ fn an_object_costs_its_claim_and_a_batch_its_files_and_three_more() {
             let batches = objects / batch;
             let expected = objects + batches * (days + 3);
             assert_eq!(
-                puts(objects, days, batch).await,
+                Box::pin(puts(objects, days, batch)).await,
                 expected as u64,
                 "{objects} objects of {days} days in batches of {batch}"
             );
