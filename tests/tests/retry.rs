@@ -1,5 +1,8 @@
 //! What [`Retrying`], [`RetryingCatalog`] and [`RetryingService`] make of each fault, over the model.
 
+#[path = "retry/waits.rs"]
+mod waits;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},

@@ -129,14 +129,11 @@ impl Gathered {
         }
     }
 
-    /// Makes the rows readable through `spool`. Returns the paths and the values of the partitions, in the order of their
-    /// numbers.
-    pub(super) fn into_spool(self, spool: &mut Spool) -> Vec<(String, Vec<String>)> {
+    /// The paths and the values of the partitions, in the order of their numbers, and the rows.
+    pub(super) fn into_parts(self) -> (Vec<(String, Vec<String>)>, Vec<StoredRun>) {
         let Staged { partitions, runs } = self.together();
-        for run in runs {
-            spool.add_stored(run);
-        }
         let partitions = partitions.into_iter();
-        partitions.map(|one| (one.path, one.values)).collect()
+        let partitions = partitions.map(|one| (one.path, one.values));
+        (partitions.collect(), runs)
     }
 }

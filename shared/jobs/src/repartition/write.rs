@@ -2,6 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+use futures::TryStreamExt;
 use jiff::Timestamp;
 use lakewright_core::{
     location::Location,
@@ -238,12 +239,27 @@ impl<'a> Work<'a> {
         let gathered = gather::of_task(self.ports, self.ledger, self.plan, task).await?;
         let prefix = self.ledger.spool(task);
         let mut spool = Spool::new(self.plan.shape.files_schema()?, None, self.room(prefix));
+        let (partitions, runs) = gathered.into_parts();
+        // Each of many runs would keep a block in memory if a partition were read from all of them.
+        let mut staged = spool.staged(runs);
+        while let Some(rows) = staged.try_next().await? {
+            if self.ports.clock.now() >= self.budget.deadline {
+                return Err(JobError::deadline());
+            }
+            for (batch, numbers) in rows {
+                spool.push(&batch, &numbers)?;
+                if spool.is_over() {
+                    spool.spill().await?;
+                }
+            }
+        }
         let number = self.plan.settings.files.map_or(1, |files| files.of(1));
-        for (partition, (path, values)) in gathered.into_spool(&mut spool).iter().enumerate() {
+        for (partition, (path, values)) in partitions.iter().enumerate() {
             let replay = Replay::Spooled(&spool, partition);
             let place = (path.as_str(), values.as_slice());
             replay::write(self.context(), files, replay, place, 0, number).await?;
         }
+        spool.discard().await;
         Ok(None)
     }
 

@@ -4,16 +4,20 @@
 //! It is an external sort by partition, and optionally by time. Rows that do not fit into memory become a run: blocks
 //! of rows in partition order. A partition is read back from all runs and from memory. Partitions are read in the order
 //! of their numbers, so that each run is read once from its start to its end.
+//!
+//! Each run keeps its last block while it is read. So there are at most [`MOST_RUNS`], whose blocks take half of the memory:
+//! where another one would be too many, at least half of them are merged into one.
 
 mod run;
 
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
     compute::{concat_batches, interleave_record_batch, take_record_batch},
     datatypes::{Int64Type, SchemaRef},
 };
+use futures::{Stream, StreamExt, stream};
 use lakewright_core::{
     encode::{MergeByTime, Merged},
     location::Location,
@@ -21,7 +25,7 @@ use lakewright_core::{
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::run::StoredRun;
-use self::run::{Run, RunWriter};
+use self::run::{MAX_WINDOW, Run, RunWriter};
 use crate::{
     kit::{ErrorKind, JobError},
     ports::Store,
@@ -30,14 +34,21 @@ use crate::{
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;
 
-/// The approximate bytes of a block's rows, and its most rows. Each run keeps its last block while it is read, so the blocks of
-/// later runs are smaller where there are many.
+/// The approximate bytes of a block's rows, and its most rows.
 const BLOCK: u64 = 512 << 10;
 const LEAST_BLOCK: u64 = 16 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
+/// The most runs. Half of what their blocks may take is for the first few. With 8 MiB of memory, all have more than
+/// [`LEAST_BLOCK`].
+const MOST_RUNS: usize = 128;
+const FIRST_RUNS: usize = 16;
+
 /// The approximate bytes of a run that is staged: it is in the temporary folder before it is moved to the store.
 pub(crate) const STAGED: u64 = 64 << 20;
+
+/// How many pieces of staged runs are read at once.
+const STAGED_AT_ONCE: usize = 4;
 
 /// The limits of a spool, and its locations.
 pub(crate) struct Room {
@@ -62,8 +73,6 @@ pub(crate) struct Spool {
     held: u64,
     chunks: Vec<Chunk>,
     runs: Vec<Run>,
-    scratch: Option<Arc<File>>,
-    scratch_used: u64,
 }
 
 /// Rows in memory, ordered by partition.
@@ -100,8 +109,6 @@ impl Spool {
             held: 0,
             chunks: Vec::new(),
             runs: Vec::new(),
-            scratch: None,
-            scratch_used: 0,
         }
     }
 
@@ -146,26 +153,80 @@ impl Spool {
 
     /// Makes everything in memory a run, in the temporary file or, if that is full, in the store.
     pub(crate) async fn spill(&mut self) -> Result<(), JobError> {
-        let scratch = if let Some(file) = &self.scratch {
-            Arc::clone(file)
-        } else {
-            let file = Arc::new(tempfile::tempfile_in(&self.room.folder)?);
-            Arc::clone(self.scratch.insert(file))
-        };
-        // To compress costs more CPU than to write, so it waits until the temporary file is half full.
-        let compress = self.scratch_used + self.held > self.room.scratch / 2;
-        let writer = RunWriter::new(&self.schema, scratch, self.scratch_used, compress)?;
+        let scratch = self.scratch();
+        // To compress costs more CPU than to write, so it waits until the temporary folder is half full.
+        let compress = scratch + self.held > self.room.scratch / 2;
+        let writer = RunWriter::new(&self.schema, &self.room.folder, compress)?;
         let run = self.write_run(writer)?;
         self.chunks.clear();
         self.held = 0;
-        let run = if self.scratch_used + run.bytes() > self.room.scratch {
+        let run = if scratch + run.bytes() > self.room.scratch {
             run.into_object(Arc::clone(&self.room.store), &self.room.prefix)
                 .await?
         } else {
-            self.scratch_used += run.bytes();
             run
         };
         self.runs.push(run);
+        if self.runs.len() >= MOST_RUNS {
+            Box::pin(self.merge()).await?;
+        }
+        Ok(())
+    }
+
+    /// The bytes in the temporary folder.
+    fn scratch(&self) -> u64 {
+        self.runs.iter().map(Run::scratch).sum()
+    }
+
+    /// The approximate bytes of the blocks of the run with this index.
+    fn block(&self, run: usize) -> u64 {
+        let share = self.room.memory / 4;
+        let share = if run < FIRST_RUNS {
+            share / FIRST_RUNS as u64
+        } else {
+            share / (MOST_RUNS - FIRST_RUNS) as u64
+        };
+        share.clamp(LEAST_BLOCK, BLOCK)
+    }
+
+    /// Merges the newest runs into one: at least half of them, and of those that were merged as often, all. So a row is
+    /// written again once for each time that the number of runs grows by that factor.
+    async fn merge(&mut self) -> Result<(), JobError> {
+        let (mut count, mut level) = (0, 0);
+        let groups = self.runs.chunk_by(|a, b| a.level == b.level);
+        for group in groups.rev() {
+            if count >= MOST_RUNS / 2 {
+                break;
+            }
+            count += group.len();
+            level = group.first().map_or(level, |run| run.level);
+        }
+        let scratch = self.scratch();
+        let runs = self.runs.split_off(self.runs.len().saturating_sub(count));
+        let last = runs.iter().filter_map(|run| run.spans().last());
+        let last = last.map(|span| span.partition).max();
+        let mut staging = Staging {
+            most: STAGED.min(self.room.memory),
+            block_most: self.block(self.runs.len()),
+            // What is merged is there until all of it is.
+            scratch: self.room.scratch.saturating_sub(scratch),
+            ..Staging::new(self, &self.room.prefix)
+        };
+        for partition in 0..=last.unwrap_or_default() {
+            let mut rows = self.reader(&runs, &[], partition);
+            while let Some(batch) = rows.next().await? {
+                staging.add(partition, batch).await?;
+            }
+        }
+        let mut pieces = staging.end().await?.into_iter();
+        for run in runs {
+            run.discard().await;
+        }
+        if let Some(mut merged) = pieces.next() {
+            pieces.for_each(|piece| merged.append(piece));
+            merged.level = level + 1;
+            self.runs.push(merged);
+        }
         Ok(())
     }
 
@@ -177,8 +238,7 @@ impl Spool {
             .map(|batch| self.times(batch))
             .collect::<Result<Option<Vec<_>>, _>>()?;
         let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
-        let share = self.room.memory / 2 / (self.runs.len() as u64 + 1);
-        let block = share.clamp(LEAST_BLOCK, BLOCK);
+        let block = self.block(self.runs.len());
         let block_rows = (block * rows / self.held.max(1)).clamp(1, BLOCK_ROWS);
         let block_rows = usize::try_from(block_rows).unwrap_or(1);
         let mut block = Vec::with_capacity(block_rows);
@@ -245,41 +305,47 @@ impl Spool {
         prefix: &Location,
         order: &[usize],
     ) -> Result<Vec<StoredRun>, JobError> {
-        let mut staging = Staging {
-            spool: self,
-            prefix,
-            writer: None,
-            block: Vec::new(),
-            block_rows: 0,
-            block_bytes: 0,
-            runs: Vec::new(),
-        };
+        let mut staging = Staging::new(self, prefix);
         for (number, &partition) in (0..).zip(order) {
             let mut rows = self.read(partition);
             while let Some(batch) = rows.next().await? {
                 staging.add(number, batch).await?;
             }
         }
-        staging.end().await?;
-        Ok(staging.runs)
+        let runs = staging.end().await?;
+        Ok(runs.iter().filter_map(Run::describe).collect())
     }
 
-    /// Adds a run that was staged. Its spans are of this spool's partitions, in the order of their numbers.
-    pub(crate) fn add_stored(&mut self, run: StoredRun) {
+    /// The rows of runs that were staged, block by block, each with the partitions of its rows: each run is read once.
+    pub(crate) fn staged(
+        &self,
+        runs: Vec<StoredRun>,
+    ) -> impl Stream<Item = Result<Vec<(RecordBatch, Vec<u32>)>, JobError>> + Send + 'static {
         let store = Arc::clone(&self.room.store);
-        self.runs
-            .push(Run::stored(store, &self.room.prefix.bucket, run));
+        let bucket = self.room.prefix.bucket.clone();
+        let window = (self.room.memory / 4 / STAGED_AT_ONCE as u64).min(MAX_WINDOW);
+        let pieces = runs.into_iter().flat_map(move |run| run.pieces(window));
+        let reads = pieces.map(move |piece| piece.rows(Arc::clone(&store), bucket.clone()));
+        stream::iter(reads).buffered(STAGED_AT_ONCE)
     }
 
     /// Reads the rows of one partition.
     pub(crate) fn read(&self, partition: usize) -> PartitionReader<'_> {
-        let partition = index(partition);
-        let runs = self.runs.iter().map(Place::Run);
-        let chunks = self
-            .chunks
+        self.reader(&self.runs, &self.chunks, index(partition))
+    }
+
+    fn reader<'a>(
+        &self,
+        runs: &'a [Run],
+        chunks: &'a [Chunk],
+        partition: u32,
+    ) -> PartitionReader<'a> {
+        let chunks = chunks
             .iter()
             .map(|chunk| Place::Memory(&chunk.batch, &chunk.spans));
         let cursors = runs
+            .iter()
+            .map(Place::Run)
             .chain(chunks)
             .map(|place| Cursor {
                 spans: match place {
@@ -290,7 +356,7 @@ impl Spool {
             })
             .filter(|cursor| !cursor.spans.is_empty())
             .collect::<Vec<_>>();
-        let objects = self.runs.iter().filter(|run| run.is_object()).count() as u64;
+        let objects = runs.iter().filter(|run| run.is_object()).count() as u64;
         PartitionReader {
             merge: self.time.map(|time| MergeByTime::new(cursors.len(), time)),
             cursors,
@@ -308,24 +374,45 @@ impl Spool {
     }
 }
 
-/// Writes rows to the store, block by block.
+/// Writes rows in partition order, block by block, to runs that are complete before the next one is begun.
 struct Staging<'a> {
     spool: &'a Spool,
     prefix: &'a Location,
+    /// The approximate bytes of a run and of a block.
+    most: u64,
+    block_most: u64,
+    /// The room in the temporary folder. Runs that do not fit go to the store.
+    scratch: u64,
     writer: Option<RunWriter>,
     block: Vec<RecordBatch>,
     block_rows: usize,
     block_bytes: usize,
-    runs: Vec<StoredRun>,
+    runs: Vec<Run>,
 }
 
-impl Staging<'_> {
+impl<'a> Staging<'a> {
+    /// To the store.
+    fn new(spool: &'a Spool, prefix: &'a Location) -> Self {
+        Self {
+            spool,
+            prefix,
+            most: STAGED,
+            block_most: BLOCK,
+            scratch: 0,
+            writer: None,
+            block: Vec::new(),
+            block_rows: 0,
+            block_bytes: 0,
+            runs: Vec::new(),
+        }
+    }
+
     async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), JobError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
             closed => {
-                let file = Arc::new(tempfile::tempfile_in(&self.spool.room.folder)?);
-                closed.insert(RunWriter::new(&self.spool.schema, file, 0, true)?)
+                let folder = &self.spool.room.folder;
+                closed.insert(RunWriter::new(&self.spool.schema, folder, true)?)
             }
         };
         writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
@@ -333,12 +420,12 @@ impl Staging<'_> {
         // A slice counts for its share of the sliced batch.
         self.block_bytes += bytes_of(&batch);
         self.block.push(batch);
-        if self.block_bytes as u64 >= BLOCK || self.block_rows as u64 >= BLOCK_ROWS {
+        if self.block_bytes as u64 >= self.block_most || self.block_rows as u64 >= BLOCK_ROWS {
             self.cut()?;
         }
         let staged = self.writer.as_ref().map_or(0, RunWriter::bytes);
-        if staged >= STAGED {
-            self.end().await?;
+        if staged >= self.most {
+            self.complete().await?;
         }
         Ok(())
     }
@@ -354,14 +441,25 @@ impl Staging<'_> {
         Ok(())
     }
 
-    async fn end(&mut self) -> Result<(), JobError> {
+    async fn complete(&mut self) -> Result<(), JobError> {
         self.cut()?;
         if let Some(writer) = self.writer.take() {
-            let store = Arc::clone(&self.spool.room.store);
-            let run = writer.finish().into_object(store, self.prefix).await?;
-            self.runs.extend(run.describe());
+            let run = writer.finish();
+            let run = if let Some(room) = self.scratch.checked_sub(run.bytes()) {
+                self.scratch = room;
+                run
+            } else {
+                let store = Arc::clone(&self.spool.room.store);
+                run.into_object(store, self.prefix).await?
+            };
+            self.runs.push(run);
         }
         Ok(())
+    }
+
+    async fn end(mut self) -> Result<Vec<Run>, JobError> {
+        self.complete().await?;
+        Ok(self.runs)
     }
 }
 

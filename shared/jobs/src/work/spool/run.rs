@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use twox_hash::xxhash3_128;
 
-use super::Span;
+use super::{NO_PARTITION, Span};
 use crate::{
     kit::{JobError, Stage},
     ports::{GetOptions, Store},
@@ -26,19 +26,26 @@ use crate::{
 };
 
 /// The most bytes that are read ahead in an object.
-const MAX_WINDOW: u64 = 4 << 20;
+pub(super) const MAX_WINDOW: u64 = 4 << 20;
 
 /// A readable run.
 pub(super) struct Run {
-    place: Place,
-    blocks: Vec<Range<u64>>,
+    /// Where its blocks are, in order.
+    places: Vec<Place>,
+    blocks: Vec<Block>,
     spans: Vec<Span>,
+    /// How often its rows were merged.
+    pub(super) level: u32,
     last: Mutex<Last>,
 }
 
+struct Block {
+    place: usize,
+    range: Range<u64>,
+}
+
 enum Place {
-    /// From this offset on.
-    Scratch(Arc<File>, u64),
+    Scratch(File),
     Object(Arc<dyn Store>, Location),
 }
 
@@ -46,8 +53,15 @@ enum Place {
 #[derive(Default)]
 struct Last {
     block: Option<(usize, RecordBatch)>,
-    /// Bytes of an object, and their offset.
-    window: (u64, Bytes),
+    window: Window,
+}
+
+/// Bytes of an object, and which they are.
+#[derive(Default)]
+struct Window {
+    place: usize,
+    start: u64,
+    bytes: Bytes,
 }
 
 /// The location of a run in the store, and its contents.
@@ -78,56 +92,128 @@ impl StoredRun {
         let spans = self
             .spans
             .get(before(partitions.start)..before(partitions.end))?;
+        let mut part = self.with_blocks_of(spans)?;
+        for span in &mut part.spans {
+            span.partition -= partitions.start;
+        }
+        Some(part)
+    }
+
+    /// The same run in pieces of about so many bytes, each of whole blocks.
+    pub(super) fn pieces(&self, bytes: u64) -> Vec<Self> {
+        let start_of = |block: u32| match (block as usize).checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(self.start),
+            None => self.start,
+        };
+        let piece_of = |span: &Span| (start_of(span.block) - self.start) / bytes.max(1);
+        let pieces = self.spans.chunk_by(|a, b| piece_of(a) == piece_of(b));
+        pieces
+            .filter_map(|spans| self.with_blocks_of(spans))
+            .collect()
+    }
+
+    /// The blocks of some of its spans.
+    fn with_blocks_of(&self, spans: &[Span]) -> Option<Self> {
         let (first, last) = (spans.first()?.block, spans.last()?.block);
         let ends = self.ends.get(first as usize..=last as usize)?;
-        let before = (first as usize).checked_sub(1);
+        let start = match (first as usize).checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => self.start,
+        };
         let renumbered = spans.iter().map(|span| Span {
-            partition: span.partition - partitions.start,
             block: span.block - first,
             ..*span
         });
         Some(Self {
             key: self.key.clone(),
-            start: before
-                .map_or(Some(&self.start), |before| self.ends.get(before))
-                .copied()?,
+            start,
             ends: ends.to_vec(),
             spans: renumbered.collect(),
         })
     }
+
+    /// Its rows, block by block, each with the partitions of its rows.
+    pub(super) async fn rows(
+        self,
+        store: Arc<dyn Store>,
+        bucket: String,
+    ) -> Result<Vec<(RecordBatch, Vec<u32>)>, JobError> {
+        let end = self.ends.last().copied().unwrap_or(self.start);
+        let options = GetOptions {
+            range: Some(self.start..end),
+            ..GetOptions::default()
+        };
+        let object = Location::new(&bucket, &self.key);
+        let body = store.get(&object, options).await;
+        let body = body.map_err(|error| JobError::store(Stage::Spool, error))?;
+        let window = Window {
+            place: 0,
+            start: self.start,
+            bytes: body.bytes,
+        };
+        let mut rows = Vec::with_capacity(self.ends.len());
+        let starts = std::iter::once(self.start).chain(self.ends.iter().copied());
+        for (start, &end) in starts.zip(&self.ends) {
+            let bytes = window.within(0, &(start..end)).ok_or_else(damaged)?;
+            let batch = decoded(bytes)?;
+            let of = vec![NO_PARTITION; batch.num_rows()];
+            rows.push((batch, of));
+        }
+        for span in &self.spans {
+            let (start, count) = (span.start as usize, span.rows as usize);
+            let of = rows.get_mut(span.block as usize);
+            let of = of.and_then(|(_, of)| of.get_mut(start..start + count));
+            of.ok_or_else(damaged)?.fill(span.partition);
+        }
+        Ok(rows)
+    }
 }
 
 impl Run {
-    /// A run in the store.
-    pub(super) fn stored(store: Arc<dyn Store>, bucket: &str, stored: StoredRun) -> Self {
-        let starts = std::iter::once(stored.start).chain(stored.ends.iter().copied());
-        Self {
-            place: Place::Object(store, Location::new(bucket, stored.key)),
-            blocks: starts
-                .zip(&stored.ends)
-                .map(|(start, &end)| start..end)
-                .collect(),
-            spans: stored.spans,
-            last: Mutex::default(),
-        }
+    /// Adds the blocks of another one, whose partitions are the last of this one or later.
+    pub(super) fn append(&mut self, other: Self) {
+        let (place, block) = (self.places.len(), super::index(self.blocks.len()));
+        self.places.extend(other.places);
+        self.blocks
+            .extend(other.blocks.into_iter().map(|block| Block {
+                place: block.place + place,
+                ..block
+            }));
+        self.spans.extend(other.spans.into_iter().map(|span| Span {
+            block: span.block + block,
+            ..span
+        }));
     }
 
-    /// The description from which the run can be opened again; `None` for one in the temporary file.
+    /// The description of a run that is one object, for others to read it.
     pub(super) fn describe(&self) -> Option<StoredRun> {
-        let Place::Object(_, location) = &self.place else {
+        let [Place::Object(_, location)] = &self.places[..] else {
             return None;
         };
         Some(StoredRun {
             key: location.key.clone(),
-            start: self.blocks.first().map_or(0, |block| block.start),
-            ends: self.blocks.iter().map(|block| block.end).collect(),
+            start: 0,
+            ends: self.blocks.iter().map(|block| block.range.end).collect(),
             spans: self.spans.clone(),
         })
     }
 
     /// Its size in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        self.blocks.last().map_or(0, |block| block.end)
+        let blocks = self.blocks.iter();
+        blocks
+            .map(|block| block.range.end - block.range.start)
+            .sum()
+    }
+
+    /// Its size in the temporary folder.
+    pub(super) fn scratch(&self) -> u64 {
+        let is_scratch = |place: &Place| matches!(place, Place::Scratch(_));
+        let blocks = self.blocks.iter();
+        let blocks = blocks.filter(|block| self.places.get(block.place).is_some_and(is_scratch));
+        blocks
+            .map(|block| block.range.end - block.range.start)
+            .sum()
     }
 
     /// Its rows, by partition.
@@ -136,7 +222,8 @@ impl Run {
     }
 
     pub(super) fn is_object(&self) -> bool {
-        matches!(self.place, Place::Object(..))
+        let is_object = |place: &Place| matches!(place, Place::Object(..));
+        self.places.iter().any(is_object)
     }
 
     /// The rows of a block. From an object, up to `window` bytes are read at once.
@@ -147,13 +234,12 @@ impl Run {
         {
             return Ok(batch.clone());
         }
-        let range = self.blocks.get(index).cloned().ok_or_else(damaged)?;
-        let bytes = match &self.place {
-            Place::Scratch(file, base) => {
-                Bytes::from(read(file, &(base + range.start..base + range.end))?)
-            }
+        let block = self.blocks.get(index).ok_or_else(damaged)?;
+        let range = &block.range;
+        let bytes = match self.places.get(block.place).ok_or_else(damaged)? {
+            Place::Scratch(file) => Bytes::from(read(file, range)?),
             Place::Object(store, location) => {
-                if let Some(bytes) = within(&last.window, &range) {
+                if let Some(bytes) = last.window.within(block.place, range) {
                     bytes
                 } else {
                     let ahead = range.start + window.min(MAX_WINDOW);
@@ -163,16 +249,27 @@ impl Run {
                     };
                     let read = store.get(location, options).await;
                     let body = read.map_err(|error| JobError::store(Stage::Spool, error))?;
-                    last.window = (range.start, body.bytes);
-                    within(&last.window, &range).ok_or_else(damaged)?
+                    last.window = Window {
+                        place: block.place,
+                        start: range.start,
+                        bytes: body.bytes,
+                    };
+                    let bytes = last.window.within(block.place, range);
+                    bytes.ok_or_else(damaged)?
                 }
             }
         };
-        // The batch borrows the bytes.
-        let decoded = StreamDecoder::new().decode(&mut Buffer::from(bytes))?;
-        let batch = decoded.ok_or_else(damaged)?;
+        let batch = decoded(bytes)?;
         last.block = Some((index, batch.clone()));
         Ok(batch)
+    }
+
+    /// The bytes of memory that its last block takes.
+    #[cfg(test)]
+    pub(super) async fn held(&self) -> usize {
+        let last = self.last.lock().await;
+        let block = last.block.as_ref();
+        block.map_or(0, |(_, batch)| batch.get_array_memory_size()) + last.window.bytes.len()
     }
 
     /// Moves the run from the temporary file to the store, under a name derived from its bytes: spooling the same rows
@@ -182,10 +279,10 @@ impl Run {
         store: Arc<dyn Store>,
         prefix: &Location,
     ) -> Result<Self, JobError> {
-        let Place::Scratch(file, base) = &self.place else {
+        let [Place::Scratch(file)] = &self.places[..] else {
             return Ok(self);
         };
-        let whole = *base..base + self.bytes();
+        let whole = 0..self.bytes();
         let mut hasher = xxhash3_128::Hasher::new();
         for part in parts(&whole) {
             hasher.write(&read(file, &part)?);
@@ -206,23 +303,25 @@ impl Run {
             upload.part(bytes).await.map_err(put)?;
         }
         Ok(Self {
-            place: Place::Object(store, location),
+            places: vec![Place::Object(store, location)],
             ..self
         })
     }
 
-    /// Deletes the run from the store.
+    /// Deletes the run, also from the store.
     pub(super) async fn discard(self) {
-        let Place::Object(store, location) = &self.place else {
-            return;
-        };
-        let keys = [location.key.clone().into()];
-        let failed = match store.delete(&location.bucket, &keys).await {
-            Ok(failures) => failures.into_iter().next().map(|failure| failure.message),
-            Err(error) => Some(error.to_string()),
-        };
-        if let Some(error) = failed {
-            tracing::warn!(%location, error, "spooled rows are left to the lifecycle rule");
+        for place in &self.places {
+            let Place::Object(store, location) = place else {
+                continue;
+            };
+            let keys = [location.key.clone().into()];
+            let failed = match store.delete(&location.bucket, &keys).await {
+                Ok(failures) => failures.into_iter().next().map(|failure| failure.message),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(error) = failed {
+                tracing::warn!(%location, error, "spooled rows are left to the lifecycle rule");
+            }
         }
     }
 }
@@ -245,10 +344,19 @@ fn length(range: &Range<u64>) -> usize {
     usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
 }
 
-fn within((start, bytes): &(u64, Bytes), range: &Range<u64>) -> Option<Bytes> {
-    let from = usize::try_from(range.start.checked_sub(*start)?).ok()?;
-    let to = from + length(range);
-    (to <= bytes.len()).then(|| bytes.slice(from..to))
+impl Window {
+    fn within(&self, place: usize, range: &Range<u64>) -> Option<Bytes> {
+        let from = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
+        let to = from + length(range);
+        let is_here = place == self.place && to <= self.bytes.len();
+        is_here.then(|| self.bytes.slice(from..to))
+    }
+}
+
+/// The rows of a block, which borrow its bytes.
+fn decoded(bytes: Bytes) -> Result<RecordBatch, JobError> {
+    let decoded = StreamDecoder::new().decode(&mut Buffer::from(bytes))?;
+    decoded.ok_or_else(damaged)
 }
 
 /// The run does not have the content that it was written with.
@@ -256,23 +364,21 @@ fn damaged() -> JobError {
     JobError::from(io::Error::from(io::ErrorKind::InvalidData))
 }
 
-/// Writes a run to the temporary file.
+/// Writes a run to a temporary file.
 pub(super) struct RunWriter {
     schema: SchemaRef,
     options: IpcWriteOptions,
-    file: Arc<File>,
-    base: u64,
-    blocks: Vec<Range<u64>>,
+    file: File,
+    ends: Vec<u64>,
     spans: Vec<Span>,
     buffer: Vec<u8>,
 }
 
 impl RunWriter {
-    /// Starts a run at the offset `base` of the file.
+    /// Starts a run in a file that is gone when nobody reads it any more.
     pub(super) fn new(
         schema: &SchemaRef,
-        file: Arc<File>,
-        base: u64,
+        folder: &std::path::Path,
         compress: bool,
     ) -> Result<Self, JobError> {
         let options = IpcWriteOptions::default();
@@ -280,9 +386,8 @@ impl RunWriter {
         Ok(Self {
             schema: Arc::clone(schema),
             options: options.try_with_compression(compression)?,
-            file,
-            base,
-            blocks: Vec::new(),
+            file: tempfile::tempfile_in(folder)?,
+            ends: Vec::new(),
             spans: Vec::new(),
             buffer: Vec::new(),
         })
@@ -292,7 +397,7 @@ impl RunWriter {
     pub(super) fn add_span(&mut self, partition: u32, start: u32, rows: u32) {
         self.spans.push(Span {
             partition,
-            block: super::index(self.blocks.len()),
+            block: super::index(self.ends.len()),
             start,
             rows,
         });
@@ -309,23 +414,26 @@ impl RunWriter {
         writer.write(batch)?;
         writer.finish()?;
         drop(writer);
-        let start = self.blocks.last().map_or(0, |block| block.end);
-        self.file.write_all_at(&self.buffer, self.base + start)?;
-        self.blocks.push(start..start + self.buffer.len() as u64);
+        let start = self.bytes();
+        self.file.write_all_at(&self.buffer, start)?;
+        self.ends.push(start + self.buffer.len() as u64);
         Ok(())
     }
 
     /// Its size so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.blocks.last().map_or(0, |block| block.end)
+        self.ends.last().copied().unwrap_or_default()
     }
 
     /// Returns the run for reading.
     pub(super) fn finish(self) -> Run {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends).map(|(start, &end)| start..end);
         Run {
-            place: Place::Scratch(self.file, self.base),
-            blocks: self.blocks,
+            blocks: ranges.map(|range| Block { place: 0, range }).collect(),
+            places: vec![Place::Scratch(self.file)],
             spans: self.spans,
+            level: 0,
             last: Mutex::default(),
         }
     }

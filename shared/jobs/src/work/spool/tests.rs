@@ -189,23 +189,52 @@ async fn keeps_partitions_apart_and_rows_in_order_in_memory_and_in_files() {
 }
 
 #[tokio::test]
-async fn the_last_blocks_of_many_runs_take_no_more_than_twice_the_memory() {
-    const MEMORY: u64 = 2 << 20;
-    let folder = tempfile::tempdir().unwrap();
-    let mut spool = spool(&folder, MEMORY, u64::MAX, None);
-    let (rows, ids) = (batch(0..8_192), vec![0; 8_192]);
-    while spool.runs.len() < 64 {
-        spool.push(&rows, &ids).unwrap();
-        if spool.is_over() {
+async fn the_blocks_of_any_number_of_runs_take_half_of_the_memory() {
+    const MEMORY: u64 = 8 << 20;
+    const RUNS: usize = 7_000;
+    for time in [None, Some(2)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = spool(&folder, MEMORY, u64::MAX, time);
+        let (rows, ids) = (
+            batch(0..1_024),
+            (0..1_024).map(|n| n % 4).collect::<Vec<_>>(),
+        );
+        let (mut most, mut merges) = (0, 0);
+        for _ in 0..RUNS {
+            let before = spool.runs.len();
+            spool.push(&rows, &ids).unwrap();
             spool.spill().await.unwrap();
+            most = most.max(spool.runs.len());
+            merges += usize::from(spool.runs.len() < before);
         }
+        // 63 and more at once: if each had kept its last block, they would take eight times the memory.
+        assert!(
+            most < MOST_RUNS && merges > 5,
+            "{most} runs, {merges} merges"
+        );
+        assert!(spool.runs.iter().any(|run| run.level > 1), "{time:?}");
+        let mut held = 0;
+        for partition in 0..4 {
+            let mut reader = spool.read(partition);
+            let mut numbers = Vec::new();
+            while let Some(batch) = reader.next().await.unwrap() {
+                numbers.extend_from_slice(batch.column(0).as_primitive::<Int64Type>().values());
+                let mut sum = 0;
+                for run in &spool.runs {
+                    sum += run.held().await;
+                }
+                held = held.max(sum);
+            }
+            let own = (0..64).filter(|n| n % 4 == i64::try_from(partition).unwrap());
+            let mut expected = (0..RUNS).flat_map(|_| own.clone()).collect::<Vec<_>>();
+            if time.is_some() {
+                expected.sort_by_key(|n| -(n / 20));
+            }
+            assert!(numbers == expected, "{time:?} {partition}");
+        }
+        // If each run kept its last block, they would take more than twice the memory.
+        let each = rows.get_array_memory_size() as u64;
+        assert!(RUNS as u64 * each > 2 * MEMORY, "{each} bytes of a run");
+        assert!(held as u64 <= MEMORY / 2, "{held} bytes");
     }
-    let block = |run: &Run| {
-        let last = run.spans().last().map_or(0, |span| span.block);
-        run.bytes() / u64::from(last + 1)
-    };
-    let blocks = spool.runs.iter().map(block).collect::<Vec<_>>();
-    // The first has as many rows as a block may have. If all did, they would take more than six times the memory.
-    assert!(64 * blocks[0] > 6 * MEMORY, "{blocks:?}");
-    assert!(blocks.iter().sum::<u64>() < 2 * MEMORY, "{blocks:?}");
 }
