@@ -479,24 +479,70 @@ fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
     assert!(mib < 64, "{mib} MiB");
 }
 
+/// A hundred rows of so many places.
+fn places(places: i64) -> Bytes {
+    let numbers: ArrayRef = Arc::new((0..100_i64).collect::<Int64Array>());
+    let places: ArrayRef = Arc::new((0..100_i64).map(|n| n % places).collect::<Int64Array>());
+    let batch = RecordBatch::try_from_iter([("n", numbers), ("place", places)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
+/// Repartition by place.
+fn by_place(more: &str, task_size: Size) -> Repartition {
+    let text = format!(
+        "[[repartition]]\nname = \"job\"\nsource = \"s3://lake/t/\"\nformat = \"parquet\"\ntarget = \"s3://lake/out/\"\npartition_by = [\"place\"]\n{more}\n[[repartition.output]]\nformat = \"parquet\""
+    );
+    Repartition {
+        task_size,
+        ..Config::parse(&text).unwrap().repartition.remove(0)
+    }
+}
+
+#[test]
+fn one_of_a_thousand_tasks_of_two_hundred_thousand_objects() {
+    const OBJECTS: u64 = 200_000;
+    const TASKS: u64 = 1_000;
+    let _alone = alone();
+    let body = places(2);
+    let size = body.len() as u64;
+    let job = by_place("", Size::kib(OBJECTS / TASKS * size / 1_024));
+    let wide = Wide::new("t/", OBJECTS, body, 0);
+    let plan = virtual_time(async {
+        let ports = ports(&wide);
+        let budget = budget(1 << 30, &*ports.clock);
+        let plan = repartition::plan(&ports, &job, &budget).await;
+        plan.unwrap().plan
+    });
+    let before = count(&wide.read);
+    let (report, mib) = peak(async {
+        let ports = ports(&wide);
+        let budget = budget(64 << 20, &*ports.clock);
+        let request = TaskRequest {
+            plan,
+            task: Some(500),
+            prepare: None,
+        };
+        repartition::write(&ports, &request, &budget).await.unwrap()
+    });
+    let objects = report.rows / 100;
+    assert!((150..250).contains(&objects), "{objects} objects");
+    // Of its own objects the footers and the rows, and of the plan what is the task's: not the 30 MB of all objects.
+    let read = count(&wide.read) - before;
+    assert!(read < 3 * objects * size + (200 << 10), "{read} bytes");
+    assert!(mib < 40, "{mib} MiB");
+}
+
 #[test]
 fn a_thousand_preparations_for_a_thousand_tasks() {
     const TASKS: usize = 1_000;
     const PLACES: i64 = 20;
     let _alone = alone();
-    let numbers: ArrayRef = Arc::new((0..100_i64).collect::<Int64Array>());
-    let places: ArrayRef = Arc::new((0..100_i64).map(|n| n % PLACES).collect::<Int64Array>());
-    let batch = RecordBatch::try_from_iter([("n", numbers), ("place", places)]).unwrap();
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    let body: Bytes = writer.into_inner().unwrap().into();
+    let body = places(PLACES);
     assert!(body.len() > 1_000, "{} bytes", body.len());
-    let text = "[[repartition]]\nname = \"job\"\nsource = \"s3://lake/t/\"\nformat = \"parquet\"\ntarget = \"s3://lake/out/\"\npartition_by = [\"place\"]\nmerge = true\n[[repartition.output]]\nformat = \"parquet\"";
-    let job = Repartition {
-        // Each object is a task of its own.
-        task_size: Size::kib(1),
-        ..Config::parse(text).unwrap().repartition.remove(0)
-    };
+    // Each object is a task of its own.
+    let job = by_place("merge = true", Size::kib(1));
     let wide = Wide::new("t/", TASKS as u64, body, 0);
     let ((rows, outputs), mib) = peak(async {
         let ports = ports(&wide);

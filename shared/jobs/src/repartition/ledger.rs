@@ -1,6 +1,7 @@
 //! The ledger of a job: consecutive runs, each of create-only objects.
 //!
 //! - `<run>/plan`: what is read, the tasks, and what is replaced.
+//! - `<run>/outline`: what tasks need of the plan, without the objects of the others.
 //! - `<run>/prepared/<i>`, `<run>/done/<i>`: what a task counted, and what it wrote. `<run>/counted`: what all have counted.
 //! - `<run>/gathered/<block>`: where each task finds what a block of preparations has staged for it.
 //! - `<run>/progress/<i>/<n>`, `<run>/preparing/<i>/<n>`, `<run>/verified/<n>`: how far a task, a preparation or the
@@ -29,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::shuffle::Staged;
 pub(super) use crate::kit::ledger::{
-    countdown, counted_down, create, furthest, propose, reach, read,
+    countdown, counted_down, create, exists, furthest, propose, reach, read,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, ledger::documents},
@@ -85,6 +86,18 @@ pub struct Plan {
     /// The last committed run before this one, with its bookmark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<u64>,
+    /// Where the tasks find their objects, in an outline: it lists none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
+}
+
+/// The object with what each group of units reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Its key. It has a document for each group, one behind the other.
+    pub key: String,
+    /// Where each of them ends.
+    pub ends: Vec<u64>,
 }
 
 /// A partition of the source: its values, and the location of its objects.
@@ -389,6 +402,17 @@ impl Ledger {
         self.prefix.join("plan")
     }
 
+    /// The location of what tasks need of the plan.
+    pub(super) fn outline(&self) -> Location {
+        Self::outline_of(&self.prefix)
+    }
+
+    /// The same, of the run with this prefix, which may lack its slash.
+    pub(super) fn outline_of(run: &Location) -> Location {
+        let slash = if run.key.ends_with('/') { "" } else { "/" };
+        run.join(&format!("{slash}outline"))
+    }
+
     /// The location of the commit.
     pub fn commit(&self) -> Location {
         self.prefix.join("commit")
@@ -491,11 +515,17 @@ pub(super) async fn plan(
     }
     let plan = read::<Plan>(store, location).await?;
     let plan = plan.ok_or_else(missing)?;
+    Ok((of_plan(location, &plan)?, plan))
+}
+
+/// The ledger of the plan at this location.
+pub(super) fn of_plan(location: &Location, plan: &Plan) -> Result<Ledger, JobError> {
     let ledger = Ledger::new(&plan.settings, plan.run);
-    if ledger.plan() != *location {
-        return Err(missing());
+    if ledger.plan() == *location {
+        Ok(ledger)
+    } else {
+        Err(JobError::plan_missing(location.clone()))
     }
-    Ok((ledger, plan))
 }
 
 /// The results of the tasks, in order.
@@ -569,6 +599,7 @@ mod tests {
             &job,
             &[
                 ("repartition/<name>/<run>/plan", again::<Plan>),
+                ("repartition/<name>/<run>/outline", again::<Plan>),
                 ("repartition/<name>/inferring/<n>-<hash>", again::<Inferred>),
                 ("repartition/<name>/<run>/prepared/<i>", again::<Prepared>),
                 ("repartition/<name>/<run>/counted", again::<Counted>),

@@ -23,6 +23,7 @@ mod finish;
 mod gather;
 mod infer;
 mod ledger;
+mod outline;
 mod over;
 mod plan;
 mod read;
@@ -42,8 +43,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     commit::commit,
     ledger::{
-        Commit, Counted, Counts, Done, File, Finished, Gathered, Inferred, Ledger, Plan, Prepared,
-        Reached, SourceObject, SourcePartition, Standing, Taken, Verified,
+        Commit, Counted, Counts, Done, File, Finished, Gathered, Inferred, Inputs, Ledger, Plan,
+        Prepared, Reached, SourceObject, SourcePartition, Standing, Taken, Verified,
     },
     plan::plan,
     refusal::Difference,

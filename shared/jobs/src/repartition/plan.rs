@@ -16,6 +16,7 @@ use super::{
     finish::{finish, manifest},
     infer::Inferring,
     ledger::{self, Commit, Ledger, Plan, Standing},
+    outline,
     report::{ObjectName, PlanReport},
     source::{self, Found},
 };
@@ -217,6 +218,7 @@ async fn make(
         kept: standing.kept,
         manifests: standing.manifests,
         previous,
+        inputs: None,
     }
     .identified()
 }
@@ -380,6 +382,7 @@ async fn report(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<PlanRepor
         task,
         prepare,
     };
+    outline::write(ports, ledger, plan).await?;
     let prepare = (0..plan.prepare.len()).map(|index| entry(None, Some(index)));
     let tasks = (0..plan.tasks.len()).map(|index| entry(Some(index), None));
     let (prepare, tasks) = (prepare.collect(), tasks.collect());

@@ -14,6 +14,7 @@ use super::{
     files::{Files, path_room},
     gather,
     ledger::{self, Commit, Counts, Done, File, Ledger, Plan, Prepared, Reached},
+    outline,
     refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
     report::{Status, TaskReport},
@@ -46,7 +47,7 @@ pub async fn write(
     request: &TaskRequest,
     budget: &Budget,
 ) -> Result<TaskReport, JobError> {
-    let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
+    let (ledger, plan) = outline::of_task(&*ports.store, request).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let metered = Metered::new(&ports.store);
     let ports = &Ports {
@@ -373,7 +374,6 @@ impl<'a> Work<'a> {
         files: &mut Files<'_>,
         span: Span,
     ) -> Result<Option<WrittenRows>, JobError> {
-        let all = self.units(0..self.plan.units.len())?;
         let nowhere = ("", &[][..]);
         let number = self.plan.files.unwrap_or(1);
         if self.plan.prepare.is_empty() {
@@ -382,7 +382,7 @@ impl<'a> Work<'a> {
             {
                 return Ok(Some(written));
             }
-            let replay = Replay::Units(all);
+            let replay = Replay::Units(&self.plan.units);
             let written = replay::write(self.context(), files, replay, nowhere, 0, number).await?;
             if written.rows == 0 {
                 let mut series = files.series("", &[], None, &(0..1));
@@ -425,8 +425,13 @@ impl<'a> Work<'a> {
         for series in &mut series {
             series.begin_at(before.of(self.plan, series.output()));
         }
-        let units = Replay::Units(self.units(units)?);
-        let mut reader = self.context().read(units)?;
+        let store = &*self.ports.store;
+        let plan = &outline::with_units(store, self.ledger, self.plan, units).await?;
+        let context = Context {
+            plan,
+            ..self.context()
+        };
+        let mut reader = context.read(Replay::Units(&plan.units))?;
         replay::copy(&mut reader, files, &mut series).await?;
         Ok(None)
     }

@@ -1,0 +1,221 @@
+//! What the tasks need of a plan: its settings, and for each task the objects that it reads, which it finds without the others'.
+//!
+//! A plan lists every object of the source, and every one that is replaced. A thousand tasks that each read all of it would need
+//! the memory of the plan a thousand times.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use lakewright_core::{
+    location::Location,
+    repartition::{Span, Task, Unit},
+};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
+
+use super::{
+    Ports, TaskRequest,
+    ledger::{self, Inputs, Ledger, Plan, SourceObject, SourcePartition},
+};
+use crate::{
+    kit::{JobError, Stage, known},
+    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
+};
+
+/// What a group of units reads. Sources and partitions have the numbers that they have here.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Part {
+    partitions: Vec<SourcePartition>,
+    sources: Vec<SourceObject>,
+    units: Vec<Unit>,
+}
+
+impl Part {
+    fn push(&mut self, unit: &Unit, source: &SourceObject, partition: &SourcePartition) {
+        if self.partitions.last() != Some(partition) {
+            self.partitions.push(partition.clone());
+        }
+        let source = SourceObject {
+            partition: self.partitions.len() - 1,
+            ..source.clone()
+        };
+        if self.sources.last() != Some(&source) {
+            self.sources.push(source);
+        }
+        self.units.push(Unit {
+            source: u32::try_from(self.sources.len() - 1).unwrap_or(u32::MAX),
+            ..unit.clone()
+        });
+    }
+
+    /// Adds some of the units of a part, or of a plan.
+    fn extend(
+        &mut self,
+        units: &[Unit],
+        sources: &[SourceObject],
+        partitions: &[SourcePartition],
+    ) -> Option<()> {
+        for unit in units {
+            let source = sources.get(unit.source as usize)?;
+            self.push(unit, source, partitions.get(source.partition)?);
+        }
+        Some(())
+    }
+}
+
+/// The groups of units that a preparation or a task reads.
+fn groups(plan: &Plan) -> Vec<Span> {
+    let of_task = |task: &Task| match task {
+        Task::Units(span) => Some(*span),
+        Task::Files(_) | Task::Partitions(_) => None,
+    };
+    if plan.prepare.is_empty() {
+        plan.tasks.iter().filter_map(of_task).collect()
+    } else {
+        plan.prepare.clone()
+    }
+}
+
+/// Writes what the tasks need of a plan, if there are several.
+pub(super) async fn write(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
+    let (store, at, groups) = (&*ports.store, ledger.outline(), groups(plan));
+    if groups.len() <= 1 || ledger::exists(store, &at).await? {
+        return Ok(());
+    }
+    let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(groups.len()));
+    for group in groups {
+        let mut part = Part::default();
+        let units = plan.units.get(group.indices());
+        units
+            .and_then(|units| part.extend(units, &plan.sources, &plan.partitions))
+            .ok_or_else(|| damaged(ledger))?;
+        serde_json::to_writer(&mut bytes, &part)
+            .map_err(|error| JobError::entry(at.clone(), error))?;
+        ends.push(bytes.len() as u64);
+    }
+    // Its name says what is in it: the outline names the object that belongs to its ends, whoever else writes one.
+    let object = at.join(&format!("-{:032x}", XxHash3_128::oneshot(&bytes)));
+    let options = PutOptions::create_only();
+    match store.put(&object, Bytes::from(bytes), options).await {
+        Ok(_) => {}
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
+    }
+    let outline = Plan {
+        inputs: Some(Inputs {
+            key: object.key,
+            ends,
+        }),
+        settings: plan.settings.clone(),
+        reading: plan.reading.clone(),
+        shape: plan.shape.clone(),
+        id: plan.id.clone(),
+        partitions: Vec::new(),
+        sources: Vec::new(),
+        units: Vec::new(),
+        prepare: plan.prepare.clone(),
+        tasks: plan.tasks.clone(),
+        replaced: Vec::new(),
+        kept: Vec::new(),
+        manifests: Vec::new(),
+        ..*plan
+    };
+    ledger::propose(store, &at, outline).await?;
+    Ok(())
+}
+
+fn damaged(ledger: &Ledger) -> JobError {
+    JobError::entry(ledger.plan(), "a group of units is not in the plan")
+}
+
+/// The plan of a task, with the objects that it reads: of a task for files, without any before they are known.
+pub(super) async fn of_task(
+    store: &dyn Store,
+    request: &TaskRequest,
+) -> Result<(Ledger, Plan), JobError> {
+    let at = &request.plan;
+    let outline = match at.key.strip_suffix("/plan") {
+        Some(run) => {
+            ledger::read(store, &Ledger::outline_of(&Location::new(&at.bucket, run))).await?
+        }
+        None => None,
+    };
+    // Plans of a single task have no outline, nor have those that an earlier version has made.
+    let Some(plan) = outline else {
+        return ledger::plan(store, at).await;
+    };
+    let ledger = ledger::of_plan(at, &plan)?;
+    let prepare = request.prepare.and_then(|index| plan.prepare.get(index));
+    let task = request.task.and_then(|index| plan.tasks.get(index));
+    let group = match (prepare, task) {
+        (Some(span), _) | (None, Some(Task::Units(span))) => *span,
+        _ => return Ok((ledger, plan)),
+    };
+    let mut plan = with_units(store, &ledger, &plan, group.indices()).await?;
+    let own = Span {
+        start: 0,
+        end: group.end - group.start,
+    };
+    if let Some(span) = request
+        .prepare
+        .and_then(|index| plan.prepare.get_mut(index))
+    {
+        *span = own;
+    } else if let Some(task) = request.task.and_then(|index| plan.tasks.get_mut(index)) {
+        *task = Task::Units(own);
+    }
+    Ok((ledger, plan))
+}
+
+/// The plan with these units and what they read, and no others.
+pub(super) async fn with_units(
+    store: &dyn Store,
+    ledger: &Ledger,
+    plan: &Plan,
+    units: Range<usize>,
+) -> Result<Plan, JobError> {
+    let mut all = Part::default();
+    if let Some(inputs) = &plan.inputs {
+        let object = Location::new(&ledger.plan().bucket, &inputs.key);
+        let mut start = 0;
+        for (group, &end) in groups(plan)
+            .iter()
+            .map(|group| group.indices())
+            .zip(&inputs.ends)
+        {
+            let range = start..end;
+            start = end;
+            let wanted = group.start.max(units.start)..group.end.min(units.end);
+            if wanted.is_empty() {
+                continue;
+            }
+            let options = GetOptions {
+                range: Some(range),
+                ..GetOptions::default()
+            };
+            let body = store.get(&object, options).await;
+            let body = body.map_err(|error| JobError::store(Stage::Ledger, error))?;
+            let part: Part = known::from_slice(&body.bytes)
+                .map_err(|error| JobError::entry(object.clone(), error))?;
+            let wanted = wanted.start - group.start..wanted.end - group.start;
+            let wanted = part.units.get(wanted);
+            wanted
+                .and_then(|wanted| all.extend(wanted, &part.sources, &part.partitions))
+                .ok_or_else(|| damaged(ledger))?;
+        }
+    } else {
+        let wanted = plan.units.get(units.clone());
+        wanted
+            .and_then(|wanted| all.extend(wanted, &plan.sources, &plan.partitions))
+            .ok_or_else(|| damaged(ledger))?;
+    }
+    if all.units.len() != units.len() {
+        return Err(damaged(ledger));
+    }
+    Ok(Plan {
+        partitions: all.partitions,
+        sources: all.sources,
+        units: all.units,
+        ..plan.clone()
+    })
+}
