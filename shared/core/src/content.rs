@@ -95,11 +95,11 @@ fn is_control(character: u32) -> bool {
 /// Why an object is no text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotText {
-    /// It is compressed twice.
+    /// What comes out of it is compressed.
     #[error(
-        "the object is compressed twice: what comes out of it is {0} again, which is not read. Compress it once"
+        "the object is compressed more than twice: what comes out of it is {0} again, which is not read. Compress it once"
     )]
-    Twice(Codec),
+    Again(Codec),
     /// It is compressed, where results are not.
     #[error("the object is compressed with {0}, which it should not be")]
     Once(Codec),
@@ -133,7 +133,7 @@ impl NotText {
     #[must_use]
     pub fn of_stored(self) -> Self {
         match self {
-            Self::Twice(codec) => Self::Once(codec),
+            Self::Again(codec) => Self::Once(codec),
             other => other,
         }
     }
@@ -142,7 +142,7 @@ impl NotText {
     /// or all of them.
     pub fn find(head: &[u8]) -> Option<Self> {
         if let Some(codec) = codec_of(head) {
-            return Some(Self::Twice(codec));
+            return Some(Self::Again(codec));
         }
         if let Some(format) = FileFormat::of(head) {
             return Some(Self::Format(format));

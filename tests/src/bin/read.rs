@@ -12,7 +12,7 @@ use arrow::{
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use lakewright_core::{
-    compression::{Decompressor, Status},
+    compression::{Layers, Status},
     config::{Compression, Csv, Limits, Output, OutputFormat, Policy},
     csv,
     encode::{Encoder, Layout},
@@ -93,7 +93,7 @@ fn main() -> Result<()> {
 }
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut decompressor = Decompressor::new(Limits::default().compression_ratio);
+    let mut decompressor = Layers::new(Limits::default().compression_ratio);
     let (mut input, mut plain) = (bytes, Vec::new());
     while decompressor.push(&mut input)? == Status::HasOutput {
         plain.extend(decompressor.output());

@@ -1,6 +1,8 @@
 //! Compressed streams.
 
-use lakewright_core::compression::{Codec, DecompressError, Decompressor, MAX_OUTPUT, Status};
+use lakewright_core::compression::{
+    Codec, DecompressError, Decompressor, Layers, MAX_OUTPUT, Status,
+};
 
 /// The decompressed bytes up to the first error, and the codec or the error.
 pub type Plain = (Vec<u8>, Result<Codec, String>);
@@ -35,10 +37,43 @@ fn feed<'a>(
     Ok(())
 }
 
+/// The bytes that come out of all layers up to the first error.
+pub fn read_through<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    max_ratio: u32,
+) -> (Vec<u8>, Result<(), String>) {
+    let mut layers = Layers::new(max_ratio);
+    let mut all = Vec::new();
+    let result = peel(&mut layers, chunks, &mut all);
+    (all, result.map_err(|error| kind(&error)))
+}
+
+fn peel<'a>(
+    layers: &mut Layers,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    all: &mut Vec<u8>,
+) -> Result<(), DecompressError> {
+    for mut chunk in chunks {
+        loop {
+            let status = layers.push(&mut chunk);
+            assert!(layers.output().len() <= MAX_OUTPUT);
+            all.extend(layers.output());
+            if status? == Status::NeedsInput {
+                break;
+            }
+        }
+        assert!(chunk.is_empty(), "input is left over");
+    }
+    layers.finish()?;
+    all.extend(layers.output());
+    Ok(())
+}
+
 /// The part of an error that does not depend on how much input was available when it was found.
 fn kind(error: &DecompressError) -> String {
     match error {
         DecompressError::Corrupt { codec, .. } => format!("corrupt {codec}"),
+        DecompressError::Inside { codec, error } => format!("inside {codec}: {}", kind(error)),
         error => error.to_string(),
     }
 }
@@ -63,6 +98,21 @@ pub fn check(data: &[u8]) {
             alike
         });
     }
+    let (layers, read) = read_through([input], u32::MAX);
+    let (cut, result_cut) = read_through(chunks.iter().copied(), u32::MAX);
+    assert_eq!(result_cut, read);
+    let alike = cut.starts_with(&layers) || layers.starts_with(&cut);
+    assert!(if read.is_ok() { cut == layers } else { alike });
+    // What comes out of both layers is what comes out of one after the other.
+    if result.as_ref().is_ok_and(|codec| *codec != Codec::None) {
+        let (inner, result) = decompress([&whole[..]], u32::MAX);
+        assert_eq!(result.is_ok(), read.is_ok());
+        assert!(inner == layers || read.is_err());
+    } else if result.is_ok() {
+        assert!(layers == whole);
+    }
+    let (plain, _) = read_through(chunks.iter().copied(), RATIO);
+    assert!(plain.len() <= FREE + MAX_OUTPUT + RATIO as usize * input.len());
     let (plain, _) = decompress(chunks, RATIO);
     assert!(plain.starts_with(&whole) || whole.starts_with(&plain));
     assert!(plain.len() <= FREE + MAX_OUTPUT + RATIO as usize * input.len());

@@ -7,7 +7,7 @@ use super::*;
 
 const REFUSED: [&str; 3] = [
     "An object of text that is UTF-16 or UTF-32, by its byte order mark or by its zeros, or begins with NULs, is refused by every job by that name.",
-    "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed twice, is refused by every job by that name.",
+    "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed more than twice, is refused by every job by that name.",
     "An object that is no Parquet file and should be one is refused by every job by what its first bytes say that it is.",
 ];
 

@@ -1,12 +1,14 @@
 //! Decompresses a stream that arrives in chunks, and detects its codec from the first bytes.
 
 mod engine;
+mod layers;
 
 use std::fmt;
 
 use thiserror::Error;
 
 use self::engine::{Engine, Step};
+pub use self::layers::Layers;
 
 /// The most bytes that come out of one call of [`Decompressor::push`]: they fit in a processor's cache, where the caller
 /// finds them.
@@ -87,6 +89,14 @@ pub enum DecompressError {
         /// The end of the stream.
         offset: u64,
     },
+    /// What comes out is a compressed stream too, and that cannot be decompressed.
+    #[error("inside the {codec} stream: {error}")]
+    Inside {
+        /// The codec of the outer stream.
+        codec: Codec,
+        /// The error, whose offsets are those in what comes out of it.
+        error: Box<DecompressError>,
+    },
 }
 
 /// Whether to call [`Decompressor::push`] again before there is more input.
@@ -118,6 +128,8 @@ pub struct Decompressor {
     place: Place,
     compressed: u64,
     decompressed: u64,
+    /// For a stream inside another one: how many bytes of that were read.
+    outer: Option<u64>,
     /// Room for the output, and how much of it the last call has filled.
     room: Vec<u8>,
     filled: usize,
@@ -145,6 +157,7 @@ impl Decompressor {
             place: Place::Within,
             compressed: 0,
             decompressed: 0,
+            outer: None,
             room: Vec::new(),
             filled: 0,
         }
@@ -268,10 +281,11 @@ impl Decompressor {
             self.filled += step.produced;
             self.take(input, step.consumed);
             self.decompressed += step.produced as u64;
-            let allowed = self.compressed.saturating_mul(u64::from(self.max_ratio));
+            let read = self.outer.unwrap_or(self.compressed);
+            let allowed = read.saturating_mul(u64::from(self.max_ratio));
             if self.decompressed > allowed.saturating_add(FREE_OUTPUT) {
                 return Err(DecompressError::Ratio {
-                    offset: self.compressed,
+                    offset: read,
                     limit: self.max_ratio,
                 });
             }

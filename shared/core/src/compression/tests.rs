@@ -409,3 +409,102 @@ proptest! {
         }
     }
 }
+
+/// What comes out of all layers of the chunks.
+fn read_through<'a>(
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    max_ratio: u32,
+) -> (Vec<u8>, Result<(), DecompressError>) {
+    let mut layers = Layers::new(max_ratio);
+    let mut all = Vec::new();
+    let run = || {
+        for mut chunk in chunks {
+            loop {
+                let status = layers.push(&mut chunk);
+                assert!(layers.output().len() <= MAX_OUTPUT);
+                all.extend(layers.output());
+                if status? == Status::NeedsInput {
+                    break;
+                }
+            }
+            assert_eq!(chunk, b"", "input is left over");
+        }
+        layers.finish()?;
+        all.extend(layers.output());
+        Ok(())
+    };
+    let result = run();
+    (all, result)
+}
+
+#[test]
+fn what_is_compressed_twice_is_read_through() {
+    stated(
+        "An object that is compressed twice, as Firehose compresses records that are compressed already, is read through: the second compression is found from the first bytes that come out of the first, whatever the two are, and `limits.compression_ratio` counts what comes out at last for what was read.",
+    );
+    for data in [
+        Vec::new(),
+        b"{}".to_vec(),
+        b"B".to_vec(),
+        text(100),
+        text(50_000),
+    ] {
+        for outer in COMPRESSED.into_iter().chain([Codec::None]) {
+            for inner in COMPRESSED.into_iter().chain([Codec::None]) {
+                // Each record is a member of its own, as Firehose joins them.
+                let records = data.chunks(data.len() / 3 + 1);
+                let records = records.map(|record| compress(inner, record));
+                let records: Vec<_> = records.collect();
+                let whole = compress(outer, &records.concat());
+                for size in [1_000_000, 4_096, 7] {
+                    if size == 7 && data.len() > 10_000 {
+                        continue;
+                    }
+                    let (out, result) = read_through(whole.chunks(size), RATIO);
+                    assert_eq!(result, Ok(()), "{inner} in {outer}");
+                    assert!(out == data, "{inner} in {outer}");
+                }
+            }
+        }
+    }
+    // A third layer is what comes out.
+    let twice = compress(Codec::Zstd, &compress(Codec::Gzip, b"x"));
+    let (out, result) = read_through([&compress(Codec::Gzip, &twice)[..]], RATIO);
+    assert_eq!((out, result), (compress(Codec::Gzip, b"x"), Ok(())));
+}
+
+#[test]
+fn faults_of_the_second_layer_say_where_they_are() {
+    let inner = compress(Codec::Gzip, &text(1_000));
+    let mixed = [&inner[..], b"{}"].concat();
+    for (bytes, says) in [
+        (
+            &inner[..inner.len() - 9],
+            "inside the zstd stream: truncated gzip stream",
+        ),
+        (&mixed[..], "and something else follows"),
+    ] {
+        let whole = compress(Codec::Zstd, bytes);
+        let (out, result) = read_through([&whole[..]], RATIO);
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(text(1_000).starts_with(&out));
+    }
+    // Each layer is within the limit, and the two together are not.
+    let zeros = compress(Codec::Gzip, &vec![b' '; 40 << 20]);
+    let whole = compress(Codec::Zstd, &zeros);
+    assert!(
+        whole.len() * 100 < zeros.len() * 90,
+        "{} of {}",
+        whole.len(),
+        zeros.len()
+    );
+    let ratio = |limit| read_through(whole.chunks(1_000), limit).1;
+    let needed = u32::try_from((39 << 20) / whole.len() + 1).unwrap();
+    assert_eq!(ratio(needed + 1), Ok(()));
+    assert!(matches!(
+        ratio(needed - 1),
+        Err(DecompressError::Ratio { .. })
+    ));
+    assert_eq!(decompress([&zeros[..]]).1, Ok(Some(Codec::Gzip)));
+}

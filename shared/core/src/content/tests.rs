@@ -80,18 +80,18 @@ fn encodings() {
 #[test]
 fn other_formats() {
     stated(
-        "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed twice, is refused by every job by that name.",
+        "An object of text that is a Parquet, ORC, Avro or Arrow file, an archive, or a stream of xz, LZ4 or another compression that is not read, and one that is compressed more than twice, is refused by every job by that name.",
     );
-    let twice = [
+    let again = [
         gzip(b"x"),
         zstd::encode_all(&b"x"[..], 1).unwrap(),
         b"\xff\x06\x00\x00sNaPpY".to_vec(),
         b"BZh91AY&SY\0".to_vec(),
     ];
-    for (bytes, codec) in twice.iter().zip(["gzip", "zstd", "framed snappy", "bzip2"]) {
+    for (bytes, codec) in again.iter().zip(["gzip", "zstd", "framed snappy", "bzip2"]) {
         assert!(
             found(bytes).contains(&format!(
-                "compressed twice: what comes out of it is {codec} again"
+                "compressed more than twice: what comes out of it is {codec} again"
             )),
             "{codec}: {}",
             found(bytes)

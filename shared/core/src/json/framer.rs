@@ -267,6 +267,15 @@ impl Framer {
                     Context::Top
                 }
                 (Context::ArrayElement, _) => return Some(Opening::Misplaced),
+                (context @ (Context::Top | Context::Resumed), b'\\') => {
+                    match self.window.bytes.get(self.window.at + 1) {
+                        // A newline that was escaped once too often.
+                        Some(b'n') => self.window.at += 1,
+                        None if !self.window.ended => return None,
+                        _ => return Some(Opening::Value),
+                    }
+                    context
+                }
                 _ => return Some(Opening::Value),
             };
             self.window.at += 1;

@@ -115,6 +115,10 @@ fn reference(input: &[u8]) -> Vec<String> {
             at += 1;
         }
         let Some(&byte) = input.get(at) else { break };
+        if array.is_none() && input[at..].starts_with(b"\\n") {
+            at += 2;
+            continue;
+        }
         let punctuation = match (array, byte) {
             (None, b'[') => Some((Some("v]"), false)),
             (None, b',') if resumed => Some((None, true)),
@@ -196,6 +200,8 @@ fn document() -> impl Strategy<Value = Vec<u8>> {
         "12",
         "true",
         "\\",
+        "\\n",
+        "{\"a\":\"\\n\"}\\n",
         "\"s\"",
         ":",
         "{\"a\":",

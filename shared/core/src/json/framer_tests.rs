@@ -52,6 +52,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("{}", &["0 {}"]),
     ("{\"a\":1}\n{\"a\":2}\n", &["0 {\"a\":1}", "8 {\"a\":2}"]),
     (
+        "\\n{\"a\":1}\\n{\"a\":\"\\n\"}\\n\\n\n[{\"a\":2}]\\n",
+        &["2 {\"a\":1}", "11 {\"a\":\"\\n\"}", "27 {\"a\":2}"],
+    ),
+    // Not in an array, and nothing else behind a backslash.
+    (
+        "[{\"a\":1}\\n]\n{\"b\":1}\\r{\"b\":2}\\",
+        &[
+            "1 {\"a\":1}",
+            "8 \\n] | invalid_json",
+            "12 {\"b\":1}",
+            "19 \\r{\"b\":2}\\ | invalid_json",
+        ],
+    ),
+    (
         "{\"a\":1}\r\n{\"a\":2}\r\n",
         &["0 {\"a\":1}", "9 {\"a\":2}"],
     ),
@@ -187,6 +201,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 #[test]
 fn examples() {
+    stated(
+        "The two characters `\\` and `n` between records separate them, as producers write that escape a newline once too often; inside a record they are what JSON says.",
+    );
     stated(
         "Records are JSON objects: one a line, one after the other with nothing between, spread over lines, or the elements of top-level arrays, in any mixture.",
     );

@@ -1,7 +1,7 @@
 //! Decompresses an object while it is being read.
 
 use bytes::{Buf, Bytes};
-use lakewright_core::compression::{DecompressError, Decompressor, Status};
+use lakewright_core::compression::{DecompressError, Layers, Status};
 
 use super::source::SourceReader;
 use crate::kit::JobError;
@@ -17,7 +17,7 @@ pub(crate) enum PlainError {
 /// The decompressed bytes of an object, in order.
 pub(crate) struct PlainReader {
     reader: SourceReader,
-    decompressor: Decompressor,
+    decompressor: Layers,
     chunk: Bytes,
     has_output: bool,
 }
@@ -27,7 +27,7 @@ impl PlainReader {
     pub(crate) fn new(reader: SourceReader, max_ratio: u32) -> Self {
         Self {
             reader,
-            decompressor: Decompressor::new(max_ratio),
+            decompressor: Layers::new(max_ratio),
             chunk: Bytes::new(),
             has_output: false,
         }

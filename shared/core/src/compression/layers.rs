@@ -1,0 +1,111 @@
+//! A stream that may be compressed twice, as Firehose compresses records that are compressed already.
+
+use super::{Codec, DecompressError, Decompressor, Status};
+
+/// Decompresses a stream, and what comes out of it if that is compressed too.
+#[derive(Debug)]
+pub struct Layers {
+    outer: Decompressor,
+    inner: Decompressor,
+    /// How much of the outer output the inner decompressor has taken.
+    taken: usize,
+    /// Whether the outer output is what comes out at last.
+    is_single: bool,
+    /// Whether the inner one has more output of what it has taken.
+    inner_has_output: bool,
+    /// Whether the outer one has more output of its input.
+    outer_has_output: bool,
+}
+
+impl Layers {
+    /// Creates a decompressor that refuses streams out of which more than `max_ratio` bytes come for each byte that went
+    /// in, as [`Decompressor::new`] does.
+    pub fn new(max_ratio: u32) -> Self {
+        Self {
+            outer: Decompressor::new(max_ratio),
+            inner: Decompressor::new(max_ratio),
+            taken: 0,
+            is_single: false,
+            inner_has_output: false,
+            outer_has_output: false,
+        }
+    }
+
+    /// What the last [`push`](Self::push), or [`finish`](Self::finish), has decompressed.
+    pub fn output(&self) -> &[u8] {
+        if self.is_single {
+            self.outer.output()
+        } else {
+            self.inner.output()
+        }
+    }
+
+    /// Takes bytes from the front of `input`, as [`Decompressor::push`] does.
+    ///
+    /// # Errors
+    /// [`DecompressError`]. The output until then is correct.
+    pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
+        if !self.inner_has_output && self.taken == self.outer.output().len() {
+            self.taken = 0;
+            self.outer_has_output = self.outer.push(input)? == Status::HasOutput;
+            self.is_single |= self.outer.codec() == Some(Codec::None);
+        }
+        if self.is_single {
+            self.taken = self.outer.output().len();
+        } else if self.inner_has_output || self.taken < self.outer.output().len() {
+            self.push_inner()?;
+        } else {
+            self.inner.filled = 0;
+        }
+        let is_taken = self.taken == self.outer.output().len();
+        Ok(
+            if self.inner_has_output || self.outer_has_output || !is_taken {
+                Status::HasOutput
+            } else {
+                Status::NeedsInput
+            },
+        )
+    }
+
+    fn push_inner(&mut self) -> Result<(), DecompressError> {
+        self.inner.outer = Some(self.outer.compressed);
+        let output = self.outer.output();
+        let mut rest = output.get(self.taken..).unwrap_or_default();
+        let passes_on = self.inner.codec == Some(Codec::None) && self.inner.head.is_empty();
+        if self.taken == 0 && passes_on {
+            // The outer output needs not be copied any more.
+            self.is_single = true;
+            self.taken = output.len();
+            return Ok(());
+        }
+        let pushed = self.inner.push(&mut rest);
+        self.taken = output.len() - rest.len();
+        let pushed = pushed.map_err(|error| self.inside(error))?;
+        self.inner_has_output = pushed == Status::HasOutput;
+        Ok(())
+    }
+
+    /// Marks the end of the input, after a [`push`](Self::push) that needed more.
+    ///
+    /// # Errors
+    /// [`DecompressError::Truncated`].
+    pub fn finish(&mut self) -> Result<(), DecompressError> {
+        self.outer.finish()?;
+        self.is_single |= self.outer.codec() == Some(Codec::None);
+        if self.is_single {
+            return Ok(());
+        }
+        self.inner.finish().map_err(|error| self.inside(error))
+    }
+
+    fn inside(&self, error: DecompressError) -> DecompressError {
+        match error {
+            // Its offset is one of the whole stream.
+            error @ DecompressError::Ratio { .. } => error,
+            error => DecompressError::Inside {
+                codec: self.outer.codec().unwrap_or(Codec::None),
+                error: Box::new(error),
+            },
+        }
+    }
+}
