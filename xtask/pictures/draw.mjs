@@ -1,12 +1,13 @@
 // Draws the README's pictures for dark and light pages, as SVG, with the charts' library of the report: what the demo measured, before and
-// after, and the CPU and memory of the benchmarks' contenders. `cargo xtask pictures` runs it.
+// after, and the CPU and memory of the benchmarks' contenders. `cargo xtask docs` and `cargo xtask bench --quick` run it.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
 const root = new URL("../../", import.meta.url);
 const echarts = createRequire(new URL("infra/package.json", root))("echarts");
-const figures = process.argv[2];
+// The benchmarks' page, the pictures' folder, and the demo's figures, if there are any.
+const [page, folder, figures] = process.argv.slice(2);
 
 const THEMES = {
   light: { text: "#1d1d1b", quiet: "#5f5e5a", line: "#e3e2de", before: "#b4611f", after: "#1f66b8" },
@@ -66,13 +67,13 @@ function beforeAndAfter(theme, { day, rows, before, after }) {
   };
 }
 
-// The tables of bench/RESULTS.md: each section's lines by their first column.
+// The tables of the benchmarks' page: each section's lines by their first column.
 function results() {
-  const text = readFileSync(new URL("bench/RESULTS.md", root), "utf8");
+  const text = readFileSync(page, "utf8");
   return (chapter, section) => {
     const [, body] = text.split(`# ${chapter} beside `);
     const [, table] = (body ?? "").split(`### ${section}`);
-    if (table === undefined) throw new Error(`bench/RESULTS.md has no section ${section} of ${chapter}`);
+    if (table === undefined) throw new Error(`${page} has no section ${section} of ${chapter}`);
     const lines = table.split("\n## ")[0].split("\n### ")[0].split("\n").filter((line) => line.startsWith("|"));
     const cells = lines.map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
     const head = cells[0];
@@ -93,9 +94,10 @@ const PEERS = { DuckDB: "circle", Polars: "triangle", pyarrow: "diamond", Spark:
 function peers(theme) {
   const section = results();
   const tables = JOBS.map(([, chapter, title]) => section(chapter, title));
+  const present = Object.entries(PEERS).filter(([name]) => tables.every((table) => table.has(name)));
   const of = (table, name, column) => {
     const row = table.get(name);
-    if (!row) throw new Error(`bench/RESULTS.md has no line of ${name}`);
+    if (!row) throw new Error(`${page} has no line of ${name}`);
     return Number(row[column].replaceAll(",", ""));
   };
   const panel = (place, column) => {
@@ -112,7 +114,7 @@ function peers(theme) {
       label: filled ? { show: true, position: "top", distance: 3, color, fontWeight: 600, formatter: ({ value }) => number(value[0]) } : undefined,
     });
     return [
-      ...Object.entries(PEERS).map(([name, symbol]) => shown(name, () => name, symbol, theme.quiet, 10, false)),
+      ...present.map(([name, symbol]) => shown(name, () => name, symbol, theme.quiet, 10, false)),
       shown("Lakewright", (at) => JOBS[at][3], "circle", theme.after, 13, true),
     ];
   };
@@ -143,7 +145,7 @@ function peers(theme) {
     height: 340,
     option: {
       grid: grids,
-      legend: { left: 250, top: 10, itemGap: 26, data: ["Lakewright", ...Object.keys(PEERS)], textStyle: { color: theme.text, fontSize: 13 }, selectedMode: false },
+      legend: { left: 250, top: 10, itemGap: 26, data: ["Lakewright", ...present.map(([name]) => name)], textStyle: { color: theme.text, fontSize: 13 }, selectedMode: false },
       xAxis: [x(0, 0.1, 100), x(1, 10, 10_000)],
       yAxis: [y(0), y(1)],
       series: [...panel(0, "CPU s"), ...panel(1, "peak MB")],
@@ -170,16 +172,15 @@ function svg({ width, height, option }, title) {
   return `${text.replace(/(<svg[^>]*)>/, `$1 role="img" aria-label="${title}">\n<title>${title}</title>`)}\n`;
 }
 
-const folder = new URL("docs/pictures/", root);
 mkdirSync(folder, { recursive: true });
 for (const [name, theme] of Object.entries(THEMES)) {
-  const write = (file, drawing, title) => writeFileSync(new URL(`${file}-${name}.svg`, folder), svg(drawing, title));
+  const write = (file, drawing, title) => writeFileSync(join(folder, `${file}-${name}.svg`), svg(drawing, title));
   write("peers", peers(theme), "CPU and peak memory of Lakewright, DuckDB, Polars, pyarrow and Spark");
   // Without a demo, its picture stays as it is.
-  if (existsSync(figures)) {
+  if (figures && existsSync(figures)) {
     const { picture } = JSON.parse(readFileSync(figures, "utf8"));
     const title = `The flights of ${picture.day}: before in ${picture.before.objects} objects, after in ${picture.after.objects}`;
     write("before-and-after", beforeAndAfter(theme, picture), title);
   }
 }
-console.log(fileURLToPath(folder));
+console.log(folder);

@@ -65,7 +65,10 @@ pub(crate) fn run(workspace: &Workspace, audience: Audience) -> Result<()> {
     let step = Step::begin("Pictures");
     let figures = workspace.demo_figures();
     let mut draw = Command::new("node");
-    draw.arg(workspace.pictures()).arg(&figures);
+    draw.arg(workspace.pictures())
+        .arg(workspace.benchmarks().join("RESULTS.md"))
+        .arg(workspace.root().join("docs/pictures"))
+        .arg(&figures);
     process::run("draw.mjs", &mut draw, &workspace.log("pictures"))?;
     step.done("docs/pictures");
     audience.show(&Made {

@@ -243,13 +243,28 @@ enum Task {
     /// figures of the last demo, if there was one, and from bench/RESULTS.md.
     #[command(after_help = "Examples:\n  cargo xtask docs\n  cargo xtask demo && cargo xtask docs")]
     Docs,
+    /// Counts the instructions of small pieces of work under valgrind, and fails if they differ by more than 3% from those that
+    /// are kept in tests/instructions.json.
+    #[command(
+        after_help = "Examples:\n  cargo xtask instructions\n  cargo xtask instructions --update"
+    )]
+    Instructions {
+        /// Keeps today's counts in place of the earlier ones.
+        #[arg(long)]
+        update: bool,
+    },
     /// Benchmarks the functions' release builds and their peers, and writes bench/RESULTS.md.
     #[command(
-        after_help = "Examples:\n  cargo xtask bench rekey\n  cargo xtask bench split -- --help"
+        after_help = "Examples:\n  cargo xtask bench --quick\n  cargo xtask bench rekey\n  cargo xtask bench split -- --help"
     )]
     Bench {
+        /// Runs every job once beside its fastest peers, and writes a table and the README's chart of it to
+        /// .lakewright/bench/quick.
+        #[arg(long, conflicts_with = "benchmark")]
+        quick: bool,
         /// The benchmark.
-        benchmark: bench::Benchmark,
+        #[arg(required_unless_present = "quick")]
+        benchmark: Option<bench::Benchmark>,
         /// The benchmark's arguments: see `cargo xtask bench rekey -- --help`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -347,10 +362,15 @@ fn run(task: Task, audience: Audience) -> Result<ExitCode> {
         Task::Quarantine(given) => operate::quarantine(&workspace, audience, given),
         Task::Docs => documents::run(&workspace, audience).map(done),
         Task::Sim { arguments } => sim(&workspace, audience, &arguments),
+        Task::Instructions { update } => instructions(&workspace, audience, update),
         Task::Bench {
-            benchmark,
+            benchmark: Some(benchmark),
             arguments,
+            ..
         } => bench::run(&workspace, audience, benchmark, &arguments),
+        Task::Bench {
+            benchmark: None, ..
+        } => bench::quick(&workspace, audience).map(done),
     }
 }
 
@@ -361,4 +381,20 @@ fn sim(workspace: &Workspace, audience: Audience, arguments: &[String]) -> Resul
     }
     simulation.args(arguments);
     process::run_shown("the simulation", &mut simulation)
+}
+
+fn instructions(workspace: &Workspace, audience: Audience, update: bool) -> Result<ExitCode> {
+    prerequisites::valgrind()?;
+    let mut program = workspace.test_program("instructions")?;
+    let flags = [
+        (update, "--update"),
+        (audience == Audience::Programs, "--json"),
+    ];
+    program.args(
+        flags
+            .iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, flag)| flag),
+    );
+    process::run_shown("the instructions", &mut program)
 }

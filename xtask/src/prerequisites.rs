@@ -64,6 +64,13 @@ const BROWSER: Requirement = Requirement {
     homebrew: "brew install --cask chromium   # and put a link to it, named chromium, on the PATH",
 };
 
+const VALGRIND: Requirement = Requirement {
+    what: "valgrind, which counts the instructions of what must not become slower",
+    debian: "sudo apt-get install valgrind",
+    fedora: "sudo dnf install valgrind",
+    homebrew: "use a Linux machine",
+};
+
 /// The browser's programs: tests/python/chrome.py looks for the same.
 const BROWSERS: [&str; 4] = [
     "chromium",
@@ -148,6 +155,17 @@ pub(crate) fn browser() -> Result<()> {
         return Ok(());
     }
     bail!(advice(&[&BROWSER]))
+}
+
+/// Finds valgrind.
+///
+/// # Errors
+/// As for [`check`].
+pub(crate) fn valgrind() -> Result<()> {
+    match which::which("valgrind") {
+        Ok(_) => Ok(()),
+        Err(_) => bail!(advice(&[&VALGRIND])),
+    }
 }
 
 fn advice(missing: &[&Requirement]) -> String {

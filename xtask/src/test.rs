@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Clippy,
     /// Unit, property and simulation tests of the workspace.
     Rust,
+    /// The instructions of small pieces of work, compared with those that are kept (on x86-64).
+    Instructions,
     /// Files from other writers, read by the project and by other readers.
     Readers,
     /// The CDK app: types, assertions, cdk-nag.
@@ -106,13 +108,16 @@ pub(crate) fn run(
     keep_going: bool,
     only: &[Step],
 ) -> Result<ExitCode> {
-    let chosen = |step: &Step| only.is_empty() || only.contains(step);
+    let chosen = |step: &Step| step.is_possible() && (only.is_empty() || only.contains(step));
     let spark = Step::value_variants()
         .iter()
         .any(|step| chosen(step) && step.reads_with_spark());
     let spark = if spark { Spark::Runs } else { Spark::StaysAway };
     if chosen(&Step::LocalCloud) {
         prerequisites::browser()?;
+    }
+    if chosen(&Step::Instructions) {
+        prerequisites::valgrind()?;
     }
     let mut bench = Bench {
         workspace,
@@ -159,6 +164,11 @@ pub(crate) fn run(
 }
 
 impl Step {
+    /// The instructions that are kept are those of one kind of processor.
+    fn is_possible(self) -> bool {
+        !matches!(self, Self::Instructions) || cfg!(target_arch = "x86_64")
+    }
+
     /// Whether Spark is among the readers.
     fn reads_with_spark(self) -> bool {
         matches!(self, Self::Readers | Self::EndToEnd)
@@ -169,6 +179,7 @@ impl Step {
             Self::Format => "format",
             Self::Clippy => "clippy",
             Self::Rust => "rust",
+            Self::Instructions => "instructions",
             Self::Readers => "readers",
             Self::Infra => "infra",
             Self::CfnLint => "cfn-lint",
@@ -231,6 +242,10 @@ impl Bench<'_> {
                 ],
             ),
             Step::Rust => self.cargo(step, &["test", "--workspace", "--no-fail-fast"]),
+            Step::Instructions => {
+                let mut program = self.workspace.test_program("instructions")?;
+                self.shown(step, step.name(), &mut program)
+            }
             Step::Readers => {
                 let read = self.workspace.test_program("read")?;
                 let merge = self.workspace.test_program("merge")?;
