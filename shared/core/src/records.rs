@@ -54,6 +54,11 @@ pub trait Records: Debug + Send {
     /// # Errors
     /// As [`next_into`](Self::next_into), and records without common columns.
     fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError>;
+
+    /// How many control messages, which are no records, were passed over so far.
+    fn controls(&self) -> u64 {
+        0
+    }
 }
 
 /// A record, and the result of appending it.
@@ -147,6 +152,10 @@ impl OfText {
 }
 
 impl Records for OfText {
+    fn controls(&self) -> u64 {
+        self.records.controls()
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.fault = self.fault.or(self.head.push(Some(bytes)).err());
         self.records.push(bytes);

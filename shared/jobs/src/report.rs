@@ -18,6 +18,14 @@ pub struct Report {
     pub objects: Vec<ObjectReport>,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// The result of one source object. `rows_in = rows_out + rows_quarantined`, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectReport {
@@ -37,6 +45,9 @@ pub struct ObjectReport {
     /// The number of values that became null because they do not fit their column and `on_mismatch = "drop"`.
     #[serde(default)]
     pub values_dropped: u64,
+    /// The number of control messages of CloudWatch Logs, which are no records.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub control_messages: u64,
     /// The number of quarantined records by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quarantined_by_reason: BTreeMap<Reason, u64>,
@@ -112,6 +123,7 @@ impl ObjectReport {
             rows_quarantined: 0,
             fields_dropped: 0,
             values_dropped: 0,
+            control_messages: 0,
             quarantined_by_reason: BTreeMap::new(),
             lateness: None,
             outputs: Vec::new(),

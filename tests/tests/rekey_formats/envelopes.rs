@@ -175,3 +175,42 @@ fn what_an_envelope_lacks_is_set_aside() {
         });
     }
 }
+
+/// What a subscription delivers: the example of the user guide, and the control message that checks the destination.
+const LOGS: [&str; 2] = [
+    r#"{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":[{"id":"","timestamp":1432826854000,"message":"CWL CONTROL MESSAGE: Checking health of destination Firehose."}]}"#,
+    r#"{"owner":"123456789012","logGroup":"CloudTrail","logStream":"123456789012_CloudTrail_us-east-1","subscriptionFilters":["Destination"],"messageType":"DATA_MESSAGE","logEvents":[{"id":"31953106606966983378809025079804211143289615424298221568","timestamp":1432826855000,"message":"{\"eventVersion\":\"1.03\",\"userIdentity\":{\"type\":\"Root\"}}"},{"id":"31953106606966983378809025079804211143289615424298221569","timestamp":1432826855000,"message":"START RequestId: 8f5"}]}"#,
+];
+
+#[test]
+fn logs_of_a_subscription_come_apart() {
+    let records = LOGS.map(|envelope| lakewright_tests::not_text::gzip(envelope.as_bytes()));
+    // Firehose joins the records as they are, and may compress them again.
+    let once = records.concat();
+    let twice = lakewright_tests::not_text::gzip(&once);
+    for bytes in [once, twice] {
+        virtual_time(async {
+            let lake = Lake::new(
+                "records = \"cloudwatch-logs\"\ntimestamp = { column = \"timestamp\" }\npartition_by = [\"date\"]",
+            );
+            let report = lake.rekey("a", &bytes, AMPLE).await.unwrap();
+            assert_eq!((report.rows_in, report.rows_out), (2, 2));
+            assert_eq!(report.control_messages, 1);
+            let all = json!({
+                "owner": "123456789012", "loggroup": "CloudTrail",
+                "logstream": "123456789012_CloudTrail_us-east-1",
+                "subscriptionfilters": ["Destination"], "timestamp": 1_432_826_855_000_i64,
+            });
+            let mut rows = vec![all.clone(), all];
+            rows[0]["id"] = json!("31953106606966983378809025079804211143289615424298221568");
+            rows[0]["eventversion"] = json!("1.03");
+            rows[0]["useridentity"] = json!({"type": "Root"});
+            rows[1]["id"] = json!("31953106606966983378809025079804211143289615424298221569");
+            rows[1]["message"] = json!("START RequestId: 8f5");
+            assert_eq!(
+                json!(lake.rows(&report)),
+                json!({"date=2015-05-28/00000.zstd.parquet": rows})
+            );
+        });
+    }
+}

@@ -71,6 +71,7 @@ pub(super) fn log(request_id: &str, message_id: Option<&str>, job: &str, report:
         rows_quarantined = report.rows_quarantined,
         fields_dropped = report.fields_dropped,
         values_dropped = report.values_dropped,
+        control_messages = report.control_messages,
         outputs = report.outputs.len(),
         without_values = report.without_values().join(", "),
         landing_to_commit_seconds = report.landing_to_commit_seconds,

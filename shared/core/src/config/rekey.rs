@@ -42,7 +42,9 @@ pub struct Rekey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
     /// Where the objects of JSON are envelopes: the path of the list whose elements are the records, such as `Records`, with
-    /// dots between keys and `*` for each element of a list, such as `resourceLogs.*.scopeLogs.*.logRecords`.
+    /// dots between keys and `*` for each element of a list, such as `resourceLogs.*.scopeLogs.*.logRecords`. Or
+    /// `cloudwatch-logs`: each event of a subscription to CloudWatch Logs is a record, with the fields of its envelope, and those
+    /// of its message where that is a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<String>,
     /// The fields of an envelope that go into each of its records, by their paths from its outside. They must come before

@@ -16,7 +16,13 @@ pub struct Envelope {
     /// From the outside to the inside. The last step is [`Step::Each`], whose elements are the records.
     path: Vec<Step>,
     kept: Vec<Kept>,
+    /// Whether it is that of a subscription to CloudWatch Logs, whose first kept field is the type of its events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    logs: bool,
 }
+
+/// The value of `records` for the envelope of a subscription to CloudWatch Logs.
+const LOGS: &str = "cloudwatch-logs";
 
 /// One container on the way to the records, and which of its values leads on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +83,11 @@ pub enum PathFault {
         "`{0}` is in a list that the path of `records` does not go through: it has no single value"
     )]
     OtherList(String),
+    /// All fields are kept anyway.
+    #[error(
+        "it has no meaning where records = \"{LOGS}\", which keeps every field of the envelope"
+    )]
+    KeepsAll,
     /// Two kept fields have the same name.
     #[error("two fields would be called `{0}` in the records, whatever the case")]
     SameName(String),
@@ -100,6 +111,12 @@ pub enum Lack {
     /// A kept field is missing, or comes after the records.
     #[error("does not come before the records")]
     NotBefore(usize),
+    /// The type of an envelope's events is not known.
+    #[error("is neither DATA_MESSAGE nor CONTROL_MESSAGE")]
+    UnknownType,
+    /// A field of a log event's message has the name that another one gets.
+    #[error("has a field `message_…` that another one would be called too")]
+    Renamed,
     /// The input ends inside the envelope, or something else than the next part of it follows.
     #[error("is not closed")]
     Unclosed,
@@ -142,17 +159,49 @@ impl Envelope {
     /// One of them is no path.
     pub fn new(records: &str, keep: &[String]) -> Result<Self, PathError> {
         let of = |key| move |fault| PathError { key, fault };
+        if records == LOGS {
+            return if keep.is_empty() {
+                Ok(Self::logs())
+            } else {
+                Err(of("keep")(PathFault::KeepsAll))
+            };
+        }
         let mut path = steps(records).map_err(of("records"))?;
         path.push(Step::Each);
         let mut envelope = Self {
             path,
             kept: Vec::new(),
+            logs: false,
         };
         for text in keep {
             let kept = envelope.locate(text).map_err(of("keep"))?;
             envelope.kept.push(kept);
         }
         Ok(envelope)
+    }
+
+    fn logs() -> Self {
+        let fields = [
+            "messageType",
+            "owner",
+            "logGroup",
+            "logStream",
+            "subscriptionFilters",
+        ];
+        let kept = fields.map(|field| Kept {
+            level: 0,
+            keys: vec![field.to_owned()],
+        });
+        Self {
+            path: vec![Step::Key("logEvents".to_owned()), Step::Each],
+            kept: kept.to_vec(),
+            logs: true,
+        }
+    }
+
+    /// Whether it is that of a subscription to CloudWatch Logs.
+    pub(super) fn is_logs(&self) -> bool {
+        self.logs
     }
 
     fn locate(&self, text: &str) -> Result<Kept, PathFault> {
@@ -213,6 +262,8 @@ impl Envelope {
                         .collect::<Vec<_>>(),
                 )
             }),
+            Lack::UnknownType => "messageType".to_owned(),
+            Lack::Renamed => "logEvents.*.message".to_owned(),
             Lack::Unclosed => path(above(self.path.len() - 1)),
         }
     }

@@ -9,6 +9,7 @@
 //! itself, and a part of it is not mistaken for a record.
 
 mod inside;
+mod logs;
 mod walk;
 
 use self::{
@@ -57,6 +58,8 @@ struct Found<T> {
     offset: u64,
     start: usize,
     end: usize,
+    /// Whether the record is not in the stream, but was made of what is there.
+    is_unfolded: bool,
     outcome: Result<T, Broken>,
 }
 
@@ -76,6 +79,8 @@ pub struct Framer {
     broken: Option<Stretch>,
     /// The way to the records, if they are in envelopes.
     walk: Option<Box<Walk>>,
+    /// The record that was made of a log event.
+    unfolded: Vec<u8>,
 }
 
 impl Framer {
@@ -90,6 +95,7 @@ impl Framer {
             wanted: 0,
             broken: None,
             walk: None,
+            unfolded: Vec::new(),
         }
     }
 
@@ -115,7 +121,7 @@ impl Framer {
         let found = self.find(|buffer, at| Ok((lex::skip_value(buffer, at, room)?, ())))?;
         Ok(found.map(|found| Frame {
             offset: found.offset,
-            bytes: self.window.between(found.start, found.end),
+            bytes: self.bytes_of(&found),
             broken: found.outcome.err(),
         }))
     }
@@ -164,15 +170,28 @@ impl Framer {
             .len()
             .min(start.saturating_add(self.max_record));
         let visible = self.window.bytes.get(..limit).unwrap_or_default();
-        let lack = self.walk.as_ref().and_then(|walk| walk.lack());
+        let walk = self.walk.as_ref().filter(|walk| walk.is_at_element());
+        let lack = walk.and_then(|walk| walk.lack());
+        let log = walk.filter(|walk| walk.envelope.is_logs() && lack.is_none());
+        let is_object = visible.get(start) == Some(&b'{');
         let outcome = match opening {
             Opening::Misplaced => Err(Stop::Syntax {
                 at,
                 error: SyntaxError::ExpectedCommaOrEnd,
             }),
-            Opening::Value if visible.get(start) == Some(&b'{') => match lack {
-                None => read(visible, start).map(|(end, value)| (end, Ok(value))),
-                Some(lack) => lex::skip_value(visible, at, self.max_depth)
+            Opening::Value if is_object => match (lack, log) {
+                (None, None) => read(visible, start).map(|(end, value)| (end, Ok(value))),
+                (None, Some(walk)) => {
+                    let (depth, prefix) = (self.max_depth, walk.prefix());
+                    let unfolded = logs::unfold(visible, at, depth, prefix, &mut self.unfolded);
+                    unfolded.and_then(|(end, fault)| {
+                        Ok(match fault {
+                            None => (end, Ok(read(&self.unfolded, 0)?.1)),
+                            Some(lack) => (end, Err(Broken::Envelope(lack))),
+                        })
+                    })
+                }
+                (Some(lack), _) => lex::skip_value(visible, at, self.max_depth)
                     .map(|end| (end, Err(Broken::Envelope(lack)))),
             },
             Opening::Value => other_value(visible, at, self.max_depth, self.window.ended)
@@ -180,6 +199,10 @@ impl Framer {
         };
         match outcome {
             Ok((end, outcome)) => {
+                let is_unfolded = is_object && log.is_some() && outcome.is_ok();
+                if is_unfolded && self.unfolded.len() > self.max_record {
+                    return Err(self.window.too_long(self.max_record));
+                }
                 self.window.at = end;
                 self.wanted = 0;
                 self.passed_value();
@@ -187,6 +210,7 @@ impl Framer {
                     offset: self.window.offset(at),
                     start,
                     end,
+                    is_unfolded,
                     outcome,
                 }))
             }
@@ -231,7 +255,16 @@ impl Framer {
             offset: self.window.offset(self.window.at),
             start: self.window.at,
             end: self.window.at,
+            is_unfolded: false,
             outcome: Err(broken),
+        }
+    }
+
+    fn bytes_of<T>(&self, found: &Found<T>) -> &[u8] {
+        if found.is_unfolded {
+            &self.unfolded
+        } else {
+            self.window.between(found.start, found.end)
         }
     }
 
@@ -342,6 +375,7 @@ impl Framer {
             offset: self.window.offset(start),
             start,
             end: start + lex::trim_space_end(bytes).len(),
+            is_unfolded: false,
             outcome: Err(stretch.broken),
         })
     }
@@ -397,16 +431,20 @@ impl Records for Framer {
             }
         }
         let walk = self.walk.as_deref();
-        let buffer = &self.window.bytes;
         Ok(found.map(|found| Filled {
             offset: found.offset,
-            bytes: buffer.get(found.start..found.end).unwrap_or_default(),
+            bytes: self.bytes_of(&found),
             result: match found.outcome {
-                Ok(Ok(report)) => Ok(report.into_appended(buffer)),
+                Ok(Ok(report)) if found.is_unfolded => Ok(report.into_appended(&self.unfolded)),
+                Ok(Ok(report)) => Ok(report.into_appended(&self.window.bytes)),
                 Ok(Err(error)) => Err(*error),
                 Err(broken) => Err(of_broken(broken, walk)),
             },
         }))
+    }
+
+    fn controls(&self) -> u64 {
+        self.walk.as_ref().map_or(0, |walk| walk.controls)
     }
 
     /// Broken stretches are skipped.

@@ -269,6 +269,7 @@ impl Work<'_> {
             rows_quarantined: quarantined,
             fields_dropped: member.fields_dropped,
             values_dropped: member.values_dropped,
+            control_messages: member.control_messages,
             quarantined_by_reason: member.quarantined.clone(),
             lateness: member.lateness.clone(),
             quarantine: quarantine.filter(|_| quarantined > 0).cloned(),

@@ -61,6 +61,7 @@ pub(super) struct ReadMember {
     pub(super) rows_in: u64,
     pub(super) fields_dropped: u64,
     pub(super) values_dropped: u64,
+    pub(super) control_messages: u64,
     pub(super) quarantined: BTreeMap<Reason, u64>,
     pub(super) lateness: Option<Lateness>,
 }

@@ -61,6 +61,7 @@ impl Framer {
                     offset: self.window.offset(start),
                     start,
                     end,
+                    is_unfolded: false,
                     outcome: Err(Broken::Envelope(lack)),
                 }))
             }
@@ -117,7 +118,8 @@ impl Framer {
 
     /// Writes the kept fields before the element at `at`. Returns where the record begins.
     pub(super) fn put_prefix(&mut self) -> usize {
-        let walk = self.walk.as_ref().filter(|walk| walk.is_at_element());
+        let walk = self.walk.as_ref();
+        let walk = walk.filter(|walk| walk.is_at_element() && !walk.envelope.is_logs());
         let prefix = walk.map_or(&[][..], |walk| walk.prefix());
         let is_object = self.window.bytes.get(self.window.at) == Some(&b'{');
         let Some(before) = prefix.len().checked_sub(1).filter(|_| is_object) else {

@@ -31,6 +31,10 @@ pub(super) struct Walk {
     prefix: Vec<u8>,
     /// Why the records of the open list are set aside.
     lack: Option<Lack>,
+    /// Whether the elements of the open list are no records.
+    is_control: bool,
+    /// How many envelopes had such elements.
+    pub(super) controls: u64,
 }
 
 /// A container that is open.
@@ -85,6 +89,8 @@ impl Walk {
             values,
             prefix: Vec::new(),
             lack: None,
+            is_control: false,
+            controls: 0,
         }
     }
 
@@ -134,10 +140,23 @@ impl Walk {
         let missing = self.values.iter().position(Option::is_none);
         self.lack = missing.map(Lack::NotBefore);
         self.prefix.clear();
+        let mut fields = self.envelope.kept().iter().zip(&self.values);
+        if self.envelope.is_logs() {
+            let kind = fields.next().and_then(|(_, value)| value.as_deref());
+            self.is_control = kind == Some(b"\"CONTROL_MESSAGE\"");
+            if self.is_control {
+                self.controls += 1;
+                self.lack = None;
+                return;
+            }
+            if kind.is_some_and(|kind| kind != b"\"DATA_MESSAGE\"") {
+                self.lack = Some(Lack::UnknownType);
+            }
+        }
         if self.lack.is_some() {
             return;
         }
-        for (kept, value) in self.envelope.kept().iter().zip(&self.values) {
+        for (kept, value) in fields {
             let opening = if self.prefix.is_empty() { '{' } else { ',' };
             let name = serde_json::Value::from(kept.name());
             let begin = format!("{opening}{name}:");
@@ -161,6 +180,7 @@ impl Walk {
     fn end_records(&mut self) {
         self.prefix.clear();
         self.lack = None;
+        self.is_control = false;
     }
 
     /// The element at `at` was read, or is to be read again.
@@ -357,6 +377,11 @@ impl Walk {
         window.at = at;
         if is_object && level + 1 < self.envelope.path().len() {
             self.enter(window);
+            return Ok(None);
+        }
+        if self.is_control {
+            self.passing = Some(Passing::default());
+            self.first = false;
             return Ok(None);
         }
         self.pending = true;

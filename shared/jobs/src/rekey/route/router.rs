@@ -153,6 +153,7 @@ impl<'a> Router<'a> {
             rows_in: 0,
             fields_dropped: 0,
             values_dropped: 0,
+            control_messages: 0,
             quarantined: BTreeMap::new(),
             lateness: None,
         });

@@ -79,6 +79,9 @@ impl<'a> Filler<'a> {
         let mut records = RecordReader::new(ports, budget, settings, source)?;
         while let Some(records) = records.more().await? {
             self.drain(records, &location, &timestamps)?;
+            if let Some(member) = self.router.member() {
+                member.control_messages = records.controls();
+            }
             self.router.settle().await?;
         }
         Ok(())
