@@ -138,12 +138,17 @@ fn every_dependency_is_used() {
             &mut code,
         );
         for dependency in package["dependencies"].as_array().unwrap() {
+            // The library of `md-5`, for example, is called `md5`.
+            let of_name = |package: &&Value| package["name"] == dependency["name"];
+            let targets = packages.iter().find(of_name).map(|found| &found["targets"]);
+            let targets = targets.and_then(Value::as_array).into_iter().flatten();
+            let libraries = targets.map(|target| text(&target["name"]));
             let name = text(&dependency["name"]).replace('-', "_");
-            let names = [
-                format!("{name}::"),
-                format!("{name};"),
-                format!("{name} as "),
-            ];
+            let names = libraries.chain([name.as_str()]).flat_map(|name| {
+                let name = name.replace('-', "_");
+                ["::", ";", " as "].map(|after| format!("{name}{after}"))
+            });
+            let names = names.collect::<Vec<_>>();
             let is_named = names.iter().any(|name| {
                 let mut places = code.match_indices(name.as_str());
                 places.any(|(at, _)| {

@@ -39,6 +39,8 @@ pub enum Reason {
     KeyCollision,
     /// An envelope without records, or whose records lack a field of it.
     BadEnvelope,
+    /// A damaged aggregate of Kinesis.
+    BadAggregate,
 }
 
 impl Reason {
@@ -60,6 +62,7 @@ impl Reason {
             Self::Mismatch => "mismatch",
             Self::KeyCollision => "key_collision",
             Self::BadEnvelope => "bad_envelope",
+            Self::BadAggregate => "bad_aggregate",
         }
     }
 }
@@ -172,6 +175,7 @@ mod tests {
             R::Mismatch,
             R::KeyCollision,
             R::BadEnvelope,
+            R::BadAggregate,
         ] {
             assert_eq!(json!(reason), json!(reason.code()));
         }

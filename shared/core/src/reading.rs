@@ -98,13 +98,11 @@ impl Reading {
     ) -> Result<Option<Box<dyn Records>>, FrameError> {
         let longest = limits.longest_record();
         let records: Box<dyn Records> = match self {
-            Self::Json { envelope, .. } => {
-                let framer = json::Framer::new(longest, limits.deepest());
-                Box::new(match envelope.clone() {
-                    Some(envelope) => framer.within(envelope),
-                    None => framer,
-                })
-            }
+            Self::Json { envelope, .. } => Box::new(json::Aggregates::new(
+                longest,
+                limits.deepest(),
+                envelope.clone(),
+            )),
             Self::Csv(settings) => Box::new(csv::Framer::new(settings, &[], longest)?),
             Self::Lines {
                 dialect,

@@ -1,6 +1,7 @@
 //! The properties of every parser of untrusted bytes: a function for each, which panics if a property does not hold.
 //! `fuzz/` searches for such inputs, and the ordinary tests run its seeds through the same functions.
 
+pub mod aggregates;
 pub mod compression;
 pub mod csv;
 pub mod envelope;
@@ -27,6 +28,7 @@ pub type Check = fn(&[u8]);
 
 /// Every target by its name.
 pub const TARGETS: &[(&str, Check)] = &[
+    ("aggregates", aggregates::check),
     ("compression", compression::check),
     ("csv", csv::check),
     ("envelope", envelope::check),

@@ -176,6 +176,38 @@ fn what_an_envelope_lacks_is_set_aside() {
     }
 }
 
+#[test]
+fn aggregates_of_kinesis_are_taken_apart() {
+    stated("`bad_aggregate`: an aggregate of Kinesis is damaged or cut short.");
+    let one = *b"\xf3\x89\x9a\xc2\x0a\x07plant-7\x1a\"\x08\x00\x1a\x1e{\"sensor\":\"a1\",\"t\":1777593600}\x1a\"\x08\x00\x1a\x1e{\"sensor\":\"b2\",\"t\":1777593601}\x14\x9d4tT\xb0\x7f\xa0\xe3\xbf_\x16\x98!\xef\x85";
+    let bytes = [
+        &b"{\"sensor\":\"c3\",\"t\":1777593602}\n"[..],
+        &one,
+        &one[..40],
+    ]
+    .concat();
+    for bytes in [bytes.clone(), lakewright_tests::not_text::gzip(&bytes)] {
+        virtual_time(async {
+            let lake = Lake::new(BY_DAY);
+            let report = lake.rekey("a", &bytes, AMPLE).await.unwrap();
+            assert_eq!((report.rows_in, report.rows_out), (4, 3));
+            assert_eq!(
+                json!(lake.rows(&report)),
+                json!({"date=2026-05-01/00000.zstd.parquet": [
+                    {"sensor": "c3", "t": 1_777_593_602},
+                    {"sensor": "a1", "t": 1_777_593_600},
+                    {"sensor": "b2", "t": 1_777_593_601},
+                ]})
+            );
+            let line = &lake.quarantine(&report)[0];
+            assert_eq!(
+                (&line["reason"], &line["length"]),
+                (&json!("bad_aggregate"), &json!(40))
+            );
+        });
+    }
+}
+
 /// What a subscription delivers: the example of the user guide, and the control message that checks the destination.
 const LOGS: [&str; 2] = [
     r#"{"messageType":"CONTROL_MESSAGE","owner":"CloudwatchLogs","logGroup":"","logStream":"","subscriptionFilters":[],"logEvents":[{"id":"","timestamp":1432826854000,"message":"CWL CONTROL MESSAGE: Checking health of destination Firehose."}]}"#,

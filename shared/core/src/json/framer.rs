@@ -8,16 +8,19 @@
 //! strings and brackets balance, and otherwise a line that begins with a record. So a broken record usually only loses
 //! itself, and a part of it is not mistaken for a record.
 
+mod aggregates;
 mod inside;
 mod logs;
 mod walk;
 
+pub use self::aggregates::Aggregates;
 use self::{
     inside::{Way, of_broken},
     walk::Walk,
 };
 use super::{
     Broken, Columns, Envelope, Inference, NotAnObject, RecordError, SyntaxError,
+    columns::Report,
     lex::{self, Kind, Stop},
     record::Reject,
     resume::{End, Stretch, View},
@@ -409,6 +412,32 @@ impl Records for Framer {
     /// Frames and appends in one pass over the record's bytes, with the same result as [`next`](Framer::next) and then
     /// [`Columns::append`]. The framer and the columns must have the same depth limit.
     fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
+        let found = self.find_into(columns)?;
+        Ok(found.map(|found| self.filled(found)))
+    }
+
+    fn controls(&self) -> u64 {
+        self.walk.as_ref().map_or(0, |walk| walk.controls)
+    }
+
+    /// Broken stretches are skipped.
+    fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
+        while let Some(frame) = self.next()? {
+            if frame.broken.is_none() {
+                inference.observe(frame.bytes)?;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The result of appending a record.
+type Outcome = Result<Report, Box<RecordError>>;
+
+impl Framer {
+    /// Appends the next record.
+    #[inline]
+    fn find_into(&mut self, columns: &mut Columns) -> Result<Option<Found<Outcome>>, FrameError> {
         let before = (self.window.at, self.context, self.wanted);
         let room = self.max_depth;
         let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
@@ -430,31 +459,22 @@ impl Records for Framer {
                 (self.window.at, self.context, self.wanted) = before;
             }
         }
-        let walk = self.walk.as_deref();
-        Ok(found.map(|found| Filled {
+        Ok(found)
+    }
+
+    /// A record that was appended, with its bytes.
+    #[inline]
+    fn filled(&self, found: Found<Outcome>) -> Filled<'_> {
+        Filled {
             offset: found.offset,
             bytes: self.bytes_of(&found),
             result: match found.outcome {
                 Ok(Ok(report)) if found.is_unfolded => Ok(report.into_appended(&self.unfolded)),
                 Ok(Ok(report)) => Ok(report.into_appended(&self.window.bytes)),
                 Ok(Err(error)) => Err(*error),
-                Err(broken) => Err(of_broken(broken, walk)),
+                Err(broken) => Err(of_broken(broken, self.walk.as_deref())),
             },
-        }))
-    }
-
-    fn controls(&self) -> u64 {
-        self.walk.as_ref().map_or(0, |walk| walk.controls)
-    }
-
-    /// Broken stretches are skipped.
-    fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError> {
-        while let Some(frame) = self.next()? {
-            if frame.broken.is_none() {
-                inference.observe(frame.bytes)?;
-            }
         }
-        Ok(None)
     }
 }
 

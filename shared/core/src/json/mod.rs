@@ -20,7 +20,7 @@ mod texts;
 
 pub use columns::Columns;
 pub use envelope::{Envelope, Lack, PathError, PathFault};
-pub use framer::{Frame, Framer};
+pub use framer::{Aggregates, Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
 pub use inferred::InferredPlace;
 pub use key_names::KeyNames;
@@ -122,6 +122,9 @@ pub enum Broken {
     /// An envelope lacks its records, or its records lack a field of it. If it is not closed, the stretch is empty.
     #[error("a part of the envelope {0}")]
     Envelope(Lack),
+    /// An aggregate of the Kinesis Producer Library that is damaged or cut short.
+    #[error("the Kinesis aggregate is damaged or cut short, and nothing of it is read")]
+    Aggregate,
 }
 
 impl Broken {
@@ -135,6 +138,7 @@ impl Broken {
                 Reason::Truncated
             }
             Self::Envelope(_) => Reason::BadEnvelope,
+            Self::Aggregate => Reason::BadAggregate,
         }
     }
 }
