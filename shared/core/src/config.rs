@@ -208,6 +208,11 @@ mod tests {
                 "limits.record_size is 0",
             ),
             (
+                // Such a record fits in no column.
+                format!("{ANPR}\nlimits = {{ record_size = \"2GiB\" }}"),
+                "limits.record_size is more than 1073741824 bytes",
+            ),
+            (
                 format!("{ANPR}\nformat = \"csv\"\ncsv = {{ header = false }}"),
                 "csv.columns",
             ),

@@ -7,6 +7,8 @@ mod key;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 use jiff::{
     Timestamp,
     tz::{Offset, TimeZone},
@@ -235,6 +237,23 @@ impl Partitioner {
         let mut buffer = Vec::new();
         self.write_key(time, columns, &mut buffer);
         PartitionKey::from_bytes(&buffer)
+    }
+
+    /// Times around `time` that are all in its partition. `None` if that depends on columns too, or if the zone's offset changes.
+    pub fn times_around(&self, time: Timestamp) -> Option<Range<Timestamp>> {
+        if !self.columns.is_empty() {
+            return None;
+        }
+        let offset = i64::from(self.fixed?.seconds());
+        let unit = if self.mask & PackedTime::MINUTE == 0 {
+            3_600
+        } else {
+            60
+        };
+        let second = i64::try_from(time.as_nanosecond().div_euclid(1_000_000_000)).ok()?;
+        let start = (second + offset).div_euclid(unit) * unit - offset;
+        let at = |second| Timestamp::from_second(second).ok();
+        Some(at(start)?..at(start + unit)?)
     }
 
     /// Appends the key of a record's partition to a buffer, for a lookup without an allocation.

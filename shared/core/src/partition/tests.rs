@@ -280,7 +280,39 @@ fn a_map_is_searched_with_a_buffer() {
     );
 }
 
+#[test]
+fn where_other_things_decide_no_times_are_around() {
+    let time = Timestamp::UNIX_EPOCH;
+    let by_column = partitioner(&["hour", "country"], PathStyle::Padded, "UTC");
+    assert_eq!(by_column.times_around(time), None);
+    let changing = partitioner(&["hour"], PathStyle::Padded, "Europe/Berlin");
+    assert_eq!(changing.times_around(time), None);
+}
+
 proptest! {
+    #[test]
+    fn times_around_a_time_are_in_its_partition(
+        second in -80_000_000_000_i64..200_000_000_000,
+        nanosecond in 0..1_000_000_000,
+        other in 0.0..1.0,
+        offset in -93_599..=93_599,
+        parts in proptest::sample::subsequence(vec!["year", "month", "day", "hour", "minute", "date"], 1..7),
+    ) {
+        let zone = TimeZone::fixed(Offset::from_seconds(offset).unwrap());
+        let partitioner = Partitioner::new(&names(&parts), PathStyle::Padded, &zone).unwrap();
+        let time = Timestamp::new(second, nanosecond).unwrap();
+        let times = partitioner.times_around(time).unwrap();
+        prop_assert!(times.contains(&time));
+        let length = times.end.as_nanosecond() - times.start.as_nanosecond();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a place in between")]
+        let within = times.start.as_nanosecond() + (length as f64 * other) as i128;
+        let last = times.end.as_nanosecond() - 1;
+        for near in [times.start.as_nanosecond(), within.min(last), last] {
+            let near = Timestamp::from_nanosecond(near).unwrap();
+            prop_assert_eq!(partitioner.key(near, &[]), partitioner.key(time, &[]), "{} {}", near, time);
+        }
+    }
+
     #[test]
     fn keys_are_equal_exactly_if_paths_are(
         parts in proptest::sample::subsequence(vec!["year", "month", "day", "hour", "minute", "date", "a", "b"], 1..8).prop_shuffle(),

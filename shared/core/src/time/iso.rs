@@ -32,10 +32,63 @@ pub(super) enum Scan {
 /// Parses the whole of `text`.
 #[inline]
 pub(super) fn scan(text: &[u8]) -> Scan {
+    if let Some(written) = usual(text) {
+        return Scan::Time(written);
+    }
     let Some(fields) = Fields::read(text) else {
         return Scan::OtherForm;
     };
     fields.resolve().map_or(Scan::Impossible, Scan::Time)
+}
+
+/// The time of a text of the form `yyyy-MM-ddTHH:mm:ss[.f{1,9}]Z`, which nearly all have. `None`, if it has another form or does
+/// not exist.
+#[inline]
+fn usual(text: &[u8]) -> Option<Written> {
+    let (head, rest) = text.split_first_chunk::<19>()?;
+    let [
+        millennium,
+        century,
+        decade,
+        year,
+        b'-',
+        month_tens,
+        month,
+        b'-',
+        day_tens,
+        day,
+        b'T',
+        hour_tens,
+        hour,
+        b':',
+        minute_tens,
+        minute,
+        b':',
+        second_tens,
+        second,
+    ] = *head
+    else {
+        return None;
+    };
+    let two = |tens, ones| Some(digit(tens)? * 10 + digit(ones)?);
+    let nanosecond = match rest {
+        [b'Z'] => 0,
+        [b'.', fraction @ .., b'Z'] => {
+            let mut cursor = Cursor(fraction);
+            let nanosecond = cursor.fraction()?;
+            cursor.0.is_empty().then_some(nanosecond)?
+        }
+        _ => return None,
+    };
+    let (century, year) = (two(millennium, century)?, two(decade, year)?);
+    let year = i16::from(century) * 100 + i16::from(year);
+    let date = Date::new(year, two(month_tens, month)?, two(day_tens, day)?).ok()?;
+    let (hour, minute) = (two(hour_tens, hour)?, two(minute_tens, minute)?);
+    let time = Time::new(hour, minute, two(second_tens, second)?, nanosecond).ok()?;
+    Some(Written {
+        civil: DateTime::from_parts(date, time),
+        offset: Some(Offset::UTC),
+    })
 }
 
 /// The numbers of a text with the right format, not yet checked against the calendar.
@@ -223,4 +276,27 @@ fn digit(byte: u8) -> Option<i8> {
     let value = byte.wrapping_sub(b'0');
     // A value below ten fits every integer type.
     (value < 10).then_some(value.cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_usual_form_is_read_as_the_others_are(
+            text in "(19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,10})?Z?",
+        ) {
+            let text = text.as_bytes();
+            let general = Fields::read(text).and_then(Fields::resolve);
+            if let Some(usual) = usual(text) {
+                prop_assert_eq!(Some(usual), general);
+            } else if let Some(general) = general {
+                let second = text.get(17..19).unwrap_or_default();
+                prop_assert!(!text.ends_with(b"Z") || second == b"60", "{:?}", general);
+            }
+        }
+    }
 }

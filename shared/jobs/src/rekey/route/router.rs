@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -61,6 +62,8 @@ pub(super) struct Router<'a> {
     /// The columns of a batch that are spooled.
     kept: Vec<usize>,
     numbers: HashMap<PartitionKey, u32, ahash::RandomState>,
+    /// Times that are all in the partition with this number: most records are of the same hour as the one before.
+    last: Option<(Range<Timestamp>, u32)>,
     room: usize,
     /// The member that is read, or whose rows are routed: if something fails, it is the reason.
     pub(super) at: usize,
@@ -125,6 +128,7 @@ impl<'a> Router<'a> {
             files,
             kept,
             numbers: HashMap::default(),
+            last: None,
             room,
             at: 0,
             wanted: Vec::new(),
@@ -232,28 +236,23 @@ impl<'a> Router<'a> {
                 continue;
             };
             self.at = row.member;
-            columns.clear();
-            columns.extend(
-                values
-                    .iter()
-                    .map(|array| array.is_valid(index).then(|| array.value(index))),
-            );
-            key.clear();
-            self.partitioner.write_key(row.time, &columns, &mut key);
-            let number = if let Some(number) = self.numbers.get(&key[..]) {
+            let known = self.last.as_ref();
+            let known = known.filter(|(times, _)| times.contains(&row.time));
+            let number = if let Some((_, number)) = known {
                 *number
             } else {
-                let key = self.partitioner.key(row.time, &columns);
-                match self.partitioner.render(&key, self.room) {
-                    Ok(partition) => self.add_partition(key, partition)?,
-                    Err(error) => {
-                        let bytes = record(batch, index)?;
-                        let (reason, detail) = (Reason::BadPartition, in_full(&error));
-                        self.set_aside(row.offset, &bytes, reason, &detail)?;
-                        numbers.push(NO_PARTITION);
-                        continue;
-                    }
-                }
+                columns.clear();
+                columns.extend(
+                    values
+                        .iter()
+                        .map(|array| array.is_valid(index).then(|| array.value(index))),
+                );
+                let bytes = || record(batch, index);
+                let Some(number) = self.number(row, &columns, &mut key, bytes)? else {
+                    numbers.push(NO_PARTITION);
+                    continue;
+                };
+                number
             };
             let files = self.routed.files.get_mut(number as usize);
             for parts in files.into_iter().flatten() {
@@ -272,6 +271,34 @@ impl<'a> Router<'a> {
         self.at = reading;
         let batch = self.spooled(batch, rows)?;
         self.routed.spool.push(&batch, &numbers)
+    }
+
+    /// The number of a row's partition. `None` if it has none and was set aside. `key`: a buffer.
+    fn number<'b>(
+        &mut self,
+        row: &Row,
+        columns: &[Option<&str>],
+        key: &mut Vec<u8>,
+        record: impl FnOnce() -> Result<Cow<'b, [u8]>, JobError>,
+    ) -> Result<Option<u32>, JobError> {
+        key.clear();
+        self.partitioner.write_key(row.time, columns, key);
+        let number = if let Some(number) = self.numbers.get(&key[..]) {
+            *number
+        } else {
+            let key = self.partitioner.key(row.time, columns);
+            match self.partitioner.render(&key, self.room) {
+                Ok(partition) => self.add_partition(key, partition)?,
+                Err(error) => {
+                    let (reason, detail) = (Reason::BadPartition, in_full(&error));
+                    self.set_aside(row.offset, &record()?, reason, &detail)?;
+                    return Ok(None);
+                }
+            }
+        };
+        let times = self.partitioner.times_around(row.time);
+        self.last = times.map(|times| (times, number));
+        Ok(Some(number))
     }
 
     /// The columns of a batch that are kept until its rows are routed.
