@@ -546,3 +546,24 @@ fn one_fault_of_what_unload_wrote_is_one_refusal() {
         }
     }
 }
+
+#[test]
+fn what_unload_wrote_may_be_compressed_twice() {
+    let rows = b"{\"id\":\"a\"}\n{\"id\":\"b\"}\n";
+    for bytes in [rows.to_vec(), gzip(rows), gzip(&gzip(rows))] {
+        virtual_time(async {
+            let stage = Stage::new("key = \"{id}\"\nunload = { format = \"json\" }");
+            let manifest = Bytes::from_static(b"s3://results/q.csv\n");
+            let place = |uri: &str, bytes: Bytes| stage.cloud.place(&location(uri), bytes);
+            place("s3://results/m-manifest.csv", manifest);
+            place("s3://results/q.csv", bytes.into());
+            let request = by_result("s3://results/m-manifest.csv");
+            let report = stage.plan(&request).await.unwrap();
+            for task in stage.tasks() {
+                stage.rows(&task).await;
+            }
+            assert_eq!((report.rows, report.objects), (2, 2));
+            assert!(stage.object("a").is_some() && stage.object("b").is_some());
+        });
+    }
+}

@@ -40,6 +40,11 @@ impl Layers {
         }
     }
 
+    /// The codec of the stream itself, once enough bytes have arrived.
+    pub fn codec(&self) -> Option<Codec> {
+        self.outer.codec()
+    }
+
     /// Takes bytes from the front of `input`, as [`Decompressor::push`] does.
     ///
     /// # Errors

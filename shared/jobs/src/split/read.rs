@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use lakewright_core::{
-    compression::{Codec, DecompressError, Decompressor},
+    compression::{Codec, DecompressError, Layers, Status},
     location::Location,
 };
 
@@ -106,9 +106,12 @@ impl Plain {
 
 /// The first decompressed bytes of a source, and whether it is compressed.
 pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
-    let mut decompressor = Decompressor::new(MAX_RATIO);
+    let mut decompressor = Layers::new(MAX_RATIO);
     let mut input = stored;
-    decompressor.push(&mut input)?;
+    let mut status = Status::HasOutput;
+    while status == Status::HasOutput && decompressor.output().is_empty() {
+        status = decompressor.push(&mut input)?;
+    }
     let compressed = decompressor
         .codec()
         .is_some_and(|codec| codec != Codec::None);
