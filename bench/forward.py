@@ -85,6 +85,8 @@ moment. Written by `cargo xtask bench forward` on {date}, at commit {commit}.
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    # A function opens many connections at once; those beyond this number are dropped, and wait for a timeout.
+    request_queue_size = 1024
 
     def handle_error(self, *_: object) -> None:
         """Says nothing of a client that has gone."""
