@@ -76,7 +76,7 @@ impl Display for Measured {
     }
 }
 
-/// What a quick run runs once, in about three minutes once the functions are built and the data is made.
+/// What a quick run runs once.
 const QUICK: [(Benchmark, &[&str]); 4] = [
     (
         Benchmark::Rekey,
