@@ -2,6 +2,7 @@
 
 mod compare;
 mod cut;
+mod of_values;
 
 use std::cmp::Ordering;
 
@@ -90,6 +91,7 @@ impl Order {
     }
 
     /// `None` if they cannot be compared, because one is NaN or not a value of this order.
+    #[inline]
     pub(super) fn compare(self, a: &[u8], b: &[u8]) -> Option<Ordering> {
         fn both<const N: usize>(a: &[u8], b: &[u8]) -> Option<([u8; N], [u8; N])> {
             Some((a.try_into().ok()?, b.try_into().ok()?))
@@ -123,8 +125,12 @@ impl Order {
         }
     }
 
+    /// Whether it is NaN, or not a value of this order.
     pub(super) fn is_nan(self, value: &[u8]) -> bool {
-        self.compare(value, value).is_none()
+        match self {
+            Self::Bytes { .. } | Self::Fixed | Self::Decimal => false,
+            _ => self.compare(value, value).is_none(),
+        }
     }
 
     /// Sets the sign of a zero, which some writers ignore: a minimum becomes -0, a maximum +0.

@@ -5,6 +5,7 @@
 
 mod emit;
 mod incoming;
+mod look;
 mod pending;
 mod values;
 
@@ -19,7 +20,7 @@ use super::{
     convert::convert,
     dictionary::Dictionary,
     fault::PageFault,
-    page::{RawPage, has_plain_levels, parts},
+    page::{Decompressed, RawPage, has_plain_levels, parts},
     schema::Source,
     thrift::PageKind,
 };
@@ -78,7 +79,7 @@ impl Page {
 #[derive(Debug)]
 pub(super) struct Tools {
     codecs: Codecs,
-    scratch: Vec<u8>,
+    decompressed: Decompressed,
     numbers: Vec<u32>,
     plain: Vec<u8>,
 }
@@ -88,7 +89,7 @@ impl Tools {
     pub(super) fn new(largest: usize) -> Self {
         Self {
             codecs: Codecs::new(largest),
-            scratch: Vec::new(),
+            decompressed: Decompressed::default(),
             numbers: Vec::new(),
             plain: Vec::new(),
         }
@@ -323,8 +324,8 @@ impl Column {
             }
             None => {}
         }
-        let mut scratch = std::mem::take(&mut tools.scratch);
-        let appended = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
+        let mut decompressed = std::mem::take(&mut tools.decompressed);
+        let appended = parts(page, from, &mut tools.codecs, &mut decompressed).and_then(|parts| {
             self.append(
                 &parts,
                 count,
@@ -334,7 +335,7 @@ impl Column {
                 tools,
             )
         });
-        tools.scratch = scratch;
+        tools.decompressed = decompressed;
         match (appended?, dictionary) {
             // The Parquet crate splits it into pages.
             (false, Some(incoming)) => self.convert(page, incoming, tools),
@@ -400,8 +401,8 @@ fn counted(
     tools: &mut Tools,
 ) -> Result<Option<(usize, usize)>, PageFault> {
     let count = page.values();
-    let mut scratch = std::mem::take(&mut tools.scratch);
-    let counted = parts(page, from, &mut tools.codecs, &mut scratch).and_then(|parts| {
+    let mut decompressed = std::mem::take(&mut tools.decompressed);
+    let counted = parts(page, from, &mut tools.codecs, &mut decompressed).and_then(|parts| {
         if !pending::starts_row(&parts, count, from)? {
             return Ok(None);
         }
@@ -409,6 +410,6 @@ fn counted(
         let rows = pending::rows(&parts, count, from)?;
         Ok(Some((rows, count - present)))
     });
-    tools.scratch = scratch;
+    tools.decompressed = decompressed;
     counted
 }

@@ -1,7 +1,5 @@
 //! Converts pages whose type or levels differ from the merged file's: the Parquet crate decodes and encodes them.
 
-use std::cmp::Ordering;
-
 use bytes::Bytes;
 use parquet::{
     basic::Encoding,
@@ -10,14 +8,14 @@ use parquet::{
         reader::{ColumnReader, ColumnReaderImpl, get_column_reader},
         writer::{ColumnCloseResult, ColumnWriter, ColumnWriterImpl, get_column_writer},
     },
-    data_type::{ByteArray, DataType, FixedLenByteArray, Int96},
+    data_type::{AsBytes, ByteArray, DataType, FixedLenByteArray, Int96},
     errors::ParquetError,
     file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
     schema::types::ColumnDescPtr,
 };
 
 use super::{
-    bounds::{Bound, Bounds, Order},
+    bounds::{Bounds, Order},
     codec::Codecs,
     fault::PageFault,
     guard::guarded,
@@ -46,13 +44,7 @@ pub(super) fn convert(
     (from, to): (&ColumnDescPtr, &ColumnDescPtr),
     codecs: &mut Codecs,
 ) -> Result<Vec<Converted>, PageFault> {
-    let mut pages = Vec::with_capacity(2);
-    if let Some(dictionary) = dictionary.filter(|_| page.uses_dictionary()) {
-        pages.push(decompressed(dictionary, codecs)?);
-    }
-    pages.push(decompressed(page, codecs)?);
-    pages.reverse();
-    let (values, mut def, mut rep) = guarded(|| read(from, pages)).map_err(PageFault::Corrupt)?;
+    let (values, mut def, mut rep) = guarded_read(page, dictionary, from, codecs)?;
     let values = match source.values {
         Some(conversion) => converted(values, conversion)?,
         None => Values::None,
@@ -94,35 +86,16 @@ pub(super) fn convert(
     guarded(|| write(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
 
-/// What a page has.
-pub(super) struct Seen {
-    /// Of its values, in the order of its column.
-    pub(super) bounds: Bounds,
-    /// How many of its values are null.
-    pub(super) nulls: usize,
-    /// Its definition levels, if its column has any.
-    pub(super) levels: Vec<i16>,
-}
-
-/// Decodes a page of a file that another writer wrote.
-pub(super) fn look(
+/// The bounds of a page's values, and its definition levels if its column has any: for encodings that only the Parquet
+/// crate knows.
+pub(super) fn decode(
     page: &RawPage,
     dictionary: Option<&RawPage>,
     column: &ColumnDescPtr,
     order: Order,
     codecs: &mut Codecs,
-) -> Result<Seen, PageFault> {
-    let mut pages = Vec::with_capacity(2);
-    if page.uses_dictionary() {
-        let dictionary = dictionary
-            .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
-        pages.push(decompressed(dictionary, codecs)?);
-    }
-    pages.push(decompressed(page, codecs)?);
-    pages.reverse();
-    let (values, def, _) = guarded(|| read(column, pages)).map_err(PageFault::Corrupt)?;
-    let null = |level: &&i16| **level < column.max_def_level();
-    let nulls = def.iter().filter(null).count();
+) -> Result<(Bounds, Vec<i16>), PageFault> {
+    let (values, def, _) = guarded_read(page, dictionary, column, codecs)?;
     if column.max_def_level() > 0 && def.len() != page.values() {
         return Err(PageFault::Corrupt(format!(
             "a page has {} values, and its header says {}",
@@ -130,56 +103,48 @@ pub(super) fn look(
             page.values()
         )));
     }
-    Ok(Seen {
-        bounds: values.bounds(order),
-        nulls,
-        levels: def,
-    })
+    Ok((values.bounds(order), def))
+}
+
+fn guarded_read(
+    page: &RawPage,
+    dictionary: Option<&RawPage>,
+    column: &ColumnDescPtr,
+    codecs: &mut Codecs,
+) -> Result<Read, PageFault> {
+    let mut pages = Vec::with_capacity(2);
+    if let Some(dictionary) = dictionary.filter(|_| page.uses_dictionary()) {
+        pages.push(decompressed(dictionary, codecs)?);
+    }
+    pages.push(decompressed(page, codecs)?);
+    pages.reverse();
+    guarded(|| read(column, pages)).map_err(PageFault::Corrupt)
 }
 
 impl Values {
     fn bounds(&self, order: Order) -> Bounds {
-        fn of<T, B: AsRef<[u8]>>(order: Order, values: &[T], bytes: impl Fn(&T) -> B) -> Bounds {
-            let mut found: Option<(B, B)> = None;
-            for value in values {
-                let (value, same) = (bytes(value), bytes(value));
-                if order.is_nan(value.as_ref()) {
-                    continue;
-                }
-                let compare = |a: &B, b: &B| order.compare(a.as_ref(), b.as_ref());
-                match &mut found {
-                    None => found = Some((value, same)),
-                    Some((min, _)) if compare(&value, min) == Some(Ordering::Less) => *min = value,
-                    Some((_, max)) if compare(&value, max) == Some(Ordering::Greater) => {
-                        *max = value;
-                    }
-                    Some(_) => {}
-                }
-            }
-            match found {
-                None if values.is_empty() => Bounds::Empty,
-                // Not all of them are numbers.
-                None => Bounds::Unknown,
-                Some((min, max)) => {
-                    let bound = |value: B| Bound {
-                        value: Bytes::copy_from_slice(value.as_ref()),
-                        exact: true,
-                    };
-                    Bounds::new(order, bound(min), bound(max))
-                }
-            }
-        }
         match self {
             Self::None => Bounds::Empty,
-            Self::Bool(values) => of(order, values, |value| [u8::from(*value)]),
-            Self::Int32(values) => of(order, values, |value| value.to_le_bytes()),
-            Self::Int64(values) => of(order, values, |value| value.to_le_bytes()),
-            Self::Float(values) => of(order, values, |value| value.to_le_bytes()),
-            Self::Double(values) => of(order, values, |value| value.to_le_bytes()),
-            Self::Int96(values) if values.is_empty() => Bounds::Empty,
-            Self::Int96(_) => Bounds::Unknown,
-            Self::Bytes(values) => of(order, values, |value| value.data().to_vec()),
-            Self::Fixed(values) => of(order, values, |value| value.data().to_vec()),
+            Self::Bool(values) => {
+                Bounds::of_values(order, values.iter().map(|value| [u8::from(*value)]))
+            }
+            Self::Int32(values) => {
+                Bounds::of_values(order, values.iter().map(|value| value.to_le_bytes()))
+            }
+            Self::Int64(values) => {
+                Bounds::of_values(order, values.iter().map(|value| value.to_le_bytes()))
+            }
+            Self::Float(values) => {
+                Bounds::of_values(order, values.iter().map(|value| value.to_le_bytes()))
+            }
+            Self::Double(values) => {
+                Bounds::of_values(order, values.iter().map(|value| value.to_le_bytes()))
+            }
+            Self::Int96(values) => Bounds::of_values(order, values.iter().map(Int96::as_bytes)),
+            Self::Bytes(values) => Bounds::of_values(order, values.iter().map(ByteArray::data)),
+            Self::Fixed(values) => {
+                Bounds::of_values(order, values.iter().map(|value| value.data()))
+            }
         }
     }
 }

@@ -88,7 +88,25 @@ pub(super) fn find(
         ends.extend((1..=count).map(|index| index * width));
         return Ok(());
     }
-    if column.physical_type() == Physical::BOOLEAN || count > bytes.len() / 4 {
+    if column.physical_type() == Physical::BOOLEAN {
+        return Err(corrupt());
+    }
+    find_texts(bytes, count, ends)?;
+    if ends.last().copied().unwrap_or(0) == bytes.len() {
+        Ok(())
+    } else {
+        Err(corrupt())
+    }
+}
+
+/// Appends the end of each of `count` PLAIN values of variable length. Bytes may follow them.
+pub(super) fn find_texts(
+    bytes: &[u8],
+    count: usize,
+    ends: &mut Vec<usize>,
+) -> Result<(), PageFault> {
+    let corrupt = || PageFault::Corrupt("values are cut short".to_owned());
+    if count > bytes.len() / 4 {
         return Err(corrupt());
     }
     ends.reserve(count);
@@ -105,11 +123,7 @@ pub(super) fn find(
         at += 4 + length;
         ends.push(at);
     }
-    if at == bytes.len() {
-        Ok(())
-    } else {
-        Err(corrupt())
-    }
+    Ok(())
 }
 
 /// The range of a value without its PLAIN length prefix.

@@ -213,21 +213,47 @@ pub(super) struct Parts<'a> {
     pub(super) values: &'a [u8],
 }
 
-/// Decompresses a data page into `scratch`, as far as necessary, and splits it into its parts.
+/// The page that was decompressed last: a page that is read twice is decompressed once.
+#[derive(Debug, Default)]
+pub(super) struct Decompressed {
+    /// What it was decompressed from. It is kept, so that no other page can be at its address.
+    stored: Bytes,
+    bytes: Vec<u8>,
+}
+
+impl Decompressed {
+    fn read(
+        &mut self,
+        stored: &Bytes,
+        codec: Codec,
+        size: usize,
+        codecs: &mut Codecs,
+    ) -> Result<&[u8], PageFault> {
+        let is_same = self.stored.as_ptr() == stored.as_ptr() && self.stored.len() == stored.len();
+        if !is_same || stored.is_empty() {
+            self.stored = Bytes::new();
+            codecs
+                .decompress(codec, stored, size, &mut self.bytes)
+                .map_err(PageFault::Corrupt)?;
+            self.stored = stored.clone();
+        }
+        Ok(self.bytes.get(..size).unwrap_or_default())
+    }
+}
+
+/// Decompresses a data page, as far as necessary, and splits it into its parts.
 pub(super) fn parts<'a>(
     page: &'a RawPage,
     column: &ColumnDescriptor,
     codecs: &mut Codecs,
-    scratch: &'a mut Vec<u8>,
+    decompressed: &'a mut Decompressed,
 ) -> Result<Parts<'a>, PageFault> {
     codecs.check(page.header.uncompressed)?;
     match &page.header.kind {
         PageKind::Data { .. } => {
             let bytes: &[u8] = match page.codec {
                 Codec::NONE => &page.body,
-                codec => codecs
-                    .decompress(codec, &page.body, page.header.uncompressed, scratch)
-                    .map_err(PageFault::Corrupt)?,
+                codec => decompressed.read(&page.body, codec, page.header.uncompressed, codecs)?,
             };
             if bytes.len() != page.header.uncompressed {
                 return Err(PageFault::Corrupt(
@@ -256,9 +282,7 @@ pub(super) fn parts<'a>(
                 _ if size == 0 => &[],
                 Codec::NONE => stored,
                 _ if !is_compressed => stored,
-                codec => codecs
-                    .decompress(codec, stored, size, scratch)
-                    .map_err(PageFault::Corrupt)?,
+                codec => decompressed.read(&page.body.slice_ref(stored), codec, size, codecs)?,
             };
             Ok(Parts { rep, def, values })
         }

@@ -97,10 +97,10 @@ impl Column {
             self.add(page, Bytes::copy_from_slice(&page.body), kind);
             return Ok(());
         }
-        let mut scratch = std::mem::take(&mut tools.scratch);
-        let whole = parts(page, &self.descr, &mut tools.codecs, &mut scratch)
+        let mut decompressed = std::mem::take(&mut tools.decompressed);
+        let whole = parts(page, &self.descr, &mut tools.codecs, &mut decompressed)
             .map(|parts| pending::page_of(parts.rep, parts.def, parts.values, &self.descr));
-        tools.scratch = scratch;
+        tools.decompressed = decompressed;
         let whole = whole?;
         let mut body = Vec::new();
         tools

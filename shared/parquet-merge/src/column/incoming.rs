@@ -12,13 +12,12 @@ use parquet::{
     schema::types::ColumnDescPtr,
 };
 
-use super::Tools;
+use super::{Tools, look::look};
 use crate::{
     Compression,
     bounds::{Bound, Bounds, Order, means},
     codec::{Codecs, elements},
     compression::Codec,
-    convert::look,
     dictionary::Values,
     fault::PageFault,
     page::{Pages, RawPage},
@@ -57,7 +56,9 @@ pub(crate) struct Incoming {
     data_pages: usize,
     pub(super) dictionary: Option<RawPage>,
     /// The dictionary's values, decoded when they are first needed.
-    pub(super) values: Option<Values>,
+    values: Option<Values>,
+    /// Whether it was tried to bring the dictionary into the merged one.
+    pub(super) is_merged: bool,
     /// The indices of its values in the merged dictionary. `None` if they are not in it.
     pub(super) places: Option<Vec<u32>>,
 }
@@ -109,6 +110,7 @@ impl Incoming {
             data_pages: 0,
             dictionary: None,
             values: None,
+            is_merged: false,
             places: None,
             of,
         })
@@ -141,17 +143,33 @@ impl Incoming {
         self.dictionary.as_ref().map_or(0, RawPage::values)
     }
 
-    pub(super) fn read_dictionary(&self, codecs: &mut Codecs) -> Result<Values, PageFault> {
-        let page = self
-            .dictionary
-            .as_ref()
-            .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
-        let mut bytes = Vec::new();
-        codecs.check(page.header.uncompressed)?;
-        codecs
-            .decompress(page.codec, &page.body, page.header.uncompressed, &mut bytes)
-            .map_err(PageFault::Corrupt)?;
-        Values::read(&self.from, bytes, page.values())
+    /// The dictionary's values.
+    pub(super) fn values(&mut self, codecs: &mut Codecs) -> Result<&Values, PageFault> {
+        Ok(self.values_and_places(codecs)?.0)
+    }
+
+    /// The dictionary's values, and their indices in the merged dictionary if they are in it.
+    pub(super) fn values_and_places(
+        &mut self,
+        codecs: &mut Codecs,
+    ) -> Result<(&Values, Option<&Vec<u32>>), PageFault> {
+        let values = match &mut self.values {
+            Some(values) => values,
+            none => {
+                let page = self
+                    .dictionary
+                    .as_ref()
+                    .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
+                let size = page.header.uncompressed;
+                let mut bytes = Vec::new();
+                codecs.check(size)?;
+                codecs
+                    .decompress(page.codec, &page.body, size, &mut bytes)
+                    .map_err(PageFault::Corrupt)?;
+                none.insert(Values::read(&self.from, bytes, page.values())?)
+            }
+        };
+        Ok((values, self.places.as_ref()))
     }
 
     /// Counts the next data page: the bounds of its values, as the file has them if it was written here, and else as the
@@ -171,19 +189,18 @@ impl Incoming {
             ));
         }
         if !self.trusted {
-            let dictionary = self.dictionary.as_ref();
-            let seen = look(page, dictionary, &self.from, order, &mut tools.codecs)?;
-            if seen
-                .levels
+            let seen = look(self, page, order, tools)?;
+            if self
+                .null_keys
                 .iter()
-                .any(|level| self.null_keys.contains(level))
+                .any(|level| usize::try_from(*level).is_ok_and(|level| seen.has(level)))
             {
                 return Err(PageFault::Unsupported(
                     "a map has a null key, which maps cannot have and readers take in different ways"
                         .to_owned(),
                 ));
             }
-            self.counted = Some(seen.nulls);
+            self.counted = Some(seen.nulls());
             return Ok(seen.bounds);
         }
         let chunk = self.bounds.clone();

@@ -96,26 +96,35 @@ fn rep_levels<'a>(
     Ok(Runs::new(page.rep, rep_width(from), count)?)
 }
 
-/// Counts the entries of this level.
-fn count_of(mut runs: Runs<'_>, width: u8, level: u32) -> Result<usize, PageFault> {
-    let mut found = 0;
+/// How many values of each level, from 0 to the deepest, there are.
+fn counts(mut runs: Runs<'_>, width: u8, deepest: i16) -> Result<Vec<usize>, PageFault> {
+    let mut counts = vec![0; usize::try_from(deepest).unwrap_or(0) + 1];
     let mut unpacked = Vec::new();
+    let mut add = |level: u32, count: usize| match counts.get_mut(level as usize) {
+        Some(of_level) => {
+            *of_level += count;
+            Ok(())
+        }
+        None => Err(PageFault::Corrupt("a level is too great".to_owned())),
+    };
     while let Some(run) = runs.next()? {
-        found += match run {
-            Run::Repeated { value, count } if value == level => count,
-            Run::Repeated { .. } => 0,
+        match run {
+            Run::Repeated { value, count } => add(value, count)?,
             Run::Packed { bytes, count } if width == 1 => {
                 let ones = ones(bytes, count);
-                if level == 1 { ones } else { count - ones }
+                add(0, count - ones)?;
+                add(1, ones)?;
             }
             Run::Packed { bytes, count } => {
                 unpacked.clear();
                 rle::unpack(bytes, width, count, &mut unpacked);
-                unpacked.iter().filter(|value| **value == level).count()
+                for level in &unpacked {
+                    add(*level, 1)?;
+                }
             }
-        };
+        }
     }
-    Ok(found)
+    Ok(counts)
 }
 
 fn ones(bytes: &[u8], count: usize) -> usize {
@@ -125,17 +134,26 @@ fn ones(bytes: &[u8], count: usize) -> usize {
     (ones + rest.count_ones()) as usize
 }
 
+/// How many values of a page have each definition level, from 0 to the deepest, which is that of non-null values.
+pub(super) fn at_each_level(
+    page: &Parts<'_>,
+    count: usize,
+    from: &ColumnDescriptor,
+) -> Result<Vec<usize>, PageFault> {
+    let deepest = from.max_def_level();
+    if deepest == 0 {
+        return Ok(vec![count]);
+    }
+    counts(def_levels(page, count, from)?, def_width(from), deepest)
+}
+
 /// The number of non-null values in a page.
 pub(super) fn present(
     page: &Parts<'_>,
     count: usize,
     from: &ColumnDescriptor,
 ) -> Result<usize, PageFault> {
-    if from.max_def_level() == 0 {
-        return Ok(count);
-    }
-    let deepest = u32::try_from(from.max_def_level()).unwrap_or(0);
-    count_of(def_levels(page, count, from)?, def_width(from), deepest)
+    Ok(at_each_level(page, count, from)?.pop().unwrap_or(0))
 }
 
 /// The number of rows that begin in a page.
@@ -147,7 +165,9 @@ pub(super) fn rows(
     if from.max_rep_level() == 0 {
         return Ok(count);
     }
-    count_of(rep_levels(page, count, from)?, rep_width(from), 0)
+    let runs = rep_levels(page, count, from)?;
+    let counts = counts(runs, rep_width(from), from.max_rep_level())?;
+    Ok(counts.first().copied().unwrap_or(0))
 }
 
 /// Whether a page begins at the start of a row.

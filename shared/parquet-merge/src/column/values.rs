@@ -31,10 +31,11 @@ impl Column {
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
         self.look_at_the_saving();
-        if incoming.values.is_some() || (self.gave_up && !self.with_bloom_filter) {
+        if incoming.is_merged || (self.gave_up && !self.with_bloom_filter) {
             return Ok(());
         }
-        let values = incoming.read_dictionary(&mut tools.codecs)?;
+        incoming.is_merged = true;
+        let values = incoming.values(&mut tools.codecs)?;
         if self.with_bloom_filter {
             for index in 0..values.len() {
                 let value = u32::try_from(index)
@@ -44,12 +45,12 @@ impl Column {
             }
         }
         if !self.gave_up {
-            incoming.places = self
+            let places = self
                 .dictionary
-                .include(&values, self.limits.dictionary_bytes);
-            self.gave_up = incoming.places.is_none();
+                .include(values, self.limits.dictionary_bytes);
+            self.gave_up = places.is_none();
+            incoming.places = places;
         }
-        incoming.values = Some(values);
         Ok(())
     }
 
@@ -161,25 +162,21 @@ impl Column {
         };
         pending::indices(page, present, numbers)?;
         let longest = self.limits.page_bytes.saturating_mul(2);
-        if incoming.values.is_none() {
-            if self.stores_elements()
-                && incoming.dictionary_values() == numbers.len()
-                && numbers
-                    .iter()
-                    .zip(0_u32..)
-                    .all(|(number, place)| *number == place)
-                && let Some((elements, size)) = incoming.snappy_dictionary()
-                && size <= longest
-            {
-                // Every value is used once and in order, so the dictionary equals the PLAIN values.
-                return Ok(Some(Found::Elements(elements, size)));
-            }
-            incoming.values = Some(incoming.read_dictionary(&mut tools.codecs)?);
+        if !incoming.is_merged
+            && self.stores_elements()
+            && incoming.dictionary_values() == numbers.len()
+            && numbers
+                .iter()
+                .zip(0_u32..)
+                .all(|(number, place)| *number == place)
+            && let Some((elements, size)) = incoming.snappy_dictionary()
+            && size <= longest
+        {
+            // Every value is used once and in order, so the dictionary equals the PLAIN values.
+            return Ok(Some(Found::Elements(elements, size)));
         }
-        let Some(values) = &incoming.values else {
-            return Ok(None);
-        };
-        if let Some(places) = incoming.places.as_ref().filter(|_| !self.gave_up) {
+        let (values, places) = incoming.values_and_places(&mut tools.codecs)?;
+        if let Some(places) = places.filter(|_| !self.gave_up) {
             self.saved += present * values.size() / values.len().max(1);
             pending::replace(numbers, places)?;
             return Ok(Some(Found::Numbers(Kind::Indices)));

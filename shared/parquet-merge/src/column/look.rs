@@ -1,0 +1,165 @@
+//! What a page has. The statistics of a file that another writer wrote may be wrong, so its values are looked at.
+
+use parquet::{
+    basic::{Encoding, Type as Physical},
+    schema::types::ColumnDescriptor,
+};
+
+use super::{Incoming, Tools, pending};
+use crate::{
+    bounds::{Bounds, Order},
+    convert::decode,
+    dictionary::{self, Values},
+    fault::PageFault,
+    page::{Decompressed, Parts, RawPage, has_plain_levels, parts},
+    rle,
+};
+
+/// What a page has.
+pub(super) struct Seen {
+    /// Of its values, in the order of its column.
+    pub(super) bounds: Bounds,
+    /// How many of its values have each definition level, from 0 to the deepest, which is that of non-null values.
+    at_each_level: Vec<usize>,
+}
+
+impl Seen {
+    pub(super) fn nulls(&self) -> usize {
+        self.at_each_level.iter().rev().skip(1).sum()
+    }
+
+    /// Whether a value has this definition level.
+    pub(super) fn has(&self, level: usize) -> bool {
+        self.at_each_level
+            .get(level)
+            .is_some_and(|count| *count > 0)
+    }
+}
+
+/// Looks at a page of a chunk.
+pub(super) fn look(
+    chunk: &mut Incoming,
+    page: &RawPage,
+    order: Order,
+    tools: &mut Tools,
+) -> Result<Seen, PageFault> {
+    let is_known = page.uses_dictionary() || page.encoding() == Encoding::PLAIN;
+    if !is_known || !has_plain_levels(page, &chunk.from) {
+        return look_by_decoding(chunk, page, order, tools);
+    }
+    let mut decompressed = std::mem::take(&mut tools.decompressed);
+    let seen = look_at_parts(chunk, page, order, &mut decompressed, tools);
+    tools.decompressed = decompressed;
+    seen
+}
+
+fn look_by_decoding(
+    chunk: &Incoming,
+    page: &RawPage,
+    order: Order,
+    tools: &mut Tools,
+) -> Result<Seen, PageFault> {
+    let dictionary = chunk.dictionary.as_ref();
+    if page.uses_dictionary() && dictionary.is_none() {
+        return Err(PageFault::Corrupt("a page lacks its dictionary".to_owned()));
+    }
+    let (bounds, levels) = decode(page, dictionary, &chunk.from, order, &mut tools.codecs)?;
+    let deepest = usize::try_from(chunk.from.max_def_level()).unwrap_or(0);
+    let mut at_each_level = vec![0; deepest + 1];
+    for level in levels {
+        let of_level = usize::try_from(level)
+            .ok()
+            .and_then(|level| at_each_level.get_mut(level));
+        *of_level.ok_or_else(|| PageFault::Corrupt("a level is too great".to_owned()))? += 1;
+    }
+    Ok(Seen {
+        bounds,
+        at_each_level,
+    })
+}
+
+fn look_at_parts(
+    chunk: &mut Incoming,
+    page: &RawPage,
+    order: Order,
+    decompressed: &mut Decompressed,
+    tools: &mut Tools,
+) -> Result<Seen, PageFault> {
+    let count = page.values();
+    let parts = parts(page, &chunk.from, &mut tools.codecs, decompressed)?;
+    let at_each_level = pending::at_each_level(&parts, count, &chunk.from)?;
+    // Only to see that its repetition levels can be read.
+    pending::rows(&parts, count, &chunk.from)?;
+    let present = at_each_level.last().copied().unwrap_or(0);
+    let bounds = if page.uses_dictionary() {
+        let numbers = &mut tools.numbers;
+        numbers.clear();
+        pending::indices(&parts, present, numbers)?;
+        let column = chunk.from.clone();
+        of_indices(chunk.values(&mut tools.codecs)?, numbers, &column, order)?
+    } else {
+        of_plain(&parts, present, chunk, order)?
+    };
+    Ok(Seen {
+        bounds,
+        at_each_level,
+    })
+}
+
+/// The bounds of the values of a dictionary that are used.
+fn of_indices(
+    values: &Values,
+    numbers: &[u32],
+    column: &ColumnDescriptor,
+    order: Order,
+) -> Result<Bounds, PageFault> {
+    let mut used = vec![false; values.len()];
+    let mut beyond = false;
+    for number in numbers {
+        match used.get_mut(*number as usize) {
+            Some(used) => *used = true,
+            None => beyond = true,
+        }
+    }
+    if beyond {
+        return Err(PageFault::Corrupt(
+            "an index is beyond its dictionary".to_owned(),
+        ));
+    }
+    let used = (0..).zip(used).filter(|(_, used)| *used);
+    let values = used.filter_map(|(number, _)| {
+        let value = values.get(number)?;
+        value.get(dictionary::content(column, 0..value.len()))
+    });
+    Ok(Bounds::of_values(order, values))
+}
+
+/// The bounds of PLAIN values.
+fn of_plain(
+    page: &Parts<'_>,
+    present: usize,
+    chunk: &Incoming,
+    order: Order,
+) -> Result<Bounds, PageFault> {
+    let short = || PageFault::Corrupt("values are cut short".to_owned());
+    if let Some(width) = dictionary::width(&chunk.from) {
+        let size = present.checked_mul(width).ok_or_else(short)?;
+        let bytes = page.values.get(..size).ok_or_else(short)?;
+        return Ok(Bounds::of_values(order, bytes.chunks_exact(width.max(1))));
+    }
+    if chunk.from.physical_type() == Physical::BOOLEAN {
+        let bytes = page.values.get(..present.div_ceil(8)).ok_or_else(short)?;
+        let mut bits = Vec::with_capacity(present);
+        rle::unpack(bytes, 1, present, &mut bits);
+        let bits = bits.iter().map(|bit| [u8::from(*bit != 0)]);
+        return Ok(Bounds::of_values(order, bits));
+    }
+    let mut ends = Vec::new();
+    dictionary::find_texts(page.values, present, &mut ends)?;
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let values = starts.zip(&ends).filter_map(|(start, end)| {
+        page.values
+            .get(dictionary::content(&chunk.from, start..*end))
+    });
+    Ok(Bounds::of_values(order, values))
+}
