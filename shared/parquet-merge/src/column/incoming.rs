@@ -55,6 +55,8 @@ pub(crate) struct Incoming {
     seen: usize,
     data_pages: usize,
     pub(super) dictionary: Option<RawPage>,
+    /// The indices of the page that was looked at last, if it uses the dictionary.
+    pub(super) indices: Vec<u32>,
     /// The dictionary's values, decoded when they are first needed.
     values: Option<Values>,
     /// Whether it was tried to bring the dictionary into the merged one.
@@ -109,6 +111,7 @@ impl Incoming {
             seen: 0,
             data_pages: 0,
             dictionary: None,
+            indices: Vec::new(),
             values: None,
             is_merged: false,
             places: None,

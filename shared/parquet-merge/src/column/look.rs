@@ -43,6 +43,7 @@ pub(super) fn look(
     order: Order,
     tools: &mut Tools,
 ) -> Result<Seen, PageFault> {
+    chunk.indices.clear();
     let is_known = page.uses_dictionary() || page.encoding() == Encoding::PLAIN;
     if !is_known || !has_plain_levels(page, &chunk.from) {
         return look_by_decoding(chunk, page, order, tools);
@@ -92,11 +93,12 @@ fn look_at_parts(
     pending::rows(&parts, count, &chunk.from)?;
     let present = at_each_level.last().copied().unwrap_or(0);
     let bounds = if page.uses_dictionary() {
-        let numbers = &mut tools.numbers;
-        numbers.clear();
-        pending::indices(&parts, present, numbers)?;
+        let mut indices = std::mem::take(&mut chunk.indices);
+        pending::indices(&parts, present, &mut indices)?;
         let column = chunk.from.clone();
-        of_indices(chunk.values(&mut tools.codecs)?, numbers, &column, order)?
+        let bounds = of_indices(chunk.values(&mut tools.codecs)?, &indices, &column, order)?;
+        chunk.indices = indices;
+        bounds
     } else {
         of_plain(&parts, present, chunk, order)?
     };
@@ -109,14 +111,14 @@ fn look_at_parts(
 /// The bounds of the values of a dictionary that are used.
 fn of_indices(
     values: &Values,
-    numbers: &[u32],
+    indices: &[u32],
     column: &ColumnDescriptor,
     order: Order,
 ) -> Result<Bounds, PageFault> {
     let mut used = vec![false; values.len()];
     let mut beyond = false;
-    for number in numbers {
-        match used.get_mut(*number as usize) {
+    for index in indices {
+        match used.get_mut(*index as usize) {
             Some(used) => *used = true,
             None => beyond = true,
         }
@@ -127,8 +129,8 @@ fn of_indices(
         ));
     }
     let used = (0..).zip(used).filter(|(_, used)| *used);
-    let values = used.filter_map(|(number, _)| {
-        let value = values.get(number)?;
+    let values = used.filter_map(|(index, _)| {
+        let value = values.get(index)?;
         value.get(dictionary::content(column, 0..value.len()))
     });
     Ok(Bounds::of_values(order, values))

@@ -160,7 +160,12 @@ impl Column {
             }
             return Ok(Some(Found::Plain(Some(page.values))));
         };
-        pending::indices(page, present, numbers)?;
+        if incoming.indices.is_empty() {
+            pending::indices(page, present, numbers)?;
+        } else {
+            std::mem::swap(numbers, &mut incoming.indices);
+            incoming.indices.clear();
+        }
         let longest = self.limits.page_bytes.saturating_mul(2);
         if !incoming.is_merged
             && self.stores_elements()
