@@ -5,12 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::{compact::Requests, config::Encryption, location::Location};
-use lakewright_jobs::ports::{
+use lakewright_model::Client;
+use lakewright_ports::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
     ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreLayer, UploadId, Written,
 };
-
-use crate::model::Client;
 
 /// A store that counts its requests.
 pub struct Counting {

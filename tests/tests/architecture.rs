@@ -42,11 +42,22 @@ fn what_is_never_linked() {
                 "lakewright-jobs",
             ][..],
         ),
+        ("lakewright-ports", &["tokio", "aws-", "lakewright-jobs"]),
+        ("lakewright-model", &["aws-", "lakewright-jobs"]),
         (
             "lakewright-jobs",
-            &["aws-", "lambda_runtime", "hyper", "lakewright-aws"],
+            &[
+                "aws-",
+                "lambda_runtime",
+                "hyper",
+                "lakewright-aws",
+                "lakewright-model",
+            ],
         ),
-        ("lakewright-aws", &["openssl-sys", "native-tls", "aws-lc"]),
+        (
+            "lakewright-aws",
+            &["openssl-sys", "native-tls", "aws-lc", "lakewright-model"],
+        ),
     ] {
         let linked = linked(package);
         assert!(linked.len() > 5, "{package}: {linked:?}");

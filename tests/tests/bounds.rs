@@ -32,17 +32,14 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     compact,
-    ports::{
-        Catalog, CatalogError, Clock, GetOptions, ListPage, Listed, ListedPartition, MAX_LIST_PAGE,
-        ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store,
-        StoreError, StoreErrorKind, StoreLayer, Written,
-    },
     repartition::{self, TaskRequest},
     split::{self, ChunkStatus},
 };
-use lakewright_tests::{
-    model::{Client, Cloud, FaultRates, Plan, Settings, SimClock},
-    virtual_time,
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, SimClock, virtual_time};
+use lakewright_ports::{
+    Catalog, CatalogError, Clock, GetOptions, ListPage, Listed, ListedPartition, MAX_LIST_PAGE,
+    ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, PutOptions, Store,
+    StoreError, StoreErrorKind, StoreLayer, Written,
 };
 use parquet::arrow::ArrowWriter;
 

@@ -291,6 +291,8 @@ fn no_files_import_each_other() {
     for folder in [
         "shared/parquet-merge",
         "shared/core",
+        "shared/ports",
+        "shared/model",
         "shared/jobs",
         "shared/aws",
         "tests",

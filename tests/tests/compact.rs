@@ -6,8 +6,8 @@
     reason = "what was run and what was found is worth seeing with --nocapture"
 )]
 
+use lakewright_model::{Fault, FaultCounts};
 use lakewright_tests::{
-    model::{Fault, FaultCounts},
     semantics::stated,
     sim::compact::{crash, history, mutant::Mutant},
 };

@@ -13,16 +13,10 @@ use lakewright_core::{
     config::{Compact, Config},
     location::Location,
 };
-use lakewright_jobs::{
-    compact::{self, Budget, PlanRequest, Ports, Step, StepRequest},
-    ports::{Catalog, Clock, Partition},
-};
-use lakewright_tests::{
-    counting::Counting,
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    semantics::stated,
-    virtual_time,
-};
+use lakewright_jobs::compact::{self, Budget, PlanRequest, Ports, Step, StepRequest};
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, virtual_time};
+use lakewright_ports::{Catalog, Clock, Partition};
+use lakewright_tests::{counting::Counting, semantics::stated};
 use parquet::{arrow::ArrowWriter, basic::Compression, file::properties::WriterProperties};
 
 const JOB: &str = r#"

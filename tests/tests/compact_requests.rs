@@ -26,14 +26,13 @@ use lakewright_jobs::{
         self, Budget, Item, Merge, MergeStatus, PlanReport, PlanRequest, Ports, StatusReport, Step,
         StepReport, StepRequest, StepStatus,
     },
-    ports::{Catalog, Clock, ListPage, Partition, Store, StoreError, StoreErrorKind, StoreLayer},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
-use lakewright_tests::{
-    model::{Client, Cloud, Death, FaultRates, ModelS3, Plan, Settings},
-    semantics::stated,
-    virtual_time,
+use lakewright_model::{Client, Cloud, Death, FaultRates, ModelS3, Plan, Settings, virtual_time};
+use lakewright_ports::{
+    Catalog, Clock, ListPage, Partition, Store, StoreError, StoreErrorKind, StoreLayer,
 };
+use lakewright_tests::semantics::stated;
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 /// The table's partitions lie at `s3://lake/t/day=<day>/`.

@@ -1,11 +1,8 @@
 //! The suite that every store must pass, over the model.
 
 use lakewright_core::location::Location;
-use lakewright_tests::{
-    conformance,
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    virtual_time,
-};
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, virtual_time};
+use lakewright_tests::conformance;
 
 #[test]
 fn the_model_conforms() {

@@ -30,16 +30,13 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::Clock,
     rekey::{Budget, Claim, Commit, Delivered, Plan, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
-use lakewright_tests::{
-    model::{Client, Cloud, FaultRates, Plan as Faults, Settings},
-    semantics::stated,
-    virtual_time,
-};
+use lakewright_model::{Client, Cloud, FaultRates, Plan as Faults, Settings, virtual_time};
+use lakewright_ports::Clock;
+use lakewright_tests::semantics::stated;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 

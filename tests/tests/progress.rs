@@ -29,14 +29,11 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, Store},
     rekey::{Budget, Ports},
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
-use lakewright_tests::{
-    model::{Client, Cloud, FaultRates, Plan, Settings, SimClock},
-    virtual_time,
-};
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, SimClock, virtual_time};
+use lakewright_ports::{Clock, Store};
 
 /// One invocation of a function, with the clients that it has.
 struct Invocation {

@@ -42,11 +42,8 @@ use lakewright_jobs::{
     rekey::{Budget, Delivered, Ports, SourceObject, rekey},
     report::ObjectReport,
 };
-use lakewright_tests::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    semantics::stated,
-    virtual_time,
-};
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, virtual_time};
+use lakewright_tests::semantics::stated;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::properties::WriterProperties,

@@ -24,7 +24,7 @@ fn histories() {
     stated(
         "Until a run is committed, everything that was under the target stays; a reader by manifest sees the old rows or the new ones, all of them, at any moment.",
     );
-    let mut injected = lakewright_tests::model::FaultCounts::default();
+    let mut injected = lakewright_model::FaultCounts::default();
     for seed in 0..SEEDS {
         let run = history::run(seed, None);
         assert!(run.violation.is_none(), "seed {seed}: {:?}", run.violation);

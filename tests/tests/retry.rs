@@ -16,20 +16,16 @@ use lakewright_core::{
     config::Encryption,
     location::Location,
 };
-use lakewright_jobs::{
-    ports::{
-        Catalog, CatalogErrorKind, Clock, Deletion, Partition, Precondition, PutOptions, Queue,
-        ServiceErrorKind, Store, StoreErrorKind, Written, written_as,
-    },
-    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
-};
-use lakewright_tests::{
-    model::{
-        Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
-    },
-    semantics::stated,
+use lakewright_jobs::retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService};
+use lakewright_model::{
+    Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
     virtual_time,
 };
+use lakewright_ports::{
+    Catalog, CatalogErrorKind, Clock, Deletion, Partition, Precondition, PutOptions, Queue,
+    ServiceErrorKind, Store, StoreErrorKind, Written, written_as,
+};
+use lakewright_tests::semantics::stated;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 

@@ -32,7 +32,7 @@ fn histories(shard: u64) {
     stated(
         "Delivered any number of times, in any order and in any company, and killed anywhere, an object's rows stand exactly once after the last retry.",
     );
-    let mut injected = lakewright_tests::model::FaultCounts::default();
+    let mut injected = lakewright_model::FaultCounts::default();
     for seed in shard * SEEDS..(shard + 1) * SEEDS {
         let run = history::run(seed, Scale::Small, None);
         assert!(
@@ -80,8 +80,8 @@ fn histories_of_large_objects() {
 
 #[test]
 fn every_kind_of_fault_is_injected() {
-    use lakewright_tests::model::Fault as F;
-    let mut injected = lakewright_tests::model::FaultCounts::default();
+    use lakewright_model::Fault as F;
+    let mut injected = lakewright_model::FaultCounts::default();
     for seed in 0..400 {
         injected.merge(&history::run(seed, Scale::Small, None).injected);
     }

@@ -7,13 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use lakewright_tests::{
-    model::{Fault, FaultCounts},
-    sim::split::{
-        crash::{self, CASES},
-        history,
-        mutant::Mutant,
-    },
+use lakewright_model::{Fault, FaultCounts};
+use lakewright_tests::sim::split::{
+    crash::{self, CASES},
+    history,
+    mutant::Mutant,
 };
 
 /// Seeds of each shard of random histories.

@@ -11,15 +11,14 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, QueryExecution, QueryState},
     retry::{RetryPolicy, Retrying},
     split::{self, Budget, ChunkStatus, PlanReport, PlanRequest, Ports, State, Task},
 };
+use lakewright_model::{Client, Cloud, Death, FaultRates, Plan, Settings, virtual_time};
+use lakewright_ports::{Clock, QueryExecution, QueryState};
 use lakewright_tests::{
-    model::{Client, Cloud, Death, FaultRates, Plan, Settings},
     not_text::{gzip, objects},
     semantics::stated,
-    virtual_time,
 };
 
 const QUEUE: &str = "https://sqs/split-rows";

@@ -24,17 +24,17 @@ use lakewright_core::{
     naming::source_id,
 };
 use lakewright_jobs::{
-    ports::{
-        Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
-        MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError,
-        SendFailure, Store, StoreError, StoreErrorKind, UploadId, Written,
-    },
     rekey::{Claim, Commit},
     report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying},
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
-use lakewright_tests::{model::SimClock, virtual_time};
+use lakewright_model::{SimClock, virtual_time};
+use lakewright_ports::{
+    Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
+    MAX_LIST_PAGE, ObjectBody, ObjectMeta, Precondition, PutOptions, Queue, QueueError,
+    SendFailure, Store, StoreError, StoreErrorKind, UploadId, Written,
+};
 use serde_json::{Value, json};
 
 /// The most memory that the sweep of two million keys may take at its peak, in bytes, the test's own included. The

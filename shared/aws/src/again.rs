@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use lakewright_jobs::{
-    ErrorKind, again_after,
-    ports::{Clock, Hidden, Received},
-};
+use lakewright_jobs::{ErrorKind, again_after};
+use lakewright_ports::{Clock, Hidden, Received};
 use serde_json::Value;
 use tracing::{info, warn};
 

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use lakewright_core::config::{Config, ConfigError};
-use lakewright_jobs::ports::{GetOptions, Store, StoreError};
+use lakewright_ports::{GetOptions, Store, StoreError};
 use nix::sys::statvfs::statvfs;
 use thiserror::Error;
 

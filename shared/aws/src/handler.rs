@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use lakewright_core::{config::Config, shown};
 use lakewright_jobs::{
     Failure,
-    ports::Clock,
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
+use lakewright_ports::Clock;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};

@@ -5,7 +5,8 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Du
 use futures::FutureExt;
 use jiff::Timestamp;
 use lakewright_core::shown::words;
-use lakewright_jobs::{Failure, ports::Clock};
+use lakewright_jobs::Failure;
+use lakewright_ports::Clock;
 use lambda_runtime::Context;
 use thiserror::Error;
 use tokio::task::JoinSet;

@@ -1,12 +1,11 @@
 //! The jobs and their commit protocols, as async code over ports.
 //!
-//! This crate does not depend on AWS: [`ports`] defines what a job needs from outside, `lakewright-aws` implements it
-//! with AWS services, and the tests implement it with in-memory models that inject faults.
+//! This crate does not depend on AWS: [`lakewright_ports`] defines what a job needs from outside, `lakewright-aws`
+//! implements it with AWS services, and `lakewright-model` with in-memory models that inject faults, for tests.
 
 pub mod compact;
 pub mod kit;
 mod partition_state;
-pub mod ports;
 pub mod rekey;
 pub mod repartition;
 pub mod report;

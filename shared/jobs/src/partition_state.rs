@@ -1,13 +1,11 @@
 //! Reads where a partition's files are to be written, for both writers and compaction.
 
 use lakewright_core::compact::{PartitionLedger, PartitionState};
+use lakewright_ports::Store;
 
-use crate::{
-    kit::{
-        JobError,
-        ledger::{self as entries, Document},
-    },
-    ports::Store,
+use crate::kit::{
+    JobError,
+    ledger::{self as entries, Document},
 };
 
 /// The current state and its `ETag`; `None` for a partition that was never compacted.

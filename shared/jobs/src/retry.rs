@@ -1,4 +1,4 @@
-//! Retries, rate limits and deadlines, as wrappers around the [ports](crate::ports).
+//! Retries, rate limits and deadlines, as wrappers around the [ports](lakewright_ports).
 //!
 //! One wrapper serves one invocation: its calls share a deadline and a request rate. The rate is halved when the
 //! service throttles, and recovers within seconds when it answers again.

@@ -12,7 +12,7 @@ use std::{
 use clap::Parser;
 use lakewright_aws::Clients;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{Store, StoreError, StoreErrorKind};
+use lakewright_ports::{Store, StoreError, StoreErrorKind};
 use lakewright_tests::conformance::{self, LOCAL_CLOUD_DIFFERENCES, Outcome};
 
 /// Checks a store against what Lakewright relies on.

@@ -51,7 +51,7 @@ use lakewright_core::{
     records::Records,
     split::{Column, Framing, Renderer, RowReader, SourceFormat, rows},
 };
-use lakewright_jobs::ports::{PutOptions, Store as _};
+use lakewright_ports::{PutOptions, Store as _};
 use parquet_merge::{Footer, Input, Merge, MergeOptions, Step, read_footer, unify};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

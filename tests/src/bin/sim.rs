@@ -8,12 +8,10 @@ use std::{
 };
 
 use clap::Parser;
-use lakewright_tests::{
-    model::FaultCounts,
-    sim::{
-        crash::{self, CASES},
-        history::{self, Scale},
-    },
+use lakewright_model::FaultCounts;
+use lakewright_tests::sim::{
+    crash::{self, CASES},
+    history::{self, Scale},
 };
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Conditional writes. <https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>
 
 use futures::future::join_all;
-use lakewright_jobs::ports::{Precondition, StoreError, StoreErrorKind, Written};
+use lakewright_ports::{Precondition, StoreError, StoreErrorKind, Written};
 
 use super::{Failure, Ground, Verdict, refused, same};
 

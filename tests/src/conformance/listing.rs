@@ -1,5 +1,5 @@
 use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_jobs::ports::MAX_LIST_PAGE;
+use lakewright_ports::MAX_LIST_PAGE;
 
 use super::{Ground, Verdict, ensure, same};
 

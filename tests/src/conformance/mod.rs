@@ -10,7 +10,7 @@ use std::fmt;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
     StoreError, StoreErrorKind, Written,
 };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     CompletedPart, GetOptions, Precondition, StoreError, StoreErrorKind, UploadId, Written,
 };
 

@@ -1,7 +1,5 @@
 use jiff::{SignedDuration, Timestamp};
-use lakewright_jobs::ports::{
-    Deletion, GetOptions, MAX_DELETE_BATCH, Precondition, StoreErrorKind,
-};
+use lakewright_ports::{Deletion, GetOptions, MAX_DELETE_BATCH, Precondition, StoreErrorKind};
 
 use super::{Ground, Verdict, ensure, refused, same};
 

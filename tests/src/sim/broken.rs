@@ -11,7 +11,8 @@ use lakewright_core::{
     catalog::{Table, TableName},
     location::Location,
 };
-use lakewright_jobs::ports::{
+use lakewright_model::Client;
+use lakewright_ports::{
     Catalog, CatalogError, GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Partition,
     PartitionFailure, PartitionPage, Precondition, PutOptions, Store, StoreError, StoreErrorKind,
     StoreLayer, Written,
@@ -22,7 +23,6 @@ use super::{
     mutant::Mutant,
     reader::{is_visible, recut},
 };
-use crate::model::Client;
 
 /// The store of `invocation`, for writes below `target`.
 pub(super) struct BrokenStore {

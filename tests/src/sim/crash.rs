@@ -7,10 +7,9 @@ use std::{sync::Arc, time::Duration};
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::location::Location;
-use lakewright_jobs::{
-    ports::Clock,
-    rekey::{Delivered, SourceObject},
-};
+use lakewright_jobs::rekey::{Delivered, SourceObject};
+use lakewright_model::{Death, FaultCounts, FaultRates, Plan, Settings, virtual_time};
+use lakewright_ports::Clock;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
@@ -18,10 +17,6 @@ use super::{
     mutant::Mutant,
     source::{Flaw, Shape, Source},
     world::{CUTTING, End, LIMIT, SMALL_MEMORY, Setup, World},
-};
-use crate::{
-    model::{Death, FaultCounts, FaultRates, Plan, Settings},
-    virtual_time,
 };
 
 /// A batch of three objects whose crash points are enumerated.

@@ -7,9 +7,8 @@ use lakewright_jobs::{
     rekey::{self, Candidate, PlannedOutput, Why},
     report::{ObjectReport, OutputReport},
 };
+use lakewright_model::Object;
 use serde::de::DeserializeOwned;
-
-use crate::model::Object;
 
 /// A source object: its location and its `ETag`.
 pub(super) type Version = (Location, String);

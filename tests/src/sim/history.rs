@@ -13,10 +13,11 @@ use std::{
 use fastrand::Rng;
 use futures::future::join_all;
 use lakewright_core::location::Location;
-use lakewright_jobs::{
-    ports::{Clock, StoreErrorKind},
-    rekey::{Delivered, SourceObject},
+use lakewright_jobs::rekey::{Delivered, SourceObject};
+use lakewright_model::{
+    Client, Death, Fault, FaultCounts, FaultRates, Plan, Received, Settings, virtual_time,
 };
+use lakewright_ports::{Clock, StoreErrorKind};
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, spawn_local};
 
@@ -26,10 +27,6 @@ use super::{
     reader::Reader,
     source::{Shape, Source},
     world::{End, LIMIT, SMALL_MEMORY, STRICT, Setup, World},
-};
-use crate::{
-    model::{Client, Death, Fault, FaultCounts, FaultRates, Plan, Received, Settings},
-    virtual_time,
 };
 
 const QUEUE: &str = "https://sqs/rekey";

@@ -6,9 +6,8 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use lakewright_jobs::ports::Clock;
-
-use crate::model::{Change, Client, Cloud, Fault, ModelGlue, ModelS3, Observer};
+use lakewright_model::{Change, Client, Cloud, Fault, ModelGlue, ModelS3, Observer};
+use lakewright_ports::Clock;
 
 /// The lifetime of an invocation, after which Lambda kills it.
 pub(super) const LIMIT: SignedDuration = SignedDuration::from_secs(120);

@@ -8,7 +8,7 @@ use std::{
 use arrow::{compute::concat_batches, json::LineDelimitedWriter};
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{GetOptions, Store, StoreError};
+use lakewright_ports::{GetOptions, Store, StoreError};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 use super::source::Record;

@@ -16,12 +16,13 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer},
     rekey::{Answers, Budget, Delivered, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
     retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
     sweep::{self, SweepReport, SweepRequest},
 };
+use lakewright_model::{Client, Cloud, Fault, FaultRates, Plan, Settings};
+use lakewright_ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
 
 use super::{
     broken::{BrokenCatalog, BrokenStore},
@@ -30,10 +31,7 @@ use super::{
     source::{Flaw, Source},
 };
 pub(super) use crate::sim::invocation::LIMIT;
-use crate::{
-    model::{Client, Cloud, Fault, FaultRates, Plan, Settings},
-    sim::invocation::{self, Watched},
-};
+use crate::sim::invocation::{self, Watched};
 
 /// The deployment that cuts partitions into files, by time.
 pub(super) const CUTTING: usize = 3;

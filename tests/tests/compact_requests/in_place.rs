@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use jiff::Timestamp;
-use lakewright_tests::model::{Change, ModelGlue, Observer};
+use lakewright_model::{Change, ModelGlue, Observer};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lakewright_jobs::ports::{Precondition, Store};
+use lakewright_ports::{Precondition, Store};
 
 use super::*;
 

@@ -8,11 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use lakewright_jobs::{
-    ErrorKind,
-    ports::{GetOptions, ObjectBody, Store, StoreError, StoreErrorKind, StoreLayer},
-    rekey::GivenUp,
-};
+use lakewright_jobs::{ErrorKind, rekey::GivenUp};
+use lakewright_ports::{GetOptions, ObjectBody, Store, StoreError, StoreErrorKind, StoreLayer};
 
 use super::*;
 

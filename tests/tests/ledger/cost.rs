@@ -1,6 +1,6 @@
 //! What docs/OPERATIONS.md says that rekey's requests cost.
 
-use lakewright_jobs::ports::Store;
+use lakewright_ports::Store;
 use lakewright_tests::counting::Counting;
 
 use super::{

@@ -3,10 +3,10 @@
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use bytes::Bytes;
 use lakewright_core::config::{Compact, Config};
-use lakewright_jobs::{
-    compact::{self, Budget, Item, PlanRequest, Ports, Step, StepRequest, StepStatus},
-    ports::{Catalog as _, Partition},
+use lakewright_jobs::compact::{
+    self, Budget, Item, PlanRequest, Ports, Step, StepRequest, StepStatus,
 };
+use lakewright_ports::{Catalog as _, Partition};
 use parquet::arrow::ArrowWriter;
 
 use super::*;

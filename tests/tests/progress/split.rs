@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::config::{Config, Split};
-use lakewright_jobs::{
-    ports::{Callback, CallbackError, CallbackErrorKind},
-    split::{self, Budget, ChunkStatus, PlanRequest, Ports, State, Task},
-};
+use lakewright_jobs::split::{self, Budget, ChunkStatus, PlanRequest, Ports, State, Task};
+use lakewright_ports::{Callback, CallbackError, CallbackErrorKind};
 
 use super::*;
 

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use lakewright_core::config::Config;
 use lakewright_jobs::{
     compact,
-    ports::{CompletedPart, StoreError, StoreErrorKind, StoreLayer, UploadId},
     rekey::{self, Delivered, SourceObject},
     repartition,
 };
+use lakewright_ports::{CompletedPart, StoreError, StoreErrorKind, StoreLayer, UploadId};
 
 use super::*;
 

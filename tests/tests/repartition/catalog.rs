@@ -7,14 +7,11 @@ use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     ErrorKind,
-    ports::{DeleteFailure, Deletion, Partition, Store, StoreError, StoreLayer},
     repartition::{self, Commit, CommitRequest, Ports},
 };
-use lakewright_tests::{
-    model::{Client, Cloud, Plan},
-    semantics::stated,
-    virtual_time,
-};
+use lakewright_model::{Client, Cloud, Plan, virtual_time};
+use lakewright_ports::{DeleteFailure, Deletion, Partition, Store, StoreError, StoreLayer};
+use lakewright_tests::semantics::stated;
 
 use crate::lake::Lake;
 

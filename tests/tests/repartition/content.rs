@@ -1,10 +1,10 @@
 //! Objects that are not what their format or their table says.
 
 use lakewright_core::config::Size;
+use lakewright_model::virtual_time;
 use lakewright_tests::{
     not_text::{gzip, objects},
     semantics::stated,
-    virtual_time,
 };
 
 use crate::{

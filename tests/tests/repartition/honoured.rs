@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::catalog::Table;
-use lakewright_jobs::ports::Partition;
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_ports::Partition;
+use lakewright_tests::semantics::stated;
 
 use crate::{
     lake::{Lake, Rows, column},
@@ -437,7 +438,7 @@ fn partitions_that_say_something_else() {
                     ..other.storage
                 },
             };
-            let (ports, _) = lake.ports(lakewright_tests::model::Plan::default());
+            let (ports, _) = lake.ports(lakewright_model::Plan::default());
             let partitions = [partition];
             let created = ports.catalog.create_partitions(&table.name, &partitions);
             assert!(created.await.unwrap().is_empty());

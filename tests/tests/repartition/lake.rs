@@ -16,11 +16,11 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, Partition},
     repartition::{self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskRequest},
     retry::{RetryPolicy, Retrying},
 };
-use lakewright_tests::model::{Client, Cloud, FaultRates, Plan, Settings};
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
+use lakewright_ports::{Clock, Partition};
 use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
 
 /// Memory in which everything fits, and none at all.

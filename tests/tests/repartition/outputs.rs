@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use lakewright_core::config::Size;
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_tests::semantics::stated;
 
 use crate::lake::{Lake, plain};
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt::Write, sync::Arc};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_tests::semantics::stated;
 use serde_json::Value;
 
 use crate::lake::{Lake, parquet_file, plain};

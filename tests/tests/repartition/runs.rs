@@ -8,7 +8,8 @@ use lakewright_jobs::{
     ErrorKind,
     repartition::{self, CommitRequest, Status},
 };
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_tests::semantics::stated;
 
 use crate::lake::{Lake, Rows};
 
@@ -264,7 +265,7 @@ fn the_target_table() {
         lake.place("in/a.csv", "k,v\na/b,1\n,2\n");
         lake.run().await.unwrap();
         let table = |lake: &Lake| {
-            let (ports, _) = lake.ports(lakewright_tests::model::Plan::default());
+            let (ports, _) = lake.ports(lakewright_model::Plan::default());
             async move {
                 ports
                     .catalog

@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, io::Write as _, sync::Arc};
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use flate2::{Compression, write::GzEncoder};
 use lakewright_core::config::Size;
-use lakewright_jobs::{ErrorKind, ports::Partition};
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_jobs::ErrorKind;
+use lakewright_model::virtual_time;
+use lakewright_ports::Partition;
+use lakewright_tests::semantics::stated;
 
 use crate::lake::{Lake, Rows, column, parquet_file};
 
@@ -56,7 +58,7 @@ fn a_partitioned_table_of_lazy_simple_csv() {
                 ..table.storage.clone()
             },
         };
-        let (ports, _) = lake.ports(lakewright_tests::model::Plan::default());
+        let (ports, _) = lake.ports(lakewright_model::Plan::default());
         let partitions = [
             partition("2020", "05"),
             partition("2020", "06"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use lakewright_jobs::JobError;
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_tests::semantics::stated;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::{metadata::RowGroupMetaData, properties::WriterProperties},

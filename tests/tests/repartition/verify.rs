@@ -6,7 +6,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use bytes::Bytes;
 use lakewright_core::location::Location;
 use lakewright_jobs::repartition::PlanReport;
-use lakewright_tests::{semantics::stated, virtual_time};
+use lakewright_model::virtual_time;
+use lakewright_tests::semantics::stated;
 use serde_json::Value;
 
 use crate::lake::{Lake, parquet_file};

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use futures::{FutureExt, future::BoxFuture};
-use lakewright_jobs::ports::{Callback as _, CallbackErrorKind, GetOptions, Queries as _};
+use lakewright_ports::{Callback as _, CallbackErrorKind, GetOptions, Queries as _};
 
 use super::*;
 

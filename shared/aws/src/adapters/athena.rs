@@ -8,7 +8,7 @@ use aws_sdk_athena::{
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::{config::ResultColumn, location::Location};
-use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, QueryState, ServiceErrorKind};
+use lakewright_ports::{Queries, QueriesError, QueryExecution, QueryState, ServiceErrorKind};
 
 use super::failure::Failure;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lakewright_jobs::ports::Clock;
+use lakewright_ports::Clock;
 
 /// The system's clock, and Tokio's timers.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,7 +2,7 @@
 
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lakewright_jobs::ports::ServiceErrorKind;
+use lakewright_ports::ServiceErrorKind;
 
 /// The failure of a call to any AWS service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use aws_sdk_glue::{
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::{metadata::ProvideErrorMetadata, operation::BuildError};
 use lakewright_core::catalog::{Table, TableName};
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure, PartitionPage,
 };
 

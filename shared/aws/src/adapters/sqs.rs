@@ -7,7 +7,7 @@ use aws_sdk_sqs::{
         ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName, SendMessageBatchRequestEntry,
     },
 };
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     Hidden, MAX_HIDE_BATCH, Queue, QueueError, Received, SendFailure, ServiceErrorKind,
 };
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use lakewright_jobs::ports::{Callback, CallbackError, CallbackErrorKind, ServiceErrorKind};
+use lakewright_ports::{Callback, CallbackError, CallbackErrorKind, ServiceErrorKind};
 
 use super::failure::Failure;
 

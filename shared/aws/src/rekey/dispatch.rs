@@ -9,10 +9,10 @@ use std::{
 use lakewright_core::config::{Config, Rekey};
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, Received},
     rekey::{Answers, Budget, Delivered},
     report::{ObjectReport, Status},
 };
+use lakewright_ports::{Clock, Received};
 use serde_json::Value;
 use tracing::{Instrument, error, info_span};
 

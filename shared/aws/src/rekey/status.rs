@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use lakewright_core::{config::Config, location::Location};
 use lakewright_jobs::{
     ErrorKind, JobError,
-    ports::Store,
     rekey::{ObjectStatus, SourceObject, State, status},
 };
+use lakewright_ports::Store;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -101,7 +101,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use async_trait::async_trait;
-    use lakewright_jobs::ports::{ObjectMeta, StoreError, StoreErrorKind, StoreLayer};
+    use lakewright_ports::{ObjectMeta, StoreError, StoreErrorKind, StoreLayer};
 
     use super::*;
 

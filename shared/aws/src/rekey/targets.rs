@@ -6,7 +6,8 @@ use std::{
 };
 
 use lakewright_core::{config::Rekey, location::Location};
-use lakewright_jobs::{JobError, ports::Store, rekey::check_target};
+use lakewright_jobs::{JobError, rekey::check_target};
+use lakewright_ports::Store;
 
 /// The targets that may have files added.
 #[derive(Debug, Default)]

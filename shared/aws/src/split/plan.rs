@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use lakewright_core::config::{self, Config};
 use lakewright_jobs::{
     ErrorKind, Failure,
-    ports::{Callback, Store},
     split::{self, Budget, PlanRequest, Ports},
 };
+use lakewright_ports::{Callback, Store};
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
 use serde_json::Value;

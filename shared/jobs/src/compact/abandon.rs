@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::compact::{PartitionLedger, PartitionState};
+use lakewright_ports::{Deletion, MAX_DELETE_BATCH, Store};
 
 use super::{
     Ports,
@@ -12,10 +13,7 @@ use super::{
     outcome::Outcome,
     report::Step,
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::{Deletion, MAX_DELETE_BATCH, Store},
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// How often the state is read again after losing a swap. The competitors are a publisher and a twin of this step.
 const TRIES: usize = 4;

@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
+use lakewright_ports::{Store, StoreErrorKind};
+
 use super::{
     Budget, MergeTask, Ports, ledger, merge as engine,
     report::{MergeReport, MergeStatus},
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::{Store, StoreErrorKind},
     work::{metered::Metered, upload::Finished},
 };
 

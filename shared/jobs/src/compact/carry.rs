@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::location::Location;
+use lakewright_ports::{Precondition, Store, StoreErrorKind};
 
 use super::{
     directory::{self, File},
     ledger::Plan,
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::{Precondition, Store, StoreErrorKind},
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// The most concurrent copies.
 const CONCURRENT: usize = 16;

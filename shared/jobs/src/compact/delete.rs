@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lakewright_core::{compact::PartitionLedger, location::Location};
+use lakewright_ports::{Deletion, MAX_DELETE_BATCH, Store};
 
 use super::{
     Ports,
@@ -15,10 +16,7 @@ use super::{
     report::Step,
     verify::{not_merged, verified},
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::{Deletion, MAX_DELETE_BATCH, Store},
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// Deletes what the plan's generation left behind, once its grace period is over and it is verified that each of its
 /// rows exists in the directory that it went to.

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use lakewright_core::{catalog::not_a_mark, location::Location};
+use lakewright_ports::{Listed, Store};
 
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::{Listed, Store},
     work::list::Pages,
 };
 

@@ -4,6 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, Store, StoreError, StoreErrorKind};
 use parquet::file::metadata::ParquetMetaData;
 use parquet_merge::LARGEST_FOOTER;
 
@@ -11,7 +12,6 @@ use super::carry::input_changed;
 pub(super) use crate::work::footer::{Tail, rows};
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::{GetOptions, Store, StoreError, StoreErrorKind},
     work::footer::{FooterFailure, ParquetObject},
 };
 

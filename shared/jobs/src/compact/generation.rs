@@ -13,6 +13,7 @@ use lakewright_core::{
     location::Location,
     naming,
 };
+use lakewright_ports::Store;
 
 use super::{
     directory::{self, File},
@@ -21,10 +22,7 @@ use super::{
     merge::{self, Known},
     scope::{Scope, Subject},
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::Store,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// The most concurrent requests for one partition.
 const CONCURRENT: usize = 32;

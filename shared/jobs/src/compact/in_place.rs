@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::compact::PartitionLedger;
+use lakewright_ports::{Deletion, MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind};
 
 use super::{
     Ports,
@@ -17,10 +18,7 @@ use super::{
     outcome::Outcome,
     verify::{not_merged, rows_differ, rows_of},
 };
-use crate::{
-    kit::JobError,
-    ports::{Deletion, MAX_DELETE_BATCH, Precondition, Store, StoreErrorKind},
-};
+use crate::kit::JobError;
 
 /// Moves the plan's files into place, one after the other, and deletes the files that were merged into them.
 pub(super) async fn publish(

@@ -10,6 +10,7 @@ use lakewright_core::{
     config::{self, CompactMode, Compression},
     location::Location,
 };
+use lakewright_ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::directory;
@@ -19,7 +20,6 @@ use crate::{
         ledger::{self, documents},
     },
     partition_state,
-    ports::{ObjectMeta, Precondition, PutOptions, Store, StoreErrorKind},
 };
 
 /// The version of the ledger's documents.

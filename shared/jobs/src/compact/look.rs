@@ -5,6 +5,7 @@ use lakewright_core::{
     compact::{Left, PartitionLedger, PartitionState},
     config::CompactMode,
 };
+use lakewright_ports::Store;
 
 use super::{
     Ports,
@@ -13,10 +14,7 @@ use super::{
     report::Step,
     scope::{Scope, Subject},
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::Store,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// What to do with a partition.
 pub(super) enum Verdict {

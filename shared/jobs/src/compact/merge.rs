@@ -17,12 +17,12 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
-    ports::Store,
     work::{
         merge::{self, CONCURRENT_READS, Failed, LEAST_MEMORY, Read, UPLOAD_MEMORY},
         upload::{Finished, Upload},
     },
 };
+use lakewright_ports::Store;
 pub(super) use parquet_merge::Input;
 
 /// The most footers that are read at once.

@@ -7,6 +7,7 @@ use lakewright_core::{
     config,
     location::Location,
 };
+use lakewright_ports::Partition;
 
 use super::{
     Ports,
@@ -16,10 +17,7 @@ use super::{
     report::Step,
     verify::verified,
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::Partition,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// Publishes the plan's generation.
 ///

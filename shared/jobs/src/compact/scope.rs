@@ -6,11 +6,11 @@ use lakewright_core::{
     config::{self, CompactMode, Output, OutputFormat},
     location::Location,
 };
+use lakewright_ports::Store;
 
 use super::{Ports, directory, footers::Tail};
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::Store,
     work::foreign,
 };
 

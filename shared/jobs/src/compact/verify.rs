@@ -3,17 +3,15 @@
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use lakewright_core::{compact::PartitionLedger, location::Location};
+use lakewright_ports::{Store, StoreErrorKind};
 
 use super::{
     Ports, footers,
     ledger::{Bin, Plan, Verified},
 };
-use crate::{
-    kit::{
-        ErrorKind, JobError,
-        ledger::{furthest, reach},
-    },
-    ports::{Store, StoreErrorKind},
+use crate::kit::{
+    ErrorKind, JobError,
+    ledger::{furthest, reach},
 };
 
 /// The most merged files that are verified at once.

@@ -10,12 +10,12 @@ use lakewright_core::{
     repartition::{RouteError, ShapeError},
     split::TooManyKeys,
 };
-
-use super::ErrorKind;
-use crate::ports::{
+use lakewright_ports::{
     CallbackError, CallbackErrorKind, CatalogError, CatalogErrorKind, QueriesError, QueueError,
     ServiceErrorKind, StoreError, StoreErrorKind,
 };
+
+use super::ErrorKind;
 
 /// A failure with a stable name.
 pub trait Failure: Error {

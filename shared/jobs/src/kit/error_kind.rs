@@ -1,6 +1,6 @@
 //! The table of the jobs' error names.
 
-use crate::ports::CatalogErrorKind;
+use lakewright_ports::CatalogErrorKind;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident,)*) => {

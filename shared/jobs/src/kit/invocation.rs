@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
 use lakewright_core::config::Encryption;
-
-use crate::ports::{Catalog, Clock, Store, written_as};
+use lakewright_ports::{Catalog, Clock, Store, written_as};
 
 /// The services of a job on tables.
 #[derive(Clone)]

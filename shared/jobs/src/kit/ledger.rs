@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{JobError, Stage, known};
-use crate::ports::{GetOptions, ObjectMeta, PutOptions, Store, StoreErrorKind};
 
 /// A document of a ledger.
 pub(crate) trait Document: Serialize + DeserializeOwned {
@@ -334,10 +334,10 @@ pub(crate) mod documented {
 mod tests {
     use async_trait::async_trait;
     use jiff::Timestamp;
+    use lakewright_ports::{ObjectBody, StoreError, StoreLayer};
     use serde::Deserialize;
 
     use super::*;
-    use crate::ports::{ObjectBody, StoreError, StoreLayer};
 
     /// A store with one document.
     struct One(&'static str);

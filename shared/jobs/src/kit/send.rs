@@ -1,9 +1,10 @@
 //! Sends messages to a queue.
 
-use super::{ErrorKind, JobError, Stage};
-use crate::ports::Queue;
+use lakewright_ports::Queue;
 
-/// Sends at most [`MAX_SEND_BATCH`](crate::ports::MAX_SEND_BATCH) bodies, or fails with the first that the queue
+use super::{ErrorKind, JobError, Stage};
+
+/// Sends at most [`MAX_SEND_BATCH`](lakewright_ports::MAX_SEND_BATCH) bodies, or fails with the first that the queue
 /// rejects.
 pub(crate) async fn send(
     queue: &dyn Queue,

@@ -1,9 +1,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use lakewright_ports::Clock;
 
 use super::{JobError, Stage};
-use crate::ports::Clock;
 
 /// Lambda's longest timeout. <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LONGEST_TIMEOUT: u64 = 900;

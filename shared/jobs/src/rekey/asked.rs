@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use lakewright_ports::{Store, StoreErrorKind};
+
 use super::{Answer, Candidate, Delivered, SourceObject};
 use crate::{
     kit::{JobError, Stage},
-    ports::{Store, StoreErrorKind},
     report::{ObjectReport, Status},
 };
 

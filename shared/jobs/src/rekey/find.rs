@@ -6,12 +6,12 @@ use std::{
 };
 
 use lakewright_core::config;
+use lakewright_ports::{Store, StoreErrorKind};
 use tokio::sync::OnceCell;
 
 use super::ledger::{Candidate, Commit, GivenUp, Ledger, LeftOut, Why};
 use crate::{
     kit::{JobError, Stage},
-    ports::{Store, StoreErrorKind},
     report::{ObjectReport, Status},
 };
 

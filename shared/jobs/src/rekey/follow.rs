@@ -12,6 +12,7 @@ use lakewright_core::{
     catalog::TableName,
     compact::{PartitionLedger, PartitionState},
 };
+use lakewright_ports::{Precondition, Store, StoreErrorKind};
 
 use super::{
     plan::{Output, Outputs},
@@ -22,7 +23,6 @@ use super::{
 use crate::{
     kit::{JobError, Stage},
     partition_state,
-    ports::{Precondition, Store, StoreErrorKind},
 };
 
 /// The most concurrent requests.

@@ -26,6 +26,7 @@ use lakewright_core::{
     location::Location,
     naming::{self, plan_hash, source_id},
 };
+use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -33,7 +34,6 @@ use crate::{
         ErrorKind, JobError, Stage,
         ledger::{self, documents},
     },
-    ports::Store,
     report::{ObjectReport, OutputReport},
 };
 

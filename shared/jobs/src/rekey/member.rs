@@ -5,6 +5,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc};
 use futures::FutureExt;
 use jiff::Timestamp;
 use lakewright_core::shown::words;
+use lakewright_ports::StoreErrorKind;
 
 use super::{
     Budget, Ports, Settings,
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
-    ports::StoreErrorKind,
     report::Status,
 };
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lakewright_core::{catalog::Table, config, location::Location, naming::output_name};
+use lakewright_ports::Catalog;
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::Catalog,
     report::OutputReport,
 };
 

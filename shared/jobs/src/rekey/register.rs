@@ -7,14 +7,12 @@ use lakewright_core::{
     config::Output,
     location::Location,
 };
-
-use crate::{
-    kit::{ErrorKind, JobError, Stage},
-    ports::{
-        Catalog, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
-        PartitionFailure,
-    },
+use lakewright_ports::{
+    Catalog, CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition,
+    PartitionFailure,
 };
+
+use crate::kit::{ErrorKind, JobError, Stage};
 
 /// A partition as rekey writes it: its values, and the prefix of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

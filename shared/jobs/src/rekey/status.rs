@@ -2,6 +2,7 @@
 
 use futures::{StreamExt, stream};
 use lakewright_core::{config, location::Location};
+use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
 };
 use crate::{
     kit::JobError,
-    ports::Store,
     report::{ObjectReport, OutputReport, Status},
 };
 

@@ -1,10 +1,10 @@
 //! Whether the job's target may have files added.
 
 use lakewright_core::config::Rekey;
+use lakewright_ports::Store;
 
 use crate::{
     kit::{ErrorKind, JobError},
-    ports::Store,
     work::foreign::not_foreign,
 };
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use lakewright_ports::Store;
+
 use super::{
     Ports,
     member::{Request, Wanted},
@@ -9,7 +11,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::Store,
     work::metered::Metered,
 };
 

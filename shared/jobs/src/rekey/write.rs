@@ -15,6 +15,7 @@ use lakewright_core::{
     location::Location,
     parquet_out::RowGroupLimit,
 };
+use lakewright_ports::{Store, StoreErrorKind};
 
 use super::{
     Budget, Ports,
@@ -25,7 +26,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{Store, StoreErrorKind},
     work::{
         pool::Pool,
         upload::{Finished, PART, Upload},

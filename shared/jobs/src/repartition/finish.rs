@@ -8,6 +8,10 @@ use lakewright_core::{
     location::Location,
     repartition::{Task, target_table},
 };
+use lakewright_ports::{
+    CatalogErrorKind, DeleteFailure, Deletion, MAX_DELETE_BATCH, Precondition, PutOptions,
+    StoreError, StoreErrorKind,
+};
 
 use super::{
     Ports,
@@ -16,10 +20,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::{
-        CatalogErrorKind, DeleteFailure, Deletion, MAX_DELETE_BATCH, Precondition, PutOptions,
-        StoreError, StoreErrorKind,
-    },
     rekey::register::{Others, Written, check_registered, register},
     work::list::Pages,
 };

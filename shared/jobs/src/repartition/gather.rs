@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, ops::Range};
 use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, PutOptions, Store, StoreErrorKind};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -17,7 +18,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, known},
-    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
     work::list::Pages,
 };
 

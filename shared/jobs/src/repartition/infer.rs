@@ -16,6 +16,7 @@ use lakewright_core::{
     naming::source_id,
     reading::Reading,
 };
+use lakewright_ports::{Clock, Store};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::{
     kit::{JobError, Stage, Unfinished},
-    ports::{Clock, Store},
     work::{metered::Metered, refusal::without_columns, source::HELD},
 };
 

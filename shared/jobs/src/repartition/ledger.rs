@@ -26,6 +26,7 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Shape, Span, Task, Unit},
 };
+use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
 use super::shuffle::Staged;
@@ -34,7 +35,6 @@ pub(super) use crate::kit::ledger::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, ledger::documents},
-    ports::Store,
     work::source::Pinned,
 };
 

@@ -10,6 +10,7 @@ use lakewright_core::{
     location::Location,
     repartition::{Span, Task, Unit},
 };
+use lakewright_ports::{GetOptions, PutOptions, Store, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
@@ -17,10 +18,7 @@ use super::{
     Ports, TaskRequest,
     ledger::{self, Inputs, Ledger, Plan, SourceObject, SourcePartition},
 };
-use crate::{
-    kit::{JobError, Stage, known},
-    ports::{GetOptions, PutOptions, Store, StoreErrorKind},
-};
+use crate::kit::{JobError, Stage, known};
 
 /// What a group of units reads. Sources and partitions have the numbers that they have here.
 #[derive(Debug, Default, Serialize, Deserialize)]

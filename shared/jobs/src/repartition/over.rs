@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use lakewright_ports::{Clock, Store};
 use tokio::sync::Mutex;
 
 use super::{
@@ -10,10 +11,7 @@ use super::{
     ledger::{self, Commit, Ledger, Plan},
     refusal::withdrawn,
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::{Clock, Store},
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// How long the result of a check is used.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);

@@ -9,6 +9,7 @@ use lakewright_core::{
     location::Location,
     repartition::{KeyValues, Layout, Shape, splits},
 };
+use lakewright_ports::{PutOptions, StoreErrorKind};
 use serde::Serialize;
 
 use super::{
@@ -20,10 +21,7 @@ use super::{
     report::{ObjectName, PlanReport},
     source::{self, Found},
 };
-use crate::{
-    kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::{PutOptions, StoreErrorKind},
-};
+use crate::kit::{ErrorKind, JobError, Stage, Unfinished};
 
 /// The most bytes of each of the two lists in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>

@@ -15,6 +15,9 @@ use lakewright_core::{
     reading::Reading,
     repartition::{Places, Stored, is_data},
 };
+use lakewright_ports::{
+    Catalog, GetOptions, Listed, ListedPartition, MAX_GET_PARTITIONS, Partition, Store,
+};
 
 use super::{
     Ports,
@@ -24,7 +27,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::{Catalog, GetOptions, Listed, ListedPartition, MAX_GET_PARTITIONS, Partition, Store},
     work::{
         list::Pages,
         parquet::Loaded,

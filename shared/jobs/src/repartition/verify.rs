@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use lakewright_core::{config::OutputFormat, location::Location};
+use lakewright_ports::{Listed, Store, StoreErrorKind};
 use parquet::file::metadata::ParquetMetaData;
 use parquet_merge::{Footer, LARGEST_FOOTER};
 use tokio::sync::Mutex;
@@ -17,7 +18,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::{Listed, Store, StoreErrorKind},
     work::footer::{self, FooterFailure, ParquetObject, Tail},
 };
 

@@ -8,6 +8,7 @@ use lakewright_core::{
     location::Location,
     repartition::{Cuts, Part, Router, Span, Task, Unit},
 };
+use lakewright_ports::Store;
 
 use super::{
     Budget, Ports, TaskRequest,
@@ -23,7 +24,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::Store,
     work::{
         metered::Metered,
         spool::{Room, STAGED, Spool},

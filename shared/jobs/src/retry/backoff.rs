@@ -7,9 +7,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use fastrand::Rng;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
+use lakewright_ports::Clock;
 
 use super::{RetryPolicy, pacer::Pacer};
-use crate::ports::Clock;
 
 /// What follows from a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lakewright_core::catalog::{Table, TableName};
+use lakewright_ports::{
+    Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure, PartitionPage,
+};
 
 use super::{
     RetryPolicy,
     backoff::{Backoff, Failing, Verdict},
-};
-use crate::ports::{
-    Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure, PartitionPage,
 };
 
 /// A catalog that retries throttled and interrupted calls within one invocation's deadline.

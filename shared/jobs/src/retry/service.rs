@@ -4,14 +4,14 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lakewright_core::config::ResultColumn;
+use lakewright_ports::{
+    Callback, CallbackError, CallbackErrorKind, Clock, Queries, QueriesError, QueryExecution,
+    Queue, QueueError, SendFailure, ServiceErrorKind,
+};
 
 use super::{
     RetryPolicy,
     backoff::{Backoff, Failing, Verdict},
-};
-use crate::ports::{
-    Callback, CallbackError, CallbackErrorKind, Clock, Queries, QueriesError, QueryExecution,
-    Queue, QueueError, SendFailure, ServiceErrorKind,
 };
 
 /// A [`Queue`], [`Queries`] or [`Callback`] that retries failed calls within one invocation's deadline, and rejected

@@ -8,15 +8,15 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use lakewright_core::{config::Encryption, location::Location};
+use lakewright_ports::{
+    Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
+};
 use twox_hash::XxHash3_128;
 
 use super::{
     RetryPolicy,
     backoff::{Backoff, Failing, Verdict, lock},
-};
-use crate::ports::{
-    Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
-    ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 
 /// The size of the reads that compare an object with what was written.

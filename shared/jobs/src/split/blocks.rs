@@ -7,16 +7,14 @@ use lakewright_core::{
     config::{ResultColumn, Types},
     split::{Chunk, Column, Framing, RowReader, SourceFormat},
 };
+use lakewright_ports::Store;
 
 use super::{
     ledger::{Plan, Source},
     parquet::Parquet,
     read::{Plain, Stored, changed},
 };
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::Store,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// The rows of a chunk.
 pub(super) struct Blocks {

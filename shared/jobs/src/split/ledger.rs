@@ -7,6 +7,7 @@ use lakewright_core::{
     location::Location,
     split::{Chunk, Dropped, SourceFormat},
 };
+use lakewright_ports::{ObjectMeta, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::{Columns, dropped::DroppedRows};
@@ -16,7 +17,6 @@ use crate::{
         ErrorKind, JobError, Stage,
         ledger::{self, Document, documents},
     },
-    ports::{ObjectMeta, Store, StoreError},
     work::{list::Pages, source::Pinned},
 };
 

@@ -38,6 +38,7 @@ use lakewright_core::{
     config::{self, ResultColumn},
     location::Location,
 };
+use lakewright_ports::{Callback, Clock, Queries, Queue, Store, written_as};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -52,7 +53,6 @@ pub use self::{
     status::status,
 };
 pub use crate::kit::MemoryBudget as Budget;
-use crate::ports::{Callback, Clock, Queries, Queue, Store, written_as};
 
 /// The services that split needs.
 #[derive(Clone)]

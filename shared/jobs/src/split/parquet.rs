@@ -5,9 +5,10 @@ use std::{ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::FuturesOrdered};
 use lakewright_core::split::{ParquetFooter, ParquetReadError, ParquetRows, Step};
+use lakewright_ports::Store;
 
 use super::{ledger::Source, read};
-use crate::{kit::JobError, ports::Store};
+use crate::kit::JobError;
 
 /// Rows of a Parquet object.
 pub(super) struct Parquet {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::config;
+use lakewright_ports::{MAX_SEND_BATCH, Store};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished, send},
-    ports::{MAX_SEND_BATCH, Store},
     work::{foreign, metered::Metered},
 };
 

@@ -7,11 +7,11 @@ use lakewright_core::{
     compression::{Codec, DecompressError, Layers, Status},
     location::Location,
 };
+use lakewright_ports::Store;
 
 use super::ledger::Source;
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    ports::Store,
     work::{
         plain::{PlainError, PlainReader},
         refusal::undecompressed,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lakewright_core::split::Chunk;
+use lakewright_ports::Store;
 
 use super::{
     Budget, ChunkReport, ChunkStatus, Ports, Task,
@@ -12,7 +13,6 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, Unfinished},
-    ports::Store,
     work::metered::Metered,
 };
 

@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::location::Location;
+use lakewright_ports::{CallbackErrorKind, Store};
 
 use super::{
     Ports, State,
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     kit::{JobError, Stage, ledger::Document},
-    ports::{CallbackErrorKind, Store},
     work::list::Pages,
 };
 

@@ -10,12 +10,10 @@ use lakewright_core::{
     shown::whole,
     split::{SourceFormat, manifest},
 };
+use lakewright_ports::{GetOptions, ObjectMeta, QueryState, Store, StoreError, StoreErrorKind};
 
 use super::{Columns, PlanRequest, Ports, ledger::Source, read};
-use crate::{
-    kit::{ErrorKind, JobError, Stage},
-    ports::{GetOptions, ObjectMeta, QueryState, Store, StoreError, StoreErrorKind},
-};
+use crate::kit::{ErrorKind, JobError, Stage};
 
 /// How many bytes of an object are read to detect its format.
 const FIRST: u64 = 64 << 10;

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use lakewright_core::config;
+use lakewright_ports::Store;
 
 use super::{
     Progress, State,
     ledger::{self, Ledger, Outcome, Summary},
     settle,
 };
-use crate::{kit::JobError, ports::Store};
+use crate::kit::JobError;
 
 /// The progress of the run `run` of the job `id`, or of its latest run.
 ///

@@ -8,6 +8,9 @@ use lakewright_core::{
     location::Location,
     split::{Chunk, KeyTemplate, Renderer, RowReader, rows},
 };
+use lakewright_ports::{
+    Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind,
+};
 use twox_hash::XxHash3_128;
 
 use super::{
@@ -16,10 +19,7 @@ use super::{
     ledger::{Done, Plan, vanished},
     scan,
 };
-use crate::{
-    kit::{ErrorKind, JobError, Stage},
-    ports::{Attributes, Clock, GetOptions, PutOptions, Store, StoreError, StoreErrorKind},
-};
+use crate::kit::{ErrorKind, JobError, Stage};
 
 /// Objects are rendered into buffers of this size, one after the other.
 const BUFFER: usize = 256 << 10;

@@ -1,11 +1,9 @@
 //! Messages that list many objects.
 
+use lakewright_ports::{MAX_SEND_BATCH, MAX_SEND_BYTES};
 use serde::Serialize;
 
-use crate::{
-    ports::{MAX_SEND_BATCH, MAX_SEND_BYTES},
-    rekey::SourceObject,
-};
+use crate::rekey::SourceObject;
 
 /// What surrounds the entries of a message.
 const OPENING: &str = r#"{"objects":["#;

@@ -17,6 +17,7 @@ use futures::{
 };
 use jiff::Timestamp;
 use lakewright_core::{config, location::Location};
+use lakewright_ports::{Clock, ListPage, Listed, Queue, Store, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 pub use self::cost::Requests;
@@ -24,7 +25,6 @@ use self::messages::{Packer, calls};
 pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
     kit::{ErrorKind, JobError, send},
-    ports::{Clock, ListPage, Listed, Queue, Store, StoreErrorKind},
     rekey::{Candidate, Finder, SourceObject, Standing},
 };
 

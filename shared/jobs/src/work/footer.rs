@@ -10,10 +10,9 @@ use lakewright_core::{
     content::{HEAD, instead_of_parquet},
     location::Location,
 };
+use lakewright_ports::{GetOptions, Store, StoreError};
 use parquet::file::metadata::ParquetMetaData;
 use parquet_merge::{FOOTER_TAIL, Footer, footer_size, read_footer};
-
-use crate::ports::{GetOptions, Store, StoreError};
 
 /// How many bytes from the end of a file contain its footer: footers of one table have similar sizes.
 #[derive(Debug, Default)]

@@ -5,12 +5,10 @@ use lakewright_core::{
     catalog::{ForeignTable, marks_above, not_a_mark},
     location::Location,
 };
+use lakewright_ports::{Store, StoreError, StoreErrorKind};
 
 use super::list::Pages;
-use crate::{
-    kit::{ErrorKind, JobError, Stage},
-    ports::{Store, StoreError, StoreErrorKind},
-};
+use crate::kit::{ErrorKind, JobError, Stage};
 
 /// The most concurrent listings.
 const CONCURRENT: usize = 16;

@@ -1,8 +1,7 @@
 //! Lists the objects below a prefix, page by page.
 
 use lakewright_core::location::Location;
-
-use crate::ports::{ListPage, Store, StoreError};
+use lakewright_ports::{ListPage, Store, StoreError};
 
 /// The pages of a listing that are still to come.
 pub(crate) struct Pages<'a> {

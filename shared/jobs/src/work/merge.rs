@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::FuturesUnordered};
+use lakewright_ports::StoreError;
 use parquet_merge::{Fetch, Merge, MergeError, Step};
 
 use super::upload::{PART, Upload};
-use crate::{
-    kit::{ErrorKind, JobError, Stage, task::Task},
-    ports::StoreError,
-};
+use crate::kit::{ErrorKind, JobError, Stage, task::Task};
 
 /// The most concurrent reads of a merge.
 pub(crate) const CONCURRENT_READS: usize = 16;

@@ -7,8 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use lakewright_core::location::Location;
-
-use crate::ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
+use lakewright_ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
 
 /// A store that counts the bytes that are read of sources: of what is read by its `ETag`, as the ledger and spooled rows
 /// are not.

@@ -12,6 +12,7 @@ use std::{
 use bytes::{Buf, Bytes, buf::Reader};
 use jiff::Timestamp;
 use lakewright_core::{config::Limits, content::HEAD};
+use lakewright_ports::Clock;
 use parquet::{
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
@@ -19,7 +20,7 @@ use parquet::{
 use parquet_merge::{FOOTER_TAIL, footer_size};
 
 use super::source::Pinned;
-use crate::{kit::JobError, ports::Clock};
+use crate::kit::JobError;
 
 /// The size of the footer's length and of the magic bytes behind it.
 const FOOTER_END: u64 = 8;

@@ -4,10 +4,10 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind};
 
 use crate::{
     kit::{JobError, Stage, task::Task},
-    ports::{GetOptions, ObjectBody, ObjectMeta, Store, StoreError, StoreErrorKind},
     report::Status,
 };
 

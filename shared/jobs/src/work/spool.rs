@@ -22,14 +22,12 @@ use lakewright_core::{
     encode::{MergeByTime, Merged},
     location::Location,
 };
+use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::run::StoredRun;
 use self::run::{MAX_WINDOW, Run, RunWriter};
-use crate::{
-    kit::{ErrorKind, JobError},
-    ports::Store,
-};
+use crate::kit::{ErrorKind, JobError};
 
 /// A row that belongs to no partition.
 pub(crate) const NO_PARTITION: u32 = u32::MAX;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
-
-use crate::ports::{
+use lakewright_ports::{
     CompletedPart, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 

@@ -4,16 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use lakewright_core::location::Location;
+use lakewright_model::Object;
 use serde_json::Value;
 
 use super::Checker;
-use crate::{
-    model::Object,
-    sim::{
-        documents::{Plan, Planned, Version},
-        reader::{id, records},
-        source::Source,
-    },
+use crate::sim::{
+    documents::{Plan, Planned, Version},
+    reader::{id, records},
+    source::Source,
 };
 
 /// An output or the quarantine of a plan.

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use lakewright_core::location::Location;
+use lakewright_model::{ModelGlue, ModelS3, Object};
 
 use super::{
     Checker, Fate,
     files::{named, planned, quarantined},
 };
-use crate::{
-    model::{ModelGlue, ModelS3, Object},
-    sim::{
-        documents::{self, Batch, Commit, LeftOut, Plan, Version},
-        source::Flaw,
-    },
+use crate::sim::{
+    documents::{self, Batch, Commit, LeftOut, Plan, Version},
+    source::Flaw,
 };
 
 impl Checker {

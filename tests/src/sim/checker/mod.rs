@@ -16,6 +16,7 @@ use lakewright_jobs::{
     rekey::SourceObject,
     report::{ObjectReport, Status},
 };
+use lakewright_model::{Change, ModelGlue, ModelS3, Object, Observer};
 
 use self::files::File;
 use super::{
@@ -23,7 +24,6 @@ use super::{
     reader::is_visible,
     source::{Flaw, Source},
 };
-use crate::model::{Change, ModelGlue, ModelS3, Object, Observer};
 
 /// An invariant that did not hold: its name, and the evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{compact::PartitionState, config::Encryption, location::Location};
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
     StoreError, StoreLayer, Written,
 };

@@ -7,14 +7,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, compact::PartitionState, location::Location};
 use lakewright_jobs::rekey::{Commit, SourceObject};
+use lakewright_model::{Change, ModelGlue, ModelS3, Object, Observer};
 
-use crate::{
-    model::{Change, ModelGlue, ModelS3, Object, Observer},
-    sim::{
-        Violation,
-        reader::{id, is_visible, records},
-        source::Source,
-    },
+use crate::sim::{
+    Violation,
+    reader::{id, is_visible, records},
+    source::Source,
 };
 
 /// Checks the invariants of everything that readers of the catalog can see, after every change.

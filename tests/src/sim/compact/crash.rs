@@ -8,22 +8,19 @@ use jiff::SignedDuration;
 use lakewright_core::location::Location;
 use lakewright_jobs::{
     compact::{Item, Step, StepRequest},
-    ports::Clock,
     rekey::SourceObject,
 };
+use lakewright_model::{Death, FaultRates, Plan, Settings, virtual_time};
+use lakewright_ports::Clock;
 use tokio::task::spawn_local;
 
 use super::{
     mutant::Mutant,
     world::{End, GRACE, LIMIT, LONGEST_INVOCATION, Role, Setup, World},
 };
-use crate::{
-    model::{Death, FaultRates, Plan, Settings},
-    sim::{
-        Violation,
-        source::{Shape, Source},
-    },
-    virtual_time,
+use crate::sim::{
+    Violation,
+    source::{Shape, Source},
 };
 
 /// The result of the crash points.

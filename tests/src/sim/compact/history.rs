@@ -15,6 +15,7 @@ use lakewright_jobs::{
     compact::{Item, Step, StepRequest, StepStatus},
     rekey::SourceObject,
 };
+use lakewright_model::{Death, Fault, FaultCounts, FaultRates, Plan, Settings, virtual_time};
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
@@ -22,13 +23,9 @@ use super::{
     reader::Reader,
     world::{End, GRACE, LONGEST_INVOCATION, Setup, World},
 };
-use crate::{
-    model::{Death, Fault, FaultCounts, FaultRates, Plan, Settings},
-    sim::{
-        Violation,
-        source::{Shape, Source},
-    },
-    virtual_time,
+use crate::sim::{
+    Violation,
+    source::{Shape, Source},
 };
 
 /// How long faults are injected, in milliseconds.
@@ -344,7 +341,7 @@ impl Theatre {
             match self.compact_calmly().await {
                 Err(message) => self.world.fail(message),
                 Ok(0) => {
-                    let now = lakewright_jobs::ports::Clock::now(&self.world.cloud.clock);
+                    let now = lakewright_ports::Clock::now(&self.world.cloud.clock);
                     self.world.checker().finish(now);
                     return;
                 }

@@ -8,13 +8,11 @@ use std::{
 
 use fastrand::Rng;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{Catalog, Clock, GetOptions, Store};
+use lakewright_model::{Client, Plan};
+use lakewright_ports::{Catalog, Clock, GetOptions, Store};
 
 use super::world::{GRACE, World};
-use crate::{
-    model::{Client, Plan},
-    sim::reader::{id, is_visible, records},
-};
+use crate::sim::reader::{id, is_visible, records};
 
 pub(super) struct Reader {
     world: Arc<World>,

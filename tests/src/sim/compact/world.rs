@@ -16,20 +16,18 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     compact::{self, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport, StepRequest},
-    ports::{Catalog, Clock, Store},
     rekey::{self, Delivered, SourceObject},
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
+use lakewright_ports::{Catalog, Clock, Store};
 
 pub(super) use super::role::Role;
 use super::{broken::BrokenStore, checker::Checker, mutant::Mutant};
 pub(super) use crate::sim::invocation::LIMIT;
-use crate::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    sim::{
-        invocation::{self, Watched},
-        source::Source,
-    },
+use crate::sim::{
+    invocation::{self, Watched},
+    source::Source,
 };
 
 /// The limit, and the same time again for requests that are in flight.

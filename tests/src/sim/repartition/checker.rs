@@ -8,12 +8,10 @@ use lakewright_core::{
     repartition::is_data,
 };
 use lakewright_jobs::repartition::{Commit, Ledger};
+use lakewright_model::{Change, ModelGlue, ModelS3, Observer};
 
 use super::scene::{Rows, Scene, parquet_lines};
-use crate::{
-    model::{Change, ModelGlue, ModelS3, Observer},
-    sim::Violation,
-};
+use crate::sim::Violation;
 
 /// Checks the invariants after every change below the target.
 pub(super) struct Checker {

@@ -4,10 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use lakewright_jobs::{
-    ports::Clock,
-    repartition::{CommitRequest, PlanReport, TaskRequest},
-};
+use lakewright_jobs::repartition::{CommitRequest, PlanReport, TaskRequest};
+use lakewright_model::{Death, FaultRates, Plan, virtual_time};
+use lakewright_ports::Clock;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
@@ -15,11 +14,7 @@ use super::{
     scene::Scene,
     world::{End, LIMIT, World},
 };
-use crate::{
-    model::{Death, FaultRates, Plan},
-    sim::Violation,
-    virtual_time,
-};
+use crate::sim::Violation;
 
 /// How often a step is tried before the run counts as one that never ends.
 const TRIES: usize = 3;

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use futures::future::join_all;
-use lakewright_jobs::{
-    ports::Clock,
-    repartition::{CommitRequest, TaskRequest},
-};
+use lakewright_jobs::repartition::{CommitRequest, TaskRequest};
+use lakewright_model::{Death, Fault, FaultCounts, FaultRates, Plan, virtual_time};
+use lakewright_ports::Clock;
 
 use super::{
     crash::{Answer, Work, invoke},
@@ -15,11 +14,7 @@ use super::{
     scene::Scene,
     world::{LIMIT, World},
 };
-use crate::{
-    model::{Death, Fault, FaultCounts, FaultRates, Plan},
-    sim::Violation,
-    virtual_time,
-};
+use crate::sim::Violation;
 
 /// How often a step is tried before the run counts as one that never ends.
 const TRIES: usize = 30;

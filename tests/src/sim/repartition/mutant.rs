@@ -8,12 +8,10 @@ use std::sync::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::{
-    ports::{
-        DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
-        StoreError, StoreErrorKind, StoreLayer, Written,
-    },
-    repartition::Done,
+use lakewright_jobs::repartition::Done;
+use lakewright_ports::{
+    DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody, Precondition, PutOptions, Store,
+    StoreError, StoreErrorKind, StoreLayer, Written,
 };
 
 /// The error in the protocol.

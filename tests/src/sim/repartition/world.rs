@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use lakewright_core::config::Repartition;
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, Store},
     repartition::{
         self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskReport, TaskRequest,
     },
     retry::{RetryPolicy, Retrying, RetryingCatalog},
 };
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
+use lakewright_ports::{Clock, Store};
 
 use super::{
     checker::Checker,
@@ -23,10 +24,7 @@ use super::{
     scene::Scene,
 };
 pub(super) use crate::sim::invocation::LIMIT;
-use crate::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    sim::invocation::{self, Watched},
-};
+use crate::sim::invocation::{self, Watched};
 
 /// The cloud, the deployed job and the observer.
 pub(super) struct World {

@@ -4,12 +4,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lakewright_core::location::Location;
 use lakewright_jobs::split::{Plan, Summary};
+use lakewright_model::{Change, ModelGlue, ModelS3, Object, Observer};
 
 use super::table::Expected;
-use crate::{
-    model::{Change, ModelGlue, ModelS3, Object, Observer},
-    sim::Violation,
-};
+use crate::sim::Violation;
 
 /// Checks the invariants after every change below the target.
 pub(super) struct Checker {

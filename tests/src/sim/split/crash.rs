@@ -5,10 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use jiff::SignedDuration;
-use lakewright_jobs::{
-    ports::Clock,
-    split::{PlanRequest, Task},
-};
+use lakewright_jobs::split::{PlanRequest, Task};
+use lakewright_model::{Answer, Death, FaultRates, Plan, Settings, virtual_time};
+use lakewright_ports::Clock;
 use tokio::task::spawn_local;
 
 use super::{
@@ -16,11 +15,7 @@ use super::{
     table::{Form, Keys, Table},
     world::{End, LIMIT, QUEUE, Setup, World},
 };
-use crate::{
-    model::{Answer, Death, FaultRates, Plan, Settings},
-    sim::Violation,
-    virtual_time,
-};
+use crate::sim::Violation;
 
 /// The runs and the first violation.
 #[derive(Debug, Default)]

@@ -13,7 +13,11 @@ use std::{
 use fastrand::Rng;
 use futures::future::join_all;
 use jiff::SignedDuration;
-use lakewright_jobs::{ports::Clock, split::Task};
+use lakewright_jobs::split::Task;
+use lakewright_model::{
+    Answer, Death, Fault, FaultCounts, FaultRates, Plan, Settings, virtual_time,
+};
+use lakewright_ports::Clock;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::{
@@ -21,11 +25,7 @@ use super::{
     table::{Form, Keys, Table},
     world::{DEAD_LETTERS, End, QUEUE, Setup, World},
 };
-use crate::{
-    model::{Answer, Death, Fault, FaultCounts, FaultRates, Plan, Settings},
-    sim::Violation,
-    virtual_time,
-};
+use crate::sim::Violation;
 
 const POLLERS: usize = 3;
 

@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{
+use lakewright_model::Client;
+use lakewright_ports::{
     Callback, CallbackError, ListPage, Precondition, PutOptions, Queue, QueueError, SendFailure,
     Store, StoreError, StoreErrorKind, StoreLayer, Written,
 };
-
-use crate::model::Client;
 
 /// The error in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,10 +14,11 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    ports::{Clock, QueryExecution, QueryState, Store},
     retry::{RetryPolicy, Retrying, RetryingService},
     split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, Task},
 };
+use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
+use lakewright_ports::{Clock, QueryExecution, QueryState, Store};
 
 use super::{
     checker::Checker,
@@ -25,10 +26,7 @@ use super::{
     table::{Form, Table},
 };
 pub(super) use crate::sim::invocation::LIMIT;
-use crate::{
-    model::{Client, Cloud, FaultRates, Plan, Settings},
-    sim::invocation::{self, Watched},
-};
+use crate::sim::invocation::{self, Watched};
 
 pub(super) const QUEUE: &str = "https://sqs/split-rows";
 pub(super) const DEAD_LETTERS: &str = "https://sqs/split-rows-dead";

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use lakewright_core::catalog::TableName;
-use lakewright_jobs::ports::Catalog;
+use lakewright_ports::Catalog;
 use serde_json::{Value, json};
 
 use super::GlueCatalog;

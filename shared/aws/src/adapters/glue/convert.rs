@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_glue::types::{self, PartitionInput, SerDeInfo, TableInput};
 use aws_smithy_types::error::operation::BuildError;
 use lakewright_core::catalog::{Column, StorageDescriptor, Table, TableName};
-use lakewright_jobs::ports::{ListedPartition, Partition};
+use lakewright_ports::{ListedPartition, Partition};
 
 /// The type of a table whose objects Hive does not manage.
 const EXTERNAL_TABLE: &str = "EXTERNAL_TABLE";

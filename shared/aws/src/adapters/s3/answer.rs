@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{DateTime, config_bag::ConfigBag};
 use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
-use lakewright_jobs::ports::{ObjectMeta, StoreError, StoreErrorKind, Written};
+use lakewright_ports::{ObjectMeta, StoreError, StoreErrorKind, Written};
 use percent_encoding::percent_decode_str;
 
 use super::error::Call;

@@ -1,7 +1,7 @@
 use aws_smithy_runtime_api::{client::result::SdkError, http::Response};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{StoreError, StoreErrorKind};
+use lakewright_ports::{StoreError, StoreErrorKind};
 
 use crate::adapters::failure::{Failure, Reached, with_permission};
 

@@ -21,7 +21,7 @@ use aws_sdk_s3::{
 use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use lakewright_core::{config::Encryption, location::Location, naming::fits_xml};
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
     MAX_DELETE_BATCH, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,
     StoreErrorKind, UploadId, Written,

@@ -7,7 +7,7 @@ use aws_sdk_s3::{
     types::{ServerSideEncryption, StorageClass},
 };
 use lakewright_core::{config::Encryption, location::Location};
-use lakewright_jobs::ports::{Attributes, Precondition, StoreError, StoreErrorKind};
+use lakewright_ports::{Attributes, Precondition, StoreError, StoreErrorKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::Call;

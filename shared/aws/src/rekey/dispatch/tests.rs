@@ -3,10 +3,8 @@ use std::{sync::Mutex, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use lakewright_core::location::Location;
-use lakewright_jobs::{
-    ErrorKind,
-    ports::{Hidden, QueueError},
-};
+use lakewright_jobs::ErrorKind;
+use lakewright_ports::{Hidden, QueueError};
 use serde_json::json;
 use tokio::sync::Notify;
 

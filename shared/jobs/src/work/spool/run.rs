@@ -14,6 +14,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, Store};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use twox_hash::xxhash3_128;
@@ -21,7 +22,6 @@ use twox_hash::xxhash3_128;
 use super::{NO_PARTITION, Span};
 use crate::{
     kit::{JobError, Stage},
-    ports::{GetOptions, Store},
     work::upload::{PART, Upload},
 };
 

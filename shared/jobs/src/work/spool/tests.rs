@@ -7,12 +7,12 @@ use arrow::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::config::Encryption;
-
-use super::*;
-use crate::ports::{
+use lakewright_ports::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
     ObjectMeta, Precondition, PutOptions, StoreError, StoreErrorKind, UploadId, Written,
 };
+
+use super::*;
 
 /// A store to which nothing may be written.
 struct NoStore;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use lakewright_core::{config::Encryption, location::Location};
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     GetOptions, ListPage, Listed, MAX_DELETE_BATCH, MAX_LIST_PAGE, ObjectBody, ObjectMeta,
     Precondition, StoreErrorKind, UploadId, Written,
 };

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use lakewright_core::config::ResultColumn;
-use lakewright_jobs::ports::{Queries, QueriesError, QueryExecution, ServiceErrorKind};
+use lakewright_ports::{Queries, QueriesError, QueryExecution, ServiceErrorKind};
 
-use crate::model::{
+use crate::{
     client::{About, Client, Failure, Request},
     cloud::State,
     fault::Fault,

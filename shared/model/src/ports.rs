@@ -11,7 +11,7 @@ use lakewright_core::{
     config::Encryption,
     location::Location,
 };
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     Attributes, Catalog, CatalogError, CatalogErrorKind, CompletedPart, DeleteFailure, Deletion,
     GetOptions, ListPage, ListedPartition, MAX_GET_PARTITIONS, MAX_SEND_BATCH, MAX_SEND_BYTES,
     ObjectBody, ObjectMeta, Partition, PartitionFailure, PartitionPage, Precondition, PutOptions,

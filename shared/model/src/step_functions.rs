@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use lakewright_jobs::ports::CallbackErrorKind;
+use lakewright_ports::CallbackErrorKind;
 
 /// The answer to a waiting state machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

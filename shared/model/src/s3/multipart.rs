@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{CompletedPart, Precondition, StoreErrorKind, UploadId, Written};
+use lakewright_ports::{CompletedPart, Precondition, StoreErrorKind, UploadId, Written};
 
 use super::{ModelS3, Refusal};
 
@@ -20,11 +20,7 @@ pub(super) struct Upload {
 }
 
 impl ModelS3 {
-    pub(in crate::model) fn create_multipart(
-        &mut self,
-        now: Timestamp,
-        object: &Location,
-    ) -> UploadId {
+    pub(crate) fn create_multipart(&mut self, now: Timestamp, object: &Location) -> UploadId {
         self.serial += 1;
         let id = UploadId(format!("upload-{}", self.serial));
         let upload = Upload {
@@ -37,7 +33,7 @@ impl ModelS3 {
         id
     }
 
-    pub(in crate::model) fn upload_part(
+    pub(crate) fn upload_part(
         &mut self,
         object: &Location,
         upload: &UploadId,
@@ -63,7 +59,7 @@ impl ModelS3 {
         })
     }
 
-    pub(in crate::model) fn complete_multipart(
+    pub(crate) fn complete_multipart(
         &mut self,
         object: &Location,
         id: &UploadId,
@@ -104,7 +100,7 @@ impl ModelS3 {
         Ok(self.write(begun, object, content.freeze(), etag))
     }
 
-    pub(in crate::model) fn abort_multipart(&mut self, upload: &UploadId) {
+    pub(crate) fn abort_multipart(&mut self, upload: &UploadId) {
         if self
             .uploads
             .get(upload)

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::config::ResultColumn;
-use lakewright_jobs::ports::QueryExecution;
+use lakewright_ports::QueryExecution;
 
 /// Athena's finished queries.
 #[derive(Debug, Default)]

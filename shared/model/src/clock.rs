@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use lakewright_jobs::ports::Clock;
+use lakewright_ports::Clock;
 use tokio::time::Instant;
 
 /// The start of virtual time: 2026-05-01T00:00:00Z.

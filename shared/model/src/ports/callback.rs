@@ -1,7 +1,7 @@
 use async_trait::async_trait;
-use lakewright_jobs::ports::{Callback, CallbackError, CallbackErrorKind};
+use lakewright_ports::{Callback, CallbackError, CallbackErrorKind};
 
-use crate::model::{
+use crate::{
     client::{About, Client, Failure, Request},
     fault::Fault,
     step_functions::Answer,

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use lakewright_core::{catalog::TableName, location::Location};
-use lakewright_jobs::ports::{Clock, UploadId};
+use lakewright_ports::{Clock, UploadId};
 use tokio::sync::{Notify, oneshot};
 
 use super::{

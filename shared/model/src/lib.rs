@@ -26,3 +26,17 @@ pub use history::{Entry, History};
 pub use s3::{Change, ModelS3, Object, Settings};
 pub use sqs::{ModelSqs, Received};
 pub use step_functions::{Answer, ModelStepFunctions};
+
+/// Runs a future to its end on one thread, in virtual time: the clock advances when nothing else can happen.
+pub fn virtual_time<T>(future: impl Future<Output = T>) -> T {
+    #[expect(
+        clippy::expect_used,
+        reason = "a runtime without I/O has nothing that can fail to open"
+    )]
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime in virtual time");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}

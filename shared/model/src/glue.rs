@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use lakewright_core::catalog::{Table, TableName};
-use lakewright_jobs::ports::{
+use lakewright_ports::{
     CatalogErrorKind, MAX_CREATE_PARTITIONS, MAX_GET_PARTITIONS, Partition, PartitionFailure,
 };
 

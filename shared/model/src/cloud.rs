@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use jiff::Timestamp;
 use lakewright_core::location::Location;
-use lakewright_jobs::ports::{Clock, Precondition};
+use lakewright_ports::{Clock, Precondition};
 
 use super::{
     athena::ModelAthena,
