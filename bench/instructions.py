@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contenders.data import land, make
-from contenders.lakewright import Lakewright
+from contenders.lakewright import Job, Lakewright
 from harness.benchmark import STATE
 from harness.cloud import LocalCloud
 
@@ -54,7 +54,7 @@ def count(binary: Path, folder: Path) -> Counter[str]:
     data = make(SIZE, RECORDS, STATE / "data")
     with LocalCloud(STATE) as cloud:
         function = Lakewright(wrapper, cloud, STATE, folder)
-        function.run("instructions", MEMORY_MB, False, land(SIZE, data, cloud), 1)
+        function.run("instructions", Job(MEMORY_MB), land(SIZE, data, cloud), 1)
     annotate = ["callgrind_annotate", "--threshold=100", str(counts)]
     listed = subprocess.run(annotate, check=True, capture_output=True, text=True).stdout
     found = re.findall(r"^\s*([\d,]+) \([ \d.]+%\)  (\S.*:.*)$", listed, re.MULTILINE)

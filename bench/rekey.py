@@ -13,21 +13,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
+from anpr.forms import ENVELOPE, JSON, PARQUET
 from contenders import peer
-from contenders.data import DataSet, Wrong, land, make
-from contenders.lakewright import Lakewright
+from contenders.data import DataSet, Wrong, land, make, make_form
+from contenders.lakewright import PLAIN_JSON, Job, Lakewright
 from harness.benchmark import Common, check, check_peers, circumstances, common, names, parser, write_chapter
 from harness.cloud import LocalCloud
 from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
-from harness.report import OURS, Run, cold_starts, comparison, targets
+from harness.report import OURS, Run, cold_starts, comparison, medians, targets
 from harness.runtime_api import FunctionFailed
 
 RECORDS = {"100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
 # 10 MB of gzip in one object.
 SINGLE, SINGLE_RECORDS = "10mb", 134_700
 SINGLE_MEMORY_MB = [128, 256, 512]
+# The size whose records are also read and written in other forms, the function's memory, and the peers that read Parquet.
+FORMS_OF, FORMS_MEMORY_MB, PARQUET_PEERS = "1m", 256, ["DuckDB", "Polars"]
 
 INTRODUCTION = """\
 # rekey beside the peers
@@ -68,6 +72,7 @@ class Options:
     sizes: list[str]
     memory_mb: list[int]
     peers: list[str]
+    forms: bool
 
 
 # Runs once, on a data set, as the repetition of that number.
@@ -80,43 +85,89 @@ def options() -> Options:
     arguments.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
     arguments.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
+    arguments.add_argument("--forms", action="store_true", help=f"other inputs and outputs too, of {FORMS_OF}")
     given = arguments.parse_args()
     check(arguments, given.sizes, RECORDS)
     check_peers(arguments, given.peers, peer.PEERS)
-    return Options(common(given), given.sizes, [int(size) for size in given.memory], given.peers)
+    return Options(common(given), given.sizes, [int(size) for size in given.memory], given.peers, given.forms)
 
 
 def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
     """All that are compared, in the order in which they run."""
     own: list[Contender] = [
-        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", memory_mb, one_by_one)
+        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", Job(memory_mb, one_by_one))
         for memory_mb in given.memory_mb
         for way, one_by_one in [("batch", False), ("one by one", True)]
     ]
-    return [*own, *(partial(run_peer, name, given) for name in given.peers)]
+    return [*own, *(partial(run_peer, name, JSON, given) for name in given.peers)]
 
 
-def run_peer(name: str, given: Options, dataset: DataSet, repetition: int) -> Run:
+def run_peer(name: str, form: str, given: Options, dataset: DataSet, repetition: int) -> Run:
     """One run of a peer."""
-    return peer.run(name, dataset, repetition, given.common.state, given.common.scratch)
+    return peer.run(name, form, dataset, repetition, given.common.state, given.common.scratch)
+
+
+def other_forms(lakewright: Lakewright, landed: DataSet, folder: Path, cloud: LocalCloud, given: Options) -> str:
+    """The same records from other inputs and to other outputs; a section."""
+    sections = ["## Other inputs and outputs"]
+
+    def ours(what: str, **job: str) -> Contender:
+        return partial(lakewright.run, f"{OURS}, {what}", Job(FORMS_MEMORY_MB, **job))
+
+    def compare(title: str, entrants: dict[str, tuple[DataSet, Contender]], references: list[str]) -> None:
+        runs = []
+        for repetition in range(1, given.common.repetitions + 1):
+            for dataset, contender in entrants.values():
+                runs.append(run_once(contender, dataset, repetition, given))
+        sections.append(medians(title, runs, references))
+
+    envelope = land(f"{landed.name}-{ENVELOPE}", make_form(ENVELOPE, folder), cloud)
+    lines = f"{OURS}, a record a line"
+    compare(
+        "Envelopes: all records of an object in one document",
+        {
+            "lines": (landed, ours("a record a line")),
+            "envelope": (envelope, ours("envelopes", reads=ENVELOPE)),
+        },
+        [lines],
+    )
+    parquet = land(f"{landed.name}-{PARQUET}", make_form(PARQUET, folder), cloud)
+    peers = {name: (parquet, partial(run_peer, name, PARQUET, given)) for name in given.peers if name in PARQUET_PEERS}
+    compare(
+        "Parquet to Parquet, both with Snappy",
+        {"ours": (parquet, ours("Parquet to Parquet", reads=PARQUET)), **peers},
+        [*peers],
+    )
+    plain = f"{OURS}, JSON to JSON"
+    compare(
+        "gzip'd JSON to JSON, with gzip and without",
+        {
+            "plain": (landed, ours("JSON to JSON", writes=PLAIN_JSON)),
+            "gzip": (landed, ours("JSON to gzip'd JSON", writes=JSON)),
+        },
+        [plain],
+    )
+    return "\n\n".join(sections)
+
+
+def run_once(contender: Contender, dataset: DataSet, repetition: int, given: Options) -> Run:
+    """One run, once the machine is quiet."""
+    wait_until_quiet(given.common.patience_seconds)
+    run = contender(dataset, repetition)
+    print(
+        f"{run.size:5} {run.contender:30} {repetition}/{given.common.repetitions}"
+        f"  wall {run.wall_seconds:6.2f}  CPU {run.cpu_seconds:6.2f}"
+        f"  peak {run.peak_rss_bytes / 1e6:5.0f} MB  files {run.files}  foreign {run.foreign_share:.2f}",
+        flush=True,
+    )
+    given.common.record(run)
+    return run
 
 
 def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> list[Run]:
     """All repetitions of all contenders on one data set."""
-    runs = []
-    for repetition in range(1, given.common.repetitions + 1):
-        for contender in entrants:
-            wait_until_quiet(given.common.patience_seconds)
-            run = contender(dataset, repetition)
-            runs.append(run)
-            print(
-                f"{run.size:5} {run.contender:30} {repetition}/{given.common.repetitions}"
-                f"  wall {run.wall_seconds:6.2f}  CPU {run.cpu_seconds:6.2f}"
-                f"  peak {run.peak_rss_bytes / 1e6:5.0f} MB  files {run.files}  foreign {run.foreign_share:.2f}",
-                flush=True,
-            )
-            given.common.record(run)
-    return runs
+    repetitions = range(1, given.common.repetitions + 1)
+    return [run_once(contender, dataset, repetition, given) for repetition in repetitions for contender in entrants]
 
 
 def versions(given: Options) -> str:
@@ -133,23 +184,25 @@ def measure(given: Options) -> str:
     binary = given.common.binary("rekey")
     folders = {name: make(name, RECORDS[name], state / "data") for name in given.sizes}
     single = make(SINGLE, SINGLE_RECORDS, state / "data", "--single-object")
-    compared, reached = [], []
+    compared, reached, forms = [], [], []
     with LocalCloud(state) as cloud:
         lakewright = Lakewright(binary, cloud, state, given.common.scratch)
         dataset = land(SINGLE, single, cloud)
-        cold: list[Contender] = [partial(lakewright.run, f"{size} MB", size, True) for size in SINGLE_MEMORY_MB]
+        cold: list[Contender] = [partial(lakewright.run, f"{size} MB", Job(size, True)) for size in SINGLE_MEMORY_MB]
         cold_section = cold_starts(dataset.size, run_in_turn(cold, dataset, given))
         for name in given.sizes:
             dataset = land(name, folders[name], cloud)
             runs = run_in_turn(contenders(lakewright, given), dataset, given)
             compared.append(comparison(dataset.size, runs))
             reached += targets(dataset.size, runs)
+            if name == FORMS_OF and given.forms:
+                forms = [other_forms(lakewright, dataset, folders[name], cloud, given)]
     introduction = INTRODUCTION.format(
         repetitions=given.common.repetitions,
         binary_mb=binary.stat().st_size / 1e6,
         **circumstances(versions(given)),
     )
-    sections = [introduction, "## Medians", *compared, cold_section]
+    sections = [introduction, "## Medians", *compared, cold_section, *forms]
     if reached:
         sections += ["## Targets", "\n".join(reached)]
     return "\n\n".join(section.strip("\n") for section in sections)

@@ -1,4 +1,4 @@
-"""Checks Hive-partitioned Parquet against a data set: rows of every partition, and every value of every row.
+"""Checks Hive-partitioned Parquet, or JSON lines, against a data set: rows of every partition, and every value of every row.
 
     python -m anpr.verify --dataset DIR --output DIR [--dated-only]
 
@@ -14,9 +14,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.json as pj
 import pyarrow.parquet as pq
 
-from anpr.arrow import rows
+from anpr.arrow import ARROW, rows
 from anpr.checksum import UNDATED, digest
 from anpr.dataset import Expectation
 from anpr.schema import FIELDS, PARTITION_KEYS
@@ -48,15 +50,26 @@ def partition_of_path(relative: Path) -> str:
     return "/".join(str(int(value)) for value in values)
 
 
+def _read_json(path: Path) -> pa.Table:
+    """Lines of JSON; fields that the schema does not have are columns too."""
+    with pa.input_stream(path, compression="detect") as stream:
+        return pj.read_json(stream, parse_options=pj.ParseOptions(explicit_schema=ARROW))
+
+
 def read(output: Path, path: Path) -> tuple[str, int, int]:
     """A file's partition, rows and checksum."""
     partition = partition_of_path(path.relative_to(output))
-    file = pq.ParquetFile(path)
-    surplus = set(file.schema_arrow.names) - set(FIELDS)
+    if path.suffix == ".parquet":
+        file = pq.ParquetFile(path)
+        names, batches = file.schema_arrow.names, file.iter_batches()
+    else:
+        table = _read_json(path)
+        names, batches = table.column_names, iter(table.to_batches())
+    surplus = set(names) - set(FIELDS)
     if surplus:
         raise Mismatch(f"{path} has columns that no record has: {sorted(surplus)}")
     count = checksum = 0
-    for batch in file.iter_batches():
+    for batch in batches:
         for row in rows(batch):
             checksum += digest(partition, row)
             count += 1

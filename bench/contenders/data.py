@@ -73,6 +73,18 @@ def make(name: str, records: int, folder: Path, *flags: str) -> Path:
     return folder
 
 
+def make_form(form: str, dataset: Path) -> Path:
+    """The folder of a data set's records in another form, made unless it stands."""
+    folder = dataset.with_name(f"{dataset.name}-{form}")
+    if not (folder / EXPECTATION).exists():
+        print(f"making {folder.name}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        done = _python("anpr.forms", "--dataset", str(dataset), "--form", form, "--out", str(folder))
+        if done.returncode != 0:
+            raise Wrong(f"the records could not be written as {form}: {done.stderr}")
+    return folder
+
+
 def land(name: str, folder: Path, cloud: LocalCloud) -> DataSet:
     """Puts a data set into the landing bucket."""
     return DataSet(name, folder, Expectation.read(folder), cloud.upload(folder / OBJECTS, LANDING, f"{name}/"))

@@ -1,7 +1,9 @@
 """Lakewright: the function on the local cloud, with a fresh table and target for each run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from anpr.forms import ENVELOPE, JSON, PARQUET, RECORDS
 from anpr.schema import HIVE_COLUMNS, PARTITION_KEYS, TIMESTAMP
 from contenders.data import LANDING, DataSet, Wrong, empty_folder, verify
 from contenders.rekey_function import NAME, FunctionRun
@@ -12,6 +14,8 @@ from harness.machine import ForeignLoad
 from harness.report import Run
 
 LAKE, DATABASE = "bench-lake", "bench"
+# JSON without compression.
+PLAIN_JSON = "plain json"
 
 CONFIG = """\
 [[rekey]]
@@ -22,11 +26,27 @@ target = "s3://{lake}/{table}/"
 partition_by = [{keys}]
 path_style = "spark"
 table = "{database}.{table}"
+{reads}
 
 [[rekey.output]]
-format = "parquet"
-compression = "snappy"
+{writes}
 """
+READS = {JSON: "", PARQUET: 'format = "parquet"', ENVELOPE: f'records = "{RECORDS}"'}
+WRITES = {
+    PARQUET: 'format = "parquet"\ncompression = "snappy"',
+    JSON: 'format = "json"\ncompression = "gzip"',
+    PLAIN_JSON: 'format = "json"\ncompression = "none"',
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is read and what is written."""
+
+    memory_mb: int
+    one_by_one: bool = False
+    reads: str = JSON
+    writes: str = PARQUET
 
 
 class Lakewright:
@@ -42,15 +62,16 @@ class Lakewright:
             cloud.make_bucket(bucket)
         cloud.make_database(DATABASE)
 
-    def run(self, contender: str, memory_mb: int, one_by_one: bool, dataset: DataSet, repetition: int) -> Run:
+    def run(self, contender: str, job: Job, dataset: DataSet, repetition: int) -> Run:
         """One run, checked."""
         self._runs += 1
         table = f"anpr_{self._runs}"
-        self._cloud.make_table(DATABASE, table, f"s3://{LAKE}/{table}/", HIVE_COLUMNS, PARTITION_KEYS)
-        batches = [[stored] for stored in dataset.stored] if one_by_one else [dataset.stored]
+        make_table = self._cloud.make_table if job.writes == PARQUET else self._cloud.make_json_table
+        make_table(DATABASE, table, f"s3://{LAKE}/{table}/", HIVE_COLUMNS, PARTITION_KEYS)
+        batches = [[stored] for stored in dataset.stored] if job.one_by_one else [dataset.stored]
         with empty_folder(self._scratch / "temporary") as temporary:
             log = self._work / "logs" / "function.log"
-            function = Function(NAME, self._binary, self._config(dataset, table), memory_mb, temporary, log)
+            function = Function(NAME, self._binary, self._config(job, dataset, table), job.memory_mb, temporary, log)
             before, load = self._cloud.cpu_seconds(), ForeignLoad()
             done = run_function(function, batches, self._cloud.environment())
             foreign = load.share(done.usage.cpu_seconds + self._cloud.cpu_seconds() - before)
@@ -69,7 +90,7 @@ class Lakewright:
             done.init_seconds,
         )
 
-    def _config(self, dataset: DataSet, table: str) -> Path:
+    def _config(self, job: Job, dataset: DataSet, table: str) -> Path:
         path = self._work / "lakewright.toml"
         path.write_text(
             CONFIG.format(
@@ -80,6 +101,8 @@ class Lakewright:
                 table=table,
                 keys=", ".join(f'"{key}"' for key in PARTITION_KEYS),
                 database=DATABASE,
+                reads=READS[job.reads],
+                writes=WRITES[job.writes],
             )
         )
         return path

@@ -31,10 +31,10 @@ def measure(
     return usage, load.share(usage.cpu_seconds)
 
 
-def run(peer: str, dataset: DataSet, repetition: int, work: Path, scratch: Path) -> Run:
-    """One run of rekey, checked."""
+def run(peer: str, form: str, dataset: DataSet, repetition: int, work: Path, scratch: Path) -> Run:
+    """One run of rekey on records in a form, checked."""
     with empty_folder(scratch / "output") as output, empty_folder(scratch / "temporary") as temporary:
-        usage, foreign = measure(peer, "rekey", dataset.files, output, temporary, work / "logs")
+        usage, foreign = measure(peer, "rekey", dataset.files, output, temporary, work / "logs", form)
         files, size = verify(dataset, output)
     return Run(
         dataset.name,

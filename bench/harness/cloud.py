@@ -123,6 +123,18 @@ class LocalCloud(Server):
         parameters = {"classification": "parquet"}
         self._make_table(database, name, location, columns, partition_keys, storage, parameters)
 
+    def make_json_table(
+        self, database: str, name: str, location: str, columns: dict[str, str], partition_keys: list[str]
+    ) -> None:
+        """Registers a table of JSON lines; columns by their Hive types."""
+        storage = {
+            "InputFormat": "org.apache.hadoop.mapred.TextInputFormat",
+            "OutputFormat": "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat",
+            "SerdeInfo": {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe", "Parameters": {}},
+        }
+        parameters = {"classification": "json"}
+        self._make_table(database, name, location, columns, partition_keys, storage, parameters)
+
     def make_csv_table(self, database: str, name: str, location: str, columns: dict[str, str]) -> None:
         """Registers a table of CSV files with quotes and a header."""
         storage = {

@@ -4,6 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from anpr.forms import EXTENSIONS
+
 THREADS = 2
 
 # The jobs of repartition: a table by two columns, a table with its number of files and with one more, and rows in one
@@ -23,14 +25,16 @@ class Work:
     job: str
 
 
-def work(extension: str) -> Work:
-    """The work that the command line names, on the files of an extension."""
+def work(extension: str | None = None) -> Work:
+    """The work that the command line names, on the files of an extension; without it, on those of the form that the job
+    names."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--input", type=Path, required=True, help=f"a folder of {extension} files")
+    parser.add_argument("--input", type=Path, required=True, help="a folder")
     parser.add_argument("--output", type=Path, required=True, help="an empty folder")
     parser.add_argument("--scratch", type=Path, required=True, help="a folder for temporary files")
     parser.add_argument("--job", default="", help="which of several pieces of work")
     given = parser.parse_args()
+    extension = EXTENSIONS[given.job] if extension is None else extension
     inputs = sorted(str(path) for path in given.input.rglob(f"*{extension}") if path.is_file())
     return Work(inputs, given.output, given.scratch, given.job)
 

@@ -2,6 +2,7 @@
 
 import duckdb
 
+from anpr.forms import PARQUET
 from anpr.schema import FIELDS, PARTITION_KEYS, TIMESTAMP
 from peers.common import THREADS, work
 
@@ -18,7 +19,7 @@ TYPES = dict.fromkeys(FIELDS, "VARCHAR") | {
 
 def main() -> None:
     """Does the work."""
-    given = work(".json.gz")
+    given = work()
     connection = duckdb.connect(
         config={"threads": THREADS, "memory_limit": "6GB", "temp_directory": str(given.scratch / "duckdb")}
     )
@@ -26,6 +27,13 @@ def main() -> None:
     connection.execute("SET preserve_insertion_order = false")
     inputs = ", ".join(f"'{path}'" for path in given.inputs)
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in TYPES.items())
+    if given.job == PARQUET:
+        records = f"read_parquet([{inputs}])"
+    else:
+        records = (
+            f"read_json([{inputs}], columns = {{{columns}}}, format = 'newline_delimited',"
+            " compression = 'gzip', records = true)"
+        )
     parts = ", ".join(f"{key}(t) AS {key}" for key in PARTITION_KEYS)
     connection.execute(
         f"""
@@ -33,8 +41,7 @@ def main() -> None:
             SELECT * EXCLUDE (t), {parts}
             FROM (
                 SELECT *, CAST({TIMESTAMP} AS TIMESTAMP) AS t
-                FROM read_json([{inputs}], columns = {{{columns}}}, format = 'newline_delimited',
-                               compression = 'gzip', records = true)
+                FROM {records}
             )
         ) TO '{given.output}'
         (FORMAT parquet, COMPRESSION snappy, PARTITION_BY ({", ".join(PARTITION_KEYS)}), OVERWRITE_OR_IGNORE)

@@ -3,15 +3,20 @@
 python -m unittest discover --start-directory bench --top-level-directory bench
 """
 
+import gzip
+import json
 import os
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+from anpr.dataset import OBJECTS
+from anpr.forms import ENVELOPE, JSON, PARQUET
+from anpr.forms import RECORDS as IN_ENVELOPE
 from contenders import peer
-from contenders.data import MODULES, DataSet, Wrong, land, make
-from contenders.lakewright import Lakewright
+from contenders.data import MODULES, DataSet, Wrong, land, make, make_form
+from contenders.lakewright import Job, Lakewright
 from harness.cloud import LocalCloud
 from harness.report import Run, comparison, targets
 from harness.runtime_api import FunctionFailed
@@ -41,7 +46,7 @@ class Rekey(unittest.TestCase):
         """One run of the stub."""
         self.stub.write_text(f"#!/bin/sh\nPYTHONPATH={MODULES} exec {sys.executable} {STUB} {fault}\n")
         os.chmod(self.stub, 0o755)
-        return self.lakewright.run("Lakewright", 256, one_by_one, self.dataset, 1)
+        return self.lakewright.run("Lakewright", Job(256, one_by_one), self.dataset, 1)
 
     def test_right_outputs_are_measured(self) -> None:
         run = self.run_stub()
@@ -70,12 +75,20 @@ class Rekey(unittest.TestCase):
     def test_peers_are_measured_and_compared(self) -> None:
         runs = [
             self.run_stub(),
-            *(peer.run(name, self.dataset, 1, self.folder, self.folder) for name in ("DuckDB", "Polars")),
+            *(peer.run(name, JSON, self.dataset, 1, self.folder, self.folder) for name in ("DuckDB", "Polars")),
         ]
         page = comparison(self.dataset.size, runs)
         duckdb = next(line for line in page.splitlines() if line.startswith("| DuckDB"))
         self.assertIn("| 1.00 |", duckdb)
         self.assertEqual(len(targets(self.dataset.size, runs)), 1)
+
+    def test_records_in_other_forms_are_the_same(self) -> None:
+        folder = self.dataset.folder
+        parquet = land("few-parquet", make_form(PARQUET, folder), self.cloud)
+        run = peer.run("DuckDB", PARQUET, parquet, 1, self.folder, self.folder)
+        self.assertEqual(run.files, len(self.dataset.expected.partitions))
+        envelopes = [json.loads(gzip.decompress(path.read_bytes())) for path in (make_form(ENVELOPE, folder) / OBJECTS).rglob("*.gz")]
+        self.assertEqual(sum(len(envelope[IN_ENVELOPE]) for envelope in envelopes), self.dataset.expected.rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ use arrow::{
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{InputFormat, OutputFormat},
+    config::{InputFormat, OutputFormat, Rekey},
     encode::{Layout, Parts},
     lateness::LatenessMeter,
     naming::path_room,
@@ -83,8 +83,11 @@ impl<'a> Router<'a> {
     ) -> Result<Self, JobError> {
         let job = &request.settings().job;
         let files = schema.files();
-        let kept = (0..files).chain(raw).collect::<Vec<_>>();
-        let mut fields = schema.whole().project(&kept[..files])?.fields().to_vec();
+        // Where the records pass through to every output, no output has use for their columns.
+        let needs_columns = raw.is_none() || !Self::is_all_json(job);
+        let columns = if needs_columns { files } else { 0 };
+        let kept = (0..columns).chain(raw).collect::<Vec<_>>();
+        let mut fields = schema.whole().project(&kept[..columns])?.fields().to_vec();
         if raw.is_some() {
             fields.push(Field::new(text::RAW, DataType::Binary, false).into());
         }
@@ -95,8 +98,8 @@ impl<'a> Router<'a> {
         }
         let layout = Layout {
             schema: Arc::new(Schema::new(fields)),
-            columns: files,
-            raw: raw.is_some().then_some(files),
+            columns,
+            raw: raw.is_some().then_some(columns),
         };
         let hash = request.settings().hash()?;
         let rooms = job
@@ -215,6 +218,11 @@ impl<'a> Router<'a> {
         let mut formats = settings.job.output.iter().map(|output| output.format);
         settings.job.format == InputFormat::Json
             && formats.any(|format| format == OutputFormat::Json)
+    }
+
+    fn is_all_json(job: &Rekey) -> bool {
+        let mut formats = job.output.iter().map(|output| output.format);
+        formats.all(|format| format == OutputFormat::Json)
     }
 
     /// Spools the rows of a batch, except those that were already refused and have no [`Row`]. `record` returns the
