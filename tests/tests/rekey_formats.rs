@@ -9,6 +9,8 @@
 
 #[path = "rekey_formats/bounds.rs"]
 mod bounds;
+#[path = "rekey_formats/columns.rs"]
+mod columns;
 #[path = "rekey_formats/content.rs"]
 mod content;
 #[path = "rekey_formats/envelopes.rs"]

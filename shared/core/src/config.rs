@@ -9,6 +9,7 @@ mod compact;
 mod input;
 mod limits;
 mod mistake;
+mod operation;
 mod output;
 mod rekey;
 mod repartition;
@@ -28,6 +29,7 @@ pub use self::{
     input::{Csv, InputFormat},
     limits::Limits,
     mistake::{ConfigError, Mistake},
+    operation::{Constant, EventValue, KeyPart, Mask, Operation, OperationKind},
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},

@@ -18,6 +18,7 @@ pub mod lines;
 pub mod location;
 pub mod naming;
 mod nearest;
+pub mod operations;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;

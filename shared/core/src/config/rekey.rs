@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Batch, Csv, Encryption, InputFormat, Limits, Output, OutputFormat, PathStyle, Policy, Sweep,
-    TimestampRule,
+    Batch, Csv, Encryption, InputFormat, Limits, Operation, OperationKind, Output, OutputFormat,
+    PathStyle, Policy, Sweep, TimestampRule,
     mistake::Problems,
-    output,
+    operation, output,
     size::{S3Uri, TableText},
     stored,
 };
@@ -17,7 +17,7 @@ use crate::{
     json::{Envelope, PathError},
     location::Location,
     naming,
-    partition::Partitioner,
+    partition::{self, Partitioner},
     time::TimestampReader,
 };
 
@@ -66,6 +66,9 @@ pub struct Rekey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<TableText>")]
     pub table: Option<TableName>,
+    /// What happens to columns on their way from the records into the files: each entry has one operation for one column.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub column: Vec<Operation>,
     /// What to do with a field that has no column in the table.
     #[serde(default = "drop_policy")]
     pub on_unknown: Policy,
@@ -147,6 +150,31 @@ impl Rekey {
             .transpose()
     }
 
+    /// The fields that the columns of `partition_by` are made of, and its parts of the record's time.
+    pub fn fields_of_path(&self) -> Vec<String> {
+        let field = |name: &String| {
+            let makes = |operation: &&Operation| {
+                operation.kind() != OperationKind::Drop
+                    && operation.name.to_lowercase() == name.to_lowercase()
+            };
+            match self.column.iter().find(makes) {
+                None => Some(name.clone()),
+                Some(operation) => {
+                    let is_of_field = operation.kind().is_of_field();
+                    is_of_field.then(|| operation.field().to_owned())
+                }
+            }
+        };
+        self.partition_by.iter().filter_map(field).collect()
+    }
+
+    /// The fields that the operations name.
+    pub fn fields_of_columns(&self) -> impl Iterator<Item = &str> {
+        let of_field = self.column.iter();
+        let of_field = of_field.filter(|operation| operation.kind().is_of_field());
+        of_field.map(Operation::field)
+    }
+
     fn check_envelope(&self, problems: &mut Problems) {
         if self.records.is_some() && self.format != InputFormat::Json {
             problems.say(
@@ -187,6 +215,23 @@ impl Rekey {
             }
         }
         self.check_envelope(problems);
+        operation::check(
+            &self.column,
+            &self.partition_by,
+            partition::is_time_part,
+            problems,
+        );
+        if let Some(csv) = &self.csv
+            && !csv.header
+            && csv.columns.is_empty()
+            && self.table.is_some()
+            && !self.column.is_empty()
+        {
+            problems.say(
+                "csv.columns",
+                "csv.header = false: with column, the fields need not be the table's columns: name them in csv.columns",
+            );
+        }
         // Which instant it is does not matter for whether the rule can be read.
         let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
             Ok(reader) => reader.zone().clone(),

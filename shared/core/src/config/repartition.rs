@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Policy,
+    Constant, Csv, Encryption, InputFormat, Limits, Mask, Output, OutputFormat, Policy,
     mistake::Problems,
     output,
     size::{S3Uri, Size, SourceText, TableText},
@@ -73,7 +73,8 @@ pub struct Repartition {
     /// The outputs, all written from one read. By default, Parquet with zstd.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
-    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`. By default, all.
+    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`, also with `constant` or `mask`.
+    /// By default, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Choice>,
     /// What to do with a value that does not fit its column's type: `fail`, or `drop` (it becomes null).
@@ -230,7 +231,7 @@ pub enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedColumn {
-    /// Its name in the source, in any case.
+    /// Its name in the source, in any case. With `constant`, its name in the output.
     pub name: String,
     /// Its name in the output.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
@@ -238,6 +239,12 @@ pub struct NamedColumn {
     /// Its type in the output, in Hive's syntax, such as `decimal(10,2)`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub hive_type: Option<String>,
+    /// Its value in every row, in place of a column of the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant: Option<Constant>,
+    /// How many characters of its text stay; the others become `*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Mask>,
 }
 
 impl Choice {
@@ -260,6 +267,22 @@ impl Choice {
     /// Whether it has another name in the output.
     pub fn is_renamed(&self) -> bool {
         matches!(self, Self::Column(column) if column.renamed.is_some())
+    }
+
+    /// Its value, if it is the same in every row.
+    pub fn constant(&self) -> Option<&Constant> {
+        match self {
+            Self::Name(_) => None,
+            Self::Column(column) => column.constant.as_ref(),
+        }
+    }
+
+    /// What stays of its text, if it is masked.
+    pub fn mask(&self) -> Option<Mask> {
+        match self {
+            Self::Name(_) => None,
+            Self::Column(column) => column.mask,
+        }
     }
 
     /// Its type, if one is given.
@@ -424,6 +447,15 @@ impl Repartition {
             let key = format!("columns[{index}]");
             if column.name().is_empty() || column.written().is_empty() {
                 problems.say(&key, "columns has an empty name");
+            }
+            if column.constant().is_some() && (column.is_renamed() || column.mask().is_some()) {
+                problems.say(
+                    &key,
+                    format!(
+                        "columns: `{}`: constant goes together with type alone",
+                        column.name()
+                    ),
+                );
             }
             if !written.insert(column.written().to_lowercase()) {
                 problems.say(&key, format!("columns writes `{}` twice", column.written()));

@@ -185,6 +185,11 @@ impl Filling<'_> {
                 text.push_from(self.buf, at, end)?;
                 Ok(end)
             }
+            (Node::Nothing(count), _) => {
+                let end = lex::skip_value(self.buf, at, self.room)?;
+                *count += 1;
+                Ok(end)
+            }
             (Node::Struct(node), Kind::Object) => self.object(node, at),
             (Node::List(node), Kind::Array) => self.list(node, at),
             (Node::Map(node), Kind::Object) => self.map(node, at),

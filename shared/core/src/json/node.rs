@@ -6,7 +6,7 @@ use arrow::{
     array::{
         ArrayRef, BooleanArray, BooleanBufferBuilder, Date32Array, Decimal128Array, Float32Array,
         Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, MapArray,
-        StringArray, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+        NullArray, StringArray, StructArray, TimestampMicrosecondArray, TimestampMillisecondArray,
         TimestampNanosecondArray,
     },
     buffer::ScalarBuffer,
@@ -161,6 +161,8 @@ pub(super) enum Node {
     Struct(Box<StructNode>),
     List(Box<ListNode>),
     Map(Box<MapNode>),
+    /// Values that are known and not kept, of this number.
+    Nothing(usize),
 }
 
 /// Lists of one element type.
@@ -235,6 +237,7 @@ impl Node {
                     nulls: Nulls::new(0),
                 }))
             }
+            DataType::Null => Self::Nothing(0),
             _ => return Err(unsupported()),
         })
     }
@@ -262,6 +265,7 @@ impl Node {
                     fields.map(|(field, of)| format!("{}:{}", field.name(), of.type_name()));
                 return format!("struct<{}>", fields.collect::<Vec<_>>().join(",")).into();
             }
+            Self::Nothing(_) => "void",
             Self::List(node) => return format!("array<{}>", node.element.type_name()).into(),
             Self::Map(node) => {
                 let (key, value) = (node.key.type_name(), node.value.type_name());
@@ -283,6 +287,7 @@ impl Node {
             Self::Struct(node) => node.len(),
             Self::List(node) => node.nulls.len(),
             Self::Map(node) => node.nulls.len(),
+            Self::Nothing(len) => *len,
         }
     }
 
@@ -302,6 +307,7 @@ impl Node {
                 node.columns.iter_mut().for_each(Self::push_null);
                 node.nulls.append_null();
             }
+            Self::Nothing(len) => *len += 1,
             Self::List(node) => {
                 node.offsets.push_empty();
                 node.nulls.append_null();
@@ -327,6 +333,7 @@ impl Node {
             Self::Date(column) => column.truncate(len),
             Self::Utf8(text) | Self::Binary(text) => text.truncate(len),
             Self::Struct(node) => node.truncate(len),
+            Self::Nothing(count) => *count = len.min(*count),
             Self::List(node) => {
                 node.element.truncate(node.offsets.truncate(len));
                 node.nulls.truncate(len);
@@ -351,6 +358,7 @@ impl Node {
             Self::Date(column) => column.bytes(),
             Self::Utf8(text) | Self::Binary(text) => text.bytes(),
             Self::Struct(node) => node.bytes(),
+            Self::Nothing(_) => 0,
             Self::List(node) => {
                 node.element.bytes() + node.offsets.bytes() + node.nulls.allocated_size()
             }
@@ -407,6 +415,7 @@ impl Node {
                 Arc::new(StringArray::try_new(offsets, values, nulls)?)
             }
             Self::Binary(text) => text.take_binary()?,
+            Self::Nothing(len) => Arc::new(NullArray::new(std::mem::take(len))),
             Self::Struct(node) => {
                 let len = node.len();
                 let columns = node.take_columns()?;

@@ -105,6 +105,10 @@ impl Filling<'_> {
                 self.timestamp(&JsonScalar::String(text.into()), *unit),
                 |value| column.push(value),
             ),
+            Node::Nothing(count) => {
+                *count += 1;
+                true
+            }
             Node::Struct(_) | Node::List(_) | Node::Map(_) => false,
         }
     }

@@ -37,7 +37,7 @@ pub(super) struct Mismatch {
 }
 
 /// Converts columns, and collects mismatches.
-pub(super) struct Converter {
+pub(crate) struct Converter {
     parse_timestamp: Arc<ParseTimestamp>,
     pub(super) mismatches: Vec<Mismatch>,
 }
@@ -51,11 +51,27 @@ pub(super) fn position(fields: &Fields, name: &str) -> Option<usize> {
 }
 
 impl Converter {
-    pub(super) fn new(parse_timestamp: ParseTimestamp) -> Self {
+    pub(crate) fn new(parse_timestamp: ParseTimestamp) -> Self {
         Self {
             parse_timestamp: Arc::new(parse_timestamp),
             mismatches: Vec::new(),
         }
+    }
+
+    /// Converts one column to the type of `target`. What does not fit is null, and among the mismatches.
+    pub(crate) fn convert(
+        &mut self,
+        column: &ArrayRef,
+        target: &FieldRef,
+    ) -> Result<ArrayRef, ReadError> {
+        self.column(column, target, target.name())
+    }
+
+    /// The rows of the values that did not fit since the last call, and why.
+    pub(crate) fn take_mismatches(&mut self) -> impl Iterator<Item = (usize, RecordError)> {
+        self.mismatches
+            .drain(..)
+            .map(|mismatch| (mismatch.row, mismatch.error))
     }
 
     /// Converts `columns`, whose fields are `source`, to those of `target`, all with `rows` rows. Missing columns are
@@ -90,7 +106,7 @@ impl Converter {
         use DataType as T;
         let (from, to) = (source.data_type(), target.data_type());
         match (from, to) {
-            (T::Null, _) => Ok(new_null_array(to, source.len())),
+            (T::Null, _) | (_, T::Null) => Ok(new_null_array(to, source.len())),
             (T::Dictionary(_, values), _) => self.column(&cast(source, values)?, target, path),
             (T::Timestamp(from_unit, _), T::Timestamp(to_unit, _)) => {
                 let counts = counts(source, *from_unit, *to_unit)?;

@@ -26,11 +26,8 @@ use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::Chunk
 use parquet_merge::{FooterError, MAX_SCHEMA_DEPTH, NameError};
 use thiserror::Error;
 
-use self::{
-    convert::{Converter, index},
-    source::Source,
-    times::Times,
-};
+pub(crate) use self::convert::Converter;
+use self::{convert::index, source::Source, times::Times};
 use crate::{
     config::{Limits, Policy},
     encode::EncodeError,
@@ -304,7 +301,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                         asked,
                         Some(DataType::Struct(_) | DataType::List(_) | DataType::Map(..))
                     );
-                    meaning.has_parts && (nested || asked == Some(&DataType::Binary))
+                    asked == Some(&DataType::Null)
+                        || meaning.has_parts && (nested || asked == Some(&DataType::Binary))
                 }
             };
             if !told {

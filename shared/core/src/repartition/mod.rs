@@ -3,6 +3,7 @@
 //! ([`united`]). docs/SEMANTICS.md, "Repartition", specifies what is written.
 
 mod cuts;
+mod keys;
 mod route;
 mod shape;
 mod tables;
@@ -11,8 +12,9 @@ mod united;
 
 pub use self::{
     cuts::Cuts,
+    keys::KeyValues,
     route::{RouteError, Routed, Router},
-    shape::{KeyValues, Origin, Shape, ShapeError, Written},
+    shape::{Origin, Shape, ShapeError, Written},
     tables::target_table,
     tasks::{Layout, Part, Places, Span, Stored, Task, Unit, is_data, splits},
     united::united,

@@ -8,19 +8,16 @@ use arrow::{
     datatypes::{DataType, Field, Fields, Schema, SchemaRef},
     error::ArrowError,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::{KeyValues, keys::constant_of};
 use crate::{
     catalog::Column,
     columns::{self, NotOwn},
-    config::{Policy, Repartition, TimestampRule},
+    config::{Choice, Constant, Mask, Repartition},
     hive_type::{self, HiveTypeError},
-    json::{Columns, ColumnsOptions, JsonScalar, ParseTimestamp},
-    partition::DEFAULT_PARTITION,
-    shown::in_full,
-    time::{TimestampReader, microseconds},
+    operations::{self, OperationError},
 };
 
 /// Why the columns of a job cannot be written.
@@ -47,6 +44,22 @@ pub enum ShapeError {
         /// The other.
         second: String,
     },
+    /// A constant is no value of its column.
+    #[error("columns: {0}")]
+    Constant(#[from] OperationError),
+    /// A mask is for values of the objects.
+    #[error(
+        "columns: `{0}` is a key of the source's partitions, and its values are in the path: it cannot be masked"
+    )]
+    MaskedKey(String),
+    /// What is masked is a string.
+    #[error("columns: `{column}` is {hive_type}, and what is masked is a string")]
+    Masked {
+        /// The column.
+        column: String,
+        /// Its type.
+        hive_type: String,
+    },
     /// A type is not valid.
     #[error("column `{column}` has the type `{hive_type}`: {error}")]
     Type {
@@ -71,13 +84,17 @@ pub enum ShapeError {
 }
 
 /// The source of a column's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The objects: the index of a column that is read.
     Read(usize),
     /// The source's partitions: the index of a partition key.
     Key(usize),
+    /// The objects, as far as the mask shows it.
+    Masked(usize, Mask),
+    /// The configuration.
+    Constant(Constant),
 }
 
 /// A column of the output.
@@ -131,9 +148,13 @@ impl Shape {
                         .collect(),
                 })
         };
-        let source = |from: Origin| match from {
-            Origin::Read(index) => columns.get(index),
-            Origin::Key(index) => keys.get(index),
+        let source = |from: &Origin| match from {
+            Origin::Read(index) | Origin::Masked(index, _) => columns.get(*index).cloned(),
+            Origin::Key(index) => keys.get(*index).cloned(),
+            Origin::Constant(constant) => Some(Column {
+                name: String::new(),
+                hive_type: type_of(constant).to_owned(),
+            }),
         };
         let mut chosen = Vec::new();
         if job.columns.is_empty() {
@@ -144,7 +165,11 @@ impl Shape {
             );
         }
         for choice in &job.columns {
-            chosen.push((find(choice.name())?, Some(choice)));
+            let from = match choice.constant() {
+                Some(constant) => Origin::Constant(constant.clone()),
+                None => find(choice.name())?,
+            };
+            chosen.push((from, Some(choice)));
         }
         let mut shape = Self {
             read: Vec::new(),
@@ -153,10 +178,14 @@ impl Shape {
         };
         let mut all = Vec::new();
         for (from, choice) in chosen {
-            let Some(column) = source(from) else { continue };
+            let Some(column) = source(&from) else {
+                continue;
+            };
             // The name has the source's spelling, unless the column is renamed.
             let name = match choice {
-                Some(choice) if choice.is_renamed() => choice.written(),
+                Some(choice) if choice.is_renamed() || choice.constant().is_some() => {
+                    choice.written()
+                }
                 _ => &column.name,
             };
             let of_table = types.iter().find(|column| same(&column.name, name));
@@ -164,22 +193,14 @@ impl Shape {
                 .and_then(|choice| choice.hive_type())
                 .or(of_table.map(|column| column.hive_type.as_str()))
                 .unwrap_or(&column.hive_type);
-            parsed(name, hive_type)?;
-            let from = match from {
-                Origin::Read(_) => {
-                    shape.read.push(Column {
-                        name: column.name.clone(),
-                        hive_type: hive_type.to_owned(),
-                    });
-                    Origin::Read(shape.read.len() - 1)
-                }
-                key @ Origin::Key(_) => key,
+            let written = Column {
+                name: name.to_owned(),
+                hive_type: hive_type.to_owned(),
             };
+            let mask = choice.and_then(Choice::mask);
+            let from = shape.origin(from, mask, &column.name, &written)?;
             all.push(Written {
-                column: Column {
-                    name: name.to_owned(),
-                    hive_type: hive_type.to_owned(),
-                },
+                column: written,
                 from,
             });
         }
@@ -204,6 +225,41 @@ impl Shape {
         }
         shape.files = all;
         Ok(shape)
+    }
+
+    /// The origin of a written column, which is called `name` in the source.
+    fn origin(
+        &mut self,
+        from: Origin,
+        mask: Option<Mask>,
+        name: &str,
+        written: &Column,
+    ) -> Result<Origin, ShapeError> {
+        let field = parsed(&written.name, &written.hive_type)?;
+        if mask.is_some() && *field.data_type() != DataType::Utf8 {
+            return Err(ShapeError::Masked {
+                column: written.name.clone(),
+                hive_type: written.hive_type.clone(),
+            });
+        }
+        Ok(match from {
+            Origin::Read(_) => {
+                self.read.push(Column {
+                    name: name.to_owned(),
+                    hive_type: written.hive_type.clone(),
+                });
+                let read = self.read.len() - 1;
+                mask.map_or(Origin::Read(read), |mask| Origin::Masked(read, mask))
+            }
+            Origin::Key(_) if mask.is_some() => {
+                return Err(ShapeError::MaskedKey(written.name.clone()));
+            }
+            Origin::Constant(constant) => {
+                constant_of(&constant, &Arc::new(field))?;
+                Origin::Constant(constant)
+            }
+            other => other,
+        })
     }
 
     /// The columns that are read from the objects.
@@ -265,23 +321,40 @@ impl Shape {
     ) -> Result<RecordBatch, ArrowError> {
         let rows = batch.num_rows();
         let zeros = std::cell::OnceCell::new();
-        let column =
-            |(written, field): (&Written, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
-                match written.from {
-                    Origin::Read(index) => batch.columns().get(index).cloned().ok_or_else(|| {
-                        ArrowError::SchemaError(format!("column {index} was not read"))
-                    }),
-                    Origin::Key(index) => {
-                        let value = keys.value(index, field)?;
-                        let zeros = zeros.get_or_init(|| UInt32Array::from(vec![0; rows]));
-                        take(&value, zeros, None)
-                    }
+        let read = |index: usize| {
+            batch
+                .columns()
+                .get(index)
+                .ok_or_else(|| ArrowError::SchemaError(format!("column {index} was not read")))
+        };
+        let every = |value: ArrayRef| {
+            let zeros = zeros.get_or_init(|| UInt32Array::from(vec![0; rows]));
+            take(&value, zeros, None)
+        };
+        let column = |(written, field): (&Written, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
+            match &written.from {
+                Origin::Read(index) => read(*index).cloned(),
+                Origin::Masked(index, mask) => operations::masked(read(*index)?, *mask),
+                Origin::Key(index) => every(keys.value(*index, field)?),
+                Origin::Constant(constant) => {
+                    let value = constant_of(constant, field);
+                    every(value.map_err(|error| ArrowError::CastError(error.to_string()))?)
                 }
-            };
+            }
+        };
         let columns = self.written().zip(schema.fields()).map(column);
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    }
+}
+
+/// The type of a constant whose column has none.
+fn type_of(constant: &Constant) -> &'static str {
+    match constant {
+        Constant::Boolean(_) => "boolean",
+        Constant::Integer(_) => "bigint",
+        Constant::Text(_) => "string",
     }
 }
 
@@ -333,55 +406,6 @@ fn schema<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Schema, Shape
     Ok(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Parses times in partition values: times without a zone are in UTC.
-fn utc() -> Result<ParseTimestamp, ArrowError> {
-    let rule = TimestampRule {
-        column: "timestamp".to_owned(),
-        format: None,
-        unit: None,
-        zone: None,
-        earliest: None,
-        latest: None,
-    };
-    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| ArrowError::CastError(error.to_string()))?;
-    Ok(Box::new(move |value| match value {
-        JsonScalar::String(text) => reader.read_text(text).ok().map(microseconds),
-        _ => None,
-    }))
-}
-
-/// The values of one partition of the source.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyValues(pub Vec<String>);
-
-impl KeyValues {
-    /// A value as an array of one, in its column's type.
-    fn value(&self, key: usize, field: &Field) -> Result<ArrayRef, ArrowError> {
-        let text = self.0.get(key).map(String::as_str);
-        let is_text = *field.data_type() == DataType::Utf8;
-        let text = text.filter(|text| *text != DEFAULT_PARTITION && (is_text || !text.is_empty()));
-        let refused = |what: String| {
-            ArrowError::CastError(format!("partition key `{}`: {what}", field.name()))
-        };
-        let options = ColumnsOptions {
-            on_unknown: Policy::Fail,
-            on_mismatch: Policy::Fail,
-            timestamp: Vec::new(),
-            parse_timestamp: utc()?,
-            raw_column: None,
-            max_depth: 1,
-        };
-        let schema = Schema::new(vec![field.clone().with_nullable(true)]);
-        let mut columns =
-            Columns::new(&schema, options).map_err(|error| refused(error.to_string()))?;
-        columns
-            .append_texts(|_| text.map(std::borrow::Cow::Borrowed), &[])
-            .map_err(|error| refused(in_full(&error)))?;
-        Ok(Arc::clone(columns.finish()?.column(0)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use arrow::{
@@ -390,7 +414,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{config::Config, semantics::stated};
+    use crate::{config::Config, partition::DEFAULT_PARTITION, semantics::stated};
 
     fn job(more: &str) -> Repartition {
         let text = format!(
@@ -513,6 +537,66 @@ mod tests {
             columns(&[("Make", "string"), ("Model Year", "int")])
         );
         assert_eq!(found.files[2].from, Origin::Key(0));
+    }
+
+    #[test]
+    fn columns_are_constants_or_masked() {
+        stated(
+            "In `columns` a `constant` is a column of its own, with this value in every row, of the type that is given, of that of the target table, or of its own; and a `mask` shows of a string what it does in rekey.",
+        );
+        let found = shape("columns = [\"model year\", { name = \"Run\", constant = 7 }, { name = \"day_of\", constant = \"2026-05-01\", type = \"date\" }, { name = \"vin (1-10)\", as = \"vin\", mask = { first = 3 } }]").unwrap();
+        assert_eq!(
+            names(&found.files),
+            [
+                "Model Year bigint",
+                "Run bigint",
+                "day_of date",
+                "vin string"
+            ]
+        );
+        assert_eq!(
+            found.read,
+            columns(&[("Model Year", "bigint"), ("VIN (1-10)", "string")])
+        );
+        let batch = RecordBatch::try_from_iter([
+            (
+                "a",
+                Arc::new(Int64Array::from(vec![2020, 2021])) as ArrayRef,
+            ),
+            ("b", Arc::new(StringArray::from(vec!["JTMDU", "J"]))),
+        ])
+        .unwrap();
+        let schema = found.written_schema().unwrap();
+        let arranged = found
+            .arrange(&batch, &schema, &KeyValues(Vec::new()))
+            .unwrap();
+        let texts = |column: usize| {
+            let texts = arrow::compute::cast(arranged.column(column), &DataType::Utf8).unwrap();
+            let texts = texts.as_string::<i32>().iter().flatten();
+            texts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(1), ["7", "7"]);
+        assert_eq!(texts(2), ["2026-05-01", "2026-05-01"]);
+        assert_eq!(texts(3), ["JTM**", "*"]);
+        let plan = serde_json::to_string(&found).unwrap();
+        assert_eq!(serde_json::from_str::<Shape>(&plan).unwrap(), found);
+        for (more, says) in [
+            (
+                "{ name = \"n\", constant = \"x\", type = \"int\" }",
+                "columns: `n` is int, which its constant",
+            ),
+            (
+                "{ name = \"model year\", mask = {} }",
+                "columns: `Model Year` is bigint, and what is masked is a string",
+            ),
+            (
+                "{ name = \"day\", type = \"string\", mask = {} }",
+                "columns: `day` is a key of the source's partitions",
+            ),
+        ] {
+            let error = shape(&format!("columns = [{more}]")).unwrap_err();
+            assert!(error.to_string().starts_with(says), "{error}");
+        }
     }
 
     #[test]

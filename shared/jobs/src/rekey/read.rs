@@ -25,9 +25,21 @@ pub(super) fn no_such_column(location: &Location, option: &str, error: &NameErro
     JobError::new(ErrorKind::SchemaUnusable, message).of(location.clone())
 }
 
+/// Checks that the fields that operations name are among the columns of an object.
+pub(super) fn check_fields(
+    fields: impl IntoIterator<Item = impl AsRef<str>>,
+    names: &[String],
+) -> Result<(), NameError> {
+    let mut fields = fields.into_iter();
+    fields.try_for_each(|field| {
+        find_column(field.as_ref(), names.iter().map(std::slice::from_ref)).map(drop)
+    })
+}
+
 /// The names of columns in the configuration.
 struct Needed {
     partition_by: Vec<String>,
+    column: Vec<String>,
     timestamp: String,
 }
 
@@ -71,7 +83,8 @@ impl<'a> RecordReader<'a> {
             reader: PlainReader::new(source.read(), limits.compression_ratio),
             records,
             needed: (job.format == InputFormat::Csv).then(|| Needed {
-                partition_by: job.partition_by.clone(),
+                partition_by: job.fields_of_path(),
+                column: job.fields_of_columns().map(str::to_owned).collect(),
                 timestamp: job.timestamp.column.clone(),
             }),
             location,
@@ -114,6 +127,8 @@ impl<'a> RecordReader<'a> {
         if let Ok(Some(names)) = names {
             check_columns(&needed.partition_by, &names)
                 .map_err(|error| no_such_column(&self.location, "partition_by", &error))?;
+            check_fields(&needed.column, &names)
+                .map_err(|error| no_such_column(&self.location, "column", &error))?;
             find_column(&needed.timestamp, names.iter().map(std::slice::from_ref))
                 .map_err(|error| no_such_column(&self.location, "timestamp.column", &error))?;
             self.needed = None;

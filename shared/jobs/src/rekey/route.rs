@@ -16,6 +16,7 @@ use lakewright_core::{
     encode::{Layout, Parts},
     json::{JsonScalar, ParseTimestamp},
     lateness::Lateness,
+    operations::{self, OperationError, Operations},
     partition::{Partition, Partitioner},
     quarantine::Reason,
     time::{TimestampReader, microseconds},
@@ -23,6 +24,7 @@ use lakewright_core::{
 
 use self::router::{Router, Row};
 use super::{
+    Settings,
     cut::{Cutter, Share},
     member::{Left, Opened, Request, Wanted, attempt},
     quarantine::Quarantine,
@@ -147,20 +149,31 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
         RecordSchema::of_table(table, partitioner.columns())?
     } else {
         match schema::infer(request, members).await? {
-            Ok(schema) => match RecordSchema::inferred(&schema, &partitioner, job) {
-                Ok(schema) => schema,
-                Err(reason) => return without_place(request, members, &reason),
-            },
+            Ok(schema) => {
+                let written = operations::written(&job.column, &schema);
+                let written = written.map_err(|error| format!("column: {error}"));
+                let schema =
+                    written.and_then(|schema| RecordSchema::inferred(&schema, &partitioner, job));
+                match schema {
+                    Ok(schema) => schema,
+                    Err(reason) => return without_place(request, members, &reason),
+                }
+            }
             Err(left) => return Ok(Pass { routed: None, left }),
         }
     };
+    let operations = operations_on(&schema, settings)?;
     let mut reading = match job.format {
-        InputFormat::Json | InputFormat::Csv => {
-            Reading::Text(Box::new(text::Filler::new(request, partitioner, &schema)?))
-        }
+        InputFormat::Json | InputFormat::Csv => Reading::Text(Box::new(text::Filler::new(
+            request,
+            partitioner,
+            &schema,
+            operations,
+        )?)),
         InputFormat::Parquet => {
-            let router = Router::new(request, partitioner, &schema, None)?;
-            Reading::Parquet(Box::new(router), schema.whole())
+            let read = read_schema(&schema, operations.as_deref());
+            let router = Router::new(request, partitioner, &schema, operations, None)?;
+            Reading::Parquet(Box::new(router), read)
         }
     };
     let mut left = Vec::new();
@@ -225,6 +238,7 @@ impl<'a> Reading<'a> {
         source: Source,
     ) -> Result<(), JobError> {
         self.router().begin(wanted, landed, seen);
+        self.router().know(source.location(), landed)?;
         let rule = &self.router().request.settings().job.timestamp;
         // "now" in a bound means the time when the object landed, so that a retry decides alike.
         let timestamps = TimestampReader::between(rule, landed, seen.unwrap_or(landed));
@@ -250,6 +264,33 @@ impl<'a> Reading<'a> {
             Self::Parquet(router, _) => router.finish(),
         }
     }
+}
+
+/// What happens to the columns.
+fn operations_on(
+    schema: &RecordSchema,
+    settings: &Settings,
+) -> Result<Option<Box<Operations>>, JobError> {
+    let job = &settings.job;
+    let operations = Operations::new(
+        &job.column,
+        schema.whole().fields(),
+        settings.table.is_some(),
+        &job.source,
+        column_timestamps(&job.timestamp)?,
+    );
+    let operations = operations.map_err(|error| misfit(&error))?;
+    Ok(operations.map(Box::new))
+}
+
+/// The columns that are read from the records.
+fn read_schema(schema: &RecordSchema, operations: Option<&Operations>) -> Schema {
+    operations.map_or_else(|| schema.whole(), |of| of.read_schema().clone())
+}
+
+/// An operation does not fit the columns, or the object.
+fn misfit(error: &OperationError) -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, format!("column: {error}"))
 }
 
 fn unusable(error: &dyn std::error::Error) -> JobError {

@@ -75,7 +75,9 @@ impl RecordSchema {
         };
         let (keys, files): (Vec<_>, Vec<_>) = schema.fields().iter().partition(is_part);
         let has_columns = |output: &Output| {
-            job.format != InputFormat::Json || output.format != OutputFormat::Json
+            job.format != InputFormat::Json
+                || output.format != OutputFormat::Json
+                || !job.column.is_empty()
         };
         if files.is_empty() && !keys.is_empty() && job.output.iter().any(has_columns) {
             return Err("every column is a part of the path, and none is left for the files: take one out of partition_by".to_owned());

@@ -13,7 +13,10 @@ use lakewright_core::{
 use super::{Router, Row, column_timestamps};
 use crate::{
     kit::JobError,
-    rekey::{read::no_such_column, source::Source},
+    rekey::{
+        read::{check_fields, no_such_column},
+        source::Source,
+    },
     work::{
         parquet::{Loaded, Room},
         refusal::refused,
@@ -33,8 +36,10 @@ pub(super) async fn member(
     let unreadable = |error: ReadError| refused(&location, error);
     let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
-    check_columns(&job.partition_by, &file.names())
+    check_columns(&job.fields_of_path(), &file.names())
         .map_err(|error| no_such_column(&location, "partition_by", &error))?;
+    check_fields(job.fields_of_columns(), &file.names())
+        .map_err(|error| no_such_column(&location, "column", &error))?;
     let options = ReadOptions {
         on_unknown: job.on_unknown,
         on_mismatch: job.on_mismatch,

@@ -14,17 +14,20 @@ use arrow::{
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{InputFormat, OutputFormat, Rekey},
+    config::{InputFormat, OutputFormat, Policy, Rekey},
     encode::{Layout, Parts},
+    json::RecordError,
     lateness::LatenessMeter,
+    location::Location,
     naming::path_room,
+    operations::{ObjectValues, Operations},
     partition::{Partition, PartitionKey, Partitioner, floats},
     quarantine::{Quarantined, Reason},
     shown::in_full,
     time::microseconds,
 };
 
-use super::{ReadMember, Routed, text};
+use super::{ReadMember, Routed, misfit, text, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
     rekey::{
@@ -68,17 +71,22 @@ pub(super) struct Router<'a> {
     /// The member that is read, or whose rows are routed: if something fails, it is the reason.
     pub(super) at: usize,
     wanted: Vec<Wanted>,
+    /// What happens to the columns before they are routed, and what the rows of each member have in common.
+    operations: Option<Box<Operations>>,
+    objects: Vec<ObjectValues>,
     /// The lateness of the rows of the member with this index.
     meter: Option<(usize, LatenessMeter)>,
     routed: Routed,
 }
 
 impl<'a> Router<'a> {
-    /// `schema`: the columns of the batches. If `raw` is set, the column of the records' original bytes follows.
+    /// `schema`: the columns of the batches, after the operations. If `raw` is set, the column of the records' original bytes
+    /// follows.
     pub(super) fn new(
         request: Request<'a>,
         partitioner: Partitioner,
         schema: &RecordSchema,
+        operations: Option<Box<Operations>>,
         raw: Option<usize>,
     ) -> Result<Self, JobError> {
         let job = &request.settings().job;
@@ -135,6 +143,8 @@ impl<'a> Router<'a> {
             room,
             at: 0,
             wanted: Vec::new(),
+            operations,
+            objects: Vec::new(),
             meter: None,
             routed: Routed {
                 members: Vec::new(),
@@ -164,6 +174,22 @@ impl<'a> Router<'a> {
             quarantined: BTreeMap::new(),
             lateness: None,
         });
+    }
+
+    /// Finds what the rows of the member that has begun have in common.
+    pub(super) fn know(&mut self, source: &Location, landed: Timestamp) -> Result<(), JobError> {
+        if let Some(operations) = &mut self.operations {
+            let values = operations.object(source, landed);
+            let values = values.map_err(|error| misfit(&error).of(source.clone()))?;
+            self.objects.push(values);
+        }
+        Ok(())
+    }
+
+    /// The bytes of text that operations add to each row of the member.
+    pub(super) fn made_bytes(&self) -> usize {
+        let values = self.objects.get(self.at);
+        values.map_or(0, ObjectValues::bytes)
     }
 
     /// The member that is read or routed.
@@ -217,6 +243,7 @@ impl<'a> Router<'a> {
     pub(super) fn passes_through(settings: &Settings) -> bool {
         let mut formats = settings.job.output.iter().map(|output| output.format);
         settings.job.format == InputFormat::Json
+            && settings.job.column.is_empty()
             && formats.any(|format| format == OutputFormat::Json)
     }
 
@@ -225,13 +252,74 @@ impl<'a> Router<'a> {
         formats.all(|format| format == OutputFormat::Json)
     }
 
-    /// Spools the rows of a batch, except those that were already refused and have no [`Row`]. `record` returns the
-    /// bytes of a row's record.
+    /// Applies the operations to a batch and spools its rows, except those that were already refused and have no [`Row`].
+    /// `record` returns the bytes of a row's record.
     pub(super) fn take<'b>(
         &mut self,
         batch: &'b RecordBatch,
         rows: &[Option<Row>],
         record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, JobError>,
+    ) -> Result<(), JobError> {
+        let record = |row| record(batch, row);
+        let Some(operations) = &mut self.operations else {
+            return self.spool(batch, rows, record);
+        };
+        let places = rows.iter();
+        let places = places.map(|row| row.map_or((0, 0), |row| (row.member, row.offset)));
+        let places = places.collect::<Vec<_>>();
+        let applied = operations.apply(batch, &self.objects, &places);
+        let applied = applied.map_err(|error| unusable(&error))?;
+        if applied.mismatches.is_empty() {
+            return self.spool(&applied.batch, rows, record);
+        }
+        let mut rows = rows.to_vec();
+        for (index, error) in applied.mismatches {
+            if let Some(row) = rows.get_mut(index) {
+                self.mismatch(row, &error, || record(index))?;
+            }
+        }
+        self.spool(&applied.batch, &rows, record)
+    }
+
+    /// A value of a row does not fit its column.
+    fn mismatch<'b>(
+        &mut self,
+        row: &mut Option<Row>,
+        error: &RecordError,
+        record: impl FnOnce() -> Result<Cow<'b, [u8]>, JobError>,
+    ) -> Result<(), JobError> {
+        let Some(Row { member, offset, .. }) = *row else {
+            return Ok(());
+        };
+        let reading = std::mem::replace(&mut self.at, member);
+        match self.request.settings().job.on_mismatch {
+            Policy::Drop => {
+                if let Some(member) = self.member() {
+                    member.values_dropped += 1;
+                }
+            }
+            Policy::Quarantine => {
+                self.set_aside(offset, &record()?, Reason::Mismatch, &in_full(error))?;
+                *row = None;
+            }
+            Policy::Fail => {
+                let candidate = self.request.candidate(self.candidate())?;
+                return Err(
+                    JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
+                        .of(candidate.source.clone())
+                        .at(offset),
+                );
+            }
+        }
+        self.at = reading;
+        Ok(())
+    }
+
+    fn spool<'b>(
+        &mut self,
+        batch: &RecordBatch,
+        rows: &[Option<Row>],
+        record: impl Fn(usize) -> Result<Cow<'b, [u8]>, JobError>,
     ) -> Result<(), JobError> {
         let values = self.partition_values(batch)?;
         let mut numbers = Vec::with_capacity(rows.len());
@@ -255,7 +343,7 @@ impl<'a> Router<'a> {
                         .iter()
                         .map(|array| array.is_valid(index).then(|| array.value(index))),
                 );
-                let bytes = || record(batch, index);
+                let bytes = || record(index);
                 let Some(number) = self.number(row, &columns, &mut key, bytes)? else {
                     numbers.push(NO_PARTITION);
                     continue;

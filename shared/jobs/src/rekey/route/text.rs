@@ -8,6 +8,7 @@ use lakewright_core::{
     config::Policy,
     json::{Appended, Columns, ColumnsOptions, JsonScalar, RecordError},
     location::Location,
+    operations::Operations,
     partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
@@ -15,7 +16,7 @@ use lakewright_core::{
     time::{TimeError, TimestampReader},
 };
 
-use super::{Request, Router, Row, column_timestamps, unusable};
+use super::{Request, Router, Row, column_timestamps, read_schema, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
     rekey::{read::RecordReader, schema::RecordSchema, source::Source},
@@ -43,6 +44,7 @@ impl<'a> Filler<'a> {
         request: Request<'a>,
         partitioner: Partitioner,
         schema: &RecordSchema,
+        operations: Option<Box<Operations>>,
     ) -> Result<Self, JobError> {
         let settings = request.settings();
         let job = &settings.job;
@@ -52,15 +54,18 @@ impl<'a> Filler<'a> {
             on_mismatch: job.on_mismatch,
             timestamp: job.timestamp.column.split('.').map(String::from).collect(),
             parse_timestamp: column_timestamps(&job.timestamp)?,
-            // A partition column's value is checked when the batch is cut, and may be refused then.
-            raw_column: (passes_through || !partitioner.columns().is_empty())
-                .then(|| RAW.to_owned()),
+            // A partition column's value, and one that is cast, is checked when the batch is cut, and may be refused then.
+            raw_column: (passes_through
+                || !partitioner.columns().is_empty()
+                || operations.as_deref().is_some_and(Operations::may_refuse))
+            .then(|| RAW.to_owned()),
             max_depth: job.limits.deepest(),
         };
-        let columns = Columns::new(&schema.whole(), options).map_err(|error| unusable(&error))?;
+        let read = read_schema(schema, operations.as_deref());
+        let columns = Columns::new(&read, options).map_err(|error| unusable(&error))?;
         let raw = passes_through.then(|| schema.whole().fields().len());
         Ok(Self {
-            router: Router::new(request, partitioner, schema, raw)?,
+            router: Router::new(request, partitioner, schema, operations, raw)?,
             columns,
             rows: Vec::new(),
             bytes: 0,
@@ -141,7 +146,7 @@ impl<'a> Filler<'a> {
                     member.fields_dropped += u64::from(appended.unknown);
                     member.values_dropped += u64::from(appended.mismatched);
                 }
-                self.bytes += bytes.len();
+                self.bytes += bytes.len() + self.router.made_bytes();
                 self.rows.push(Some(Row {
                     member: at,
                     time,

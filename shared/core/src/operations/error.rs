@@ -1,0 +1,89 @@
+use std::borrow::Cow;
+
+use arrow::error::ArrowError;
+use thiserror::Error;
+
+use crate::{columns::NotOwn, hive_type::HiveTypeError, location::Location, shown::Found};
+
+/// Why operations cannot be applied to columns.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OperationError {
+    /// No column is called so.
+    #[error("there is no column `{name}`: there are {columns:?}")]
+    NoColumn {
+        /// The name in the configuration.
+        name: String,
+        /// The columns that there are.
+        columns: Vec<String>,
+    },
+    /// The name means no column of its own.
+    #[error("{0}")]
+    NotOwn(#[from] NotOwn),
+    /// Two columns would be read from one field.
+    #[error(
+        "`{column}` is made of the field `{field}`, and so would the column `{field}` be: drop the one or the other"
+    )]
+    ReadTwice {
+        /// The column that has an operation.
+        column: String,
+        /// The field, and the other column.
+        field: String,
+    },
+    /// Two columns would have one name.
+    #[error(
+        "`{field}` is to be called `{name}`, and the records have a field `{name}` too: drop that one, by an entry of its own"
+    )]
+    NameTaken {
+        /// The field that is renamed.
+        field: String,
+        /// The name.
+        name: String,
+    },
+    /// The column's type has no such values.
+    #[error("`{column}` is {hive_type}, and {wants}")]
+    Type {
+        /// The column.
+        column: String,
+        /// Its type.
+        hive_type: String,
+        /// Which types do.
+        wants: &'static str,
+    },
+    /// A type in the configuration is not valid.
+    #[error("`{column}`: {error}")]
+    Cast {
+        /// The column.
+        column: String,
+        /// What is wrong.
+        error: HiveTypeError,
+    },
+    /// A constant, or a part of a key, is no value of its column.
+    #[error("`{column}` is {expected}, which its constant or its part of the key is not: {found}")]
+    Value {
+        /// The column.
+        column: String,
+        /// Its type in Hive's terms.
+        expected: Cow<'static, str>,
+        /// The value.
+        found: Found,
+    },
+    /// A key has no such part.
+    #[error("the key of {object} has no part {part} for the column `{column}`")]
+    NoPart {
+        /// The object.
+        object: Location,
+        /// The part.
+        part: String,
+        /// The column.
+        column: String,
+    },
+    /// An array could not be built.
+    #[error("{0}")]
+    Arrow(String),
+}
+
+impl From<ArrowError> for OperationError {
+    fn from(error: ArrowError) -> Self {
+        Self::Arrow(error.to_string())
+    }
+}
