@@ -181,7 +181,22 @@ impl Shape<'_> {
                 },
                 |()| None,
             ),
-            ("Choice", DeValue::String(_)) => None,
+            ("Constant", DeValue::Boolean(_))
+            | ("Choice" | "Constant" | "KeyPart", DeValue::String(_)) => None,
+            ("Constant", DeValue::Integer(number))
+                if i64::from_str_radix(number.as_str(), number.radix()).is_ok() =>
+            {
+                None
+            }
+            ("Constant", _) => Some(wrong("write a text, a whole number, true or false")),
+            ("KeyPart", DeValue::Integer(number))
+                if u32::from_str_radix(number.as_str(), number.radix()).is_ok() =>
+            {
+                None
+            }
+            ("KeyPart", _) => Some(wrong(
+                "write a part's name, such as \"tenant\", or its place, from 1",
+            )),
             ("Choice", DeValue::Table(table)) => {
                 let (column, _) = resolve(&schema["anyOf"][1]);
                 self.table(column, table, path, at);

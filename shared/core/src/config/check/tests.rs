@@ -57,7 +57,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
             rekey,
             "bogus = 1",
             (3, 1),
-            "known here: batch, csv, encryption",
+            "known here: batch, column, csv, encryption",
         ),
         (
             compact,
@@ -123,6 +123,18 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         ),
         (
             rekey,
+            "column = [{ name = \"a\", key = -1 }]",
+            (3, 25),
+            "key = -1: write a part's name, such as \"tenant\", or its place, from 1",
+        ),
+        (
+            rekey,
+            "column = [{ name = \"a\", constant = 1.5 }]",
+            (3, 25),
+            "constant = 1.5: write a text, a whole number, true or false",
+        ),
+        (
+            rekey,
             "column = [{ name = \"a\", key = 0 }]",
             (3, 25),
             "counted from 1",
@@ -136,7 +148,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         (
             rekey,
             "column = [{ name = \"a\", mask = {} }, { name = \"b\", from = \"A\" }]",
-            (3, 37),
+            (3, 38),
             "the field `A` has an operation already, that of column[0]",
         ),
         (
