@@ -4,6 +4,8 @@
 //! implements it with AWS services, and `lakewright-model` with in-memory models that inject faults, for tests.
 
 pub mod compact;
+#[cfg(test)]
+mod fixture;
 pub mod kit;
 mod partition_state;
 pub mod rekey;

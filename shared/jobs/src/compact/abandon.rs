@@ -126,3 +126,44 @@ async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<Deletion>, JobError>
     }
     Ok(keys)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::compact::fixture::{
+        Was::{Carried, Gone, Merged, MovedOn, Ran, Swapped, Waited, Written},
+        check,
+    };
+
+    #[test]
+    fn a_plan_is_given_up_as_long_as_the_state_does_not_name_it() {
+        let given_up: &[&str] = &["+ledger/abandoned/00000001", "+ledger/state"];
+        let waiting = "Waiting 0, Abandon after 301 s";
+        let due = [Ran(Step::Abandon), Waited(6)];
+        let after = |made: &[_], more: &[_]| [made, &due, more].concat();
+        check(
+            Step::Abandon,
+            &[
+                (&[], waiting, given_up),
+                (&[Merged(2)], waiting, given_up),
+                (&[Merged(2), Swapped], "Superseded 0", &[]),
+                (&[Merged(2), Ran(Step::Publish)], "Superseded 0", &[]),
+                (&[MovedOn], "Superseded 0", &[]),
+                (&after(&[], &[]), "Done 0", &["+ledger/deleted/00000001"]),
+                (
+                    &after(&[Merged(2), Carried("c")], &[]),
+                    "Done 2",
+                    &["+ledger/deleted/00000001", "-to/c", "-to/merged"],
+                ),
+                (&after(&[Merged(2)], &[Gone("a")]), "OnlyCopy", &[]),
+                (&after(&[Merged(2)], &[Written("a")]), "OnlyCopy", &[]),
+                (&after(&[Carried("c")], &[Gone("c")]), "OnlyCopy", &[]),
+                (
+                    &after(&[Merged(2)], &[Ran(Step::Abandon), Gone("a")]),
+                    "Done 0",
+                    &[],
+                ),
+            ],
+        );
+    }
+}

@@ -147,3 +147,48 @@ pub(super) async fn delete_batch(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::compact::fixture::{
+        Was::{Gone, Merged, MovedOn, Pointed, Ran, Waited, Written},
+        check,
+    };
+
+    #[test]
+    fn old_files_go_once_their_rows_are_elsewhere() {
+        let swept = [Merged(2), Ran(Step::Publish), Waited(6), Ran(Step::Sweep)];
+        let after = |more: &[_]| [&swept[..], more].concat();
+        let all: &[&str] = &["+ledger/deleted/00000001", "-from/a", "-from/b", "-from/c"];
+        check(
+            Step::Delete,
+            &[
+                (&[Merged(2)], "Waiting 0, Sweep after 0 s", &[]),
+                (&after(&[Waited(59)]), "Waiting 0, Delete after 61 s", &[]),
+                (&after(&[Waited(61)]), "Done 3", all),
+                (
+                    &after(&[Gone("a"), Waited(61)]),
+                    "Done 2",
+                    &["+ledger/deleted/00000001", "-from/b", "-from/c"],
+                ),
+                // C5: nothing is deleted while one row would be lost.
+                (&after(&[Written("d"), Waited(61)]), "Stray", &[]),
+                (&after(&[Written("a"), Waited(61)]), "Stray", &[]),
+                (&after(&[Merged(1), Waited(61)]), "RowsDiffer", &[]),
+                (
+                    &after(&[Pointed("t/day=1/"), Waited(61)]),
+                    "PartitionElsewhere",
+                    &[],
+                ),
+                // The next generation is being published: readers are still sent to this one.
+                (&after(&[Waited(61), MovedOn]), "Done 3", all),
+                (
+                    &after(&[Waited(61), Ran(Step::Delete), Written("d")]),
+                    "Done 0",
+                    &[],
+                ),
+            ],
+        );
+    }
+}

@@ -28,6 +28,8 @@ mod bin;
 mod carry;
 mod delete;
 mod directory;
+#[cfg(test)]
+mod fixture;
 mod footers;
 mod generation;
 mod in_place;

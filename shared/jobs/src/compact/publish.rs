@@ -149,3 +149,83 @@ async fn registered<'a>(
     })?;
     Ok((table, partition))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::compact::fixture::{
+        Was::{Carried, Gone, Merged, MovedOn, Pointed, Ran, Swapped, Waited, Written},
+        check,
+    };
+
+    #[test]
+    fn readers_and_writers_are_sent_to_the_new_directory() {
+        let published: &[&str] = &[
+            "+ledger/published/00000001",
+            "+ledger/state",
+            "+to/c",
+            "~partition 1",
+        ];
+        check(
+            Step::Publish,
+            &[
+                (&[], "NotMerged", &[]),
+                (&[Merged(3)], "RowsDiffer", &[]),
+                (&[Merged(2)], "Done 1, Sweep after 301 s", published),
+                // C1: its rows are in the merged file, whether or not it is still there.
+                (
+                    &[Merged(2), Gone("a")],
+                    "Done 1, Sweep after 301 s",
+                    published,
+                ),
+                (&[Merged(2), Written("a")], "InputChanged", &[]),
+                (
+                    &[Merged(2), Carried("c")],
+                    "Done 0, Sweep after 301 s",
+                    &[
+                        "+ledger/published/00000001",
+                        "+ledger/state",
+                        "~partition 1",
+                    ],
+                ),
+                // C3: what a writer added before the swap.
+                (
+                    &[Merged(2), Swapped, Written("d")],
+                    "Done 2, Sweep after 301 s",
+                    &[
+                        "+ledger/published/00000001",
+                        "+to/c",
+                        "+to/d",
+                        "~partition 1",
+                    ],
+                ),
+                // The catalog points there already.
+                (
+                    &[
+                        Merged(2),
+                        Swapped,
+                        Pointed("t.generations/day=1/g00000001/"),
+                    ],
+                    "Done 1, Sweep after 301 s",
+                    &["+ledger/published/00000001", "+to/c"],
+                ),
+                (
+                    &[Merged(2), Pointed("elsewhere/")],
+                    "PartitionElsewhere",
+                    &["+ledger/state", "+to/c"],
+                ),
+                (
+                    &[Merged(2), Ran(Step::Publish), Written("d")],
+                    "Done 0, Sweep after 301 s",
+                    &[],
+                ),
+                (&[Merged(2), MovedOn], "Superseded 0", &[]),
+                (
+                    &[Merged(2), Ran(Step::Abandon), Waited(6)],
+                    "Superseded 0",
+                    &[],
+                ),
+            ],
+        );
+    }
+}

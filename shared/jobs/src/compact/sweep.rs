@@ -43,3 +43,53 @@ pub(super) async fn sweep(
     ledger::mark(store, &mark, generation).await?;
     Ok(Outcome::done(files, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::compact::fixture::{
+        Was::{Carried, Merged, MovedOn, Pointed, Ran, Swapped, Waited, Written},
+        check,
+    };
+
+    #[test]
+    fn what_slow_writers_left_is_carried() {
+        let published = [Merged(2), Ran(Step::Publish)];
+        let after = |more: &[_]| [&published[..], more].concat();
+        check(
+            Step::Sweep,
+            &[
+                (&[Merged(2)], "Waiting 0, Publish after 0 s", &[]),
+                (&[Merged(2), Swapped], "Waiting 0, Publish after 0 s", &[]),
+                (&after(&[Waited(4)]), "Waiting 0, Sweep after 61 s", &[]),
+                (&after(&[Waited(6)]), "Done 0", &["+ledger/swept/00000001"]),
+                (
+                    &after(&[Written("d"), Waited(6)]),
+                    "Done 1",
+                    &["+ledger/swept/00000001", "+to/d"],
+                ),
+                (
+                    &after(&[Written("d"), Carried("d"), Waited(6)]),
+                    "Done 0",
+                    &["+ledger/swept/00000001"],
+                ),
+                (&after(&[Written("b"), Waited(6)]), "InputChanged", &[]),
+                (
+                    &after(&[Written("d"), Pointed("elsewhere/"), Waited(6)]),
+                    "PartitionElsewhere",
+                    &["+to/d"],
+                ),
+                (
+                    &after(&[Waited(6), Ran(Step::Sweep), Written("d")]),
+                    "Done 0",
+                    &[],
+                ),
+                (
+                    &after(&[Written("d"), Waited(6), MovedOn]),
+                    "Superseded 0",
+                    &[],
+                ),
+            ],
+        );
+    }
+}

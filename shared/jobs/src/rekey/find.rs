@@ -231,3 +231,78 @@ impl<'a> Finder<'a> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lakewright_model::virtual_time;
+
+    use super::Finder;
+    use crate::{
+        fixture::Lake,
+        rekey::fixture::{
+            BAD, ONE, TWO,
+            Was::{Died, Gone, Landed, Ran},
+            given, stands,
+        },
+    };
+
+    #[test]
+    fn the_ledger_says_where_an_object_stands() {
+        let two = [Landed("a", ONE), Landed("b", TWO)];
+        let bad = [Landed("a", ONE), Landed("b", BAD)];
+        for (was, more, expected) in [
+            (two, &[][..], ["free at 0 ", "free at 0 "]),
+            (two, &[Ran(&["a"])], ["committed 1", "free at 0 "]),
+            (two, &[Ran(&["a", "b"])], ["committed 1", "committed 2"]),
+            (
+                two,
+                &[Died(&["a", "b"], "/batch/")],
+                ["free at 0 ", "free at 0 "],
+            ),
+            (
+                two,
+                &[Died(&["a", "b"], "/plan/")],
+                ["under way", "under way"],
+            ),
+            (
+                two,
+                &[Gone("b"), Ran(&["a", "b"])],
+                ["committed 1", "nothing: Gone"],
+            ),
+            (
+                two,
+                &[Died(&["a", "b"], "/plan/"), Gone("b"), Ran(&["a"])],
+                ["committed 1", "lost"],
+            ),
+            // Alone, it was claimed and refused.
+            (bad, &[Ran(&["a", "b"])], ["committed 1", "under way"]),
+            (
+                bad,
+                &[Died(&["a", "b"], "/commit/")],
+                ["committed 1", "free at 1 Refused"],
+            ),
+            // It is back.
+            (
+                two,
+                &[Gone("b"), Ran(&["a", "b"]), Landed("b", TWO)],
+                ["committed 1", "free at 1 Gone"],
+            ),
+            (
+                two,
+                &[Gone("b"), Ran(&["a", "b"]), Landed("b", ONE)],
+                ["committed 1", "nothing: Superseded"],
+            ),
+        ] {
+            virtual_time(async {
+                let lake = Lake::new();
+                let given = Box::pin(given(&lake, &[&was, more].concat())).await;
+                let (store, job) = (lake.ports().store, given.job());
+                let finder = Finder::new(&*store, &job);
+                for (name, expected) in ["a", "b"].iter().zip(expected) {
+                    let standing = finder.find(&given.candidate(name)).await.unwrap();
+                    assert_eq!(stands(&standing), expected, "{name} after {more:?}");
+                }
+            });
+        }
+    }
+}

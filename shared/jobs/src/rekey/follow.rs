@@ -203,3 +203,75 @@ async fn put_too(
     output.location = target;
     Ok(is_new)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rekey::fixture::{
+        ONE, TWO,
+        Was::{Died, Elsewhere, Landed, Moved, Ran},
+        check,
+    };
+
+    #[test]
+    fn outputs_are_where_readers_of_a_compacted_table_look() {
+        check(&[
+            (
+                &[Landed("a", ONE), Moved],
+                &["a"],
+                1,
+                "Committed 1",
+                &[
+                    "+claim/a/0",
+                    "+commit/a",
+                    "+plan/a",
+                    "+t.generations/1/a-00000.parquet",
+                ],
+            ),
+            // Only one of the two partitions has moved.
+            (
+                &[Landed("b", TWO), Moved],
+                &["b"],
+                1,
+                "Committed 2",
+                &[
+                    "+claim/b/0",
+                    "+commit/b",
+                    "+partition 02",
+                    "+plan/b",
+                    "+t.generations/1/b-00000.parquet",
+                    "+t/day=02/b-00000.parquet",
+                ],
+            ),
+            (
+                &[Landed("a", ONE), Ran(&["a"]), Moved, Landed("b", TWO)],
+                &["b"],
+                1,
+                "Committed 2",
+                &[
+                    "+claim/b/0",
+                    "+commit/b",
+                    "+partition 02",
+                    "+plan/b",
+                    "+t.generations/1/b-00000.parquet",
+                    "+t/day=02/b-00000.parquet",
+                ],
+            ),
+            // It moves after an output was written, and before the commit.
+            (
+                &[Landed("a", ONE), Died(&["a"], "/day=01/"), Moved],
+                &["a"],
+                1,
+                "Committed 1",
+                &["+commit/a", "+t.generations/1/a-00000.parquet"],
+            ),
+            // Readers are not yet sent there.
+            (
+                &[Landed("a", ONE), Moved, Elsewhere],
+                &["a"],
+                1,
+                "PartitionElsewhere",
+                &["+claim/a/0", "+plan/a", "+t.generations/1/a-00000.parquet"],
+            ),
+        ]);
+    }
+}

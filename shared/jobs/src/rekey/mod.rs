@@ -26,6 +26,8 @@ mod asked;
 mod batch;
 mod cut;
 mod find;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod ledger;
 mod member;
@@ -37,6 +39,8 @@ mod route;
 mod schema;
 mod status;
 mod target;
+#[cfg(test)]
+mod tests;
 mod timed;
 mod write;
 

@@ -242,3 +242,77 @@ fn refuse(table: &Table, failure: &PartitionFailure) -> JobError {
     )
     .during(Stage::Register)
 }
+
+#[cfg(test)]
+mod tests {
+    use lakewright_core::config::OutputFormat;
+    use lakewright_model::virtual_time;
+
+    use super::*;
+    use crate::fixture::Lake;
+
+    const TEXT: &str = "org.apache.hadoop.hive.serde2.OpenCSVSerde";
+
+    #[test]
+    fn partitions_are_registered_where_they_are_written() {
+        let output = Output::new(OutputFormat::Parquet);
+        let checked = Others::Checked(&output);
+        // Where the first of two partitions is registered, by which SerDe it is read, and what becomes of it.
+        for (at, serde, others, expected) in [
+            (None, None, checked, Ok(("t/day=1/", None))),
+            (Some("t/day=1/"), None, checked, Ok(("t/day=1/", None))),
+            (Some("t/day=1"), None, checked, Ok(("t/day=1", None))),
+            (Some("before/"), None, checked, Ok(("before/", None))),
+            (Some("other/"), None, checked, Err("PartitionElsewhere")),
+            (
+                Some("other/"),
+                None,
+                Others::Updated,
+                Err("PartitionElsewhere"),
+            ),
+            (Some("t/day=1/"), Some(TEXT), checked, Err("SchemaUnusable")),
+            (
+                Some("t/day=1/"),
+                Some(TEXT),
+                Others::Updated,
+                Ok(("t/day=1/", None)),
+            ),
+        ] {
+            virtual_time(async {
+                let lake = Lake::new();
+                let table = lake.put_table(&["id"]);
+                if let Some(at) = at {
+                    lake.put_partition("1", at).await;
+                    let serde = serde.map(str::to_owned);
+                    lake.change_partition("1", |storage| storage.serde_library = serde)
+                        .await;
+                }
+                let written = ["1", "2"].map(|day| Written {
+                    values: vec![day.to_owned()],
+                    directory: Lake::at(&format!("t/day={day}/")),
+                    before: Some(Lake::at("before/")),
+                });
+                let catalog = lake.ports().catalog;
+                let case = format!("{at:?} {serde:?} {others:?}");
+                for attempt in 0..2 {
+                    let done = register(&*catalog, &table, &written, others).await;
+                    let name = done.err().map(|error| error.name());
+                    assert_eq!(name, expected.err(), "{case} {attempt}");
+                    let registered = lake.partitions();
+                    if let Ok((first, serde)) = expected {
+                        let storage = |day: &str| registered[day].clone();
+                        let at = |key: &str| format!("s3://lake/{key}");
+                        assert_eq!(storage("1").location, at(first), "{case}");
+                        assert_eq!(storage("1").serde_library.as_deref(), serde, "{case}");
+                        assert_eq!(storage("2").location, at("t/day=2/"), "{case}");
+                    } else {
+                        assert!(!registered.contains_key("2"), "{case}");
+                    }
+                }
+                let checked = check_registered(&*catalog, &table, &written, others).await;
+                let name = checked.err().map(|error| error.name());
+                assert_eq!(name, expected.err(), "{case}: checked");
+            });
+        }
+    }
+}

@@ -20,6 +20,8 @@ mod bookmark;
 mod commit;
 mod files;
 mod finish;
+#[cfg(test)]
+mod fixture;
 mod gather;
 mod infer;
 mod ledger;
@@ -33,6 +35,8 @@ mod report;
 mod rows;
 mod shuffle;
 mod source;
+#[cfg(test)]
+mod tests;
 mod unite;
 mod verify;
 mod write;

@@ -49,3 +49,27 @@ pub async fn cancel(
         chunks_done: ledger::entries(store, &ledger.done()).await?.len() as u64,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::split::fixture::{
+        Step::Cancel,
+        Was::{Cancelled, Planned, Wrote},
+        check,
+    };
+
+    #[test]
+    fn a_run_is_cancelled() {
+        check(&[
+            (&[], Cancel, "PlanMissing", &[]),
+            (&[Planned], Cancel, "0 of 3 done", &["+ledger/cancel/r"]),
+            (
+                &[Planned, Wrote(0)],
+                Cancel,
+                "1 of 3 done",
+                &["+ledger/cancel/r"],
+            ),
+            (&[Planned, Cancelled], Cancel, "0 of 3 done", &[]),
+        ]);
+    }
+}

@@ -20,6 +20,8 @@
 mod blocks;
 mod cancel;
 mod dropped;
+#[cfg(test)]
+mod fixture;
 mod ledger;
 mod parquet;
 mod plan;

@@ -175,3 +175,39 @@ async fn send_batch(ports: &Ports, tasks: &[Task], queue_url: &str) -> Result<()
         .map_err(|error| JobError::new(ErrorKind::BadRequest, error.to_string()))?;
     send::send(&*ports.queue, queue_url, bodies).await
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::split::fixture::{
+        Step,
+        Was::{Abandoned, Cancelled, Gone, Planned, Replaced, Wrote},
+        check,
+    };
+
+    #[test]
+    fn a_job_is_planned_once_and_resumed() {
+        let plan = Step::Plan { confirm: false };
+        check(&[
+            (
+                &[],
+                plan,
+                "Running, 3 of 3 sent",
+                &["+ledger/plan", "+ledger/run/r"],
+            ),
+            (&[Planned], plan, "Running, 3 of 3 sent", &[]),
+            (&[Planned, Wrote(1)], plan, "Running, 2 of 3 sent", &[]),
+            (
+                &[Planned, Wrote(0), Wrote(1), Wrote(2)],
+                plan,
+                "Succeeded, 0 of 3 sent",
+                &[],
+            ),
+            // S2: what was planned is split, or nothing.
+            (&[Planned, Replaced], plan, "Running, 3 of 3 sent", &[]),
+            (&[Planned, Gone], plan, "Running, 3 of 3 sent", &[]),
+            (&[Gone], plan, "Unreadable", &[]),
+            (&[Planned, Abandoned(0)], plan, "Running, 3 of 3 sent", &[]),
+            (&[Planned, Cancelled], plan, "Running, 3 of 3 sent", &[]),
+        ]);
+    }
+}

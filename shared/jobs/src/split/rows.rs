@@ -206,3 +206,149 @@ fn is_final(error: &JobError) -> bool {
         ErrorKind::SourceChanged | ErrorKind::Unreadable | ErrorKind::BadRow | ErrorKind::KeyTaken
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::split::fixture::{
+        Step::{Abandon, Rows},
+        Was::{Abandoned, Cancelled, Died, Gone, Planned, Replaced, Taken, Wrote},
+        check,
+    };
+
+    #[test]
+    fn a_chunk_is_written_once() {
+        check(&[
+            (&[], Rows(0, 1), "PlanMissing", &[]),
+            (&[Planned], Rows(3, 1), "BadRequest", &[]),
+            (
+                &[Planned],
+                Rows(0, 1),
+                "Done: 2 written, 0 stood, failure none, Running",
+                &["+ledger/done/0000000000", "+rows/a", "+rows/b"],
+            ),
+            (
+                &[Planned, Wrote(0)],
+                Rows(0, 1),
+                "Duplicate: 0 written, 0 stood, failure none, Running",
+                &[],
+            ),
+            (
+                &[Planned, Died(0, "rows/a")],
+                Rows(0, 2),
+                "Done: 0 written, 2 stood, failure none, Running",
+                &["+ledger/done/0000000000"],
+            ),
+            (
+                &[Planned, Taken("b")],
+                Rows(0, 1),
+                "Failed: 0 written, 0 stood, failure KeyTaken, Running",
+                &["+ledger/failed/r/0000000000", "+rows/a"],
+            ),
+            (
+                &[Planned, Replaced],
+                Rows(0, 1),
+                "Failed: 0 written, 0 stood, failure SourceChanged, Running",
+                &["+ledger/failed/r/0000000000"],
+            ),
+            (
+                &[Planned, Gone],
+                Rows(0, 1),
+                "Failed: 0 written, 0 stood, failure SourceChanged, Running",
+                &["+ledger/failed/r/0000000000"],
+            ),
+            (
+                &[Planned, Cancelled],
+                Rows(0, 1),
+                "Cancelled: 0 written, 0 stood, failure Cancelled, Running",
+                &["+ledger/failed/r/0000000000"],
+            ),
+            (
+                &[Planned, Wrote(0), Cancelled],
+                Rows(0, 1),
+                "Duplicate: 0 written, 0 stood, failure none, Running",
+                &[],
+            ),
+            (
+                &[Planned, Abandoned(0)],
+                Rows(0, 1),
+                "Done: 2 written, 0 stood, failure none, Running",
+                &["+ledger/done/0000000000", "+rows/a", "+rows/b"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn the_last_chunk_ends_its_run() {
+        check(&[
+            (
+                &[Planned, Wrote(0), Wrote(2)],
+                Rows(1, 1),
+                "Done: 2 written, 0 stood, failure none, Succeeded",
+                &[
+                    "+ledger/_SUCCESS",
+                    "+ledger/done/0000000001",
+                    "+rows/c",
+                    "+rows/d",
+                    "+told success",
+                ],
+            ),
+            (
+                &[Planned, Wrote(0), Abandoned(2)],
+                Rows(1, 1),
+                "Done: 2 written, 0 stood, failure none, Failed",
+                &[
+                    "+ledger/done/0000000001",
+                    "+ledger/outcome/r",
+                    "+rows/c",
+                    "+rows/d",
+                    "+told Lakewright.ChunkFailed",
+                ],
+            ),
+            (
+                &[Planned, Wrote(0), Wrote(2), Cancelled],
+                Rows(1, 1),
+                "Cancelled: 0 written, 0 stood, failure Cancelled, Cancelled",
+                &[
+                    "+ledger/failed/r/0000000001",
+                    "+ledger/outcome/r",
+                    "+told Lakewright.Cancelled",
+                ],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_message_of_the_dead_letter_queue_fails_its_chunk() {
+        check(&[
+            (
+                &[Planned],
+                Abandon(0),
+                "Failed, Running",
+                &["+ledger/failed/r/0000000000"],
+            ),
+            (&[Planned, Wrote(0)], Abandon(0), "Duplicate, Running", &[]),
+            (
+                &[Planned, Cancelled],
+                Abandon(0),
+                "Cancelled, Running",
+                &["+ledger/failed/r/0000000000"],
+            ),
+            (
+                &[Planned, Wrote(0), Wrote(1)],
+                Abandon(2),
+                "Failed, Failed",
+                &[
+                    "+ledger/failed/r/0000000002",
+                    "+ledger/outcome/r",
+                    "+told Lakewright.ChunkFailed",
+                ],
+            ),
+            (
+                &[Planned, Wrote(0), Wrote(1), Abandoned(2)],
+                Abandon(2),
+                "Failed, Failed",
+                &[],
+            ),
+        ]);
+    }
+}
