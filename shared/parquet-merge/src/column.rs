@@ -5,7 +5,6 @@
 
 mod emit;
 mod incoming;
-mod look;
 mod pending;
 mod values;
 

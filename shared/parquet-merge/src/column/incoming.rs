@@ -1,5 +1,7 @@
 //! A column chunk of a file that is merged.
 
+mod look;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +14,8 @@ use parquet::{
     schema::types::ColumnDescPtr,
 };
 
-use super::{Tools, look::look};
+use self::look::look;
+use super::Tools;
 use crate::{
     Compression,
     bounds::{Bound, Bounds, Order, means},

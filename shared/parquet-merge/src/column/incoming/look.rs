@@ -5,9 +5,10 @@ use parquet::{
     schema::types::ColumnDescriptor,
 };
 
-use super::{Incoming, Tools, pending};
+use super::Incoming;
 use crate::{
     bounds::{Bounds, Order},
+    column::{Tools, pending},
     convert::decode,
     dictionary::{self, Values},
     fault::PageFault,
