@@ -6,6 +6,7 @@ mod error_kind;
 mod invocation;
 pub(crate) mod known;
 pub(crate) mod ledger;
+pub(crate) mod parts;
 pub(crate) mod send;
 pub(crate) mod task;
 mod unfinished;

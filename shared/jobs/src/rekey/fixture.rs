@@ -115,10 +115,10 @@ pub(super) async fn given(lake: &Lake, was: &[Was]) -> Given {
             }
             Was::Gone(name) => lake.remove(&format!("in/{name}")),
             Was::Ran(names) => {
-                run(lake, &lake.ports(), &given, names, 1).await;
+                Box::pin(run(lake, &lake.ports(), &given, names, 1)).await;
             }
             Was::Died(names, at) => {
-                let work = async |ports| run(lake, &ports, &given, names, 1).await;
+                let work = async |ports| Box::pin(run(lake, &ports, &given, names, 1)).await;
                 Box::pin(lake.die_after(at, work)).await;
             }
             Was::Mended => given.mended = true,
@@ -221,7 +221,7 @@ pub(super) fn check(examples: &[Example<'_>]) {
                 async |lake| Box::pin(given(lake, was)).await,
                 async |lake, client, given| {
                     let ports = lake.ports_of(client);
-                    let answers = run(lake, &ports, given, objects, *receives).await;
+                    let answers = Box::pin(run(lake, &ports, given, objects, *receives)).await;
                     Ok::<_, JobError>(answered(&answers))
                 },
             );

@@ -16,25 +16,21 @@
 //! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
 //! - `spool/<bid>/`: rows of a large batch while it is processed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod documents;
+
+use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
-use lakewright_core::{
-    catalog::{Column, Table},
-    config,
-    location::Location,
-    naming::{self, plan_hash, source_id},
-};
+use lakewright_core::{config, location::Location};
 use lakewright_ports::Store;
-use serde::{Deserialize, Serialize};
 
+pub use self::documents::{
+    Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan, PlannedOutput,
+    Reached, Settings, TableColumns, Why,
+};
 use crate::{
-    kit::{
-        ErrorKind, JobError, Stage,
-        ledger::{self, documents},
-    },
-    report::{ObjectReport, OutputReport},
+    kit::{JobError, Stage, ledger},
+    work::list::Pages,
 };
 
 /// The most concurrent requests to the ledger.
@@ -43,252 +39,11 @@ pub(super) const CONCURRENT: usize = 32;
 /// What the name of an attempt ends with that has ended.
 const ENDED: &str = "-ended";
 
-/// The version of the ledger's documents.
-const LEDGER_VERSION: u32 = 1;
-
-/// Objects that are planned together. Its id is a hash of this document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The settings that determine where a row goes.
-    pub settings: Settings,
-    /// The objects, sorted. Those whose claim names this batch are its members.
-    pub candidates: Vec<Candidate>,
-}
-
-/// An object that a batch claims.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Candidate {
-    /// The object.
-    pub source: Location,
-    /// Its `ETag`.
-    pub etag: String,
-    /// The number of the claim.
-    pub claim: u32,
-}
-
-/// The inputs of a plan besides the source objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The job's configuration.
-    pub job: config::Rekey,
-    /// The table's columns when the batch was made; `None` if the schema is inferred.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub table: Option<TableColumns>,
-}
-
-/// A table's columns, as in the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableColumns {
-    /// Those inside the files.
-    pub columns: Vec<Column>,
-    /// Those in the path.
-    pub partition_keys: Vec<Column>,
-}
-
-/// The batch that an object belongs to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The batch's id.
-    pub batch: String,
-}
-
-/// What a batch writes, decided once before its first output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The members that were read, in the order of the candidates.
-    pub members: Vec<Member>,
-    /// The members that have no row in an output, by their sid.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: BTreeMap<String, LeftOut>,
-    /// The outputs, in key order.
-    pub outputs: Vec<PlannedOutput>,
-    /// The quarantined records, if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<PlannedOutput>,
-}
-
-/// A member whose rows a plan has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The index of the candidate.
-    pub candidate: u32,
-    /// When the object landed, as S3 says: what `now` means in the settings' bounds.
-    pub landed: Timestamp,
-    /// What it means in `latest`, if the object was uploaded in parts: when it was first read. S3 says when the upload
-    /// began, which may be long before the last part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Timestamp>,
-}
-
-/// Why a plan leaves a member out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftOut {
-    /// The reason.
-    pub why: Why,
-    /// The error, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detail: Option<String>,
-}
-
-/// The reason for which a plan leaves a member out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Why {
-    /// It no longer existed. If it is back, it is planned alone.
-    Gone,
-    /// A newer object had replaced it. If it is back, it is planned alone.
-    Superseded,
-    /// It is empty.
-    Ignored,
-    /// It cannot be read, or not together with the others: it is planned alone.
-    Refused,
-    /// The batch was given up before it had a plan: each of its members is planned alone.
-    Dissolved,
-}
-
-/// An object in a plan.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PlannedOutput {
-    /// Its key in the target bucket.
-    pub key: String,
-    /// Its number of records of each member that has any: the index of the candidate, and the number.
-    pub rows: Vec<(u32, u64)>,
-}
-
-/// A member that disappeared after the plan was made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lost {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The object.
-    pub source: Location,
-    /// Its `ETag`.
-    pub etag: String,
-}
-
-/// What an attempt knew of a batch's outputs when its time ran out: the next one does not look for these again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reached {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The size in bytes of each output that stands, in the order in which they are written.
-    pub sizes: Vec<Option<u64>>,
-}
-
-/// An attempt at an object alone, which may kill its invocation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Alone {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The object.
-    pub source: Location,
-    /// Its `ETag`.
-    pub etag: String,
-}
-
 /// How many attempts were begun, and how many of them have ended by an error.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     pub(super) begun: usize,
     pub(super) ended: usize,
-}
-
-/// An object that is given up: it failed in a way that no other attempt mends. If it is delivered again nevertheless, it is
-/// tried again, and where it is committed, that counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GivenUp {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The object.
-    pub source: Location,
-    /// Its `ETag`.
-    pub etag: String,
-    /// The name of the error.
-    pub error: String,
-    /// Its message.
-    pub message: String,
-}
-
-/// The commit of a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
-    /// The version of this document's format.
-    pub version: u32,
-    /// The reports of the members whose rows are written, by their sid; the outputs are listed once, below.
-    pub objects: BTreeMap<String, ObjectReport>,
-    /// The members that the plan left out, by their sid.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: BTreeMap<String, LeftOut>,
-    /// The sids of the members that disappeared after the plan. Their rows may or may not be in the outputs.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub lost: BTreeSet<String>,
-    /// The outputs that exist. The rows of lost members are not counted.
-    pub outputs: Vec<OutputReport>,
-    /// The key of the quarantined records, if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantine: Option<String>,
-}
-
-documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Reached, Alone, GivenUp, Commit);
-
-impl Candidate {
-    /// The id of the object.
-    pub fn sid(&self) -> String {
-        source_id(&self.source.bucket, &self.source.key, &self.etag)
-    }
-}
-
-impl Settings {
-    /// The settings for a batch that is made now. What no row's place depends on is left out.
-    pub(super) fn current(job: &config::Rekey, table: Option<&Table>) -> Self {
-        Self {
-            job: config::Rekey {
-                batch: config::Batch::default(),
-                sweep: config::Sweep::default(),
-                ..job.clone()
-            },
-            table: table.map(|table| TableColumns {
-                columns: table.storage.columns.clone(),
-                partition_keys: table.partition_keys.clone(),
-            }),
-        }
-    }
-
-    /// A hash of these settings, for the names of outputs.
-    pub(super) fn hash(&self) -> Result<String, JobError> {
-        Ok(plan_hash(&text_of(self)?))
-    }
-}
-
-impl Batch {
-    /// A batch of these candidates.
-    pub fn new(settings: Settings, mut candidates: Vec<Candidate>) -> Self {
-        candidates.sort();
-        Self {
-            version: Self::VERSION,
-            settings,
-            candidates,
-        }
-    }
-
-    /// Its id.
-    ///
-    /// # Errors
-    /// The settings cannot be written as JSON.
-    pub fn id(&self) -> Result<String, JobError> {
-        Ok(naming::batch_id(&text_of(self)?))
-    }
-}
-
-fn text_of<T: Serialize>(value: &T) -> Result<String, JobError> {
-    serde_json::to_string(value)
-        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, format!("settings: {error}")))
 }
 
 /// A job's ledger.
@@ -406,18 +161,15 @@ impl<'a> Ledger<'a> {
     /// The sids of the members that are marked as lost.
     pub(super) async fn lost(&self, bid: &str) -> Result<BTreeSet<String>, JobError> {
         let prefix = self.at(&format!("lost/{bid}/"));
-        let (mut marked, mut after) = (BTreeSet::new(), None);
-        loop {
-            let page = self.store.list(&prefix, after.as_deref()).await;
-            let page = page.map_err(|error| JobError::store(Stage::Ledger, error))?;
+        let mut pages = Pages::new(self.store, &prefix);
+        let mut marked = BTreeSet::new();
+        let failed = |error| JobError::store(Stage::Ledger, error);
+        while let Some(page) = pages.next().await.map_err(failed)? {
             let sids = page.objects.iter();
             marked
                 .extend(sids.filter_map(|object| object.key.rsplit('/').next().map(String::from)));
-            match page.objects.last() {
-                Some(last) if page.truncated => after = Some(last.key.clone()),
-                _ => return Ok(marked),
-            }
         }
+        Ok(marked)
     }
 
     /// The outputs that are known to stand, of those whose keys have this hash.
@@ -509,39 +261,5 @@ impl<'a> Ledger<'a> {
     /// Writes the commit of a batch. Returns whether it is new.
     pub(super) async fn add_commit(&self, bid: &str, commit: &Commit) -> Result<bool, JobError> {
         ledger::create(self.store, &self.commit_at(bid), commit).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use lakewright_core::config::Config;
-
-    use super::*;
-    use crate::kit::ledger::documented::{again, compare};
-
-    #[test]
-    fn the_documents_are_as_the_architecture_shows_them() {
-        let job = r#"
-            [[rekey]]
-            name = "anpr"
-            source = "s3://landing/anpr/"
-            target = "s3://lake/anpr/"
-            timestamp = { column = "t" }
-        "#;
-        let job = Config::parse(job).unwrap().rekey.remove(0);
-        compare(
-            "rekey",
-            &Settings::current(&job, None),
-            &[
-                ("batch/<bid>", again::<Batch>),
-                ("claim/<sid>/<n>", again::<Claim>),
-                ("plan/<bid>", again::<Plan>),
-                ("lost/<bid>/<sid>", again::<Lost>),
-                ("progress/<bid>/<hash>/<n>", again::<Reached>),
-                ("alone/<bid>/<n>", again::<Alone>),
-                ("failed/<sid>", again::<GivenUp>),
-                ("commit/<bid>", again::<Commit>),
-            ],
-        );
     }
 }

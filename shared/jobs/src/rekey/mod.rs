@@ -29,6 +29,7 @@ mod find;
 #[cfg(test)]
 mod fixture;
 mod follow;
+mod invocation;
 mod ledger;
 mod member;
 mod plan;
@@ -44,24 +45,12 @@ mod tests;
 mod timed;
 mod write;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, stream};
-use lakewright_core::{
-    catalog::{Table, TableName},
-    config,
-    location::Location,
-};
+use lakewright_core::{catalog::TableName, config, location::Location};
 
-use self::{
-    asked::{Asked, identify},
-    batch::{Ended, Work},
-    find::Known,
-    ledger::{CONCURRENT, Ledger},
-};
+use self::{asked::identify, invocation::Invocation, ledger::CONCURRENT};
 pub use self::{
     find::{Finder, Standing},
     ledger::{
@@ -73,8 +62,8 @@ pub use self::{
 };
 pub use crate::kit::{Budget, Ports, Stage};
 use crate::{
-    kit::{ErrorKind, JobError},
-    report::{ObjectReport, Status},
+    kit::JobError,
+    report::ObjectReport,
     work::{source, spool},
 };
 
@@ -118,13 +107,6 @@ impl Answers {
     }
 }
 
-/// From this delivery on, a batch of several objects that still has no plan is dissolved: it may be the reason why its
-/// invocations ended.
-const DISSOLVED_AT: u32 = 3;
-
-/// How many objects a batch has if the size of none is known.
-const FEW: u64 = 16;
-
 /// Processes source objects of one job to their commits. `compacted` are the tables whose partitions move between
 /// directories.
 ///
@@ -140,366 +122,10 @@ pub async fn rekey(
     let named = objects.iter().map(|object| identify(&*ports.store, object));
     let named = stream::iter(named.collect::<Vec<_>>()).buffered(CONCURRENT);
     let named = named.collect::<Vec<_>>().await;
-    let mut invocation = Invocation {
-        ports: &ports,
-        job,
-        compacted,
-        budget,
-        finder: Finder::new(&*ports.store, job),
-        waiting: BTreeMap::new(),
-        answers: BTreeMap::new(),
-        failed: BTreeMap::new(),
-        others: Vec::new(),
-    };
-    for object in named.iter().flatten() {
-        invocation
-            .waiting
-            .entry(object.candidate.sid())
-            .and_modify(|known| known.receives = known.receives.max(object.receives))
-            .or_insert_with(|| object.clone());
-    }
+    let mut invocation = Invocation::new(&ports, job, compacted, budget, &named);
     invocation.work().await;
     invocation.give_up(&named).await;
-    let Invocation {
-        mut answers,
-        others,
-        ..
-    } = invocation;
-    let answer = |named: Result<Asked, Answer>| match named {
-        Err(answer) => answer,
-        Ok(object) => match answers.get_mut(&object.candidate.sid()) {
-            Some(answer) => {
-                let now = answer.clone();
-                // An object that is named twice is counted once.
-                if let Ok(report) = answer
-                    && report.status == Status::Committed
-                {
-                    *report = object.without_rows(Status::Duplicate);
-                }
-                now
-            }
-            None => Err(Arc::new(JobError::deadline())),
-        },
-    };
-    Answers {
-        objects: named.into_iter().map(answer).collect(),
-        others,
-    }
+    invocation.answers(named)
 }
 
 type Answer = Result<ObjectReport, Arc<JobError>>;
-
-/// The objects of one call, and what has become of them.
-struct Invocation<'a> {
-    ports: &'a Ports,
-    job: &'a config::Rekey,
-    compacted: &'a BTreeSet<TableName>,
-    budget: &'a Budget,
-    finder: Finder<'a>,
-    /// The objects without an answer, by sid.
-    waiting: BTreeMap<String, Asked>,
-    answers: BTreeMap<String, Answer>,
-    /// The errors of the objects whose batch failed and which are looked up once more.
-    failed: BTreeMap<String, Arc<JobError>>,
-    others: Vec<ObjectReport>,
-}
-
-/// A batch to finish for the sake of some objects.
-struct Due {
-    batch: Batch,
-    is_new: bool,
-    bid: String,
-    /// Their sids.
-    sids: Vec<String>,
-}
-
-impl Invocation<'_> {
-    /// Answers every object. In each round an object is answered, or its batch is finished, which moves it on to its next
-    /// claim.
-    async fn work(&mut self) {
-        let mut current = None;
-        loop {
-            let (met, free) = self.look().await;
-            if met.is_empty() && free.is_empty() {
-                return;
-            }
-            if current.is_none() {
-                match plan::table(&*self.ports.catalog, self.job).await {
-                    Ok(table) => {
-                        current = Some((Settings::current(self.job, table.as_ref()), table));
-                    }
-                    Err(error) => {
-                        let waiting = self.waiting.keys().cloned().collect::<Vec<_>>();
-                        return self.fail(&waiting, error);
-                    }
-                }
-            }
-            let Some((settings, table)) = &current else {
-                return;
-            };
-            let mut due = self.read(met).await;
-            for sids in self.group(free) {
-                match self.gather(settings, &sids) {
-                    Ok((bid, batch)) => due.push(Due {
-                        batch,
-                        is_new: true,
-                        bid,
-                        sids,
-                    }),
-                    Err(error) => self.fail(&sids, error),
-                }
-            }
-            self.put_suspects_last(&mut due);
-            for due in due {
-                match self.finish(settings, table.as_ref(), &due).await {
-                    Ok(ended) => self.take(&due.bid, ended),
-                    Err(error) if error.kind() == ErrorKind::Deadline => {
-                        self.fail(&due.sids, error);
-                    }
-                    // Somebody else may have finished the batch meanwhile.
-                    Err(error) => self.look_again(due.sids, error),
-                }
-            }
-        }
-    }
-
-    /// Notes the objects that always fail, so that sweeps leave them alone. What could not be noted is at its next delivery.
-    async fn give_up(&self, named: &[Result<Asked, Answer>]) {
-        let ledger = Ledger::new(&*self.ports.store, self.job);
-        let failed = named.iter().flatten().filter_map(|asked| {
-            let error = self.answers.get(&asked.candidate.sid())?.as_ref().err()?;
-            error.is_of_the_object().then_some((asked, error))
-        });
-        let notes = failed.map(|(asked, error)| {
-            let note = ledger.give_up(&asked.candidate, error);
-            async move { (&asked.candidate.source, note.await) }
-        });
-        let mut notes = stream::iter(notes.collect::<Vec<_>>()).buffered(CONCURRENT);
-        while let Some((source, noted)) = notes.next().await {
-            if let Err(error) = noted {
-                tracing::warn!(%source, %error, "it is not noted that the object is given up");
-            }
-        }
-    }
-
-    /// Reads the batches that were met.
-    async fn read(&mut self, met: BTreeMap<String, Vec<String>>) -> Vec<Due> {
-        let ledger = Ledger::new(&*self.ports.store, self.job);
-        let read = met.into_iter().map(|(bid, sids)| async move {
-            let batch = ledger.batch(&bid).await;
-            (bid, sids, batch)
-        });
-        let read = stream::iter(read.collect::<Vec<_>>()).buffered(CONCURRENT);
-        let mut due = Vec::new();
-        for (bid, sids, batch) in read.collect::<Vec<_>>().await {
-            match batch {
-                Ok(batch) => due.push(Due {
-                    batch,
-                    is_new: false,
-                    bid,
-                    sids,
-                }),
-                Err(error) => self.look_again(sids, error),
-            }
-        }
-        due
-    }
-
-    /// An object that was begun alone and is not done may be what ended its invocation, and would end this one: the
-    /// others come before it. Of several such objects, another one is the first at each delivery.
-    fn put_suspects_last(&self, due: &mut [Due]) {
-        let is_suspect = |due: &Due| !due.is_new && due.batch.candidates.len() == 1;
-        due.sort_by_key(is_suspect);
-        let suspects = due.iter().position(is_suspect).unwrap_or(due.len());
-        if let Some(suspects) = due.get_mut(suspects..)
-            && !suspects.is_empty()
-        {
-            let receives = self.waiting.values().map(|asked| asked.receives).max();
-            let first = receives.unwrap_or_default() as usize % suspects.len();
-            suspects.rotate_left(first);
-        }
-    }
-
-    /// The objects fail, unless the ledger answers for them when they are looked up once more.
-    fn look_again(&mut self, sids: Vec<String>, error: JobError) {
-        let error = Arc::new(error);
-        let errors = sids.into_iter().map(|sid| (sid, Arc::clone(&error)));
-        self.failed.extend(errors);
-    }
-
-    /// Looks up the objects that wait. Answers those that are done; returns the others by their unfinished batch, and
-    /// those that are in none.
-    async fn look(&mut self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
-        let (mut met, mut free) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
-        let found = {
-            let find = |(sid, asked): (&String, &Asked)| {
-                let (sid, candidate) = (sid.clone(), asked.candidate.clone());
-                let finder = &self.finder;
-                async move { (sid, finder.find(&candidate).await) }
-            };
-            let find = self.waiting.iter().map(find).collect::<Vec<_>>();
-            let find = stream::iter(find).buffered(CONCURRENT);
-            find.collect::<Vec<_>>().await
-        };
-        for (sid, standing) in found {
-            let Some(asked) = self.waiting.get_mut(&sid) else {
-                continue;
-            };
-            let error = self.failed.remove(&sid);
-            if let Some(error) = error
-                && matches!(
-                    standing,
-                    Err(_) | Ok(Standing::Free { .. } | Standing::UnderWay { .. })
-                )
-            {
-                self.answer(&sid, Err(error));
-                continue;
-            }
-            let report = |status, batch| ObjectReport {
-                batch: Some(batch),
-                ..asked.without_rows(status)
-            };
-            let answer = match standing {
-                Ok(Standing::Free { claim, .. }) => {
-                    asked.candidate.claim = claim;
-                    free.push(sid);
-                    continue;
-                }
-                Ok(Standing::UnderWay { batch }) => {
-                    met.entry(batch).or_default().push(sid);
-                    continue;
-                }
-                Ok(Standing::Committed { batch, .. }) => Ok(report(Status::Duplicate, batch)),
-                Ok(Standing::Nothing { batch, status }) => Ok(report(status, batch)),
-                Ok(Standing::Lost { batch }) => {
-                    let message = format!(
-                        "it disappeared after its batch {batch} was planned: some or all of its rows may be missing. \
-                        See OPERATIONS.md, \"A source object that was lost\""
-                    );
-                    let error = JobError::new(ErrorKind::SourceLost, message);
-                    Err(error.during(Stage::Read).of(asked.candidate.source.clone()))
-                }
-                Err(error) => Err(error),
-            };
-            self.answer(&sid, answer.map_err(Arc::new));
-        }
-        (met, free)
-    }
-
-    /// Which objects become batches: those that a batch left out each alone, the others together.
-    fn group(&self, free: Vec<String>) -> Vec<Vec<String>> {
-        let known = |sid: &String| self.waiting.get(sid);
-        let (mut fresh, alone) = free.into_iter().partition::<Vec<_>, _>(|sid| {
-            known(sid).is_some_and(|asked| asked.candidate.claim == 0)
-        });
-        let mut groups = alone.into_iter().map(|sid| vec![sid]).collect::<Vec<_>>();
-        // Keys often begin with a time, so neighbours have rows of the same partitions.
-        fresh.sort_by_key(|sid| known(sid).map(|asked| &asked.candidate));
-        let sizes = fresh.iter().filter_map(|sid| known(sid)?.size);
-        let most = &self.job.batch;
-        // An object of unknown size counts as much as the largest.
-        let largest = sizes.max().unwrap_or(most.size.as_u64() / FEW);
-        let (mut group, mut bytes) = (Vec::new(), 0_u64);
-        for sid in fresh {
-            let size = known(&sid).and_then(|asked| asked.size).unwrap_or(largest);
-            if !group.is_empty()
-                && (group.len() >= most.objects as usize
-                    || bytes.saturating_add(size) > most.size.as_u64())
-            {
-                groups.push(std::mem::take(&mut group));
-                bytes = 0;
-            }
-            group.push(sid);
-            bytes = bytes.saturating_add(size);
-        }
-        if !group.is_empty() {
-            groups.push(group);
-        }
-        groups
-    }
-
-    /// A new batch of these objects, with its id.
-    fn gather(&self, settings: &Settings, sids: &[String]) -> Result<(String, Batch), JobError> {
-        let asked = sids.iter().filter_map(|sid| self.waiting.get(sid));
-        let candidates = asked.map(|asked| asked.candidate.clone()).collect();
-        let batch = Batch::new(settings.clone(), candidates);
-        Ok((batch.id()?, batch))
-    }
-
-    async fn finish(
-        &self,
-        settings: &Settings,
-        table: Option<&Table>,
-        due: &Due,
-    ) -> Result<Ended, JobError> {
-        if self.ports.clock.now() >= self.budget.deadline {
-            return Err(JobError::deadline());
-        }
-        let ledger = Ledger::new(&*self.ports.store, self.job);
-        let (bid, batch) = (&due.bid, &due.batch);
-        let is_new = due.is_new && ledger.add_batch(bid, batch).await?;
-        let asked = due.sids.iter().filter_map(|sid| self.waiting.get(sid));
-        let receives = asked.map(|asked| asked.receives).max();
-        let receives = receives.unwrap_or_default();
-        let dissolve = if batch.candidates.len() > 1 {
-            !is_new && receives >= DISSOLVED_AT
-        } else {
-            // It may have been refused for settings that were mended since.
-            batch.settings != *settings
-        };
-        let work = Work {
-            ports: self.ports,
-            budget: self.budget,
-            ledger,
-            compacted: self.compacted,
-            settings,
-            table,
-            receives,
-        };
-        let attempt = if is_new {
-            None
-        } else {
-            alone::begin(ledger, bid, batch).await?
-        };
-        let ended = work.finish(bid, batch, is_new, dissolve).await;
-        if let Some(attempt) = attempt
-            && ended.is_err()
-        {
-            attempt.ended().await;
-        }
-        ended
-    }
-
-    /// Takes the results of a batch.
-    fn take(&mut self, bid: &str, ended: Ended) {
-        let Ended {
-            left_out,
-            commit,
-            reports,
-        } = ended;
-        let known = match commit {
-            Some(commit) => Known::Committed(Box::new(commit)),
-            None => Known::Planned(left_out),
-        };
-        self.finder.learn(bid, known);
-        for (sid, report) in reports {
-            if self.waiting.contains_key(&sid) {
-                self.answer(&sid, Ok(report));
-            } else {
-                self.others.push(report);
-            }
-        }
-    }
-
-    fn fail(&mut self, sids: &[String], error: JobError) {
-        let error = Arc::new(error);
-        for sid in sids {
-            self.answer(sid, Err(Arc::clone(&error)));
-        }
-    }
-
-    fn answer(&mut self, sid: &str, answer: Answer) {
-        self.waiting.remove(sid);
-        self.answers.insert(sid.to_owned(), answer);
-    }
-}

@@ -5,11 +5,9 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use lakewright_core::location::Location;
-use lakewright_ports::{GetOptions, PutOptions, Store, StoreErrorKind};
-use twox_hash::XxHash3_128;
+use lakewright_ports::Store;
 
 use super::{
     Ports,
@@ -17,7 +15,10 @@ use super::{
     shuffle::{self, Staged},
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage, known},
+    kit::{
+        ErrorKind, JobError, Stage,
+        parts::{Parts, Written, part},
+    },
     work::list::Pages,
 };
 
@@ -156,25 +157,17 @@ async fn block(
         }
     }
     drop(entries);
-    let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(tasks));
+    let mut documents = Parts::default();
     for task in 0..tasks {
-        if let Some(gathered) = of_tasks.remove(&task) {
-            serde_json::to_writer(&mut bytes, &gathered.together())
-                .map_err(|error| JobError::entry(at.clone(), error))?;
-        }
-        ends.push(bytes.len() as u64);
+        let staged = of_tasks.remove(&task).map(shuffle::Gathered::together);
+        documents
+            .push(staged.as_ref())
+            .map_err(|error| JobError::entry(at.clone(), error))?;
     }
-    // Its name says what is in it: the entry names the object that belongs to its ends, whoever else writes one.
-    let object = at.join(&format!("-{:032x}", XxHash3_128::oneshot(&bytes)));
-    let options = PutOptions::create_only();
-    match store.put(&object, Bytes::from(bytes), options).await {
-        Ok(_) => {}
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
-        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
-    }
+    let Written { key, ends } = documents.write(store, &at).await?;
     let gathered = Gathered {
         version: Gathered::VERSION,
-        key: object.key,
+        key,
         ends,
     };
     ledger::propose(store, &at, gathered).await
@@ -206,23 +199,6 @@ async fn of_task_in(
 ) -> Result<Staged, JobError> {
     let gathered = block(ports, ledger, plan, number).await?;
     let object = Location::new(&ledger.plan().bucket, &gathered.key);
-    let before = task
-        .checked_sub(1)
-        .map_or(Some(&0), |before| gathered.ends.get(before));
-    let (Some(&start), Some(&end)) = (before, gathered.ends.get(task)) else {
-        return Err(JobError::entry(
-            object,
-            format!("it has nothing of task {task}"),
-        ));
-    };
-    if start == end {
-        return Ok(Staged::default());
-    }
-    let options = GetOptions {
-        range: Some(start..end),
-        ..GetOptions::default()
-    };
-    let body = ports.store.get(&object, options).await;
-    let body = body.map_err(|error| JobError::store(Stage::Ledger, error))?;
-    known::from_slice(&body.bytes).map_err(|error| JobError::entry(object, error))
+    let staged = part(&*ports.store, &object, &gathered.ends, task).await?;
+    Ok(staged.unwrap_or_default())
 }

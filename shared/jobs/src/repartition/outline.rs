@@ -5,20 +5,21 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use lakewright_core::{
     location::Location,
     repartition::{Span, Task, Unit},
 };
-use lakewright_ports::{GetOptions, PutOptions, Store, StoreErrorKind};
+use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash3_128;
 
 use super::{
     Ports, TaskRequest,
     ledger::{self, Inputs, Ledger, Plan, SourceObject, SourcePartition},
 };
-use crate::kit::{JobError, Stage, known};
+use crate::kit::{
+    JobError,
+    parts::{Parts, Written, part},
+};
 
 /// What a group of units reads. Sources and partitions have the numbers that they have here.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -80,30 +81,20 @@ pub(super) async fn write(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result
     if groups.len() <= 1 || ledger::exists(store, &at).await? {
         return Ok(());
     }
-    let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(groups.len()));
+    let mut documents = Parts::default();
     for group in groups {
         let mut part = Part::default();
         let units = plan.units.get(group.indices());
         units
             .and_then(|units| part.extend(units, &plan.sources, &plan.partitions))
             .ok_or_else(|| damaged(ledger))?;
-        serde_json::to_writer(&mut bytes, &part)
+        documents
+            .push(Some(&part))
             .map_err(|error| JobError::entry(at.clone(), error))?;
-        ends.push(bytes.len() as u64);
     }
-    // Its name says what is in it: the outline names the object that belongs to its ends, whoever else writes one.
-    let object = at.join(&format!("-{:032x}", XxHash3_128::oneshot(&bytes)));
-    let options = PutOptions::create_only();
-    match store.put(&object, Bytes::from(bytes), options).await {
-        Ok(_) => {}
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
-        Err(error) => return Err(JobError::store(Stage::Ledger, error)),
-    }
+    let Written { key, ends } = documents.write(store, &at).await?;
     let outline = Plan {
-        inputs: Some(Inputs {
-            key: object.key,
-            ends,
-        }),
+        inputs: Some(Inputs { key, ends }),
         settings: plan.settings.clone(),
         reading: plan.reading.clone(),
         shape: plan.shape.clone(),
@@ -175,26 +166,15 @@ pub(super) async fn with_units(
     let mut all = Part::default();
     if let Some(inputs) = &plan.inputs {
         let object = Location::new(&ledger.plan().bucket, &inputs.key);
-        let mut start = 0;
-        for (group, &end) in groups(plan)
-            .iter()
-            .map(|group| group.indices())
-            .zip(&inputs.ends)
-        {
-            let range = start..end;
-            start = end;
+        let groups = groups(plan);
+        let groups = groups.iter().map(|group| group.indices());
+        for (index, group) in groups.enumerate() {
             let wanted = group.start.max(units.start)..group.end.min(units.end);
             if wanted.is_empty() {
                 continue;
             }
-            let options = GetOptions {
-                range: Some(range),
-                ..GetOptions::default()
-            };
-            let body = store.get(&object, options).await;
-            let body = body.map_err(|error| JobError::store(Stage::Ledger, error))?;
-            let part: Part = known::from_slice(&body.bytes)
-                .map_err(|error| JobError::entry(object.clone(), error))?;
+            let part: Option<Part> = part(store, &object, &inputs.ends, index).await?;
+            let part = part.unwrap_or_default();
             let wanted = wanted.start - group.start..wanted.end - group.start;
             let wanted = part.units.get(wanted);
             wanted

@@ -244,6 +244,7 @@ fn a_task_writes_its_files_once() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn a_run_is_committed_when_every_row_is_in_its_files() {
     check(&[
         (Units, &[], Commit, "PlanMissing", &[]),

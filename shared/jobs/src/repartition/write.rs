@@ -1,20 +1,20 @@
 //! Runs the tasks of a run.
 
+mod spooled;
+mod stopped;
+
 use std::{ops::Range, sync::Arc};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use lakewright_core::{
-    location::Location,
-    repartition::{Cuts, Part, Router, Span, Task, Unit},
-};
+use lakewright_core::repartition::{Cuts, Part, Span, Task, Unit};
 use lakewright_ports::Store;
 
 use super::{
     Budget, Ports, TaskRequest,
-    files::{Files, path_room},
+    files::Files,
     gather,
-    ledger::{self, Commit, Counts, Done, File, Ledger, Plan, Prepared, Reached},
+    ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared, Reached},
     outline,
     refusal::withdrawn,
     replay::{self, Context, Replay, WrittenRows},
@@ -23,11 +23,8 @@ use super::{
     shuffle, unite,
 };
 use crate::{
-    kit::{ErrorKind, JobError, Stage, Unfinished},
-    work::{
-        metered::Metered,
-        spool::{Room, STAGED, Spool},
-    },
+    kit::{ErrorKind, JobError},
+    work::{metered::Metered, spool::Spool},
 };
 
 /// What a task for some files reads.
@@ -307,67 +304,6 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Notes which files of a task stand, if its time ran out and there are more than before. Returns the error to answer with.
-    async fn stopped(
-        &self,
-        progress: &Location,
-        further: Option<Vec<File>>,
-        error: JobError,
-    ) -> JobError {
-        if error.kind() != ErrorKind::Deadline {
-            return error;
-        }
-        match self.reached(progress, further).await {
-            // The first may have begun late in its invocation.
-            Ok(reached) if reached.tries > 1 => self.too_short(&reached),
-            Ok(_) => error,
-            Err(unnoted) => {
-                tracing::warn!(%progress, error = %unnoted, "how far the attempt came is not noted");
-                error
-            }
-        }
-    }
-
-    /// Notes how far the task has come, or that it has come no further.
-    async fn reached(
-        &self,
-        progress: &Location,
-        further: Option<Vec<File>>,
-    ) -> Result<Reached, JobError> {
-        let store = &*self.ports.store;
-        let (files, tries) = if let Some(files) = further {
-            (files, 0)
-        } else {
-            let standing = ledger::furthest::<Reached>(store, progress).await?;
-            standing.map_or((Vec::new(), 1), |reached| {
-                (reached.files, reached.tries + 1)
-            })
-        };
-        let reached = Reached {
-            version: Reached::VERSION,
-            files,
-            tries,
-        };
-        let place = ledger::place(reached.files.len(), tries);
-        ledger::reach(store, progress, place, &reached).await?;
-        Ok(reached)
-    }
-
-    fn too_short(&self, reached: &Reached) -> JobError {
-        let done = self.metered.bytes();
-        let unfinished = Unfinished {
-            begun: self.begun,
-            done,
-            all: self.all,
-            of: "bytes of the source",
-            tries: reached.tries,
-            instead: "choose a smaller task_size for the next run",
-        };
-        unfinished
-            .too_short(&*self.ports.clock, Stage::Read)
-            .of(self.ledger.plan())
-    }
-
     /// Writes some of the files of all rows.
     async fn files(
         &self,
@@ -456,62 +392,4 @@ impl<'a> Work<'a> {
         spooled.spool.discard().await;
         Ok(Some(spooled.written))
     }
-
-    /// Reads units, and spools their rows by partition.
-    async fn spool(
-        &self,
-        files: &Files<'_>,
-        prefix: Location,
-        span: Span,
-    ) -> Result<Spooled, JobError> {
-        let shape = &self.plan.shape;
-        let (schema, columns) = (shape.written_schema()?, shape.files.len());
-        let limit = self.plan.settings.limits.partitions;
-        let mut router = Router::new(&schema, columns, path_room(self.plan), limit);
-        let mut spool = Spool::new(shape.files_schema()?, None, self.room(prefix));
-        let units = self.units(span.indices())?;
-        let mut rows = Rows::new(self.ports, self.budget, self.plan, units)?;
-        let mut read = 0;
-        while let Some(batch) = rows.next().await? {
-            read += batch.num_rows() as u64;
-            let numbers = router.route(batch.columns().get(columns..).unwrap_or_default())?;
-            spool.push(&files.columns(&batch)?, &numbers)?;
-            if spool.is_over() {
-                spool.spill().await?;
-            }
-        }
-        Ok(Spooled {
-            written: WrittenRows {
-                rows: read,
-                values_dropped: rows.values_dropped(),
-            },
-            router,
-            spool,
-        })
-    }
-
-    /// The limits of a spool; rows beyond them go to the ledger.
-    fn room(&self, prefix: Location) -> Room {
-        let budget = self.budget;
-        // The row group that is being read, or the run that is being staged, is there too.
-        let scratch = if self.plan.reading.is_parquet() {
-            budget.scratch_bytes / 2
-        } else {
-            budget.scratch_bytes.saturating_sub(STAGED)
-        };
-        Room {
-            memory: budget.memory / 4,
-            folder: budget.scratch.clone(),
-            scratch: scratch.saturating_sub(budget.memory / 4),
-            store: Arc::clone(&self.ports.store),
-            prefix,
-        }
-    }
-}
-
-/// The rows of units by partition.
-struct Spooled {
-    router: Router,
-    spool: Spool,
-    written: WrittenRows,
 }

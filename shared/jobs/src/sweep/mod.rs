@@ -26,6 +26,7 @@ pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
     kit::{ErrorKind, JobError, send},
     rekey::{Candidate, Finder, SourceObject, Standing},
+    work::list::Pages,
 };
 
 /// The most concurrent lookups in the ledger.
@@ -140,25 +141,29 @@ pub async fn sweep(
     let clock = &*ports.clock;
     // The last key that was looked up.
     let mut reached = request.after.clone();
-    let mut page = ports.store.list(&prefix, request.after.as_deref()).await?;
-    loop {
-        let last = page.objects.last().filter(|_| page.truncated);
+    let mut pages = Pages::new(&*ports.store, &prefix);
+    if let Some(after) = &request.after {
+        pages.skip_to(after.clone());
+    }
+    let mut page = pages.next().await?;
+    while let Some(current) = page {
+        let last = current.objects.last().filter(|_| current.truncated);
         let next = last.map(|object| object.key.clone());
         let is_due = clock.now() >= deadline;
         // The next page is listed while this one is looked up: a listing is the slowest part.
         let listed = async {
-            match next.as_deref().filter(|_| !is_due) {
-                Some(next) => match ports.store.list(&prefix, Some(next)).await {
-                    // This page is answered for, and the next sweep goes on after it.
-                    Err(error) if error.kind == StoreErrorKind::Deadline => Ok(None),
-                    listed => listed.map(Some),
-                },
-                None => Ok(None),
+            if is_due {
+                return Ok(None);
+            }
+            match pages.next().await {
+                // This page is answered for, and the next sweep goes on after it.
+                Err(error) if error.kind == StoreErrorKind::Deadline => Ok(None),
+                listed => listed,
             }
         };
         let swept = async {
             let until = (clock, deadline);
-            let looked = look(&finder, job, &page, window, until, &mut report).await?;
+            let looked = look(&finder, job, &current, window, until, &mut report).await?;
             let mut complete = Vec::new();
             for object in &looked.missing {
                 report.sent += 1;
@@ -171,22 +176,22 @@ pub async fn sweep(
         };
         let (following, end) =
             future::try_join(async { listed.await.map_err(JobError::from) }, swept).await?;
+        page = None;
         match (end, following) {
             (End::Whole, Some(following)) => {
                 reached = next;
-                page = following;
-                continue;
+                page = Some(following);
             }
             (End::Whole, None) => report.next = next,
             // What was not looked up in time is the first of the next sweep.
             (End::After(key), _) => report.next = Some(key),
             (End::AtOnce, _) if reached == request.after => return Err(JobError::deadline()),
-            (End::AtOnce, _) => report.next = reached,
+            (End::AtOnce, _) => report.next = reached.take(),
         }
-        let rest = packer.rest().into_iter().collect();
-        enqueue(ports, queue, rest, &mut report).await?;
-        return Ok(priced(report));
     }
+    let rest = packer.rest().into_iter().collect();
+    enqueue(ports, queue, rest, &mut report).await?;
+    Ok(priced(report))
 }
 
 /// The report with what it takes to process what was found.

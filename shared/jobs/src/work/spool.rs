@@ -8,25 +8,28 @@
 //! Each run keeps its last block while it is read. So there are at most [`MOST_RUNS`], whose blocks take half of the memory:
 //! where another one would be too many, at least half of them are merged into one.
 
+mod reader;
 mod run;
+mod staging;
 
 use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
-    compute::{concat_batches, interleave_record_batch, take_record_batch},
+    compute::{interleave_record_batch, take_record_batch},
     datatypes::{Int64Type, SchemaRef},
 };
 use futures::{Stream, StreamExt, stream};
-use lakewright_core::{
-    encode::{MergeByTime, Merged},
-    location::Location,
-};
+use lakewright_core::{encode::MergeByTime, location::Location};
 use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::run::StoredRun;
-use self::run::{MAX_WINDOW, Run, RunWriter};
+pub(crate) use self::{reader::PartitionReader, run::StoredRun};
+use self::{
+    reader::{Cursor, Place},
+    run::{MAX_WINDOW, Run, RunWriter},
+    staging::Staging,
+};
 use crate::kit::{ErrorKind, JobError};
 
 /// A row that belongs to no partition.
@@ -203,13 +206,11 @@ impl Spool {
         let runs = self.runs.split_off(self.runs.len().saturating_sub(count));
         let last = runs.iter().filter_map(|run| run.spans().last());
         let last = last.map(|span| span.partition).max();
-        let mut staging = Staging {
-            most: STAGED.min(self.room.memory),
-            block_most: self.block(self.runs.len()),
-            // What is merged is there until all of it is.
-            scratch: self.room.scratch.saturating_sub(scratch),
-            ..Staging::new(self, &self.room.prefix)
-        };
+        let mut staging = Staging::new(self, &self.room.prefix);
+        staging.most = STAGED.min(self.room.memory);
+        staging.block_most = self.block(self.runs.len());
+        // What is merged is there until all of it is.
+        staging.scratch = self.room.scratch.saturating_sub(scratch);
         for partition in 0..=last.unwrap_or_default() {
             let mut rows = self.reader(&runs, &[], partition);
             while let Some(batch) = rows.next().await? {
@@ -368,174 +369,6 @@ impl Spool {
         self.chunks.clear();
         for run in self.runs.drain(..) {
             run.discard().await;
-        }
-    }
-}
-
-/// Writes rows in partition order, block by block, to runs that are complete before the next one is begun.
-struct Staging<'a> {
-    spool: &'a Spool,
-    prefix: &'a Location,
-    /// The approximate bytes of a run and of a block.
-    most: u64,
-    block_most: u64,
-    /// The room in the temporary folder. Runs that do not fit go to the store.
-    scratch: u64,
-    writer: Option<RunWriter>,
-    block: Vec<RecordBatch>,
-    block_rows: usize,
-    block_bytes: usize,
-    runs: Vec<Run>,
-}
-
-impl<'a> Staging<'a> {
-    /// To the store.
-    fn new(spool: &'a Spool, prefix: &'a Location) -> Self {
-        Self {
-            spool,
-            prefix,
-            most: STAGED,
-            block_most: BLOCK,
-            scratch: 0,
-            writer: None,
-            block: Vec::new(),
-            block_rows: 0,
-            block_bytes: 0,
-            runs: Vec::new(),
-        }
-    }
-
-    async fn add(&mut self, partition: u32, batch: RecordBatch) -> Result<(), JobError> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            closed => {
-                let folder = &self.spool.room.folder;
-                closed.insert(RunWriter::new(&self.spool.schema, folder, true)?)
-            }
-        };
-        writer.add_span(partition, index(self.block_rows), index(batch.num_rows()));
-        self.block_rows += batch.num_rows();
-        // A slice counts for its share of the sliced batch.
-        self.block_bytes += bytes_of(&batch);
-        self.block.push(batch);
-        if self.block_bytes as u64 >= self.block_most || self.block_rows as u64 >= BLOCK_ROWS {
-            self.cut()?;
-        }
-        let staged = self.writer.as_ref().map_or(0, RunWriter::bytes);
-        if staged >= self.most {
-            self.complete().await?;
-        }
-        Ok(())
-    }
-
-    fn cut(&mut self) -> Result<(), JobError> {
-        if let Some(writer) = &mut self.writer
-            && self.block_rows > 0
-        {
-            writer.write_block(&concat_batches(&self.spool.schema, &self.block)?)?;
-        }
-        self.block.clear();
-        (self.block_rows, self.block_bytes) = (0, 0);
-        Ok(())
-    }
-
-    async fn complete(&mut self) -> Result<(), JobError> {
-        self.cut()?;
-        if let Some(writer) = self.writer.take() {
-            let run = writer.finish();
-            let run = if let Some(room) = self.scratch.checked_sub(run.bytes()) {
-                self.scratch = room;
-                run
-            } else {
-                let store = Arc::clone(&self.spool.room.store);
-                run.into_object(store, self.prefix).await?
-            };
-            self.runs.push(run);
-        }
-        Ok(())
-    }
-
-    async fn end(mut self) -> Result<Vec<Run>, JobError> {
-        self.complete().await?;
-        Ok(self.runs)
-    }
-}
-
-/// The approximate bytes of a batch's rows.
-fn bytes_of(batch: &RecordBatch) -> usize {
-    let columns = batch.columns().iter();
-    columns
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or_default())
-        .sum()
-}
-
-/// Reads the rows of one partition.
-pub(crate) struct PartitionReader<'a> {
-    cursors: Vec<Cursor<'a>>,
-    merge: Option<MergeByTime>,
-    /// The current cursor, if nothing is merged.
-    next: usize,
-    /// The number of bytes to read ahead in an object.
-    window: u64,
-}
-
-struct Cursor<'a> {
-    place: Place<'a>,
-    spans: &'a [Span],
-}
-
-enum Place<'a> {
-    Run(&'a Run),
-    Memory(&'a RecordBatch, &'a [Span]),
-}
-
-impl Cursor<'_> {
-    async fn next(&mut self, window: u64) -> Result<Option<RecordBatch>, JobError> {
-        let Some((span, rest)) = self.spans.split_first() else {
-            return Ok(None);
-        };
-        self.spans = rest;
-        let (start, rows) = (span.start as usize, span.rows as usize);
-        Ok(Some(match self.place {
-            Place::Memory(batch, _) => batch.slice(start, rows),
-            Place::Run(run) => {
-                let block = run.block(span.block as usize, window).await?;
-                if start + rows > block.num_rows() {
-                    return Err(JobError::from(std::io::Error::from(
-                        std::io::ErrorKind::InvalidData,
-                    )));
-                }
-                block.slice(start, rows)
-            }
-        }))
-    }
-}
-
-impl PartitionReader<'_> {
-    /// The next rows.
-    pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, JobError> {
-        let window = self.window;
-        let Some(merge) = &mut self.merge else {
-            while let Some(cursor) = self.cursors.get_mut(self.next) {
-                if let Some(batch) = cursor.next(window).await? {
-                    return Ok(Some(batch));
-                }
-                self.next += 1;
-            }
-            return Ok(None);
-        };
-        loop {
-            match merge.merge()? {
-                Merged::Batch(batch) => return Ok(Some(batch)),
-                Merged::End => return Ok(None),
-                Merged::Wants(run) => {
-                    let batch = match self.cursors.get_mut(run) {
-                        Some(cursor) => cursor.next(window).await?,
-                        None => None,
-                    };
-                    merge.give(run, batch)?;
-                }
-            }
         }
     }
 }

@@ -1,0 +1,87 @@
+//! Documents that one object holds, one behind the other, so that each is read without the others.
+
+use bytes::Bytes;
+use lakewright_core::location::Location;
+use lakewright_ports::{GetOptions, PutOptions, Store, StoreErrorKind};
+use serde::{Serialize, de::DeserializeOwned};
+use twox_hash::XxHash3_128;
+
+use super::{JobError, Stage, known};
+
+/// The documents of an object that is not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    bytes: Vec<u8>,
+    ends: Vec<u64>,
+}
+
+/// An object with documents.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) key: String,
+    /// Where each of them ends.
+    pub(crate) ends: Vec<u64>,
+}
+
+impl Parts {
+    /// Adds a document. `None` takes no bytes.
+    pub(crate) fn push<T: Serialize>(&mut self, document: Option<&T>) -> serde_json::Result<()> {
+        if let Some(document) = document {
+            serde_json::to_writer(&mut self.bytes, document)?;
+        }
+        self.ends.push(self.bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Writes the object beside the entry `at`, which is to name it. Its name says what is in it: so the entry names the object
+    /// that belongs to its ends, whoever else writes one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(crate) async fn write(self, store: &dyn Store, at: &Location) -> Result<Written, JobError> {
+        let object = at.join(&format!("-{:032x}", XxHash3_128::oneshot(&self.bytes)));
+        let options = PutOptions::create_only();
+        match store.put(&object, Bytes::from(self.bytes), options).await {
+            Ok(_) => {}
+            Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {}
+            Err(error) => return Err(JobError::store(Stage::Ledger, error)),
+        }
+        Ok(Written {
+            key: object.key,
+            ends: self.ends,
+        })
+    }
+}
+
+/// Reads the document of this index. `None`: it takes no bytes.
+///
+/// # Errors
+/// The store fails, there is no such document, or it cannot be read.
+pub(crate) async fn part<T: DeserializeOwned>(
+    store: &dyn Store,
+    object: &Location,
+    ends: &[u64],
+    index: usize,
+) -> Result<Option<T>, JobError> {
+    let before = match index.checked_sub(1) {
+        Some(before) => ends.get(before),
+        None => Some(&0),
+    };
+    let (Some(&start), Some(&end)) = (before, ends.get(index)) else {
+        let what = format!("it has no document {index}");
+        return Err(JobError::entry(object.clone(), what));
+    };
+    if start == end {
+        return Ok(None);
+    }
+    let options = GetOptions {
+        range: Some(start..end),
+        ..GetOptions::default()
+    };
+    let body = store.get(object, options).await;
+    let body = body.map_err(|error| JobError::store(Stage::Ledger, error))?;
+    let document = known::from_slice(&body.bytes);
+    Ok(Some(
+        document.map_err(|error| JobError::entry(object.clone(), error))?,
+    ))
+}
