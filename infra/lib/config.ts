@@ -163,11 +163,12 @@ const schema = ['./lakewright.schema.json', '../../docs/lakewright.schema.json']
   .find((url) => existsSync(url))!;
 /** Rust's unsigned integers, which the schema's `minimum` keeps from being negative. */
 const unsigned = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n < 2 ** bits });
+const signed = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n >= -(2 ** (bits - 1)) && n < 2 ** (bits - 1) });
 
 const conforms = new Ajv2020({
   allErrors: true,
   allowUnionTypes: true,
-  formats: { uint8: unsigned(8), uint16: unsigned(16), uint32: unsigned(32), uint64: unsigned(64) },
+  formats: { uint8: unsigned(8), uint16: unsigned(16), uint32: unsigned(32), uint64: unsigned(64), int64: signed(64) },
 }).compile<RawConfig>(JSON.parse(readFileSync(schema, 'utf8')));
 
 function readShape(text: string): Config {

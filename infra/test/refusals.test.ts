@@ -40,6 +40,7 @@ test.each([
   ['wrong type', but('"anpr"', '7'), /rekey\[0\]\.name: must be string/],
   ['wrong choice', `${ANPR}path_style = "padde"`, /rekey\[0\]\.path_style: may be "padded"/],
   ['integer beyond 32 bits', `${ANPR}limits = { partitions = 4294967296 }`, /partitions: must match format "uint32"/],
+  ['an operation that is unknown', `${ANPR}column = [{ name = "a", uppercase = true }]`, /column\[0\]: unknown key `uppercase`/],
   ['not a location', but('s3://landing/anpr/', 'landing/anpr/'), /source = "landing\/anpr\/" is not an S3 location/],
   ['no bucket', but('s3://lake/anpr/', 's3:///anpr/'), /target = "s3:\/\/\/anpr\/" is not an S3 location/],
   ['source without slash', but('landing/anpr/', 'landing/anpr'), /source = "s3:\/\/landing\/anpr" must end with `\/`/],

@@ -388,7 +388,10 @@ impl Bench<'_> {
         if let Some(assembly) = &self.assembly {
             return Ok(assembly.clone());
         }
-        self.lock = Some(Lock::take(self.workspace, "test")?);
+        // A step that failed to make the assembly has left it to the next one.
+        if self.lock.is_none() {
+            self.lock = Some(Lock::take(self.workspace, "test")?);
+        }
         self.functions()?;
         let config = self.workspace.python_tests().join("lakewright.toml");
         let zips = self.workspace.local_zips();

@@ -85,3 +85,68 @@ pub(crate) async fn part<T: DeserializeOwned>(
         document.map_err(|error| JobError::entry(object.clone(), error))?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use lakewright_model::virtual_time;
+
+    use super::*;
+    use crate::fixture::{Lake, everything};
+
+    #[test]
+    fn each_document_is_read_by_itself() {
+        for documents in [
+            &[][..],
+            &[Some("a")],
+            &[None],
+            &[Some("a"), None, Some(""), Some("bc"), None],
+        ] {
+            virtual_time(async {
+                let lake = Lake::new();
+                let (store, at) = (lake.ports().store, Lake::at("gathered/0"));
+                let written = async || {
+                    let mut parts = Parts::default();
+                    for document in documents {
+                        parts.push(document.as_ref()).unwrap();
+                    }
+                    parts.write(&*store, &at).await.unwrap()
+                };
+                let Written { key, ends } = written().await;
+                let seen = lake.seen(everything);
+                // Whoever writes the same finds it there.
+                assert_eq!(written().await.key, key);
+                assert_eq!(lake.seen(everything), seen);
+                assert!(key.starts_with("gathered/0-"), "{key}");
+                let object = Lake::at(&key);
+                let read = async |index| part::<String>(&*store, &object, &ends, index).await;
+                for (index, &document) in documents.iter().enumerate() {
+                    let found = read(index).await.unwrap();
+                    assert_eq!(found.as_deref(), document, "{documents:?} {index}");
+                }
+                let error = read(documents.len()).await.unwrap_err();
+                assert_eq!(error.name(), "LedgerUnreadable", "{error}");
+            });
+        }
+    }
+
+    #[test]
+    fn ends_of_another_object_are_refused() {
+        virtual_time(async {
+            let lake = Lake::new();
+            let store = lake.ports().store;
+            lake.place("gathered/0-x", "\"a\"\"b\"");
+            let object = Lake::at("gathered/0-x");
+            for (ends, index, name) in [
+                (&[3, 6][..], 2, "LedgerUnreadable"),
+                (&[2, 6], 0, "LedgerUnreadable"),
+                (&[3, 5], 1, "LedgerUnreadable"),
+            ] {
+                let read = part::<String>(&*store, &object, ends, index).await;
+                assert_eq!(read.unwrap_err().name(), name, "{ends:?} {index}");
+            }
+            let gone = Lake::at("gathered/1-x");
+            let read = part::<String>(&*store, &gone, &[3], 0).await;
+            assert_eq!(read.unwrap_err().name(), "StoreFailed");
+        });
+    }
+}
