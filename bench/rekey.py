@@ -77,6 +77,7 @@ class Options:
 
 # Runs once, on a data set, as the repetition of that number.
 Contender = Callable[[DataSet, int], Run]
+Entrant = tuple[Contender, DataSet]
 
 
 def options() -> Options:
@@ -109,44 +110,38 @@ def run_peer(name: str, form: str, given: Options, dataset: DataSet, repetition:
 
 def other_forms(lakewright: Lakewright, landed: DataSet, folder: Path, cloud: LocalCloud, given: Options) -> str:
     """The same records from other inputs and to other outputs; a section."""
-    sections = ["## Other inputs and outputs"]
+    lines, plain = f"{OURS}, a record a line", f"{OURS}, JSON to JSON"
 
-    def ours(what: str, **job: str) -> Contender:
-        return partial(lakewright.run, f"{OURS}, {what}", Job(FORMS_MEMORY_MB, **job))
+    def ours(contender: str, dataset: DataSet = landed, **job: str) -> Entrant:
+        return partial(lakewright.run, contender, Job(FORMS_MEMORY_MB, **job)), dataset
 
-    def compare(title: str, entrants: dict[str, tuple[DataSet, Contender]], references: list[str]) -> None:
-        runs = []
-        for repetition in range(1, given.common.repetitions + 1):
-            for dataset, contender in entrants.values():
-                runs.append(run_once(contender, dataset, repetition, given))
-        sections.append(medians(title, runs, references))
+    def compare(title: str, entrants: list[Entrant], references: list[str]) -> str:
+        return medians(title, run_in_turn(entrants, given), references)
 
     envelope = land(f"{landed.name}-{ENVELOPE}", make_form(ENVELOPE, folder), cloud)
-    lines = f"{OURS}, a record a line"
-    compare(
-        "Envelopes: all records of an object in one document",
-        {
-            "lines": (landed, ours("a record a line")),
-            "envelope": (envelope, ours("envelopes", reads=ENVELOPE)),
-        },
-        [lines],
-    )
     parquet = land(f"{landed.name}-{PARQUET}", make_form(PARQUET, folder), cloud)
-    peers = {name: (parquet, partial(run_peer, name, PARQUET, given)) for name in given.peers if name in PARQUET_PEERS}
-    compare(
-        "Parquet to Parquet, both with Snappy",
-        {"ours": (parquet, ours("Parquet to Parquet", reads=PARQUET)), **peers},
-        [*peers],
-    )
-    plain = f"{OURS}, JSON to JSON"
-    compare(
-        "gzip'd JSON to JSON, with gzip and without",
-        {
-            "plain": (landed, ours("JSON to JSON", writes=PLAIN_JSON)),
-            "gzip": (landed, ours("JSON to gzip'd JSON", writes=JSON)),
-        },
-        [plain],
-    )
+    peers = [name for name in given.peers if name in PARQUET_PEERS]
+    sections = [
+        "## Other inputs and outputs",
+        compare(
+            "Envelopes: all records of an object in one document",
+            [ours(lines), ours(f"{OURS}, envelopes", envelope, reads=ENVELOPE)],
+            [lines],
+        ),
+        compare(
+            "Parquet to Parquet, both with Snappy",
+            [
+                ours(f"{OURS}, Parquet to Parquet", parquet, reads=PARQUET),
+                *((partial(run_peer, name, PARQUET, given), parquet) for name in peers),
+            ],
+            peers,
+        ),
+        compare(
+            "gzip'd JSON to JSON, with gzip and without",
+            [ours(plain, writes=PLAIN_JSON), ours(f"{OURS}, JSON to gzip'd JSON", writes=JSON)],
+            [plain],
+        ),
+    ]
     return "\n\n".join(sections)
 
 
@@ -164,10 +159,10 @@ def run_once(contender: Contender, dataset: DataSet, repetition: int, given: Opt
     return run
 
 
-def run_in_turn(entrants: list[Contender], dataset: DataSet, given: Options) -> list[Run]:
-    """All repetitions of all contenders on one data set."""
+def run_in_turn(entrants: list[Entrant], given: Options) -> list[Run]:
+    """All repetitions of all contenders, each on its data set."""
     repetitions = range(1, given.common.repetitions + 1)
-    return [run_once(contender, dataset, repetition, given) for repetition in repetitions for contender in entrants]
+    return [run_once(*entrant, repetition, given) for repetition in repetitions for entrant in entrants]
 
 
 def versions(given: Options) -> str:
@@ -188,11 +183,13 @@ def measure(given: Options) -> str:
     with LocalCloud(state) as cloud:
         lakewright = Lakewright(binary, cloud, state, given.common.scratch)
         dataset = land(SINGLE, single, cloud)
-        cold: list[Contender] = [partial(lakewright.run, f"{size} MB", Job(size, True)) for size in SINGLE_MEMORY_MB]
-        cold_section = cold_starts(dataset.size, run_in_turn(cold, dataset, given))
+        cold: list[Entrant] = [
+            (partial(lakewright.run, f"{size} MB", Job(size, True)), dataset) for size in SINGLE_MEMORY_MB
+        ]
+        cold_section = cold_starts(dataset.size, run_in_turn(cold, given))
         for name in given.sizes:
             dataset = land(name, folders[name], cloud)
-            runs = run_in_turn(contenders(lakewright, given), dataset, given)
+            runs = run_in_turn([(contender, dataset) for contender in contenders(lakewright, given)], given)
             compared.append(comparison(dataset.size, runs))
             reached += targets(dataset.size, runs)
             if name == FORMS_OF and given.forms:

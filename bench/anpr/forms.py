@@ -39,7 +39,8 @@ def write(dataset: Path, form: str, folder: Path) -> None:
     """Writes the data set. What to expect is written last: a folder that has it is complete."""
     objects = dataset / OBJECTS
     for path in sorted(objects.rglob(f"*{EXTENSIONS[JSON]}")):
-        out = folder / OBJECTS / path.relative_to(objects).parent / (path.name.removesuffix(EXTENSIONS[JSON]) + EXTENSIONS[form])
+        name = path.name.removesuffix(EXTENSIONS[JSON]) + EXTENSIONS[form]
+        out = folder / OBJECTS / path.relative_to(objects).with_name(name)
         out.parent.mkdir(parents=True, exist_ok=True)
         {ENVELOPE: envelope, PARQUET: parquet}[form](path, out)
     shutil.copyfile(dataset / EXPECTATION, folder / EXPECTATION)

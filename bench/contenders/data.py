@@ -63,25 +63,23 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def make(name: str, records: int, folder: Path, *flags: str) -> Path:
     """The folder of a data set, made unless it stands."""
-    folder = folder / name
-    if not (folder / EXPECTATION).exists():
-        print(f"making {records:,} records", flush=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        done = _python("anpr.dataset", "--out", str(folder), "--records", str(records), *flags)
-        if done.returncode != 0:
-            raise Wrong(f"the records could not be made: {done.stderr}")
-    return folder
+    return _made(folder / name, "anpr.dataset", "--records", str(records), *flags)
 
 
 def make_form(form: str, dataset: Path) -> Path:
     """The folder of a data set's records in another form, made unless it stands."""
-    folder = dataset.with_name(f"{dataset.name}-{form}")
+    return _made(
+        dataset.with_name(f"{dataset.name}-{form}"), "anpr.forms", "--dataset", str(dataset), "--form", form
+    )
+
+
+def _made(folder: Path, module: str, *arguments: str) -> Path:
     if not (folder / EXPECTATION).exists():
         print(f"making {folder.name}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-        done = _python("anpr.forms", "--dataset", str(dataset), "--form", form, "--out", str(folder))
+        done = _python(module, "--out", str(folder), *arguments)
         if done.returncode != 0:
-            raise Wrong(f"the records could not be written as {form}: {done.stderr}")
+            raise Wrong(f"the records could not be made: {done.stderr}")
     return folder
 
 

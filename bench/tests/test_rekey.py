@@ -11,7 +11,6 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from anpr.dataset import OBJECTS
 from anpr.forms import ENVELOPE, JSON, PARQUET
 from anpr.forms import RECORDS as IN_ENVELOPE
 from contenders import peer
@@ -87,8 +86,12 @@ class Rekey(unittest.TestCase):
         parquet = land("few-parquet", make_form(PARQUET, folder), self.cloud)
         run = peer.run("DuckDB", PARQUET, parquet, 1, self.folder, self.folder)
         self.assertEqual(run.files, len(self.dataset.expected.partitions))
-        envelopes = [json.loads(gzip.decompress(path.read_bytes())) for path in (make_form(ENVELOPE, folder) / OBJECTS).rglob("*.gz")]
-        self.assertEqual(sum(len(envelope[IN_ENVELOPE]) for envelope in envelopes), self.dataset.expected.rows)
+        envelopes = make_form(ENVELOPE, folder)
+        for landed in self.dataset.files.rglob("*.gz"):
+            lines = gzip.decompress(landed.read_bytes()).splitlines()
+            envelope = gzip.decompress((envelopes / landed.relative_to(folder)).read_bytes())
+            self.assertEqual(json.loads(envelope)[IN_ENVELOPE], [json.loads(line) for line in lines])
+
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ const schema = ['./lakewright.schema.json', '../../docs/lakewright.schema.json']
   .find((url) => existsSync(url))!;
 /** Rust's unsigned integers, which the schema's `minimum` keeps from being negative. */
 const unsigned = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n < 2 ** bits });
+/** Rust's signed integers, as far as JavaScript's numbers tell. */
 const signed = (bits: number) => ({ type: 'number' as const, validate: (n: number) => n >= -(2 ** (bits - 1)) && n < 2 ** (bits - 1) });
 
 const conforms = new Ajv2020({
