@@ -108,3 +108,34 @@ fn is_final(error: &JobError) -> bool {
         ErrorKind::Unmergeable | ErrorKind::Unreadable | ErrorKind::InputChanged
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::compact::{
+        fixture::{
+            Was::{Gone, Merged, MovedOn, Ran, Swapped, Written},
+            check_merge,
+        },
+        report::Step,
+    };
+
+    #[test]
+    fn a_file_is_merged_once_from_the_files_of_the_plan() {
+        let failed: &[&str] = &["+ledger/failed/00000001"];
+        check_merge(
+            0,
+            &[
+                (&[], "Merged 2", &["+to/merged"]),
+                (&[Merged(2)], "Duplicate 2", &[]),
+                (&[Written("c"), Written("d")], "Merged 2", &["+to/merged"]),
+                // C2: no other object than the plan's.
+                (&[Written("a")], "InputChanged", failed),
+                (&[Gone("b")], "InputChanged", failed),
+                (&[Swapped], "Superseded 2", &[]),
+                (&[MovedOn], "Superseded 2", &[]),
+                (&[Ran(Step::Abandon)], "Superseded 2", &[]),
+            ],
+        );
+        check_merge(1, &[(&[], "BadRequest", &[])]);
+    }
+}

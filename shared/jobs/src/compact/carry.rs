@@ -73,3 +73,33 @@ pub(super) fn input_changed(location: Location) -> JobError {
     let message = "it was replaced or deleted after it was planned: the files of a compacted table must not be changed";
     JobError::new(ErrorKind::InputChanged, message).of(location)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::carry;
+    use crate::compact::fixture::{
+        Was::{Carried, Gone, Written},
+        check_planned,
+    };
+
+    #[test]
+    fn what_is_not_merged_is_carried_once() {
+        check_planned(
+            &[
+                (&[], "1", &["+to/c"]),
+                (&[Written("d")], "2", &["+to/c", "+to/d"]),
+                (&[Written("_d"), Written("e/.d")], "1", &["+to/c"]),
+                (&[Carried("c")], "0", &[]),
+                (&[Gone("c")], "0", &[]),
+                (&[Gone("a")], "1", &["+to/c"]),
+                // C1: the merged file has not the rows of this one.
+                (&[Written("a")], "InputChanged", &[]),
+                (&[Carried("c"), Written("b")], "InputChanged", &[]),
+            ],
+            &async |_, ports, plan| {
+                let carried = carry(&*ports.store, plan).await?;
+                Ok(carried.to_string())
+            },
+        );
+    }
+}

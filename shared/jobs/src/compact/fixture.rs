@@ -1,4 +1,5 @@
-//! The partition `day=1/` of `lake.t` with a plan that merges `a` and `b`, of one row each, and carries `c`.
+//! The partition `day=1/` of `lake.t` with the files `a`, `b` and `c`, of one row each, and a plan that merges `a` and `b` and
+//! carries `c`.
 
 use std::{fmt, sync::Arc};
 
@@ -7,18 +8,22 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use lakewright_core::{
     compact::{PartitionLedger, PartitionState},
-    config::{Compact, Config},
+    config::{Compact, CompactMode, Config},
     location::Location,
 };
 use parquet::arrow::ArrowWriter;
 
 use super::{
-    StepRequest,
+    Budget, MergeTask, PlanRequest, StepRequest,
     ledger::{self, Bin, Input, Plan},
+    merge, plan,
     report::{Step, StepReport},
     steps,
 };
-use crate::fixture::{self, Lake, View, everything, told};
+use crate::{
+    fixture::{self, Lake, View, everything, told},
+    kit::{JobError, Ports},
+};
 
 /// The directories before and after, and the partition's ledger.
 const FROM: &str = "t/day=1/";
@@ -47,10 +52,14 @@ pub(super) enum Was {
     Swapped,
     /// The partition has moved on to the generation after the plan's.
     MovedOn,
+    /// The partition was planned.
+    Planned,
+    /// A merge of the plan failed in a way that no other attempt can mend.
+    Failed,
 }
 
 /// The job that the plan was made for.
-pub(super) fn job() -> Compact {
+fn job() -> Compact {
     let text = r#"
         [[compact]]
         table = "lake.t"
@@ -63,7 +72,7 @@ pub(super) fn job() -> Compact {
 }
 
 /// A Parquet file with so many rows.
-pub(super) fn file(rows: usize) -> Bytes {
+fn file(rows: usize) -> Bytes {
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["x"; rows]));
     let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
@@ -71,23 +80,33 @@ pub(super) fn file(rows: usize) -> Bytes {
     writer.into_inner().unwrap().into()
 }
 
-/// The ledger and its plan, which are written, and what was there besides.
-pub(super) async fn planned(lake: &Lake, was: &[Was]) -> (PartitionLedger, Plan) {
+/// The table and its files.
+async fn files(lake: &Lake) {
     lake.put_table(&["id"]);
     lake.put_partition("1", FROM).await;
+    for name in ["a", "b", "c"] {
+        lake.place(&format!("{FROM}{name}"), file(1));
+    }
+}
+
+/// Writes the plan.
+async fn propose(lake: &Lake, settings: Compact) {
     let inputs = ["a", "b"].map(|name| {
-        let bytes = file(1);
+        let at = Lake::at(&format!("{FROM}{name}"));
+        let (size, etag) = lake.cloud.with(|state| {
+            let object = state.s3.object(&at).unwrap();
+            (object.bytes.len() as u64, object.etag.clone())
+        });
         Input {
             name: name.to_owned(),
-            size: bytes.len() as u64,
-            etag: lake.place(&format!("{FROM}{name}"), bytes),
+            size,
+            etag,
             rows: 1,
         }
     });
-    lake.place(&format!("{FROM}c"), file(1));
     let plan = Plan {
         version: Plan::VERSION,
-        settings: job(),
+        settings,
         partition: "day=1/".to_owned(),
         values: vec!["1".to_owned()],
         generation: 1,
@@ -102,9 +121,17 @@ pub(super) async fn planned(lake: &Lake, was: &[Was]) -> (PartitionLedger, Plan)
             compressions: Vec::new(),
         }],
     };
-    let ledger = PartitionLedger::new(&Lake::at("t/_lakewright/"), "day=1/");
     let store = lake.ports().store;
-    let plan = ledger::propose(&*store, &ledger, plan).await.unwrap();
+    ledger::propose(&*store, &ledger(), plan).await.unwrap();
+}
+
+fn ledger() -> PartitionLedger {
+    PartitionLedger::new(&Lake::at("t/_lakewright/"), "day=1/")
+}
+
+/// What happened, one after the other.
+async fn happened(lake: &Lake, was: &[Was]) {
+    let (store, ledger) = (lake.ports().store, ledger());
     for was in was {
         match *was {
             Was::Merged(rows) => {
@@ -124,6 +151,7 @@ pub(super) async fn planned(lake: &Lake, was: &[Was]) -> (PartitionLedger, Plan)
             Was::Waited(minutes) => lake.wait(SignedDuration::from_mins(minutes)).await,
             Was::Pointed(at) => lake.put_partition("1", at).await,
             Was::Swapped => {
+                let (_, plan) = ledger::read_plan(&*store, &location()).await.unwrap();
                 let standing = ledger::read_state(&*store, &ledger).await.unwrap();
                 let swapped = ledger::swap(&*store, &ledger, &plan, standing.as_ref()).await;
                 assert!(swapped.unwrap());
@@ -139,9 +167,17 @@ pub(super) async fn planned(lake: &Lake, was: &[Was]) -> (PartitionLedger, Plan)
                 let body = serde_json::to_vec(&state).unwrap();
                 lake.place(&ledger.state().key, body);
             }
+            Was::Planned => {
+                run_plan(lake, &lake.ports(), false).await.unwrap();
+            }
+            Was::Failed => {
+                let (_, plan) = ledger::read_plan(&*store, &location()).await.unwrap();
+                let error = JobError::unreadable(location(), "it always fails");
+                let noted = ledger::note_failure(&*store, &ledger, &plan, 0, &error).await;
+                noted.unwrap();
+            }
         }
     }
-    (ledger, plan)
 }
 
 fn request(step: Step) -> StepRequest {
@@ -156,7 +192,7 @@ fn location() -> Location {
     Lake::at(&format!("{LEDGER}plan/00000001"))
 }
 
-async fn run(lake: &Lake, step: Step) -> Result<StepReport, crate::JobError> {
+async fn run(lake: &Lake, step: Step) -> Result<StepReport, JobError> {
     let deadline = lake.deadline();
     steps::step(&lake.ports(), &request(step), deadline).await
 }
@@ -175,35 +211,136 @@ impl fmt::Display for Ended {
     }
 }
 
+/// What was there or happened, the answer, and the changes.
+type Example<'a> = (&'a [Was], &'a str, &'a [&'a str]);
+
 /// Checks what a step answers and changes: after `was`, `answer` and the `changes`, each of which is `+` for a new object, `-`
 /// for one that is gone and `~` for another content, in the directories `from`, `to`, and `ledger`.
-pub(super) fn check(step: Step, examples: &[(&[Was], &str, &[&str])]) {
+pub(super) fn check(step: Step, examples: &[Example<'_>]) {
+    check_planned(examples, &async |lake, ports, _| {
+        stepped(lake, ports, step).await
+    });
+}
+
+/// The same, of a plan without a catalog.
+pub(super) fn check_in_place(step: Step, examples: &[Example<'_>]) {
+    let given = async |lake: &Lake, was: &[Was]| {
+        files(lake).await;
+        let settings = Compact {
+            mode: CompactMode::InPlace,
+            ..job()
+        };
+        propose(lake, settings).await;
+        happened(lake, was).await;
+    };
+    check_all(examples, &given, &async |lake, ports| {
+        stepped(lake, ports, step).await
+    });
+}
+
+async fn stepped(lake: &Lake, ports: &Ports, step: Step) -> Result<String, JobError> {
+    let report = steps::step(ports, &request(step), lake.deadline()).await?;
+    Ok(Ended(report).to_string())
+}
+
+/// The same, of something else that is done for the plan.
+pub(super) fn check_planned(
+    examples: &[Example<'_>],
+    work: &impl AsyncFn(&Lake, &Ports, &Plan) -> Result<String, JobError>,
+) {
+    let given = async |lake: &Lake, was: &[Was]| {
+        files(lake).await;
+        propose(lake, job()).await;
+        happened(lake, was).await;
+    };
+    check_all(examples, &given, &async |lake, ports| {
+        let (_, plan) = ledger::read_plan(&*lake.ports().store, &location()).await?;
+        work(lake, ports, &plan).await
+    });
+}
+
+/// The same, of a merge.
+pub(super) fn check_merge(task: usize, examples: &[Example<'_>]) {
+    check_planned(examples, &async |lake, ports, _| {
+        let task = MergeTask {
+            plan: location(),
+            task,
+        };
+        let report = merge(ports, &task, &budget(lake)).await?;
+        Ok(format!("{:?} {}", report.status, report.rows))
+    });
+}
+
+/// The same, of planning a partition without a plan.
+pub(super) fn check_plan(dry_run: bool, examples: &[Example<'_>]) {
+    let given = async |lake: &Lake, was: &[Was]| {
+        files(lake).await;
+        happened(lake, was).await;
+    };
+    check_all(examples, &given, &async |lake, ports| {
+        run_plan(lake, ports, dry_run).await
+    });
+}
+
+/// What a plan says: the files before and after, the steps that are next, and why partitions are left or refused.
+async fn run_plan(lake: &Lake, ports: &Ports, dry_run: bool) -> Result<String, JobError> {
+    let request = PlanRequest {
+        dry_run,
+        ..PlanRequest::default()
+    };
+    let report = plan(ports, &job(), &request, &budget(lake)).await?;
+    let (before, after) = (report.files_before, report.files_after);
+    let next = report.tasks.iter().map(|item| {
+        let merges = item.merges.len();
+        format!("{:?} after {merges}", item.step)
+    });
+    let left = report.left.into_keys();
+    let refused = (report.partitions_refused > 0).then(|| "refused".to_owned());
+    let all = next.chain(left).chain(refused).collect::<Vec<_>>();
+    Ok(format!("{before} to {after}: {}", all.join(", ")))
+}
+
+fn budget(lake: &Lake) -> Budget {
+    Budget {
+        memory: 256 << 20,
+        deadline: lake.deadline(),
+    }
+}
+
+fn check_all(
+    examples: &[Example<'_>],
+    given: &impl AsyncFn(&Lake, &[Was]),
+    work: &impl AsyncFn(&Lake, &Ports) -> Result<String, JobError>,
+) {
     let view = View {
         kept: everything,
-        names: |_, ()| {
-            let names = [
-                (TO, "to/"),
-                (FROM, "from/"),
-                (LEDGER, "ledger/"),
-                (OUTPUT, "merged"),
-            ];
-            names
-                .map(|(text, name)| (text.to_owned(), name.to_owned()))
-                .to_vec()
-        },
+        names: |lake, ()| names(lake),
     };
     fixture::check(examples.iter().map(|(was, answer, changes)| {
         let told = told(
             &view,
-            async |lake| {
-                planned(lake, was).await;
-            },
-            async |lake, client, ()| {
-                let ports = lake.ports_of(client);
-                let ended = steps::step(&ports, &request(step), lake.deadline()).await;
-                ended.map(Ended)
-            },
+            async |lake| given(lake, was).await,
+            async |lake, client, ()| work(lake, &lake.ports_of(client)).await,
         );
-        (format!("{step:?} after {was:?}"), told, *answer, *changes)
+        (format!("after {was:?}"), told, *answer, *changes)
     }));
+}
+
+/// The directories, and the lists of what a plan has to do, which are named by a hash.
+fn names(lake: &Lake) -> Vec<(String, String)> {
+    let mut names = [
+        (TO, "to/"),
+        (FROM, "from/"),
+        (LEDGER, "ledger/"),
+        (OUTPUT, "merged"),
+        ("t/_lakewright/compact/", ""),
+    ]
+    .map(|(text, name)| (text.to_owned(), name.to_owned()))
+    .to_vec();
+    let lists = lake.seen(everything).into_keys().filter_map(|key| {
+        let list = key.strip_prefix("t/_lakewright/compact/")?;
+        Some((list.split_once('.')?.0.to_owned(), "list".to_owned()))
+    });
+    names.extend(lists);
+    names
 }

@@ -109,3 +109,60 @@ async fn replace(
     }
     Ok(keys.len() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::compact::{
+        fixture::{
+            Was::{Gone, Merged, Ran, Written},
+            check_in_place,
+        },
+        report::Step,
+    };
+
+    #[test]
+    fn merged_files_replace_those_that_they_were_made_of() {
+        check_in_place(
+            Step::Publish,
+            &[
+                (&[], "NotMerged", &[]),
+                (&[Merged(3)], "RowsDiffer", &[]),
+                (
+                    &[Merged(2)],
+                    "Done 2",
+                    &[
+                        "+from/merged",
+                        "+ledger/swept/00000001",
+                        "-from/a",
+                        "-from/b",
+                        "-to/merged",
+                    ],
+                ),
+                (
+                    &[Merged(2), Gone("a")],
+                    "Done 1",
+                    &[
+                        "+from/merged",
+                        "+ledger/swept/00000001",
+                        "-from/b",
+                        "-to/merged",
+                    ],
+                ),
+                // Nothing is deleted that the merged file does not hold.
+                (
+                    &[Merged(2), Written("a")],
+                    "InputChanged",
+                    &["+from/merged"],
+                ),
+                (
+                    &[Merged(2), Ran(Step::Publish), Written("d")],
+                    "Done 0",
+                    &[],
+                ),
+            ],
+        );
+        check_in_place(Step::Abandon, &[(&[Merged(2)], "BadRequest", &[])]);
+        check_in_place(Step::Sweep, &[(&[Merged(2)], "Superseded 0", &[])]);
+        check_in_place(Step::Delete, &[(&[Merged(2)], "Superseded 0", &[])]);
+    }
+}

@@ -318,3 +318,69 @@ fn is_of_a_partition(error: &JobError) -> bool {
             | ErrorKind::PlanMissing
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Step;
+    use crate::compact::fixture::{
+        Was::{Failed, Gone, Merged, Planned, Pointed, Ran, Waited, Written},
+        check_plan,
+    };
+
+    #[test]
+    fn a_generation_is_planned_when_the_one_before_is_over() {
+        let merged = [Waited(6), Planned, Merged(3)];
+        let after = |more: &[_]| [&merged[..], more].concat();
+        let few = "0 to 0: too_few_files";
+        let list: &[&str] = &["+list.json"];
+        let planned: &[&str] = &["+ledger/plan/00000001", "+list.json", "+list.merges.json"];
+        check_plan(
+            false,
+            &[
+                // C1: younger files may be written again under their names.
+                (&[], few, list),
+                (&[Waited(6)], "3 to 1: Publish after 1", planned),
+                (
+                    &[Waited(6), Written("d")],
+                    "4 to 2: Publish after 1",
+                    planned,
+                ),
+                (&[Waited(6), Gone("a"), Gone("b")], few, list),
+                (&[Waited(6), Planned], "3 to 1: Publish after 1", &[]),
+                (
+                    &[Waited(6), Planned, Failed],
+                    "0 to 0: Abandon after 0, refused",
+                    list,
+                ),
+                (&after(&[Ran(Step::Publish)]), "0 to 0: Sweep after 0", list),
+                (
+                    &after(&[Ran(Step::Publish), Waited(6), Ran(Step::Sweep)]),
+                    few,
+                    list,
+                ),
+                (
+                    &after(&[Ran(Step::Publish), Waited(6), Ran(Step::Sweep), Waited(61)]),
+                    "0 to 0: Delete after 0",
+                    list,
+                ),
+                (
+                    &after(&[Ran(Step::Abandon), Waited(6)]),
+                    "0 to 0: Abandon after 0",
+                    list,
+                ),
+                (&[Waited(6), Pointed("elsewhere/")], few, list),
+                (
+                    &after(&[
+                        Ran(Step::Publish),
+                        Waited(6),
+                        Ran(Step::Sweep),
+                        Pointed("x/"),
+                    ]),
+                    "0 to 0: refused",
+                    list,
+                ),
+            ],
+        );
+        check_plan(true, &[(&[Waited(6)], "3 to 1: Publish after 1", &[])]);
+    }
+}

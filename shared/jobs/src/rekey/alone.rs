@@ -63,3 +63,63 @@ impl Attempt<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rekey::fixture::{
+        BAD, ONE, TWO,
+        Was::{Died, Landed},
+        attempts,
+    };
+
+    #[test]
+    fn attempts_at_an_object_alone_are_noted_and_it_is_given_up_after_two_that_were_killed() {
+        let claimed = [Landed("a", ONE), Died(&["a"], "/claim/")];
+        let refused = [Landed("a", BAD), Died(&["a"], "/claim/")];
+        let killed = Died(&["a"], "/alone/");
+        let both = [
+            Landed("a", ONE),
+            Landed("b", TWO),
+            Died(&["a", "b"], "/plan/"),
+        ];
+        let examples: &[(&[_], &[_], &str, &[&str])] = &[
+            // The first attempt has no note: nobody was killed before it.
+            (&claimed[..1], &["a"], "Committed 1", &[]),
+            (&claimed, &["a"], "Committed 1", &["alone/a/0000"]),
+            (
+                &[claimed[0], claimed[1], killed],
+                &["a"],
+                "Committed 1",
+                &["alone/a/0000", "alone/a/0001"],
+            ),
+            // The note counts only as long as it is not committed.
+            (
+                &[claimed[0], claimed[1], killed, killed],
+                &["a"],
+                "Committed 1",
+                &["alone/a/0000", "alone/a/0001", "alone/a/0002", "failed/a"],
+            ),
+            // It was not killed, but ended.
+            (
+                &refused,
+                &["a"],
+                "Unreadable",
+                &["alone/a/0000", "alone/a/0000-ended", "failed/a"],
+            ),
+            // Nobody knows which of several objects killed an invocation.
+            (&both, &["a"], "Committed 1, also Committed 2", &[]),
+        ];
+        for (was, objects, answer, notes) in examples {
+            let told = attempts(was, objects);
+            assert_eq!(
+                (&*told.0, &*told.1),
+                (*answer, &owned(notes)[..]),
+                "{was:?}"
+            );
+        }
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+}

@@ -8,6 +8,7 @@ use lakewright_core::{
     compact::PartitionState,
     config::{Config, Rekey},
 };
+use lakewright_model::virtual_time;
 use serde_json::Value;
 
 use super::{
@@ -23,7 +24,7 @@ use crate::{
 
 /// What landed or happened before.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Was {
+pub(crate) enum Was {
     /// An object landed, or replaced the one of its name.
     Landed(&'static str, &'static [u8]),
     /// An object was removed.
@@ -41,13 +42,15 @@ pub(super) enum Was {
 }
 
 /// Objects with one record, with two on different days, and with none that can be read.
-pub(super) const ONE: &[u8] = br#"{"id":"1","t":"2026-04-01T00:00:00Z"}"#;
-pub(super) const TWO: &[u8] =
+pub(crate) const ONE: &[u8] = br#"{"id":"1","t":"2026-04-01T00:00:00Z"}"#;
+pub(crate) const TWO: &[u8] =
     br#"{"id":"2","t":"2026-04-01T00:00:00Z"} {"id":"3","t":"2026-04-02T00:00:00Z"}"#;
-pub(super) const BAD: &[u8] = b"\x1f\x8b\x08not gzip";
+pub(crate) const BAD: &[u8] = b"\x1f\x8b\x08not gzip";
+/// Two records, of which one has no time.
+pub(crate) const HALF: &[u8] = br#"{"id":"4","t":"never"} {"id":"5","t":"2026-04-01T00:00:00Z"}"#;
 
 /// The job; `mended`: with another setting, which changes where no row goes.
-pub(super) fn job(mended: bool) -> Rekey {
+pub(crate) fn job(mended: bool) -> Rekey {
     let text = format!(
         r#"
         [[rekey]]
@@ -67,13 +70,13 @@ pub(super) fn job(mended: bool) -> Rekey {
 
 /// The objects as their triggers named them: with the `ETag` of their first content.
 #[derive(Default)]
-pub(super) struct Given {
+pub(crate) struct Given {
     etags: BTreeMap<&'static str, (String, u64)>,
     mended: bool,
 }
 
 impl Given {
-    pub(super) fn candidate(&self, name: &str) -> Candidate {
+    pub(crate) fn candidate(&self, name: &str) -> Candidate {
         let (etag, _) = &self.etags[name];
         Candidate {
             source: Lake::at(&format!("in/{name}")),
@@ -97,13 +100,13 @@ impl Given {
         delivered.collect()
     }
 
-    pub(super) fn job(&self) -> Rekey {
+    pub(crate) fn job(&self) -> Rekey {
         job(self.mended)
     }
 }
 
 /// What happened, one after the other.
-pub(super) async fn given(lake: &Lake, was: &[Was]) -> Given {
+pub(crate) async fn given(lake: &Lake, was: &[Was]) -> Given {
     lake.put_table(&["id", "t"]);
     let mut given = Given::default();
     for was in was {
@@ -233,6 +236,23 @@ pub(super) fn check(examples: &[Example<'_>]) {
             )
         });
     fixture::check(told);
+}
+
+/// What an invocation answers, and what the ledger then says of attempts at objects alone and of those that are given up.
+pub(super) fn attempts(was: &[Was], objects: &[&str]) -> (String, Vec<String>) {
+    virtual_time(async {
+        let lake = Lake::new();
+        let given = Box::pin(given(&lake, was)).await;
+        let answers = Box::pin(run(&lake, &lake.ports(), &given, objects, 1)).await;
+        let names = names(&lake, &given);
+        let keys = lake.seen(everything).into_keys();
+        let keys = keys.map(|key| {
+            let shown = |key: String, (text, name): &(String, String)| key.replace(text, name);
+            names.iter().fold(key, shown)
+        });
+        let keys = keys.filter(|key| key.starts_with("alone/") || key.starts_with("failed/"));
+        (answered(&answers), keys.collect())
+    })
 }
 
 /// Where an object stands, in words.

@@ -27,7 +27,7 @@ mod batch;
 mod cut;
 mod find;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod follow;
 mod invocation;
 mod ledger;

@@ -1,9 +1,15 @@
-//! A job that rewrites two objects of three rows each, `in/0` and `in/1`.
+//! A job that rewrites two objects, `in/0` and `in/1`, of three rows each unless their columns are inferred.
 
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use bytes::Bytes;
 use lakewright_core::config::{Config, Repartition, Size};
 
+use parquet::arrow::ArrowWriter;
+
 use super::{
-    Budget, CommitRequest, TaskRequest, commit,
+    Budget, CommitRequest, PlanReport, TaskRequest, commit,
     ledger::{self, Ledger, Plan},
     plan, write,
 };
@@ -21,12 +27,18 @@ pub(super) enum Form {
     Units,
     /// By their first column, one file of all tasks: the rows are staged before.
     Together,
+    /// Of records without a table, as one file.
+    Inferred,
+    /// Of Parquet files, as one.
+    United,
 }
 
 /// A step of a run.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
     Plan,
+    /// The same; it answers the columns.
+    Columns,
     Prepare(usize),
     Task(usize),
     Commit,
@@ -49,34 +61,59 @@ pub(super) enum Was {
     OutputGone,
     /// It was replaced by one of the same size.
     OutputReplaced,
+    /// A Parquet file was written there, with so many rows, of numbers or of texts.
+    File(&'static str, usize, bool),
 }
 
-fn job(form: Form) -> Repartition {
+pub(super) fn job(form: Form) -> Repartition {
     let settings = match form {
         Form::Files => "files = 2",
         Form::Units => "partition_by = [\"k\"]",
         Form::Together => "partition_by = [\"k\"]\nfiles = 1",
+        Form::Inferred | Form::United => "files = 1",
+    };
+    let (format, output) = match form {
+        Form::Files | Form::Units | Form::Together => ("csv", "json"),
+        Form::Inferred => ("json", "json"),
+        Form::United => ("parquet", "parquet"),
     };
     let text = format!(
-        "[[repartition]]\nname = \"r\"\nsource = \"s3://lake/in/\"\nformat = \"csv\"\ntarget = \"s3://lake/out/\"\n\
-        output = [{{ format = \"json\", compression = \"none\" }}]\n{settings}"
+        "[[repartition]]\nname = \"r\"\nsource = \"s3://lake/in/\"\nformat = \"{format}\"\ntarget = \"s3://lake/out/\"\n\
+        output = [{{ format = \"{output}\", compression = \"none\" }}]\n{settings}"
     );
     let mut job = Config::parse(&text).unwrap().repartition.remove(0);
     job.task_size = Size(20);
     job
 }
 
+/// A Parquet file with so many rows, of numbers or of texts.
+fn file(rows: usize, of_numbers: bool) -> Bytes {
+    let values: ArrayRef = if of_numbers {
+        Arc::new(Int64Array::from(vec![1; rows]))
+    } else {
+        Arc::new(StringArray::from(vec!["x"; rows]))
+    };
+    let batch = RecordBatch::try_from_iter([("v", values)]).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap().into()
+}
+
 fn ledger_of(form: Form) -> Ledger {
     Ledger::new(&job(form), 0)
 }
 
-async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<String, JobError> {
-    let budget = Budget {
+pub(super) fn budget(lake: &Lake) -> Budget {
+    Budget {
         memory: 64 << 20,
         scratch: std::env::temp_dir(),
         scratch_bytes: 1 << 30,
         deadline: lake.deadline(),
-    };
+    }
+}
+
+async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<String, JobError> {
+    let budget = budget(lake);
     let plan_at = ledger_of(form).plan();
     let task = |task, prepare| TaskRequest {
         plan: plan_at.clone(),
@@ -88,6 +125,10 @@ async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<Strin
             let report = plan(ports, &job(form), &budget).await?;
             let (prepare, tasks) = (report.prepare.len(), report.tasks.len());
             return Ok(format!("run {}: {prepare} and {tasks} tasks", report.run));
+        }
+        Step::Columns => {
+            let report = plan(ports, &job(form), &budget).await?;
+            return Ok(columns(&report));
         }
         Step::Commit => {
             let request = CommitRequest {
@@ -108,16 +149,30 @@ async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<Strin
     Ok(format!("{:?}: {rows} rows in {outputs}", report.status))
 }
 
-async fn plan_of(lake: &Lake, form: Form) -> Option<Plan> {
+/// The columns of a plan, with their types.
+pub(super) fn columns(report: &PlanReport) -> String {
+    let columns = report.columns.iter();
+    let columns = columns.map(|column| format!("{} {}", column.name, column.hive_type));
+    columns.collect::<Vec<_>>().join(", ")
+}
+
+pub(super) async fn plan_of(lake: &Lake, form: Form) -> Option<Plan> {
     let ports = lake.ports();
     let plan = ledger::read(&*ports.store, &ledger_of(form).plan()).await;
     plan.unwrap()
 }
 
-async fn given(lake: &Lake, form: Form, was: &[Was]) -> Form {
+pub(super) async fn given(lake: &Lake, form: Form, was: &[Was]) -> Form {
     for object in 0..2 {
-        let text = format!("k,v\na,{object}-0\nb,{object}-1\na,{object}-2\n");
-        lake.place(&format!("in/{object}"), text);
+        let content = match form {
+            Form::Files | Form::Units | Form::Together => {
+                let text = format!("k,v\na,{object}-0\nb,{object}-1\na,{object}-2\n");
+                text.into()
+            }
+            Form::Inferred => format!("{{\"k\":\"a\",\"n\":{object}}}\n").into(),
+            Form::United => file(3, true),
+        };
+        lake.place(&format!("in/{object}"), content);
     }
     lake.place("out/old.json", "{}");
     for was in was {
@@ -141,6 +196,9 @@ async fn given(lake: &Lake, form: Form, was: &[Was]) -> Form {
             Was::Placed(key, text) => {
                 lake.place(key, text);
             }
+            Was::File(key, rows, of_numbers) => {
+                lake.place(key, file(rows, of_numbers));
+            }
             Was::OutputGone => lake.remove(&output(lake)),
             Was::OutputReplaced => {
                 let key = output(lake);
@@ -162,7 +220,7 @@ fn output(lake: &Lake) -> String {
 
 /// The ids of the runs, the hashes of what their documents hold, and where these are.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "of the form of a view")]
-fn names(lake: &Lake, form: &Form) -> Vec<(String, String)> {
+pub(super) fn names(lake: &Lake, form: &Form) -> Vec<(String, String)> {
     let mut names = Vec::new();
     for number in 0..2 {
         let ledger = Ledger::new(&job(*form), number);

@@ -280,3 +280,98 @@ async fn held(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use lakewright_model::virtual_time;
+    use lakewright_ports::Clock;
+
+    use super::super::{
+        Budget,
+        fixture::{
+            Form::{Files, Inferred},
+            Step::Columns,
+            Was::{Gone, Placed},
+            budget, check, columns, given, job,
+        },
+        plan,
+    };
+    use crate::fixture::{Lake, everything};
+
+    #[test]
+    fn columns_are_those_that_all_records_fit() {
+        let planned: &[&str] = &["+0/plan"];
+        let prepared: &[&str] = &["+0/outline", "+0/outline-hash", "+0/plan"];
+        let examples = [
+            (Inferred, "in/1", "", "k string, n bigint", planned),
+            (
+                Inferred,
+                "in/1",
+                "{\"n\":1.5}",
+                "k string, n double",
+                planned,
+            ),
+            (
+                Inferred,
+                "in/1",
+                "{\"n\":\"x\"}",
+                "k string, n string",
+                planned,
+            ),
+            (
+                Inferred,
+                "in/1",
+                "{\"n\":1,\"m\":[{\"x\":true}]}",
+                "k string, n bigint, m array<struct<x:boolean>>",
+                planned,
+            ),
+            (Inferred, "in/1", "{\"n\":", "k string, n bigint", planned),
+            // Of CSV the first object says everything.
+            (Files, "in/0", "x,y\n1,2\n", "x string, y string", prepared),
+            (Files, "in/1", "x,y\n1,2\n", "k string, v string", prepared),
+        ];
+        for (form, key, text, answer, changes) in examples {
+            check(&[(form, &[Placed(key, text)], Columns, answer, changes)]);
+        }
+        check(&[
+            (Inferred, &[], Columns, "k string, n bigint", planned),
+            (
+                Inferred,
+                &[Gone("in/0")],
+                Columns,
+                "k string, n bigint",
+                planned,
+            ),
+        ]);
+    }
+
+    #[test]
+    fn whenever_the_time_runs_out_the_next_attempt_infers_the_same_columns() {
+        let noted = (0..40).filter(|tenths| {
+            virtual_time(async {
+                let lake = Lake::new();
+                given(&lake, Inferred, &[]).await;
+                for object in 2..40 {
+                    let text = format!("{{\"of_{object}\":1}}");
+                    lake.place(&format!("in/{object:02}"), text);
+                }
+                let short = Budget {
+                    deadline: lake.cloud.clock.now() + SignedDuration::from_millis(100 * tenths),
+                    ..budget(&lake)
+                };
+                let first = plan(&lake.ports(), &job(Inferred), &short).await;
+                let keys = lake.seen(everything).into_keys();
+                let notes = keys.filter(|key| key.contains("/inferring/")).count();
+                let second = plan(&lake.ports(), &job(Inferred), &budget(&lake)).await;
+                let found = columns(&second.unwrap());
+                assert_eq!(found.split(", ").count(), 40, "{tenths}: {found}");
+                first.is_err() && notes == 1
+            })
+        });
+        assert!(
+            noted.count() > 2,
+            "the time never ran out while objects were read"
+        );
+    }
+}

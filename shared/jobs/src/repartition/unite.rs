@@ -268,3 +268,77 @@ fn read(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read,
         read.map_err(|error| unread(&pinned.location, error))
     })))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture::*, *};
+    use crate::fixture::{self, View, everything, told};
+
+    #[test]
+    fn files_are_merged_where_no_row_has_to_be_decoded() {
+        const ROOM: u64 = 256 << 20;
+        let written: &[&str] = &["+out/part-00000.parquet"];
+        let examples: &[(&[Was], u64, &str, &[&str])] = &[
+            (&[], ROOM, "6 rows", written),
+            (&[Was::File("in/1", 0, true)], ROOM, "3 rows", written),
+            (&[Was::File("in/1", 3, false)], ROOM, "decoded", &[]),
+            (
+                &[Was::File("in/0", 0, true), Was::File("in/1", 0, true)],
+                ROOM,
+                "decoded",
+                &[],
+            ),
+            // Not enough for a merge.
+            (&[], 64 << 20, "decoded", &[]),
+            // P4: only what was planned is read.
+            (
+                &[Was::Ran(Step::Plan), Was::File("in/1", 2, true)],
+                ROOM,
+                "SourceChanged",
+                &[],
+            ),
+            (
+                &[Was::Ran(Step::Plan), Was::Gone("in/0")],
+                ROOM,
+                "SourceChanged",
+                &[],
+            ),
+        ];
+        let view = View {
+            kept: everything,
+            names,
+        };
+        fixture::check(examples.iter().map(|(was, memory, answer, changes)| {
+            let told = told(
+                &view,
+                async |lake| {
+                    let form = given(lake, Form::United, was).await;
+                    if plan_of(lake, form).await.is_none() {
+                        given(lake, form, &[was, &[Was::Ran(Step::Plan)][..]].concat()).await;
+                    }
+                    form
+                },
+                async |lake, client, form| {
+                    let (ports, plan) =
+                        (lake.ports_of(client), plan_of(lake, *form).await.unwrap());
+                    let budget = crate::kit::Budget {
+                        memory: *memory,
+                        ..budget(lake)
+                    };
+                    let mut files = Files::new(&ports, &plan, &budget, Vec::new())?;
+                    let context = Context {
+                        ports: &ports,
+                        budget: &budget,
+                        plan: &plan,
+                    };
+                    let written = write(context, &mut files).await?;
+                    files.all().await?;
+                    Ok(written.map_or("decoded".to_owned(), |written| {
+                        format!("{} rows", written.rows)
+                    }))
+                },
+            );
+            (format!("{memory} after {was:?}"), told, *answer, *changes)
+        }));
+    }
+}

@@ -38,6 +38,8 @@ pub(super) enum Was {
     Taken(&'static str),
     /// The result was replaced.
     Replaced,
+    /// It holds something else.
+    Holds(&'static [u8]),
     /// The result was removed.
     Gone,
 }
@@ -159,6 +161,10 @@ async fn given(lake: &Lake, was: &[Was]) {
             }
             Was::Replaced => {
                 lake.place("q.csv", ROWS.replace('e', "f"));
+                continue;
+            }
+            Was::Holds(content) => {
+                lake.place("q.csv", content);
                 continue;
             }
             Was::Gone => {

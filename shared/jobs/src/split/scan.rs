@@ -425,3 +425,55 @@ fn check_columns<'a>(
             )),
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::split::fixture::{
+        Step,
+        Was::{Holds, Planned},
+        check,
+    };
+
+    #[test]
+    fn nothing_is_planned_of_a_result_whose_rows_cannot_all_be_written() {
+        let plan = Step::Plan { confirm: false };
+        let planned: &[&str] = &["+ledger/plan", "+ledger/run/r"];
+        let succeeded: &[&str] = &[
+            "+ledger/_SUCCESS",
+            "+ledger/plan",
+            "+ledger/run/r",
+            "+told success",
+        ];
+        let one = "Running, 1 of 1 sent";
+        check(&[
+            (
+                &[Holds(b"\"id\"\n")],
+                plan,
+                "Succeeded, 0 of 0 sent",
+                succeeded,
+            ),
+            (&[Holds(b"\"id\"\n\"a\"")], plan, one, planned),
+            (&[Holds(b"\"id\"\n\"a\nb\"\n")], plan, one, planned),
+            // Rows that share a key and are equal are one object.
+            (&[Holds(b"\"id\"\n\"a\"\n\"a\"\n")], plan, one, planned),
+            (
+                &[Holds(b"\"id\",\"v\"\n\"a\",\"1\"\n\"a\",\"2\"\n")],
+                plan,
+                "KeyCollision",
+                &[],
+            ),
+            (&[Holds(b"\"id\",\"id\"\n")], plan, "DuplicateColumn", &[]),
+            (&[Holds(b"\"v\"\n\"a\"\n")], plan, "UnknownColumn", &[]),
+            (&[Holds(b"\"id\"\n\n")], plan, one, planned),
+            (&[Holds(b"\"id\",\"v\"\n\"a\"\n")], plan, "BadRow", &[]),
+            (&[Holds(b"\"id\"\n\"a")], plan, "Unreadable", &[]),
+            (&[Holds(b"PAR1\0\0\0\0")], plan, "Unreadable", &[]),
+            (
+                &[Planned, Holds(b"\"v\"\n")],
+                plan,
+                "Running, 3 of 3 sent",
+                &[],
+            ),
+        ]);
+    }
+}

@@ -8,6 +8,8 @@
 mod cost;
 mod messages;
 mod redrive;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
