@@ -154,7 +154,9 @@ impl World {
     }
 
     async fn rekey(&self, job: &Rekey) -> Result<ObjectReport, Arc<JobError>> {
-        self.attempt(job, SignedDuration::from_hours(1)).await.0
+        Box::pin(self.attempt(job, SignedDuration::from_hours(1)))
+            .await
+            .0
     }
 
     fn read(&self, key: &str) -> Option<Bytes> {

@@ -15,6 +15,8 @@ mod columns;
 mod content;
 #[path = "rekey_formats/envelopes.rs"]
 mod envelopes;
+#[path = "rekey_formats/logs.rs"]
+mod logs;
 #[path = "rekey_formats/parts.rs"]
 mod parts;
 
@@ -134,7 +136,9 @@ impl Lake {
         bytes: &[u8],
         room: Room,
     ) -> Result<ObjectReport, Arc<JobError>> {
-        self.together(&[(key, bytes)], room).await.remove(0)
+        Box::pin(self.together(&[(key, bytes)], room))
+            .await
+            .remove(0)
     }
 
     /// Lands these objects and processes them in one invocation.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     batch::Batch,
     compact::{Compact, CompactCompression, CompactMode},
-    input::{Csv, InputFormat},
+    input::{Csv, InputFormat, Pattern},
     limits::Limits,
     mistake::{ConfigError, Mistake},
     operation::{Constant, EventValue, KeyPart, Mask, Operation, OperationKind},

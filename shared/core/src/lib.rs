@@ -22,6 +22,7 @@ pub mod operations;
 pub mod parquet_in;
 pub mod parquet_out;
 pub mod partition;
+pub mod pattern;
 pub mod quarantine;
 pub mod reading;
 pub mod records;

@@ -41,6 +41,8 @@ pub enum Reason {
     BadEnvelope,
     /// A damaged aggregate of Kinesis.
     BadAggregate,
+    /// A line that does not match the pattern.
+    NoMatch,
 }
 
 impl Reason {
@@ -63,6 +65,7 @@ impl Reason {
             Self::KeyCollision => "key_collision",
             Self::BadEnvelope => "bad_envelope",
             Self::BadAggregate => "bad_aggregate",
+            Self::NoMatch => "no_match",
         }
     }
 }
@@ -176,6 +179,7 @@ mod tests {
             R::KeyCollision,
             R::BadEnvelope,
             R::BadAggregate,
+            R::NoMatch,
         ] {
             assert_eq!(json!(reason), json!(reason.code()));
         }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     catalog::{RowFormat, Table, TableError},
-    config::{Csv, InputFormat, Limits},
+    config::{Csv, InputFormat, Limits, Pattern},
     csv, hive_type,
     json::{self, Envelope, KeyNames},
     lines::{self, Dialect, LineColumns, LineFramer},
+    pattern::PatternFramer,
     records::{FrameError, OfText, Records},
 };
 
@@ -46,6 +47,8 @@ pub enum Reading {
         #[serde(default)]
         latin_1: bool,
     },
+    /// Lines that follow a pattern.
+    Regex(Pattern),
     /// Apache Parquet, with columns matched by name.
     Parquet,
 }
@@ -53,14 +56,16 @@ pub enum Reading {
 const HEADER_LINES: &str = "skip.header.line.count";
 
 impl Reading {
-    /// The reading of a prefix, from the configuration. `columns`: those of the table, in order; CSV fields get these
-    /// names if there is no header and the settings name none.
+    /// The reading of a prefix, from the configuration. `regex` is there where the format is that. `columns`: those of the
+    /// table, in order; CSV fields get these names if there is no header and the settings name none.
     pub fn of_prefix(
         format: InputFormat,
         csv: Option<&Csv>,
+        regex: Option<&Pattern>,
         columns: impl Iterator<Item = String>,
     ) -> Self {
         match format {
+            InputFormat::Regex => Self::Regex(regex.cloned().unwrap_or_default()),
             InputFormat::Json => Self::Json {
                 lines: false,
                 keys: KeyNames::default(),
@@ -114,6 +119,7 @@ impl Reading {
                 let dialect = dialect.clone();
                 Box::new(LineFramer::new(dialect, header_lines, columns, longest))
             }
+            Self::Regex(pattern) => Box::new(PatternFramer::new(pattern, first, longest)?),
             Self::Parquet => return Ok(None),
         };
         Ok(Some(if first {
@@ -135,7 +141,7 @@ impl Reading {
             .map(|column| column.name.clone());
         if csv.is_some() {
             table.is_text()?;
-            return Ok(Self::of_prefix(InputFormat::Csv, csv, columns));
+            return Ok(Self::of_prefix(InputFormat::Csv, csv, None, columns));
         }
         let format = table.row_format()?;
         let format = format.ok_or(TableError::NoSerDe)?;
@@ -181,7 +187,10 @@ impl Reading {
 
     /// Whether an uncompressed object can be read from after any newline.
     pub fn ends_at_newlines(&self) -> bool {
-        matches!(self, Self::Json { lines: true, .. } | Self::Lines { .. })
+        matches!(
+            self,
+            Self::Json { lines: true, .. } | Self::Lines { .. } | Self::Regex(_)
+        )
     }
 
     /// Whether objects that are read so are read alike by `table`: a partition may lack the columns that were added to the

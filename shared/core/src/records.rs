@@ -94,6 +94,9 @@ pub enum FrameError {
         /// The error.
         broken: Broken,
     },
+    /// The pattern of lines is none.
+    #[error("regex.pattern: {0}")]
+    Pattern(String),
     /// Two columns have the same name except for case.
     #[error(
         "the columns `{first}` and `{second}` differ only in upper and lower case, or not at all"

@@ -9,6 +9,7 @@ pub mod json;
 pub mod lines;
 pub mod merge;
 pub mod parquet;
+pub mod pattern;
 pub mod split;
 pub mod times;
 pub mod triggers;
@@ -36,6 +37,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("lines", lines::check),
     ("merge", merge::check),
     ("parquet", parquet::check),
+    ("pattern", pattern::check),
     ("split", split::check),
     ("times", times::check),
     ("triggers", triggers::check),

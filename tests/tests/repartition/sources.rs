@@ -244,6 +244,47 @@ fn quoted_csv_that_a_crawler_registered_without_quotes() {
 }
 
 #[test]
+fn lines_by_a_pattern_in_several_tasks() {
+    stated(
+        "Each group goes into the column of its name, whatever its case, as a field of CSV does; without a table, every field is a string.",
+    );
+    virtual_time(async {
+        for task_size in [70, 512 << 20] {
+            let mut lake = Lake::new(
+                "source = \"s3://lake/in/\"\nformat = \"regex\"\nregex = { pattern = '\\[(?<Level>\\w+)\\] (?<n>\\d+)(?: (?<rest>.*))?', skip_lines = 1 }\nfiles = 3\noutput = [{ format = \"parquet\" }]",
+            );
+            lake.job.task_size = Size(task_size);
+            let line = |n: usize| {
+                format!(
+                    "[info] {n}{}\n",
+                    if n.is_multiple_of(2) { " x" } else { "" }
+                )
+            };
+            let lines = |from: usize| (from..from + 20).map(line).collect::<String>();
+            lake.place("in/a", format!("# no record\n{}", lines(0)));
+            lake.place("in/b.gz", gzip(&format!("# nor this\n{}", lines(20))));
+            let (plan, commit) = lake.run().await.unwrap();
+            assert_eq!(plan.tasks.len() > 2, task_size == 70);
+            assert_eq!(commit.rows, 40);
+            let columns = plan.columns.iter();
+            let columns = columns.map(|c| format!("{} {}", c.name, c.hive_type));
+            assert_eq!(
+                columns.collect::<Vec<_>>(),
+                ["Level string", "n string", "rest string"]
+            );
+            let row = |n: usize| {
+                let rest = n.is_multiple_of(2).then(|| "x".to_owned());
+                vec![Some("info".to_owned()), Some(n.to_string()), rest]
+            };
+            assert_eq!(lake.rows("out/"), (0..40).map(row).collect::<Rows>());
+            lake.place("in/c", "# x\nno match\n");
+            let error = lake.run().await.unwrap_err();
+            assert!(error.to_string().contains("does not match"), "{error}");
+        }
+    });
+}
+
+#[test]
 fn prefixes() {
     stated(
         "Under a prefix, the columns are those of the first object's header, or of its Parquet schema, or of all JSON records; CSV columns are strings.",

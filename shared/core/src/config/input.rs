@@ -1,5 +1,6 @@
 //! Input formats.
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,75 @@ pub enum InputFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// Lines of text that follow a pattern, `regex`.
+    Regex,
+}
+
+/// How lines of text are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// A regular expression that each line matches from its beginning to its end; its named groups, such as `(?<status>\d+)`,
+    /// are the fields. The syntax is that of <https://docs.rs/regex/latest/regex/#syntax>.
+    pub pattern: String,
+    /// The text that means null, such as `-`, in addition to a group that has no part in the match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null: Option<String>,
+    /// The number of lines at the start of each object that are no records.
+    #[serde(default, skip_serializing_if = "no_lines")]
+    pub skip_lines: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn no_lines(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Pattern {
+    /// The expression that whole lines match.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn regex(&self) -> Result<Regex, String> {
+        // By itself, lest what is behind it belongs to it.
+        Regex::new(&self.pattern).map_err(|error| error.to_string())?;
+        let whole = format!("^(?:{})$", self.pattern);
+        Regex::new(&whole).map_err(|error| error.to_string())
+    }
+
+    /// Says what is wrong with the `regex` of a job of this format.
+    pub(super) fn check(
+        regex: Option<&Self>,
+        format: Option<InputFormat>,
+        problems: &mut Problems,
+    ) {
+        let Some(regex) = regex else {
+            if format == Some(InputFormat::Regex) {
+                problems.say(
+                    "format",
+                    "regex is missing: write the pattern of the lines, such as regex = { pattern = '(?<time>\\S+) (?<rest>.*)' }",
+                );
+            }
+            return;
+        };
+        if format != Some(InputFormat::Regex) {
+            problems.say(
+                "regex",
+                "regex has no meaning where format is not \"regex\"",
+            );
+        }
+        match regex.regex() {
+            Err(error) => problems.say("regex.pattern", format!("regex.pattern: {error}")),
+            Ok(compiled) if compiled.capture_names().flatten().next().is_none() => problems.say(
+                "regex.pattern",
+                "regex.pattern has no named group, such as `(?<status>\\d+)`: each is a field",
+            ),
+            Ok(_) => {}
+        }
+    }
 }
 
 /// How CSV is read.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Batch, Csv, Encryption, InputFormat, Limits, Operation, OperationKind, Output, OutputFormat,
-    PathStyle, Policy, Sweep, TimestampRule,
+    PathStyle, Pattern, Policy, Sweep, TimestampRule,
     mistake::Problems,
     operation, output,
     size::{S3Uri, TableText},
@@ -41,6 +41,9 @@ pub struct Rekey {
     /// How CSV is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
+    /// How lines are read, with `format = "regex"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<Pattern>,
     /// Where the objects of JSON are envelopes: the path of the list whose elements are the records, such as `Records`, with
     /// dots between keys and `*` for each element of a list, such as `resourceLogs.*.scopeLogs.*.logRecords`. Or
     /// `cloudwatch-logs`: each event of a subscription to CloudWatch Logs is a record, with the fields of its envelope, and those
@@ -214,6 +217,7 @@ impl Rekey {
                 problems.say("csv", "csv has no meaning where format is not \"csv\"");
             }
         }
+        Pattern::check(self.regex.as_ref(), Some(self.format), problems);
         self.check_envelope(problems);
         operation::check(
             &self.column,

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Constant, Csv, Encryption, InputFormat, Limits, Mask, Output, OutputFormat, Policy,
+    Constant, Csv, Encryption, InputFormat, Limits, Mask, Output, OutputFormat, Pattern, Policy,
     mistake::Problems,
     output,
     size::{S3Uri, Size, SourceText, TableText},
@@ -52,6 +52,9 @@ pub struct Repartition {
     /// quoted values with a SerDe that does not support quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
+    /// How lines are read, with `format = "regex"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<Pattern>,
     /// The prefix to write under, ending with `/`. It may be that of the source.
     #[schemars(with = "S3Uri")]
     pub target: Location,
@@ -344,10 +347,11 @@ impl Repartition {
     }
 
     fn check_source(&self, problems: &mut Problems) {
+        Pattern::check(self.regex.as_ref(), self.format, problems);
         match (&self.source, self.format) {
             (Source::Prefix(prefix), None) => problems.say(
                 "format",
-                format!("format is missing: write what the objects under {prefix} hold, json, csv or parquet"),
+                format!("format is missing: write what the objects under {prefix} hold, json, csv, parquet or regex"),
             ),
             (Source::Table(table), Some(_)) => problems.say(
                 "format",

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use thiserror::Error;
 
 pub use self::framer::{Framer, Record};
+pub(crate) use self::names::{Mapping, Names};
 use self::scan::Span;
 use crate::quarantine::Reason;
 

@@ -6,11 +6,11 @@ use crate::{json::Columns, records::FrameError};
 
 /// The field names of every record.
 #[derive(Debug)]
-pub(super) struct Names(Vec<String>);
+pub(crate) struct Names(Vec<String>);
 
 impl Names {
     /// A field with an empty name has no column.
-    pub(super) fn new(names: Vec<String>) -> Result<Self, FrameError> {
+    pub(crate) fn new(names: Vec<String>) -> Result<Self, FrameError> {
         let mut seen: HashMap<String, &String> = HashMap::new();
         for name in names.iter().filter(|name| !name.is_empty()) {
             if let Some(first) = seen.insert(name.to_lowercase(), name) {
@@ -23,24 +23,24 @@ impl Names {
         Ok(Self(names))
     }
 
-    pub(super) fn as_slice(&self) -> &[String] {
+    pub(crate) fn as_slice(&self) -> &[String] {
         &self.0
     }
 }
 
 /// Maps fields to columns.
 #[derive(Debug)]
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     /// The field of each column.
-    pub(super) fields: Vec<Option<usize>>,
+    pub(crate) fields: Vec<Option<usize>>,
     /// The field with the record's time.
-    pub(super) timestamp: Option<usize>,
+    pub(crate) timestamp: Option<usize>,
     /// The names of fields that have no column.
-    pub(super) unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Mapping {
-    pub(super) fn new(names: Option<&Names>, columns: &Columns) -> Self {
+    pub(crate) fn new(names: Option<&Names>, columns: &Columns) -> Self {
         let names = names.map_or(&[][..], Names::as_slice);
         let schema = columns.schema();
         let raw = usize::from(columns.options().raw_column.is_some());

@@ -105,6 +105,9 @@ pub enum RecordError {
     /// It is not a CSV record.
     #[error(transparent)]
     Csv(#[from] csv::Broken),
+    /// It does not match its pattern.
+    #[error("the line {0}")]
+    NoMatch(&'static str),
     /// A field has no column.
     #[error("the schema has no column for the field `{name}`")]
     UnknownField {
@@ -162,6 +165,7 @@ impl RecordError {
             Self::Broken(broken) => Some(broken.reason()),
             Self::Envelope { lack, .. } => Some(Broken::Envelope(*lack).reason()),
             Self::Csv(broken) => Some(broken.reason()),
+            Self::NoMatch(_) => Some(Reason::NoMatch),
             Self::UnknownField { .. } => Some(Reason::UnknownField),
             Self::Mismatch { .. } => Some(Reason::Mismatch),
             Self::KeyCollision { .. } => Some(Reason::KeyCollision),

@@ -50,7 +50,7 @@ pub(super) struct RecordReader<'a> {
     location: Location,
     reader: PlainReader,
     records: Box<dyn Records>,
-    /// The columns that CSV must have, until it is known whether it does.
+    /// The columns that CSV, or a pattern, must have, until it is known whether it does.
     needed: Option<Needed>,
     ended: bool,
 }
@@ -70,7 +70,7 @@ impl<'a> RecordReader<'a> {
         let envelope = job.envelope().map_err(|error| {
             JobError::new(ErrorKind::SchemaUnusable, error.to_string()).of(location.clone())
         })?;
-        let records = Reading::of_prefix(job.format, job.csv.as_ref(), columns)
+        let records = Reading::of_prefix(job.format, job.csv.as_ref(), job.regex.as_ref(), columns)
             .within(envelope)
             .records(limits, true)
             .map_err(|error| misread(&location, &error))?
@@ -82,7 +82,7 @@ impl<'a> RecordReader<'a> {
             budget,
             reader: PlainReader::new(source.read(), limits.compression_ratio),
             records,
-            needed: (job.format == InputFormat::Csv).then(|| Needed {
+            needed: matches!(job.format, InputFormat::Csv | InputFormat::Regex).then(|| Needed {
                 partition_by: job.fields_of_path(),
                 column: job.fields_of_columns().map(str::to_owned).collect(),
                 timestamp: job.timestamp.column.clone(),

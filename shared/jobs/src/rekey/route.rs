@@ -164,12 +164,9 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
     };
     let operations = operations_on(&schema, settings)?;
     let mut reading = match job.format {
-        InputFormat::Json | InputFormat::Csv => Reading::Text(Box::new(text::Filler::new(
-            request,
-            partitioner,
-            &schema,
-            operations,
-        )?)),
+        InputFormat::Json | InputFormat::Csv | InputFormat::Regex => Reading::Text(Box::new(
+            text::Filler::new(request, partitioner, &schema, operations)?,
+        )),
         InputFormat::Parquet => {
             let read = read_schema(&schema, operations.as_deref());
             let router = Router::new(request, partitioner, &schema, operations, None)?;

@@ -62,6 +62,7 @@ pub(super) async fn find(ports: &Ports, job: &Repartition) -> Result<Found, JobE
             reading: Reading::of_prefix(
                 job.format.unwrap_or_default(),
                 job.csv.as_ref(),
+                job.regex.as_ref(),
                 std::iter::empty(),
             ),
             partitions: vec![SourcePartition {

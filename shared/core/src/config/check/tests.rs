@@ -87,6 +87,30 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         (rekey, "partition_by = []", (3, 1), "partition_by is empty"),
         (
             rekey,
+            "format = \"regex\"",
+            (3, 1),
+            "regex is missing: write the pattern of the lines",
+        ),
+        (
+            rekey,
+            "regex = { pattern = \"(?<a>.)\" }",
+            (3, 1),
+            "regex has no meaning where format is not \"regex\"",
+        ),
+        (
+            rekey,
+            "format = \"regex\"\nregex = { pattern = \"(?<a>.\" }",
+            (4, 0),
+            "unclosed group",
+        ),
+        (
+            rekey,
+            "format = \"regex\"\nregex = { pattern = \"(.)\" }",
+            (4, 0),
+            "has no named group",
+        ),
+        (
+            rekey,
             "column = [{ name = \"a\" }]",
             (3, 11),
             "`a` has no operation: write one of from, drop",
