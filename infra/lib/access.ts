@@ -214,6 +214,15 @@ function grantKey(role: iam.IRole, key: string, actions: string[]): void {
   }
 }
 
+/**
+ * Reads a secret in all its versions. Secrets Manager puts a hyphen and six characters behind the name.
+ * https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+ */
+export function grantSecret(role: iam.Role, name: string): void {
+  const resource = { service: 'secretsmanager', resource: 'secret', resourceName: `${name}-??????`, arnFormat: ArnFormat.COLON_RESOURCE_NAME };
+  role.addToPolicy(new iam.PolicyStatement({ actions: ['secretsmanager:GetSecretValue'], resources: [Stack.of(role).formatArn(resource)] }));
+}
+
 /** Reads a table, and where its partitions are. */
 export function grantReadTable(role: iam.Role, name: TableName): void {
   grantTable(role, name, ['glue:GetTable', 'glue:GetPartitions']);

@@ -34,6 +34,8 @@ export interface RekeyConfig extends Stored {
   readonly table?: TableName;
   readonly batch: BatchConfig;
   readonly sweep: SweepConfig;
+  /** The names of the secrets that columns are hashed with. */
+  readonly secrets: readonly string[];
 }
 
 /** What the queue hands over together. */
@@ -132,6 +134,7 @@ interface RawConfig {
     table?: string;
     batch?: { window?: string; objects?: number };
     sweep?: { schedule?: string; since?: string; days?: number };
+    column?: readonly { hash?: { secret: string } }[];
   } & RawStored)[];
   readonly split?: readonly ({
     name: string;
@@ -190,6 +193,7 @@ function readShape(text: string): Config {
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
       batch: readBatch(`rekey \`${job.name}\``, job.batch),
       sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
+      secrets: readSecrets(job.column),
       ...readStored(job),
     })),
     split: (raw.split ?? []).map((job) => ({
@@ -262,6 +266,11 @@ function readBatch(job: string, { window: text = '60s', objects = 1_000 }: { win
     throw new ConfigError(`${job}: batch.objects = ${objects}: write 1 to 10000`);
   }
   return { window, objects };
+}
+
+function readSecrets(columns: readonly { hash?: { secret: string } }[] = []): string[] {
+  const named = columns.flatMap(({ hash }) => (hash === undefined ? [] : [hash.secret.replace(/^secretsmanager:/, '')]));
+  return [...new Set(named)];
 }
 
 function readStored({ tags = {}, encryption }: RawStored): Stored {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { pageOf } from '../lib/operations.ts';
+import { permissions } from './permissions.ts';
 import { allowed, build, flat, list, resources, template, TWO_COMPACTIONS, TWO_JOBS, TWO_REPARTITIONS, TWO_SPLITS, type Context, type Resource } from './support.ts';
 
 let stack: Template;
@@ -146,6 +147,16 @@ describe('the role', () => {
         ),
       ].sort(),
     );
+  });
+
+  test('reads the secrets that columns are hashed with, and no others', () => {
+    const hashed = (name: string, secret: string) => `  { name = "${name}", hash = { secret = "secretsmanager:${secret}" } },`;
+    const columns = ['column = [', hashed('a', 'lake/pseudonyms'), hashed('b', 'lake/pseudonyms'), '  { name = "c", drop = true },', ']'].join('\n');
+    const of = template(TWO_JOBS.replace(/^(?=table = )/m, `${columns}\n`));
+    const reads = permissions(of).filter(({ actions }) => actions.some((action) => action.startsWith('secretsmanager:')));
+    expect(reads.map(({ actions, resources: on, roles }) => [actions, on, roles.map((role) => role.replace(/[0-9A-F]{8}$/, ''))])).toEqual([
+      [['secretsmanager:GetSecretValue'], ['arn:aws:secretsmanager:eu-central-1:111122223333:secret:lake/pseudonyms-??????'], ['RekeyRole']],
+    ]);
   });
 
   test('has no managed policy', () => {

@@ -8,6 +8,8 @@ mod attempts;
 mod batches;
 #[path = "ledger/cost.rs"]
 mod cost;
+#[path = "ledger/secrets.rs"]
+mod secrets;
 #[path = "ledger/status.rs"]
 mod status;
 
@@ -148,7 +150,7 @@ impl World {
             object: self.object.clone(),
             receives,
         }];
-        let answers = rekey(&ports, job, &BTreeSet::new(), &objects, &budget).await;
+        let answers = rekey(&ports, &client, job, &BTreeSet::new(), &objects, &budget).await;
         let [result] = <[_; 1]>::try_from(answers.objects).unwrap();
         (result, client.calls())
     }

@@ -164,7 +164,7 @@ impl Lake {
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
         let ports = Ports {
             store: Arc::new(client.clone()),
-            catalog: Arc::new(client),
+            catalog: Arc::new(client.clone()),
             clock: Arc::new(self.cloud.clock),
         };
         let budget = Budget {
@@ -175,6 +175,7 @@ impl Lake {
         };
         rekey(
             &ports,
+            &client,
             &self.config.rekey[0],
             &BTreeSet::new(),
             &objects,

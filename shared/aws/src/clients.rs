@@ -15,6 +15,7 @@ use crate::adapters::{
     athena::AthenaQueries,
     glue::GlueCatalog,
     s3::{Payloads, S3Store},
+    secrets_manager::SecretsManager,
     sqs::SqsQueue,
     step_functions::StepFunctionsCallback,
 };
@@ -97,6 +98,11 @@ impl Clients {
     /// Athena.
     pub fn queries(&self) -> AthenaQueries {
         AthenaQueries::new(aws_sdk_athena::Client::new(&self.config))
+    }
+
+    /// Secrets.
+    pub fn secrets(&self) -> SecretsManager {
+        SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.config))
     }
 
     /// State machines that wait for a callback.

@@ -14,6 +14,7 @@ mod output;
 mod rekey;
 mod repartition;
 mod schedule;
+mod secret;
 mod shape;
 mod size;
 mod split;
@@ -29,11 +30,12 @@ pub use self::{
     input::{Csv, InputFormat, Pattern},
     limits::Limits,
     mistake::{ConfigError, Mistake},
-    operation::{Constant, EventValue, KeyPart, Mask, Operation, OperationKind},
+    operation::{Constant, EventValue, Hash, KeyPart, Mask, Operation, OperationKind},
     output::{Compression, Output, OutputFormat},
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     schedule::{Schedule, Sweep},
+    secret::SecretName,
     size::Size,
     split::{Split, Unload, UnloadFormat},
     stored::Encryption,

@@ -60,4 +60,8 @@ impl RetryPolicy {
     /// For Step Functions' callbacks, which are throttled for the whole account.
     /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
     pub const STEP_FUNCTIONS: Self = Self::GLUE;
+
+    /// For Secrets Manager, whose calls are few.
+    /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
+    pub const SECRETS_MANAGER: Self = Self::GLUE;
 }

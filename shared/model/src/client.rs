@@ -43,8 +43,8 @@ pub struct Plan {
     pub script: VecDeque<Option<Fault>>,
 }
 
-/// One invocation's connection to the cloud: the ports `Store`, `Catalog`, `Queue`, `Queries`
-/// and `Callback`.
+/// One invocation's connection to the cloud: the ports `Store`, `Catalog`, `Queue`, `Queries`,
+/// `Secrets` and `Callback`.
 ///
 /// Clones are the same client. Once it is dead, none of its calls returns.
 #[derive(Clone)]
@@ -81,6 +81,8 @@ pub(super) enum About {
     Queue(String),
     /// A query of Athena.
     Query(String),
+    /// A secret.
+    Secret(String),
     /// A task token of Step Functions.
     Token(String),
 }
@@ -281,7 +283,9 @@ impl Client {
         let target = match &request.about {
             About::Object(location) => location.to_string(),
             About::Table(table) => table.to_string(),
-            About::Queue(name) | About::Query(name) | About::Token(name) => name.clone(),
+            About::Queue(name) | About::Query(name) | About::Secret(name) | About::Token(name) => {
+                name.clone()
+            }
         };
         self.inner.cloud.with(|state| {
             state.history.push(Entry {

@@ -16,6 +16,7 @@ use super::{
     glue::ModelGlue,
     history::{Entry, History},
     s3::{Change, ModelS3, Settings},
+    secrets::ModelSecrets,
     sqs::ModelSqs,
     step_functions::ModelStepFunctions,
 };
@@ -46,6 +47,8 @@ pub struct State {
     pub sqs: ModelSqs,
     /// Queries.
     pub athena: ModelAthena,
+    /// Secrets.
+    pub secrets: ModelSecrets,
     /// State machines that wait for a callback.
     pub step_functions: ModelStepFunctions,
     /// The random number generator.
@@ -69,6 +72,7 @@ impl Cloud {
                 glue: ModelGlue::default(),
                 sqs: ModelSqs::default(),
                 athena: ModelAthena::default(),
+                secrets: ModelSecrets::default(),
                 step_functions: ModelStepFunctions::default(),
                 rng: Rng::with_seed(seed),
                 rates,

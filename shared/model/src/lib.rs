@@ -1,6 +1,6 @@
 //! In-memory models of S3, Glue, SQS, Athena and Step Functions, with one seed and a virtual clock.
 //!
-//! [`ModelS3`], [`ModelGlue`], [`ModelSqs`], [`ModelAthena`] and [`ModelStepFunctions`] apply each call at once and
+//! [`ModelS3`], [`ModelGlue`], [`ModelSqs`], [`ModelAthena`], [`ModelSecrets`] and [`ModelStepFunctions`] apply each call at once and
 //! without faults. A [`Client`] is the port in front of them: its calls take time, fail, are lost and arrive late as
 //! the [`Cloud`]'s seed determines, and are recorded in the cloud's [`History`].
 
@@ -13,6 +13,7 @@ mod glue;
 mod history;
 mod ports;
 mod s3;
+mod secrets;
 mod sqs;
 mod step_functions;
 
@@ -24,6 +25,7 @@ pub use fault::{Fault, FaultCounts, FaultRates};
 pub use glue::ModelGlue;
 pub use history::{Entry, History};
 pub use s3::{Change, ModelS3, Object, Settings};
+pub use secrets::ModelSecrets;
 pub use sqs::{ModelSqs, Received};
 pub use step_functions::{Answer, ModelStepFunctions};
 

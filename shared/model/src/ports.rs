@@ -2,6 +2,7 @@
 
 mod callback;
 mod queries;
+mod secrets;
 
 use async_trait::async_trait;
 use bytes::Bytes;

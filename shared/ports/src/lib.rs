@@ -1,5 +1,5 @@
-//! What the jobs need from outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`], [`Callback`] and
-//! [`Clock`].
+//! What the jobs need from outside, as traits: [`Store`], [`Catalog`], [`Queue`], [`Queries`], [`Callback`],
+//! [`Secrets`] and [`Clock`].
 
 mod callback;
 mod catalog;
@@ -7,6 +7,7 @@ mod clock;
 mod layer;
 mod queries;
 mod queue;
+mod secrets;
 mod service;
 mod store;
 mod written_as;
@@ -23,6 +24,7 @@ pub use queue::{
     Hidden, MAX_HIDE_BATCH, MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, Received,
     SendFailure,
 };
+pub use secrets::{Secrets, SecretsError};
 pub use service::ServiceErrorKind;
 pub use store::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,

@@ -391,7 +391,7 @@ impl World {
         };
         let compacted = BTreeSet::new();
         let work = async {
-            let answers = rekey(&ports, job, &compacted, objects, &budget).await;
+            let answers = rekey(&ports, &client, job, &compacted, objects, &budget).await;
             self.acknowledged(answers)
         };
         let end = invocation::ended(&self.cloud, &client, Box::pin(work)).await;

@@ -59,7 +59,8 @@ pub(super) async fn through(
         }
     };
     let objects = objects.iter().map(land).collect::<Vec<_>>();
-    rekey(ports, job, &BTreeSet::new(), &objects, &budget)
+    let secrets = Client::new(Arc::clone(cloud), 1, Faults::default());
+    rekey(ports, &secrets, job, &BTreeSet::new(), &objects, &budget)
         .await
         .objects
 }

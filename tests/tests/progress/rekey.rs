@@ -77,7 +77,15 @@ impl Work for Rekeyed {
             receives: invocation.attempt,
         });
         let objects = objects.collect::<Vec<_>>();
-        let answers = rekey(&ports, &self.job, &BTreeSet::new(), &objects, &budget).await;
+        let answers = rekey(
+            &ports,
+            &invocation.client,
+            &self.job,
+            &BTreeSet::new(),
+            &objects,
+            &budget,
+        )
+        .await;
         for answer in answers.objects {
             answer?;
         }

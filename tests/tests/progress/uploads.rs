@@ -125,7 +125,9 @@ fn an_upload_is_given_up_where_its_owner_fails() {
             object,
             receives: 1,
         }];
-        let answers = rekey::rekey(&ports, &job, &BTreeSet::new(), &objects, &budget).await;
+        let secrets = ample(&cloud).client;
+        let answers =
+            rekey::rekey(&ports, &secrets, &job, &BTreeSet::new(), &objects, &budget).await;
         let answer = answers.objects.into_iter().next().unwrap();
         (cloud, answer.map(drop).map_err(|error| name(&error)))
     }));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// All eight ways that a column can take but a hash.
+/// All ways that a column can take but a hash.
 const EIGHT: &str = r#"
     table = "lake.t"
     [[rekey.column]]
@@ -103,7 +103,7 @@ fn each_operation_in_each_format() {
         "With `column`, JSON is written from the columns, as other formats are, and never passed through.",
     );
     stated(
-        "What cannot be routed is in the quarantine as it landed, with the fields that are dropped or masked.",
+        "What cannot be routed is in the quarantine as it landed, with the fields that are dropped, masked or hashed.",
     );
     for (format, bytes) in objects() {
         let mut written = Vec::new();
@@ -147,6 +147,31 @@ fn each_operation_in_each_format() {
             });
         }
         assert!(written.iter().all(|rows| *rows == written[0]), "{format}");
+    }
+}
+
+#[test]
+fn a_hash_in_each_format_and_in_the_path() {
+    let ulm = "8719b1d71639b752a371245cd2ba4dd341fc752b78f0a935cad5d5a045749102";
+    for (format, bytes) in objects() {
+        for room in ROOMS {
+            virtual_time(async {
+                let lake = Lake::new(&format!(
+                    "timestamp = {{ column = \"t\" }}\npartition_by = [\"date\", \"plant\"]\nformat = \"{format}\"\non_unknown = \"drop\"\ntable = \"lake.t\"\ncolumn = [{{ name = \"plant\", from = \"Site\", hash = {{ secret = \"secretsmanager:a/b\" }} }}, {{ name = \"card\", hash = {{ secret = \"secretsmanager:a/b\" }} }}]"
+                ));
+                lake.table(&[("card", "string"), ("n", "bigint")], &["date", "plant"]);
+                let name = "secretsmanager:a/b".parse().unwrap();
+                lake.cloud
+                    .with(|state| state.secrets.rotate(&name, b"Jefe"));
+                let report = lake.rekey("x", &bytes, room).await.unwrap();
+                let rows = lake.rows(&report);
+                assert_eq!(rows.len(), 2, "{format}");
+                assert_eq!(
+                    json!(rows[&format!("date=2026-05-01/plant={ulm}/00000.zstd.parquet")]),
+                    json!([{"card": "235555e21ca6792a24f832eedf01568b1c3ea0867e0e2ff19c61ab1176967055", "n": 2}])
+                );
+            });
+        }
     }
 }
 

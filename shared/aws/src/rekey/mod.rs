@@ -33,7 +33,7 @@ use serde_json::Value;
 
 use self::{dispatch::Dispatcher, targets::Targets};
 use crate::{
-    adapters::{glue::GlueCatalog, sqs::SqsQueue},
+    adapters::{glue::GlueCatalog, secrets_manager::SecretsManager, sqs::SqsQueue},
     clients::Clients,
     config::{LoadError, free_bytes},
     handler::{Base, FunctionError, Invocation, decode, reported},
@@ -45,6 +45,7 @@ pub struct Function {
     base: Base,
     dispatcher: Dispatcher,
     catalog: GlueCatalog,
+    secrets: SecretsManager,
     queue: SqsQueue,
     queues: BTreeMap<String, String>,
     /// The compacted tables, whose partitions move between directories.
@@ -74,6 +75,7 @@ impl Function {
             base,
             targets: Arc::default(),
             catalog: clients.catalog(),
+            secrets: clients.secrets(),
             queue: clients.queue(),
             queues: settings.queues,
         })
@@ -101,13 +103,14 @@ impl Function {
             catalog: invocation.catalog(&self.catalog),
             clock: invocation.clock(),
         };
+        let secrets = invocation.service(&self.secrets, RetryPolicy::SECRETS_MANAGER);
         let (compacted, targets) = (Arc::clone(&self.compacted), Arc::clone(&self.targets));
         let rekey = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {
             let (ports, compacted) = (ports.clone(), Arc::clone(&compacted));
-            let targets = Arc::clone(&targets);
+            let (targets, secrets) = (Arc::clone(&targets), Arc::clone(&secrets));
             async move {
                 match targets.check(&*ports.store, &job).await {
-                    Ok(()) => rekey(&ports, &job, &compacted, &objects, &budget).await,
+                    Ok(()) => rekey(&ports, &*secrets, &job, &compacted, &objects, &budget).await,
                     Err(error) => Answers::refused(&objects, error),
                 }
             }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::mistake::Problems;
+use super::{SecretName, mistake::Problems};
 use crate::{hive_type, nearest::meant};
 
 /// The keys of an operation, as messages list them.
-const KEYS: &str = "from, drop, cast, constant, key, event or mask";
+const KEYS: &str = "from, drop, cast, constant, key, event, mask or hash";
 
-/// What happens to one column on its way from the records into the files: one of `drop`, `cast`, `constant`, `key`, `event`
-/// and `mask`, or only `from`, which renames it.
+/// What happens to one column on its way from the records into the files: one of `drop`, `cast`, `constant`, `key`, `event`,
+/// `mask` and `hash`, or only `from`, which renames it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
@@ -41,6 +41,9 @@ pub struct Operation {
     /// How many characters of the field's text stay; the others become `*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<Mask>,
+    /// The secret that the field's text is hashed with: the column has its HMAC-SHA-256 in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Hash>,
 }
 
 /// A value in the configuration.
@@ -89,6 +92,14 @@ pub struct Mask {
     pub last: u32,
 }
 
+/// How a text is hashed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hash {
+    /// The secret of AWS Secrets Manager, as `secretsmanager:NAME`.
+    pub secret: SecretName,
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde calls it with a reference"
@@ -114,6 +125,8 @@ pub enum OperationKind<'a> {
     Event(EventValue),
     /// The column has a part of the field's text.
     Mask(Mask),
+    /// The column has a hash of the field's text with this secret.
+    Hash(&'a SecretName),
 }
 
 impl OperationKind<'_> {
@@ -148,6 +161,9 @@ impl Operation {
             self.event
                 .map(|value| ("event", OperationKind::Event(value))),
             self.mask.map(|mask| ("mask", OperationKind::Mask(mask))),
+            self.hash
+                .as_ref()
+                .map(|hash| ("hash", OperationKind::Hash(&hash.secret))),
         ]
         .into_iter()
         .flatten()

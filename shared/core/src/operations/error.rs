@@ -3,7 +3,9 @@ use std::borrow::Cow;
 use arrow::error::ArrowError;
 use thiserror::Error;
 
-use crate::{columns::NotOwn, hive_type::HiveTypeError, location::Location, shown::Found};
+use crate::{
+    columns::NotOwn, config::SecretName, hive_type::HiveTypeError, location::Location, shown::Found,
+};
 
 /// Why operations cannot be applied to columns.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -76,6 +78,14 @@ pub enum OperationError {
         part: String,
         /// The column.
         column: String,
+    },
+    /// The secret of a hash was not read.
+    #[error("`{column}` is hashed with {secret}, which was not read")]
+    NoSecret {
+        /// The column.
+        column: String,
+        /// The secret.
+        secret: SecretName,
     },
     /// An array could not be built.
     #[error("{0}")]

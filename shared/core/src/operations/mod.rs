@@ -2,12 +2,16 @@
 //! are made of them.
 
 mod error;
+mod secret;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{
@@ -20,12 +24,13 @@ use arrow::{
 };
 use jiff::Timestamp;
 
-pub use self::error::OperationError;
+use self::secret::{HASH_LENGTH, hashed};
 pub(crate) use self::values::{constant, masked};
 use self::values::{one, part_of, text, text_length, value};
+pub use self::{error::OperationError, secret::Secret};
 use crate::{
     columns,
-    config::{Constant, EventValue, KeyPart, Mask, Operation, OperationKind},
+    config::{Constant, EventValue, KeyPart, Mask, Operation, OperationKind, SecretName},
     hive_type,
     json::{ParseTimestamp, RecordError},
     location::Location,
@@ -45,6 +50,8 @@ enum Step {
     Cast(usize),
     /// A part of the text that was read from here.
     Mask(usize, Mask),
+    /// The hash of the text that was read from here.
+    Hash(usize, Secret),
     /// An array of one value.
     Constant(ArrayRef),
     /// The value of each row's object with this index.
@@ -147,7 +154,8 @@ fn made(
         OperationKind::Constant(Constant::Text(_))
         | OperationKind::Key(_)
         | OperationKind::Event(EventValue::Source)
-        | OperationKind::Mask(_) => DataType::Utf8,
+        | OperationKind::Mask(_)
+        | OperationKind::Hash(_) => DataType::Utf8,
     };
     let name = operation.name.to_lowercase();
     Ok(Some(Arc::new(Field::new(name, data_type, true))))
@@ -166,7 +174,8 @@ fn same(a: &str, b: &str) -> bool {
 
 impl Operations {
     /// The operations for `columns`, those of the files and of the path. `prefix`: the one that the job reads. `None` if there
-    /// are none. `has_table`: whether the columns are those of a table, which has one for each operation.
+    /// are none. `has_table`: whether the columns are those of a table, which has one for each operation. `secrets`: those that
+    /// the operations name.
     ///
     /// # Errors
     /// An operation does not fit the columns.
@@ -175,6 +184,7 @@ impl Operations {
         columns: &Fields,
         has_table: bool,
         prefix: &Location,
+        secrets: &BTreeMap<SecretName, Secret>,
         parse_timestamp: ParseTimestamp,
     ) -> Result<Option<Self>, OperationError> {
         if operations.is_empty() {
@@ -204,7 +214,7 @@ impl Operations {
                 operation.kind() != OperationKind::Drop && same(&operation.name, column.name())
             };
             let step = match operations.iter().find(named) {
-                Some(operation) => compiled.step(operation, column, &mut read)?,
+                Some(operation) => compiled.step(operation, column, secrets, &mut read)?,
                 None => own_field(operations, column, &mut read)?,
             };
             compiled.steps.push(step);
@@ -228,6 +238,7 @@ impl Operations {
         &mut self,
         operation: &Operation,
         column: &FieldRef,
+        secrets: &BTreeMap<SecretName, Secret>,
         read: &mut Vec<FieldRef>,
     ) -> Result<Step, OperationError> {
         let mut reads = |data_type: &DataType| {
@@ -244,6 +255,15 @@ impl Operations {
             OperationKind::Mask(mask) => {
                 only(column, &[DataType::Utf8], "what is masked is a string")?;
                 Step::Mask(reads(&DataType::Utf8), mask)
+            }
+            OperationKind::Hash(name) => {
+                only(column, &[DataType::Utf8], "a hash is a string")?;
+                let secret = secrets.get(name);
+                let secret = secret.ok_or_else(|| OperationError::NoSecret {
+                    column: column.name().clone(),
+                    secret: name.clone(),
+                })?;
+                Step::Hash(reads(&DataType::Utf8), secret.clone())
             }
             OperationKind::Constant(constant) => {
                 let constant = text(constant);
@@ -322,8 +342,13 @@ impl Operations {
             Step::Constant(value) => Some(value),
             _ => None,
         });
-        let bytes = constants.chain(&values).map(text_length).sum();
-        Ok(ObjectValues { values, bytes })
+        let texts = constants.chain(&values).map(text_length).sum::<usize>();
+        let is_hash = |step: &&Step| matches!(step, Step::Hash(..));
+        let hashes = self.steps.iter().filter(is_hash).count();
+        Ok(ObjectValues {
+            values,
+            bytes: texts + hashes * HASH_LENGTH,
+        })
     }
 
     /// Makes the written columns of rows that were read. `rows`: of each row, the index of its object in `objects`, and its
@@ -352,6 +377,7 @@ impl Operations {
                 Step::Nothing => new_null_array(column.data_type(), count),
                 Step::Cast(place) => self.converter.convert(read(*place)?, column)?,
                 Step::Mask(place, mask) => masked(read(*place)?, *mask)?,
+                Step::Hash(place, secret) => hashed(read(*place)?, secret)?,
                 Step::Constant(value) => {
                     let zeros = zeros.get_or_init(|| UInt32Array::from(vec![0; count]));
                     take(value, zeros, None)?

@@ -14,6 +14,12 @@ fn operations(entries: &str) -> Vec<Operation> {
     Config::parse(&text).unwrap().rekey.remove(0).column
 }
 
+/// The secrets that there are.
+fn secrets() -> BTreeMap<SecretName, Secret> {
+    let name = "secretsmanager:pseudonyms".parse().unwrap();
+    BTreeMap::from([(name, Secret::new(b"Jefe").unwrap())])
+}
+
 fn schema(columns: &[(&str, &str)]) -> Schema {
     let fields = columns.iter();
     let fields = fields.map(|(name, hive_type)| parse_field(name, hive_type).unwrap());
@@ -44,6 +50,7 @@ fn compiled(
         fields.fields(),
         has_table,
         &prefix,
+        &secrets(),
         parse,
     );
     Ok(made?.unwrap())
@@ -92,6 +99,11 @@ fn what_is_read_for_the_columns_of_a_table() {
             &[("card", "string")],
             &["number string"],
         ),
+        (
+            "{ name = \"who\", from = \"Email\", hash = { secret = \"secretsmanager:pseudonyms\" } }",
+            &[("who", "string")],
+            &["email string"],
+        ),
     ] {
         let found = compiled(entries, columns, true).unwrap();
         assert_eq!(shown(found.read_schema()), read, "{entries}");
@@ -101,6 +113,7 @@ fn what_is_read_for_the_columns_of_a_table() {
         schema(&[("a", "int")]).fields(),
         true,
         &Location::new("b", ""),
+        &secrets(),
         Box::new(|_| None),
     );
     assert!(none.unwrap().is_none());
@@ -118,6 +131,10 @@ fn what_is_written_where_no_table_gives_the_columns() {
             &["c int", "b date", "t string"][..],
         ),
         ("{ name = \"a\", drop = true }", &["b date", "t string"]),
+        (
+            "{ name = \"w\", from = \"a\", hash = { secret = \"secretsmanager:pseudonyms\" } }",
+            &["w string", "b date", "t string"],
+        ),
         (
             "{ name = \"a\", cast = \"decimal(5,1)\" }, { name = \"b\", mask = {} }",
             &["a decimal(5,1)", "b string", "t string"],
@@ -192,6 +209,16 @@ fn what_does_not_fit_the_columns_is_refused_by_name() {
             "{ name = \"n\", mask = {} }",
             &[("n", "int")],
             "`n` is int, and what is masked is a string",
+        ),
+        (
+            "{ name = \"n\", hash = { secret = \"secretsmanager:pseudonyms\" } }",
+            &[("n", "int")],
+            "`n` is int, and a hash is a string",
+        ),
+        (
+            "{ name = \"s\", hash = { secret = \"secretsmanager:other\" } }",
+            &[("s", "string")],
+            "`s` is hashed with secretsmanager:other, which was not read",
         ),
         (
             "{ name = \"n\", event = \"source\" }",

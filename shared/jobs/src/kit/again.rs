@@ -20,6 +20,7 @@ impl ErrorKind {
                 | Self::AthenaFailed
                 | Self::QueueFailed
                 | Self::CallbackFailed
+                | Self::SecretFailed
                 | Self::Deadline
         )
     }

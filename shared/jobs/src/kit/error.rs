@@ -12,7 +12,7 @@ use lakewright_core::{
 };
 use lakewright_ports::{
     CallbackError, CallbackErrorKind, CatalogError, CatalogErrorKind, QueriesError, QueueError,
-    ServiceErrorKind, StoreError, StoreErrorKind,
+    SecretsError, ServiceErrorKind, StoreError, StoreErrorKind,
 };
 
 use super::ErrorKind;
@@ -342,6 +342,12 @@ impl From<QueueError> for JobError {
     }
 }
 
+impl From<SecretsError> for JobError {
+    fn from(error: SecretsError) -> Self {
+        Self::service(error.kind, ErrorKind::SecretFailed, error)
+    }
+}
+
 impl From<CallbackError> for JobError {
     fn from(error: CallbackError) -> Self {
         match error.kind {
@@ -463,6 +469,12 @@ mod tests {
             JobError::from(QueriesError {
                 operation: "GetQueryExecution",
                 query: message(),
+                kind: ServiceErrorKind::AccessDenied,
+                message: message(),
+            }),
+            JobError::from(SecretsError {
+                operation: "GetSecretValue",
+                name: "secretsmanager:a".parse().unwrap(),
                 kind: ServiceErrorKind::AccessDenied,
                 message: message(),
             }),

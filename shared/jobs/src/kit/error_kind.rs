@@ -33,6 +33,8 @@ kinds! {
     QueueFailed,
     /// A callback to Step Functions failed.
     CallbackFailed,
+    /// A secret cannot be read.
+    SecretFailed,
     /// A service denied a call: the function's role, or a policy, lacks a permission.
     AccessDenied,
     /// The invocation's deadline is too near to continue.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lakewright_core::catalog::{Table, TableName};
+use lakewright_ports::Secrets;
 
 use super::{
     Budget, Ports,
@@ -29,6 +30,7 @@ const PASSES: usize = 4;
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) ports: &'a Ports,
+    pub(super) secrets: &'a dyn Secrets,
     pub(super) budget: &'a Budget,
     pub(super) ledger: Ledger<'a>,
     pub(super) compacted: &'a BTreeSet<TableName>,
@@ -65,6 +67,7 @@ impl Work<'_> {
     ) -> Result<Ended, JobError> {
         let request = Request {
             ports: self.ports,
+            secrets: self.secrets,
             budget: self.budget,
             ledger: self.ledger,
             bid,

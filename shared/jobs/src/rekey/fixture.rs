@@ -153,7 +153,8 @@ async fn run(lake: &Lake, ports: &Ports, given: &Given, names: &[&str], receives
     let objects = given.delivered(names, receives);
     let job = given.job();
     let compacted = BTreeSet::from_iter(job.table.clone());
-    rekey(ports, &job, &compacted, &objects, &budget).await
+    let secrets = lake.client(lakewright_model::Plan::default());
+    rekey(ports, &secrets, &job, &compacted, &objects, &budget).await
 }
 
 /// Each answer with its number of rows, or its error.

@@ -10,6 +10,7 @@ use lakewright_core::{
     catalog::{Table, TableName},
     config,
 };
+use lakewright_ports::Secrets;
 
 use super::{
     Answer, Answers, Budget, Ports, alone,
@@ -17,7 +18,7 @@ use super::{
     batch::{Ended, Work},
     find::{Finder, Known, Standing},
     ledger::{Batch, CONCURRENT, Ledger, Settings},
-    plan,
+    plan, secrets,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
@@ -34,6 +35,7 @@ const FEW: u64 = 16;
 /// The objects of one call, and what has become of them.
 pub(super) struct Invocation<'a> {
     ports: &'a Ports,
+    secrets: &'a dyn Secrets,
     job: &'a config::Rekey,
     compacted: &'a BTreeSet<TableName>,
     budget: &'a Budget,
@@ -59,6 +61,7 @@ impl<'a> Invocation<'a> {
     /// Of the objects that have an `ETag`.
     pub(super) fn new(
         ports: &'a Ports,
+        secrets: &'a dyn Secrets,
         job: &'a config::Rekey,
         compacted: &'a BTreeSet<TableName>,
         budget: &'a Budget,
@@ -73,6 +76,7 @@ impl<'a> Invocation<'a> {
         }
         Self {
             ports,
+            secrets,
             job,
             compacted,
             budget,
@@ -118,10 +122,8 @@ impl<'a> Invocation<'a> {
                 return;
             }
             if current.is_none() {
-                match plan::table(&*self.ports.catalog, self.job).await {
-                    Ok(table) => {
-                        current = Some((Settings::current(self.job, table.as_ref()), table));
-                    }
+                match self.current().await {
+                    Ok(found) => current = Some(found),
                     Err(error) => {
                         let waiting = self.waiting.keys().cloned().collect::<Vec<_>>();
                         return self.fail(&waiting, error);
@@ -155,6 +157,13 @@ impl<'a> Invocation<'a> {
                 }
             }
         }
+    }
+
+    /// The settings for batches that are made now, and the job's table.
+    async fn current(&self) -> Result<(Settings, Option<Table>), JobError> {
+        let table = plan::table(&*self.ports.catalog, self.job).await?;
+        let secrets = secrets::current(self.secrets, self.job).await?;
+        Ok((Settings::current(self.job, table.as_ref(), secrets), table))
     }
 
     /// Notes the objects that always fail, so that sweeps leave them alone. What could not be noted is at its next delivery.
@@ -343,6 +352,7 @@ impl<'a> Invocation<'a> {
         };
         let work = Work {
             ports: self.ports,
+            secrets: self.secrets,
             budget: self.budget,
             ledger,
             compacted: self.compacted,

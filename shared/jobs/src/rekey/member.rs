@@ -5,7 +5,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc};
 use futures::FutureExt;
 use jiff::Timestamp;
 use lakewright_core::shown::words;
-use lakewright_ports::StoreErrorKind;
+use lakewright_ports::{Secrets, StoreErrorKind};
 
 use super::{
     Budget, Ports, Settings,
@@ -21,6 +21,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub(super) ports: &'a Ports,
+    pub(super) secrets: &'a dyn Secrets,
     pub(super) budget: &'a Budget,
     pub(super) ledger: Ledger<'a>,
     pub(super) bid: &'a str,

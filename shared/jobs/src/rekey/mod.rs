@@ -38,6 +38,7 @@ mod read;
 pub(crate) mod register;
 mod route;
 mod schema;
+mod secrets;
 mod status;
 mod target;
 #[cfg(test)]
@@ -49,6 +50,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{StreamExt, stream};
 use lakewright_core::{catalog::TableName, config, location::Location};
+use lakewright_ports::Secrets;
 
 use self::{asked::identify, invocation::Invocation, ledger::CONCURRENT};
 pub use self::{
@@ -107,12 +109,13 @@ impl Answers {
     }
 }
 
-/// Processes source objects of one job to their commits. `compacted` are the tables whose partitions move between
+/// Processes source objects of one job to their commits. `secrets` has those that columns are hashed with. `compacted` are the tables whose partitions move between
 /// directories.
 ///
 /// After any error the same call may be made again, with these objects or others: it resumes from the ledger.
 pub async fn rekey(
     ports: &Ports,
+    secrets: &dyn Secrets,
     job: &config::Rekey,
     compacted: &BTreeSet<TableName>,
     objects: &[Delivered],
@@ -122,8 +125,9 @@ pub async fn rekey(
     let named = objects.iter().map(|object| identify(&*ports.store, object));
     let named = stream::iter(named.collect::<Vec<_>>()).buffered(CONCURRENT);
     let named = named.collect::<Vec<_>>().await;
-    let mut invocation = Invocation::new(&ports, job, compacted, budget, &named);
-    invocation.work().await;
+    let mut invocation = Invocation::new(&ports, secrets, job, compacted, budget, &named);
+    // It is large, and would be a part of every caller.
+    Box::pin(invocation.work()).await;
     invocation.give_up(&named).await;
     invocation.answers(named)
 }

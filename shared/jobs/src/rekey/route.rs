@@ -12,11 +12,11 @@ use arrow::{
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{InputFormat, TimestampRule},
+    config::{InputFormat, SecretName, TimestampRule},
     encode::{Layout, Parts},
     json::{JsonScalar, ParseTimestamp},
     lateness::Lateness,
-    operations::{self, OperationError, Operations},
+    operations::{self, OperationError, Operations, Secret},
     partition::{Partition, Partitioner},
     quarantine::Reason,
     time::{TimestampReader, microseconds},
@@ -29,6 +29,7 @@ use super::{
     member::{Left, Opened, Request, Wanted, attempt},
     quarantine::Quarantine,
     schema::{self, RecordSchema},
+    secrets,
     source::Source,
     spool::Spool,
 };
@@ -162,7 +163,11 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
             Err(left) => return Ok(Pass { routed: None, left }),
         }
     };
-    let operations = operations_on(&schema, settings)?;
+    let operations = operations_on(
+        &schema,
+        settings,
+        &secrets::of(request.secrets, settings).await?,
+    )?;
     let mut reading = match job.format {
         InputFormat::Json | InputFormat::Csv | InputFormat::Regex => Reading::Text(Box::new(
             text::Filler::new(request, partitioner, &schema, operations)?,
@@ -267,6 +272,7 @@ impl<'a> Reading<'a> {
 fn operations_on(
     schema: &RecordSchema,
     settings: &Settings,
+    secrets: &BTreeMap<SecretName, Secret>,
 ) -> Result<Option<Box<Operations>>, JobError> {
     let job = &settings.job;
     let operations = Operations::new(
@@ -274,6 +280,7 @@ fn operations_on(
         schema.whole().fields(),
         settings.table.is_some(),
         &job.source,
+        secrets,
         column_timestamps(&job.timestamp)?,
     );
     let operations = operations.map_err(|error| misfit(&error))?;

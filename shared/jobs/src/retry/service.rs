@@ -3,10 +3,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use lakewright_core::config::ResultColumn;
+use lakewright_core::{
+    config::{ResultColumn, SecretName},
+    operations::Secret,
+};
 use lakewright_ports::{
     Callback, CallbackError, CallbackErrorKind, Clock, Queries, QueriesError, QueryExecution,
-    Queue, QueueError, SendFailure, ServiceErrorKind,
+    Queue, QueueError, Secrets, SecretsError, SendFailure, ServiceErrorKind,
 };
 
 use super::{
@@ -14,7 +17,7 @@ use super::{
     backoff::{Backoff, Failing, Verdict},
 };
 
-/// A [`Queue`], [`Queries`] or [`Callback`] that retries failed calls within one invocation's deadline, and rejected
+/// A [`Queue`], [`Queries`], [`Secrets`] or [`Callback`] that retries failed calls within one invocation's deadline, and rejected
 /// messages of a batch. A message is sent twice if it was accepted but the answer was lost.
 pub struct RetryingService<S> {
     inner: S,
@@ -67,6 +70,12 @@ impl Failing for SendFailure {
 }
 
 impl Failing for QueriesError {
+    fn verdict(&self) -> Verdict {
+        self.kind.verdict()
+    }
+}
+
+impl Failing for SecretsError {
     fn verdict(&self) -> Verdict {
         self.kind.verdict()
     }
@@ -136,6 +145,26 @@ fn queries_too_late(operation: &'static str, query: &str) -> QueriesError {
         query: query.to_owned(),
         kind: ServiceErrorKind::Deadline,
         message: too_late(),
+    }
+}
+
+#[async_trait]
+impl<S: Secrets> Secrets for RetryingService<S> {
+    async fn secret(
+        &self,
+        name: &SecretName,
+        version: Option<&str>,
+    ) -> Result<(String, Secret), SecretsError> {
+        let too_late = || SecretsError {
+            operation: "GetSecretValue",
+            name: name.clone(),
+            kind: ServiceErrorKind::Deadline,
+            message: too_late(),
+        };
+        let call = || self.inner.secret(name, version);
+        self.backoff
+            .call(call, SecretsError::verdict, too_late)
+            .await
     }
 }
 

@@ -258,9 +258,17 @@ impl World {
                     receives: 1,
                 })
                 .collect::<Vec<_>>();
+            let secrets = Client::new(Arc::clone(&self.cloud), 0, Plan::default());
             async move {
-                let answers =
-                    rekey::rekey(&ports, &self.rekey, &self.compacted, &objects, &budget).await;
+                let answers = rekey::rekey(
+                    &ports,
+                    &secrets,
+                    &self.rekey,
+                    &self.compacted,
+                    &objects,
+                    &budget,
+                )
+                .await;
                 answers
                     .objects
                     .into_iter()

@@ -87,6 +87,24 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         (rekey, "partition_by = []", (3, 1), "partition_by is empty"),
         (
             rekey,
+            "column = [{ name = \"a\", hash = { secret = \"ssm:a\" } }]",
+            (3, 0),
+            "\"ssm:a\" names no secret: write one of AWS Secrets Manager as \"secretsmanager:NAME\"",
+        ),
+        (
+            rekey,
+            "column = [{ name = \"a\", hash = { secret = \"secretsmanager:a b\" } }]",
+            (3, 0),
+            "names no secret",
+        ),
+        (
+            rekey,
+            "column = [{ name = \"a\", mask = {}, hash = { secret = \"secretsmanager:a\" } }]",
+            (3, 0),
+            "has both mask and hash",
+        ),
+        (
+            rekey,
             "format = \"regex\"",
             (3, 1),
             "regex is missing: write the pattern of the lines",

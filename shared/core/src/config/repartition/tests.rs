@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, semantics::stated};
 
 const EV: &str = r#"
     [[repartition]]
@@ -73,6 +73,7 @@ fn files_are_counted_from_the_splits() {
 
 #[test]
 fn refusals_name_what_is_wrong() {
+    stated("`columns` has no `hash`: an entry with one is refused by name.");
     for (more, says) in [
         ("speling = 1", "speling"),
         ("files = 0", "files = 0"),
@@ -93,6 +94,10 @@ fn refusals_name_what_is_wrong() {
         ("columns = [\"a\"]\npartition_by = [\"b\"]", "names `b`"),
         ("columns = [\"a\"]\npartition_by = [\"a\"]", "none is left"),
         ("columns = [{ name = \"a\", type = \"nope\" }]", "nope"),
+        (
+            "columns = [{ name = \"a\", hash = { secret = \"secretsmanager:s\" } }]",
+            "unknown key `columns[0].hash`",
+        ),
         ("output = []", "output is empty"),
         (
             "output = [{ format = \"json\", max_file_size = \"1MiB\" }]",

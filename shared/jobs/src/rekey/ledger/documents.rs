@@ -49,6 +49,9 @@ pub struct Settings {
     /// The table's columns when the batch was made; `None` if the schema is inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableColumns>,
+    /// The ids of the versions of the secrets that columns are hashed with, by the secrets' names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<config::SecretName, String>,
 }
 
 /// A table's columns, as in the catalog.
@@ -212,7 +215,11 @@ impl Candidate {
 
 impl Settings {
     /// The settings for a batch that is made now. What no row's place depends on is left out.
-    pub(in crate::rekey) fn current(job: &config::Rekey, table: Option<&Table>) -> Self {
+    pub(in crate::rekey) fn current(
+        job: &config::Rekey,
+        table: Option<&Table>,
+        secrets: BTreeMap<config::SecretName, String>,
+    ) -> Self {
         Self {
             job: config::Rekey {
                 batch: config::Batch::default(),
@@ -223,6 +230,7 @@ impl Settings {
                 columns: table.storage.columns.clone(),
                 partition_keys: table.partition_keys.clone(),
             }),
+            secrets,
         }
     }
 
@@ -276,7 +284,7 @@ mod tests {
         let job = Config::parse(job).unwrap().rekey.remove(0);
         compare(
             "rekey",
-            &Settings::current(&job, None),
+            &Settings::current(&job, None, BTreeMap::new()),
             &[
                 ("batch/<bid>", again::<Batch>),
                 ("claim/<sid>/<n>", again::<Claim>),
