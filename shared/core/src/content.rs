@@ -22,11 +22,11 @@ pub struct FileFormat {
     magic: &'static [u8],
     /// Where the magic bytes are.
     at: usize,
-    kind: Kind,
+    family: Family,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Family {
     Parquet,
     /// A container of records or files.
     Container,
@@ -34,39 +34,39 @@ enum Kind {
     Compression,
 }
 
-const fn format(name: &'static str, magic: &'static [u8], kind: Kind) -> FileFormat {
+const fn format(name: &'static str, magic: &'static [u8], family: Family) -> FileFormat {
     FileFormat {
         name,
         magic,
         at: 0,
-        kind,
+        family,
     }
 }
 
 /// The formats, by the magic bytes that their specifications name.
 const FORMATS: [FileFormat; 19] = [
-    format("a Parquet file", b"PAR1", Kind::Parquet),
-    format("an encrypted Parquet file", b"PARE", Kind::Container),
-    format("an ORC file", b"ORC", Kind::Container),
-    format("an Avro file", b"Obj\x01", Kind::Container),
-    format("an Arrow file", b"ARROW1\0\0", Kind::Container),
-    format("a Hadoop SequenceFile", b"SEQ\x04", Kind::Container),
-    format("a Hadoop SequenceFile", b"SEQ\x05", Kind::Container),
-    format("a Hadoop SequenceFile", b"SEQ\x06", Kind::Container),
-    format("an RCFile", b"RCF\x01", Kind::Container),
-    format("a SQLite database", b"SQLite format 3\0", Kind::Container),
-    format("a zip archive", b"PK\x03\x04", Kind::Container),
-    format("an empty zip archive", b"PK\x05\x06", Kind::Container),
-    format("a 7z archive", b"7z\xbc\xaf\x27\x1c", Kind::Container),
+    format("a Parquet file", b"PAR1", Family::Parquet),
+    format("an encrypted Parquet file", b"PARE", Family::Container),
+    format("an ORC file", b"ORC", Family::Container),
+    format("an Avro file", b"Obj\x01", Family::Container),
+    format("an Arrow file", b"ARROW1\0\0", Family::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x04", Family::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x05", Family::Container),
+    format("a Hadoop SequenceFile", b"SEQ\x06", Family::Container),
+    format("an RCFile", b"RCF\x01", Family::Container),
+    format("a SQLite database", b"SQLite format 3\0", Family::Container),
+    format("a zip archive", b"PK\x03\x04", Family::Container),
+    format("an empty zip archive", b"PK\x05\x06", Family::Container),
+    format("a 7z archive", b"7z\xbc\xaf\x27\x1c", Family::Container),
     FileFormat {
         at: 257,
-        ..format("a tar archive", b"ustar", Kind::Container)
+        ..format("a tar archive", b"ustar", Family::Container)
     },
-    format("xz", b"\xfd7zXZ\0", Kind::Compression),
-    format("LZ4", b"\x04\x22\x4d\x18", Kind::Compression),
-    format("LZ4", b"\x02\x21\x4c\x18", Kind::Compression),
-    format("lzop", b"\x89LZO\0\r\n\x1a\n", Kind::Compression),
-    format("compress (.Z)", b"\x1f\x9d", Kind::Compression),
+    format("xz", b"\xfd7zXZ\0", Family::Compression),
+    format("LZ4", b"\x04\x22\x4d\x18", Family::Compression),
+    format("LZ4", b"\x02\x21\x4c\x18", Family::Compression),
+    format("lzop", b"\x89LZO\0\r\n\x1a\n", Family::Compression),
+    format("compress (.Z)", b"\x1f\x9d", Family::Compression),
 ];
 
 impl FileFormat {
@@ -119,10 +119,10 @@ pub enum NotText {
 }
 
 fn way_out(format: &FileFormat) -> &'static str {
-    match format.kind {
-        Kind::Parquet => ": write format = \"parquet\", or keep such objects out of the source",
-        Kind::Container => ", and such files are not read: keep them out of the source",
-        Kind::Compression => {
+    match format.family {
+        Family::Parquet => ": write format = \"parquet\", or keep such objects out of the source",
+        Family::Container => ", and such files are not read: keep them out of the source",
+        Family::Compression => {
             ", a compression that is not read: use gzip, zstd, bzip2 or framed Snappy"
         }
     }
@@ -163,12 +163,12 @@ pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
         ));
     }
     if let Some(format) = FileFormat::of(head) {
-        return Some(match format.kind {
-            Kind::Parquet => {
+        return Some(match format.family {
+            Family::Parquet => {
                 "it begins as one, but has no end: it was not written whole".to_owned()
             }
-            Kind::Container => format!("it is {format}"),
-            Kind::Compression => format!("it is compressed with {format}"),
+            Family::Container => format!("it is {format}"),
+            Family::Compression => format!("it is compressed with {format}"),
         });
     }
     if let Some(encoding) = Encoding::other_than_utf_8(head) {

@@ -7,7 +7,7 @@ pub mod compact;
 #[cfg(test)]
 mod fixture;
 pub mod kit;
-mod partition_state;
+mod publish;
 pub mod rekey;
 pub mod repartition;
 pub mod report;

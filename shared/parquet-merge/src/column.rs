@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parquet::{basic::Encoding, bloom_filter::Sbbf, schema::types::ColumnDescPtr};
 
 pub(super) use self::incoming::{ChunkOf, Incoming};
-use self::pending::{Kind, Pending};
+use self::pending::{Coding, Pending};
 use super::{
     bounds::{Bounds, Order},
     codec::Codecs,
@@ -110,7 +110,7 @@ pub(super) struct Column {
     /// The bytes that PLAIN encoding would have taken for the values that the dictionary encodes.
     saved: usize,
     /// Whether no page may use the dictionary any more. This starts with the first page that has values and does not
-    /// use it: Spark does not expect a dictionary page behind such a page, and would read wrong values.
+    /// use it: Spark does not expect a dictionary page after such a page, and would read wrong values.
     gave_up: bool,
     /// Whether the dictionary page was copied unchanged and is written first.
     adopted: bool,
@@ -185,7 +185,7 @@ impl Column {
 
     /// Appends rows in which the column is null.
     pub(super) fn push_nulls(&mut self, rows: usize, tools: &mut Tools) -> Result<(), PageFault> {
-        self.make_room(Kind::Any, true, tools)?;
+        self.make_room(Coding::Any, true, tools)?;
         self.rows += rows;
         self.pending.push_nulls(rows, &self.descr);
         Ok(())
@@ -318,9 +318,7 @@ impl Column {
         let mut dictionary = incoming.filter(|_| uses_dictionary);
         match &mut dictionary {
             Some(incoming) => self.merge_dictionary(incoming, tools)?,
-            None if uses_dictionary => {
-                return Err(PageFault::Corrupt("a page lacks its dictionary".to_owned()));
-            }
+            None if uses_dictionary => return Err(PageFault::no_dictionary()),
             None => {}
         }
         let mut decompressed = std::mem::take(&mut tools.decompressed);

@@ -60,7 +60,7 @@ pub(super) fn convert(
         }
     }
     if unknown {
-        return Err(PageFault::Corrupt("a level is too great".to_owned()));
+        return Err(PageFault::too_deep());
     }
     let count = page.values();
     if from.max_def_level() == 0 && to.max_def_level() > 0 {

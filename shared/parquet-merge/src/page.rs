@@ -153,20 +153,20 @@ fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), Page
     )))
 }
 
-/// Verifies the checksums of a column chunk's pages. `read` returns the bytes of a range of the file, whose size is `size`;
-/// pages of more than `largest` bytes are not checked.
+/// Verifies the checksums of a column chunk's pages. Returns the first page that is wrong, as a message. `read` returns the
+/// bytes of a range of the file, whose size is `size`; pages of more than `largest` bytes are not checked.
 ///
 /// # Errors
-/// The page, as a message. The outer error is that of `read`.
+/// Those of `read`.
 pub fn check_pages<E>(
     chunk: &ColumnChunkMetaData,
     size: u64,
     largest: usize,
     mut read: impl FnMut(Range<u64>) -> Result<Bytes, E>,
-) -> Result<Result<(), String>, E> {
+) -> Result<Option<String>, E> {
     // Where the chunk lies is looked at by those who decode it.
     let Some(range) = chunk_range(chunk, size) else {
-        return Ok(Ok(()));
+        return Ok(None);
     };
     let mut pages = Pages::new(Codec::NONE, largest);
     let mut at = range.start;
@@ -176,11 +176,11 @@ pub fn check_pages<E>(
         at = to;
         match checked(&mut pages) {
             Ok(true) => {}
-            Ok(false) => return Ok(Ok(())),
-            Err(what) => return Ok(Err(what)),
+            Ok(false) => return Ok(None),
+            Err(what) => return Ok(Some(what)),
         }
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 /// Compares pages that follow one another with their checksums. A page of more than `largest` bytes is not looked at.

@@ -229,16 +229,16 @@ fn meaning(group: &Type) -> Option<&LogicalType> {
     logical.filter(|logical| !matches!(logical, LogicalType::List | LogicalType::Map))
 }
 
-/// What the fields of a group are.
+/// How the fields of a group are matched with those of other files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// By name.
-    Struct,
+enum Matching {
+    /// By name, as those of a struct.
+    Names,
     /// By position: the field of a list or a map, or those of a map's entries. Their names do not matter.
     Places,
 }
 
-fn kind(group: &Type, parent: Option<&Type>) -> Kind {
+fn matching(group: &Type, parent: Option<&Type>) -> Matching {
     let annotated = |node: &Type| {
         let info = node.get_basic_info();
         matches!(
@@ -259,22 +259,24 @@ fn kind(group: &Type, parent: Option<&Type>) -> Kind {
             || info.converted_type() == ConvertedType::LIST
     };
     match parent {
-        _ if !repeated(group) && annotated(group) && group.get_fields().len() == 1 => Kind::Places,
+        _ if !repeated(group) && annotated(group) && group.get_fields().len() == 1 => {
+            Matching::Places
+        }
         // In a list, a group of several fields is the element itself.
         Some(parent) if repeated(group) && annotated(parent) => {
             if is_list(parent) && is_element(group, parent) {
-                Kind::Struct
+                Matching::Names
             } else {
-                Kind::Places
+                Matching::Places
             }
         }
-        _ => Kind::Struct,
+        _ => Matching::Names,
     }
 }
 
 /// Whether it is a struct: neither a single value nor a list nor a map.
 pub(super) fn is_struct(node: &Type) -> bool {
-    node.is_group() && !repeats(node) && kind(node, None) == Kind::Struct
+    node.is_group() && !repeats(node) && matching(node, None) == Matching::Names
 }
 
 /// The type of a column: what is nested in Hive's terms, and single values in Parquet's.
@@ -297,7 +299,7 @@ fn type_of_group(group: &Type) -> String {
         types.collect::<Vec<_>>().join(",")
     };
     match group.get_fields() {
-        [inside] if !repeats(group) && kind(group, None) == Kind::Places => {
+        [inside] if !repeats(group) && matching(group, None) == Matching::Places => {
             if inside.is_group() && is_map(group) {
                 format!("map<{}>", types(inside.get_fields()))
             } else if inside.is_group() && !is_element(inside, group) {
@@ -433,15 +435,15 @@ fn merge_nodes(a: &TypePtr, b: &TypePtr, parents: (&Type, &Type)) -> Result<Type
             Ok(Arc::clone(a))
         };
     }
-    let (kind_a, kind_b) = (kind(a, Some(parents.0)), kind(b, Some(parents.1)));
+    let (matching_a, matching_b) = (matching(a, Some(parents.0)), matching(b, Some(parents.1)));
     let same_annotation = of_a.converted_type() == of_b.converted_type()
         || of_a.logical_type_ref() == of_b.logical_type_ref();
-    if kind_a != kind_b || (kind_a == Kind::Struct && !same_annotation) {
+    if matching_a != matching_b || (matching_a == Matching::Names && !same_annotation) {
         return Err(shapes());
     }
-    let fields = match kind_a {
-        Kind::Struct => merge_structs(a, b).map_err(named)?,
-        Kind::Places => {
+    let fields = match matching_a {
+        Matching::Names => merge_structs(a, b).map_err(named)?,
+        Matching::Places => {
             if a.get_fields().len() != b.get_fields().len() {
                 return Err(shapes());
             }

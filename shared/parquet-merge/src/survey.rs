@@ -18,12 +18,12 @@ use crate::Compression;
 #[derive(Debug, Default)]
 pub struct Survey {
     files: usize,
-    kinds: Vec<Kind>,
+    groups: Vec<Group>,
 }
 
 /// The files with the same schema and calendar.
 #[derive(Debug)]
-struct Kind {
+struct Group {
     /// The first of them.
     first: Input,
     number: usize,
@@ -59,8 +59,8 @@ impl Survey {
         let descr = input.metadata.file_metadata().schema_descr();
         let schema = descr.root_schema_ptr();
         let calendar = Calendar::of(input);
-        let is_known = |kind: &Kind| kind.schema == schema && kind.calendar == calendar;
-        let known = self.kinds.iter().position(is_known);
+        let is_known = |group: &Group| group.schema == schema && group.calendar == calendar;
+        let known = self.groups.iter().position(is_known);
         let known = if let Some(known) = known {
             known
         } else {
@@ -69,7 +69,7 @@ impl Survey {
                 input: input.name.clone(),
                 what,
             })?;
-            self.kinds.push(Kind {
+            self.groups.push(Group {
                 first: input.clone(),
                 number,
                 schema,
@@ -77,10 +77,10 @@ impl Survey {
                 leaves: leaves.into(),
                 votes: Votes::new(descr.num_columns()),
             });
-            self.kinds.len() - 1
+            self.groups.len() - 1
         };
-        match self.kinds.get_mut(known) {
-            Some(kind) => check(input, &kind.leaves, &mut kind.votes),
+        match self.groups.get_mut(known) {
+            Some(group) => check(input, &group.leaves, &mut group.votes),
             None => Ok(()),
         }
     }
@@ -90,21 +90,21 @@ impl Survey {
     /// # Errors
     /// Two files that do not fit together, by name.
     pub fn finish(self) -> Result<Surveyed, SchemaRefusal> {
-        let schemas = self.kinds.iter().map(|kind| {
-            let file = kind.first.metadata.file_metadata();
-            (kind.first.name.as_str(), file.schema_descr())
+        let schemas = self.groups.iter().map(|group| {
+            let file = group.first.metadata.file_metadata();
+            (group.first.name.as_str(), file.schema_descr())
         });
         let unified = unify(schemas)?;
         let mut votes = Votes::new(unified.schema().num_columns());
-        for kind in &self.kinds {
-            let leaves = schema::leaves(unified.schema().root_schema(), &kind.schema);
+        for group in &self.groups {
+            let leaves = schema::leaves(unified.schema().root_schema(), &group.schema);
             let sources = leaves
                 .unwrap_or_default()
                 .into_iter()
                 .map(|leaf| leaf.source);
             for (leaf, source) in sources.enumerate() {
                 if let Some(source) = source {
-                    votes.add_all(leaf, &kind.votes, source.column);
+                    votes.add_all(leaf, &group.votes, source.column);
                 }
             }
         }
@@ -112,9 +112,9 @@ impl Survey {
         Ok(Surveyed {
             compressions: columns.map(|leaf| votes.winner(leaf)).collect(),
             firsts: self
-                .kinds
+                .groups
                 .into_iter()
-                .map(|kind| (kind.number, kind.first))
+                .map(|group| (group.number, group.first))
                 .collect(),
             unified,
         })

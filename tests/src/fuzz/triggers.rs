@@ -1,6 +1,6 @@
 //! Payloads that invoke functions.
 
-use lakewright_aws::trigger::{self, Kind, TriggerError};
+use lakewright_aws::trigger::{self, Caller, TriggerError};
 use serde_json::Value;
 
 /// Decoding a payload does not panic; each message of a batch has a separate outcome, and every object has a location.
@@ -9,9 +9,9 @@ pub fn check(data: &[u8]) {
         return;
     };
     let request = trigger::decode(&payload);
-    let messages = match request.kind {
-        Kind::Sqs => payload["Records"].as_array().map_or(0, Vec::len),
-        Kind::Direct => 1,
+    let messages = match request.caller {
+        Caller::Sqs => payload["Records"].as_array().map_or(0, Vec::len),
+        Caller::Direct => 1,
     };
     assert_eq!(request.items.len(), messages);
     for item in request.items {

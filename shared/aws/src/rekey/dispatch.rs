@@ -27,7 +27,7 @@ use crate::{
     invocation::{self, Deadlines, Done, WorkError},
     metrics::write,
     settings::Resources,
-    trigger::{self, Item, Kind},
+    trigger::{self, Caller, Item},
 };
 
 /// Splits an invocation into objects, and combines their reports into its answer.
@@ -74,15 +74,15 @@ impl Dispatcher {
         if let Err(failure) = self.write_metrics(out, &ended, &jobs, request_id) {
             error!(request_id, error = %failure, "metrics were not written");
         }
-        match request.kind {
-            Kind::Sqs => {
+        match request.caller {
+            Caller::Sqs => {
                 let failed = failed_messages(&rejected, &ended);
                 let named = failed.iter().map(|message| (message.id, message.name));
                 let time = (&*self.clock, deadlines.stop);
                 deliver_again(&*self.received, time, request_id, payload, named).await;
                 batch_answer(failed.into_iter().map(|message| (message.id, message.why)))
             }
-            Kind::Direct => direct_answer(rejected, ended),
+            Caller::Direct => direct_answer(rejected, ended),
         }
     }
 

@@ -41,14 +41,14 @@ const MAX_ENVELOPES: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The caller, which determines the form of the answer.
-    pub kind: Kind,
+    pub caller: Caller,
     /// The work items: one for each message of an SQS batch, in order; otherwise exactly one.
     pub items: Vec<Item>,
 }
 
 /// The caller of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Caller {
     /// An event source mapping of SQS, which expects an answer for each message.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>
     Sqs,
@@ -132,7 +132,7 @@ pub enum TriggerError {
 fn listed(entries: &[Value]) -> Request {
     if entries.iter().any(is_sqs) {
         return Request {
-            kind: Kind::Sqs,
+            caller: Caller::Sqs,
             items: entries.iter().map(message).collect(),
         };
     }
@@ -144,7 +144,7 @@ fn listed(entries: &[Value]) -> Request {
         Ok(objects)
     };
     Request {
-        kind: Kind::Direct,
+        caller: Caller::Direct,
         items: vec![Item {
             message_id: None,
             receives: 1,
@@ -162,11 +162,11 @@ pub fn decode(payload: &Value) -> Request {
     }
     match payload.get("Records").and_then(Value::as_array) {
         Some(records) if records.iter().any(is_sqs) => Request {
-            kind: Kind::Sqs,
+            caller: Caller::Sqs,
             items: records.iter().map(message).collect(),
         },
         _ => Request {
-            kind: Kind::Direct,
+            caller: Caller::Direct,
             items: vec![Item {
                 message_id: None,
                 receives: 1,

@@ -38,7 +38,7 @@ fn sized(object: SourceObject, size: u64) -> SourceObject {
 /// The outcome of a payload that is not a batch of messages.
 fn direct(payload: &Value) -> Result<Vec<SourceObject>, TriggerError> {
     let mut request = decode(payload);
-    assert_eq!(request.kind, Kind::Direct);
+    assert_eq!(request.caller, Caller::Direct);
     assert_eq!(request.items.len(), 1);
     let item = request.items.remove(0);
     assert_eq!(item.message_id, None);
@@ -85,7 +85,7 @@ fn golden_payloads_name_the_same_object() {
             sized(object, SIZE)
         };
         let expected = Request {
-            kind: Kind::Direct,
+            caller: Caller::Direct,
             items: vec![Item {
                 message_id: None,
                 receives: 1,
@@ -101,7 +101,7 @@ fn golden_payloads_name_the_same_object() {
         golden!("rekey-objects-sqs"),
     ] {
         let expected = Request {
-            kind: Kind::Sqs,
+            caller: Caller::Sqs,
             items: vec![Item {
                 message_id: Some("059f36b4-87a3-44ab-83d2-661975830a7d".to_owned()),
                 receives: 1,
@@ -173,7 +173,7 @@ fn s3s_test_event_is_no_work() {
 fn a_bad_message_fails_alone() {
     let (_, text) = golden!("bad/rekey-sqs-mixed");
     let request = read(text);
-    assert_eq!(request.kind, Kind::Sqs);
+    assert_eq!(request.caller, Caller::Sqs);
     let outcomes: Vec<_> = request
         .items
         .iter()
@@ -425,7 +425,7 @@ fn records_of_a_batch_are_read_one_by_one() {
         s3_record(),
     ]);
     let request = decode(&payload);
-    assert_eq!(request.kind, Kind::Sqs);
+    assert_eq!(request.caller, Caller::Sqs);
     let [first, rest @ ..] = &*request.items else {
         panic!("{request:?}")
     };
@@ -492,7 +492,7 @@ fn a_bare_list_is_read() {
     let message =
         |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
     let request = decode(&json!([message("1", &body), message("2", "{broken")]));
-    assert_eq!(request.kind, Kind::Sqs);
+    assert_eq!(request.caller, Caller::Sqs);
     let outcomes = request.items.iter().map(|item| {
         let count = item.outcome.as_ref().ok().map(Vec::len);
         (item.message_id.as_deref(), count)

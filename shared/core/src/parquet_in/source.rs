@@ -123,10 +123,14 @@ impl<R: ChunkReader + 'static> Source<R> {
                 self.file.get_bytes(range.start, length)
             })
         })?;
-        checked.map_err(|what| {
-            let column = column.column_path().string();
-            ReadError::Corrupt(format!("row group {row_group}, column `{column}`, {what}"))
-        })
+        match checked {
+            None => Ok(()),
+            Some(what) => {
+                let column = column.column_path().string();
+                let what = format!("row group {row_group}, column `{column}`, {what}");
+                Err(ReadError::Corrupt(what))
+            }
+        }
     }
 
     /// The rows of a row group, and the average decoded size of a row.

@@ -34,7 +34,7 @@ pub use self::{
     row::{Column, Field, Row, RowProblem, RowReader, Value, header_names},
     scan::{Scan, ScanError, Seen},
     template::{Template, TemplateError},
-    types::Kind,
+    types::JsonForm,
 };
 
 /// The ledger of split jobs, below the target. No row's object has a name in it.

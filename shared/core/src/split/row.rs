@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 use thiserror::Error;
 
-use super::{SourceFormat, json, types::Kind};
+use super::{SourceFormat, json, types::JsonForm};
 use crate::config::{ResultColumn, Types};
 use crate::shown::words;
 
@@ -15,7 +15,7 @@ pub struct Column {
     /// Its name.
     pub name: String,
     /// How its texts are written in JSON.
-    pub kind: Kind,
+    pub kind: JsonForm,
 }
 
 impl Column {
@@ -24,8 +24,8 @@ impl Column {
         let column = |column: &ResultColumn| Self {
             name: column.name.clone(),
             kind: match types {
-                Types::Query => Kind::of(&column.athena_type),
-                Types::String => Kind::Text,
+                Types::Query => JsonForm::of(&column.athena_type),
+                Types::String => JsonForm::Text,
             },
         };
         columns.iter().map(column).collect()
@@ -63,7 +63,7 @@ pub enum Value<'a> {
     /// Null.
     Null,
     /// A text, with its column's kind.
-    Text(Cow<'a, str>, Kind),
+    Text(Cow<'a, str>, JsonForm),
     /// Raw JSON.
     Json(&'a str),
 }
@@ -224,7 +224,7 @@ impl RowReader {
             _ if value == "null" => Value::Null,
             Types::Query => Value::Json(value),
             Types::String => {
-                json::text(value).map_or(Value::Null, |text| Value::Text(text, Kind::Text))
+                json::text(value).map_or(Value::Null, |text| Value::Text(text, JsonForm::Text))
             }
         }
     }

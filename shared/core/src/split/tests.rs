@@ -57,7 +57,7 @@ fn scan(framing: Framing, text: &[u8], pieces: &[usize]) -> Result<Scanned, Scan
 fn field<'a>(name: &'a str, value: Option<&'a str>) -> Field<'a> {
     Field {
         name: name.into(),
-        value: value.map_or(Value::Null, |text| Value::Text(text.into(), Kind::Text)),
+        value: value.map_or(Value::Null, |text| Value::Text(text.into(), JsonForm::Text)),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 /// How the texts of a column are written in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JsonForm {
     /// As strings.
     Text,
     /// As numbers: integers and decimals.
@@ -19,8 +19,8 @@ pub enum Kind {
     Nested,
 }
 
-impl Kind {
-    /// The kind of a type, as named in an Athena query's metadata.
+impl JsonForm {
+    /// That of a type, as named in an Athena query's metadata.
     /// <https://docs.aws.amazon.com/athena/latest/ug/data-types.html>
     pub fn of(athena_type: &str) -> Self {
         let name = athena_type

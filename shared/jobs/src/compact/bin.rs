@@ -64,7 +64,7 @@ pub async fn merge(
         ..ports.clone()
     };
     let begun = ports.clock.now();
-    let written = engine::write(&reading, &plan, bin, budget).await;
+    let written = engine::make(&reading, &plan, bin, budget).await;
     let written = written.map_err(|error| match error.kind() {
         // A merge is one piece: nothing of it stands before its end.
         ErrorKind::Deadline => {

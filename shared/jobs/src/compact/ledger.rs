@@ -19,7 +19,7 @@ use crate::{
         ErrorKind, JobError,
         ledger::{self, documents},
     },
-    partition_state,
+    publish::partition_state,
 };
 
 /// The version of the ledger's documents.

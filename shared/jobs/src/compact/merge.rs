@@ -138,7 +138,7 @@ fn unmergeable(error: &MergeError) -> JobError {
 
 /// Writes the file of a bin, create-only, and verifies what was written. Returns its size, and whether it already
 /// existed.
-pub(super) async fn write(
+pub(super) async fn make(
     ports: &Ports,
     plan: &Plan,
     bin: &Bin,

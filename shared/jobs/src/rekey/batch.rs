@@ -11,12 +11,12 @@ use super::{
     ledger::{Batch, Commit, Ledger, LeftOut, Plan, Settings, Why},
     member::{Request, Wanted},
     plan::{self, Outputs},
-    register::{self, Others},
     route::{ReadMember, Routed},
     timed, write,
 };
 use crate::{
     kit::{ErrorKind, JobError},
+    publish::register::{self, Others},
     report::{ObjectReport, Status},
 };
 

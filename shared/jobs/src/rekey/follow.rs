@@ -16,13 +16,12 @@ use lakewright_ports::{Precondition, Store, StoreErrorKind};
 
 use super::{
     plan::{Output, Outputs},
-    register::Written,
     route::Routed,
     write::vanished,
 };
 use crate::{
     kit::{JobError, Stage},
-    partition_state,
+    publish::{partition_state, register::Written},
 };
 
 /// The most concurrent requests.

@@ -10,11 +10,11 @@ use lakewright_ports::{Secrets, StoreErrorKind};
 use super::{
     Budget, Ports, Settings,
     ledger::{Batch, Candidate, Ledger, LeftOut, Why},
-    source::{RANGE, Source},
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
     report::Status,
+    work::source::{Opened, RANGE, Source},
 };
 
 /// What to read, and how.
@@ -60,17 +60,15 @@ pub(super) struct Wanted {
 /// The most members that are opened ahead. The first bytes of each are in memory.
 const MAX_AHEAD: u64 = 16;
 
-type Open = Task<Result<Result<Source, Status>, JobError>>;
-
 /// Opens members in order.
-pub(super) struct Opened<'a> {
+pub(super) struct Members<'a> {
     request: Request<'a>,
     waiting: std::slice::Iter<'a, Wanted>,
-    ahead: VecDeque<(Wanted, Open)>,
+    ahead: VecDeque<(Wanted, Task<Result<Opened, JobError>>)>,
     room: usize,
 }
 
-impl<'a> Opened<'a> {
+impl<'a> Members<'a> {
     pub(super) fn new(request: Request<'a>, members: &'a [Wanted]) -> Self {
         let room = (request.budget.memory / 8 / RANGE).clamp(1, MAX_AHEAD);
         Self {
@@ -82,9 +80,7 @@ impl<'a> Opened<'a> {
     }
 
     /// The next member, or why there is nothing to read; `None` after the last.
-    pub(super) async fn next(
-        &mut self,
-    ) -> Result<Option<(Wanted, Result<Source, Status>)>, JobError> {
+    pub(super) async fn next(&mut self) -> Result<Option<(Wanted, Opened)>, JobError> {
         while self.ahead.len() < self.room
             && let Some(&wanted) = self.waiting.next()
         {
@@ -142,21 +138,21 @@ impl Left {
     }
 }
 
-/// Reads from one member. A failure that is the member's own is returned inside.
+/// Reads from one member. Returns why it is left out, if the failure is its own.
 ///
 /// # Errors
 /// A service fails, or the deadline is over.
-pub(super) async fn attempt<T>(
-    work: impl Future<Output = Result<T, JobError>>,
-) -> Result<Result<T, Left>, JobError> {
+pub(super) async fn attempt(
+    work: impl Future<Output = Result<(), JobError>>,
+) -> Result<Option<Left>, JobError> {
     let error = match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(Ok(done)) => return Ok(Ok(done)),
+        Ok(Ok(())) => return Ok(None),
         Ok(Err(error)) => error,
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             let message = format!("it panicked: {}", words(&text.unwrap_or("no message")));
-            return Ok(Err(Left {
+            return Ok(Some(Left {
                 panicked: true,
                 ..Left::refused(JobError::task(Stage::Read, message))
             }));
@@ -165,9 +161,9 @@ pub(super) async fn attempt<T>(
     // It disappeared while it was read.
     if error.stage() == Some(Stage::Read) {
         match error.store_kind() {
-            Some(StoreErrorKind::NotFound) => return Ok(Err(Left::of(Status::Gone))),
+            Some(StoreErrorKind::NotFound) => return Ok(Some(Left::of(Status::Gone))),
             Some(StoreErrorKind::PreconditionFailed) => {
-                return Ok(Err(Left::of(Status::Superseded)));
+                return Ok(Some(Left::of(Status::Superseded)));
             }
             _ => {}
         }
@@ -179,6 +175,6 @@ pub(super) async fn attempt<T>(
         | ErrorKind::ScratchFailed
         | ErrorKind::LedgerUnreadable
         | ErrorKind::TaskFailed => Err(error),
-        _ => Ok(Err(Left::refused(error))),
+        _ => Ok(Some(Left::refused(error))),
     }
 }

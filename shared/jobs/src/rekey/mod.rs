@@ -35,7 +35,6 @@ mod member;
 mod plan;
 mod quarantine;
 mod read;
-pub(crate) mod register;
 mod route;
 mod schema;
 mod secrets;
@@ -63,11 +62,7 @@ pub use self::{
     target::check_target,
 };
 pub use crate::kit::{Budget, Ports, Stage};
-use crate::{
-    kit::JobError,
-    report::ObjectReport,
-    work::{source, spool},
-};
+use crate::{kit::JobError, report::ObjectReport};
 
 /// A source object as named by a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,12 +10,13 @@ use lakewright_core::{
 };
 use parquet_merge::{NameError, find_column};
 
-use super::{Budget, Ports, Settings, source::Source};
+use super::{Budget, Ports, Settings};
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
         plain::{PlainError, PlainReader},
         refusal::{misread, undecompressed},
+        source::Source,
     },
 };
 

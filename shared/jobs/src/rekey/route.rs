@@ -12,28 +12,32 @@ use arrow::{
 };
 use jiff::Timestamp;
 use lakewright_core::{
-    config::{InputFormat, SecretName, TimestampRule},
+    config::{InputFormat, SecretName},
     encode::{Layout, Parts},
-    json::{JsonScalar, ParseTimestamp},
     lateness::Lateness,
     operations::{self, OperationError, Operations, Secret},
     partition::{Partition, Partitioner},
     quarantine::Reason,
-    time::{TimestampReader, microseconds},
+    time::TimestampReader,
 };
 
 use self::router::{Router, Row};
 use super::{
     Settings,
     cut::{Cutter, Share},
-    member::{Left, Opened, Request, Wanted, attempt},
+    member::{Left, Members, Request, Wanted, attempt},
     quarantine::Quarantine,
-    schema::{self, RecordSchema},
+    schema::{self, Inferred, RecordSchema},
     secrets,
-    source::Source,
-    spool::Spool,
 };
-use crate::kit::{ErrorKind, JobError};
+use crate::{
+    kit::{ErrorKind, JobError},
+    work::{
+        source::{Opened, Source},
+        spool::Spool,
+        timestamps::timestamps,
+    },
+};
 
 /// The members of a batch, with their rows separated by partition.
 pub(super) struct Routed {
@@ -150,7 +154,7 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
         RecordSchema::of_table(table, partitioner.columns())?
     } else {
         match schema::infer(request, members).await? {
-            Ok(schema) => {
+            Inferred::Columns(schema) => {
                 let written = operations::written(&job.column, &schema);
                 let written = written.map_err(|error| format!("column: {error}"));
                 let schema =
@@ -160,7 +164,7 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
                     Err(reason) => return without_place(request, members, &reason),
                 }
             }
-            Err(left) => return Ok(Pass { routed: None, left }),
+            Inferred::Left(left) => return Ok(Pass { routed: None, left }),
         }
     };
     let operations = operations_on(
@@ -180,11 +184,11 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
     };
     let mut left = Vec::new();
     let mut is_spoiled = false;
-    let mut opened = Opened::new(request, members);
+    let mut opened = Members::new(request, members);
     while let Some((wanted, source)) = opened.next().await? {
         let source = match source {
-            Ok(source) => source,
-            Err(status) => {
+            Opened::Source(source) => *source,
+            Opened::Nothing(status) => {
                 left.push((wanted, Left::of(status)));
                 continue;
             }
@@ -196,7 +200,7 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
             let seen = meta.answered_at.max(meta.last_modified);
             (meta.last_modified, meta.is_of_parts().then_some(seen))
         };
-        if let Err(failed) = attempt(reading.member(wanted, times, source)).await? {
+        if let Some(failed) = attempt(reading.member(wanted, times, source)).await? {
             is_spoiled = true;
             let panicked = failed.panicked;
             left.push((reading.router().culprit(), failed));
@@ -205,7 +209,7 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
             }
         }
     }
-    if !is_spoiled && let Err(failed) = attempt(reading.end()).await? {
+    if !is_spoiled && let Some(failed) = attempt(reading.end()).await? {
         is_spoiled = true;
         left.push((reading.router().culprit(), failed));
     }
@@ -281,7 +285,7 @@ fn operations_on(
         settings.table.is_some(),
         &job.source,
         secrets,
-        column_timestamps(&job.timestamp)?,
+        timestamps(None, job.timestamp.zone.as_deref())?,
     );
     let operations = operations.map_err(|error| misfit(&error))?;
     Ok(operations.map(Box::new))
@@ -299,26 +303,4 @@ fn misfit(error: &OperationError) -> JobError {
 
 fn unusable(error: &dyn std::error::Error) -> JobError {
     JobError::new(ErrorKind::SchemaUnusable, error.to_string())
-}
-
-/// How values of timestamp columns are parsed: like the record's own time, but without its pattern and bounds.
-fn column_timestamps(rule: &TimestampRule) -> Result<ParseTimestamp, JobError> {
-    let rule = TimestampRule {
-        column: rule.column.clone(),
-        format: None,
-        unit: None,
-        zone: rule.zone.clone(),
-        earliest: None,
-        latest: None,
-    };
-    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
-    Ok(Box::new(move |value| {
-        let time = match value {
-            JsonScalar::String(text) => reader.read_text(text),
-            JsonScalar::Number(text) => reader.read_number(text),
-            _ => return None,
-        };
-        time.ok().map(microseconds)
-    }))
 }

@@ -15,15 +15,15 @@ use lakewright_core::{
 
 use super::{
     TableColumns,
-    member::{Left, Opened, Request, Wanted, attempt},
+    member::{Left, Members, Request, Wanted, attempt},
     read::RecordReader,
-    source::Source,
 };
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
         parquet::Loaded,
         refusal::{refused, without_columns},
+        source::{Opened, Source},
     },
 };
 
@@ -126,15 +126,19 @@ impl RecordSchema {
     }
 }
 
+/// The columns of members without a table.
+pub(super) enum Inferred {
+    Columns(Schema),
+    /// These members have none, or none that fit those of the members before them.
+    Left(Vec<(Wanted, Left)>),
+}
+
 /// Infers the columns: for JSON from all records of all members, for CSV from their headers, for Parquet from their
-/// footers. If some members have none, or none that fit those of the members before them, returns these members.
+/// footers.
 ///
 /// # Errors
 /// The failure is not that of a single member.
-pub(super) async fn infer(
-    request: Request<'_>,
-    members: &[Wanted],
-) -> Result<Result<Schema, Vec<(Wanted, Left)>>, JobError> {
+pub(super) async fn infer(request: Request<'_>, members: &[Wanted]) -> Result<Inferred, JobError> {
     let mut found = Found {
         inference: Inference::new(request.settings().job.limits.deepest()),
         names: None,
@@ -142,18 +146,18 @@ pub(super) async fn infer(
         members: 0,
     };
     let mut left = Vec::new();
-    let mut opened = Opened::new(request, members);
+    let mut opened = Members::new(request, members);
     while let Some((wanted, source)) = opened.next().await? {
         let member = match source {
-            Ok(source) => attempt(found.add(request, source)).await?,
-            Err(status) => Err(Left::of(status)),
+            Opened::Source(source) => attempt(found.add(request, *source)).await?,
+            Opened::Nothing(status) => Some(Left::of(status)),
         };
-        left.extend(member.err().map(|member| (wanted, member)));
+        left.extend(member.map(|member| (wanted, member)));
     }
     Ok(if left.is_empty() {
-        Ok(found.schema())
+        Inferred::Columns(found.schema())
     } else {
-        Err(left)
+        Inferred::Left(left)
     })
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage},
-    rekey::register::{Others, Written, check_registered, register},
+    publish::register::{Others, Written, check_registered, register},
     work::list::Pages,
 };
 

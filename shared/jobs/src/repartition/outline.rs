@@ -76,7 +76,7 @@ fn groups(plan: &Plan) -> Vec<Span> {
 }
 
 /// Writes what the tasks need of a plan, if there are several.
-pub(super) async fn write(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
+pub(super) async fn put(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     let (store, at, groups) = (&*ports.store, ledger.outline(), groups(plan));
     if groups.len() <= 1 || ledger::exists(store, &at).await? {
         return Ok(());

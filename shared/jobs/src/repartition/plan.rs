@@ -380,7 +380,7 @@ async fn report(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<PlanRepor
         task,
         prepare,
     };
-    outline::write(ports, ledger, plan).await?;
+    outline::put(ports, ledger, plan).await?;
     let prepare = (0..plan.prepare.len()).map(|index| entry(None, Some(index)));
     let tasks = (0..plan.tasks.len()).map(|index| entry(Some(index), None));
     let (prepare, tasks) = (prepare.collect(), tasks.collect());

@@ -1,15 +1,13 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use lakewright_core::{
-    config::{EpochUnit, Repartition, TimestampRule},
-    json::{JsonScalar, ParseTimestamp},
+    config::{EpochUnit, Repartition},
+    json::ParseTimestamp,
     lines::Dialect,
     location::Location,
     reading::Reading,
     records::Records,
-    time::{TimestampReader, microseconds},
 };
 
 use super::{Budget, Ports, ledger::SourceObject, refusal::unread};
@@ -19,6 +17,7 @@ use crate::{
         plain::{PlainError, PlainReader},
         refusal::{misread, undecompressed},
         source::SourceReader,
+        timestamps,
     },
 };
 
@@ -220,24 +219,7 @@ pub(super) fn timestamps(reading: &Reading) -> Result<ParseTimestamp, JobError> 
             ..
         }
     );
-    let rule = TimestampRule {
-        column: "timestamp".to_owned(),
-        format: None,
-        unit: milliseconds.then_some(EpochUnit::Ms),
-        zone: None,
-        earliest: None,
-        latest: None,
-    };
-    let reader = TimestampReader::new(&rule, Timestamp::UNIX_EPOCH)
-        .map_err(|error| JobError::new(ErrorKind::SchemaUnusable, error.to_string()))?;
-    Ok(Box::new(move |value| {
-        let time = match value {
-            JsonScalar::String(text) => reader.read_text(text),
-            JsonScalar::Number(text) => reader.read_number(text),
-            _ => return None,
-        };
-        time.ok().map(microseconds)
-    }))
+    timestamps::timestamps(milliseconds.then_some(EpochUnit::Ms), None)
 }
 
 #[cfg(test)]

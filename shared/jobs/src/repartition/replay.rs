@@ -141,7 +141,7 @@ pub(super) struct WrittenRows {
 }
 
 /// Writes rows into `number` files of each output in one directory. `first`: the number of the first one.
-pub(super) async fn write<'a>(
+pub(super) async fn replay<'a>(
     context: Context<'a>,
     files: &mut Files<'_>,
     replay: Replay<'a>,

@@ -42,7 +42,7 @@ struct Object {
 
 /// Writes the first file of each output from all objects of the plan. `None` if their rows must be decoded, because a
 /// column changes, an output is text, or the objects cannot be merged.
-pub(super) async fn write(
+pub(super) async fn unite(
     context: Context<'_>,
     files: &mut Files<'_>,
 ) -> Result<Option<WrittenRows>, JobError> {
@@ -331,7 +331,7 @@ mod tests {
                         budget: &budget,
                         plan: &plan,
                     };
-                    let written = write(context, &mut files).await?;
+                    let written = unite(context, &mut files).await?;
                     files.all().await?;
                     Ok(written.map_or("decoded".to_owned(), |written| {
                         format!("{} rows", written.rows)

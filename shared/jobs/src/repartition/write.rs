@@ -255,7 +255,7 @@ impl<'a> Work<'a> {
         for (partition, (path, values)) in partitions.iter().enumerate() {
             let replay = Replay::Spooled(&spool, partition);
             let place = (path.as_str(), values.as_slice());
-            replay::write(self.context(), files, replay, place, 0, number).await?;
+            replay::replay(self.context(), files, replay, place, 0, number).await?;
         }
         spool.discard().await;
         Ok(None)
@@ -314,12 +314,12 @@ impl<'a> Work<'a> {
         let number = self.plan.files.unwrap_or(1);
         if self.plan.prepare.is_empty() {
             if number <= 1
-                && let Some(written) = unite::write(self.context(), files).await?
+                && let Some(written) = unite::unite(self.context(), files).await?
             {
                 return Ok(Some(written));
             }
             let replay = Replay::Units(&self.plan.units);
-            let written = replay::write(self.context(), files, replay, nowhere, 0, number).await?;
+            let written = replay::replay(self.context(), files, replay, nowhere, 0, number).await?;
             if written.rows == 0 {
                 let mut series = files.series("", &[], None, &(0..1));
                 files.write_empty(&mut series).await?;
@@ -387,7 +387,7 @@ impl<'a> Work<'a> {
         for (partition, routed) in spooled.router.partitions().iter().enumerate() {
             let place = (routed.path.as_str(), routed.values.as_slice());
             let replay = Replay::Spooled(&spooled.spool, partition);
-            replay::write(self.context(), files, replay, place, first, number).await?;
+            replay::replay(self.context(), files, replay, place, first, number).await?;
         }
         spooled.spool.discard().await;
         Ok(Some(spooled.written))

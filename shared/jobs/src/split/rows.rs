@@ -133,7 +133,7 @@ pub async fn rows(
     let metered = Metered::new(store);
     let reading: Arc<dyn Store> = metered.clone();
     let started = clock.now();
-    match write::write(&reading, clock, plan, index, &chunk, resume, budget).await {
+    match write::write_rows(&reading, clock, plan, index, &chunk, resume, budget).await {
         Ok(Ended::OutOfTime { next_row }) => {
             let begun = resume.unwrap_or(chunk.first_row);
             // The first attempt may have begun late in its invocation.

@@ -93,7 +93,7 @@ pub(super) enum Ended {
 
 /// Writes the rows of a chunk until all are written or the deadline comes. `resume`: if it is not the first attempt,
 /// the number of the first row whose object may be missing.
-pub(super) async fn write(
+pub(super) async fn write_rows(
     store: &Arc<dyn Store>,
     clock: &dyn Clock,
     plan: &Plan,

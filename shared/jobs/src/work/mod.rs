@@ -11,4 +11,5 @@ pub(crate) mod pool;
 pub(crate) mod refusal;
 pub(crate) mod source;
 pub(crate) mod spool;
+pub(crate) mod timestamps;
 pub(crate) mod upload;

@@ -62,15 +62,22 @@ pub(crate) struct Source {
     first: Bytes,
 }
 
+/// An object that was opened.
+pub(crate) enum Opened {
+    Source(Box<Source>),
+    /// There is nothing to read, for this reason.
+    Nothing(Status),
+}
+
 impl Source {
-    /// Opens the object at `location` if its `ETag` is `etag`, or returns why there is nothing to read.
+    /// Opens the object at `location` if its `ETag` is `etag`.
     pub(crate) async fn open(
         store: Arc<dyn Store>,
         location: &Location,
         etag: &str,
-    ) -> Result<Result<Self, Status>, JobError> {
+    ) -> Result<Opened, JobError> {
         match get(&*store, location, etag, 0..RANGE).await {
-            Ok(body) => Ok(Ok(Self {
+            Ok(body) => Ok(Opened::Source(Box::new(Self {
                 object: Pinned {
                     store,
                     location: location.clone(),
@@ -79,11 +86,11 @@ impl Source {
                 },
                 meta: body.meta,
                 first: body.bytes,
-            })),
+            }))),
             Err(error) => match error.kind {
-                StoreErrorKind::NotFound => Ok(Err(Status::Gone)),
-                StoreErrorKind::PreconditionFailed => Ok(Err(Status::Superseded)),
-                StoreErrorKind::InvalidRange => Ok(Err(Status::Ignored)),
+                StoreErrorKind::NotFound => Ok(Opened::Nothing(Status::Gone)),
+                StoreErrorKind::PreconditionFailed => Ok(Opened::Nothing(Status::Superseded)),
+                StoreErrorKind::InvalidRange => Ok(Opened::Nothing(Status::Ignored)),
                 _ => Err(JobError::store(Stage::Read, error)),
             },
         }

@@ -162,10 +162,8 @@ impl Incoming {
         let values = match &mut self.values {
             Some(values) => values,
             none => {
-                let page = self
-                    .dictionary
-                    .as_ref()
-                    .ok_or_else(|| PageFault::Corrupt("a page lacks its dictionary".to_owned()))?;
+                let page = self.dictionary.as_ref();
+                let page = page.ok_or_else(PageFault::no_dictionary)?;
                 let size = page.header.uncompressed;
                 let mut bytes = Vec::new();
                 codecs.check(size)?;
@@ -199,14 +197,14 @@ impl Incoming {
             if self
                 .null_keys
                 .iter()
-                .any(|level| usize::try_from(*level).is_ok_and(|level| seen.has(level)))
+                .any(|level| seen.at_each_level.has(*level))
             {
                 return Err(PageFault::Unsupported(
                     "a map has a null key, which maps cannot have and readers take in different ways"
                         .to_owned(),
                 ));
             }
-            self.counted = Some(seen.nulls());
+            self.counted = Some(seen.at_each_level.above());
             return Ok(seen.bounds);
         }
         let chunk = self.bounds.clone();

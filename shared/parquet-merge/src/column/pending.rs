@@ -15,7 +15,7 @@ use crate::{
 
 /// The encoding of a page's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Coding {
     /// There are no values yet: the page may take either kind.
     Any,
     Plain,
@@ -26,7 +26,7 @@ pub(super) enum Kind {
 
 #[derive(Debug)]
 pub(super) struct Pending {
-    kind: Kind,
+    coding: Coding,
     /// PLAIN values, or the elements of the Snappy stream that encodes them.
     plain: Vec<u8>,
     /// The size of the PLAIN values in bytes.
@@ -43,7 +43,7 @@ pub(super) struct Pending {
 impl Default for Pending {
     fn default() -> Self {
         Self {
-            kind: Kind::Any,
+            coding: Coding::Any,
             plain: Vec::new(),
             plain_size: 0,
             numbers: Vec::new(),
@@ -96,35 +96,61 @@ fn rep_levels<'a>(
     Ok(Runs::new(page.rep, rep_width(from), count)?)
 }
 
-/// How many values of each level, from 0 to the deepest, there are.
-fn counts(mut runs: Runs<'_>, width: u8, deepest: i16) -> Result<Vec<usize>, PageFault> {
-    let mut counts = vec![0; usize::try_from(deepest).unwrap_or(0) + 1];
-    let mut unpacked = Vec::new();
-    let mut add = |level: u32, count: usize| match counts.get_mut(level as usize) {
-        Some(of_level) => {
-            *of_level += count;
-            Ok(())
-        }
-        None => Err(PageFault::Corrupt("a level is too great".to_owned())),
-    };
-    while let Some(run) = runs.next()? {
-        match run {
-            Run::Repeated { value, count } => add(value, count)?,
-            Run::Packed { bytes, count } if width == 1 => {
-                let ones = ones(bytes, count);
-                add(0, count - ones)?;
-                add(1, ones)?;
-            }
-            Run::Packed { bytes, count } => {
-                unpacked.clear();
-                rle::unpack(bytes, width, count, &mut unpacked);
-                for level in &unpacked {
-                    add(*level, 1)?;
+/// How many values of a page have each level, from 0 to the deepest of the column. The deepest definition level is that of
+/// non-null values, and a row begins where the repetition level is 0.
+#[derive(Debug)]
+pub(super) struct AtEachLevel(Vec<usize>);
+
+impl AtEachLevel {
+    pub(super) fn new(deepest: i16) -> Self {
+        Self(vec![0; usize::try_from(deepest).unwrap_or(0) + 1])
+    }
+
+    /// Adds values of a level.
+    pub(super) fn add(&mut self, level: u32, count: usize) -> Result<(), PageFault> {
+        let of_level = self.0.get_mut(level as usize);
+        *of_level.ok_or_else(PageFault::too_deep)? += count;
+        Ok(())
+    }
+
+    fn of(mut runs: Runs<'_>, width: u8, deepest: i16) -> Result<Self, PageFault> {
+        let mut counts = Self::new(deepest);
+        let mut unpacked = Vec::new();
+        while let Some(run) = runs.next()? {
+            match run {
+                Run::Repeated { value, count } => counts.add(value, count)?,
+                Run::Packed { bytes, count } if width == 1 => {
+                    let ones = ones(bytes, count);
+                    counts.add(0, count - ones)?;
+                    counts.add(1, ones)?;
+                }
+                Run::Packed { bytes, count } => {
+                    unpacked.clear();
+                    rle::unpack(bytes, width, count, &mut unpacked);
+                    for level in &unpacked {
+                        counts.add(*level, 1)?;
+                    }
                 }
             }
         }
+        Ok(counts)
     }
-    Ok(counts)
+
+    /// The number of values of the deepest level.
+    pub(super) fn at_deepest(&self) -> usize {
+        self.0.last().copied().unwrap_or(0)
+    }
+
+    /// The number of values above the deepest level.
+    pub(super) fn above(&self) -> usize {
+        self.0.iter().rev().skip(1).sum()
+    }
+
+    /// Whether a value has this level.
+    pub(super) fn has(&self, level: i16) -> bool {
+        let count = usize::try_from(level).ok().and_then(|at| self.0.get(at));
+        count.is_some_and(|count| *count > 0)
+    }
 }
 
 fn ones(bytes: &[u8], count: usize) -> usize {
@@ -134,17 +160,17 @@ fn ones(bytes: &[u8], count: usize) -> usize {
     (ones + rest.count_ones()) as usize
 }
 
-/// How many values of a page have each definition level, from 0 to the deepest, which is that of non-null values.
+/// How many values of a page have each definition level.
 pub(super) fn at_each_level(
     page: &Parts<'_>,
     count: usize,
     from: &ColumnDescriptor,
-) -> Result<Vec<usize>, PageFault> {
+) -> Result<AtEachLevel, PageFault> {
     let deepest = from.max_def_level();
     if deepest == 0 {
-        return Ok(vec![count]);
+        return Ok(AtEachLevel(vec![count]));
     }
-    counts(def_levels(page, count, from)?, def_width(from), deepest)
+    AtEachLevel::of(def_levels(page, count, from)?, def_width(from), deepest)
 }
 
 /// The number of non-null values in a page.
@@ -153,7 +179,7 @@ pub(super) fn present(
     count: usize,
     from: &ColumnDescriptor,
 ) -> Result<usize, PageFault> {
-    Ok(at_each_level(page, count, from)?.pop().unwrap_or(0))
+    Ok(at_each_level(page, count, from)?.at_deepest())
 }
 
 /// The number of rows that begin in a page.
@@ -166,8 +192,8 @@ pub(super) fn rows(
         return Ok(count);
     }
     let runs = rep_levels(page, count, from)?;
-    let counts = counts(runs, rep_width(from), from.max_rep_level())?;
-    Ok(counts.first().copied().unwrap_or(0))
+    let counts = AtEachLevel::of(runs, rep_width(from), from.max_rep_level())?;
+    Ok(counts.0.first().copied().unwrap_or(0))
 }
 
 /// Whether a page begins at the start of a row.
@@ -217,9 +243,7 @@ pub(super) fn replace(numbers: &mut [u32], places: &[u32]) -> Result<(), PageFau
         }
     }
     if missing {
-        return Err(PageFault::Corrupt(
-            "an index is beyond its dictionary".to_owned(),
-        ));
+        return Err(PageFault::beyond_dictionary());
     }
     Ok(())
 }
@@ -255,8 +279,8 @@ impl Pending {
         if self.values == 0 {
             return 0;
         }
-        let bits = match self.kind {
-            Kind::Bits => 1,
+        let bits = match self.coding {
+            Coding::Bits => 1,
             _ => 16,
         };
         self.plain_size
@@ -265,8 +289,8 @@ impl Pending {
             + self.rep.size(rep_width(column))
     }
 
-    pub(super) fn takes(&self, kind: Kind) -> bool {
-        self.kind == kind || kind == Kind::Any || self.kind == Kind::Any
+    pub(super) fn takes(&self, coding: Coding) -> bool {
+        self.coding == coding || coding == Coding::Any || self.coding == Coding::Any
     }
 
     /// Appends rows without a value.
@@ -286,7 +310,6 @@ impl Pending {
         source: &Source,
         to: &ColumnDescriptor,
     ) -> Result<usize, PageFault> {
-        let unknown = || PageFault::Corrupt("a level is too great".to_owned());
         let level = |level: u32| {
             let level = usize::try_from(level).ok()?;
             source.levels.get(level).copied().map(u32::from)
@@ -295,20 +318,23 @@ impl Pending {
         let mut unpacked = Vec::new();
         if from.max_def_level() == 0 {
             self.def
-                .push_run(level(0).ok_or_else(unknown)?, count, width);
+                .push_run(level(0).ok_or_else(PageFault::too_deep)?, count, width);
         } else {
             let mut runs = def_levels(page, count, from)?;
             while let Some(run) = runs.next()? {
                 match run {
                     Run::Repeated { value, count } => {
-                        self.def
-                            .push_run(level(value).ok_or_else(unknown)?, count, width);
+                        self.def.push_run(
+                            level(value).ok_or_else(PageFault::too_deep)?,
+                            count,
+                            width,
+                        );
                     }
                     Run::Packed { bytes, count } => {
                         unpacked.clear();
                         rle::unpack(bytes, def_width(from), count, &mut unpacked);
                         for value in &mut unpacked {
-                            *value = level(*value).ok_or_else(unknown)?;
+                            *value = level(*value).ok_or_else(PageFault::too_deep)?;
                         }
                         self.def.push(&unpacked, width);
                     }
@@ -327,11 +353,11 @@ impl Pending {
                         rows += if value == 0 { count } else { 0 };
                         self.rep.push_run(value, count, rep_width(to));
                     }
-                    Run::Repeated { .. } => return Err(unknown()),
+                    Run::Repeated { .. } => return Err(PageFault::too_deep()),
                     Run::Packed { bytes, count } => {
                         rle::unpack(bytes, rep_width(from), count, &mut unpacked);
                         if unpacked.iter().any(|value| *value > deepest) {
-                            return Err(unknown());
+                            return Err(PageFault::too_deep());
                         }
                         rows += unpacked.iter().filter(|value| **value == 0).count();
                         self.rep.push(&unpacked, rep_width(to));
@@ -345,10 +371,10 @@ impl Pending {
     }
 
     /// Appends the indices or the bits of values.
-    pub(super) fn push_numbers(&mut self, kind: Kind, numbers: &[u32], present: usize) {
+    pub(super) fn push_numbers(&mut self, coding: Coding, numbers: &[u32], present: usize) {
         self.present += present;
-        if kind != Kind::Any {
-            self.kind = kind;
+        if coding != Coding::Any {
+            self.coding = coding;
             self.numbers.extend_from_slice(numbers);
         }
     }
@@ -361,7 +387,7 @@ impl Pending {
         stored: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.present += present;
-        self.kind = Kind::Plain;
+        self.coding = Coding::Plain;
         self.plain_size += size;
         stored(&mut self.plain)
     }
@@ -384,16 +410,16 @@ impl Pending {
         let rep = self.rep.finish(rep_width(column));
         let def = self.def.finish(def_width(column));
         let mut packed = Vec::new();
-        let (encoding, values): (_, &[u8]) = match self.kind {
-            Kind::Any | Kind::Plain if as_elements => (Encoding::PLAIN, &[]),
-            Kind::Any | Kind::Plain => (Encoding::PLAIN, &self.plain),
-            Kind::Indices => {
+        let (encoding, values): (_, &[u8]) = match self.coding {
+            Coding::Any | Coding::Plain if as_elements => (Encoding::PLAIN, &[]),
+            Coding::Any | Coding::Plain => (Encoding::PLAIN, &self.plain),
+            Coding::Indices => {
                 let width = rle::width(places.saturating_sub(1));
                 packed.push(width);
                 rle::encode(&self.numbers, width, &mut packed);
                 (Encoding::RLE_DICTIONARY, &packed)
             }
-            Kind::Bits => {
+            Coding::Bits => {
                 debug_assert_eq!(column.physical_type(), Physical::BOOLEAN);
                 packed.resize(self.numbers.len().div_ceil(8), 0);
                 for (index, bit) in self.numbers.iter().enumerate() {
@@ -422,7 +448,7 @@ impl Pending {
         self.plain.clear();
         self.plain_size = 0;
         self.numbers.clear();
-        self.kind = Kind::Any;
+        self.coding = Coding::Any;
         self.values = 0;
         self.present = 0;
         self.rows = 0;

@@ -5,7 +5,7 @@ use parquet::{basic::Type as Physical, bloom_filter::Sbbf, schema::types::Column
 
 use super::{
     Column, Incoming, Tools,
-    pending::{self, Kind},
+    pending::{self, Coding},
 };
 use crate::{
     Compression,
@@ -83,13 +83,13 @@ impl Column {
             let Some(found) = found else {
                 return Ok(false);
             };
-            let kind = match found {
-                Found::Nothing => Kind::Any,
-                Found::Numbers(kind) => kind,
-                Found::Plain(_) | Found::Elements(..) => Kind::Plain,
+            let coding = match found {
+                Found::Nothing => Coding::Any,
+                Found::Numbers(coding) => coding,
+                Found::Plain(_) | Found::Elements(..) => Coding::Plain,
             };
-            self.gave_up |= kind == Kind::Plain;
-            self.make_room(kind, starts_row, tools)?;
+            self.gave_up |= coding == Coding::Plain;
+            self.make_room(coding, starts_row, tools)?;
             self.rows += self
                 .pending
                 .push_levels(page, count, from, source, &self.descr)?;
@@ -107,7 +107,7 @@ impl Column {
             };
             match found {
                 Found::Nothing => {}
-                Found::Numbers(kind) => self.pending.push_numbers(kind, &numbers, present),
+                Found::Numbers(coding) => self.pending.push_numbers(coding, &numbers, present),
                 Found::Plain(values) => {
                     let values = values.unwrap_or(&plain);
                     self.pending.push_plain(present, values.len(), |out| {
@@ -152,11 +152,11 @@ impl Column {
                     return Err(PageFault::Corrupt("values are cut short".to_owned()));
                 }
                 rle::unpack(page.values, 1, present, numbers);
-                return Ok(Some(Found::Numbers(Kind::Bits)));
+                return Ok(Some(Found::Numbers(Coding::Bits)));
             }
             self.check_plain(page.values, present)?;
             if self.find_places(page.values, present, numbers)? {
-                return Ok(Some(Found::Numbers(Kind::Indices)));
+                return Ok(Some(Found::Numbers(Coding::Indices)));
             }
             return Ok(Some(Found::Plain(Some(page.values))));
         };
@@ -184,7 +184,7 @@ impl Column {
         if let Some(places) = places.filter(|_| !self.gave_up) {
             self.saved += present * values.size() / values.len().max(1);
             pending::replace(numbers, places)?;
-            return Ok(Some(Found::Numbers(Kind::Indices)));
+            return Ok(Some(Found::Numbers(Coding::Indices)));
         }
         Ok(gather(values, numbers, plain, longest)?.then_some(Found::Plain(None)))
     }
@@ -244,11 +244,11 @@ impl Column {
     /// Ends the page that is being joined if the next values do not belong in it.
     pub(super) fn make_room(
         &mut self,
-        kind: Kind,
+        coding: Coding,
         starts_row: bool,
         tools: &mut Tools,
     ) -> Result<(), PageFault> {
-        let fits = self.pending.takes(kind);
+        let fits = self.pending.takes(coding);
         if !fits && !starts_row {
             return Err(PageFault::Unsupported(
                 "a row goes over two pages".to_owned(),
@@ -268,7 +268,7 @@ enum Found<'a> {
     /// All values are null.
     Nothing,
     /// Indices into the dictionary, or bits.
-    Numbers(Kind),
+    Numbers(Coding),
     /// PLAIN values. `None`: the gathered values.
     Plain(Option<&'a [u8]>),
     /// Elements of a Snappy stream, and the length of the PLAIN values that they encode.

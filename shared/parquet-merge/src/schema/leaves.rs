@@ -5,7 +5,7 @@ use parquet::{
     schema::types::{ColumnDescriptor, Type, TypePtr},
 };
 
-use super::{Fault, Kind, SchemaReason, is_null_typed, key, kind, widen};
+use super::{Fault, Matching, SchemaReason, is_null_typed, key, matching, widen};
 use crate::schema::Conversion;
 
 /// The source of a leaf column of the merged file in one of the files.
@@ -105,7 +105,7 @@ impl Walk {
         (from, _): (&Type, Option<&Type>),
         first: usize,
     ) -> Result<(), Fault> {
-        let places = kind(to, to_parent) == Kind::Places;
+        let places = matching(to, to_parent) == Matching::Places;
         for (place, field) in to.get_fields().iter().enumerate() {
             let mut start = first;
             let mut found: Option<(&TypePtr, usize)> = None;

@@ -10,16 +10,15 @@ use lakewright_core::{
     time::TimestampReader,
 };
 
-use super::{Router, Row, column_timestamps};
+use super::{Router, Row};
 use crate::{
     kit::JobError,
-    rekey::{
-        read::{check_fields, no_such_column},
-        source::Source,
-    },
+    rekey::read::{check_fields, no_such_column},
     work::{
         parquet::{Loaded, Room},
         refusal::refused,
+        source::Source,
+        timestamps,
     },
 };
 
@@ -45,7 +44,7 @@ pub(super) async fn member(
         on_mismatch: job.on_mismatch,
         timestamp: job.timestamp.column.clone(),
         timestamps,
-        parse_timestamp: column_timestamps(&job.timestamp)?,
+        parse_timestamp: timestamps::timestamps(None, job.timestamp.zone.as_deref())?,
     };
     let mut rows = file.read(schema, options).map_err(unreadable)?;
     let room = Room {

@@ -35,9 +35,11 @@ use crate::{
         member::{Request, Wanted},
         quarantine::Quarantine,
         schema::RecordSchema,
-        spool::{NO_PARTITION, Room, Spool},
     },
-    work::upload::Upload,
+    work::{
+        spool::{NO_PARTITION, Room, Spool},
+        upload::Upload,
+    },
 };
 
 /// The hidden columns of the rows' times and members, if they are sorted: no field of a record has these names.

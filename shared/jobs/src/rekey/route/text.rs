@@ -16,11 +16,11 @@ use lakewright_core::{
     time::{TimeError, TimestampReader},
 };
 
-use super::{Request, Router, Row, column_timestamps, read_schema, unusable};
+use super::{Request, Router, Row, read_schema, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
-    rekey::{read::RecordReader, schema::RecordSchema, source::Source},
-    work::refusal::misread,
+    rekey::{read::RecordReader, schema::RecordSchema},
+    work::{refusal::misread, source::Source, timestamps::timestamps},
 };
 
 /// The bytes of records after which a batch of columns is cut. It does not depend on the memory, so that the same
@@ -53,7 +53,7 @@ impl<'a> Filler<'a> {
             on_unknown: job.on_unknown,
             on_mismatch: job.on_mismatch,
             timestamp: job.timestamp.column.split('.').map(String::from).collect(),
-            parse_timestamp: column_timestamps(&job.timestamp)?,
+            parse_timestamp: timestamps(None, job.timestamp.zone.as_deref())?,
             // A partition column's value, and one that is cast, is checked when the batch is cut, and may be refused then.
             raw_column: (passes_through
                 || !partitioner.columns().is_empty()

@@ -8,7 +8,10 @@ use parquet::{
 use super::Incoming;
 use crate::{
     bounds::{Bounds, Order},
-    column::{Tools, pending},
+    column::{
+        Tools,
+        pending::{self, AtEachLevel},
+    },
     convert::decode,
     dictionary::{self, Values},
     fault::PageFault,
@@ -20,21 +23,8 @@ use crate::{
 pub(super) struct Seen {
     /// Of its values, in the order of its column.
     pub(super) bounds: Bounds,
-    /// How many of its values have each definition level, from 0 to the deepest, which is that of non-null values.
-    at_each_level: Vec<usize>,
-}
-
-impl Seen {
-    pub(super) fn nulls(&self) -> usize {
-        self.at_each_level.iter().rev().skip(1).sum()
-    }
-
-    /// Whether a value has this definition level.
-    pub(super) fn has(&self, level: usize) -> bool {
-        self.at_each_level
-            .get(level)
-            .is_some_and(|count| *count > 0)
-    }
+    /// How many of its values have each definition level.
+    pub(super) at_each_level: AtEachLevel,
 }
 
 /// Looks at a page of a chunk.
@@ -63,16 +53,12 @@ fn look_by_decoding(
 ) -> Result<Seen, PageFault> {
     let dictionary = chunk.dictionary.as_ref();
     if page.uses_dictionary() && dictionary.is_none() {
-        return Err(PageFault::Corrupt("a page lacks its dictionary".to_owned()));
+        return Err(PageFault::no_dictionary());
     }
     let (bounds, levels) = decode(page, dictionary, &chunk.from, order, &mut tools.codecs)?;
-    let deepest = usize::try_from(chunk.from.max_def_level()).unwrap_or(0);
-    let mut at_each_level = vec![0; deepest + 1];
+    let mut at_each_level = AtEachLevel::new(chunk.from.max_def_level());
     for level in levels {
-        let of_level = usize::try_from(level)
-            .ok()
-            .and_then(|level| at_each_level.get_mut(level));
-        *of_level.ok_or_else(|| PageFault::Corrupt("a level is too great".to_owned()))? += 1;
+        at_each_level.add(u32::try_from(level).unwrap_or(u32::MAX), 1)?;
     }
     Ok(Seen {
         bounds,
@@ -92,7 +78,7 @@ fn look_at_parts(
     let at_each_level = pending::at_each_level(&parts, count, &chunk.from)?;
     // Only to see that its repetition levels can be read.
     pending::rows(&parts, count, &chunk.from)?;
-    let present = at_each_level.last().copied().unwrap_or(0);
+    let present = at_each_level.at_deepest();
     let bounds = if page.uses_dictionary() {
         let mut indices = std::mem::take(&mut chunk.indices);
         pending::indices(&parts, present, &mut indices)?;
@@ -125,9 +111,7 @@ fn of_indices(
         }
     }
     if beyond {
-        return Err(PageFault::Corrupt(
-            "an index is beyond its dictionary".to_owned(),
-        ));
+        return Err(PageFault::beyond_dictionary());
     }
     let used = (0..).zip(used).filter(|(_, used)| *used);
     let values = used.filter_map(|(index, _)| {
