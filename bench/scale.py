@@ -92,12 +92,12 @@ class Scale:
         return stored
 
     def keys(self) -> list[str]:
-        """What stands in the lake."""
+        """What is in the lake."""
         return [key for key in self._cloud.keys(LAKE, "scale/") if "/_lakewright/" not in key]
 
     @contextmanager
     def output(self) -> Iterator[Path]:
-        """What stands in the lake, in a folder."""
+        """What is in the lake, in a folder."""
         with empty_folder(self._scratch / "output") as output:
             self._cloud.download(LAKE, "scale/", output)
             yield output

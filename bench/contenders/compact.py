@@ -51,7 +51,7 @@ class SmallFiles:
 
     @classmethod
     def make(cls, files: int, state: Path) -> "SmallFiles":
-        """Writes it, unless it stands."""
+        """Writes it, unless it exists."""
         folder = state / "data" / f"small_{files}"
         if not (folder / SUMMARY).exists():
             print(f"making {files:,} files", flush=True)

@@ -62,12 +62,12 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def make(name: str, records: int, folder: Path, *flags: str) -> Path:
-    """The folder of a data set, made unless it stands."""
+    """The folder of a data set, made unless it exists."""
     return _made(folder / name, "anpr.dataset", "--records", str(records), *flags)
 
 
 def make_form(form: str, dataset: Path) -> Path:
-    """The folder of a data set's records in another form, made unless it stands."""
+    """The folder of a data set's records in another form, made unless it exists."""
     return _made(
         dataset.with_name(f"{dataset.name}-{form}"), "anpr.forms", "--dataset", str(dataset), "--form", form
     )

@@ -56,7 +56,7 @@ class Job:
 
 
 def jobs(vehicles: int, products: int, files: int, state: Path) -> list[Job]:
-    """The three jobs, with their data, which is made unless it stands."""
+    """The three jobs, with their data, which is made unless it exists."""
     small = SmallFiles.make(files, state)
     by_columns = ", ".join(f'"{name}"' for name in PARTITION_BY)
     return [

@@ -81,7 +81,7 @@ class Plan:
 
 
 def make(name: str, rows: int, state: Path, objects: Path) -> Result:
-    """Writes the result, unless it stands, and the objects."""
+    """Writes the result, unless it exists, and the objects."""
     csv = state / "data" / f"users_{name}.csv"
     if not csv.exists():
         csv.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ SERVERS = (LocalCloud.NAME, Forgetful.NAME)
 
 @contextmanager
 def start_server(name: str, work: Path) -> Iterator[S3Server]:
-    """A server that has just been started, empty but for the two buckets."""
+    """A server that has just been started, empty except for the two buckets."""
     remembered = [f"/{RESULTS}/", "/_lakewright/"]
     log = work / "logs" / "forgetful.log"
     with LocalCloud(work) if name == LocalCloud.NAME else Forgetful(remembered, log) as server:
@@ -129,7 +129,7 @@ def verify(server: S3Server, result: Result) -> None:
             raise Wrong(f"{name} is not its row")
         count += 1
     if count != result.rows:
-        raise Wrong(f"{count} objects stand, not {result.rows}")
+        raise Wrong(f"there are {count} objects, not {result.rows}")
 
 
 class Lakewright:

@@ -37,7 +37,7 @@ def plan(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a CSV, with what stands in quotes replaced by one letter."""
+    """The lines of a CSV, with what is in quotes replaced by one letter."""
     outside = "".join(part if number % 2 == 0 else "x" for number, part in enumerate(text.split('"')))
     return outside.rstrip("\n").split("\n")
 

@@ -54,7 +54,7 @@ class Split(unittest.TestCase):
 
     def test_wrong_objects_are_refused(self) -> None:
         for fault, says in {
-            "lost": "247 objects stand, not 250",
+            "lost": "there are 247 objects, not 250",
             "changed": "is not its row",
             "extra": "nobody.json is no object of a row",
             "'planned short'": "249 rows were planned",

@@ -49,7 +49,7 @@ def _text(plain: str, kind: float) -> str | None:
 
 
 def _cell(value: str | None) -> str:
-    """In Athena's CSV every value stands in quotes, and a null is nothing."""
+    """In Athena's CSV every value is in quotes, and a null is nothing."""
     return "" if value is None else '"' + value.replace('"', '""') + '"'
 
 

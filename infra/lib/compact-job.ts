@@ -63,7 +63,7 @@ export class CompactJob extends Construct {
 
     buckets.require(location.bucket);
     buckets.require(ledger.bucket);
-    // Files that were merged are deleted when their rows are verified to stand in another.
+    // Files that were merged are deleted when their rows are verified to be in another.
     buckets.forget(location);
     // The lists of what a run has to do, and what failed in it.
     grantReadNamed(stateMachine.role, join(ledger, 'compact/'));

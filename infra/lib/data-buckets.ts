@@ -43,7 +43,7 @@ export class DataBuckets extends Construct {
     this.addRule(prefix, after);
   }
 
-  /** Adds a lifecycle rule that keeps what was deleted under a prefix for a day only: its bytes stand elsewhere. */
+  /** Adds a lifecycle rule that keeps what was deleted under a prefix for a day only: its bytes are elsewhere. */
   forget(prefix: Location): void {
     this.addRule(prefix);
   }

@@ -31,7 +31,7 @@ const GLOBAL_KEYS = ['aws:PrincipalAccount', 'aws:SecureTransport', 'aws:SourceA
  */
 const DEEP = /ObjectName|LogGroupName|LogStreamName|FunctionName|StateMachineName|ExecutionId/;
 
-/** A pattern as its parts: literal characters, and classes of which any number may stand there. */
+/** A pattern as its parts: literal characters, and classes of which any number may be there. */
 type Part = { readonly literal: string } | { readonly any: RegExp };
 
 function patternOf(resource: string): Part[] {

@@ -253,7 +253,7 @@ describe('the state machine', () => {
     ['what an earlier run published', 'sweep', write, ['Publications', 'Wait', 'Sweeps']],
     ['what an earlier run swept', 'delete', write, ['Publications']],
     ['nothing, in a dry run', 'publish', { dry_run: true }, []],
-    ['nothing, to say how things stand', 'publish', { status: true }, []],
+    ['nothing, to report the state', 'publish', { status: true }, []],
   ])('does no more than there is to do: %s', async (_, step, input, expected) => {
     const { world: given, done } = world({ steps: () => step });
     const { path, output } = await execute(definition, input, given);

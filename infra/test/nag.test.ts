@@ -11,7 +11,7 @@ function check(app: App): void {
 
 test.each<[string, string, Context]>([
   ['buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
-  ['buckets that stand already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
+  ['buckets that exist already', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
   ['functions in a VPC', TWO_COMPACTIONS, { 'vpc-subnets': 'subnet-0a1b2c3d', 'vpc-security-groups': 'sg-0a1b2c3d' }],
   ['functions that are shifted', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'traffic-shift': 'Linear10PercentEvery1Minute' }],
   ['rekey alone', TWO_JOBS, {}],

@@ -120,7 +120,7 @@ describe('the state machine', () => {
     expect(isValid).toBe(true);
   });
 
-  test('is in JSONata but for the maps over lists', () => {
+  test('is in JSONata except for the maps over lists', () => {
     const languages = (states: Record<string, any>): string[] =>
       Object.entries(states).flatMap(([name, { QueryLanguage = 'JSONPath', ItemProcessor }]) => [
         `${name}: ${QueryLanguage}`,

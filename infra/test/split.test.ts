@@ -352,7 +352,7 @@ describe('the state machine', () => {
   });
 });
 
-test('buckets of results and objects are made, unless they stand', () => {
+test('buckets of results and objects are made, unless they exist', () => {
   const names = (of: Template) => resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => Properties['BucketName']);
   expect(names(stack).sort()).toEqual(['acme-objects', 'acme-results']);
   expect(names(template(TWO_SPLITS, { 'create-buckets': 'acme-objects' }))).toEqual(['acme-objects']);

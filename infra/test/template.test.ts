@@ -345,8 +345,8 @@ describe('buckets of the stack', () => {
   });
 });
 
-describe('a bucket that stands already', () => {
-  test('is left as it is, but for its notifications', () => {
+describe('a bucket that exists already', () => {
+  test('is left as it is, except for its notifications', () => {
     const of = template(undefined, { 'create-buckets': ' acme-lake ,' });
     expect(resources(of, 'AWS::S3::Bucket').map(([, { Properties }]) => Properties['BucketName'])).toEqual(['acme-lake']);
     const [[, notifications], ...others] = resources(of, 'Custom::S3BucketNotifications') as [[string, Resource]];

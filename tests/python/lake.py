@@ -1,4 +1,4 @@
-"""What stands in the lake: objects below a prefix, and tables as those see them who follow the catalog."""
+"""What is in the lake: objects below a prefix, and tables as those see them who follow the catalog."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor

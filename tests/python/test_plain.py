@@ -38,7 +38,7 @@ def packaged(folder: Path) -> Path:
     config.write_text(CONFIG)
     zips = Path(os.environ[FUNCTIONS])
     built = architecture(zips / "rekey/bootstrap.zip")
-    # MiniStack has neither anomaly detection nor math of metrics; the names are not those of the stack that stands there.
+    # MiniStack has neither anomaly detection nor math of metrics; the names are not those of the stack that is there.
     pairs = ("create-buckets=*", "lull-alarm=false", "late-alarm=false", "name-prefix=plain-")
     contexts = [f"--context={pair}" for pair in pairs]
     line = command("package", "--config", str(config), *contexts, "--architecture", built, "--functions", str(zips))

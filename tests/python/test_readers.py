@@ -45,7 +45,7 @@ class Collision(Exception):
 
 
 class Place:
-    """What stands in one place of the records, after the rules of SEMANTICS.md, "Inferred columns"."""
+    """What is in one place of the records, after the rules of SEMANTICS.md, "Inferred columns"."""
 
     def __init__(self) -> None:
         self.kinds: set[str] = set()

@@ -110,7 +110,7 @@ def s3() -> Iterator[Any]:
 
 
 def put(s3: Any, number: int) -> Documents:
-    """A batch, as it stands in source, ledger and target."""
+    """A batch, as it is in source, ledger and target."""
     documents, bid = batch(number), f"{number:032x}"
     for kind, document in documents.items():
         s3.put_object(Bucket="lake", Key=f"anpr/_lakewright/{kind}/{bid}", Body=json.dumps(document).encode())

@@ -150,7 +150,7 @@ def test_status_is_shown_by_the_id_alone(
     assert cancelled["state"] == "cancelled"
     # Chunks whose messages have come meanwhile are noted.
     assert all(failure.endswith("Cancelled: not begun") for failure in cancelled["failures"])
-    assert "0 of 250 rows stand" in cancelled["outcome"]
+    assert "0 of 250 rows are written" in cancelled["outcome"]
     assert users.succeeded(result=location)["id"] == job
     done = shown(job)
     assert done["state"] == "succeeded"

@@ -228,7 +228,7 @@ fn needs(files: &Crate, module: &Names) -> BTreeSet<Names> {
         let Some(target) = resolve(files, module, &import.path, 0) else {
             continue;
         };
-        // Behind the name of a module, the text names what it needs of it.
+        // After the name of a module, the text names what it needs of it.
         for path in paths(&file.text, &import.alias) {
             let path = [&import.path[..], &path[1..]].concat();
             needed.extend(resolve(files, module, &path, 0));

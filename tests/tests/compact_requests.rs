@@ -254,7 +254,7 @@ fn a_partition_goes_from_many_files_to_one() {
         "A merged file has the rows of its files, in the order of their names where `sort_by` says no other, and every file that is not merged is carried over under its own name, byte for byte.",
     );
     stated(
-        "Old files are deleted when `grace_period` has passed since the sweep that followed the new files' publication, and only when each of their rows is verified to stand in the new directory.",
+        "Old files are deleted when `grace_period` has passed since the sweep that followed the new files' publication, and only when each of their rows is verified to be in the new directory.",
     );
     virtual_time(async {
         let world = World::new(job(TABLE, "small_below = 1\ntarget_size = \"1MB\""));

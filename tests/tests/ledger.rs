@@ -178,7 +178,7 @@ impl World {
         })
     }
 
-    /// The keys below the target, but for what says that the object is being processed.
+    /// The keys below the target, except what says that the object is being processed.
     fn written(&self) -> Vec<String> {
         let is_note = |key: &String| {
             ["batch", "claim", "failed"]
@@ -312,7 +312,7 @@ fn every_record_is_in_a_file_or_in_the_quarantine() {
         "A report and its commit say `rows_in` = `rows_out` + `rows_quarantined`, and `rows_out` counts each record once, whatever the number of outputs.",
     );
     stated(
-        "`committed`: all rows of the object stand, their partitions are registered, and the ledger says so.",
+        "`committed`: all rows of the object are in files, their partitions are registered, and the ledger says so.",
     );
     let good = r#"{"t":"2026-05-01T13:00:00Z","n":1,"city":"Åre"}"#;
     let set_aside = set_aside();

@@ -189,7 +189,7 @@ impl Lake {
         self.cloud.with(|state| {
             let object = state.s3.object(&Location::new("lake", key));
             object
-                .unwrap_or_else(|| panic!("{key} stands"))
+                .unwrap_or_else(|| panic!("{key} does not exist"))
                 .bytes
                 .clone()
         })
@@ -204,7 +204,7 @@ impl Lake {
         })
     }
 
-    /// The keys below the target, but for what says that an object is being processed.
+    /// The keys below the target, except what says that an object is being processed.
     fn written(&self) -> Vec<String> {
         let is_note = |key: &String| {
             ["/batch/", "/claim/", "/failed/"]

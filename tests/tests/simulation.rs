@@ -30,7 +30,7 @@ const RARE_SEEDS: u64 = 8_000;
 
 fn histories(shard: u64) {
     stated(
-        "Delivered any number of times, in any order and in any company, and killed anywhere, an object's rows stand exactly once after the last retry.",
+        "Delivered any number of times, in any order and in any company, and killed anywhere, an object's rows exist exactly once after the last retry.",
     );
     let mut injected = lakewright_model::FaultCounts::default();
     for seed in shard * SEEDS..(shard + 1) * SEEDS {

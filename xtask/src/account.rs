@@ -69,7 +69,7 @@ impl Display for Ended {
         writeln!(f, "run {}: {}", self.run, self.tests)?;
         match &self.cost {
             Some(cost) => writeln!(f, "\n{cost}")?,
-            None => writeln!(f, "\nWhat it cost cannot be said: no stack stood.")?,
+            None => writeln!(f, "\nWhat it cost cannot be said: there was no stack.")?,
         }
         if self.left.is_empty() {
             return write!(f, "Destroyed: all that the run has made.");

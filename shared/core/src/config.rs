@@ -77,7 +77,7 @@ impl Config {
     /// Parses and checks a `lakewright.toml`.
     ///
     /// # Errors
-    /// Everything that is wrong, with where it stands.
+    /// Everything that is wrong, with where it is.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         check::parse(text).map(|mut config| {
             config.settle_compact();

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stands_as_text() {
+    fn text_is_written_as_text() {
         assert_eq!(
             line(Reason::NoTimestamp, "{\"a\":\n\"é\"}".as_bytes()),
             json!({
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_stand_as_base64() {
+    fn other_bytes_are_written_as_base64() {
         stated("Bytes that are not UTF-8 are in `record_base64` instead of `record`.");
         let line = line(Reason::InvalidJson, b"{\"a\":\"\xff\"}");
         assert_eq!(line.get("record"), None);

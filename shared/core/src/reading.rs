@@ -194,7 +194,7 @@ impl Reading {
     }
 
     /// Whether objects that are read so are read alike by `table`: a partition may lack the columns that were added to the
-    /// table later, behind its own.
+    /// table later, after its own.
     pub fn reads_as(&self, table: &Self) -> bool {
         let mut own = self.clone();
         if let (

@@ -112,7 +112,7 @@ pub enum FrameError {
 impl FrameError {
     /// The same error of an object in which `begin` bytes come before those that were read.
     #[must_use]
-    pub fn behind(mut self, begin: u64) -> Self {
+    pub fn after(mut self, begin: u64) -> Self {
         if let Self::RecordTooLong { offset, .. } | Self::Header { offset, .. } = &mut self {
             *offset += begin;
         }

@@ -45,7 +45,7 @@ pub fn whole(said: &impl Display) -> impl Display + '_ {
     Whole(said)
 }
 
-/// A text that may quote values of a record: another library's message, or a panic's. Numbers, and what stands in quotes,
+/// A text that may quote values of a record: another library's message, or a panic's. Numbers, and what is in quotes,
 /// are left out.
 pub fn words(said: &impl Display) -> impl Display + '_ {
     Words(said)
@@ -108,7 +108,7 @@ impl<T: Display> Display for Words<'_, T> {
     }
 }
 
-/// A text with `…` for each number and for what stands in quotes. A number is no part of a name, as in `Int64`.
+/// A text with `…` for each number and for what is in quotes. A number is no part of a name, as in `Int64`.
 fn without_values(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;
@@ -134,7 +134,7 @@ fn without_values(text: &str) -> String {
     kept
 }
 
-/// The length of what stands in quotes, with them. The last quote closes it that no letter follows, because a value may
+/// The length of what is in quotes, with them. The last quote closes it that no letter follows, because a value may
 /// hold quotes itself; where there is none, everything is in quotes.
 fn quoted_length(text: &str, quote: char) -> usize {
     let closing = text.char_indices().skip(1).filter(|(at, c)| {
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_a_library_says_is_kept_without_its_values() {
         stated(
-            "Of what a library says, a message keeps the words, and leaves out numbers and what stands in quotes.",
+            "Of what a library says, a message keeps the words, and leaves out numbers and what is in quotes.",
         );
         for (said, kept) in [
             (

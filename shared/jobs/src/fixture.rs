@@ -146,7 +146,7 @@ impl Lake {
         Client::new(Arc::clone(&self.cloud), 1, plan)
     }
 
-    /// The ports behind a connection.
+    /// The ports of a connection.
     pub(crate) fn ports_of(&self, client: &Client) -> Ports {
         Ports {
             store: Arc::new(client.clone()),

@@ -239,7 +239,7 @@ pub(super) async fn copy_conditions(ground: &Ground<'_>) -> Verdict {
         MISSING,
     )?;
     refused(
-        "a target that stands",
+        "a target that exists",
         copy("a", None, "b", Precondition::Absent).await,
         MISMATCH,
     )?;
@@ -289,7 +289,7 @@ pub(super) async fn delete_batch(ground: &Ground<'_>) -> Verdict {
     keys.extend(["a", "c"].map(|name| Deletion::from(ground.at(name).key)));
     let failures = ground.store.delete(&ground.prefix.bucket, &keys).await?;
     same("the failures", &failures, &Vec::new())?;
-    same("what stands", &ground.names("").await?, &owned(&["b"]))?;
+    same("what is there", &ground.names("").await?, &owned(&["b"]))?;
     refused("HEAD of a deleted object", ground.head("a").await, MISSING)
 }
 
@@ -319,7 +319,7 @@ pub(super) async fn delete_by_etag(ground: &Ground<'_>) -> Verdict {
         &vec![ground.at("replaced").key],
     )?;
     same(
-        "what stands",
+        "what is there",
         &ground.names("").await?,
         &owned(&["replaced"]),
     )
@@ -333,7 +333,7 @@ pub(super) async fn delete_odd_keys(ground: &Ground<'_>) -> Verdict {
     let keys: Vec<Deletion> = names().map(|name| ground.at(name).key.into()).collect();
     let failures = ground.store.delete(&ground.prefix.bucket, &keys).await?;
     same("the failures", &failures, &Vec::new())?;
-    same("what stands", &ground.names("").await?, &Vec::new())
+    same("what is there", &ground.names("").await?, &Vec::new())
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

@@ -73,7 +73,7 @@ fn fill<'a>(
 }
 
 /// The frames and the rows do not depend on the chunks; a frame that is not broken is one JSON object, which ends with what
-/// the input has behind the bracket at its offset; one that is broken is what the input has there; frames are in order.
+/// the input has after the bracket at its offset; one that is broken is what the input has there; frames are in order.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 pub fn check(data: &[u8]) {
     let Some((&number, data)) = data.split_first() else {

@@ -4,7 +4,7 @@
 //! R1: a source object is a member of one plan at most, and every file holds the rows that its plan says: of each member
 //! all or, once it is marked as lost, none. R2: no object is ever overwritten. R3: a commit implies its outputs, with the
 //! rows of each member that it does not call lost, and their registration. R4: rows in = rows out + rows quarantined, for
-//! each object. R5: after the last retry every row of each object that never vanished and is not refused stands exactly
+//! each object. R5: after the last retry every row of each object that never vanished and is not refused exists exactly
 //! once, every answer is true, and no reader ever sees a row twice or misses one that was seen.
 
 mod broken;

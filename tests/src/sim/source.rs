@@ -165,7 +165,7 @@ impl Source {
         }
     }
 
-    /// Its rows in each partition, in the order in which they stand in files.
+    /// Its rows in each partition, in the order in which files have them.
     pub(super) fn by_partition(&self, sorted: bool) -> BTreeMap<&str, Vec<(&str, Timestamp)>> {
         let mut partitions = BTreeMap::<&str, Vec<(&str, Timestamp)>>::new();
         for (id, time) in &self.order {

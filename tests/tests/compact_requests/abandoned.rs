@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_plan_is_given_up() {
     stated(
-        "A plan that is given up by the step `abandon` is never published, whoever is still at work for it, and what was made for it is deleted as soon as nobody can be, but for a file whose inputs do not all stand any more, which is named.",
+        "A plan that is given up by the step `abandon` is never published, even if an invocation still works on it, and what was made for it is deleted once no invocation can, except a file whose inputs do not all exist any more, which is named.",
     );
     virtual_time(async {
         let world = World::new(job(TABLE, "files = 1"));
@@ -94,7 +94,7 @@ fn what_is_published_is_not_given_up_after_a_later_plan_was() {
         assert_eq!(given_up.status, StepStatus::Waiting);
         world.wait(6).await;
 
-        // The old files still stand, so all that was made for the first plan could be taken for superfluous.
+        // The old files still exist, so all that was made for the first plan could be taken for superfluous.
         let before = world.files();
         for _ in 0..2 {
             let late = world.step(first, Step::Abandon).await.unwrap();

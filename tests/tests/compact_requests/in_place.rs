@@ -142,5 +142,5 @@ fn in_place_killed_anywhere_is_finished_by_the_next_run() {
             twice += usize::from(counts.values().any(|count| *count == 2));
         }
     }
-    assert!(twice > 0, "the new files stand before the old ones go");
+    assert!(twice > 0, "the new files exist before the old ones go");
 }

@@ -113,10 +113,10 @@ fn days(days: u8) -> String {
 #[test]
 fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
     stated(
-        "When the deadline is near nothing new is begun and the attempt fails; what it wrote stands, and the next attempt goes on from it.",
+        "When the deadline is near nothing new is begun and the attempt fails; what it wrote stays, and the next attempt continues from it.",
     );
     stated(
-        "A plan that stands is finished by the settings that its batch was made with, whatever the configuration says by then.",
+        "A plan that exists is finished with the settings that its batch was made with, whatever the configuration says by then.",
     );
     let first = job(
         "",
@@ -184,7 +184,7 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
 #[test]
 fn a_source_that_is_lost_after_its_plan_is_an_error() {
     stated(
-        "An object that is gone or replaced while its plan stands without a commit is an error, not an answer, because some of its rows may stand and the others be lost; the other objects of its batch are committed.",
+        "An object that is gone or replaced while its plan has no commit is an error, not an answer, because some of its rows may be written and the others be lost; the other objects of its batch are committed.",
     );
     let job = job("", "");
     virtual_time(async {

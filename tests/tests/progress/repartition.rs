@@ -76,7 +76,7 @@ impl Work for Run {
     }
 }
 
-/// A plan whose columns are inferred, from objects behind which others land.
+/// A plan whose columns are inferred, from objects after which others land.
 struct Inferred {
     cloud: Arc<Cloud>,
     objects: usize,

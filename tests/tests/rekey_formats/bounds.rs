@@ -38,7 +38,7 @@ fn whatever_the_memory_the_files_hold_the_same_rows() {
                     let hour = path.split('/').next().unwrap().to_owned();
                     for row in rows {
                         let n = row["n"].as_u64().unwrap();
-                        assert!(ids.insert(n), "row {n} stands twice");
+                        assert!(ids.insert(n), "row {n} exists twice");
                         let time = row["t"].as_str().unwrap().to_owned();
                         hours.entry(hour.clone()).or_default().push((time, n));
                     }

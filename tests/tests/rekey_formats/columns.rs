@@ -34,7 +34,7 @@ const EIGHT: &str = r#"
     mask = { last = 4 }
 "#;
 
-/// The columns of the table, but for `env` and `plant`, which are in the path.
+/// The columns of the table, except `env` and `plant`, which are in the path.
 const COLUMNS: [(&str, &str); 8] = [
     ("t", "timestamp"),
     ("price", "double"),

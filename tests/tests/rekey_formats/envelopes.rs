@@ -161,7 +161,7 @@ fn what_an_envelope_lacks_is_set_aside() {
                     (
                         51,
                         "invalid_json",
-                        "unexpected byte where a value should stand (at byte 22 of the record)"
+                        "unexpected byte where a value is expected (at byte 22 of the record)"
                     ),
                     (78, "bad_envelope", "in the envelope, `r` is missing"),
                     (

@@ -394,7 +394,7 @@ fn what_a_table_says_and_is_not_understood() {
 #[test]
 fn partitions_that_say_something_else() {
     stated(
-        "A partition whose own SerDe, parameters or columns have its objects read in another way than the table's is refused by its values; it may lack columns that were added behind its own.",
+        "A partition whose own SerDe, parameters or columns have its objects read in another way than the table's is refused by its values; it may lack columns that were added after its own.",
     );
     virtual_time(async {
         type Change = fn(&mut Table);

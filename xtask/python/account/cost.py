@@ -1,4 +1,4 @@
-"""What a run in an account cost: an estimate, by what can be counted while its stack still stands."""
+"""What a run in an account cost: an estimate, by what can be counted while its stack still exists."""
 
 import json
 import tomllib
@@ -51,7 +51,7 @@ class Run:
         return self.resources.get(kind, [])
 
     def hours(self) -> float:
-        """How long it has stood."""
+        """How long it has existed."""
         return (datetime.now(UTC) - self.began) / timedelta(hours=1)
 
 

@@ -198,7 +198,7 @@ def data_set() -> dict[str, float]:
 
 
 def lake(results: str) -> dict[str, float]:
-    """The checks over the Glue table, and how many rows stand in their own day's partition."""
+    """The checks over the Glue table, and how many rows are in their own day's partition."""
     checks = {**SAME_BEFORE_AND_AFTER, "in own partition": IN_OWN_PARTITION}
     columns = ", ".join(f'{expression} AS "{name}"' for name, expression in checks.items())
     answer = ask(f"SELECT {columns} FROM {table.TABLE}", table.DATABASE, results)

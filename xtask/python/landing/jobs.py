@@ -13,6 +13,8 @@ FUNCTIONS = {
     "compact": ["compact-plan", "compact-merge", "compact-publish"],
     "repartition": ["repartition-plan", "repartition-write", "repartition-commit"],
 }
+# Rekey's own partitions.
+PARTITION_BY = ["year", "month", "day", "hour"]
 # Where the data of tables lie that no job writes.
 TABLES = "s3://lakewright-tables/"
 

@@ -27,7 +27,7 @@ def name_of(paths: list[Path]) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as TOML. JSON's texts are TOML's, but for the character DEL."""
+    """A value as TOML. JSON's texts are TOML's, except for the character DEL."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {text(of)}" for key, of in value.items()) + " }"
     if isinstance(value, list):

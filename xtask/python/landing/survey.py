@@ -9,7 +9,7 @@ from typing import Any
 
 from flights.table import table_input
 from landing import files, jobs, records, tables, times
-from landing.jobs import Job, Jobs
+from landing.jobs import PARTITION_BY, Job, Jobs
 from localcloud.progress import Failure, progress, run
 
 Table = dict[str, Any]
@@ -69,7 +69,7 @@ def planned(job: Job, paths: list[Path]) -> tuple[dict[str, Any], list[Table]]:
         made.append({"database": database, "input": tables.source_input(name, str(job.source), kind, columns, seen.csv)})
     if "table" in job.settings and not job.settings.get("manage_table"):
         database, name = job.settings["table"].split(".", 1)
-        keys = job.settings.get("partition_by", ["year", "month", "day", "hour"] if job.kind == "rekey" else [])
+        keys = job.settings.get("partition_by", PARTITION_BY if job.kind == "rekey" else [])
         columns = tables.lowered(times.with_time(seen.columns, seen.rows, job.settings.get("timestamp", {})), keys)
         if not columns:
             raise Failure(f"{job.kind} `{job.name}`: no columns for its table {job.settings['table']} are seen in the files")

@@ -46,7 +46,7 @@ def make_bucket(name: str) -> None:
 
 
 def upload_assets(assembly: Path, stack: str, account: str, region: str) -> None:
-    """Puts the assembly's file assets, of which the template is one, where the template expects them: in buckets that stand."""
+    """Puts the assembly's file assets, of which the template is one, where the template expects them: in buckets that exist."""
     s3 = client("s3")
     manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
     assets = list(manifest["files"].values())
@@ -79,7 +79,7 @@ def template_url(assembly: Path, stack: str, account: str, region: str) -> str:
 
 
 def create_stack(stack: str, url: str, seconds: float) -> dict[str, Any]:
-    """Creates the stack of a template and waits until it stands, so many seconds at most."""
+    """Creates the stack of a template and waits until it exists, so many seconds at most."""
     cloudformation = client("cloudformation")
     try:
         cloudformation.create_stack(

@@ -1,4 +1,4 @@
-"""Makes what the payloads in events/ name, so that each can be sent as it stands: tables, landed objects, a query and its
+"""Makes what the payloads in events/ name, so that each can be sent as it is: tables, landed objects, a query and its
 result. The configuration is xtask/up/lakewright.toml."""
 
 import csv

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from landing.jobs import PARTITION_BY
 from localcloud.clients import client
 from localcloud.ledger import split
 from localcloud.progress import Failure, progress, run
@@ -78,7 +79,7 @@ class Deployment:
                         yield location, f"{kind} `{name}`"
 
     def buckets(self) -> dict[str, list[str]]:
-        """The buckets that stand already, and who names them."""
+        """The buckets that exist already, and who names them."""
         created = self.listed("create-buckets")
         named: dict[str, list[str]] = {}
         for location, job in self.locations():
@@ -221,7 +222,7 @@ def of_tables(deployment: Deployment) -> Iterator[Finding]:
                 yield fails(subject, "there is no such table: create it, or run its crawler")
             continue
         keys = [key["Name"] for key in table.get("PartitionKeys", [])]
-        wanted = job.get("partition_by", ["year", "month", "day", "hour"] if kind == "rekey" else keys)
+        wanted = job.get("partition_by", PARTITION_BY)
         if kind == "rekey" and keys != [key.lower() for key in wanted]:
             yield fails(subject, f"its partition keys are {keys}, and partition_by is {wanted}")
         projected = str(table.get("Parameters", {}).get("projection.enabled", "")).lower() == "true"

@@ -52,7 +52,7 @@ def main() -> dict[str, Any]:
             f"{summary['objects']} objects, {summary['bytes']} bytes, {summary['seconds']} s, "
             f"{summary['objects_per_minute']} objects a minute"
             if summary
-            else f"{said.get('error')}: {said['rows_done']} of {said['rows']} rows stand; the same request goes on"
+            else f"{said.get('error')}: {said['rows_done']} of {said['rows']} rows are written; the same request continues"
         ),
         "failures": [f"chunk {f['chunk']}: {f['error']}: {f['message']}" for f in said["failures"]],
     }

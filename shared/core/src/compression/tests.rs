@@ -156,7 +156,7 @@ fn zstd_skippable_frames() {
 #[test]
 fn what_follows_the_last_member() {
     stated(
-        "Zeros behind the last gzip member or bzip2 stream are padding, and anything else behind the last member, frame or stream refuses the object.",
+        "Zeros after the last gzip member or bzip2 stream are padding, and anything else after the last member, frame or stream refuses the object.",
     );
     for codec in [Codec::Gzip, Codec::Bzip2] {
         let mut compressed = compress(codec, b"{}");

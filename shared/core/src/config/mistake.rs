@@ -204,7 +204,7 @@ impl Problems {
     }
 }
 
-/// Where the last key of a path that there is stands, and what its value spans.
+/// What the last key of a path that exists spans, or its value.
 pub(super) fn span_of(tree: &Spanned<DeTable<'_>>, path: &Path) -> Range<usize> {
     enum At<'a, 'i> {
         Table(&'a DeTable<'i>),

@@ -31,7 +31,7 @@ pub struct Operation {
     /// The value of the column in every row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant: Option<Constant>,
-    /// A part of the source object's key, behind `source`: the name of a part such as `tenant=acme`, whose value it is, or the
+    /// A part of the source object's key, after `source`: the name of a part such as `tenant=acme`, whose value it is, or the
     /// place of a part between slashes, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyPart>,

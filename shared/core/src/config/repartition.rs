@@ -334,7 +334,7 @@ impl Repartition {
         if self.name.is_empty() || self.name.starts_with('.') || !self.name.bytes().all(in_a_key) {
             problems.say(
                 "name",
-                "name must be of letters, digits, `-`, `_` and `.`, for it is a part of the ledger's keys",
+                "name must be of letters, digits, `-`, `_` and `.`, because it is part of the ledger's keys",
             );
         }
         problems.prefix("target", Some(&self.target));

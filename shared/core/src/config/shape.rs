@@ -1,4 +1,4 @@
-//! The shape of a configuration, by its JSON Schema: every key and value that has none of it, with where it stands.
+//! The shape of a configuration, by its JSON Schema: every key and value that has none of it, with where it is.
 
 use std::{ops::Range, sync::LazyLock};
 

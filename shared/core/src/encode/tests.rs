@@ -285,7 +285,7 @@ fn maps(keys: ArrayRef, ends: &[i32]) -> ArrayRef {
 #[test]
 fn csv_quotes_and_nulls() {
     stated(
-        "A CSV field stands in quotes only where it is empty, holds a comma, a quote, a newline, a carriage return or a NUL, or begins with a byte order mark.",
+        "A CSV field is in quotes only where it is empty, holds a comma, a quote, a newline, a carriage return or a NUL, or begins with a byte order mark.",
     );
     stated("In CSV a null is nothing between the commas and an empty string is `\"\"`.");
     stated("In a CSV file of one column a null is `\"\"` too, because readers skip empty lines.");

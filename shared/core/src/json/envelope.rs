@@ -56,7 +56,7 @@ pub struct PathError {
 /// Why a text of `records` or of `keep` is no path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PathFault {
-    /// Nothing stands between two dots.
+    /// There is nothing between two dots.
     #[error(
         "`{0}` has a key without a name: write the keys from the outside to the inside, with dots between"
     )]

@@ -55,7 +55,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "\\n{\"a\":1}\\n{\"a\":\"\\n\"}\\n\\n\n[{\"a\":2}]\\n",
         &["2 {\"a\":1}", "11 {\"a\":\"\\n\"}", "27 {\"a\":2}"],
     ),
-    // Not in an array, and nothing else behind a backslash.
+    // Not in an array, and nothing else after a backslash.
     (
         "[{\"a\":1}\\n]\n{\"b\":1}\\r{\"b\":2}\\",
         &[
@@ -210,7 +210,7 @@ fn examples() {
     stated(
         "Lines may end with a carriage return and a newline, and a byte order mark at the start is skipped.",
     );
-    stated("A value that is not an object is set aside alone, and reading continues behind it.");
+    stated("A value that is not an object is set aside alone, and reading continues after it.");
     stated(
         "A record that the input ends inside of is set aside as truncated, and a top-level array that is not closed, where the input ends or something else than a comma comes before the next object or array, leaves an empty truncated record there; what comes next is read.",
     );

@@ -9,7 +9,7 @@ use super::{
     infer::{InferError, Inference, Object, Place, seen},
 };
 
-/// What one place in the records holds. In a list of them, each stands before those that are inside it.
+/// What one place in the records holds. In a list of them, each comes before those that are inside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferredPlace {

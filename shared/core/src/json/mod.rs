@@ -37,7 +37,7 @@ pub const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SyntaxError {
     /// This byte cannot start a value.
-    #[error("unexpected byte where a value should stand")]
+    #[error("unexpected byte where a value is expected")]
     UnexpectedByte,
     /// A key's opening quote was expected here.
     #[error("expected a key in quotes")]

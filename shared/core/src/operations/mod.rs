@@ -75,7 +75,7 @@ pub struct Operations {
     steps: Vec<Step>,
     /// The columns whose values are those of an object.
     of_objects: Vec<(OfObject, FieldRef)>,
-    /// The prefix that the parts of keys are behind.
+    /// The prefix before the parts of keys.
     prefix: Location,
     converter: Converter,
 }

@@ -261,7 +261,7 @@ fn texts(column: &ArrayRef) -> Vec<Option<String>> {
 #[test]
 fn columns_of_the_key_and_the_event() {
     stated(
-        "`key` is a part of the object's key behind `source`: by its place between slashes, from 1, as it stands there; or by a name, the value of the first part `name=value`, unescaped as in Hive's paths, with `__HIVE_DEFAULT_PARTITION__` as null. An object whose key lacks the part, or has one that its column does not take, is refused.",
+        "`key` is a part of the object's key after `source`: by its place between slashes, from 1, as it is spelled there; or by a name, the value of the first part `name=value`, unescaped as in Hive's paths, with `__HIVE_DEFAULT_PARTITION__` as null. An object whose key lacks the part, or has one that its column does not take, is refused.",
     );
     stated(
         "`event` is `source`, the object as `s3://bucket/key`; `landed_at`, when S3 says that it landed; or `offset`, where the record begins, as in the quarantine: the same in every attempt.",

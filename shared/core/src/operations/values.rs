@@ -16,7 +16,7 @@ use crate::{
     partition::unescape,
 };
 
-/// What stands in place of a character.
+/// What replaces a character.
 const MASK: char = '*';
 
 /// An array of one value that a text means in a column.
@@ -72,7 +72,7 @@ pub(super) fn text(constant: &Constant) -> Cow<'_, str> {
     }
 }
 
-/// The part of a key behind its prefix.
+/// The part of a key after its prefix.
 pub(super) fn part_of<'a>(key: &'a str, part: &KeyPart) -> Option<Cow<'a, str>> {
     let mut parts = key.split('/');
     match part {

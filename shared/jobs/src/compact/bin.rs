@@ -66,7 +66,7 @@ pub async fn merge(
     let begun = ports.clock.now();
     let written = engine::make(&reading, &plan, bin, budget).await;
     let written = written.map_err(|error| match error.kind() {
-        // A merge is one piece: nothing of it stands before its end.
+        // A merge is one piece: nothing of it exists before its end.
         ErrorKind::Deadline => {
             // A sorted merge reads its files once for the keys.
             let passes = if plan.settings.sort_by.is_empty() {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::kit::{ErrorKind, JobError};
 
-/// Deletes what the plan's generation left behind, once its grace period is over and it is verified that each of its
+/// Deletes what the plan's generation left, once its grace period is over and it is verified that each of its
 /// rows exists in the directory that it went to.
 ///
 /// Generations are deleted in order, so that directory is complete: it is the current one, or it will be deleted later.
@@ -91,7 +91,7 @@ async fn leftovers(
         .into_iter()
         .map(|file| (file.name, file.size))
         .collect::<BTreeMap<_, _>>();
-    // Those that an earlier attempt has verified must still stand.
+    // Those that an earlier attempt has verified must still exist.
     let mut merged = plan.bins.iter().enumerate();
     if let Some((task, bin)) = merged.find(|(_, bin)| !there.contains_key(&bin.output)) {
         return Err(not_merged(ledger, plan, task, plan.output(bin)));

@@ -86,7 +86,7 @@ async fn place(
     Ok(())
 }
 
-/// Deletes those of the files that were merged into a file, which must exist, that stand. Returns their number.
+/// Deletes the files that were merged into a file, which must exist, if they still exist. Returns their number.
 async fn replace(
     store: &dyn Store,
     plan: &Plan,

@@ -119,7 +119,7 @@ pub struct Failed {
 pub struct Verified {
     /// The version of this document's format.
     pub version: u32,
-    /// How many of the plan's files, in its order, stand with the planned rows.
+    /// How many of the plan's files, in its order, exist with the planned rows.
     pub files: usize,
 }
 

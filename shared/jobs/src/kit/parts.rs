@@ -1,4 +1,4 @@
-//! Documents that one object holds, one behind the other, so that each is read without the others.
+//! Documents that one object holds, one after the other, so that each is read without the others.
 
 use bytes::Bytes;
 use lakewright_core::location::Location;

@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// A clock that stands at this second.
+    /// A clock that is stopped at this second.
     struct At(i64);
 
     #[async_trait]

@@ -42,7 +42,7 @@ pub(super) struct Work<'a> {
     pub(super) receives: u32,
 }
 
-/// How a batch stands after it was finished.
+/// The result of finishing a batch.
 #[derive(Default)]
 pub(super) struct Ended {
     /// The members that its plan left out.

@@ -1,4 +1,4 @@
-//! Where a source object stands in a job's ledger.
+//! The state of a source object in a job's ledger.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
 /// The most batches that are remembered: a commit of a thousand objects takes about a megabyte.
 const REMEMBERED: usize = 16;
 
-/// Where an object stands.
+/// The state of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It belongs to no batch.
@@ -70,7 +70,7 @@ pub(crate) struct GivenUpPage {
 
 type Remembered = Arc<OnceCell<Known>>;
 
-/// Finds where the objects of one job stand. It remembers the batches that it has read.
+/// Finds the states of the objects of one job. It remembers the batches that it has read.
 pub struct Finder<'a> {
     store: &'a dyn Store,
     ledger: Ledger<'a>,
@@ -87,7 +87,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Where the object stands. Looks at its claims from that of the candidate on.
+    /// The state of the object. Looks at its claims from that of the candidate on.
     ///
     /// # Errors
     /// The store fails, or an entry cannot be read.
@@ -142,7 +142,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Why an object that stands so is given up, if it is. What no batch has claimed is not, and takes no request.
+    /// Why an object in this state is given up, if it is. What no batch has claimed is not, and takes no request.
     ///
     /// # Errors
     /// As [`Finder::find`].

@@ -189,7 +189,7 @@ fn kept(key: &str, bytes: &Bytes) -> Option<Bytes> {
     Some(commit.to_string().into())
 }
 
-/// The ids of objects and of batches, and what they stand for: `a`, and `a+b`.
+/// The ids of objects and of batches, and what they mean: `a`, and `a+b`.
 fn names(lake: &Lake, given: &Given) -> Vec<(String, String)> {
     let names = given.etags.keys();
     let names = names.map(|name| (given.candidate(name).sid(), (*name).to_owned()));
@@ -256,7 +256,7 @@ pub(super) fn attempts(was: &[Was], objects: &[&str]) -> (String, Vec<String>) {
     })
 }
 
-/// Where an object stands, in words.
+/// The state of an object, in words.
 pub(super) fn stands(standing: &Standing) -> String {
     match standing {
         Standing::Free { claim, left_out } => {

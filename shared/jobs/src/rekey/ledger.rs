@@ -8,7 +8,7 @@
 //!   the object out.
 //! - `plan/<bid>`: which members were read and which were left out, and the outputs with the rows of each member.
 //! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
-//! - `progress/<bid>/<hash>/<n>`: which outputs stood when an attempt ran out of time, by the hash of their keys. The one
+//! - `progress/<bid>/<hash>/<n>`: which outputs existed when an attempt ran out of time, by the hash of their keys. The one
 //!   with the most is the first in a listing.
 //! - `alone/<bid>/<n>`, `alone/<bid>/<n>-ended`: an attempt at an object alone that was begun before, and its end by an error.
 //! - `failed/<sid>`: an object is given up, because it always fails, and why.
@@ -172,7 +172,7 @@ impl<'a> Ledger<'a> {
         Ok(marked)
     }
 
-    /// The outputs that are known to stand, of those whose keys have this hash.
+    /// The outputs that are known to exist, of those whose keys have this hash.
     pub(super) async fn reached(
         &self,
         bid: &str,
@@ -183,7 +183,7 @@ impl<'a> Ledger<'a> {
         Ok(reached.map_or_else(Vec::new, |reached| reached.sizes))
     }
 
-    /// Notes which outputs stand.
+    /// Notes which outputs exist.
     pub(super) async fn reach(
         &self,
         bid: &str,
@@ -211,7 +211,7 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// Notes an attempt, or its end. Of two at once that take the same number, one note stands.
+    /// Notes an attempt, or its end. Of two at once that take the same number, one note stays.
     pub(super) async fn note_attempt(
         &self,
         bid: &str,

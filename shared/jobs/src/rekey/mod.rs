@@ -1,10 +1,10 @@
 //! rekey: writes every row of a landed object exactly once, to the partition of its own time.
 //!
 //! Objects that arrive together are planned together, as a batch. `bid` is a hash of a batch's objects and settings,
-//! `sid` one of an object's bucket, key and `ETag`. Each step is create-only: what stands already is adopted.
+//! `sid` one of an object's bucket, key and `ETag`. Each step is create-only: what exists already is adopted.
 //!
 //! 1. Look up each object's claim. If its batch is committed, the object is a duplicate. If its batch is not, it is
-//!    finished first, from where it stands.
+//!    finished first, from where it was left.
 //! 2. Objects without a claim make new batches: PUT `batch/<bid>`, then `claim/<sid>/<n>` for each of its objects. The
 //!    members are the objects whose claim names this batch.
 //! 3. Read and route the members into a spool, so that all outputs are known by name and rows. Members that cannot be

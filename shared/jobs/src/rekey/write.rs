@@ -3,8 +3,8 @@
 //! Partitions are encoded one after the other, each into all its files in one pass; small files are uploaded while the
 //! next ones are encoded.
 //!
-//! Every attempt gets further than the one before. What stands is looked up just ahead of what is written, and where the
-//! time runs out, what is known to stand is written down, so that the next attempt need not look at it again.
+//! Every attempt gets further than the one before. Existing outputs are looked up just ahead of what is written, and if the
+//! time runs out, what is known to exist is written down, so that the next attempt need not look at it again.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -38,7 +38,7 @@ const ATTEMPTS: usize = 3;
 /// How many outputs are looked up ahead of those that are written.
 const AHEAD: usize = 64;
 
-/// The outputs as they stand in the store.
+/// The outputs as they are in the store.
 pub(super) struct Stored {
     /// Their sizes, in the order of the outputs.
     pub(super) sizes: Vec<u64>,
@@ -125,7 +125,7 @@ pub(super) async fn outputs(
     })
 }
 
-/// How many outputs are known to stand.
+/// How many outputs are known to exist.
 fn standing(sizes: &[Option<u64>]) -> usize {
     sizes.iter().flatten().count()
 }

@@ -38,7 +38,7 @@ pub(super) struct Files<'a> {
     row_group: RowGroupLimit,
     /// Nothing is written after it.
     deadline: Timestamp,
-    /// The files that stand since an earlier attempt: their outputs and keys.
+    /// The files that an earlier attempt wrote: their outputs and keys.
     known: BTreeSet<(usize, String)>,
     /// The files whose last bytes are being uploaded.
     finishing: Pool<File>,
@@ -58,7 +58,7 @@ pub(super) struct Series {
     /// The size of the rows, or of their text, before the current position.
     position: u64,
     open: Option<OpenFile>,
-    /// The number of the current file, if it stands since an earlier attempt.
+    /// The number of the current file, if an earlier attempt wrote it.
     stands: Option<u64>,
 }
 
@@ -276,7 +276,7 @@ impl<'a> Files<'a> {
         outputs.get(output).ok_or_else(missing)
     }
 
-    /// Whether a file stands since an earlier attempt.
+    /// Whether an earlier attempt wrote a file.
     pub(super) fn stands(&self, output: usize, path: &str, number: u64) -> Result<bool, JobError> {
         if self.known.is_empty() {
             return Ok(false);
@@ -343,7 +343,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Waits for the uploads that have begun, and returns the files that stand. Uploads that fail are left to the next
+    /// Waits for the uploads that have begun, and returns the files that exist. Uploads that fail are left to the next
     /// attempt. Also returns whether this attempt has written any.
     pub(super) async fn settle(mut self) -> (Vec<File>, bool) {
         loop {

@@ -41,7 +41,7 @@ pub(super) async fn after(
     } else {
         0..plan.prepare.len()
     };
-    // The entries behind this one are more often missing.
+    // The entries after this one are more often missing.
     let is_last = all_stand(store, ledger, index + 1..all.end).await?
         && all_stand(store, ledger, all.start..index).await?;
     if is_last && plan.is_staged() {

@@ -1,7 +1,7 @@
 //! Infers the columns of a source without a table from its records.
 //!
-//! An attempt whose time runs out notes what the objects so far hold, and the next one goes on behind them. A note holds for
-//! any listing that begins with the same objects, so objects that land behind them do not undo it.
+//! An attempt whose time runs out notes what the objects so far hold, and the next one continues after them. A note holds for
+//! any listing that begins with the same objects, so objects that land after them do not undo it.
 
 use std::{collections::BTreeMap, sync::Arc};
 

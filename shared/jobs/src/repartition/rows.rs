@@ -257,7 +257,7 @@ impl<'a> Rows<'a> {
     ) -> Result<(), JobError> {
         while let Some(filled) = records
             .next_into(&mut self.columns)
-            .map_err(|error| misread(location, &error.behind(begin)))?
+            .map_err(|error| misread(location, &error.after(begin)))?
         {
             match filled.result {
                 Ok(appended) => {

@@ -175,7 +175,7 @@ fn unquoted(etag: &str) -> &str {
 }
 
 impl Look<'_> {
-    /// Compares the written files with their own footers, but for those that are known to be right.
+    /// Compares the written files with their own footers, except those that are known to be right.
     async fn footers(&mut self, bucket: &str, written: &[&File]) -> Result<(), JobError> {
         let schema = self.plan.shape.files_schema()?;
         let columns = schema.fields().iter().map(|field| field.name().clone());

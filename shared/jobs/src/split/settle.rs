@@ -102,7 +102,7 @@ async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Resu
     };
     let told = match news {
         News::GoesOn => {
-            // The next chunk sends one too; what was written stands without it.
+            // The next chunk sends one too; what was written stays without it.
             if let Err(error) = ports.callback.heartbeat(&token).await
                 && error.kind != CallbackErrorKind::Gone
             {

@@ -141,7 +141,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
         QueryState::Cancelled => Some("was cancelled"),
     };
     if let Some(state) = state {
-        // The reason begins with Athena's name for the error, and may quote a value behind that.
+        // The reason begins with Athena's name for the error, and may quote a value after that.
         let reason = execution.reason.unwrap_or_default();
         let (name, rest) = reason.split_once(':').unwrap_or(("", &reason));
         let is_name = |c: char| c.is_ascii_uppercase() || c == '_';

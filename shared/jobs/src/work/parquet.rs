@@ -22,7 +22,7 @@ use parquet_merge::{FOOTER_TAIL, footer_size};
 use super::source::Pinned;
 use crate::kit::JobError;
 
-/// The size of the footer's length and of the magic bytes behind it.
+/// The size of the footer's length and of the magic bytes after it.
 const FOOTER_END: u64 = 8;
 
 /// The folder for a row group, and the deadline.

@@ -137,7 +137,7 @@ fn bounds_are_of_the_values() {
 #[test]
 fn levels_beyond_the_deepest_of_their_column() {
     stated(
-        "A page with a level that its column does not have refuses its file as corrupt, even if the page is copied.",
+        "A page with a level that its column does not have refuses the merge by file and column, even if the page is copied.",
     );
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
     let fields = Fields::from(vec![Field::new("id", DataType::Int64, true)]);
@@ -166,7 +166,7 @@ fn levels_beyond_the_deepest_of_their_column() {
         assert!(merge(&[good.clone(), good.clone()], options.clone()).is_ok());
         let refused = merge(&[good, bad.into()], options).unwrap_err().to_string();
         assert_eq!(
-            refused, "file 1: column s.id: it is corrupt: a level is too great",
+            refused, "file 1: column s.id: a level is too great",
             "{version} {is_copied}"
         );
     }
@@ -289,7 +289,7 @@ fn schema(text: &str) -> SchemaDescriptor {
 #[test]
 fn lists_are_what_their_names_say() {
     stated(
-        "A list's repeated group is its element where it has several fields or one that is repeated, or is called `array` or as the list with `_tuple` behind it; lists whose elements are reached in different ways do not fit together.",
+        "A list's repeated group is its element where it has several fields or one that is repeated, or is called `array` or as the list with `_tuple` after it; lists whose elements are reached in different ways do not fit together.",
     );
     let named =
         "optional group tags (LIST) { repeated group array { optional binary str (STRING); } }";

@@ -212,7 +212,7 @@ fn dictionaries_become_one() {
 #[test]
 fn pages_of_a_dictionary_come_first() {
     stated(
-        "In a column chunk no page that uses the dictionary comes behind one that has values and does not, because Spark reads other values then.",
+        "In a column chunk no page that uses the dictionary comes after one that has values and does not, because Spark reads other values then.",
     );
     let builder = || {
         WriterProperties::builder()

@@ -120,7 +120,7 @@ impl Checker {
     /// An output was written: it has its planned rows, all or none of each object, none only of what is marked as lost.
     pub(super) fn output(&mut self, location: &Location, object: &Object) -> Result<(), String> {
         let Some(file) = self.files.get(&location.key) else {
-            return Err(format!("R1: no plan that stands names {location}"));
+            return Err(format!("R1: no existing plan names {location}"));
         };
         let records =
             records(object.bytes.clone()).map_err(|error| format!("R5: {location}: {error}"))?;
@@ -176,7 +176,7 @@ impl Checker {
         let ids = found.iter().map(|(_, id)| (*id).to_owned());
         for id in ids.collect::<Vec<_>>() {
             if let Some(other) = self.visible.insert(id.clone(), location.key.clone()) {
-                return Err(format!("R5: row {id} stands in {other} and in {location}"));
+                return Err(format!("R5: row {id} is in {other} and in {location}"));
             }
         }
         Ok(())

@@ -239,7 +239,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Each row of a member that is not lost stands, and the commit says of each file what is true.
+    /// Each row of a member that is not lost exists, and the commit says of each file what is true.
     fn outputs_stand(
         &self,
         bid: &str,
@@ -337,7 +337,7 @@ impl Checker {
             None => std::collections::BTreeMap::new(),
             Some(key) => match s3.object(&self.in_target(key)) {
                 Some(object) => quarantined(object)?,
-                None => return Err(format!("R4: the quarantine of {bid} does not stand")),
+                None => return Err(format!("R4: the quarantine of {bid} does not exist")),
             },
         };
         for member in &plan.members {

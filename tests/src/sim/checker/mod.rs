@@ -234,7 +234,7 @@ impl Checker {
         self.sources.get(version)?.flaw
     }
 
-    /// After the last retry: checks that every object is answered for, and that what is committed stands.
+    /// After the last retry: checks that every object is answered for, and that what is committed exists.
     pub(super) fn finish(&mut self, now: Timestamp) {
         if let Err(message) = self.complete() {
             self.fail(now, format!("R5: {message}"));
@@ -249,7 +249,7 @@ impl Checker {
                 Some(Fate::Committed) => {
                     let mut rows = source.rows.keys();
                     if let Some(id) = rows.find(|id| !self.visible.contains_key(*id)) {
-                        return Err(format!("row {id} of {location} does not stand"));
+                        return Err(format!("row {id} of {location} does not exist"));
                     }
                 }
                 Some(Fate::Lost) if is_away => {}
@@ -260,7 +260,7 @@ impl Checker {
                     let mut rows = source.rows.keys();
                     if let Some(id) = rows.find(|id| self.visible.contains_key(*id)) {
                         return Err(format!(
-                            "row {id} of {location} stands, which is not committed"
+                            "row {id} of {location} exists, which is not committed"
                         ));
                     }
                 }
@@ -323,7 +323,7 @@ impl Checker {
             ["commit", bid] => self.commit(bid, object, s3, glue),
             ["quarantine", _] if self.files.contains_key(&location.key) => Ok(()),
             ["spool" | "progress", ..] => Ok(()),
-            _ => Err(format!("R1: no plan that stands names {location}")),
+            _ => Err(format!("R1: no existing plan names {location}")),
         }
     }
 }

@@ -101,7 +101,7 @@ impl Checker {
             !current.any(|directory| directory.contains(file))
         });
         let message = match (missing, left) {
-            (Some(row), _) => format!("R5: row {row} does not stand after the last retry"),
+            (Some(row), _) => format!("R5: row {row} does not exist after the last retry"),
             (None, Some(file)) => {
                 format!("C4: {file} is left over after the last compaction")
             }
@@ -165,7 +165,7 @@ impl Checker {
             let output = Location::new("lake", &output.key);
             if !self.files.contains_key(&output) {
                 return Err(format!(
-                    "R3: {location} names {output}, which does not stand"
+                    "R3: {location} names {output}, which does not exist"
                 ));
             }
         }
@@ -242,7 +242,7 @@ impl Checker {
         let mut rows = deleted.iter().flat_map(|rows| rows.iter());
         match rows.find(|row| !self.visible.contains(*row)) {
             None => Ok(()),
-            Some(row) => Err(format!("C5: row {row} was deleted and stands nowhere else")),
+            Some(row) => Err(format!("C5: row {row} was deleted and is nowhere else")),
         }
     }
 }

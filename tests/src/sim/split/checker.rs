@@ -75,7 +75,7 @@ impl Checker {
     fn complete(&self, s3: &ModelS3) -> Result<(), String> {
         for name in self.expected.objects.keys() {
             if !self.stands(name, s3) {
-                return Err(format!("S1: {name} does not stand"));
+                return Err(format!("S1: {name} does not exist"));
             }
         }
         let is_row = |location: &Location| {
@@ -85,7 +85,7 @@ impl Checker {
         let count = below.filter(|(location, _)| is_row(location)).count();
         if count != self.expected.objects.len() {
             let wanted = self.expected.objects.len();
-            return Err(format!("S2: {count} objects stand, not {wanted}"));
+            return Err(format!("S2: there are {count} objects, not {wanted}"));
         }
         Ok(())
     }

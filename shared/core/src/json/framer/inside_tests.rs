@@ -150,7 +150,7 @@ const EXAMPLES: &[Example] = &[
         &["k"],
         "{\"k\":1,\"r\":[{\"a\":x},{\"a\":2},null,{\"a\":\n",
         &[
-            r#"12 {"a":x} | invalid_json: unexpected byte where a value should stand (at byte 5 of the record)"#,
+            r#"12 {"a":x} | invalid_json: unexpected byte where a value is expected (at byte 5 of the record)"#,
             r#"20 {"k":1,"a":2}"#,
             "28 null | not_an_object: null instead of an object",
             "33 {\"a\": | truncated: the input ends inside the record",
@@ -162,7 +162,7 @@ const EXAMPLES: &[Example] = &[
         "{\"r\":[{\"a\":1},x{\"a\":2} {\"a\":3}\n {\"a\":4}\n{\"r\":[{\"a\":5}]}",
         &[
             r#"6 {"a":1}"#,
-            "14 x{\"a\":2} {\"a\":3}\n {\"a\":4} | invalid_json: unexpected byte where a value should stand (at byte 0 of the record)",
+            "14 x{\"a\":2} {\"a\":3}\n {\"a\":4} | invalid_json: unexpected byte where a value is expected (at byte 0 of the record)",
             r#"46 {"a":5}"#,
         ],
     ),
@@ -218,7 +218,7 @@ const EXAMPLES: &[Example] = &[
         &[],
         "{\"b\":tru,\"r\":[{\"a\":1}]} {\"r\":[{\"a\":2}]}",
         &[
-            "0 {\"b\":tru,\"r\":[{\"a\":1}]} | invalid_json: unexpected byte where a value should stand (at byte 5 of the record)",
+            "0 {\"b\":tru,\"r\":[{\"a\":1}]} | invalid_json: unexpected byte where a value is expected (at byte 5 of the record)",
             r#"30 {"a":2}"#,
         ],
     ),
@@ -228,7 +228,7 @@ const EXAMPLES: &[Example] = &[
         &[],
         r#"{"r":[{"q":x,"s":[{}]},{"s":[{"a":1}]}]}"#,
         &[
-            r#"6 {"q":x,"s":[{}]} | invalid_json: unexpected byte where a value should stand (at byte 5 of the record)"#,
+            r#"6 {"q":x,"s":[{}]} | invalid_json: unexpected byte where a value is expected (at byte 5 of the record)"#,
             r#"29 {"a":1}"#,
         ],
     ),
@@ -240,7 +240,7 @@ fn examples_in_chunks_of_any_size() {
         "With `records`, a path of keys with dots between and `*` for each element of a list, the objects are envelopes, one after the other as records are, and each element of the list at the path is a record.",
     );
     stated(
-        "The fields of `keep` stand in each record in front of its own, in the order of `keep`, under the last name of their paths, and as they are written in the envelope.",
+        "The fields of `keep` come before each record's own, in the order of `keep`, under the last name of their paths, and as they are written in the envelope.",
     );
     stated(
         "A field of `keep` that is missing in an envelope, or comes after its records, sets each of these records aside by its name.",
@@ -252,7 +252,7 @@ fn examples_in_chunks_of_any_size() {
         "An element that is broken loses only itself if its strings and brackets balance; otherwise what is left of its envelope is set aside until a line begins the next one.",
     );
     stated(
-        "Of an envelope that is cut short, the records that are whole are read, the one that is cut is set aside as truncated, and otherwise an empty truncated record stands there.",
+        "Of an envelope that is cut short, the records that are whole are read, the one that is cut is set aside as truncated, and otherwise an empty truncated record takes its place.",
     );
     let mut wrong = Vec::new();
     for &(records, keep, input, expected) in EXAMPLES {

@@ -11,7 +11,7 @@ use crate::json::{
 const MESSAGE: &str = "message";
 
 /// What a field of the message is called in front, where a field of the envelope or of the event has its name.
-const BEHIND: &str = "message_";
+const PREFIX: &str = "message_";
 
 /// Writes the event at `at` into `record`, after `prefix`, the envelope's fields. Returns the event's end, and why it
 /// is no record.
@@ -70,7 +70,7 @@ fn spread(
     let mut own = HashSet::new();
     members(text.as_bytes(), 0, depth, |key, name, value| {
         if taken.contains(&name.to_lowercase()) {
-            let name = format!("{BEHIND}{name}");
+            let name = format!("{PREFIX}{name}");
             let key = serde_json::Value::from(name.as_str()).to_string();
             renamed.insert(name.to_lowercase());
             push(record, key.as_bytes(), value);

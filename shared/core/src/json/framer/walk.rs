@@ -27,7 +27,7 @@ pub(super) struct Walk {
     passing: Option<Passing>,
     /// The values of the kept fields, as they are written.
     values: Vec<Option<Box<[u8]>>>,
-    /// What stands in a record before its own fields: a bracket, and the kept fields with a comma after each.
+    /// What a record has before its own fields: a bracket, and the kept fields with a comma after each.
     prefix: Vec<u8>,
     /// Why the records of the open list are set aside.
     lack: Option<Lack>,
@@ -109,7 +109,7 @@ impl Walk {
         self.lack
     }
 
-    /// What stands before the fields of the element at `at`.
+    /// What comes before the fields of the element at `at`.
     pub(super) fn prefix(&self) -> &[u8] {
         &self.prefix
     }

@@ -148,7 +148,7 @@ fn files_that_contradict_themselves() {
         assert!(error.contains("row groups have 100"), "{error}");
     }
     stated(
-        "A file whose columns are encrypted behind a plain footer is refused as encrypted, and one with brotli or LZO by column and codec, by every job; LZ4 is read.",
+        "A file whose columns are encrypted and whose footer is not is refused as encrypted, and one with brotli or LZO by column and codec, by every job; LZ4 is read.",
     );
     let files: [(&[u8], &str); 2] = [
         (

@@ -153,7 +153,7 @@ pub struct Lost {
 pub struct Reached {
     /// The version of this document's format.
     pub version: u32,
-    /// The size in bytes of each output that stands, in the order in which they are written.
+    /// The size in bytes of each output that exists, in the order in which they are written.
     pub sizes: Vec<Option<u64>>,
 }
 

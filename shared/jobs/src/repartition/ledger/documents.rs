@@ -70,7 +70,7 @@ pub struct Plan {
 /// The object with what each group of units reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Its key. It has a document for each group, one behind the other.
+    /// Its key. It has a document for each group, one after the other.
     pub key: String,
     /// Where each of them ends.
     pub ends: Vec<u64>,
@@ -158,7 +158,7 @@ pub struct Counted {
 pub struct Gathered {
     /// The version of this document's format.
     pub version: u32,
-    /// The object that has a document for each task, one behind the other.
+    /// The object that has a document for each task, one after the other.
     pub key: String,
     /// Where each of them ends; one without bytes says that there are no rows.
     pub ends: Vec<u64>,
@@ -182,7 +182,7 @@ pub struct Done {
     pub values_dropped: u64,
 }
 
-/// The files that an attempt at a task knew to stand when its time ran out: the next one does not write them.
+/// The files that an attempt at a task knew to exist when its time ran out: the next one does not write them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
     /// The version of this document's format.

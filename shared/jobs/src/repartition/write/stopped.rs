@@ -9,7 +9,7 @@ use super::{
 use crate::kit::{ErrorKind, JobError, Stage, Unfinished};
 
 impl Work<'_> {
-    /// Notes which files of a task stand, if its time ran out and there are more than before. Returns the error to answer with.
+    /// Notes which files of a task exist, if its time ran out and there are more than before. Returns the error to answer with.
     pub(super) async fn stopped(
         &self,
         progress: &Location,
