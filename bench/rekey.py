@@ -23,13 +23,15 @@ from harness.benchmark import Common, check, check_peers, circumstances, common,
 from harness.cloud import LocalCloud
 from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
-from harness.report import OURS, Run, cold_starts, comparison, medians, targets
+from harness.report import OURS, Run, cold_starts, comparison, medians, targets, tiny_objects
 from harness.runtime_api import FunctionFailed
 
 RECORDS = {"100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
 # 10 MB of gzip in one object.
 SINGLE, SINGLE_RECORDS = "10mb", 134_700
 SINGLE_MEMORY_MB = [128, 256, 512]
+# Tiny objects, and how many of them an event has, which are a batch.
+TINY, TINY_OBJECTS, TINY_RECORDS, TINY_AT_ONCE, TINY_MEMORY_MB = "tiny", 20_000, 100_000, 1_000, 256
 # The size whose records are also read and written in other forms, the function's memory, and the peers that read Parquet.
 FORMS_OF, FORMS_MEMORY_MB, PARQUET_PEERS = "1m", 256, ["DuckDB", "Polars"]
 
@@ -72,6 +74,7 @@ class Options:
     sizes: list[str]
     memory_mb: list[int]
     peers: list[str]
+    tiny: bool
     forms: bool
 
 
@@ -86,19 +89,21 @@ def options() -> Options:
     arguments.add_argument("--sizes", type=names, default=list(RECORDS), help=f"of {','.join(RECORDS)}")
     arguments.add_argument("--memory", type=names, default=["256", "512"], help="the function's memory sizes in MB")
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
+    arguments.add_argument("--tiny", action="store_true", help=f"{TINY_OBJECTS:,} tiny objects too")
     arguments.add_argument("--forms", action="store_true", help=f"other inputs and outputs too, of {FORMS_OF}")
     given = arguments.parse_args()
     check(arguments, given.sizes, RECORDS)
     check_peers(arguments, given.peers, peer.PEERS)
-    return Options(common(given), given.sizes, [int(size) for size in given.memory], given.peers, given.forms)
+    memory_mb = [int(size) for size in given.memory]
+    return Options(common(given), given.sizes, memory_mb, given.peers, given.tiny, given.forms)
 
 
 def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
     """All that are compared, in the order in which they run."""
     own: list[Contender] = [
-        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", Job(memory_mb, one_by_one))
+        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", Job(memory_mb, objects))
         for memory_mb in given.memory_mb
-        for way, one_by_one in [("batch", False), ("one by one", True)]
+        for way, objects in [("batch", None), ("one by one", 1)]
     ]
     return [*own, *(partial(run_peer, name, JSON, given) for name in given.peers)]
 
@@ -178,13 +183,13 @@ def measure(given: Options) -> str:
     state = given.common.state
     binary = given.common.binary("rekey")
     folders = {name: make(name, RECORDS[name], state / "data") for name in given.sizes}
-    single = make(SINGLE, SINGLE_RECORDS, state / "data", "--single-object")
-    compared, reached, forms = [], [], []
+    single = make(SINGLE, SINGLE_RECORDS, state / "data", "--objects", "1")
+    compared, reached, others = [], [], []
     with LocalCloud(state) as cloud:
         lakewright = Lakewright(binary, cloud, state, given.common.scratch)
         dataset = land(SINGLE, single, cloud)
         cold: list[Entrant] = [
-            (partial(lakewright.run, f"{size} MB", Job(size, True)), dataset) for size in SINGLE_MEMORY_MB
+            (partial(lakewright.run, f"{size} MB", Job(size, 1)), dataset) for size in SINGLE_MEMORY_MB
         ]
         cold_section = cold_starts(dataset.size, run_in_turn(cold, given))
         for name in given.sizes:
@@ -193,13 +198,19 @@ def measure(given: Options) -> str:
             compared.append(comparison(dataset.size, runs))
             reached += targets(dataset.size, runs)
             if name == FORMS_OF and given.forms:
-                forms = [other_forms(lakewright, dataset, folders[name], cloud, given)]
+                others += [other_forms(lakewright, dataset, folders[name], cloud, given)]
+        if given.tiny:
+            folder = make(TINY, TINY_RECORDS, state / "data", "--objects", str(TINY_OBJECTS))
+            dataset = land(TINY, folder, cloud)
+            contender = f"{OURS}, {TINY_MEMORY_MB} MB, {TINY_AT_ONCE:,} objects an event"
+            ours = partial(lakewright.run, contender, Job(TINY_MEMORY_MB, TINY_AT_ONCE))
+            others += [tiny_objects(dataset.size, run_in_turn([(ours, dataset)], given))]
     introduction = INTRODUCTION.format(
         repetitions=given.common.repetitions,
         binary_mb=binary.stat().st_size / 1e6,
         **circumstances(versions(given)),
     )
-    sections = [introduction, "## Medians", *compared, cold_section, *forms]
+    sections = [introduction, "## Medians", *compared, cold_section, *others]
     if reached:
         sections += ["## Targets", "\n".join(reached)]
     return "\n\n".join(section.strip("\n") for section in sections)

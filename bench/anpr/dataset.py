@@ -92,11 +92,11 @@ def _digests(made: Columns) -> tuple[Counter[str], int, int]:
     return partitions, dated, undated
 
 
-def write(folder: Path, records: int, seed: int, single_object: bool) -> Expectation:
-    """Writes the data set. What to expect is written last: a folder that has it is complete."""
+def write(folder: Path, records: int, seed: int, objects: int | None) -> Expectation:
+    """Writes the data set, into so many objects of equal size if their number is given. What to expect is written last: a folder that has it is complete."""
     rng = np.random.default_rng([seed, 0xF17E])
     landed = landing_times(rng, records)
-    sizes = [records] if single_object else _object_sizes(rng, records)
+    sizes = [records // objects] * objects if objects else _object_sizes(rng, records)
     partitions: Counter[str] = Counter()
     dated = undated = json_bytes = gzip_bytes = start = 0
     for number, size in enumerate(sizes):
@@ -127,9 +127,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--records", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--single-object", action="store_true")
+    parser.add_argument("--objects", type=int)
     given = parser.parse_args()
-    made = write(given.out, given.records, given.seed, given.single_object)
+    made = write(given.out, given.records, given.seed, given.objects)
     print(f"{made.rows} records in {made.objects} objects, {made.json_bytes} bytes of JSON, {made.gzip_bytes} of gzip")
 
 

@@ -44,7 +44,8 @@ class Job:
     """What is read and what is written."""
 
     memory_mb: int
-    one_by_one: bool = False
+    # In each event; all of them by default.
+    objects: int | None = None
     reads: str = JSON
     writes: str = PARQUET
 
@@ -68,7 +69,8 @@ class Lakewright:
         table = f"anpr_{self._runs}"
         make_table = self._cloud.make_table if job.writes == PARQUET else self._cloud.make_json_table
         make_table(DATABASE, table, f"s3://{LAKE}/{table}/", HIVE_COLUMNS, PARTITION_KEYS)
-        batches = [[stored] for stored in dataset.stored] if job.one_by_one else [dataset.stored]
+        stored, at_once = dataset.stored, job.objects or len(dataset.stored)
+        batches = [stored[start : start + at_once] for start in range(0, len(stored), at_once)]
         with empty_folder(self._scratch / "temporary") as temporary:
             log = self._work / "logs" / "function.log"
             function = Function(NAME, self._binary, self._config(job, dataset, table), job.memory_mb, temporary, log)
@@ -88,6 +90,7 @@ class Lakewright:
             size,
             foreign,
             done.init_seconds,
+            done.init_cpu_seconds,
         )
 
     def _config(self, job: Job, dataset: DataSet, table: str) -> Path:

@@ -20,6 +20,7 @@ class FunctionRun:
     """What the function did from its start to the last answer. Its usage covers its init too."""
 
     init_seconds: float
+    init_cpu_seconds: float
     invocation_seconds: float
     usage: Usage
     peak_rss_bytes: int
@@ -41,6 +42,7 @@ def run(function: Function, batches: Sequence[Sequence[StoredObject]], cloud: Ma
             raise FunctionFailed(f"the log says that {len(reports)} objects were committed")
     return FunctionRun(
         init_seconds=environment.init_seconds,
+        init_cpu_seconds=environment.init_cpu_seconds,
         invocation_seconds=seconds,
         usage=usage,
         peak_rss_bytes=peak,

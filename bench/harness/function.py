@@ -27,6 +27,7 @@ class Environment:
     def __init__(self, api: RuntimeApi, program: Program) -> None:
         self._api, self._program = api, program
         self.init_seconds = api.wait_until_ready(program.running) - program.started
+        self.init_cpu_seconds = program.cpu_seconds()
 
     @property
     def started(self) -> float:

@@ -86,6 +86,11 @@ class Program:
                 return int(line.split()[1]) * 1024
         raise ProgramFailed(f"process {self.pid} has no VmHWM")
 
+    def cpu_seconds(self) -> float:
+        """What the threads of the program's own process have used so far: more exactly than in the hundredths of rusage."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
     def terminate(self) -> None:
         """Asks it to end."""
         self._launcher.send_signal(signal.SIGTERM)

@@ -25,6 +25,7 @@ class Run:
     output_bytes: int
     foreign_share: float
     init_seconds: float | None = None
+    init_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ def cold_starts(size: Size, runs: Sequence[Run]) -> str:
         [
             name,
             f"{of(own, lambda run: run.init_seconds or 0) * 1e3:.0f}",
+            f"{of(own, lambda run: run.init_cpu_seconds or 0) * 1e3:.1f}",
             f"{of(own, lambda run: run.wall_seconds - (run.init_seconds or 0)) * 1e3:.0f}",
             f"{of(own, lambda run: run.cpu_seconds):.2f}",
             f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
@@ -128,7 +130,25 @@ def cold_starts(size: Size, runs: Sequence[Run]) -> str:
         f"### One cold invocation, one object: {size.gzip_bytes / 1e6:.1f} MB of gzip, "
         f"{size.json_bytes / 1e6:.1f} MB of JSON, {size.rows:,} records, {size.partitions} partitions\n\n"
     )
-    return title + table(["memory size", "init ms", "invocation ms", "CPU s", "peak MB", "files"], lines)
+    return title + table(["memory size", "init ms", "init CPU ms", "invocation ms", "CPU s", "peak MB", "files"], lines)
+
+
+def tiny_objects(size: Size, runs: Sequence[Run]) -> str:
+    """Medians of the same records in very many objects."""
+    lines = [
+        [
+            name,
+            f"{of(own, lambda run: run.wall_seconds):.2f}",
+            f"{of(own, lambda run: run.cpu_seconds):.2f}",
+            f"{of(own, lambda run: run.cpu_seconds) * 1e3 / size.objects:.2f}",
+            f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
+            f"{of(own, lambda run: run.files):.0f}",
+            f"{of(own, lambda run: run.foreign_share):.2f}",
+        ]
+        for name, own in by_contender(runs).items()
+    ]
+    title = f"### {size.objects:,} objects of {size.gzip_bytes / size.objects:,.0f} bytes: {size.rows:,} records\n\n"
+    return title + table(["", "wall s", "CPU s", "CPU ms / object", "peak MB", "files", "foreign"], lines)
 
 
 def targets(size: Size, runs: Sequence[Run]) -> list[str]:

@@ -41,11 +41,11 @@ class Rekey(unittest.TestCase):
         cls.lakewright = Lakewright(cls.stub, cls.cloud, cls.folder, cls.folder)
         cls.dataset = land("few", make("few", RECORDS, cls.folder), cls.cloud)
 
-    def run_stub(self, fault: str = "", one_by_one: bool = False) -> Run:
+    def run_stub(self, fault: str = "", objects: int | None = None) -> Run:
         """One run of the stub."""
         self.stub.write_text(f"#!/bin/sh\nPYTHONPATH={MODULES} exec {sys.executable} {STUB} {fault}\n")
         os.chmod(self.stub, 0o755)
-        return self.lakewright.run("Lakewright", Job(256, one_by_one), self.dataset, 1)
+        return self.lakewright.run("Lakewright", Job(256, objects), self.dataset, 1)
 
     def test_right_outputs_are_measured(self) -> None:
         run = self.run_stub()
@@ -53,7 +53,7 @@ class Rekey(unittest.TestCase):
         self.assertGreater(run.cpu_seconds, 0.1)
         self.assertGreater(run.peak_rss_bytes, 20e6)
         self.assertIsNotNone(run.init_seconds)
-        self.assertEqual(self.run_stub(one_by_one=True).files, run.files)
+        self.assertEqual(self.run_stub(objects=1).files, run.files)
 
     def test_wrong_outputs_are_refused(self) -> None:
         for fault, says in {

@@ -19,6 +19,7 @@ use divan::{Bencher, black_box, counter::BytesCount, counter::ItemsCount};
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
 use lakewright_core::{
+    chunk::Chunk,
     compression::{Decompressor, Status},
     config::{self, Csv, OutputFormat, PathStyle, Policy, TimestampRule},
     csv,
@@ -91,7 +92,7 @@ fn columns(schema: &Schema) -> Columns {
 
 fn fill(text: &str) -> RecordBatch {
     let mut framer = json::Framer::new(usize::MAX, MAX_DEPTH);
-    framer.push(text.as_bytes());
+    framer.push(&mut Chunk::of(text.as_bytes()));
     framer.finish();
     let mut columns = columns(&schema());
     while let Some(filled) = framer.next_into(&mut columns).unwrap() {
@@ -111,9 +112,10 @@ fn gunzip(bencher: Bencher<'_, '_>) {
         let mut input = &packed[..];
         let mut bytes = 0;
         while decompressor.push(&mut input).unwrap() == Status::HasOutput {
-            bytes += decompressor.output().len();
+            bytes += decompressor.output().bytes().len();
+            decompressor.output().clear();
         }
-        bytes + decompressor.output().len()
+        bytes + decompressor.output().bytes().len()
     });
 }
 
@@ -122,7 +124,7 @@ fn frame_json(bencher: Bencher<'_, '_>) {
     let text = records();
     bencher.counter(BytesCount::of_str(&text)).bench(|| {
         let mut framer = json::Framer::new(usize::MAX, MAX_DEPTH);
-        framer.push(text.as_bytes());
+        framer.push(&mut Chunk::of(text.as_bytes()));
         framer.finish();
         let mut records = 0;
         while framer.next().unwrap().is_some() {
@@ -153,7 +155,7 @@ fn csv_into_columns(bencher: Bencher<'_, '_>) {
         + &(0..RECORDS).map(record).collect::<Vec<_>>().concat();
     bencher.counter(BytesCount::of_str(&text)).bench(|| {
         let mut framer = csv::Framer::new(&Csv::default(), &[], usize::MAX >> 1).unwrap();
-        framer.push(text.as_bytes());
+        framer.push(&mut Chunk::of(text.as_bytes()));
         framer.finish();
         let mut columns = columns(&schema());
         while let Some(filled) = framer.next_into(&mut columns).unwrap() {

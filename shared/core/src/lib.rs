@@ -3,6 +3,7 @@
 //! This crate has no network, clock, environment or randomness, and no async code.
 
 pub mod catalog;
+pub mod chunk;
 pub mod columns;
 pub mod compact;
 pub mod compression;

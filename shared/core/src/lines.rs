@@ -15,6 +15,7 @@ use self::{
     nested::Delimited,
 };
 use crate::{
+    chunk::Chunk,
     csv::Broken,
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
     records::{ColumnsError, Filled, FrameError, Records, Window},
@@ -318,8 +319,8 @@ fn day(text: &str) -> Option<String> {
 
 /// A field that is missing is null, and one that has no column is left out.
 impl Records for LineFramer {
-    fn push(&mut self, bytes: &[u8]) {
-        self.window.push(bytes);
+    fn push(&mut self, chunk: &mut Chunk) {
+        self.window.push(0, chunk);
     }
 
     fn finish(&mut self) {
@@ -344,7 +345,7 @@ impl Records for LineFramer {
             return Ok(Some(Filled {
                 offset: self.window.offset(start),
                 bytes: self.window.between(start, end),
-                result: result.map(|mismatched| Appended {
+                result: result.map_err(Box::new).map(|mismatched| Appended {
                     timestamp: JsonScalar::Missing,
                     unknown: 0,
                     mismatched,

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use regex::{CaptureLocations, Regex};
 
 use crate::{
+    chunk::Chunk,
     config::{Pattern, Policy},
     csv::{Mapping, Names},
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
@@ -130,8 +131,8 @@ impl PatternFramer {
 
 /// Each group goes into the column of its name, ignoring case, like a JSON string of its text.
 impl Records for PatternFramer {
-    fn push(&mut self, bytes: &[u8]) {
-        self.window.push(bytes);
+    fn push(&mut self, chunk: &mut Chunk) {
+        self.window.push(0, chunk);
     }
 
     fn finish(&mut self) {
@@ -157,16 +158,18 @@ impl Records for PatternFramer {
         Ok(Some(Filled {
             offset: self.window.offset(start),
             bytes,
-            result: result.map(|(unknown, mismatched)| Appended {
-                timestamp: match timestamp {
-                    None => JsonScalar::Missing,
-                    Some(field) => self.field(line, field).map_or(JsonScalar::Null, |text| {
-                        JsonScalar::String(Cow::Borrowed(text))
-                    }),
-                },
-                unknown,
-                mismatched,
-            }),
+            result: result
+                .map_err(Box::new)
+                .map(|(unknown, mismatched)| Appended {
+                    timestamp: match timestamp {
+                        None => JsonScalar::Missing,
+                        Some(field) => self.field(line, field).map_or(JsonScalar::Null, |text| {
+                            JsonScalar::String(Cow::Borrowed(text))
+                        }),
+                    },
+                    unknown,
+                    mismatched,
+                }),
         }))
     }
 
@@ -217,7 +220,7 @@ mod tests {
         let mut failed = None;
         'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
             match chunk {
-                Some(chunk) => framer.push(chunk),
+                Some(chunk) => framer.push(&mut Chunk::of(chunk)),
                 None => framer.finish(),
             }
             loop {

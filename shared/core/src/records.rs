@@ -23,6 +23,7 @@ use std::fmt::Debug;
 use thiserror::Error;
 
 use crate::{
+    chunk::Chunk,
     content::{Head, NotText},
     csv::Broken,
     json::{Appended, Columns, InferError, Inference, RecordError},
@@ -34,7 +35,9 @@ use crate::{
 pub trait Records: Debug + Send {
     /// Takes the next bytes of the stream. Before the next push, call [`next_into`](Self::next_into) or
     /// [`infer`](Self::infer) until it returns `None`.
-    fn push(&mut self, bytes: &[u8]);
+    ///
+    /// It may take their buffer, so that they are not copied: what the chunk holds after that has no meaning.
+    fn push(&mut self, chunk: &mut Chunk);
 
     /// Marks the end of the stream: the remaining bytes are the last record, or a truncated one.
     fn finish(&mut self);
@@ -69,7 +72,7 @@ pub struct Filled<'a> {
     /// Its bytes, without the line ending, or the bytes of the broken stretch in place of a record.
     pub bytes: &'a [u8],
     /// What was appended, or why nothing was.
-    pub result: Result<Appended<'a>, RecordError>,
+    pub result: Result<Appended<'a>, Box<RecordError>>,
 }
 
 /// Why no more records can be read.
@@ -159,9 +162,9 @@ impl Records for OfText {
         self.records.controls()
     }
 
-    fn push(&mut self, bytes: &[u8]) {
-        self.fault = self.fault.or(self.head.push(Some(bytes)).err());
-        self.records.push(bytes);
+    fn push(&mut self, chunk: &mut Chunk) {
+        self.fault = self.fault.or(self.head.push(Some(chunk.bytes())).err());
+        self.records.push(chunk);
     }
 
     fn finish(&mut self) {
@@ -193,20 +196,28 @@ pub(crate) struct Window {
     pub(crate) bytes: Vec<u8>,
     /// The start of the unframed part in `bytes`.
     pub(crate) at: usize,
-    /// The offset of `bytes` in the stream; below zero, wrapping, where [`make_room`](Self::make_room) has made some.
+    /// The offset of `bytes` in the stream; below zero, wrapping, where there is room before its first byte.
     start: u64,
     /// Whether the stream has ended.
     pub(crate) ended: bool,
 }
 
 impl Window {
-    /// Takes the next bytes. Returns how many bytes were dropped from the front of those that are held.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
-        self.push_behind(0, bytes)
+    /// Takes the next bytes and, if possible, their buffer. So many bytes before `at` are still needed.
+    pub(crate) fn push(&mut self, needed: usize, chunk: &mut Chunk) {
+        let from = self.at.saturating_sub(needed);
+        let start = self.offset(from);
+        if let Some(at) = chunk.exchange(&mut self.bytes, from) {
+            self.at = at + self.at - from;
+            self.start = start.wrapping_sub(at as u64);
+        } else {
+            self.extend(needed, chunk.bytes());
+        }
     }
 
-    /// The same, where so many bytes before `at` are still needed.
-    pub(crate) fn push_behind(&mut self, needed: usize, bytes: &[u8]) -> usize {
+    /// Copies the next bytes. So many bytes before `at` are still needed. Returns how many bytes were dropped from the front of
+    /// those that are held.
+    pub(crate) fn extend(&mut self, needed: usize, bytes: &[u8]) -> usize {
         let mut dropped = self.at.saturating_sub(needed);
         if dropped > self.bytes.len() / 2 {
             self.at -= dropped;
@@ -245,9 +256,10 @@ impl Window {
     /// Skips a byte order mark at the start of the stream. Returns false if there are not enough bytes to tell.
     pub(crate) fn pass_byte_order_mark(&mut self) -> bool {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-        if self.bytes.starts_with(BYTE_ORDER_MARK) {
-            self.at = BYTE_ORDER_MARK.len();
-        } else if !self.ended && BYTE_ORDER_MARK.starts_with(&self.bytes) {
+        let rest = self.rest();
+        if rest.starts_with(BYTE_ORDER_MARK) {
+            self.at += BYTE_ORDER_MARK.len();
+        } else if !self.ended && BYTE_ORDER_MARK.starts_with(rest) {
             return false;
         }
         true

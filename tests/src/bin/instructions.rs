@@ -41,6 +41,7 @@ use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use lakewright_aws::adapters::s3::{Payloads, S3Store};
 use lakewright_core::{
+    chunk::Chunk,
     config::{self, Csv, Limits, OutputFormat, Policy, ResultColumn, Types},
     csv,
     encode::{Encoder, Layout},
@@ -211,7 +212,7 @@ fn fill(records: &mut dyn Records, text: &str) -> Result<RecordBatch> {
         max_depth: MAX_DEPTH,
     };
     let mut columns = Columns::new(&schema(), options)?;
-    records.push(text.as_bytes());
+    records.push(&mut Chunk::of(text.as_bytes()));
     records.finish();
     while let Some(filled) = records.next_into(&mut columns)? {
         filled.result?;

@@ -12,6 +12,7 @@ use arrow::{
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use lakewright_core::{
+    chunk::Chunk,
     compression::{Layers, Status},
     config::{Compression, Csv, Limits, Output, OutputFormat, Policy},
     csv,
@@ -96,11 +97,11 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut decompressor = Layers::new(Limits::default().compression_ratio);
     let (mut input, mut plain) = (bytes, Vec::new());
     while decompressor.push(&mut input)? == Status::HasOutput {
-        plain.extend(decompressor.output());
+        plain.extend(decompressor.output().bytes());
+        decompressor.output().clear();
     }
-    plain.extend(decompressor.output());
     decompressor.finish()?;
-    plain.extend(decompressor.output());
+    plain.extend(decompressor.output().bytes());
     Ok(plain)
 }
 
@@ -118,7 +119,7 @@ fn options() -> ColumnsOptions {
 fn read_json(plain: &[u8], text: bool) -> Result<Content> {
     let begin = || {
         let mut framer = json::Framer::new(usize::MAX, json::MAX_DEPTH);
-        framer.push(plain);
+        framer.push(&mut Chunk::of(plain));
         framer.finish();
         framer
     };
@@ -144,7 +145,7 @@ fn read_json(plain: &[u8], text: bool) -> Result<Content> {
 
 fn read_csv(plain: &[u8]) -> Result<Content> {
     let mut framer = csv::Framer::new(&Csv::default(), &[], usize::MAX >> 1)?;
-    framer.push(plain);
+    framer.push(&mut Chunk::of(plain));
     framer.finish();
     let schema = csv::inferred(framer.names()?.unwrap_or_default());
     let mut columns = Columns::new(&schema, options())?;

@@ -1,6 +1,7 @@
 //! JSON with aggregates of the Kinesis Producer Library between.
 
 use lakewright_core::{
+    chunk::Chunk,
     config::Policy,
     json::{Aggregates, Columns, MAX_DEPTH},
     records::Records as _,
@@ -20,7 +21,7 @@ fn fill<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => reader.push(chunk),
+            Some(chunk) => reader.push(&mut Chunk::of(chunk)),
             None => reader.finish(),
         }
         loop {

@@ -1,7 +1,8 @@
 //! Compressed streams.
 
-use lakewright_core::compression::{
-    Codec, DecompressError, Decompressor, Layers, MAX_OUTPUT, Status,
+use lakewright_core::{
+    chunk::Chunk,
+    compression::{Codec, DecompressError, Decompressor, Layers, MAX_OUTPUT, Status},
 };
 
 /// The decompressed bytes up to the first error, and the codec or the error.
@@ -12,6 +13,7 @@ pub fn decompress<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, max_ratio: u32
     let mut decompressor = Decompressor::new(max_ratio);
     let mut all = Vec::new();
     let result = feed(&mut decompressor, chunks, &mut all);
+    take(decompressor.output(), &mut all);
     let codec = decompressor.codec().unwrap_or(Codec::None);
     (all, result.map(|()| codec).map_err(|error| kind(&error)))
 }
@@ -22,19 +24,18 @@ fn feed<'a>(
     all: &mut Vec<u8>,
 ) -> Result<(), DecompressError> {
     for mut chunk in chunks {
-        loop {
-            let status = decompressor.push(&mut chunk);
-            assert!(decompressor.output().len() <= MAX_OUTPUT);
-            all.extend(decompressor.output());
-            if status? == Status::NeedsInput {
-                break;
-            }
+        while decompressor.push(&mut chunk)? == Status::HasOutput {
+            take(decompressor.output(), all);
         }
         assert!(chunk.is_empty(), "input is left over");
     }
-    decompressor.finish()?;
-    all.extend(decompressor.output());
-    Ok(())
+    decompressor.finish()
+}
+
+fn take(output: &mut Chunk, all: &mut Vec<u8>) {
+    assert!(output.bytes().len() <= MAX_OUTPUT);
+    all.extend(output.bytes());
+    output.clear();
 }
 
 /// The bytes that come out of all layers up to the first error.
@@ -45,6 +46,7 @@ pub fn read_through<'a>(
     let mut layers = Layers::new(max_ratio);
     let mut all = Vec::new();
     let result = peel(&mut layers, chunks, &mut all);
+    take(layers.output(), &mut all);
     (all, result.map_err(|error| kind(&error)))
 }
 
@@ -54,19 +56,12 @@ fn peel<'a>(
     all: &mut Vec<u8>,
 ) -> Result<(), DecompressError> {
     for mut chunk in chunks {
-        loop {
-            let status = layers.push(&mut chunk);
-            assert!(layers.output().len() <= MAX_OUTPUT);
-            all.extend(layers.output());
-            if status? == Status::NeedsInput {
-                break;
-            }
+        while layers.push(&mut chunk)? == Status::HasOutput {
+            take(layers.output(), all);
         }
         assert!(chunk.is_empty(), "input is left over");
     }
-    layers.finish()?;
-    all.extend(layers.output());
-    Ok(())
+    layers.finish()
 }
 
 /// The part of an error that does not depend on how much input was available when it was found.

@@ -2,6 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
+    chunk::Chunk,
     config::{Csv, Policy},
     csv::{self, Broken, Framer},
     json::Columns,
@@ -38,7 +39,7 @@ fn read<'a>(
     let mut framer = Framer::new(settings, &[], max_record)?;
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         *names = framer.names()?.unwrap_or_default().to_vec();
@@ -66,7 +67,7 @@ fn fill<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         while let Some(filled) = framer.next_into(&mut columns)? {

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use lakewright_core::{
+    chunk::Chunk,
     config::Policy,
     json::{Broken, Columns, Envelope, Framer, MAX_DEPTH},
     records::{FrameError, Records as _},
@@ -33,7 +34,7 @@ fn frames<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         loop {
@@ -59,7 +60,7 @@ fn fill<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         while let Some(filled) = framer.next_into(&mut columns).expect("no limit") {

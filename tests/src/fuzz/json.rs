@@ -2,6 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
+    chunk::Chunk,
     config::Policy,
     json::{Broken, Columns, Framer, InferError, Inference, MAX_DEPTH},
     records::{FrameError, Records as _},
@@ -22,7 +23,7 @@ pub fn frames<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         loop {
@@ -48,7 +49,7 @@ fn fill<'a>(
     let mut seen = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         while let Some(filled) = framer.next_into(&mut columns).expect("no limit") {

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use lakewright_core::{
+    chunk::Chunk,
     config::Policy,
     json::Columns,
     lines::{Dialect, LineColumns, LineFramer},
@@ -61,7 +62,7 @@ fn fill<'a>(
     let (mut seen, mut error) = (Vec::new(), None);
     'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         loop {

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use lakewright_core::{
+    chunk::Chunk,
     config::{Pattern, Policy},
     json::Columns,
     pattern::PatternFramer,
@@ -41,7 +42,7 @@ fn fill<'a>(
     let mut failed = None;
     'all: for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         loop {

@@ -1,6 +1,7 @@
 //! A stream that may be compressed twice, as Firehose compresses records that are compressed already.
 
 use super::{Codec, DecompressError, Decompressor, Status};
+use crate::chunk::Chunk;
 
 /// Decompresses a stream, and what comes out of it if that is compressed too.
 #[derive(Debug)]
@@ -31,12 +32,12 @@ impl Layers {
         }
     }
 
-    /// What the last [`push`](Self::push), or [`finish`](Self::finish), has decompressed.
-    pub fn output(&self) -> &[u8] {
+    /// What was decompressed, as [`Decompressor::output`] returns it.
+    pub fn output(&mut self) -> &mut Chunk {
         if self.is_single {
-            self.outer.output()
+            &mut self.outer.output
         } else {
-            self.inner.output()
+            &mut self.inner.output
         }
     }
 
@@ -50,21 +51,19 @@ impl Layers {
     /// # Errors
     /// [`DecompressError`]. The output until then is correct.
     pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
-        if !self.inner_has_output && self.taken == self.outer.output().len() {
-            self.taken = 0;
+        if !self.inner_has_output && self.is_taken() {
+            if !self.is_single {
+                self.outer.output.clear();
+                self.taken = 0;
+            }
             self.outer_has_output = self.outer.push(input)? == Status::HasOutput;
             self.is_single |= self.outer.codec() == Some(Codec::None);
         }
-        if self.is_single {
-            self.taken = self.outer.output().len();
-        } else if self.inner_has_output || self.taken < self.outer.output().len() {
+        if self.inner_has_output || !self.is_taken() {
             self.push_inner()?;
-        } else {
-            self.inner.filled = 0;
         }
-        let is_taken = self.taken == self.outer.output().len();
         Ok(
-            if self.inner_has_output || self.outer_has_output || !is_taken {
+            if self.inner_has_output || self.outer_has_output || !self.is_taken() {
                 Status::HasOutput
             } else {
                 Status::NeedsInput
@@ -72,15 +71,19 @@ impl Layers {
         )
     }
 
+    /// Whether nothing of the outer output is left for the inner decompressor.
+    fn is_taken(&self) -> bool {
+        self.is_single || self.taken == self.outer.output.len()
+    }
+
     fn push_inner(&mut self) -> Result<(), DecompressError> {
         self.inner.outer = Some(self.outer.compressed);
-        let output = self.outer.output();
+        let output = self.outer.output.bytes();
         let mut rest = output.get(self.taken..).unwrap_or_default();
         let passes_on = self.inner.codec == Some(Codec::None) && self.inner.head.is_empty();
-        if self.taken == 0 && passes_on {
+        if self.taken == 0 && passes_on && self.inner.output.len() == 0 {
             // The outer output needs not be copied any more.
             self.is_single = true;
-            self.taken = output.len();
             return Ok(());
         }
         let pushed = self.inner.push(&mut rest);

@@ -9,16 +9,13 @@ use thiserror::Error;
 
 use self::engine::{Engine, Step};
 pub use self::layers::Layers;
+use crate::chunk::Chunk;
 
-/// The most bytes that come out of one call of [`Decompressor::push`]: they fit in a processor's cache, where the caller
-/// finds them.
-pub const MAX_OUTPUT: usize = 256 << 10;
+/// The most bytes that come out of one call of [`Decompressor::push`].
+pub const MAX_OUTPUT: usize = Chunk::MAX;
 
 /// The output that is exempt from the ratio limit: a few bytes of input may legitimately decompress to a page of zeros.
 const FREE_OUTPUT: u64 = 1 << 20;
-
-/// The bytes of room for the output of a stream that turns out to be short.
-const LEAST_ROOM: usize = 16 << 10;
 
 /// A compression format of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +96,12 @@ pub enum DecompressError {
     },
 }
 
-/// Whether to call [`Decompressor::push`] again before there is more input.
+/// Whether to take the output and call [`Decompressor::push`] again before there is more input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// All input is consumed, and all its output was returned.
+    /// All input is consumed, and its output is there.
     NeedsInput,
-    /// There is more output, even if all input is consumed.
+    /// There is no room for more output, of which there may be some, even if all input is consumed.
     HasOutput,
 }
 
@@ -130,9 +127,8 @@ pub struct Decompressor {
     decompressed: u64,
     /// For a stream inside another one: how many bytes of that were read.
     outer: Option<u64>,
-    /// Room for the output, and how much of it the last call has filled.
-    room: Vec<u8>,
-    filled: usize,
+    /// What was decompressed and is not taken.
+    output: Chunk,
 }
 
 impl fmt::Debug for Decompressor {
@@ -158,14 +154,13 @@ impl Decompressor {
             compressed: 0,
             decompressed: 0,
             outer: None,
-            room: Vec::new(),
-            filled: 0,
+            output: Chunk::default(),
         }
     }
 
-    /// What the last [`push`](Self::push), or [`finish`](Self::finish), has decompressed.
-    pub fn output(&self) -> &[u8] {
-        self.room.get(..self.filled).unwrap_or_default()
+    /// What was decompressed. Whoever takes it clears it; until then, it grows to [`MAX_OUTPUT`] bytes.
+    pub fn output(&mut self) -> &mut Chunk {
+        &mut self.output
     }
 
     /// The codec, once enough bytes have arrived.
@@ -173,12 +168,11 @@ impl Decompressor {
         self.codec
     }
 
-    /// Takes bytes from the front of `input` and decompresses at most [`MAX_OUTPUT`] bytes of [`output`](Self::output).
+    /// Takes bytes from the front of `input` and appends what comes out to [`output`](Self::output).
     ///
     /// # Errors
     /// [`DecompressError`]. The output until then is correct.
     pub fn push(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
-        self.filled = 0;
         while self.codec.is_none() {
             let Some((&byte, rest)) = input.split_first() else {
                 return Ok(Status::NeedsInput);
@@ -204,7 +198,6 @@ impl Decompressor {
     /// # Errors
     /// [`DecompressError::Truncated`].
     pub fn finish(&mut self) -> Result<(), DecompressError> {
-        self.filled = 0;
         if self.codec.is_none() {
             self.open(detect(&self.head, true))?;
             let head = std::mem::take(&mut self.head);
@@ -252,10 +245,8 @@ impl Decompressor {
     /// Runs until the input is consumed or the output is full.
     fn run(&mut self, input: &mut &[u8]) -> Result<Status, DecompressError> {
         if self.engine.is_none() {
-            let taken = self.take(input, MAX_OUTPUT - self.filled);
-            self.room.truncate(self.filled);
-            self.room.extend_from_slice(taken);
-            self.filled = self.room.len();
+            let taken = self.take(input, MAX_OUTPUT - self.output.len());
+            self.output.extend(taken);
             return Ok(if input.is_empty() {
                 Status::NeedsInput
             } else {
@@ -266,19 +257,16 @@ impl Decompressor {
             if self.place != Place::Within && !self.next_member(input)? {
                 return Ok(Status::NeedsInput);
             }
-            if self.filled == MAX_OUTPUT {
+            let room = self.output.spare();
+            if room.is_empty() {
                 return Ok(Status::HasOutput);
             }
-            if self.filled == self.room.len() {
-                let more = self.filled.max(LEAST_ROOM).min(MAX_OUTPUT - self.filled);
-                self.room.resize(self.filled + more, 0);
-            }
-            let step = match (&mut self.engine, self.room.get_mut(self.filled..)) {
-                (Some(engine), Some(room)) => engine.step(input, room),
-                _ => Ok(Step::default()),
+            let step = match &mut self.engine {
+                Some(engine) => engine.step(input, room),
+                None => Ok(Step::default()),
             };
             let step = step.map_err(|detail| self.corrupt(detail))?;
-            self.filled += step.produced;
+            self.output.fill(step.produced);
             self.take(input, step.consumed);
             self.decompressed += step.produced as u64;
             let read = self.outer.unwrap_or(self.compressed);

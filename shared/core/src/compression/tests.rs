@@ -54,6 +54,12 @@ const COMPRESSED: [Codec; 5] = [
     Codec::HadoopSnappy,
 ];
 
+fn take(output: &mut Chunk, all: &mut Vec<u8>) {
+    assert!(output.len() <= MAX_OUTPUT);
+    all.extend(output.bytes());
+    output.clear();
+}
+
 /// The decompressed chunks and the detected codec.
 fn decompress_with<'a>(
     mut decompressor: Decompressor,
@@ -64,8 +70,7 @@ fn decompress_with<'a>(
         for mut chunk in chunks {
             loop {
                 let status = decompressor.push(&mut chunk);
-                assert!(decompressor.output().len() <= MAX_OUTPUT);
-                all.extend(decompressor.output());
+                take(decompressor.output(), &mut all);
                 if status? == Status::NeedsInput {
                     break;
                 }
@@ -73,7 +78,7 @@ fn decompress_with<'a>(
             assert_eq!(chunk, b"", "input is left over");
         }
         decompressor.finish()?;
-        all.extend(decompressor.output());
+        take(decompressor.output(), &mut all);
         Ok(decompressor.codec())
     };
     let result = run();
@@ -421,8 +426,7 @@ fn read_through<'a>(
         for mut chunk in chunks {
             loop {
                 let status = layers.push(&mut chunk);
-                assert!(layers.output().len() <= MAX_OUTPUT);
-                all.extend(layers.output());
+                take(layers.output(), &mut all);
                 if status? == Status::NeedsInput {
                     break;
                 }
@@ -430,7 +434,7 @@ fn read_through<'a>(
             assert_eq!(chunk, b"", "input is left over");
         }
         layers.finish()?;
-        all.extend(layers.output());
+        take(layers.output(), &mut all);
         Ok(())
     };
     let result = run();

@@ -1,6 +1,6 @@
 //! Encodings of text.
 
-use std::fmt;
+use std::{cmp::Reverse, fmt};
 
 use super::is_control;
 
@@ -57,17 +57,19 @@ impl Encoding {
         if !head.contains(&0) {
             return None;
         }
-        let unmarked = FORMS.iter().find(|(form, _)| form.fits(head));
-        unmarked.map(|(form, _)| Self {
-            form: *form,
-            mark: false,
-        })
+        // The bytes of one form may be characters of the other, hardly any of which are of ASCII.
+        let unmarked = FORMS.iter().filter_map(|(form, _)| {
+            let characters = form.fits(head)?;
+            Some((*form, characters))
+        });
+        let form = unmarked.min_by_key(|(_, characters)| Reverse(*characters));
+        form.map(|(form, _)| Self { form, mark: false })
     }
 }
 
 impl Form {
-    /// Whether bytes with zeros are a text of this form without a mark.
-    fn fits(self, head: &[u8]) -> bool {
+    /// If bytes with zeros may be a text of this form without a mark: how many characters speak for it.
+    fn fits(self, head: &[u8]) -> Option<usize> {
         match self {
             Self::Utf32Le => fits_utf_32(head, u32::from_le_bytes),
             Self::Utf32Be => fits_utf_32(head, u32::from_be_bytes),
@@ -77,31 +79,32 @@ impl Form {
     }
 }
 
-/// Whether the bytes are characters of UTF-32. Other bytes are hardly ever: of every four, one must be zero.
-fn fits_utf_32(head: &[u8], number: fn([u8; 4]) -> u32) -> bool {
+/// The number of characters, if the bytes are characters of UTF-32. Other bytes are hardly ever: of every four, one must be
+/// zero.
+fn fits_utf_32(head: &[u8], number: fn([u8; 4]) -> u32) -> Option<usize> {
     let (units, _) = head.as_chunks::<4>();
     let is_text = |unit: &[u8; 4]| {
         let number = number(*unit);
         // No character has been given a number beyond, and pairs of UTF-16 look like these.
         number < 0x4_0000 && char::from_u32(number).is_some() && !is_control(number)
     };
-    !units.is_empty() && units.iter().all(is_text)
+    (!units.is_empty() && units.iter().all(is_text)).then_some(units.len())
 }
 
-/// Whether the bytes are characters of UTF-16, and enough of them are of ASCII: the zeros are beside these, and nowhere
-/// else. Where the bytes are UTF-8 too, each is ASCII or a zero, and nearly all characters must be of ASCII.
-fn fits_utf_16(head: &[u8], number: fn([u8; 2]) -> u16) -> bool {
+/// The number of characters of ASCII, if the bytes are characters of UTF-16 and enough of them are of ASCII: the zeros are
+/// beside these, and nowhere else. Where the bytes are UTF-8 too, each is ASCII or a zero, and nearly all characters must be of ASCII.
+fn fits_utf_16(head: &[u8], number: fn([u8; 2]) -> u16) -> Option<usize> {
     let (units, rest) = head.as_chunks::<2>();
     let numbers = units.iter().map(|unit| number(*unit));
     let (mut count, mut ascii) = (0, 0);
     let mut decoded = char::decode_utf16(numbers).peekable();
     while let Some(character) = decoded.next() {
         match character {
-            Ok(character) if is_control(character.into()) => return false,
+            Ok(character) if is_control(character.into()) => return None,
             Ok(character) => ascii += usize::from(character.is_ascii()),
             // The head may end between the halves of a character.
             Err(_) if decoded.peek().is_none() => {}
-            Err(_) => return false,
+            Err(_) => return None,
         }
         count += 1;
     }
@@ -110,5 +113,5 @@ fn fits_utf_16(head: &[u8], number: fn([u8; 2]) -> u16) -> bool {
         Err(error) => error.error_len().is_none(),
     };
     let enough = if is_utf_8 { count * 3 / 4 } else { count / 16 };
-    rest.is_empty() && ascii >= enough.max(1)
+    (rest.is_empty() && ascii >= enough.max(1)).then_some(ascii)
 }

@@ -34,7 +34,7 @@ fn found(bytes: &[u8]) -> String {
     NotText::find(bytes).map_or_else(String::new, |not| not.to_string())
 }
 
-const TEXTS: [&str; 8] = [
+const TEXTS: [&str; 9] = [
     "id,name\n1,Anna\n",
     "{\"id\":1,\"name\":\"Zürich\"}\r\n",
     "1",
@@ -43,6 +43,8 @@ const TEXTS: [&str; 8] = [
     "列,値\n1,東京都\n2,大阪府\n",
     "{\"街\":\"上海\",\"t\":1}",
     "a,😀\n",
+    // In UTF-16BE a quote of UTF-16LE, among characters of which none is of ASCII.
+    "id,name,✀\u{ffff}\n",
 ];
 
 #[test]

@@ -6,6 +6,7 @@ use super::{
     scan::{self, End, Marks, Span, Stop},
 };
 use crate::{
+    chunk::Chunk,
     config::{Csv, Policy},
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
     records::{ColumnsError, Filled, FrameError, Records, Window},
@@ -255,8 +256,8 @@ impl Framer {
 /// Each field goes into the column of its name, ignoring case, like a JSON string of its text. For a struct, a list or
 /// a map, the text is parsed as JSON. The header names the columns.
 impl Records for Framer {
-    fn push(&mut self, bytes: &[u8]) {
-        self.window.push(bytes);
+    fn push(&mut self, chunk: &mut Chunk) {
+        self.window.push(0, chunk);
     }
 
     fn finish(&mut self) {
@@ -283,17 +284,19 @@ impl Records for Framer {
         Ok(Some(Filled {
             offset: self.window.offset(found.start),
             bytes: self.bytes(&found),
-            result: result.map(|(unknown, mismatched)| Appended {
-                timestamp: match timestamp {
-                    None => JsonScalar::Missing,
-                    Some(field) => self
-                        .fields(&found)
-                        .get(field)
-                        .map_or(JsonScalar::Null, JsonScalar::String),
-                },
-                unknown,
-                mismatched,
-            }),
+            result: result
+                .map_err(Box::new)
+                .map(|(unknown, mismatched)| Appended {
+                    timestamp: match timestamp {
+                        None => JsonScalar::Missing,
+                        Some(field) => self
+                            .fields(&found)
+                            .get(field)
+                            .map_or(JsonScalar::Null, JsonScalar::String),
+                    },
+                    unknown,
+                    mismatched,
+                }),
         }))
     }
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    chunk::Chunk,
     config::{Csv, Output, OutputFormat, Policy},
     encode::{Encoder, Layout},
     json::{Columns, ColumnsOptions, JsonScalar, RecordError},
@@ -47,7 +48,7 @@ fn read_chunks<'a>(
         }
     };
     for chunk in chunks {
-        framer.push(chunk);
+        framer.push(&mut Chunk::of(chunk));
         if let Some(error) = drain(&mut framer) {
             return (seen, Some(error));
         }
@@ -156,7 +157,7 @@ fn settings() {
         MAX_RECORD,
     )
     .unwrap();
-    framer.push(b"1,2\n");
+    framer.push(&mut Chunk::of(b"1,2\n"));
     assert_eq!(
         framer.names(),
         Ok(Some(&["x".to_owned(), "y".to_owned()][..]))

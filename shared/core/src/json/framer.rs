@@ -25,7 +25,10 @@ use super::{
     record::Reject,
     resume::{End, Stretch, View},
 };
-use crate::records::{ColumnsError, Filled, FrameError, Records, Window};
+use crate::{
+    chunk::Chunk,
+    records::{ColumnsError, Filled, FrameError, Records, Window},
+};
 
 /// A part of the stream: a record, or a broken stretch in place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -396,12 +399,13 @@ impl Framer {
 }
 
 impl Records for Framer {
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, chunk: &mut Chunk) {
         let walk = self.walk.as_ref();
         let needed = walk.map_or(0, |walk| walk.needed(&self.window));
-        let dropped = self.window.push_behind(needed, bytes);
         if let Some(stretch) = &mut self.broken {
-            stretch.dropped(dropped);
+            stretch.dropped(self.window.extend(needed, chunk.bytes()));
+        } else {
+            self.window.push(needed, chunk);
         }
     }
 
@@ -471,8 +475,8 @@ impl Framer {
             result: match found.outcome {
                 Ok(Ok(report)) if found.is_unfolded => Ok(report.into_appended(&self.unfolded)),
                 Ok(Ok(report)) => Ok(report.into_appended(&self.window.bytes)),
-                Ok(Err(error)) => Err(*error),
-                Err(broken) => Err(of_broken(broken, self.walk.as_deref())),
+                Ok(Err(error)) => Err(error),
+                Err(broken) => Err(of_broken(broken, self.walk.as_deref()).into()),
             },
         }
     }

@@ -260,7 +260,7 @@ proptest! {
         let mut inference = Inference::new(MAX_DEPTH);
         let mut expected = String::new();
         let mut framer = Framer::new(MAX, MAX_DEPTH);
-        framer.push(&input);
+        framer.push(&mut Chunk::of(&input));
         framer.finish();
         while let Some(frame) = framer.next().unwrap() {
             if frame.broken.is_none() {
@@ -274,7 +274,7 @@ proptest! {
 
         let mut columns = Columns::new(&schema, options()).unwrap();
         let mut framer = Framer::new(MAX, MAX_DEPTH);
-        framer.push(&input);
+        framer.push(&mut Chunk::of(&input));
         framer.finish();
         while let Some(frame) = framer.next().unwrap() {
             let result = match frame.broken {
@@ -289,7 +289,7 @@ proptest! {
         let mut framer = Framer::new(MAX, MAX_DEPTH);
         for chunk in input.chunks(size).map(Some).chain([None]) {
             match chunk {
-                Some(chunk) => framer.push(chunk),
+                Some(chunk) => framer.push(&mut Chunk::of(chunk)),
                 None => framer.finish(),
             }
             while let Some(filled) = framer.next_into(&mut columns).unwrap() {

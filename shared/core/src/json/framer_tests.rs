@@ -33,7 +33,7 @@ fn frames<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, max_record: usize) -> 
         }
     };
     for chunk in chunks {
-        framer.push(chunk);
+        framer.push(&mut Chunk::of(chunk));
         if !drain(&mut framer) {
             return shown;
         }

@@ -70,7 +70,7 @@ fn rows(
         Ok::<_, String>(())
     };
     for bytes in text.as_bytes().chunks(chunk) {
-        framer.push(bytes);
+        framer.push(&mut Chunk::of(bytes));
         take(&mut framer, &mut columns)?;
     }
     framer.finish();

@@ -267,11 +267,11 @@ async fn held(
     let mut bytes = Content::open(ports, job, budget, location.clone(), source, None);
     loop {
         let more = bytes.next().await?;
+        let ended = more.is_none();
         match more {
             Some(more) => records.push(more),
             None => records.finish(),
         }
-        let ended = more.is_none();
         let names = records.infer(&mut inference);
         match names.map_err(|error| without_columns(&location, &error))? {
             Some(names) => return Ok(Held::Names(names)),

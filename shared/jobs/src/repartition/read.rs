@@ -1,7 +1,7 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
-use bytes::Bytes;
 use lakewright_core::{
+    chunk::Chunk,
     config::{EpochUnit, Repartition},
     json::ParseTimestamp,
     lines::Dialect,
@@ -36,7 +36,7 @@ enum Form {
     Lines {
         reader: Box<SourceReader>,
         lines: LineRange,
-        chunk: Bytes,
+        chunk: Chunk,
     },
 }
 
@@ -65,7 +65,7 @@ impl<'a> Content<'a> {
                 Some((start, end)) => Form::Lines {
                     reader: Box::new(reader),
                     lines: LineRange::new(start, end),
-                    chunk: Bytes::new(),
+                    chunk: Chunk::default(),
                 },
             },
             ended: false,
@@ -81,7 +81,7 @@ impl<'a> Content<'a> {
     }
 
     /// The next bytes; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, JobError> {
+    pub(super) async fn next(&mut self) -> Result<Option<&mut Chunk>, JobError> {
         let location = &self.location;
         if self.ended {
             return Ok(None);
@@ -97,7 +97,7 @@ impl<'a> Content<'a> {
                 })?;
                 self.ended = !more;
                 let plain = reader.plain();
-                Ok((more || !plain.is_empty()).then_some(plain))
+                Ok((more || !plain.bytes().is_empty()).then_some(plain))
             }
             Form::Lines {
                 reader,
@@ -117,7 +117,8 @@ impl<'a> Content<'a> {
                     let wanted = lines.cut(&read);
                     self.ended = lines.over;
                     if !wanted.is_empty() {
-                        *chunk = read.slice(wanted);
+                        chunk.clear();
+                        chunk.extend(&read.slice(wanted));
                         return Ok(Some(chunk));
                     }
                 }

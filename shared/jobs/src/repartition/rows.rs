@@ -265,7 +265,9 @@ impl<'a> Rows<'a> {
                     self.held += filled.bytes.len();
                 }
                 // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
-                Err(RecordError::Full) if self.columns.rows() > 0 => self.cut()?,
+                Err(error) if *error == RecordError::Full && self.columns.rows() > 0 => {
+                    self.cut()?;
+                }
                 Err(error) => {
                     return Err(JobError::new(ErrorKind::RecordRefused, error.to_string())
                         .of(location.clone())

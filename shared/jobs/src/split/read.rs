@@ -95,7 +95,7 @@ impl Plain {
                 PlainError::Read(error) => unread(location, error),
                 PlainError::Corrupt(error) => undecompressed(location, &error),
             })?;
-            plain = Bytes::copy_from_slice(reader.plain());
+            plain = Bytes::copy_from_slice(reader.plain().bytes());
             if !more {
                 *open = None;
             }
@@ -109,13 +109,13 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
     let mut decompressor = Layers::new(MAX_RATIO);
     let mut input = stored;
     let mut status = Status::HasOutput;
-    while status == Status::HasOutput && decompressor.output().is_empty() {
+    while status == Status::HasOutput && decompressor.output().bytes().is_empty() {
         status = decompressor.push(&mut input)?;
     }
     let compressed = decompressor
         .codec()
         .is_some_and(|codec| codec != Codec::None);
-    Ok((decompressor.output().to_vec(), compressed))
+    Ok((decompressor.output().bytes().to_vec(), compressed))
 }
 
 /// An object of the result is gone, or was replaced after it was planned.

@@ -1,7 +1,10 @@
 //! Decompresses an object while it is being read.
 
 use bytes::{Buf, Bytes};
-use lakewright_core::compression::{DecompressError, Layers, Status};
+use lakewright_core::{
+    chunk::Chunk,
+    compression::{DecompressError, Layers, Status},
+};
 
 use super::source::SourceReader;
 use crate::kit::JobError;
@@ -41,25 +44,31 @@ impl PlainReader {
     /// Decompresses the next bytes, of bounded number: [`plain`](Self::plain). Returns false if these are the last; it
     /// must not be called again then.
     pub(crate) async fn advance(&mut self) -> Result<bool, PlainError> {
-        if !self.has_output {
-            let chunk = self.reader.next().await.map_err(PlainError::Read)?;
-            let Some(chunk) = chunk else {
-                let finished = self.decompressor.finish();
-                return finished.map(|()| false).map_err(PlainError::Corrupt);
-            };
-            self.chunk = chunk;
+        self.decompressor.output().clear();
+        loop {
+            if !self.has_output {
+                let chunk = self.reader.next().await.map_err(PlainError::Read)?;
+                let Some(chunk) = chunk else {
+                    let finished = self.decompressor.finish();
+                    return finished.map(|()| false).map_err(PlainError::Corrupt);
+                };
+                self.chunk = chunk;
+            }
+            let mut input = &self.chunk[..];
+            let status = self.decompressor.push(&mut input);
+            let status = status.map_err(PlainError::Corrupt)?;
+            let used = self.chunk.len() - input.len();
+            self.chunk.advance(used);
+            self.has_output = status == Status::HasOutput;
+            // Where nothing comes out, the caller looks at the time.
+            if self.has_output || self.plain().bytes().is_empty() {
+                return Ok(true);
+            }
         }
-        let mut input = &self.chunk[..];
-        let status = self.decompressor.push(&mut input);
-        let status = status.map_err(PlainError::Corrupt)?;
-        let used = self.chunk.len() - input.len();
-        self.chunk.advance(used);
-        self.has_output = status == Status::HasOutput;
-        Ok(true)
     }
 
     /// What the last [`advance`](Self::advance) has decompressed.
-    pub(crate) fn plain(&self) -> &[u8] {
+    pub(crate) fn plain(&mut self) -> &mut Chunk {
         self.decompressor.output()
     }
 }

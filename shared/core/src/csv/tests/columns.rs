@@ -29,11 +29,11 @@ fn columns(on_unknown: Policy, on_mismatch: Policy, timestamp: &str, raw: bool) 
 
 fn fill(columns: &mut Columns, text: &str) -> Vec<Result<(String, u32, u32), RecordError>> {
     let mut framer = Framer::new(&Csv::default(), &[], MAX_RECORD).unwrap();
-    framer.push(text.as_bytes());
+    framer.push(&mut Chunk::of(text.as_bytes()));
     framer.finish();
     let mut results = Vec::new();
     while let Some(filled) = framer.next_into(columns).unwrap() {
-        results.push(filled.result.map(|appended| {
+        results.push(filled.result.map_err(|error| *error).map(|appended| {
             (
                 format!("{:?}", appended.timestamp),
                 appended.unknown,

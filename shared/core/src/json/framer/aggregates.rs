@@ -13,6 +13,7 @@ use memchr::memmem;
 use self::message::{Parse, Parsed};
 use super::{Context, Framer};
 use crate::{
+    chunk::Chunk,
     json::{Broken, Columns, Envelope, Inference, RecordError},
     records::{ColumnsError, Filled, FrameError, Records},
 };
@@ -98,8 +99,8 @@ impl Aggregates {
     }
 
     fn pass_on(&mut self, length: usize) {
-        self.framer
-            .push(self.waiting.get(..length).unwrap_or_default());
+        let bytes = self.waiting.get(..length).unwrap_or_default();
+        self.framer.push(&mut Chunk::of(bytes));
         self.take(length);
     }
 
@@ -138,10 +139,10 @@ impl Aggregates {
                 rest,
             } => {
                 if let Some(range) = rest.next() {
-                    let data = bytes.get(range.clone()).unwrap_or_default().to_vec();
+                    let mut data = Chunk::of(bytes.get(range.clone()).unwrap_or_default());
                     let offset = *offset + range.start as u64;
                     self.begin(offset);
-                    self.framer.push(&data);
+                    self.framer.push(&mut data);
                     self.framer.finish();
                 } else {
                     self.state = State::Between;
@@ -222,11 +223,12 @@ fn begun(bytes: &[u8]) -> usize {
 }
 
 impl Records for Aggregates {
-    fn push(&mut self, bytes: &[u8]) {
+    fn push(&mut self, chunk: &mut Chunk) {
+        let bytes = chunk.bytes();
         let is_plain = matches!(self.state, State::Between) && self.waiting.is_empty();
         if is_plain && begun(bytes) == 0 && memmem::find(bytes, MAGIC).is_none() {
-            self.framer.push(bytes);
             self.start += bytes.len() as u64;
+            self.framer.push(chunk);
         } else {
             self.waiting.extend_from_slice(bytes);
         }
@@ -251,7 +253,7 @@ impl Records for Aggregates {
                     return Ok(Some(Filled {
                         offset,
                         bytes: &self.aside,
-                        result: Err(RecordError::Broken(Broken::Aggregate)),
+                        result: Err(RecordError::Broken(Broken::Aggregate).into()),
                     }));
                 }
             }
@@ -314,7 +316,7 @@ mod tests {
         let mut seen = Vec::new();
         for chunk in bytes.chunks(size).map(Some).chain([None]) {
             match chunk {
-                Some(chunk) => reader.push(chunk),
+                Some(chunk) => reader.push(&mut Chunk::of(chunk)),
                 None => reader.finish(),
             }
             loop {

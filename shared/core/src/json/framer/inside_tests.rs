@@ -3,6 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
+    chunk::Chunk,
     json::{Columns, Envelope, Inference, PathError, tests::options},
     records::Records as _,
     semantics::stated,
@@ -23,7 +24,7 @@ fn frames<'a>(
     let mut shown = Vec::new();
     for chunk in chunks.into_iter().map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         loop {
@@ -330,7 +331,7 @@ fn fill(framer: &mut Framer, input: &[u8], size: usize) -> (Vec<String>, Vec<Str
     let mut inference = Inference::new(MAX_DEPTH);
     let schema = {
         let mut framer = Framer::new(MAX, MAX_DEPTH).within(envelope("r", &["k"]));
-        framer.push(input);
+        framer.push(&mut Chunk::of(input));
         framer.finish();
         framer.infer(&mut inference).unwrap();
         inference.schema()
@@ -341,7 +342,7 @@ fn fill(framer: &mut Framer, input: &[u8], size: usize) -> (Vec<String>, Vec<Str
     let mut results = Vec::new();
     for chunk in input.chunks(size).map(Some).chain([None]) {
         match chunk {
-            Some(chunk) => framer.push(chunk),
+            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
             None => framer.finish(),
         }
         while let Some(filled) = framer.next_into(&mut columns).unwrap() {
@@ -387,12 +388,12 @@ fn kept_fields_fill_columns() {
     )]);
     let mut columns = Columns::new(&schema, options()).unwrap();
     let mut framer = Framer::new(MAX, MAX_DEPTH).within(envelope("r", &["k"]));
-    framer.push(text.as_bytes());
+    framer.push(&mut Chunk::of(text.as_bytes()));
     framer.finish();
     let mut errors = 0;
     while let Some(filled) = framer.next_into(&mut columns).unwrap() {
         errors += usize::from(matches!(
-            filled.result,
+            filled.result.map_err(|error| *error),
             Err(RecordError::KeyCollision { .. })
         ));
     }
@@ -463,7 +464,7 @@ proptest! {
         let mut found = Vec::new();
         for chunk in text.as_bytes().chunks(size).map(Some).chain([None]) {
             match chunk {
-                Some(chunk) => framer.push(chunk),
+                Some(chunk) => framer.push(&mut Chunk::of(chunk)),
                 None => framer.finish(),
             }
             while let Some(frame) = framer.next().unwrap() {

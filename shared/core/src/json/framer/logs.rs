@@ -129,6 +129,7 @@ fn members<'b>(
 #[cfg(test)]
 mod tests {
     use crate::{
+        chunk::Chunk,
         json::{Envelope, Framer, MAX_DEPTH},
         records::Records as _,
         semantics::stated,
@@ -225,7 +226,7 @@ mod tests {
         let mut found = Vec::new();
         for chunk in text.as_bytes().chunks(size).map(Some).chain([None]) {
             match chunk {
-                Some(chunk) => framer.push(chunk),
+                Some(chunk) => framer.push(&mut Chunk::of(chunk)),
                 None => framer.finish(),
             }
             while let Some(filled) = framer.next_into(&mut columns).unwrap() {

@@ -103,7 +103,11 @@ impl<'a> Filler<'a> {
             .next_into(&mut self.columns)
             .map_err(|error| misread(location, &error))?
         {
-            if matches!(filled.result, Err(RecordError::Full)) {
+            if filled
+                .result
+                .as_ref()
+                .is_err_and(|error| **error == RecordError::Full)
+            {
                 // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
                 self.cut()?;
                 continue;
@@ -231,7 +235,8 @@ impl<'a> Filler<'a> {
             return Ok(());
         }
         let batch = self.columns.finish()?;
-        let rows = std::mem::take(&mut self.rows);
+        let room = Vec::with_capacity(self.rows.len());
+        let rows = std::mem::replace(&mut self.rows, room);
         self.router.take(&batch, &rows, |batch, row| {
             Ok(Cow::Borrowed(raw_of(batch, row)))
         })
