@@ -23,12 +23,14 @@ pub fn source_id(bucket: &str, key: &str, etag: &str) -> String {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
-    hexadecimal(&hash.finalize(), SOURCE_ID)
+    hexadecimal(&hash.finalize()).take(SOURCE_ID).collect()
 }
 
 /// The identity of a batch, whose document is given as text: 32 hexadecimal digits of SHA-256.
 pub fn batch_id(document: &str) -> String {
-    hexadecimal(&Sha256::digest(document), SOURCE_ID)
+    hexadecimal(&Sha256::digest(document))
+        .take(SOURCE_ID)
+        .collect()
 }
 
 /// The location of a batch's commit in a ledger.
@@ -38,18 +40,20 @@ pub fn commit(ledger: &Location, batch_id: &str) -> Location {
 
 /// The identity of a plan's settings, given as text: 8 hexadecimal digits of SHA-256.
 pub fn plan_hash(settings: &str) -> String {
-    hexadecimal(&Sha256::digest(settings), PLAN_HASH)
+    hexadecimal(&Sha256::digest(settings))
+        .take(PLAN_HASH)
+        .collect()
 }
 
 /// The identity of a run, whose plan is given as text: 16 hexadecimal digits of SHA-256.
 pub fn run_id(plan: &str) -> String {
-    hexadecimal(&Sha256::digest(plan), RUN_ID)
+    hexadecimal(&Sha256::digest(plan)).take(RUN_ID).collect()
 }
 
-fn hexadecimal(bytes: &[u8], digits: usize) -> String {
-    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+/// The bytes in lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> impl Iterator<Item = char> {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    halves.take(digits).filter_map(digit).collect()
+    halves.filter_map(|half| char::from_digit(u32::from(half), 16))
 }
 
 /// `<partition path><batch id>-<plan hash>-<part>.<extension>`, the part in five digits.

@@ -1,15 +1,13 @@
 //! CSV: framing and columns.
 
-use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
     chunk::Chunk,
     config::{Csv, Policy},
     csv::{self, Broken, Framer},
-    json::Columns,
     records::{FrameError, Records as _},
 };
 
-use super::options;
+use super::fill;
 
 /// A record: its offset, its bytes, and its fields.
 pub type Record = (u64, Vec<u8>, Result<Vec<Option<String>>, Broken>);
@@ -54,29 +52,6 @@ fn read<'a>(
     Ok(())
 }
 
-/// The result of each record of the chunks, as text, and the rows.
-#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
-fn fill<'a>(
-    settings: &Csv,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    schema: &Schema,
-    policy: Policy,
-) -> Result<(Vec<String>, RecordBatch), FrameError> {
-    let mut columns = Columns::new(schema, options(policy)).expect("columns of the schema");
-    let mut framer = Framer::new(settings, &[], usize::MAX)?;
-    let mut seen = Vec::new();
-    for chunk in chunks.into_iter().map(Some).chain([None]) {
-        match chunk {
-            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
-            None => framer.finish(),
-        }
-        while let Some(filled) = framer.next_into(&mut columns)? {
-            seen.push(format!("{} {:?}", filled.offset, filled.result));
-        }
-    }
-    Ok((seen, columns.finish().expect("columns that may be null")))
-}
-
 /// Derives settings from a number.
 fn settings(number: u8) -> Csv {
     let columns = ["a", "b", "c"].map(str::to_owned).to_vec();
@@ -115,16 +90,17 @@ pub fn check(data: &[u8]) {
         }
     }
     let table = super::table();
+    let framer = || Framer::new(&settings, &[], usize::MAX);
     for policy in [Policy::Drop, Policy::Quarantine] {
-        let whole = fill(&settings, [input], &table, policy);
-        assert_eq!(
-            fill(&settings, chunks.iter().copied(), &table, policy),
-            whole
-        );
+        let whole = framer().map(|framer| fill(framer, [input], &table, policy));
+        let cut = framer().map(|framer| fill(framer, chunks.iter().copied(), &table, policy));
+        assert_eq!(cut, whole);
     }
     if error.is_none() {
         let schema = csv::inferred(&names);
-        let (_, rows) = fill(&settings, chunks, &schema, Policy::Drop).expect("no error before");
+        let framer = framer().expect("no error before");
+        let (_, rows, failed) = fill(framer, chunks, &schema, Policy::Drop);
+        assert_eq!(failed, None);
         let right = seen.iter().filter(|record| record.2.is_ok());
         assert_eq!(rows.num_rows(), right.count());
     }

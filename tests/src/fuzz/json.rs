@@ -1,15 +1,14 @@
 //! JSON: framing, inference and columns.
 
-use arrow::{array::RecordBatch, datatypes::Schema};
 use lakewright_core::{
     chunk::Chunk,
     config::Policy,
-    json::{Broken, Columns, Framer, InferError, Inference, MAX_DEPTH},
+    json::{Broken, Framer, InferError, Inference, MAX_DEPTH},
     records::{FrameError, Records as _},
 };
 use serde::de::IgnoredAny;
 
-use super::options;
+use super::fill;
 
 /// A frame: its offset, its bytes, and why it is not a record.
 pub type Frame = (u64, Vec<u8>, Option<Broken>);
@@ -37,28 +36,6 @@ pub fn frames<'a>(
     (seen, None)
 }
 
-/// The result of each record of the chunks, as text, and the rows.
-#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
-fn fill<'a>(
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    schema: &Schema,
-    policy: Policy,
-) -> (Vec<String>, RecordBatch) {
-    let mut columns = Columns::new(schema, options(policy)).expect("columns of the schema");
-    let mut framer = Framer::new(usize::MAX, MAX_DEPTH);
-    let mut seen = Vec::new();
-    for chunk in chunks.into_iter().map(Some).chain([None]) {
-        match chunk {
-            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
-            None => framer.finish(),
-        }
-        while let Some(filled) = framer.next_into(&mut columns).expect("no limit") {
-            seen.push(format!("{} {:?}", filled.offset, filled.result));
-        }
-    }
-    (seen, columns.finish().expect("columns that may be null"))
-}
-
 /// The frames and the rows do not depend on the chunks; the frames cover the whole input except what is allowed between
 /// records; a frame that is not broken is JSON; the inferred columns accept every record.
 #[expect(clippy::expect_used, reason = "what does not hold is to panic")]
@@ -84,12 +61,19 @@ pub fn check(data: &[u8]) {
     }
     let records = whole.iter().filter(|frame| frame.2.is_none()).count();
     let table = super::table();
+    let framer = || Framer::new(usize::MAX, MAX_DEPTH);
     for policy in [Policy::Drop, Policy::Quarantine] {
-        let (seen, rows) = fill([input], &table, policy);
-        assert_eq!(fill(chunks.iter().copied(), &table, policy), (seen, rows));
+        let whole = fill(framer(), [input], &table, policy);
+        assert_eq!(whole.2, None);
+        assert_eq!(
+            fill(framer(), chunks.iter().copied(), &table, policy),
+            whole
+        );
     }
     if inferred.is_ok() {
-        let (seen, rows) = fill(chunks, &inference.schema(), Policy::Quarantine);
+        let schema = inference.schema();
+        let (seen, rows, failed) = fill(framer(), chunks, &schema, Policy::Quarantine);
+        assert_eq!(failed, None);
         assert_eq!(seen.len(), whole.len());
         assert_eq!(rows.num_rows(), records, "{seen:?}");
     }

@@ -1,15 +1,11 @@
 //! Delimited lines, as Hive's `SerDe`s read them.
 
-use arrow::array::RecordBatch;
 use lakewright_core::{
-    chunk::Chunk,
     config::Policy,
-    json::Columns,
     lines::{Dialect, LineColumns, LineFramer},
-    records::{FrameError, Records as _},
 };
 
-use super::options;
+use super::fill;
 
 /// Derives a dialect from a number.
 fn dialect(number: u8) -> Dialect {
@@ -42,54 +38,26 @@ fn columns_of(number: u8) -> LineColumns {
     }
 }
 
-/// The result of each line of the chunks, as text, and the rows.
-#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
-fn fill<'a>(
-    number: u8,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    max_record: usize,
-    policy: Policy,
-) -> (Vec<String>, RecordBatch, Option<FrameError>) {
-    let schema = super::table();
-    let mut columns = Columns::new(&schema, options(policy)).expect("columns of the schema");
-    let header_lines = u32::from(number >> 6);
-    let mut framer = LineFramer::new(
-        dialect(number),
-        header_lines,
-        columns_of(number),
-        max_record,
-    );
-    let (mut seen, mut error) = (Vec::new(), None);
-    'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
-        match chunk {
-            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
-            None => framer.finish(),
-        }
-        loop {
-            match framer.next_into(&mut columns) {
-                Ok(Some(filled)) => seen.push(format!("{} {:?}", filled.offset, filled.result)),
-                Ok(None) => break,
-                Err(too_long) => {
-                    error = Some(too_long);
-                    break 'chunks;
-                }
-            }
-        }
-    }
-    let rows = columns.finish().expect("columns that may be null");
-    (seen, rows, error)
-}
-
 /// The lines and the rows do not depend on the chunks.
 pub fn check(data: &[u8]) {
     let Some((&number, data)) = data.split_first() else {
         return;
     };
     let (chunks, input) = super::cut(data);
+    let table = super::table();
     for max_record in [usize::MAX >> 1, 48] {
         for policy in [Policy::Drop, Policy::Fail] {
-            let whole = fill(number, [input], max_record, policy);
-            let cut = fill(number, chunks.iter().copied(), max_record, policy);
+            let framer = || {
+                let header_lines = u32::from(number >> 6);
+                LineFramer::new(
+                    dialect(number),
+                    header_lines,
+                    columns_of(number),
+                    max_record,
+                )
+            };
+            let whole = fill(framer(), [input], &table, policy);
+            let cut = fill(framer(), chunks.iter().copied(), &table, policy);
             assert_eq!(cut, whole);
         }
     }

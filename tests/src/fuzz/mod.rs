@@ -14,15 +14,16 @@ pub mod split;
 pub mod times;
 pub mod triggers;
 
+use arrow::{array::RecordBatch, datatypes::Schema};
 use jiff::Timestamp;
 use lakewright_core::{
+    chunk::Chunk,
     config::{Policy, TimestampRule},
     hive_type,
-    json::{ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp},
+    json::{Columns, ColumnsOptions, JsonScalar, MAX_DEPTH, ParseTimestamp},
+    records::{FrameError, Records},
     time::{TimestampReader, microseconds},
 };
-
-use arrow::datatypes::Schema;
 
 /// A property that must hold for all inputs.
 pub type Check = fn(&[u8]);
@@ -109,6 +110,42 @@ fn parse_timestamp() -> ParseTimestamp {
         };
         time.ok().map(microseconds)
     })
+}
+
+/// The offset, the bytes and the result of each record, as text; the rows; and why no more records can be read.
+type Filled = (Vec<String>, RecordBatch, Option<FrameError>);
+
+/// Fills columns with the records of the chunks.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
+fn fill<'a>(
+    mut records: impl Records,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    schema: &Schema,
+    policy: Policy,
+) -> Filled {
+    let mut columns = Columns::new(schema, options(policy)).expect("columns of the schema");
+    let (mut seen, mut error) = (Vec::new(), None);
+    'chunks: for chunk in chunks.into_iter().map(Some).chain([None]) {
+        match chunk {
+            Some(chunk) => records.push(&mut Chunk::of(chunk)),
+            None => records.finish(),
+        }
+        loop {
+            match records.next_into(&mut columns) {
+                Ok(Some(filled)) => seen.push(format!(
+                    "{} {:?} {:?}",
+                    filled.offset, filled.bytes, filled.result
+                )),
+                Ok(None) => break,
+                Err(failed) => {
+                    error = Some(failed);
+                    break 'chunks;
+                }
+            }
+        }
+    }
+    let rows = columns.finish().expect("columns that may be null");
+    (seen, rows, error)
 }
 
 fn options(policy: Policy) -> ColumnsOptions {

@@ -1,15 +1,11 @@
 //! Lines that follow a pattern.
 
-use arrow::array::RecordBatch;
 use lakewright_core::{
-    chunk::Chunk,
     config::{Pattern, Policy},
-    json::Columns,
     pattern::PatternFramer,
-    records::{FrameError, Records as _},
 };
 
-use super::options;
+use super::fill;
 
 /// Derives a pattern from a number.
 fn pattern(number: u8) -> Pattern {
@@ -27,51 +23,18 @@ fn pattern(number: u8) -> Pattern {
     }
 }
 
-/// The result of each line of the chunks, as text, and the rows.
-#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
-fn fill<'a>(
-    number: u8,
-    chunks: impl IntoIterator<Item = &'a [u8]>,
-    max_record: usize,
-    policy: Policy,
-) -> (Vec<String>, RecordBatch, Option<FrameError>) {
-    let schema = super::table();
-    let mut columns = Columns::new(&schema, options(policy)).expect("columns of the schema");
-    let mut framer = PatternFramer::new(&pattern(number), true, max_record).expect("a pattern");
-    let mut seen = Vec::new();
-    let mut failed = None;
-    'all: for chunk in chunks.into_iter().map(Some).chain([None]) {
-        match chunk {
-            Some(chunk) => framer.push(&mut Chunk::of(chunk)),
-            None => framer.finish(),
-        }
-        loop {
-            match framer.next_into(&mut columns) {
-                Ok(None) => break,
-                Ok(Some(filled)) => seen.push(format!(
-                    "{} {:?} {:?}",
-                    filled.offset, filled.bytes, filled.result
-                )),
-                Err(error) => {
-                    failed = Some(error);
-                    break 'all;
-                }
-            }
-        }
-    }
-    let batch = columns.finish().expect("columns that may be null");
-    (seen, batch, failed)
-}
-
 /// However the lines are cut, the result is the same; a row is what was not refused.
+#[expect(clippy::expect_used, reason = "what does not hold is to panic")]
 pub fn check(data: &[u8]) {
     let Some((&number, data)) = data.split_first() else {
         return;
     };
     let (chunks, input) = super::cut(data);
+    let table = super::table();
     for policy in [Policy::Drop, Policy::Quarantine] {
-        let whole = fill(number, [input], 64, policy);
-        let cut = fill(number, chunks.iter().copied(), 64, policy);
+        let framer = || PatternFramer::new(&pattern(number), true, 64).expect("a pattern");
+        let whole = fill(framer(), [input], &table, policy);
+        let cut = fill(framer(), chunks.iter().copied(), &table, policy);
         assert_eq!(whole, cut);
         let taken = whole.0.iter().filter(|seen| seen.contains(" Ok(")).count();
         assert_eq!(taken, whole.1.num_rows());

@@ -9,6 +9,8 @@ use arrow::{
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::naming::hexadecimal;
+
 /// The length of a hash, in hexadecimal digits.
 pub(super) const HASH_LENGTH: usize = 64;
 
@@ -26,15 +28,10 @@ impl Secret {
     /// The HMAC-SHA-256 of a text, in lower-case hexadecimal digits.
     /// <https://www.rfc-editor.org/rfc/rfc2104>
     fn hash(&self, text: &[u8], digits: &mut String) {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut mac = self.0.clone();
         mac.update(text);
         digits.clear();
-        for byte in mac.finalize().into_bytes() {
-            for half in [byte >> 4, byte & 15] {
-                digits.extend(DIGITS.get(usize::from(half)).copied().map(char::from));
-            }
-        }
+        digits.extend(hexadecimal(&mac.finalize().into_bytes()));
     }
 }
 
