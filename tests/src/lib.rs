@@ -4,5 +4,6 @@ pub mod conformance;
 pub mod counting;
 pub mod fuzz;
 pub mod not_text;
+pub mod plates;
 pub mod semantics;
 pub mod sim;

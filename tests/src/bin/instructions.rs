@@ -23,10 +23,7 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Field, Schema},
-};
+use arrow::array::RecordBatch;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_smithy_runtime_api::{
     client::{
@@ -41,18 +38,17 @@ use bytes::{Bytes, BytesMut};
 use clap::Parser;
 use lakewright_aws::adapters::s3::{Payloads, S3Store};
 use lakewright_core::{
-    chunk::Chunk,
     config::{self, Csv, Limits, OutputFormat, Policy, ResultColumn, Types},
     csv,
     encode::{Encoder, Layout},
-    json::{self, Columns, ColumnsOptions, MAX_DEPTH},
+    json::{self, MAX_DEPTH},
     location::Location,
     parquet_in::ParquetFile,
     parquet_out::RowGroupLimit,
-    records::Records,
     split::{Column, Framing, Renderer, RowReader, SourceFormat, rows},
 };
 use lakewright_ports::{PutOptions, Store as _};
+use lakewright_tests::plates;
 use parquet_merge::{Footer, Input, Merge, MergeOptions, Step, read_footer, unify};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -163,87 +159,24 @@ fn counted(work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
     work()
 }
 
-/// Records like those of a number plate camera.
-fn json_records() -> String {
-    let record = |n: usize| {
-        format!(
-            "{{\"id\":{n},\"plate\":\"AB{:02} XYZ\",\"t\":\"2026-05-01T{:02}:{:02}:00.123Z\",\"speed\":{}.5,\"camera\":{{\"site\":\"M25 junction {}\",\"lane\":{}}},\"image\":\"s3://images/2026/05/01/{n:020}.jpg\",\"note\":\"éà\",\"flagged\":{}}}\n",
-            n % 97,
-            n / 60 % 24,
-            n % 60,
-            n % 130,
-            n % 31,
-            n % 4,
-            n.is_multiple_of(50)
-        )
-    };
-    (0..RECORDS).map(record).collect()
-}
-
-fn schema() -> Schema {
-    let field = |name: &str, data_type| Field::new(name, data_type, true);
-    let camera = DataType::Struct(
-        vec![
-            field("site", DataType::Utf8),
-            field("lane", DataType::Int32),
-        ]
-        .into(),
-    );
-    Schema::new(vec![
-        field("id", DataType::Int64),
-        field("plate", DataType::Utf8),
-        field("t", DataType::Utf8),
-        field("speed", DataType::Float64),
-        field("camera", camera),
-        field("image", DataType::Utf8),
-        field("note", DataType::Utf8),
-        field("flagged", DataType::Boolean),
-    ])
-}
-
-/// Fills columns with the records of `text`.
-fn fill(records: &mut dyn Records, text: &str) -> Result<RecordBatch> {
-    let options = ColumnsOptions {
-        on_unknown: Policy::Drop,
-        on_mismatch: Policy::Quarantine,
-        timestamp: vec!["t".to_owned()],
-        parse_timestamp: Box::new(|_| None),
-        raw_column: None,
-        max_depth: MAX_DEPTH,
-    };
-    let mut columns = Columns::new(&schema(), options)?;
-    records.push(&mut Chunk::of(text.as_bytes()));
-    records.finish();
-    while let Some(filled) = records.next_into(&mut columns)? {
-        filled.result?;
-    }
-    Ok(columns.finish()?)
-}
-
 fn batch() -> Result<RecordBatch> {
-    fill(&mut json::Framer::new(1 << 20, MAX_DEPTH), &json_records())
+    let text = plates::json(RECORDS);
+    plates::columns(&mut json::Framer::new(1 << 20, MAX_DEPTH), &text)
 }
 
 fn fill_json() -> Result<()> {
-    let text = json_records();
+    let text = plates::json(RECORDS);
     counted(&mut || {
-        fill(&mut json::Framer::new(1 << 20, MAX_DEPTH), &text)?;
+        plates::columns(&mut json::Framer::new(1 << 20, MAX_DEPTH), &text)?;
         Ok(())
     })
 }
 
 fn fill_csv() -> Result<()> {
-    let record = |n: usize| {
-        format!(
-            "{n},AB{:02} XYZ,2026-05-01T00:00:00Z,{}.5,\"a, b\"\n",
-            n % 97,
-            n % 130
-        )
-    };
-    let text = "id,plate,t,speed,note\n".to_owned() + &(0..RECORDS).map(record).collect::<String>();
+    let text = plates::csv(RECORDS);
     counted(&mut || {
         let mut framer = csv::Framer::new(&Csv::default(), &[], 1 << 20)?;
-        fill(&mut framer, &text)?;
+        plates::columns(&mut framer, &text)?;
         Ok(())
     })
 }
@@ -269,8 +202,12 @@ fn read_parquet() -> Result<()> {
     let file = Bytes::from(encoded(&batch)?);
     counted(&mut || {
         let file = ParquetFile::open(file.clone(), &Limits::default())?;
-        let mut rows =
-            file.read_columns(&schema(), Policy::Fail, Policy::Fail, Box::new(|_| None))?;
+        let mut rows = file.read_columns(
+            &plates::schema(),
+            Policy::Fail,
+            Policy::Fail,
+            Box::new(|_| None),
+        )?;
         while rows.next().transpose()?.is_some() {}
         Ok(())
     })

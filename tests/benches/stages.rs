@@ -11,25 +11,22 @@
 
 use std::io::Write;
 
-use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, Field, Schema},
-};
 use divan::{Bencher, black_box, counter::BytesCount, counter::ItemsCount};
 use flate2::{Compression, write::GzEncoder};
 use jiff::Timestamp;
 use lakewright_core::{
     chunk::Chunk,
     compression::{Decompressor, Status},
-    config::{self, Csv, OutputFormat, PathStyle, Policy, TimestampRule},
+    config::{self, Csv, OutputFormat, PathStyle, TimestampRule},
     csv,
     encode::{Encoder, Layout},
-    json::{self, Columns, ColumnsOptions, MAX_DEPTH},
+    json::{self, MAX_DEPTH},
     parquet_out::RowGroupLimit,
     partition::Partitioner,
     records::Records as _,
     time::TimestampReader,
 };
+use lakewright_tests::plates;
 
 const RECORDS: usize = 50_000;
 
@@ -37,73 +34,13 @@ fn main() {
     divan::main();
 }
 
-/// Records like those of a number plate camera: some 300 bytes each.
-fn records() -> String {
-    let record = |n: usize| {
-        format!(
-            "{{\"id\":{n},\"plate\":\"AB{:02} XYZ\",\"t\":\"2026-05-01T{:02}:{:02}:{:02}.123Z\",\"speed\":{}.5,\"camera\":{{\"site\":\"M25 junction {}\",\"lane\":{},\"direction\":null}},\"confidence\":0.{:03},\"note\":\"éà no remarks about this vehicle, which passed at its ease\",\"flagged\":{}}}\n",
-            n % 97,
-            n / 3600 % 24,
-            n / 60 % 60,
-            n % 60,
-            n % 130,
-            n % 31,
-            n % 4,
-            n % 1000,
-            n.is_multiple_of(50)
-        )
-    };
-    (0..RECORDS).map(record).collect::<Vec<_>>().concat()
-}
-
-fn schema() -> Schema {
-    let field = |name: &str, data_type| Field::new(name, data_type, true);
-    let camera = DataType::Struct(
-        vec![
-            field("site", DataType::Utf8),
-            field("lane", DataType::Int32),
-            field("direction", DataType::Utf8),
-        ]
-        .into(),
-    );
-    Schema::new(vec![
-        field("id", DataType::Int64),
-        field("plate", DataType::Utf8),
-        field("t", DataType::Utf8),
-        field("speed", DataType::Float64),
-        field("camera", camera),
-        field("confidence", DataType::Float64),
-        field("note", DataType::Utf8),
-        field("flagged", DataType::Boolean),
-    ])
-}
-
-fn columns(schema: &Schema) -> Columns {
-    let options = ColumnsOptions {
-        on_unknown: Policy::Drop,
-        on_mismatch: Policy::Quarantine,
-        timestamp: vec!["t".to_owned()],
-        parse_timestamp: Box::new(|_| None),
-        raw_column: None,
-        max_depth: MAX_DEPTH,
-    };
-    Columns::new(schema, options).unwrap()
-}
-
-fn fill(text: &str) -> RecordBatch {
-    let mut framer = json::Framer::new(usize::MAX, MAX_DEPTH);
-    framer.push(&mut Chunk::of(text.as_bytes()));
-    framer.finish();
-    let mut columns = columns(&schema());
-    while let Some(filled) = framer.next_into(&mut columns).unwrap() {
-        filled.result.unwrap();
-    }
-    columns.finish().unwrap()
+fn framer() -> json::Framer {
+    json::Framer::new(usize::MAX, MAX_DEPTH)
 }
 
 #[divan::bench]
 fn gunzip(bencher: Bencher<'_, '_>) {
-    let text = records();
+    let text = plates::json(RECORDS);
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     let packed = encoder.finish().unwrap();
@@ -121,9 +58,9 @@ fn gunzip(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn frame_json(bencher: Bencher<'_, '_>) {
-    let text = records();
+    let text = plates::json(RECORDS);
     bencher.counter(BytesCount::of_str(&text)).bench(|| {
-        let mut framer = json::Framer::new(usize::MAX, MAX_DEPTH);
+        let mut framer = framer();
         framer.push(&mut Chunk::of(text.as_bytes()));
         framer.finish();
         let mut records = 0;
@@ -136,32 +73,18 @@ fn frame_json(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn json_into_columns(bencher: Bencher<'_, '_>) {
-    let text = records();
+    let text = plates::json(RECORDS);
     bencher
         .counter(BytesCount::of_str(&text))
-        .bench(|| fill(&text));
+        .bench(|| plates::columns(&mut framer(), &text).unwrap());
 }
 
 #[divan::bench]
 fn csv_into_columns(bencher: Bencher<'_, '_>) {
-    let record = |n: usize| {
-        format!(
-            "{n},AB{:02} XYZ,2026-05-01T00:00:00Z,{}.5,\"a, b\"\n",
-            n % 97,
-            n % 130
-        )
-    };
-    let text = "id,plate,t,speed,note\n".to_owned()
-        + &(0..RECORDS).map(record).collect::<Vec<_>>().concat();
+    let text = plates::csv(RECORDS);
     bencher.counter(BytesCount::of_str(&text)).bench(|| {
         let mut framer = csv::Framer::new(&Csv::default(), &[], usize::MAX >> 1).unwrap();
-        framer.push(&mut Chunk::of(text.as_bytes()));
-        framer.finish();
-        let mut columns = columns(&schema());
-        while let Some(filled) = framer.next_into(&mut columns).unwrap() {
-            filled.result.unwrap();
-        }
-        columns.finish().unwrap()
+        plates::columns(&mut framer, &text).unwrap()
     });
 }
 
@@ -190,8 +113,8 @@ fn partition_key(bencher: Bencher<'_, '_>, zone: &str) {
 
 #[divan::bench(args = ["parquet", "json", "csv"])]
 fn encode(bencher: Bencher<'_, '_>, format: &str) {
-    let text = records();
-    let batch = fill(&text);
+    let text = plates::json(RECORDS);
+    let batch = plates::columns(&mut framer(), &text).unwrap();
     let format = match format {
         "parquet" => OutputFormat::Parquet,
         "json" => OutputFormat::Json,
