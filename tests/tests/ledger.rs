@@ -34,7 +34,7 @@ use lakewright_jobs::{
     JobError,
     rekey::{Budget, Claim, Commit, Delivered, Plan, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan as Faults, Settings, virtual_time};
 use lakewright_ports::Clock;
@@ -123,22 +123,13 @@ impl World {
         let client = Client::new(Arc::clone(&self.cloud), 1, Faults::default());
         let clock = Arc::new(self.cloud.clock);
         let deadline = clock.now() + calls;
+        let backoff = |policy| Backoff::new(clock.clone(), deadline, 1, policy);
+        let store = Retrying::new(client.clone(), backoff(RetryPolicy::S3));
+        let catalog = RetryingCatalog::new(client.clone(), backoff(RetryPolicy::GLUE));
         let ports = Ports {
-            store: Arc::new(Retrying::new(
-                client.clone(),
-                clock.clone(),
-                deadline,
-                1,
-                RetryPolicy::S3,
-            )),
-            catalog: Arc::new(RetryingCatalog::new(
-                client.clone(),
-                clock.clone(),
-                deadline,
-                1,
-                RetryPolicy::GLUE,
-            )),
-            clock,
+            store: Arc::new(store),
+            catalog: Arc::new(catalog),
+            clock: clock.clone(),
         };
         let budget = Budget {
             memory: 64 << 20,

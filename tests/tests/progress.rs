@@ -30,7 +30,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     rekey::{Budget, Ports},
-    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, SimClock, virtual_time};
 use lakewright_ports::{Clock, Store};
@@ -45,42 +45,23 @@ struct Invocation {
 }
 
 impl Invocation {
+    fn backoff(&self, policy: RetryPolicy) -> Backoff {
+        Backoff::new(self.clock.clone(), self.deadlines.calls, 1, policy)
+    }
+
     fn store(&self) -> Arc<dyn Store> {
-        let calls = self.deadlines.calls;
-        let clock = Arc::clone(&self.clock);
-        Arc::new(Retrying::new(
-            self.client.clone(),
-            clock,
-            calls,
-            1,
-            RetryPolicy::S3,
-        ))
+        let backoff = self.backoff(RetryPolicy::S3);
+        Arc::new(Retrying::new(self.client.clone(), backoff))
     }
 
     fn catalog(&self) -> Arc<RetryingCatalog<Client>> {
-        let calls = self.deadlines.calls;
-        let clock = Arc::clone(&self.clock);
-        let policy = RetryPolicy::GLUE;
-        Arc::new(RetryingCatalog::new(
-            self.client.clone(),
-            clock,
-            calls,
-            1,
-            policy,
-        ))
+        let backoff = self.backoff(RetryPolicy::GLUE);
+        Arc::new(RetryingCatalog::new(self.client.clone(), backoff))
     }
 
     fn service(&self) -> Arc<RetryingService<Client>> {
-        let calls = self.deadlines.calls;
-        let clock = Arc::clone(&self.clock);
-        let policy = RetryPolicy::SQS;
-        Arc::new(RetryingService::new(
-            self.client.clone(),
-            clock,
-            calls,
-            1,
-            policy,
-        ))
+        let backoff = self.backoff(RetryPolicy::SQS);
+        Arc::new(RetryingService::new(self.client.clone(), backoff))
     }
 
     fn work(&self) -> Timestamp {

@@ -1,5 +1,7 @@
 //! What [`Retrying`], [`RetryingCatalog`] and [`RetryingService`] make of each fault, over the model.
 
+#[path = "retry/lost_answers.rs"]
+mod lost_answers;
 #[path = "retry/waits.rs"]
 mod waits;
 
@@ -16,7 +18,7 @@ use lakewright_core::{
     config::Encryption,
     location::Location,
 };
-use lakewright_jobs::retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService};
+use lakewright_jobs::retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog, RetryingService};
 use lakewright_model::{
     Change, Client, Cloud, Fault, FaultRates, ModelGlue, ModelS3, Observer, Plan, Settings,
     virtual_time,
@@ -43,10 +45,7 @@ fn retrying(
     let deadline = cloud.clock.now() + patience;
     let store = Retrying::new(
         client.clone(),
-        Arc::new(cloud.clock),
-        deadline,
-        7,
-        RetryPolicy::S3,
+        Backoff::new(Arc::new(cloud.clock), deadline, 7, RetryPolicy::S3),
     );
     (store, client)
 }
@@ -148,81 +147,6 @@ fn lasting_faults_surface_once_the_attempts_are_used_up() {
 }
 
 #[test]
-fn a_refusal_after_a_lost_answer_is_settled_by_what_stands() {
-    // What another writer puts while our first attempt is lost, and whether the put then counts as ours.
-    for (fault, other, ours) in [
-        (Fault::ResetAfter, None, true),
-        (Fault::InternalAfter, None, true),
-        (Fault::ResetBefore, Some("ours"), true),
-        (Fault::ResetBefore, Some("else"), false),
-        (Fault::ResetBefore, Some("longer than ours"), false),
-        (Fault::SlowDown, Some("ours"), false),
-    ] {
-        virtual_time(async {
-            let cloud = calm();
-            let (store, _) = retrying(&cloud, [Some(fault)], MINUTE);
-            let another = Client::new(Arc::clone(&cloud), 2, Plan::default());
-            let ((), result) = tokio::join!(
-                async {
-                    if let Some(other) = other {
-                        create(&another, other).await.unwrap();
-                    }
-                },
-                async {
-                    // Begins after the other writer has ended.
-                    cloud.clock.sleep(Duration::from_secs(1)).await;
-                    create(&store, "ours").await
-                }
-            );
-            let standing = store.head(&at("k"), None).await.unwrap();
-            let wanted = if ours {
-                Ok(standing.etag)
-            } else {
-                Err(StoreErrorKind::PreconditionFailed)
-            };
-            let case = format!("{fault}, another wrote {other:?}");
-            assert_eq!(result.map(|written| written.etag), wanted, "{case}");
-        });
-    }
-}
-
-#[test]
-fn a_replacement_whose_answer_was_lost_is_recognised() {
-    virtual_time(async {
-        let cloud = calm();
-        let (store, _) = retrying(&cloud, [None, Some(Fault::ResetAfter)], MINUTE);
-        let first = create(&store, "one").await.unwrap();
-        let matches = Precondition::Matches(first.etag.clone());
-        let second = put(&store, "two", matches.clone()).await.unwrap();
-        let standing = store.head(&at("k"), None).await.unwrap();
-        assert_eq!(standing.etag, second.etag);
-        let stale = put(&store, "three", matches).await;
-        assert_eq!(stale, Err(StoreErrorKind::PreconditionFailed));
-    });
-}
-
-#[test]
-fn a_copy_whose_answer_was_lost_is_recognised() {
-    for opaque_etags in [false, true] {
-        virtual_time(async {
-            let settings = Settings {
-                opaque_etags,
-                ..Settings::default()
-            };
-            let cloud = Cloud::new(1, settings, FaultRates::default());
-            let (store, _) = retrying(&cloud, [None, Some(Fault::ResetAfter)], MINUTE);
-            create(&store, "content").await.unwrap();
-            let (from, to) = (at("k"), at("copy"));
-            let copied = store
-                .copy(&from, None, &to, Precondition::Absent, None)
-                .await;
-            let standing = store.head(&to, None).await.unwrap();
-            assert_eq!(copied.unwrap().etag, standing.etag);
-        });
-    }
-}
-
-#[test]
 fn what_a_job_writes_is_encrypted_as_the_job_says() {
     stated(
         "Every object that a job writes, its ledger's among them, has the job's `encryption`, and its `tags` unless it is a copy, which keeps those of its source.",
@@ -255,51 +179,6 @@ fn what_a_job_writes_is_encrypted_as_the_job_says() {
             assert_eq!(upload.map(drop).map_err(|error| error.kind), expected);
         }
     });
-}
-
-#[test]
-fn a_completion_whose_answer_was_lost_is_recognised() {
-    for completed_again in [StoreErrorKind::NotFound, StoreErrorKind::PreconditionFailed] {
-        for (other, ours) in [(None, true), (Some("other"), false)] {
-            virtual_time(async {
-                let settings = Settings {
-                    completed_again,
-                    smallest_part: 1,
-                    ..Settings::default()
-                };
-                let cloud = Cloud::new(1, settings, FaultRates::default());
-                let fault = if other.is_some() {
-                    Fault::ResetBefore
-                } else {
-                    Fault::ResetAfter
-                };
-                let (store, _) = retrying(&cloud, [None, None, None, Some(fault)], MINUTE);
-                let upload = store.create_multipart(&at("k"), None, None).await.unwrap();
-                let mut parts = Vec::new();
-                for (number, text) in [(1, "one"), (2, "two")] {
-                    let part = store
-                        .upload_part(&at("k"), &upload, number, body(text))
-                        .await;
-                    parts.push(part.unwrap());
-                }
-                if let Some(other) = other {
-                    let another = Client::new(Arc::clone(&cloud), 2, Plan::default());
-                    create(&another, other).await.unwrap();
-                }
-                let result = store
-                    .complete_multipart(&at("k"), &upload, &parts, Precondition::Absent)
-                    .await;
-                let standing = store.head(&at("k"), None).await.unwrap();
-                let wanted = if ours {
-                    Ok(standing.etag)
-                } else {
-                    Err(StoreErrorKind::PreconditionFailed)
-                };
-                let result = result.map(|written| written.etag);
-                assert_eq!(result.map_err(|error| error.kind), wanted);
-            });
-        }
-    }
 }
 
 #[test]
@@ -545,7 +424,8 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         let client = Client::new(Arc::clone(&cloud), 1, plan);
         let deadline = cloud.clock.now() + SignedDuration::from_hours(1);
         let clock = Arc::new(cloud.clock);
-        let catalog = RetryingCatalog::new(client, clock, deadline, 7, RetryPolicy::GLUE);
+        let catalog =
+            RetryingCatalog::new(client, Backoff::new(clock, deadline, 7, RetryPolicy::GLUE));
         let partition = |value: &str| Partition {
             values: vec![value.to_owned()],
             storage: StorageDescriptor {
@@ -582,7 +462,10 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         };
         let client = Client::new(Arc::clone(&cloud), 2, plan);
         let clock = Arc::new(cloud.clock);
-        let catalog = RetryingCatalog::new(client.clone(), clock, deadline, 7, RetryPolicy::GLUE);
+        let catalog = RetryingCatalog::new(
+            client.clone(),
+            Backoff::new(clock, deadline, 7, RetryPolicy::GLUE),
+        );
         let found = catalog.matching_partitions(&name, None).await.unwrap();
         assert_eq!(found.len(), 1_299);
         assert_eq!(client.calls(), 3);
@@ -627,7 +510,8 @@ fn a_queue_gets_rejected_messages_again_until_the_attempts_or_the_time_are_used_
             let client = Client::new(Arc::clone(&cloud), 1, plan);
             let deadline = cloud.clock.now() + time;
             let clock = Arc::new(cloud.clock);
-            let queue = RetryingService::new(client, clock, deadline, 7, RetryPolicy::SQS);
+            let queue =
+                RetryingService::new(client, Backoff::new(clock, deadline, 7, RetryPolicy::SQS));
             let bodies: Vec<String> = (0..10).map(|n| n.to_string()).collect();
             let sent = queue.send(URL, &bodies).await;
             let sent = sent.map_err(|error| error.kind);

@@ -26,7 +26,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     rekey::{Claim, Commit},
     report::{ObjectReport, Status},
-    retry::{RetryPolicy, Retrying},
+    retry::{Backoff, RetryPolicy, Retrying},
     sweep::{self, Ports, SweepReport, SweepRequest},
 };
 use lakewright_model::{SimClock, virtual_time};
@@ -424,7 +424,10 @@ fn however_little_time_it_has_each_sweep_gets_further() {
                 };
                 let (clock, policy) = (Arc::new(clock), RetryPolicy::S3);
                 let ports = Ports {
-                    store: Arc::new(Retrying::new(store, clock.clone(), calls, 1, policy)),
+                    store: Arc::new(Retrying::new(
+                        store,
+                        Backoff::new(clock.clone(), calls, 1, policy),
+                    )),
                     queue: Arc::new(Counting::default()),
                     clock,
                 };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lakewright_core::{config::Config, shown};
 use lakewright_jobs::{
     Failure,
-    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lakewright_ports::Clock;
 use lambda_runtime::{Context, Diagnostic, Error, LambdaEvent, service_fn};
@@ -72,7 +72,8 @@ impl Base {
         let store = clients.store();
         let now = clock.now();
         let deadline = now.checked_add(START_TIME).unwrap_or(now);
-        let config = load(&settings.config, &retrying(&store, &clock, deadline, now)).await;
+        let backoff = Backoff::new(Arc::clone(&clock), deadline, seed(now), RetryPolicy::S3);
+        let config = load(&settings.config, &Retrying::new(store.clone(), backoff)).await;
         let config = config.inspect_err(|failure| error!(error = chain(failure), "no start"))?;
         Ok(Self {
             config: Arc::new(config),
@@ -111,19 +112,14 @@ pub(crate) struct Invocation<'a> {
 impl Invocation<'_> {
     /// S3 with this invocation's retries.
     pub(crate) fn store(&self) -> Arc<Retrying<S3Store>> {
-        let Base { store, clock, .. } = self.base;
-        Arc::new(retrying(store, clock, self.deadlines.calls, self.begun))
+        let backoff = self.backoff(RetryPolicy::S3);
+        Arc::new(Retrying::new(self.base.store.clone(), backoff))
     }
 
     /// Glue with this invocation's retries.
     pub(crate) fn catalog(&self, catalog: &GlueCatalog) -> Arc<RetryingCatalog<GlueCatalog>> {
-        Arc::new(RetryingCatalog::new(
-            catalog.clone(),
-            self.clock(),
-            self.deadlines.calls,
-            seed(self.begun),
-            RetryPolicy::GLUE,
-        ))
+        let backoff = self.backoff(RetryPolicy::GLUE);
+        Arc::new(RetryingCatalog::new(catalog.clone(), backoff))
     }
 
     /// SQS, Athena or Step Functions with this invocation's retries.
@@ -131,13 +127,11 @@ impl Invocation<'_> {
     where
         S: Clone,
     {
-        Arc::new(RetryingService::new(
-            service.clone(),
-            self.clock(),
-            self.deadlines.calls,
-            seed(self.begun),
-            policy,
-        ))
+        Arc::new(RetryingService::new(service.clone(), self.backoff(policy)))
+    }
+
+    fn backoff(&self, policy: RetryPolicy) -> Backoff {
+        Backoff::new(self.clock(), self.deadlines.calls, seed(self.begun), policy)
     }
 
     /// The clock of the function.
@@ -196,16 +190,6 @@ fn as_logged(payload: &Value) -> Value {
         }
     }
     logged
-}
-
-fn retrying(
-    store: &S3Store,
-    clock: &Arc<dyn Clock>,
-    deadline: Timestamp,
-    now: Timestamp,
-) -> Retrying<S3Store> {
-    let (store, clock) = (store.clone(), Arc::clone(clock));
-    Retrying::new(store, clock, deadline, seed(now), RetryPolicy::S3)
 }
 
 /// A seed for the jitter of retries, which must differ between concurrent invocations.

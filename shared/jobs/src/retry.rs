@@ -11,6 +11,7 @@ mod store;
 
 use std::time::Duration;
 
+pub use backoff::Backoff;
 pub use catalog::RetryingCatalog;
 pub use service::RetryingService;
 pub use store::Retrying;

@@ -18,7 +18,7 @@ use lakewright_jobs::{
     JobError,
     rekey::{Answers, Budget, Delivered, Ports, SourceObject, rekey},
     report::{ObjectReport, Status},
-    retry::{RetryPolicy, Retrying, RetryingCatalog, RetryingService},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog, RetryingService},
     sweep::{self, SweepReport, SweepRequest},
 };
 use lakewright_model::{Client, Cloud, Fault, FaultRates, Plan, Settings};
@@ -284,21 +284,10 @@ impl World {
         let client = self.client(Plan::default());
         let (deadline, clock) = (self.deadline(), Arc::new(self.cloud.clock));
         let job = &self.jobs[0];
+        let backoff = |policy| Backoff::new(clock.clone(), deadline, self.seed, policy);
         let ports = sweep::Ports {
-            store: Arc::new(Retrying::new(
-                client.clone(),
-                clock.clone(),
-                deadline,
-                self.seed,
-                RetryPolicy::S3,
-            )),
-            queue: Arc::new(RetryingService::new(
-                client,
-                clock.clone(),
-                deadline,
-                self.seed,
-                RetryPolicy::SQS,
-            )),
+            store: Arc::new(Retrying::new(client.clone(), backoff(RetryPolicy::S3))),
+            queue: Arc::new(RetryingService::new(client, backoff(RetryPolicy::SQS))),
             clock,
         };
         let request = SweepRequest {
@@ -320,10 +309,8 @@ impl World {
         invocation: u32,
         target: &Location,
     ) -> Arc<dyn Store> {
-        let (clock, seed) = (
-            Arc::new(self.cloud.clock),
-            self.seed ^ u64::from(invocation),
-        );
+        let seed = self.seed ^ u64::from(invocation);
+        let backoff = Backoff::new(Arc::new(self.cloud.clock), deadline, seed, RetryPolicy::S3);
         let client = Poisoned {
             inner: client,
             poisonous: self.poisonous().clone(),
@@ -334,16 +321,10 @@ impl World {
         match self.setup.mutant {
             Some(mutant) if mutant.is_below_retries() => {
                 let broken = break_by(mutant, Arc::new(client));
-                Arc::new(Retrying::new(
-                    broken,
-                    clock,
-                    deadline,
-                    seed,
-                    RetryPolicy::S3,
-                ))
+                Arc::new(Retrying::new(broken, backoff))
             }
             mutant => {
-                let store = Retrying::new(client, clock, deadline, seed, RetryPolicy::S3);
+                let store = Retrying::new(client, backoff);
                 match mutant {
                     Some(mutant) => Arc::new(break_by(mutant, Arc::new(store))),
                     None => Arc::new(store),
@@ -372,15 +353,10 @@ impl World {
             inner: client.clone(),
             mutant: self.setup.mutant,
         };
+        let backoff = Backoff::new(clock.clone(), deadline, seed, RetryPolicy::GLUE);
         let ports = Ports {
             store: self.store(client.clone(), deadline, invocation, &job.target),
-            catalog: Arc::new(RetryingCatalog::new(
-                catalog,
-                clock.clone(),
-                deadline,
-                seed,
-                RetryPolicy::GLUE,
-            )),
+            catalog: Arc::new(RetryingCatalog::new(catalog, backoff)),
             clock: clock.clone(),
         };
         let budget = Budget {

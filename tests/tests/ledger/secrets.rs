@@ -1,7 +1,7 @@
 //! Secrets that columns are hashed with, and that are rotated while a batch is under way.
 
 use lakewright_core::config::SecretName;
-use lakewright_jobs::retry::RetryingService;
+use lakewright_jobs::retry::{Backoff, RetryingService};
 use lakewright_model::{Death, Fault};
 use lakewright_ports::{Secrets as _, ServiceErrorKind};
 
@@ -181,7 +181,8 @@ fn calls_that_fail_are_made_again() {
         let clock = Arc::new(world.cloud.clock);
         let deadline = clock.now() + SignedDuration::from_mins(1);
         let policy = RetryPolicy::SECRETS_MANAGER;
-        let secrets = RetryingService::new(client.clone(), clock, deadline, 1, policy);
+        let secrets =
+            RetryingService::new(client.clone(), Backoff::new(clock, deadline, 1, policy));
         let (found, _) = secrets.secret(&name(), None).await.unwrap();
         assert_eq!((found, client.calls()), (version, 3));
         world

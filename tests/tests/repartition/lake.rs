@@ -17,7 +17,7 @@ use lakewright_core::{
 use lakewright_jobs::{
     JobError,
     repartition::{self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskRequest},
-    retry::{RetryPolicy, Retrying},
+    retry::{Backoff, RetryPolicy, Retrying},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
 use lakewright_ports::{Clock, Partition};
@@ -120,7 +120,7 @@ impl Lake {
         let calls = budget.deadline + SignedDuration::from_millis(500);
         let client = Client::new(Arc::clone(&self.cloud), 1, Plan::default());
         let clock = Arc::new(self.cloud.clock);
-        let store = Retrying::new(client, clock, calls, 1, RetryPolicy::S3);
+        let store = Retrying::new(client, Backoff::new(clock, calls, 1, RetryPolicy::S3));
         let store = Arc::new(store);
         (Ports { store, ..ports }, budget)
     }

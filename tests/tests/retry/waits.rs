@@ -90,15 +90,15 @@ fn attempts(name: &str, call: Call, seed: u64, time: Duration) -> Vec<i128> {
         let client = Client::new(Arc::clone(&cloud), 1, plan);
         let begun = cloud.clock.now();
         let deadline = begun + time;
-        let clock = || Arc::new(cloud.clock);
         let policy = RetryPolicy {
             attempts: 100,
             ..RetryPolicy::SQS
         };
+        let backoff = || Backoff::new(Arc::new(cloud.clock), deadline, seed, policy);
         let services = Services {
-            store: Retrying::new(client.clone(), clock(), deadline, seed, policy),
-            catalog: RetryingCatalog::new(client.clone(), clock(), deadline, seed, policy),
-            service: RetryingService::new(client.clone(), clock(), deadline, seed, policy),
+            store: Retrying::new(client.clone(), backoff()),
+            catalog: RetryingCatalog::new(client.clone(), backoff()),
+            service: RetryingService::new(client.clone(), backoff()),
         };
         let case = format!("{name}, seed {seed}, {time:?}");
         assert!(call(&services).await, "{case}");

@@ -42,7 +42,7 @@ enum GiveUp {
 }
 
 /// How the calls of one invocation to one service are retried. They share the deadline, the rate, and the jitter.
-pub(super) struct Backoff {
+pub struct Backoff {
     clock: Arc<dyn Clock>,
     start: Timestamp,
     deadline: Timestamp,
@@ -57,12 +57,8 @@ pub(super) struct Backoff {
 struct Attempts(ExponentialBackoff);
 
 impl Backoff {
-    pub(super) fn new(
-        clock: Arc<dyn Clock>,
-        deadline: Timestamp,
-        seed: u64,
-        policy: RetryPolicy,
-    ) -> Self {
+    /// For one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
+    pub fn new(clock: Arc<dyn Clock>, deadline: Timestamp, seed: u64, policy: RetryPolicy) -> Self {
         Self {
             start: clock.now(),
             clock,

@@ -1,17 +1,11 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use lakewright_core::catalog::{Table, TableName};
 use lakewright_ports::{
-    Catalog, CatalogError, CatalogErrorKind, Clock, Partition, PartitionFailure, PartitionPage,
+    Catalog, CatalogError, CatalogErrorKind, Partition, PartitionFailure, PartitionPage,
 };
 
-use super::{
-    RetryPolicy,
-    backoff::{Backoff, Failing, Verdict},
-};
+use super::backoff::{Backoff, Failing, Verdict};
 
 /// A catalog that retries throttled and interrupted calls within one invocation's deadline.
 ///
@@ -25,18 +19,9 @@ pub struct RetryingCatalog<C> {
 }
 
 impl<C: Catalog> RetryingCatalog<C> {
-    /// Wraps `inner` for one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
-    pub fn new(
-        inner: C,
-        clock: Arc<dyn Clock>,
-        deadline: Timestamp,
-        seed: u64,
-        policy: RetryPolicy,
-    ) -> Self {
-        Self {
-            inner,
-            backoff: Backoff::new(clock, deadline, seed, policy),
-        }
+    /// Wraps `inner` for one invocation.
+    pub fn new(inner: C, backoff: Backoff) -> Self {
+        Self { inner, backoff }
     }
 
     async fn call<'a, T>(

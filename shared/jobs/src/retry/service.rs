@@ -1,21 +1,15 @@
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use lakewright_core::{
     config::{ResultColumn, SecretName},
     operations::Secret,
 };
 use lakewright_ports::{
-    Callback, CallbackError, CallbackErrorKind, Clock, Queries, QueriesError, QueryExecution,
-    Queue, QueueError, Secrets, SecretsError, SendFailure, ServiceErrorKind,
+    Callback, CallbackError, CallbackErrorKind, Queries, QueriesError, QueryExecution, Queue,
+    QueueError, Secrets, SecretsError, SendFailure, ServiceErrorKind,
 };
 
-use super::{
-    RetryPolicy,
-    backoff::{Backoff, Failing, Verdict},
-};
+use super::backoff::{Backoff, Failing, Verdict};
 
 /// A [`Queue`], [`Queries`], [`Secrets`] or [`Callback`] that retries failed calls within one invocation's deadline, and rejected
 /// messages of a batch. A message is sent twice if it was accepted but the answer was lost.
@@ -25,18 +19,9 @@ pub struct RetryingService<S> {
 }
 
 impl<S> RetryingService<S> {
-    /// Wraps `inner` for one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
-    pub fn new(
-        inner: S,
-        clock: Arc<dyn Clock>,
-        deadline: Timestamp,
-        seed: u64,
-        policy: RetryPolicy,
-    ) -> Self {
-        Self {
-            inner,
-            backoff: Backoff::new(clock, deadline, seed, policy),
-        }
+    /// Wraps `inner` for one invocation.
+    pub fn new(inner: S, backoff: Backoff) -> Self {
+        Self { inner, backoff }
     }
 }
 

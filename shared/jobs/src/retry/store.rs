@@ -1,23 +1,19 @@
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    sync::Mutex,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use lakewright_core::{config::Encryption, location::Location};
 use lakewright_ports::{
-    Attributes, Clock, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, ObjectBody,
     ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId, Written,
 };
 use twox_hash::XxHash3_128;
 
-use super::{
-    RetryPolicy,
-    backoff::{Backoff, Failing, Verdict, lock},
-};
+use super::backoff::{Backoff, Failing, Verdict, lock};
 
 /// The size of the reads that compare an object with what was written.
 const COMPARE_CHUNK: usize = 8 << 20;
@@ -66,17 +62,11 @@ struct Settled<T> {
 }
 
 impl<S: Store> Retrying<S> {
-    /// Wraps `inner` for one invocation. No call starts at or after `deadline`; `seed` determines the jitter.
-    pub fn new(
-        inner: S,
-        clock: Arc<dyn Clock>,
-        deadline: Timestamp,
-        seed: u64,
-        policy: RetryPolicy,
-    ) -> Self {
+    /// Wraps `inner` for one invocation.
+    pub fn new(inner: S, backoff: Backoff) -> Self {
         Self {
             inner,
-            backoff: Backoff::new(clock, deadline, seed, policy),
+            backoff,
             uploads: Mutex::default(),
         }
     }

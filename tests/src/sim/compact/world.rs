@@ -17,10 +17,10 @@ use lakewright_jobs::{
     JobError,
     compact::{self, MergeReport, MergeTask, PlanReport, PlanRequest, StepReport, StepRequest},
     rekey::{self, Delivered, SourceObject},
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
-use lakewright_ports::{Catalog, Clock, Store};
+use lakewright_ports::{Clock, Store};
 
 pub(super) use super::role::Role;
 use super::{broken::BrokenStore, checker::Checker, mutant::Mutant};
@@ -204,23 +204,16 @@ impl World {
         let clock = Arc::new(self.cloud.clock);
         let deadline = self.deadline();
         let seed = self.seed ^ u64::from(self.invocations());
-        let policy = RetryPolicy::S3;
-        let retrying = Retrying::new(client.clone(), clock.clone(), deadline, seed, policy);
+        let backoff = |policy| Backoff::new(clock.clone(), deadline, seed, policy);
+        let retrying = Retrying::new(client.clone(), backoff(RetryPolicy::S3));
         let store: Arc<dyn Store> = match self.mutant {
             Some(mutant) => Arc::new(BrokenStore::new(Arc::new(retrying), mutant, role)),
             None => Arc::new(retrying),
         };
-        let policy = RetryPolicy::GLUE;
-        let catalog: Arc<dyn Catalog> = Arc::new(RetryingCatalog::new(
-            client.clone(),
-            clock.clone(),
-            deadline,
-            seed,
-            policy,
-        ));
+        let catalog = RetryingCatalog::new(client.clone(), backoff(RetryPolicy::GLUE));
         let ports = compact::Ports {
             store,
-            catalog,
+            catalog: Arc::new(catalog),
             clock: clock.clone(),
         };
         let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, deadline))).await;

@@ -13,7 +13,7 @@ use lakewright_jobs::{
     repartition::{
         self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskReport, TaskRequest,
     },
-    retry::{RetryPolicy, Retrying, RetryingCatalog},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
 use lakewright_ports::{Clock, Store};
@@ -134,17 +134,17 @@ impl World {
         let client = Client::new(Arc::clone(&self.cloud), id, plan);
         let (clock, deadline) = (Arc::new(self.cloud.clock), self.deadline());
         let seed = self.seed ^ u64::from(id);
-        let (policy, glue) = (RetryPolicy::S3, RetryPolicy::GLUE);
-        let store = Retrying::new(client.clone(), clock.clone(), deadline, seed, policy);
+        let backoff = |policy| Backoff::new(clock.clone(), deadline, seed, policy);
+        let store = Retrying::new(client.clone(), backoff(RetryPolicy::S3));
         let store: Arc<dyn Store> = match self.mutant {
             Some(mutant) => Arc::new(BrokenStore::new(Arc::new(store), mutant)),
             None => Arc::new(store),
         };
-        let catalog = RetryingCatalog::new(client.clone(), clock.clone(), deadline, seed, glue);
+        let catalog = RetryingCatalog::new(client.clone(), backoff(RetryPolicy::GLUE));
         let ports = Ports {
             store,
             catalog: Arc::new(catalog),
-            clock,
+            clock: clock.clone(),
         };
         let budget = Budget {
             memory: 128 << 20,

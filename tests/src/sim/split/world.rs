@@ -14,7 +14,7 @@ use lakewright_core::{
 };
 use lakewright_jobs::{
     JobError,
-    retry::{RetryPolicy, Retrying, RetryingService},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingService},
     split::{self, Budget, ChunkReport, PlanReport, PlanRequest, Ports, Task},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
@@ -205,30 +205,18 @@ impl World {
 
     fn store(&self, client: Client, deadline: Timestamp, invocation: u32) -> Arc<dyn Store> {
         let seed = self.seed ^ u64::from(invocation);
-        let clock = Arc::new(self.cloud.clock);
+        let backoff = Backoff::new(Arc::new(self.cloud.clock), deadline, seed, RetryPolicy::S3);
         let target = Location::new("objects", "sim/");
         match self.mutant {
             Some(mutant) if mutant.is_below_retries() => {
                 let broken = BrokenStore::new(Arc::new(client), mutant, target);
-                Arc::new(Retrying::new(
-                    broken,
-                    clock,
-                    deadline,
-                    seed,
-                    RetryPolicy::S3,
-                ))
+                Arc::new(Retrying::new(broken, backoff))
             }
             Some(mutant) => {
-                let store = Retrying::new(client, clock, deadline, seed, RetryPolicy::S3);
+                let store = Retrying::new(client, backoff);
                 Arc::new(BrokenStore::new(Arc::new(store), mutant, target))
             }
-            None => Arc::new(Retrying::new(
-                client,
-                clock,
-                deadline,
-                seed,
-                RetryPolicy::S3,
-            )),
+            None => Arc::new(Retrying::new(client, backoff)),
         }
     }
 
@@ -256,30 +244,19 @@ impl World {
             inner: client.clone(),
             mutant: self.mutant,
         };
+        let backoff = |policy| Backoff::new(clock.clone(), deadline, seed, policy);
         let ports = Ports {
             store: self.store(client.clone(), deadline, id),
             queries: Arc::new(RetryingService::new(
                 client.clone(),
-                clock.clone(),
-                deadline,
-                seed,
-                RetryPolicy::ATHENA,
+                backoff(RetryPolicy::ATHENA),
             )),
-            queue: Arc::new(RetryingService::new(
-                queue,
-                clock.clone(),
-                deadline,
-                seed,
-                RetryPolicy::SQS,
-            )),
+            queue: Arc::new(RetryingService::new(queue, backoff(RetryPolicy::SQS))),
             callback: Arc::new(RetryingService::new(
                 callback,
-                clock.clone(),
-                deadline,
-                seed,
-                RetryPolicy::STEP_FUNCTIONS,
+                backoff(RetryPolicy::STEP_FUNCTIONS),
             )),
-            clock,
+            clock: clock.clone(),
         };
         let budget = Budget {
             memory: 64 << 20,
