@@ -71,7 +71,7 @@ impl Display for Switched {
 }
 
 /// Runs a helper on the cloud in the environment.
-fn ask<T: DeserializeOwned>(
+pub(crate) fn ask<T: DeserializeOwned>(
     workspace: &Workspace,
     title: &str,
     helper: &str,

@@ -14,6 +14,7 @@ use crate::{
     console::Step,
     environment::Environment,
     helper::{Helpers, To},
+    operate::ask,
     prerequisites::Spark,
     summary::Audience,
     workspace::{self, Workspace},
@@ -112,22 +113,14 @@ pub(crate) fn run(
     of: Vec<String>,
     config: Option<&Path>,
 ) -> Result<ExitCode> {
-    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
-    let helpers = Helpers {
-        workspace,
-        environment: &environment,
-        to: To::Terminal,
-    };
     let (objects, mut jobs): (Vec<_>, Vec<_>) =
         of.into_iter().partition(|name| name.starts_with("s3://"));
     if !objects.is_empty() {
         if let Some(job) = jobs.first() {
             bail!("{job} is no object: ask about objects, or about one split job");
         }
-        let step = Step::begin("Status");
         let objects = ("objects", serde_json::to_string(&objects)?);
-        let whereabouts: Whereabouts = helpers.run("operate.whereabouts", &[objects], &step)?;
-        drop(step);
+        let whereabouts: Whereabouts = ask(workspace, "Status", "operate.whereabouts", &[objects])?;
         audience.show(&whereabouts)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -138,12 +131,16 @@ pub(crate) fn run(
         let config = config.context(
             "which jobs? Name the configuration with --config, or source .lakewright/env.sh, which `cargo xtask up` writes",
         )?;
-        let step = Step::begin("Status");
         let config = ("config", workspace::absolute(config)?.display().to_string());
-        let overview: Overview = helpers.run("operate.overview", &[config], &step)?;
-        drop(step);
+        let overview: Overview = ask(workspace, "Status", "operate.overview", &[config])?;
         audience.show(&overview)?;
         return Ok(ExitCode::SUCCESS);
+    };
+    let environment = Environment::prepare(workspace, Spark::StaysAway)?;
+    let helpers = Helpers {
+        workspace,
+        environment: &environment,
+        to: To::Terminal,
     };
     let step = Step::begin(&job);
     let ended: Ended = helpers.run("operate.status", &[("job", job)], &step)?;
