@@ -157,8 +157,12 @@ fn made(
         | OperationKind::Mask(_)
         | OperationKind::Hash(_) => DataType::Utf8,
     };
-    let name = operation.name.to_lowercase();
-    Ok(Some(Arc::new(Field::new(name, data_type, true))))
+    Ok(Some(lower_case_field(&operation.name, data_type)))
+}
+
+/// A nullable field. Names are in lower case, as in Glue.
+fn lower_case_field(name: &str, data_type: DataType) -> FieldRef {
+    Arc::new(Field::new(name.to_lowercase(), data_type, true))
 }
 
 fn parsed(column: &str, cast: &str) -> Result<Field, OperationError> {
@@ -208,7 +212,7 @@ impl Operations {
                 });
             }
         }
-        let mut read = Vec::new();
+        let mut read = Vec::<FieldRef>::new();
         for column in columns {
             let named = |operation: &&Operation| {
                 operation.kind() != OperationKind::Drop && same(&operation.name, column.name())
@@ -221,12 +225,9 @@ impl Operations {
         }
         // What nothing is made of is known nevertheless.
         for operation in operations {
-            let name = operation.field().to_lowercase();
-            if !read
-                .iter()
-                .any(|of: &FieldRef| of.name().to_lowercase() == name)
-            {
-                read.push(Arc::new(Field::new(name, DataType::Null, true)));
+            let name = operation.field();
+            if !read.iter().any(|of| same(of.name(), name)) {
+                read.push(lower_case_field(name, DataType::Null));
             }
         }
         compiled.read = Schema::new(read);
@@ -242,8 +243,7 @@ impl Operations {
         read: &mut Vec<FieldRef>,
     ) -> Result<Step, OperationError> {
         let mut reads = |data_type: &DataType| {
-            let name = operation.field().to_lowercase();
-            read.push(Arc::new(Field::new(name, data_type.clone(), true)));
+            read.push(lower_case_field(operation.field(), data_type.clone()));
             read.len() - 1
         };
         Ok(match operation.kind() {

@@ -101,15 +101,13 @@ async fn one(
     index: usize,
 ) -> Result<Prepared, JobError> {
     let prepared: Option<Prepared> = ledger::read(&*ports.store, &ledger.prepared(index)).await?;
-    prepared.ok_or(JobError::new(
-        ErrorKind::TasksMissing,
-        format!(
-            "{} of {} tasks are not done, the first is {}: run them, then commit again",
-            1,
-            plan.prepare.len(),
-            index
-        ),
-    ))
+    prepared.ok_or_else(|| {
+        let all = plan.prepare.len();
+        let message = format!(
+            "preparation {index} of {all} is not done: run it, then send this request again"
+        );
+        JobError::new(ErrorKind::TasksMissing, message)
+    })
 }
 
 /// The counts of a plan's units, in their order: from the `prepared` entries, or from the one entry in which whoever read them

@@ -228,16 +228,16 @@ pub(super) async fn all_done(
         }
         task += 1;
     }
-    match first {
-        None => Ok(all),
-        Some(first) => Err(JobError::new(
-            ErrorKind::TasksMissing,
-            format!(
-                "{} of {} tasks are not done, the first is {}: run them, then commit again",
-                missing,
-                plan.tasks.len(),
-                first
-            ),
-        )),
-    }
+    let Some(first) = first else {
+        return Ok(all);
+    };
+    let tasks = plan.tasks.len();
+    let message = if missing == 1 {
+        format!("task {first} of {tasks} is not done: run it, then commit again")
+    } else {
+        format!(
+            "{missing} of {tasks} tasks are not done, the first is {first}: run them, then commit again"
+        )
+    };
+    Err(JobError::new(ErrorKind::TasksMissing, message))
 }
