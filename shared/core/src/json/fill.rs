@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::{
     ColumnsOptions, KeyNames, RecordError,
-    buffers::Full,
     lex::{self, Element, Kind, Member, Stop},
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
     record::Reject,
@@ -13,53 +12,6 @@ use crate::{config::Policy, shown::Found};
 
 /// The most bytes of a mismatched value that an error shows.
 const SHOWN: usize = 60;
-
-impl From<Stop> for Reject {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
-}
-
-impl From<RecordError> for Reject {
-    fn from(error: RecordError) -> Self {
-        Self::Record(Box::new(error))
-    }
-}
-
-impl From<Full> for Reject {
-    fn from(Full: Full) -> Self {
-        RecordError::Full.into()
-    }
-}
-
-impl Reject {
-    /// Prepends the outer part to the column's path.
-    fn inside(self, outer: &str) -> Self {
-        match self {
-            Self::Record(error) => Self::from(error.inside(outer)),
-            stop @ Self::Stop(_) => stop,
-        }
-    }
-}
-
-impl RecordError {
-    /// Prepends the outer part to the column's path.
-    pub(super) fn inside(mut self, outer: &str) -> Self {
-        if let Self::Mismatch { column, .. }
-        | Self::KeyCollision { column, .. }
-        | Self::UnknownField { name: column } = &mut self
-        {
-            let dot = if column.is_empty() || column.starts_with(['[', '{']) {
-                ""
-            } else {
-                "."
-            };
-            column.insert_str(0, dot);
-            column.insert_str(0, outer);
-        }
-        self
-    }
-}
 
 /// The start of a mismatched value.
 pub(super) fn shown(text: &[u8]) -> String {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use arrow::datatypes::DataType;
 use thiserror::Error;
 
-use super::{Broken, Lack, lex::Stop};
+use super::{Broken, Lack, buffers::Full, lex::Stop};
 use crate::{config::Policy, csv, quarantine::Reason, shown::Found};
 
 /// Parses a time into microseconds since 1970-01-01T00:00:00Z. `None` if it is not a time.
@@ -180,4 +180,51 @@ impl RecordError {
 pub(super) enum Reject {
     Stop(Stop),
     Record(Box<RecordError>),
+}
+
+impl From<Stop> for Reject {
+    fn from(stop: Stop) -> Self {
+        Self::Stop(stop)
+    }
+}
+
+impl From<RecordError> for Reject {
+    fn from(error: RecordError) -> Self {
+        Self::Record(Box::new(error))
+    }
+}
+
+impl From<Full> for Reject {
+    fn from(Full: Full) -> Self {
+        RecordError::Full.into()
+    }
+}
+
+impl Reject {
+    /// Prepends the outer part to the column's path.
+    pub(super) fn inside(self, outer: &str) -> Self {
+        match self {
+            Self::Record(error) => Self::from(error.inside(outer)),
+            stop @ Self::Stop(_) => stop,
+        }
+    }
+}
+
+impl RecordError {
+    /// Prepends the outer part to the column's path.
+    pub(super) fn inside(mut self, outer: &str) -> Self {
+        if let Self::Mismatch { column, .. }
+        | Self::KeyCollision { column, .. }
+        | Self::UnknownField { name: column } = &mut self
+        {
+            let dot = if column.is_empty() || column.starts_with(['[', '{']) {
+                ""
+            } else {
+                "."
+            };
+            column.insert_str(0, dot);
+            column.insert_str(0, outer);
+        }
+        self
+    }
 }

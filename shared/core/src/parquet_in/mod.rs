@@ -4,6 +4,7 @@
 //! A file is read by row groups, in batches of bounded size. Whatever its bytes, reading returns batches or an error.
 
 mod convert;
+mod error;
 pub(crate) mod record;
 mod schema;
 mod source;
@@ -19,126 +20,24 @@ use arrow::{
     array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
     buffer::OffsetBuffer,
     datatypes::{DataType, Schema, SchemaRef},
-    error::ArrowError,
 };
 use jiff::Timestamp;
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
-use parquet_merge::{FooterError, MAX_SCHEMA_DEPTH, NameError};
-use thiserror::Error;
 
 pub(crate) use self::convert::Converter;
+pub use self::error::ReadError;
 use self::{convert::index, source::Source, times::Times};
 use crate::{
     config::{Limits, Policy},
-    encode::EncodeError,
-    json::{ParseTimestamp, RecordError, SchemaError},
+    json::{ParseTimestamp, RecordError},
     quarantine::Reason,
-    shown::{in_full, words},
+    shown::in_full,
     time::TimestampReader,
 };
 
 /// The approximate limits of a batch, in rows and bytes.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 8 << 20;
-
-/// Why a file, or the rest of it, cannot be read.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// It does not end with the Parquet magic bytes.
-    #[error("not a Parquet file: {0}")]
-    NotParquet(String),
-    /// It is encrypted, whole or in its columns.
-    #[error("{}", FooterError::Encrypted)]
-    Encrypted,
-    /// A column is compressed in a way that is not read.
-    #[error(
-        "column `{column}` is compressed with {codec}, which is not read: write the file with Snappy, gzip, zstd, LZ4 or no compression"
-    )]
-    Codec {
-        /// With its path.
-        column: String,
-        /// The codec's name in Parquet's terms.
-        codec: &'static str,
-    },
-    /// The footer is larger than the limit.
-    #[error("the Parquet footer has {size} bytes, more than the limit of {limit}")]
-    FooterTooLarge {
-        /// In bytes.
-        size: u64,
-        /// In bytes.
-        limit: u64,
-    },
-    /// A row group is larger than the limit.
-    #[error("row group {row_group} has {size} bytes uncompressed, more than the limit of {limit}")]
-    RowGroupTooLarge {
-        /// Counted from 0.
-        row_group: usize,
-        /// In bytes.
-        size: u64,
-        /// In bytes.
-        limit: u64,
-    },
-    /// The schema is nested too deep.
-    #[error("the Parquet schema is nested deeper than {} groups", MAX_SCHEMA_DEPTH)]
-    TooDeep,
-    /// The bytes contradict the format.
-    #[error("corrupt Parquet file: {0}")]
-    Corrupt(String),
-    /// A column's logical type would be lost.
-    #[error("column `{column}` is {what}, which tables do not have: {way_out}")]
-    Meaning {
-        /// With its path.
-        column: String,
-        /// The logical type.
-        what: String,
-        /// What to do about it.
-        way_out: &'static str,
-    },
-    /// Two columns, or two fields of one struct, have the same name, ignoring case.
-    #[error("columns `{first}` and `{second}` differ only in case")]
-    NameCollision {
-        /// One of them, with its path.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// The timestamp's name means no column, or two.
-    #[error("timestamp.column: {0}")]
-    Name(#[from] NameError),
-    /// The timestamp's column has a type that is no time.
-    #[error("timestamp.column: `{column}` is {data_type}, which is no time")]
-    NotATime {
-        /// With its path.
-        column: String,
-        /// In Hive's terms, or Arrow's.
-        data_type: String,
-    },
-    /// The table has a column of an unsupported type.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// A row is refused and, by the policy, the whole file with it.
-    #[error("row {row}: {error}")]
-    RowRefused {
-        /// Counted from 0.
-        row: u64,
-        /// The error.
-        error: RecordError,
-    },
-    /// A conversion failed for another reason than its value.
-    #[error("column `{column}`: {}", words(.message))]
-    Value {
-        /// With its path.
-        column: String,
-        /// The cause.
-        message: String,
-    },
-    /// A record could not be written to the quarantine.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// An array could not be built.
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-}
 
 /// Options for reading rows.
 pub struct ReadOptions {

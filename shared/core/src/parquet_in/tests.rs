@@ -20,6 +20,7 @@ use parquet::{
     arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
     file::properties::{WriterProperties, WriterVersion},
 };
+use parquet_merge::MAX_SCHEMA_DEPTH;
 
 use super::*;
 use crate::{

@@ -1,6 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{primitives::ByteStream, types::Object};
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{DateTime, config_bag::ConfigBag};
 use bytes::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
-use lakewright_ports::{ObjectMeta, StoreError, StoreErrorKind, Written};
+use lakewright_ports::{Listed, ObjectMeta, StoreError, StoreErrorKind, Written};
 use percent_encoding::percent_decode_str;
 
 use super::error::Call;
@@ -76,6 +76,17 @@ impl MetaParts {
     }
 }
 
+/// One object of a `ListObjectsV2` response.
+pub(super) fn listed(object: &Object, call: &Call<'_>) -> Result<Listed, StoreError> {
+    let missing = |what| incomplete(call, what);
+    Ok(Listed {
+        key: listed_key(object.key().ok_or_else(|| missing("Key"))?, call)?,
+        size: unsigned(object.size()).ok_or_else(|| missing("Size"))?,
+        etag: object.e_tag().ok_or_else(|| missing("ETag"))?.to_owned(),
+        last_modified: timestamp(object.last_modified(), call)?,
+    })
+}
+
 pub(super) fn written(
     etag: Option<String>,
     version: Option<String>,
@@ -93,7 +104,7 @@ pub(super) fn written(
     })
 }
 
-pub(super) fn timestamp(time: Option<&DateTime>, call: &Call<'_>) -> Result<Timestamp, StoreError> {
+fn timestamp(time: Option<&DateTime>, call: &Call<'_>) -> Result<Timestamp, StoreError> {
     time.and_then(|time| {
         let nanoseconds = i32::try_from(time.subsec_nanos()).ok()?;
         Timestamp::new(time.secs(), nanoseconds).ok()
@@ -120,7 +131,7 @@ pub(super) fn whole_size(content_range: &str) -> Option<u64> {
 
 /// Decodes a key of a listing with `encoding-type=url`, which is form-urlencoded.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>
-pub(super) fn listed_key(encoded: &str, call: &Call<'_>) -> Result<String, StoreError> {
+fn listed_key(encoded: &str, call: &Call<'_>) -> Result<String, StoreError> {
     let spaced = encoded.replace('+', " ");
     match percent_decode_str(&spaced).decode_utf8() {
         Ok(key) => Ok(key.into_owned()),

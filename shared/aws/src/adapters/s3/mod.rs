@@ -22,16 +22,13 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use bytes::Bytes;
 use lakewright_core::{config::Encryption, location::Location, naming::fits_xml};
 use lakewright_ports::{
-    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,
-    MAX_DELETE_BATCH, ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError,
-    StoreErrorKind, UploadId, Written,
+    Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, MAX_DELETE_BATCH,
+    ObjectBody, ObjectMeta, Precondition, PutOptions, Store, StoreError, StoreErrorKind, UploadId,
+    Written,
 };
 
 use self::{
-    answer::{
-        AnswerDate, MetaParts, incomplete, listed_key, read_body, timestamp, unsigned, whole_size,
-        written,
-    },
+    answer::{AnswerDate, MetaParts, incomplete, listed, read_body, unsigned, whole_size, written},
     error::{Call, DENIED, permission_of},
     request::{
         algorithm, conditions, copy_source, range_header, storage_class, tagging, with_attributes,
@@ -211,18 +208,7 @@ impl Store for S3Store {
         let objects = output
             .contents()
             .iter()
-            .map(|object| {
-                let key = object.key().ok_or_else(|| incomplete(&call, "Key"))?;
-                Ok(Listed {
-                    key: listed_key(key, &call)?,
-                    size: unsigned(object.size()).ok_or_else(|| incomplete(&call, "Size"))?,
-                    etag: object
-                        .e_tag()
-                        .ok_or_else(|| incomplete(&call, "ETag"))?
-                        .to_owned(),
-                    last_modified: timestamp(object.last_modified(), &call)?,
-                })
-            })
+            .map(|object| listed(object, &call))
             .collect::<Result<_, StoreError>>()?;
         Ok(ListPage {
             objects,
