@@ -92,7 +92,7 @@ pub struct StorageDescriptor {
     pub serde_parameters: BTreeMap<String, String>,
     /// Other parameters, such as `classification`.
     pub parameters: BTreeMap<String, String>,
-    /// The columns by whose values the rows are in buckets, each a file of its own.
+    /// The columns that the rows are bucketed by; each bucket is a separate file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bucket_columns: Vec<String>,
 }

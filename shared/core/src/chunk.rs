@@ -1,27 +1,27 @@
-//! Bytes on their way from the decompressor to a reader of records, which does not copy them.
+//! Decompressed bytes that are handed to a reader of records without being copied.
 
 /// The next bytes of a stream.
 ///
-/// Before them is room for those that the reader has left from the chunk before: instead of appending the chunk to these few
-/// bytes, it puts them before the chunk, and takes its buffer ([`exchange`](Self::exchange)).
+/// There is free space before them for the bytes that the reader has not used yet: instead of appending the chunk to those
+/// few bytes, the reader puts them in front of the chunk and takes over its buffer ([`exchange`](Self::exchange)).
 #[derive(Debug, Default)]
 pub struct Chunk {
-    /// [`ROOM`](Self::ROOM) bytes without meaning, those of the chunk, and room for more.
+    /// [`ROOM`](Self::ROOM) unused bytes, then the bytes of the chunk. The rest of the capacity is free.
     buffer: Vec<u8>,
     length: usize,
 }
 
 impl Chunk {
-    /// The most bytes of a chunk from the decompressor: they fit in a processor's cache, where the reader finds them.
+    /// The most bytes of a chunk from the decompressor: few enough to stay in the processor's cache until they are read.
     pub(crate) const MAX: usize = 256 << 10;
 
     /// The most bytes that fit before those of a chunk.
     const ROOM: usize = 16 << 10;
 
-    /// The bytes that there is room for at first, since a stream may be short.
+    /// The initial capacity: a stream may be short.
     const LEAST: usize = 16 << 10;
 
-    /// These bytes.
+    /// A chunk with a copy of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let mut chunk = Self::default();
         chunk.extend(bytes);
@@ -69,8 +69,8 @@ impl Chunk {
         self.length += count;
     }
 
-    /// Puts the bytes of `held` from `from` on before its own, and exchanges its buffer with `held`. Returns where those bytes are
-    /// then; `None`, and nothing has changed, if they are too many or the chunk is empty.
+    /// Puts the bytes of `held` from `from` on in front of its own, and swaps its buffer with `held`. Returns the position
+    /// of those bytes in `held`. If they are too many or the chunk is empty, returns `None` and changes nothing.
     pub(crate) fn exchange(&mut self, held: &mut Vec<u8>, from: usize) -> Option<usize> {
         let kept = held.get(from..)?;
         let at = Self::ROOM.checked_sub(kept.len())?;

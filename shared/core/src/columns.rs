@@ -9,16 +9,16 @@ use thiserror::Error;
 pub(crate) struct Column {
     /// Its names from the outside to the inside.
     pub(crate) names: Vec<String>,
-    /// Its places from the outside to the inside.
+    /// Its indices from the outside to the inside.
     pub(crate) places: Vec<usize>,
     /// Its own type.
     pub(crate) data_type: DataType,
 }
 
-/// The column, or the field of a struct, that a name in the configuration means.
+/// Finds the column, or the field of a struct, that a name in the configuration means.
 ///
 /// # Errors
-/// None, or several.
+/// The name means no column, or several.
 pub(crate) fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
     let mut all = Vec::new();
     add(fields, &mut Vec::new(), &mut Vec::new(), &mut all);
@@ -26,7 +26,7 @@ pub(crate) fn find(fields: &Fields, name: &str) -> Result<Column, NameError> {
     Ok(all.swap_remove(place))
 }
 
-/// Why a name means no column of its own.
+/// Why a name does not mean a top-level column.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NotOwn {
     /// The name means two columns.
@@ -42,8 +42,8 @@ pub enum NotOwn {
     },
 }
 
-/// The place of the column that a name means, if there is one: a part of a path, or a column that is chosen, is a column
-/// of its own.
+/// The index of the top-level column that a name means, if there is one. Names of path parts and of selected columns must
+/// mean top-level columns.
 ///
 /// # Errors
 /// The name means several columns, or a field of a struct.

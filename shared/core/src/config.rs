@@ -1,7 +1,7 @@
 //! `lakewright.toml`, the file that both the functions and the CDK app read.
 //!
-//! It is parsed strictly: whatever is wrong is an error that names its line and key, and all of it is said at once
-//! ([`ConfigError`]). Its JSON Schema comes from these same structs ([`json_schema`]).
+//! It is parsed strictly: every mistake is an error that names its line and key, and all mistakes are reported at once
+//! ([`ConfigError`]). Its JSON Schema is derived from these structs ([`json_schema`]).
 
 mod batch;
 mod check;
@@ -77,7 +77,7 @@ impl Config {
     /// Parses and checks a `lakewright.toml`.
     ///
     /// # Errors
-    /// Everything that is wrong, with where it is.
+    /// All mistakes, with their positions.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         check::parse(text).map(|mut config| {
             config.settle_compact();

@@ -1,7 +1,7 @@
-//! What the bytes of an object are where they are not what its format says, from the first of them.
+//! Recognises, from its first bytes, an object whose content does not have the expected format.
 //!
-//! An object in another encoding or format has one fault. Without this, a reader of text would find a fault in each line,
-//! or take halves of characters for values.
+//! An object in another encoding or format is one error. Otherwise a reader of text would report every line, or read halves
+//! of characters as values.
 
 mod encoding;
 
@@ -12,10 +12,10 @@ use thiserror::Error;
 pub use self::encoding::Encoding;
 use crate::compression::{Codec, codec_of};
 
-/// How many bytes are looked at.
+/// How many bytes are examined.
 pub const HEAD: usize = 1024;
 
-/// A file format that is known by its first bytes.
+/// A file format that can be recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFormat {
     name: &'static str,
@@ -30,7 +30,7 @@ enum Family {
     Parquet,
     /// A container of records or files.
     Container,
-    /// A compressed stream of a kind that is not read.
+    /// An unsupported compression format.
     Compression,
 }
 
@@ -87,20 +87,20 @@ impl fmt::Display for FileFormat {
     }
 }
 
-/// Whether a character is in no text: a control character other than a tab and ends of lines, which are 9 to 13.
+/// Whether a character does not occur in text: a control character other than 9 to 13 (tabs and line ends).
 fn is_control(character: u32) -> bool {
     matches!(character, 0..9 | 14..32 | 0x7f)
 }
 
-/// Why an object is no text.
+/// Why an object is not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotText {
-    /// What comes out of it is compressed.
+    /// Its decompressed content is compressed again.
     #[error(
         "the object is compressed more than twice: what comes out of it is {0} again, which is not read. Compress it once"
     )]
     Again(Codec),
-    /// It is compressed, where results are not.
+    /// It is compressed, although query results are not.
     #[error("the object is compressed with {0}, which it should not be")]
     Once(Codec),
     /// It is a file of another format.
@@ -129,7 +129,7 @@ fn way_out(format: &FileFormat) -> &'static str {
 }
 
 impl NotText {
-    /// The same of a text that was not decompressed.
+    /// The same for an object that was not decompressed.
     #[must_use]
     pub fn of_stored(self) -> Self {
         match self {
@@ -138,8 +138,8 @@ impl NotText {
         }
     }
 
-    /// Why a text cannot begin with these bytes, after its decompression, if it cannot. `head`: its first [`HEAD`] bytes,
-    /// or all of them.
+    /// Why decompressed bytes that begin with `head` are not text, if they are not. `head`: the first [`HEAD`] bytes, or all
+    /// of them.
     pub fn find(head: &[u8]) -> Option<Self> {
         if let Some(codec) = codec_of(head) {
             return Some(Self::Again(codec));
@@ -155,7 +155,7 @@ impl NotText {
     }
 }
 
-/// What a file is that is no Parquet file, from its first bytes, if they say it.
+/// What a file that is not Parquet is instead, if its first bytes tell.
 pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
     if let Some(codec) = codec_of(head) {
         return Some(format!(
@@ -186,7 +186,7 @@ pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
     is_text.then(|| "it is text".to_owned())
 }
 
-/// Looks at the first bytes of a text that arrives in pieces.
+/// Examines the first bytes of a stream that arrives in pieces.
 #[derive(Debug, Default)]
 pub struct Head {
     /// The bytes so far, until there are enough.
@@ -203,7 +203,7 @@ impl Head {
     /// Takes the next bytes, or the end of the text if there are none.
     ///
     /// # Errors
-    /// The text is none.
+    /// The stream is not text.
     pub fn push(&mut self, bytes: Option<&[u8]>) -> Result<(), NotText> {
         if self.done {
             return Ok(());

@@ -41,7 +41,7 @@ pub enum Dialect {
         /// Between a map's key and its value.
         #[serde(default = "keys")]
         keys: u8,
-        /// Whether the last column is all that is left of the line.
+        /// Whether the last column takes the whole rest of the line.
         #[serde(default)]
         rest: bool,
     },
@@ -67,12 +67,12 @@ pub(super) fn keys() -> u8 {
     3
 }
 
-/// The columns that the fields of a line are.
+/// The columns of a line's fields.
 #[derive(Debug, Clone, Default)]
 pub struct LineColumns {
     /// Their names, in order.
     pub names: Vec<String>,
-    /// The types of those that are lists, maps or structs, by their places.
+    /// The types of those that are lists, maps or structs, by index.
     pub nested: HashMap<usize, DataType>,
     /// Whether each byte is the character of its number, as in ISO 8859-1, rather than UTF-8.
     pub latin_1: bool,
@@ -117,8 +117,8 @@ pub struct LineFramer {
 }
 
 impl LineFramer {
-    /// A framer that passes over `header_lines` and refuses lines longer than `max_record` bytes. `columns` are
-    /// the fields, in order.
+    /// Creates a framer that skips `header_lines` lines and refuses lines longer than `max_record` bytes. `columns`: the
+    /// columns of the fields, in order.
     pub fn new(
         dialect: Dialect,
         header_lines: u32,
@@ -285,7 +285,7 @@ fn mapped(columns: &Columns, names: &[String], is_lazy: bool) -> Arc<[MappedColu
         .collect()
 }
 
-/// What a field says, if it is not null.
+/// The text of a field; `None` if it is null.
 fn field_text<'a>(
     field: Field,
     line: &'a str,
@@ -306,7 +306,7 @@ fn field_text<'a>(
     }
 }
 
-/// A date that is a number of days since 1970-01-01, as `OpenCSVSerde` has it.
+/// A date from a number of days since 1970-01-01, which is the format of `OpenCSVSerde`.
 /// <https://docs.aws.amazon.com/athena/latest/ug/csv-serde.html>
 fn day(text: &str) -> Option<String> {
     let days: i32 = text.parse().ok()?;
@@ -317,7 +317,7 @@ fn day(text: &str) -> Option<String> {
     (day.year() >= 0).then(|| day.to_string())
 }
 
-/// A field that is missing is null, and one that has no column is left out.
+/// A missing field is null, and a field without a column is left out.
 impl Records for LineFramer {
     fn push(&mut self, chunk: &mut Chunk) {
         self.window.push(0, chunk);

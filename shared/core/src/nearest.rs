@@ -1,6 +1,6 @@
-//! Names that are meant by one that is not known.
+//! Suggests names for an unknown one.
 
-/// The name that is meant, where one is near enough to be a slip of the pen.
+/// The most similar name, if it is similar enough to be a typo.
 pub(crate) fn nearest<'a>(
     written: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -13,7 +13,7 @@ pub(crate) fn nearest<'a>(
     (distance <= longest).then_some(name)
 }
 
-/// `; did you mean …?`, where a name is near.
+/// `; did you mean …?`, if there is a similar name.
 pub(crate) fn meant<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(written, names).map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

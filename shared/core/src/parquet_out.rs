@@ -8,8 +8,8 @@ pub use parquet_merge::RowGroupLimit;
 
 use crate::config::Compression;
 
-/// The writer's name in the footer. Its version is not the release's, so that a new release writes the same bytes: 2 are the
-/// files whose bounds were all made of their values, which a merge goes by.
+/// The writer's name in the footer. Its version is not the release's, so that a new release writes the same bytes. In files
+/// of version 2, all bounds were computed from the values, so a merge may trust them.
 pub const CREATED_BY: &str = "lakewright version 2.0.0";
 
 impl From<Compression> for parquet_merge::Compression {

@@ -1,5 +1,5 @@
-//! Text whose lines follow a pattern: finds lines in a stream of bytes, and fills columns from the pattern's named groups.
-//! docs/SEMANTICS.md, "Lines by a pattern", specifies what they mean.
+//! Lines of text that match a regular expression: finds lines in a stream of bytes, and fills columns from the expression's
+//! named groups. docs/SEMANTICS.md, "Lines by a pattern", specifies what they mean.
 
 use std::borrow::Cow;
 
@@ -31,11 +31,11 @@ pub struct PatternFramer {
 }
 
 impl PatternFramer {
-    /// A framer that passes over the pattern's `skip_lines` if it is at an object's start (`first`), and refuses lines longer
-    /// than `max_record` bytes.
+    /// Creates a framer that skips the pattern's `skip_lines` at an object's start (`first`), and refuses lines longer than
+    /// `max_record` bytes.
     ///
     /// # Errors
-    /// The pattern is none, or two of its groups differ only in case.
+    /// The pattern is invalid, or two of its groups differ only in case.
     pub fn new(pattern: &Pattern, first: bool, max_record: usize) -> Result<Self, FrameError> {
         let regex = pattern.regex().map_err(FrameError::Pattern)?;
         let all = regex.capture_names().enumerate();

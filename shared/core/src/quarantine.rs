@@ -1,4 +1,4 @@
-//! Quarantined records: what is kept of each, and why.
+//! Quarantined records, with their source and reason.
 
 use std::{io, str};
 
@@ -37,7 +37,7 @@ pub enum Reason {
     Mismatch,
     /// Two keys that differ only in upper and lower case.
     KeyCollision,
-    /// An envelope without records, or whose records lack a field of it.
+    /// An envelope without records, or without a field that its records need.
     BadEnvelope,
     /// A damaged aggregate of Kinesis.
     BadAggregate,

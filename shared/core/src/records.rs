@@ -36,7 +36,7 @@ pub trait Records: Debug + Send {
     /// Takes the next bytes of the stream. Before the next push, call [`next_into`](Self::next_into) or
     /// [`infer`](Self::infer) until it returns `None`.
     ///
-    /// It may take their buffer, so that they are not copied: what the chunk holds after that has no meaning.
+    /// It may take over the chunk's buffer instead of copying it: the content of the chunk is unspecified afterwards.
     fn push(&mut self, chunk: &mut Chunk);
 
     /// Marks the end of the stream: the remaining bytes are the last record, or a truncated one.
@@ -58,7 +58,7 @@ pub trait Records: Debug + Send {
     /// As [`next_into`](Self::next_into), and records without common columns.
     fn infer(&mut self, inference: &mut Inference) -> Result<Option<Vec<String>>, ColumnsError>;
 
-    /// How many control messages, which are no records, were passed over so far.
+    /// How many control messages, which are not records, were skipped so far.
     fn controls(&self) -> u64 {
         0
     }
@@ -86,7 +86,7 @@ pub enum FrameError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The object is no text.
+    /// The object is not text.
     #[error(transparent)]
     NotText(#[from] NotText),
     /// The CSV header, which names the columns, is broken.
@@ -97,7 +97,7 @@ pub enum FrameError {
         /// The error.
         broken: Broken,
     },
-    /// The pattern of lines is none.
+    /// The regular expression for lines is invalid.
     #[error("regex.pattern: {0}")]
     Pattern(String),
     /// Two columns have the same name except for case.
@@ -113,7 +113,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The same error of an object in which `begin` bytes come before those that were read.
+    /// The same error for an object that was read from the offset `begin` on.
     #[must_use]
     pub fn after(mut self, begin: u64) -> Self {
         if let Self::RecordTooLong { offset, .. } | Self::Header { offset, .. } = &mut self {
@@ -151,7 +151,7 @@ impl OfText {
         }
     }
 
-    /// Whether the first bytes are there.
+    /// Whether the first bytes have been examined.
     fn is_looked_at(&self) -> Result<bool, NotText> {
         self.fault.map_or(Ok(self.head.is_done()), Err)
     }
@@ -196,14 +196,14 @@ pub(crate) struct Window {
     pub(crate) bytes: Vec<u8>,
     /// The start of the unframed part in `bytes`.
     pub(crate) at: usize,
-    /// The offset of `bytes` in the stream; below zero, wrapping, where there is room before its first byte.
+    /// The offset of `bytes` in the stream. It wraps below zero if there is free space before the stream's first byte.
     start: u64,
     /// Whether the stream has ended.
     pub(crate) ended: bool,
 }
 
 impl Window {
-    /// Takes the next bytes and, if possible, their buffer. So many bytes before `at` are still needed.
+    /// Takes the next bytes and, if possible, their buffer. `needed` bytes before `at` are kept.
     pub(crate) fn push(&mut self, needed: usize, chunk: &mut Chunk) {
         let from = self.at.saturating_sub(needed);
         let start = self.offset(from);
@@ -215,8 +215,7 @@ impl Window {
         }
     }
 
-    /// Copies the next bytes. So many bytes before `at` are still needed. Returns how many bytes were dropped from the front of
-    /// those that are held.
+    /// Copies the next bytes. `needed` bytes before `at` are kept. Returns how many bytes were dropped from the front.
     pub(crate) fn extend(&mut self, needed: usize, bytes: &[u8]) -> usize {
         let mut dropped = self.at.saturating_sub(needed);
         if dropped > self.bytes.len() / 2 {
@@ -240,7 +239,7 @@ impl Window {
         usize::try_from(offset.wrapping_sub(self.start)).unwrap_or(usize::MAX)
     }
 
-    /// Makes room for so many bytes before `at`. What is in it is of no stream.
+    /// Makes room for `room` bytes before `at`, which are not part of the stream.
     pub(crate) fn make_room(&mut self, room: usize) {
         let missing = room.saturating_sub(self.at);
         self.bytes.splice(..0, std::iter::repeat_n(0, missing));
@@ -265,7 +264,7 @@ impl Window {
         true
     }
 
-    /// The record at `at` is longer than `limit` bytes.
+    /// The error for the record at `at`, which is longer than `limit` bytes.
     pub(crate) fn too_long(&self, limit: usize) -> FrameError {
         FrameError::RecordTooLong {
             offset: self.offset(self.at),

@@ -40,7 +40,7 @@ pub fn quoted(value: &str) -> impl Display + '_ {
     Quoted(value, "`")
 }
 
-/// A text that is or may be a value of a record, all of which is left out.
+/// A text that is or may be a value of a record: all of it is left out.
 pub fn whole(said: &impl Display) -> impl Display + '_ {
     Whole(said)
 }
@@ -51,7 +51,7 @@ pub fn words(said: &impl Display) -> impl Display + '_ {
     Words(said)
 }
 
-/// What a record has where something else is expected.
+/// The value in a record that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// A value, or its start.
@@ -134,8 +134,8 @@ fn without_values(text: &str) -> String {
     kept
 }
 
-/// The length of what is in quotes, with them. The last quote closes it that no letter follows, because a value may
-/// hold quotes itself; where there is none, everything is in quotes.
+/// The length of a quoted part, including its quotes. It ends at the last quote that no letter follows, because a value may
+/// contain quotes; without such a quote, everything is quoted.
 fn quoted_length(text: &str, quote: char) -> usize {
     let closing = text.char_indices().skip(1).filter(|(at, c)| {
         let after = text
@@ -148,7 +148,7 @@ fn quoted_length(text: &str, quote: char) -> usize {
         .map_or(text.len(), |(at, c)| at + c.len_utf8())
 }
 
-/// The length of the number that a text begins with, and of what is written together with it.
+/// The length of the number that a text begins with, including what is attached to it.
 fn number_length(text: &str) -> usize {
     let unsigned = text.trim_start_matches(['-', '+', '.']);
     if !unsigned.starts_with(|c: char| c.is_numeric()) {

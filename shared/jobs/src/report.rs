@@ -45,7 +45,7 @@ pub struct ObjectReport {
     /// The number of values that became null because they do not fit their column and `on_mismatch = "drop"`.
     #[serde(default)]
     pub values_dropped: u64,
-    /// The number of control messages of CloudWatch Logs, which are no records.
+    /// The number of control messages of CloudWatch Logs. They are not counted as records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub control_messages: u64,
     /// The number of quarantined records by reason.
@@ -54,7 +54,7 @@ pub struct ObjectReport {
     /// How late the written records were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness: Option<Lateness>,
-    /// The files with its rows, and how many of them are there.
+    /// The files with its rows, and how many rows each has.
     pub outputs: Vec<OutputReport>,
     /// The location of the quarantined records, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,13 +90,13 @@ pub struct OutputReport {
     pub key: String,
     /// Its number of records; in the report of a source object, those of that object.
     pub rows: u64,
-    /// Its whole size in bytes.
+    /// Its size in bytes, including the rows of other objects.
     pub bytes: u64,
 }
 
 impl ObjectReport {
-    /// The names in the path for which no record has a value, so that all rows are in the default partition: a name that
-    /// no record has is probably misspelt.
+    /// The partition columns for which no record has a value, so that all rows are in the default partition: such a name is
+    /// probably misspelt.
     pub fn without_values(&self) -> Vec<&str> {
         let in_default = |part: &&str| part.ends_with(&format!("={DEFAULT_PARTITION}"));
         let mut parts = self.outputs.iter().map(|output| output.key.split('/'));

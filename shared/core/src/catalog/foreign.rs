@@ -143,7 +143,7 @@ fn mark(key: &str) -> Option<&'static str> {
     None
 }
 
-/// Checks that an object is not a marker of another table format, to which everything beside it would belong.
+/// Checks that an object is not the marker of another table format, which would own everything beside it.
 ///
 /// # Errors
 /// The format, and the object.

@@ -71,12 +71,12 @@ pub enum TableError {
         /// The reason.
         reason: &'static str,
     },
-    /// Readers expect each bucket of its rows in a file of its own.
+    /// It is bucketed: readers expect each bucket of its rows in a separate file.
     #[error(
         "its rows are in buckets by {by}, and readers leave out files by the buckets that they take them for; files that are written here have rows of every bucket. Have its engine write it, or make a table without buckets"
     )]
     Buckets {
-        /// The columns, or the parameter that says so.
+        /// The bucket columns, or the parameter that names them.
         by: String,
     },
     /// The `SerDe` stores a column's values in a way that is not supported.
@@ -143,8 +143,8 @@ impl Table {
     /// The format of the table's rows; `None` if it has neither a `SerDe` nor an `InputFormat`.
     ///
     /// # Errors
-    /// The first thing that the table says and that is not honoured: another format that owns its files, a class, or a
-    /// parameter by its name and value.
+    /// The first setting of the table that is not supported: another table format that owns its files, a class, or a
+    /// parameter with its value.
     pub fn row_format(&self) -> Result<Option<RowFormat>, TableError> {
         self.not_foreign()?;
         let storage = &self.storage;
@@ -184,7 +184,7 @@ impl Table {
         Ok(Some(format))
     }
 
-    /// Makes sure that the table may be given other settings and files.
+    /// Checks that the table's settings and files may be replaced.
     ///
     /// # Errors
     /// Its files belong to another table format, or are buckets.
@@ -193,7 +193,7 @@ impl Table {
         self.has_no_buckets()
     }
 
-    /// Makes sure that files of an output, with the columns of the table by their names, are what its readers read.
+    /// Checks that the table's readers can read files of this output, whose columns have the table's names.
     ///
     /// # Errors
     /// A setting of the table is not supported, or its `SerDe` reads another format.
@@ -318,7 +318,7 @@ impl Table {
         .map(String::as_str)
     }
 
-    /// The table with a partition's storage: the partition's settings replace the table's where it has some.
+    /// The table as its readers see one of its partitions: settings of the partition's storage replace the table's.
     #[must_use]
     pub fn with_storage(&self, storage: &StorageDescriptor) -> Self {
         let own = &self.storage;

@@ -14,7 +14,7 @@ pub struct Candidate {
     /// The time since it was written. It may be negative, because the listing's time has whole seconds and the file's
     /// has fractions.
     pub age: SignedDuration,
-    /// Whether no writer can write it again. Only settled files are merged.
+    /// Whether it is certain that no writer will write it again. Only settled files are merged.
     pub settled: bool,
 }
 

@@ -39,7 +39,7 @@ impl PartitionLedger {
         &self.prefix
     }
 
-    /// The document that says where the partition's files are to be written.
+    /// The document that names the directory for the partition's files.
     pub fn state(&self) -> Location {
         self.prefix.join("state")
     }
@@ -49,7 +49,7 @@ impl PartitionLedger {
         self.entry("plan", generation)
     }
 
-    /// The prefix of how far the attempts to verify the generation's merged files came.
+    /// The prefix of the records of how far attempts to verify the generation's merged files came.
     pub fn verified(&self, generation: u32) -> Location {
         self.entry("verified", generation).join("/")
     }
@@ -59,8 +59,7 @@ impl PartitionLedger {
         self.entry("published", generation)
     }
 
-    /// The marker that no writer can write into the previous generation any more, and that it has no files left to
-    /// carry.
+    /// The marker that no writer can write into the previous generation any more, and that all of its files were carried.
     pub fn swept(&self, generation: u32) -> Location {
         self.entry("swept", generation)
     }
@@ -75,7 +74,7 @@ impl PartitionLedger {
         self.entry("abandoned", generation)
     }
 
-    /// The marker that a merge of the generation failed in a way that another attempt cannot mend.
+    /// The marker that a merge of the generation failed in a way that another attempt cannot change.
     pub fn failed(&self, generation: u32) -> Location {
         self.entry("failed", generation)
     }

@@ -2,8 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::location::Location;
 
-/// Where a partition's files are to be written: the only ledger document of the partition that is replaced, by its
-/// `ETag`. If there is none, the directory is the one that the partition was registered with, as generation 0.
+/// Names the directory that a partition's files are written to. It is the only ledger document of the partition that is ever
+/// replaced, conditionally on its `ETag`. Without it, the directory is the one that the partition was registered with, as
+/// generation 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionState {
     /// The version of this document's format.

@@ -1,4 +1,4 @@
-//! The codecs behind one step function: it consumes some input, produces some output, and never blocks.
+//! All codecs as one step function, which consumes some input, produces some output, and never blocks.
 
 use std::io::{self, Read};
 

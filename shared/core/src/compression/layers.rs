@@ -3,24 +3,24 @@
 use super::{Codec, DecompressError, Decompressor, Status};
 use crate::chunk::Chunk;
 
-/// Decompresses a stream, and what comes out of it if that is compressed too.
+/// Decompresses a stream and, if its content is compressed too, the content.
 #[derive(Debug)]
 pub struct Layers {
     outer: Decompressor,
     inner: Decompressor,
     /// How much of the outer output the inner decompressor has taken.
     taken: usize,
-    /// Whether the outer output is what comes out at last.
+    /// Whether the content is not compressed, so that the outer output is the result.
     is_single: bool,
-    /// Whether the inner one has more output of what it has taken.
+    /// Whether the inner decompressor has more output for the input that it has taken.
     inner_has_output: bool,
-    /// Whether the outer one has more output of its input.
+    /// Whether the outer decompressor has more output for its input.
     outer_has_output: bool,
 }
 
 impl Layers {
-    /// Creates a decompressor that refuses streams out of which more than `max_ratio` bytes come for each byte that went
-    /// in, as [`Decompressor::new`] does.
+    /// Creates a decompressor that refuses streams with more than `max_ratio` bytes of final output for each byte of input,
+    /// as [`Decompressor::new`] does.
     pub fn new(max_ratio: u32) -> Self {
         Self {
             outer: Decompressor::new(max_ratio),
@@ -32,7 +32,7 @@ impl Layers {
         }
     }
 
-    /// What was decompressed, as [`Decompressor::output`] returns it.
+    /// The output, as [`Decompressor::output`] returns it.
     pub fn output(&mut self) -> &mut Chunk {
         if self.is_single {
             &mut self.outer.output
@@ -82,7 +82,7 @@ impl Layers {
         let mut rest = output.get(self.taken..).unwrap_or_default();
         let passes_on = self.inner.codec == Some(Codec::None) && self.inner.head.is_empty();
         if self.taken == 0 && passes_on && self.inner.output.len() == 0 {
-            // The outer output needs not be copied any more.
+            // From now on the outer output need not be copied.
             self.is_single = true;
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl Layers {
 
     fn inside(&self, error: DecompressError) -> DecompressError {
         match error {
-            // Its offset is one of the whole stream.
+            // Its offset is one in the outer stream already.
             error @ DecompressError::Ratio { .. } => error,
             error => DecompressError::Inside {
                 codec: self.outer.codec().unwrap_or(Codec::None),

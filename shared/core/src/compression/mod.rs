@@ -86,12 +86,12 @@ pub enum DecompressError {
         /// The end of the stream.
         offset: u64,
     },
-    /// What comes out is a compressed stream too, and that cannot be decompressed.
+    /// The content is a compressed stream too, which cannot be decompressed.
     #[error("inside the {codec} stream: {error}")]
     Inside {
         /// The codec of the outer stream.
         codec: Codec,
-        /// The error, whose offsets are those in what comes out of it.
+        /// The error. Its offsets count the bytes of that inner stream.
         error: Box<DecompressError>,
     },
 }
@@ -99,9 +99,9 @@ pub enum DecompressError {
 /// Whether to take the output and call [`Decompressor::push`] again before there is more input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// All input is consumed, and its output is there.
+    /// All input is consumed, and all of its output is available.
     NeedsInput,
-    /// There is no room for more output, of which there may be some, even if all input is consumed.
+    /// The output is full. There may be more, even if all input is consumed.
     HasOutput,
 }
 
@@ -125,9 +125,9 @@ pub struct Decompressor {
     place: Place,
     compressed: u64,
     decompressed: u64,
-    /// For a stream inside another one: how many bytes of that were read.
+    /// For a stream inside another one: how many bytes of the outer one were read.
     outer: Option<u64>,
-    /// What was decompressed and is not taken.
+    /// The output that was not taken yet.
     output: Chunk,
 }
 
@@ -158,7 +158,7 @@ impl Decompressor {
         }
     }
 
-    /// What was decompressed. Whoever takes it clears it; until then, it grows to [`MAX_OUTPUT`] bytes.
+    /// The output. The caller clears it after use; otherwise it grows to [`MAX_OUTPUT`] bytes.
     pub fn output(&mut self) -> &mut Chunk {
         &mut self.output
     }
@@ -168,7 +168,7 @@ impl Decompressor {
         self.codec
     }
 
-    /// Takes bytes from the front of `input` and appends what comes out to [`output`](Self::output).
+    /// Takes bytes from the front of `input` and appends the decompressed bytes to [`output`](Self::output).
     ///
     /// # Errors
     /// [`DecompressError`]. The output until then is correct.

@@ -47,7 +47,7 @@ impl Batch {
         *self == Self::default()
     }
 
-    /// Says what is wrong with it.
+    /// Reports what is wrong with it.
     pub(super) fn check(&self, problems: &mut Problems) {
         let window = self.window;
         let is_allowed = (SignedDuration::ZERO..=LONGEST_WINDOW).contains(&window);

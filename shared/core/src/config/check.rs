@@ -21,7 +21,7 @@ const KINDS: [&str; 4] = ["rekey", "split", "compact", "repartition"];
 
 /// Reads a configuration and checks it.
 pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
-    // What is right is read once; only for what is wrong it matters where.
+    // A valid file is read once; only an invalid one is read again, with positions.
     if let Ok(config) = toml::from_str::<Config>(text)
         && config.problems().is_empty()
     {
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
             let at = span_of(&whole, &path).start;
             mistake(text, at, &path, problem.message)
         })),
-        // The schema does not tell everything that serde does.
+        // Serde refuses more than the schema describes.
         Err(error) if mistakes.is_empty() => mistakes.push(of_toml(text, &error)),
         Err(_) => {}
     }
@@ -68,8 +68,7 @@ fn of_toml(text: &str, error: &toml::de::Error) -> Mistake {
     mistake(text, at, &Path::default(), error.message().to_owned())
 }
 
-/// Takes out the keys that nothing knows, and the jobs that have not the shape of one. Answers with the places in the
-/// file of the jobs that are left.
+/// Removes unknown keys and malformed jobs. Returns the indices in the file of the jobs that are left.
 fn without(
     tree: &mut Spanned<DeTable<'_>>,
     found: &[shape::Found],
@@ -139,7 +138,7 @@ fn remove(value: &mut DeValue<'_>, path: &[Step]) {
     }
 }
 
-/// The path of a value in the file, from that in what was left of it.
+/// Converts the path of a value among the jobs that are left to its path in the file.
 fn original(path: Path, places: &BTreeMap<String, Vec<usize>>) -> Path {
     let mut steps = path.0;
     if let [Step::Key(kind), Step::Index(index), ..] = steps.as_mut_slice()
@@ -150,20 +149,20 @@ fn original(path: Path, places: &BTreeMap<String, Vec<usize>>) -> Path {
     Path(steps)
 }
 
-/// A job that writes below a target of its own.
+/// A job that writes below a target.
 struct Writer<'a> {
     kind: &'static str,
     index: usize,
     name: &'a str,
     target: &'a Location,
-    /// What of it a rekey job would read that is given its target.
+    /// What a rekey job whose source is this target would read.
     pieces: &'static str,
-    /// Whether another of the kind may have the same target.
+    /// Whether another job of this kind may have the same target.
     shares: bool,
 }
 
 impl Config {
-    /// What is wrong with the jobs, each on its own and beside the others.
+    /// The mistakes in each job, and the conflicts between jobs.
     fn problems(&self) -> Vec<Problem> {
         let mut all = Vec::new();
         let mut add = |problems: Problems| all.extend(problems.found);
@@ -247,7 +246,7 @@ impl Config {
         rekey.chain(split).chain(repartition).collect()
     }
 
-    /// Checks the jobs that have a name and a target beside each other.
+    /// Checks for conflicts between the names and targets of jobs.
     fn check_writers(&self, add: &mut impl FnMut(Problems)) {
         let writers = self.writers();
         for (place, job) in writers.iter().enumerate() {

@@ -218,7 +218,7 @@ impl Compact {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// Says what is wrong with it on its own.
+    /// Reports mistakes in the job itself.
     pub(super) fn check(&self, problems: &mut Problems) {
         match (self.mode, &self.table, &self.target) {
             (CompactMode::Catalog, Some(_), None) | (CompactMode::InPlace, None, Some(_)) => {}
@@ -303,7 +303,7 @@ impl Compact {
         stored::check(&self.tags, self.encryption.as_ref(), problems);
     }
 
-    /// Says what is wrong with it beside the rekey jobs.
+    /// Reports conflicts with the rekey jobs.
     pub(super) fn check_beside(&self, writers: &[Rekey], problems: &mut Problems) {
         for writer in writers {
             if self.table.is_some() && writer.table == self.table {
@@ -325,7 +325,7 @@ impl Compact {
         }
     }
 
-    /// Says what is wrong with it beside a rekey job that writes its table.
+    /// Reports conflicts with a rekey job that writes its table.
     fn check_writer(&self, writer: &Rekey, problems: &mut Problems) {
         if let Some(output) = writer.output.first()
             && output.format != OutputFormat::Parquet

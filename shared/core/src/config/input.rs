@@ -50,13 +50,13 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it.
     pub fn regex(&self) -> Result<Regex, String> {
-        // By itself, lest what is behind it belongs to it.
+        // Parse it alone first, so that it cannot swallow what is appended below.
         Regex::new(&self.pattern).map_err(|error| error.to_string())?;
         let whole = format!("^(?:{})$", self.pattern);
         Regex::new(&whole).map_err(|error| error.to_string())
     }
 
-    /// Says what is wrong with the `regex` of a job of this format.
+    /// Reports what is wrong with the `regex` of a job with this format.
     pub(super) fn check(
         regex: Option<&Self>,
         format: Option<InputFormat>,
@@ -119,7 +119,7 @@ impl Default for Csv {
 }
 
 impl Csv {
-    /// Says what is wrong with it. `table`: whether the job names a table.
+    /// Reports what is wrong with it. `table`: whether the job names a table.
     pub(super) fn check(&self, table: bool, problems: &mut Problems) {
         for (key, mark) in [("delimiter", self.delimiter), ("quote", self.quote)] {
             if !mark.is_ascii() || matches!(mark, '\r' | '\n' | '\0') {

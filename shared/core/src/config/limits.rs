@@ -38,7 +38,7 @@ impl Default for Limits {
     }
 }
 
-/// A column's values are counted by 31 bits, and a record is in memory more than once.
+/// A column's size is limited to 31 bits, and a record is in memory more than once.
 const LARGEST_RECORD: Size = Size::gib(1);
 
 impl Limits {
@@ -54,7 +54,7 @@ impl Limits {
             .min(json::MAX_DEPTH)
     }
 
-    /// Says what is wrong with them.
+    /// Reports what is wrong with them.
     pub(super) fn check(&self, problems: &mut Problems) {
         for (key, value) in [
             ("record_size", self.record_size.as_u64()),

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, and where in the file.
+//! The mistakes in a configuration, and their positions in the file.
 
 use std::{fmt, ops::Range};
 
@@ -18,7 +18,7 @@ pub struct Mistake {
     pub line: usize,
     /// The column, from 1, in characters.
     pub column: usize,
-    /// The path of the key, such as `rekey[0].timestamp.zone`; empty where the file is no TOML.
+    /// The path of the key, such as `rekey[0].timestamp.zone`; empty if the file is not TOML.
     pub key: String,
     /// What was found, what is allowed, and what to write instead.
     pub message: String,
@@ -49,7 +49,7 @@ impl ConfigError {
         Self { mistakes }
     }
 
-    /// The file is text up to this place at most.
+    /// The error for a file that is valid UTF-8 only up to this position.
     pub(super) fn not_utf8(bytes: &[u8], place: usize) -> Self {
         let before = String::from_utf8_lossy(bytes.get(..place).unwrap_or_default());
         let byte = bytes.get(place).copied().unwrap_or_default();
@@ -88,12 +88,12 @@ pub(super) enum Step {
     Index(usize),
 }
 
-/// The way from the file to a value.
+/// The path from the root of the file to a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Path(pub(super) Vec<Step>);
 
 impl Path {
-    /// The job of a kind, by its place among those of the kind.
+    /// The path of the job with this index among the jobs of its kind.
     pub(super) fn job(kind: &str, index: usize) -> Self {
         Self(vec![Step::Key(kind.to_owned()), Step::Index(index)])
     }
@@ -112,7 +112,7 @@ impl Path {
         Self(steps)
     }
 
-    /// As keys are written in messages: inside its job.
+    /// The part inside the job, as messages show it.
     pub(super) fn within_job(&self) -> String {
         Self(self.0.iter().skip(2).cloned().collect()).to_string()
     }
@@ -131,7 +131,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// What is wrong with the meaning of a job, by its key inside the job.
+/// A mistake in a job that is well-formed, with the key inside the job.
 pub(super) struct Problem {
     pub(super) path: Path,
     pub(super) message: String,
@@ -154,7 +154,7 @@ impl Problems {
         }
     }
 
-    /// The bucket of a location has to be one that may exist.
+    /// Reports a bucket name that S3 does not allow.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
     pub(super) fn bucket(&mut self, key: &str, location: Option<&Location>) {
         const LONGEST: usize = 63;
@@ -178,7 +178,7 @@ impl Problems {
         }
     }
 
-    /// A prefix has to end with `/`, or it would match its siblings too.
+    /// Reports a prefix that does not end with `/`: it would match its siblings too.
     pub(super) fn prefix(&mut self, key: &str, location: Option<&Location>) {
         self.bucket(key, location);
         if let Some(location) = location
@@ -189,7 +189,7 @@ impl Problems {
         }
     }
 
-    /// Something is wrong with a key of the job: `key`, `table.key` or `list[0].key`.
+    /// Reports a mistake in a key of the job: `key`, `table.key` or `list[0].key`.
     pub(super) fn say(&mut self, key: &str, message: impl fmt::Display) {
         let mut path = self.job.clone();
         for part in key.split('.') {
@@ -204,7 +204,7 @@ impl Problems {
     }
 }
 
-/// What the last key of a path that exists spans, or its value.
+/// The range in the file of the last existing key of a path, or of its value.
 pub(super) fn span_of(tree: &Spanned<DeTable<'_>>, path: &Path) -> Range<usize> {
     enum At<'a, 'i> {
         Table(&'a DeTable<'i>),

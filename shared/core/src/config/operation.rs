@@ -137,7 +137,7 @@ impl OperationKind<'_> {
 }
 
 impl Operation {
-    /// Its kind. Of several, which [`check`] refuses, the first one.
+    /// Its kind; the first if there are several, which [`check`] refuses.
     pub fn kind(&self) -> OperationKind<'_> {
         let mut kinds = self.kinds();
         if kinds.is_empty() {
@@ -170,7 +170,7 @@ impl Operation {
         .collect()
     }
 
-    /// The field of the records that it takes: no other column is read from it.
+    /// The field of the records that it uses: no other column is read from that field.
     pub fn field(&self) -> &str {
         self.from.as_ref().unwrap_or(&self.name)
     }
@@ -228,7 +228,7 @@ impl Operation {
     }
 }
 
-/// Says what is wrong with the operations of a job that has `partition_by`. `is_time_part`: whether a name is that of a part of
+/// Reports what is wrong with the operations of a job with this `partition_by`. `is_time_part`: whether a name is a part of
 /// the record's time.
 pub(super) fn check(
     operations: &[Operation],

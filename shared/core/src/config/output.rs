@@ -132,7 +132,7 @@ impl Output {
         }
     }
 
-    /// Says what is wrong with it on its own. `key` is its place in the job.
+    /// Reports what is wrong with it. `key`: its path in the job.
     fn check(&self, key: &str, problems: &mut Problems) {
         let format = self.format;
         let parquet = format == OutputFormat::Parquet;
@@ -218,7 +218,7 @@ pub(super) fn directory(target: &Location, output: &Output, outputs: usize) -> L
     target.join(&prefix(output, outputs))
 }
 
-/// Says what is wrong with the outputs.
+/// Reports what is wrong with the outputs.
 pub(super) fn check(outputs: &[Output], problems: &mut Problems) {
     if outputs.is_empty() {
         problems.say("output", "output is empty: name at least one");

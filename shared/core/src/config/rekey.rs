@@ -153,7 +153,7 @@ impl Rekey {
             .transpose()
     }
 
-    /// The fields that the columns of `partition_by` are made of, and its parts of the record's time.
+    /// The names that `partition_by` needs: the fields that its columns are made of, and parts of the record's time.
     pub fn fields_of_path(&self) -> Vec<String> {
         let field = |name: &String| {
             let makes = |operation: &&Operation| {
@@ -236,7 +236,7 @@ impl Rekey {
                 "csv.header = false: with column, the fields need not be the table's columns: name them in csv.columns",
             );
         }
-        // Which instant it is does not matter for whether the rule can be read.
+        // The instant does not affect whether the rule is valid.
         let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
             Ok(reader) => reader.zone().clone(),
             Err(error) => {

@@ -327,7 +327,7 @@ impl Repartition {
         output::directory(&self.target, output, self.output.len())
     }
 
-    /// Says what is wrong with it on its own.
+    /// Reports what is wrong with it.
     pub(super) fn check(&self, problems: &mut Problems) {
         let in_a_key =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -1,4 +1,5 @@
-//! The shape of a configuration, by its JSON Schema: every key and value that has none of it, with where it is.
+//! Validates a configuration against its JSON Schema, and reports every key and value that does not conform, with its
+//! position.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -13,22 +14,22 @@ use toml::{
 use super::{mistake::Path, repartition::Source};
 use crate::{catalog::TableName, location::Location, nearest::meant};
 
-/// The schema that editors read; a test holds it to the structs.
+/// The schema that editors use; a test compares it with the structs.
 static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../../docs/lakewright.schema.json"))
         .unwrap_or_default()
 });
 
-/// Something that has not the shape of a configuration.
+/// A key or value that does not conform to the schema.
 pub(super) struct Found {
     pub(super) path: Path,
     pub(super) at: Range<usize>,
     pub(super) message: String,
-    /// Whether the rest of the job has a meaning without it.
+    /// Whether the job can be checked without it.
     pub(super) superfluous: bool,
 }
 
-/// Everything in `tree`, which was read from `text`, that has not the schema's shape.
+/// Everything in `tree`, which was read from `text`, that does not conform to the schema.
 pub(super) fn check(text: &str, tree: &Spanned<DeTable<'_>>) -> Vec<Found> {
     let mut shape = Shape {
         text,
@@ -43,7 +44,7 @@ struct Shape<'a> {
     found: Vec<Found>,
 }
 
-/// A schema without its references, and without the null that no TOML has.
+/// Resolves a schema's references, and drops the alternative `null`, which TOML does not have.
 fn resolve(mut schema: &Value) -> (&Value, &str) {
     let mut name = "";
     loop {
@@ -84,7 +85,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Which job it is about.
+/// The job that a path belongs to, as messages call it.
 fn title(path: &Path) -> String {
     let job = Path(path.0.iter().take(2).cloned().collect());
     format!("{job}: ")
@@ -273,7 +274,7 @@ fn text(schema: &Value, name: &str, text: &str, path: &Path, written: &str) -> R
     .or_else(wrong)
 }
 
-/// What to write in place of a value of the wrong kind.
+/// The hint for a value of the wrong type.
 fn wanted(schema: &Value, path: &Path, found: &DeValue<'_>, written: &str) -> String {
     let kind = types(schema).next().unwrap_or("string");
     let name = path.0.last().map(|_| path.within_job()).unwrap_or_default();

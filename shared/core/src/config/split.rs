@@ -16,7 +16,7 @@ use crate::{
     split::{KeyTemplate, Template},
 };
 
-/// The largest `chunk_size`: a chunk is in memory as a whole.
+/// The largest `chunk_size`: a whole chunk is kept in memory.
 const MAX_CHUNK_SIZE: Size = Size::mib(32);
 
 /// The most hexadecimal digits of a hashed prefix.

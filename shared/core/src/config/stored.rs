@@ -26,7 +26,7 @@ pub struct Encryption {
     pub key: Option<String>,
 }
 
-/// Says what is wrong with the tags or the encryption of a job.
+/// Reports what is wrong with the tags or the encryption of a job.
 pub(super) fn check(
     tags: &BTreeMap<String, String>,
     encryption: Option<&Encryption>,

@@ -8,7 +8,7 @@ use super::is_control;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
     form: Form,
-    /// Whether there is a byte order mark, rather than zeros where that encoding has them.
+    /// Whether it was recognised by a byte order mark, and not by the positions of zeros.
     mark: bool,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Encoding {
 }
 
 impl Encoding {
-    /// The encoding of a text that begins with `head`, if it is another than UTF-8.
+    /// The encoding of a text that begins with `head`, if it is not UTF-8.
     pub(super) fn other_than_utf_8(head: &[u8]) -> Option<Self> {
         let marked = FORMS.iter().find(|(_, mark)| head.starts_with(mark));
         if let Some((form, _)) = marked {
@@ -57,7 +57,7 @@ impl Encoding {
         if !head.contains(&0) {
             return None;
         }
-        // The bytes of one form may be characters of the other, hardly any of which are of ASCII.
+        // The bytes of one encoding may be valid in the other, but then hardly any of the characters are ASCII.
         let unmarked = FORMS.iter().filter_map(|(form, _)| {
             let characters = form.fits(head)?;
             Some((*form, characters))
@@ -68,7 +68,7 @@ impl Encoding {
 }
 
 impl Form {
-    /// If bytes with zeros may be a text of this form without a mark: how many characters speak for it.
+    /// How many characters indicate that these bytes are text in this encoding without a mark; `None` if they are not.
     fn fits(self, head: &[u8]) -> Option<usize> {
         match self {
             Self::Utf32Le => fits_utf_32(head, u32::from_le_bytes),
@@ -79,13 +79,12 @@ impl Form {
     }
 }
 
-/// The number of characters, if the bytes are characters of UTF-32. Other bytes are hardly ever: of every four, one must be
-/// zero.
+/// The number of characters, if the bytes are valid UTF-32. Other bytes hardly ever are: one of every four must be zero.
 fn fits_utf_32(head: &[u8], number: fn([u8; 4]) -> u32) -> Option<usize> {
     let (units, _) = head.as_chunks::<4>();
     let is_text = |unit: &[u8; 4]| {
         let number = number(*unit);
-        // No character has been given a number beyond, and pairs of UTF-16 look like these.
+        // No characters are assigned beyond, and pairs of UTF-16 units look like such numbers.
         number < 0x4_0000 && char::from_u32(number).is_some() && !is_control(number)
     };
     (!units.is_empty() && units.iter().all(is_text)).then_some(units.len())

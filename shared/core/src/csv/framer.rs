@@ -180,7 +180,7 @@ impl Framer {
         }
     }
 
-    /// A NUL in a field without quotes: no writer of text writes one, so bytes are missing there.
+    /// Reports a NUL in a field without quotes: no writer of text writes one, so bytes are missing there.
     fn bare_nul(&self, start: usize, end: usize) -> Option<Broken> {
         memchr::memchr(0, self.window.between(start, end))?;
         let bare = self.spans.iter().filter(|span| !span.quoted);

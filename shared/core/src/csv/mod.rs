@@ -51,7 +51,7 @@ pub enum Broken {
         /// The offset in the record, in bytes.
         at: usize,
     },
-    /// A line ends inside a field in quotes, where each line is a record.
+    /// A line ends inside a field in quotes, although each line must be a record.
     #[error(
         "the line ends inside quotes, and OpenCSVSerde takes each line for a record: where newlines are in quotes, `csv = {{}}` in the job has the objects read as CSV with quotes"
     )]

@@ -15,12 +15,12 @@ use parquet::schema::types::ColumnPath;
 /// The number of a file's first rows that decide.
 pub(super) const SAMPLE: usize = 4096;
 
-/// The share of repeated values, as one of so many, above which a column gets a dictionary. If values are drawn at random
+/// A column gets a dictionary if more than one of this many values is a repetition. If values are drawn at random
 /// and one of a hundred repeats within the sample, there are 200,000 of them: more than a dictionary may hold.
 const ONE_OF: usize = 100;
 
-/// The leaf columns whose values hardly repeat within the first rows of `batches`. Columns within lists and maps are not
-/// looked at.
+/// The leaf columns whose values hardly repeat within the first rows of `batches`. Columns inside lists and maps are not
+/// examined.
 pub(super) fn distinct_columns(batches: &[RecordBatch]) -> Vec<ColumnPath> {
     let mut left = SAMPLE;
     let sample = batches.iter().map(|batch| {
@@ -89,7 +89,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    /// Whether the values of a column hardly repeat. False for types that are not looked at.
+    /// Whether the values of a column hardly repeat. False for types that are not examined.
     fn hardly_repeat(&mut self, chunks: &'a [ArrayRef]) -> bool {
         let values: usize = chunks
             .iter()

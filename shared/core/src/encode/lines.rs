@@ -1,4 +1,4 @@
-//! Records as text before they are written to files: each is encoded once, whichever file it goes to.
+//! Encodes records as text before they are written to files, so that each is encoded only once, whichever file it goes to.
 
 use std::io::Write;
 

@@ -38,7 +38,7 @@ use crate::{
     parquet_out::RowGroupLimit,
 };
 
-/// Which columns of a batch are written: the others only tell the job about a record.
+/// Which columns of a batch are written: the others are only for the job's own use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// The schema of the batches.

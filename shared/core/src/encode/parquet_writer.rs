@@ -25,7 +25,7 @@ pub(super) struct ParquetWriter {
     held: Vec<RecordBatch>,
     held_rows: usize,
     writer: Option<ArrowWriter<Vec<u8>>>,
-    /// What is ready while rows are held back: nothing.
+    /// Always empty: no bytes are ready while rows are held back.
     nothing: Vec<u8>,
 }
 

@@ -101,7 +101,7 @@ impl Columns {
         })
     }
 
-    /// Has keys mean columns in other ways than by the column's name.
+    /// Maps keys to columns by these rules instead of by name alone.
     #[must_use]
     pub fn with_key_names(mut self, key_names: KeyNames) -> Self {
         self.key_names = key_names;

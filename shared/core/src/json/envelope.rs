@@ -1,4 +1,4 @@
-//! Envelopes: JSON objects that hold their records in a list, and say in their own fields what all of them share.
+//! Envelopes: JSON objects that contain their records in a list, and common properties of the records in other fields.
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use super::{
     lex::{self, Kind, Member, Stop},
 };
 
-/// Where an envelope holds its records, and which of its fields go into each of them.
+/// The path to the records in an envelope, and the fields of the envelope that are copied into each record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// From the outside to the inside. The last step is [`Step::Each`], whose elements are the records.
+    /// The steps from the outside to the inside. The last one is [`Step::Each`], whose elements are the records.
     path: Vec<Step>,
     kept: Vec<Kept>,
-    /// Whether it is that of a subscription to CloudWatch Logs, whose first kept field is the type of its events.
+    /// Whether it is the envelope of a subscription to CloudWatch Logs, whose first kept field is the type of its events.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     logs: bool,
 }
@@ -24,7 +24,7 @@ pub struct Envelope {
 /// The value of `records` for the envelope of a subscription to CloudWatch Logs.
 const LOGS: &str = "cloudwatch-logs";
 
-/// One container on the way to the records, and which of its values leads on.
+/// One container on the path to the records, and which of its values leads to them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Step {
@@ -34,7 +34,7 @@ pub(super) enum Step {
     Each,
 }
 
-/// A field that goes into the records.
+/// A field that is copied into the records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// The container of the path that it is in.
@@ -49,14 +49,14 @@ pub(super) struct Kept {
 pub struct PathError {
     /// The option.
     pub key: &'static str,
-    /// What about it.
+    /// What is wrong with it.
     pub fault: PathFault,
 }
 
-/// Why a text of `records` or of `keep` is no path.
+/// Why a text in `records` or `keep` is not a valid path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PathFault {
-    /// There is nothing between two dots.
+    /// A key between two dots is empty.
     #[error(
         "`{0}` has a key without a name: write the keys from the outside to the inside, with dots between"
     )]
@@ -75,7 +75,7 @@ pub enum PathFault {
     /// It is too long.
     #[error("`{0}` has more than {MAX_DEPTH} parts")]
     TooLong(String),
-    /// A kept field has the records inside.
+    /// A kept field contains the records.
     #[error("`{0}` holds the records: name a field beside them")]
     HoldsRecords(String),
     /// A kept field is in a list that is not on the way to the records.
@@ -93,31 +93,31 @@ pub enum PathFault {
     SameName(String),
 }
 
-/// What an envelope lacks, or has too much.
+/// What an envelope lacks, or has twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Lack {
     /// An object on the path has no such key.
     #[error("is missing")]
     Missing(usize),
-    /// The value of a key on the path is no list.
+    /// The value of a key on the path is not a list.
     #[error("is not a list")]
     NotAList(usize),
-    /// The value of a key on the path is no object.
+    /// The value of a key on the path is not an object.
     #[error("is not an object")]
     NotAnObject(usize),
-    /// A key of the path comes twice in one object. The records of the first are read.
+    /// A key of the path occurs twice in one object. The records of the first are read.
     #[error("comes a second time")]
     Twice(usize),
     /// A kept field is missing, or comes after the records.
     #[error("does not come before the records")]
     NotBefore(usize),
-    /// The type of an envelope's events is not known.
+    /// The type of an envelope's events is unknown.
     #[error("is neither DATA_MESSAGE nor CONTROL_MESSAGE")]
     UnknownType,
-    /// A field of a log event's message has the name that another one gets.
+    /// A field of a log event's message has the name that another field was renamed to.
     #[error("has a field `message_…` that another one would be called too")]
     Renamed,
-    /// The input ends inside the envelope, or something else than the next part of it follows.
+    /// The input ends inside the envelope, or something unexpected follows there.
     #[error("is not closed")]
     Unclosed,
 }
@@ -153,10 +153,10 @@ fn steps(text: &str) -> Result<Vec<Step>, PathFault> {
 }
 
 impl Envelope {
-    /// From the texts of `records` and `keep`.
+    /// Parses the texts of `records` and `keep`.
     ///
     /// # Errors
-    /// One of them is no path.
+    /// One of them is not a valid path.
     pub fn new(records: &str, keep: &[String]) -> Result<Self, PathError> {
         let of = |key| move |fault| PathError { key, fault };
         if records == LOGS {
@@ -237,7 +237,7 @@ impl Envelope {
         &self.kept
     }
 
-    /// What lacks, by its path.
+    /// The path of what is missing.
     pub(super) fn name(&self, lack: Lack) -> String {
         let path = |steps: &[Step]| {
             let parts = steps.iter().map(|step| match step {

@@ -65,7 +65,7 @@ struct Found<T> {
     offset: u64,
     start: usize,
     end: usize,
-    /// Whether the record is not in the stream, but was made of what is there.
+    /// Whether the record was assembled from parts of the stream, and its bytes are not in the stream.
     is_unfolded: bool,
     outcome: Result<T, Broken>,
 }
@@ -86,7 +86,7 @@ pub struct Framer {
     broken: Option<Stretch>,
     /// The way to the records, if they are in envelopes.
     walk: Option<Box<Walk>>,
-    /// The record that was made of a log event.
+    /// The record that was assembled from a log event.
     unfolded: Vec<u8>,
 }
 
@@ -106,8 +106,8 @@ impl Framer {
         }
     }
 
-    /// Takes the objects for envelopes, and the elements of the list in them for the records. A record's bytes are then
-    /// those of its element, with the envelope's kept fields in front.
+    /// Treats the objects as envelopes, and the elements of the list in them as the records. A record's bytes are then those
+    /// of its element, preceded by the envelope's kept fields.
     #[must_use]
     pub fn within(mut self, envelope: Envelope) -> Self {
         self.walk = Some(Box::new(Walk::new(envelope, self.max_record)));
@@ -237,7 +237,7 @@ impl Framer {
         }
     }
 
-    /// Has more bytes come before the value at `at` is scanned again.
+    /// Requires more bytes before the value at `at` is scanned again.
     fn want_more(&mut self) {
         let available = self.window.bytes.len() - self.window.at;
         self.wanted = (available * 2).min(self.max_record.saturating_add(1));
@@ -285,7 +285,7 @@ impl Framer {
                 (Context::ArrayElement, _) => return Some(Opening::Misplaced),
                 (context @ (Context::Top | Context::Resumed), b'\\') => {
                     match self.window.bytes.get(self.window.at + 1) {
-                        // A newline that was escaped once too often.
+                        // The two characters `\n`: a newline that was escaped once too often.
                         Some(b'n') => self.window.at += 1,
                         None if !self.window.ended => return None,
                         _ => return Some(Opening::Value),

@@ -60,14 +60,14 @@ pub(super) mod seen {
     pub(in super::super) const NUMBER: u8 = INTEGER | WIDE_INTEGER | FRACTION | HUGE_NUMBER;
 }
 
-/// How columns are called.
+/// How columns are named.
 #[derive(Debug, Clone, Copy)]
 enum Names {
     LowerCase,
     AsSpelled,
 }
 
-/// What one place in the records holds.
+/// The values that were seen at one place in the records.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) seen: u8,

@@ -1,4 +1,4 @@
-//! What was inferred so far: put together from parts of the records, and as a list that a document can hold.
+//! Merges what was inferred from parts of the records, and converts it to and from a list for a document.
 
 use std::iter::Peekable;
 
@@ -9,17 +9,17 @@ use super::{
     infer::{InferError, Inference, Object, Place, seen},
 };
 
-/// What one place in the records holds. In a list of them, each comes before those that are inside it.
+/// The kinds of values that were seen at one place in the records. In a list of places, each comes before those inside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InferredPlace {
-    /// How many places it is inside of.
+    /// How many places contain it.
     #[serde(default, skip_serializing_if = "is_zero")]
     depth: usize,
     /// The field's name as it was first spelled; `None` for the elements of an array.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// What was seen there.
+    /// The kinds of values that were seen there.
     seen: Vec<Seen>,
 }
 
@@ -86,14 +86,14 @@ impl Inference {
         sum.object(&mut self.root, later.root)
     }
 
-    /// What all records so far hold.
+    /// All places in the records so far.
     pub fn places(&self) -> Vec<InferredPlace> {
         let mut places = Vec::new();
         list(&self.root, 0, &mut places);
         places
     }
 
-    /// Goes on from what was inferred before; `None` if the list is not one of [`Inference::places`].
+    /// Continues from a list of [`Inference::places`]; `None` if it is not such a list.
     pub fn resumed(max_depth: usize, places: Vec<InferredPlace>) -> Option<Self> {
         let mut places = places.into_iter().peekable();
         let mut before = Self::new(max_depth);
@@ -125,7 +125,7 @@ fn list_place(place: &Place, name: Option<&String>, depth: usize, places: &mut V
     }
 }
 
-/// Takes the fields at this depth from a list.
+/// Reads the fields at this depth from a list.
 fn fields(
     object: &mut Object,
     places: &mut Peekable<impl Iterator<Item = InferredPlace>>,
@@ -166,7 +166,7 @@ fn inside(
     place
 }
 
-/// Adds what later records hold to what earlier ones do.
+/// Adds the values of later records to those of earlier ones.
 struct Sum<'a> {
     columns: &'a mut usize,
     limit: usize,

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Which column a key of an object means, beside the column of its name whatever the case: what the OpenX `SerDe` calls
-/// `mapping.*`, `dots.in.keys` and `case.insensitive`.
+/// Which column a key of an object means, if not simply the column of its name in any case: the settings `mapping.*`,
+/// `dots.in.keys` and `case.insensitive` of the OpenX `SerDe`.
 /// <https://docs.aws.amazon.com/athena/latest/ug/openx-json-serde.html>
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyNames {
-    /// From the column, in lower case, to its key; for the record itself and not for objects in it.
+    /// Maps a column, in lower case, to its key. It applies to the record itself, not to objects inside it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mapping: BTreeMap<String, String>,
-    /// Whether a dot in a key is an underscore in a column's name.
+    /// Whether a dot in a key corresponds to an underscore in a column's name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dots: bool,
     /// Whether a key must be spelled as the column is.
@@ -21,8 +21,8 @@ pub struct KeyNames {
 }
 
 impl KeyNames {
-    /// The lower-case name of the column that a key means, if any column may have it. `root`: it is a key of the record
-    /// itself.
+    /// The lower-case name of the column that a key means; `None` if it can mean none. `root`: whether it is a key of the
+    /// record itself.
     pub(super) fn column(&self, key: &str, root: bool) -> Option<String> {
         if root && !self.mapping.is_empty() {
             let is_key = |mapped: &str| {
@@ -44,11 +44,11 @@ impl KeyNames {
         if self.dots {
             name = name.replace('.', "_");
         }
-        // A column with a key of its own has no other.
+        // A column with a mapped key takes no other key.
         (!root || !self.mapping.contains_key(&name)).then_some(name)
     }
 
-    /// Two columns of these names that one key means, and the key.
+    /// Two of these columns that one key means, and the key.
     pub fn shared<'a>(&'a self, columns: &'a [String]) -> Option<(&'a str, &'a str, &'a str)> {
         for (column, key) in &self.mapping {
             let meant = self.column(key, true);

@@ -115,7 +115,7 @@ pub enum Broken {
     /// The input ends inside it.
     #[error("the input ends inside the record")]
     Truncated,
-    /// A top-level array is not closed: the input ends inside it, or something else than a comma or a bracket comes before the
+    /// A top-level array is not closed: the input ends inside it, or something other than a comma or a bracket precedes the
     /// next object or array. The stretch is empty.
     #[error("an array of records is not closed")]
     UnclosedArray,

@@ -161,7 +161,7 @@ pub(super) enum Node {
     Struct(Box<StructNode>),
     List(Box<ListNode>),
     Map(Box<MapNode>),
-    /// Values that are known and not kept, of this number.
+    /// A column whose values are dropped; the number of rows.
     Nothing(usize),
 }
 

@@ -97,9 +97,9 @@ pub enum RecordError {
     /// Its envelope lacks something.
     #[error("in the envelope, `{name}` {lack}")]
     Envelope {
-        /// The path of what lacks.
+        /// The path of what is missing.
         name: String,
-        /// What about it.
+        /// What is wrong.
         lack: Lack,
     },
     /// It is not a CSV record.

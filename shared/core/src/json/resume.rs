@@ -74,8 +74,8 @@ impl Stretch {
         }
     }
 
-    /// Has it end before a line, or at its closing bracket if it is a `whole` value: inside an envelope nobody knows whether
-    /// what begins inside a line is a record or an envelope.
+    /// Makes it end before a line or, if it is a `whole` value, at its closing bracket: inside an envelope, what begins in
+    /// the middle of a line may be a record or an envelope.
     pub(super) fn in_envelope(mut self, whole: bool) -> Self {
         if self.mode == Mode::Anywhere || !whole {
             self.mode = Mode::Lines;

@@ -10,15 +10,15 @@ use crate::{
 /// Why operations cannot be applied to columns.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OperationError {
-    /// No column is called so.
+    /// There is no column of this name.
     #[error("there is no column `{name}`: there are {columns:?}")]
     NoColumn {
         /// The name in the configuration.
         name: String,
-        /// The columns that there are.
+        /// The existing columns.
         columns: Vec<String>,
     },
-    /// The name means no column of its own.
+    /// The name does not mean a top-level column.
     #[error("{0}")]
     NotOwn(#[from] NotOwn),
     /// Two columns would be read from one field.
@@ -41,14 +41,14 @@ pub enum OperationError {
         /// The name.
         name: String,
     },
-    /// The column's type has no such values.
+    /// The operation does not produce values of the column's type.
     #[error("`{column}` is {hive_type}, and {wants}")]
     Type {
         /// The column.
         column: String,
         /// Its type.
         hive_type: String,
-        /// Which types do.
+        /// The types that it produces.
         wants: &'static str,
     },
     /// A type in the configuration is not valid.
@@ -59,7 +59,7 @@ pub enum OperationError {
         /// What is wrong.
         error: HiveTypeError,
     },
-    /// A constant, or a part of a key, is no value of its column.
+    /// A constant, or a part of a key, does not fit its column.
     #[error("`{column}` is {expected}, which its constant or its part of the key is not: {found}")]
     Value {
         /// The column.

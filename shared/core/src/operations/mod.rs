@@ -1,5 +1,4 @@
-//! Columns on their way from the records into the files: which fields are read as what, and how the columns that are written
-//! are made of them.
+//! The operations of `column`: which fields are read, with which types, and how the written columns are made of them.
 
 mod error;
 mod secret;
@@ -42,25 +41,25 @@ use crate::{
 /// How a written column is made.
 #[derive(Debug)]
 enum Step {
-    /// It is the column that was read from here.
+    /// The column that was read, by its index.
     Read(usize),
-    /// It is null.
+    /// Nulls.
     Nothing,
-    /// The values that were read from here go into its type.
+    /// The column that was read, converted to the written type.
     Cast(usize),
-    /// A part of the text that was read from here.
+    /// The text that was read, masked.
     Mask(usize, Mask),
-    /// The hash of the text that was read from here.
+    /// The hash of the text that was read.
     Hash(usize, Secret),
     /// An array of one value.
     Constant(ArrayRef),
-    /// The value of each row's object with this index.
+    /// For each row, the value of its object with this index.
     Object(usize),
-    /// The place of the record in its object.
+    /// The offset of the record in its object.
     Offset,
 }
 
-/// What a column of an object's own values has.
+/// A property of an object that a column contains.
 #[derive(Debug)]
 enum OfObject {
     Part(KeyPart),
@@ -68,14 +67,14 @@ enum OfObject {
     LandedAt,
 }
 
-/// The operations of a job, for the columns that it writes.
+/// A job's operations, compiled for the columns that it writes.
 pub struct Operations {
     read: Schema,
     written: SchemaRef,
     steps: Vec<Step>,
-    /// The columns whose values are those of an object.
+    /// The columns with a property of the object.
     of_objects: Vec<(OfObject, FieldRef)>,
-    /// The prefix before the parts of keys.
+    /// The prefix of keys that `key` does not count.
     prefix: Location,
     converter: Converter,
 }
@@ -92,11 +91,11 @@ pub struct ObjectValues {
 pub struct Applied {
     /// The rows.
     pub batch: RecordBatch,
-    /// The values that do not fit their columns, and are null in the batch, by their rows.
+    /// The values that do not fit their columns and are null in the batch: their rows and why.
     pub mismatches: Vec<(usize, RecordError)>,
 }
 
-/// The columns that are written where no table gives them: `found` are those of the records.
+/// The columns that are written if there is no table. `found`: the columns of the records.
 ///
 /// # Errors
 /// An operation does not fit them.
@@ -104,7 +103,7 @@ pub fn written(operations: &[Operation], found: &Schema) -> Result<Schema, Opera
     let mut fields = Vec::new();
     let mut taken = BTreeSet::new();
     for operation in operations {
-        // Records of JSON need not have the same fields, so there may be none of this name.
+        // JSON records need not have the same fields, so the field may be missing.
         if let Some(place) = columns::own(found.fields(), operation.field())? {
             taken.insert(place);
         }
@@ -136,7 +135,7 @@ pub fn written(operations: &[Operation], found: &Schema) -> Result<Schema, Opera
     Ok(Schema::new(fields))
 }
 
-/// The column that an operation makes where no table says its type; `None` if it makes none.
+/// The column that an operation makes if there is no table; `None` if it makes none.
 fn made(
     operation: &Operation,
     field: Option<&FieldRef>,
@@ -177,9 +176,9 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 impl Operations {
-    /// The operations for `columns`, those of the files and of the path. `prefix`: the one that the job reads. `None` if there
-    /// are none. `has_table`: whether the columns are those of a table, which has one for each operation. `secrets`: those that
-    /// the operations name.
+    /// Compiles operations for `columns`, which are those of the files and of the path; `None` if there are no operations.
+    /// `has_table`: whether the columns are those of a table, which must have one for each operation. `prefix`: the job's
+    /// source. `secrets`: the secrets that the operations name.
     ///
     /// # Errors
     /// An operation does not fit the columns.
@@ -223,7 +222,7 @@ impl Operations {
             };
             compiled.steps.push(step);
         }
-        // What nothing is made of is known nevertheless.
+        // Dropped fields are read as nothing, so that they are not unknown.
         for operation in operations {
             let name = operation.field();
             if !read.iter().any(|of| same(of.name(), name)) {
@@ -301,7 +300,7 @@ impl Operations {
         &self.read
     }
 
-    /// Whether a value that was read may have no place in its column.
+    /// Whether a value that was read may not fit its column.
     pub fn may_refuse(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Cast(_)))
     }
@@ -309,7 +308,7 @@ impl Operations {
     /// The values that the rows of an object have in common.
     ///
     /// # Errors
-    /// Its key lacks a part, or has one that is no value of its column.
+    /// Its key lacks a part, or has one that does not fit its column.
     pub fn object(
         &mut self,
         object: &Location,
@@ -351,8 +350,8 @@ impl Operations {
         })
     }
 
-    /// Makes the written columns of rows that were read. `rows`: of each row, the index of its object in `objects`, and its
-    /// offset there.
+    /// Makes the written columns from rows that were read. `rows`: for each row, the index of its object in `objects`, and
+    /// its offset there.
     ///
     /// # Errors
     /// An array cannot be built.
@@ -403,7 +402,7 @@ impl Operations {
 }
 
 impl ObjectValues {
-    /// The bytes of text that each row of the object gets besides its own.
+    /// The bytes of text that the operations add to each row of the object.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

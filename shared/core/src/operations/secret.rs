@@ -14,12 +14,12 @@ use crate::naming::hexadecimal;
 /// The length of a hash, in hexadecimal digits.
 pub(super) const HASH_LENGTH: usize = 64;
 
-/// A secret that texts are hashed with. Nothing shows its value.
+/// A secret that texts are hashed with. Its value is never printed.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
 impl Secret {
-    /// `None` if the value is empty, because anyone could make such hashes.
+    /// `None` if the value is empty, because then anyone could compute the hashes.
     pub fn new(value: &[u8]) -> Option<Self> {
         let keyed = Hmac::new_from_slice(value).ok()?;
         (!value.is_empty()).then_some(Self(keyed))

@@ -1,4 +1,4 @@
-//! Values that do not come from a record, and what a mask leaves of those that do.
+//! Values that do not come from records, and masked texts.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -19,7 +19,7 @@ use crate::{
 /// What replaces a character.
 const MASK: char = '*';
 
-/// An array of one value that a text means in a column.
+/// An array of one value: a text, converted to the column's type.
 pub(super) fn value(
     converter: &mut Converter,
     text: Option<&str>,
@@ -54,7 +54,7 @@ pub(super) fn one(
     }
 }
 
-/// An array of one value, which a constant is in a column.
+/// An array of one value: a constant, converted to the column's type.
 pub(crate) fn constant(
     constant: &Constant,
     column: &FieldRef,
@@ -87,14 +87,14 @@ pub(super) fn part_of<'a>(key: &'a str, part: &KeyPart) -> Option<Cow<'a, str>> 
     }
 }
 
-/// The bytes of a text, if the value is one.
+/// The length of a text in bytes; 0 for values of other types.
 pub(super) fn text_length(value: &ArrayRef) -> usize {
     value
         .as_string_opt::<i32>()
         .map_or(0, |text| text.value_data().len())
 }
 
-/// The texts with all but the first and last characters masked. A text that has no more than those is masked whole.
+/// The texts with all but the first and last characters masked. A text that would stay whole is masked whole.
 pub(crate) fn masked(texts: &ArrayRef, mask: Mask) -> Result<ArrayRef, ArrowError> {
     let texts = texts
         .as_string_opt::<i32>()

@@ -58,7 +58,7 @@ impl Converter {
         }
     }
 
-    /// Converts one column to the type of `target`. What does not fit is null, and among the mismatches.
+    /// Converts one column to the type of `target`. A value that does not fit becomes null and a mismatch.
     pub(crate) fn convert(
         &mut self,
         column: &ArrayRef,

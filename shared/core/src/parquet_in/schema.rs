@@ -119,7 +119,7 @@ pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
         || leaf.converted_type() == ConvertedType::ENUM
 }
 
-/// The columns with types that tables have. `name`: what columns and fields of structs are called.
+/// The columns with types that tables have. `name` converts the names of columns and of fields of structs.
 pub(super) fn of_table(schema: &Schema, name: fn(&str) -> String) -> Schema {
     let fields = schema.fields().iter();
     let fields = fields.map(|field| field_of_table(field, name));

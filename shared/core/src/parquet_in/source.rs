@@ -205,7 +205,7 @@ impl From<ArrowError> for DecodeError {
     }
 }
 
-/// Says what a file is instead, if its first bytes are there and say it.
+/// The error for a file that is not Parquet: what it is instead, if its first bytes are available and tell.
 fn not_parquet(file: &impl ChunkReader, otherwise: &str) -> ReadError {
     let length = usize::try_from(file.len()).unwrap_or(HEAD).min(HEAD);
     let head = file.get_bytes(0, length).unwrap_or_default();

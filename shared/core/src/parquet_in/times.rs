@@ -28,7 +28,7 @@ impl Times {
     /// `name`: the name of a column, or of a field in it.
     ///
     /// # Errors
-    /// No column, or two, are called so, or its type is no time.
+    /// There is no such column, or two, or its type is not a time.
     pub(super) fn new(
         schema: &Schema,
         name: &str,

@@ -239,7 +239,8 @@ impl Partitioner {
         PartitionKey::from_bytes(&buffer)
     }
 
-    /// Times around `time` that are all in its partition. `None` if that depends on columns too, or if the zone's offset changes.
+    /// A range of times around `time` that are all in its partition. `None` if the partition also depends on columns, or if
+    /// the zone's offset changes.
     pub fn times_around(&self, time: Timestamp) -> Option<Range<Timestamp>> {
         if !self.columns.is_empty() {
             return None;

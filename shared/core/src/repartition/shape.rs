@@ -34,7 +34,7 @@ pub enum ShapeError {
         /// The source's columns.
         columns: Vec<String>,
     },
-    /// The name means no column of its own.
+    /// The name does not mean a top-level column.
     #[error(transparent)]
     NotOwn(#[from] NotOwn),
     /// Two columns have the same name, ignoring case.
@@ -47,15 +47,15 @@ pub enum ShapeError {
         /// The other.
         second: String,
     },
-    /// A constant is no value of its column.
+    /// A constant does not fit its column.
     #[error("columns: {0}")]
     Constant(#[from] OperationError),
-    /// A mask is for values of the objects.
+    /// Only columns of the objects can be masked.
     #[error(
         "columns: `{0}` is a key of the source's partitions, and its values are in the path: it cannot be masked"
     )]
     MaskedKey(String),
-    /// What is masked is a string.
+    /// Only strings can be masked.
     #[error("columns: `{column}` is {hive_type}, and what is masked is a string")]
     Masked {
         /// The column.
@@ -94,7 +94,7 @@ pub enum Origin {
     Read(usize),
     /// The source's partitions: the index of a partition key.
     Key(usize),
-    /// The objects, as far as the mask shows it.
+    /// The objects: the same, masked.
     Masked(usize, Mask),
     /// The configuration.
     Constant(Constant),
@@ -297,7 +297,7 @@ impl Shape {
         self.files.iter().chain(&self.partition_by)
     }
 
-    /// Makes sure that the values of a partition of the source fit the keys' types.
+    /// Checks that the values of a partition of the source fit the keys' types.
     ///
     /// # Errors
     /// The key, its type and the value that does not fit.
@@ -365,16 +365,16 @@ pub(super) fn same(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// The place of the column that `name` means, if there is one.
+/// The index of the column that `name` means, if there is one.
 ///
 /// # Errors
-/// It means several, or a field of a struct.
+/// It means several columns, or a field of a struct.
 fn place<'a>(
     columns: impl Iterator<Item = &'a Column>,
     name: &str,
 ) -> Result<Option<usize>, ShapeError> {
     let field = |column: &Column| {
-        // A column that is not chosen may have any type.
+        // A column that is not selected may have any type.
         let parsed = hive_type::parse_field(&column.name, &column.hive_type);
         parsed.unwrap_or_else(|_| Field::new(&column.name, DataType::Null, true))
     };

@@ -24,7 +24,7 @@ const TEXT_INPUT: &str = "org.apache.hadoop.mapred.TextInputFormat";
 const TEXT_OUTPUT: &str = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat";
 
 impl TableFormat {
-    /// Of what an output writes.
+    /// The classes and parameters for an output's format.
     fn of(format: OutputFormat) -> Self {
         match format {
             OutputFormat::Parquet => Self {
@@ -57,7 +57,7 @@ impl TableFormat {
     }
 }
 
-/// The table for the files of `output` in `directory`: `standing` with the necessary changes, or a new one.
+/// The table for the files of `output` in `directory`: the existing table with the necessary changes, or a new one.
 pub fn target_table(
     name: &TableName,
     standing: Option<&Table>,

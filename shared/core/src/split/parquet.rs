@@ -195,10 +195,10 @@ impl ParquetRows {
         })
     }
 
-    /// Gives the bytes of ranges that were asked for, each of whole pages.
+    /// Takes the bytes of the requested ranges, each of whole pages.
     ///
     /// # Errors
-    /// When they do not fit together, or a page differs from its checksum.
+    /// They do not fit together, or a page differs from its checksum.
     pub fn push(
         &mut self,
         ranges: Vec<Range<u64>>,
@@ -218,7 +218,7 @@ impl ParquetRows {
     }
 }
 
-/// The row group and the column whose pages are at a place of the file.
+/// The row group and the column whose pages are at an offset of the file.
 fn column_at(metadata: &ParquetMetaData, place: u64) -> String {
     let groups = metadata.row_groups().iter().enumerate();
     let mut chunks =
@@ -239,7 +239,7 @@ fn column_at(metadata: &ParquetMetaData, place: u64) -> String {
     })
 }
 
-/// The row groups that hold some of the rows, and how many rows come before the first of them.
+/// The row groups with some of the rows, and how many rows precede the first of them.
 fn row_groups(metadata: &ParquetMetaData, rows: &Range<u64>) -> (Vec<usize>, u64) {
     let (mut groups, mut before, mut skipped) = (Vec::new(), 0, 0);
     for (index, group) in metadata.row_groups().iter().enumerate() {

@@ -31,8 +31,8 @@ pub(super) async fn abandon(
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
-    // Whoever published it left this mark before the partition could move on. The state alone does not tell: a later plan that
-    // was given up has a higher number.
+    // A publisher leaves this marker before the partition can move on. The state alone does not tell whether the plan was
+    // published, because a later plan that was given up has a higher number.
     if ledger::age(store, &ledger.published(generation))
         .await?
         .is_some()

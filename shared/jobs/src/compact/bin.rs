@@ -66,7 +66,7 @@ pub async fn merge(
     let begun = ports.clock.now();
     let written = engine::make(&reading, &plan, bin, budget).await;
     let written = written.map_err(|error| match error.kind() {
-        // A merge is one piece: nothing of it exists before its end.
+        // A merge cannot be resumed: nothing of it is visible before its end.
         ErrorKind::Deadline => {
             // A sorted merge reads its files once for the keys.
             let passes = if plan.settings.sort_by.is_empty() {
@@ -90,7 +90,7 @@ pub async fn merge(
     if let Err(error) = &written
         && is_final(error)
     {
-        // The error of the merge is what the caller must see, whether or not it could be noted.
+        // The caller must see the error of the merge, even if it could not be recorded.
         let _ = ledger::note_failure(store, &ledger, &plan, task.task, error).await;
     }
     let (bytes, finished) = written?;
@@ -101,7 +101,7 @@ pub async fn merge(
     Ok(report(status, bytes))
 }
 
-/// Whether each attempt at the merge fails in this way: the plan pins its files, and they do not change.
+/// Whether every attempt at the merge fails like this: the plan pins its files, so they do not change.
 fn is_final(error: &JobError) -> bool {
     matches!(
         error.kind(),

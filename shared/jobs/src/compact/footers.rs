@@ -15,7 +15,7 @@ use crate::{
     work::footer::{FooterFailure, ParquetObject},
 };
 
-/// The footer of an object of this size. If an `ETag` is given, only of the object with that one.
+/// The footer of an object of this size and, if it is given, this `ETag`.
 pub(super) async fn footer(
     store: &dyn Store,
     location: &Location,

@@ -46,7 +46,7 @@ pub(super) struct Generation<'a> {
     pub(super) number: u32,
 }
 
-/// A plan, and what it leaves as it is.
+/// A plan, and the files that it carries over.
 pub(super) struct Planned {
     pub(super) plan: Box<Plan>,
     /// Whether the plan is written.
@@ -65,7 +65,7 @@ enum Chosen {
     Nothing(Left),
 }
 
-/// Whether there is something to do for a generation.
+/// The plan of a generation, or why there is none.
 pub(super) enum Next {
     Planned(Planned),
     Nothing(Left),
@@ -136,7 +136,7 @@ impl Generation<'_> {
                 }
             })
             .collect::<Vec<_>>();
-        // Usually this is enough to see that there is nothing to do, and no commits need to be looked up.
+        // Usually this shows that there is nothing to do, so that no commits need to be looked up.
         if let Err(left) = choose(&candidates, rules) {
             return Ok(Chosen::Nothing(left));
         }
@@ -164,8 +164,8 @@ impl Generation<'_> {
         })
     }
 
-    /// Checks that the files of a bin can be merged. Returns them with their row counts, and what the merge has to know
-    /// beforehand.
+    /// Checks that the files of a bin can be merged. Returns them with their row counts, and what the merge needs to know in
+    /// advance.
     async fn inputs(&self, files: Vec<&File>) -> Result<(Vec<Input>, Known), JobError> {
         let read = files.into_iter().map(|file| {
             let location = self.from.join(&file.name);
@@ -253,8 +253,7 @@ impl Planned {
     }
 }
 
-/// The id of the source object whose rows a file has and whose commit tells when it was settled, if rekey wrote the
-/// file.
+/// The id in the name of a file that rekey wrote: the commit with this id tells since when the file is settled.
 fn source(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     (!is_compacted(name)).then(|| source_of(name)).flatten()

@@ -123,7 +123,7 @@ pub struct Verified {
     pub files: usize,
 }
 
-/// Notes that a merge failed in a way that another attempt cannot mend. The next `compact-plan` gives the plan up.
+/// Records that a merge failed in a way that another attempt cannot change. The next `compact-plan` gives the plan up.
 pub(super) async fn note_failure(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -142,7 +142,7 @@ pub(super) async fn note_failure(
     Ok(())
 }
 
-/// Why the plan of this generation can never be carried out.
+/// Why the plan of this generation can never be carried out, if that was recorded.
 pub(super) async fn failure(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -203,8 +203,8 @@ pub(super) async fn read_state(
     partition_state::read(store, ledger).await
 }
 
-/// Replaces the state that was read, or creates it, with the plan's generation. Returns false if it was changed
-/// meanwhile.
+/// Replaces the state that was read, or creates it, so that it names the plan's generation. Returns false if another
+/// invocation changed it meanwhile.
 pub(super) async fn swap(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -222,7 +222,7 @@ pub(super) async fn swap(
     replace(store, ledger, &state, etag).await
 }
 
-/// Replaces the state with this `ETag`, or creates it. Returns false if it was changed meanwhile.
+/// Replaces the state with this `ETag`, or creates it. Returns false if another invocation changed it meanwhile.
 pub(super) async fn replace(
     store: &dyn Store,
     ledger: &PartitionLedger,
@@ -233,7 +233,7 @@ pub(super) async fn replace(
     let body = serde_json::to_vec(state)
         .map_err(|error| JobError::entry(location.clone(), error.to_string()))?;
     let options = PutOptions {
-        // C4: a step that runs again finds its own state, or another one, and never undoes that.
+        // C4: a step that runs again finds its own state or a later one, and never undoes it.
         precondition: standing.map_or(Precondition::Absent, |etag| {
             Precondition::Matches(etag.to_owned())
         }),

@@ -129,9 +129,8 @@ impl Scope {
         let state = state?;
         let past = (1..=state.last()).find(|past| !entries.deleted.contains(past))?;
         let is_over = |age: &SignedDuration, least| ledger::wait(*age, least).is_none();
-        // C4: whoever publishes a plan leaves this marker before the partition moves on, so this plan was given up. The
-        // state names only the last such plan, and the invocation that gave this one up may have died before it left a
-        // marker of it.
+        // C4: a publisher leaves this marker before the partition moves on, so this plan was given up. The state names only
+        // the last such plan, and the invocation that gave this one up may have died before it left the marker `abandoned`.
         if !entries.published.contains(&past) {
             // No `abandoned` marker: its age is unknown.
             let is_due = entries

@@ -40,7 +40,7 @@ pub(super) struct Survey<'a> {
     all: Vec<Input>,
 }
 
-/// What a merge has to know of its files beforehand; empty if it reads all footers itself.
+/// What a merge needs to know about its files in advance; empty if it reads all footers itself.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// As [`Bin::firsts`].
@@ -152,7 +152,7 @@ pub(super) async fn make(
     let meta = ports.store.head(&output, None).await?;
     let etag = Some(meta.etag.as_str());
     let footer = footers::footer(&*ports.store, &output, meta.size, etag).await?;
-    // C2: the file as it is stored, not as it was made.
+    // C2: verify the file that is stored, not the one in memory.
     verify(&footer, meta.size, bin.rows, &unified)
         .map_err(|error| JobError::new(ErrorKind::Unreadable, error.to_string()).of(output))?;
     Ok((meta.size, finished))

@@ -32,7 +32,7 @@ const NAMED: usize = 50;
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 100 << 10;
 
-/// Plans what the request selects, in the order of the partitions' paths. Where the time runs out, the report says after
+/// Plans the partitions that the request selects, in the order of their paths. If the time runs out, the report says after
 /// which partition the next request begins.
 ///
 /// # Errors
@@ -119,7 +119,7 @@ pub async fn plan(
         return Err(none_seen(ports, begun, report.partitions_unseen, first));
     }
     match denied {
-        // It is the role that lacks something, and not a partition.
+        // Every partition was denied, so the role lacks a permission.
         Some((partitions, error)) if partitions == report.partitions_seen => return Err(error),
         _ => {}
     }
@@ -138,7 +138,7 @@ pub async fn plan(
     Ok(report)
 }
 
-/// There was no time for a single partition.
+/// The error for a request that had no time for a single partition.
 fn none_seen(ports: &Ports, begun: Timestamp, all: u64, first: &Subject) -> JobError {
     let unfinished = Unfinished {
         begun,

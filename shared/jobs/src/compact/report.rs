@@ -75,7 +75,7 @@ pub struct PlanReport {
     pub merges_planned: u64,
     /// How many seconds after the last publication the partitions can be swept; 0 if there is nothing to sweep.
     pub wait_seconds: u64,
-    /// The number of partitions that were looked at: those that are compacted, resumed, refused, and left.
+    /// The number of partitions that were examined: those that are compacted, resumed, refused or left alone.
     pub partitions_seen: u64,
     /// The number of partitions that were left for the next request because the time ran out.
     pub partitions_unseen: u64,

@@ -1,4 +1,4 @@
-//! When a message is delivered again whose failure passes.
+//! How soon a message whose failure is temporary is delivered again.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use fastrand::Rng;
 
 use super::ErrorKind;
 
-/// The longest waits after the first deliveries, in seconds. After more of them the queue's own timeout holds, so that a
-/// service that is down for an hour sends no message to the dead-letter queue.
+/// The longest waits after the first deliveries, in seconds. Later deliveries wait for the queue's own visibility timeout,
+/// so that a service that is down for an hour sends no message to the dead-letter queue.
 const WAITS: [u64; 3] = [10, 120, 600];
 
 impl ErrorKind {
-    /// Whether the same work may succeed a moment later, without anybody doing anything.
+    /// Whether the same work may succeed a moment later although nobody has changed anything.
     pub fn passes(self) -> bool {
         matches!(
             self,
@@ -31,8 +31,9 @@ impl ErrorKind {
     }
 }
 
-/// How long a message is to stay hidden that was received so many times and failed like this; `None` if the queue's own
-/// timeout holds. Half of the wait is random, by `seed`: what failed together does not come back together.
+/// How long to hide a message that failed with `kind` after it was received `receives` times; `None` to leave it to the
+/// queue's own visibility timeout. Half of the wait is random, from `seed`, so that messages that failed together do not
+/// return together.
 pub fn again_after(kind: ErrorKind, receives: u32, seed: u64) -> Option<Duration> {
     if !kind.passes() {
         return None;

@@ -77,7 +77,7 @@ struct Inner {
 }
 
 impl JobError {
-    /// Creates a failure of this kind. `message`: the problem, and what to do about it.
+    /// Creates a failure of this kind. `message`: what is wrong, and what to do about it.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -227,8 +227,8 @@ impl JobError {
         self.0.location.as_ref()
     }
 
-    /// Whether the object itself is at fault, so that the same attempt always fails: with the object as it is, and the job's
-    /// limits and policies as they are.
+    /// Whether the object itself is at fault: every attempt fails until the object, or the job's limits and policies,
+    /// change.
     pub fn is_of_the_object(&self) -> bool {
         match self.kind() {
             ErrorKind::Unreadable
@@ -259,7 +259,7 @@ impl JobError {
         )
     }
 
-    /// The kind of the store's failure, if the store failed.
+    /// The kind of the store's error, if the store failed.
     pub fn store_kind(&self) -> Option<StoreErrorKind> {
         let cause = self.0.cause.as_deref()?;
         Some(cause.downcast_ref::<StoreError>()?.kind)

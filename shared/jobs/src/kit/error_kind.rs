@@ -41,7 +41,7 @@ kinds! {
     Deadline,
     /// One piece of the work needs more time than an invocation has.
     TimeoutTooShort,
-    /// A temporary file failed.
+    /// A temporary file could not be created, written or read.
     ScratchFailed,
     /// A file or a batch of columns could not be encoded.
     EncodeFailed,
@@ -67,11 +67,11 @@ kinds! {
     PartitionElsewhere,
     /// The catalog refused a partition.
     PartitionRefused,
-    /// A row or an object touches more partitions than the limit allows.
+    /// The rows of an object or a task are in more partitions than the limit allows.
     TooManyPartitions,
 
     // Sources.
-    /// Invocations that worked on the object alone were killed.
+    /// Several invocations that worked on this object alone were killed.
     Killed,
     /// An object cannot be decompressed, framed or parsed.
     Unreadable,
@@ -103,7 +103,7 @@ kinds! {
     QueryFailed,
     /// The result is in Athena's managed storage.
     ManagedResult,
-    /// The result is not a table of rows.
+    /// The query has no rows as its result, such as DDL.
     NoRows,
     /// The job names a column that the result lacks.
     UnknownColumn,
@@ -129,7 +129,7 @@ kinds! {
     Withdrawn,
     /// A ledger entry cannot be read or written, or disappeared.
     LedgerUnreadable,
-    /// The run is committed, and a task that is not done tried to write.
+    /// A task tried to write after its run was committed.
     RunOver,
     /// Not all tasks are done.
     TasksMissing,

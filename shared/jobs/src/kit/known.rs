@@ -1,6 +1,6 @@
-//! Reads the fields that this version knows, and leaves out those that a later version has added: the version before an
-//! upgrade reads the ledger of the version after it. The types of the settings refuse unknown fields where a person wrote
-//! them, so what is unknown is left out before they see it.
+//! Reads the fields that this version knows, and ignores those that a later version added: after a rollback, the older
+//! version can read the newer ledger. The types of the settings refuse unknown fields, which are typos in a configuration,
+//! so unknown fields are removed before those types see them.
 
 use std::fmt;
 
@@ -26,8 +26,8 @@ pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Resul
     Ok(document)
 }
 
-/// A deserializer, visitor or part of a value, of which everything inside is read likewise. `fields`: those of the struct
-/// that is read, if it is one.
+/// Wraps a deserializer, a visitor or an accessor, and in turn everything that it hands out. `fields`: the fields of the
+/// struct that is being read, if it is a struct.
 struct Known<T> {
     inner: T,
     fields: Option<&'static [&'static str]>,

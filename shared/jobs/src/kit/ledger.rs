@@ -98,7 +98,7 @@ pub(crate) async fn create<T: Serialize>(
     put(store, location, value, PutOptions::create_only()).await
 }
 
-/// Writes a value as JSON, also over an existing object. Only for what no decision about rows depends on.
+/// Writes a value as JSON, and replaces an existing object. Only for documents on which no decision about rows depends.
 ///
 /// # Errors
 /// The store fails.
@@ -130,11 +130,10 @@ async fn put<T: Serialize>(
     }
 }
 
-/// The counts of [`reach`] are below it.
+/// The counts of [`reach`] are smaller.
 const MOST: u64 = 9_999_999_999;
 
-/// Notes how far an attempt came before its time ran out: `count` says how far. Where another attempt came as far, its
-/// document stays.
+/// Records how far an attempt came before its time ran out, as `count`. If another attempt came as far, its document stays.
 ///
 /// # Errors
 /// The store fails.
@@ -148,12 +147,12 @@ pub(crate) async fn reach<T: Document>(
     Ok(())
 }
 
-/// The name of how far an attempt came. The names count down, so that the furthest is the first in a listing.
+/// The name of the document for this count. The names count down, so that the furthest is the first in a listing.
 pub(crate) fn countdown(count: usize) -> String {
     format!("{:010}", MOST.saturating_sub(count as u64))
 }
 
-/// How far an attempt came, by its name.
+/// The count of a document with this name.
 pub(crate) fn counted_down(name: &str) -> Option<usize> {
     let left = MOST.checked_sub(name.parse().ok()?)?;
     usize::try_from(left).ok()
@@ -175,7 +174,7 @@ pub(crate) async fn furthest<T: Document>(
     }
 }
 
-/// Whether an entry exists.
+/// Whether a document exists.
 ///
 /// # Errors
 /// The store fails.

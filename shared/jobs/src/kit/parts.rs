@@ -1,4 +1,4 @@
-//! Documents that one object holds, one after the other, so that each is read without the others.
+//! Many documents in one object, one after the other, so that each can be read without the others.
 
 use bytes::Bytes;
 use lakewright_core::location::Location;
@@ -33,8 +33,8 @@ impl Parts {
         Ok(())
     }
 
-    /// Writes the object beside the entry `at`, which is to name it. Its name says what is in it: so the entry names the object
-    /// that belongs to its ends, whoever else writes one.
+    /// Writes the object beside the entry `at`, which will name it. The object's key contains a hash of its content, so if
+    /// two invocations write different objects, the entry names the one that its `ends` belong to.
     ///
     /// # Errors
     /// The store fails.
@@ -53,7 +53,7 @@ impl Parts {
     }
 }
 
-/// Reads the document of this index. `None`: it takes no bytes.
+/// Reads the document of this index; `None` if it has no bytes.
 ///
 /// # Errors
 /// The store fails, there is no such document, or it cannot be read.

@@ -8,25 +8,25 @@ use super::{JobError, Stage};
 /// Lambda's longest timeout. <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const LONGEST_TIMEOUT: u64 = 900;
 
-/// A piece of work that was not done when the time of an invocation was over.
+/// Work that was not finished when an invocation's time ran out.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unfinished<'a> {
     /// When it was begun.
     pub(crate) begun: Timestamp,
-    /// How many were done.
+    /// How many items were done.
     pub(crate) done: u64,
-    /// Of how many; 0 if that is not known.
+    /// How many items there are; 0 if unknown.
     pub(crate) all: u64,
-    /// What is counted.
+    /// What the items are, such as `files`.
     pub(crate) of: &'a str,
-    /// The attempts that came no further, this one included.
+    /// How many attempts, including this one, came no further.
     pub(crate) tries: u32,
-    /// What to change where no function may run so long.
+    /// What to change if the time that it needs exceeds Lambda's longest timeout.
     pub(crate) instead: &'a str,
 }
 
 impl Unfinished<'_> {
-    /// That the work does not fit an invocation, and what it would take.
+    /// The error: the work does not fit one invocation, and how much time it needs.
     pub(crate) fn too_short(&self, clock: &dyn Clock, stage: Stage) -> JobError {
         let took = clock.now().duration_since(self.begun).as_secs();
         let took = u64::try_from(took).unwrap_or_default().max(1);

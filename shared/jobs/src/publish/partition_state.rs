@@ -1,4 +1,4 @@
-//! Reads where a partition's files are to be written, for both writers and compaction.
+//! Reads the state that names the directory for a partition's files, for writers and for compaction.
 
 use lakewright_core::compact::{PartitionLedger, PartitionState};
 use lakewright_ports::Store;

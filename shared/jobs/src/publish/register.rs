@@ -14,7 +14,7 @@ use lakewright_ports::{
 
 use crate::kit::{ErrorKind, JobError, Stage};
 
-/// A partition as rekey writes it: its values, and the prefix of its objects.
+/// A partition with written files: its values, and the prefix of its objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Written {
     pub(crate) values: Vec<String>,
@@ -23,20 +23,20 @@ pub(crate) struct Written {
     pub(crate) before: Option<Location>,
 }
 
-/// What becomes of a registered partition that its readers read in another way than its table.
+/// What to do with a registered partition whose storage descriptor differs from its table's, so that its files are read
+/// differently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Others<'a> {
-    /// It must have readers read what is written, or nothing is registered.
+    /// Its descriptor must fit the files that were written; otherwise nothing is registered.
     Checked(&'a Output),
-    /// It becomes like the table: all that it had is replaced.
+    /// Its descriptor is replaced by the table's.
     Updated,
 }
 
 /// Registers every partition of `written` in the catalog with its directory.
 ///
 /// # Errors
-/// The catalog fails, refuses a partition, or has one at another location, or one whose readers would not read what is
-/// written.
+/// The catalog fails, refuses a partition, or has one at another location or with a descriptor that does not fit the files.
 pub(crate) async fn register(
     catalog: &dyn Catalog,
     table: &Table,
@@ -56,7 +56,7 @@ pub(crate) async fn register(
     Ok(())
 }
 
-/// Checks, before anything is committed, that the partitions that are registered can stay as [`register`] leaves them.
+/// Checks before a commit that [`register`] will accept the partitions that are registered already.
 ///
 /// # Errors
 /// As [`register`].
@@ -112,7 +112,7 @@ async fn update(
     Ok(())
 }
 
-/// Whether rows of two descriptors are read in different ways.
+/// Whether readers parse files differently by these two descriptors.
 fn differ(one: &StorageDescriptor, other: &StorageDescriptor) -> bool {
     let reading = |storage: &StorageDescriptor| {
         (
@@ -169,9 +169,9 @@ async fn create(
 
 /// What the catalog lacks.
 struct Missing<'a> {
-    /// The partitions that are not there.
+    /// The partitions that are not registered.
     missing: Vec<&'a Written>,
-    /// Those that are there, and are read in another way than the table.
+    /// Those that are registered with a descriptor that differs from the table's.
     other: Vec<Partition>,
 }
 
@@ -225,7 +225,7 @@ async fn missing<'a>(
 }
 
 impl Written {
-    /// Whether the catalog may have the partition at this location.
+    /// Whether the partition may be registered at this location.
     fn may_lie_at(&self, location: &str) -> bool {
         Location::directory(location)
             .is_ok_and(|at| at == self.directory || Some(&at) == self.before.as_ref())

@@ -1,13 +1,13 @@
-//! What is known of an object that is planned alone and may kill whoever reads it.
+//! Attempts at an object that is planned alone and may kill every invocation that reads it.
 //!
-//! Of an invocation that was killed nothing is left, so each attempt at such an object is noted before it begins, and again if it
-//! ends with an error. An attempt that was noted once was killed, or is still at work. An object that was killed so often is given
-//! up, by a note that counts only as long as the object is not committed: so a slow attempt harms nothing.
+//! A killed invocation leaves no trace, so each attempt at such an object is recorded before it begins, and again if it ends
+//! with an error. An attempt without the second record was killed, or is still running. After several of them the object is
+//! given up, by a document that counts only as long as the object is not committed: so a slow attempt does no harm.
 
 use super::ledger::{Batch, Candidate, Ledger};
 use crate::kit::{ErrorKind, JobError};
 
-/// How many attempts were killed before an object is given up, besides the first one, which has no note.
+/// How many attempts were killed before an object is given up, besides the first one, which is not recorded.
 const KILLS: usize = 2;
 
 /// An attempt that was begun.
@@ -18,7 +18,7 @@ pub(super) struct Attempt<'a> {
     number: usize,
 }
 
-/// Begins an attempt at a batch that another invocation has begun, if the batch is an object alone.
+/// Records an attempt at a batch that another invocation has begun, if the batch is a single object.
 ///
 /// # Errors
 /// The store fails.
@@ -50,7 +50,7 @@ pub(super) async fn begin<'a>(
 }
 
 impl Attempt<'_> {
-    /// Notes that it has ended with an error, and so was not killed.
+    /// Records that it ended with an error, and so was not killed.
     pub(super) async fn ended(self) {
         let Self {
             ledger,

@@ -1,4 +1,4 @@
-//! The objects of an invocation, as their ledger knows them: with an `ETag`.
+//! Identifies the objects of an invocation, by their `ETag`s.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     report::{ObjectReport, Status},
 };
 
-/// An object that is asked for.
+/// An object of the invocation.
 #[derive(Clone)]
 pub(super) struct Asked {
     pub(super) candidate: Candidate,
@@ -40,7 +40,8 @@ pub(super) async fn identify(store: &dyn Store, delivered: &Delivered) -> Result
     }
 }
 
-/// The object as one that no batch has claimed, and its size. `None`: no `ETag` is named, and there is no such object.
+/// The object as a candidate that no batch has claimed, and its size. `None` if the trigger names no `ETag` and the object
+/// does not exist.
 pub(super) async fn candidate(
     store: &dyn Store,
     object: &SourceObject,

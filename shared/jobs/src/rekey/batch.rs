@@ -1,4 +1,4 @@
-//! Brings a batch to its commit, whoever began it.
+//! Brings a batch to its commit, also one that another invocation began.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ const REGISTRATIONS: usize = 3;
 /// How often the members of a batch are read, each time without those that failed, before the batch is dissolved.
 const PASSES: usize = 4;
 
-/// What a batch is worked on with.
+/// What is needed to work on a batch.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) ports: &'a Ports,
@@ -38,7 +38,7 @@ pub(super) struct Work<'a> {
     pub(super) settings: &'a Settings,
     /// The job's table.
     pub(super) table: Option<&'a Table>,
-    /// How often a message of its objects was received, with this time.
+    /// How often a message of its objects was received, including this time.
     pub(super) receives: u32,
 }
 
@@ -93,7 +93,7 @@ impl Work<'_> {
             };
             let members = mine.members.clone();
             let plan = self.ledger.propose(bid, mine).await?;
-            // Who reads the same members at the same times of landing routes their rows alike.
+            // The same members with the same landing times are always routed alike.
             let is_mine = plan.members == members;
             match routed {
                 Some(routed) if is_mine => (plan, Some(routed), false),
@@ -150,8 +150,8 @@ impl Work<'_> {
         if quarantine.is_some() {
             all_new &= refused.finish().await?;
         }
-        // An output that somebody else wrote may be without the rows of a member that was lost to them. If there is none,
-        // every row of the members that were read here exists.
+        // Another invocation may have written an output without the rows of a member that it had lost. If this one wrote all
+        // outputs, they have every row of the members that were read here.
         let lost = if all_new && lost.is_empty() {
             BTreeSet::new()
         } else {
@@ -209,7 +209,8 @@ impl Work<'_> {
         })
     }
 
-    /// Registers the partitions, and puts the outputs where those lie now. Returns whether each output was new there.
+    /// Registers the partitions, and puts the outputs into the partitions' current directories. Returns whether each output
+    /// was new there.
     async fn register(
         &self,
         outputs: &mut Outputs<'_>,
@@ -326,7 +327,7 @@ async fn propose(
     Ok((without_members(batch, &rest, left_out), None))
 }
 
-/// The plan that leaves these members out too, and so has none.
+/// A plan without members: it leaves these out too.
 fn without_members(
     batch: &Batch,
     members: &[u32],

@@ -40,12 +40,12 @@ pub enum Standing {
         /// The report of its commit. The outputs are in the batch's commit.
         report: Box<ObjectReport>,
     },
-    /// It disappeared after the plan of its batch: its rows may be missing, or some of them.
+    /// It disappeared after the plan of its batch: all or some of its rows may be missing.
     Lost {
         /// The batch's id.
         batch: String,
     },
-    /// Its batch left it out because there was nothing to read, and that is still so.
+    /// Its batch left it out because there was nothing to read, and there still is not.
     Nothing {
         /// The batch's id.
         batch: String,
@@ -54,17 +54,17 @@ pub enum Standing {
     },
 }
 
-/// What is known of a batch that does not change any more.
+/// The final outcome of a batch.
 pub(super) enum Known {
     Committed(Box<Commit>),
     /// Its plan left these members out.
     Planned(BTreeMap<String, LeftOut>),
 }
 
-/// Some of the objects that are given up.
+/// A page of the objects that are given up.
 pub(crate) struct GivenUpPage {
     pub(crate) sids: Vec<String>,
-    /// The last of them, if there are more.
+    /// The last of them, if more follow.
     pub(crate) next: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// The state of the object. Looks at its claims from that of the candidate on.
+    /// The state of the object. Looks up its claims, beginning with the candidate's.
     ///
     /// # Errors
     /// The store fails, or an entry cannot be read.
@@ -135,14 +135,15 @@ impl<'a> Finder<'a> {
                 }
                 Why::Gone | Why::Superseded => self.missing(object).await?,
             };
-            // It may have been back, and been claimed again, before it disappeared once more.
+            // It may have returned and been claimed again, and then have disappeared once more.
             nothing = status.map(|status| Standing::Nothing { batch, status });
             last = Some(left_out.clone());
             claim += 1;
         }
     }
 
-    /// Why an object in this state is given up, if it is. What no batch has claimed is not, and takes no request.
+    /// Why an object in this state is given up, if it is. An object that no batch has claimed is not, which takes no
+    /// request.
     ///
     /// # Errors
     /// As [`Finder::find`].
@@ -159,7 +160,7 @@ impl<'a> Finder<'a> {
         self.ledger.given_up(&object.sid()).await
     }
 
-    /// The ids of objects that are given up, after the one that is named so.
+    /// The ids of objects that are given up, after the id `after`.
     ///
     /// # Errors
     /// The store fails.
@@ -185,7 +186,7 @@ impl<'a> Finder<'a> {
         self.ledger.given_up(sid).await
     }
 
-    /// Why the object is not there, if it is not.
+    /// Why there is no such object, if there is none.
     async fn missing(&self, object: &Candidate) -> Result<Option<Status>, JobError> {
         match self.store.head(&object.source, None).await {
             Ok(meta) => Ok((meta.etag != object.etag).then_some(Status::Superseded)),
@@ -194,7 +195,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// What is known of a batch; `None` if it has no plan.
+    /// The outcome of a batch; `None` if it has no plan.
     async fn known(&self, bid: &str) -> Result<Option<Remembered>, JobError> {
         let slot = {
             let mut batches = self.batches();
@@ -204,7 +205,7 @@ impl<'a> Finder<'a> {
             Arc::clone(batches.entry(bid.to_owned()).or_default())
         };
         let read = slot.get_or_try_init(|| async {
-            // R5: what the ledger says is the answer, however often it is asked.
+            // R5: the answer comes from the ledger, so it is always the same.
             if let Some(commit) = self.ledger.commit(bid).await? {
                 return Ok(Known::Committed(Box::new(commit)));
             }
@@ -221,7 +222,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Remembers what has become of a batch.
+    /// Remembers the outcome of a batch.
     pub(super) fn learn(&self, bid: &str, known: Known) {
         let slot = Arc::new(OnceCell::new_with(Some(known)));
         self.batches().insert(bid.to_owned(), slot);

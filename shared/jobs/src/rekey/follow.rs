@@ -110,8 +110,8 @@ impl Follow {
         self.partitions.get(&partition)?.state.as_ref()
     }
 
-    /// Puts the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
-    /// until no partition has moved meanwhile. Returns whether each was new where it was put.
+    /// Copies the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
+    /// until no partition has moved meanwhile. Returns whether each copy was new.
     ///
     /// # Errors
     /// The store fails, or a state cannot be read.
@@ -180,8 +180,8 @@ fn outputs_of<'a>(
     list.filter(move |output| output.form == 0 && output.partition == partition)
 }
 
-/// Puts an output into the partition's new directory too. If a file of this name exists there, it was carried: its name
-/// identifies its rows. Returns whether there was none.
+/// Copies an output into the partition's new directory. A file of this name there was carried and has the same rows, because
+/// the name identifies them. Returns whether there was none.
 async fn put_too(
     store: &dyn Store,
     output: &mut Output,

@@ -32,7 +32,7 @@ const DISSOLVED_AT: u32 = 3;
 /// How many objects a batch has if the size of none is known.
 const FEW: u64 = 16;
 
-/// The objects of one call, and what has become of them.
+/// The objects of one call, and their answers so far.
 pub(super) struct Invocation<'a> {
     ports: &'a Ports,
     secrets: &'a dyn Secrets,
@@ -43,12 +43,12 @@ pub(super) struct Invocation<'a> {
     /// The objects without an answer, by sid.
     waiting: BTreeMap<String, Asked>,
     answers: BTreeMap<String, Answer>,
-    /// The errors of the objects whose batch failed and which are looked up once more.
+    /// The errors of objects whose batch failed, and which are looked up once more.
     failed: BTreeMap<String, Arc<JobError>>,
     others: Vec<ObjectReport>,
 }
 
-/// A batch to finish for the sake of some objects.
+/// An unfinished batch with some of the objects.
 struct Due {
     batch: Batch,
     is_new: bool,
@@ -58,7 +58,7 @@ struct Due {
 }
 
 impl<'a> Invocation<'a> {
-    /// Of the objects that have an `ETag`.
+    /// For the objects that have an `ETag`.
     pub(super) fn new(
         ports: &'a Ports,
         secrets: &'a dyn Secrets,
@@ -152,7 +152,7 @@ impl<'a> Invocation<'a> {
                     Err(error) if error.kind() == ErrorKind::Deadline => {
                         self.fail(&due.sids, error);
                     }
-                    // Somebody else may have finished the batch meanwhile.
+                    // Another invocation may have finished the batch meanwhile.
                     Err(error) => self.look_again(due.sids, error),
                 }
             }
@@ -166,7 +166,8 @@ impl<'a> Invocation<'a> {
         Ok((Settings::current(self.job, table.as_ref(), secrets), table))
     }
 
-    /// Notes the objects that always fail, so that sweeps leave them alone. What could not be noted is at its next delivery.
+    /// Records the objects that always fail, so that sweeps leave them alone. If this fails, it is repeated at the next
+    /// delivery.
     pub(super) async fn give_up(&self, named: &[Result<Asked, Answer>]) {
         let ledger = Ledger::new(&*self.ports.store, self.job);
         let failed = named.iter().flatten().filter_map(|asked| {
@@ -185,7 +186,7 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// Reads the batches that were met.
+    /// Reads the documents of these batches.
     async fn read(&mut self, met: BTreeMap<String, Vec<String>>) -> Vec<Due> {
         let ledger = Ledger::new(&*self.ports.store, self.job);
         let read = met.into_iter().map(|(bid, sids)| async move {
@@ -208,8 +209,8 @@ impl<'a> Invocation<'a> {
         due
     }
 
-    /// An object that was begun alone and is not done may be what ended its invocation, and would end this one: the
-    /// others come before it. Of several such objects, another one is the first at each delivery.
+    /// An object that was begun alone and is not done may have killed its invocation, and may kill this one, so the others
+    /// come first. Of several such objects, a different one comes first at each delivery.
     fn put_suspects_last(&self, due: &mut [Due]) {
         let is_suspect = |due: &Due| !due.is_new && due.batch.candidates.len() == 1;
         due.sort_by_key(is_suspect);
@@ -223,15 +224,15 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The objects fail, unless the ledger answers for them when they are looked up once more.
+    /// The objects fail with `error`, unless the ledger has their answers when they are looked up once more.
     fn look_again(&mut self, sids: Vec<String>, error: JobError) {
         let error = Arc::new(error);
         let errors = sids.into_iter().map(|sid| (sid, Arc::clone(&error)));
         self.failed.extend(errors);
     }
 
-    /// Looks up the objects that wait. Answers those that are done; returns the others by their unfinished batch, and
-    /// those that are in none.
+    /// Looks up the objects without an answer. Answers those that are done; returns the others by their unfinished batch,
+    /// and those without a batch.
     async fn look(&mut self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
         let (mut met, mut free) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         let found = {
@@ -289,14 +290,14 @@ impl<'a> Invocation<'a> {
         (met, free)
     }
 
-    /// Which objects become batches: those that a batch left out each alone, the others together.
+    /// Groups objects into batches: each object that a batch left out is alone, the others are together.
     fn group(&self, free: Vec<String>) -> Vec<Vec<String>> {
         let known = |sid: &String| self.waiting.get(sid);
         let (mut fresh, alone) = free.into_iter().partition::<Vec<_>, _>(|sid| {
             known(sid).is_some_and(|asked| asked.candidate.claim == 0)
         });
         let mut groups = alone.into_iter().map(|sid| vec![sid]).collect::<Vec<_>>();
-        // Keys often begin with a time, so neighbours have rows of the same partitions.
+        // Keys often begin with a time, so neighbours share partitions.
         fresh.sort_by_key(|sid| known(sid).map(|asked| &asked.candidate));
         let sizes = fresh.iter().filter_map(|sid| known(sid)?.size);
         let most = &self.job.batch;
@@ -347,7 +348,7 @@ impl<'a> Invocation<'a> {
         let dissolve = if batch.candidates.len() > 1 {
             !is_new && receives >= DISSOLVED_AT
         } else {
-            // It may have been refused for settings that were mended since.
+            // It may have been refused because of settings that were corrected since.
             batch.settings != *settings
         };
         let work = Work {

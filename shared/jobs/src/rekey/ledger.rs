@@ -36,10 +36,10 @@ use crate::{
 /// The most concurrent requests to the ledger.
 pub(super) const CONCURRENT: usize = 32;
 
-/// What the name of an attempt ends with that has ended.
+/// The suffix of the record that an attempt has ended.
 const ENDED: &str = "-ended";
 
-/// How many attempts were begun, and how many of them have ended by an error.
+/// How many attempts were begun, and how many of them ended with an error.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     pub(super) begun: usize,
@@ -183,7 +183,7 @@ impl<'a> Ledger<'a> {
         Ok(reached.map_or_else(Vec::new, |reached| reached.sizes))
     }
 
-    /// Notes which outputs exist.
+    /// Records which outputs exist.
     pub(super) async fn reach(
         &self,
         bid: &str,
@@ -211,7 +211,7 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// Notes an attempt, or its end. Of two at once that take the same number, one note stays.
+    /// Records an attempt, or its end. If two attempts take the same number at once, there is one record.
     pub(super) async fn note_attempt(
         &self,
         bid: &str,

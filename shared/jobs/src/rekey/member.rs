@@ -1,4 +1,4 @@
-//! Opens the members of a batch, the next few ahead, and tells the failures of one member from those of a service.
+//! Opens the members of a batch, a few ahead, and distinguishes failures of one member from failures of a service.
 
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc};
 
@@ -100,7 +100,7 @@ impl<'a> Members<'a> {
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) why: Why,
-    /// The failure, if it is refused.
+    /// The error, if it is refused.
     pub(super) error: Option<JobError>,
     /// Whether the reader panicked, and must not be used any more.
     pub(super) panicked: bool,

@@ -80,21 +80,21 @@ pub struct SourceObject {
 pub struct Delivered {
     /// The object.
     pub object: SourceObject,
-    /// How often its message was received, with this time.
+    /// How often its message was received, including this time.
     pub receives: u32,
 }
 
 /// The results of [`rekey`].
 #[derive(Debug)]
 pub struct Answers {
-    /// Of each object, in order.
+    /// One for each object, in order.
     pub objects: Vec<Result<ObjectReport, Arc<JobError>>>,
-    /// The reports of objects that were committed with them, and whose own messages find a duplicate.
+    /// The reports of other objects that were committed with them: their own messages will find a duplicate.
     pub others: Vec<ObjectReport>,
 }
 
 impl Answers {
-    /// Each of these objects fails in the same way.
+    /// All of these objects fail with this error.
     pub fn refused(objects: &[Delivered], error: JobError) -> Self {
         let error = Arc::new(error);
         Self {
@@ -104,8 +104,8 @@ impl Answers {
     }
 }
 
-/// Processes source objects of one job to their commits. `secrets` has those that columns are hashed with. `compacted` are the tables whose partitions move between
-/// directories.
+/// Processes source objects of one job to their commits. `secrets` has the secrets that columns are hashed with. `compacted`
+/// are the tables whose partitions move between directories.
 ///
 /// After any error the same call may be made again, with these objects or others: it resumes from the ledger.
 pub async fn rekey(
@@ -121,7 +121,7 @@ pub async fn rekey(
     let named = stream::iter(named.collect::<Vec<_>>()).buffered(CONCURRENT);
     let named = named.collect::<Vec<_>>().await;
     let mut invocation = Invocation::new(&ports, secrets, job, compacted, budget, &named);
-    // It is large, and would be a part of every caller.
+    // The future is large, and would be part of every caller's.
     Box::pin(invocation.work()).await;
     invocation.give_up(&named).await;
     invocation.answers(named)

@@ -107,7 +107,7 @@ fn quarantined(members: &[ReadMember]) -> Vec<Share> {
         .collect()
 }
 
-/// What is written of a plan, by someone who has read its members.
+/// The outputs that an invocation writes for a plan, after it has read the members.
 pub(super) struct Outputs<'a> {
     batch: &'a Batch,
     /// Ordered by partition, then by form, then by part.
@@ -141,11 +141,11 @@ impl Output {
 impl<'a> Outputs<'a> {
     /// The outputs of `plan` that have rows of the members that were read.
     ///
-    /// Members that were lost leave gaps, and move no other row: the plan says how many rows of each member a file has,
-    /// and the rows that remain are in the same order.
+    /// Lost members leave gaps and move no other row: the plan says how many rows of each member a file has, and the
+    /// remaining rows are in the same order.
     ///
     /// # Errors
-    /// [`ErrorKind::PlanDiffers`]: the members' rows were routed otherwise than the plan says.
+    /// [`ErrorKind::PlanDiffers`]: the members' rows were routed differently than the plan says.
     pub(super) fn new(
         request: Request<'a>,
         plan: &Plan,
@@ -220,7 +220,7 @@ impl<'a> Outputs<'a> {
         &self.batch.settings.job
     }
 
-    /// A hash of where the outputs are written.
+    /// A hash of the outputs' locations.
     pub(super) fn directions(&self) -> String {
         let mut hasher = XxHash3_128::new();
         for output in &self.list {

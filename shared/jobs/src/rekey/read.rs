@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// A name in this option is no column of the object.
+/// The error for an option that names a column which the object does not have.
 pub(super) fn no_such_column(location: &Location, option: &str, error: &NameError) -> JobError {
     let message = format!("{option}: {error}");
     JobError::new(ErrorKind::SchemaUnusable, message).of(location.clone())
@@ -51,7 +51,7 @@ pub(super) struct RecordReader<'a> {
     location: Location,
     reader: PlainReader,
     records: Box<dyn Records>,
-    /// The columns that CSV, or a pattern, must have, until it is known whether it does.
+    /// The columns that CSV or a pattern must have, until that has been checked.
     needed: Option<Needed>,
     ended: bool,
 }

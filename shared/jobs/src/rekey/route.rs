@@ -126,7 +126,7 @@ pub(super) struct Pass {
     pub(super) left: Vec<(Wanted, Left)>,
 }
 
-/// The columns of the members, together, do not go into files and paths.
+/// The pass in which all members are left out, because their columns cannot be written together.
 fn without_place(request: Request<'_>, members: &[Wanted], reason: &str) -> Result<Pass, JobError> {
     let refused = members.iter().map(|wanted| {
         let error = JobError::new(ErrorKind::SchemaUnusable, reason);
@@ -246,7 +246,7 @@ impl<'a> Reading<'a> {
         self.router().begin(wanted, landed, seen);
         self.router().know(source.location(), landed)?;
         let rule = &self.router().request.settings().job.timestamp;
-        // "now" in a bound means the time when the object landed, so that a retry decides alike.
+        // `now` in a bound means the time when the object landed, so that a retry decides the same.
         let timestamps = TimestampReader::between(rule, landed, seen.unwrap_or(landed));
         let timestamps = timestamps.map_err(|error| unusable(&error))?;
         match self {
@@ -272,7 +272,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What happens to the columns.
+/// The operations on the columns.
 fn operations_on(
     schema: &RecordSchema,
     settings: &Settings,
@@ -296,7 +296,7 @@ fn read_schema(schema: &RecordSchema, operations: Option<&Operations>) -> Schema
     operations.map_or_else(|| schema.whole(), |of| of.read_schema().clone())
 }
 
-/// An operation does not fit the columns, or the object.
+/// The error for an operation that does not fit the columns or the object.
 fn misfit(error: &OperationError) -> JobError {
     JobError::new(ErrorKind::SchemaUnusable, format!("column: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Reads members, and says how much time an object takes that never fits an attempt.
+//! Reads members, and reports how much time an object needs if no attempt has enough.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::{
     work::metered::Metered,
 };
 
-/// Reads the members and routes their records. If an object that is alone is delivered again and its time runs out again
-/// before all of it is read, that has a name.
+/// Reads the members and routes their records. If a single object is delivered again and the time runs out again before all
+/// of it is read, the error is `TimeoutTooShort`.
 ///
 /// # Errors
 /// The failure is not that of a single member.

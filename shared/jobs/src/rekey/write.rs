@@ -38,11 +38,11 @@ const ATTEMPTS: usize = 3;
 /// How many outputs are looked up ahead of those that are written.
 const AHEAD: usize = 64;
 
-/// The outputs as they are in the store.
+/// The outputs in the store.
 pub(super) struct Stored {
     /// Their sizes, in the order of the outputs.
     pub(super) sizes: Vec<u64>,
-    /// Whether all were created now, from the rows at hand.
+    /// Whether this invocation created all of them.
     pub(super) all_new: bool,
 }
 
@@ -133,15 +133,15 @@ fn standing(sizes: &[Option<u64>]) -> usize {
 /// Looks up, in their order, which outputs exist, a few ahead of use.
 struct Look {
     store: Arc<dyn Store>,
-    /// The outputs that nobody has looked for yet.
+    /// The outputs that have not been looked up yet.
     waiting: VecDeque<(usize, Location)>,
-    /// Those that are being looked for.
+    /// Those that are being looked up.
     asked: VecDeque<usize>,
     under_way: FuturesOrdered<BoxFuture<'static, Result<Option<u64>, JobError>>>,
 }
 
 impl Look {
-    /// The next of the outputs before `end` that nobody has looked for yet, and its size, if it exists.
+    /// The next output before `end` that has not been looked up yet, and its size if it exists.
     async fn next(&mut self, end: usize) -> Result<Option<(usize, Option<u64>)>, JobError> {
         while self.asked.len() < AHEAD
             && let Some((index, location)) = self.waiting.pop_front()
@@ -211,7 +211,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Waits for the uploads that have begun. Those that fail are left to the next attempt.
+    /// Waits for the uploads that have begun. Failed ones are left to the next attempt.
     async fn settle(&mut self) {
         while !matches!(self.finish_first().await, Ok(false)) {}
     }

@@ -1,7 +1,7 @@
 //! The bookmark: which objects earlier runs have committed.
 //!
-//! It has 35 bytes of text for each object that the job has ever taken, and 16 bytes in memory: a year of an object each
-//! minute is 18 MB, read once by a plan and once by a commit, which writes it once.
+//! Each object that the job has ever read takes 35 bytes of text, and 16 bytes in memory: with an object each minute, a year
+//! takes 18 MB. A plan reads it once; a commit reads and writes it once.
 
 use lakewright_core::{config::Repartition, naming::source_id};
 
@@ -46,7 +46,7 @@ async fn taken(
     Ok(ids)
 }
 
-/// Writes, before a run is committed, which objects it and the previous runs have read.
+/// Records, before a run is committed, which objects it and the earlier runs have read.
 pub(super) async fn note(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(), JobError> {
     let mut objects = taken(ports, &plan.settings, plan.previous).await?;
     objects.extend(plan.sources.iter().filter_map(|source| {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::kit::JobError;
 
-/// Commits the run of a plan before the `deadline`, and executes the steps after the commit, or finishes what an earlier attempt began.
+/// Commits the run of a plan before the `deadline`, and executes the steps after the commit. Continues an earlier attempt.
 ///
 /// # Errors
 /// See [`JobError`]. The same request may be sent again.

@@ -53,8 +53,8 @@ pub(super) async fn finish(
     }
     let unregistered = match catalog(ports, ledger, plan, &done).await {
         Ok(()) => None,
-        // Somebody has changed the catalog since the commit was allowed. The run is over nevertheless: if it were not, no
-        // other run could begin.
+        // The catalog was changed after it was checked for the commit. The run is finished nevertheless: otherwise no other
+        // run could begin.
         Err(error) if is_refused(&error) => {
             tracing::error!(%error, "the run is committed, and not all of its partitions are registered");
             Some(error.to_string())
@@ -213,7 +213,7 @@ async fn discard_staged(ports: &Ports, ledger: &Ledger) -> Result<(), JobError> 
     Ok(())
 }
 
-/// Whether the catalog is not as the job needs it, so that another attempt fails alike.
+/// Whether the catalog refuses what the job registers, so that another attempt fails in the same way.
 fn is_refused(error: &JobError) -> bool {
     matches!(
         error.kind(),
@@ -240,7 +240,7 @@ pub(super) async fn check_partitions(
     let Some(table) = ports.catalog.table(name).await? else {
         return Ok(());
     };
-    // Of a table that is about to have other keys, no partition is one of the run's.
+    // If the table's partition keys are about to change, none of its partitions is one of the run's.
     if table.partition_keys.len() != job.partition_by.len() {
         return Ok(());
     }
@@ -248,7 +248,7 @@ pub(super) async fn check_partitions(
     check_registered(&*ports.catalog, &table, &written, others(job, output)).await
 }
 
-/// What becomes of registered partitions with another format. With `append` their objects stay, and so must it.
+/// What to do with registered partitions that have another format. With `append` their objects stay, and so must the format.
 fn others<'a>(job: &config::Repartition, output: &'a config::Output) -> Others<'a> {
     if job.manage_table && job.mode != Mode::Append {
         Others::Updated

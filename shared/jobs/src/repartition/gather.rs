@@ -1,7 +1,8 @@
-//! Puts together what preparations have found, so that no task reads all of their entries.
+//! Combines the results of preparations, so that no task has to read all of them.
 //!
-//! Who ends the last preparation of all, or of a block of [`BLOCK`], does it: so each of N preparations reads at most a block of
-//! entries, and each task what is for it of N / [`BLOCK`] blocks. A task does it itself where that invocation was killed.
+//! The invocation that ends the last preparation of a block of [`BLOCK`] (or of all) combines them. So each of N
+//! preparations reads at most one block of entries, and each task reads its own parts of N / [`BLOCK`] blocks. If that
+//! invocation was killed, a task does its work.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -22,13 +23,13 @@ use crate::{
     work::list::Pages,
 };
 
-/// How many preparations are put together. All that they have staged is in memory then.
+/// How many preparations are combined into one entry. All that they have staged is in memory meanwhile.
 const BLOCK: usize = 64;
 
 /// The most ledger entries that are read at once.
 const CONCURRENT: usize = 16;
 
-/// Puts together what the preparations have found, if this one was the last.
+/// Combines the results of the preparations if this one was the last.
 pub(super) async fn after(
     ports: &Ports,
     ledger: &Ledger,
@@ -110,8 +111,8 @@ async fn one(
     })
 }
 
-/// The counts of a plan's units, in their order: from the `prepared` entries, or from the one entry in which whoever read them
-/// all has put them together.
+/// The counts of a plan's units, in order: from the entry `counted` or, if it does not exist yet, from all `prepared`
+/// entries.
 pub(super) async fn counts(
     ports: &Ports,
     ledger: &Ledger,
@@ -135,7 +136,7 @@ pub(super) async fn counts(
     Ok(ledger::propose(&*ports.store, &at, counted).await?.units)
 }
 
-/// What a block of preparations has staged, put together if nobody has done it.
+/// The combined results of a block of preparations. Combines them if that was not done yet.
 async fn block(
     ports: &Ports,
     ledger: &Ledger,

@@ -1,7 +1,8 @@
 //! Infers the columns of a source without a table from its records.
 //!
-//! An attempt whose time runs out notes what the objects so far hold, and the next one continues after them. A note holds for
-//! any listing that begins with the same objects, so objects that land after them do not undo it.
+//! An attempt whose time runs out records what it has inferred from the objects so far, and the next one continues after
+//! them. The record is valid for every listing that begins with the same objects, so objects that land later do not
+//! invalidate it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -33,15 +34,15 @@ use crate::{
 /// The most objects that are read at once.
 const CONCURRENT: usize = 8;
 
-/// What is read ahead of them may take the memory divided by this.
+/// The bytes that are read ahead may take the memory divided by this.
 const SHARE: u64 = 4;
 
 /// What is known of the records' columns.
 pub(super) struct Inferring {
     begun: Timestamp,
-    /// What an earlier attempt noted.
+    /// What an earlier attempt recorded.
     reached: Option<Inferred>,
-    /// How many objects are read, a hash of them and of how they are read, and what their records hold.
+    /// How many objects were read, a hash of them, and what their records contain.
     objects: usize,
     identity: u128,
     inference: Option<Inference>,
@@ -50,9 +51,9 @@ pub(super) struct Inferring {
     bytes: u64,
 }
 
-/// What an object holds.
+/// What an object contains.
 enum Held {
-    /// Columns of strings with these names, whatever the other objects hold.
+    /// Columns of strings with these names, whatever the other objects contain.
     Names(Vec<String>),
     Records(Inference),
 }
@@ -84,7 +85,8 @@ impl Inferring {
             ..ports.clone()
         };
         self.begin(found, ports, job).await?;
-        // Of CSV, the first object says everything. What did not fit an attempt beside others is read alone.
+        // With CSV, the first object determines the columns. An object that did not fit into an attempt together with others
+        // is read alone.
         let is_json = matches!(found.reading, Reading::Json { .. });
         let tries = self.reached.as_ref().map_or(0, |reached| reached.tries);
         let most = if is_json && tries == 0 { CONCURRENT } else { 1 };
@@ -117,7 +119,7 @@ impl Inferring {
         rendered(&found.root, &schema)
     }
 
-    /// Goes on from what the attempt that came furthest has noted.
+    /// Continues from the attempt that came furthest.
     async fn begin(
         &mut self,
         found: &Found,
@@ -134,7 +136,7 @@ impl Inferring {
         let listed = page.objects.iter();
         let listed = listed.filter_map(|note| Some((&note.key, of(&note.key)?)));
         let listed = listed.collect::<Vec<_>>();
-        // What each note's name would say of these objects.
+        // What the name of each record would be for these objects.
         let counts = listed.iter().map(|(_, (objects, _))| (*objects, None));
         let mut identities = counts.collect::<BTreeMap<_, _>>();
         let most = identities.last_key_value().map_or(0, |(most, _)| *most);
@@ -188,8 +190,8 @@ impl Inferring {
         }
     }
 
-    /// Notes how far this attempt has come, whose time ran out by `error`. Returns the error to answer with: if nothing was
-    /// inferred, `whole`.
+    /// Records how far this attempt came before its time ran out with `error`. Returns the error to answer with: `whole` if
+    /// nothing was inferred.
     pub(super) async fn stopped(
         &self,
         ports: &Ports,
@@ -236,14 +238,14 @@ impl Inferring {
     }
 }
 
-/// The number of objects, and what identifies them, in the name of a note.
+/// The number of objects, and their hash, in the name of a record.
 fn of_name(name: &str) -> Option<(usize, u128)> {
     let (left, identity) = name.split_once('-')?;
     let objects = ledger::objects(ledger::counted_down(left)?);
     Some((objects, u128::from_str_radix(identity, 16).ok()?))
 }
 
-/// How many of the first objects are read together: at most so many, of which at most so many bytes are read ahead.
+/// How many of the first objects are read together: at most `most`, of which at most `room` bytes are read ahead.
 fn together(sources: &[SourceObject], most: usize, room: u64) -> usize {
     let mut held = 0;
     let fit = sources.iter().take(most).take_while(|source| {
@@ -253,7 +255,7 @@ fn together(sources: &[SourceObject], most: usize, room: u64) -> usize {
     fit.count().max(1)
 }
 
-/// What the records of an object hold.
+/// What the records of an object contain.
 async fn held(
     found: &Found,
     ports: &Ports,

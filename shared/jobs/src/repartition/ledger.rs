@@ -45,7 +45,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Of a job's run.
+    /// For a run of a job.
     pub fn new(job: &config::Repartition, run: u64) -> Self {
         let name = format!("{:010}/", FIRST_RUN.saturating_sub(run));
         Self {
@@ -94,7 +94,7 @@ impl Ledger {
         self.prefix.join("prepared/")
     }
 
-    /// What a block of preparations has staged.
+    /// The location of the combined results of a block of preparations.
     pub(super) fn gathered(&self, block: usize) -> Location {
         self.prefix.join(&format!("gathered/{block:010}"))
     }
@@ -107,17 +107,17 @@ impl Ledger {
         self.prefix.join(&format!("done/{task:010}"))
     }
 
-    /// The prefix of how far the attempts at a task came.
+    /// The prefix of the records of how far attempts at a task came.
     pub(super) fn progress(&self, task: usize) -> Location {
         self.prefix.join(&format!("progress/{task:010}/"))
     }
 
-    /// The same, of a preparation.
+    /// The same for a preparation.
     pub(super) fn preparing(&self, index: usize) -> Location {
         self.prefix.join(&format!("preparing/{index:010}/"))
     }
 
-    /// The prefix of how far the attempts at the verification came.
+    /// The prefix of the records of how far attempts at the verification came.
     pub(super) fn verified(&self) -> Location {
         self.prefix.join("verified/")
     }
@@ -146,21 +146,21 @@ impl Ledger {
     }
 }
 
-/// The most tries that are told apart.
+/// The most tries that are counted.
 const TRIES: usize = 8;
 
-/// How far an attempt came, as a number for [`reach`]: of marks with as many files, the one after more tries is the furthest.
+/// How far an attempt came, as a count for [`reach`]: with equal files, more tries count as further.
 pub(super) fn place(files: usize, tries: u32) -> usize {
     let tries = usize::try_from(tries).unwrap_or(TRIES);
     files * TRIES + tries.min(TRIES - 1)
 }
 
-/// The number of files, or of other things, of such a number.
+/// The number of files, or of other things, in such a count.
 pub(super) fn objects(place: usize) -> usize {
     place / TRIES
 }
 
-/// The prefix of how far attempts to infer a job's columns came.
+/// The prefix of the records of how far attempts to infer a job's columns came.
 pub(super) fn inferring(job: &config::Repartition) -> Location {
     job.ledger().join("inferring/")
 }

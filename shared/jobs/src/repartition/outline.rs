@@ -1,7 +1,8 @@
-//! What the tasks need of a plan: its settings, and for each task the objects that it reads, which it finds without the others'.
+//! The part of a plan that tasks need: its settings and, for each task, the objects that it reads, stored so that they can
+//! be read alone.
 //!
-//! A plan lists every object of the source, and every one that is replaced. A thousand tasks that each read all of it would need
-//! the memory of the plan a thousand times.
+//! A plan lists every object of the source and every one that is replaced. If each of a thousand tasks read all of it, each
+//! would need the memory for it.
 
 use std::ops::Range;
 
@@ -21,7 +22,7 @@ use crate::kit::{
     parts::{Parts, Written, part},
 };
 
-/// What a group of units reads. Sources and partitions have the numbers that they have here.
+/// The objects that a group of units reads. Sources and partitions are numbered by their places in this document.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Part {
     partitions: Vec<SourcePartition>,
@@ -117,7 +118,7 @@ fn damaged(ledger: &Ledger) -> JobError {
     JobError::entry(ledger.plan(), "a group of units is not in the plan")
 }
 
-/// The plan of a task, with the objects that it reads: of a task for files, without any before they are known.
+/// The plan of a task, with the objects that it reads. A task that writes given files has none yet: they are found later.
 pub(super) async fn of_task(
     store: &dyn Store,
     request: &TaskRequest,
@@ -129,7 +130,7 @@ pub(super) async fn of_task(
         }
         None => None,
     };
-    // Plans of a single task have no outline, nor have those that an earlier version has made.
+    // Plans with a single task have no outline, and neither have plans of earlier versions.
     let Some(plan) = outline else {
         return ledger::plan(store, at).await;
     };

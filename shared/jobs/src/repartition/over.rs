@@ -16,8 +16,8 @@ use crate::kit::{ErrorKind, JobError};
 /// How long the result of a check is used.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 
-/// Looks for the commit of a run before each of its files is created. So an invocation that was overtaken by its twin,
-/// or was suspended, does not bring back what a later run has removed (P3).
+/// Looks up the commit of a run before each of its files is created. So an invocation that was overtaken by its twin, or was
+/// suspended, does not write files again that a later run has removed (P3).
 pub(super) struct Over {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,

@@ -73,7 +73,7 @@ pub async fn plan(
         Ok(plan) => plan,
         Err(error) if error.kind() == ErrorKind::Deadline => {
             let whole = || {
-                // Nothing else of a plan is kept before it is whole.
+                // Nothing of a plan is stored before it is complete.
                 let unfinished = Unfinished {
                     begun,
                     done: 0,
@@ -94,7 +94,7 @@ pub async fn plan(
     report(ports, &ledger, &plan).await
 }
 
-/// The entry in place of the commit of a withdrawn run.
+/// The document that a withdrawn run has as its commit.
 fn withdrawn() -> Commit {
     Commit {
         version: Commit::VERSION,

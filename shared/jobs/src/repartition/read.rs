@@ -128,7 +128,7 @@ impl<'a> Content<'a> {
     }
 }
 
-/// Lets others run, and fails if the time is over.
+/// Yields to the reads ahead, and fails if the time is over.
 async fn in_time(ports: &Ports, budget: &Budget) -> Result<(), JobError> {
     if ports.clock.now() >= budget.deadline {
         return Err(JobError::deadline());

@@ -168,7 +168,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
     })
 }
 
-/// Listed partitions with their columns: what a partition says of its objects is compared with its table.
+/// Partitions with all their properties, which a listing lacks: they are compared with the table's.
 async fn whole(
     catalog: &dyn Catalog,
     table: &TableName,
@@ -178,7 +178,7 @@ async fn whole(
     let values = values.collect::<Vec<_>>();
     let whole = catalog.partitions(table, &values).await?;
     let is_there = |values: &Vec<String>| whole.iter().any(|one| one.values == *values);
-    // To go on without it would be to lose its rows, if the run replaces its own source.
+    // Without it, a run that replaces its own source would lose its rows.
     if whole.len() < values.len()
         && let Some(gone) = values.iter().find(|values| !is_there(values))
     {
@@ -420,7 +420,7 @@ async fn is_compressed(
     if decompressor.codec() != Some(Codec::None) {
         return Ok(true);
     }
-    // It is read in ranges, and only the first has its first bytes.
+    // It may be read in ranges, of which only the first has its first bytes.
     match NotText::find(&body.bytes) {
         Some(not_text) => Err(unreadable(location, &not_text)),
         None => Ok(false),

@@ -32,8 +32,8 @@ const BATCH: usize = 1_000;
 /// The size and the `ETag` prove that an object is the one that was written. The rows and columns of a Parquet file are
 /// read from its footer; the rows of text were counted as they were encoded.
 ///
-/// Where the time runs out, it is noted how many footers were compared: an object with an `ETag` never changes, so the next
-/// attempt only looks at the others. What the listing says is compared in each attempt.
+/// If the time runs out, the number of footers that were compared is recorded. An object with an `ETag` never changes, so
+/// the next attempt reads only the others. The listing is compared in every attempt.
 pub(super) async fn verified(
     ports: &Ports,
     ledger: &Ledger,
@@ -169,13 +169,13 @@ fn stand(
     Ok(())
 }
 
-/// An `ETag` without quotes, which not every answer has.
+/// An `ETag` without its quotes: not every answer has them.
 fn unquoted(etag: &str) -> &str {
     etag.trim_matches('"')
 }
 
 impl Look<'_> {
-    /// Compares the written files with their own footers, except those that are known to be right.
+    /// Compares the written files with their footers, except those that an earlier attempt has compared.
     async fn footers(&mut self, bucket: &str, written: &[&File]) -> Result<(), JobError> {
         let schema = self.plan.shape.files_schema()?;
         let columns = schema.fields().iter().map(|field| field.name().clone());

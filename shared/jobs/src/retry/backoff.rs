@@ -48,7 +48,7 @@ pub struct Backoff {
     deadline: Timestamp,
     policy: RetryPolicy,
     pacer: Mutex<Pacer>,
-    /// Held by the call whose slot is next: the others learn theirs when it has come, by the rate of then.
+    /// Held by the call that waits for the next slot. The others reserve theirs afterwards, at the rate of that moment.
     turn: tokio::sync::Mutex<()>,
     jitter: Mutex<Rng>,
 }
@@ -85,7 +85,7 @@ impl Backoff {
             match verdict {
                 Some(Verdict::Throttled) => lock(&self.pacer).refused(sent, self.now()),
                 Some(Verdict::Passing) => {}
-                // That there is no such object is an answer too.
+                // A final error, such as a missing object, is an answer too: the service is not overloaded.
                 None | Some(Verdict::Final) => lock(&self.pacer).answered(),
             }
             let error = match answer {

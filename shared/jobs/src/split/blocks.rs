@@ -26,7 +26,7 @@ pub(super) struct Blocks {
 }
 
 enum Rows {
-    /// All of them, not yet taken.
+    /// All rows, until they are taken.
     Text(Option<Bytes>),
     Parquet(Box<Parquet>),
 }

@@ -1,4 +1,4 @@
-//! The rows that are not written because another one has their key, as a plan has them.
+//! The rows in a plan that are not written because another row has their key.
 
 use std::{fmt, ops::Range};
 
@@ -14,21 +14,21 @@ use serde::{
 /// The most rows that are listed one by one.
 const LISTED: usize = 10_000;
 
-/// The rows that are not written because another one has their key. Every task reads them with its plan, so many of them
-/// are packed: 5 million take 10 to 30 MB.
+/// The rows that are not written because another row has their key. Every task reads them with its plan, so long lists are
+/// packed: 5 million rows take 10 to 30 MB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum DroppedRows {
-    /// All of them, by number.
+    /// Every row, by number.
     Listed(Vec<Dropped>),
-    /// Many.
+    /// The numbers of many rows, in a compact form.
     Packed(Packed),
 }
 
 /// The numbers of many rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed {
-    /// How many rows are written between each and the one before.
+    /// The number of written rows between each and its predecessor.
     gaps: Vec<u64>,
     /// The first of those that differ from the row that is written.
     collided: Vec<Dropped>,
@@ -41,7 +41,8 @@ impl Default for DroppedRows {
 }
 
 impl DroppedRows {
-    /// All rows, by number. Of many, at most `named` of those that differ from the row that is written are kept as they are.
+    /// All rows, by number. If they are packed, only the first `named` rows that differ from the written one are kept in
+    /// full.
     pub(super) fn new(dropped: Vec<Dropped>, named: usize) -> Self {
         if dropped.len() <= LISTED {
             return Self::Listed(dropped);

@@ -29,7 +29,7 @@ pub const JOB_CHUNK_FAILED: &str = "ChunkFailed";
 /// The error name of a cancelled run.
 pub const JOB_CANCELLED: &str = "Cancelled";
 
-/// An object that the job itself wrote is gone.
+/// The error for an object that the job itself wrote and that is gone.
 pub(super) fn vanished(location: Location) -> JobError {
     JobError::new(
         ErrorKind::OutputVanished,
@@ -123,7 +123,7 @@ pub struct Done {
     pub hash: String,
 }
 
-/// How far an attempt at a chunk came before its time ran out: the next one does not look at these rows again.
+/// How far an attempt at a chunk came before its time ran out: the next one begins after these rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
     /// The version of this document's format.
@@ -227,7 +227,7 @@ impl Plan {
         format!("{}.{:02}", cents / 100, cents % 100)
     }
 
-    /// The number of rows in all chunks except these.
+    /// The number of rows in all chunks except those in `left_out`.
     pub(super) fn rows_but(&self, left_out: &BTreeSet<u32>) -> u64 {
         let chunks = (0_u32..).zip(&self.chunks);
         let others = chunks.filter(|(index, _)| !left_out.contains(index));
@@ -242,7 +242,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Of the job `id`.
+    /// For the job `id`.
     pub fn new(job: &config::Split, id: &str) -> Self {
         Self {
             prefix: job.ledger().join(&format!("{id}/")),

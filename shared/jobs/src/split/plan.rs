@@ -93,7 +93,7 @@ pub async fn plan(
     })
 }
 
-/// The plan of a result. Nothing of a scan is kept before its end.
+/// The plan of a result. A scan cannot be resumed: nothing of it is stored before its end.
 async fn scanned(
     ports: &Ports,
     job: &config::Split,

@@ -80,7 +80,7 @@ impl Plain {
         Self::Compressed(source.location.clone(), Some(Box::new(reader)))
     }
 
-    /// The next bytes, of bounded number; `None` after the last.
+    /// The next bytes, a bounded number of them; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, JobError> {
         let (location, open) = match self {
             Self::Stored(stored) => return stored.next().await,
@@ -118,7 +118,7 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
     Ok((decompressor.output().bytes().to_vec(), compressed))
 }
 
-/// An object of the result is gone, or was replaced after it was planned.
+/// The error for an object of the result that was deleted or replaced after it was planned.
 pub(super) fn changed(location: Location) -> JobError {
     let message = "it is not the object that the plan was made of: it was deleted or replaced. Run the query again";
     JobError::new(ErrorKind::SourceChanged, message)

@@ -102,8 +102,7 @@ impl<'a> Job<'a> {
 /// them probably exist.
 ///
 /// # Errors
-/// See [`JobError`]: failures that may succeed when the message is delivered again. A failure that cannot is a
-/// [`ChunkStatus::Failed`].
+/// See [`JobError`]: the message should be delivered again. A chunk that can never succeed is a [`ChunkStatus::Failed`].
 pub async fn rows(
     ports: &Ports,
     task: &Task,
@@ -156,7 +155,7 @@ pub async fn rows(
                     version: Reached::VERSION,
                     next_row,
                 };
-                // Of two attempts at once the slower one may write last: what it says is true as well.
+                // If two attempts run at once, the slower one may write last: its count is true as well.
                 ledger::replace(&**store, &progress, &reached).await?;
             }
             Err(JobError::deadline())

@@ -273,7 +273,7 @@ impl<'a> Scanner<'a> {
             };
             JobError::unreadable(at.clone(), error)
         };
-        // Until they are looked at, the first bytes are no rows.
+        // The first bytes wait until the format has been detected.
         let mut waiting = Vec::new();
         let mut ended = false;
         while !ended {

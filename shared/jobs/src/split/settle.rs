@@ -102,7 +102,7 @@ async fn tell(ports: &Ports, ledger: &Ledger, run: &str, news: News<'_>) -> Resu
     };
     let told = match news {
         News::GoesOn => {
-            // The next chunk sends one too; what was written stays without it.
+            // A lost heartbeat does no harm: the next chunk sends another one.
             if let Err(error) = ports.callback.heartbeat(&token).await
                 && error.kind != CallbackErrorKind::Gone
             {
@@ -310,7 +310,7 @@ async fn create_or_read<T: Document>(
     existing.ok_or_else(|| vanished(at))
 }
 
-/// The bytes of a chunk's objects.
+/// The total size of a chunk's objects, from its marker.
 async fn bytes_of(store: &dyn Store, marker: Location) -> Result<u64, JobError> {
     let done = ledger::read::<Done>(store, &marker).await?;
     done.map(|done| done.bytes).ok_or_else(|| vanished(marker))

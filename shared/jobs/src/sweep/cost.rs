@@ -1,4 +1,5 @@
-//! What it takes to process what a sweep found: an estimate, from what the protocol does for each object and each batch.
+//! Estimates the requests and the cost of processing what a sweep found, from the requests of the protocol for each object
+//! and batch.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ pub struct Requests {
     pub list: u64,
 }
 
-/// The partitions that a batch has rows of, which nobody knows before it is read: where little comes late, a few.
+/// How many partitions a batch is assumed to have rows of, which is only known after it is read: a few, if little data is
+/// late.
 /// docs/OPERATIONS.md, "What it costs", has others.
 const PARTITIONS: u64 = 3;
 
@@ -31,12 +33,12 @@ const MEGABYTE: u64 = 840;
 const WAIT: u64 = 333;
 
 impl Requests {
-    /// For so many objects, with so many bytes, in so many messages; found among so many that were listed.
+    /// For `objects` objects with `bytes` bytes in `messages` messages, found among `listed` objects.
     pub(super) fn of(objects: u64, bytes: u64, messages: u64, listed: u64) -> Self {
         Self {
             // A claim; and the batch, its plan, its commit and its outputs.
             put: objects + messages * (3 + PARTITIONS),
-            // The claim, the object in parts and its commit; what the ledger has of a batch.
+            // The claim, the object in parts and its commit; the documents of the batch.
             get: 4 * objects + bytes / PART + 4 * messages,
             list: listed.div_ceil(PAGE),
         }

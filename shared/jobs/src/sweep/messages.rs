@@ -5,11 +5,11 @@ use serde::Serialize;
 
 use crate::rekey::SourceObject;
 
-/// What surrounds the entries of a message.
+/// The text around the entries of a message.
 const OPENING: &str = r#"{"objects":["#;
 const CLOSING: &str = "]}";
 
-/// An object in a message, named as an item of a Distributed Map names it.
+/// An object in a message, in the form of an item of a Distributed Map.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry<'a> {
@@ -19,7 +19,7 @@ struct Entry<'a> {
     size: Option<u64>,
 }
 
-/// Objects in the order in which they are added, cut into messages of what rekey plans together.
+/// Packs objects, in the order in which they are added, into messages of as many as rekey plans together.
 pub(super) struct Packer {
     most_objects: u32,
     most_bytes: u64,
@@ -29,7 +29,7 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// A message ends with so many objects, or before the sum of their sizes exceeds so many bytes.
+    /// A message has at most `most_objects` objects, whose sizes add up to at most `most_bytes` unless it is only one.
     pub(super) fn new(most_objects: u32, most_bytes: u64) -> Self {
         Self {
             most_objects,
@@ -40,7 +40,7 @@ impl Packer {
         }
     }
 
-    /// Adds an object. Answers with the message that is complete because it does not fit.
+    /// Adds an object. Returns the previous message if the object did not fit into it.
     pub(super) fn add(
         &mut self,
         object: &SourceObject,
@@ -64,7 +64,7 @@ impl Packer {
         Ok(complete)
     }
 
-    /// The message that has begun, if one has.
+    /// The last message, if it has objects.
     pub(super) fn rest(&mut self) -> Option<String> {
         if self.objects == 0 {
             return None;

@@ -70,10 +70,10 @@ pub struct SweepRequest {
     /// Only objects that landed at this time or later; by default, all. The ledger is not asked about earlier ones.
     #[serde(default)]
     pub since: Option<Timestamp>,
-    /// Whether nothing is sent: the report says what would be.
+    /// Whether to send nothing, and only report what would be sent.
     #[serde(default)]
     pub dry_run: bool,
-    /// Whether the schedule started it: then what it finds had an event, and the event was lost.
+    /// Whether the schedule started it: then every object that it finds had an event that was lost.
     #[serde(default)]
     pub scheduled: bool,
 }
@@ -89,7 +89,7 @@ pub struct SweepReport {
     pub listed: u64,
     /// The number of objects that are committed.
     pub committed: u64,
-    /// The number of objects that are given up, because they always fail: a redrive sends them again.
+    /// The number of objects that are given up because they always fail. A redrive sends them again.
     pub given_up: u64,
     /// The number of objects that were skipped: not an input of the job, empty, too young, or older than `since`.
     pub passed_over: u64,
@@ -158,7 +158,7 @@ pub async fn sweep(
                 return Ok(None);
             }
             match pages.next().await {
-                // This page is answered for, and the next sweep goes on after it.
+                // This page is complete, and the next sweep continues after it.
                 Err(error) if error.kind == StoreErrorKind::Deadline => Ok(None),
                 listed => listed,
             }
@@ -185,7 +185,7 @@ pub async fn sweep(
                 page = Some(following);
             }
             (End::Whole, None) => report.next = next,
-            // What was not looked up in time is the first of the next sweep.
+            // The next sweep begins with the objects that were not looked up in time.
             (End::After(key), _) => report.next = Some(key),
             (End::AtOnce, _) if reached == request.after => return Err(JobError::deadline()),
             (End::AtOnce, _) => report.next = reached.take(),
@@ -196,7 +196,7 @@ pub async fn sweep(
     Ok(priced(report))
 }
 
-/// The report with what it takes to process what was found.
+/// Adds the estimated requests and cost to the report.
 fn priced(report: SweepReport) -> SweepReport {
     let SweepReport {
         sent,
@@ -248,7 +248,7 @@ async fn enqueue_all(
     Ok(())
 }
 
-/// What was looked up of a page.
+/// The lookups of a page.
 struct Looked {
     /// The objects that rekey should have committed by now, but has not.
     missing: Vec<SourceObject>,
@@ -259,7 +259,7 @@ struct Looked {
 enum End {
     /// All were made.
     Whole,
-    /// The time ran out after that of this key.
+    /// The time ran out after the lookup of this key.
     After(String),
     /// The time ran out before the first.
     AtOnce,
@@ -290,7 +290,7 @@ async fn look(
         missing: Vec::new(),
         end: End::Whole,
     };
-    // How many objects of the page were answered for, and how many of them were due.
+    // How many objects of the page were passed, and how many of them were looked up.
     let (mut seen, mut answered) = (0, 0);
     let mut is_over = false;
     loop {
@@ -338,7 +338,7 @@ async fn look(
     Ok(looked)
 }
 
-/// What has become of an object.
+/// The result of a lookup.
 enum Found {
     /// Its rows are written.
     Done,

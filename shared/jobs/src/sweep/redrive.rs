@@ -1,5 +1,5 @@
-//! Lists the objects of a job that are given up, and sends them to rekey once more: after the limit that they break was
-//! raised, or the version of Lakewright that could not read them was replaced.
+//! Lists the objects of a job that are given up, and sends them to rekey again: for example after the limit that they exceed
+//! was raised, or after an upgrade to a version that can read them.
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub struct RedriveRequest {
     /// The `next` of the report before.
     #[serde(default)]
     pub after: Option<String>,
-    /// Whether nothing is sent: the report lists what would be.
+    /// Whether to send nothing, and only list what would be sent.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -74,14 +74,14 @@ pub async fn redrive(
     loop {
         let page = finder.given_up_page(report.next.as_deref()).await;
         let page = match page {
-            // What was seen is answered for, and the next request goes on after it.
+            // The pages so far are complete, and the next request continues after them.
             Err(error) if is_late(&error) && report.next != request.after => break,
             page => page?,
         };
         let found = page.sids.iter().enumerate().map(|(index, sid)| {
             let finder = &finder;
             async move {
-                // What was found is yet to be sent. At least one is looked up.
+                // Stop early, to have time to send what was found, but look up at least one.
                 if index > 0 && ports.clock.now() >= deadline {
                     return Err(JobError::deadline());
                 }

@@ -84,7 +84,7 @@ impl ParquetObject<'_> {
         Ok((complete(footer)?, bytes))
     }
 
-    /// What it is instead, if its first bytes say it.
+    /// Says what the file is instead, if its first bytes tell.
     async fn not_parquet(&self) -> Result<String, FooterFailure> {
         let not = parquet_merge::FooterError::NotParquet;
         let head = self.bytes(0..self.size.min(HEAD as u64)).await?;
@@ -107,7 +107,7 @@ impl ParquetObject<'_> {
         Ok(body.map_err(FooterFailure::Store)?.bytes)
     }
 
-    /// The footer in the end of the file, and the bytes of that.
+    /// The footer within the last bytes of the file, and those bytes.
     async fn footer_in(&self, end: Range<u64>) -> Result<(Footer, Bytes), FooterFailure> {
         let tail = self.bytes(end).await?;
         let footer = match read_footer(&tail, self.size, self.limit) {

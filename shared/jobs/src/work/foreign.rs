@@ -17,7 +17,7 @@ const CONCURRENT: usize = 16;
 /// The caller that lists the objects below the prefix checks these itself: see [`not_a_mark`].
 ///
 /// # Errors
-/// A listing fails, or the prefix belongs to another format, which is an error of this kind.
+/// A listing fails, or the prefix belongs to another format: an error of the kind `kind`.
 pub(crate) async fn not_foreign(
     store: &dyn Store,
     prefix: &Location,

@@ -104,7 +104,7 @@ async fn work_off(
 /// The upload of a file: one part is uploaded while the next is produced.
 struct Output {
     ready: Vec<u8>,
-    /// `None` while a part is being uploaded, or after one was not.
+    /// `None` while a part is being uploaded, and after an upload failed.
     upload: Option<Upload>,
     part: Option<Task<(Upload, Result<(), StoreError>)>>,
 }

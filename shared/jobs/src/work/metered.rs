@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use lakewright_core::location::Location;
 use lakewright_ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
 
-/// A store that counts the bytes that are read of sources: of what is read by its `ETag`, as the ledger and spooled rows
-/// are not.
+/// A store that counts the bytes that are read of source objects. Sources are read by their `ETag`; the ledger and spooled
+/// rows are not, and do not count.
 pub(crate) struct Metered {
     inner: Arc<dyn Store>,
     bytes: AtomicU64,
@@ -26,7 +26,7 @@ impl Metered {
         })
     }
 
-    /// The bytes that were read so far.
+    /// The number of bytes that were read so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -38,7 +38,7 @@ pub(crate) struct Room<'a> {
 #[derive(Clone)]
 pub(crate) struct Loaded {
     size: u64,
-    /// The first bytes, which say what a file is that is no Parquet file.
+    /// The first bytes: if it is not a Parquet file, they tell what it is.
     head: Bytes,
     /// The end of the file, and its offset.
     footer: (u64, Bytes),
@@ -124,7 +124,7 @@ impl Loaded {
     }
 }
 
-/// The first bytes, if they are known or will be needed: those of a file that is not Parquet say what it is.
+/// The first bytes, if they are known or will be needed: if it is not a Parquet file, they tell what it is.
 async fn head(object: &Pinned, first: &Bytes, end: &Bytes, start: u64) -> Result<Bytes, JobError> {
     let known = if start == 0 { end } else { first };
     if !known.is_empty() || end.ends_with(b"PAR1") {

@@ -41,8 +41,8 @@ impl PlainReader {
         !self.has_output
     }
 
-    /// Decompresses the next bytes, of bounded number: [`plain`](Self::plain). Returns false if these are the last; it
-    /// must not be called again then.
+    /// Decompresses the next bytes, a bounded number of them, for [`plain`](Self::plain). Returns false if these are the
+    /// last: do not call it again then.
     pub(crate) async fn advance(&mut self) -> Result<bool, PlainError> {
         self.decompressor.output().clear();
         loop {
@@ -60,7 +60,7 @@ impl PlainReader {
             let used = self.chunk.len() - input.len();
             self.chunk.advance(used);
             self.has_output = status == Status::HasOutput;
-            // Where nothing comes out, the caller looks at the time.
+            // Without output, let the caller check the deadline.
             if self.has_output || self.plain().bytes().is_empty() {
                 return Ok(true);
             }

@@ -1,4 +1,4 @@
-//! What an object is refused by, whichever job reads it: one name for each reason.
+//! The errors of objects that are refused: every job uses the same name for the same reason.
 
 use lakewright_core::{
     compression::DecompressError,
@@ -9,7 +9,7 @@ use lakewright_core::{
 
 use crate::kit::{ErrorKind, JobError};
 
-/// Why records, or a stretch of them, are refused.
+/// The error for records that cannot be told apart.
 pub(crate) fn misread(location: &Location, error: &FrameError) -> JobError {
     match *error {
         FrameError::RecordTooLong { offset, limit } => JobError::new(
@@ -25,7 +25,7 @@ pub(crate) fn misread(location: &Location, error: &FrameError) -> JobError {
     }
 }
 
-/// Why a Parquet file is refused.
+/// The error for a Parquet file that is refused.
 pub(crate) fn refused(location: &Location, error: ReadError) -> JobError {
     let location = location.clone();
     match error {
@@ -63,7 +63,7 @@ pub(crate) fn refused(location: &Location, error: ReadError) -> JobError {
     }
 }
 
-/// Why the columns of records cannot be found.
+/// The error for records whose columns cannot be inferred.
 pub(crate) fn without_columns(location: &Location, error: &ColumnsError) -> JobError {
     match error {
         ColumnsError::Frame(error) => misread(location, error),
@@ -73,7 +73,7 @@ pub(crate) fn without_columns(location: &Location, error: &ColumnsError) -> JobE
     }
 }
 
-/// Why an object cannot be decompressed.
+/// The error for an object that cannot be decompressed.
 pub(crate) fn undecompressed(location: &Location, error: &DecompressError) -> JobError {
     match *error {
         DecompressError::Ratio { offset, limit } => {

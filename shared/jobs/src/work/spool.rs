@@ -6,7 +6,7 @@
 //! of their numbers, so that each run is read once from its start to its end.
 //!
 //! Each run keeps its last block while it is read. So there are at most [`MOST_RUNS`], whose blocks take half of the memory:
-//! where another one would be too many, at least half of them are merged into one.
+//! when there would be more, at least half of them are merged into one.
 
 mod reader;
 mod run;
@@ -40,7 +40,7 @@ const BLOCK: u64 = 512 << 10;
 const LEAST_BLOCK: u64 = 16 << 10;
 const BLOCK_ROWS: u64 = 8192;
 
-/// The most runs. Half of what their blocks may take is for the first few. With 8 MiB of memory, all have more than
+/// The most runs. The first few take half of the memory for blocks. With 8 MiB of memory, all have more than
 /// [`LEAST_BLOCK`].
 const MOST_RUNS: usize = 128;
 const FIRST_RUNS: usize = 16;
@@ -190,8 +190,8 @@ impl Spool {
         share.clamp(LEAST_BLOCK, BLOCK)
     }
 
-    /// Merges the newest runs into one: at least half of them, and of those that were merged as often, all. So a row is
-    /// written again once for each time that the number of runs grows by that factor.
+    /// Merges the newest runs into one: at least half of them, and all that were merged equally often. So a row is written
+    /// again only once each time the number of runs has grown by that factor.
     async fn merge(&mut self) -> Result<(), JobError> {
         let (mut count, mut level) = (0, 0);
         let groups = self.runs.chunk_by(|a, b| a.level == b.level);
@@ -209,7 +209,7 @@ impl Spool {
         let mut staging = Staging::new(self, &self.room.prefix);
         staging.most = STAGED.min(self.room.memory);
         staging.block_most = self.block(self.runs.len());
-        // What is merged is there until all of it is.
+        // The merged runs take room until the merge ends.
         staging.scratch = self.room.scratch.saturating_sub(scratch);
         for partition in 0..=last.unwrap_or_default() {
             let mut rows = self.reader(&runs, &[], partition);

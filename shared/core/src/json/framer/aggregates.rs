@@ -1,8 +1,8 @@
 //! Aggregates of the Kinesis Producer Library among JSON records: each of their user records is read as JSON.
 //!
-//! An aggregate is four magic bytes, a protobuf message, and the MD5 of the message. Nothing says how long it is, so its fields
-//! are read until the MD5 of those that were read follows. The magic bytes are no UTF-8, so no record has them inside, and an
-//! aggregate begins wherever they are.
+//! An aggregate is four magic bytes, a protobuf message, and the MD5 of the message. Its length is not given, so its fields
+//! are read until the MD5 of the fields so far follows. The magic bytes are not UTF-8, so no record contains them, and an
+//! aggregate begins wherever they occur.
 
 mod message;
 
@@ -30,13 +30,13 @@ pub struct Aggregates {
     framer: Framer,
     /// The offset of the framer's first byte.
     base: u64,
-    /// The bytes that no framer has.
+    /// The bytes that were not passed to a framer yet.
     waiting: Vec<u8>,
     /// Their offset.
     start: u64,
     ended: bool,
     state: State,
-    /// What was set aside at last.
+    /// The bytes that were set aside last.
     aside: Vec<u8>,
     /// The control messages of the framers before.
     controls: u64,
@@ -44,7 +44,7 @@ pub struct Aggregates {
 
 #[derive(Debug)]
 enum State {
-    /// The framer reads what is between aggregates.
+    /// The framer reads the bytes between aggregates.
     Between,
     /// An aggregate begins with the bytes that are waiting.
     Aggregate(Box<Parse>),
@@ -61,7 +61,7 @@ enum State {
     Ended,
 }
 
-/// What comes after the framer's records.
+/// What follows the framer's records.
 enum Then {
     /// Perhaps more of them.
     Records,
@@ -89,7 +89,7 @@ impl Aggregates {
         }
     }
 
-    /// Begins to read what is at this offset.
+    /// Starts a new framer at this offset.
     fn begin(&mut self, offset: u64) {
         self.controls += self.framer.controls();
         self.framer = framer(self.max_record, self.max_depth, self.envelope.as_ref());
@@ -109,7 +109,7 @@ impl Aggregates {
         self.start += length as u64;
     }
 
-    /// Goes on after the framer has returned its records.
+    /// Continues after the framer has returned its records.
     fn go_on(&mut self) -> Then {
         match &mut self.state {
             State::Between => self.between(),
@@ -177,7 +177,7 @@ impl Aggregates {
         Then::Records
     }
 
-    /// Sets the next piece of a damaged aggregate aside. The next one begins after so many bytes at the earliest.
+    /// Sets the next piece of a damaged aggregate aside. The next aggregate begins at `from` at the earliest.
     fn damaged(&mut self, from: usize) -> Then {
         let rest = self.waiting.get(from..).unwrap_or_default();
         let next = memmem::find(rest, MAGIC).map(|at| from + at);

@@ -15,7 +15,7 @@ use crate::{
     records::FrameError,
 };
 
-/// What the framer finds in an envelope.
+/// The next part of an envelope.
 pub(super) enum Way<T> {
     /// The element at `at`.
     Element,
@@ -70,7 +70,7 @@ impl Framer {
         }
     }
 
-    /// The envelope does not go on at `at`.
+    /// Handles an envelope that ends or breaks off at `at`.
     fn stopped<T>(&mut self, stop: Stop) -> Result<Way<T>, FrameError> {
         let rest = self.window.rest();
         if stop == Stop::Incomplete {
@@ -148,7 +148,7 @@ impl Framer {
         }
     }
 
-    /// Has the element at `offset`, whose record begins at `start`, read again.
+    /// Goes back so that the element at `offset`, whose record begins at `start`, is read again.
     pub(super) fn back_to_element(&mut self, start: usize, offset: u64) {
         self.window.at = self.window.place(offset);
         self.take_prefix_back(start);

@@ -1,4 +1,5 @@
-//! A log event as a record: the fields of its envelope, its own, and those of its message where that is a JSON object.
+//! A log event as a record: the fields of its envelope, its own and, if its message is a JSON object, the fields of the
+//! message.
 
 use std::collections::HashSet;
 
@@ -10,11 +11,11 @@ use crate::json::{
 /// The field whose text may be a JSON object.
 const MESSAGE: &str = "message";
 
-/// What a field of the message is called in front, where a field of the envelope or of the event has its name.
+/// The prefix of a message's field whose name is also that of a field of the envelope or the event.
 const PREFIX: &str = "message_";
 
-/// Writes the event at `at` into `record`, after `prefix`, the envelope's fields. Returns the event's end, and why it
-/// is no record.
+/// Writes the event at `at` into `record`, after `prefix`, the envelope's fields. Returns the event's end, and why it is not
+/// a record, if it is not.
 pub(super) fn unfold(
     buf: &[u8],
     at: usize,

@@ -1,7 +1,7 @@
-//! Walks through an envelope to its records, token by token, so that it may be larger than the memory.
+//! Parses an envelope token by token up to its records, so that it may be larger than the memory.
 //!
-//! Fields that are neither on the path nor kept are passed over as they arrive. An object on the path is kept in memory
-//! from its start until its records begin, at most as much as a record may have: if there are none, it is set aside whole.
+//! Fields that are neither on the path nor kept are skipped as they arrive. An object on the path is kept in memory from its
+//! start until its records begin, up to the longest record: if it turns out to have no records, it is set aside as a whole.
 
 use crate::{
     json::{
@@ -12,18 +12,18 @@ use crate::{
     records::{FrameError, Window},
 };
 
-/// The way through one envelope after the other.
+/// The position in the current envelope.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) envelope: Envelope,
     max_record: usize,
     /// The containers of the path that are open.
     open: Vec<Level>,
-    /// Whether nothing was read yet of the innermost one.
+    /// Whether the innermost one was just entered.
     first: bool,
     /// Whether `at` is at an element that is to be read.
     pending: bool,
-    /// The value that is passed over.
+    /// The value that is being skipped.
     passing: Option<Passing>,
     /// The values of the kept fields, as they are written.
     values: Vec<Option<Box<[u8]>>>,
@@ -42,9 +42,9 @@ pub(super) struct Walk {
 struct Level {
     /// Its start in the stream.
     start: u64,
-    /// For an object: whether the way leads on.
+    /// For an object: whether the path's key was found in it.
     found: bool,
-    /// Why it does not.
+    /// Why it has no records, if it has none.
     lack: Option<Lack>,
     /// Whether it is in memory from its start.
     is_held: bool,
@@ -64,7 +64,7 @@ pub(super) enum Next {
     },
 }
 
-/// Why it does not go on.
+/// Why it cannot continue.
 pub(super) enum Halt {
     Stop(Stop),
     Frame(FrameError),
@@ -248,7 +248,7 @@ impl Walk {
         }
     }
 
-    /// Gives an object up that is longer than a record may be.
+    /// Stops keeping an object that is longer than a record may be.
     fn let_go(&mut self, window: &Window) {
         if let Some(start) = self.held(window)
             && window.at - start > self.max_record
@@ -389,7 +389,7 @@ impl Walk {
     }
 }
 
-/// Passes over a value as it arrives, as [`lex::skip_value`] does over one that is in memory.
+/// Skips a value while it arrives, as [`lex::skip_value`] does for one that is in memory.
 #[derive(Debug, Default)]
 struct Passing {
     /// The open containers as bits: whether each is an object.

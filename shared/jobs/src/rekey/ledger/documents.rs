@@ -96,7 +96,7 @@ pub struct Member {
     pub candidate: u32,
     /// When the object landed, as S3 says: what `now` means in the settings' bounds.
     pub landed: Timestamp,
-    /// What it means in `latest`, if the object was uploaded in parts: when it was first read. S3 says when the upload
+    /// What `now` means in `latest`, if the object was uploaded in parts: when it was first read. S3 tells when the upload
     /// began, which may be long before the last part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
@@ -148,7 +148,7 @@ pub struct Lost {
     pub etag: String,
 }
 
-/// What an attempt knew of a batch's outputs when its time ran out: the next one does not look for these again.
+/// The outputs of a batch that an attempt knew to exist when its time ran out: the next one does not look them up again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
     /// The version of this document's format.
@@ -168,8 +168,8 @@ pub struct Alone {
     pub etag: String,
 }
 
-/// An object that is given up: it failed in a way that no other attempt mends. If it is delivered again nevertheless, it is
-/// tried again, and where it is committed, that counts.
+/// An object that is given up: it failed in a way that another attempt cannot change. If it is delivered again nevertheless,
+/// it is tried again, and a commit takes precedence over this document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
     /// The version of this document's format.
@@ -214,7 +214,7 @@ impl Candidate {
 }
 
 impl Settings {
-    /// The settings for a batch that is made now. What no row's place depends on is left out.
+    /// The settings for a batch that is made now, without those that do not affect where a row goes.
     pub(in crate::rekey) fn current(
         job: &config::Rekey,
         table: Option<&Table>,

@@ -67,13 +67,14 @@ pub(super) struct Router<'a> {
     /// The columns of a batch that are spooled.
     kept: Vec<usize>,
     numbers: HashMap<PartitionKey, u32, ahash::RandomState>,
-    /// Times that are all in the partition with this number: most records are of the same hour as the one before.
+    /// A range of times that are all in the partition with this number: most records are of the same hour as their
+    /// predecessor.
     last: Option<(Range<Timestamp>, u32)>,
     room: usize,
-    /// The member that is read, or whose rows are routed: if something fails, it is the reason.
+    /// The member that is being read or routed: if something fails, it is the cause.
     pub(super) at: usize,
     wanted: Vec<Wanted>,
-    /// What happens to the columns before they are routed, and what the rows of each member have in common.
+    /// The operations on the columns before rows are routed, and the values that all rows of a member have in common.
     operations: Option<Box<Operations>>,
     objects: Vec<ObjectValues>,
     /// The lateness of the rows of the member with this index.
@@ -93,7 +94,7 @@ impl<'a> Router<'a> {
     ) -> Result<Self, JobError> {
         let job = &request.settings().job;
         let files = schema.files();
-        // Where the records pass through to every output, no output has use for their columns.
+        // If the records are copied to every output, no output needs their columns.
         let needs_columns = raw.is_none() || !Self::is_all_json(job);
         let columns = if needs_columns { files } else { 0 };
         let kept = (0..columns).chain(raw).collect::<Vec<_>>();
@@ -121,7 +122,7 @@ impl<'a> Router<'a> {
         let spool = Room {
             memory: budget.memory / 4,
             folder: budget.scratch.clone(),
-            // The row group that is being read is there too.
+            // The row group that is being read is in the temporary folder too.
             scratch: match job.format {
                 InputFormat::Parquet => budget.scratch_bytes / 2,
                 InputFormat::Json | InputFormat::Csv | InputFormat::Regex => budget.scratch_bytes,
@@ -178,7 +179,7 @@ impl<'a> Router<'a> {
         });
     }
 
-    /// Finds what the rows of the member that has begun have in common.
+    /// Determines the values that all rows of the current member have in common.
     pub(super) fn know(&mut self, source: &Location, landed: Timestamp) -> Result<(), JobError> {
         if let Some(operations) = &mut self.operations {
             let values = operations.object(source, landed);
@@ -194,7 +195,7 @@ impl<'a> Router<'a> {
         values.map_or(0, ObjectValues::bytes)
     }
 
-    /// The member that is read or routed.
+    /// The current member.
     pub(super) fn member(&mut self) -> Option<&mut ReadMember> {
         self.routed.members.get_mut(self.at)
     }
@@ -283,7 +284,7 @@ impl<'a> Router<'a> {
         self.spool(&applied.batch, &rows, record)
     }
 
-    /// A value of a row does not fit its column.
+    /// Handles a value that does not fit its column.
     fn mismatch<'b>(
         &mut self,
         row: &mut Option<Row>,

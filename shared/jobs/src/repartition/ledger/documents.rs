@@ -114,7 +114,7 @@ impl SourceObject {
     }
 }
 
-/// An object that was under the target when the run was planned.
+/// An object under the target that the run replaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its key.
@@ -160,7 +160,7 @@ pub struct Gathered {
     pub version: u32,
     /// The object that has a document for each task, one after the other.
     pub key: String,
-    /// Where each of them ends; one without bytes says that there are no rows.
+    /// Where each of them ends. A document without bytes means that the task has no rows.
     pub ends: Vec<u64>,
 }
 
@@ -169,8 +169,7 @@ pub struct Gathered {
 pub struct Done {
     /// The version of this document's format.
     pub version: u32,
-    /// The number of rows that it read and wrote completely to its files; `None` if it read some rows for only a part
-    /// of them.
+    /// The number of rows that it read, all of which are in its files; `None` if it also read rows that other tasks write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<u64>,
     /// The number of rows in its files, for each output.
@@ -194,15 +193,15 @@ pub struct Reached {
     pub tries: u32,
 }
 
-/// What the records of the source's first objects hold, as an attempt knew when its time ran out: the next one does not read
-/// them.
+/// What an attempt had inferred from the source's first objects when its time ran out: the next one does not read them
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inferred {
     /// The version of this document's format.
     pub version: u32,
-    /// How many objects.
+    /// The number of those objects.
     pub objects: usize,
-    /// What their records hold.
+    /// What their records contain.
     pub places: Vec<InferredPlace>,
     /// How many attempts since have come no further.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -214,7 +213,7 @@ pub struct Inferred {
 pub struct Verified {
     /// The version of this document's format.
     pub version: u32,
-    /// How many of the run's files, in the order of the outputs and the tasks, are as their tasks say.
+    /// How many of the run's files, in the order of the outputs and the tasks, were verified.
     pub files: usize,
     /// How many attempts since have come no further.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -252,7 +251,7 @@ pub struct File {
 pub struct Commit {
     /// The version of this document's format.
     pub version: u32,
-    /// The run was withdrawn; nothing of it is valid.
+    /// Whether the run was withdrawn: then none of its files is valid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
     /// The number of the source's rows.

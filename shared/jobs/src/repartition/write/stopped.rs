@@ -1,4 +1,4 @@
-//! Notes of how far a task came before its time ran out.
+//! Records how far a task came before its time ran out.
 
 use lakewright_core::location::Location;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::kit::{ErrorKind, JobError, Stage, Unfinished};
 
 impl Work<'_> {
-    /// Notes which files of a task exist, if its time ran out and there are more than before. Returns the error to answer with.
+    /// If the time ran out, records which files of the task exist. Returns the error to answer with.
     pub(super) async fn stopped(
         &self,
         progress: &Location,
@@ -30,7 +30,7 @@ impl Work<'_> {
         }
     }
 
-    /// Notes how far the task has come, or that it has come no further.
+    /// Records how far the task came, or that it came no further.
     async fn reached(
         &self,
         progress: &Location,

@@ -56,7 +56,7 @@ struct Last {
     window: Window,
 }
 
-/// Bytes of an object, and which they are.
+/// Bytes of an object, and their range.
 #[derive(Default)]
 struct Window {
     place: usize,
@@ -99,7 +99,7 @@ impl StoredRun {
         Some(part)
     }
 
-    /// The same run in pieces of about so many bytes, each of whole blocks.
+    /// The same run in pieces of about `bytes` bytes, each of whole blocks.
     pub(super) fn pieces(&self, bytes: u64) -> Vec<Self> {
         let start_of = |block: u32| match (block as usize).checked_sub(1) {
             Some(before) => self.ends.get(before).copied().unwrap_or(self.start),
@@ -375,7 +375,7 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// Starts a run in a file that is gone when nobody reads it any more.
+    /// Starts a run in a temporary file, which is deleted with its last handle.
     pub(super) fn new(
         schema: &SchemaRef,
         folder: &std::path::Path,

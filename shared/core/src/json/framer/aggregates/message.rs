@@ -71,7 +71,7 @@ enum Wire {
     },
 }
 
-/// The number at `at`, as protobuf writes it, and its end. `None`: it is not whole, or longer than any number is.
+/// The varint at `at`, and its end. `None` if it is incomplete or too long.
 fn varint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let mut number = 0;
     for (index, byte) in bytes.get(at..)?.iter().take(10).enumerate() {
@@ -99,7 +99,7 @@ fn field(bytes: &[u8], longest: usize) -> Wire {
         return Wire::Wrong;
     }
     let Some(range) = delimited(bytes, 1) else {
-        // A number has ten bytes at most.
+        // A varint has ten bytes at most.
         return if bytes.len() > 10 {
             Wire::Wrong
         } else {
@@ -125,7 +125,7 @@ fn field(bytes: &[u8], longest: usize) -> Wire {
     }
 }
 
-/// The data of a `Record`, which has it once, beside the indices of its keys, and tags.
+/// The data of a `Record`, which occurs once in it, beside indices of keys and tags.
 fn user_record(bytes: &[u8]) -> Option<Range<usize>> {
     let mut data = None;
     let mut at = 0;
