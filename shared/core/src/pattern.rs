@@ -7,11 +7,20 @@ use regex::{CaptureLocations, Regex};
 
 use crate::{
     chunk::Chunk,
-    config::{Pattern, Policy},
+    config::Pattern,
     csv::{Mapping, Names},
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
     records::{ColumnsError, Filled, FrameError, Records, Window},
 };
+
+/// A line in the buffer, without its ending.
+#[derive(Clone, Copy)]
+struct Line {
+    start: usize,
+    end: usize,
+    /// The start of the next line.
+    next: usize,
+}
 
 /// Finds lines in bytes that are pushed in chunks of any size, and takes the fields of each from the groups of a pattern,
 /// which the whole line must match.
@@ -56,8 +65,8 @@ impl PatternFramer {
         })
     }
 
-    /// The start and the end of the next line that is not empty, and the start of the one after it.
-    fn find(&mut self) -> Result<Option<(usize, usize, usize)>, FrameError> {
+    /// The next line that is not empty.
+    fn find(&mut self) -> Result<Option<Line>, FrameError> {
         if !self.started {
             if !self.window.pass_byte_order_mark() {
                 return Ok(None);
@@ -89,7 +98,7 @@ impl PatternFramer {
             if self.skip_lines > 0 {
                 self.skip_lines -= 1;
             } else if end > start {
-                return Ok(Some((start, end, next)));
+                return Ok(Some(Line { start, end, next }));
             }
             self.window.at = next;
         }
@@ -98,27 +107,17 @@ impl PatternFramer {
     /// Appends a line. Returns the number of fields without a column, and of fields that do not fit theirs.
     fn append(
         &mut self,
-        (start, end): (usize, usize),
+        found: Line,
         mapping: &Mapping,
         columns: &mut Columns,
     ) -> Result<(u32, u32), RecordError> {
-        let bytes = self.window.between(start, end);
+        let bytes = self.window.between(found.start, found.end);
         let line = str::from_utf8(bytes).map_err(|_| RecordError::NoMatch("is not UTF-8"))?;
         if self.regex.captures_read(&mut self.found, line).is_none() {
             return Err(RecordError::NoMatch("does not match the pattern"));
         }
-        if let Some(name) = mapping.unknown.first()
-            && columns.options().on_unknown != Policy::Drop
-        {
-            return Err(RecordError::UnknownField { name: name.clone() });
-        }
-        let text = |column: usize| {
-            let field = mapping.fields.get(column).copied().flatten()?;
-            self.field(line, field).map(Cow::Borrowed)
-        };
-        let mismatched = columns.append_texts(text, bytes)?;
-        let unknown = u32::try_from(mapping.unknown.len()).unwrap_or(u32::MAX);
-        Ok((unknown, mismatched))
+        let field = |field: usize| self.field(line, field).map(Cow::Borrowed);
+        mapping.append(field, bytes, columns)
     }
 
     /// The text of a field of the line that was matched last. `None` if it is null.
@@ -140,23 +139,23 @@ impl Records for PatternFramer {
     }
 
     fn next_into(&mut self, columns: &mut Columns) -> Result<Option<Filled<'_>>, FrameError> {
-        let Some((start, end, next)) = self.find()? else {
+        let Some(found) = self.find()? else {
             return Ok(None);
         };
         let mapping = match self.mapping.take() {
             Some(mapping) => mapping,
             None => Mapping::new(Some(&self.names), columns),
         };
-        let result = self.append((start, end), &mapping, columns);
+        let result = self.append(found, &mapping, columns);
         let timestamp = mapping.timestamp;
         self.mapping = Some(mapping);
         if !matches!(result, Err(RecordError::Full)) {
-            self.window.at = next;
+            self.window.at = found.next;
         }
-        let bytes = self.window.between(start, end);
+        let bytes = self.window.between(found.start, found.end);
         let line = str::from_utf8(bytes).unwrap_or_default();
         Ok(Some(Filled {
-            offset: self.window.offset(start),
+            offset: self.window.offset(found.start),
             bytes,
             result: result
                 .map_err(Box::new)
@@ -184,7 +183,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{hive_type::parse_field, json::ColumnsOptions, json::MAX_DEPTH, semantics::stated};
+    use crate::{
+        config::Policy, hive_type::parse_field, json::ColumnsOptions, json::MAX_DEPTH,
+        semantics::stated,
+    };
 
     fn pattern(text: &str) -> Pattern {
         toml::from_str(text).unwrap()

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     chunk::Chunk,
-    config::{Csv, Policy},
+    config::Csv,
     json::{Appended, Columns, Inference, JsonScalar, RecordError},
     records::{ColumnsError, Filled, FrameError, Records, Window},
 };
@@ -128,26 +128,6 @@ impl Framer {
                 None => Ok(self.fields(&found)),
             },
         }))
-    }
-
-    /// Appends a record. Returns the number of fields without a column, and of fields that do not fit theirs.
-    fn append(
-        &self,
-        found: &Found,
-        mapping: &Mapping,
-        columns: &mut Columns,
-    ) -> Result<(u32, u32), RecordError> {
-        if let Some(name) = mapping.unknown.first()
-            && columns.options().on_unknown != Policy::Drop
-        {
-            return Err(RecordError::UnknownField { name: name.clone() });
-        }
-        let fields = self.fields(found);
-        let text = |column: usize| mapping.fields.get(column).copied().flatten();
-        let mismatched =
-            columns.append_texts(|column| fields.get(text(column)?), self.bytes(found))?;
-        let unknown = u32::try_from(mapping.unknown.len()).unwrap_or(u32::MAX);
-        Ok((unknown, mismatched))
     }
 
     /// The next record after the header. It is returned again until it is passed.
@@ -272,9 +252,10 @@ impl Records for Framer {
             Some(mapping) => mapping,
             None => Mapping::new(self.names.as_ref(), columns),
         };
+        let fields = self.fields(&found);
         let result = match found.broken {
             Some(broken) => Err(RecordError::Csv(broken)),
-            None => self.append(&found, &mapping, columns),
+            None => mapping.append(|field| fields.get(field), self.bytes(&found), columns),
         };
         self.mapping = Some(mapping);
         if !matches!(result, Err(RecordError::Full)) {

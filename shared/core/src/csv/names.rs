@@ -1,8 +1,12 @@
 //! Maps field names to columns.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
-use crate::{json::Columns, records::FrameError};
+use crate::{
+    config::Policy,
+    json::{Columns, RecordError},
+    records::FrameError,
+};
 
 /// The field names of every record.
 #[derive(Debug)]
@@ -32,11 +36,11 @@ impl Names {
 #[derive(Debug)]
 pub(crate) struct Mapping {
     /// The field of each column.
-    pub(crate) fields: Vec<Option<usize>>,
+    fields: Vec<Option<usize>>,
     /// The field with the record's time.
     pub(crate) timestamp: Option<usize>,
     /// The names of fields that have no column.
-    pub(crate) unknown: Vec<String>,
+    unknown: Vec<String>,
 }
 
 impl Mapping {
@@ -68,5 +72,24 @@ impl Mapping {
             }
         }
         mapping
+    }
+
+    /// Appends a record with these bytes. `field` returns the text of a field, or `None` if it is null. Returns the number of
+    /// fields without a column, and of fields that do not fit theirs.
+    pub(crate) fn append<'t>(
+        &self,
+        field: impl Fn(usize) -> Option<Cow<'t, str>>,
+        bytes: &[u8],
+        columns: &mut Columns,
+    ) -> Result<(u32, u32), RecordError> {
+        if let Some(name) = self.unknown.first()
+            && columns.options().on_unknown != Policy::Drop
+        {
+            return Err(RecordError::UnknownField { name: name.clone() });
+        }
+        let text = |column: usize| field(self.fields.get(column).copied().flatten()?);
+        let mismatched = columns.append_texts(text, bytes)?;
+        let unknown = u32::try_from(self.unknown.len()).unwrap_or(u32::MAX);
+        Ok((unknown, mismatched))
     }
 }
