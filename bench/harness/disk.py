@@ -82,15 +82,15 @@ class Shelf:
     def put(self, path: str, stored: Stored, fields: Mapping[str, str]) -> bytes | None:
         """Puts an object where the request's conditions hold; else the refusal."""
         with self.lock:
-            standing = self.objects.get(path)
-            if fields.get("if-none-match") == "*" and standing:
+            existing = self.objects.get(path)
+            if fields.get("if-none-match") == "*" and existing:
                 return refusal("412 Precondition Failed", "PreconditionFailed")
             if (wanted := fields.get("if-match")) is not None:
-                if standing is None:
+                if existing is None:
                     return refusal("404 Not Found", "NoSuchKey")
-                if standing.etag != wanted:
+                if existing.etag != wanted:
                     return refusal("412 Precondition Failed", "PreconditionFailed")
-            if standing is None:
+            if existing is None:
                 insort(self.keys, path)
             self.objects[path] = stored
         return None

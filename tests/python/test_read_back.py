@@ -40,7 +40,7 @@ def files(flights: Job, month: list[dataset.Record], tmp_path_factory: pytest.Te
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_every_row_stands_exactly_once(reader: str, files: Path, month: list[dataset.Record]) -> None:
+def test_every_row_is_written_exactly_once(reader: str, files: Path, month: list[dataset.Record]) -> None:
     expected: Rows = Counter(
         tuple(record.event if name == "time_hour" else value for name, value in json.loads(record.body).items())
         for record in month
@@ -60,7 +60,7 @@ def seconds(time: datetime) -> int:
     return int(time.replace(tzinfo=timezone.utc).timestamp())
 
 
-def test_every_row_stands_in_its_own_partition(files: Path) -> None:
+def test_every_row_is_in_its_own_partition(files: Path) -> None:
     for path in files.rglob("*.parquet"):
         year, month, day, hour = (int(part.partition("=")[2]) for part in path.parent.parts[-4:])
         (times,) = {tuple(set(read_parquet(path.read_bytes()).column("time_hour").to_pylist()))}

@@ -199,7 +199,7 @@ def test_lists_of_tasks_that_an_answer_does_not_hold(outputs: dict[str, str], tm
     assert found == {f"k={k}": list(range(n, objects * rows, 3)) for n, k in enumerate("abc")}
 
 
-def test_what_stands_under_the_target_and_is_no_data_stays(tables: None, outputs: dict[str, str]) -> None:
+def test_other_objects_under_the_target_stay(tables: None, outputs: dict[str, str]) -> None:
     job = Job("products", outputs)
     before = snapshot(job.target)
     ledger = {key for key in before if "/_lakewright/" in key}
@@ -211,7 +211,7 @@ def test_what_stands_under_the_target_and_is_no_data_stays(tables: None, outputs
     }
 
 
-def test_a_source_that_is_not_there_fails_by_name_and_leaves_what_stands(tables: None, outputs: dict[str, str]) -> None:
+def test_a_missing_source_fails_by_name_and_leaves_what_exists(tables: None, outputs: dict[str, str]) -> None:
     job = Job("products", outputs)
     before = data_keys(job.target)
     client("glue").delete_table(DatabaseName=DATABASE, Name="products_csv")

@@ -199,7 +199,7 @@ def test_the_same_row_twice_is_one_object(users: SplitJob) -> None:
     of_users(users, by_key(rows))
 
 
-def test_what_stands_is_never_overwritten(users: SplitJob) -> None:
+def test_existing_objects_are_never_overwritten(users: SplitJob) -> None:
     rows = numbered("taken-", 150)
     users.put(users.target + "taken-3.json", b"somebody else's", "text/plain")
     error, cause = users.failed(result=users.put_result("taken", rows))

@@ -159,7 +159,7 @@ impl World {
     }
 
     /// All objects below the target: when each was written, by key.
-    fn standing(&self) -> BTreeMap<String, Timestamp> {
+    fn existing(&self) -> BTreeMap<String, Timestamp> {
         let target = Location::new("lake", "t/");
         self.cloud.with(|state| {
             let objects = state.s3.below(&target);
@@ -176,7 +176,7 @@ impl World {
                 .iter()
                 .any(|note| key.contains(&format!("/_lakewright/{note}/")))
         };
-        let keys = self.standing().into_keys();
+        let keys = self.existing().into_keys();
         keys.filter(|key| !is_note(key)).collect()
     }
 

@@ -117,8 +117,8 @@ fn passing_faults_are_outlasted_and_the_write_takes_effect_once() {
                 );
                 let written = create(&store, "ours").await;
                 let (calls, etag) = (client.calls(), written.unwrap().etag);
-                let standing = store.head(&at("k"), None).await.unwrap();
-                assert_eq!(standing.etag, etag, "{fault} x {times}");
+                let existing = store.head(&at("k"), None).await.unwrap();
+                assert_eq!(existing.etag, etag, "{fault} x {times}");
                 assert!(calls > times as u64, "{fault} x {times}: {calls} calls");
                 cloud.clock.sleep(Duration::from_secs(100)).await;
                 assert_eq!(seen.lock().unwrap().len(), 1, "{fault} x {times}");
@@ -436,8 +436,8 @@ fn throttled_partitions_are_created_again_and_others_are_reported() {
         let mut wanted: Vec<Partition> = (0..99).map(|n| partition(&n.to_string())).collect();
         wanted.push(partition(&"x".repeat(2_000)));
         let failures = catalog.create_partitions(&name, &wanted).await.unwrap();
-        let standing = cloud.with(|state| state.glue.registered(&name).count());
-        assert_eq!(standing, 99);
+        let existing = cloud.with(|state| state.glue.registered(&name).count());
+        assert_eq!(existing, 99);
         // The reset came after the effect, so some objects already existed at the retry.
         let invalid: Vec<_> = failures
             .iter()

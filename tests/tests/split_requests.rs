@@ -217,7 +217,7 @@ fn a_collision_names_both_rows_and_their_key() {
 }
 
 #[test]
-fn the_policy_decides_which_row_stands() {
+fn the_policy_decides_which_row_is_written() {
     for (policy, n, collisions, duplicates) in [("keep_first", 1, 2, 0), ("keep_last", 3, 1, 1)] {
         virtual_time(async {
             let more = format!("key = \"{{id}}\"\non_collision = \"{policy}\"\nchunk_rows = 2");

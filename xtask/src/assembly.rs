@@ -299,7 +299,7 @@ pub(crate) fn synthesize(
         ("table-locations", tables.to_owned()),
     ];
     let stamp = stamp(workspace, &assembly, zips, &context)?;
-    if stamp.stands() && assembly.join("manifest.json").exists() {
+    if stamp.is_current() && assembly.join("manifest.json").exists() {
         step.done("unchanged");
         return Ok(assembly);
     }

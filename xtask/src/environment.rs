@@ -49,7 +49,7 @@ impl Environment {
     }
 
     /// Whether all of it is installed, so that [`Self::prepare`] has little to do.
-    pub(crate) fn stands(workspace: &Workspace) -> bool {
+    pub(crate) fn is_ready(workspace: &Workspace) -> bool {
         workspace.state().join("venv/requirements.stamp").exists()
             && workspace
                 .infra()
@@ -87,7 +87,7 @@ impl Environment {
             infra.join("node_modules/.package-lock.stamp"),
             &infra.join("package-lock.json"),
         )?;
-        if stamp.stands() {
+        if stamp.is_current() {
             return Ok(());
         }
         let step = Step::begin("CDK packages");
@@ -124,7 +124,7 @@ impl VirtualEnvironment {
             folder: folder.to_owned(),
         };
         let stamp = environment.stamp("requirements", requirements)?;
-        if stamp.stands() {
+        if stamp.is_current() {
             return Ok(environment);
         }
         let step = Step::begin("Python environment");
@@ -142,7 +142,7 @@ impl VirtualEnvironment {
     /// As for [`Self::prepare`].
     pub(crate) fn add(&self, workspace: &Workspace, name: &str, requirements: &Path) -> Result<()> {
         let stamp = self.stamp(name, requirements)?;
-        if stamp.stands() {
+        if stamp.is_current() {
             return Ok(());
         }
         self.install(workspace, requirements, Step::begin(name))?;

@@ -30,7 +30,7 @@ impl Stamp {
     }
 
     /// Whether the output was made from exactly this.
-    pub(crate) fn stands(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         fs::read_to_string(&self.path).is_ok_and(|stamp| stamp == self.content)
     }
 
@@ -143,13 +143,13 @@ mod tests {
     fn what_is_half_made_is_made_again() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let stamp = Stamp::new(folder.path().join("stamp"), "this".to_owned());
-        assert!(!stamp.stands());
+        assert!(!stamp.is_current());
         stamp.write()?;
-        assert!(stamp.stands());
+        assert!(stamp.is_current());
         let other = Stamp::new(folder.path().join("stamp"), "that".to_owned());
-        assert!(!other.stands());
+        assert!(!other.is_current());
         stamp.remove()?;
-        assert!(!stamp.stands());
+        assert!(!stamp.is_current());
         stamp.remove()
     }
 }

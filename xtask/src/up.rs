@@ -152,7 +152,7 @@ pub(crate) fn bring_up(
 /// Announces the steps, and about how long they take on two cores.
 fn ahead(workspace: &Workspace, functions: Option<&Path>) {
     let mut steps = Vec::new();
-    if !Environment::stands(workspace) {
+    if !Environment::is_ready(workspace) {
         steps.push("installs its tools in .lakewright and infra (about a minute)".to_owned());
     }
     match functions {

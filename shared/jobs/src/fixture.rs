@@ -102,7 +102,7 @@ impl Lake {
             location: format!("s3://lake/{at}"),
             ..StorageDescriptor::default()
         };
-        self.change_partition(day, |standing| *standing = storage)
+        self.change_partition(day, |existing| *existing = storage)
             .await;
     }
 

@@ -83,8 +83,8 @@ impl ModelGlue {
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, Refusal> {
-        self.change(table, partitions, |stands| {
-            stands.then_some((CatalogErrorKind::AlreadyExists, "AlreadyExistsException"))
+        self.change(table, partitions, |exists| {
+            exists.then_some((CatalogErrorKind::AlreadyExists, "AlreadyExistsException"))
         })
     }
 
@@ -93,8 +93,8 @@ impl ModelGlue {
         table: &TableName,
         partitions: &[Partition],
     ) -> Result<Vec<PartitionFailure>, Refusal> {
-        self.change(table, partitions, |stands| {
-            (!stands).then_some((CatalogErrorKind::NotFound, "EntityNotFoundException"))
+        self.change(table, partitions, |exists| {
+            (!exists).then_some((CatalogErrorKind::NotFound, "EntityNotFoundException"))
         })
     }
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_updated_from_the_version_that_stands() {
+    fn a_table_is_updated_from_the_existing_version() {
         let mut glue = ModelGlue::default();
         glue.create_table(table()).unwrap();
         assert!(glue.create_table(table()).is_err());

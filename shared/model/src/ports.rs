@@ -201,9 +201,9 @@ impl Store for Client {
                 let (mut deleted, mut failures) = (Vec::new(), Vec::new());
                 for object in objects {
                     let key = object.key;
-                    let stands = state.s3.object(&Location::new(&at, &key));
-                    if let (Some(stands), Some(etag)) = (stands, object.etag)
-                        && stands.etag.trim_matches('"') != etag.trim_matches('"')
+                    let existing = state.s3.object(&Location::new(&at, &key));
+                    if let (Some(existing), Some(etag)) = (existing, object.etag)
+                        && existing.etag.trim_matches('"') != etag.trim_matches('"')
                     {
                         failures.push(DeleteFailure {
                             key,

@@ -293,7 +293,7 @@ impl ModelS3 {
         }
         for key in keys {
             let location = Location::new(bucket, key);
-            let stood = self.object(&location).is_some();
+            let existed = self.object(&location).is_some();
             if self.settings.versioned {
                 self.serial += 1;
                 let marker = Version {
@@ -307,7 +307,7 @@ impl ModelS3 {
             } else {
                 self.objects.remove(&location);
             }
-            if stood {
+            if existed {
                 self.changes.push(Change::Deleted { location });
             }
         }

@@ -151,14 +151,14 @@ pub(super) async fn key_that_begins_another(ground: &Ground<'_>) -> Verdict {
 }
 
 pub(super) async fn odd_keys(ground: &Ground<'_>) -> Verdict {
-    stand_and_are_listed(ground, ODD_NAMES).await
+    exist_and_are_listed(ground, ODD_NAMES).await
 }
 
 pub(super) async fn control_characters_in_keys(ground: &Ground<'_>) -> Verdict {
-    stand_and_are_listed(ground, CONTROL_NAMES).await
+    exist_and_are_listed(ground, CONTROL_NAMES).await
 }
 
-async fn stand_and_are_listed(ground: &Ground<'_>, names: &[&str]) -> Verdict {
+async fn exist_and_are_listed(ground: &Ground<'_>, names: &[&str]) -> Verdict {
     for name in names {
         ground.put(name, name).await?;
         ground.holds(name, name.as_bytes()).await?;
@@ -219,7 +219,7 @@ pub(super) async fn copy_object(ground: &Ground<'_>) -> Verdict {
 pub(super) async fn copy_conditions(ground: &Ground<'_>) -> Verdict {
     let stale = ground.put("a", "one").await?.etag;
     let current = ground.put("a", "two").await?.etag;
-    let standing = ground.put("b", "standing").await?.etag;
+    let existing = ground.put("b", "existing").await?.etag;
     let copy = |from: &str, etag: Option<&str>, to: &str, condition: Precondition| {
         let (from, to, etag) = (ground.at(from), ground.at(to), etag.map(str::to_owned));
         async move {
@@ -253,10 +253,10 @@ pub(super) async fn copy_conditions(ground: &Ground<'_>) -> Verdict {
         ground.head("c").await,
         MISSING,
     )?;
-    ground.holds("b", b"standing").await?;
+    ground.holds("b", b"existing").await?;
     copy("a", Some(&current), "c", Precondition::Absent).await?;
     ground.holds("c", b"two").await?;
-    copy("a", None, "b", Precondition::Matches(standing)).await?;
+    copy("a", None, "b", Precondition::Matches(existing)).await?;
     ground.holds("b", b"two").await
 }
 

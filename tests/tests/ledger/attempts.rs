@@ -21,10 +21,10 @@ fn what_becomes_of_an_object() {
     virtual_time(async {
         let world = World::new(record);
         assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
-        let before = world.standing();
+        let before = world.existing();
         let (report, calls) = world.attempt(&job, SignedDuration::from_hours(1)).await;
         assert_eq!((report.unwrap().status, calls), (Status::Duplicate, 2));
-        assert_eq!(world.standing(), before);
+        assert_eq!(world.existing(), before);
 
         for status in [Status::Gone, Status::Superseded] {
             let world = World::new(record);
@@ -37,7 +37,7 @@ fn what_becomes_of_an_object() {
             for _ in 0..2 {
                 assert_eq!(world.rekey(&job).await.unwrap().status, status);
             }
-            let rows = world.standing().into_keys();
+            let rows = world.existing().into_keys();
             let rows = rows.filter(|key| !key.contains("/_lakewright/"));
             assert_eq!(rows.collect::<Vec<_>>(), Vec::<String>::new());
             assert_eq!(world.plan().members, []);
@@ -51,7 +51,7 @@ fn what_becomes_of_an_object() {
 
         let empty = World::new(b"");
         assert_eq!(empty.rekey(&job).await.unwrap().status, Status::Ignored);
-        assert_eq!(empty.standing(), BTreeMap::new());
+        assert_eq!(empty.existing(), BTreeMap::new());
         assert!(!job.reads(&Location::new("landing", "elsewhere/object")));
     });
 }
@@ -133,12 +133,12 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
         let report = loop {
             attempts += 1;
             assert!(attempts < 100, "{left_behind:?}");
-            let before = world.standing();
+            let before = world.existing();
             let planned = before.keys().any(|key| key.contains("/plan/"));
             let job = if planned { &later } else { &first };
             let time = SignedDuration::from_millis(150 + 100 * attempts);
             let (result, _) = world.attempt(job, time).await;
-            let after = world.standing();
+            let after = world.existing();
             for (key, written) in &before {
                 assert_eq!(after.get(key), Some(written), "{key} was written again");
             }
@@ -159,8 +159,8 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
             [(Status::Committed, 60), (Status::Duplicate, 0)].contains(&done),
             "{done:?}"
         );
-        let standing = world.standing();
-        assert!(standing.keys().any(|key| key.contains("/commit/")));
+        let existing = world.existing();
+        assert!(existing.keys().any(|key| key.contains("/commit/")));
         let outputs = world.plan().outputs;
         assert_eq!(outputs.len(), 20);
         for (day, output) in (1..).zip(&outputs) {
@@ -173,7 +173,7 @@ fn an_attempt_that_runs_out_of_time_is_gone_on_from() {
             let numbers = rows.iter().map(|row| row["n"].as_str()).collect::<Vec<_>>();
             assert_eq!(numbers, ["0", "1", "2"], "{}", output.key);
         }
-        let files = world.standing().into_keys();
+        let files = world.existing().into_keys();
         assert_eq!(
             files.filter(|key| !key.contains("/_lakewright/")).count(),
             20
@@ -191,7 +191,7 @@ fn a_source_that_is_lost_after_its_plan_is_an_error() {
         for replaced in [false, true] {
             let world = World::new(days(20).as_bytes());
             let mut time = SignedDuration::ZERO;
-            while !world.standing().keys().any(|key| key.contains("/plan/")) {
+            while !world.existing().keys().any(|key| key.contains("/plan/")) {
                 time += SignedDuration::from_millis(10);
                 let (result, _) = world.attempt(&job, time).await;
                 assert_eq!(result.unwrap_err().name(), "Deadline");
@@ -229,22 +229,22 @@ fn every_attempt_gets_further_than_the_one_before() {
         let calls = work + SignedDuration::from_millis(500);
         virtual_time(async {
             let world = World::new(places(OUTPUTS).as_bytes());
-            let mut stood = Vec::new();
+            let mut files_after = Vec::new();
             let report = loop {
                 let (result, _) = world.delivered(&job, work, calls, 1).await;
                 match result {
                     Ok(report) => break report,
                     Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
                 }
-                let files = world.standing().into_keys();
-                stood.push(files.filter(|key| key.ends_with(".parquet")).count());
+                let files = world.existing().into_keys();
+                files_after.push(files.filter(|key| key.ends_with(".parquet")).count());
                 assert!(
-                    stood.is_sorted_by(|before, after| before < after),
-                    "{milliseconds} ms: {stood:?}"
+                    files_after.is_sorted_by(|before, after| before < after),
+                    "{milliseconds} ms: {files_after:?}"
                 );
             };
             assert_eq!(report.rows_out, u64::from(OUTPUTS));
-            assert!(stood.len() > 1, "{milliseconds} ms: {stood:?}");
+            assert!(files_after.len() > 1, "{milliseconds} ms: {files_after:?}");
         });
     }
 }
@@ -268,7 +268,7 @@ fn an_object_that_cannot_be_read_in_time_is_named_when_it_is_delivered_again() {
                 let Err(error) = result else {
                     break;
                 };
-                let is_planned = world.standing().keys().any(|key| key.contains("/plan/"));
+                let is_planned = world.existing().keys().any(|key| key.contains("/plan/"));
                 names.push((error.name(), is_planned));
             }
             names

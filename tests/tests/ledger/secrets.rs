@@ -80,7 +80,7 @@ fn hashed(world: &World) -> (Vec<String>, usize) {
     (hashes, without)
 }
 
-/// Whether a plan stands.
+/// Whether a plan exists.
 fn is_planned(world: &World) -> bool {
     world.written().iter().any(|key| key.contains("/plan/"))
 }
@@ -128,7 +128,7 @@ fn a_version_that_is_gone_fails_before_anything_more_is_written() {
         let error = invoked(&world, None).await.unwrap().unwrap_err();
         assert_eq!(error.name(), "SecretFailed");
         assert!(error.to_string().contains(NAME), "{error}");
-        assert_eq!(world.standing(), BTreeMap::new());
+        assert_eq!(world.existing(), BTreeMap::new());
         rotate(&world, VALUES[0]);
         let mut call = 1;
         while !is_planned(&world) {
@@ -159,7 +159,7 @@ fn the_value_of_a_secret_is_nowhere() {
         rotate(&world, VALUES[0]);
         let report = invoked(&world, None).await.unwrap().unwrap();
         let report = serde_json::to_vec(&report).unwrap();
-        let objects = world.standing().into_keys();
+        let objects = world.existing().into_keys();
         let objects = objects.map(|key| world.read(&key).unwrap().to_vec());
         for bytes in objects.chain([report]) {
             let shows = |value: &[u8]| bytes.windows(value.len()).any(|of| of == value);

@@ -166,7 +166,7 @@ fn a_source_that_changes_gives_the_run_up() {
 }
 
 #[test]
-fn a_commit_verifies_what_stands() {
+fn a_commit_verifies_what_exists() {
     virtual_time(async {
         let lake = Lake::new(CSV);
         lake.place("in/a.csv", "a\nnew\n");
@@ -356,20 +356,23 @@ fn every_attempt_at_a_task_and_at_the_commit_gets_further_than_the_one_before() 
                 panic!("{:?}", plan.tasks)
             };
             let time = SignedDuration::from_millis(milliseconds);
-            let mut stood = Vec::new();
+            let mut files_after = Vec::new();
             loop {
                 let (ports, budget) = lake.ports_within(time);
                 match repartition::write(&ports, task, &budget).await {
                     Ok(report) => break assert_eq!(report.outputs, FILES as u64),
                     Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
                 }
-                stood.push(lake.keys("out/").len());
+                files_after.push(lake.keys("out/").len());
                 assert!(
-                    stood.is_sorted_by(|before, after| before < after),
-                    "{settings}, {milliseconds} ms: {stood:?}"
+                    files_after.is_sorted_by(|before, after| before < after),
+                    "{settings}, {milliseconds} ms: {files_after:?}"
                 );
             }
-            assert!(stood.len() > 1, "{settings}, {milliseconds} ms: {stood:?}");
+            assert!(
+                files_after.len() > 1,
+                "{settings}, {milliseconds} ms: {files_after:?}"
+            );
 
             let mut attempts = 0;
             let request = CommitRequest {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_refusal_after_a_lost_answer_is_settled_by_what_stands() {
+fn a_refusal_after_a_lost_answer_is_settled_by_what_exists() {
     // What another writer puts while our first attempt is lost, and whether the put then counts as ours.
     for (fault, other, ours) in [
         (Fault::ResetAfter, None, true),
@@ -29,9 +29,9 @@ fn a_refusal_after_a_lost_answer_is_settled_by_what_stands() {
                     create(&store, "ours").await
                 }
             );
-            let standing = store.head(&at("k"), None).await.unwrap();
+            let existing = store.head(&at("k"), None).await.unwrap();
             let wanted = if ours {
-                Ok(standing.etag)
+                Ok(existing.etag)
             } else {
                 Err(StoreErrorKind::PreconditionFailed)
             };
@@ -49,8 +49,8 @@ fn a_replacement_whose_answer_was_lost_is_recognised() {
         let first = create(&store, "one").await.unwrap();
         let matches = Precondition::Matches(first.etag.clone());
         let second = put(&store, "two", matches.clone()).await.unwrap();
-        let standing = store.head(&at("k"), None).await.unwrap();
-        assert_eq!(standing.etag, second.etag);
+        let existing = store.head(&at("k"), None).await.unwrap();
+        assert_eq!(existing.etag, second.etag);
         let stale = put(&store, "three", matches).await;
         assert_eq!(stale, Err(StoreErrorKind::PreconditionFailed));
     });
@@ -71,8 +71,8 @@ fn a_copy_whose_answer_was_lost_is_recognised() {
             let copied = store
                 .copy(&from, None, &to, Precondition::Absent, None)
                 .await;
-            let standing = store.head(&to, None).await.unwrap();
-            assert_eq!(copied.unwrap().etag, standing.etag);
+            let existing = store.head(&to, None).await.unwrap();
+            assert_eq!(copied.unwrap().etag, existing.etag);
         });
     }
 }
@@ -109,9 +109,9 @@ fn a_completion_whose_answer_was_lost_is_recognised() {
                 let result = store
                     .complete_multipart(&at("k"), &upload, &parts, Precondition::Absent)
                     .await;
-                let standing = store.head(&at("k"), None).await.unwrap();
+                let existing = store.head(&at("k"), None).await.unwrap();
                 let wanted = if ours {
-                    Ok(standing.etag)
+                    Ok(existing.etag)
                 } else {
                     Err(StoreErrorKind::PreconditionFailed)
                 };

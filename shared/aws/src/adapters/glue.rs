@@ -49,7 +49,7 @@ impl GlueCatalog {
     }
 
     /// The partitions with these values, with everything that Glue knows of them.
-    async fn standing(
+    async fn existing(
         &self,
         table: &TableName,
         values: &[Vec<String>],
@@ -123,7 +123,7 @@ impl Catalog for GlueCatalog {
         table: &TableName,
         values: &[Vec<String>],
     ) -> Result<Vec<Partition>, CatalogError> {
-        let found = self.standing(table, values).await?;
+        let found = self.existing(table, values).await?;
         Ok(found.iter().map(partition_from_glue).collect())
     }
     async fn create_partitions(
@@ -172,15 +172,15 @@ impl Catalog for GlueCatalog {
         }
         // A replacement leaves out what it does not say, so what is not known of a partition is read first.
         let values = partitions.iter().map(|partition| partition.values.clone());
-        let standing = self.standing(table, &values.collect::<Vec<_>>()).await?;
-        let standing = standing
+        let existing = self.existing(table, &values.collect::<Vec<_>>()).await?;
+        let existing = existing
             .iter()
             .map(|partition| (partition.values(), partition))
             .collect::<BTreeMap<_, _>>();
         let entries = partitions
             .iter()
             .map(|partition| {
-                let old = standing.get(&partition.values[..]).copied();
+                let old = existing.get(&partition.values[..]).copied();
                 BatchUpdatePartitionRequestEntry::builder()
                     .set_partition_value_list(Some(partition.values.clone()))
                     .partition_input(partition_to_glue(partition, old)?)
@@ -252,7 +252,7 @@ impl Catalog for GlueCatalog {
             operation: UPDATE_TABLE,
             table: &table.name,
         };
-        let standing = self
+        let existing = self
             .client
             .get_table()
             .database_name(&table.name.database)
@@ -262,13 +262,13 @@ impl Catalog for GlueCatalog {
             .map_err(|error| call.failed(&error))?
             .table
             .ok_or_else(|| call.unreadable("it holds no table"))?;
-        if standing.version_id() != table.version_id.as_deref() {
+        if existing.version_id() != table.version_id.as_deref() {
             return Err(call.error(
                 CatalogErrorKind::Conflict,
-                format!("the table is of version {:?}", standing.version_id()),
+                format!("the table is of version {:?}", existing.version_id()),
             ));
         }
-        let input = table_to_glue(table, Some(&standing)).map_err(|error| call.invalid(&error))?;
+        let input = table_to_glue(table, Some(&existing)).map_err(|error| call.invalid(&error))?;
         let answer = self
             .client
             .update_table()

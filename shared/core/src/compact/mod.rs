@@ -9,8 +9,8 @@ pub use self::{
     choose::{Candidate, Left, choose},
     cost::{Requests, Sizes},
     names::{
-        PartitionLedger, generation_directory, generations_beside, is_compacted, merge_list,
-        output_name, partition_path, run_list, source_of,
+        PartitionLedger, batch_of, generation_directory, generations_beside, is_compacted,
+        merge_list, output_name, partition_path, run_list,
     },
     state::PartitionState,
 };

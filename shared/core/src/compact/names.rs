@@ -117,8 +117,8 @@ pub fn is_compacted(name: &str) -> bool {
     name.starts_with(COMPACTED)
 }
 
-/// The id of the source object whose rows are in a file of this name, if rekey wrote it.
-pub fn source_of(name: &str) -> Option<&str> {
+/// The id of the batch that wrote a file of this name, if rekey wrote it.
+pub fn batch_of(name: &str) -> Option<&str> {
     let (stem, _) = name.split_once('.')?;
     let mut parts = stem.split('-');
     let (source, plan, part) = (parts.next()?, parts.next()?, parts.next()?);
@@ -194,7 +194,7 @@ mod tests {
             3,
             "zstd.parquet",
         );
-        assert_eq!(source_of(&ours), Some(&*source_id("b", "k", "e")));
+        assert_eq!(batch_of(&ours), Some(&*source_id("b", "k", "e")));
         let merged = output_name(7, 2, "parquet");
         assert_eq!(merged, "compacted-00000007-00002.parquet");
         assert!(is_compacted(&merged) && !is_compacted(&ours));
@@ -206,7 +206,7 @@ mod tests {
             &format!("x{ours}"),
             &merged,
         ] {
-            assert_eq!(source_of(foreign), None, "{foreign}");
+            assert_eq!(batch_of(foreign), None, "{foreign}");
         }
     }
 

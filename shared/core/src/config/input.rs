@@ -31,7 +31,7 @@ pub struct Pattern {
     /// The text that means null, such as `-`, in addition to a group that has no part in the match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null: Option<String>,
-    /// The number of lines at the start of each object that are no records.
+    /// The number of lines at the start of each object that are not records.
     #[serde(default, skip_serializing_if = "no_lines")]
     pub skip_lines: u32,
 }

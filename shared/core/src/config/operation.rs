@@ -21,7 +21,7 @@ pub struct Operation {
     /// The records' field that the column is read from. By default, the one of its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Whether the records' field is left out, and known nevertheless.
+    /// Whether the records' field is left out. It is known, so `on_unknown` does not apply to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
     /// The type that the records' field is read as, in Hive's syntax, such as `decimal(10,2)`, before it goes into the

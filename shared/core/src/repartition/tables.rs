@@ -60,7 +60,7 @@ impl TableFormat {
 /// The table for the files of `output` in `directory`: the existing table with the necessary changes, or a new one.
 pub fn target_table(
     name: &TableName,
-    standing: Option<&Table>,
+    existing: Option<&Table>,
     shape: &Shape,
     output: &Output,
     directory: &Location,
@@ -76,7 +76,7 @@ pub fn target_table(
         name: column.name.to_lowercase(),
         hive_type: column.hive_type.clone(),
     };
-    let mut parameters = standing.map_or_else(BTreeMap::new, |table| table.parameters.clone());
+    let mut parameters = existing.map_or_else(BTreeMap::new, |table| table.parameters.clone());
     parameters.extend(pairs(&[
         ("EXTERNAL", "TRUE"),
         ("classification", format.classification),
@@ -100,7 +100,7 @@ pub fn target_table(
             compressed: false,
             serde_library: Some(format.serde.to_owned()),
             serde_parameters: pairs(format.parameters),
-            parameters: standing
+            parameters: existing
                 .map_or_else(BTreeMap::new, |table| table.storage.parameters.clone()),
             bucket_columns: Vec::new(),
         },
@@ -110,7 +110,7 @@ pub fn target_table(
             .map(|written| lower(&written.column))
             .collect(),
         parameters,
-        version_id: standing.and_then(|table| table.version_id.clone()),
+        version_id: existing.and_then(|table| table.version_id.clone()),
     }
 }
 
@@ -132,20 +132,20 @@ mod tests {
         };
         let shape = Shape::new(&job, &[column("A"), column("B")], &[], &[]).unwrap();
         let name = "d.out".parse().unwrap();
-        let make = |standing: Option<&Table>, format| {
-            target_table(&name, standing, &shape, &Output::new(format), &job.target)
+        let make = |existing: Option<&Table>, format| {
+            target_table(&name, existing, &shape, &Output::new(format), &job.target)
         };
         let new = make(None, OutputFormat::Parquet);
         assert_eq!(new.storage.columns, [column("a")]);
         assert_eq!(new.partition_keys, [column("b")]);
-        let standing = Table {
+        let existing = Table {
             version_id: Some("7".to_owned()),
             ..new.clone()
         };
-        assert_eq!(make(Some(&standing), OutputFormat::Parquet), standing);
-        let changed = make(Some(&standing), OutputFormat::Csv);
-        assert_ne!(changed, standing);
-        assert_eq!(changed.version_id, standing.version_id);
+        assert_eq!(make(Some(&existing), OutputFormat::Parquet), existing);
+        let changed = make(Some(&existing), OutputFormat::Csv);
+        assert_ne!(changed, existing);
+        assert_eq!(changed.version_id, existing.version_id);
         assert_eq!(changed.parameters["skip.header.line.count"], "1");
         let again = make(Some(&changed), OutputFormat::Json);
         assert!(!again.parameters.contains_key("skip.header.line.count"));

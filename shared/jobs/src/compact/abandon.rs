@@ -69,8 +69,8 @@ async fn give_up(
     plan: &Plan,
 ) -> Result<bool, JobError> {
     for _ in 0..TRIES {
-        let standing = ledger::read_state(store, ledger).await?;
-        let (state, etag) = match standing {
+        let existing = ledger::read_state(store, ledger).await?;
+        let (state, etag) = match existing {
             Some((state, _)) if state.generation == plan.generation => return Ok(false),
             Some((state, _)) if state.abandoned >= plan.generation => return Ok(true),
             Some((state, _)) if state.generation > plan.generation => return Ok(false),
@@ -103,18 +103,18 @@ async fn made(store: &dyn Store, plan: &Plan) -> Result<Vec<Deletion>, JobError>
     let mut keys = Vec::with_capacity(made.len());
     for file in made {
         let location = plan.to.join(&file.name);
-        let standing = |name: &str| here.get(name);
+        let existing = |name: &str| here.get(name);
         let merged = plan.bins.iter().find(|bin| bin.output == file.name);
-        let stands = merged.map_or_else(
-            || standing(&file.name).is_some_and(|standing| standing.size == file.size),
+        let exists = merged.map_or_else(
+            || existing(&file.name).is_some_and(|existing| existing.size == file.size),
             |bin| {
                 let mut inputs = bin.inputs.iter();
                 inputs.all(|input| {
-                    standing(&input.name).is_some_and(|standing| standing.etag == input.etag)
+                    existing(&input.name).is_some_and(|existing| existing.etag == input.etag)
                 })
             },
         );
-        if !stands {
+        if !exists {
             let message = "it was made for a plan that is given up, and what it was made of no longer exists. \
             Nothing was deleted; move it to the partition's directory by hand";
             return Err(JobError::new(ErrorKind::OnlyCopy, message).of(location));

@@ -96,7 +96,7 @@ pub async fn merge(
     let (bytes, finished) = written?;
     let status = match finished {
         Finished::Written { .. } => MergeStatus::Merged,
-        Finished::Stood => MergeStatus::Duplicate,
+        Finished::Existed => MergeStatus::Duplicate,
     };
     Ok(report(status, bytes))
 }

@@ -100,11 +100,11 @@ async fn leftovers(
     let mut old = Vec::with_capacity(here.len());
     for file in here {
         let location = plan.from.join(&file.name);
-        let stands = match inputs.get(file.name.as_str()) {
+        let exists = match inputs.get(file.name.as_str()) {
             Some(input) => input.etag == file.etag,
             None => there.get(&file.name) == Some(&file.size),
         };
-        if !stands {
+        if !exists {
             let message = "it is in a directory that its partition has left, and its rows are nowhere else: its \
             writer does not follow the partition's state. Nothing was deleted; move it to the \
             partition's directory by hand";

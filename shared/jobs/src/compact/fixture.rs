@@ -152,8 +152,8 @@ async fn happened(lake: &Lake, was: &[Was]) {
             Was::Pointed(at) => lake.put_partition("1", at).await,
             Was::Swapped => {
                 let (_, plan) = ledger::read_plan(&*store, &location()).await.unwrap();
-                let standing = ledger::read_state(&*store, &ledger).await.unwrap();
-                let swapped = ledger::swap(&*store, &ledger, &plan, standing.as_ref()).await;
+                let existing = ledger::read_state(&*store, &ledger).await.unwrap();
+                let swapped = ledger::swap(&*store, &ledger, &plan, existing.as_ref()).await;
                 assert!(swapped.unwrap());
             }
             Was::MovedOn => {

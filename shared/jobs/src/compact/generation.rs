@@ -6,8 +6,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use lakewright_core::{
     compact::{
-        Candidate, Left, PartitionLedger, choose, generation_directory, is_compacted, output_name,
-        source_of,
+        Candidate, Left, PartitionLedger, batch_of, choose, generation_directory, is_compacted,
+        output_name,
     },
     config::CompactMode,
     location::Location,
@@ -50,7 +50,7 @@ pub(super) struct Generation<'a> {
 pub(super) struct Planned {
     pub(super) plan: Box<Plan>,
     /// Whether the plan is written.
-    pub(super) stands: bool,
+    pub(super) is_written: bool,
     /// The number of files that are carried over.
     pub(super) carried: u64,
     /// Their total size in bytes.
@@ -142,19 +142,19 @@ impl Generation<'_> {
         }
         let mut ages = BTreeMap::<&str, Option<SignedDuration>>::new();
         let asked = files.iter().zip(&candidates);
-        let sources = asked
+        let batches = asked
             .filter(|(_, candidate)| candidate.settled)
-            .filter_map(|(file, _)| source(&file.name));
-        ages.extend(sources.map(|source| (source, None)));
-        let questions = ages.keys().map(|source| {
-            let commit = naming::commit(&self.scope.ledger, source);
-            async move { Ok::<_, JobError>((*source, ledger::age(self.store, &commit).await?)) }
+            .filter_map(|(file, _)| batch(&file.name));
+        ages.extend(batches.map(|batch| (batch, None)));
+        let questions = ages.keys().map(|batch| {
+            let commit = naming::commit(&self.scope.ledger, batch);
+            async move { Ok::<_, JobError>((*batch, ledger::age(self.store, &commit).await?)) }
         });
         let answers = stream::iter(questions).buffer_unordered(CONCURRENT);
         let ages = answers.try_collect::<BTreeMap<_, _>>().await?;
         for (file, candidate) in files.iter().zip(&mut candidates) {
-            if let Some(source) = source(&file.name) {
-                let age = ages.get(source).copied().flatten();
+            if let Some(batch) = batch(&file.name) {
+                let age = ages.get(batch).copied().flatten();
                 candidate.settled &= age.is_some_and(is_old);
             }
         }
@@ -236,7 +236,7 @@ impl Generation<'_> {
 }
 
 impl Planned {
-    fn of(plan: Plan, stands: bool, files: &[File]) -> Self {
+    fn of(plan: Plan, is_written: bool, files: &[File]) -> Self {
         let inputs = plan.inputs();
         let carried = files
             .iter()
@@ -245,7 +245,7 @@ impl Planned {
             (count + 1, bytes + file.size)
         });
         Self {
-            stands,
+            is_written,
             carried: count,
             carried_bytes: bytes,
             plan: Box::new(plan),
@@ -253,8 +253,8 @@ impl Planned {
     }
 }
 
-/// The id in the name of a file that rekey wrote: the commit with this id tells since when the file is settled.
-fn source(name: &str) -> Option<&str> {
+/// The id of the batch that wrote a file, if rekey wrote it: the age of its commit tells whether the file is settled.
+fn batch(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
-    (!is_compacted(name)).then(|| source_of(name)).flatten()
+    (!is_compacted(name)).then(|| batch_of(name)).flatten()
 }

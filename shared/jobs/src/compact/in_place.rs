@@ -31,20 +31,20 @@ pub(super) async fn publish(
     if ledger::age(store, &mark).await?.is_some() {
         return Ok(Outcome::done(0, None));
     }
-    let (standing, _) = directory::files(store, &plan.from).await?;
-    let standing = standing.into_iter().map(|file| (file.name, file.etag));
-    let standing = standing.collect::<BTreeMap<_, _>>();
+    let (existing, _) = directory::files(store, &plan.from).await?;
+    let existing = existing.into_iter().map(|file| (file.name, file.etag));
+    let existing = existing.collect::<BTreeMap<_, _>>();
     let mut files = 0;
     for (task, bin) in plan.bins.iter().enumerate() {
         let inputs = bin.inputs.iter();
-        let left = inputs.filter(|input| standing.contains_key(&input.name));
+        let left = inputs.filter(|input| existing.contains_key(&input.name));
         let left = left.collect::<Vec<_>>();
         // An earlier attempt has verified it before it deleted the first of its files.
-        if left.is_empty() && standing.contains_key(&bin.output) {
+        if left.is_empty() && existing.contains_key(&bin.output) {
             continue;
         }
         place(store, ledger, plan, task, bin).await?;
-        files += replace(store, plan, &left, &standing).await?;
+        files += replace(store, plan, &left, &existing).await?;
     }
     let staged = plan.bins.iter().map(|bin| plan.output(bin).key.into());
     for batch in staged.collect::<Vec<_>>().chunks(MAX_DELETE_BATCH) {
@@ -91,12 +91,12 @@ async fn replace(
     store: &dyn Store,
     plan: &Plan,
     inputs: &[&Input],
-    standing: &BTreeMap<String, String>,
+    existing: &BTreeMap<String, String>,
 ) -> Result<u64, JobError> {
     let mut keys = Vec::with_capacity(inputs.len());
     for input in inputs {
         let location = plan.from.join(&input.name);
-        if standing.get(&input.name) != Some(&input.etag) {
+        if existing.get(&input.name) != Some(&input.etag) {
             return Err(input_changed(location));
         }
         keys.push(Deletion {

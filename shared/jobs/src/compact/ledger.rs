@@ -209,16 +209,16 @@ pub(super) async fn swap(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
-    standing: Option<&(PartitionState, String)>,
+    existing: Option<&(PartitionState, String)>,
 ) -> Result<bool, JobError> {
     let state = PartitionState {
         version: PartitionState::VERSION,
         generation: plan.generation,
         directory: plan.to.clone(),
         previous: plan.from.clone(),
-        abandoned: standing.map_or(0, |(state, _)| state.abandoned),
+        abandoned: existing.map_or(0, |(state, _)| state.abandoned),
     };
-    let etag = standing.map(|(_, etag)| etag.as_str());
+    let etag = existing.map(|(_, etag)| etag.as_str());
     replace(store, ledger, &state, etag).await
 }
 
@@ -227,14 +227,14 @@ pub(super) async fn replace(
     store: &dyn Store,
     ledger: &PartitionLedger,
     state: &PartitionState,
-    standing: Option<&str>,
+    existing: Option<&str>,
 ) -> Result<bool, JobError> {
     let location = ledger.state();
     let body = serde_json::to_vec(state)
         .map_err(|error| JobError::entry(location.clone(), error.to_string()))?;
     let options = PutOptions {
         // C4: a step that runs again finds its own state or a later one, and never undoes it.
-        precondition: standing.map_or(Precondition::Absent, |etag| {
+        precondition: existing.map_or(Precondition::Absent, |etag| {
             Precondition::Matches(etag.to_owned())
         }),
         content_type: Some("application/json".to_owned()),

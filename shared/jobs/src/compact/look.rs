@@ -58,12 +58,12 @@ impl Scope {
                 .look_in_place(store, &ledger, partition, &entries)
                 .await;
         }
-        let standing = if entries.state {
+        let existing = if entries.state {
             ledger::read_state(store, &ledger).await?
         } else {
             None
         };
-        let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
+        let generation = existing.as_ref().map_or(0, |(state, _)| state.generation);
         // C3: one generation at a time.
         if generation > 0 && !entries.swept.contains_key(&generation) {
             let step = if entries.published.contains(&generation) {
@@ -79,7 +79,7 @@ impl Scope {
                 format!("its location in the catalog is `{text}`"),
             )
         })?;
-        match &standing {
+        match &existing {
             Some((state, _)) if state.directory != *location => {
                 return Err(JobError::new(
                     ErrorKind::PartitionElsewhere,
@@ -100,7 +100,7 @@ impl Scope {
             }
             _ => {}
         }
-        let state = standing.as_ref().map(|(state, _)| state);
+        let state = existing.as_ref().map(|(state, _)| state);
         if let Some(step) = self.leftover(&entries, state) {
             return Ok(step);
         }

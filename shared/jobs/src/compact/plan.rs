@@ -163,12 +163,12 @@ async fn look(
     dry_run: bool,
 ) -> Result<Verdict, JobError> {
     match scope.look(ports, partition).await? {
-        Verdict::Plan(planned) if !planned.stands && !dry_run => {
+        Verdict::Plan(planned) if !planned.is_written && !dry_run => {
             let ledger = scope.ledger_of(partition);
             let plan = ledger::propose(&*ports.store, &ledger, *planned.plan).await?;
             Ok(Verdict::Plan(Planned {
                 plan: Box::new(plan),
-                stands: true,
+                is_written: true,
                 ..planned
             }))
         }

@@ -34,9 +34,9 @@ pub(super) async fn publish(
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let wait = seconds_until_sweep(&plan.settings);
-    let standing = ledger::read_state(store, ledger).await?;
-    let generation = standing.as_ref().map_or(0, |(state, _)| state.generation);
-    let abandoned = standing.as_ref().map_or(0, |(state, _)| state.abandoned);
+    let existing = ledger::read_state(store, ledger).await?;
+    let generation = existing.as_ref().map_or(0, |(state, _)| state.generation);
+    let abandoned = existing.as_ref().map_or(0, |(state, _)| state.abandoned);
     if generation > plan.generation || abandoned >= plan.generation {
         return Ok(Outcome::superseded());
     }
@@ -49,10 +49,10 @@ pub(super) async fn publish(
         // C2
         verified(ports, ledger, plan, deadline).await?;
         files += carry(store, plan).await?;
-        if !ledger::swap(store, ledger, plan, standing.as_ref()).await? {
+        if !ledger::swap(store, ledger, plan, existing.as_ref()).await? {
             // A twin was faster: the state has the plan's generation by now, or a later one. Or the plan was abandoned.
-            let standing = ledger::read_state(store, ledger).await?;
-            if standing.is_none_or(|(state, _)| state.generation != plan.generation) {
+            let existing = ledger::read_state(store, ledger).await?;
+            if existing.is_none_or(|(state, _)| state.generation != plan.generation) {
                 return Ok(Outcome::superseded());
             }
         }

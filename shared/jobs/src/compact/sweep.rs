@@ -23,8 +23,8 @@ pub(super) async fn sweep(
 ) -> Result<Outcome, JobError> {
     let store = &*ports.store;
     let generation = plan.generation;
-    let standing = ledger::read_state(store, ledger).await?;
-    if standing.is_some_and(|(state, _)| state.generation > generation) {
+    let existing = ledger::read_state(store, ledger).await?;
+    if existing.is_some_and(|(state, _)| state.generation > generation) {
         return Ok(Outcome::superseded());
     }
     let mark = ledger.swept(generation);

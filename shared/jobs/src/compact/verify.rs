@@ -40,7 +40,7 @@ pub(super) async fn verified(
         if task > known && ports.clock.now() >= deadline {
             return Err(JobError::deadline());
         }
-        stands(store, ledger, plan, task, bin).await
+        verify_file(store, ledger, plan, task, bin).await
     });
     let mut looks = stream::iter(looks).buffered(CONCURRENT);
     let mut files = known;
@@ -63,7 +63,7 @@ pub(super) async fn verified(
 }
 
 /// Verifies the file of a bin.
-async fn stands(
+async fn verify_file(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,

@@ -142,7 +142,7 @@ async fn create(
         })
         .collect::<Vec<_>>();
     let failures = catalog.create_partitions(&table.name, &partitions).await?;
-    let (stood, refused): (Vec<_>, Vec<_>) = failures
+    let (existing, refused): (Vec<_>, Vec<_>) = failures
         .into_iter()
         .partition(|failure| failure.kind == CatalogErrorKind::AlreadyExists);
     if let Some(failure) = refused.into_iter().next() {
@@ -151,7 +151,11 @@ async fn create(
     // Another invocation was faster: the location that it registered must be the same.
     let others = written
         .iter()
-        .filter(|partition| stood.iter().any(|other| other.values == partition.values))
+        .filter(|partition| {
+            existing
+                .iter()
+                .any(|other| other.values == partition.values)
+        })
         .map(|&partition| partition.clone())
         .collect::<Vec<_>>();
     if let Some(lost) = missing(catalog, table, &others).await?.missing.first() {
@@ -192,28 +196,28 @@ async fn missing<'a>(
         .iter()
         .map(|partition| partition.values.clone())
         .collect::<Vec<_>>();
-    let mut standing = catalog
+    let mut existing = catalog
         .partitions(&table.name, &values)
         .await?
         .into_iter()
         .map(|partition| (partition.values.clone(), partition))
         .collect::<BTreeMap<_, _>>();
     for partition in written {
-        match standing.remove(&partition.values) {
+        match existing.remove(&partition.values) {
             None => found.missing.push(partition),
-            Some(standing) if partition.may_lie_at(&standing.storage.location) => {
-                if differ(&standing.storage, &table.storage) {
-                    found.other.push(standing);
+            Some(existing) if partition.may_lie_at(&existing.storage.location) => {
+                if differ(&existing.storage, &table.storage) {
+                    found.other.push(existing);
                 }
             }
-            Some(standing) => {
+            Some(existing) => {
                 return Err(JobError::new(
                     ErrorKind::PartitionElsewhere,
                     format!(
                         "partition {:?} of {} lies at {} in the catalog, the job writes to {}",
                         partition.values,
                         table.name,
-                        standing.storage.location,
+                        existing.storage.location,
                         partition.directory
                     ),
                 )

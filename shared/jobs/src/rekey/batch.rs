@@ -74,12 +74,12 @@ impl Work<'_> {
             batch,
             receives: self.receives,
         };
-        let standing = if is_new {
+        let existing = if is_new {
             None
         } else {
             self.ledger.plan(bid).await?
         };
-        let (plan, routed, resumed) = if let Some(plan) = standing {
+        let (plan, routed, resumed) = if let Some(plan) = existing {
             (plan, None, true)
         } else {
             let members = self.ledger.members(bid, batch).await?;
@@ -188,10 +188,10 @@ impl Work<'_> {
         // R3: last, after the outputs, their registration and the marks of lost members.
         if !self.ledger.add_commit(request.bid, &commit).await? {
             let location = self.ledger.commit_at(request.bid);
-            let standing = self.ledger.commit(request.bid).await?;
+            let existing = self.ledger.commit(request.bid).await?;
             return Ok(Ended {
                 left_out: plan.left_out,
-                commit: Some(standing.ok_or_else(|| JobError::entry_vanished(location))?),
+                commit: Some(existing.ok_or_else(|| JobError::entry_vanished(location))?),
                 reports: BTreeMap::new(),
             });
         }

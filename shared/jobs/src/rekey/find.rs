@@ -20,7 +20,7 @@ const REMEMBERED: usize = 16;
 
 /// The state of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum ObjectState {
     /// It belongs to no batch.
     Free {
         /// The number of its next claim.
@@ -91,32 +91,32 @@ impl<'a> Finder<'a> {
     ///
     /// # Errors
     /// The store fails, or an entry cannot be read.
-    pub async fn find(&self, object: &Candidate) -> Result<Standing, JobError> {
+    pub async fn find(&self, object: &Candidate) -> Result<ObjectState, JobError> {
         let sid = object.sid();
         let (mut claim, mut last, mut nothing) = (object.claim, None, None);
         loop {
             let Some(batch) = self.ledger.claim(&sid, claim).await? else {
-                return Ok(nothing.unwrap_or(Standing::Free {
+                return Ok(nothing.unwrap_or(ObjectState::Free {
                     claim,
                     left_out: last,
                 }));
             };
             let Some(known) = self.known(&batch).await? else {
-                return Ok(Standing::UnderWay { batch });
+                return Ok(ObjectState::UnderWay { batch });
             };
             let left_out = match known.get() {
                 Some(Known::Committed(commit)) => {
                     if let Some(report) = commit.objects.get(&sid) {
                         let report = Box::new(report.clone());
-                        return Ok(Standing::Committed { batch, report });
+                        return Ok(ObjectState::Committed { batch, report });
                     }
                     if commit.lost.contains(&sid) {
-                        return Ok(Standing::Lost { batch });
+                        return Ok(ObjectState::Lost { batch });
                     }
                     commit.left_out.get(&sid)
                 }
                 Some(Known::Planned(left_out)) => match left_out.get(&sid) {
-                    None => return Ok(Standing::UnderWay { batch }),
+                    None => return Ok(ObjectState::UnderWay { batch }),
                     left_out => left_out,
                 },
                 None => None,
@@ -128,7 +128,7 @@ impl<'a> Finder<'a> {
             let status = match left_out.why {
                 Why::Refused | Why::Dissolved => None,
                 Why::Ignored => {
-                    return Ok(Standing::Nothing {
+                    return Ok(ObjectState::Nothing {
                         batch,
                         status: Status::Ignored,
                     });
@@ -136,7 +136,7 @@ impl<'a> Finder<'a> {
                 Why::Gone | Why::Superseded => self.missing(object).await?,
             };
             // It may have returned and been claimed again, and then have disappeared once more.
-            nothing = status.map(|status| Standing::Nothing { batch, status });
+            nothing = status.map(|status| ObjectState::Nothing { batch, status });
             last = Some(left_out.clone());
             claim += 1;
         }
@@ -150,11 +150,11 @@ impl<'a> Finder<'a> {
     pub async fn given_up(
         &self,
         object: &Candidate,
-        standing: &Standing,
+        state: &ObjectState,
     ) -> Result<Option<GivenUp>, JobError> {
-        match standing {
-            Standing::UnderWay { .. } => {}
-            Standing::Free { claim, .. } if *claim > 0 => {}
+        match state {
+            ObjectState::UnderWay { .. } => {}
+            ObjectState::Free { claim, .. } if *claim > 0 => {}
             _ => return Ok(None),
         }
         self.ledger.given_up(&object.sid()).await
@@ -243,12 +243,12 @@ mod tests {
         rekey::fixture::{
             BAD, ONE, TWO,
             Was::{Died, Gone, Landed, Ran},
-            given, stands,
+            described, given,
         },
     };
 
     #[test]
-    fn the_ledger_says_where_an_object_stands() {
+    fn the_ledger_tells_the_state_of_an_object() {
         let two = [Landed("a", ONE), Landed("b", TWO)];
         let bad = [Landed("a", ONE), Landed("b", BAD)];
         for (was, more, expected) in [
@@ -300,8 +300,8 @@ mod tests {
                 let (store, job) = (lake.ports().store, given.job());
                 let finder = Finder::new(&*store, &job);
                 for (name, expected) in ["a", "b"].iter().zip(expected) {
-                    let standing = finder.find(&given.candidate(name)).await.unwrap();
-                    assert_eq!(stands(&standing), expected, "{name} after {more:?}");
+                    let state = finder.find(&given.candidate(name)).await.unwrap();
+                    assert_eq!(described(&state), expected, "{name} after {more:?}");
                 }
             });
         }

@@ -12,7 +12,7 @@ use lakewright_model::virtual_time;
 use serde_json::Value;
 
 use super::{
-    Answers, Budget, Delivered, SourceObject, Standing,
+    Answers, Budget, Delivered, ObjectState, SourceObject,
     ledger::{Batch, Candidate},
     rekey,
 };
@@ -257,15 +257,15 @@ pub(super) fn attempts(was: &[Was], objects: &[&str]) -> (String, Vec<String>) {
 }
 
 /// The state of an object, in words.
-pub(super) fn stands(standing: &Standing) -> String {
-    match standing {
-        Standing::Free { claim, left_out } => {
+pub(super) fn described(state: &ObjectState) -> String {
+    match state {
+        ObjectState::Free { claim, left_out } => {
             let why = left_out.as_ref().map(|left| format!("{:?}", left.why));
             format!("free at {claim} {}", why.unwrap_or_default())
         }
-        Standing::UnderWay { .. } => "under way".to_owned(),
-        Standing::Committed { report, .. } => format!("committed {}", report.rows_out),
-        Standing::Lost { .. } => "lost".to_owned(),
-        Standing::Nothing { status, .. } => format!("nothing: {status:?}"),
+        ObjectState::UnderWay { .. } => "under way".to_owned(),
+        ObjectState::Committed { report, .. } => format!("committed {}", report.rows_out),
+        ObjectState::Lost { .. } => "lost".to_owned(),
+        ObjectState::Nothing { status, .. } => format!("nothing: {status:?}"),
     }
 }

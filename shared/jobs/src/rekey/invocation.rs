@@ -16,7 +16,7 @@ use super::{
     Answer, Answers, Budget, Ports, alone,
     asked::Asked,
     batch::{Ended, Work},
-    find::{Finder, Known, Standing},
+    find::{Finder, Known, ObjectState},
     ledger::{Batch, CONCURRENT, Ledger, Settings},
     plan, secrets,
 };
@@ -245,15 +245,15 @@ impl<'a> Invocation<'a> {
             let find = stream::iter(find).buffered(CONCURRENT);
             find.collect::<Vec<_>>().await
         };
-        for (sid, standing) in found {
+        for (sid, state) in found {
             let Some(asked) = self.waiting.get_mut(&sid) else {
                 continue;
             };
             let error = self.failed.remove(&sid);
             if let Some(error) = error
                 && matches!(
-                    standing,
-                    Err(_) | Ok(Standing::Free { .. } | Standing::UnderWay { .. })
+                    state,
+                    Err(_) | Ok(ObjectState::Free { .. } | ObjectState::UnderWay { .. })
                 )
             {
                 self.answer(&sid, Err(error));
@@ -263,19 +263,19 @@ impl<'a> Invocation<'a> {
                 batch: Some(batch),
                 ..asked.without_rows(status)
             };
-            let answer = match standing {
-                Ok(Standing::Free { claim, .. }) => {
+            let answer = match state {
+                Ok(ObjectState::Free { claim, .. }) => {
                     asked.candidate.claim = claim;
                     free.push(sid);
                     continue;
                 }
-                Ok(Standing::UnderWay { batch }) => {
+                Ok(ObjectState::UnderWay { batch }) => {
                     met.entry(batch).or_default().push(sid);
                     continue;
                 }
-                Ok(Standing::Committed { batch, .. }) => Ok(report(Status::Duplicate, batch)),
-                Ok(Standing::Nothing { batch, status }) => Ok(report(status, batch)),
-                Ok(Standing::Lost { batch }) => {
+                Ok(ObjectState::Committed { batch, .. }) => Ok(report(Status::Duplicate, batch)),
+                Ok(ObjectState::Nothing { batch, status }) => Ok(report(status, batch)),
+                Ok(ObjectState::Lost { batch }) => {
                     let message = format!(
                         "it disappeared after its batch {batch} was planned: some or all of its rows may be missing. \
                         See OPERATIONS.md, \"A source object that was lost\""

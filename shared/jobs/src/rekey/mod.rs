@@ -53,7 +53,7 @@ use lakewright_ports::Secrets;
 
 use self::{asked::identify, invocation::Invocation, ledger::CONCURRENT};
 pub use self::{
-    find::{Finder, Standing},
+    find::{Finder, ObjectState},
     ledger::{
         Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan,
         PlannedOutput, Reached, Settings, TableColumns, Why,

@@ -42,7 +42,7 @@ impl Quarantine {
     pub(super) async fn finish(self) -> Result<bool, JobError> {
         let put = self.upload.finish(self.lines).await;
         let put = put.map_err(|error| JobError::store(Stage::Write, error))?;
-        Ok(put != Finished::Stood)
+        Ok(put != Finished::Existed)
     }
 
     /// Aborts the upload.

@@ -6,7 +6,7 @@ use lakewright_ports::Store;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CONCURRENT, Candidate, Finder, GivenUp, LeftOut, SourceObject, Standing, asked::candidate,
+    CONCURRENT, Candidate, Finder, GivenUp, LeftOut, ObjectState, SourceObject, asked::candidate,
     ledger::Ledger,
 };
 use crate::{
@@ -113,8 +113,8 @@ async fn status_of(
         batch,
         ..ObjectStatus::new(source, state)
     };
-    let standing = finder.find(&candidate).await?;
-    let given_up = finder.given_up(&candidate, &standing).await?;
+    let state = finder.find(&candidate).await?;
+    let given_up = finder.given_up(&candidate, &state).await?;
     let unfinished = |state| {
         if given_up.is_some() {
             State::GivenUp
@@ -122,17 +122,17 @@ async fn status_of(
             state
         }
     };
-    Ok(match standing {
-        Standing::Free { left_out, .. } => ObjectStatus {
+    Ok(match state {
+        ObjectState::Free { left_out, .. } => ObjectStatus {
             left_out,
             ..of(unfinished(State::Waiting), None)
         }
         .because(given_up),
-        Standing::UnderWay { batch } => {
+        ObjectState::UnderWay { batch } => {
             of(unfinished(State::UnderWay), Some(batch)).because(given_up)
         }
-        Standing::Lost { batch } => of(State::Lost, Some(batch)),
-        Standing::Nothing { batch, status } => {
+        ObjectState::Lost { batch } => of(State::Lost, Some(batch)),
+        ObjectState::Nothing { batch, status } => {
             let state = match status {
                 Status::Superseded => State::Superseded,
                 Status::Ignored => State::Ignored,
@@ -140,7 +140,7 @@ async fn status_of(
             };
             of(state, Some(batch))
         }
-        Standing::Committed { batch, mut report } => {
+        ObjectState::Committed { batch, mut report } => {
             let ledger = Ledger::new(store, job);
             report.outputs = outputs(&ledger, &batch, &candidate).await?;
             ObjectStatus {

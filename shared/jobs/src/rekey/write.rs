@@ -74,7 +74,7 @@ pub(super) async fn outputs(
     };
     let mut sizes = known;
     sizes.resize(outputs.list.len(), None);
-    let begun = standing(&sizes);
+    let begun = existing(&sizes);
     let unknown = outputs.list.iter().enumerate();
     let unknown = unknown.filter(|(index, _)| sizes.get(*index) == Some(&None));
     let mut writing = Writing {
@@ -104,7 +104,7 @@ pub(super) async fn outputs(
     };
     if let Err(error) = writing.all().await {
         writing.settle().await;
-        if error.kind() == ErrorKind::Deadline && standing(&writing.sizes) > begun {
+        if error.kind() == ErrorKind::Deadline && existing(&writing.sizes) > begun {
             let reached = Reached {
                 version: Reached::VERSION,
                 sizes: writing.sizes,
@@ -126,7 +126,7 @@ pub(super) async fn outputs(
 }
 
 /// How many outputs are known to exist.
-fn standing(sizes: &[Option<u64>]) -> usize {
+fn existing(sizes: &[Option<u64>]) -> usize {
     sizes.iter().flatten().count()
 }
 
@@ -372,7 +372,7 @@ impl Writing<'_> {
             let location = upload.location().clone();
             let (size, is_new) = match upload.finish(last).await {
                 Ok(Finished::Written { bytes, .. }) => (bytes, true),
-                Ok(Finished::Stood) => match size(&store, &location).await? {
+                Ok(Finished::Existed) => match size(&store, &location).await? {
                     Some(bytes) => (bytes, false),
                     None => return Err(vanished(&location)),
                 },

@@ -24,8 +24,8 @@ pub async fn commit(
     let (ledger, plan) = ledger::plan(&*ports.store, &request.plan).await?;
     let ports = &ports.writing(&plan.settings.tags, plan.settings.encryption.as_ref());
     let store = &*ports.store;
-    let standing: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
-    let (status, commit) = if let Some(commit) = standing {
+    let existing: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
+    let (status, commit) = if let Some(commit) = existing {
         (Status::Duplicate, commit)
     } else {
         let done = ledger::all_done(store, &ledger, &plan).await?;

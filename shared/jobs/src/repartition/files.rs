@@ -411,7 +411,7 @@ impl<'a> Files<'a> {
             let location = upload.location().clone();
             let finished = match upload.finish(last).await {
                 // The names of a run's files are unique to it, and have the same rows whichever invocation writes them.
-                Ok(Finished::Stood) => store
+                Ok(Finished::Existed) => store
                     .head(&location, None)
                     .await
                     .map(|meta| (meta.size, meta.etag)),

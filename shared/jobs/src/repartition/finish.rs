@@ -118,7 +118,7 @@ async fn swap_manifest(
         text += &Location::new(bucket, key).to_string();
         text.push('\n');
     }
-    let standing = plan.manifests.get(index).cloned().flatten();
+    let existing = plan.manifests.get(index).cloned().flatten();
     let options = |precondition| PutOptions {
         precondition,
         content_type: Some("text/plain".to_owned()),
@@ -126,7 +126,7 @@ async fn swap_manifest(
     };
     let at = manifest(&plan.settings, output);
     // P4: one object, swapped once.
-    let precondition = standing.map_or(Precondition::Absent, Precondition::Matches);
+    let precondition = existing.map_or(Precondition::Absent, Precondition::Matches);
     let put = ports
         .store
         .put(&at, text.clone().into(), options(precondition))
@@ -156,14 +156,14 @@ async fn swap_manifest(
 async fn remove(
     ports: &Ports,
     directory: &Location,
-    replaced: &[ledger::Standing],
+    replaced: &[ledger::ReplacedObject],
 ) -> Result<Vec<String>, JobError> {
     let listed = source::list(&*ports.store, directory).await?;
-    let standing = listed.into_iter().map(|object| (object.key, object.etag));
-    let standing = standing.collect::<BTreeMap<_, _>>();
+    let existing = listed.into_iter().map(|object| (object.key, object.etag));
+    let existing = existing.collect::<BTreeMap<_, _>>();
     let (mut keys, mut left) = (Vec::new(), Vec::new());
     for object in replaced {
-        match standing.get(&object.key) {
+        match existing.get(&object.key) {
             None => {}
             Some(etag) if *etag == object.etag => keys.push(Deletion {
                 key: object.key.clone(),
@@ -290,12 +290,12 @@ async fn catalog(
         return Ok(());
     }
     let directory = job.directory(output);
-    let mut standing = ports.catalog.table(name).await?;
+    let mut existing = ports.catalog.table(name).await?;
     if job.manage_table {
         for attempt in 1.. {
-            let wanted = target_table(name, standing.as_ref(), &plan.shape, output, &directory);
-            let changed = match &standing {
-                Some(standing) if *standing == wanted => break,
+            let wanted = target_table(name, existing.as_ref(), &plan.shape, output, &directory);
+            let changed = match &existing {
+                Some(existing) if *existing == wanted => break,
                 None => ports.catalog.create_table(&wanted).await,
                 Some(_) => {
                     // A later run may have changed it since.
@@ -316,13 +316,13 @@ async fn catalog(
                     return Err(error.into());
                 }
             }
-            standing = ports.catalog.table(name).await?;
+            existing = ports.catalog.table(name).await?;
         }
     }
     if job.partition_by.is_empty() {
         return Ok(());
     }
-    let table = standing.ok_or_else(|| JobError::table_missing(name))?;
+    let table = existing.ok_or_else(|| JobError::table_missing(name))?;
     let written = written(plan, output, done);
     register(&*ports.catalog, &table, &written, others(job, output)).await
 }

@@ -43,8 +43,8 @@ pub(super) async fn after(
         0..plan.prepare.len()
     };
     // The entries after this one are more often missing.
-    let is_last = all_stand(store, ledger, index + 1..all.end).await?
-        && all_stand(store, ledger, all.start..index).await?;
+    let is_last = all_exist(store, ledger, index + 1..all.end).await?
+        && all_exist(store, ledger, all.start..index).await?;
     if is_last && plan.is_staged() {
         block(ports, ledger, plan, index / BLOCK).await?;
     } else if is_last {
@@ -60,7 +60,7 @@ fn of_block(plan: &Plan, block: usize) -> Range<usize> {
 }
 
 /// Whether these preparations are done.
-async fn all_stand(
+async fn all_exist(
     store: &dyn Store,
     ledger: &Ledger,
     mut expected: Range<usize>,

@@ -23,7 +23,7 @@ use lakewright_ports::Store;
 pub(super) use self::documents::Id;
 pub use self::documents::{
     Commit, Counted, Counts, Done, File, Finished, Gathered, Inferred, Inputs, Plan, Prepared,
-    Reached, SourceObject, SourcePartition, Standing, Taken, Verified,
+    Reached, ReplacedObject, SourceObject, SourcePartition, Taken, Verified,
 };
 pub(super) use crate::kit::ledger::{
     countdown, counted_down, create, exists, furthest, propose, reach, read,

@@ -48,7 +48,7 @@ pub use self::{
     commit::commit,
     ledger::{
         Commit, Counted, Counts, Done, File, Finished, Gathered, Inferred, Inputs, Ledger, Plan,
-        Prepared, Reached, SourceObject, SourcePartition, Standing, Taken, Verified,
+        Prepared, Reached, ReplacedObject, SourceObject, SourcePartition, Taken, Verified,
     },
     plan::plan,
     refusal::Difference,

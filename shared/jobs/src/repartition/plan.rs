@@ -16,7 +16,7 @@ use super::{
     Budget, Ports, TaskRequest, bookmark, files,
     finish::{finish, manifest},
     infer::Inferring,
-    ledger::{self, Commit, Ledger, Plan, Standing},
+    ledger::{self, Commit, Ledger, Plan, ReplacedObject},
     outline,
     report::{ObjectName, PlanReport},
     source::{self, Found},
@@ -45,22 +45,22 @@ pub async fn plan(
         let mut number = newest;
         loop {
             let at = Ledger::new(job, number);
-            let (ledger, standing) = ledger::plan(store, &at.plan()).await?;
+            let (ledger, existing) = ledger::plan(store, &at.plan()).await?;
             let mut commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
             if commit.is_none() {
-                if sources_stand(ports, &standing).await? {
-                    return report(ports, &ledger, &standing).await;
+                if sources_exist(ports, &existing).await? {
+                    return report(ports, &ledger, &existing).await;
                 }
                 commit = Some(ledger::propose(store, &ledger.commit(), withdrawn()).await?);
             }
             if commit.is_some_and(|commit| commit.withdrawn) {
-                given_up.push(standing.id);
+                given_up.push(existing.id);
                 match number.checked_sub(1) {
                     Some(before) => number = before,
                     None => break,
                 }
             } else {
-                finish(ports, &ledger, &standing).await?;
+                finish(ports, &ledger, &existing).await?;
                 previous = Some(number);
                 break;
             }
@@ -106,16 +106,16 @@ fn withdrawn() -> Commit {
 }
 
 /// Whether every object that the plan reads still exists.
-async fn sources_stand(ports: &Ports, plan: &Plan) -> Result<bool, JobError> {
-    let standing = source::objects(&*ports.store, &plan.partitions).await?;
-    let etags: BTreeMap<_, _> = standing
+async fn sources_exist(ports: &Ports, plan: &Plan) -> Result<bool, JobError> {
+    let existing = source::objects(&*ports.store, &plan.partitions).await?;
+    let etags: BTreeMap<_, _> = existing
         .iter()
         .map(|object| ((object.partition, &object.key), &object.etag))
         .collect();
-    let stands = |object: &ledger::SourceObject| {
+    let exists = |object: &ledger::SourceObject| {
         etags.get(&(object.partition, &object.key)) == Some(&&object.etag)
     };
-    Ok(plan.sources.iter().all(stands))
+    Ok(plan.sources.iter().all(exists))
 }
 
 async fn make(
@@ -144,15 +144,15 @@ async fn make(
             ),
         ));
     }
-    let standing = standing(ports, job, given_up).await?;
+    let existing = existing(ports, job, given_up).await?;
     if job.mode == Mode::Fail
-        && let Some(first) = standing.kept.iter().flatten().next()
+        && let Some(first) = existing.kept.iter().flatten().next()
     {
         return Err(JobError::new(
             ErrorKind::TargetNotEmpty,
             format!(
                 "mode = \"fail\": there are {} objects under the target, the first is {}",
-                standing.kept.iter().flatten().count(),
+                existing.kept.iter().flatten().count(),
                 Location::new(&job.target.bucket, first)
             ),
         ));
@@ -212,9 +212,9 @@ async fn make(
         tasks: layout.tasks,
         files,
         splits_before,
-        replaced: standing.replaced,
-        kept: standing.kept,
-        manifests: standing.manifests,
+        replaced: existing.replaced,
+        kept: existing.kept,
+        manifests: existing.manifests,
         previous,
         inputs: None,
     }
@@ -262,12 +262,12 @@ fn apart(job: &Repartition, found: &Found) -> Result<(), JobError> {
 /// The objects under the target, for each output.
 #[derive(Default)]
 struct Target {
-    replaced: Vec<Vec<Standing>>,
+    replaced: Vec<Vec<ReplacedObject>>,
     kept: Vec<Vec<String>>,
     manifests: Vec<Option<String>>,
 }
 
-async fn standing(
+async fn existing(
     ports: &Ports,
     job: &Repartition,
     given_up: &[String],
@@ -282,7 +282,7 @@ async fn standing(
                 .iter()
                 .any(|id| object.key.contains(&format!("-{id}.")));
             if left || job.mode == Mode::Overwrite {
-                replaced.push(Standing {
+                replaced.push(ReplacedObject {
                     key: object.key,
                     etag: object.etag,
                 });
@@ -292,8 +292,8 @@ async fn standing(
         }
         target.replaced.push(replaced);
         target.kept.push(kept);
-        let standing = store.head(&manifest(job, output), None).await;
-        target.manifests.push(match standing {
+        let existing = store.head(&manifest(job, output), None).await;
+        target.manifests.push(match existing {
             Ok(meta) => Some(meta.etag),
             Err(error) if error.kind == StoreErrorKind::NotFound => None,
             Err(error) => return Err(JobError::store(Stage::Ledger, error)),

@@ -121,8 +121,8 @@ async fn compared_with(
             .filter(|file| file.output == output)
             .collect::<Vec<_>>();
         let listed = source::list(store, &directory).await?;
-        let standing = listed.iter().map(|object| (object.key.as_str(), object));
-        stand(&directory.bucket, &written, &standing.collect())?;
+        let existing = listed.iter().map(|object| (object.key.as_str(), object));
+        compare_with_listing(&directory.bucket, &written, &existing.collect())?;
         if form.format == OutputFormat::Parquet {
             look.footers(&directory.bucket, &written).await?;
         }
@@ -146,13 +146,13 @@ fn differs(location: Location, difference: &Difference) -> JobError {
 }
 
 /// Compares the written files with the listing.
-fn stand(
+fn compare_with_listing(
     bucket: &str,
     written: &[&File],
-    standing: &BTreeMap<&str, &Listed>,
+    existing: &BTreeMap<&str, &Listed>,
 ) -> Result<(), JobError> {
     for file in written {
-        let difference = match standing.get(file.key.as_str()) {
+        let difference = match existing.get(file.key.as_str()) {
             None => Difference::Missing,
             Some(object) if object.size != file.bytes => Difference::Size {
                 found: object.size,

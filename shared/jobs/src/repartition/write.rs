@@ -78,8 +78,8 @@ pub async fn write(
     match (request.task, request.prepare) {
         (Some(task), None) => {
             let at = ledger.done(task);
-            let standing: Option<Done> = ledger::read(store, &at).await?;
-            let (status, done) = match standing {
+            let existing: Option<Done> = ledger::read(store, &at).await?;
+            let (status, done) = match existing {
                 Some(done) => (Status::Duplicate, done),
                 None => match work.task(task).await {
                     Ok(done) => (Status::Done, ledger::propose(store, &at, done).await?),
@@ -103,8 +103,8 @@ pub async fn write(
         }
         (None, Some(index)) => {
             let at = ledger.prepared(index);
-            let standing: Option<Prepared> = ledger::read(store, &at).await?;
-            let (status, prepared) = if let Some(prepared) = standing {
+            let existing: Option<Prepared> = ledger::read(store, &at).await?;
+            let (status, prepared) = if let Some(prepared) = existing {
                 (Status::Duplicate, prepared)
             } else {
                 let prepared = work.prepare(index).await;

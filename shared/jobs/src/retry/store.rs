@@ -112,7 +112,7 @@ impl<S: Store> Retrying<S> {
     ) -> Result<Written, StoreError> {
         match settled.answer {
             Err(refusal) if settled.doubtful && refusals.contains(&refusal.kind) => {
-                match self.standing(object, expected).await? {
+                match self.existing(object, expected).await? {
                     Some(written) => Ok(written),
                     None => Err(refusal),
                 }
@@ -122,7 +122,7 @@ impl<S: Store> Retrying<S> {
     }
 
     /// The existing object, if it has the expected content.
-    async fn standing(
+    async fn existing(
         &self,
         object: &Location,
         expected: Expected<'_>,

@@ -36,9 +36,9 @@ pub async fn plan(
     let run = run_name(ports, request)?;
     let ledger = Ledger::new(job, &target.id);
     let store = &*ports.store;
-    let standing = ledger::read_plan(store, &ledger).await?;
-    let resumed = standing.is_some();
-    let plan = if let Some((plan, _)) = standing {
+    let existing = ledger::read_plan(store, &ledger).await?;
+    let resumed = existing.is_some();
+    let plan = if let Some((plan, _)) = existing {
         plan
     } else {
         foreign::not_foreign(store, &job.target, ErrorKind::BadRequest).await?;
@@ -131,9 +131,9 @@ async fn propose(ports: &Ports, ledger: &Ledger, plan: Plan) -> Result<Plan, Job
     if ledger::create(&*ports.store, &ledger.plan(), &plan).await? {
         return Ok(plan);
     }
-    let standing = ledger::read_plan(&*ports.store, ledger).await?;
-    let (standing, _) = standing.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
-    Ok(standing)
+    let existing = ledger::read_plan(&*ports.store, ledger).await?;
+    let (existing, _) = existing.ok_or_else(|| JobError::plan_missing(ledger.plan()))?;
+    Ok(existing)
 }
 
 /// The name of the run in a request.

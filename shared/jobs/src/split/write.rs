@@ -43,7 +43,7 @@ pub(super) struct WriteReport {
 enum Put {
     Written,
     /// It already existed.
-    Stood,
+    Existed,
     /// Another object has its key.
     Taken {
         row: u64,
@@ -203,7 +203,7 @@ impl Tally {
     fn add(&mut self, row: u64, put: Result<Put, JobError>) -> Result<(), JobError> {
         match put {
             Ok(Put::Written) => self.written += 1,
-            Ok(Put::Stood) => self.stood += 1,
+            Ok(Put::Existed) => self.stood += 1,
             Err(error) if error.kind() == ErrorKind::Deadline => {
                 let first = self.first_unwritten.map_or(row, |first| first.min(row));
                 self.first_unwritten = Some(first);
@@ -297,16 +297,16 @@ impl Writer<'_> {
     /// Writes an object, unless it exists. It never overwrites another one.
     async fn put(&self, object: Object) -> Result<Put, JobError> {
         if self.resumed
-            && let Some(stands) = self.stands(&object).await?
+            && let Some(is_same) = self.is_same(&object).await?
         {
-            return Ok(found(stands, object));
+            return Ok(found(is_same, object));
         }
         let (location, body) = (&object.location, object.body.clone());
         match self.store.put(location, body, self.options.clone()).await {
             Ok(_) => Ok(Put::Written),
             Err(error) if error.kind == StoreErrorKind::PreconditionFailed => {
-                if let Some(stands) = self.stands(&object).await? {
-                    return Ok(found(stands, object));
+                if let Some(is_same) = self.is_same(&object).await? {
+                    return Ok(found(is_same, object));
                 }
                 Err(vanished(object.location))
             }
@@ -315,7 +315,7 @@ impl Writer<'_> {
     }
 
     /// Whether the existing object under the key is this object; `None` if there is none.
-    async fn stands(&self, object: &Object) -> Result<Option<bool>, JobError> {
+    async fn is_same(&self, object: &Object) -> Result<Option<bool>, JobError> {
         let size = object.body.len() as u64;
         let options = GetOptions {
             // The existing object may be large, so only as much as needed is read. A range cannot be empty, so at least
@@ -334,9 +334,9 @@ impl Writer<'_> {
     }
 }
 
-fn found(stands: bool, object: Object) -> Put {
-    if stands {
-        Put::Stood
+fn found(is_same: bool, object: Object) -> Put {
+    if is_same {
+        Put::Existed
     } else {
         Put::Taken {
             row: object.row,

@@ -27,7 +27,7 @@ use self::messages::{Packer, calls};
 pub use self::redrive::{RedriveReport, RedriveRequest, redrive};
 use crate::{
     kit::{ErrorKind, JobError, send},
-    rekey::{Candidate, Finder, SourceObject, Standing},
+    rekey::{Candidate, Finder, ObjectState, SourceObject},
     work::list::Pages,
 };
 
@@ -348,11 +348,11 @@ enum Found {
 }
 
 async fn uncommitted(finder: &Finder<'_>, object: Candidate, size: u64) -> Result<Found, JobError> {
-    let standing = finder.find(&object).await?;
-    if matches!(standing, Standing::Committed { .. }) {
+    let state = finder.find(&object).await?;
+    if matches!(state, ObjectState::Committed { .. }) {
         return Ok(Found::Done);
     }
-    if finder.given_up(&object, &standing).await?.is_some() {
+    if finder.given_up(&object, &state).await?.is_some() {
         return Ok(Found::GivenUp);
     }
     Ok(Found::Missing(SourceObject {

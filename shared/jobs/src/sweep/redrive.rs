@@ -149,6 +149,6 @@ async fn given_up(finder: &Finder<'_>, sid: &str) -> Result<Option<GivenUp>, Job
         etag: given_up.etag.clone(),
         claim: 0,
     };
-    let standing = finder.find(&candidate).await?;
-    finder.given_up(&candidate, &standing).await
+    let state = finder.find(&candidate).await?;
+    finder.given_up(&candidate, &state).await
 }

@@ -23,7 +23,7 @@ pub(crate) enum Finished {
         etag: String,
     },
     /// An object already existed under the key, and was not changed.
-    Stood,
+    Existed,
 }
 
 /// An upload in progress. Nothing is visible under its key before [`Upload::finish`], which creates the object only if
@@ -111,7 +111,7 @@ impl Upload {
 
     async fn complete(&mut self) -> Result<Finished, StoreError> {
         let Some((upload, parts)) = &self.multipart else {
-            return Ok(Finished::Stood);
+            return Ok(Finished::Existed);
         };
         let result = self
             .store
@@ -137,7 +137,7 @@ impl Upload {
 fn finished(result: Result<Written, StoreError>, bytes: u64) -> Result<Finished, StoreError> {
     match result {
         Ok(Written { etag, .. }) => Ok(Finished::Written { bytes, etag }),
-        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Finished::Stood),
+        Err(error) if error.kind == StoreErrorKind::PreconditionFailed => Ok(Finished::Existed),
         Err(error) => Err(error),
     }
 }

@@ -224,7 +224,7 @@ impl Checker {
                 ));
             }
         }
-        self.outputs_stand(bid, plan, &commit, s3)?;
+        self.outputs_exist(bid, plan, &commit, s3)?;
         self.is_registered(bid, &commit, glue)?;
         self.is_accounted_for(bid, plan, &commit, s3)?;
         let members = plan.members.clone();
@@ -240,7 +240,7 @@ impl Checker {
     }
 
     /// Each row of a member that is not lost exists, and the commit says of each file what is true.
-    fn outputs_stand(
+    fn outputs_exist(
         &self,
         bid: &str,
         plan: &Plan,

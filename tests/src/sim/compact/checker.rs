@@ -73,7 +73,7 @@ impl Checker {
     }
 
     /// The number of files below a prefix.
-    pub(super) fn standing(&self, prefix: &Location) -> usize {
+    pub(super) fn existing(&self, prefix: &Location) -> usize {
         let files = self.files.keys();
         files.filter(|file| prefix.contains(file)).count()
     }
@@ -178,8 +178,8 @@ impl Checker {
         for report in commit.objects.into_values() {
             let source = report.source;
             let rows = self.sources.get(&source).cloned().unwrap_or_default();
-            let stands = |row: &&String| self.visible.contains(*row) || to_come.contains(row);
-            if let Some(row) = rows.iter().find(|row| !stands(row)) {
+            let exists = |row: &&String| self.visible.contains(*row) || to_come.contains(row);
+            if let Some(row) = rows.iter().find(|row| !exists(row)) {
                 return Err(format!(
                     "R3: row {row} of {source} is committed, where no reader looks or will look"
                 ));

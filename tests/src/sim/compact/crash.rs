@@ -371,7 +371,7 @@ impl Stage {
             };
             self.world.step(request, plan).await;
             // The merged file, and the two files that are not merged.
-            if self.world.checker().standing(&generations) >= 3 {
+            if self.world.checker().existing(&generations) >= 3 {
                 break;
             }
         }

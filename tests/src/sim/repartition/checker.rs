@@ -52,8 +52,8 @@ impl Checker {
 
     /// A file that the run wrote.
     pub(super) fn file(&self, s3: &ModelS3) -> Option<(Location, Bytes)> {
-        let standing = data(&self.job.target, s3);
-        let mut new = standing
+        let existing = data(&self.job.target, s3);
+        let mut new = existing
             .into_iter()
             .filter(|(key, _)| !self.old.contains_key(key));
         new.next()
@@ -74,8 +74,8 @@ impl Checker {
         for output in &self.job.output {
             let directory = self.job.directory(output);
             let expected = self.expected(self.run, output);
-            let standing = data(&directory, s3);
-            let found = rows(&directory, output, standing.iter());
+            let existing = data(&directory, s3);
+            let found = rows(&directory, output, existing.iter());
             if found != expected {
                 return Err(format!(
                     "P3: {directory} has {found:?} instead of {expected:?}"
@@ -176,12 +176,12 @@ impl Checker {
             }
             if committed {
                 let directory = self.job.directory(output);
-                let mut standing = data(&directory, s3);
+                let mut existing = data(&directory, s3);
                 // Objects that are replaced may still exist, and those that are not replaced count.
                 if self.scene != Scene::Bookmark {
-                    standing.retain(|key, _| !self.old.contains_key(key));
+                    existing.retain(|key, _| !self.old.contains_key(key));
                 }
-                let found = rows(&directory, output, standing.iter());
+                let found = rows(&directory, output, existing.iter());
                 if found != new {
                     return Err(format!("P2: {directory} has {found:?} instead of {new:?}"));
                 }

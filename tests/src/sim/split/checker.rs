@@ -58,7 +58,7 @@ impl Checker {
     }
 
     /// Whether the object of this name exists and has the expected content.
-    fn stands(&self, name: &str, s3: &ModelS3) -> bool {
+    fn exists(&self, name: &str, s3: &ModelS3) -> bool {
         let object = s3.object(&self.at(name));
         object.map(|object| &object.bytes) == self.expected.objects.get(name)
     }
@@ -74,7 +74,7 @@ impl Checker {
 
     fn complete(&self, s3: &ModelS3) -> Result<(), String> {
         for name in self.expected.objects.keys() {
-            if !self.stands(name, s3) {
+            if !self.exists(name, s3) {
                 return Err(format!("S1: {name} does not exist"));
             }
         }
@@ -168,7 +168,7 @@ impl Checker {
                 .take(usize::try_from(chunk.rows).unwrap_or(0))
         });
         let rows = rows.ok_or_else(|| format!("S1: done/{chunk} is no chunk of the plan"))?;
-        match rows.flatten().find(|name| !self.stands(name, s3)) {
+        match rows.flatten().find(|name| !self.exists(name, s3)) {
             None => Ok(()),
             Some(name) => Err(format!("S1: chunk {chunk} is done, but not {name}")),
         }
@@ -177,11 +177,11 @@ impl Checker {
     fn outcome(&self, run: &str, s3: &ModelS3) -> Result<(), String> {
         let chunks = self.plan(s3)?.chunks.len();
         for chunk in 0..chunks {
-            let stands = |prefix: &str| {
+            let exists = |prefix: &str| {
                 let entry = self.ledger.join(&format!("{prefix}{chunk:010}"));
                 s3.object(&entry).is_some()
             };
-            if !stands("done/") && !stands(&format!("failed/{run}/")) {
+            if !exists("done/") && !exists(&format!("failed/{run}/")) {
                 return Err(format!(
                     "S4: the run {run} is over, but not its chunk {chunk}"
                 ));

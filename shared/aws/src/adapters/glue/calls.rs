@@ -64,7 +64,7 @@ fn table() -> TableName {
     "lake.t".parse().unwrap()
 }
 
-fn standing(location: &str) -> Value {
+fn existing(location: &str) -> Value {
     json!({"Values": ["5"], "Parameters": {"owner": "ada"}, "StorageDescriptor": {
         "Location": location,
         "Columns": [{"Name": "a", "Type": "bigint", "Comment": "how many"}],
@@ -96,7 +96,7 @@ async fn partitions_are_listed_page_by_page_without_columns() {
 #[tokio::test]
 async fn a_partition_is_read_whole_where_it_is_used_and_moves_with_all_that_it_has() {
     let (old, new) = ("s3://lake/old/", "s3://lake/new/");
-    let whole = json!({"Partitions": [standing(old)]});
+    let whole = json!({"Partitions": [existing(old)]});
     let (wire, catalog) = Wire::answering([whole.clone(), whole, json!({})]);
     let values = [vec!["5".to_owned()]];
     let mut found = catalog.partitions(&table(), &values).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_partition_is_read_whole_where_it_is_used_and_moves_with_all_that_it_h
     assert_eq!(operations.collect::<Vec<_>>(), expected);
     assert_eq!(asked[0].1["PartitionsToGet"], json!([{"Values": ["5"]}]));
     let written = &asked[2].1["Entries"][0]["PartitionInput"];
-    let expected = standing(new);
+    let expected = existing(new);
     for field in ["Values", "Parameters"] {
         assert_eq!(written[field], expected[field]);
     }

@@ -42,34 +42,34 @@ pub(super) fn listed_from_glue(partition: &types::Partition) -> ListedPartition 
     ListedPartition { values, storage }
 }
 
-/// Converts to Glue's input. Fields that [`Table`] does not have are taken from `standing`.
+/// Converts to Glue's input. Fields that [`Table`] does not have are taken from `existing`.
 pub(super) fn table_to_glue(
     table: &Table,
-    standing: Option<&types::Table>,
+    existing: Option<&types::Table>,
 ) -> Result<TableInput, BuildError> {
-    let kind = standing.map_or(Some(EXTERNAL_TABLE), types::Table::table_type);
+    let kind = existing.map_or(Some(EXTERNAL_TABLE), types::Table::table_type);
     TableInput::builder()
         .name(&table.name.table)
         .set_description(
-            standing
+            existing
                 .and_then(types::Table::description)
                 .map(str::to_owned),
         )
-        .set_owner(standing.and_then(types::Table::owner).map(str::to_owned))
-        .set_last_access_time(standing.and_then(types::Table::last_access_time).copied())
-        .set_last_analyzed_time(standing.and_then(types::Table::last_analyzed_time).copied())
-        .set_retention(standing.map(types::Table::retention))
-        .set_view_original_text(standing.and_then(|old| old.view_original_text.clone()))
-        .set_view_expanded_text(standing.and_then(|old| old.view_expanded_text.clone()))
-        .set_target_table(standing.and_then(types::Table::target_table).cloned())
+        .set_owner(existing.and_then(types::Table::owner).map(str::to_owned))
+        .set_last_access_time(existing.and_then(types::Table::last_access_time).copied())
+        .set_last_analyzed_time(existing.and_then(types::Table::last_analyzed_time).copied())
+        .set_retention(existing.map(types::Table::retention))
+        .set_view_original_text(existing.and_then(|old| old.view_original_text.clone()))
+        .set_view_expanded_text(existing.and_then(|old| old.view_expanded_text.clone()))
+        .set_target_table(existing.and_then(types::Table::target_table).cloned())
         .set_table_type(kind.map(str::to_owned))
         .storage_descriptor(storage_to_glue(
             &table.storage,
-            standing.and_then(types::Table::storage_descriptor),
+            existing.and_then(types::Table::storage_descriptor),
         )?)
         .set_partition_keys(Some(columns_to_glue(
             &table.partition_keys,
-            standing.map_or(&[][..], types::Table::partition_keys),
+            existing.map_or(&[][..], types::Table::partition_keys),
         )?))
         .set_parameters(Some(table.parameters.clone().into_iter().collect()))
         .build()
@@ -106,36 +106,36 @@ fn ordered(parameters: Option<&HashMap<String, String>>) -> BTreeMap<String, Str
         .collect()
 }
 
-/// Converts to Glue's input. Fields that [`Partition`] does not have are taken from `standing`.
+/// Converts to Glue's input. Fields that [`Partition`] does not have are taken from `existing`.
 pub(super) fn partition_to_glue(
     partition: &Partition,
-    standing: Option<&types::Partition>,
+    existing: Option<&types::Partition>,
 ) -> Result<PartitionInput, BuildError> {
-    let descriptor = standing.and_then(types::Partition::storage_descriptor);
+    let descriptor = existing.and_then(types::Partition::storage_descriptor);
     Ok(PartitionInput::builder()
         .set_values(Some(partition.values.clone()))
         .set_last_access_time(
-            standing
+            existing
                 .and_then(types::Partition::last_access_time)
                 .copied(),
         )
         .set_last_analyzed_time(
-            standing
+            existing
                 .and_then(types::Partition::last_analyzed_time)
                 .copied(),
         )
-        .set_parameters(standing.and_then(types::Partition::parameters).cloned())
+        .set_parameters(existing.and_then(types::Partition::parameters).cloned())
         .storage_descriptor(storage_to_glue(&partition.storage, descriptor)?)
         .build())
 }
 
-/// Columns that are of the same names in `standing` keep their comments and parameters.
+/// Columns that are of the same names in `existing` keep their comments and parameters.
 fn columns_to_glue(
     columns: &[Column],
-    standing: &[types::Column],
+    existing: &[types::Column],
 ) -> Result<Vec<types::Column>, BuildError> {
     let columns = columns.iter().map(|column| {
-        let old = standing
+        let old = existing
             .iter()
             .find(|old| old.name().eq_ignore_ascii_case(&column.name));
         types::Column::builder()
@@ -150,9 +150,9 @@ fn columns_to_glue(
 
 fn storage_to_glue(
     storage: &StorageDescriptor,
-    standing: Option<&types::StorageDescriptor>,
+    existing: Option<&types::StorageDescriptor>,
 ) -> Result<types::StorageDescriptor, BuildError> {
-    let old = standing
+    let old = existing
         .cloned()
         .unwrap_or_else(|| types::StorageDescriptor::builder().build());
     let serde = SerDeInfo::builder()
@@ -161,7 +161,7 @@ fn storage_to_glue(
         .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
         .build();
     // What says something about the columns or the buckets is only true of the same ones.
-    let same_columns = standing.is_some_and(|old| {
+    let same_columns = existing.is_some_and(|old| {
         let old = old.columns().iter().map(column_from_glue);
         old.eq(storage.columns.iter().cloned())
     });
@@ -272,25 +272,25 @@ mod tests {
 
     #[test]
     fn a_partition_that_moves_keeps_what_is_not_known_of_it() {
-        let standing = types::Partition::builder()
+        let existing = types::Partition::builder()
             .values("5")
             .storage_descriptor(whole("s3://lake/old/"))
             .parameters("owner", "ada")
             .last_access_time(aws_smithy_types::DateTime::from_secs(1))
             .last_analyzed_time(aws_smithy_types::DateTime::from_secs(2))
             .build();
-        let mut moved = partition_from_glue(&standing);
+        let mut moved = partition_from_glue(&existing);
         "s3://lake/new/".clone_into(&mut moved.storage.location);
-        let input = partition_to_glue(&moved, Some(&standing)).unwrap();
+        let input = partition_to_glue(&moved, Some(&existing)).unwrap();
         assert_eq!(input.storage_descriptor(), Some(&whole("s3://lake/new/")));
-        assert_eq!(input.values(), standing.values());
-        assert_eq!(input.parameters(), standing.parameters());
-        assert_eq!(input.last_access_time(), standing.last_access_time());
-        assert_eq!(input.last_analyzed_time(), standing.last_analyzed_time());
+        assert_eq!(input.values(), existing.values());
+        assert_eq!(input.parameters(), existing.parameters());
+        assert_eq!(input.last_access_time(), existing.last_access_time());
+        assert_eq!(input.last_analyzed_time(), existing.last_analyzed_time());
 
         // Another column has neither the comment nor the schema of the old one.
         "b".clone_into(&mut moved.storage.columns[0].name);
-        let input = partition_to_glue(&moved, Some(&standing)).unwrap();
+        let input = partition_to_glue(&moved, Some(&existing)).unwrap();
         let changed = input.storage_descriptor().unwrap();
         assert_eq!(changed.columns()[0].comment(), None);
         assert_eq!(changed.schema_reference(), None);
@@ -317,7 +317,7 @@ mod tests {
         let new = table_to_glue(&table, None).unwrap();
         assert_eq!(new.table_type(), Some(EXTERNAL_TABLE));
 
-        let standing = types::Table::builder()
+        let existing = types::Table::builder()
             .name("flights")
             .description("all of them")
             .owner("ada")
@@ -327,8 +327,8 @@ mod tests {
             .set_parameters(new.parameters)
             .build()
             .unwrap();
-        assert_eq!(table_from_glue(&table.name, &standing), table);
-        let update = table_to_glue(&table, Some(&standing)).unwrap();
+        assert_eq!(table_from_glue(&table.name, &existing), table);
+        let update = table_to_glue(&table, Some(&existing)).unwrap();
         assert_eq!(
             (update.description(), update.owner(), update.table_type()),
             (Some("all of them"), Some("ada"), Some("GOVERNED"))

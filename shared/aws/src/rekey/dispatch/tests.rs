@@ -344,7 +344,7 @@ async fn the_objects_of_a_job_are_handed_over_together() {
 }
 
 #[tokio::test]
-async fn what_is_not_done_in_time_fails_and_the_rest_stands() {
+async fn what_is_not_done_in_time_fails_and_the_rest_is_kept() {
     let clock = Arc::new(TestClock::default());
     let told = Arc::clone(&clock);
     let work = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {

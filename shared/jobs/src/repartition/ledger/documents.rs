@@ -54,7 +54,7 @@ pub struct Plan {
     /// The number of the source's splits, as Spark counts them.
     pub splits_before: u64,
     /// The objects that are removed once the run is committed: those of each output, in order.
-    pub replaced: Vec<Vec<Standing>>,
+    pub replaced: Vec<Vec<ReplacedObject>>,
     /// The keys of the objects that stay: those of each output.
     pub kept: Vec<Vec<String>>,
     /// The `ETag` of each output's manifest, if there is one.
@@ -116,7 +116,7 @@ impl SourceObject {
 
 /// An object under the target that the run replaces.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct ReplacedObject {
     /// Its key.
     pub key: String,
     /// Its `ETag`.

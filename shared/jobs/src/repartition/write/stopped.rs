@@ -40,8 +40,8 @@ impl Work<'_> {
         let (files, tries) = if let Some(files) = further {
             (files, 0)
         } else {
-            let standing = ledger::furthest::<Reached>(store, progress).await?;
-            standing.map_or((Vec::new(), 1), |reached| {
+            let existing = ledger::furthest::<Reached>(store, progress).await?;
+            existing.map_or((Vec::new(), 1), |reached| {
                 (reached.files, reached.tries + 1)
             })
         };
