@@ -60,7 +60,7 @@ pub(crate) struct Base {
     pub(crate) config: Arc<Config>,
     pub(crate) resources: Resources,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Of its metrics.
+    /// The namespace of its metrics.
     pub(crate) namespace: String,
     store: S3Store,
 }
@@ -178,8 +178,8 @@ impl Invocation<'_> {
     }
 }
 
-/// Removes the task token from what is logged, because anyone who has it can complete the task, and shows of a query's
-/// text what is not a value.
+/// The payload for the log, without the task token, because anyone who has it can complete the task, and without the values
+/// in a query's text.
 fn as_logged(payload: &Value) -> Value {
     let mut logged = payload.clone();
     if let Some(fields) = logged.as_object_mut() {

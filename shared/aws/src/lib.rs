@@ -7,7 +7,7 @@
 //!   items of one invocation, [`telemetry`] and `metrics` write logs and metrics;
 //! - [`rekey`], [`split`], [`compact`] and [`repartition`] have the functions of these jobs, each with its requests and
 //!   answers;
-//! - `again` has SQS deliver soon again what failed and may succeed;
+//! - `again` makes SQS redeliver messages soon if their failure is temporary;
 //! - `no_start` tells Lambda why a function does not start.
 
 pub mod adapters;

@@ -35,7 +35,7 @@ impl fmt::Display for NoStart {
 
 impl StdError for NoStart {}
 
-/// Posts a failure to the runtime's API, and answers with what the function ends with.
+/// Posts a failure to the runtime's API, and returns the error that the function ends with.
 pub(crate) async fn report(
     runtime: Option<String>,
     name: &str,

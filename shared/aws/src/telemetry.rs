@@ -24,7 +24,7 @@ pub fn init(log: &Targets) {
 /// Logs a panic as JSON instead of the default plain text.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
-    // It may quote what it met.
+    // The message may quote values of records.
     let reason = words(&panic_message(panic.payload())).to_string();
     tracing::error!(place, reason, "panic");
 }

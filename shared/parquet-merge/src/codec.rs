@@ -175,7 +175,7 @@ fn lz4(bytes: &[u8], room: &mut [u8]) -> Result<usize, String> {
 }
 
 /// Decompresses what Parquet calls LZ4: Hadoop's framing, or else, as older writers made it, a frame or a block
-/// (<https://github.com/apache/parquet-format/blob/master/Compression.md#lz4>). Of these only the right one comes out at
+/// (<https://github.com/apache/parquet-format/blob/master/Compression.md#lz4>). Only the right one of these decompresses to
 /// the page's size.
 fn old_lz4(bytes: &[u8], room: &mut [u8]) -> Result<usize, String> {
     let size = room.len();
@@ -189,7 +189,8 @@ fn old_lz4(bytes: &[u8], room: &mut [u8]) -> Result<usize, String> {
     lz4(bytes, room)
 }
 
-/// Decompresses blocks, each after its size and its compressed size in 32 bits, big-endian. `None`: they are not that.
+/// Decompresses blocks, each after its size and its compressed size in 32 bits, big-endian. `None` if the bytes have another
+/// format.
 fn hadoop_lz4(mut bytes: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut written = 0;
     while !bytes.is_empty() {

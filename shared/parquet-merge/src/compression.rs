@@ -21,7 +21,7 @@ pub enum Compression {
 /// How the pages of a file are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Codec {
-    /// As those of merged files may be.
+    /// One that merged files may have.
     Written(Compression),
     /// Blocks of LZ4 in Hadoop's framing, or what older writers made under this name: a frame or a block of LZ4.
     Lz4,
@@ -46,7 +46,8 @@ impl Codec {
         })
     }
 
-    /// What a column keeps that is compressed so. Not LZ4: readers do not agree on what Parquet calls by that name.
+    /// The compression that a column with this codec keeps. It is never LZ4, because readers disagree about the format that
+    /// Parquet calls LZ4.
     pub(crate) fn kept(self) -> Compression {
         match self {
             Self::Written(compression) => compression,

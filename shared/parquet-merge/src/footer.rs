@@ -178,8 +178,8 @@ fn check_histograms(row_group: usize, chunk: &ColumnChunkMetaData) -> Result<(),
     Ok(())
 }
 
-/// A footer with the oddities of some writers taken out: an offset of a dictionary that is 0, or not before the data, is
-/// none, as for Arrow C++
+/// Corrects an oddity of some writers in a footer: a dictionary offset that is 0, or not before the data, means that there
+/// is no dictionary, as in Arrow C++
 /// (<https://github.com/apache/arrow/blob/main/cpp/src/parquet/file_reader.cc>, `ComputeColumnChunkRange`).
 pub fn usual(metadata: ParquetMetaData) -> ParquetMetaData {
     let is_odd = |chunk: &ColumnChunkMetaData| {

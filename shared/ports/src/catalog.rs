@@ -111,8 +111,8 @@ pub struct Partition {
     pub storage: StorageDescriptor,
 }
 
-/// One partition of a listing. Its columns are not asked for: where a table is wide, they are nearly all of the answer. Who
-/// needs them asks for the partition ([`Catalog::partitions`]).
+/// One partition of a listing, without its columns, which are most of the answer if a table is wide: [`Catalog::partitions`]
+/// returns them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedPartition {
     /// One value for each partition key of the table, in order, unescaped.

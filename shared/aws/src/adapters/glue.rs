@@ -170,7 +170,7 @@ impl Catalog for GlueCatalog {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        // A replacement leaves out what it does not say, so what is not known of a partition is read first.
+        // An update removes the fields that it does not have, so the existing partitions are read first.
         let values = partitions.iter().map(|partition| partition.values.clone());
         let existing = self.existing(table, &values.collect::<Vec<_>>()).await?;
         let existing = existing

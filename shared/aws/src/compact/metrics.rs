@@ -22,7 +22,7 @@ const OF_CARRYING: &[Counted] = &[("files", Metric::count("FilesCarried"))];
 
 const OF_DELETION: &[Counted] = &[("files", Metric::count("FilesDeleted"))];
 
-/// The metrics of a report, if it has any. A dry run has none: what it counts is not done, and no run of the job.
+/// The metrics of a report, if it has any. A dry run has none, because it does nothing.
 pub(super) fn of(report: &Value) -> Option<Metrics<'_>> {
     let text = |field: &str| report.get(field).and_then(Value::as_str);
     let counted = match (text("status"), text("step")) {

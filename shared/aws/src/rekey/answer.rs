@@ -57,7 +57,7 @@ impl Ended {
     }
 }
 
-/// Logs what has become of an object. `message_id`: of the message that named it, if it came in one.
+/// Logs the result of an object. `message_id`: the id of the message that named it, if there was one.
 pub(super) fn log(request_id: &str, message_id: Option<&str>, job: &str, report: &ObjectReport) {
     info!(
         request_id,

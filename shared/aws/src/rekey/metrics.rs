@@ -57,7 +57,8 @@ pub(super) fn of<'a>(job: &'a str, measured: &Measured<'_>) -> Vec<Metrics<'a>> 
     metrics
 }
 
-/// What a scheduled sweep found, whose events were lost. A sweep by hand finds what had none.
+/// The number of objects that a scheduled sweep found: their events were lost. A manual sweep has no such metric, because
+/// the objects that it finds may never have had an event.
 pub(super) fn found<'a>(request: &Value, report: &'a Value) -> Option<Metrics<'a>> {
     let is_scheduled = request.get("scheduled").and_then(Value::as_bool)?;
     let job = report.get("name")?.as_str()?;

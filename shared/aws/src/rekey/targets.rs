@@ -1,4 +1,4 @@
-//! Which jobs' targets were looked at: once in the life of an execution environment.
+//! Checks each job's target once in the life of an execution environment.
 
 use std::{
     collections::BTreeSet,

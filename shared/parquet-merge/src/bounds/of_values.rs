@@ -1,4 +1,4 @@
-//! The bounds of values that are there.
+//! Computes bounds from values.
 
 use std::cmp::Ordering;
 

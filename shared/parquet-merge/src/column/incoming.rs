@@ -43,7 +43,7 @@ pub(crate) struct Incoming {
     pub(super) pages: Pages,
     /// Whether its dictionary page and its data pages are copied unchanged.
     pub(super) adopts: bool,
-    /// The file was written here, so what it says of its values holds.
+    /// Whether the file is from a writer whose statistics are known to be correct.
     pub(super) trusted: bool,
     /// The definition levels at which a map has an entry whose key is null.
     null_keys: Vec<i16>,
@@ -62,7 +62,7 @@ pub(crate) struct Incoming {
     pub(super) indices: Vec<u32>,
     /// The dictionary's values, decoded when they are first needed.
     values: Option<Values>,
-    /// Whether it was tried to bring the dictionary into the merged one.
+    /// Whether it was tried to add the dictionary to the merged one.
     pub(super) is_merged: bool,
     /// The indices of its values in the merged dictionary. `None` if they are not in it.
     pub(super) places: Option<Vec<u32>>,
@@ -176,8 +176,8 @@ impl Incoming {
         Ok((values, self.places.as_ref()))
     }
 
-    /// Counts the next data page: the bounds of its values, as the file has them if it was written here, and else as the
-    /// values are.
+    /// Counts the next data page, and finds the bounds of its values: the file's own if its writer is trusted, otherwise
+    /// computed from the values.
     pub(super) fn next_data_page(
         &mut self,
         page: &RawPage,

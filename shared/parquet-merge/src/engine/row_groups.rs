@@ -39,7 +39,7 @@ struct CurrentChunk {
 
 /// Why a chunk cannot be merged.
 enum ChunkError {
-    /// The file has a page that cannot be.
+    /// A page of the file cannot be merged.
     Page(PageFault),
     /// The merged file cannot take it.
     Merge(MergeError),

@@ -1,4 +1,4 @@
-//! What is asked of Glue, as it goes over the wire.
+//! Tests the requests to Glue as they are sent.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::GlueCatalog;
 
-/// Answers one call after another, and keeps what was asked.
+/// Answers one call after another, and records the requests.
 #[derive(Debug, Clone, Default)]
 struct Wire(Arc<Mutex<(VecDeque<Value>, Vec<Call>)>>);
 

@@ -129,7 +129,7 @@ pub(super) fn partition_to_glue(
         .build())
 }
 
-/// Columns that are of the same names in `existing` keep their comments and parameters.
+/// Columns that have the same names in `existing` keep their comments and parameters.
 fn columns_to_glue(
     columns: &[Column],
     existing: &[types::Column],
@@ -160,7 +160,7 @@ fn storage_to_glue(
         .set_serialization_library(storage.serde_library.clone())
         .set_parameters(Some(storage.serde_parameters.clone().into_iter().collect()))
         .build();
-    // What says something about the columns or the buckets is only true of the same ones.
+    // Settings that depend on the columns or the buckets are only valid for the same ones.
     let same_columns = existing.is_some_and(|old| {
         let old = old.columns().iter().map(column_from_glue);
         old.eq(storage.columns.iter().cloned())

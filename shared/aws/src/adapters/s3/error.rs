@@ -5,7 +5,7 @@ use lakewright_ports::{StoreError, StoreErrorKind};
 
 use crate::adapters::failure::{Failure, Reached, with_permission};
 
-/// The code of a call, or of a key of a batch, that S3 refuses because of who asks.
+/// S3's code for a call, or a key of a batch, that the caller may not make.
 pub(super) const DENIED: &str = "AccessDenied";
 
 /// The call that an error message names.

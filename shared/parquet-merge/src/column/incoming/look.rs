@@ -1,4 +1,5 @@
-//! What a page has. The statistics of a file that another writer wrote may be wrong, so its values are looked at.
+//! Computes the bounds and the level counts of a page from its values, because the statistics of another writer's file may
+//! be wrong.
 
 use parquet::{
     basic::{Encoding, Type as Physical},
@@ -19,7 +20,7 @@ use crate::{
     rle,
 };
 
-/// What a page has.
+/// The bounds and the level counts of a page.
 pub(super) struct Seen {
     /// Of its values, in the order of its column.
     pub(super) bounds: Bounds,
@@ -27,7 +28,7 @@ pub(super) struct Seen {
     pub(super) at_each_level: AtEachLevel,
 }
 
-/// Looks at a page of a chunk.
+/// Examines a page of a chunk.
 pub(super) fn look(
     chunk: &mut Incoming,
     page: &RawPage,
@@ -76,7 +77,7 @@ fn look_at_parts(
     let count = page.values();
     let parts = parts(page, &chunk.from, &mut tools.codecs, decompressed)?;
     let at_each_level = pending::at_each_level(&parts, count, &chunk.from)?;
-    // Only to see that its repetition levels can be read.
+    // Only checks that its repetition levels can be read.
     pending::rows(&parts, count, &chunk.from)?;
     let present = at_each_level.at_deepest();
     let bounds = if page.uses_dictionary() {
