@@ -110,3 +110,7 @@ impl Framer {
         places.into_iter().find(is_whole).unwrap_or(end)
     }
 }
+
+#[cfg(test)]
+#[path = "broken_tests.rs"]
+mod tests;
