@@ -16,7 +16,7 @@ use super::{
     directory,
     ledger::{self, Bin, Input, Plan},
     outcome::Outcome,
-    verify::{not_merged, rows_differ, rows_of},
+    verify::{rows_differ, rows_of, verify_file},
 };
 use crate::kit::JobError;
 
@@ -65,12 +65,7 @@ async fn place(
     let (staged, target) = (plan.output(bin), plan.from.join(&bin.output));
     let mut placed = rows_of(store, &target).await?;
     if placed.is_none() {
-        let Some((_, rows)) = rows_of(store, &staged).await? else {
-            return Err(not_merged(ledger, plan, task, staged));
-        };
-        if rows != bin.rows {
-            return Err(rows_differ(staged, rows, bin));
-        }
+        verify_file(store, ledger, plan, task, bin).await?;
         let copied = store.copy(&staged, None, &target, Precondition::Absent, None);
         match copied.await {
             Ok(_) => {}

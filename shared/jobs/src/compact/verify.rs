@@ -63,7 +63,7 @@ pub(super) async fn verified(
 }
 
 /// Verifies the file of a bin.
-async fn verify_file(
+pub(super) async fn verify_file(
     store: &dyn Store,
     ledger: &PartitionLedger,
     plan: &Plan,
