@@ -16,7 +16,7 @@ use crate::{handler::seed, invocation::until, trigger::receives};
 const CONCURRENT: usize = 8;
 
 /// Hides the messages of a payload that failed and whose failures pass, until `stop`. `failed`: the message's id, and the name of
-/// a failure in it. Where it does not succeed, the queue's own timeout holds.
+/// a failure in it. Where it does not succeed, left to the queue's own timeout.
 pub(crate) async fn deliver_again<'a>(
     queues: &dyn Received,
     (clock, stop): (&dyn Clock, Timestamp),
@@ -51,10 +51,13 @@ pub(crate) async fn deliver_again<'a>(
                 );
             }
             Some((queue, _, Ok(rejected))) => {
-                warn!(request_id, queue, rejected, "the queue's own timeout holds");
+                warn!(
+                    request_id,
+                    queue, rejected, "left to the queue's own timeout"
+                );
             }
             Some((queue, _, Err(error))) => {
-                warn!(request_id, queue, %error, "the queue's own timeout holds");
+                warn!(request_id, queue, %error, "left to the queue's own timeout");
             }
         }
     }

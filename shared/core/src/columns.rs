@@ -33,7 +33,7 @@ pub enum NotOwn {
     #[error(transparent)]
     Ambiguous(NameError),
     /// The name is that of a field of a struct.
-    #[error("`{name}` is the field {path} of a struct, and a column of its own is wanted")]
+    #[error("`{name}` is the field {path} of a struct, and must be a top-level column")]
     Inside {
         /// The name in the configuration.
         name: String,

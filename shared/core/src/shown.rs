@@ -91,7 +91,7 @@ impl<T: Display> Display for Whole<'_, T> {
         if is_shown() {
             self.0.fmt(f)
         } else {
-            f.write_str("words left out, which may hold a value of a record: LAKEWRIGHT_SHOW_VALUES=true shows them")
+            f.write_str("words left out that may contain a value of a record: LAKEWRIGHT_SHOW_VALUES=true shows them")
         }
     }
 }

@@ -98,7 +98,7 @@ impl Codecs {
             Ok(room)
         } else {
             Err(format!(
-                "a page decompresses to {written} bytes and is said to have {size}"
+                "a page decompresses to {written} bytes, but its header says {size}"
             ))
         }
     }

@@ -79,9 +79,7 @@ pub(super) fn convert(
         rep = vec![0; def.len()];
     }
     if rep.first().is_some_and(|level| *level != 0) {
-        return Err(PageFault::Unsupported(
-            "a row goes over two pages".to_owned(),
-        ));
+        return Err(PageFault::Unsupported("a row spans two pages".to_owned()));
     }
     guarded(|| encode(to, &values, &def, &rep)).map_err(PageFault::Corrupt)
 }
@@ -98,7 +96,7 @@ pub(super) fn decode(
     let (values, def, _) = guarded_read(page, dictionary, column, codecs)?;
     if column.max_def_level() > 0 && def.len() != page.values() {
         return Err(PageFault::Corrupt(format!(
-            "a page has {} values, and its header says {}",
+            "a page has {} values, but its header says {}",
             def.len(),
             page.values()
         )));

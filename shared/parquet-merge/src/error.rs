@@ -80,7 +80,7 @@ pub enum MergeError {
     #[error("{0}")]
     Options(String),
     /// The caller supplied bytes that the merge did not request, or too few.
-    #[error("{input}: bytes {start} to {end} were not asked for, or are too few")]
+    #[error("{input}: bytes {start} to {end} were not requested, or are too few")]
     Supplied {
         /// The file's name.
         input: String,

@@ -37,7 +37,7 @@ pub enum FooterError {
     NotParquet,
     /// It is encrypted, whole or in its columns.
     #[error(
-        "the Parquet file is encrypted, and such files are not read: have it written without encryption"
+        "the Parquet file is encrypted, and such files are not read: write it without encryption"
     )]
     Encrypted,
     /// It is larger than the limit.
@@ -144,7 +144,7 @@ pub fn check_counts(metadata: &ParquetMetaData) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "it says {} rows, and its row groups have {rows}",
+            "it says {} rows, but its row groups have {rows}",
             file.num_rows()
         ))
     }

@@ -149,7 +149,7 @@ fn check_crc(header: &PageHeader, body: &[u8], number: usize) -> Result<(), Page
         return Ok(());
     }
     Err(PageFault::Corrupt(format!(
-        "page {number}, counted from 0 and with the dictionary: its bytes are not those that its checksum was made of"
+        "page {number}, counted from 0 and with the dictionary: its bytes do not match its checksum"
     )))
 }
 
@@ -257,7 +257,7 @@ pub(super) fn parts<'a>(
             };
             if bytes.len() != page.header.uncompressed {
                 return Err(PageFault::Corrupt(
-                    "a page is not as long as it says".to_owned(),
+                    "a page is not as long as its header says".to_owned(),
                 ));
             }
             let (rep, bytes) = levels(bytes, column.max_rep_level() > 0)?;

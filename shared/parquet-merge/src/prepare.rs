@@ -144,7 +144,7 @@ pub(super) fn check(input: &Input, leaves: &[Leaf], votes: &mut Votes) -> Result
         if group.num_rows() < 0 {
             return Err(MergeError::Schema {
                 input: input.name.clone(),
-                what: "a row group has fewer than no rows".to_owned(),
+                what: "a row group has a negative number of rows".to_owned(),
             });
         }
     }

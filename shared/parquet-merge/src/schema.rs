@@ -72,7 +72,7 @@ impl fmt::Display for SchemaReason {
             Self::Unreadable(what) => f.write_str(what),
             Self::Unknown(what) => write!(
                 f,
-                "its type is {what}, which is not known here and would be lost: keep the files that have it out of the merge, or have them written without it"
+                "its type is {what}, which is unknown and would be lost: keep the files that have it out of the merge, or write them without it"
             ),
             Self::NoColumns => f.write_str("there are no columns"),
         }

@@ -64,7 +64,7 @@ pub fn verify(
             let nested = chunk.column_descr().max_rep_level() > 0;
             let few = chunk.num_values() < group.num_rows();
             if few || (!nested && chunk.num_values() != group.num_rows()) {
-                return Err(wrong("it has not a value for each row"));
+                return Err(wrong("it does not have a value for each row"));
             }
             if super::reads::chunk_range(chunk, size).is_none() {
                 return Err(wrong("it lies outside the file"));

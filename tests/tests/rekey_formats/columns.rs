@@ -255,7 +255,7 @@ fn objects_that_lack_what_an_operation_takes() {
             "json",
             "{ name = \"site\", from = \"n\" }",
             "x",
-            "`n` is to be called `site`",
+            "`n` is renamed to `site`",
         ),
         ("json", "{ name = \"x\", from = \"n.a\" }", "x", "means no"),
     ] {

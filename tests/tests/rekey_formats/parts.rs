@@ -142,7 +142,7 @@ fn a_part_of_the_path_is_a_single_value() {
     stated(
         "A name in `partition_by` that is a struct, a list or a map refuses the object, or the run, by its type, and the name of a field of a struct by its path.",
     );
-    let within = "is the field `p`.`a` of a struct, and a column of its own is wanted";
+    let within = "is the field `p`.`a` of a struct, and must be a top-level column";
     for (name, p, says) in [
         (
             "P",

@@ -91,7 +91,7 @@ fn what_is_not_as_it_was_written_is_found_before_the_commit() {
             "parquet",
             "with fewer rows",
             |lake, key| lake.written_as(key, parquet(&["a", "b"], 1)),
-            &["has 1 rows by its footer, and 2 were written"],
+            &["has 1 rows by its footer, but 2 were written"],
         ),
         (
             "parquet",
@@ -101,7 +101,7 @@ fn what_is_not_as_it_was_written_is_found_before_the_commit() {
                 lake.say(key, "rows", 3);
                 lake.say(&other, "rows", 1);
             },
-            &["has 2 rows by its footer, and 3 were written"],
+            &["has 2 rows by its footer, but 3 were written"],
         ),
         (
             "parquet",

@@ -115,7 +115,7 @@ async fn tell(callback: &dyn Callback, payload: &Value, failure: &FunctionError)
     let name = format!("Lakewright.{}", failure.name());
     if let Err(untold) = callback.fail(token, &name, &failure.to_string()).await {
         let job = payload.get("name").and_then(Value::as_str);
-        warn!(job, error = %untold, "the state machine was not told");
+        warn!(job, error = %untold, "the state machine was not notified");
     }
 }
 

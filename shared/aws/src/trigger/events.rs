@@ -63,7 +63,7 @@ fn is_creation(name: &str) -> Result<bool, TriggerError> {
         family => OTHERS.contains(&family),
     };
     if known {
-        tracing::info!(event = name, "an event that is no work");
+        tracing::info!(event = name, "an event without work");
         return Ok(false);
     }
     Err(TriggerError::Event(name.to_owned()))
@@ -113,7 +113,7 @@ pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerErr
     let kind = text(value, "/detail-type", "detail-type")?;
     // A rule's schedule names no object.
     if source == "aws.events" && kind == "Scheduled Event" {
-        tracing::info!(event = kind, "an event that is no work");
+        tracing::info!(event = kind, "an event without work");
         return Ok(Vec::new());
     }
     if source != "aws.s3" {
@@ -121,7 +121,7 @@ pub(super) fn eventbridge(value: &Value) -> Result<Vec<SourceObject>, TriggerErr
     }
     if kind != "Object Created" {
         if OTHER_DETAILS.contains(&kind) {
-            tracing::info!(event = kind, "an event that is no work");
+            tracing::info!(event = kind, "an event without work");
             return Ok(Vec::new());
         }
         return Err(TriggerError::Event(kind.to_owned()));

@@ -92,7 +92,7 @@ pub enum TriggerError {
     },
     /// An event that is neither the creation of an object nor known to be something else.
     #[error(
-        "the event `{0}` is not known: it could be the creation of an object, so it is not taken for no work"
+        "the event `{0}` is not known: it could be the creation of an object, so it is not ignored"
     )]
     Event(String),
     /// A record of another service.

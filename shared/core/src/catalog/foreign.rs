@@ -9,7 +9,7 @@ use crate::location::Location;
 /// Why a table or a prefix is refused: its files belong to another table format.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "it is a table of {format} ({by}): which of its files count is said by {format}'s own log, so its files are neither read, nor merged, nor replaced, nor added to here. Use an engine that knows {format}, or copy its rows into a table or prefix of its own first"
+    "it is a table of {format} ({by}): {format}'s own log determines which of its files count, so they are neither read, nor merged, nor replaced, nor added to here. Use an engine that knows {format}, or copy its rows into a separate table or prefix first"
 )]
 pub struct ForeignTable {
     /// The table format, such as `Delta Lake`.

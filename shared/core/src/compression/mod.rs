@@ -71,7 +71,7 @@ pub enum DecompressError {
         offset: u64,
     },
     /// The ratio of output to input exceeds the limit.
-    #[error("more than {limit} bytes come out for one of the first {offset} bytes")]
+    #[error("the first {offset} bytes decompress to more than {limit} bytes each")]
     Ratio {
         /// The offset in bytes.
         offset: u64,
@@ -283,7 +283,7 @@ impl Decompressor {
                 return if input.is_empty() {
                     Ok(Status::NeedsInput)
                 } else {
-                    Err(self.corrupt("the decoder does not go on".to_owned()))
+                    Err(self.corrupt("the decoder makes no progress".to_owned()))
                 };
             }
         }

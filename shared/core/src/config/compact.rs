@@ -228,7 +228,7 @@ impl Compact {
             ),
             (CompactMode::InPlace, ..) => problems.say(
                 "mode",
-                "mode = \"in_place\" needs target = \"s3://…/\" and no table: the files of a table are swapped without a window by mode = \"catalog\"",
+                "mode = \"in_place\" needs target = \"s3://…/\" and no table: for a table, mode = \"catalog\" never shows rows twice",
             ),
         }
         for (key, location) in [
@@ -292,7 +292,7 @@ impl Compact {
             problems.say(
                 "grace_period",
                 format!(
-                    "grace_period ({:#}) is below longest_invocation ({:#}): what is still at work may read the old files",
+                    "grace_period ({:#}) is below longest_invocation ({:#}): running invocations may still read the old files",
                     self.grace_period, self.longest_invocation
                 ),
             );
@@ -355,7 +355,7 @@ impl Compact {
             problems.say(
                 "generations",
                 format!(
-                    "generations = \"{generations}\" lies inside {}, where readers of the table would meet it",
+                    "generations = \"{generations}\" lies inside {}, where readers of the table would read it",
                     writer.target
                 ),
             );

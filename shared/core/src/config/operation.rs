@@ -188,7 +188,7 @@ impl Operation {
             ),
             ([], Some(from)) if from.to_lowercase() == name.to_lowercase() => problems.say(
                 &format!("{key}.from"),
-                format!("column: `{name}` is read from the field of its name anyhow: leave it out"),
+                format!("column: `{name}` is read from the field of its name anyway: leave it out"),
             ),
             ([(one, _), (other, _), ..], _) => problems.say(
                 key,
@@ -264,7 +264,7 @@ pub(super) fn check(
             problems.say(
                 &key,
                 format!(
-                    "column: `{name}` is a part of the record's time in partition_by, and no column"
+                    "column: `{name}` is a part of the record's time in partition_by, and not a column"
                 ),
             );
         }

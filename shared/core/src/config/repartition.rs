@@ -355,7 +355,7 @@ impl Repartition {
             ),
             (Source::Table(table), Some(_)) => problems.say(
                 "format",
-                format!("format has no meaning with a table: {table} says it"),
+                format!("format has no meaning with a table: {table} defines it"),
             ),
             (Source::Prefix(prefix), Some(_)) => {
                 problems.prefix("source", Some(prefix));
@@ -400,14 +400,14 @@ impl Repartition {
         if self.merge && (self.partition_by.is_empty() || self.files.is_some()) {
             problems.say(
                 "merge",
-                "merge has no meaning without partition_by, nor with files, which says how many there are to be",
+                "merge has no meaning without partition_by, nor with files, which sets their number",
             );
         }
         for (index, output) in self.output.iter().enumerate() {
             if output.max_file_size.is_some() || output.min_file_size.is_some() {
                 problems.say(
                     &format!("output[{index}]"),
-                    "output: max_file_size and min_file_size have no meaning here: files says how many there are to be",
+                    "output: max_file_size and min_file_size have no meaning here: files sets their number",
                 );
             }
         }

@@ -53,7 +53,7 @@ pub enum Broken {
     },
     /// A line ends inside a field in quotes, although each line must be a record.
     #[error(
-        "the line ends inside quotes, and OpenCSVSerde takes each line for a record: where newlines are in quotes, `csv = {{}}` in the job has the objects read as CSV with quotes"
+        "the line ends inside quotes, and OpenCSVSerde takes each line for a record: if values contain newlines, set `csv = {{}}` in the job, which reads CSV with quotes"
     )]
     OpenQuote,
     /// The input ends inside a field in quotes.

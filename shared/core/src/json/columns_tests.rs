@@ -312,7 +312,7 @@ fn a_timestamp_by_a_key_with_dots() {
                     (None, _) => {
                         let error = appended.unwrap_err().to_string();
                         assert!(
-                            error.contains("both lead to")
+                            error.contains("both match the")
                                 || on_mismatch != Policy::Drop && error.contains("the record has"),
                             "{record} {fields:?}: {error}"
                         );

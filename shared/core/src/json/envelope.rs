@@ -70,7 +70,7 @@ pub enum PathFault {
     )]
     LastStar(String),
     /// Two `*` follow each other.
-    #[error("`{0}` has `*` twice: lists that are elements of lists are not gone through")]
+    #[error("`{0}` has `*` twice: lists inside lists are not supported")]
     ListInList(String),
     /// It is too long.
     #[error("`{0}` has more than {MAX_DEPTH} parts")]
@@ -89,7 +89,7 @@ pub enum PathFault {
     )]
     KeepsAll,
     /// Two kept fields have the same name.
-    #[error("two fields would be called `{0}` in the records, whatever the case")]
+    #[error("two fields would be called `{0}` in the records, ignoring case")]
     SameName(String),
 }
 

@@ -135,9 +135,7 @@ pub enum RecordError {
         second: String,
     },
     /// The timestamp's name means two values of the record.
-    #[error(
-        "the keys `{first}` and `{second}` both lead to a value that the timestamp's name means"
-    )]
+    #[error("the keys `{first}` and `{second}` both match the timestamp's name")]
     AmbiguousTimestamp {
         /// One key.
         first: String,

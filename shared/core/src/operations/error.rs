@@ -23,7 +23,7 @@ pub enum OperationError {
     NotOwn(#[from] NotOwn),
     /// Two columns would be read from one field.
     #[error(
-        "`{column}` is made of the field `{field}`, and so would the column `{field}` be: drop the one or the other"
+        "`{column}` is made of the field `{field}`, which the column `{field}` would also be made of: drop one of them"
     )]
     ReadTwice {
         /// The column that has an operation.
@@ -33,7 +33,7 @@ pub enum OperationError {
     },
     /// Two columns would have one name.
     #[error(
-        "`{field}` is to be called `{name}`, and the records have a field `{name}` too: drop that one, by an entry of its own"
+        "`{field}` is renamed to `{name}`, and the records have a field `{name}` too: drop that one with a separate entry"
     )]
     NameTaken {
         /// The field that is renamed.

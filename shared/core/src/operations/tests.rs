@@ -176,7 +176,7 @@ fn what_is_written_where_no_table_gives_the_columns() {
         &schema(found),
     );
     let says = taken.unwrap_err().to_string();
-    assert!(says.contains("`a` is to be called `b`"), "{says}");
+    assert!(says.contains("`a` is renamed to `b`"), "{says}");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_does_not_fit_the_columns_is_refused_by_name() {
         (
             "{ name = \"b\", from = \"a\" }",
             &[("a", "int"), ("b", "int")],
-            "`b` is made of the field `a`, and so would the column `a` be",
+            "`b` is made of the field `a`, which the column `a` would also be made of",
         ),
         (
             "{ name = \"s.a\", mask = {} }",

@@ -134,7 +134,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                 way_out: if meaning.has_parts {
                     "name a table that has the column as the struct or the binary value that it is stored as, or leave it out"
                 } else {
-                    "leave the column out, by a table that lacks it"
+                    "use a table without this column"
                 },
             }),
             None => Ok(schema::of_table(self.source.schema(), name)),
@@ -208,7 +208,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                 return Err(ReadError::Meaning {
                     column: meaning.path,
                     what: meaning.what,
-                    way_out: "leave the column out, or have the table say what it is stored as",
+                    way_out: "use a table without this column, or with the type that it is stored as",
                 });
             }
         }

@@ -83,7 +83,7 @@ fn look(node: &Type, path: &str, found: &mut Vec<Meaning>) {
             (format!("of the unknown logical type {other:?}"), false)
         }
         None if info.converted_type() == ConvertedType::INTERVAL => ("INTERVAL".to_owned(), false),
-        _ if has_nested_keys(node) => ("a map whose keys are no single values".to_owned(), false),
+        _ if has_nested_keys(node) => ("a map whose keys are not single values".to_owned(), false),
         _ => {
             if node.is_group() {
                 for field in node.get_fields() {

@@ -53,7 +53,7 @@ pub enum RowProblem {
     #[error("it ends inside the quotes of field {0} (from 0)")]
     Unclosed(usize),
     /// It is not a JSON object.
-    #[error("it is no JSON object: {}", words(.0))]
+    #[error("it is not a JSON object: {}", words(.0))]
     NotAnObject(String),
 }
 

@@ -13,7 +13,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ScanError {
     /// It ends in the middle of a row.
-    #[error("it ends inside quotes, in the row that begins at byte {offset}: it is not whole")]
+    #[error("it ends inside quotes, in the row that begins at byte {offset}: it is incomplete")]
     Truncated {
         /// The start of the row.
         offset: u64,
@@ -26,7 +26,7 @@ pub enum ScanError {
     },
     /// It begins with a byte order mark.
     #[error(
-        "it begins with a byte order mark, which Athena does not write: it was rewritten by something else, and the first column's name would have the mark. Run the query again, or take the mark off"
+        "it begins with a byte order mark, which Athena does not write: it was rewritten by something else, and the first column's name would have the mark. Run the query again, or remove the mark"
     )]
     ByteOrderMark,
     /// It is empty: it does not even have a header.

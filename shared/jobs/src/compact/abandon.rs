@@ -87,7 +87,7 @@ async fn give_up(
     }
     Err(JobError::new(
         ErrorKind::TaskFailed,
-        format!("{} is written by others all the time", ledger.state()),
+        format!("the state {} keeps being changed by others", ledger.state()),
     ))
 }
 

@@ -154,7 +154,8 @@ impl JobError {
 
     /// One piece of the work needs more time than an invocation has. `what`: the piece, and what to change.
     pub fn timeout_too_short(what: impl fmt::Display) -> Self {
-        let message = format!("{what}. Unless a service was slow, the next attempt ends alike");
+        let message =
+            format!("{what}. Unless a service was slow, the next attempt will end in the same way");
         Self::new(ErrorKind::TimeoutTooShort, message)
     }
 
@@ -182,7 +183,7 @@ impl JobError {
 
     /// A ledger entry that disappeared between two reads.
     pub fn entry_vanished(location: impl Into<Location>) -> Self {
-        let what = "it vanished while it was read; nothing of the ledger may be deleted by hand";
+        let what = "it disappeared while it was read: nothing in the ledger may be deleted by hand";
         Self::entry(location, what)
     }
 

@@ -66,12 +66,12 @@ impl fmt::Display for Told<'_> {
         if takes < LONGEST_TIMEOUT {
             write!(
                 f,
-                ": raise the function's timeout above {takes} s, or its memory, which brings processors"
+                ": raise the function's timeout above {takes} s, or its memory, which also adds CPU"
             )?;
         } else {
             write!(
                 f,
-                ", longer than a function may run: raise its memory, which brings processors"
+                ", longer than a function may run: raise its memory, which also adds CPU"
             )?;
         }
         write!(f, ", or {instead}")
@@ -104,37 +104,37 @@ mod tests {
                 10,
                 200,
                 1_000,
-                "200 of 1000 bytes were done in 10 s, so all of it takes about 50 s: raise the function's timeout above 50 s, or its memory, which brings processors, or x",
+                "200 of 1000 bytes were done in 10 s, so all of it takes about 50 s: raise the function's timeout above 50 s, or its memory, which also adds CPU, or x",
             ),
             (
                 10,
                 1,
                 1_000,
-                "1 of 1000 bytes were done in 10 s, so all of it takes about 10000 s, longer than a function may run: raise its memory, which brings processors, or x",
+                "1 of 1000 bytes were done in 10 s, so all of it takes about 10000 s, longer than a function may run: raise its memory, which also adds CPU, or x",
             ),
             (
                 10,
                 0,
                 1_000,
-                "0 of 1000 bytes were done in 10 s, so it takes more than 10 s: raise the function's timeout above 10 s, or its memory, which brings processors, or x",
+                "0 of 1000 bytes were done in 10 s, so it takes more than 10 s: raise the function's timeout above 10 s, or its memory, which also adds CPU, or x",
             ),
             (
                 10,
                 7,
                 0,
-                "7 bytes were done in 10 s, so it takes more than 10 s: raise the function's timeout above 10 s, or its memory, which brings processors, or x",
+                "7 bytes were done in 10 s, so it takes more than 10 s: raise the function's timeout above 10 s, or its memory, which also adds CPU, or x",
             ),
             (
                 899,
                 0,
                 0,
-                "0 bytes were done in 899 s, so it takes more than 899 s: raise the function's timeout above 899 s, or its memory, which brings processors, or x",
+                "0 bytes were done in 899 s, so it takes more than 899 s: raise the function's timeout above 899 s, or its memory, which also adds CPU, or x",
             ),
             (
                 0,
                 0,
                 0,
-                "0 bytes were done in 1 s, so it takes more than 1 s: raise the function's timeout above 1 s, or its memory, which brings processors, or x",
+                "0 bytes were done in 1 s, so it takes more than 1 s: raise the function's timeout above 1 s, or its memory, which also adds CPU, or x",
             ),
         ] {
             let work = Unfinished {

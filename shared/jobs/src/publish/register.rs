@@ -164,7 +164,7 @@ async fn create(
             &PartitionFailure {
                 values: lost.values.clone(),
                 kind: CatalogErrorKind::NotFound,
-                message: "it existed already, and a moment later did not".to_owned(),
+                message: "it existed already, but a moment later it did not".to_owned(),
             },
         ));
     }

@@ -34,7 +34,7 @@ pub(super) async fn begin<'a>(
     let killed = known.begun.saturating_sub(known.ended);
     if killed >= KILLS {
         let message = format!(
-            "{killed} invocations that worked on it alone ended without a word: out of memory or out of time"
+            "{killed} invocations that worked on it alone ended without an error: out of memory or out of time"
         );
         let error = JobError::new(ErrorKind::Killed, message).of(candidate.source.clone());
         ledger.give_up(candidate, &error).await?;
@@ -59,7 +59,7 @@ impl Attempt<'_> {
             number,
         } = self;
         if let Err(error) = ledger.note_attempt(bid, candidate, number, true).await {
-            tracing::warn!(bid, %error, "it is not noted that an attempt has ended");
+            tracing::warn!(bid, %error, "the end of an attempt was not recorded");
         }
     }
 }

@@ -181,7 +181,7 @@ impl<'a> Invocation<'a> {
         let mut notes = stream::iter(notes.collect::<Vec<_>>()).buffered(CONCURRENT);
         while let Some((source, noted)) = notes.next().await {
             if let Err(error) = noted {
-                tracing::warn!(%source, %error, "it is not noted that the object is given up");
+                tracing::warn!(%source, %error, "that the object is given up was not recorded");
             }
         }
     }

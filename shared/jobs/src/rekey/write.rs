@@ -110,7 +110,7 @@ pub(super) async fn outputs(
                 sizes: writing.sizes,
             };
             if let Err(error) = ledger.reach(bid, &directions, &reached).await {
-                tracing::warn!(batch = bid, %error, "how far the attempt came is not noted");
+                tracing::warn!(batch = bid, %error, "how far the attempt came was not recorded");
             }
         }
         return Err(error);

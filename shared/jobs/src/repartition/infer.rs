@@ -218,7 +218,7 @@ impl Inferring {
         let name = format!("{}-{:032x}", ledger::countdown(place), self.identity);
         let noted = ledger::create(&*ports.store, &inferring(job).join(&name), &inferred).await;
         if let Err(unnoted) = noted {
-            tracing::warn!(error = %unnoted, "how far the attempt came is not noted");
+            tracing::warn!(error = %unnoted, "how far the attempt came was not recorded");
         } else if let Some((object, size)) = &self.next
             // The first may have begun late in its invocation.
             && inferred.tries > 1

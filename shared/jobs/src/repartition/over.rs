@@ -51,7 +51,7 @@ impl Over {
             Some(commit) if commit.withdrawn => Err(withdrawn(self.ledger.plan())),
             Some(_) => Err(JobError::new(
                 ErrorKind::RunOver,
-                "the run is committed: nothing more is written of it",
+                "the run is committed: nothing more of it is written",
             )
             .of(self.ledger.plan())),
         }

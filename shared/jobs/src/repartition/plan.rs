@@ -250,7 +250,7 @@ fn apart(job: &Repartition, found: &Found) -> Result<(), JobError> {
                 return Err(JobError::new(
                     ErrorKind::SchemaUnusable,
                     format!(
-                        "the source {source} lies inside {directory}: a run would remove what is only to be read. Choose a target outside, or the source itself"
+                        "the source {source} lies inside {directory}: a run would remove what it should only read. Choose a target outside, or the source itself"
                     ),
                 ));
             }
@@ -325,7 +325,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
         if let (Mode::Append, Some(output)) = (job.mode, job.output.first()) {
             table.takes(output).map_err(|error| {
                 unfit(format!(
-                    "mode = \"append\" leaves its objects as they are, and manage_table would have them read in another way: {error}"
+                    "mode = \"append\" leaves its objects as they are, and manage_table would change how they are read: {error}"
                 ))
             })?;
         }
@@ -362,7 +362,7 @@ async fn target(ports: &Ports, job: &Repartition) -> Result<Vec<Column>, JobErro
                 return Err(JobError::new(
                     ErrorKind::PartitionElsewhere,
                     format!(
-                        "partition {:?} of {name} lies at {at}, and not below {directory}, which the run replaces: readers of the table would go on to read it. Drop the partition, or write to a table of its own",
+                        "partition {:?} of {name} lies at {at}, and not below {directory}, which the run replaces: readers of the table would still read it. Drop the partition, or write to a separate table",
                         partition.values
                     ),
                 ));

@@ -12,7 +12,7 @@ pub enum Difference {
     #[error("was written and does not exist")]
     Missing,
     /// The file has another size, in bytes.
-    #[error("has {found} bytes, and {written} were written")]
+    #[error("has {found} bytes, but {written} were written")]
     Size {
         /// The stored value.
         found: u64,
@@ -20,7 +20,7 @@ pub enum Difference {
         written: u64,
     },
     /// The file has another `ETag`: somebody has replaced it.
-    #[error("has the ETag {found}, and what was written has {written}")]
+    #[error("has the ETag {found}, but what was written has {written}")]
     Etag {
         /// The stored value.
         found: String,
@@ -34,7 +34,7 @@ pub enum Difference {
     #[error("cannot be read: {0}")]
     Unreadable(String),
     /// The file has other columns.
-    #[error("has the columns {found:?}, and {written:?} were to be written")]
+    #[error("has the columns {found:?}, but {written:?} should have been written")]
     Columns {
         /// The columns in the footer.
         found: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Difference {
         written: Vec<String>,
     },
     /// The file has another number of rows.
-    #[error("has {found} rows by its footer, and {written} were written")]
+    #[error("has {found} rows by its footer, but {written} were written")]
     Rows {
         /// The number in the footer.
         found: u64,
@@ -50,7 +50,7 @@ pub enum Difference {
         written: u64,
     },
     /// The output lacks rows, or has some of them twice.
-    #[error("has files of {found} rows, and {read} were read")]
+    #[error("has files of {found} rows, but {read} were read")]
     Sum {
         /// The number of rows in its files.
         found: u64,

@@ -129,7 +129,7 @@ async fn table(ports: &Ports, job: &Repartition) -> Result<Found, JobError> {
                 .map_err(|error| unfit(format!("partition {:?}: {error}", partition.values)))?;
             if !other.reads_as(&reading) {
                 return Err(unfit(format!(
-                    "partition {:?} is read in another way than the table, by its own SerDe, parameters or columns: have both say the same, or name the partition's prefix as the source",
+                    "partition {:?} is read differently than the table, because of its own SerDe, parameters or columns: make both the same, or name the partition's prefix as the source",
                     partition.values
                 )));
             }
@@ -185,7 +185,7 @@ async fn whole(
         return Err(JobError::new(
             ErrorKind::CatalogFailed,
             format!(
-                "partition {gone:?} of {table} was listed, and a moment later is not in the catalog: plan again"
+                "partition {gone:?} of {table} was listed, but is no longer in the catalog: plan again"
             ),
         ));
     }

@@ -62,7 +62,7 @@ pub(super) async fn verified(
             };
             let place = ledger::place(verified.files, verified.tries);
             if let Err(error) = ledger::reach(store, &prefix, place, &verified).await {
-                tracing::warn!(%prefix, %error, "how far the verification came is not noted");
+                tracing::warn!(%prefix, %error, "how far the verification came was not recorded");
             }
             if verified.tries < 2 {
                 return Err(error);

@@ -33,7 +33,7 @@ pub const JOB_CANCELLED: &str = "Cancelled";
 pub(super) fn vanished(location: Location) -> JobError {
     JobError::new(
         ErrorKind::OutputVanished,
-        "it vanished while it was written; nothing may be deleted before the job is done",
+        "it disappeared while it was written: nothing may be deleted before the job is done",
     )
     .during(Stage::Write)
     .of(location)

@@ -120,7 +120,7 @@ pub(super) fn head(stored: &[u8]) -> Result<(Vec<u8>, bool), DecompressError> {
 
 /// The error for an object of the result that was deleted or replaced after it was planned.
 pub(super) fn changed(location: Location) -> JobError {
-    let message = "it is not the object that the plan was made of: it was deleted or replaced. Run the query again";
+    let message = "it was deleted or replaced after the plan was made. Run the query again";
     JobError::new(ErrorKind::SourceChanged, message)
         .during(Stage::Read)
         .of(location)

@@ -192,7 +192,7 @@ pub async fn abandon(ports: &Ports, task: &Task) -> Result<ChunkReport, JobError
         let status = ChunkStatus::Cancelled;
         return job.answer(ports, status, None, Some(failure)).await;
     }
-    let message = "its message came to the dead-letter queue: see the function's log for why";
+    let message = "its message reached the dead-letter queue: the function's log says why";
     let failure = job.fail(ports, JOB_CHUNK_FAILED, message).await?;
     job.answer(ports, ChunkStatus::Failed, None, Some(failure))
         .await

@@ -126,7 +126,7 @@ async fn output(ports: &Ports, query: &str) -> Result<(Location, bool), JobError
     let Some(execution) = execution else {
         return Err(JobError::new(
             ErrorKind::QueryMissing,
-            format!("Athena has no query {id}, or has forgotten it (it keeps them for 45 days)"),
+            format!("Athena has no query {id}, or no longer has it (it keeps them for 45 days)"),
         ));
     };
     let state = match execution.state {

@@ -78,7 +78,7 @@ pub(crate) fn undecompressed(location: &Location, error: &DecompressError) -> Jo
     match *error {
         DecompressError::Ratio { offset, limit } => {
             let message = format!(
-                "refused: more than {limit} bytes come out for one of the first {offset} bytes \
+                "refused: the first {offset} bytes decompress to more than {limit} bytes each \
             (limits.compression_ratio)"
             );
             JobError::new(ErrorKind::CompressionRatioExceeded, message).of(location.clone())

@@ -283,7 +283,7 @@ impl Incoming {
         }
         if self.seen != self.expected {
             return Err(PageFault::Corrupt(format!(
-                "it has {} values, and the footer says {}",
+                "it has {} values, but the footer says {}",
                 self.seen, self.expected
             )));
         }

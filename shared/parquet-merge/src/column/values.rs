@@ -250,9 +250,7 @@ impl Column {
     ) -> Result<(), PageFault> {
         let fits = self.pending.takes(coding);
         if !fits && !starts_row {
-            return Err(PageFault::Unsupported(
-                "a row goes over two pages".to_owned(),
-            ));
+            return Err(PageFault::Unsupported("a row spans two pages".to_owned()));
         }
         let full = self.pending.rows() >= self.limits.page_rows
             || self.pending.size(&self.descr) >= self.limits.page_bytes;

@@ -98,7 +98,7 @@ impl RowFormat {
                     Ok(())
                 } else {
                     Err(
-                        "it is another place than the location, and readers differ in which of them they go to",
+                        "it differs from the location, and readers disagree about which of the two they read",
                     )
                 };
             }

@@ -137,7 +137,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
             rekey,
             "column = [{ name = \"a\", from = \"A\" }]",
             (3, 25),
-            "read from the field of its name anyhow",
+            "read from the field of its name anyway",
         ),
         (
             rekey,

@@ -115,7 +115,7 @@ fn refusals_name_what_is_wrong() {
         ),
         (
             format!("{REKEY}{TABLE}\ngenerations = \"s3://lake/flights/g/\""),
-            "readers of the table would meet it",
+            "readers of the table would read it",
         ),
         (
             format!("{REKEY}{TABLE}\ngenerations = \"s3://landing/flights/g/\""),

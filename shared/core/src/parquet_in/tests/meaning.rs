@@ -51,7 +51,7 @@ fn row_groups_without_rows() {
 #[test]
 fn meanings_that_tables_lack() {
     stated(
-        "A VARIANT, a GEOMETRY or a GEOGRAPHY is read only where a table has its column as the struct or the binary value that it is stored as, or lacks it; an INTERVAL, whose months have no place, a map whose keys are no single values, and an unknown logical type only where the table lacks the column; a UUID becomes its 16 bytes, FLOAT16 `float`, BSON binary, and an ENUM a string.",
+        "A VARIANT, a GEOMETRY or a GEOGRAPHY is read only where a table has its column as the struct or the binary value that it is stored as, or lacks it; an INTERVAL, whose months have no place, a map whose keys are not single values, and an unknown logical type only where the table lacks the column; a UUID becomes its 16 bytes, FLOAT16 `float`, BSON binary, and an ENUM a string.",
     );
     let error = open(VARIANT).schema().unwrap_err().to_string();
     assert!(
@@ -67,7 +67,7 @@ fn meanings_that_tables_lack() {
     let maps = || ParquetFile::open(maps.clone(), &Limits::default()).unwrap();
     let error = maps().schema().unwrap_err().to_string();
     assert!(
-        error.contains("`m` is a map whose keys are no single values"),
+        error.contains("`m` is a map whose keys are not single values"),
         "{error}"
     );
     let without = table(&[("id", "int")]);

@@ -212,7 +212,7 @@ fn refusals_name_the_column() {
     for (name, says) in [
         (
             "S.a",
-            "`S.a` is the field `s`.`A` of a struct, and a column of its own is wanted",
+            "`S.a` is the field `s`.`A` of a struct, and must be a top-level column",
         ),
         ("t.B", "`t.B` means two columns, `t.b` and `T`.`b`"),
     ] {

@@ -24,7 +24,7 @@ impl Work<'_> {
             Ok(reached) if reached.tries > 1 => self.too_short(&reached),
             Ok(_) => error,
             Err(unnoted) => {
-                tracing::warn!(%progress, error = %unnoted, "how far the attempt came is not noted");
+                tracing::warn!(%progress, error = %unnoted, "how far the attempt came was not recorded");
                 error
             }
         }
