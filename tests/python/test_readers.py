@@ -8,14 +8,17 @@ import os
 import subprocess
 import zipfile
 from base64 import b64encode
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
 import botocore
 import duckdb
+import fastavro
+import polars
 import pyarrow
 import pyarrow.parquet as parquet
 import pytest
@@ -354,3 +357,100 @@ def test_parquet_in_other_compressions_is_refused_by_name(weather: pyarrow.Table
     parquet.write_table(weather, file, compression="brotli")
     (found,) = read("parquet", file)
     assert "brotli" in found["error"].lower()
+
+
+# Avro
+
+EVERY_TYPE = {
+    "type": "record",
+    "name": "Every",
+    "namespace": "com.example",
+    "fields": [
+        {"name": "truth", "type": "boolean"},
+        {"name": "small", "type": "int"},
+        {"name": "large", "type": ["null", "long"], "default": None},
+        {"name": "single", "type": "float"},
+        {"name": "double", "type": ["double", "null"]},
+        {"name": "raw", "type": "bytes"},
+        {"name": "text", "type": ["null", "string"]},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B", "C"]}},
+        {"name": "hash", "type": {"type": "fixed", "name": "Hash", "size": 4}},
+        {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+        {"name": "millis", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "micros", "type": ["null", {"type": "long", "logicalType": "timestamp-micros"}]},
+        {"name": "local", "type": {"type": "long", "logicalType": "local-timestamp-micros"}},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}},
+        {
+            "name": "exact",
+            "type": {"type": "fixed", "name": "Exact", "size": 9, "logicalType": "decimal", "precision": 20, "scale": 2},
+        },
+        {"name": "list", "type": {"type": "array", "items": ["null", "Kind"]}},
+        {"name": "lookup", "type": {"type": "map", "values": {"type": "array", "items": "long"}}},
+        {
+            "name": "place",
+            "type": ["null", {"type": "record", "name": "Place", "fields": [{"name": "lat", "type": "double"}]}],
+        },
+        {"name": "places", "type": {"type": "array", "items": "Place"}},
+    ],
+}
+
+
+def every_type(random: Random) -> dict[str, Any]:
+    """A record with any values."""
+
+    def some(value: Any) -> Any:
+        return None if random.random() < 0.3 else value
+
+    seconds = timedelta(seconds=random.randrange(-(10**9), 10**10))
+    instant = datetime(1970, 1, 1, tzinfo=UTC) + seconds
+    digits = random.randrange(-(10**11), 10**11)
+    place = {"lat": random.uniform(-90, 90)}
+    return {
+        "truth": random.random() < 0.5,
+        "small": random.randrange(-(2**31), 2**31),
+        "large": some(random.randrange(-(2**63), 2**63)),
+        "single": random.randrange(-(2**20), 2**20) / 2,
+        "double": some(random.uniform(-1e300, 1e300)),
+        "raw": random.randbytes(random.randrange(9)),
+        "text": some("".join(random.choices("aé\n\"😀", k=random.randrange(9)))),
+        "kind": random.choice("ABC"),
+        "hash": random.randbytes(4),
+        "day": instant.date(),
+        "millis": instant + timedelta(milliseconds=random.randrange(1000)),
+        "micros": some(instant + timedelta(microseconds=random.randrange(10**6))),
+        "local": instant.replace(tzinfo=None) + timedelta(microseconds=random.randrange(10**6)),
+        "price": Decimal(digits).scaleb(-3),
+        "exact": Decimal(digits).scaleb(-2),
+        "list": [some(random.choice("ABC")) for _ in range(random.randrange(4))],
+        "lookup": {f"k{key}": [key] * key for key in range(random.randrange(4))},
+        "place": some(place),
+        "places": [place] * random.randrange(3),
+    }
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2"])
+def test_avro_of_fastavro(codec: str, tmp_path: Path) -> None:
+    random = Random(codec)
+    rows = [every_type(random) for _ in range(3_000)]
+    file = tmp_path / "every.avro"
+    with file.open("wb") as out:
+        fastavro.writer(out, EVERY_TYPE, rows, codec=codec, sync_interval=4_000)
+    with file.open("rb") as written:
+        expected = [shown(row) for row in fastavro.reader(written)]
+    [found] = read("avro", file)
+    assert found.get("rows") == expected, found.get("error")
+    assert len(expected) == len(rows)
+
+
+@pytest.mark.parametrize("codec", ["uncompressed", "deflate", "snappy"])
+def test_avro_of_polars(codec: Any, weather: pyarrow.Table, tmp_path: Path) -> None:
+    # Polars writes no decimals and no times with a zone.
+    columns = ["origin", "year", "temp", "wind_dir", "date", "warm", "numbers"]
+    frame = polars.from_arrow(weather.select(columns))
+    assert isinstance(frame, polars.DataFrame)
+    frame = frame.with_columns(local=polars.Series(weather["time_hour"].cast(pyarrow.timestamp("us")).to_pylist()))
+    file = tmp_path / "weather.avro"
+    frame.write_avro(file, compression=codec)
+    expected = [shown(row) for row in polars.read_avro(file).to_dicts()]
+    [found] = read("avro", file)
+    assert found.get("rows") == expected, found.get("error")

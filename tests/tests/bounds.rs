@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "bounds/avro.rs"]
+mod avro;
 #[path = "bounds/wide.rs"]
 mod wide;
 

@@ -9,6 +9,8 @@
     reason = "what is not as it should be fails the test, each tells one story, and the names are ours"
 )]
 
+#[path = "repartition/avro.rs"]
+mod avro;
 #[path = "repartition/catalog.rs"]
 mod catalog;
 #[path = "repartition/content.rs"]

@@ -28,6 +28,7 @@ pub struct FileFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Family {
     Parquet,
+    Avro,
     /// A container of records or files.
     Container,
     /// An unsupported compression format.
@@ -48,7 +49,7 @@ const FORMATS: [FileFormat; 19] = [
     format("a Parquet file", b"PAR1", Family::Parquet),
     format("an encrypted Parquet file", b"PARE", Family::Container),
     format("an ORC file", b"ORC", Family::Container),
-    format("an Avro file", b"Obj\x01", Family::Container),
+    format("an Avro file", b"Obj\x01", Family::Avro),
     format("an Arrow file", b"ARROW1\0\0", Family::Container),
     format("a Hadoop SequenceFile", b"SEQ\x04", Family::Container),
     format("a Hadoop SequenceFile", b"SEQ\x05", Family::Container),
@@ -121,6 +122,7 @@ pub enum NotText {
 fn way_out(format: &FileFormat) -> &'static str {
     match format.family {
         Family::Parquet => ": write format = \"parquet\", or keep such objects out of the source",
+        Family::Avro => ": write format = \"avro\", or keep such objects out of the source",
         Family::Container => ", and such files are not read: keep them out of the source",
         Family::Compression => {
             ", a compression that is not read: use gzip, zstd, bzip2 or framed Snappy"
@@ -162,12 +164,27 @@ pub fn instead_of_parquet(head: &[u8]) -> Option<String> {
             "it is a {codec} stream; Parquet is compressed inside, not as a whole"
         ));
     }
-    if let Some(format) = FileFormat::of(head) {
+    let format = FileFormat::of(head);
+    if format.is_some_and(|format| format.family == Family::Parquet) {
+        return Some("it begins as one, but has no end: it was not written whole".to_owned());
+    }
+    what(head, format)
+}
+
+/// What an object is that is no Avro object container file, from its first bytes after its decompression, if they say it.
+pub(crate) fn instead_of_avro(head: &[u8]) -> Option<String> {
+    if let Some(codec) = codec_of(head) {
+        return Some(format!(
+            "it is compressed more than twice, and {codec} again inside"
+        ));
+    }
+    what(head, FileFormat::of(head))
+}
+
+fn what(head: &[u8], format: Option<FileFormat>) -> Option<String> {
+    if let Some(format) = format {
         return Some(match format.family {
-            Family::Parquet => {
-                "it begins as one, but has no end: it was not written whole".to_owned()
-            }
-            Family::Container => format!("it is {format}"),
+            Family::Parquet | Family::Avro | Family::Container => format!("it is {format}"),
             Family::Compression => format!("it is compressed with {format}"),
         });
     }

@@ -2,6 +2,7 @@
 //!
 //! This crate has no network, clock, environment or randomness, and no async code.
 
+pub mod avro;
 pub mod catalog;
 pub mod chunk;
 pub mod columns;

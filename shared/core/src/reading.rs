@@ -51,6 +51,8 @@ pub enum Reading {
     Regex(Pattern),
     /// Apache Parquet, with columns matched by name.
     Parquet,
+    /// Avro object container files, with columns matched by name.
+    Avro,
 }
 
 const HEADER_LINES: &str = "skip.header.line.count";
@@ -79,6 +81,7 @@ impl Reading {
                 Self::Csv(csv)
             }
             InputFormat::Parquet => Self::Parquet,
+            InputFormat::Avro => Self::Avro,
         }
     }
 
@@ -92,7 +95,7 @@ impl Reading {
     }
 
     /// The reader that finds records in the bytes of one object. `first`: whether the bytes begin at the start of the
-    /// object. `None` for Parquet, which is read by ranges ([`records`](crate::records)).
+    /// object. `None` for Parquet and Avro, which are read in batches ([`records`](crate::records)).
     ///
     /// # Errors
     /// Two columns of CSV have the same name.
@@ -120,7 +123,7 @@ impl Reading {
                 Box::new(LineFramer::new(dialect, header_lines, columns, longest))
             }
             Self::Regex(pattern) => Box::new(PatternFramer::new(pattern, first, longest)?),
-            Self::Parquet => return Ok(None),
+            Self::Parquet | Self::Avro => return Ok(None),
         };
         Ok(Some(if first {
             Box::new(OfText::new(records))
@@ -147,6 +150,7 @@ impl Reading {
         let format = format.ok_or(TableError::NoSerDe)?;
         let dialect = match format {
             RowFormat::Parquet => return Ok(Self::Parquet),
+            RowFormat::Avro => return Ok(Self::Avro),
             RowFormat::HiveJson => {
                 return Ok(Self::Json {
                     lines: true,
@@ -412,7 +416,7 @@ mod tests {
     use crate::{
         catalog::{
             Column, StorageDescriptor,
-            honoured::{HIVE_JSON, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, PARQUET},
+            honoured::{AVRO, HIVE_JSON, LAZY_SIMPLE, OPEN_CSV, OPENX_JSON, PARQUET},
         },
         semantics::stated,
     };
@@ -444,7 +448,7 @@ mod tests {
     #[test]
     fn serdes() {
         stated(
-            "A table is read as its SerDe says: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, or ParquetHiveSerDe; any other is refused by name.",
+            "A table is read as its SerDe says: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe or AvroSerDe; any other is refused by name.",
         );
         let lazy = |delimiter, escape, null: &str| Dialect::LazySimple {
             delimiter,
@@ -503,6 +507,8 @@ mod tests {
         }
         let found = Reading::of_table(&table(PARQUET, &[], &[]), None);
         assert_eq!(found, Ok(Reading::Parquet));
+        let found = Reading::of_table(&table(AVRO, &[], &[]), None);
+        assert_eq!(found, Ok(Reading::Avro));
         let orc = table("org.apache.hadoop.hive.ql.io.orc.OrcSerde", &[], &[]);
         let error = Reading::of_table(&orc, None).unwrap_err().to_string();
         assert!(error.contains("OrcSerde"), "{error}");

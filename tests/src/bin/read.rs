@@ -12,6 +12,7 @@ use arrow::{
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use lakewright_core::{
+    avro::AvroFile,
     chunk::Chunk,
     compression::{Layers, Status},
     config::{Compression, Csv, Limits, Output, OutputFormat, Policy},
@@ -45,6 +46,7 @@ enum Format {
     Json,
     Csv,
     Parquet,
+    Avro,
 }
 
 /// A file's line.
@@ -84,6 +86,7 @@ fn main() -> Result<()> {
             Format::Json => decompress(&bytes).and_then(|plain| read_json(&plain, arguments.text)),
             Format::Csv => decompress(&bytes).and_then(|plain| read_csv(&plain)),
             Format::Parquet => read_parquet(bytes),
+            Format::Avro => decompress(&bytes).and_then(|plain| read_avro(&plain)),
         };
         let content = content.unwrap_or_else(|error| Content::Refused {
             error: error.to_string(),
@@ -174,6 +177,21 @@ fn read_parquet(bytes: Vec<u8>) -> Result<Content> {
     let mut batches = Vec::new();
     for rows in file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None))? {
         batches.push(rows?.batch);
+    }
+    read(&batches, Vec::new())
+}
+
+fn read_avro(plain: &[u8]) -> Result<Content> {
+    let mut file = AvroFile::new(&Limits::default());
+    file.push(&mut Chunk::of(plain));
+    file.finish();
+    file.is_open()?;
+    let table = file.schema();
+    let mut rows = file.read_columns(&table, Policy::Fail, Policy::Fail, Box::new(|_| None))?;
+    rows.finish();
+    let mut batches = Vec::new();
+    while let Some(rows) = rows.next_rows()? {
+        batches.push(rows.batch);
     }
     read(&batches, Vec::new())
 }

@@ -2,6 +2,7 @@
 //! `fuzz/` searches for such inputs, and the ordinary tests run its seeds through the same functions.
 
 pub mod aggregates;
+pub mod avro;
 pub mod compression;
 pub mod csv;
 pub mod envelope;
@@ -31,6 +32,7 @@ pub type Check = fn(&[u8]);
 /// Every target by its name.
 pub const TARGETS: &[(&str, Check)] = &[
     ("aggregates", aggregates::check),
+    ("avro", avro::check),
     ("compression", compression::check),
     ("csv", csv::check),
     ("envelope", envelope::check),

@@ -287,7 +287,7 @@ fn lines_by_a_pattern_in_several_tasks() {
 #[test]
 fn prefixes() {
     stated(
-        "Under a prefix, the columns are those of the first object's header, or of its Parquet schema, or of all JSON records; CSV columns are strings.",
+        "Under a prefix, the columns are those of the first object's header, or of its Parquet or Avro schema, or of all JSON records; CSV columns are strings.",
     );
     virtual_time(async {
         let run = async |format: &str, objects: &[(&str, Vec<u8>)]| {

@@ -3,6 +3,7 @@
 //! Hive passes the table's parameters to the `SerDe` together with the `SerDe`'s own, which take precedence, so both
 //! are checked alike.
 
+mod avro;
 mod parameters;
 
 use thiserror::Error;
@@ -23,6 +24,8 @@ pub enum RowFormat {
     HiveJson,
     /// Apache Parquet.
     Parquet,
+    /// Avro object container files.
+    Avro,
 }
 
 /// Why a table cannot be read or written.
@@ -33,7 +36,7 @@ pub enum TableError {
     Foreign(#[from] ForeignTable),
     /// The `SerDe` is not supported.
     #[error(
-        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, and ParquetHiveSerDe are"
+        "the SerDe `{0}` is not read: LazySimpleSerDe, OpenCSVSerde, the JSON SerDes of OpenX and Hive, ParquetHiveSerDe and AvroSerDe are"
     )]
     SerDe(String),
     /// No `SerDe` is named.
@@ -104,6 +107,8 @@ pub(crate) const HIVE_JSON: [&str; 2] = [
 ];
 /// <https://docs.aws.amazon.com/athena/latest/ug/parquet-serde.html>
 pub(crate) const PARQUET: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
+/// <https://docs.aws.amazon.com/athena/latest/ug/avro-serde.html>
+pub(crate) const AVRO: &str = "org.apache.hadoop.hive.serde2.avro.AvroSerDe";
 
 pub(crate) const TEXT_INPUTS: [&str; 2] = [
     "org.apache.hadoop.mapred.TextInputFormat",
@@ -113,6 +118,8 @@ pub(crate) const PARQUET_INPUTS: [&str; 2] = [
     "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "parquet.hive.DeprecatedParquetInputFormat",
 ];
+pub(crate) const AVRO_INPUTS: [&str; 1] =
+    ["org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat"];
 
 /// How many buckets Spark's tables have, if they have any.
 const SPARK_BUCKETS: &str = "spark.sql.sources.schema.numBuckets";
@@ -125,16 +132,17 @@ impl RowFormat {
             OPEN_CSV => Some(Self::OpenCsv),
             OPENX_JSON => Some(Self::OpenXJson),
             PARQUET => Some(Self::Parquet),
+            AVRO => Some(Self::Avro),
             serde if HIVE_JSON.contains(&serde) => Some(Self::HiveJson),
             _ => None,
         }
     }
 
     fn inputs(self) -> &'static [&'static str] {
-        if self == Self::Parquet {
-            &PARQUET_INPUTS
-        } else {
-            &TEXT_INPUTS
+        match self {
+            Self::Parquet => &PARQUET_INPUTS,
+            Self::Avro => &AVRO_INPUTS,
+            Self::LazySimple | Self::OpenCsv | Self::OpenXJson | Self::HiveJson => &TEXT_INPUTS,
         }
     }
 }

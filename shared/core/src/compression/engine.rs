@@ -24,7 +24,7 @@ pub(super) struct Step {
 
 /// The state of a decoder.
 pub(super) enum Engine {
-    Gzip(flate2::Decompress),
+    Flate(flate2::Decompress),
     Zstd(Box<Frame>),
     Bzip2(bzip2::Decompress),
     Chunks(Box<Chunks>),
@@ -35,7 +35,7 @@ impl Engine {
     pub(super) fn new(codec: Codec) -> Result<Option<Self>, String> {
         Ok(Some(match codec {
             Codec::None => return Ok(None),
-            Codec::Gzip => Self::Gzip(flate2::Decompress::new_gzip(15)),
+            Codec::Gzip => Self::Flate(flate2::Decompress::new_gzip(15)),
             Codec::Zstd => {
                 let mut decoder =
                     zstd::stream::raw::Decoder::new().map_err(|error| error.to_string())?;
@@ -54,17 +54,22 @@ impl Engine {
         }))
     }
 
+    /// The same for DEFLATE without a header and a checksum around it (RFC 1951).
+    pub(super) fn deflate() -> Self {
+        Self::Flate(flate2::Decompress::new(false))
+    }
+
     /// Whether the stream may end here without an end marker.
     pub(super) fn at_boundary(&self) -> bool {
         match self {
-            Self::Gzip(_) | Self::Zstd(_) | Self::Bzip2(_) => false,
+            Self::Flate(_) | Self::Zstd(_) | Self::Bzip2(_) => false,
             Self::Chunks(chunks) => chunks.at_boundary(),
         }
     }
 
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, String> {
         match self {
-            Self::Gzip(decoder) => {
+            Self::Flate(decoder) => {
                 let (before_in, before_out) = (decoder.total_in(), decoder.total_out());
                 let status = decoder
                     .decompress(input, output, FlushDecompress::None)

@@ -1,5 +1,6 @@
 //! Decompresses a stream that arrives in chunks, and detects its codec from the first bytes.
 
+pub(crate) mod block;
 mod engine;
 mod layers;
 

@@ -17,6 +17,8 @@ pub enum InputFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// Avro object container files.
+    Avro,
     /// Lines of text that follow a pattern, `regex`.
     Regex,
 }

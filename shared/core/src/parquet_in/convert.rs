@@ -135,7 +135,7 @@ impl Converter {
             (T::Map(..), T::Map(entries, sorted)) => {
                 self.maps(source, target, entries, *sorted, path)
             }
-            (T::BinaryView, T::Utf8) => {
+            (T::Binary | T::BinaryView, T::Utf8) => {
                 let strings = cast(&cast(source, &T::Binary)?, to)?;
                 Ok(self.checked(source, strings, path))
             }
@@ -209,7 +209,12 @@ impl Converter {
         if cast.null_count() > source.null_count() {
             for row in (0..source.len()).filter(|&row| source.is_valid(row) && cast.is_null(row)) {
                 let found = match text_of(source, row) {
-                    Ok(Some(text)) if source.data_type() != &DataType::BinaryView => {
+                    Ok(Some(text))
+                        if !matches!(
+                            source.data_type(),
+                            DataType::Binary | DataType::BinaryView
+                        ) =>
+                    {
                         Found::Value(text)
                     }
                     Ok(_) => Found::Kind("bytes that are not UTF-8"),

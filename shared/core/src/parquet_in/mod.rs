@@ -6,7 +6,8 @@
 mod convert;
 mod error;
 pub(crate) mod record;
-mod schema;
+mod rows;
+pub(crate) mod schema;
 mod source;
 mod times;
 mod whole;
@@ -14,84 +15,30 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range};
 
 use arrow::{
-    array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, AsArray, RecordBatch},
     buffer::OffsetBuffer,
-    datatypes::{DataType, Schema, SchemaRef},
+    datatypes::{DataType, Schema},
 };
-use jiff::Timestamp;
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
 
-pub(crate) use self::convert::Converter;
-pub use self::error::ReadError;
-use self::{convert::index, source::Source, times::Times};
+pub(crate) use self::{convert::Converter, rows::Shaper, times::Times};
+use self::{convert::index, source::Source};
+pub use self::{
+    error::ReadError,
+    rows::{ReadOptions, Rows},
+    times::Refused,
+};
 use crate::{
     config::{Limits, Policy},
-    json::{ParseTimestamp, RecordError},
-    quarantine::Reason,
-    shown::in_full,
-    time::TimestampReader,
+    json::ParseTimestamp,
 };
 
 /// The approximate limits of a batch, in rows and bytes.
-const BATCH_ROWS: usize = 8192;
-const BATCH_BYTES: usize = 8 << 20;
-
-/// Options for reading rows.
-pub struct ReadOptions {
-    /// What to do with columns that the table does not have.
-    pub on_unknown: Policy,
-    /// What to do with values that do not fit their column.
-    pub on_mismatch: Policy,
-    /// The column of the row's time, or the path to it.
-    pub timestamp: String,
-    /// Parses the row's time.
-    pub timestamps: TimestampReader,
-    /// Parses the values of timestamp columns that have another type in the file.
-    pub parse_timestamp: ParseTimestamp,
-}
-
-/// A refused row, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The reason code.
-    pub reason: Reason,
-    /// The reason as a message.
-    pub detail: String,
-}
-
-/// Consecutive rows of a file.
-#[derive(Debug)]
-pub struct Rows {
-    /// The number of the first row in the file, counted from 0.
-    pub first: u64,
-    /// The rows with the table's columns, including refused rows.
-    pub batch: RecordBatch,
-    /// The time of each row.
-    pub times: Vec<Result<Timestamp, Refused>>,
-    /// The number of columns that the table does not have, times the rows that are not refused.
-    pub dropped: u64,
-    /// The number of values, in rows that are not refused, that became null because they do not fit.
-    pub mismatched: u64,
-    /// The average decoded size of a row in its row group, in bytes.
-    pub row_bytes: u64,
-    source: RecordBatch,
-}
-
-impl Rows {
-    /// A row of the file, as one JSON object without a newline, for the quarantine.
-    ///
-    /// # Errors
-    /// JSON cannot represent one of its values.
-    pub fn record(&self, row: usize) -> Result<Vec<u8>, ReadError> {
-        if row >= self.source.num_rows() {
-            return Ok(Vec::new());
-        }
-        record::json(&self.source, row)
-    }
-}
+pub(crate) const BATCH_ROWS: usize = 8192;
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
 
 /// A file whose footer has been read.
 #[derive(Debug)]
@@ -154,13 +101,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     /// The table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
         let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
-        self.reader(
-            table,
-            Some(times),
-            options.on_unknown,
-            options.on_mismatch,
-            options.parse_timestamp,
-        )
+        let policies = (options.on_unknown, options.on_mismatch);
+        self.reader(table, Some(times), policies, options.parse_timestamp)
     }
 
     /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
@@ -174,7 +116,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
-        self.reader(table, None, on_unknown, on_mismatch, parse_timestamp)
+        self.reader(table, None, (on_unknown, on_mismatch), parse_timestamp)
     }
 
     /// The number of rows of each row group, and its bytes in the file.
@@ -186,8 +128,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         self,
         table: &Schema,
         times: Option<Times>,
-        on_unknown: Policy,
-        on_mismatch: Policy,
+        policies: (Policy, Policy),
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
         for meaning in self.source.meanings() {
@@ -212,25 +153,14 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                 });
             }
         }
-        let unknown = schema::unknown(self.source.schema().fields(), table.fields(), "");
-        let unknown_error = unknown
-            .first()
-            .map(|name| RecordError::UnknownField { name: name.clone() });
-        if let Some(error) = &unknown_error
-            && on_unknown == Policy::Fail
-        {
-            return Err(ReadError::RowRefused {
-                row: 0,
-                error: error.clone(),
-            });
-        }
         Ok(RowsReader {
-            times,
-            converter: Converter::new(parse_timestamp),
-            table: Arc::new(table.clone()),
-            on_mismatch,
-            unknown: unknown.len() as u64,
-            refuse_all: unknown_error.filter(|_| on_unknown == Policy::Quarantine),
+            shaper: Shaper::new(
+                self.source.schema(),
+                table,
+                times,
+                policies,
+                parse_timestamp,
+            )?,
             source: self.source,
             row_group: 0,
             last_row_group: usize::MAX,
@@ -238,7 +168,6 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
             left: 0,
             reader: None,
             pending: VecDeque::new(),
-            row: 0,
             failed: false,
         })
     }
@@ -249,13 +178,7 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
 /// For the rows of a [row group](Self::row_groups), it only reads bytes inside the row group.
 pub struct RowsReader<R: ChunkReader> {
     source: Source<R>,
-    table: SchemaRef,
-    /// How to read the rows' times, if they are needed.
-    times: Option<Times>,
-    converter: Converter,
-    on_mismatch: Policy,
-    unknown: u64,
-    refuse_all: Option<RecordError>,
+    shaper: Shaper,
     /// The next row group to open, and the end of the range.
     row_group: usize,
     last_row_group: usize,
@@ -265,7 +188,6 @@ pub struct RowsReader<R: ChunkReader> {
     reader: Option<ParquetRecordBatchReader>,
     /// Decoded rows, split into batches.
     pending: VecDeque<RecordBatch>,
-    row: u64,
     failed: bool,
 }
 
@@ -284,13 +206,14 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
     pub fn start_at(&mut self, row_group: usize) {
         self.row_group = row_group;
         let before = self.source.row_group_sizes().into_iter().take(row_group);
-        self.row = before.map(|(rows, _)| rows).sum();
+        self.shaper.start_at(before.map(|(rows, _)| rows).sum());
     }
 
     fn read(&mut self) -> Result<Option<Rows>, ReadError> {
         loop {
             if let Some(batch) = self.pending.pop_front() {
-                return self.convert(batch).map(Some);
+                let sizes = vec![self.row_bytes; batch.num_rows()];
+                return self.shaper.shape(batch, sizes).map(Some);
             }
             if let Some(reader) = &mut self.reader {
                 if let Some(batch) = source::next_batch(reader)? {
@@ -320,54 +243,6 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
             }
         }
     }
-
-    fn convert(&mut self, source: RecordBatch) -> Result<Rows, ReadError> {
-        let rows = source.num_rows();
-        let schema = source.schema();
-        self.converter.mismatches.clear();
-        let from = (schema.fields(), source.columns());
-        let columns = self
-            .converter
-            .columns(from, self.table.fields(), rows, "")?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options)?;
-        let first = self.row;
-        self.row += rows as u64;
-
-        let mut times = match &self.times {
-            Some(times) => times.read(&source)?,
-            None => vec![Ok(Timestamp::UNIX_EPOCH); rows],
-        };
-        if let Some(error) = &self.refuse_all {
-            times.fill(Err(refused(error)));
-        }
-        let mut mismatched = 0;
-        for mismatch in self.converter.mismatches.drain(..) {
-            let Some(time) = times.get_mut(mismatch.row) else {
-                continue;
-            };
-            match self.on_mismatch {
-                Policy::Fail => {
-                    return Err(ReadError::RowRefused {
-                        row: first + mismatch.row as u64,
-                        error: mismatch.error,
-                    });
-                }
-                Policy::Quarantine => *time = Err(refused(&mismatch.error)),
-                Policy::Drop => mismatched += u64::from(time.is_ok()),
-            }
-        }
-        let taken = times.iter().filter(|time| time.is_ok()).count() as u64;
-        Ok(Rows {
-            first,
-            batch,
-            dropped: self.unknown * taken,
-            times,
-            mismatched,
-            row_bytes: self.row_bytes,
-            source,
-        })
-    }
 }
 
 impl<R: ChunkReader + 'static> Iterator for RowsReader<R> {
@@ -380,13 +255,6 @@ impl<R: ChunkReader + 'static> Iterator for RowsReader<R> {
         let rows = self.read();
         self.failed = rows.is_err();
         rows.transpose()
-    }
-}
-
-fn refused(error: &RecordError) -> Refused {
-    Refused {
-        reason: error.reason().unwrap_or(Reason::Mismatch),
-        detail: in_full(error),
     }
 }
 

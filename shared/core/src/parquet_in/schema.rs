@@ -120,7 +120,7 @@ pub(super) fn is_enum(leaf: &ColumnDescriptor) -> bool {
 }
 
 /// The columns with types that tables have. `name` converts the names of columns and of fields of structs.
-pub(super) fn of_table(schema: &Schema, name: fn(&str) -> String) -> Schema {
+pub(crate) fn of_table(schema: &Schema, name: fn(&str) -> String) -> Schema {
     let fields = schema.fields().iter();
     let fields = fields.map(|field| field_of_table(field, name));
     Schema::new(fields.collect::<Fields>())
@@ -134,7 +134,7 @@ fn field_of_table(field: &FieldRef, name: fn(&str) -> String) -> FieldRef {
         T::UInt32 => T::Int64,
         T::UInt64 => T::Decimal128(20, 0),
         T::Float16 => T::Float32,
-        T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
+        T::Binary | T::BinaryView | T::FixedSizeBinary(_) => T::Binary,
         T::Timestamp(_, zone) => T::Timestamp(TimeUnit::Microsecond, zone.clone()),
         T::Decimal128(precision, scale) if *scale >= 0 => T::Decimal128(*precision, *scale),
         T::Decimal256(precision, scale) if *precision <= DECIMAL128_MAX_PRECISION => {
@@ -184,7 +184,7 @@ fn entries_of_table(entries: &FieldRef, name: fn(&str) -> String) -> FieldRef {
 }
 
 /// Checks that no two fields of a struct have the same name, ignoring case.
-pub(super) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
+pub(crate) fn check_names(fields: &Fields, path: &str) -> Result<(), ReadError> {
     let mut seen: HashMap<String, &FieldRef> = HashMap::new();
     for field in fields {
         if let Some(first) = seen.insert(field.name().to_lowercase(), field) {

@@ -22,14 +22,18 @@ use parquet::{
 };
 use parquet_merge::MAX_SCHEMA_DEPTH;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::{
     config::{Size, TimestampRule},
     encode::cells::{self, Cells},
     hive_type,
     json::JsonScalar,
+    quarantine::Reason,
     semantics::stated,
-    time::microseconds,
+    shown::in_full,
+    time::{TimestampReader, microseconds},
 };
 
 fn column(array: impl Array + 'static) -> ArrayRef {

@@ -7,7 +7,7 @@ use arrow::{
 };
 use jiff::{Timestamp, tz::Offset};
 
-use super::{ReadError, Refused, convert::type_name};
+use super::{ReadError, convert::type_name};
 use crate::{
     columns,
     encode::cells,
@@ -16,8 +16,17 @@ use crate::{
     time::{TimeError, TimestampReader},
 };
 
+/// A refused row, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason code.
+    pub reason: Reason,
+    /// The reason as a message.
+    pub detail: String,
+}
+
 /// Reads the column of the row's time.
-pub(super) struct Times {
+pub(crate) struct Times {
     name: String,
     /// The places of the column and of the fields inside it.
     path: Vec<usize>,
@@ -29,7 +38,7 @@ impl Times {
     ///
     /// # Errors
     /// There is no such column, or two, or its type is not a time.
-    pub(super) fn new(
+    pub(crate) fn new(
         schema: &Schema,
         name: &str,
         reader: TimestampReader,

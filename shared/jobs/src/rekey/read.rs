@@ -1,6 +1,8 @@
 //! A source object's records: decompressed and framed.
 
 use lakewright_core::{
+    avro::AvroFile,
+    chunk::Chunk,
     config::{InputFormat, Limits},
     json::Inference,
     location::Location,
@@ -15,7 +17,7 @@ use crate::{
     kit::{ErrorKind, JobError},
     work::{
         plain::{PlainError, PlainReader},
-        refusal::{misread, undecompressed},
+        refusal::{misread, refused_avro, undecompressed},
         source::Source,
     },
 };
@@ -44,16 +46,78 @@ struct Needed {
     timestamp: String,
 }
 
-/// The records of an object, piece by piece.
-pub(super) struct RecordReader<'a> {
+/// The bytes of an object, decompressed, piece by piece.
+pub(super) struct Pieces<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
     location: Location,
     reader: PlainReader,
+    ended: bool,
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(
+        ports: &'a Ports,
+        budget: &'a Budget,
+        limits: &Limits,
+        source: Source,
+    ) -> Self {
+        Self {
+            ports,
+            budget,
+            location: source.location().clone(),
+            reader: PlainReader::new(source.read(), limits.compression_ratio),
+            ended: false,
+        }
+    }
+
+    /// Whether there are no more.
+    pub(super) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next bytes, which may be none.
+    pub(super) async fn next(&mut self) -> Result<&mut Chunk, JobError> {
+        if self.reader.needs_input() {
+            if self.ports.clock.now() >= self.budget.deadline {
+                return Err(JobError::deadline());
+            }
+            // Yield to the reads ahead.
+            tokio::task::yield_now().await;
+        }
+        let more = self.reader.advance().await;
+        self.ended = !more.map_err(|error| match error {
+            PlainError::Read(error) => error,
+            PlainError::Corrupt(error) => undecompressed(&self.location, &error),
+        })?;
+        Ok(self.reader.plain())
+    }
+}
+
+/// Reads the header of an Avro object.
+pub(super) async fn open_avro(
+    pieces: &mut Pieces<'_>,
+    limits: &Limits,
+) -> Result<AvroFile, JobError> {
+    let mut file = AvroFile::new(limits);
+    while !file
+        .is_open()
+        .map_err(|error| refused_avro(&pieces.location, error))?
+    {
+        file.push(pieces.next().await?);
+        if pieces.ended() {
+            file.finish();
+        }
+    }
+    Ok(file)
+}
+
+/// The records of an object, piece by piece.
+pub(super) struct RecordReader<'a> {
+    pieces: Pieces<'a>,
     records: Box<dyn Records>,
     /// The columns that CSV or a pattern must have, until that has been checked.
     needed: Option<Needed>,
-    ended: bool,
 }
 
 impl<'a> RecordReader<'a> {
@@ -76,42 +140,26 @@ impl<'a> RecordReader<'a> {
             .records(limits, true)
             .map_err(|error| misread(&location, &error))?
             .ok_or_else(|| {
-                JobError::unreadable(location.clone(), "it is read by row groups".to_owned())
+                JobError::unreadable(location.clone(), "it is read in batches".to_owned())
             })?;
         Ok(Self {
-            ports,
-            budget,
-            reader: PlainReader::new(source.read(), limits.compression_ratio),
+            pieces: Pieces::new(ports, budget, limits, source),
             records,
             needed: matches!(job.format, InputFormat::Csv | InputFormat::Regex).then(|| Needed {
                 partition_by: job.fields_of_path(),
                 column: job.fields_of_columns().map(str::to_owned).collect(),
                 timestamp: job.timestamp.column.clone(),
             }),
-            location,
-            ended: false,
         })
     }
 
     /// Reads more. There may be new records, all of which must be taken before the next call; `None` after the last.
     pub(super) async fn more(&mut self) -> Result<Option<&mut dyn Records>, JobError> {
-        if self.ended {
+        if self.pieces.ended() {
             return Ok(None);
         }
-        if self.reader.needs_input() {
-            if self.ports.clock.now() >= self.budget.deadline {
-                return Err(JobError::deadline());
-            }
-            // Yield to the reads ahead.
-            tokio::task::yield_now().await;
-        }
-        let more = self.reader.advance().await;
-        self.ended = !more.map_err(|error| match error {
-            PlainError::Read(error) => error,
-            PlainError::Corrupt(error) => undecompressed(&self.location, &error),
-        })?;
-        self.records.push(self.reader.plain());
-        if self.ended {
+        self.records.push(self.pieces.next().await?);
+        if self.pieces.ended() {
             self.records.finish();
         }
         self.check_columns()?;
@@ -124,14 +172,15 @@ impl<'a> RecordReader<'a> {
             return Ok(());
         };
         // A broken header fails when its records are read.
+        let location = &self.pieces.location;
         let names = self.records.infer(&mut Inference::new(1));
         if let Ok(Some(names)) = names {
             check_columns(&needed.partition_by, &names)
-                .map_err(|error| no_such_column(&self.location, "partition_by", &error))?;
+                .map_err(|error| no_such_column(location, "partition_by", &error))?;
             check_fields(&needed.column, &names)
-                .map_err(|error| no_such_column(&self.location, "column", &error))?;
+                .map_err(|error| no_such_column(location, "column", &error))?;
             find_column(&needed.timestamp, names.iter().map(std::slice::from_ref))
-                .map_err(|error| no_such_column(&self.location, "timestamp.column", &error))?;
+                .map_err(|error| no_such_column(location, "timestamp.column", &error))?;
             self.needed = None;
         }
         Ok(())

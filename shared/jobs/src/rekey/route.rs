@@ -1,7 +1,9 @@
 //! Reads the members of a batch once and finds, for every record, the partition of its own time.
 
+mod avro;
 mod parquet;
 mod router;
+mod rows;
 mod text;
 
 use std::collections::BTreeMap;
@@ -176,10 +178,10 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
         InputFormat::Json | InputFormat::Csv | InputFormat::Regex => Reading::Text(Box::new(
             text::Filler::new(request, partitioner, &schema, operations)?,
         )),
-        InputFormat::Parquet => {
+        InputFormat::Parquet | InputFormat::Avro => {
             let read = read_schema(&schema, operations.as_deref());
             let router = Router::new(request, partitioner, &schema, operations, None)?;
-            Reading::Parquet(Box::new(router), read)
+            Reading::Batches(Box::new(router), read)
         }
     };
     let mut left = Vec::new();
@@ -226,14 +228,15 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
 /// The reader of a format.
 enum Reading<'a> {
     Text(Box<text::Filler<'a>>),
-    Parquet(Box<Router<'a>>, Schema),
+    /// Parquet and Avro, into these columns.
+    Batches(Box<Router<'a>>, Schema),
 }
 
 impl<'a> Reading<'a> {
     fn router(&mut self) -> &mut Router<'a> {
         match self {
             Self::Text(filler) => &mut filler.router,
-            Self::Parquet(router, _) => router,
+            Self::Batches(router, _) => router,
         }
     }
 
@@ -251,9 +254,10 @@ impl<'a> Reading<'a> {
         let timestamps = timestamps.map_err(|error| unusable(&error))?;
         match self {
             Self::Text(filler) => filler.member(source, timestamps).await,
-            Self::Parquet(router, schema) => {
-                parquet::member(router, schema, source, timestamps).await
-            }
+            Self::Batches(router, schema) => match router.request.settings().job.format {
+                InputFormat::Avro => avro::member(router, schema, source, timestamps).await,
+                _ => parquet::member(router, schema, source, timestamps).await,
+            },
         }
     }
 
@@ -267,7 +271,7 @@ impl<'a> Reading<'a> {
     fn finish(self) -> Routed {
         match self {
             Self::Text(filler) => filler.router.finish(),
-            Self::Parquet(router, _) => router.finish(),
+            Self::Batches(router, _) => router.finish(),
         }
     }
 }

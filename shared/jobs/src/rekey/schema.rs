@@ -16,7 +16,7 @@ use lakewright_core::{
 use super::{
     TableColumns,
     member::{Left, Members, Request, Wanted, attempt},
-    read::RecordReader,
+    read::{Pieces, RecordReader, open_avro},
 };
 use crate::{
     kit::{ErrorKind, JobError},
@@ -133,8 +133,8 @@ pub(super) enum Inferred {
     Left(Vec<(Wanted, Left)>),
 }
 
-/// Infers the columns: for JSON from all records of all members, for CSV from their headers, for Parquet from their
-/// footers.
+/// Infers the columns: for JSON from all records of all members, for CSV and Avro from their headers, for Parquet
+/// from their footers.
 ///
 /// # Errors
 /// The failure is not that of a single member.
@@ -167,17 +167,25 @@ struct Found {
     inference: Inference,
     /// Of CSV.
     names: Option<Vec<String>>,
-    /// Of Parquet.
+    /// Of Parquet and Avro.
     fields: Vec<Field>,
     members: usize,
 }
 
 impl Found {
     async fn add(&mut self, request: Request<'_>, source: Source) -> Result<(), JobError> {
-        if request.settings().job.format == InputFormat::Parquet {
-            let schema = parquet_columns(request, &source).await?;
-            return self.unite(&schema, source.location());
-        }
+        let location = source.location().clone();
+        let schema = match request.settings().job.format {
+            InputFormat::Parquet => parquet_columns(request, &source).await?,
+            InputFormat::Avro => avro_columns(request, source).await?,
+            InputFormat::Json | InputFormat::Csv | InputFormat::Regex => {
+                return self.infer(request, source).await;
+            }
+        };
+        self.unite(&schema, &location)
+    }
+
+    async fn infer(&mut self, request: Request<'_>, source: Source) -> Result<(), JobError> {
         let location = source.location().clone();
         let Request { ports, budget, .. } = request;
         let mut reader = RecordReader::new(ports, budget, request.settings(), source)?;
@@ -198,7 +206,7 @@ impl Found {
         Ok(())
     }
 
-    /// Adds the columns of a Parquet file: those of one name must be of one type.
+    /// Adds the columns of a Parquet or Avro file: those of one name must be of one type.
     fn unite(&mut self, schema: &Schema, location: &Location) -> Result<(), JobError> {
         let same = |a: &Field, b: &Field| a.name().eq_ignore_ascii_case(b.name());
         let fields = schema.fields();
@@ -252,4 +260,11 @@ async fn parquet_columns(request: Request<'_>, source: &Source) -> Result<Schema
     let loaded = Loaded::open(source.object(), source.first(), limits).await?;
     let file = ParquetFile::open(loaded, limits).map_err(unreadable)?;
     file.schema().map_err(unreadable)
+}
+
+/// The columns of an Avro file.
+async fn avro_columns(request: Request<'_>, source: Source) -> Result<Schema, JobError> {
+    let limits = &request.settings().job.limits;
+    let mut pieces = Pieces::new(request.ports, request.budget, limits, source);
+    Ok(open_avro(&mut pieces, limits).await?.schema())
 }

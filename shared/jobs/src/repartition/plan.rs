@@ -157,7 +157,7 @@ async fn make(
             ),
         ));
     }
-    let (columns, keys) = if let Some(known) = found.columns(ports, job).await? {
+    let (columns, keys) = if let Some(known) = found.columns(ports, job, budget).await? {
         known
     } else {
         let inferred = inferring.columns(&found, ports, job, budget).await?;

@@ -1,8 +1,9 @@
 //! Reads an object: its decompressed bytes, and the records in them.
 
 use lakewright_core::{
+    avro::AvroFile,
     chunk::Chunk,
-    config::{EpochUnit, Repartition},
+    config::{EpochUnit, Limits, Repartition},
     json::ParseTimestamp,
     lines::Dialect,
     location::Location,
@@ -15,7 +16,7 @@ use crate::{
     kit::{ErrorKind, JobError},
     work::{
         plain::{PlainError, PlainReader},
-        refusal::{misread, undecompressed},
+        refusal::{misread, refused_avro, undecompressed},
         source::SourceReader,
         timestamps,
     },
@@ -191,6 +192,24 @@ impl LineRange {
             None => from..chunk.len(),
         }
     }
+}
+
+/// Reads the header of an Avro object.
+pub(super) async fn open_avro(
+    bytes: &mut Content<'_>,
+    limits: &Limits,
+) -> Result<AvroFile, JobError> {
+    let mut file = AvroFile::new(limits);
+    while !file
+        .is_open()
+        .map_err(|error| refused_avro(&bytes.location, error))?
+    {
+        match bytes.next().await? {
+            Some(chunk) => file.push(chunk),
+            None => file.finish(),
+        }
+    }
+    Ok(file)
 }
 
 /// The reader of the records in an object, or in a part of one that does not begin with its first line.

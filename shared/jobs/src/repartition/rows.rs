@@ -5,6 +5,7 @@ use std::{collections::VecDeque, ops::Range};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
 use lakewright_core::{
+    avro::AvroRows,
     config::{Policy, Repartition, Source as From},
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
@@ -17,14 +18,14 @@ use lakewright_core::{
 use super::{
     Budget, Ports,
     ledger::Plan,
-    read::{Content, records, timestamps},
+    read::{Content, open_avro, records, timestamps},
     refusal::unread,
 };
 use crate::{
     kit::{ErrorKind, JobError},
     work::{
         parquet::{Loaded, Room},
-        refusal::{misread, refused},
+        refusal::{misread, refused, refused_avro},
         source::Pinned,
     },
 };
@@ -57,12 +58,20 @@ pub(super) struct Rows<'a> {
 enum Open<'a> {
     Text(Box<Text<'a>>),
     Parquet(Box<Parquet>),
+    Avro(Box<Avro<'a>>),
 }
 
 struct Text<'a> {
     bytes: Content<'a>,
     records: Box<dyn Records>,
     location: Location,
+}
+
+struct Avro<'a> {
+    bytes: Content<'a>,
+    rows: AvroRows,
+    location: Location,
+    ended: bool,
 }
 
 struct Parquet {
@@ -131,6 +140,7 @@ impl<'a> Rows<'a> {
             match self.open.take() {
                 Some(Open::Text(text)) => self.text(text).await?,
                 Some(Open::Parquet(parquet)) => self.parquet(parquet).await?,
+                Some(Open::Avro(avro)) => self.avro(avro).await?,
                 None => {
                     if let Some(unit) = self.units.pop_front() {
                         self.open = Some(self.open(&unit).await?);
@@ -188,6 +198,27 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// Takes the next rows of an Avro object, or its next bytes.
+    async fn avro(&mut self, mut avro: Box<Avro<'a>>) -> Result<(), JobError> {
+        let rows = avro.rows.next_rows();
+        let rows = rows.map_err(|error| refused_avro(&avro.location, error))?;
+        if let Some(rows) = rows {
+            self.values_dropped += rows.mismatched;
+            let batch = self.arrange(&rows.batch)?;
+            self.ready.push_back(batch);
+            tokio::task::yield_now().await;
+        } else if avro.ended {
+            return Ok(());
+        } else if let Some(chunk) = avro.bytes.next().await? {
+            avro.rows.push(chunk);
+        } else {
+            avro.rows.finish();
+            avro.ended = true;
+        }
+        self.open = Some(Open::Avro(avro));
+        Ok(())
+    }
+
     async fn open(&mut self, unit: &Unit) -> Result<Open<'a>, JobError> {
         let plan = self.plan;
         let source = plan.sources.get(unit.source as usize).ok_or_else(|| {
@@ -204,6 +235,25 @@ impl<'a> Rows<'a> {
             self.partition = source.partition;
         }
         let location = plan.location(source);
+        if plan.reading == Reading::Avro {
+            let job = &plan.settings;
+            let at = location.clone();
+            let mut bytes = Content::open(self.ports, job, self.budget, at, source, None);
+            let file = open_avro(&mut bytes, &job.limits).await?;
+            let schema = plan.shape.read_schema()?;
+            let rows = file.read_columns(
+                &schema,
+                on_unknown(job),
+                job.on_mismatch,
+                timestamps(&plan.reading)?,
+            );
+            return Ok(Open::Avro(Box::new(Avro {
+                bytes,
+                rows: rows.map_err(|error| refused_avro(&location, error))?,
+                location,
+                ended: false,
+            })));
+        }
         if !plan.reading.is_parquet() {
             let lines = match unit.part {
                 Part::Bytes(start, end) if start > 0 || end < source.size => Some((start, end)),

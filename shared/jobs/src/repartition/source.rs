@@ -20,9 +20,9 @@ use lakewright_ports::{
 };
 
 use super::{
-    Ports,
+    Budget, Ports,
     ledger::{SourceObject, SourcePartition},
-    read::unreadable,
+    read::{Content, open_avro, unreadable},
     refusal::unread,
 };
 use crate::{
@@ -314,6 +314,10 @@ impl Found {
             return Ok(stored);
         }
         let location = self.location(source);
+        // Avro has its compression in its blocks, between which Spark splits it.
+        if self.reading == Reading::Avro {
+            return Ok(stored);
+        }
         if self.reading.is_parquet() {
             let file = parquet(ports, job, &location, source).await?;
             let sizes = file.row_groups().into_iter().map(|(_, bytes)| bytes);
@@ -332,6 +336,7 @@ impl Found {
         &self,
         ports: &Ports,
         job: &Repartition,
+        budget: &Budget,
     ) -> Result<Option<(Vec<Column>, Vec<Column>)>, JobError> {
         if let Some(table) = &self.table {
             let column = |column: &Column| Column {
@@ -347,13 +352,22 @@ impl Found {
         let Some(first) = self.sources.first() else {
             return Ok(Some((Vec::new(), Vec::new())));
         };
-        if !self.reading.is_parquet() {
-            return Ok(None);
-        }
         let location = self.location(first);
-        let file = parquet(ports, job, &location, first).await?;
-        let schema = file.spelled_schema();
-        let schema = schema.map_err(|error| refused(&location, error))?;
+        let schema = match &self.reading {
+            Reading::Parquet => {
+                let file = parquet(ports, job, &location, first).await?;
+                let schema = file.spelled_schema();
+                schema.map_err(|error| refused(&location, error))?
+            }
+            Reading::Avro => {
+                let at = location.clone();
+                let mut bytes = Content::open(ports, job, budget, at, first, None);
+                open_avro(&mut bytes, &job.limits).await?.spelled_schema()
+            }
+            Reading::Json { .. } | Reading::Csv(_) | Reading::Lines { .. } | Reading::Regex(_) => {
+                return Ok(None);
+            }
+        };
         Ok(Some((rendered(&location, &schema)?, Vec::new())))
     }
 }

@@ -1,6 +1,7 @@
 //! The errors of objects that are refused: every job uses the same name for the same reason.
 
 use lakewright_core::{
+    avro::AvroError,
     compression::DecompressError,
     location::Location,
     parquet_in::ReadError,
@@ -60,6 +61,34 @@ pub(crate) fn refused(location: &Location, error: ReadError) -> JobError {
             JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
         }
         error => JobError::unreadable(location, error.to_string()),
+    }
+}
+
+/// The error for an Avro object that is refused.
+pub(crate) fn refused_avro(location: &Location, error: AvroError) -> JobError {
+    let text = error.to_string();
+    match error {
+        AvroError::Rows(error) => refused(location, error),
+        AvroError::TooLarge {
+            what,
+            offset,
+            size,
+            limit,
+        } => {
+            let message = format!(
+                "refused: the {what} has {size} bytes, more than {limit} (limits.record_size)"
+            );
+            JobError::new(ErrorKind::RecordTooLong, message)
+                .of(location.clone())
+                .at(offset)
+        }
+        AvroError::Ratio { offset, limit } => {
+            undecompressed(location, &DecompressError::Ratio { offset, limit })
+        }
+        AvroError::Schema { .. } => {
+            JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {text}"))
+        }
+        _ => JobError::unreadable(location.clone(), text),
     }
 }
 

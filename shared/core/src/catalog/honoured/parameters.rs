@@ -1,6 +1,6 @@
 //! Which parameters of a table are honoured, and which change nothing.
 
-use super::{RowFormat, StorageDescriptor};
+use super::{RowFormat, StorageDescriptor, avro};
 use crate::location::Location;
 
 /// Parameters that describe the table to people, crawlers and engines but do not affect how its rows are read; in lower
@@ -176,6 +176,16 @@ impl RowFormat {
                 }
                 "parquet.ignore.statistics" | "paths" => true,
                 name => name.starts_with("parquet.bloom.filter"),
+            },
+            Self::Avro => match lower.as_str() {
+                "avro.schema.literal" => return avro::check_literal(storage, value),
+                "avro.schema.url" => {
+                    return Err(
+                        "it is not looked up: have the table say its columns alone, or name its prefix instead",
+                    );
+                }
+                "avro.compress" | "avro.output.codec" | "paths" => true,
+                _ => false,
             },
         };
         if known { Ok(()) } else { Err(NOT_UNDERSTOOD) }

@@ -1,16 +1,13 @@
 //! Parquet: downloads one row group at a time to the temporary folder and reads it from there.
 
-use std::borrow::Cow;
-
 use arrow::datatypes::Schema;
 use lakewright_core::{
-    location::Location,
-    parquet_in::{ParquetFile, ReadError, ReadOptions, Rows},
+    parquet_in::{ParquetFile, ReadError, ReadOptions},
     partition::check_columns,
     time::TimestampReader,
 };
 
-use super::{Router, Row};
+use super::{Router, rows::take};
 use crate::{
     kit::JobError,
     rekey::read::{check_fields, no_such_column},
@@ -62,31 +59,4 @@ pub(super) async fn member(
         }
     }
     Ok(())
-}
-
-fn take(router: &mut Router<'_>, location: &Location, rows: &Rows) -> Result<(), JobError> {
-    let at = router.at;
-    let record = |row: usize| rows.record(row).map_err(|error| refused(location, error));
-    let mut timed = Vec::with_capacity(rows.times.len());
-    for (index, time) in rows.times.iter().enumerate() {
-        let offset = rows.first + index as u64;
-        timed.push(match time {
-            Ok(time) => Some(Row {
-                member: at,
-                time: *time,
-                offset,
-                bytes: rows.row_bytes,
-            }),
-            Err(refused) => {
-                router.set_aside(offset, &record(index)?, refused.reason, &refused.detail)?;
-                None
-            }
-        });
-    }
-    if let Some(member) = router.member() {
-        member.rows_in += timed.len() as u64;
-        member.fields_dropped += rows.dropped;
-        member.values_dropped += rows.mismatched;
-    }
-    router.take(&rows.batch, &timed, |_, row| record(row).map(Cow::Owned))
 }

@@ -125,7 +125,9 @@ impl<'a> Router<'a> {
             // The row group that is being read is in the temporary folder too.
             scratch: match job.format {
                 InputFormat::Parquet => budget.scratch_bytes / 2,
-                InputFormat::Json | InputFormat::Csv | InputFormat::Regex => budget.scratch_bytes,
+                InputFormat::Json | InputFormat::Csv | InputFormat::Regex | InputFormat::Avro => {
+                    budget.scratch_bytes
+                }
             }
             .saturating_sub(budget.memory / 4),
             store: Arc::clone(store),

@@ -1,0 +1,330 @@
+//! Avro object container files as input: batches with the columns of a table, and the time of each row. docs/SEMANTICS.md,
+//! "Avro", specifies which files are accepted and what they mean.
+//!
+//! A file is read from front to back, block by block. The decoder is the `arrow-avro` crate; framing and decompression are
+//! here, because an object arrives in pieces, and a block of it has a limit. Whatever its bytes, reading returns batches or an
+//! error.
+
+mod container;
+mod error;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{DataType, Decimal128Type, Decimal256Type, Schema},
+};
+use arrow_avro::{
+    codec::Tz,
+    reader::{Decoder, DecoderMode, ReaderBuilder},
+    schema::{AvroSchema, SchemaStore},
+};
+use parquet_merge::panic_reason;
+
+use self::container::{Block, Container, Header};
+pub use self::error::AvroError;
+use crate::{
+    chunk::Chunk,
+    config::{Limits, Policy},
+    json::ParseTimestamp,
+    parquet_in::{
+        BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shaper, Times, schema as table_schema,
+    },
+};
+
+/// An object whose header has been, or is being, read.
+#[derive(Debug)]
+pub struct AvroFile {
+    container: Container,
+    longest: usize,
+    open: Option<Open>,
+}
+
+/// What is known once the header is read.
+#[derive(Debug)]
+struct Open {
+    header: Header,
+    decoder: Decoder,
+    /// The most rows of a batch.
+    batch_rows: usize,
+}
+
+impl AvroFile {
+    /// An object of which nothing is read yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            container: Container::new(limits),
+            longest: limits.longest_record(),
+            open: None,
+        }
+    }
+
+    /// Takes the next bytes of the object, decompressed.
+    pub fn push(&mut self, chunk: &mut Chunk) {
+        self.container.push(chunk);
+    }
+
+    /// Marks the end of the object.
+    pub fn finish(&mut self) {
+        self.container.finish();
+    }
+
+    /// Whether the header is read; before, more bytes are needed.
+    ///
+    /// # Errors
+    /// It is no Avro file, or has a schema or a codec that is not read, or two columns with the same name ignoring case.
+    pub fn is_open(&mut self) -> Result<bool, AvroError> {
+        if self.open.is_none()
+            && let Some(header) = self.container.header()?
+        {
+            let schema = schema::read(&header.schema, self.longest)?;
+            let batch_rows = (BATCH_BYTES / schema.width.max(1)).clamp(1, BATCH_ROWS);
+            let decoder = guarded(|| decoder(schema.json, batch_rows));
+            let decoder = decoder.map_err(|what| AvroError::Schema {
+                column: "the schema".to_owned(),
+                what: format!("not read: {what}"),
+            })?;
+            table_schema::check_names(decoder.schema().fields(), "")?;
+            self.open = Some(Open {
+                header,
+                decoder,
+                batch_rows,
+            });
+        }
+        Ok(self.open.is_some())
+    }
+
+    /// The columns of the file with types that tables have, for use without a table, with names in lower case.
+    pub fn schema(&self) -> Schema {
+        self.columns(str::to_lowercase)
+    }
+
+    /// The same, with names as the file spells them.
+    pub fn spelled_schema(&self) -> Schema {
+        self.columns(str::to_owned)
+    }
+
+    fn columns(&self, name: fn(&str) -> String) -> Schema {
+        let schema = self.open.as_ref().map(|open| open.decoder.schema());
+        schema.map_or_else(Schema::empty, |schema| {
+            table_schema::of_table(&schema, name)
+        })
+    }
+
+    /// The names of the columns of [`schema`](Self::schema) in the file's spelling.
+    pub fn names(&self) -> Vec<String> {
+        let schema = self.spelled_schema();
+        let fields = schema.fields().iter();
+        fields.map(|field| field.name().clone()).collect()
+    }
+
+    /// Reads the rows into the columns of `table`, as [`ParquetFile::read`](crate::parquet_in::ParquetFile::read) does. The header
+    /// must be [read](Self::is_open).
+    ///
+    /// # Errors
+    /// The table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time.
+    pub fn read(self, table: &Schema, options: ReadOptions) -> Result<AvroRows, AvroError> {
+        let schema = self.open.as_ref().map(|open| open.decoder.schema());
+        let schema = schema.unwrap_or_else(|| Schema::empty().into());
+        let times = Times::new(&schema, &options.timestamp, options.timestamps)?;
+        let policies = (options.on_unknown, options.on_mismatch);
+        self.rows(table, Some(times), policies, options.parse_timestamp)
+    }
+
+    /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_columns(
+        self,
+        table: &Schema,
+        on_unknown: Policy,
+        on_mismatch: Policy,
+        parse_timestamp: ParseTimestamp,
+    ) -> Result<AvroRows, AvroError> {
+        self.rows(table, None, (on_unknown, on_mismatch), parse_timestamp)
+    }
+
+    fn rows(
+        self,
+        table: &Schema,
+        times: Option<Times>,
+        policies: (Policy, Policy),
+        parse_timestamp: ParseTimestamp,
+    ) -> Result<AvroRows, AvroError> {
+        let Some(open) = self.open else {
+            return Err(AvroError::Truncated {
+                what: "header",
+                offset: 0,
+            });
+        };
+        let file = open.decoder.schema();
+        Ok(AvroRows {
+            container: self.container,
+            shaper: Shaper::new(&file, table, times, policies, parse_timestamp)?,
+            open,
+            block: None,
+            sizes: Vec::new(),
+            bytes: 0,
+            offset: 0,
+        })
+    }
+}
+
+fn decoder(schema: String, batch_rows: usize) -> Result<Decoder, String> {
+    let mut schemas = SchemaStore::new();
+    let schema = schemas.register(AvroSchema::new(schema));
+    let schema = schema.map_err(|error| error.to_string())?;
+    ReaderBuilder::new()
+        .with_writer_schema_store(schemas)
+        .with_active_fingerprint(schema)
+        .with_decoder_mode(DecoderMode::UnframedDatum)
+        .with_batch_size(batch_rows)
+        .with_tz(Tz::Utc)
+        .build_decoder()
+        .map_err(|error| error.to_string())
+}
+
+/// The records of an object, from first to last, as batches of at most 8,192 rows and about 8 MiB, which do not depend on how
+/// the object is cut into chunks.
+pub struct AvroRows {
+    container: Container,
+    open: Open,
+    shaper: Shaper,
+    /// The block whose records are being decoded, and how far.
+    block: Option<(Block, Progress)>,
+    /// The bytes of each record in the decoder, and of all of them.
+    sizes: Vec<u64>,
+    bytes: usize,
+    /// The start of the block that has the first of them.
+    offset: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// The records that were decoded, and their bytes.
+    records: u64,
+    bytes: usize,
+}
+
+impl AvroRows {
+    /// Takes the next bytes of the object, decompressed. Before, call [`next_rows`](Self::next_rows) until it returns `None`.
+    pub fn push(&mut self, chunk: &mut Chunk) {
+        self.container.push(chunk);
+    }
+
+    /// Marks the end of the object.
+    pub fn finish(&mut self) {
+        self.container.finish();
+    }
+
+    /// The next rows. `None` if they need more bytes or, after [`finish`](Self::finish), if there are no more.
+    ///
+    /// # Errors
+    /// The rest of the object cannot be read.
+    pub fn next_rows(&mut self) -> Result<Option<Rows>, AvroError> {
+        loop {
+            if self.sizes.len() >= self.open.batch_rows || self.bytes >= BATCH_BYTES {
+                return self.flush();
+            }
+            if self.block.is_some() {
+                self.decode()?;
+            } else if let Some(block) = self.container.block(&self.open.header)? {
+                self.block = Some((block, Progress::default()));
+            } else if self.container.has_ended() {
+                return self.flush();
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Decodes records of the block until it ends or the batch is full.
+    fn decode(&mut self) -> Result<(), AvroError> {
+        let Some((block, progress)) = &mut self.block else {
+            return Ok(());
+        };
+        if self.sizes.is_empty() {
+            self.offset = block.offset;
+        }
+        let (decoder, sizes) = (&mut self.open.decoder, &mut self.sizes);
+        let (most, total) = (self.open.batch_rows, &mut self.bytes);
+        let result = guarded(|| {
+            while progress.records < block.records && sizes.len() < most && *total < BATCH_BYTES {
+                let rest = block.bytes.get(progress.bytes..).unwrap_or_default();
+                let size = decoder.decode(rest).map_err(|error| error.to_string())?;
+                progress.records += 1;
+                progress.bytes += size;
+                sizes.push(size as u64);
+                *total += size;
+            }
+            Ok(())
+        });
+        let corrupt = |detail| AvroError::Corrupt {
+            what: "block",
+            offset: block.offset,
+            detail,
+        };
+        result.map_err(|said| corrupt(format!("record {}: {said}", progress.records)))?;
+        if progress.records == block.records {
+            if progress.bytes < block.bytes.len() {
+                return Err(corrupt("it is longer than its records".to_owned()));
+            }
+            self.block = None;
+        }
+        Ok(())
+    }
+
+    /// The rows that were decoded.
+    fn flush(&mut self) -> Result<Option<Rows>, AvroError> {
+        let decoder = &mut self.open.decoder;
+        let batch = guarded(|| {
+            let batch = decoder.flush().map_err(|error| error.to_string())?;
+            if let Some(batch) = &batch {
+                batch.columns().iter().try_for_each(check_digits)?;
+            }
+            Ok(batch)
+        });
+        let batch = batch.map_err(|detail| AvroError::Corrupt {
+            what: "rows from the block",
+            offset: self.offset,
+            detail,
+        })?;
+        self.bytes = 0;
+        let sizes = std::mem::take(&mut self.sizes);
+        let shape = |batch| self.shaper.shape(batch, sizes).map_err(AvroError::from);
+        batch.map(shape).transpose()
+    }
+}
+
+/// Checks that no decimal number has more digits than its type.
+fn check_digits(column: &ArrayRef) -> Result<(), String> {
+    let checked = match column.data_type() {
+        DataType::Decimal128(precision, _) => column
+            .as_primitive::<Decimal128Type>()
+            .validate_decimal_precision(*precision),
+        DataType::Decimal256(precision, _) => column
+            .as_primitive::<Decimal256Type>()
+            .validate_decimal_precision(*precision),
+        DataType::Struct(_) => {
+            return column
+                .as_struct()
+                .columns()
+                .iter()
+                .try_for_each(check_digits);
+        }
+        DataType::List(_) => return check_digits(column.as_list::<i32>().values()),
+        DataType::Map(..) => return check_digits(column.as_map().values()),
+        _ => Ok(()),
+    };
+    checked.map_err(|error| error.to_string())
+}
+
+/// Runs a part of the decoder and catches panics. Input that makes it panic is corrupt.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| Err(panic_reason(&*panic)))
+}
