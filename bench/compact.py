@@ -50,6 +50,8 @@ What is measured, and what is not alike:
 - The peers read local files from the page cache and write to tmpfs: no HTTP, no verification, no catalog.
 - The memory size is what the function is told, as Lambda would tell it; `peak MB` says whether it stays within.
 - `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
+- `cloud CPU s` is what the local cloud needed meanwhile. It is a program in Python, which real S3 is not, and its time is in our
+  wall times.
 """
 
 

@@ -23,13 +23,14 @@ from harness.benchmark import Common, check, check_peers, circumstances, common,
 from harness.cloud import LocalCloud
 from harness.machine import first_line, wait_until_quiet
 from harness.program import ProgramFailed
-from harness.report import OURS, Run, cold_starts, comparison, medians, targets, tiny_objects
+from harness.report import OURS, Run, by_contender, cold_starts, comparison, costs, medians, targets, tiny_objects
 from harness.runtime_api import FunctionFailed
 
 RECORDS = {"100k": 100_000, "1m": 1_000_000, "5m": 5_000_000}
 # 10 MB of gzip in one object.
 SINGLE, SINGLE_RECORDS = "10mb", 134_700
 SINGLE_MEMORY_MB = [128, 256, 512]
+BATCH = "batch"
 # Tiny objects, and how many of them an event has, which are a batch.
 TINY, TINY_OBJECTS, TINY_RECORDS, TINY_AT_ONCE, TINY_MEMORY_MB = "tiny", 20_000, 100_000, 1_000, 256
 # The size whose records are also read and written in other forms, the function's memory, and the peers that read Parquet.
@@ -63,6 +64,8 @@ What is measured, and what is not alike:
 - The memory size is what the function is told, as Lambda would tell it; `peak MB` says whether it stays within. CPU
   is not throttled to what Lambda gives for that size: wall times are those of this machine's cores.
 - `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
+- `cloud CPU s` is what the local cloud needed meanwhile. It is a program in Python, which real S3 is not, and its time is in our
+  wall times.
 """
 
 
@@ -101,11 +104,16 @@ def options() -> Options:
 def contenders(lakewright: Lakewright, given: Options) -> list[Contender]:
     """All that are compared, in the order in which they run."""
     own: list[Contender] = [
-        partial(lakewright.run, f"{OURS}, {memory_mb} MB, {way}", Job(memory_mb, objects))
+        partial(lakewright.run, named(memory_mb, way), Job(memory_mb, objects))
         for memory_mb in given.memory_mb
-        for way, objects in [("batch", None), ("one by one", 1)]
+        for way, objects in [(BATCH, None), ("one by one", 1)]
     ]
     return [*own, *(partial(run_peer, name, JSON, given) for name in given.peers)]
+
+
+def named(memory_mb: int, way: str) -> str:
+    """The function with this memory, and how it is given the objects."""
+    return f"{OURS}, {memory_mb} MB, {way}"
 
 
 def run_peer(name: str, form: str, given: Options, dataset: DataSet, repetition: int) -> Run:
@@ -196,6 +204,9 @@ def measure(given: Options) -> str:
             dataset = land(name, folders[name], cloud)
             runs = run_in_turn([(contender, dataset) for contender in contenders(lakewright, given)], given)
             compared.append(comparison(dataset.size, runs))
+            if len(given.memory_mb) > 1:
+                grouped = by_contender(runs)
+                compared.append(costs(dataset.size, {size: grouped[named(size, BATCH)] for size in given.memory_mb}))
             reached += targets(dataset.size, runs)
             if name == FORMS_OF and given.forms:
                 others += [other_forms(lakewright, dataset, folders[name], cloud, given)]

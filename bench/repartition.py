@@ -47,6 +47,8 @@ What is measured, and what is not alike:
   an id.
 - The memory size is what the functions are told, as Lambda would tell it; `peak MB` says whether they stay within.
 - `foreign` is the share of the machine that other programs used meanwhile: above 0.05, do not trust wall times.
+- `cloud CPU s` is what the local cloud needed meanwhile. It is a program in Python, which real S3 is not, and its time is in our
+  wall times.
 """
 
 
@@ -68,7 +70,7 @@ def options() -> Options:
     arguments.add_argument("--vehicles", type=int, default=VEHICLES, help="rows of the table by columns")
     arguments.add_argument("--products", type=int, default=PRODUCTS, help="rows of the table in files")
     arguments.add_argument("--files", type=int, default=FILES, help="files that become one")
-    arguments.add_argument("--memory", type=names, default=["1024"], help="the functions' memory sizes in MB")
+    arguments.add_argument("--memory", type=names, default=["256", "1024"], help="the functions' memory sizes in MB")
     arguments.add_argument("--peers", type=names, default=list(peer.PEERS), help=f"of {','.join(peer.PEERS)}")
     given = arguments.parse_args()
     check_peers(arguments, given.peers, peer.PEERS)

@@ -119,7 +119,8 @@ class Lakewright:
             publish = call("compact-publish", OTHER_MEMORY_MB, 1, steps)
         done = [plan, merges, publish]
         cpu = sum(part.cpu_seconds for part in done)
-        foreign = load.share(cpu + self._cloud.cpu_seconds() - before)
+        cloud_cpu = self._cloud.cpu_seconds() - before
+        foreign = load.share(cpu + cloud_cpu)
         files, size = self._verify(table, report)
         return Run(
             "compact",
@@ -131,6 +132,7 @@ class Lakewright:
             files,
             size,
             foreign,
+            cloud_cpu_seconds=cloud_cpu,
         )
 
     def _register(self, table: str) -> None:

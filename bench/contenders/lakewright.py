@@ -76,7 +76,8 @@ class Lakewright:
             function = Function(NAME, self._binary, self._config(job, dataset, table), job.memory_mb, temporary, log)
             before, load = self._cloud.cpu_seconds(), ForeignLoad()
             done = run_function(function, batches, self._cloud.environment())
-            foreign = load.share(done.usage.cpu_seconds + self._cloud.cpu_seconds() - before)
+            cloud_cpu = self._cloud.cpu_seconds() - before
+            foreign = load.share(done.usage.cpu_seconds + cloud_cpu)
         files, size = self._verify(dataset, table, done)
         self._cloud.remove(LAKE, f"{table}/")
         return Run(
@@ -91,6 +92,7 @@ class Lakewright:
             foreign,
             done.init_seconds,
             done.init_cpu_seconds,
+            cloud_cpu,
         )
 
     def _config(self, job: Job, dataset: DataSet, table: str) -> Path:

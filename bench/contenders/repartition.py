@@ -143,7 +143,8 @@ class Lakewright:
         for target, settings in zip(targets, job.settings, strict=True):
             done += self._execute(job, target, settings, memory_mb)
         cpu = sum(part.cpu_seconds for part in done)
-        foreign = load.share(cpu + self._cloud.cpu_seconds() - before)
+        cloud_cpu = self._cloud.cpu_seconds() - before
+        foreign = load.share(cpu + cloud_cpu)
         with empty_folder(self._scratch / "output") as output:
             for number, target in enumerate(targets, 1):
                 folder = output / str(number) if len(targets) > 1 else output
@@ -160,6 +161,7 @@ class Lakewright:
             files,
             size,
             foreign,
+            cloud_cpu_seconds=cloud_cpu,
         )
 
     def _execute(self, job: Job, target: str, settings: str, memory_mb: int) -> list[Invoked]:

@@ -1,13 +1,18 @@
 """Results as a page of Markdown."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 OURS = "Lakewright"
+CLOUD = "cloud CPU s"
 REFERENCES = ["DuckDB", "Polars", "Spark"]
 # The project's goal: CPU at most that of the first reference, and this much memory.
 MEMORY_TARGET_BYTES = 256 << 20
+# A function has a processor for this much memory: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+PROCESSOR_MB = 1_769
+# Of Lambda on arm64 in us-east-1: https://aws.amazon.com/lambda/pricing/
+DOLLARS_PER_GB_SECOND = 0.0000133334
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Run:
     foreign_share: float
     init_seconds: float | None = None
     init_cpu_seconds: float | None = None
+    # Of the local cloud meanwhile, which shares the cores; peers need none.
+    cloud_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,13 @@ def by_contender(runs: Iterable[Run]) -> dict[str, list[Run]]:
     return grouped
 
 
+def cloud_cpu(own: Sequence[Run]) -> str:
+    """What the local cloud needed meanwhile; nothing for a contender that does not use it."""
+    if any(run.cloud_cpu_seconds is None for run in own):
+        return ""
+    return f"{of(own, lambda run: run.cloud_cpu_seconds or 0):.2f}"
+
+
 def comparison(size: Size, runs: Sequence[Run]) -> str:
     """Medians of all contenders on one data set, and CPU as multiples of the references'."""
     grouped = by_contender(runs)
@@ -78,10 +92,11 @@ def comparison(size: Size, runs: Sequence[Run]) -> str:
                 f"{of(own, lambda run: run.output_bytes) / 1e6:.1f}",
                 *ratios,
                 f"{of(own, lambda run: run.foreign_share):.2f}",
+                cloud_cpu(own),
             ]
         )
     head = ["", "wall s", "CPU s", "CPU s/GB", "peak MB", "files", "output MB"]
-    head += [f"CPU / {name}" for name in references] + ["foreign"]
+    head += [f"CPU / {name}" for name in references] + ["foreign", CLOUD]
     title = (
         f"### {size.name}: {size.rows:,} records, {size.json_bytes / 1e6:,.0f} MB of JSON "
         f"({size.gzip_bytes / 1e6:,.1f} MB of gzip) in {size.objects} objects, {size.partitions} partitions\n\n"
@@ -106,9 +121,10 @@ def medians(title: str, runs: Sequence[Run], references: Sequence[str]) -> str:
                 f"{of(own, lambda run: run.output_bytes) / 1e6:.1f}",
                 *(f"{cpu / of(grouped[other], lambda run: run.cpu_seconds):.2f}" for other in known),
                 f"{of(own, lambda run: run.foreign_share):.2f}",
+                cloud_cpu(own),
             ]
         )
-    head = ["", "wall s", "CPU s", "peak MB", "files", "output MB", *(f"CPU / {name}" for name in known), "foreign"]
+    head = ["", "wall s", "CPU s", "peak MB", "files", "output MB", *(f"CPU / {name}" for name in known), "foreign", CLOUD]
     return f"### {title}\n\n{table(head, lines)}"
 
 
@@ -131,6 +147,32 @@ def cold_starts(size: Size, runs: Sequence[Run]) -> str:
         f"{size.json_bytes / 1e6:.1f} MB of JSON, {size.rows:,} records, {size.partitions} partitions\n\n"
     )
     return title + table(["memory size", "init ms", "init CPU ms", "invocation ms", "CPU s", "peak MB", "files"], lines)
+
+
+def costs(size: Size, by_memory_mb: Mapping[int, Sequence[Run]]) -> str:
+    """What Lambda asks for a million records at each memory size, computed from the CPU that was measured."""
+    lines = []
+    for memory_mb, own in by_memory_mb.items():
+        cpu = of(own, lambda run: run.cpu_seconds)
+        # More processors than it uses here are of no use there.
+        seconds = max(cpu * PROCESSOR_MB / memory_mb, of(own, lambda run: run.wall_seconds))
+        dollars = seconds * memory_mb / 1_024 * DOLLARS_PER_GB_SECOND
+        lines.append(
+            [
+                f"{memory_mb} MB",
+                f"{cpu:.2f}",
+                f"{of(own, lambda run: run.peak_rss_bytes) / 1e6:.0f}",
+                f"{seconds:.1f}",
+                f"{dollars * 1e6 / size.rows:.6f}",
+            ]
+        )
+    title = (
+        f"### {size.name}, one batch: seconds and dollars by memory size\n\n"
+        f"Lambda gives a processor for {PROCESSOR_MB:,} MB, so `seconds` are the CPU times {PROCESSOR_MB:,} MB over the memory "
+        f"size, and no less than the wall time here. `$ / million` is that time at ${DOLLARS_PER_GB_SECOND} for a GB-second, for a "
+        f"million records; requests cost the same at every size.\n\n"
+    )
+    return title + table(["memory size", "CPU s", "peak MB", "seconds", "$ / million"], lines)
 
 
 def tiny_objects(size: Size, runs: Sequence[Run]) -> str:

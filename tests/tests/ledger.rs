@@ -140,6 +140,7 @@ impl World {
         let objects = [Delivered {
             object: self.object.clone(),
             receives,
+            just_landed: receives == 1,
         }];
         let answers = rekey(&ports, &client, job, &BTreeSet::new(), &objects, &budget).await;
         let [result] = <[_; 1]>::try_from(answers.objects).unwrap();

@@ -160,6 +160,7 @@ impl Lake {
             Delivered {
                 object,
                 receives: 1,
+                just_landed: true,
             }
         };
         let objects = landed.iter().map(land).collect::<Vec<_>>();

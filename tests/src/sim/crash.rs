@@ -473,7 +473,11 @@ impl Stage<'_> {
 fn delivered(objects: &[SourceObject], receives: u32) -> Vec<Delivered> {
     let objects = objects.iter().cloned();
     objects
-        .map(|object| Delivered { object, receives })
+        .map(|object| Delivered {
+            object,
+            receives,
+            just_landed: receives == 1,
+        })
         .collect()
 }
 

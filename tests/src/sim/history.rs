@@ -433,6 +433,7 @@ impl Theatre {
             objects.extend(named.map(|object| Delivered {
                 object,
                 receives: message.receives,
+                just_landed: message.receives == 1,
             }));
         }
         let stormy = self.stormy.load(Ordering::Relaxed);

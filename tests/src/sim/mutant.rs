@@ -90,10 +90,11 @@ impl Mutant {
             Self::NoClaims
             | Self::SilentMembers
             | Self::NamesByWriter
-            | Self::CutsByWriter
             | Self::OutputsBeforePlan
             | Self::PlanNotAdopted => &["R1"],
             Self::IgnoreLeftOut | Self::AckUnfinished | Self::NoCommitCheck => &["R5"],
+            // The commit says how large the files of another writer's cuts are.
+            Self::CutsByWriter => &["R1", "R3"],
             // An object that its batch does not count is never done either.
             Self::OwnClaimsOnly => &["R1", "R5"],
             Self::PlanOverwrites | Self::Overwrites => &["R2"],

@@ -22,9 +22,16 @@ fn what_becomes_of_an_object() {
         let world = World::new(record);
         assert_eq!(world.rekey(&job).await.unwrap().status, Status::Committed);
         let before = world.existing();
-        let (report, calls) = world.attempt(&job, SignedDuration::from_hours(1)).await;
-        assert_eq!((report.unwrap().status, calls), (Status::Duplicate, 2));
-        assert_eq!(world.existing(), before);
+        let time = SignedDuration::from_hours(1);
+        // Its claim and its commit; at a first delivery also the batch that it would be.
+        for (receives, expected) in [(1, 3), (2, 2)] {
+            let (report, calls) = world.delivered(&job, time, time, receives).await;
+            assert_eq!(
+                (report.unwrap().status, calls),
+                (Status::Duplicate, expected)
+            );
+            assert_eq!(world.existing(), before);
+        }
 
         for status in [Status::Gone, Status::Superseded] {
             let world = World::new(record);

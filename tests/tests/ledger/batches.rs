@@ -56,6 +56,7 @@ pub(super) async fn through(
                 size: Some(bytes.len() as u64),
             },
             receives,
+            just_landed: receives == 1,
         }
     };
     let objects = objects.iter().map(land).collect::<Vec<_>>();
@@ -258,13 +259,36 @@ fn a_claim_whose_batch_is_gone_fails_by_name() {
             for entry in entries.iter().filter(is_one) {
                 cloud.remove(entry);
             }
-            let error = together(&cloud, &job, &object, 1)
+            let error = together(&cloud, &job, &object, 2)
                 .await
                 .remove(0)
                 .unwrap_err();
             assert_eq!(error.name(), "LedgerUnreadable", "{error}");
         });
     }
+}
+
+#[test]
+fn objects_that_have_just_landed_are_claimed_without_a_lookup() {
+    let job = job("", PLAIN_JSON);
+    let landed: [(&str, &[u8]); 5] =
+        ["a", "b", "c", "d", "e"].map(|key| (key, &br#"{"t":"2026-05-01"}"#[..]));
+    let calls = |receives| {
+        virtual_time(async {
+            let cloud = cloud();
+            let client = Client::new(Arc::clone(&cloud), 1, Faults::default());
+            let ports = Ports {
+                store: Arc::new(client.clone()),
+                ..ports(&cloud)
+            };
+            for answer in through(&ports, &cloud, &job, &landed, receives).await {
+                assert_eq!(answer.unwrap().status, Status::Committed);
+            }
+            client.calls()
+        })
+    };
+    // The lookup of the plan of their batch is in place of the five of their claims.
+    assert_eq!(calls(1), calls(2) - 4);
 }
 
 #[test]

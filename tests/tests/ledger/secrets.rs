@@ -60,6 +60,7 @@ async fn invoked(
     let objects = [Delivered {
         object: world.object.clone(),
         receives: 1,
+        just_landed: true,
     }];
     let (job, compacted) = (hashing(), BTreeSet::new());
     let work = rekey(&ports, &client, &job, &compacted, &objects, &budget);

@@ -75,6 +75,7 @@ impl Work for Rekeyed {
         let objects = self.objects.iter().map(|object| Delivered {
             object: object.clone(),
             receives: invocation.attempt,
+            just_landed: invocation.attempt == 1,
         });
         let objects = objects.collect::<Vec<_>>();
         let answers = rekey(

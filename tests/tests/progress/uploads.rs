@@ -124,6 +124,7 @@ fn an_upload_is_given_up_where_its_owner_fails() {
         let objects = [Delivered {
             object,
             receives: 1,
+            just_landed: true,
         }];
         let secrets = ample(&cloud).client;
         let answers =

@@ -58,7 +58,7 @@ impl Dispatcher {
         W: Future<Output = Answers> + Send,
     {
         let request = trigger::decode(payload);
-        let (rejected, tasks) = self.tasks(request.items);
+        let (rejected, tasks) = self.tasks(request.caller, request.items);
         let (ended, jobs) = self.process(tasks, request_id, deadlines, rekey).await;
         for message in &rejected {
             message.log(request_id);
@@ -86,7 +86,7 @@ impl Dispatcher {
         }
     }
 
-    fn tasks(&self, items: Vec<Item>) -> (Vec<Rejected>, Vec<Task>) {
+    fn tasks(&self, caller: Caller, items: Vec<Item>) -> (Vec<Rejected>, Vec<Task>) {
         let (mut rejected, mut tasks) = (Vec::new(), Vec::new());
         for Item {
             message_id,
@@ -96,11 +96,19 @@ impl Dispatcher {
         {
             match outcome {
                 Err(error) => rejected.push(Rejected { message_id, error }),
-                Ok(objects) => tasks.extend(objects.into_iter().map(|object| Task {
-                    message_id: message_id.clone(),
-                    route: route(&self.config, &object.location),
-                    delivered: Delivered { object, receives },
-                })),
+                Ok(objects) => {
+                    // S3 sends a message for each object. A message with several is a backfill's, whose objects may be done.
+                    let just_landed = caller == Caller::Sqs && receives == 1 && objects.len() == 1;
+                    tasks.extend(objects.into_iter().map(|object| Task {
+                        message_id: message_id.clone(),
+                        route: route(&self.config, &object.location),
+                        delivered: Delivered {
+                            object,
+                            receives,
+                            just_landed,
+                        },
+                    }));
+                }
             }
         }
         (rejected, tasks)

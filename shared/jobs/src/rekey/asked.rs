@@ -16,6 +16,8 @@ pub(super) struct Asked {
     pub(super) candidate: Candidate,
     pub(super) size: Option<u64>,
     pub(super) receives: u32,
+    /// Whether it is assumed to have no claim; `false` from the moment when it has to be looked up.
+    pub(super) just_landed: bool,
 }
 
 impl Asked {
@@ -35,6 +37,7 @@ pub(super) async fn identify(store: &dyn Store, delivered: &Delivered) -> Result
             candidate,
             size,
             receives: delivered.receives,
+            just_landed: delivered.just_landed,
         }),
         Err(error) => Err(Err(Arc::new(error))),
     }

@@ -95,6 +95,7 @@ impl Given {
                     size: Some(self.etags[name].1),
                 },
                 receives,
+                just_landed: receives == 1,
             }
         });
         delivered.collect()

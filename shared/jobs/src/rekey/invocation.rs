@@ -52,6 +52,8 @@ pub(super) struct Invocation<'a> {
 struct Due {
     batch: Batch,
     is_new: bool,
+    /// Whether some of its objects were not looked up.
+    is_assumed: bool,
     bid: String,
     /// Their sids.
     sids: Vec<String>,
@@ -71,7 +73,10 @@ impl<'a> Invocation<'a> {
         for object in named.iter().flatten() {
             waiting
                 .entry(object.candidate.sid())
-                .and_modify(|known| known.receives = known.receives.max(object.receives))
+                .and_modify(|known| {
+                    known.receives = known.receives.max(object.receives);
+                    known.just_landed &= object.just_landed;
+                })
                 .or_insert_with(|| object.clone());
         }
         Self {
@@ -139,6 +144,7 @@ impl<'a> Invocation<'a> {
                     Ok((bid, batch)) => due.push(Due {
                         batch,
                         is_new: true,
+                        is_assumed: self.is_assumed(&sids),
                         bid,
                         sids,
                     }),
@@ -146,9 +152,14 @@ impl<'a> Invocation<'a> {
                 }
             }
             self.put_suspects_last(&mut due);
+            // The next round looks all of them up.
+            for asked in self.waiting.values_mut() {
+                asked.just_landed = false;
+            }
             for due in due {
                 match self.finish(settings, table.as_ref(), &due).await {
-                    Ok(ended) => self.take(&due.bid, ended),
+                    Ok(Some(ended)) => self.take(&due.bid, ended),
+                    Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::Deadline => {
                         self.fail(&due.sids, error);
                     }
@@ -200,6 +211,7 @@ impl<'a> Invocation<'a> {
                 Ok(batch) => due.push(Due {
                     batch,
                     is_new: false,
+                    is_assumed: false,
                     bid,
                     sids,
                 }),
@@ -231,15 +243,26 @@ impl<'a> Invocation<'a> {
         self.failed.extend(errors);
     }
 
-    /// Looks up the objects without an answer. Answers those that are done; returns the others by their unfinished batch,
-    /// and those without a batch.
+    /// Looks up the objects without an answer, except those that have just landed. Answers those that are done; returns the
+    /// others by their unfinished batch, and those without a batch.
     async fn look(&mut self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
         let (mut met, mut free) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         let found = {
             let find = |(sid, asked): (&String, &Asked)| {
                 let (sid, candidate) = (sid.clone(), asked.candidate.clone());
-                let finder = &self.finder;
-                async move { (sid, finder.find(&candidate).await) }
+                let (finder, just_landed) = (&self.finder, asked.just_landed);
+                async move {
+                    let unclaimed = ObjectState::Free {
+                        claim: 0,
+                        left_out: None,
+                    };
+                    let state = if just_landed {
+                        Ok(unclaimed)
+                    } else {
+                        finder.find(&candidate).await
+                    };
+                    (sid, state)
+                }
             };
             let find = self.waiting.iter().map(find).collect::<Vec<_>>();
             let find = stream::iter(find).buffered(CONCURRENT);
@@ -330,18 +353,29 @@ impl<'a> Invocation<'a> {
         Ok((batch.id()?, batch))
     }
 
+    fn is_assumed(&self, sids: &[String]) -> bool {
+        let mut asked = sids.iter().filter_map(|sid| self.waiting.get(sid));
+        asked.any(|asked| asked.just_landed)
+    }
+
+    /// Brings a batch to its commit. `None`: the batch exists already although its objects were assumed to have no claim, so
+    /// they have to be looked up.
     async fn finish(
         &self,
         settings: &Settings,
         table: Option<&Table>,
         due: &Due,
-    ) -> Result<Ended, JobError> {
+    ) -> Result<Option<Ended>, JobError> {
         if self.ports.clock.now() >= self.budget.deadline {
             return Err(JobError::deadline());
         }
         let ledger = Ledger::new(&*self.ports.store, self.job);
         let (bid, batch) = (&due.bid, &due.batch);
         let is_new = due.is_new && ledger.add_batch(bid, batch).await?;
+        // A lost answer to the PUT hides who made the batch, so its plan is what says whether it is new.
+        if due.is_assumed && (!is_new || ledger.plan(bid).await?.is_some()) {
+            return Ok(None);
+        }
         let asked = due.sids.iter().filter_map(|sid| self.waiting.get(sid));
         let receives = asked.map(|asked| asked.receives).max();
         let receives = receives.unwrap_or_default();
@@ -372,7 +406,7 @@ impl<'a> Invocation<'a> {
         {
             attempt.ended().await;
         }
-        ended
+        ended.map(Some)
     }
 
     /// Takes the results of a batch.

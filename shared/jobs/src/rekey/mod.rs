@@ -3,10 +3,11 @@
 //! Objects that arrive together are planned together, as a batch. `bid` is a hash of a batch's objects and settings,
 //! `sid` one of an object's bucket, key and `ETag`. Each step is create-only: what exists already is adopted.
 //!
-//! 1. Look up each object's claim. If its batch is committed, the object is a duplicate. If its batch is not, it is
-//!    finished first, from where it was left.
-//! 2. Objects without a claim make new batches: PUT `batch/<bid>`, then `claim/<sid>/<n>` for each of its objects. The
-//!    members are the objects whose claim names this batch.
+//! 1. Look up each object's claim, except of objects that have just landed. If its batch is committed, the object is a
+//!    duplicate. If its batch is not, it is finished first, from where it was left.
+//! 2. Objects without a claim, and those that have just landed, make new batches: PUT `batch/<bid>`, then
+//!    `claim/<sid>/<n>` for each of its objects. The members are the objects whose claim names this batch; the others are
+//!    looked up. If `batch/<bid>` exists already, its objects that have just landed are looked up before anything else.
 //! 3. Read and route the members into a spool, so that all outputs are known by name and rows. Members that cannot be
 //!    read, or not together with the others, are left out.
 //! 4. PUT `plan/<bid>`: the members, those that were left out, and the outputs. If it exists, read the members that it
@@ -82,6 +83,9 @@ pub struct Delivered {
     pub object: SourceObject,
     /// How often its message was received, including this time.
     pub receives: u32,
+    /// Whether no batch is likely to have claimed the object yet. It is then claimed without a lookup first, which saves a
+    /// request. If a batch has claimed it, it is looked up afterwards, so this changes no answer.
+    pub just_landed: bool,
 }
 
 /// The results of [`rekey`].

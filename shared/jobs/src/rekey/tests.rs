@@ -48,7 +48,7 @@ fn objects_are_claimed_planned_written_and_committed() {
         (
             &[Landed("a", ONE), Landed("b", TWO), Ran(&["b"])],
             &["a", "b", "a"],
-            1,
+            2,
             "Committed 1, Duplicate 0, Duplicate 0",
             &[
                 "+claim/a/0",

@@ -249,6 +249,7 @@ impl World {
                 .map(|object| Delivered {
                     object,
                     receives: 1,
+                    just_landed: true,
                 })
                 .collect::<Vec<_>>();
             let secrets = Client::new(Arc::clone(&self.cloud), 0, Plan::default());

@@ -316,7 +316,10 @@ async fn the_objects_of_a_job_are_handed_over_together() {
     let work = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget: Budget| {
         let received = objects
             .iter()
-            .map(|delivered| (delivered.object.location.key.clone(), delivered.receives))
+            .map(|delivered| {
+                let key = delivered.object.location.key.clone();
+                (key, delivered.receives, delivered.just_landed)
+            })
             .collect::<Vec<_>>();
         let call = (job.name.clone(), received, budget.memory / MIB);
         seen.lock().unwrap().push(call);
@@ -325,21 +328,34 @@ async fn the_objects_of_a_job_are_handed_over_together() {
     let mut payload = sqs(&[
         (json!("a"), by_hand(&["flights/1", "weather/1"])),
         (json!("b"), by_hand(&["flights/2"])),
+        (json!("c"), by_hand(&["flights/3"])),
     ]);
     payload["Records"][1]["attributes"] = json!({"ApproximateReceiveCount": "3"});
-    let found = dispatcher()
-        .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), work)
+    let dispatcher = dispatcher();
+    let found = dispatcher
+        .answer(&payload, "r-1", NO_DEADLINE, &mut io::sink(), work.clone())
         .await;
     assert_eq!(found, Ok(json!({"batchItemFailures": []})));
-    let of = |key: &str, receives| (key.to_owned(), receives);
-    let expected = [
-        (
-            "flights".to_owned(),
-            vec![of("flights/1", 1), of("flights/2", 3)],
-            448,
-        ),
-        ("weather".to_owned(), vec![of("weather/1", 1)], 448),
+    // A message of one object that is delivered for the first time: the object has just landed.
+    let of = |key: &str, receives, just_landed| (key.to_owned(), receives, just_landed);
+    let flights = vec![
+        of("flights/1", 1, false),
+        of("flights/2", 3, false),
+        of("flights/3", 1, true),
     ];
+    let expected = [
+        ("flights".to_owned(), flights, 448),
+        ("weather".to_owned(), vec![of("weather/1", 1, false)], 448),
+    ];
+    assert_eq!(*calls.lock().unwrap(), expected);
+
+    calls.lock().unwrap().clear();
+    let by_hand = by_hand(&["flights/1"]);
+    let found = dispatcher
+        .answer(&by_hand, "r-1", NO_DEADLINE, &mut io::sink(), work)
+        .await;
+    assert!(found.is_ok());
+    let expected = [("flights".to_owned(), vec![of("flights/1", 1, false)], 448)];
     assert_eq!(*calls.lock().unwrap(), expected);
 }
 
