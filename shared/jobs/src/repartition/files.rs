@@ -59,7 +59,7 @@ pub(super) struct Series {
     position: u64,
     open: Option<OpenFile>,
     /// The number of the current file, if an earlier attempt wrote it.
-    stands: Option<u64>,
+    existing: Option<u64>,
 }
 
 struct OpenFile {
@@ -153,7 +153,7 @@ impl<'a> Files<'a> {
                 files: files.clone(),
                 position: 0,
                 open: None,
-                stands: None,
+                existing: None,
             })
             .collect()
     }
@@ -224,14 +224,14 @@ impl<'a> Files<'a> {
             if series.open.as_ref().is_some_and(|open| open.number != file) {
                 self.close(series).await?;
             }
-            if series.stands == Some(file) {
+            if series.existing == Some(file) {
                 at = end;
                 continue;
             }
             let open = match &mut series.open {
                 Some(open) => open,
-                None if self.stands(series.output, &series.path, file)? => {
-                    series.stands = Some(file);
+                None if self.is_written(series.output, &series.path, file)? => {
+                    series.existing = Some(file);
                     continue;
                 }
                 closed => closed.insert(self.open(series.output, &series.path, file)?),
@@ -277,7 +277,12 @@ impl<'a> Files<'a> {
     }
 
     /// Whether an earlier attempt wrote a file.
-    pub(super) fn stands(&self, output: usize, path: &str, number: u64) -> Result<bool, JobError> {
+    pub(super) fn is_written(
+        &self,
+        output: usize,
+        path: &str,
+        number: u64,
+    ) -> Result<bool, JobError> {
         if self.known.is_empty() {
             return Ok(false);
         }
@@ -360,7 +365,7 @@ impl<'a> Files<'a> {
     /// Writes the first file of each series without rows, so that its columns can be read.
     pub(super) async fn write_empty(&mut self, series: &mut [Series]) -> Result<(), JobError> {
         for series in series.iter_mut() {
-            if self.stands(series.output, &series.path, series.files.start)? {
+            if self.is_written(series.output, &series.path, series.files.start)? {
                 continue;
             }
             series.open = Some(self.open(series.output, &series.path, series.files.start)?);

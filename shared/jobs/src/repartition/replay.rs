@@ -151,11 +151,11 @@ pub(super) async fn replay<'a>(
 ) -> Result<WrittenRows, JobError> {
     if let (Replay::Spooled(..), 0..=1) = (replay, number) {
         let outputs = 0..context.plan.settings.output.len();
-        let stands = outputs.map(|output| files.stands(output, path, first));
-        if stands
+        let written = outputs.map(|output| files.is_written(output, path, first));
+        if written
             .collect::<Result<Vec<_>, _>>()?
             .iter()
-            .all(|stands| *stands)
+            .all(|written| *written)
         {
             return Ok(WrittenRows::default());
         }

@@ -104,7 +104,7 @@ async fn make(
     made: &mut Vec<(usize, Upload, Vec<u8>)>,
 ) -> Result<bool, JobError> {
     for (index, output) in context.plan.settings.output.iter().enumerate() {
-        if files.stands(index, "", 0)? {
+        if files.is_written(index, "", 0)? {
             continue;
         }
         let options = options(output, memory);
