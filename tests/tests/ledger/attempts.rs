@@ -8,7 +8,9 @@ use super::*;
 
 #[test]
 fn what_becomes_of_an_object() {
-    stated("`duplicate`: the ledger said so before; nothing of it was read, and no row was written.");
+    stated(
+        "`duplicate`: the ledger said so before; nothing of it was read, and no row was written.",
+    );
     stated(
         "`superseded`: another object took the key, which has an event of its own, before anything of this one was planned.",
     );
