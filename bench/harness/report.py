@@ -169,7 +169,7 @@ def costs(size: Size, by_memory_mb: Mapping[int, Sequence[Run]]) -> str:
     title = (
         f"### {size.name}, one batch: seconds and dollars by memory size\n\n"
         f"Lambda gives a processor for {PROCESSOR_MB:,} MB, so `seconds` are the CPU times {PROCESSOR_MB:,} MB over the memory "
-        f"size, and no less than the wall time here. `$ / million` is that time at ${DOLLARS_PER_GB_SECOND} for a GB-second, for a "
+        f"size, and no less than the wall time here. `$ / million` is that time at ${DOLLARS_PER_GB_SECOND:.10f} for a GB-second, for a "
         f"million records; requests cost the same at every size.\n\n"
     )
     return title + table(["memory size", "CPU s", "peak MB", "seconds", "$ / million"], lines)

@@ -84,9 +84,9 @@ function results() {
 const JOBS = [
   ["rekey: 1 M records into hours", "rekey", "1m", "Lakewright, 256 MB, batch"],
   ["compact: 2,000 files into 24", "compact", "2,000 files", "Lakewright, 256 MB, as they were"],
-  ["repartition: by two columns", "repartition", "200,000 rows", "Lakewright, 1024 MB"],
-  ["repartition: into one and two files", "repartition", "1,000,000 rows", "Lakewright, 1024 MB"],
-  ["repartition: 300 files in one, twice", "repartition", "911,516 rows", "Lakewright, 1024 MB"],
+  ["repartition: by two columns", "repartition", "200,000 rows", "Lakewright, 256 MB"],
+  ["repartition: into one and two files", "repartition", "1,000,000 rows", "Lakewright, 256 MB"],
+  ["repartition: 300 files in one, twice", "repartition", "911,516 rows", "Lakewright, 256 MB"],
 ];
 const PEERS = { DuckDB: "circle", Polars: "triangle", pyarrow: "diamond", Spark: "rect" };
 
