@@ -2,20 +2,20 @@
 
 use arrow::datatypes::Schema;
 use lakewright_core::{
-    parquet_in::{ParquetFile, ReadError, ReadOptions},
-    partition::check_columns,
+    parquet_in::{ParquetFile, ReadError},
     time::TimestampReader,
 };
 
-use super::{Router, rows::take};
+use super::{
+    Router,
+    rows::{options, take},
+};
 use crate::{
     kit::JobError,
-    rekey::read::{check_fields, no_such_column},
     work::{
         parquet::{Loaded, Room},
         refusal::refused,
         source::Source,
-        timestamps,
     },
 };
 
@@ -32,17 +32,7 @@ pub(super) async fn member(
     let unreadable = |error: ReadError| refused(&location, error);
     let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
     let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
-    check_columns(&job.fields_of_path(), &file.names())
-        .map_err(|error| no_such_column(&location, "partition_by", &error))?;
-    check_fields(job.fields_of_columns(), &file.names())
-        .map_err(|error| no_such_column(&location, "column", &error))?;
-    let options = ReadOptions {
-        on_unknown: job.on_unknown,
-        on_mismatch: job.on_mismatch,
-        timestamp: job.timestamp.column.clone(),
-        timestamps,
-        parse_timestamp: timestamps::timestamps(None, job.timestamp.zone.as_deref())?,
-    };
+    let options = options(job, &location, &file.names(), timestamps)?;
     let mut rows = file.read(schema, options).map_err(unreadable)?;
     let room = Room {
         clock: &*request.ports.clock,

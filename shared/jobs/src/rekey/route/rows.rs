@@ -2,10 +2,40 @@
 
 use std::borrow::Cow;
 
-use lakewright_core::{location::Location, parquet_in::Rows};
+use lakewright_core::{
+    config,
+    location::Location,
+    parquet_in::{ReadOptions, Rows},
+    partition::check_columns,
+    time::TimestampReader,
+};
 
 use super::{Router, Row};
-use crate::{kit::JobError, work::refusal::refused};
+use crate::{
+    kit::JobError,
+    rekey::read::{check_fields, no_such_column},
+    work::{refusal::refused, timestamps},
+};
+
+/// How a member with the columns `names` is read. It is refused if it lacks a column that the job names.
+pub(super) fn options(
+    job: &config::Rekey,
+    location: &Location,
+    names: &[String],
+    timestamps: TimestampReader,
+) -> Result<ReadOptions, JobError> {
+    check_columns(&job.fields_of_path(), names)
+        .map_err(|error| no_such_column(location, "partition_by", &error))?;
+    check_fields(job.fields_of_columns(), names)
+        .map_err(|error| no_such_column(location, "column", &error))?;
+    Ok(ReadOptions {
+        on_unknown: job.on_unknown,
+        on_mismatch: job.on_mismatch,
+        timestamp: job.timestamp.column.clone(),
+        timestamps,
+        parse_timestamp: timestamps::timestamps(None, job.timestamp.zone.as_deref())?,
+    })
+}
 
 /// Routes the next rows of the member.
 pub(super) fn take(
