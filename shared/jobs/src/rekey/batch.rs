@@ -7,8 +7,9 @@ use lakewright_ports::Secrets;
 
 use super::{
     Budget, Ports,
+    destination::Destination,
     follow::Follow,
-    ledger::{Batch, Commit, Ledger, LeftOut, Plan, Settings, Why},
+    ledger::{Batch, Commit, Ledger, LeftOut, Plan, Why},
     member::{Request, Wanted},
     plan::{self, Outputs},
     route::{ReadMember, Routed},
@@ -34,10 +35,8 @@ pub(super) struct Work<'a> {
     pub(super) budget: &'a Budget,
     pub(super) ledger: Ledger<'a>,
     pub(super) compacted: &'a BTreeSet<TableName>,
-    /// The settings for batches that are made now.
-    pub(super) settings: &'a Settings,
-    /// The job's table.
-    pub(super) table: Option<&'a Table>,
+    /// The tables of the job as it is now.
+    pub(super) tables: &'a [Table],
     /// How often a message of its objects was received, including this time.
     pub(super) receives: u32,
 }
@@ -65,6 +64,7 @@ impl Work<'_> {
         is_new: bool,
         dissolve: bool,
     ) -> Result<Ended, JobError> {
+        let destinations = batch.settings.destinations();
         let request = Request {
             ports: self.ports,
             secrets: self.secrets,
@@ -72,6 +72,7 @@ impl Work<'_> {
             ledger: self.ledger,
             bid,
             batch,
+            destinations: &destinations,
             receives: self.receives,
         };
         let existing = if is_new {
@@ -136,7 +137,7 @@ impl Work<'_> {
                 return Err(error);
             }
         };
-        routed.spool.discard().await;
+        routed.discard_rows().await;
         let mut all_new = stored.all_new;
         all_new &= self.register(&mut outputs, &routed, &mut follow).await?;
         let quarantine = outputs.has_quarantine.then_some(&plan.quarantine);
@@ -217,30 +218,32 @@ impl Work<'_> {
         routed: &Routed,
         follow: &mut Follow,
     ) -> Result<bool, JobError> {
-        // A batch of another deployment uses the table that it names.
-        let theirs = if outputs.job().table == self.settings.job.table {
-            None
-        } else {
-            plan::table(&*self.ports.catalog, outputs.job()).await?
-        };
-        let table = if outputs.job().table == self.settings.job.table {
-            self.table
-        } else {
-            theirs.as_ref()
-        };
+        let mut tables = Vec::new();
+        for (index, Destination { job, .. }) in outputs.destinations.iter().enumerate() {
+            let Some(name) = &job.table else { continue };
+            // A batch of another deployment uses the tables that it names.
+            let known = self.tables.iter().find(|table| table.name == *name);
+            let table = match known {
+                Some(table) => Some(table.clone()),
+                None => plan::table(&*self.ports.catalog, job).await?,
+            };
+            if let (Some(table), Some(output)) = (table, job.output.first()) {
+                tables.push((index, table, output));
+            }
+        }
         let mut all_new = true;
         for attempt in 1.. {
             all_new &= follow.settle(&*self.ports.store, outputs).await?;
-            let Some(table) = table else {
-                break;
-            };
-            let partitions = follow.written(outputs, routed);
-            let Some(output) = outputs.job().output.first() else {
-                break;
-            };
-            let others = Others::Checked(output);
-            let registered =
-                register::register(&*self.ports.catalog, table, &partitions, others).await;
+            let mut registered = Ok(());
+            for (index, table, output) in &tables {
+                let partitions = follow.written(outputs, routed, *index);
+                let others = Others::Checked(output);
+                registered =
+                    register::register(&*self.ports.catalog, table, &partitions, others).await;
+                if registered.is_err() {
+                    break;
+                }
+            }
             let moved = |error: &JobError| error.kind() == ErrorKind::PartitionElsewhere;
             // The partition has moved since its state was read.
             if !registered.as_ref().is_err_and(moved)

@@ -11,10 +11,12 @@ use futures::{TryStreamExt, stream::FuturesUnordered};
 use lakewright_core::{
     catalog::TableName,
     compact::{PartitionLedger, PartitionState},
+    partition::Partition,
 };
 use lakewright_ports::{Precondition, Store, StoreErrorKind};
 
 use super::{
+    destination::Destination,
     plan::{Output, Outputs},
     route::Routed,
     write::vanished,
@@ -27,9 +29,12 @@ use crate::{
 /// The most concurrent requests.
 const CONCURRENT: usize = 16;
 
-/// The partitions of a batch's outputs, with their states as last read; empty if the table is not compacted.
+/// A destination and one of its partitions, by their indexes.
+type Place = (usize, usize);
+
+/// The partitions of a batch's outputs, with their states as last read, of the tables that are compacted.
 pub(super) struct Follow {
-    partitions: BTreeMap<usize, Followed>,
+    partitions: BTreeMap<Place, Followed>,
 }
 
 struct Followed {
@@ -50,27 +55,28 @@ impl Follow {
         routed: &Routed,
     ) -> Result<Self, JobError> {
         let mut partitions = BTreeMap::new();
-        let table = outputs.job().table.as_ref();
-        if table.is_some_and(|table| compacted.contains(table)) {
-            let ledger = outputs.job().ledger();
-            let of_table = outputs.list.iter().filter(|output| output.form == 0);
-            for output in of_table {
-                if let Some(place) = routed.partitions.get(output.partition) {
-                    let followed = Followed {
-                        ledger: PartitionLedger::new(&ledger, &place.path),
-                        state: None,
-                    };
-                    partitions.insert(output.partition, followed);
-                }
+        for output in outputs.list.iter().filter(|output| output.form == 0) {
+            let Some(Destination { job, .. }) = outputs.destination(output) else {
+                continue;
+            };
+            let is_compacted = job.table.as_ref().is_some_and(|of| compacted.contains(of));
+            if let Some(partition) = partition(routed, output)
+                && is_compacted
+            {
+                let followed = Followed {
+                    ledger: PartitionLedger::new(&job.ledger(), &partition.path),
+                    state: None,
+                };
+                partitions.insert(output.place(), followed);
             }
         }
         let mut follow = Self { partitions };
         let all = follow.partitions.keys().copied().collect();
-        for (partition, state) in follow.moved(store, all).await? {
-            for output in outputs_of(outputs, partition) {
+        for (place, state) in follow.moved(store, all).await? {
+            for output in outputs_of(outputs, place) {
                 output.location = state.directory.join(output.name());
             }
-            follow.set(partition, state);
+            follow.set(place, state);
         }
         Ok(follow)
     }
@@ -80,21 +86,27 @@ impl Follow {
         !self.partitions.is_empty()
     }
 
-    /// The partitions with rows, and their locations: if there are several outputs, the first is the table's.
-    pub(super) fn written(&self, outputs: &Outputs<'_>, routed: &Routed) -> Vec<Written> {
-        let job = outputs.job();
-        let mut written = outputs
-            .list
-            .iter()
-            .filter(|output| output.form == 0)
+    /// The partitions of a destination that have rows, and their locations: if there are several outputs, the first is the
+    /// table's.
+    pub(super) fn written(
+        &self,
+        outputs: &Outputs<'_>,
+        routed: &Routed,
+        destination: usize,
+    ) -> Vec<Written> {
+        let of_table = outputs.list.iter();
+        let of_table =
+            of_table.filter(|output| output.destination == destination && output.form == 0);
+        let mut written = of_table
             .filter_map(|output| {
-                let place = routed.partitions.get(output.partition)?;
-                let state = self.state(output.partition);
+                let Destination { job, .. } = outputs.destination(output)?;
+                let partition = partition(routed, output)?;
+                let state = self.state(output.place());
                 Some(Written {
-                    values: place.values.clone(),
+                    values: partition.values.clone(),
                     directory: match state {
                         Some(state) => state.directory.clone(),
-                        None => job.directory(job.output.first()?).join(&place.path),
+                        None => job.directory(job.output.first()?).join(&partition.path),
                     },
                     before: state.map(|state| state.previous.clone()),
                 })
@@ -106,8 +118,8 @@ impl Follow {
     }
 
     /// The state of a partition as last read; `None` if it was never compacted.
-    fn state(&self, partition: usize) -> Option<&PartitionState> {
-        self.partitions.get(&partition)?.state.as_ref()
+    fn state(&self, place: Place) -> Option<&PartitionState> {
+        self.partitions.get(&place)?.state.as_ref()
     }
 
     /// Copies the outputs, which exist, into the directories that their partitions have moved to since, and repeats this
@@ -124,21 +136,21 @@ impl Follow {
         let mut unsure = self.partitions.keys().copied().collect::<Vec<_>>();
         while !unsure.is_empty() {
             let moved = self.moved(store, unsure).await?;
-            for (partition, state) in &moved {
-                for output in outputs_of(outputs, *partition) {
+            for (place, state) in &moved {
+                for output in outputs_of(outputs, *place) {
                     all_new &= put_too(store, output, state).await?;
                 }
             }
-            unsure = moved.iter().map(|(partition, _)| *partition).collect();
-            for (partition, state) in moved {
-                self.set(partition, state);
+            unsure = moved.iter().map(|(place, _)| *place).collect();
+            for (place, state) in moved {
+                self.set(place, state);
             }
         }
         Ok(all_new)
     }
 
-    fn set(&mut self, partition: usize, state: PartitionState) {
-        if let Some(followed) = self.partitions.get_mut(&partition) {
+    fn set(&mut self, place: Place, state: PartitionState) {
+        if let Some(followed) = self.partitions.get_mut(&place) {
             followed.state = Some(state);
         }
     }
@@ -147,11 +159,11 @@ impl Follow {
     async fn moved(
         &self,
         store: &dyn Store,
-        partitions: Vec<usize>,
-    ) -> Result<Vec<(usize, PartitionState)>, JobError> {
+        places: Vec<Place>,
+    ) -> Result<Vec<(Place, PartitionState)>, JobError> {
         let (mut moved, mut reads) = (Vec::new(), FuturesUnordered::new());
-        for partition in partitions {
-            let Some(followed) = self.partitions.get(&partition) else {
+        for place in places {
+            let Some(followed) = self.partitions.get(&place) else {
                 continue;
             };
             if reads.len() >= CONCURRENT {
@@ -161,7 +173,7 @@ impl Follow {
                 let found = partition_state::read(store, &followed.ledger).await?;
                 let state = found.map(|(state, _)| state);
                 let news = state.filter(|state| followed.state.as_ref() != Some(state));
-                Ok::<_, JobError>(news.map(|state| (partition, state)))
+                Ok::<_, JobError>(news.map(|state| (place, state)))
             });
         }
         while let Some(news) = reads.try_next().await? {
@@ -174,10 +186,16 @@ impl Follow {
 /// The outputs of the table in a partition.
 fn outputs_of<'a>(
     outputs: &'a mut Outputs<'_>,
-    partition: usize,
+    place: Place,
 ) -> impl Iterator<Item = &'a mut Output> {
     let list = outputs.list.iter_mut();
-    list.filter(move |output| output.form == 0 && output.partition == partition)
+    list.filter(move |output| output.form == 0 && output.place() == place)
+}
+
+/// The partition of an output.
+fn partition<'a>(routed: &'a Routed, output: &Output) -> Option<&'a Partition> {
+    let separated = routed.destinations.get(output.destination)?;
+    separated.partitions.get(output.partition)
 }
 
 /// Copies an output into the partition's new directory. A file of this name there was carried and has the same rows, because

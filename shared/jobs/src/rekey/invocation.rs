@@ -135,7 +135,7 @@ impl<'a> Invocation<'a> {
                     }
                 }
             }
-            let Some((settings, table)) = &current else {
+            let Some((settings, tables)) = &current else {
                 return;
             };
             let mut due = self.read(met).await;
@@ -157,7 +157,7 @@ impl<'a> Invocation<'a> {
                 asked.just_landed = false;
             }
             for due in due {
-                match self.finish(settings, table.as_ref(), &due).await {
+                match self.finish(settings, tables, &due).await {
                     Ok(Some(ended)) => self.take(&due.bid, ended),
                     Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::Deadline => {
@@ -170,11 +170,12 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The settings for batches that are made now, and the job's table.
-    async fn current(&self) -> Result<(Settings, Option<Table>), JobError> {
+    /// The settings for batches that are made now, and the tables of their destinations.
+    async fn current(&self) -> Result<(Settings, Vec<Table>), JobError> {
         let table = plan::table(&*self.ports.catalog, self.job).await?;
         let secrets = secrets::current(self.secrets, self.job).await?;
-        Ok((Settings::current(self.job, table.as_ref(), secrets), table))
+        let settings = Settings::current(self.job, table.as_ref(), secrets);
+        Ok((settings, table.into_iter().collect()))
     }
 
     /// Records the objects that always fail, so that sweeps leave them alone. If this fails, it is repeated at the next
@@ -363,7 +364,7 @@ impl<'a> Invocation<'a> {
     async fn finish(
         &self,
         settings: &Settings,
-        table: Option<&Table>,
+        tables: &[Table],
         due: &Due,
     ) -> Result<Option<Ended>, JobError> {
         if self.ports.clock.now() >= self.budget.deadline {
@@ -391,8 +392,7 @@ impl<'a> Invocation<'a> {
             budget: self.budget,
             ledger,
             compacted: self.compacted,
-            settings,
-            table,
+            tables,
             receives,
         };
         let attempt = if is_new {

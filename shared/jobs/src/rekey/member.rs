@@ -9,6 +9,7 @@ use lakewright_ports::{Secrets, StoreErrorKind};
 
 use super::{
     Budget, Ports, Settings,
+    destination::Destination,
     ledger::{Batch, Candidate, Ledger, LeftOut, Why},
 };
 use crate::{
@@ -26,6 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) ledger: Ledger<'a>,
     pub(super) bid: &'a str,
     pub(super) batch: &'a Batch,
+    /// Where the batch's records go.
+    pub(super) destinations: &'a [Destination],
     /// How often a message of its objects was received.
     pub(super) receives: u32,
 }

@@ -26,6 +26,7 @@ mod alone;
 mod asked;
 mod batch;
 mod cut;
+mod destination;
 mod find;
 #[cfg(test)]
 pub(crate) mod fixture;

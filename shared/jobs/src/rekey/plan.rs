@@ -8,7 +8,8 @@ use twox_hash::XxHash3_128;
 
 use super::{
     cut::Share,
-    ledger::{Batch, Member, Plan, PlannedOutput},
+    destination::Destination,
+    ledger::{Member, Plan, PlannedOutput},
     member::Request,
     route::{ReadMember, Routed},
 };
@@ -61,18 +62,22 @@ pub(super) async fn table(
 
 /// The plan for what was routed.
 pub(super) async fn plan(request: Request<'_>, routed: &Routed) -> Result<Plan, JobError> {
-    let job = &request.settings().job;
     let hash = request.settings().hash()?;
     let mut outputs = Vec::new();
-    for (partition, place) in routed.partitions.iter().enumerate() {
-        let files = routed.files(partition).await?;
-        for (output, parts) in job.output.iter().zip(files) {
-            for (part, rows) in (0..).zip(parts) {
-                let name = output_name(&place.path, request.bid, &hash, part, output.extension());
-                outputs.push(PlannedOutput {
-                    key: job.directory(output).join(&name).key,
-                    rows,
-                });
+    for (Destination { job, .. }, separated) in
+        request.destinations.iter().zip(&routed.destinations)
+    {
+        for (partition, place) in separated.partitions.iter().enumerate() {
+            let files = separated.files(partition).await?;
+            for (output, parts) in job.output.iter().zip(files) {
+                for (part, rows) in (0..).zip(parts) {
+                    let name =
+                        output_name(&place.path, request.bid, &hash, part, output.extension());
+                    outputs.push(PlannedOutput {
+                        key: job.directory(output).join(&name).key,
+                        rows,
+                    });
+                }
             }
         }
     }
@@ -109,8 +114,8 @@ fn quarantined(members: &[ReadMember]) -> Vec<Share> {
 
 /// The outputs that an invocation writes for a plan, after it has read the members.
 pub(super) struct Outputs<'a> {
-    batch: &'a Batch,
-    /// Ordered by partition, then by form, then by part.
+    pub(super) destinations: &'a [Destination],
+    /// Ordered by destination, then by partition, then by form, then by part.
     pub(super) list: Vec<Output>,
     /// Whether there are quarantined records.
     pub(super) has_quarantine: bool,
@@ -122,15 +127,22 @@ pub(super) struct Output {
     pub(super) planned: String,
     /// Its location: in the target, or in the directory that the partition's state names.
     pub(super) location: Location,
-    /// The index of the job's output that it is written for.
+    /// The index of its destination.
+    pub(super) destination: usize,
+    /// The index of the destination's output that it is written for.
     pub(super) form: usize,
-    /// The index of the routed partition.
+    /// The index of the destination's routed partition.
     pub(super) partition: usize,
     /// The number of records: those that follow the ones in the previous part.
     pub(super) rows: u64,
 }
 
 impl Output {
+    /// Its destination and its partition.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.destination, self.partition)
+    }
+
     /// Its name within its directory.
     pub(super) fn name(&self) -> &str {
         let key = &self.location.key;
@@ -151,7 +163,6 @@ impl<'a> Outputs<'a> {
         plan: &Plan,
         routed: &Routed,
     ) -> Result<Self, JobError> {
-        let job = &request.settings().job;
         let hash = request.settings().hash()?;
         let present = routed.members.iter().map(|member| member.candidate);
         let present = present.collect::<BTreeSet<_>>();
@@ -165,35 +176,41 @@ impl<'a> Outputs<'a> {
             .map(|output| (output.key.as_str(), &output.rows))
             .collect::<BTreeMap<_, _>>();
         let mut list = Vec::new();
-        for (partition, place) in routed.partitions.iter().enumerate() {
-            let mine = routed.shares.get(partition);
-            let mine = mine.map_or_else(BTreeMap::new, |mine| mine.iter().copied().collect());
-            for (form, output) in job.output.iter().enumerate() {
-                let mut theirs = BTreeMap::<u32, u64>::new();
-                for part in 0.. {
-                    let name =
-                        output_name(&place.path, request.bid, &hash, part, output.extension());
-                    let location = job.directory(output).join(&name);
-                    let Some(rows) = planned.remove(location.key.as_str()) else {
-                        break;
-                    };
-                    let rows = of_present(rows);
-                    for (member, rows) in &rows {
-                        *theirs.entry(*member).or_default() += rows;
+        let mut take = |key: &str| planned.remove(key).map(|rows| of_present(rows));
+        for (destination, of) in request.destinations.iter().enumerate() {
+            let Some(separated) = routed.destinations.get(destination) else {
+                continue;
+            };
+            for (partition, place) in separated.partitions.iter().enumerate() {
+                let mine = separated.shares.get(partition);
+                let mine = mine.map_or_else(BTreeMap::new, |mine| mine.iter().copied().collect());
+                for (form, output) in of.job.output.iter().enumerate() {
+                    let mut theirs = BTreeMap::<u32, u64>::new();
+                    for part in 0.. {
+                        let name =
+                            output_name(&place.path, request.bid, &hash, part, output.extension());
+                        let location = of.job.directory(output).join(&name);
+                        let Some(rows) = take(&location.key) else {
+                            break;
+                        };
+                        for (member, rows) in &rows {
+                            *theirs.entry(*member).or_default() += rows;
+                        }
+                        let rows = rows.iter().map(|(_, rows)| rows).sum();
+                        if rows > 0 {
+                            list.push(Output {
+                                planned: location.key.clone(),
+                                location,
+                                destination,
+                                form,
+                                partition,
+                                rows,
+                            });
+                        }
                     }
-                    let rows = rows.iter().map(|(_, rows)| rows).sum();
-                    if rows > 0 {
-                        list.push(Output {
-                            planned: location.key.clone(),
-                            location,
-                            form,
-                            partition,
-                            rows,
-                        });
+                    if mine != theirs {
+                        return Err(differs(request, &place.path));
                     }
-                }
-                if mine != theirs {
-                    return Err(differs(request, &place.path));
                 }
             }
         }
@@ -209,15 +226,15 @@ impl<'a> Outputs<'a> {
             return Err(differs(request, "the quarantine"));
         }
         Ok(Self {
-            batch: request.batch,
+            destinations: request.destinations,
             list,
             has_quarantine: !refused.is_empty(),
         })
     }
 
-    /// The job's configuration when the batch was made.
-    pub(super) fn job(&self) -> &'a config::Rekey {
-        &self.batch.settings.job
+    /// The destination of an output.
+    pub(super) fn destination(&self, output: &Output) -> Option<&'a Destination> {
+        self.destinations.get(output.destination)
     }
 
     /// A hash of the outputs' locations.

@@ -1,5 +1,6 @@
 //! Reads the members of a batch once and finds, for every record, the partition of its own time.
 
+mod account;
 mod avro;
 mod parquet;
 mod router;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use lakewright_core::{
     config::{InputFormat, SecretName},
     encode::{Layout, Parts},
+    json::Columns,
     lateness::Lateness,
     operations::{self, OperationError, Operations, Secret},
     partition::{Partition, Partitioner},
@@ -23,10 +25,13 @@ use lakewright_core::{
     time::TimestampReader,
 };
 
-use self::router::{Router, Row};
+use self::{
+    account::Account,
+    router::{Router, Row},
+};
 use super::{
-    Settings,
     cut::{Cutter, Share},
+    destination::Destination,
     member::{Left, Members, Request, Wanted, attempt},
     quarantine::Quarantine,
     schema::{self, Inferred, RecordSchema},
@@ -41,10 +46,17 @@ use crate::{
     },
 };
 
-/// The members of a batch, with their rows separated by partition.
+/// The members of a batch, with their rows separated by destination and partition.
 pub(super) struct Routed {
     /// The members that were read, in the order of the candidates.
     pub(super) members: Vec<ReadMember>,
+    /// The rows of each destination.
+    pub(super) destinations: Vec<Separated>,
+    pub(super) quarantine: Quarantine,
+}
+
+/// The rows that go to one destination, separated by partition.
+pub(super) struct Separated {
     /// The partitions; the index is the number in the spool.
     pub(super) partitions: Vec<Partition>,
     /// The rows of each member in each partition.
@@ -56,7 +68,6 @@ pub(super) struct Routed {
     member: Option<usize>,
     /// The columns of the spooled batches.
     pub(super) layout: Layout,
-    pub(super) quarantine: Quarantine,
 }
 
 /// A member that was read.
@@ -82,7 +93,7 @@ impl ReadMember {
     }
 }
 
-impl Routed {
+impl Separated {
     /// The rows of each member in the files of each output in one partition.
     pub(super) async fn files(&self, partition: usize) -> Result<Vec<Vec<Vec<Share>>>, JobError> {
         let parts = self.files.get(partition).into_iter().flatten();
@@ -112,10 +123,19 @@ impl Routed {
         }
         Ok(cutters.into_iter().map(Cutter::finish).collect())
     }
+}
+
+impl Routed {
+    /// Deletes the rows.
+    pub(super) async fn discard_rows(&mut self) {
+        for separated in &mut self.destinations {
+            separated.spool.discard().await;
+        }
+    }
 
     /// Deletes everything that it has in the store.
     pub(super) async fn discard(&mut self) {
-        self.spool.discard().await;
+        self.discard_rows().await;
         self.quarantine.discard().await;
     }
 }
@@ -128,17 +148,18 @@ pub(super) struct Pass {
     pub(super) left: Vec<(Wanted, Left)>,
 }
 
-/// The pass in which all members are left out, because their columns cannot be written together.
-fn without_place(request: Request<'_>, members: &[Wanted], reason: &str) -> Result<Pass, JobError> {
+/// All members are left out, because their columns cannot be written together.
+fn without_place(
+    request: Request<'_>,
+    members: &[Wanted],
+    reason: &str,
+) -> Result<Vec<(Wanted, Left)>, JobError> {
     let refused = members.iter().map(|wanted| {
         let error = JobError::new(ErrorKind::SchemaUnusable, reason);
         let source = request.candidate(wanted.candidate)?.source.clone();
         Ok((*wanted, Left::refused(error.of(source))))
     });
-    Ok(Pass {
-        routed: None,
-        left: refused.collect::<Result<_, JobError>>()?,
-    })
+    refused.collect()
 }
 
 /// Reads the members and routes their records.
@@ -146,44 +167,27 @@ fn without_place(request: Request<'_>, members: &[Wanted], reason: &str) -> Resu
 /// # Errors
 /// The failure is not that of a single member.
 pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pass, JobError> {
-    let settings = request.settings();
-    let rule = &settings.job.timestamp;
+    let rule = &request.settings().job.timestamp;
     let zone = TimestampReader::new(rule, Timestamp::UNIX_EPOCH).map_err(|e| unusable(&e))?;
-    let job = &settings.job;
-    let partitioner = Partitioner::new(&job.partition_by, job.path_style, zone.zone())
-        .map_err(|error| unusable(&error))?;
-    let schema = if let Some(table) = &settings.table {
-        RecordSchema::of_table(table, partitioner.columns())?
-    } else {
-        match schema::infer(request, members).await? {
-            Inferred::Columns(schema) => {
-                let written = operations::written(&job.column, &schema);
-                let written = written.map_err(|error| format!("column: {error}"));
-                let schema =
-                    written.and_then(|schema| RecordSchema::inferred(&schema, &partitioner, job));
-                match schema {
-                    Ok(schema) => schema,
-                    Err(reason) => return without_place(request, members, &reason),
-                }
-            }
-            Inferred::Left(left) => return Ok(Pass { routed: None, left }),
-        }
-    };
-    let operations = operations_on(
-        &schema,
-        settings,
-        &secrets::of(request.secrets, settings).await?,
-    )?;
-    let mut reading = match job.format {
-        InputFormat::Json | InputFormat::Csv | InputFormat::Regex => Reading::Text(Box::new(
-            text::Filler::new(request, partitioner, &schema, operations)?,
-        )),
-        InputFormat::Parquet | InputFormat::Avro => {
-            let read = read_schema(&schema, operations.as_deref());
-            let router = Router::new(request, partitioner, &schema, operations, None)?;
-            Reading::Batches(Box::new(router), read)
-        }
-    };
+    let secrets = secrets::of(request.secrets, request.settings()).await?;
+    let mut prepared = Vec::new();
+    for destination in request.destinations {
+        let job = &destination.job;
+        let partitioner = Partitioner::new(&job.partition_by, job.path_style, zone.zone());
+        let partitioner = partitioner.map_err(|error| unusable(&error))?;
+        let schema = match columns(request, destination, &partitioner, members).await? {
+            Ok(schema) => schema,
+            Err(left) => return Ok(Pass { routed: None, left }),
+        };
+        let operations = operations_on(&schema, destination, &secrets)?;
+        prepared.push(Prepared {
+            destination,
+            partitioner,
+            schema,
+            operations,
+        });
+    }
+    let mut reading = Reading::new(request, prepared)?;
     let mut left = Vec::new();
     let mut is_spoiled = false;
     let mut opened = Members::new(request, members);
@@ -205,7 +209,7 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
         if let Some(failed) = attempt(reading.member(wanted, times, source)).await? {
             is_spoiled = true;
             let panicked = failed.panicked;
-            left.push((reading.router().culprit(), failed));
+            left.push((reading.routers.account.culprit(), failed));
             if panicked {
                 break;
             }
@@ -213,9 +217,9 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
     }
     if !is_spoiled && let Some(failed) = attempt(reading.end()).await? {
         is_spoiled = true;
-        left.push((reading.router().culprit(), failed));
+        left.push((reading.routers.account.culprit(), failed));
     }
-    let mut routed = reading.finish();
+    let mut routed = reading.routers.finish();
     if is_spoiled {
         routed.discard().await;
     }
@@ -225,19 +229,129 @@ pub(super) async fn route(request: Request<'_>, members: &[Wanted]) -> Result<Pa
     })
 }
 
+/// The columns of a destination: those of its table or, without one, of the members' records. If they have none that can
+/// be written, the members that are left out.
+async fn columns(
+    request: Request<'_>,
+    destination: &Destination,
+    partitioner: &Partitioner,
+    members: &[Wanted],
+) -> Result<Result<RecordSchema, Vec<(Wanted, Left)>>, JobError> {
+    if let Some(table) = &destination.table {
+        return RecordSchema::of_table(table, partitioner.columns()).map(Ok);
+    }
+    let job = &destination.job;
+    let found = match schema::infer(request, members).await? {
+        Inferred::Columns(found) => found,
+        Inferred::Left(left) => return Ok(Err(left)),
+    };
+    let written = operations::written(&job.column, &found);
+    let written = written.map_err(|error| format!("column: {error}"));
+    match written.and_then(|schema| RecordSchema::inferred(&schema, partitioner, job)) {
+        Ok(schema) => Ok(Ok(schema)),
+        Err(reason) => without_place(request, members, &reason).map(Err),
+    }
+}
+
+/// The routers of all destinations, and the account of what they take.
+struct Routers<'a> {
+    account: Account<'a>,
+    of: Vec<Router<'a>>,
+}
+
+impl Routers<'_> {
+    /// Spills until the memory is within its limit.
+    async fn settle(&mut self) -> Result<(), JobError> {
+        for router in &mut self.of {
+            if router.is_over() {
+                router.spill().await?;
+            }
+        }
+        self.account.quarantine.flush().await
+    }
+
+    fn finish(mut self) -> Routed {
+        self.account.finish_meter();
+        Routed {
+            members: self.account.members,
+            destinations: self.of.into_iter().map(Router::finish).collect(),
+            quarantine: self.account.quarantine,
+        }
+    }
+}
+
+/// Reads members into the routers.
+struct Reading<'a> {
+    routers: Routers<'a>,
+    by: Reader,
+}
+
 /// The reader of a format.
-enum Reading<'a> {
-    Text(Box<text::Filler<'a>>),
-    /// Parquet and Avro, into these columns.
-    Batches(Box<Router<'a>>, Schema),
+enum Reader {
+    Text(Box<text::Filler>),
+    /// Parquet and Avro, into the columns of each destination.
+    Batches(Vec<Schema>),
+}
+
+/// How records are read for a destination.
+struct Prepared<'a> {
+    destination: &'a Destination,
+    partitioner: Partitioner,
+    schema: RecordSchema,
+    operations: Option<Box<Operations>>,
+}
+
+impl Prepared<'_> {
+    /// The columns that are read from the records.
+    fn read(&self) -> Schema {
+        let operations = self.operations.as_deref();
+        operations.map_or_else(|| self.schema.whole(), |of| of.read_schema().clone())
+    }
+
+    /// Empty columns for records of text.
+    fn columns(&self) -> Result<Columns, JobError> {
+        // A partition column's value, and one that is cast, is checked when the batch is cut, and may be refused then.
+        let may_refuse = !self.partitioner.columns().is_empty()
+            || self
+                .operations
+                .as_deref()
+                .is_some_and(Operations::may_refuse);
+        let job = &self.destination.job;
+        text::columns(job, &self.read(), may_refuse || Router::passes_through(job))
+    }
 }
 
 impl<'a> Reading<'a> {
-    fn router(&mut self) -> &mut Router<'a> {
-        match self {
-            Self::Text(filler) => &mut filler.router,
-            Self::Batches(router, _) => router,
-        }
+    fn new(request: Request<'a>, prepared: Vec<Prepared<'a>>) -> Result<Self, JobError> {
+        let is_text = match request.settings().job.format {
+            InputFormat::Json | InputFormat::Csv | InputFormat::Regex => true,
+            InputFormat::Parquet | InputFormat::Avro => false,
+        };
+        let by = if is_text {
+            let columns = prepared.iter().map(Prepared::columns).next();
+            let columns = columns.unwrap_or_else(|| Err(text::no_destination()))?;
+            Reader::Text(Box::new(text::Filler::new(columns)))
+        } else {
+            Reader::Batches(prepared.iter().map(Prepared::read).collect())
+        };
+        let hash = request.settings().hash()?;
+        let account = Account::new(request, &hash);
+        let routers = prepared.into_iter().map(|prepared| {
+            let (job, schema) = (&prepared.destination.job, &prepared.schema);
+            let raw =
+                (is_text && Router::passes_through(job)).then(|| schema.whole().fields().len());
+            let Prepared {
+                partitioner,
+                operations,
+                ..
+            } = prepared;
+            Router::new(request, job, &hash, partitioner, schema, operations, raw)
+        });
+        let of = routers.collect::<Result<_, _>>()?;
+        Ok(Self {
+            routers: Routers { account, of },
+            by,
+        })
     }
 
     async fn member(
@@ -246,58 +360,51 @@ impl<'a> Reading<'a> {
         (landed, seen): (Timestamp, Option<Timestamp>),
         source: Source,
     ) -> Result<(), JobError> {
-        self.router().begin(wanted, landed, seen);
-        self.router().know(source.location(), landed)?;
-        let rule = &self.router().request.settings().job.timestamp;
+        let routers = &mut self.routers;
+        routers.account.begin(wanted, landed, seen);
+        for router in &mut routers.of {
+            router.know(source.location(), landed)?;
+        }
+        let job = &routers.account.request.settings().job;
         // `now` in a bound means the time when the object landed, so that a retry decides the same.
-        let timestamps = TimestampReader::between(rule, landed, seen.unwrap_or(landed));
+        let timestamps = TimestampReader::between(&job.timestamp, landed, seen.unwrap_or(landed));
         let timestamps = timestamps.map_err(|error| unusable(&error))?;
-        match self {
-            Self::Text(filler) => filler.member(source, timestamps).await,
-            Self::Batches(router, schema) => match router.request.settings().job.format {
-                InputFormat::Avro => avro::member(router, schema, source, timestamps).await,
-                _ => parquet::member(router, schema, source, timestamps).await,
-            },
+        match (&mut self.by, job.format) {
+            (Reader::Text(filler), _) => filler.member(routers, source, timestamps).await,
+            (Reader::Batches(schemas), InputFormat::Avro) => {
+                avro::member(routers, schemas, source, timestamps).await
+            }
+            (Reader::Batches(schemas), _) => {
+                parquet::member(routers, schemas, source, timestamps).await
+            }
         }
     }
 
     async fn end(&mut self) -> Result<(), JobError> {
-        if let Self::Text(filler) = self {
-            filler.cut()?;
+        if let Reader::Text(filler) = &mut self.by {
+            filler.cut(&mut self.routers)?;
         }
-        self.router().settle().await
-    }
-
-    fn finish(self) -> Routed {
-        match self {
-            Self::Text(filler) => filler.router.finish(),
-            Self::Batches(router, _) => router.finish(),
-        }
+        self.routers.settle().await
     }
 }
 
-/// The operations on the columns.
+/// The operations on the columns of a destination.
 fn operations_on(
     schema: &RecordSchema,
-    settings: &Settings,
+    destination: &Destination,
     secrets: &BTreeMap<SecretName, Secret>,
 ) -> Result<Option<Box<Operations>>, JobError> {
-    let job = &settings.job;
+    let job = &destination.job;
     let operations = Operations::new(
         &job.column,
         schema.whole().fields(),
-        settings.table.is_some(),
+        destination.table.is_some(),
         &job.source,
         secrets,
         timestamps(None, job.timestamp.zone.as_deref())?,
     );
     let operations = operations.map_err(|error| misfit(&error))?;
     Ok(operations.map(Box::new))
-}
-
-/// The columns that are read from the records.
-fn read_schema(schema: &RecordSchema, operations: Option<&Operations>) -> Schema {
-    operations.map_or_else(|| schema.whole(), |of| of.read_schema().clone())
 }
 
 /// The error for an operation that does not fit the columns or the object.

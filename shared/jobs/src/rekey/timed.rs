@@ -41,11 +41,9 @@ pub(super) async fn members(request: Request<'_>, wanted: &[Wanted]) -> Result<P
         Err(error) if error.kind() == ErrorKind::Deadline => {
             let (done, size) = (metered.bytes(), metered.size());
             // Without a table it is read twice: once for its columns.
-            let passes = if request.settings().table.is_some() {
-                1
-            } else {
-                2
-            };
+            let inferred = request.destinations.iter();
+            let inferred = inferred.filter(|destination| destination.table.is_none());
+            let passes = 1 + inferred.count() as u64;
             let unfinished = Unfinished {
                 begun,
                 done,

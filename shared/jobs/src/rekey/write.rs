@@ -63,7 +63,9 @@ pub(super) async fn outputs(
         bid,
         ..
     } = request;
-    let forms = outputs.job().output.len().max(1) as u64;
+    let forms = outputs.destinations.iter();
+    let forms = forms.map(|destination| destination.job.output.len() as u64);
+    let forms = forms.fold(1, u64::max);
     // A row group is in memory twice when it ends: as columns, and as encoded bytes.
     let row_group = usize::try_from(budget.memory / 4 / forms).unwrap_or(usize::MAX);
     let directions = outputs.directions();
@@ -228,7 +230,7 @@ impl Writing<'_> {
         let outputs = &self.outputs.list;
         let mut start = 0;
         let mut conflicts = false;
-        for of_partition in outputs.chunk_by(|a, b| a.partition == b.partition) {
+        for of_partition in outputs.chunk_by(|a, b| a.place() == b.place()) {
             let end = start + of_partition.len();
             self.in_time()?;
             while let Some((index, size)) = self.look.next(end).await? {
@@ -254,7 +256,7 @@ impl Writing<'_> {
 
     /// Writes the outputs of one partition, the first of which has the index `start`.
     async fn partition(&mut self, start: usize, outputs: &[Output]) -> Result<(), JobError> {
-        let Some(partition) = outputs.first().map(|output| output.partition) else {
+        let Some(first) = outputs.first() else {
             return Ok(());
         };
         let mut files = Vec::new();
@@ -263,7 +265,7 @@ impl Writing<'_> {
             files.push(Files::new(at, of_form));
             at += of_form.len();
         }
-        let written = self.rows(partition, &mut files).await;
+        let written = self.rows(first, &mut files).await;
         if written.is_err() {
             for (upload, _) in files.iter_mut().filter_map(|files| files.open.as_mut()) {
                 upload.abandon().await;
@@ -272,9 +274,11 @@ impl Writing<'_> {
         written
     }
 
-    /// Writes the rows of one partition into its files.
-    async fn rows(&mut self, partition: usize, files: &mut [Files<'_>]) -> Result<(), JobError> {
-        let mut rows = self.routed.spool.read(partition);
+    /// Writes the rows of one partition, that of the output `first`, into its files.
+    async fn rows(&mut self, first: &Output, files: &mut [Files<'_>]) -> Result<(), JobError> {
+        let separated = self.routed.destinations.get(first.destination);
+        let separated = separated.ok_or_else(unknown)?;
+        let mut rows = separated.spool.read(first.partition);
         while let Some(batch) = rows.next().await? {
             for files in &mut *files {
                 self.write(files, &batch).await?;
@@ -330,24 +334,17 @@ impl Writing<'_> {
 
     fn open(&self, output: &Output) -> Result<(Upload, Encoder), JobError> {
         self.in_time()?;
-        let missing = || {
-            JobError::new(
-                ErrorKind::SchemaUnusable,
-                "the plan names an unknown output",
-            )
-        };
-        let form = self
-            .outputs
-            .job()
-            .output
-            .get(output.form)
-            .ok_or_else(missing)?;
+        let destination = self.outputs.destination(output);
+        let form = destination.and_then(|of| of.job.output.get(output.form));
+        let form = form.ok_or_else(unknown)?;
+        let separated = self.routed.destinations.get(output.destination);
+        let layout = &separated.ok_or_else(unknown)?.layout;
         let upload = Upload::new(
             Arc::clone(&self.ports.store),
             output.location.clone(),
             form.content_type(),
         );
-        let encoder = Encoder::new(form, &self.routed.layout, self.row_group).map_err(|error| {
+        let encoder = Encoder::new(form, layout, self.row_group).map_err(|error| {
             JobError::new(
                 ErrorKind::EncodeFailed,
                 format!("encode {}: {error}", output.location.key),
@@ -398,6 +395,13 @@ impl Writing<'_> {
         }
         Ok(true)
     }
+}
+
+fn unknown() -> JobError {
+    JobError::new(
+        ErrorKind::SchemaUnusable,
+        "the plan names an unknown output",
+    )
 }
 
 /// `None` for a conflict that a retry may resolve.

@@ -4,8 +4,8 @@ use arrow::datatypes::Schema;
 use lakewright_core::{avro::AvroError, time::TimestampReader};
 
 use super::{
-    Router,
-    rows::{options, take},
+    Routers,
+    rows::{only, options, take},
 };
 use crate::{
     kit::JobError,
@@ -13,15 +13,16 @@ use crate::{
     work::{refusal::refused_avro, source::Source},
 };
 
-/// Reads a member into the columns of `schema`.
+/// Reads a member into the columns of each destination.
 pub(super) async fn member(
-    router: &mut Router<'_>,
-    schema: &Schema,
+    routers: &mut Routers<'_>,
+    schemas: &[Schema],
     source: Source,
     timestamps: TimestampReader,
 ) -> Result<(), JobError> {
-    let request = router.request;
-    let job = &request.settings().job;
+    let request = routers.account.request;
+    let (schema, router) = only(schemas, &mut routers.of)?;
+    let job = router.job;
     let location = source.location().clone();
     let unreadable = |error: AvroError| refused_avro(&location, error);
     let mut pieces = Pieces::new(request.ports, request.budget, &job.limits, source);
@@ -30,8 +31,9 @@ pub(super) async fn member(
     let mut rows = file.read(schema, options).map_err(unreadable)?;
     loop {
         while let Some(rows) = rows.next_rows().map_err(unreadable)? {
-            take(router, &location, &rows)?;
-            router.settle().await?;
+            let (_, router) = only(schemas, &mut routers.of)?;
+            take(&mut routers.account, router, &location, &rows)?;
+            routers.settle().await?;
             tokio::task::yield_now().await;
         }
         if pieces.ended() {

@@ -7,8 +7,8 @@ use lakewright_core::{
 };
 
 use super::{
-    Router,
-    rows::{options, take},
+    Routers,
+    rows::{only, options, take},
 };
 use crate::{
     kit::JobError,
@@ -19,15 +19,16 @@ use crate::{
     },
 };
 
-/// Reads a member into the columns of `schema`.
+/// Reads a member into the columns of each destination.
 pub(super) async fn member(
-    router: &mut Router<'_>,
-    schema: &Schema,
+    routers: &mut Routers<'_>,
+    schemas: &[Schema],
     source: Source,
     timestamps: TimestampReader,
 ) -> Result<(), JobError> {
-    let request = router.request;
-    let job = &request.settings().job;
+    let request = routers.account.request;
+    let (schema, router) = only(schemas, &mut routers.of)?;
+    let job = router.job;
     let location = source.location().clone();
     let unreadable = |error: ReadError| refused(&location, error);
     let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
@@ -43,8 +44,14 @@ pub(super) async fn member(
         loaded.load(&room, source.object(), range).await?;
         rows.stop_after(row_group);
         for rows in &mut rows {
-            take(router, &location, &rows.map_err(unreadable)?)?;
-            router.settle().await?;
+            let (_, router) = only(schemas, &mut routers.of)?;
+            take(
+                &mut routers.account,
+                router,
+                &location,
+                &rows.map_err(unreadable)?,
+            )?;
+            routers.settle().await?;
             tokio::task::yield_now().await;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use arrow::datatypes::Schema;
 use lakewright_core::{
     config,
     location::Location,
@@ -10,9 +11,9 @@ use lakewright_core::{
     time::TimestampReader,
 };
 
-use super::{Router, Row};
+use super::{Account, Router, Row};
 use crate::{
-    kit::JobError,
+    kit::{ErrorKind, JobError},
     rekey::read::{check_fields, no_such_column},
     work::{refusal::refused, timestamps},
 };
@@ -37,13 +38,28 @@ pub(super) fn options(
     })
 }
 
+/// The only destination, with the columns that are read for it.
+pub(super) fn only<'s, 'r, 'a>(
+    schemas: &'s [Schema],
+    routers: &'r mut [Router<'a>],
+) -> Result<(&'s Schema, &'r mut Router<'a>), JobError> {
+    match (schemas, routers) {
+        ([schema], [router]) => Ok((schema, router)),
+        _ => Err(JobError::new(
+            ErrorKind::SchemaUnusable,
+            "rows that are read in batches have one destination",
+        )),
+    }
+}
+
 /// Routes the next rows of the member.
 pub(super) fn take(
+    account: &mut Account<'_>,
     router: &mut Router<'_>,
     location: &Location,
     rows: &Rows,
 ) -> Result<(), JobError> {
-    let at = router.at;
+    let at = account.at;
     let record = |row: usize| rows.record(row).map_err(|error| refused(location, error));
     let mut timed = Vec::with_capacity(rows.times.len());
     for (index, time) in rows.times.iter().enumerate() {
@@ -56,15 +72,17 @@ pub(super) fn take(
                 bytes: rows.sizes.get(index).copied().unwrap_or(0),
             }),
             Err(refused) => {
-                router.set_aside(offset, &record(index)?, refused.reason, &refused.detail)?;
+                account.set_aside(offset, &record(index)?, refused.reason, &refused.detail)?;
                 None
             }
         });
     }
-    if let Some(member) = router.member() {
+    if let Some(member) = account.member() {
         member.rows_in += timed.len() as u64;
         member.fields_dropped += rows.dropped;
         member.values_dropped += rows.mismatched;
     }
-    router.take(&rows.batch, &timed, |_, row| record(row).map(Cow::Owned))
+    router.take(account, &rows.batch, &timed, |_, row| {
+        record(row).map(Cow::Owned)
+    })
 }

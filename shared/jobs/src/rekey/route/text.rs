@@ -2,24 +2,25 @@
 
 use std::borrow::Cow;
 
-use arrow::array::{AsArray, BinaryArray, RecordBatch};
+use arrow::{
+    array::{AsArray, BinaryArray, RecordBatch},
+    datatypes::Schema,
+};
 use jiff::Timestamp;
 use lakewright_core::{
-    config::Policy,
+    config::{Policy, Rekey},
     json::{Appended, Columns, ColumnsOptions, JsonScalar, RecordError},
     location::Location,
-    operations::Operations,
-    partition::Partitioner,
     quarantine::Reason,
     records::{Filled, Records},
     shown::in_full,
     time::{TimeError, TimestampReader},
 };
 
-use super::{Request, Router, Row, read_schema, unusable};
+use super::{Request, Routers, Row, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
-    rekey::{read::RecordReader, schema::RecordSchema},
+    rekey::read::RecordReader,
     work::{refusal::misread, source::Source, timestamps::timestamps},
 };
 
@@ -31,63 +32,52 @@ const BATCH: usize = 8 << 20;
 pub(super) const RAW: &str = "\u{0}raw";
 
 /// Fills columns with records.
-pub(super) struct Filler<'a> {
-    pub(super) router: Router<'a>,
+pub(super) struct Filler {
     columns: Columns,
     rows: Vec<Option<Row>>,
     /// The bytes of the records in the batch.
     bytes: usize,
 }
 
-impl<'a> Filler<'a> {
-    pub(super) fn new(
-        request: Request<'a>,
-        partitioner: Partitioner,
-        schema: &RecordSchema,
-        operations: Option<Box<Operations>>,
-    ) -> Result<Self, JobError> {
-        let settings = request.settings();
-        let job = &settings.job;
-        let passes_through = Router::passes_through(settings);
-        let options = ColumnsOptions {
-            on_unknown: job.on_unknown,
-            on_mismatch: job.on_mismatch,
-            timestamp: job.timestamp.column.split('.').map(String::from).collect(),
-            parse_timestamp: timestamps(None, job.timestamp.zone.as_deref())?,
-            // A partition column's value, and one that is cast, is checked when the batch is cut, and may be refused then.
-            raw_column: (passes_through
-                || !partitioner.columns().is_empty()
-                || operations.as_deref().is_some_and(Operations::may_refuse))
-            .then(|| RAW.to_owned()),
-            max_depth: job.limits.deepest(),
-        };
-        let read = read_schema(schema, operations.as_deref());
-        let columns = Columns::new(&read, options).map_err(|error| unusable(&error))?;
-        let raw = passes_through.then(|| schema.whole().fields().len());
-        Ok(Self {
-            router: Router::new(request, partitioner, schema, operations, raw)?,
+/// Empty columns of the schema `read`. `keeps_raw`: whether the records' original bytes are kept.
+pub(super) fn columns(job: &Rekey, read: &Schema, keeps_raw: bool) -> Result<Columns, JobError> {
+    let options = ColumnsOptions {
+        on_unknown: job.on_unknown,
+        on_mismatch: job.on_mismatch,
+        timestamp: job.timestamp.column.split('.').map(String::from).collect(),
+        parse_timestamp: timestamps(None, job.timestamp.zone.as_deref())?,
+        raw_column: keeps_raw.then(|| RAW.to_owned()),
+        max_depth: job.limits.deepest(),
+    };
+    Columns::new(read, options).map_err(|error| unusable(&error))
+}
+
+impl Filler {
+    pub(super) fn new(columns: Columns) -> Self {
+        Self {
             columns,
             rows: Vec::new(),
             bytes: 0,
-        })
+        }
     }
 
     /// Reads a member. Its last rows stay in the columns.
     pub(super) async fn member(
         &mut self,
+        routers: &mut Routers<'_>,
         source: Source,
         timestamps: TimestampReader,
     ) -> Result<(), JobError> {
-        let Request { ports, budget, .. } = self.router.request;
-        let settings = self.router.request.settings();
+        let Request { ports, budget, .. } = routers.account.request;
+        let settings = routers.account.request.settings();
         let location = source.location().clone();
         let mut records = RecordReader::new(ports, budget, settings, source)?;
         while let Some(records) = records.more().await? {
-            self.drain(records, &location, &timestamps)?;
-            if let Some(member) = self.router.member() {
+            self.drain(routers, records, &location, &timestamps)?;
+            if let Some(member) = routers.account.member() {
                 member.control_messages = records.controls();
             }
-            self.router.settle().await?;
+            routers.settle().await?;
         }
         Ok(())
     }
@@ -95,6 +85,7 @@ impl<'a> Filler<'a> {
     /// Takes all records that are available.
     fn drain(
         &mut self,
+        routers: &mut Routers<'_>,
         records: &mut dyn Records,
         location: &Location,
         timestamps: &TimestampReader,
@@ -109,12 +100,12 @@ impl<'a> Filler<'a> {
                 .is_err_and(|error| **error == RecordError::Full)
             {
                 // The batch's text has reached its limit of 2 GiB, so the record starts the next batch.
-                self.cut()?;
+                self.cut(routers)?;
                 continue;
             }
-            self.record(filled, location, timestamps)?;
+            self.record(routers, filled, location, timestamps)?;
             if self.bytes >= BATCH {
-                self.cut()?;
+                self.cut(routers)?;
             }
         }
         Ok(())
@@ -122,6 +113,7 @@ impl<'a> Filler<'a> {
 
     fn record(
         &mut self,
+        routers: &mut Routers<'_>,
         filled: Filled<'_>,
         location: &Location,
         timestamps: &TimestampReader,
@@ -131,26 +123,28 @@ impl<'a> Filler<'a> {
             bytes,
             result,
         } = filled;
-        let at = self.router.at;
-        if let Some(member) = self.router.member() {
+        let Routers { account, of } = routers;
+        let at = account.at;
+        if let Some(member) = account.member() {
             member.rows_in += 1;
         }
+        let Some(router) = of.first() else {
+            return Err(no_destination());
+        };
         let appended = match result {
             Ok(appended) => appended,
             Err(error) => {
-                let reason = self.reason(&error, location, offset)?;
-                return self
-                    .router
-                    .set_aside(offset, bytes, reason, &in_full(&error));
+                let reason = reason(router.job, &error, location, offset)?;
+                return account.set_aside(offset, bytes, reason, &in_full(&error));
             }
         };
-        match self.time_of(&appended, timestamps) {
+        match time_of(router.job, &appended, timestamps) {
             Ok(time) => {
-                if let Some(member) = self.router.member() {
+                if let Some(member) = account.member() {
                     member.fields_dropped += u64::from(appended.unknown);
                     member.values_dropped += u64::from(appended.mismatched);
                 }
-                self.bytes += bytes.len() + self.router.made_bytes();
+                self.bytes += bytes.len() + router.made_bytes(at);
                 self.rows.push(Some(Row {
                     member: at,
                     time,
@@ -161,86 +155,91 @@ impl<'a> Filler<'a> {
             }
             Err((reason, detail)) => {
                 self.columns.undo();
-                self.router.set_aside(offset, bytes, reason, &detail)
+                account.set_aside(offset, bytes, reason, &detail)
             }
         }
-    }
-
-    fn time_of(
-        &self,
-        appended: &Appended<'_>,
-        timestamps: &TimestampReader,
-    ) -> Result<Timestamp, (Reason, String)> {
-        let column = &self.router.request.settings().job.timestamp.column;
-        let time = match &appended.timestamp {
-            JsonScalar::Missing | JsonScalar::Null => {
-                return Err((Reason::NoTimestamp, format!("`{column}` has no value")));
-            }
-            JsonScalar::String(text) => timestamps.read_text(text),
-            JsonScalar::Number(text) => timestamps.read_number(text),
-            JsonScalar::Bool(_) | JsonScalar::Other => {
-                let detail = format!("`{column}` is neither a string nor a number");
-                return Err((Reason::BadTimestamp, detail));
-            }
-        };
-        time.map_err(|error| {
-            let reason = match error {
-                TimeError::BeforeEarliest { .. } => Reason::BeforeEarliest,
-                TimeError::AfterLatest { .. } => Reason::AfterLatest,
-                _ => Reason::BadTimestamp,
-            };
-            (reason, format!("`{column}`: {}", in_full(&error)))
-        })
-    }
-
-    /// Why a record is quarantined. Refuses the whole object if the job's policy is to fail.
-    fn reason(
-        &self,
-        error: &RecordError,
-        location: &Location,
-        offset: u64,
-    ) -> Result<Reason, JobError> {
-        let job = &self.router.request.settings().job;
-        let policy = match error {
-            RecordError::UnknownField { .. } => job.on_unknown,
-            RecordError::Mismatch { .. } => job.on_mismatch,
-            _ => Policy::Quarantine,
-        };
-        if policy == Policy::Fail {
-            return Err(
-                JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
-                    .of(location.clone())
-                    .at(offset),
-            );
-        }
-        let time = &job.timestamp.column;
-        let reason = match error {
-            RecordError::Mismatch { column, .. } if column.eq_ignore_ascii_case(time) => {
-                Some(Reason::BadTimestamp)
-            }
-            error => error.reason(),
-        };
-        reason.ok_or_else(|| {
-            JobError::unreadable(
-                location.clone(),
-                format!("the record at byte {offset}: {error}"),
-            )
-        })
     }
 
     /// Ends the batch of columns and spools its rows.
-    pub(super) fn cut(&mut self) -> Result<(), JobError> {
+    pub(super) fn cut(&mut self, routers: &mut Routers<'_>) -> Result<(), JobError> {
         self.bytes = 0;
         if self.rows.is_empty() {
             return Ok(());
         }
+        let Routers { account, of } = routers;
+        let router = of.first_mut().ok_or_else(no_destination)?;
         let batch = self.columns.finish()?;
         let room = Vec::with_capacity(self.rows.len());
         let rows = std::mem::replace(&mut self.rows, room);
-        self.router.take(&batch, &rows, |batch, row| {
+        router.take(account, &batch, &rows, |batch, row| {
             Ok(Cow::Borrowed(raw_of(batch, row)))
         })
     }
+}
+
+pub(super) fn no_destination() -> JobError {
+    JobError::new(ErrorKind::SchemaUnusable, "the job has no destination")
+}
+
+fn time_of(
+    job: &Rekey,
+    appended: &Appended<'_>,
+    timestamps: &TimestampReader,
+) -> Result<Timestamp, (Reason, String)> {
+    let column = &job.timestamp.column;
+    let time = match &appended.timestamp {
+        JsonScalar::Missing | JsonScalar::Null => {
+            return Err((Reason::NoTimestamp, format!("`{column}` has no value")));
+        }
+        JsonScalar::String(text) => timestamps.read_text(text),
+        JsonScalar::Number(text) => timestamps.read_number(text),
+        JsonScalar::Bool(_) | JsonScalar::Other => {
+            let detail = format!("`{column}` is neither a string nor a number");
+            return Err((Reason::BadTimestamp, detail));
+        }
+    };
+    time.map_err(|error| {
+        let reason = match error {
+            TimeError::BeforeEarliest { .. } => Reason::BeforeEarliest,
+            TimeError::AfterLatest { .. } => Reason::AfterLatest,
+            _ => Reason::BadTimestamp,
+        };
+        (reason, format!("`{column}`: {}", in_full(&error)))
+    })
+}
+
+/// Why a record is quarantined. Refuses the whole object if the destination's policy is to fail.
+fn reason(
+    job: &Rekey,
+    error: &RecordError,
+    location: &Location,
+    offset: u64,
+) -> Result<Reason, JobError> {
+    let policy = match error {
+        RecordError::UnknownField { .. } => job.on_unknown,
+        RecordError::Mismatch { .. } => job.on_mismatch,
+        _ => Policy::Quarantine,
+    };
+    if policy == Policy::Fail {
+        return Err(
+            JobError::new(ErrorKind::RecordRefused, format!("refused: {error}"))
+                .of(location.clone())
+                .at(offset),
+        );
+    }
+    let time = &job.timestamp.column;
+    let reason = match error {
+        RecordError::Mismatch { column, .. } if column.eq_ignore_ascii_case(time) => {
+            Some(Reason::BadTimestamp)
+        }
+        error => error.reason(),
+    };
+    reason.ok_or_else(|| {
+        JobError::unreadable(
+            location.clone(),
+            format!("the record at byte {offset}: {error}"),
+        )
+    })
 }
 
 /// The bytes of a row's record.
