@@ -215,12 +215,22 @@ function grantKey(role: iam.IRole, key: string, actions: string[]): void {
 }
 
 /**
- * Reads a secret in all its versions. Secrets Manager puts a hyphen and six characters behind the name.
+ * Reads a secret in all its versions: `secretsmanager:NAME`, behind whose name Secrets Manager puts a hyphen and six characters, or
+ * `ssm:NAME`. The AWS managed keys of both decrypt for whoever may read; a key of one's own says in its policy for whom it does.
  * https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+ * https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+ * https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html
  */
-export function grantSecret(role: iam.Role, name: string): void {
-  const resource = { service: 'secretsmanager', resource: 'secret', resourceName: `${name}-??????`, arnFormat: ArnFormat.COLON_RESOURCE_NAME };
-  role.addToPolicy(new iam.PolicyStatement({ actions: ['secretsmanager:GetSecretValue'], resources: [Stack.of(role).formatArn(resource)] }));
+export function grantSecret(role: iam.Role, secret: string): void {
+  const [service, name] = secret.split(/:(.*)/s) as [string, string];
+  const [action, resource] =
+    service === 'ssm'
+      ? ['ssm:GetParameter', { service, resource: 'parameter', resourceName: name.replace(/^\//, '') }]
+      : [
+          'secretsmanager:GetSecretValue',
+          { service, resource: 'secret', resourceName: `${name}-??????`, arnFormat: ArnFormat.COLON_RESOURCE_NAME },
+        ];
+  role.addToPolicy(new iam.PolicyStatement({ actions: [action], resources: [Stack.of(role).formatArn(resource)] }));
 }
 
 /** Reads a table, and where its partitions are. */

@@ -87,6 +87,8 @@ export interface RepartitionConfig extends Stored {
   readonly managesTable: boolean;
   /** Whether a source whose location is not known may be read in every bucket of the account. */
   readonly allowsAnySource: boolean;
+  /** The names of the secrets that columns are hashed with. */
+  readonly secrets: readonly string[];
 }
 
 export interface TableName {
@@ -126,6 +128,10 @@ interface RawStored {
   readonly encryption?: { algorithm: string; key?: string };
 }
 
+interface RawColumn {
+  readonly hash?: { secret: string };
+}
+
 interface RawConfig {
   readonly rekey?: readonly ({
     name: string;
@@ -134,7 +140,7 @@ interface RawConfig {
     table?: string;
     batch?: { window?: string; objects?: number };
     sweep?: { schedule?: string; since?: string; days?: number };
-    column?: readonly { hash?: { secret: string } }[];
+    column?: readonly RawColumn[];
   } & RawStored)[];
   readonly split?: readonly ({
     name: string;
@@ -157,6 +163,7 @@ interface RawConfig {
     table?: string;
     manage_table?: boolean;
     allow_any_source?: boolean;
+    columns?: readonly (string | RawColumn)[];
   } & RawStored)[];
 }
 
@@ -231,6 +238,7 @@ function readShape(text: string): Config {
         table: job.table === undefined ? undefined : readTable(title, 'table', job.table),
         managesTable: job.manage_table ?? false,
         allowsAnySource: job.allow_any_source ?? false,
+        secrets: readSecrets(job.columns),
         ...readStored(job),
       };
     }),
@@ -268,8 +276,8 @@ function readBatch(job: string, { window: text = '60s', objects = 1_000 }: { win
   return { window, objects };
 }
 
-function readSecrets(columns: readonly { hash?: { secret: string } }[] = []): string[] {
-  const named = columns.flatMap(({ hash }) => (hash === undefined ? [] : [hash.secret.replace(/^secretsmanager:/, '')]));
+function readSecrets(columns: readonly (string | RawColumn)[] = []): string[] {
+  const named = columns.flatMap((column) => (typeof column === 'string' || column.hash === undefined ? [] : [column.hash.secret]));
   return [...new Set(named)];
 }
 
@@ -286,7 +294,9 @@ function describe({ instancePath, keyword, params, message }: ErrorObject): stri
     case 'required':
       return [`${at}missing key \`${params['missingProperty']}\``];
     case 'pattern':
-      return [`${at}is neither off nor a schedule: write rate(12 hours) or cron(0 3 * * ? *)`];
+      return where.endsWith('.secret')
+        ? [`${at}names no secret: write secretsmanager:NAME or ssm:/PATH/NAME`]
+        : [`${at}is neither off nor a schedule: write rate(12 hours) or cron(0 3 * * ? *)`];
     case 'const':
       return [`${at}may be "${params['allowedValue']}"`];
     case 'oneOf':

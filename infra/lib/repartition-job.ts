@@ -13,6 +13,7 @@ import {
   grantReadPartitions,
   grantReadTable,
   grantReadWrite,
+  grantSecret,
   grantSuccess,
 } from './access.ts';
 import type { RepartitionConfig } from './config.ts';
@@ -54,6 +55,11 @@ export class RepartitionJob extends Construct {
         grantReadCurrent(role, source);
       } else if (job.allowsAnySource) {
         grantReadAnywhere(role);
+      }
+    }
+    for (const { role } of [plan, write]) {
+      for (const secret of job.secrets) {
+        grantSecret(role, secret);
       }
     }
     grantReadCurrent(plan.role, job.target);

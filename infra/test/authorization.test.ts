@@ -26,10 +26,10 @@ const reference: Record<string, Service> = JSON.parse(
 const GLOBAL_KEYS = ['aws:PrincipalAccount', 'aws:SecureTransport', 'aws:SourceAccount', 'aws:SourceArn', 'aws:ResourceAccount'];
 
 /**
- * Names that may hold a `/` or a `:`: a function's with its version, a state machine's with the label of a map's run.
+ * Names that may hold a `/` or a `:`: a secret's and a parameter's, a function's with its version, a state machine's with the label of a map's run.
  * https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
  */
-const DEEP = /ObjectName|LogGroupName|LogStreamName|FunctionName|StateMachineName|ExecutionId/;
+const DEEP = /ObjectName|SecretId|ParameterName|LogGroupName|LogStreamName|FunctionName|StateMachineName|ExecutionId/;
 
 /** A pattern as its parts: literal characters, and classes of which any number may be there. */
 type Part = { readonly literal: string } | { readonly any: RegExp };
@@ -124,11 +124,14 @@ function faults({ policy, effect, actions, resources, conditions }: Permission):
   });
 }
 
+const HASHED = `columns = [${['secretsmanager:lake/a', 'ssm:/lake/a', 'ssm:b'].map((secret, i) => `{ name = "c${i}", hash = { secret = "${secret}" } }`).join()}]\n`;
+
 test.each<[string, string, Context]>([
   ['rekey and split, buckets of the stack', `${TWO_JOBS}\n${TWO_SPLITS}`, {}],
   ['rekey and split, existing buckets', `${TWO_JOBS}\n${TWO_SPLITS}`, { 'create-buckets': '' }],
   ['compact', TWO_COMPACTIONS, {}],
   ['repartition', TWO_REPARTITIONS, {}],
+  ['hashed columns', TWO_REPARTITIONS.replace(/^(?=format = "csv")/m, HASHED), {}],
 ])('each statement has an action, resources and conditions that AWS has: %s', (_, toml, context) => {
   const all = permissions(template(toml, context));
   expect(all.length).toBeGreaterThan(10);

@@ -150,13 +150,24 @@ describe('the role', () => {
   });
 
   test('reads the secrets that columns are hashed with, and no others', () => {
-    const hashed = (name: string, secret: string) => `  { name = "${name}", hash = { secret = "secretsmanager:${secret}" } },`;
-    const columns = ['column = [', hashed('a', 'lake/pseudonyms'), hashed('b', 'lake/pseudonyms'), '  { name = "c", drop = true },', ']'].join('\n');
-    const of = template(TWO_JOBS.replace(/^(?=table = )/m, `${columns}\n`));
-    const reads = permissions(of).filter(({ actions }) => actions.some((action) => action.startsWith('secretsmanager:')));
-    expect(reads.map(({ actions, resources: on, roles }) => [actions, on, roles.map((role) => role.replace(/[0-9A-F]{8}$/, ''))])).toEqual([
-      [['secretsmanager:GetSecretValue'], ['arn:aws:secretsmanager:eu-central-1:111122223333:secret:lake/pseudonyms-??????'], ['RekeyRole']],
+    const hashed = (name: string, secret: string) => `  { name = "${name}", hash = { secret = "${secret}" } },`;
+    const secrets = ['secretsmanager:lake/pseudonyms', 'secretsmanager:lake/pseudonyms', 'ssm:/lake/a', 'ssm:b'];
+    const columns = (key: string, more: string) => [`${key} = [`, ...secrets.map((secret, i) => hashed(`c${i}`, secret)), more, ']'].join('\n');
+    const rekey = TWO_JOBS.replace(/^(?=table = )/m, `${columns('column', '{ name = "c", drop = true },')}\n`);
+    const repartition = TWO_REPARTITIONS.replace(/^(?=format = "csv")/m, `${columns('columns', '"c",')}\n`);
+    const of = template(`${rekey}\n${repartition}`);
+    const reads = permissions(of).filter(({ actions }) => actions.some((action) => /^(secretsmanager|ssm):/.test(action)));
+    const arn = 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:lake/pseudonyms-??????';
+    const parameter = (name: string) => `arn:aws:ssm:eu-central-1:111122223333:parameter/${name}`;
+    const found = reads.flatMap(({ actions, resources: all, roles }) =>
+      roles.flatMap((role) => all.map((on) => `${role.replace(/[0-9A-F]{8}$/, '')} ${actions.join()} ${on}`)),
+    );
+    const expected = ['RekeyRole', 'RepartitionPlanRole', 'RepartitionWriteRole'].flatMap((role) => [
+      `${role} secretsmanager:GetSecretValue ${arn}`,
+      `${role} ssm:GetParameter ${parameter('b')}`,
+      `${role} ssm:GetParameter ${parameter('lake/a')}`,
     ]);
+    expect(found.sort()).toEqual(expected.sort());
   });
 
   test('has no managed policy', () => {

@@ -33,7 +33,9 @@ use lakewright_jobs::{
     repartition::{self, TaskRequest},
     split::{self, ChunkStatus},
 };
-use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, SimClock, virtual_time};
+use lakewright_model::{
+    Client, Cloud, FaultRates, NoSecrets, Plan, Settings, SimClock, virtual_time,
+};
 use lakewright_ports::{Catalog, Clock, Store};
 use parquet::arrow::ArrowWriter;
 
@@ -154,7 +156,7 @@ fn a_million_objects_of_a_table() {
     let (report, mib) = peak(async {
         let ports = ports(&wide);
         let budget = budget(1 << 30, &*ports.clock);
-        repartition::plan(&ports, &one_file(), &budget)
+        repartition::plan(&ports, &NoSecrets, &one_file(), &budget)
             .await
             .unwrap()
     });
@@ -180,13 +182,15 @@ fn fifty_thousand_footers_of_one_file() {
     let (report, mib) = peak(async {
         let ports = ports(&wide);
         let budget = budget(MEMORY, &*ports.clock);
-        let plan = repartition::plan(&ports, &one_file(), &budget)
+        let plan = repartition::plan(&ports, &NoSecrets, &one_file(), &budget)
             .await
             .unwrap();
         let [task] = &plan.tasks[..] else {
             panic!("{:?}", plan.tasks);
         };
-        repartition::write(&ports, task, &budget).await.unwrap()
+        repartition::write(&ports, &NoSecrets, task, &budget)
+            .await
+            .unwrap()
     });
     assert_eq!((report.rows, report.outputs), (10 * OBJECTS, 1));
     let gets = count(&wide.gets);
@@ -208,7 +212,9 @@ fn a_plan_reads_the_last_64_kib_of_a_parquet_object() {
     let (report, mib) = peak(async {
         let ports = ports(&wide);
         let budget = budget(256 << 20, &*ports.clock);
-        repartition::plan(&ports, &job, &budget).await.unwrap()
+        repartition::plan(&ports, &NoSecrets, &job, &budget)
+            .await
+            .unwrap()
     });
     assert_eq!(report.files_before, OBJECTS);
     let (gets, read) = (count(&wide.gets), count(&wide.read));
@@ -249,7 +255,7 @@ fn one_of_a_thousand_tasks_of_two_hundred_thousand_objects() {
     let plan = virtual_time(async {
         let ports = ports(&wide);
         let budget = budget(1 << 30, &*ports.clock);
-        let plan = repartition::plan(&ports, &job, &budget).await;
+        let plan = repartition::plan(&ports, &NoSecrets, &job, &budget).await;
         plan.unwrap().plan
     });
     let before = count(&wide.read);
@@ -261,7 +267,9 @@ fn one_of_a_thousand_tasks_of_two_hundred_thousand_objects() {
             task: Some(500),
             prepare: None,
         };
-        repartition::write(&ports, &request, &budget).await.unwrap()
+        repartition::write(&ports, &NoSecrets, &request, &budget)
+            .await
+            .unwrap()
     });
     let objects = report.rows / 100;
     assert!((150..250).contains(&objects), "{objects} objects");
@@ -284,7 +292,10 @@ fn a_thousand_preparations_for_a_thousand_tasks() {
     let ((rows, outputs), mib) = peak(async {
         let ports = ports(&wide);
         let budget = budget(256 << 20, &*ports.clock);
-        let plan = repartition::plan(&ports, &job, &budget).await.unwrap().plan;
+        let plan = repartition::plan(&ports, &NoSecrets, &job, &budget)
+            .await
+            .unwrap()
+            .plan;
         let request = |task, prepare| TaskRequest {
             plan: plan.clone(),
             task,
@@ -292,12 +303,16 @@ fn a_thousand_preparations_for_a_thousand_tasks() {
         };
         for prepare in 0..TASKS {
             let request = request(None, Some(prepare));
-            repartition::write(&ports, &request, &budget).await.unwrap();
+            repartition::write(&ports, &NoSecrets, &request, &budget)
+                .await
+                .unwrap();
         }
         let (mut rows, mut outputs) = (0, 0);
         for task in 0..TASKS {
             let request = request(Some(task), None);
-            let report = repartition::write(&ports, &request, &budget).await.unwrap();
+            let report = repartition::write(&ports, &NoSecrets, &request, &budget)
+                .await
+                .unwrap();
             rows += report.rows;
             outputs += report.outputs;
         }

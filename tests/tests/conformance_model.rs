@@ -1,8 +1,12 @@
-//! The suite that every store must pass, over the model.
+//! The suites that every store and what keeps secrets must pass, over the model.
 
-use lakewright_core::location::Location;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use lakewright_core::{config::SecretName, location::Location};
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings, virtual_time};
-use lakewright_tests::conformance;
+use lakewright_ports::Secrets;
+use lakewright_tests::conformance::{self, Keeper};
 
 #[test]
 fn the_model_conforms() {
@@ -29,4 +33,30 @@ fn the_model_conforms() {
         let surprises = conformance::surprises(&outcomes, &[]);
         assert!(surprises.is_empty(), "{settings:?}: {surprises:#?}");
     }
+}
+
+struct Model(Arc<Cloud>);
+
+#[async_trait]
+impl Keeper for Model {
+    async fn put(&self, name: &SecretName, value: &str) -> Result<(), String> {
+        let rotate = |state: &mut lakewright_model::State| {
+            state.secrets.rotate(name, value.as_bytes());
+        };
+        self.0.with(rotate);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_secrets_of_the_model_conform() {
+    let cloud = Cloud::new(1, Settings::default(), FaultRates::default());
+    let outcomes = virtual_time(async {
+        let connect =
+            || Box::new(Client::new(Arc::clone(&cloud), 1, Plan::default())) as Box<dyn Secrets>;
+        conformance::run_secrets(&connect, &Model(Arc::clone(&cloud)), "a").await
+    });
+    assert_eq!(outcomes.len(), 2);
+    let surprises = conformance::surprises(&outcomes, &[]);
+    assert!(surprises.is_empty(), "{surprises:#?}");
 }

@@ -15,6 +15,8 @@ mod avro;
 mod catalog;
 #[path = "repartition/content.rs"]
 mod content;
+#[path = "repartition/hashed.rs"]
+mod hashed;
 #[path = "repartition/honoured.rs"]
 mod honoured;
 #[path = "repartition/lake.rs"]

@@ -15,7 +15,7 @@ use crate::adapters::{
     athena::AthenaQueries,
     glue::GlueCatalog,
     s3::{Payloads, S3Store},
-    secrets_manager::SecretsManager,
+    secrets::AwsSecrets,
     sqs::SqsQueue,
     step_functions::StepFunctionsCallback,
 };
@@ -101,8 +101,11 @@ impl Clients {
     }
 
     /// Secrets.
-    pub fn secrets(&self) -> SecretsManager {
-        SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.config))
+    pub fn secrets(&self) -> AwsSecrets {
+        AwsSecrets::new(
+            aws_sdk_secretsmanager::Client::new(&self.config),
+            aws_sdk_ssm::Client::new(&self.config),
+        )
     }
 
     /// State machines that wait for a callback.

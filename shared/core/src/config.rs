@@ -35,7 +35,7 @@ pub use self::{
     rekey::Rekey,
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     schedule::{Schedule, Sweep},
-    secret::SecretName,
+    secret::{SecretName, SecretService},
     size::Size,
     split::{Split, Unload, UnloadFormat},
     stored::Encryption,

@@ -62,7 +62,7 @@ impl RetryPolicy {
     /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
     pub const STEP_FUNCTIONS: Self = Self::GLUE;
 
-    /// For Secrets Manager, whose calls are few.
+    /// For Secrets Manager and the Parameter Store, whose calls are few.
     /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
-    pub const SECRETS_MANAGER: Self = Self::GLUE;
+    pub const SECRETS: Self = Self::GLUE;
 }

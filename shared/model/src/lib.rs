@@ -24,6 +24,7 @@ pub use cloud::{Cloud, Observer, State};
 pub use fault::{Fault, FaultCounts, FaultRates};
 pub use glue::ModelGlue;
 pub use history::{Entry, History};
+pub use ports::NoSecrets;
 pub use s3::{Change, ModelS3, Object, Settings};
 pub use secrets::ModelSecrets;
 pub use sqs::{ModelSqs, Received};

@@ -5,6 +5,8 @@ mod catalog;
 mod queries;
 mod secrets;
 
+pub use self::secrets::NoSecrets;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use lakewright_core::config::SecretName;
 
-/// Secrets Manager: each secret has versions, the last of which is the current one.
+/// Secrets Manager and the Parameter Store: each secret has versions, the last of which is the current one.
 #[derive(Debug, Default)]
 pub struct ModelSecrets {
     versions: BTreeMap<SecretName, Vec<(String, Vec<u8>)>>,

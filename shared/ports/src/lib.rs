@@ -24,7 +24,7 @@ pub use queue::{
     Hidden, MAX_HIDE_BATCH, MAX_SEND_BATCH, MAX_SEND_BYTES, Queue, QueueError, Received,
     SendFailure,
 };
-pub use secrets::{Secrets, SecretsError};
+pub use secrets::{Secrets, SecretsError, secret_operation};
 pub use service::ServiceErrorKind;
 pub use store::{
     Attributes, CompletedPart, DeleteFailure, Deletion, GetOptions, ListPage, Listed,

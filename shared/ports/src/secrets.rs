@@ -1,5 +1,8 @@
 use async_trait::async_trait;
-use lakewright_core::{config::SecretName, operations::Secret};
+use lakewright_core::{
+    config::{SecretName, SecretService},
+    operations::Secret,
+};
 use thiserror::Error;
 
 use super::ServiceErrorKind;
@@ -22,7 +25,7 @@ pub trait Secrets: Send + Sync {
 #[derive(Debug, Clone, Error)]
 #[error("{operation} of {name}: {message}")]
 pub struct SecretsError {
-    /// The service's operation, such as `GetSecretValue`.
+    /// The service's operation, `GetSecretValue` or `GetParameter`.
     pub operation: &'static str,
     /// The secret.
     pub name: SecretName,
@@ -30,4 +33,24 @@ pub struct SecretsError {
     pub kind: ServiceErrorKind,
     /// The message of the service or the network.
     pub message: String,
+}
+
+impl SecretsError {
+    /// The secret of this name could not be read.
+    pub fn new(name: &SecretName, kind: ServiceErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            operation: secret_operation(name.service()),
+            name: name.clone(),
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
+/// The operation that reads a secret of this service.
+pub fn secret_operation(service: SecretService) -> &'static str {
+    match service {
+        SecretService::SecretsManager => "GetSecretValue",
+        SecretService::ParameterStore => "GetParameter",
+    }
 }

@@ -1,4 +1,5 @@
-//! Runs the conformance suite of stores over a real S3: that of the local cloud or of AWS.
+//! Runs the conformance suite of stores over a real S3: that of the local cloud or of AWS; and that of secrets over the local
+//! cloud.
 //!
 //! With `--endpoint`, a bucket is created at that address, and the known differences of the local cloud apply.
 //! Otherwise the bucket is `--bucket` or the one in `LAKEWRIGHT_S3_BUCKET`, and no differences are allowed. The suite
@@ -9,11 +10,16 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use async_trait::async_trait;
+use aws_sdk_ssm::types::ParameterType;
 use clap::Parser;
 use lakewright_aws::Clients;
-use lakewright_core::location::Location;
-use lakewright_ports::{Store, StoreError, StoreErrorKind};
-use lakewright_tests::conformance::{self, LOCAL_CLOUD_DIFFERENCES, Outcome};
+use lakewright_core::{
+    config::{SecretName, SecretService},
+    location::Location,
+};
+use lakewright_ports::{Secrets, Store, StoreError, StoreErrorKind};
+use lakewright_tests::conformance::{self, Keeper, LOCAL_CLOUD_DIFFERENCES, Outcome};
 
 /// Checks a store against what Lakewright relies on.
 #[derive(Parser)]
@@ -46,7 +52,7 @@ async fn check(arguments: Arguments) -> Result<ExitCode, String> {
     let own = format!("lakewright-conformance-{}", since_1970().as_millis());
     let (prefix, differences) = if let Some(endpoint) = &arguments.endpoint {
         create_bucket(&clients, endpoint, &own).await?;
-        (Location::new(own, "conformance/"), LOCAL_CLOUD_DIFFERENCES)
+        (Location::new(&own, "conformance/"), LOCAL_CLOUD_DIFFERENCES)
     } else {
         let bucket = arguments.bucket.or_else(named_bucket).ok_or(
             "name the bucket with --bucket or LAKEWRIGHT_S3_BUCKET, or the local cloud with --endpoint",
@@ -54,7 +60,11 @@ async fn check(arguments: Arguments) -> Result<ExitCode, String> {
         (Location::new(bucket, format!("{own}/")), &[][..])
     };
     let store = clients.store();
-    let outcomes = conformance::run(&store, &prefix).await;
+    let mut outcomes = conformance::run(&store, &prefix).await;
+    if arguments.endpoint.is_some() {
+        let connect = || Box::new(clients.secrets()) as Box<dyn Secrets>;
+        outcomes.extend(conformance::run_secrets(&connect, &Own(&clients), &own).await);
+    }
     let deleted = delete_all(&store, &prefix).await;
     let code = report(&outcomes, differences);
     deleted.map_err(|error| format!("what the suite wrote could not be deleted: {error}"))?;
@@ -102,6 +112,35 @@ async fn create_bucket(clients: &Clients, endpoint: &str, bucket: &str) -> Resul
         .await
         .map(|_| ())
         .map_err(|error| format!("bucket {bucket}: {error:?}"))
+}
+
+/// Makes secrets at the address that the clients are for.
+struct Own<'a>(&'a Clients);
+
+#[async_trait]
+impl Keeper for Own<'_> {
+    async fn put(&self, name: &SecretName, value: &str) -> Result<(), String> {
+        let config = self.0.config();
+        match name.service() {
+            SecretService::SecretsManager => {
+                let client = aws_sdk_secretsmanager::Client::new(config);
+                let replaced = client.put_secret_value().secret_id(name.name());
+                if replaced.secret_string(value).send().await.is_ok() {
+                    return Ok(());
+                }
+                let made = client.create_secret().name(name.name());
+                let made = made.secret_string(value).send().await;
+                made.map(drop).map_err(|error| format!("{name}: {error:?}"))
+            }
+            SecretService::ParameterStore => {
+                let client = aws_sdk_ssm::Client::new(config);
+                let put = client.put_parameter().name(name.name()).value(value);
+                let put = put.r#type(ParameterType::SecureString).overwrite(true);
+                let put = put.send().await;
+                put.map(drop).map_err(|error| format!("{name}: {error:?}"))
+            }
+        }
+    }
 }
 
 async fn delete_all(store: &dyn Store, prefix: &Location) -> Result<(), StoreError> {

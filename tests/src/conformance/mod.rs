@@ -1,9 +1,11 @@
-//! One suite for every [`Store`] that checks what Lakewright relies on: the model, the local cloud's S3, a real bucket.
+//! One suite for every [`Store`] that checks what Lakewright relies on: the model, the local cloud's S3, a real bucket. Another one
+//! for secrets.
 
 mod conditional;
 mod listing;
 mod multipart;
 mod objects;
+mod secrets;
 
 use std::fmt;
 
@@ -14,6 +16,8 @@ use lakewright_ports::{
     GetOptions, ListPage, Listed, ObjectBody, ObjectMeta, Precondition, PutOptions, Store,
     StoreError, StoreErrorKind, Written,
 };
+
+pub use self::secrets::{Keeper, run_secrets};
 
 /// Where the local cloud's S3 differs from S3 as AWS documents it: the check, and the reason.
 pub const LOCAL_CLOUD_DIFFERENCES: &[(&str, &str)] = &[

@@ -181,7 +181,7 @@ fn calls_that_fail_are_made_again() {
         let client = Client::new(Arc::clone(&world.cloud), 1, faults);
         let clock = Arc::new(world.cloud.clock);
         let deadline = clock.now() + SignedDuration::from_mins(1);
-        let policy = RetryPolicy::SECRETS_MANAGER;
+        let policy = RetryPolicy::SECRETS;
         let secrets =
             RetryingService::new(client.clone(), Backoff::new(clock, deadline, 1, policy));
         let (found, _) = secrets.secret(&name(), None).await.unwrap();

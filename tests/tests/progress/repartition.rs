@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use lakewright_core::config::{Config, Repartition};
 use lakewright_jobs::repartition::{self, CommitRequest, PlanReport, TaskRequest};
+use lakewright_model::NoSecrets;
 
 use super::*;
 
@@ -42,7 +43,7 @@ impl Run {
             cloud.place(&old, Bytes::from_static(b"{}"));
         }
         let (ports, budget) = ample(&cloud).ports();
-        let plan = repartition::plan(&ports, &job(more), &budget)
+        let plan = repartition::plan(&ports, &NoSecrets, &job(more), &budget)
             .await
             .unwrap();
         let left = plan
@@ -64,7 +65,7 @@ impl Work for Run {
     async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
         let (ports, budget) = invocation.ports();
         while let Some(task) = self.left.last() {
-            repartition::write(&ports, task, &budget).await?;
+            repartition::write(&ports, &NoSecrets, task, &budget).await?;
             self.left.pop();
         }
         let request = CommitRequest {
@@ -107,7 +108,7 @@ impl Work for Inferred {
 
     async fn attempt(&mut self, invocation: &Invocation) -> Result<bool, Arc<JobError>> {
         let (ports, budget) = invocation.ports();
-        let plan = repartition::plan(&ports, &job(""), &budget).await?;
+        let plan = repartition::plan(&ports, &NoSecrets, &job(""), &budget).await?;
         let names = plan.columns.iter().map(|column| column.name.as_str());
         let of = (0..self.objects).map(|object| format!("of_{object}"));
         let expected = std::iter::once("n".to_owned()).chain(of);

@@ -14,6 +14,7 @@ use lakewright_jobs::{
     rekey::{self, Delivered, SourceObject},
     repartition,
 };
+use lakewright_model::NoSecrets;
 use lakewright_ports::{CompletedPart, StoreError, StoreErrorKind, StoreLayer, UploadId};
 
 use super::*;
@@ -138,8 +139,10 @@ fn an_upload_is_given_up_where_its_owner_fails() {
             "[[repartition]]\nname = \"job\"\nsource = \"s3://landing/t/\"\nformat = \"json\"\ntarget = \"s3://lake/out/\"\npartition_by = [\"place\"]\n[[repartition.output]]\n{PLAIN}"
         );
         let job = Config::parse(&job).unwrap().repartition.remove(0);
-        let plan = repartition::plan(&ports, &job, &budget).await.unwrap();
-        let written = repartition::write(&ports, &plan.tasks[0], &budget).await;
+        let plan = repartition::plan(&ports, &NoSecrets, &job, &budget)
+            .await
+            .unwrap();
+        let written = repartition::write(&ports, &NoSecrets, &plan.tasks[0], &budget).await;
         (cloud, written.map(drop).map_err(|error| name(&error)))
     }));
     virtual_time(refused_in_turn("compact", async |refused| {

@@ -125,9 +125,13 @@ impl Lake {
         (Ports { store, ..ports }, budget)
     }
 
+    fn secrets(&self) -> Client {
+        Client::new(Arc::clone(&self.cloud), 1, Plan::default())
+    }
+
     pub(crate) async fn plan(&self) -> Result<PlanReport, JobError> {
         let (ports, budget) = self.ports(Plan::default());
-        repartition::plan(&ports, &self.job, &budget).await
+        repartition::plan(&ports, &self.secrets(), &self.job, &budget).await
     }
 
     pub(crate) async fn write(
@@ -135,7 +139,7 @@ impl Lake {
         task: &TaskRequest,
     ) -> Result<repartition::TaskReport, JobError> {
         let (ports, budget) = self.ports(Plan::default());
-        repartition::write(&ports, task, &budget).await
+        repartition::write(&ports, &self.secrets(), task, &budget).await
     }
 
     pub(crate) async fn commit(&self, plan: &PlanReport) -> Result<CommitReport, JobError> {

@@ -8,7 +8,7 @@ use lakewright_jobs::{
     ErrorKind,
     repartition::{self, CommitRequest, Status},
 };
-use lakewright_model::virtual_time;
+use lakewright_model::{NoSecrets, virtual_time};
 use lakewright_tests::semantics::stated;
 
 use crate::lake::{Lake, Rows};
@@ -359,7 +359,7 @@ fn every_attempt_at_a_task_and_at_the_commit_gets_further_than_the_one_before() 
             let mut files_after = Vec::new();
             loop {
                 let (ports, budget) = lake.ports_within(time);
-                match repartition::write(&ports, task, &budget).await {
+                match repartition::write(&ports, &NoSecrets, task, &budget).await {
                     Ok(report) => break assert_eq!(report.outputs, FILES as u64),
                     Err(error) => assert_eq!(error.name(), "Deadline", "{error}"),
                 }

@@ -5,6 +5,6 @@ pub mod clock;
 pub mod failure;
 pub mod glue;
 pub mod s3;
-pub mod secrets_manager;
+pub mod secrets;
 pub mod sqs;
 pub mod step_functions;

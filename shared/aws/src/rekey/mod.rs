@@ -33,7 +33,7 @@ use serde_json::Value;
 
 use self::{dispatch::Dispatcher, targets::Targets};
 use crate::{
-    adapters::{glue::GlueCatalog, secrets_manager::SecretsManager, sqs::SqsQueue},
+    adapters::{glue::GlueCatalog, secrets::AwsSecrets, sqs::SqsQueue},
     clients::Clients,
     config::{LoadError, free_bytes},
     handler::{Base, FunctionError, Invocation, decode, reported},
@@ -45,7 +45,7 @@ pub struct Function {
     base: Base,
     dispatcher: Dispatcher,
     catalog: GlueCatalog,
-    secrets: SecretsManager,
+    secrets: AwsSecrets,
     queue: SqsQueue,
     queues: BTreeMap<String, String>,
     /// The compacted tables, whose partitions move between directories.
@@ -103,7 +103,7 @@ impl Function {
             catalog: invocation.catalog(&self.catalog),
             clock: invocation.clock(),
         };
-        let secrets = invocation.service(&self.secrets, RetryPolicy::SECRETS_MANAGER);
+        let secrets = invocation.service(&self.secrets, RetryPolicy::SECRETS);
         let (compacted, targets) = (Arc::clone(&self.compacted), Arc::clone(&self.targets));
         let rekey = move |job: Arc<Rekey>, objects: Vec<Delivered>, budget| {
             let (ports, compacted) = (ports.clone(), Arc::clone(&compacted));

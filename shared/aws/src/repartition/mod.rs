@@ -9,12 +9,17 @@
 //! `repartition-write` also takes a Distributed Map's batch of such payloads (`{"Items": […]}`), and answers with a
 //! list. A failure is a function error whose name Step Functions' `Retry` and `Catch` can match.
 
-use lakewright_jobs::repartition::{self, Budget, CommitRequest, PlanRequest, Ports, TaskRequest};
+use std::sync::Arc;
+
+use lakewright_jobs::{
+    repartition::{self, Budget, CommitRequest, PlanRequest, Ports, TaskRequest},
+    retry::{RetryPolicy, RetryingService},
+};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 
 use crate::{
-    adapters::glue::GlueCatalog,
+    adapters::{glue::GlueCatalog, secrets::AwsSecrets},
     clients::Clients,
     config::{LoadError, free_bytes},
     handler::{Base, FunctionError, decode, reported},
@@ -25,6 +30,7 @@ use crate::{
 pub struct Function {
     base: Base,
     catalog: GlueCatalog,
+    secrets: AwsSecrets,
     scratch_bytes: u64,
 }
 
@@ -39,6 +45,7 @@ impl Function {
             scratch_bytes: free_bytes(&settings.resources.scratch)?,
             base: Base::start(&settings, &clients).await?,
             catalog: clients.catalog(),
+            secrets: clients.secrets(),
         })
     }
 
@@ -48,12 +55,12 @@ impl Function {
     /// Any failure: the same payload may be sent again.
     pub async fn plan(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
-        self.answer(context, payload, async |ports, budget| {
+        self.answer(context, payload, async |ports, secrets, budget| {
             let PlanRequest { name } = decode(payload)?;
             let job = self.base.config.repartition_named(&name).ok_or_else(|| {
                 FunctionError::bad_trigger(format!("there is no repartition job named `{name}`"))
             })?;
-            reported(Box::pin(repartition::plan(&ports, job, &budget)).await)
+            reported(Box::pin(repartition::plan(&ports, &*secrets, job, &budget)).await)
         })
         .await
     }
@@ -75,9 +82,9 @@ impl Function {
     }
 
     async fn write_one(&self, context: &Context, payload: &Value) -> Result<Value, FunctionError> {
-        self.answer(context, payload, async |ports, budget| {
+        self.answer(context, payload, async |ports, secrets, budget| {
             let request: TaskRequest = decode(payload)?;
-            reported(Box::pin(repartition::write(&ports, &request, &budget)).await)
+            reported(Box::pin(repartition::write(&ports, &*secrets, &request, &budget)).await)
         })
         .await
     }
@@ -88,7 +95,7 @@ impl Function {
     /// As [`Function::plan`].
     pub async fn commit(&self, event: LambdaEvent<Value>) -> Result<Value, FunctionError> {
         let LambdaEvent { payload, context } = &event;
-        self.answer(context, payload, async |ports, budget| {
+        self.answer(context, payload, async |ports, _, budget| {
             let request: CommitRequest = decode(payload)?;
             reported(repartition::commit(&ports, &request, budget.deadline).await)
         })
@@ -100,7 +107,11 @@ impl Function {
         &self,
         context: &Context,
         payload: &Value,
-        work: impl AsyncFnOnce(Ports, Budget) -> Result<Value, FunctionError>,
+        work: impl AsyncFnOnce(
+            Ports,
+            Arc<RetryingService<AwsSecrets>>,
+            Budget,
+        ) -> Result<Value, FunctionError>,
     ) -> Result<Value, FunctionError> {
         let invocation = self.base.invocation(context);
         let ports = Ports {
@@ -108,13 +119,16 @@ impl Function {
             catalog: invocation.catalog(&self.catalog),
             clock: invocation.clock(),
         };
+        let secrets = invocation.service(&self.secrets, RetryPolicy::SECRETS);
         let budget = Budget {
             memory: self.base.memory(),
             scratch: self.base.resources.scratch.clone(),
             scratch_bytes: self.scratch_bytes,
             deadline: invocation.deadlines.work,
         };
-        invocation.answer(payload, work(ports, budget)).await
+        invocation
+            .answer(payload, work(ports, secrets, budget))
+            .await
     }
 }
 

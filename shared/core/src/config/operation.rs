@@ -96,7 +96,7 @@ pub struct Mask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hash {
-    /// The secret of AWS Secrets Manager, as `secretsmanager:NAME`.
+    /// The secret: `secretsmanager:NAME` of AWS Secrets Manager, or `ssm:NAME`, a `SecureString` parameter of AWS Systems Manager.
     pub secret: SecretName,
 }
 

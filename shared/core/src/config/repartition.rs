@@ -1,5 +1,9 @@
 //! Jobs that rewrite a table into a given number of files, or partitioned by columns.
 
+mod choice;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -9,8 +13,9 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::choice::{Choice, NamedColumn};
 use super::{
-    Constant, Csv, Encryption, InputFormat, Limits, Mask, Output, OutputFormat, Pattern, Policy,
+    Csv, Encryption, InputFormat, Limits, Output, OutputFormat, Pattern, Policy,
     mistake::Problems,
     output,
     size::{S3Uri, Size, SourceText, TableText},
@@ -76,7 +81,7 @@ pub struct Repartition {
     /// The outputs, all written from one read. By default, Parquet with zstd.
     #[serde(default = "default_output")]
     pub output: Vec<Output>,
-    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`, also with `constant` or `mask`.
+    /// The columns to write, in this order: names, or `{ name = "a", as = "b", type = "int" }`, also with `constant`, `mask` or `hash`.
     /// By default, all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Choice>,
@@ -218,83 +223,6 @@ pub enum Mode {
     Append,
     /// If there is any, the job fails and writes nothing.
     Fail,
-}
-
-/// A column to write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Choice {
-    /// By its name, in any case.
-    Name(String),
-    /// By its name, with other settings.
-    Column(NamedColumn),
-}
-
-/// A column to write, by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NamedColumn {
-    /// Its name in the source, in any case. With `constant`, its name in the output.
-    pub name: String,
-    /// Its name in the output.
-    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
-    pub renamed: Option<String>,
-    /// Its type in the output, in Hive's syntax, such as `decimal(10,2)`.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub hive_type: Option<String>,
-    /// Its value in every row, in place of a column of the source.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub constant: Option<Constant>,
-    /// How many characters of its text stay; the others become `*`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask: Option<Mask>,
-}
-
-impl Choice {
-    /// Its name in the source.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Name(name) => name,
-            Self::Column(column) => &column.name,
-        }
-    }
-
-    /// Its name in the output.
-    pub fn written(&self) -> &str {
-        match self {
-            Self::Name(name) => name,
-            Self::Column(column) => column.renamed.as_ref().unwrap_or(&column.name),
-        }
-    }
-
-    /// Whether it has another name in the output.
-    pub fn is_renamed(&self) -> bool {
-        matches!(self, Self::Column(column) if column.renamed.is_some())
-    }
-
-    /// Its value, if it is the same in every row.
-    pub fn constant(&self) -> Option<&Constant> {
-        match self {
-            Self::Name(_) => None,
-            Self::Column(column) => column.constant.as_ref(),
-        }
-    }
-
-    /// What stays of its text, if it is masked.
-    pub fn mask(&self) -> Option<Mask> {
-        match self {
-            Self::Name(_) => None,
-            Self::Column(column) => column.mask,
-        }
-    }
-
-    /// Its type, if one is given.
-    pub fn hive_type(&self) -> Option<&str> {
-        match self {
-            Self::Name(_) => None,
-            Self::Column(column) => column.hive_type.as_deref(),
-        }
-    }
 }
 
 fn default_output() -> Vec<Output> {
@@ -452,13 +380,20 @@ impl Repartition {
             if column.name().is_empty() || column.written().is_empty() {
                 problems.say(&key, "columns has an empty name");
             }
-            if column.constant().is_some() && (column.is_renamed() || column.mask().is_some()) {
+            let is_hidden = column.mask().is_some() || column.secret().is_some();
+            if column.constant().is_some() && (column.is_renamed() || is_hidden) {
                 problems.say(
                     &key,
                     format!(
                         "columns: `{}`: constant goes together with type alone",
                         column.name()
                     ),
+                );
+            }
+            if column.mask().is_some() && column.secret().is_some() {
+                problems.say(
+                    &key,
+                    format!("columns: `{}` has both mask and hash", column.name()),
                 );
             }
             if !written.insert(column.written().to_lowercase()) {
@@ -495,6 +430,3 @@ impl Repartition {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -23,7 +23,8 @@ use arrow::{
 };
 use jiff::Timestamp;
 
-use self::secret::{HASH_LENGTH, hashed};
+use self::secret::HASH_LENGTH;
+pub(crate) use self::secret::hashed;
 pub(crate) use self::values::{constant, masked};
 use self::values::{one, part_of, text, text_length, value};
 pub use self::{error::OperationError, secret::Secret};

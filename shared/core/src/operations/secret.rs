@@ -25,9 +25,9 @@ impl Secret {
         (!value.is_empty()).then_some(Self(keyed))
     }
 
-    /// The HMAC-SHA-256 of a text, in lower-case hexadecimal digits.
+    /// Makes `digits` the HMAC-SHA-256 of a text, in lower-case hexadecimal digits.
     /// <https://www.rfc-editor.org/rfc/rfc2104>
-    fn hash(&self, text: &[u8], digits: &mut String) {
+    pub fn hash(&self, text: &[u8], digits: &mut String) {
         let mut mac = self.0.clone();
         mac.update(text);
         digits.clear();
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The hashes of texts; a null stays null.
-pub(super) fn hashed(texts: &ArrayRef, secret: &Secret) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn hashed(texts: &ArrayRef, secret: &Secret) -> Result<ArrayRef, ArrowError> {
     let texts = texts
         .as_string_opt::<i32>()
         .ok_or_else(|| ArrowError::SchemaError("what is hashed was not read as text".to_owned()))?;

@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array},
@@ -18,9 +21,9 @@ use super::{KeyValues, keys::constant_of};
 use crate::{
     catalog::Column,
     columns::{self, NotOwn},
-    config::{Choice, Constant, Mask, Repartition},
+    config::{Choice, Constant, Mask, Repartition, SecretName},
     hive_type::{self, HiveTypeError},
-    operations::{self, OperationError},
+    operations::{self, OperationError, Secret},
 };
 
 /// Why the columns of a job cannot be written.
@@ -50,18 +53,25 @@ pub enum ShapeError {
     /// A constant does not fit its column.
     #[error("columns: {0}")]
     Constant(#[from] OperationError),
-    /// Only columns of the objects can be masked.
+    /// Only columns of the objects can be masked or hashed.
     #[error(
-        "columns: `{0}` is a key of the source's partitions, and its values are in the path: it cannot be masked"
+        "columns: `{column}` is a key of the source's partitions, and its values are in the path: it cannot be {hidden}"
     )]
-    MaskedKey(String),
-    /// Only strings can be masked.
-    #[error("columns: `{column}` is {hive_type}, and what is masked is a string")]
-    Masked {
+    HiddenKey {
+        /// The column.
+        column: String,
+        /// Masked or hashed.
+        hidden: &'static str,
+    },
+    /// Only strings can be masked or hashed.
+    #[error("columns: `{column}` is {hive_type}, and what is {hidden} is a string")]
+    Hidden {
         /// The column.
         column: String,
         /// Its type.
         hive_type: String,
+        /// Masked or hashed.
+        hidden: &'static str,
     },
     /// A type is not valid.
     #[error("column `{column}` has the type `{hive_type}`: {error}")]
@@ -96,6 +106,8 @@ pub enum Origin {
     Key(usize),
     /// The objects: the same, masked.
     Masked(usize, Mask),
+    /// The objects: the same, hashed.
+    Hashed(usize, SecretName),
     /// The configuration.
     Constant(Constant),
 }
@@ -152,7 +164,9 @@ impl Shape {
                 })
         };
         let source = |from: &Origin| match from {
-            Origin::Read(index) | Origin::Masked(index, _) => columns.get(*index).cloned(),
+            Origin::Read(index) | Origin::Masked(index, _) | Origin::Hashed(index, _) => {
+                columns.get(*index).cloned()
+            }
             Origin::Key(index) => keys.get(*index).cloned(),
             Origin::Constant(constant) => Some(Column {
                 name: String::new(),
@@ -200,8 +214,7 @@ impl Shape {
                 name: name.to_owned(),
                 hive_type: hive_type.to_owned(),
             };
-            let mask = choice.and_then(Choice::mask);
-            let from = shape.origin(from, mask, &column.name, &written)?;
+            let from = shape.origin(from, choice, &column.name, &written)?;
             all.push(Written {
                 column: written,
                 from,
@@ -234,15 +247,27 @@ impl Shape {
     fn origin(
         &mut self,
         from: Origin,
-        mask: Option<Mask>,
+        choice: Option<&Choice>,
         name: &str,
         written: &Column,
     ) -> Result<Origin, ShapeError> {
         let field = parsed(&written.name, &written.hive_type)?;
-        if mask.is_some() && *field.data_type() != DataType::Utf8 {
-            return Err(ShapeError::Masked {
+        let (mask, secret) = (
+            choice.and_then(Choice::mask),
+            choice.and_then(Choice::secret),
+        );
+        let hidden = match (mask, secret) {
+            (None, None) => None,
+            (Some(_), _) => Some("masked"),
+            (None, Some(_)) => Some("hashed"),
+        };
+        if let Some(hidden) = hidden
+            && *field.data_type() != DataType::Utf8
+        {
+            return Err(ShapeError::Hidden {
                 column: written.name.clone(),
                 hive_type: written.hive_type.clone(),
+                hidden,
             });
         }
         Ok(match from {
@@ -252,16 +277,25 @@ impl Shape {
                     hive_type: written.hive_type.clone(),
                 });
                 let read = self.read.len() - 1;
-                mask.map_or(Origin::Read(read), |mask| Origin::Masked(read, mask))
-            }
-            Origin::Key(_) if mask.is_some() => {
-                return Err(ShapeError::MaskedKey(written.name.clone()));
+                match (mask, secret) {
+                    (None, None) => Origin::Read(read),
+                    (Some(mask), _) => Origin::Masked(read, mask),
+                    (None, Some(secret)) => Origin::Hashed(read, secret.clone()),
+                }
             }
             Origin::Constant(constant) => {
                 constant_of(&constant, &Arc::new(field))?;
                 Origin::Constant(constant)
             }
-            other => other,
+            other => match hidden {
+                None => other,
+                Some(hidden) => {
+                    return Err(ShapeError::HiddenKey {
+                        column: written.name.clone(),
+                        hidden,
+                    });
+                }
+            },
         })
     }
 
@@ -293,6 +327,15 @@ impl Shape {
         )?))
     }
 
+    /// The secrets that columns are hashed with.
+    pub fn secrets(&self) -> BTreeSet<&SecretName> {
+        let written = self.written().filter_map(|written| match &written.from {
+            Origin::Hashed(_, secret) => Some(secret),
+            _ => None,
+        });
+        written.collect()
+    }
+
     fn written(&self) -> impl Iterator<Item = &Written> {
         self.files.iter().chain(&self.partition_by)
     }
@@ -312,15 +355,17 @@ impl Shape {
         Ok(())
     }
 
-    /// The columns of the output, from those that were read; `keys` are the values of the source's partition.
+    /// The columns of the output, from those that were read. `keys` are the values of the source's partition, and `secrets` those
+    /// that columns are hashed with.
     ///
     /// # Errors
-    /// A value of a partition key does not fit the key's type.
+    /// A value of a partition key does not fit the key's type, or a secret is missing.
     pub fn arrange(
         &self,
         batch: &RecordBatch,
         schema: &SchemaRef,
         keys: &KeyValues,
+        secrets: &BTreeMap<SecretName, Secret>,
     ) -> Result<RecordBatch, ArrowError> {
         let rows = batch.num_rows();
         let zeros = std::cell::OnceCell::new();
@@ -338,6 +383,13 @@ impl Shape {
             match &written.from {
                 Origin::Read(index) => read(*index).cloned(),
                 Origin::Masked(index, mask) => operations::masked(read(*index)?, *mask),
+                Origin::Hashed(index, name) => {
+                    let secret = secrets.get(name);
+                    let secret = secret.ok_or_else(|| {
+                        ArrowError::InvalidArgumentError(format!("{name} was not read"))
+                    })?;
+                    operations::hashed(read(*index)?, secret)
+                }
                 Origin::Key(index) => every(keys.value(*index, field)?),
                 Origin::Constant(constant) => {
                     let value = constant_of(constant, field);

@@ -7,14 +7,14 @@ use parquet_merge::{Input, Unified, unify};
 use super::{Origin, Shape, shape::same};
 
 /// The unified schema of these files, if it is the schema of the run's files and each column is the one that reading
-/// the rows would use. `None` if a column is a partition key, is a constant, is renamed, masked or left out, or is converted to another type.
+/// the rows would use. `None` if a column is a partition key, is a constant, is renamed, masked, hashed or left out, or is converted to another type.
 pub fn united(shape: &Shape, files: &[Input]) -> Option<Unified> {
     let keeps_its_name = |written: &super::Written| match written.from {
         Origin::Read(index) => shape
             .read
             .get(index)
             .is_some_and(|read| same(&read.name, &written.column.name)),
-        Origin::Key(_) | Origin::Masked(..) | Origin::Constant(_) => false,
+        Origin::Key(_) | Origin::Masked(..) | Origin::Hashed(..) | Origin::Constant(_) => false,
     };
     if !shape.partition_by.is_empty() || !shape.files.iter().all(keeps_its_name) {
         return None;

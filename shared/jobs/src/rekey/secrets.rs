@@ -1,4 +1,4 @@
-//! The secrets that columns are hashed with.
+//! The secrets that the columns of a job are hashed with.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,19 @@ use lakewright_core::{
 use lakewright_ports::Secrets;
 
 use super::Settings;
-use crate::kit::JobError;
+use crate::{kit::JobError, work::secrets as versions};
 
 /// The ids of the current versions of a job's secrets.
 pub(super) async fn current(
     secrets: &dyn Secrets,
     job: &Rekey,
 ) -> Result<BTreeMap<SecretName, String>, JobError> {
-    let mut versions = BTreeMap::new();
-    for operation in &job.column {
-        if let OperationKind::Hash(name) = operation.kind()
-            && !versions.contains_key(name)
-        {
-            let (version, _) = secrets.secret(name, None).await?;
-            versions.insert(name.clone(), version);
-        }
-    }
-    Ok(versions)
+    let names = job.column.iter();
+    let names = names.filter_map(|operation| match operation.kind() {
+        OperationKind::Hash(name) => Some(name),
+        _ => None,
+    });
+    versions::current(secrets, names.collect()).await
 }
 
 /// The secrets of a batch, in the versions that it was begun with.
@@ -33,10 +29,5 @@ pub(super) async fn of(
     secrets: &dyn Secrets,
     settings: &Settings,
 ) -> Result<BTreeMap<SecretName, Secret>, JobError> {
-    let mut read = BTreeMap::new();
-    for (name, version) in &settings.secrets {
-        let (_, secret) = secrets.secret(name, Some(version)).await?;
-        read.insert(name.clone(), secret);
-    }
-    Ok(read)
+    versions::of(secrets, &settings.secrets).await
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use lakewright_core::config::{Config, Repartition, Size};
-
+use lakewright_model::NoSecrets;
 use parquet::arrow::ArrowWriter;
 
 use super::{
@@ -122,12 +122,12 @@ async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<Strin
     };
     let task = match step {
         Step::Plan => {
-            let report = plan(ports, &job(form), &budget).await?;
+            let report = plan(ports, &NoSecrets, &job(form), &budget).await?;
             let (prepare, tasks) = (report.prepare.len(), report.tasks.len());
             return Ok(format!("run {}: {prepare} and {tasks} tasks", report.run));
         }
         Step::Columns => {
-            let report = plan(ports, &job(form), &budget).await?;
+            let report = plan(ports, &NoSecrets, &job(form), &budget).await?;
             return Ok(columns(&report));
         }
         Step::Commit => {
@@ -144,7 +144,7 @@ async fn run(lake: &Lake, ports: &Ports, form: Form, step: Step) -> Result<Strin
         Step::Prepare(index) => task(None, Some(index)),
         Step::Task(index) => task(Some(index), None),
     };
-    let report = write(ports, &task, &budget).await?;
+    let report = write(ports, &NoSecrets, &task, &budget).await?;
     let (rows, outputs) = (report.rows, report.outputs);
     Ok(format!("{:?}: {rows} rows in {outputs}", report.status))
 }

@@ -286,7 +286,7 @@ async fn held(
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use lakewright_model::virtual_time;
+    use lakewright_model::{NoSecrets, virtual_time};
     use lakewright_ports::Clock;
 
     use super::super::{
@@ -362,10 +362,10 @@ mod tests {
                     deadline: lake.cloud.clock.now() + SignedDuration::from_millis(100 * tenths),
                     ..budget(&lake)
                 };
-                let first = plan(&lake.ports(), &job(Inferred), &short).await;
+                let first = plan(&lake.ports(), &NoSecrets, &job(Inferred), &short).await;
                 let keys = lake.seen(everything).into_keys();
                 let notes = keys.filter(|key| key.contains("/inferring/")).count();
-                let second = plan(&lake.ports(), &job(Inferred), &budget(&lake)).await;
+                let second = plan(&lake.ports(), &NoSecrets, &job(Inferred), &budget(&lake)).await;
                 let found = columns(&second.unwrap());
                 assert_eq!(found.split(", ").count(), 40, "{tenths}: {found}");
                 first.is_err() && notes == 1

@@ -18,6 +18,7 @@
 
 mod bookmark;
 mod commit;
+mod context;
 mod files;
 mod finish;
 #[cfg(test)]

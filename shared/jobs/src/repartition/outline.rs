@@ -97,6 +97,7 @@ pub(super) async fn put(ports: &Ports, ledger: &Ledger, plan: &Plan) -> Result<(
     let outline = Plan {
         inputs: Some(Inputs { key, ends }),
         settings: plan.settings.clone(),
+        secrets: plan.secrets.clone(),
         reading: plan.reading.clone(),
         shape: plan.shape.clone(),
         id: plan.id.clone(),

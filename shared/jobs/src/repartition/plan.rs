@@ -9,7 +9,7 @@ use lakewright_core::{
     location::Location,
     repartition::{KeyValues, Layout, Shape, splits},
 };
-use lakewright_ports::{PutOptions, StoreErrorKind};
+use lakewright_ports::{PutOptions, Secrets, StoreErrorKind};
 use serde::Serialize;
 
 use super::{
@@ -21,18 +21,23 @@ use super::{
     report::{ObjectName, PlanReport},
     source::{self, Found},
 };
-use crate::kit::{ErrorKind, JobError, Stage, Unfinished};
+use crate::{
+    kit::{ErrorKind, JobError, Stage, Unfinished},
+    work::secrets,
+};
 
 /// The most bytes of each of the two lists in an answer; the state of a state machine has at most 256 KiB.
 /// <https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>
 const INLINE: usize = 64 << 10;
 
-/// Plans a run of the job, or adopts a run that is planned and not committed.
+/// Plans a run of the job, or adopts a run that is planned and not committed. `secrets` has the secrets that columns are hashed
+/// with.
 ///
 /// # Errors
 /// See [`JobError`]. The same request may be sent again.
 pub async fn plan(
     ports: &Ports,
+    secrets: &dyn Secrets,
     job: &Repartition,
     budget: &Budget,
 ) -> Result<PlanReport, JobError> {
@@ -68,7 +73,12 @@ pub async fn plan(
         run = newest + 1;
     }
     let mut inferring = Inferring::new(&*ports.clock);
-    let made = make(ports, job, budget, run, previous, &given_up, &mut inferring);
+    let runs = Runs {
+        run,
+        previous,
+        given_up: &given_up,
+    };
+    let made = make(ports, secrets, job, budget, &runs, &mut inferring);
     let plan = match made.await {
         Ok(plan) => plan,
         Err(error) if error.kind() == ErrorKind::Deadline => {
@@ -118,13 +128,21 @@ async fn sources_exist(ports: &Ports, plan: &Plan) -> Result<bool, JobError> {
     Ok(plan.sources.iter().all(exists))
 }
 
+/// A new run, and those before it.
+struct Runs<'a> {
+    run: u64,
+    /// The last committed run.
+    previous: Option<u64>,
+    /// The ids of the withdrawn runs after it.
+    given_up: &'a [String],
+}
+
 async fn make(
     ports: &Ports,
+    secrets: &dyn Secrets,
     job: &Repartition,
     budget: &Budget,
-    run: u64,
-    previous: Option<u64>,
-    given_up: &[String],
+    runs: &Runs<'_>,
     inferring: &mut Inferring,
 ) -> Result<Plan, JobError> {
     for output in &job.output {
@@ -133,7 +151,7 @@ async fn make(
     let mut found = source::find(ports, job).await?;
     apart(job, &found)?;
     if job.bookmark {
-        bookmark::leave_new(ports, job, previous, &mut found).await?;
+        bookmark::leave_new(ports, job, runs.previous, &mut found).await?;
     }
     if found.sources.is_empty() && found.table.is_none() && job.mode != Mode::Append {
         return Err(JobError::new(
@@ -144,7 +162,7 @@ async fn make(
             ),
         ));
     }
-    let existing = existing(ports, job, given_up).await?;
+    let existing = existing(ports, job, runs.given_up).await?;
     if job.mode == Mode::Fail
         && let Some(first) = existing.kept.iter().flatten().next()
     {
@@ -200,9 +218,10 @@ async fn make(
     let layout = Layout::new(&stored, job.task_size.as_u64(), files, together);
     Plan {
         version: Plan::VERSION,
-        run,
+        run: runs.run,
         id: String::new(),
         settings: job.clone(),
+        secrets: secrets::current(secrets, shape.secrets()).await?,
         reading: found.reading,
         shape,
         partitions: found.partitions,
@@ -215,7 +234,7 @@ async fn make(
         replaced: existing.replaced,
         kept: existing.kept,
         manifests: existing.manifests,
-        previous,
+        previous: runs.previous,
         inputs: None,
     }
     .identified()

@@ -8,7 +8,7 @@ use lakewright_core::{
 };
 
 use super::{
-    Budget, Ports,
+    context::Context,
     files::{Files, Series},
     ledger::{Counts, Plan},
     rows::Rows,
@@ -35,24 +35,12 @@ pub(super) enum Reader<'a> {
 /// The most rows that are combined before they are encoded, unless they arrive together.
 const TOGETHER: usize = 8192;
 
-/// The source of the rows, and the limits.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) ports: &'a Ports,
-    pub(super) budget: &'a Budget,
-    pub(super) plan: &'a Plan,
-}
-
-impl<'a> Context<'a> {
-    pub(super) fn read(self, replay: Replay<'a>) -> Result<Reader<'a>, JobError> {
-        Ok(match replay {
-            Replay::Units(units) => Reader::Units(Box::new(Rows::new(
-                self.ports,
-                self.budget,
-                self.plan,
-                units,
-            )?)),
-            Replay::Spooled(spool, partition) => Reader::Spooled(spool.read(partition)),
+impl<'a> Replay<'a> {
+    /// Reads the rows once.
+    pub(super) fn read(self, context: Context<'a>) -> Result<Reader<'a>, JobError> {
+        Ok(match self {
+            Self::Units(units) => Reader::Units(Box::new(Rows::new(context, units)?)),
+            Self::Spooled(spool, partition) => Reader::Spooled(spool.read(partition)),
         })
     }
 }
@@ -160,7 +148,7 @@ pub(super) async fn replay<'a>(
             return Ok(WrittenRows::default());
         }
     }
-    let mut reader = context.read(replay)?;
+    let mut reader = replay.read(context)?;
     if number <= 1 {
         let mut series = files.series(path, values, None, &(first..first + 1));
         let rows = copy(&mut reader, files, &mut series).await?;
@@ -204,7 +192,7 @@ pub(super) async fn replay<'a>(
         }
         copied?;
     } else {
-        let mut reader = context.read(replay)?;
+        let mut reader = replay.read(context)?;
         copy(&mut reader, files, &mut series).await?;
     }
     Ok(written)

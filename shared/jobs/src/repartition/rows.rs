@@ -1,14 +1,18 @@
 //! Reads the rows of pieces of the source, as batches of the written columns.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ops::Range,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use bytes::Bytes;
 use lakewright_core::{
     avro::AvroRows,
-    config::{Policy, Repartition, Source as From},
+    config::{Policy, Repartition, SecretName, Source as From},
     json::{Columns, ColumnsOptions, RecordError},
     location::Location,
+    operations::Secret,
     parquet_in::{ParquetFile, RowsReader},
     reading::Reading,
     records::Records,
@@ -17,6 +21,7 @@ use lakewright_core::{
 
 use super::{
     Budget, Ports,
+    context::Context,
     ledger::Plan,
     read::{Content, open_avro, records, timestamps},
     refusal::unread,
@@ -40,6 +45,7 @@ const ROUTED_BATCH: usize = 8 << 20;
 pub(super) struct Rows<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
+    secrets: &'a BTreeMap<SecretName, Secret>,
     plan: &'a Plan,
     written: SchemaRef,
     columns: Columns,
@@ -85,12 +91,13 @@ struct Parquet {
 
 impl<'a> Rows<'a> {
     /// Reads these units of the plan.
-    pub(super) fn new(
-        ports: &'a Ports,
-        budget: &'a Budget,
-        plan: &'a Plan,
-        units: &[Unit],
-    ) -> Result<Self, JobError> {
+    pub(super) fn new(context: Context<'a>, units: &[Unit]) -> Result<Self, JobError> {
+        let Context {
+            ports,
+            budget,
+            secrets,
+            plan,
+        } = context;
         let job = &plan.settings;
         let options = ColumnsOptions {
             on_unknown: on_unknown(job),
@@ -109,6 +116,7 @@ impl<'a> Rows<'a> {
         Ok(Self {
             ports,
             budget,
+            secrets,
             plan,
             written: plan.shape.written_schema()?,
             columns,
@@ -344,7 +352,10 @@ impl<'a> Rows<'a> {
     fn arrange(&self, batch: &RecordBatch) -> Result<RecordBatch, JobError> {
         let partition = self.plan.partitions.get(self.partition);
         let keys = KeyValues(partition.map_or_else(Vec::new, |partition| partition.values.clone()));
-        Ok(self.plan.shape.arrange(batch, &self.written, &keys)?)
+        Ok(self
+            .plan
+            .shape
+            .arrange(batch, &self.written, &keys, self.secrets)?)
     }
 }
 

@@ -12,10 +12,7 @@ use lakewright_core::{
 use parquet_merge::{Fetch, Input, Merge, MergeError, MergeOptions, OutputCompression, Unified};
 
 use super::{
-    files::Files,
-    ledger::SourceObject,
-    refusal::unread,
-    replay::{Context, WrittenRows},
+    context::Context, files::Files, ledger::SourceObject, refusal::unread, replay::WrittenRows,
 };
 use crate::{
     kit::{ErrorKind, JobError, Stage, task::Task},
@@ -271,6 +268,8 @@ fn read(context: Context<'_>, objects: &[Object], fetch: &Fetch) -> Result<Read,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{super::fixture::*, *};
     use crate::fixture::{self, View, everything, told};
 
@@ -329,6 +328,7 @@ mod tests {
                     let context = Context {
                         ports: &ports,
                         budget: &budget,
+                        secrets: &BTreeMap::new(),
                         plan: &plan,
                     };
                     let written = unite(context, &mut files).await?;

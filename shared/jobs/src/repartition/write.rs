@@ -3,28 +3,33 @@
 mod spooled;
 mod stopped;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use lakewright_core::repartition::{Cuts, Part, Span, Task, Unit};
-use lakewright_ports::Store;
+use lakewright_core::{
+    config::SecretName,
+    operations::Secret,
+    repartition::{Cuts, Part, Span, Task, Unit},
+};
+use lakewright_ports::{Secrets, Store};
 
 use super::{
     Budget, Ports, TaskRequest,
+    context::Context,
     files::Files,
     gather,
     ledger::{self, Commit, Counts, Done, Ledger, Plan, Prepared, Reached},
     outline,
     refusal::withdrawn,
-    replay::{self, Context, Replay, WrittenRows},
+    replay::{self, Replay, WrittenRows},
     report::{Status, TaskReport},
     rows::Rows,
     shuffle, unite,
 };
 use crate::{
     kit::{ErrorKind, JobError},
-    work::{metered::Metered, spool::Spool},
+    work::{metered::Metered, secrets, spool::Spool},
 };
 
 /// What a task for some files reads.
@@ -35,12 +40,13 @@ struct Needed {
     before: Counts,
 }
 
-/// Runs one task of a plan, or one preparation.
+/// Runs one task of a plan, or one preparation. `secrets` has the secrets that columns are hashed with.
 ///
 /// # Errors
 /// See [`JobError`]. The same request may be sent again: files that were written exist, and are not written again.
 pub async fn write(
     ports: &Ports,
+    secrets: &dyn Secrets,
     request: &TaskRequest,
     budget: &Budget,
 ) -> Result<TaskReport, JobError> {
@@ -52,19 +58,21 @@ pub async fn write(
         ..ports.clone()
     };
     let store = &*ports.store;
+    let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
+    if commit.is_some_and(|commit| commit.withdrawn) {
+        return Err(withdrawn(request.plan.clone()));
+    }
+    let secrets = secrets::of(secrets, &plan.secrets).await?;
     let work = Work {
         ports,
         budget,
+        secrets: &secrets,
         ledger: &ledger,
         plan: &plan,
         begun: ports.clock.now(),
         all: bytes_of(&plan, request),
         metered: &metered,
     };
-    let commit: Option<Commit> = ledger::read(store, &ledger.commit()).await?;
-    if commit.is_some_and(|commit| commit.withdrawn) {
-        return Err(withdrawn(request.plan.clone()));
-    }
     let report = |status, rows, outputs: usize, bytes, values_dropped| TaskReport {
         job: "repartition".to_owned(),
         name: plan.settings.name.clone(),
@@ -132,6 +140,7 @@ pub async fn write(
 struct Work<'a> {
     ports: &'a Ports,
     budget: &'a Budget,
+    secrets: &'a BTreeMap<SecretName, Secret>,
     ledger: &'a Ledger,
     plan: &'a Plan,
     begun: Timestamp,
@@ -174,6 +183,7 @@ impl<'a> Work<'a> {
         Context {
             ports: self.ports,
             budget: self.budget,
+            secrets: self.secrets,
             plan: self.plan,
         }
     }
@@ -195,7 +205,7 @@ impl<'a> Work<'a> {
         for unit in self.units(group.indices())? {
             let mut counts = Counts::none(self.plan.settings.output.len());
             let unit = std::slice::from_ref(unit);
-            let mut rows = Rows::new(self.ports, self.budget, self.plan, unit)?;
+            let mut rows = Rows::new(self.context(), unit)?;
             while let Some(batch) = rows.next().await? {
                 let batch = files.columns(&batch)?;
                 let lines = files.encode(&batch)?;
@@ -367,7 +377,7 @@ impl<'a> Work<'a> {
             plan,
             ..self.context()
         };
-        let mut reader = context.read(Replay::Units(&plan.units))?;
+        let mut reader = Replay::Units(&plan.units).read(context)?;
         replay::copy(&mut reader, files, &mut series).await?;
         Ok(None)
     }

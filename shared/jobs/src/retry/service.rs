@@ -140,12 +140,7 @@ impl<S: Secrets> Secrets for RetryingService<S> {
         name: &SecretName,
         version: Option<&str>,
     ) -> Result<(String, Secret), SecretsError> {
-        let too_late = || SecretsError {
-            operation: "GetSecretValue",
-            name: name.clone(),
-            kind: ServiceErrorKind::Deadline,
-            message: too_late(),
-        };
+        let too_late = || SecretsError::new(name, ServiceErrorKind::Deadline, too_late());
         let call = || self.inner.secret(name, version);
         self.backoff
             .call(call, SecretsError::verdict, too_late)

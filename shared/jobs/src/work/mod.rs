@@ -9,6 +9,7 @@ pub(crate) mod parquet;
 pub(crate) mod plain;
 pub(crate) mod pool;
 pub(crate) mod refusal;
+pub(crate) mod secrets;
 pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod timestamps;

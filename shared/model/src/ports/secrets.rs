@@ -1,13 +1,11 @@
 use async_trait::async_trait;
 use lakewright_core::{config::SecretName, operations::Secret};
-use lakewright_ports::{Secrets, SecretsError, ServiceErrorKind};
+use lakewright_ports::{Secrets, SecretsError, ServiceErrorKind, secret_operation};
 
 use crate::{
     client::{About, Client, Failure, Request},
     fault::Fault,
 };
-
-const OPERATION: &str = "GetSecretValue";
 
 impl Failure for (ServiceErrorKind, String) {
     fn of(fault: Fault, _: &'static str, _: &About) -> Self {
@@ -28,7 +26,7 @@ impl Secrets for Client {
     ) -> Result<(String, Secret), SecretsError> {
         let (at, version) = (name.clone(), version.map(str::to_owned));
         let request = Request {
-            operation: OPERATION,
+            operation: secret_operation(name.service()),
             about: About::Secret(name.to_string()),
             conditional: None,
             voids: None,
@@ -43,11 +41,27 @@ impl Secrets for Client {
                     (ServiceErrorKind::Other, message)
                 })
         });
-        answer.await.map_err(|(kind, message)| SecretsError {
-            operation: OPERATION,
-            name: name.clone(),
-            kind,
-            message,
-        })
+        answer
+            .await
+            .map_err(|(kind, message)| SecretsError::new(name, kind, message))
+    }
+}
+
+/// No secret exists.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn secret(
+        &self,
+        name: &SecretName,
+        _: Option<&str>,
+    ) -> Result<(String, Secret), SecretsError> {
+        Err(SecretsError::new(
+            name,
+            ServiceErrorKind::Other,
+            "ResourceNotFoundException",
+        ))
     }
 }

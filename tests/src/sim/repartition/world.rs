@@ -13,7 +13,7 @@ use lakewright_jobs::{
     repartition::{
         self, Budget, CommitReport, CommitRequest, PlanReport, Ports, TaskReport, TaskRequest,
     },
-    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog},
+    retry::{Backoff, RetryPolicy, Retrying, RetryingCatalog, RetryingService},
 };
 use lakewright_model::{Client, Cloud, FaultRates, Plan, Settings};
 use lakewright_ports::{Clock, Store};
@@ -125,7 +125,7 @@ impl World {
         &self,
         what: &'static str,
         plan: Plan,
-        work: impl FnOnce(Ports, Budget) -> W,
+        work: impl FnOnce(Ports, RetryingService<Client>, Budget) -> W,
     ) -> (End<T>, Client)
     where
         W: Future<Output = Result<T, JobError>>,
@@ -141,6 +141,7 @@ impl World {
             None => Arc::new(store),
         };
         let catalog = RetryingCatalog::new(client.clone(), backoff(RetryPolicy::GLUE));
+        let secrets = RetryingService::new(client.clone(), backoff(RetryPolicy::SECRETS));
         let ports = Ports {
             store,
             catalog: Arc::new(catalog),
@@ -152,7 +153,8 @@ impl World {
             scratch_bytes: u64::MAX,
             deadline: invocation::end_of_work(deadline),
         };
-        let end = invocation::ended(&self.cloud, &client, Box::pin(work(ports, budget))).await;
+        let end =
+            invocation::ended(&self.cloud, &client, Box::pin(work(ports, secrets, budget))).await;
         self.cloud.note("invocation", what, &format!("{end:?}"));
         (end, client)
     }
@@ -160,9 +162,13 @@ impl World {
     /// `repartition-plan`.
     pub(super) async fn plan(&self, plan: Plan) -> (End<PlanReport>, Client) {
         let job = &self.job;
-        self.invoke("repartition-plan", plan, |ports, budget| async move {
-            repartition::plan(&ports, job, &budget).await
-        })
+        self.invoke(
+            "repartition-plan",
+            plan,
+            |ports, secrets, budget| async move {
+                repartition::plan(&ports, &secrets, job, &budget).await
+            },
+        )
         .await
     }
 
@@ -172,9 +178,13 @@ impl World {
         request: &TaskRequest,
         plan: Plan,
     ) -> (End<TaskReport>, Client) {
-        self.invoke("repartition-write", plan, |ports, budget| async move {
-            repartition::write(&ports, request, &budget).await
-        })
+        self.invoke(
+            "repartition-write",
+            plan,
+            |ports, secrets, budget| async move {
+                repartition::write(&ports, &secrets, request, &budget).await
+            },
+        )
         .await
     }
 
@@ -184,7 +194,7 @@ impl World {
         request: &CommitRequest,
         plan: Plan,
     ) -> (End<CommitReport>, Client) {
-        self.invoke("repartition-commit", plan, |ports, budget| async move {
+        self.invoke("repartition-commit", plan, |ports, _, budget| async move {
             repartition::commit(&ports, request, budget.deadline).await
         })
         .await

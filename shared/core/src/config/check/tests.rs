@@ -87,9 +87,9 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         (rekey, "partition_by = []", (3, 1), "partition_by is empty"),
         (
             rekey,
-            "column = [{ name = \"a\", hash = { secret = \"ssm:a\" } }]",
+            "column = [{ name = \"a\", hash = { secret = \"kms:a\" } }]",
             (3, 0),
-            "\"ssm:a\" names no secret: write one of AWS Secrets Manager as \"secretsmanager:NAME\"",
+            "\"kms:a\" names no secret: write \"secretsmanager:NAME\" for one of AWS Secrets Manager, or \"ssm:/PATH/NAME\" for a SecureString parameter",
         ),
         (
             rekey,

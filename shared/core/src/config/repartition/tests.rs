@@ -1,5 +1,5 @@
 use super::*;
-use crate::{config::Config, semantics::stated};
+use crate::config::Config;
 
 const EV: &str = r#"
     [[repartition]]
@@ -73,7 +73,6 @@ fn files_are_counted_from_the_splits() {
 
 #[test]
 fn refusals_name_what_is_wrong() {
-    stated("`columns` has no `hash`: an entry with one is refused by name.");
     for (more, says) in [
         ("speling = 1", "speling"),
         ("files = 0", "files = 0"),
@@ -95,8 +94,12 @@ fn refusals_name_what_is_wrong() {
         ("columns = [\"a\"]\npartition_by = [\"a\"]", "none is left"),
         ("columns = [{ name = \"a\", type = \"nope\" }]", "nope"),
         (
-            "columns = [{ name = \"a\", hash = { secret = \"secretsmanager:s\" } }]",
-            "unknown key `columns[0].hash`",
+            "columns = [{ name = \"a\", mask = {}, hash = { secret = \"ssm:s\" } }]",
+            "columns: `a` has both mask and hash",
+        ),
+        (
+            "columns = [{ name = \"a\", constant = 1, hash = { secret = \"ssm:s\" } }]",
+            "constant goes together with type alone",
         ),
         ("output = []", "output is empty"),
         (

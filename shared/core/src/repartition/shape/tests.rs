@@ -62,7 +62,14 @@ fn columns_keep_their_names_and_order() {
     ])
     .unwrap();
     let schema = found.written_schema().unwrap();
-    let of_day = |day: &str| found.arrange(&batch, &schema, &KeyValues(vec![day.to_owned()]));
+    let of_day = |day: &str| {
+        found.arrange(
+            &batch,
+            &schema,
+            &KeyValues(vec![day.to_owned()]),
+            &BTreeMap::new(),
+        )
+    };
     let arranged = of_day("07").unwrap();
     assert_eq!(arranged.column(1).as_primitive::<Int32Type>().value(0), 7);
     assert!(of_day(DEFAULT_PARTITION).unwrap().column(1).is_null(0));
@@ -131,36 +138,53 @@ fn columns_are_chosen_renamed_and_typed() {
 }
 
 #[test]
-fn columns_are_constants_or_masked() {
+fn columns_are_constants_masked_or_hashed() {
     stated(
-        "In `columns` a `constant` is a column of its own, with this value in every row, of the type that is given, of that of the target table, or of its own; and a `mask` shows of a string what it does in rekey.",
+        "In `columns` a `constant` is a column of its own, with this value in every row, of the type that is given, of that of the target table, or of its own; and a `mask` or a `hash` makes of a string what it does in rekey.",
     );
-    let found = shape("columns = [\"model year\", { name = \"Run\", constant = 7 }, { name = \"day_of\", constant = \"2026-05-01\", type = \"date\" }, { name = \"vin (1-10)\", as = \"vin\", mask = { first = 3 } }]").unwrap();
+    let found = shape("columns = [\"model year\", { name = \"Run\", constant = 7 }, { name = \"day_of\", constant = \"2026-05-01\", type = \"date\" }, { name = \"vin (1-10)\", as = \"vin\", mask = { first = 3 } }, { name = \"make\", type = \"string\", hash = { secret = \"ssm:/a/b\" } }]").unwrap();
     assert_eq!(
         names(&found.files),
         [
             "Model Year bigint",
             "Run bigint",
             "day_of date",
-            "vin string"
+            "vin string",
+            "Make string"
         ]
     );
     assert_eq!(
         found.read,
-        columns(&[("Model Year", "bigint"), ("VIN (1-10)", "string")])
+        columns(&[
+            ("Model Year", "bigint"),
+            ("VIN (1-10)", "string"),
+            ("Make", "string")
+        ])
     );
+    let name = "ssm:/a/b".parse::<SecretName>().unwrap();
+    assert_eq!(found.secrets(), BTreeSet::from([&name]));
     let batch = RecordBatch::try_from_iter([
         (
             "a",
             Arc::new(Int64Array::from(vec![2020, 2021])) as ArrayRef,
         ),
         ("b", Arc::new(StringArray::from(vec!["JTMDU", "J"]))),
+        (
+            "c",
+            Arc::new(StringArray::from(vec![
+                Some("what do ya want for nothing?"),
+                None,
+            ])),
+        ),
     ])
     .unwrap();
     let schema = found.written_schema().unwrap();
-    let arranged = found
-        .arrange(&batch, &schema, &KeyValues(Vec::new()))
-        .unwrap();
+    let keys = KeyValues(Vec::new());
+    let arrange = |secrets| found.arrange(&batch, &schema, &keys, &secrets);
+    let error = arrange(BTreeMap::new()).unwrap_err();
+    assert!(error.to_string().contains("ssm:/a/b"), "{error}");
+    let secret = Secret::new(b"Jefe").unwrap();
+    let arranged = arrange(BTreeMap::from([(name, secret)])).unwrap();
     let texts = |column: usize| {
         let texts = arrow::compute::cast(arranged.column(column), &DataType::Utf8).unwrap();
         let texts = texts.as_string::<i32>().iter().flatten();
@@ -169,6 +193,11 @@ fn columns_are_constants_or_masked() {
     assert_eq!(texts(1), ["7", "7"]);
     assert_eq!(texts(2), ["2026-05-01", "2026-05-01"]);
     assert_eq!(texts(3), ["JTM**", "*"]);
+    // The second case of RFC 4231, whose HMAC-SHA-256 is there.
+    assert_eq!(
+        texts(4),
+        ["5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"]
+    );
     let plan = serde_json::to_string(&found).unwrap();
     assert_eq!(serde_json::from_str::<Shape>(&plan).unwrap(), found);
     for (more, says) in [
@@ -182,7 +211,15 @@ fn columns_are_constants_or_masked() {
         ),
         (
             "{ name = \"day\", type = \"string\", mask = {} }",
-            "columns: `day` is a key of the source's partitions",
+            "columns: `day` is a key of the source's partitions, and its values are in the path: it cannot be masked",
+        ),
+        (
+            "{ name = \"model year\", hash = { secret = \"ssm:a\" } }",
+            "columns: `Model Year` is bigint, and what is hashed is a string",
+        ),
+        (
+            "{ name = \"day\", type = \"string\", hash = { secret = \"ssm:a\" } }",
+            "columns: `day` is a key of the source's partitions, and its values are in the path: it cannot be hashed",
         ),
     ] {
         let error = shape(&format!("columns = [{more}]")).unwrap_err();

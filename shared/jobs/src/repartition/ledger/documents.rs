@@ -1,6 +1,6 @@
 //! The documents of a run.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lakewright_core::{
     catalog::Column,
@@ -34,6 +34,9 @@ pub struct Plan {
     pub id: String,
     /// The configuration that it was made with, which every task uses.
     pub settings: config::Repartition,
+    /// The ids of the versions of the secrets that columns are hashed with, by the secrets' names: every task uses these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<config::SecretName, String>,
     /// How the objects are read.
     pub reading: Reading,
     /// The columns that are written.

@@ -41,7 +41,7 @@ impl Work<'_> {
         let mut router = Router::new(&schema, columns, path_room(self.plan), limit);
         let mut spool = Spool::new(shape.files_schema()?, None, self.room(prefix));
         let units = self.units(span.indices())?;
-        let mut rows = Rows::new(self.ports, self.budget, self.plan, units)?;
+        let mut rows = Rows::new(self.context(), units)?;
         let mut read = 0;
         while let Some(batch) = rows.next().await? {
             read += batch.num_rows() as u64;
