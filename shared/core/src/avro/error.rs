@@ -35,6 +35,18 @@ pub enum AvroError {
         /// In bytes.
         limit: usize,
     },
+    /// The nulls in the lists of a record take more memory than the limit.
+    #[error(
+        "the nulls in the lists of record {record} of the block at byte {offset} take more than {limit} bytes of memory"
+    )]
+    Nulls {
+        /// The record, from 0 in its block.
+        record: u64,
+        /// The start of the block.
+        offset: u64,
+        /// In bytes.
+        limit: usize,
+    },
     /// More bytes come out of the blocks than the limit allows.
     #[error("more than {limit} bytes come out for one of the first {offset} bytes")]
     Ratio {

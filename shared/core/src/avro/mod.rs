@@ -7,6 +7,7 @@
 
 mod container;
 mod error;
+mod nulls;
 mod schema;
 
 #[cfg(test)]
@@ -25,8 +26,11 @@ use arrow_avro::{
 };
 use parquet_merge::panic_reason;
 
-use self::container::{Block, Container, Header};
 pub use self::error::AvroError;
+use self::{
+    container::{Block, Container, Header},
+    nulls::Layout,
+};
 use crate::{
     chunk::Chunk,
     config::{Limits, Policy},
@@ -51,6 +55,8 @@ struct Open {
     decoder: Decoder,
     /// The most rows of a batch.
     batch_rows: usize,
+    /// How a record lies in the file, if nulls in its lists may take much more memory than bytes.
+    swells: Option<Layout>,
 }
 
 impl AvroFile {
@@ -93,6 +99,7 @@ impl AvroFile {
                 header,
                 decoder,
                 batch_rows,
+                swells: schema.swells,
             });
         }
         Ok(self.open.is_some())
@@ -168,6 +175,7 @@ impl AvroFile {
             shaper: Shaper::new(&file, table, times, policies, parse_timestamp)?,
             open,
             block: None,
+            longest: self.longest,
             sizes: Vec::new(),
             bytes: 0,
             offset: 0,
@@ -197,7 +205,9 @@ pub struct AvroRows {
     shaper: Shaper,
     /// The block whose records are being decoded, and how far.
     block: Option<(Block, Progress)>,
-    /// The bytes of each record in the decoder, and of all of them.
+    /// The most bytes of memory that the nulls in the lists of a record take.
+    longest: usize,
+    /// The bytes of each record in the decoder, and of all of them with the nulls in their lists.
     sizes: Vec<u64>,
     bytes: usize,
     /// The start of the block that has the first of them.
@@ -253,14 +263,20 @@ impl AvroRows {
         }
         let (decoder, sizes) = (&mut self.open.decoder, &mut self.sizes);
         let (most, total) = (self.open.batch_rows, &mut self.bytes);
+        let (swells, longest, mut swollen) = (&self.open.swells, self.longest, false);
         let result = guarded(|| {
             while progress.records < block.records && sizes.len() < most && *total < BATCH_BYTES {
                 let rest = block.bytes.get(progress.bytes..).unwrap_or_default();
+                let nulls = swells.as_ref().map_or(0, |of| of.nulls(rest, longest));
+                if nulls > longest {
+                    swollen = true;
+                    return Ok(());
+                }
                 let size = decoder.decode(rest).map_err(|error| error.to_string())?;
                 progress.records += 1;
                 progress.bytes += size;
                 sizes.push(size as u64);
-                *total += size;
+                *total += size + nulls;
             }
             Ok(())
         });
@@ -270,6 +286,13 @@ impl AvroRows {
             detail,
         };
         result.map_err(|said| corrupt(format!("record {}: {said}", progress.records)))?;
+        if swollen {
+            return Err(AvroError::Nulls {
+                record: progress.records,
+                offset: block.offset,
+                limit: longest,
+            });
+        }
         if progress.records == block.records {
             if progress.bytes < block.bytes.len() {
                 return Err(corrupt("it is longer than its records".to_owned()));

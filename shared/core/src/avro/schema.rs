@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::error::AvroError;
+use super::{error::AvroError, nulls::Layout};
 
 /// The most columns, nested fields included.
 const MAX_FIELDS: usize = 10_000;
@@ -23,6 +23,8 @@ pub(super) struct Schema {
     pub(super) json: String,
     /// The least bytes of memory that a row takes.
     pub(super) width: usize,
+    /// How a record lies in the file, if the nulls in its lists may take much more memory than bytes.
+    pub(super) swells: Option<Layout>,
 }
 
 /// Checks a schema.
@@ -60,6 +62,7 @@ pub(super) fn read(text: &[u8], longest: usize) -> Result<Schema, AvroError> {
     Ok(Schema {
         json: root.json.to_string(),
         width: root.width,
+        swells: root.layout.may_swell().then_some(root.layout),
     })
 }
 
@@ -70,12 +73,17 @@ struct Type {
     least: usize,
     /// The fewest bytes that a value, or a null in its place, takes in memory.
     width: usize,
+    layout: Layout,
 }
 
 impl Type {
-    fn new(json: impl Into<Value>, least: usize, width: usize) -> Self {
-        let json = json.into();
-        Self { json, least, width }
+    fn new(json: impl Into<Value>, least: usize, width: usize, layout: Layout) -> Self {
+        Self {
+            json: json.into(),
+            least,
+            width,
+            layout,
+        }
     }
 }
 
@@ -146,7 +154,12 @@ impl<'a> Walk<'a> {
                 } else {
                     json!([of.json, "null"])
                 };
-                Ok(Type::new(union, 1, of.width + 1))
+                let layout = Layout::Nullable {
+                    null_first,
+                    of: Box::new(of.layout),
+                    width: of.width + 1,
+                };
+                Ok(Type::new(union, 1, of.width + 1, layout))
             }
             Value::Object(object) => match object.get("type") {
                 Some(Value::String(kind)) => self.by_kind(kind, node, object, at, path),
@@ -220,7 +233,7 @@ impl<'a> Walk<'a> {
                     return Err(fault("an enum without symbols".to_owned()));
                 };
                 let json = json!({"type": "enum", "name": unique, "symbols": symbols});
-                Ok(Type::new(json, 1, 4))
+                Ok(Type::new(json, 1, 4, Layout::Varint))
             }
             "fixed" => {
                 let size = number("size").and_then(|size| usize::try_from(size).ok());
@@ -241,7 +254,7 @@ impl<'a> Walk<'a> {
                     Some("uuid") if size == 16 => add(&mut json, "logicalType", "uuid"),
                     _ => {}
                 }
-                Ok(Type::new(json, size, size))
+                Ok(Type::new(json, size, size, Layout::Fixed(size)))
             }
             "array" => {
                 let items = object.get("items");
@@ -251,14 +264,14 @@ impl<'a> Walk<'a> {
                     return Err(fault("an array of elements without values".to_owned()));
                 }
                 let json = json!({"type": "array", "items": items.json});
-                Ok(Type::new(json, 1, 4))
+                Ok(Type::new(json, 1, 4, Layout::Array(Box::new(items.layout))))
             }
             "map" => {
                 let values = object.get("values");
                 let values = values.ok_or_else(|| fault("a map without values".to_owned()))?;
                 let values = self.type_of(values, at.inside(), &format!("{path}{{}}"))?;
                 let json = json!({"type": "map", "values": values.json});
-                Ok(Type::new(json, 1, 4))
+                Ok(Type::new(json, 1, 4, Layout::Map(Box::new(values.layout))))
             }
             "bytes" if logical == Some("decimal") => {
                 decimal(json!({"type": "bytes"}), object, 1).map_err(fault)
@@ -300,7 +313,8 @@ impl<'a> Walk<'a> {
         let Some(Value::Array(fields)) = object.get("fields") else {
             return Err(fault("a record without fields"));
         };
-        let (mut json, mut least, mut width) = (Vec::new(), 0, 0);
+        let (mut json, mut layout) = (Vec::new(), Vec::new());
+        let (mut least, mut width) = (0, 0);
         for field in fields {
             let name = field.get("name").and_then(Value::as_str);
             let (Some(name), Some(node)) = (name, field.get("type")) else {
@@ -322,23 +336,25 @@ impl<'a> Walk<'a> {
                 return Err(Fault { path, what });
             }
             json.push(json!({"name": name, "type": of.json}));
+            layout.push(of.layout);
         }
         let json = json!({"type": "record", "name": unique, "fields": json});
-        Ok(Type::new(json, least, width))
+        Ok(Type::new(json, least, width, Layout::Record(layout)))
     }
 }
 
 fn primitive(name: &str) -> Option<Type> {
-    let (least, width) = match name {
-        "null" => (0, 0),
-        "boolean" => (1, 1),
-        "int" | "string" | "bytes" => (1, 4),
-        "long" => (1, 8),
-        "float" => (4, 4),
-        "double" => (8, 8),
+    let (least, width, layout) = match name {
+        "null" => (0, 0, Layout::Fixed(0)),
+        "boolean" => (1, 1, Layout::Fixed(1)),
+        "int" => (1, 4, Layout::Varint),
+        "string" | "bytes" => (1, 4, Layout::Bytes),
+        "long" => (1, 8, Layout::Varint),
+        "float" => (4, 4, Layout::Fixed(4)),
+        "double" => (8, 8, Layout::Fixed(8)),
         _ => return None,
     };
-    Some(Type::new(name, least, width))
+    Some(Type::new(name, least, width, layout))
 }
 
 fn full_name(name: &str, namespace: &str) -> String {
@@ -370,7 +386,12 @@ fn decimal(mut json: Value, object: &Map<String, Value>, least: usize) -> Result
     add(&mut json, "logicalType", "decimal");
     add(&mut json, "precision", precision);
     add(&mut json, "scale", scale);
-    Ok(Type::new(json, least, if precision > 38 { 32 } else { 16 }))
+    let width = if precision > 38 { 32 } else { 16 };
+    let layout = match json.get("size") {
+        Some(_) => Layout::Fixed(least),
+        None => Layout::Bytes,
+    };
+    Ok(Type::new(json, least, width, layout))
 }
 
 /// What a union is that is no type that may be null.

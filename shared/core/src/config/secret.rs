@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn names_of_both_services() {
+        use SecretService::{ParameterStore, SecretsManager};
         stated(
             "The secret of a `hash` is `secretsmanager:NAME`, a secret of AWS Secrets Manager, or `ssm:NAME`, a `SecureString` parameter of AWS Systems Manager, both in the account and region of the functions; an ARN, or a parameter in a path without its first slash, is refused by name.",
         );
-        use SecretService::{ParameterStore, SecretsManager};
         let schema = regex::Regex::new(
             serde_json::to_value(schemars::schema_for!(SecretName)).unwrap()["pattern"]
                 .as_str()

@@ -82,6 +82,12 @@ pub(crate) fn refused_avro(location: &Location, error: AvroError) -> JobError {
                 .of(location.clone())
                 .at(offset)
         }
+        AvroError::Nulls { offset, .. } => {
+            let message = format!("refused: {text} (limits.record_size)");
+            JobError::new(ErrorKind::RecordTooLong, message)
+                .of(location.clone())
+                .at(offset)
+        }
         AvroError::Ratio { offset, limit } => {
             undecompressed(location, &DecompressError::Ratio { offset, limit })
         }

@@ -294,6 +294,119 @@ fn batches_are_bounded() {
     );
 }
 
+/// A schema of a list of records that may be null, each of twenty texts of a fixed size of 100 bytes.
+fn lists(of: fn(String) -> String) -> String {
+    let fixed =
+        |n| format!(r#"{{"name":"c{n}","type":{{"type":"fixed","name":"f{n}","size":100}}}}"#);
+    let fields = (0..20).map(fixed).collect::<Vec<_>>().join(",");
+    let element = format!(r#"["null",{{"type":"record","name":"e","fields":[{fields}]}}]"#);
+    record(&format!(r#"{{"name":"l","type":{}}}"#, of(element)))
+}
+
+#[test]
+fn nulls_in_lists_are_bounded() {
+    const NULL: usize = 2_001;
+    stated(
+        "A null in a list or a map of an Avro record takes the memory of what it stands for: a record whose nulls there take more than `limits.record_size` refuses the object, and a batch ends where its bytes and they are about 8 MiB.",
+    );
+    let array: fn(String) -> String = |of| format!(r#"{{"type":"array","items":{of}}}"#);
+    let map: fn(String) -> String = |of| format!(r#"{{"type":"map","values":{of}}}"#);
+    let inside: fn(String) -> String = |of| {
+        let array = format!(r#"{{"type":"array","items":{of}}}"#);
+        format!(
+            r#"["null",{{"type":"record","name":"i","fields":[{{"name":"n","type":"long"}},{{"name":"l","type":{array}}}]}}]"#
+        )
+    };
+    let nulls = |count: i64| {
+        Bytes::default()
+            .long(count)
+            .raw(&vec![0; usize::try_from(count).unwrap()])
+    };
+    let limits = Limits {
+        record_size: Size(5 * NULL as u64),
+        ..Limits::default()
+    };
+    let value = Bytes::default().long(1).raw(&[b'x'; 2_000]).0;
+    let keyed = |count: i64| {
+        let entries = (0..count).flat_map(|_| [2, b'k', 0]).collect::<Vec<_>>();
+        Bytes::default().long(count).raw(&entries).long(0)
+    };
+    for (of, bytes, expected) in [
+        (array, nulls(5).long(0), Ok(1)),
+        (array, nulls(6).long(0), Err(())),
+        (array, nulls(3).raw(&nulls(3).0).long(0), Err(())),
+        // A block with the number of its bytes.
+        (
+            array,
+            Bytes::default().long(-6).long(6).raw(&[0; 6]).long(0),
+            Err(()),
+        ),
+        (
+            array,
+            Bytes::default().long(5).raw(&[0; 4]).raw(&value).long(0),
+            Ok(1),
+        ),
+        (
+            array,
+            Bytes::default()
+                .long(4)
+                .raw(&value)
+                .raw(&value)
+                .raw(&[0; 2])
+                .long(0),
+            Ok(1),
+        ),
+        (map, keyed(5), Ok(1)),
+        (map, keyed(6), Err(())),
+        (
+            inside,
+            Bytes::default().long(1).long(-7).raw(&nulls(5).0).long(0),
+            Ok(1),
+        ),
+        (
+            inside,
+            Bytes::default().long(1).long(-7).raw(&nulls(6).0).long(0),
+            Err(()),
+        ),
+    ] {
+        let shown = format!("{:?}", bytes.0);
+        let object = object(&lists(of), &[(1, bytes)]);
+        let found = read_chunks([&object[..]], Asked::Own, &limits);
+        match (found, expected) {
+            (Ok(rows), Ok(count)) => {
+                let read = rows.iter().map(|rows| rows.batch.num_rows()).sum::<usize>();
+                assert_eq!(read, count, "{shown}");
+            }
+            (
+                Err(AvroError::Nulls {
+                    record: 0, limit, ..
+                }),
+                Err(()),
+            ) => assert_eq!(limit, 5 * NULL),
+            (found, _) => panic!("{shown}: {found:?}"),
+        }
+    }
+    // What contradicts the format is said by the decoder.
+    for bytes in [
+        nulls(4),
+        Bytes::default().long(i64::MAX),
+        Bytes(vec![0xff; 12]),
+    ] {
+        let object = object(&lists(array), &[(1, bytes)]);
+        let error = read(&object).unwrap_err();
+        assert!(
+            matches!(error, AvroError::Corrupt { what: "block", .. }),
+            "{error}"
+        );
+    }
+    let rows = (0..4_000)
+        .flat_map(|_| nulls(3).long(0).0)
+        .collect::<Vec<_>>();
+    let found = read(&object(&lists(array), &[(4_000, Bytes(rows))])).unwrap();
+    let counts = found.iter().map(|rows| rows.batch.num_rows());
+    assert_eq!(counts.collect::<Vec<_>>(), [1_397, 1_397, 1_206]);
+}
+
 /// Compresses a block.
 type Compress = fn(&[u8]) -> Vec<u8>;
 
