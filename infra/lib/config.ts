@@ -32,10 +32,19 @@ export interface RekeyConfig extends Stored {
   readonly source: Location;
   readonly target: Location;
   readonly table?: TableName;
+  /** Where records go besides, by the value of a field: each has a table of its own. */
+  readonly routes: readonly RouteConfig[];
   readonly batch: BatchConfig;
   readonly sweep: SweepConfig;
   /** The names of the secrets that columns are hashed with. */
   readonly secrets: readonly string[];
+}
+
+/** Where the records with one value go. */
+export interface RouteConfig {
+  readonly value: string;
+  readonly target: Location;
+  readonly table: TableName;
 }
 
 /** What the queue hands over together. */
@@ -141,6 +150,7 @@ interface RawConfig {
     batch?: { window?: string; objects?: number };
     sweep?: { schedule?: string; since?: string; days?: number };
     column?: readonly RawColumn[];
+    route?: { tables: Record<string, { target: string; table: string; column?: readonly RawColumn[] }> };
   } & RawStored)[];
   readonly split?: readonly ({
     name: string;
@@ -198,9 +208,13 @@ function readShape(text: string): Config {
       source: readPrefix(`rekey \`${job.name}\``, 'source', job.source),
       target: readPrefix(`rekey \`${job.name}\``, 'target', job.target),
       table: job.table === undefined ? undefined : readTable(`rekey \`${job.name}\``, 'table', job.table),
+      routes: Object.entries(job.route?.tables ?? {}).map(([value, route]) => {
+        const title = `rekey \`${job.name}\`, route \`${value}\``;
+        return { value, target: readPrefix(title, 'target', route.target), table: readTable(title, 'table', route.table) };
+      }),
       batch: readBatch(`rekey \`${job.name}\``, job.batch),
       sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
-      secrets: readSecrets(job.column),
+      secrets: readSecrets([job, ...Object.values(job.route?.tables ?? {})].flatMap(({ column }) => column ?? [])),
       ...readStored(job),
     })),
     split: (raw.split ?? []).map((job) => ({
@@ -366,12 +380,14 @@ function checkRules({ rekey, split, compact, repartition }: Config): void {
       );
     }
     for (const other of rekey) {
-      if (contains(other.source, job.target)) {
-        throw new ConfigError(
-          `rekey \`${job.name}\`: target ${formatLocation(job.target)} lies inside source ` +
-            `${formatLocation(other.source)} (of \`${other.name}\`), so its output would trigger it again: ` +
-            'choose a target outside',
-        );
+      for (const { target } of [job, ...job.routes]) {
+        if (contains(other.source, target)) {
+          throw new ConfigError(
+            `rekey \`${job.name}\`: target ${formatLocation(target)} lies inside source ` +
+              `${formatLocation(other.source)} (of \`${other.name}\`), so its output would trigger it again: ` +
+              'choose a target outside',
+          );
+        }
       }
     }
     for (const other of rekey.slice(0, index)) {

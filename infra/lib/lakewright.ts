@@ -3,7 +3,7 @@ import { ManagedPolicy, PermissionsBoundary, type Role } from 'aws-cdk-lib/aws-i
 import { Asset } from 'aws-cdk-lib/aws-s3-assets';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
-import { grantCopy, grantEncryption, grantQueries, grantReadWrite } from './access.ts';
+import { grantCopy, grantEncryption, grantQueries, grantReadCurrent, grantReadWrite } from './access.ts';
 import { CompactJob, generationsOf } from './compact-job.ts';
 import {
   ConfigError,
@@ -13,6 +13,7 @@ import {
   type CompactConfig,
   type Config,
   type RekeyConfig,
+  type RouteConfig,
   type RepartitionConfig,
   type SplitConfig,
   type Stored,
@@ -20,7 +21,7 @@ import {
 } from './config.ts';
 import { DataBuckets } from './data-buckets.ts';
 import { LakewrightFunction, type LakewrightFunctionProps } from './lakewright-function.ts';
-import { contains, type Location } from './location.ts';
+import { contains, join, type Location } from './location.ts';
 import { Monitoring } from './monitoring.ts';
 import { readOptions, setContext, type LakewrightOptions } from './options.ts';
 import { RekeyJob } from './rekey-job.ts';
@@ -60,9 +61,8 @@ export class Lakewright extends Construct {
     if (jobs.rekey.length > 0) {
       const { role } = this.rekey(jobs.rekey, common, buckets, monitoring);
       // Rows go to the current directory of a partition.
-      for (const { job, location } of placed(jobs.compact, places)) {
-        const isOurs = ({ table }: RekeyConfig) => table && job.table && formatTable(table) === formatTable(job.table);
-        for (const writer of jobs.rekey.filter(isOurs)) {
+      for (const { job, location } of placed(jobs, places)) {
+        for (const writer of jobs.rekey.filter((writer) => writes(writer, job))) {
           const generations = generationsOf(job, location);
           grantReadWrite(role, generations, writer);
           // A file whose partition moves meanwhile is copied after it.
@@ -78,7 +78,7 @@ export class Lakewright extends Construct {
       this.split(jobs.split, written, common, buckets, monitoring);
     }
     if (jobs.compact.length > 0) {
-      this.compact(placed(jobs.compact, places), written, common, buckets, monitoring);
+      this.compact(placed(jobs, places), written, common, buckets, monitoring);
     }
     if (jobs.repartition.length > 0) {
       this.repartition(jobs.repartition, places, written, common, buckets, monitoring);
@@ -170,9 +170,12 @@ export class Lakewright extends Construct {
       merge: worker('CompactMerge', 'compact-merge', 'Makes one file of many'),
       publish: worker('CompactPublish', 'compact-publish', 'Points readers at the new files'),
     };
-    for (const { job, location } of jobs) {
+    for (const { job, location, commits } of jobs) {
       const id = `Compact-${(job.table ? formatTable(job.table) : location.key).replaceAll('/', '-')}`;
       new CompactJob(this, id, { job, location, functions, buckets, monitoring, options });
+      if (commits) {
+        grantReadCurrent(functions.plan.role, commits);
+      }
       grantDecrypt(Object.values(functions).map(({ role }) => role), location, written);
     }
   }
@@ -249,7 +252,14 @@ interface Written {
 }
 
 function writtenBy({ rekey, split, repartition }: Config): Written[] {
-  return [...rekey, ...split, ...repartition].map((job) => ({ target: job.target, stored: job }));
+  const routed = rekey.flatMap((job) => job.routes.map(({ target }) => ({ target, stored: job })));
+  return [...[...rekey, ...split, ...repartition].map((job) => ({ target: job.target, stored: job })), ...routed];
+}
+
+/** Whether a rekey job writes the table of a compact job. */
+function writes({ table, routes }: RekeyConfig, job: CompactConfig): boolean {
+  const tables = [table, ...routes.map((route) => route.table)].flatMap((name) => (name ? [formatTable(name)] : []));
+  return job.table !== undefined && tables.includes(formatTable(job.table));
 }
 
 /** Reads what other jobs have encrypted under a prefix. */
@@ -265,6 +275,8 @@ function grantDecrypt(roles: readonly Role[], prefix: Location, written: readonl
 interface PlacedJob {
   readonly job: CompactConfig;
   readonly location: Location;
+  /** The commits of its files, if they are in another ledger than its own: that of the rekey job whose route writes them. */
+  readonly commits?: Location;
 }
 
 /** The locations of tables: those that a job writes, and those in the context. */
@@ -272,13 +284,13 @@ function tablePlaces(
   { rekey, repartition }: Config,
   given: ReadonlyMap<string, Location>,
 ): ReadonlyMap<string, Location> {
-  const writers: readonly { table?: TableName; target: Location }[] = [...repartition, ...rekey];
+  const writers: readonly { table?: TableName; target: Location }[] = [...repartition, ...rekey, ...rekey.flatMap(({ routes }) => routes)];
   const written = writers.flatMap(({ table, target }): [string, Location][] => (table ? [[formatTable(table), target]] : []));
   return new Map([...given, ...written]);
 }
 
-function placed(jobs: readonly CompactConfig[], places: ReadonlyMap<string, Location>): PlacedJob[] {
-  return jobs.map((job) => {
+function placed({ compact, rekey }: Config, places: ReadonlyMap<string, Location>): PlacedJob[] {
+  return compact.map((job) => {
     const location = job.target ?? (job.table && places.get(formatTable(job.table)));
     if (!location) {
       throw new ConfigError(
@@ -286,6 +298,9 @@ function placed(jobs: readonly CompactConfig[], places: ReadonlyMap<string, Loca
           `-c table-locations=${subjectOf(job)}=s3://bucket/prefix/`,
       );
     }
-    return { job, location };
+    const ofRoute = ({ table, target }: RouteConfig) =>
+      job.table ? formatTable(job.table) === formatTable(table) : contains(target, location);
+    const router = rekey.find(({ routes }) => routes.some(ofRoute));
+    return { job, location, commits: router && join(router.target, '_lakewright/commit/') };
   });
 }

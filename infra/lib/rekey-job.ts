@@ -7,7 +7,7 @@ import { grantDelete, grantEncryption, grantPartitions, grantQueueKey, grantRead
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
-import { join } from './location.ts';
+import { contains, join } from './location.ts';
 import { WATCHED, type Monitoring } from './monitoring.ts';
 import type { Options } from './options.ts';
 import { createQueue } from './queue.ts';
@@ -73,6 +73,13 @@ export class RekeyJob extends Construct {
     );
     grantReadCurrent(rekey.role, job.source);
     grantReadWrite(rekey.role, job.target, job);
+    for (const { target, table } of job.routes) {
+      buckets.require(target.bucket);
+      if (!contains(job.target, target)) {
+        grantReadWrite(rekey.role, target, job);
+      }
+      grantPartitions(rekey.role, table);
+    }
     grantEncryption(rekey.role, job);
     // Rows of an object too large for memory and /tmp, while it is processed. Nothing else is ever deleted.
     const spool = join(job.target, '_lakewright/spool/');

@@ -21,6 +21,10 @@ mod envelopes;
 mod logs;
 #[path = "rekey_formats/parts.rs"]
 mod parts;
+#[path = "rekey_formats/routes.rs"]
+mod routes;
+#[path = "rekey_formats/routes_config.rs"]
+mod routes_config;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -184,8 +184,13 @@ fn crash_points_of_a_vanishing_object_of_cut_files() {
 }
 
 #[test]
+fn crash_points_of_two_tables() {
+    crash_points(9);
+}
+
+#[test]
 fn every_case_is_run() {
-    assert_eq!(CASES.len(), 9);
+    assert_eq!(CASES.len(), 10);
 }
 
 #[test]

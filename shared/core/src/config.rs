@@ -32,7 +32,7 @@ pub use self::{
     mistake::{ConfigError, Mistake},
     operation::{Constant, EventValue, Hash, KeyPart, Mask, Operation, OperationKind},
     output::{Compression, Output, OutputFormat},
-    rekey::Rekey,
+    rekey::{Destination, Rekey, Route},
     repartition::{Choice, Files, Mode, NamedColumn, Repartition, Source},
     schedule::{Schedule, Sweep},
     secret::{SecretName, SecretService},

@@ -29,6 +29,7 @@ pub mod quarantine;
 pub mod reading;
 pub mod records;
 pub mod repartition;
+pub mod routes;
 #[cfg(test)]
 mod semantics;
 pub mod shown;

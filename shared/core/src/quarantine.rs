@@ -43,6 +43,8 @@ pub enum Reason {
     BadAggregate,
     /// A line that does not match the pattern.
     NoMatch,
+    /// A record for whose value there is no route.
+    NoRoute,
 }
 
 impl Reason {
@@ -66,6 +68,7 @@ impl Reason {
             Self::BadEnvelope => "bad_envelope",
             Self::BadAggregate => "bad_aggregate",
             Self::NoMatch => "no_match",
+            Self::NoRoute => "no_route",
         }
     }
 }
@@ -180,6 +183,7 @@ mod tests {
             R::BadEnvelope,
             R::BadAggregate,
             R::NoMatch,
+            R::NoRoute,
         ] {
             assert_eq!(json!(reason), json!(reason.code()));
         }

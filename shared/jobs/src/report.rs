@@ -48,6 +48,9 @@ pub struct ObjectReport {
     /// The number of control messages of CloudWatch Logs. They are not counted as records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub control_messages: u64,
+    /// With `route`: the number of records written to each destination, by the value that it is named by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rows_by_route: BTreeMap<String, u64>,
     /// The number of quarantined records by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quarantined_by_reason: BTreeMap<Reason, u64>,
@@ -124,6 +127,7 @@ impl ObjectReport {
             fields_dropped: 0,
             values_dropped: 0,
             control_messages: 0,
+            rows_by_route: BTreeMap::new(),
             quarantined_by_reason: BTreeMap::new(),
             lateness: None,
             outputs: Vec::new(),

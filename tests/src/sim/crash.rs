@@ -57,6 +57,14 @@ const SMALL: Shape = Shape {
     gzip: true,
     padding: 0,
     flaw: None,
+    routed: false,
+};
+
+const ROUTED: Shape = Shape {
+    rows: 6,
+    hours: 2,
+    routed: true,
+    ..SMALL
 };
 
 const SEVERAL: Shape = Shape {
@@ -75,6 +83,13 @@ const PLAIN: Case = Case {
     scenes: Scenes::Pairs,
     deployment: 0,
 };
+
+impl Case {
+    /// Whether records go to the table of their kind.
+    fn is_routed(&self) -> bool {
+        self.shapes.iter().any(|shape| shape.routed)
+    }
+}
 
 /// The cases, each with a different sequence of steps.
 pub const CASES: &[Case] = &[
@@ -142,6 +157,20 @@ pub const CASES: &[Case] = &[
         shapes: [SEVERAL, SEVERAL, SMALL],
         scenes: Scenes::Vanishing,
         deployment: CUTTING,
+        ..PLAIN
+    },
+    Case {
+        name: "two tables, with quarantine",
+        shapes: [
+            Shape {
+                broken: 1,
+                ..ROUTED
+            },
+            ROUTED,
+            ROUTED,
+        ],
+        table: true,
+        scenes: Scenes::Each,
         ..PLAIN
     },
 ];
@@ -311,6 +340,7 @@ fn attempt(
             },
             rates: FaultRates::default(),
             table: case.table,
+            routed: case.is_routed(),
             memory: case.memory,
             scratch: case.scratch,
             file_size: 200,
@@ -425,6 +455,7 @@ impl Stage<'_> {
                 let shape = Shape {
                     rows: 2,
                     hours: 2,
+                    routed: self.world.is_routed(),
                     ..SMALL
                 };
                 let name = format!("d{}", self.world.invocations());

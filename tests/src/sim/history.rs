@@ -130,6 +130,7 @@ fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
             Scale::Small => 200,
             Scale::Large => 4_000_000,
         },
+        routed: rng.u8(0..4) == 0,
         mutant,
     }
 }
@@ -242,7 +243,7 @@ impl Theatre {
         let location = Location::new("landing", format!("sim/2026/05/01/00/{name}"));
         let ids = format!("{name}-{:04x}", rng.u16(..));
         self.world
-            .land(Source::generate(location, &ids, shape, rng))
+            .land(Source::generate(location, &ids, self.shape(shape), rng))
     }
 
     /// Most events are sent.
@@ -359,6 +360,13 @@ impl Theatre {
             self.send(std::slice::from_ref(source));
         }
         self.drain().await;
+    }
+
+    fn shape(&self, shape: Shape) -> Shape {
+        Shape {
+            routed: self.world.is_routed(),
+            ..shape
+        }
     }
 
     /// Moves some files to another name, as if merged: of batches that are committed, because compact merges no others.

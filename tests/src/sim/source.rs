@@ -33,6 +33,8 @@ pub struct Shape {
     pub padding: usize,
     /// What is wrong with it, if anything is.
     pub flaw: Option<Flaw>,
+    /// Whether the records have kinds, each with a table of its own or, one of them, with none.
+    pub routed: bool,
 }
 
 /// What is wrong with an object as a whole.
@@ -72,6 +74,7 @@ impl Shape {
         gzip: false,
         padding: 4_000,
         flaw: Some(Flaw::Long),
+        routed: false,
     };
 
     pub(super) fn draw(rng: &mut Rng) -> Self {
@@ -95,6 +98,7 @@ impl Shape {
             gzip: rng.bool(),
             padding: if flaw == Some(Flaw::Long) { LONG } else { 0 },
             flaw,
+            routed: false,
         }
     }
 }
@@ -119,11 +123,23 @@ impl Source {
                 let padding: String = (0..shape.padding).map(|_| rng.alphanumeric()).collect();
                 record.insert("padding".to_owned(), json!(padding));
             }
-            texts.push((
-                Value::Object(record.clone()).to_string(),
-                Some((id.clone(), time)),
-            ));
-            rows.insert(id, (path(time), record));
+            let kind = if shape.routed {
+                rng.choice(["a", "b", "c"])
+            } else {
+                None
+            };
+            if let Some(kind) = kind {
+                record.insert("kind".to_owned(), json!(kind));
+            }
+            let text = Value::Object(record.clone()).to_string();
+            if kind == Some("c") {
+                quarantined.push(text.clone());
+                texts.push((text, None));
+                continue;
+            }
+            texts.push((text, Some((id.clone(), time))));
+            let place = kind.map_or_else(String::new, |kind| format!("{kind}/"));
+            rows.insert(id, (place + &path(time), record));
         }
         for index in 0..shape.broken {
             let text = broken(&format!("{name}-broken-{index}"), rng);

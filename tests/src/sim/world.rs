@@ -49,6 +49,8 @@ pub(super) struct Setup {
     pub(super) rates: FaultRates,
     /// Whether the job has a table in the catalog.
     pub(super) table: bool,
+    /// Whether it has two of them, and the records go to the one of their kind.
+    pub(super) routed: bool,
     /// Bytes of memory for each object.
     pub(super) memory: u64,
     /// Bytes of temporary files for each object.
@@ -101,8 +103,22 @@ impl StoreLayer for Poisoned {
 /// Deployments that make different files from the same rows: their plans name different outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn jobs(setup: &Setup) -> Vec<Rekey> {
-    let table = if setup.table {
+    let table = if setup.table && !setup.routed {
         "table = \"lake.sim\""
+    } else {
+        ""
+    };
+    let route = if setup.routed {
+        r#"
+            [rekey.route]
+            column = "kind"
+            [rekey.route.tables.a]
+            target = "s3://lake/sim/a/"
+            table = "lake.a"
+            [rekey.route.tables.b]
+            target = "s3://lake/sim/b/"
+            table = "lake.b"
+        "#
     } else {
         ""
     };
@@ -142,6 +158,7 @@ fn jobs(setup: &Setup) -> Vec<Rekey> {
             compression = "{compression}"
             {file_size}
             {limits}
+            {route}
             "#
         );
         let config = Config::parse(&text).expect("a valid configuration");
@@ -150,7 +167,7 @@ fn jobs(setup: &Setup) -> Vec<Rekey> {
     .collect()
 }
 
-fn table(name: TableName) -> Table {
+fn table(name: TableName, location: &Location) -> Table {
     let columns = |names: &[(&str, &str)]| {
         names
             .iter()
@@ -163,11 +180,12 @@ fn table(name: TableName) -> Table {
     Table {
         name,
         storage: StorageDescriptor {
-            location: "s3://lake/sim/".to_owned(),
+            location: location.to_string(),
             columns: columns(&[
                 ("id", "string"),
                 ("t", "string"),
                 ("v", "bigint"),
+                ("kind", "string"),
                 ("padding", "string"),
             ]),
             ..StorageDescriptor::default()
@@ -188,11 +206,16 @@ impl World {
         let cloud = Cloud::new(seed, setup.settings, setup.rates);
         let jobs = jobs(&setup);
         let target = Location::new("lake", "sim/");
-        let name = jobs.first().and_then(|job| job.table.clone());
-        if let Some(name) = &name {
-            cloud.with(|state| state.glue.put_table(table(name.clone())));
+        let destinations = jobs.first().map(Rekey::destinations).unwrap_or_default();
+        let mut tables = Vec::new();
+        for destination in destinations {
+            if let Some(name) = destination.table {
+                let table = table(name.clone(), &destination.target);
+                cloud.with(|state| state.glue.put_table(table));
+                tables.push((destination.target, name));
+            }
         }
-        let checker = Watched::new(Checker::new(target, name));
+        let checker = Watched::new(Checker::new(target, tables));
         cloud.watch(Box::new(checker.clone()));
         Arc::new(Self {
             cloud,
@@ -203,6 +226,11 @@ impl World {
             clients: AtomicU32::new(0),
             poisonous: Mutex::default(),
         })
+    }
+
+    /// Whether records go to the table of their kind.
+    pub(super) fn is_routed(&self) -> bool {
+        self.setup.routed
     }
 
     pub(super) fn checker(&self) -> MutexGuard<'_, Checker> {

@@ -46,11 +46,8 @@ pub(super) fn route(config: &Config, object: &Location) -> Route {
         job: job.name.clone(),
     };
     // A source may be inside another job's target, but objects inside a ledger are never sources.
-    if let Some(job) = config
-        .rekey
-        .iter()
-        .find(|job| job.ledger().contains(object))
-    {
+    let is_noted = |target: &Location| target.join("_lakewright/").contains(object);
+    if let Some(job) = config.rekey.iter().find(|job| job.targets().any(is_noted)) {
         return ignored(job);
     }
     match config.rekey_of(object) {
@@ -59,7 +56,7 @@ pub(super) fn route(config: &Config, object: &Location) -> Route {
         None => config
             .rekey
             .iter()
-            .find(|job| job.target.contains(object))
+            .find(|job| job.targets().any(|target| target.contains(object)))
             .map_or(Route::Ignored { job: String::new() }, ignored),
     }
 }

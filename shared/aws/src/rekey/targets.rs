@@ -1,4 +1,4 @@
-//! Checks each job's target once in the life of an execution environment.
+//! Checks each job's targets once in the life of an execution environment.
 
 use std::{
     collections::BTreeSet,
@@ -14,17 +14,17 @@ use lakewright_ports::Store;
 pub(super) struct Targets(Mutex<BTreeSet<Location>>);
 
 impl Targets {
-    /// Checks a job's target, unless it was found to be fit before.
+    /// Checks a job's targets, unless they were found to be fit before.
     ///
     /// # Errors
-    /// It belongs to another table format, or a listing fails.
+    /// One belongs to another table format, or a listing fails.
     pub(super) async fn check(&self, store: &dyn Store, job: &Rekey) -> Result<(), JobError> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known().contains(&job.target) {
+        if job.targets().all(|target| known().contains(target)) {
             return Ok(());
         }
         check_target(store, job).await?;
-        known().insert(job.target.clone());
+        known().extend(job.targets().cloned());
         Ok(())
     }
 }

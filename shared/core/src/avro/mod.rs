@@ -13,7 +13,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -36,8 +39,9 @@ use crate::{
     config::{Limits, Policy},
     json::ParseTimestamp,
     parquet_in::{
-        BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shaper, Times, schema as table_schema,
+        BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shaper, Shapers, Times, schema as table_schema,
     },
+    routes::Routes,
 };
 
 /// An object whose header has been, or is being, read.
@@ -135,11 +139,28 @@ impl AvroFile {
     /// # Errors
     /// The table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<AvroRows, AvroError> {
+        self.read_routed(vec![(table, options)], None)
+    }
+
+    /// Reads each row into the columns of the table that its value routes it to; without routes, there is one table.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); or the file has no column for the routes' value.
+    pub fn read_routed(
+        self,
+        tables: Vec<(&Schema, ReadOptions)>,
+        routes: Option<&Routes>,
+    ) -> Result<AvroRows, AvroError> {
         let schema = self.open.as_ref().map(|open| open.decoder.schema());
         let schema = schema.unwrap_or_else(|| Schema::empty().into());
-        let times = Times::new(&schema, &options.timestamp, options.timestamps)?;
-        let policies = (options.on_unknown, options.on_mismatch);
-        self.rows(table, Some(times), policies, options.parse_timestamp)
+        let mut shapers = Vec::new();
+        for (table, options) in tables {
+            let times = Times::new(&schema, &options.timestamp, options.timestamps)?;
+            let policies = (options.on_unknown, options.on_mismatch);
+            let parse = options.parse_timestamp;
+            shapers.push(Shaper::new(&schema, table, Some(times), policies, parse)?);
+        }
+        self.rows(Shapers::new(shapers, &schema, routes)?)
     }
 
     /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
@@ -153,26 +174,24 @@ impl AvroFile {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<AvroRows, AvroError> {
-        self.rows(table, None, (on_unknown, on_mismatch), parse_timestamp)
+        let schema = self.open.as_ref().map(|open| open.decoder.schema());
+        let schema = schema.unwrap_or_else(|| Schema::empty().into());
+        let policies = (on_unknown, on_mismatch);
+        let shaper = Shaper::new(&schema, table, None, policies, parse_timestamp)?;
+        self.rows(Shapers::new(vec![shaper], &schema, None)?)
     }
 
-    fn rows(
-        self,
-        table: &Schema,
-        times: Option<Times>,
-        policies: (Policy, Policy),
-        parse_timestamp: ParseTimestamp,
-    ) -> Result<AvroRows, AvroError> {
+    fn rows(self, shapers: Shapers) -> Result<AvroRows, AvroError> {
         let Some(open) = self.open else {
             return Err(AvroError::Truncated {
                 what: "header",
                 offset: 0,
             });
         };
-        let file = open.decoder.schema();
         Ok(AvroRows {
             container: self.container,
-            shaper: Shaper::new(&file, table, times, policies, parse_timestamp)?,
+            shapers,
+            shaped: VecDeque::new(),
             open,
             block: None,
             longest: self.longest,
@@ -202,7 +221,9 @@ fn decoder(schema: String, batch_rows: usize) -> Result<Decoder, String> {
 pub struct AvroRows {
     container: Container,
     open: Open,
-    shaper: Shaper,
+    shapers: Shapers,
+    /// Rows of the last batch that were not returned yet.
+    shaped: VecDeque<Rows>,
     /// The block whose records are being decoded, and how far.
     block: Option<(Block, Progress)>,
     /// The most bytes of memory that the nulls in the lists of a record take.
@@ -238,6 +259,9 @@ impl AvroRows {
     /// The rest of the object cannot be read.
     pub fn next_rows(&mut self) -> Result<Option<Rows>, AvroError> {
         loop {
+            if let Some(rows) = self.shaped.pop_front() {
+                return Ok(Some(rows));
+            }
             if self.sizes.len() >= self.open.batch_rows || self.bytes >= BATCH_BYTES {
                 return self.flush();
             }
@@ -319,8 +343,10 @@ impl AvroRows {
         })?;
         self.bytes = 0;
         let sizes = std::mem::take(&mut self.sizes);
-        let shape = |batch| self.shaper.shape(batch, sizes).map_err(AvroError::from);
-        batch.map(shape).transpose()
+        if let Some(batch) = batch {
+            self.shaped = self.shapers.shape(batch, sizes)?;
+        }
+        Ok(self.shaped.pop_front())
     }
 }
 

@@ -10,9 +10,9 @@ use toml::{
 };
 
 use super::{
-    Config, Mode,
+    Config, Mode, Rekey,
     mistake::{ConfigError, Mistake, Path, Problem, Problems, Step, place, span_of},
-    shape,
+    rekey, shape,
 };
 use crate::location::Location;
 
@@ -154,6 +154,8 @@ struct Writer<'a> {
     kind: &'static str,
     index: usize,
     name: &'a str,
+    /// The value whose records go there, if the job has routes.
+    route: Option<&'a str>,
     target: &'a Location,
     /// What a rekey job whose source is this target would read.
     pieces: &'static str,
@@ -213,6 +215,7 @@ impl Config {
             add(problems);
         }
         self.check_writers(&mut add);
+        self.check_routed_tables(&mut add);
         all
     }
 
@@ -221,15 +224,29 @@ impl Config {
             kind: "rekey",
             index,
             name: &job.name,
+            route: None,
             target: &job.target,
             pieces: "file",
             // Files are named by their source, so several sources fill one table.
             shares: true,
         });
+        let routed = self.rekey.iter().enumerate().flat_map(|(index, job)| {
+            let routes = job.route.iter().flat_map(|route| &route.tables);
+            routes.map(move |(value, destination)| Writer {
+                kind: "rekey",
+                index,
+                name: &job.name,
+                route: Some(value),
+                target: &destination.target,
+                pieces: "file",
+                shares: false,
+            })
+        });
         let split = self.split.iter().enumerate().map(|(index, job)| Writer {
             kind: "split",
             index,
             name: &job.name,
+            route: None,
             target: &job.target,
             pieces: "row",
             shares: false,
@@ -239,10 +256,12 @@ impl Config {
             kind: "repartition",
             index,
             name: &job.name,
+            route: None,
             target: &job.target,
             pieces: "file",
             shares: job.mode == Mode::Append,
         });
+        let rekey = rekey.chain(routed);
         rekey.chain(split).chain(repartition).collect()
     }
 
@@ -252,38 +271,85 @@ impl Config {
         for (place, job) in writers.iter().enumerate() {
             let mut problems = Problems::of(job.kind, job.index, job.name);
             let before = writers.iter().take(place);
-            if before.clone().any(|other| other.name == job.name) {
+            if job.route.is_none() && before.clone().any(|other| other.name == job.name) {
                 problems.say(
                     "name",
                     format!("two jobs are named `{}`: names are unique", job.name),
                 );
             }
-            for source in &self.rekey {
-                if source.source.contains(job.target) {
-                    let what = match job.kind {
-                        "rekey" => "so its output would trigger it again".to_owned(),
-                        _ => format!("which would read every {}", job.pieces),
-                    };
-                    problems.say(
-                        "target",
-                        format!(
-                            "target {} lies inside {}, the source of rekey `{}`, {what}: choose a target outside",
-                            job.target, source.source, source.name
-                        ),
-                    );
-                }
+            match job.route {
+                Some(value) => rekey::inside(value, &mut problems, |problems| {
+                    self.check_target(job, before, problems);
+                }),
+                None => self.check_target(job, before, &mut problems),
             }
-            for other in before.filter(|other| other.kind == job.kind) {
-                let nested = other.target.contains(job.target) || job.target.contains(other.target);
-                let shared = other.target == job.target && other.shares && job.shares;
-                if nested && !shared {
-                    problems.say(
-                        "target",
-                        format!(
-                            "target {} and that of {} `{}`, {}, lie inside one another, so each would count what the other writes as its own: choose one outside",
-                            job.target, other.kind, other.name, other.target
-                        ),
+            add(problems);
+        }
+    }
+
+    /// Checks for conflicts between a target and those of the jobs before.
+    fn check_target<'a>(
+        &self,
+        job: &Writer<'a>,
+        before: impl Iterator<Item = &'a Writer<'a>>,
+        problems: &mut Problems,
+    ) {
+        for source in &self.rekey {
+            if source.source.contains(job.target) {
+                let what = match job.kind {
+                    "rekey" => "so its output would trigger it again".to_owned(),
+                    _ => format!("which would read every {}", job.pieces),
+                };
+                problems.say(
+                    "target",
+                    format!(
+                        "target {} lies inside {}, the source of rekey `{}`, {what}: choose a target outside",
+                        job.target, source.source, source.name
+                    ),
+                );
+            }
+        }
+        // A job with routes writes only its ledger under its own target.
+        let is_own = |other: &Writer<'_>| other.index == job.index && other.route.is_none();
+        for other in before.filter(|other| other.kind == job.kind && !is_own(other)) {
+            let nested = other.target.contains(job.target) || job.target.contains(other.target);
+            let shared = other.target == job.target && other.shares && job.shares;
+            if nested && !shared {
+                problems.say(
+                    "target",
+                    format!(
+                        "target {} and that of {} `{}`, {}, lie inside one another, so each would count what the other writes as its own: choose one outside",
+                        job.target, other.kind, other.name, other.target
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Checks that nothing else writes the table of a route.
+    fn check_routed_tables(&self, add: &mut impl FnMut(Problems)) {
+        let destinations = self
+            .rekey
+            .iter()
+            .map(Rekey::destinations)
+            .collect::<Vec<_>>();
+        for (index, job) in self.rekey.iter().enumerate() {
+            let mut problems = Problems::of("rekey", index, &job.name);
+            let routes = job.route.iter().flat_map(|route| &route.tables);
+            for (place, (value, destination)) in routes.enumerate() {
+                let mut others = destinations.iter().enumerate().flat_map(|(other, of)| {
+                    let of = of.iter().enumerate();
+                    of.filter(move |(at, _)| other != index || *at < place)
+                });
+                let table = &destination.table;
+                if let Some((_, other)) = others.find(|(_, of)| of.table.as_ref() == Some(table)) {
+                    let message = format!(
+                        "table {table} is that of {} in rekey `{}` too: a route has a table of its own",
+                        other.target, other.name
                     );
+                    rekey::inside(value, &mut problems, |problems| {
+                        problems.say("table", message);
+                    });
                 }
             }
             add(problems);

@@ -87,6 +87,10 @@ pub struct Compact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub ledger: Option<Location>,
+    /// The prefix of the ledger that has the commits of the table's files, if it is another one than `ledger`: that of the rekey
+    /// job whose `route` writes the table.
+    #[serde(skip)]
+    pub commits: Option<Location>,
     /// When EventBridge Scheduler starts the job. By default, once a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
@@ -306,8 +310,10 @@ impl Compact {
     /// Reports conflicts with the rekey jobs.
     pub(super) fn check_beside(&self, writers: &[Rekey], problems: &mut Problems) {
         for writer in writers {
-            if self.table.is_some() && writer.table == self.table {
-                self.check_writer(writer, problems);
+            for destination in writer.destinations() {
+                if self.table.is_some() && destination.table == self.table {
+                    self.check_writer(&destination, problems);
+                }
             }
             for (key, prefix) in [("target", &self.target), ("generations", &self.generations)] {
                 if let Some(prefix) = prefix
@@ -384,9 +390,19 @@ impl Config {
     /// Gives each compact job the ledger of the rekey jobs that write its table.
     pub(super) fn settle_compact(&mut self) {
         for job in &mut self.compact {
-            let writes = |writer: &&Rekey| job.table.is_some() && writer.table == job.table;
-            if let Some(writer) = self.rekey.iter().find(writes) {
-                job.ledger = Some(writer.ledger());
+            for writer in &self.rekey {
+                for destination in writer.destinations() {
+                    if job.table.is_some() && destination.table == job.table {
+                        job.ledger = Some(destination.ledger());
+                        job.commits = Some(writer.ledger());
+                    }
+                    let below = job.target.as_ref();
+                    if below.is_some_and(|below| destination.target.contains(below))
+                        && writer.route.is_some()
+                    {
+                        job.commits = Some(writer.ledger());
+                    }
+                }
             }
         }
     }

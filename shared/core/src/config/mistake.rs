@@ -154,6 +154,19 @@ impl Problems {
         }
     }
 
+    /// Reports the problems of a table inside the job, which messages call `title`.
+    pub(super) fn inside(&mut self, title: &str, keys: &[&str], check: impl FnOnce(&mut Self)) {
+        let mut inside = Self {
+            title: format!("{}, {title}", self.title),
+            job: keys
+                .iter()
+                .fold(self.job.clone(), |path, key| path.key(key)),
+            found: Vec::new(),
+        };
+        check(&mut inside);
+        self.found.append(&mut inside.found);
+    }
+
     /// Reports a bucket name that S3 does not allow.
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
     pub(super) fn bucket(&mut self, key: &str, location: Option<&Location>) {

@@ -1,9 +1,13 @@
+mod route;
+
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::route::inside;
+pub use self::route::{Destination, Route};
 use super::{
     Batch, Csv, Encryption, InputFormat, Limits, Operation, OperationKind, Output, OutputFormat,
     PathStyle, Pattern, Policy, Sweep, TimestampRule,
@@ -86,6 +90,10 @@ pub struct Rekey {
     /// times keep their order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sort_by_time: bool,
+    /// Which of several targets and tables each record goes to, by the value of one of its fields. The job's own `target`
+    /// then has only the ledger, and what it says about partitions, columns and outputs is the default of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
     /// Tags of each object that the job writes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
@@ -124,6 +132,26 @@ impl Rekey {
     /// The prefix of the job's ledger. Its name is hidden from Hive, Spark, Trino, Athena and `DuckDB`'s usual globs.
     pub fn ledger(&self) -> Location {
         self.target.join("_lakewright/")
+    }
+
+    /// The jobs that it consists of: itself or, with `route`, one for each value, in the order of the values. These have the
+    /// target, the table and the settings of the value, but not its ledger.
+    pub fn destinations(&self) -> Vec<Self> {
+        match &self.route {
+            None => vec![self.clone()],
+            Some(route) => {
+                let destinations = route.tables.values();
+                destinations
+                    .map(|destination| destination.of(self))
+                    .collect()
+            }
+        }
+    }
+
+    /// The prefixes that it writes under.
+    pub fn targets(&self) -> impl Iterator<Item = &Location> {
+        let others = self.route.iter().flat_map(|route| route.tables.values());
+        std::iter::once(&self.target).chain(others.map(|destination| &destination.target))
     }
 
     /// The location of the commit of the batch `bid`.
@@ -219,12 +247,10 @@ impl Rekey {
         }
         Pattern::check(self.regex.as_ref(), Some(self.format), problems);
         self.check_envelope(problems);
-        operation::check(
-            &self.column,
-            &self.partition_by,
-            partition::is_time_part,
-            problems,
-        );
+        self.check_columns(problems);
+        if let Some(route) = &self.route {
+            route.check(self, problems);
+        }
         if let Some(csv) = &self.csv
             && !csv.header
             && csv.columns.is_empty()
@@ -237,13 +263,21 @@ impl Rekey {
             );
         }
         // The instant does not affect whether the rule is valid.
-        let zone = match TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
-            Ok(reader) => reader.zone().clone(),
-            Err(error) => {
-                problems.say(error.key(), error);
-                TimeZone::UTC
-            }
-        };
+        if let Err(error) = TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH) {
+            problems.say(error.key(), error);
+        }
+    }
+
+    /// Reports what is wrong with the operations on columns and with the path.
+    pub(super) fn check_columns(&self, problems: &mut Problems) {
+        operation::check(
+            &self.column,
+            &self.partition_by,
+            partition::is_time_part,
+            problems,
+        );
+        let zone = TimestampReader::new(&self.timestamp, Timestamp::UNIX_EPOCH);
+        let zone = zone.map_or(TimeZone::UTC, |reader| reader.zone().clone());
         if let Err(error) = Partitioner::new(&self.partition_by, self.path_style, &zone) {
             problems.say("partition_by", error);
         }

@@ -41,11 +41,16 @@ pub(crate) struct Mapping {
     pub(crate) timestamp: Option<usize>,
     /// The names of fields that have no column.
     unknown: Vec<String>,
+    /// If there are routes: the field with the value, and the mapping for each destination.
+    routed: Option<(Option<usize>, Vec<Self>)>,
 }
 
 impl Mapping {
     pub(crate) fn new(names: Option<&Names>, columns: &Columns) -> Self {
-        let names = names.map_or(&[][..], Names::as_slice);
+        Self::of(names.map_or(&[][..], Names::as_slice), columns)
+    }
+
+    fn of(names: &[String], columns: &Columns) -> Self {
         let schema = columns.schema();
         let raw = usize::from(columns.options().raw_column.is_some());
         let columns_of_records = schema.fields().len() - raw;
@@ -54,7 +59,16 @@ impl Mapping {
             fields: vec![None; columns_of_records],
             timestamp: None,
             unknown: Vec::new(),
+            routed: None,
         };
+        if let Some((routes, of)) = columns.routes() {
+            let column = routes.column().to_lowercase();
+            let field = names.iter().position(|name| name.to_lowercase() == column);
+            let of: Vec<_> = of.iter().map(|of| Self::of(names, of)).collect();
+            mapping.timestamp = of.first().and_then(|of| of.timestamp);
+            mapping.routed = Some((field, of));
+            return mapping;
+        }
         let column_of = |name: &str| {
             let fields = schema.fields().iter().take(columns_of_records);
             fields
@@ -77,6 +91,23 @@ impl Mapping {
     /// Appends a record with these bytes. `field` returns the text of a field, or `None` if it is null. Returns the number of
     /// fields without a column, and of fields that do not fit theirs.
     pub(crate) fn append<'t>(
+        &self,
+        field: impl Fn(usize) -> Option<Cow<'t, str>>,
+        bytes: &[u8],
+        columns: &mut Columns,
+    ) -> Result<(u32, u32), RecordError> {
+        let Some((route, of)) = &self.routed else {
+            return self.append_to(field, bytes, columns);
+        };
+        let value = route.and_then(&field);
+        let (number, columns) = columns.choose(value.as_deref())?;
+        match of.get(number) {
+            Some(mapping) => mapping.append_to(field, bytes, columns),
+            None => Ok((0, 0)),
+        }
+    }
+
+    fn append_to<'t>(
         &self,
         field: impl Fn(usize) -> Option<Cow<'t, str>>,
         bytes: &[u8],

@@ -18,6 +18,8 @@
 //! | struct, array | objects, arrays |
 //! | map | objects; the key's text is converted as a string value would be |
 
+mod routed;
+
 use std::sync::Arc;
 
 use arrow::{
@@ -26,6 +28,7 @@ use arrow::{
     error::ArrowError,
 };
 
+use self::routed::Routed;
 use super::{
     Appended, ColumnsOptions, JsonScalar, KeyNames, RecordError, SchemaError,
     buffers::Text,
@@ -77,6 +80,8 @@ pub struct Columns {
     pub(super) options: ColumnsOptions,
     pub(super) path: Vec<String>,
     pub(super) key_names: KeyNames,
+    /// The columns of several destinations, to which records are appended instead.
+    routed: Option<Box<Routed>>,
 }
 
 impl Columns {
@@ -98,6 +103,7 @@ impl Columns {
             options,
             path,
             key_names: KeyNames::default(),
+            routed: None,
         })
     }
 
@@ -140,6 +146,9 @@ impl Columns {
 
     /// Appends the object that starts at `at`, and returns its end.
     pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Result<(usize, Report), Reject> {
+        if let Some(routed) = &mut self.routed {
+            return routed.append_at(buf, at);
+        }
         let rows = self.rows();
         let filled = self.fill_at(buf, at);
         if filled.is_err() {
@@ -172,6 +181,9 @@ impl Columns {
 
     /// Removes the last row, if there is one.
     pub fn undo(&mut self) {
+        if let Some(columns) = self.routed.as_mut().and_then(|routed| routed.last()) {
+            return columns.undo();
+        }
         self.truncate(self.rows().saturating_sub(1));
     }
 

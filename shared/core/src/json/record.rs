@@ -142,10 +142,36 @@ pub enum RecordError {
         /// The other.
         second: String,
     },
+    /// There is no route for its value.
+    #[error("`{column}` {}", without_route(.value.as_deref()))]
+    NoRoute {
+        /// The route's name.
+        column: String,
+        /// The value as text, if it has one.
+        value: Option<String>,
+    },
+    /// The route's name means two values of the record.
+    #[error("the keys `{first}` and `{second}` both match the route's name")]
+    AmbiguousRoute {
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A column has reached the limit of Arrow's 32-bit offsets, 2 GiB or 2^31 elements: finish the batch, and append
     /// the record again.
     #[error("a column of the batch is full")]
     Full,
+}
+
+fn without_route(value: Option<&str>) -> String {
+    match value {
+        Some(value) => format!(
+            "is {}, which has no route",
+            Found::Value(format!("{value:?}"))
+        ),
+        None => "has no value that a route is named by".to_owned(),
+    }
 }
 
 fn at_path(column: &str) -> String {
@@ -168,6 +194,7 @@ impl RecordError {
             Self::Mismatch { .. } => Some(Reason::Mismatch),
             Self::KeyCollision { .. } => Some(Reason::KeyCollision),
             Self::AmbiguousTimestamp { .. } => Some(Reason::BadTimestamp),
+            Self::NoRoute { .. } | Self::AmbiguousRoute { .. } => Some(Reason::NoRoute),
             Self::Full => None,
         }
     }

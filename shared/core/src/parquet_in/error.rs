@@ -80,6 +80,19 @@ pub enum ReadError {
         /// In Hive's terms, or Arrow's.
         data_type: String,
     },
+    /// The route's name means no column, or two.
+    #[error("route.column: {0}")]
+    Route(NameError),
+    /// The route's column has a type that is not compared with routes.
+    #[error(
+        "route.column: `{column}` is {data_type}: records are routed by texts, integers and booleans"
+    )]
+    NotARoute {
+        /// With its path.
+        column: String,
+        /// In Arrow's terms.
+        data_type: String,
+    },
     /// The table has a column of an unsupported type.
     #[error(transparent)]
     Schema(#[from] SchemaError),

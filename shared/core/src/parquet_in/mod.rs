@@ -6,6 +6,7 @@
 mod convert;
 mod error;
 pub(crate) mod record;
+mod routes;
 mod rows;
 pub(crate) mod schema;
 mod source;
@@ -24,7 +25,11 @@ use arrow::{
 };
 use parquet::{arrow::arrow_reader::ParquetRecordBatchReader, file::reader::ChunkReader};
 
-pub(crate) use self::{convert::Converter, rows::Shaper, times::Times};
+pub(crate) use self::{
+    convert::Converter,
+    rows::{Shaper, Shapers},
+    times::Times,
+};
 use self::{convert::index, source::Source};
 pub use self::{
     error::ReadError,
@@ -34,6 +39,7 @@ pub use self::{
 use crate::{
     config::{Limits, Policy},
     json::ParseTimestamp,
+    routes::Routes,
 };
 
 /// The approximate limits of a batch, in rows and bytes.
@@ -100,9 +106,25 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
     /// # Errors
     /// The table does not have one of the columns, and the policy is to fail; or the file has no column for the row's time.
     pub fn read(self, table: &Schema, options: ReadOptions) -> Result<RowsReader<R>, ReadError> {
-        let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
-        let policies = (options.on_unknown, options.on_mismatch);
-        self.reader(table, Some(times), policies, options.parse_timestamp)
+        self.read_routed(vec![(table, options)], None)
+    }
+
+    /// Reads each row into the columns of the table that its value routes it to; without routes, there is one table.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); or the file has no column for the routes' value.
+    pub fn read_routed(
+        self,
+        tables: Vec<(&Schema, ReadOptions)>,
+        routes: Option<&Routes>,
+    ) -> Result<RowsReader<R>, ReadError> {
+        let mut shapers = Vec::new();
+        for (table, options) in tables {
+            let times = Times::new(self.source.schema(), &options.timestamp, options.timestamps)?;
+            let policies = (options.on_unknown, options.on_mismatch);
+            shapers.push(self.shaper(table, Some(times), policies, options.parse_timestamp)?);
+        }
+        self.reader(shapers, routes)
     }
 
     /// Reads the rows like [`read`](Self::read), but without their times: each time is the epoch.
@@ -116,7 +138,8 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<RowsReader<R>, ReadError> {
-        self.reader(table, None, (on_unknown, on_mismatch), parse_timestamp)
+        let shaper = self.shaper(table, None, (on_unknown, on_mismatch), parse_timestamp)?;
+        self.reader(vec![shaper], None)
     }
 
     /// The number of rows of each row group, and its bytes in the file.
@@ -124,13 +147,13 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
         self.source.row_group_sizes()
     }
 
-    fn reader(
-        self,
+    fn shaper(
+        &self,
         table: &Schema,
         times: Option<Times>,
         policies: (Policy, Policy),
         parse_timestamp: ParseTimestamp,
-    ) -> Result<RowsReader<R>, ReadError> {
+    ) -> Result<Shaper, ReadError> {
         for meaning in self.source.meanings() {
             let root = meaning.path.split('.').next().unwrap_or_default();
             let told = match convert::position(table.fields(), root) {
@@ -153,14 +176,23 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
                 });
             }
         }
+        Shaper::new(
+            self.source.schema(),
+            table,
+            times,
+            policies,
+            parse_timestamp,
+        )
+    }
+
+    fn reader(
+        self,
+        shapers: Vec<Shaper>,
+        routes: Option<&Routes>,
+    ) -> Result<RowsReader<R>, ReadError> {
         Ok(RowsReader {
-            shaper: Shaper::new(
-                self.source.schema(),
-                table,
-                times,
-                policies,
-                parse_timestamp,
-            )?,
+            shapers: Shapers::new(shapers, self.source.schema(), routes)?,
+            shaped: VecDeque::new(),
             source: self.source,
             row_group: 0,
             last_row_group: usize::MAX,
@@ -178,7 +210,9 @@ impl<R: ChunkReader + 'static> ParquetFile<R> {
 /// For the rows of a [row group](Self::row_groups), it only reads bytes inside the row group.
 pub struct RowsReader<R: ChunkReader> {
     source: Source<R>,
-    shaper: Shaper,
+    shapers: Shapers,
+    /// Rows of the last batch that were not returned yet.
+    shaped: VecDeque<Rows>,
     /// The next row group to open, and the end of the range.
     row_group: usize,
     last_row_group: usize,
@@ -206,14 +240,18 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
     pub fn start_at(&mut self, row_group: usize) {
         self.row_group = row_group;
         let before = self.source.row_group_sizes().into_iter().take(row_group);
-        self.shaper.start_at(before.map(|(rows, _)| rows).sum());
+        self.shapers.start_at(before.map(|(rows, _)| rows).sum());
     }
 
     fn read(&mut self) -> Result<Option<Rows>, ReadError> {
         loop {
+            if let Some(rows) = self.shaped.pop_front() {
+                return Ok(Some(rows));
+            }
             if let Some(batch) = self.pending.pop_front() {
                 let sizes = vec![self.row_bytes; batch.num_rows()];
-                return self.shaper.shape(batch, sizes).map(Some);
+                self.shaped = self.shapers.shape(batch, sizes)?;
+                continue;
             }
             if let Some(reader) = &mut self.reader {
                 if let Some(batch) = source::next_batch(reader)? {

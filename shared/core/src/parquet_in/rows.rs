@@ -1,9 +1,10 @@
 //! Batches of a file become rows of a table's columns, each with its time, or the reason why it is refused.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use arrow::{
-    array::{RecordBatch, RecordBatchOptions},
+    array::{RecordBatch, RecordBatchOptions, UInt32Array},
+    compute::take_record_batch,
     datatypes::{Schema, SchemaRef},
 };
 use jiff::Timestamp;
@@ -11,13 +12,16 @@ use jiff::Timestamp;
 use super::{
     ReadError,
     convert::Converter,
-    record, schema,
+    record,
+    routes::{find, texts_of},
+    schema,
     times::{Refused, Times},
 };
 use crate::{
     config::Policy,
     json::{ParseTimestamp, RecordError},
     quarantine::Reason,
+    routes::Routes,
     shown::in_full,
     time::TimestampReader,
 };
@@ -36,11 +40,15 @@ pub struct ReadOptions {
     pub parse_timestamp: ParseTimestamp,
 }
 
-/// Consecutive rows of a file.
+/// Consecutive rows of a file or, with routes, those of them that go to one destination.
 #[derive(Debug)]
 pub struct Rows {
+    /// The destination; `None` for rows that have none, all of which are refused.
+    pub destination: Option<usize>,
     /// The number of the first row in the file, counted from 0.
     pub first: u64,
+    /// The place of each row after the first one, if they are not consecutive.
+    places: Option<UInt32Array>,
     /// The rows with the table's columns, including refused rows.
     pub batch: RecordBatch,
     /// The time of each row.
@@ -55,6 +63,13 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The number in the file of the row with this index.
+    pub fn number(&self, row: usize) -> u64 {
+        let places = self.places.as_ref();
+        let place = places.and_then(|places| places.values().get(row));
+        self.first + place.map_or(row as u64, |place| u64::from(*place))
+    }
+
     /// A row of the file, as one JSON object without a newline, for the quarantine.
     ///
     /// # Errors
@@ -116,14 +131,18 @@ impl Shaper {
         })
     }
 
-    /// Passes over the rows before this one.
-    pub(crate) fn start_at(&mut self, row: u64) {
-        self.row = row;
+    /// The next rows of the file. `sizes`: how many bytes each has.
+    fn shape(&mut self, source: RecordBatch, sizes: Vec<u64>) -> Result<Rows, ReadError> {
+        let first = self.row;
+        self.row += source.num_rows() as u64;
+        self.shape_from(first, None, source, sizes)
     }
 
-    /// The next rows of the file. `sizes`: how many bytes each has.
-    pub(crate) fn shape(
+    /// Rows of the file whose places are counted from `first`.
+    fn shape_from(
         &mut self,
+        first: u64,
+        places: Option<UInt32Array>,
         source: RecordBatch,
         sizes: Vec<u64>,
     ) -> Result<Rows, ReadError> {
@@ -136,8 +155,6 @@ impl Shaper {
             .columns(from, self.table.fields(), rows, "")?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.table), columns, &options)?;
-        let first = self.row;
-        self.row += rows as u64;
 
         let mut times = match &self.times {
             Some(times) => times.read(&source)?,
@@ -153,8 +170,10 @@ impl Shaper {
             };
             match self.on_mismatch {
                 Policy::Fail => {
+                    let place = places.as_ref();
+                    let place = place.and_then(|places| places.values().get(mismatch.row));
                     return Err(ReadError::RowRefused {
-                        row: first + mismatch.row as u64,
+                        row: first + place.map_or(mismatch.row as u64, |place| u64::from(*place)),
                         error: mismatch.error,
                     });
                 }
@@ -164,7 +183,9 @@ impl Shaper {
         }
         let taken = times.iter().filter(|time| time.is_ok()).count() as u64;
         Ok(Rows {
+            destination: Some(0),
             first,
+            places,
             batch,
             dropped: self.unknown * taken,
             times,
@@ -172,6 +193,105 @@ impl Shaper {
             sizes,
             source,
         })
+    }
+}
+
+/// Shapes the batches of a file for one table, or for those of several destinations.
+pub(crate) struct Shapers {
+    of: Vec<Shaper>,
+    /// The routes, and the path of the column with their value.
+    routes: Option<(Routes, Vec<usize>)>,
+    /// The number of the next row.
+    row: u64,
+}
+
+impl Shapers {
+    /// # Errors
+    /// The file lacks the routes' column.
+    pub(crate) fn new(
+        of: Vec<Shaper>,
+        file: &Schema,
+        routes: Option<&Routes>,
+    ) -> Result<Self, ReadError> {
+        let routes = match routes {
+            Some(routes) => Some((routes.clone(), find(routes, file)?)),
+            None => None,
+        };
+        Ok(Self { of, routes, row: 0 })
+    }
+
+    /// Passes over the rows before this one.
+    pub(crate) fn start_at(&mut self, row: u64) {
+        self.row = row;
+        for shaper in &mut self.of {
+            shaper.row = row;
+        }
+    }
+
+    /// The next rows of the file. `sizes`: how many bytes each has.
+    pub(crate) fn shape(
+        &mut self,
+        source: RecordBatch,
+        sizes: Vec<u64>,
+    ) -> Result<VecDeque<Rows>, ReadError> {
+        let Some((routes, path)) = &self.routes else {
+            let Some(shaper) = self.of.first_mut() else {
+                return Ok(VecDeque::new());
+            };
+            return Ok(VecDeque::from([shaper.shape(source, sizes)?]));
+        };
+        let first = self.row;
+        self.row += source.num_rows() as u64;
+        let mut places = vec![Vec::new(); self.of.len()];
+        let (mut nowhere, mut refusals) = (Vec::new(), Vec::new());
+        for (place, value) in (0..).zip(texts_of(&source, path)?) {
+            match routes.of(value.as_deref()) {
+                Ok(number) => places
+                    .get_mut(number)
+                    .into_iter()
+                    .for_each(|of| of.push(place)),
+                Err(error) => {
+                    nowhere.push(place);
+                    refusals.push(Err(refused(&error)));
+                }
+            }
+        }
+        let taken = |places: Vec<u32>| {
+            let sizes = places
+                .iter()
+                .map(|place| sizes.get(*place as usize).copied());
+            let sizes = sizes.map(Option::unwrap_or_default).collect::<Vec<_>>();
+            let places = UInt32Array::from(places);
+            take_record_batch(&source, &places).map(|rows| (places, rows, sizes))
+        };
+        let mut shaped = VecDeque::new();
+        for (number, places) in places.into_iter().enumerate() {
+            if let Some(shaper) = self.of.get_mut(number)
+                && !places.is_empty()
+            {
+                let (places, rows, sizes) = taken(places)?;
+                let rows = shaper.shape_from(first, Some(places), rows, sizes)?;
+                shaped.push_back(Rows {
+                    destination: Some(number),
+                    ..rows
+                });
+            }
+        }
+        if !nowhere.is_empty() {
+            let (places, source, sizes) = taken(nowhere)?;
+            shaped.push_back(Rows {
+                destination: None,
+                first,
+                places: Some(places),
+                batch: RecordBatch::new_empty(Arc::new(Schema::empty())),
+                times: refusals,
+                dropped: 0,
+                mismatched: 0,
+                sizes,
+                source,
+            });
+        }
+        Ok(shaped)
     }
 }
 

@@ -147,7 +147,8 @@ impl Generation<'_> {
             .filter_map(|(file, _)| batch(&file.name));
         ages.extend(batches.map(|batch| (batch, None)));
         let questions = ages.keys().map(|batch| {
-            let commit = naming::commit(&self.scope.ledger, batch);
+            let commits = self.scope.settings.commits.as_ref();
+            let commit = naming::commit(commits.unwrap_or(&self.scope.ledger), batch);
             async move { Ok::<_, JobError>((*batch, ledger::age(self.store, &commit).await?)) }
         });
         let answers = stream::iter(questions).buffer_unordered(CONCURRENT);

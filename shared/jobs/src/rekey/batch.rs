@@ -143,6 +143,7 @@ impl Work<'_> {
         let quarantine = outputs.has_quarantine.then_some(&plan.quarantine);
         let quarantine = quarantine.into_iter().flatten().next();
         let quarantine = quarantine.map(|planned| planned.key.clone());
+        let by_route = by_route(request.destinations, &routed);
         let Routed {
             members,
             quarantine: refused,
@@ -174,7 +175,11 @@ impl Work<'_> {
             if let Some(sid) = sids.get(&member.candidate)
                 && !lost.contains(sid)
             {
-                let report = self.report(request, member, quarantine.as_ref());
+                let rows_by_route = by_route.get(&member.candidate).cloned();
+                let report = ObjectReport {
+                    rows_by_route: rows_by_route.unwrap_or_default(),
+                    ..self.report(request, member, quarantine.as_ref())
+                };
                 reports.insert(sid.clone(), report);
             }
         }
@@ -285,6 +290,21 @@ impl Work<'_> {
             ..ObjectReport::without_rows(source, Status::Committed)
         }
     }
+}
+
+/// How many rows of each member, by the index of its candidate, go to each route.
+fn by_route(destinations: &[Destination], routed: &Routed) -> BTreeMap<u32, BTreeMap<String, u64>> {
+    let mut rows = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for (destination, separated) in destinations.iter().zip(&routed.destinations) {
+        let Some(route) = &destination.route else {
+            continue;
+        };
+        for (member, count) in separated.shares.iter().flatten() {
+            let of_member = rows.entry(*member).or_default();
+            *of_member.entry(route.clone()).or_default() += count;
+        }
+    }
+    rows
 }
 
 /// Reads the members and proposes a plan. Those that cannot be read, or not with the others, are left out.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use lakewright_core::{
     catalog::{Table, TableName},
     config,
@@ -172,10 +172,14 @@ impl<'a> Invocation<'a> {
 
     /// The settings for batches that are made now, and the tables of their destinations.
     async fn current(&self) -> Result<(Settings, Vec<Table>), JobError> {
-        let table = plan::table(&*self.ports.catalog, self.job).await?;
-        let secrets = secrets::current(self.secrets, self.job).await?;
-        let settings = Settings::current(self.job, table.as_ref(), secrets);
-        Ok((settings, table.into_iter().collect()))
+        let destinations = self.job.destinations();
+        let read = destinations.iter();
+        let read = read.map(|job| plan::table(&*self.ports.catalog, job));
+        let read = stream::iter(read.collect::<Vec<_>>()).buffered(CONCURRENT);
+        let tables = read.try_collect::<Vec<_>>().await?;
+        let tables = tables.into_iter().flatten().collect::<Vec<_>>();
+        let secrets = secrets::current(self.secrets, &destinations).await?;
+        Ok((Settings::current(self.job, &tables, secrets), tables))
     }
 
     /// Records the objects that always fail, so that sweeps leave them alone. If this fails, it is repeated at the next

@@ -14,7 +14,7 @@
 //! - `failed/<sid>`: an object is given up, because it always fails, and why.
 //! - `commit/<bid>`: the rows are written, registered, and accounted for.
 //! - `quarantine/<bid>-<planhash>.jsonl`: the records that were not written to an output.
-//! - `spool/<bid>/`: rows of a large batch while it is processed.
+//! - `spool/<bid>/<n>/`: rows of a large batch while it is processed, by destination.
 
 mod documents;
 
@@ -95,9 +95,9 @@ impl<'a> Ledger<'a> {
         self.at(&format!("quarantine/{bid}-{plan_hash}.jsonl"))
     }
 
-    /// The prefix for a batch's spooled rows that do not fit the temporary folder.
-    pub(super) fn spool_at(&self, bid: &str) -> Location {
-        self.at(&format!("spool/{bid}/"))
+    /// The prefix for a batch's spooled rows of a destination that do not fit the temporary folder.
+    pub(super) fn spool_at(&self, bid: &str, destination: usize) -> Location {
+        self.at(&format!("spool/{bid}/{destination}/"))
     }
 
     /// The batch `bid`, which a claim names.

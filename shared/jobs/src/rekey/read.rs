@@ -3,7 +3,7 @@
 use lakewright_core::{
     avro::AvroFile,
     chunk::Chunk,
-    config::{InputFormat, Limits},
+    config::{InputFormat, Limits, Rekey},
     json::Inference,
     location::Location,
     partition::check_columns,
@@ -44,6 +44,25 @@ struct Needed {
     partition_by: Vec<String>,
     column: Vec<String>,
     timestamp: String,
+    route: Option<String>,
+}
+
+impl Needed {
+    fn of(job: &Rekey) -> Self {
+        let destinations = job.destinations();
+        let mut needed = Self {
+            partition_by: Vec::new(),
+            column: Vec::new(),
+            timestamp: job.timestamp.column.clone(),
+            route: job.route.as_ref().map(|route| route.column.clone()),
+        };
+        for job in &destinations {
+            needed.partition_by.extend(job.fields_of_path());
+            let fields = job.fields_of_columns().map(str::to_owned);
+            needed.column.extend(fields);
+        }
+        needed
+    }
 }
 
 /// The bytes of an object, decompressed, piece by piece.
@@ -145,11 +164,8 @@ impl<'a> RecordReader<'a> {
         Ok(Self {
             pieces: Pieces::new(ports, budget, limits, source),
             records,
-            needed: matches!(job.format, InputFormat::Csv | InputFormat::Regex).then(|| Needed {
-                partition_by: job.fields_of_path(),
-                column: job.fields_of_columns().map(str::to_owned).collect(),
-                timestamp: job.timestamp.column.clone(),
-            }),
+            needed: matches!(job.format, InputFormat::Csv | InputFormat::Regex)
+                .then(|| Needed::of(job)),
         })
     }
 
@@ -181,6 +197,10 @@ impl<'a> RecordReader<'a> {
                 .map_err(|error| no_such_column(location, "column", &error))?;
             find_column(&needed.timestamp, names.iter().map(std::slice::from_ref))
                 .map_err(|error| no_such_column(location, "timestamp.column", &error))?;
+            if let Some(route) = &needed.route {
+                find_column(route, names.iter().map(std::slice::from_ref))
+                    .map_err(|error| no_such_column(location, "route.column", &error))?;
+            }
             self.needed = None;
         }
         Ok(())

@@ -262,10 +262,11 @@ struct Routers<'a> {
 impl Routers<'_> {
     /// Spills until the memory is within its limit.
     async fn settle(&mut self) -> Result<(), JobError> {
-        for router in &mut self.of {
-            if router.is_over() {
-                router.spill().await?;
-            }
+        let limit = self.account.request.budget.memory / 4;
+        while self.of.iter().map(Router::held).sum::<u64>() > limit
+            && let Some(largest) = self.of.iter_mut().max_by_key(|router| router.held())
+        {
+            largest.spill().await?;
         }
         self.account.quarantine.flush().await
     }
@@ -328,16 +329,20 @@ impl<'a> Reading<'a> {
             InputFormat::Parquet | InputFormat::Avro => false,
         };
         let by = if is_text {
-            let columns = prepared.iter().map(Prepared::columns).next();
-            let columns = columns.unwrap_or_else(|| Err(text::no_destination()))?;
-            Reader::Text(Box::new(text::Filler::new(columns)))
+            let columns = prepared.iter().map(Prepared::columns);
+            let columns = columns.collect::<Result<_, _>>()?;
+            Reader::Text(Box::new(text::Filler::new(
+                &request.settings().job,
+                columns,
+            )?))
         } else {
             Reader::Batches(prepared.iter().map(Prepared::read).collect())
         };
         let hash = request.settings().hash()?;
         let account = Account::new(request, &hash);
-        let routers = prepared.into_iter().map(|prepared| {
-            let (job, schema) = (&prepared.destination.job, &prepared.schema);
+        let routers = (0..).zip(prepared).map(|(number, prepared)| {
+            let (destination, schema) = (prepared.destination, &prepared.schema);
+            let job = &destination.job;
             let raw =
                 (is_text && Router::passes_through(job)).then(|| schema.whole().fields().len());
             let Prepared {
@@ -345,7 +350,8 @@ impl<'a> Reading<'a> {
                 operations,
                 ..
             } = prepared;
-            Router::new(request, job, &hash, partitioner, schema, operations, raw)
+            let room = router::room(request, number);
+            Router::new(room, job, &hash, partitioner, schema, operations, raw)
         });
         let of = routers.collect::<Result<_, _>>()?;
         Ok(Self {

@@ -11,12 +11,12 @@ use lakewright_ports::Secrets;
 use super::Settings;
 use crate::{kit::JobError, work::secrets as versions};
 
-/// The ids of the current versions of a job's secrets.
+/// The ids of the current versions of the secrets of a job's destinations.
 pub(super) async fn current(
     secrets: &dyn Secrets,
-    job: &Rekey,
+    destinations: &[Rekey],
 ) -> Result<BTreeMap<SecretName, String>, JobError> {
-    let names = job.column.iter();
+    let names = destinations.iter().flat_map(|job| &job.column);
     let names = names.filter_map(|operation| match operation.kind() {
         OperationKind::Hash(name) => Some(name),
         _ => None,

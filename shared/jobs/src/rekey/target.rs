@@ -1,4 +1,4 @@
-//! Whether the job's target may have files added.
+//! Whether the job's targets may have files added.
 
 use lakewright_core::config::Rekey;
 use lakewright_ports::Store;
@@ -8,12 +8,14 @@ use crate::{
     work::foreign::not_foreign,
 };
 
-/// Checks that no log of another table format lies beside the target or, where the role may list there, above it: files
+/// Checks that no log of another table format lies beside a target or, where the role may list there, above it: files
 /// that were added there would be in no table, or be taken for the format's own.
 ///
 /// # Errors
 /// One does, or a listing fails.
 pub async fn check_target(store: &dyn Store, job: &Rekey) -> Result<(), JobError> {
-    let fit = not_foreign(store, &job.target, ErrorKind::SchemaUnusable).await;
-    fit.map(drop)
+    for target in job.targets() {
+        not_foreign(store, target, ErrorKind::SchemaUnusable).await?;
+    }
+    Ok(())
 }

@@ -57,6 +57,8 @@ pub(crate) fn refused(location: &Location, error: ReadError) -> JobError {
         ReadError::Schema(_)
         | ReadError::NameCollision { .. }
         | ReadError::Name(_)
+        | ReadError::Route(_)
+        | ReadError::NotARoute { .. }
         | ReadError::NotATime { .. } => {
             JobError::new(ErrorKind::SchemaUnusable, format!("{location}: {error}"))
         }

@@ -147,6 +147,11 @@ impl Spool {
         Ok(())
     }
 
+    /// The approximate bytes of the rows in memory.
+    pub(crate) fn held(&self) -> u64 {
+        self.held
+    }
+
     /// Whether the rows in memory exceed the limit: call [`Spool::spill`] then.
     pub(crate) fn is_over(&self) -> bool {
         self.held > self.room.memory

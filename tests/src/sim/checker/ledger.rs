@@ -305,14 +305,16 @@ impl Checker {
 
     /// Whether the partition of each output has the catalog's location.
     fn is_registered(&self, bid: &str, commit: &Commit, glue: &ModelGlue) -> Result<(), String> {
-        let Some(table) = &self.table else {
-            return Ok(());
-        };
-        let registered: BTreeSet<&str> = glue
-            .registered(table)
-            .map(|partition| partition.storage.location.trim_end_matches('/'))
-            .collect();
         for output in &commit.outputs {
+            let mut tables = self.tables.iter();
+            let location = self.in_target(&output.key);
+            let Some((_, table)) = tables.find(|(place, _)| place.contains(&location)) else {
+                continue;
+            };
+            let registered: BTreeSet<&str> = glue
+                .registered(table)
+                .map(|partition| partition.storage.location.trim_end_matches('/'))
+                .collect();
             let directory = output.key.rsplit_once('/').map_or("", |(path, _)| path);
             let directory = format!("s3://{}/{directory}", self.target.bucket);
             if !registered.contains(directory.as_str()) {

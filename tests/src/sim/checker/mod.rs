@@ -50,7 +50,8 @@ enum Fate {
 /// The state of everything that was written, as far as the invariants speak of it.
 pub(super) struct Checker {
     target: Location,
-    table: Option<TableName>,
+    /// The tables and where their files lie.
+    tables: Vec<(Location, TableName)>,
     sources: BTreeMap<Version, Source>,
     /// The name of each object in the ledger.
     sids: BTreeMap<String, Version>,
@@ -80,10 +81,10 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(target: Location, table: Option<TableName>) -> Self {
+    pub(super) fn new(target: Location, tables: Vec<(Location, TableName)>) -> Self {
         Self {
             target,
-            table,
+            tables,
             sources: BTreeMap::new(),
             sids: BTreeMap::new(),
             owners: BTreeMap::new(),

@@ -260,6 +260,7 @@ impl Stage {
             gzip: false,
             padding: 0,
             flaw: None,
+            routed: false,
         };
         let location = Location::new("landing", format!("sim/2026/05/01/00/{name}"));
         let mut rng = self

@@ -174,6 +174,7 @@ impl Theatre {
                 gzip: false,
                 padding: 0,
                 flaw: None,
+                routed: false,
             };
             let source = Source::generate(location, &format!("s{index}"), shape, rng);
             let source = self.world.land(&source);

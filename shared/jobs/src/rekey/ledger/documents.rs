@@ -49,6 +49,9 @@ pub struct Settings {
     /// The table's columns when the batch was made; `None` if the schema is inferred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableColumns>,
+    /// The columns of the tables of the routes, by their values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tables: BTreeMap<String, TableColumns>,
     /// The ids of the versions of the secrets that columns are hashed with, by the secrets' names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<config::SecretName, String>,
@@ -61,6 +64,15 @@ pub struct TableColumns {
     pub columns: Vec<Column>,
     /// Those in the path.
     pub partition_keys: Vec<Column>,
+}
+
+impl TableColumns {
+    fn of(table: &Table) -> Self {
+        Self {
+            columns: table.storage.columns.clone(),
+            partition_keys: table.partition_keys.clone(),
+        }
+    }
 }
 
 /// The batch that an object belongs to.
@@ -214,22 +226,27 @@ impl Candidate {
 }
 
 impl Settings {
-    /// The settings for a batch that is made now, without those that do not affect where a row goes.
+    /// The settings for a batch that is made now, without those that do not affect where a row goes. `tables`: those of the
+    /// destinations.
     pub(in crate::rekey) fn current(
         job: &config::Rekey,
-        table: Option<&Table>,
+        tables: &[Table],
         secrets: BTreeMap<config::SecretName, String>,
     ) -> Self {
+        let routes = job.route.iter();
+        let routes = routes.flat_map(|route| route.tables.keys()).cloned();
         Self {
             job: config::Rekey {
                 batch: config::Batch::default(),
                 sweep: config::Sweep::default(),
                 ..job.clone()
             },
-            table: table.map(|table| TableColumns {
-                columns: table.storage.columns.clone(),
-                partition_keys: table.partition_keys.clone(),
-            }),
+            table: tables
+                .iter()
+                .map(TableColumns::of)
+                .next()
+                .filter(|_| job.route.is_none()),
+            tables: routes.zip(tables.iter().map(TableColumns::of)).collect(),
             secrets,
         }
     }
@@ -284,7 +301,7 @@ mod tests {
         let job = Config::parse(job).unwrap().rekey.remove(0);
         compare(
             "rekey",
-            &Settings::current(&job, None, BTreeMap::new()),
+            &Settings::current(&job, &[], BTreeMap::new()),
             &[
                 ("batch/<bid>", again::<Batch>),
                 ("claim/<sid>/<n>", again::<Claim>),

@@ -28,6 +28,8 @@ pub(super) struct Account<'a> {
     pub(super) quarantine: Quarantine,
     /// The lateness of the rows of the member with this index.
     meter: Option<(usize, LatenessMeter)>,
+    /// With several destinations: the members and times of rows that are not measured yet.
+    times: Option<Vec<(usize, Timestamp)>>,
     /// The number of partitions of all destinations.
     partitions: u32,
 }
@@ -47,6 +49,7 @@ impl<'a> Account<'a> {
             members: Vec::new(),
             quarantine: Quarantine::new(quarantine),
             meter: None,
+            times: (request.destinations.len() > 1).then(Vec::new),
             partitions: 0,
         }
     }
@@ -89,12 +92,29 @@ impl<'a> Account<'a> {
         self.wanted.get(self.at).copied().unwrap_or(nobody)
     }
 
-    /// Adds a row's time to the lateness of its member. Rows come in the order of the members.
+    /// Adds a row's time to the lateness of its member. The rows of one destination come in the order of the members.
     pub(super) fn meter(&mut self, time: Timestamp) {
-        let at = self.at;
+        match &mut self.times {
+            Some(times) => times.push((self.at, time)),
+            None => self.add_time(self.at, time),
+        }
+    }
+
+    /// Measures the rows of all destinations so far, in the order of the members.
+    pub(super) fn measure(&mut self) {
+        let Some(times) = &mut self.times else { return };
+        let mut times = std::mem::take(times);
+        times.sort_by_key(|(member, _)| *member);
+        for (member, time) in times.drain(..) {
+            self.add_time(member, time);
+        }
+        self.times = Some(times);
+    }
+
+    fn add_time(&mut self, at: usize, time: Timestamp) {
         if self.meter.as_ref().is_none_or(|(of, _)| *of != at) {
-            self.finish_meter();
-            let landed = self.member().map(|member| member.landed);
+            self.end_meter();
+            let landed = self.members.get(at).map(|member| member.landed);
             self.meter = landed.map(|landed| (at, LatenessMeter::new(landed)));
         }
         if let Some((_, meter)) = &mut self.meter {
@@ -103,6 +123,11 @@ impl<'a> Account<'a> {
     }
 
     pub(super) fn finish_meter(&mut self) {
+        self.measure();
+        self.end_meter();
+    }
+
+    fn end_meter(&mut self) {
         if let Some((of, meter)) = self.meter.take()
             && let Some(member) = self.members.get_mut(of)
         {

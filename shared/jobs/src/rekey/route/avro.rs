@@ -5,7 +5,7 @@ use lakewright_core::{avro::AvroError, time::TimestampReader};
 
 use super::{
     Routers,
-    rows::{only, options, take},
+    rows::{routes, tables, take},
 };
 use crate::{
     kit::JobError,
@@ -21,18 +21,18 @@ pub(super) async fn member(
     timestamps: TimestampReader,
 ) -> Result<(), JobError> {
     let request = routers.account.request;
-    let (schema, router) = only(schemas, &mut routers.of)?;
-    let job = router.job;
+    let limits = &request.settings().job.limits;
     let location = source.location().clone();
     let unreadable = |error: AvroError| refused_avro(&location, error);
-    let mut pieces = Pieces::new(request.ports, request.budget, &job.limits, source);
-    let file = open_avro(&mut pieces, &job.limits).await?;
-    let options = options(job, &location, &file.names(), timestamps)?;
-    let mut rows = file.read(schema, options).map_err(unreadable)?;
+    let mut pieces = Pieces::new(request.ports, request.budget, limits, source);
+    let file = open_avro(&mut pieces, limits).await?;
+    let tables = tables(routers, schemas, &location, &file.names(), &timestamps)?;
+    let by = routes(routers);
+    let rows = file.read_routed(tables, by.as_ref());
+    let mut rows = rows.map_err(unreadable)?;
     loop {
         while let Some(rows) = rows.next_rows().map_err(unreadable)? {
-            let (_, router) = only(schemas, &mut routers.of)?;
-            take(&mut routers.account, router, &location, &rows)?;
+            take(routers, &location, &rows)?;
             routers.settle().await?;
             tokio::task::yield_now().await;
         }

@@ -8,7 +8,7 @@ use lakewright_core::{
 
 use super::{
     Routers,
-    rows::{only, options, take},
+    rows::{routes, tables, take},
 };
 use crate::{
     kit::JobError,
@@ -27,14 +27,15 @@ pub(super) async fn member(
     timestamps: TimestampReader,
 ) -> Result<(), JobError> {
     let request = routers.account.request;
-    let (schema, router) = only(schemas, &mut routers.of)?;
-    let job = router.job;
+    let limits = &request.settings().job.limits;
     let location = source.location().clone();
     let unreadable = |error: ReadError| refused(&location, error);
-    let loaded = Loaded::open(source.object(), source.first(), &job.limits).await?;
-    let file = ParquetFile::open(loaded.clone(), &job.limits).map_err(unreadable)?;
-    let options = options(job, &location, &file.names(), timestamps)?;
-    let mut rows = file.read(schema, options).map_err(unreadable)?;
+    let loaded = Loaded::open(source.object(), source.first(), limits).await?;
+    let file = ParquetFile::open(loaded.clone(), limits).map_err(unreadable)?;
+    let tables = tables(routers, schemas, &location, &file.names(), &timestamps)?;
+    let by = routes(routers);
+    let rows = file.read_routed(tables, by.as_ref());
+    let mut rows = rows.map_err(unreadable)?;
     let room = Room {
         clock: &*request.ports.clock,
         deadline: request.budget.deadline,
@@ -44,13 +45,7 @@ pub(super) async fn member(
         loaded.load(&room, source.object(), range).await?;
         rows.stop_after(row_group);
         for rows in &mut rows {
-            let (_, router) = only(schemas, &mut routers.of)?;
-            take(
-                &mut routers.account,
-                router,
-                &location,
-                &rows.map_err(unreadable)?,
-            )?;
+            take(routers, &location, &rows.map_err(unreadable)?)?;
             routers.settle().await?;
             tokio::task::yield_now().await;
         }

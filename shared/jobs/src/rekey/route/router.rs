@@ -44,6 +44,26 @@ pub(super) struct Row {
     pub(super) bytes: u64,
 }
 
+/// Where the rows of the destination with this number are spooled.
+pub(super) fn room(request: Request<'_>, number: usize) -> Room {
+    let (budget, store) = (request.budget, &request.ports.store);
+    let scratch = match request.settings().job.format {
+        // The row group that is being read is in the temporary folder too.
+        InputFormat::Parquet => budget.scratch_bytes / 2,
+        InputFormat::Json | InputFormat::Csv | InputFormat::Regex | InputFormat::Avro => {
+            budget.scratch_bytes
+        }
+    };
+    let destinations = request.destinations.len().max(1) as u64;
+    Room {
+        memory: budget.memory / 4,
+        folder: budget.scratch.clone(),
+        scratch: scratch.saturating_sub(budget.memory / 4) / destinations,
+        store: Arc::clone(store),
+        prefix: request.ledger.spool_at(request.bid, number),
+    }
+}
+
 /// Routes batches of rows of one destination to their partitions.
 pub(super) struct Router<'a> {
     pub(super) job: &'a Rekey,
@@ -64,10 +84,10 @@ pub(super) struct Router<'a> {
 }
 
 impl<'a> Router<'a> {
-    /// `hash`: that of the settings. `schema`: the columns of the batches, after the operations. If `raw` is set, the column of the records' original bytes
+    /// `room`: where its rows are spooled. `hash`: that of the settings. `schema`: the columns of the batches, after the operations. If `raw` is set, the column of the records' original bytes
     /// follows.
     pub(super) fn new(
-        request: Request<'a>,
+        room: Room,
         job: &'a Rekey,
         hash: &str,
         partitioner: Partitioner,
@@ -98,22 +118,6 @@ impl<'a> Router<'a> {
             .output
             .iter()
             .map(|output| path_room(&job.directory(output).key, hash, output.extension()));
-        let room = rooms.min().unwrap_or_default();
-        let (budget, store) = (request.budget, &request.ports.store);
-        let spool = Room {
-            memory: budget.memory / 4,
-            folder: budget.scratch.clone(),
-            // The row group that is being read is in the temporary folder too.
-            scratch: match job.format {
-                InputFormat::Parquet => budget.scratch_bytes / 2,
-                InputFormat::Json | InputFormat::Csv | InputFormat::Regex | InputFormat::Avro => {
-                    budget.scratch_bytes
-                }
-            }
-            .saturating_sub(budget.memory / 4),
-            store: Arc::clone(store),
-            prefix: request.ledger.spool_at(request.bid),
-        };
         Ok(Self {
             job,
             partitioner,
@@ -121,14 +125,14 @@ impl<'a> Router<'a> {
             kept,
             numbers: HashMap::default(),
             last: None,
-            room,
+            room: rooms.min().unwrap_or_default(),
             operations,
             objects: Vec::new(),
             separated: Separated {
                 partitions: Vec::new(),
                 shares: Vec::new(),
                 files: Vec::new(),
-                spool: Spool::new(Arc::clone(&layout.schema), time, spool),
+                spool: Spool::new(Arc::clone(&layout.schema), time, room),
                 member: time.map(|time| time + 1),
                 layout,
             },
@@ -342,9 +346,9 @@ impl<'a> Router<'a> {
         Ok(RecordBatch::try_new(schema, columns)?)
     }
 
-    /// Whether more rows are in memory than may be.
-    pub(super) fn is_over(&self) -> bool {
-        self.separated.spool.is_over()
+    /// The approximate bytes of the rows in memory.
+    pub(super) fn held(&self) -> u64 {
+        self.separated.spool.held()
     }
 
     /// Moves the rows out of memory.

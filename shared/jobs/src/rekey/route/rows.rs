@@ -4,66 +4,65 @@ use std::borrow::Cow;
 
 use arrow::datatypes::Schema;
 use lakewright_core::{
-    config,
     location::Location,
     parquet_in::{ReadOptions, Rows},
     partition::check_columns,
+    routes::Routes,
     time::TimestampReader,
 };
 
-use super::{Account, Router, Row};
+use super::{Router, Routers, Row};
 use crate::{
-    kit::{ErrorKind, JobError},
+    kit::JobError,
     rekey::read::{check_fields, no_such_column},
     work::{refusal::refused, timestamps},
 };
 
-/// How a member with the columns `names` is read. It is refused if it lacks a column that the job names.
-pub(super) fn options(
-    job: &config::Rekey,
+/// The tables that a member with the columns `names` is read into, one for each destination. The member is refused if it lacks
+/// a column that a destination names.
+pub(super) fn tables<'s>(
+    routers: &Routers<'_>,
+    schemas: &'s [Schema],
     location: &Location,
     names: &[String],
-    timestamps: TimestampReader,
-) -> Result<ReadOptions, JobError> {
-    check_columns(&job.fields_of_path(), names)
-        .map_err(|error| no_such_column(location, "partition_by", &error))?;
-    check_fields(job.fields_of_columns(), names)
-        .map_err(|error| no_such_column(location, "column", &error))?;
-    Ok(ReadOptions {
-        on_unknown: job.on_unknown,
-        on_mismatch: job.on_mismatch,
-        timestamp: job.timestamp.column.clone(),
-        timestamps,
-        parse_timestamp: timestamps::timestamps(None, job.timestamp.zone.as_deref())?,
-    })
+    timestamps: &TimestampReader,
+) -> Result<Vec<(&'s Schema, ReadOptions)>, JobError> {
+    let mut tables = Vec::new();
+    for (schema, Router { job, .. }) in schemas.iter().zip(&routers.of) {
+        check_columns(&job.fields_of_path(), names)
+            .map_err(|error| no_such_column(location, "partition_by", &error))?;
+        check_fields(job.fields_of_columns(), names)
+            .map_err(|error| no_such_column(location, "column", &error))?;
+        let options = ReadOptions {
+            on_unknown: job.on_unknown,
+            on_mismatch: job.on_mismatch,
+            timestamp: job.timestamp.column.clone(),
+            timestamps: timestamps.clone(),
+            parse_timestamp: timestamps::timestamps(None, job.timestamp.zone.as_deref())?,
+        };
+        tables.push((schema, options));
+    }
+    Ok(tables)
 }
 
-/// The only destination, with the columns that are read for it.
-pub(super) fn only<'s, 'r, 'a>(
-    schemas: &'s [Schema],
-    routers: &'r mut [Router<'a>],
-) -> Result<(&'s Schema, &'r mut Router<'a>), JobError> {
-    match (schemas, routers) {
-        ([schema], [router]) => Ok((schema, router)),
-        _ => Err(JobError::new(
-            ErrorKind::SchemaUnusable,
-            "rows that are read in batches have one destination",
-        )),
-    }
+/// The routes of the job.
+pub(super) fn routes(routers: &Routers<'_>) -> Option<Routes> {
+    let job = &routers.account.request.settings().job;
+    job.route.as_ref().map(Routes::new)
 }
 
 /// Routes the next rows of the member.
 pub(super) fn take(
-    account: &mut Account<'_>,
-    router: &mut Router<'_>,
+    routers: &mut Routers<'_>,
     location: &Location,
     rows: &Rows,
 ) -> Result<(), JobError> {
+    let Routers { account, of } = routers;
     let at = account.at;
     let record = |row: usize| rows.record(row).map_err(|error| refused(location, error));
     let mut timed = Vec::with_capacity(rows.times.len());
     for (index, time) in rows.times.iter().enumerate() {
-        let offset = rows.first + index as u64;
+        let offset = rows.number(index);
         timed.push(match time {
             Ok(time) => Some(Row {
                 member: at,
@@ -82,7 +81,12 @@ pub(super) fn take(
         member.fields_dropped += rows.dropped;
         member.values_dropped += rows.mismatched;
     }
-    router.take(account, &rows.batch, &timed, |_, row| {
-        record(row).map(Cow::Owned)
-    })
+    // Rows without a destination were all set aside.
+    if let Some(router) = rows.destination.and_then(|number| of.get_mut(number)) {
+        router.take(account, &rows.batch, &timed, |_, row| {
+            record(row).map(Cow::Owned)
+        })?;
+    }
+    account.measure();
+    Ok(())
 }

@@ -13,6 +13,7 @@ use lakewright_core::{
     location::Location,
     quarantine::Reason,
     records::{Filled, Records},
+    routes::Routes,
     shown::in_full,
     time::{TimeError, TimestampReader},
 };
@@ -34,8 +35,9 @@ pub(super) const RAW: &str = "\u{0}raw";
 /// Fills columns with records.
 pub(super) struct Filler {
     columns: Columns,
-    rows: Vec<Option<Row>>,
-    /// The bytes of the records in the batch.
+    /// The rows of each destination.
+    rows: Vec<Vec<Option<Row>>>,
+    /// The bytes of the records in all columns.
     bytes: usize,
 }
 
@@ -53,12 +55,19 @@ pub(super) fn columns(job: &Rekey, read: &Schema, keeps_raw: bool) -> Result<Col
 }
 
 impl Filler {
-    pub(super) fn new(columns: Columns) -> Self {
-        Self {
+    /// `of`: the columns of each destination.
+    pub(super) fn new(job: &Rekey, of: Vec<Columns>) -> Result<Self, JobError> {
+        let rows = vec![Vec::new(); of.len()];
+        let columns = match &job.route {
+            Some(route) => Columns::routed(Routes::new(route), of, job.limits.deepest())
+                .map_err(|error| unusable(&error))?,
+            None => of.into_iter().next().ok_or_else(no_destination)?,
+        };
+        Ok(Self {
             columns,
-            rows: Vec::new(),
+            rows,
             bytes: 0,
-        }
+        })
     }
 
     /// Reads a member. Its last rows stay in the columns.
@@ -128,7 +137,9 @@ impl Filler {
         if let Some(member) = account.member() {
             member.rows_in += 1;
         }
-        let Some(router) = of.first() else {
+        let destination = self.columns.destination();
+        let (Some(router), Some(rows)) = (of.get(destination), self.rows.get_mut(destination))
+        else {
             return Err(no_destination());
         };
         let appended = match result {
@@ -145,7 +156,7 @@ impl Filler {
                     member.values_dropped += u64::from(appended.mismatched);
                 }
                 self.bytes += bytes.len() + router.made_bytes(at);
-                self.rows.push(Some(Row {
+                rows.push(Some(Row {
                     member: at,
                     time,
                     offset,
@@ -160,24 +171,28 @@ impl Filler {
         }
     }
 
-    /// Ends the batch of columns and spools its rows.
+    /// Ends the batches of columns and spools their rows.
     pub(super) fn cut(&mut self, routers: &mut Routers<'_>) -> Result<(), JobError> {
         self.bytes = 0;
-        if self.rows.is_empty() {
-            return Ok(());
-        }
         let Routers { account, of } = routers;
-        let router = of.first_mut().ok_or_else(no_destination)?;
-        let batch = self.columns.finish()?;
-        let room = Vec::with_capacity(self.rows.len());
-        let rows = std::mem::replace(&mut self.rows, room);
-        router.take(account, &batch, &rows, |batch, row| {
-            Ok(Cow::Borrowed(raw_of(batch, row)))
-        })
+        for (destination, (router, rows)) in of.iter_mut().zip(&mut self.rows).enumerate() {
+            if rows.is_empty() {
+                continue;
+            }
+            let columns = self.columns.of(destination).ok_or_else(no_destination)?;
+            let batch = columns.finish()?;
+            let room = Vec::with_capacity(rows.len());
+            let rows = std::mem::replace(rows, room);
+            router.take(account, &batch, &rows, |batch, row| {
+                Ok(Cow::Borrowed(raw_of(batch, row)))
+            })?;
+        }
+        account.measure();
+        Ok(())
     }
 }
 
-pub(super) fn no_destination() -> JobError {
+fn no_destination() -> JobError {
     JobError::new(ErrorKind::SchemaUnusable, "the job has no destination")
 }
 
