@@ -141,7 +141,7 @@ fn refusals_name_what_is_wrong() {
                 "timestamp =",
                 "format = \"csv\"\ncsv = { header = false }\ntimestamp =",
             ),
-            "rekey[0].csv.columns",
+            "rekey[0].csv.header",
             "csv.columns",
         ),
     ] {

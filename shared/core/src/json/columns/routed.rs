@@ -28,7 +28,8 @@ impl Columns {
     pub fn routed(routes: Routes, of: Vec<Self>, max_depth: usize) -> Result<Self, SchemaError> {
         let options = |timestamp| ColumnsOptions {
             on_unknown: Policy::Drop,
-            on_mismatch: Policy::Drop,
+            // Two keys that match the name must not pass for a record without a value.
+            on_mismatch: Policy::Quarantine,
             timestamp,
             parse_timestamp: Box::new(|_| None),
             raw_column: None,
@@ -87,7 +88,8 @@ impl Routed {
         self.value.truncate(0);
         let (_, report) = found.map_err(|reject| match reject {
             Reject::Record(error) => match *error {
-                RecordError::AmbiguousTimestamp { first, second } => {
+                RecordError::AmbiguousTimestamp { first, second }
+                | RecordError::KeyCollision { first, second, .. } => {
                     RecordError::AmbiguousRoute { first, second }.into()
                 }
                 error => error.into(),
