@@ -32,7 +32,7 @@ use self::routed::Routed;
 use super::{
     Appended, ColumnsOptions, JsonScalar, KeyNames, RecordError, SchemaError,
     buffers::Text,
-    fill::Filling,
+    fill::{Filled, Filling},
     lex::{self, Kind, Stop},
     node::StructNode,
     record::Reject,
@@ -131,13 +131,15 @@ impl Columns {
                     error: super::SyntaxError::UnexpectedByte,
                 }
             }
-            Err(Reject::Record(error)) => {
-                match lex::skip_value(record, start, self.options.max_depth) {
-                    Ok(_) => return Err(*error),
-                    Err(stop) => stop,
+            Err(reject) => match *reject {
+                Reject::Record(error) => {
+                    match lex::skip_value(record, start, self.options.max_depth) {
+                        Ok(_) => return Err(error),
+                        Err(stop) => stop,
+                    }
                 }
-            }
-            Err(Reject::Stop(stop)) => stop,
+                Reject::Stop(stop) => stop,
+            },
         };
         Err(RecordError::Broken(
             broken.into_broken(0, self.options.max_depth),
@@ -145,7 +147,7 @@ impl Columns {
     }
 
     /// Appends the object that starts at `at`, and returns its end.
-    pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Result<(usize, Report), Reject> {
+    pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Filled<(usize, Report)> {
         if let Some(routed) = &mut self.routed {
             return routed.append_at(buf, at);
         }
@@ -157,12 +159,10 @@ impl Columns {
         filled
     }
 
-    fn fill_at(&mut self, buf: &[u8], at: usize) -> Result<(usize, Report), Reject> {
+    fn fill_at(&mut self, buf: &[u8], at: usize) -> Filled<(usize, Report)> {
         if lex::byte(buf, at)? != b'{' {
-            return Err(Reject::Stop(Stop::Syntax {
-                at,
-                error: super::SyntaxError::UnexpectedByte,
-            }));
+            let error = super::SyntaxError::UnexpectedByte;
+            return Err(Stop::Syntax { at, error }.into());
         }
         let mut filling = Filling::new(buf, &self.options, &self.path, &self.key_names);
         let end = filling.object(&mut self.root, at)?;

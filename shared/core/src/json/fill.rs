@@ -23,7 +23,8 @@ pub(super) fn shown(text: &[u8]) -> String {
     )
 }
 
-pub(super) type Filled<T = usize> = Result<T, Reject>;
+/// The error is a pointer, so that a position is returned in registers.
+pub(super) type Filled<T = usize> = Result<T, Box<Reject>>;
 
 /// The state of parsing one record.
 pub(super) struct Filling<'a> {
@@ -100,9 +101,7 @@ impl Filling<'_> {
         let room = self.room;
         let len = self.drops_mismatches().then(|| node.len());
         match (self.exact_value(node, at), len) {
-            (Err(Reject::Record(error)), Some(len))
-                if matches!(*error, RecordError::Mismatch { .. }) =>
-            {
+            (Err(reject), Some(len)) if reject.is_mismatch() => {
                 node.truncate(len);
                 node.push_null();
                 self.room = room;
@@ -170,38 +169,26 @@ impl Filling<'_> {
         let row = node.len();
         node.seen.fill(Seen::No);
         node.keys.restart();
-        let mut at = at + 1;
+        let mut at = lex::skip_space(self.buf, at + 1);
         let mut first = true;
         let mut missing = node.columns.len();
         loop {
-            let key = match lex::next_member(self.buf, at, first)? {
-                Member::Key(key) => key,
-                Member::End(end) => {
-                    at = end;
-                    break;
+            let (key, value, target) = if let Some(next) = node.keys.next(self.buf, at, first) {
+                next
+            } else {
+                match lex::next_member(self.buf, at, first)? {
+                    Member::Key(key) => self.other_key(node, at, key)?,
+                    Member::End(end) => {
+                        at = end;
+                        break;
+                    }
                 }
             };
             first = false;
-            let StructNode {
-                keys,
-                names,
-                segment,
-                columns,
-                ..
-            } = node;
-            let (value, target) = keys.read(self.buf, key, |name| {
-                let root = self.room + 1 == self.options.max_depth;
-                match self.key_names.column(name, root) {
-                    Some(name) => resolve(&name, names, columns.len(), *segment, self.path),
-                    None => Target {
-                        slot: None,
-                        timestamp: OnPath::No,
-                    },
-                }
-            })?;
             at = match target.slot {
                 None => self.unknown_field(key, value)?,
                 Some(slot) => {
+                    let slot = slot as usize;
                     let seen = node.seen.get(slot).copied().unwrap_or(Seen::No);
                     if seen == Seen::No {
                         missing -= usize::from(slot < node.columns.len());
@@ -226,6 +213,34 @@ impl Filling<'_> {
         node.nulls.append_non_null();
         self.room += 1;
         Ok(at)
+    }
+
+    /// Reads a key that is not the expected one: its position, that of its value, and its meaning.
+    #[cold]
+    fn other_key(
+        &mut self,
+        node: &mut StructNode,
+        at: usize,
+        key: usize,
+    ) -> Filled<(usize, usize, Target)> {
+        let StructNode {
+            keys,
+            names,
+            segment,
+            columns,
+            ..
+        } = node;
+        let root = self.room + 1 == self.options.max_depth;
+        let (value, target) = keys.read(self.buf, at, key, |name| {
+            match self.key_names.column(name, root) {
+                Some(name) => resolve(&name, names, columns.len(), *segment, self.path),
+                None => Target {
+                    slot: None,
+                    timestamp: OnPath::No,
+                },
+            }
+        })?;
+        Ok((key, value, target))
     }
 
     /// Handles the value at `value` of a key with a column or on the timestamp's path.
@@ -257,7 +272,7 @@ impl Filling<'_> {
         };
         self.value(column, value).map_err(|reject| {
             let name = node.fields.get(slot).map_or("", |field| field.name());
-            reject.inside(name)
+            Box::new(reject.inside(name))
         })
     }
 
@@ -277,7 +292,7 @@ impl Filling<'_> {
             OnPath::Here => self.timestamp = Some((value, end)),
             OnPath::Above(below) => {
                 if !matches!(node.columns.get(slot), Some(Node::Struct(_))) {
-                    self.timestamp = self.look_up(value, below)?;
+                    self.timestamp = self.look_up(value, below as usize)?;
                 }
             }
         }
@@ -293,7 +308,7 @@ impl Filling<'_> {
         }
         let first = lex::string(self.buf, before_key.1)?.decode(self.buf);
         let second = lex::string(self.buf, key)?.decode(self.buf);
-        Err(ambiguous(&first, &second))
+        Err(ambiguous(&first, &second).into())
     }
 
     /// Handles a field without a column.
@@ -331,7 +346,7 @@ impl Filling<'_> {
             return Ok(true);
         }
         if !self.drops_mismatches() {
-            return Err(collision(&first, &second));
+            return Err(collision(&first, &second).into());
         }
         if let Some(column) = node.columns.get_mut(slot) {
             column.push_null();
@@ -361,7 +376,7 @@ impl Filling<'_> {
             first = false;
             at = self
                 .value(&mut node.element, at)
-                .map_err(|reject| reject.inside("[]"))?;
+                .map_err(|reject| Box::new(reject.inside("[]")))?;
         }
         node.offsets.push(node.element.len())?;
         node.nulls.append_non_null();
@@ -394,7 +409,7 @@ impl Filling<'_> {
                 return self.mismatch(&node.key, key);
             }
             self.value(&mut node.value, value)
-                .map_err(|reject| reject.inside("{}"))?;
+                .map_err(|reject| Box::new(reject.inside("{}")))?;
         }
         node.offsets.push(node.value.len())?;
         node.nulls.append_non_null();
@@ -426,7 +441,7 @@ impl Filling<'_> {
                         self.mismatched += 1;
                         return Ok(None);
                     }
-                    return Err(collision(earlier, &text));
+                    return Err(collision(earlier, &text).into());
                 }
                 Some(same) => (same.2, same.3) = (value, at),
                 None => keys.push((on_path, text, value, at)),
@@ -435,34 +450,32 @@ impl Filling<'_> {
         let mut found: Option<(Cow<'_, str>, (usize, usize))> = None;
         for (on_path, text, value, end) in keys {
             let place = match on_path {
-                OnPath::Above(below) => self.look_up(value, below)?,
+                OnPath::Above(below) => self.look_up(value, below as usize)?,
                 _ => Some((value, end)),
             };
             match (place, &found) {
                 (None, _) => {}
                 (Some(place), None) => found = Some((text, place)),
-                (Some(_), Some((first, _))) => return Err(ambiguous(first, &text)),
+                (Some(_), Some((first, _))) => return Err(ambiguous(first, &text).into()),
             }
         }
         Ok(found.map(|(_, place)| place))
     }
 }
 
-fn ambiguous(first: &str, second: &str) -> Reject {
+fn ambiguous(first: &str, second: &str) -> RecordError {
     RecordError::AmbiguousTimestamp {
         first: first.to_owned(),
         second: second.to_owned(),
     }
-    .into()
 }
 
-fn collision(first: &str, second: &str) -> Reject {
+fn collision(first: &str, second: &str) -> RecordError {
     RecordError::KeyCollision {
         column: String::new(),
         first: first.to_owned(),
         second: second.to_owned(),
     }
-    .into()
 }
 
 /// Resolves the key with the lower-case `name` in an object.
@@ -477,10 +490,14 @@ fn resolve(
     let of_timestamp = match timestamp {
         OnPath::No => None,
         OnPath::Here => Some(columns),
-        OnPath::Above(below) => Some(columns + below),
+        OnPath::Above(below) => Some(columns + below as usize),
     };
     Target {
-        slot: names.get(name).copied().or(of_timestamp),
+        slot: names
+            .get(name)
+            .copied()
+            .or(of_timestamp)
+            .and_then(|slot| u32::try_from(slot).ok()),
         timestamp,
     }
 }

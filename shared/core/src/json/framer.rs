@@ -347,8 +347,12 @@ impl Framer {
         let room = self.max_depth;
         let found = self.find(|buffer, at| match columns.append_at(buffer, at) {
             Ok((end, report)) => Ok((end, Ok(report))),
-            Err(Reject::Stop(stop)) => Err(stop),
-            Err(Reject::Record(error)) => Ok((lex::skip_value(buffer, at, room)?, Err(error))),
+            Err(reject) => match *reject {
+                Reject::Stop(stop) => Err(stop),
+                Reject::Record(error) => {
+                    Ok((lex::skip_value(buffer, at, room)?, Err(Box::new(error))))
+                }
+            },
         })?;
         if let Some(Found {
             outcome: Ok(Err(error)),

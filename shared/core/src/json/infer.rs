@@ -281,31 +281,36 @@ impl Walk<'_> {
     fn object(&mut self, object: &mut Object, at: usize) -> Result<usize, Halt> {
         self.open()?;
         object.keys.restart();
-        let mut at = at + 1;
+        let mut at = lex::skip_space(self.buf, at + 1);
         let mut first = true;
         loop {
-            let key = match lex::next_member(self.buf, at, first)? {
-                Member::Key(key) => key,
-                Member::End(end) => {
-                    self.room += 1;
-                    return Ok(end);
-                }
-            };
-            first = false;
             let Object {
                 keys,
                 fields,
                 names,
             } = object;
             let fields_before = fields.len();
-            let (value, known) = keys.read(self.buf, key, |name| {
-                let index = *names.entry(name.to_lowercase()).or_insert(fields.len());
-                if index == fields.len() {
-                    fields.push((name.to_owned(), Place::new()));
-                }
-                let same = fields.get(index).is_some_and(|(first, _)| first == name);
-                same.then_some(index)
-            })?;
+            let (key, value, known) = if let Some(next) = keys.next(self.buf, at, first) {
+                next
+            } else {
+                let key = match lex::next_member(self.buf, at, first)? {
+                    Member::Key(key) => key,
+                    Member::End(end) => {
+                        self.room += 1;
+                        return Ok(end);
+                    }
+                };
+                let (value, known) = keys.read(self.buf, at, key, |name| {
+                    let index = *names.entry(name.to_lowercase()).or_insert(fields.len());
+                    if index == fields.len() {
+                        fields.push((name.to_owned(), Place::new()));
+                    }
+                    let same = fields.get(index).is_some_and(|(first, _)| first == name);
+                    same.then_some(index)
+                })?;
+                (key, value, known)
+            };
+            first = false;
             *self.columns += fields.len() - fields_before;
             if *self.columns > self.limit {
                 let limit = self.limit;

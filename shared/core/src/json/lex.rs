@@ -119,7 +119,8 @@ fn first_special(bytes: [u8; 8]) -> Option<usize> {
 /// The end of the run of plain ASCII that includes `at`.
 #[inline]
 fn plain_end(buf: &[u8], mut at: usize) -> Result<usize, Stop> {
-    while let Some(bytes) = buf.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+    let (words, _) = buf.get(at..).unwrap_or_default().as_chunks::<8>();
+    for bytes in words {
         if let Some(offset) = first_special(*bytes) {
             return Ok(at + offset);
         }

@@ -24,7 +24,7 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     /// The index of the entry in [`StructNode::seen`] (and of the column, if there is one).
-    pub(super) slot: Option<usize>,
+    pub(super) slot: Option<u32>,
     pub(super) timestamp: OnPath,
 }
 
@@ -35,7 +35,7 @@ pub(super) enum OnPath {
     /// Its value is the timestamp.
     Here,
     /// The timestamp is inside its value, by the path from this segment on.
-    Above(usize),
+    Above(u32),
 }
 
 impl OnPath {
@@ -51,7 +51,7 @@ impl OnPath {
                 return if index + 1 == path.len() {
                     Self::Here
                 } else {
-                    Self::Above(index + 1)
+                    Self::Above(u32::try_from(index + 1).unwrap_or(u32::MAX))
                 };
             }
             let Some(after) = after.strip_prefix('.') else {
@@ -100,7 +100,7 @@ impl StructNode {
         for (index, field) in fields.iter().enumerate() {
             let name = field.name().to_lowercase();
             let below = match segment.map(|segment| OnPath::of(&name, path, segment)) {
-                Some(OnPath::Above(below)) => Some(below),
+                Some(OnPath::Above(below)) => Some(below as usize),
                 _ => None,
             };
             columns.push(Node::new(field, path, below)?);

@@ -204,22 +204,22 @@ impl RecordError {
 #[derive(Debug)]
 pub(super) enum Reject {
     Stop(Stop),
-    Record(Box<RecordError>),
+    Record(RecordError),
 }
 
-impl From<Stop> for Reject {
+impl From<Stop> for Box<Reject> {
     fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
+        Self::new(Reject::Stop(stop))
     }
 }
 
-impl From<RecordError> for Reject {
+impl From<RecordError> for Box<Reject> {
     fn from(error: RecordError) -> Self {
-        Self::Record(Box::new(error))
+        Self::new(Reject::Record(error))
     }
 }
 
-impl From<Full> for Reject {
+impl From<Full> for Box<Reject> {
     fn from(Full: Full) -> Self {
         RecordError::Full.into()
     }
@@ -229,9 +229,14 @@ impl Reject {
     /// Prepends the outer part to the column's path.
     pub(super) fn inside(self, outer: &str) -> Self {
         match self {
-            Self::Record(error) => Self::from(error.inside(outer)),
+            Self::Record(error) => Self::Record(error.inside(outer)),
             stop @ Self::Stop(_) => stop,
         }
+    }
+
+    /// Whether a value does not fit its column.
+    pub(super) fn is_mismatch(&self) -> bool {
+        matches!(self, Self::Record(RecordError::Mismatch { .. }))
     }
 }
 

@@ -75,9 +75,11 @@ fn put(filling: &mut Filling<'_>, node: &mut Node, text: &str) -> Result<(), Rec
         Node::Struct(_) | Node::List(_) | Node::Map(_) => {
             match filling.value(node, lex::skip_space(bytes, 0)) {
                 Ok(end) => lex::skip_space(bytes, end) == bytes.len(),
-                Err(Reject::Record(error)) => return Err(*error),
-                // It is not JSON.
-                Err(Reject::Stop(_)) => false,
+                Err(reject) => match *reject {
+                    Reject::Record(error) => return Err(error),
+                    // It is not JSON.
+                    Reject::Stop(_) => false,
+                },
             }
         }
         _ => filling.string(node, text),

@@ -16,8 +16,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{AsArray, RecordBatch, UInt32Array},
-    compute::{interleave_record_batch, take_record_batch},
+    compute::{concat_batches, interleave_record_batch, take_record_batch},
     datatypes::{Int64Type, SchemaRef},
+    error::ArrowError,
 };
 use futures::{Stream, StreamExt, stream};
 use lakewright_core::{encode::MergeByTime, location::Location};
@@ -275,13 +276,13 @@ impl Spool {
                 writer.add_span(partition, index(block.len()), index(now.len()));
                 block.extend_from_slice(now);
                 if block.len() == block_rows {
-                    writer.write_block(&interleave_record_batch(&batches, &block)?)?;
+                    writer.write_block(&gather(&batches, &block)?)?;
                     block.clear();
                 }
             }
         }
         if !block.is_empty() {
-            writer.write_block(&interleave_record_batch(&batches, &block)?)?;
+            writer.write_block(&gather(&batches, &block)?)?;
         }
         Ok(writer.finish())
     }
@@ -381,6 +382,23 @@ impl Spool {
 /// A position or a count in a batch; Arrow's offsets limit it to 2^31.
 fn index(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// The rows of `batches` at these positions, each the index of a batch and of a row in it.
+fn gather(batches: &[&RecordBatch], rows: &[(usize, usize)]) -> Result<RecordBatch, ArrowError> {
+    /// To copy fewer consecutive rows than this at once is slower than to copy each alone.
+    const CONSECUTIVE: usize = 8;
+    let ranges = rows.chunk_by(|(batch, row), next| (*batch, row + 1) == *next);
+    let slices = ranges.filter_map(|rows| {
+        let &(batch, row) = rows.first()?;
+        Some(batches.get(batch)?.slice(row, rows.len()))
+    });
+    let most = rows.len() / CONSECUTIVE;
+    let slices = slices.take(most + 1).collect::<Vec<_>>();
+    match slices.first() {
+        Some(first) if slices.len() <= most => concat_batches(first.schema_ref(), &slices),
+        _ => interleave_record_batch(batches, rows),
+    }
 }
 
 /// The rows' indices ordered by partition, stable, and where each partition starts (with the end appended).

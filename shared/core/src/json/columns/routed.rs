@@ -5,7 +5,7 @@ use arrow::datatypes::Schema;
 use super::{Columns, Report};
 use crate::{
     config::Policy,
-    json::{ColumnsOptions, RecordError, SchemaError, record::Reject},
+    json::{ColumnsOptions, RecordError, SchemaError, fill::Filled, record::Reject},
     routes::{Routes, text_of},
 };
 
@@ -83,18 +83,15 @@ impl Columns {
 
 impl Routed {
     /// Appends the object that starts at `at` to the columns of its destination, and returns its end.
-    pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Result<(usize, Report), Reject> {
+    pub(super) fn append_at(&mut self, buf: &[u8], at: usize) -> Filled<(usize, Report)> {
         let found = self.value.append_at(buf, at);
         self.value.truncate(0);
-        let (_, report) = found.map_err(|reject| match reject {
-            Reject::Record(error) => match *error {
+        let (_, report) = found.map_err(|reject| match *reject {
+            Reject::Record(
                 RecordError::AmbiguousTimestamp { first, second }
-                | RecordError::KeyCollision { first, second, .. } => {
-                    RecordError::AmbiguousRoute { first, second }.into()
-                }
-                error => error.into(),
-            },
-            stop @ Reject::Stop(_) => stop,
+                | RecordError::KeyCollision { first, second, .. },
+            ) => RecordError::AmbiguousRoute { first, second }.into(),
+            _ => reject,
         })?;
         let value = report.into_appended(buf).timestamp;
         let (_, columns) = self.choose(text_of(&value).as_deref())?;

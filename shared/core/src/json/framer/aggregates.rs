@@ -222,11 +222,18 @@ fn begun(bytes: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
+/// Whether an aggregate may begin in these bytes. Text hardly has the first byte of [`MAGIC`], and to look for one byte is
+/// twice as fast.
+fn has_magic(bytes: &[u8]) -> bool {
+    let first = memchr::memchr(MAGIC[0], bytes);
+    first.is_some_and(|first| memmem::find(&bytes[first..], MAGIC).is_some())
+}
+
 impl Records for Aggregates {
     fn push(&mut self, chunk: &mut Chunk) {
         let bytes = chunk.bytes();
         let is_plain = matches!(self.state, State::Between) && self.waiting.is_empty();
-        if is_plain && begun(bytes) == 0 && memmem::find(bytes, MAGIC).is_none() {
+        if is_plain && begun(bytes) == 0 && !has_magic(bytes) {
             self.start += bytes.len() as u64;
             self.framer.push(chunk);
         } else {

@@ -181,7 +181,8 @@ impl Filler {
             }
             let columns = self.columns.of(destination).ok_or_else(no_destination)?;
             let batch = columns.finish()?;
-            let room = Vec::with_capacity(rows.len());
+            // The next batch may have a few rows more.
+            let room = Vec::with_capacity(rows.len() + rows.len() / 16);
             let rows = std::mem::replace(rows, room);
             router.take(account, &batch, &rows, |batch, row| {
                 Ok(Cow::Borrowed(raw_of(batch, row)))

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{Int64Array, StringArray},
@@ -85,7 +85,7 @@ impl Store for NoStore {
 }
 
 /// Rows with ascending numbers and descending times.
-fn batch(values: std::ops::Range<i64>) -> RecordBatch {
+fn batch(values: Range<i64>) -> RecordBatch {
     let schema = Schema::new(vec![
         Field::new("n", DataType::Int64, false),
         Field::new("s", DataType::Utf8, true),
@@ -232,5 +232,40 @@ async fn the_blocks_of_any_number_of_runs_take_half_of_the_memory() {
         let each = rows.get_array_memory_size() as u64;
         assert!(RUNS as u64 * each > 2 * MEMORY, "{each} bytes of a run");
         assert!(held as u64 <= MEMORY / 2, "{held} bytes");
+    }
+}
+
+#[test]
+fn rows_that_follow_each_other_are_gathered_at_once() {
+    let batch = |from: i64| {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        let rows = Int64Array::from_iter_values(from..from + 100);
+        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(rows)]).unwrap()
+    };
+    let (first, second) = (batch(0), batch(100));
+    let all = |batch, rows: Range<usize>| rows.map(move |row| (batch, row));
+    for rows in [
+        Vec::new(),
+        vec![(0, 7)],
+        all(0, 0..100).chain(all(1, 0..100)).collect(),
+        // The first row of one batch does not follow the last one of another.
+        all(0, 90..100)
+            .chain(all(1, 0..20))
+            .chain(all(1, 40..60))
+            .collect(),
+        all(0, 0..30).chain(all(0, 10..40)).collect(),
+        all(1, 0..50).rev().chain(all(0, 0..50)).collect(),
+        all(0, 0..16).chain(all(0, 0..1)).collect::<Vec<_>>(),
+    ] {
+        let found = gather(&[&first, &second], &rows).unwrap();
+        let values = found
+            .column(0)
+            .as_primitive::<Int64Type>()
+            .values()
+            .to_vec();
+        let expected = rows
+            .iter()
+            .map(|&(batch, row)| i64::try_from(batch * 100 + row).unwrap());
+        assert_eq!(values.to_vec(), expected.collect::<Vec<_>>(), "{rows:?}");
     }
 }
