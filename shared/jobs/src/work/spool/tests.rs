@@ -266,6 +266,6 @@ fn rows_that_follow_each_other_are_gathered_at_once() {
         let expected = rows
             .iter()
             .map(|&(batch, row)| i64::try_from(batch * 100 + row).unwrap());
-        assert_eq!(values.to_vec(), expected.collect::<Vec<_>>(), "{rows:?}");
+        assert_eq!(values[..], expected.collect::<Vec<_>>()[..], "{rows:?}");
     }
 }
