@@ -248,7 +248,8 @@ fn rows_that_follow_each_other_are_gathered_at_once() {
         Vec::new(),
         vec![(0, 7)],
         all(0, 0..100).chain(all(1, 0..100)).collect(),
-        // The first row of one batch does not follow the last one of another.
+        // A row of one batch does not follow one of another.
+        all(0, 0..50).chain(all(1, 50..100)).collect(),
         all(0, 90..100)
             .chain(all(1, 0..20))
             .chain(all(1, 40..60))
