@@ -20,7 +20,7 @@ use std::{
 
 use arrow::{
     array::{Array, ArrayRef, AsArray},
-    datatypes::{DataType, Decimal128Type, Decimal256Type, Schema},
+    datatypes::{DataType, Decimal128Type, Decimal256Type, Schema, SchemaRef},
 };
 use arrow_avro::{
     codec::Tz,
@@ -120,10 +120,13 @@ impl AvroFile {
     }
 
     fn columns(&self, name: fn(&str) -> String) -> Schema {
+        table_schema::of_table(&self.file_schema(), name)
+    }
+
+    /// The columns of the file, none before its header was read.
+    fn file_schema(&self) -> SchemaRef {
         let schema = self.open.as_ref().map(|open| open.decoder.schema());
-        schema.map_or_else(Schema::empty, |schema| {
-            table_schema::of_table(&schema, name)
-        })
+        schema.unwrap_or_else(|| Schema::empty().into())
     }
 
     /// The names of the columns of [`schema`](Self::schema) in the file's spelling.
@@ -151,8 +154,7 @@ impl AvroFile {
         tables: Vec<(&Schema, ReadOptions)>,
         routes: Option<&Routes>,
     ) -> Result<AvroRows, AvroError> {
-        let schema = self.open.as_ref().map(|open| open.decoder.schema());
-        let schema = schema.unwrap_or_else(|| Schema::empty().into());
+        let schema = self.file_schema();
         let mut shapers = Vec::new();
         for (table, options) in tables {
             let times = Times::new(&schema, &options.timestamp, options.timestamps)?;
@@ -174,8 +176,7 @@ impl AvroFile {
         on_mismatch: Policy,
         parse_timestamp: ParseTimestamp,
     ) -> Result<AvroRows, AvroError> {
-        let schema = self.open.as_ref().map(|open| open.decoder.schema());
-        let schema = schema.unwrap_or_else(|| Schema::empty().into());
+        let schema = self.file_schema();
         let policies = (on_unknown, on_mismatch);
         let shaper = Shaper::new(&schema, table, None, policies, parse_timestamp)?;
         self.rows(Shapers::new(vec![shaper], &schema, None)?)
