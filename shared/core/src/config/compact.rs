@@ -87,8 +87,8 @@ pub struct Compact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<S3Uri>")]
     pub ledger: Option<Location>,
-    /// The prefix of the ledger that has the commits of the table's files, if it is another one than `ledger`: that of the rekey
-    /// job whose `route` writes the table.
+    /// The prefix of the ledger that has the commits of the table's files: that of the rekey job that writes the table, which with
+    /// `route` is not below the table's own target. `None`: that of `ledger`.
     #[serde(skip)]
     pub commits: Option<Location>,
     /// When EventBridge Scheduler starts the job. By default, once a day.

@@ -222,8 +222,7 @@ fn begun(bytes: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-/// Whether an aggregate may begin in these bytes. Text hardly has the first byte of [`MAGIC`], and to look for one byte is
-/// twice as fast.
+/// Whether an aggregate may begin in these bytes. Text hardly has the first byte of [`MAGIC`], so that byte is looked for first.
 fn has_magic(bytes: &[u8]) -> bool {
     let first = memchr::memchr(MAGIC[0], bytes);
     first.is_some_and(|first| memmem::find(&bytes[first..], MAGIC).is_some())
