@@ -254,6 +254,11 @@ export function grantManageTable(role: iam.Role, name: TableName): void {
   grantTable(role, name, ['glue:CreateTable', 'glue:UpdateTable', 'glue:BatchUpdatePartition']);
 }
 
+/** Adds columns to a table. */
+export function grantColumns(role: iam.Role, name: TableName): void {
+  grantTable(role, name, ['glue:UpdateTable']);
+}
+
 /** Deletes objects under prefixes, but nothing of a ledger there. */
 export function grantDeleteData(role: iam.Role, prefixes: readonly Location[], ledger: Location): void {
   for (const prefix of prefixes) {

@@ -36,6 +36,8 @@ export interface RekeyConfig extends Stored {
   readonly routes: readonly RouteConfig[];
   readonly batch: BatchConfig;
   readonly sweep: SweepConfig;
+  /** Whether fields without a column become columns of the table. */
+  readonly addsColumns: boolean;
   /** The names of the secrets that columns are hashed with. */
   readonly secrets: readonly string[];
 }
@@ -147,6 +149,7 @@ interface RawConfig {
     source: string;
     target: string;
     table?: string;
+    on_unknown?: string;
     batch?: { window?: string; objects?: number };
     sweep?: { schedule?: string; since?: string; days?: number };
     column?: readonly RawColumn[];
@@ -212,6 +215,7 @@ function readShape(text: string): Config {
         const title = `rekey \`${job.name}\`, route \`${value}\``;
         return { value, target: readPrefix(title, 'target', route.target), table: readTable(title, 'table', route.table) };
       }),
+      addsColumns: job.on_unknown === 'add',
       batch: readBatch(`rekey \`${job.name}\``, job.batch),
       sweep: readSweep(`rekey \`${job.name}\``, job.sweep),
       secrets: readSecrets([job, ...Object.values(job.route?.tables ?? {})].flatMap(({ column }) => column ?? [])),

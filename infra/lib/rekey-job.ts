@@ -3,7 +3,7 @@ import { Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type * as sqs from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { grantDelete, grantEncryption, grantPartitions, grantQueueKey, grantReadCurrent, grantReadWrite, grantSecret } from './access.ts';
+import { grantColumns, grantDelete, grantEncryption, grantPartitions, grantQueueKey, grantReadCurrent, grantReadWrite, grantSecret } from './access.ts';
 import type { RekeyConfig } from './config.ts';
 import type { DataBuckets } from './data-buckets.ts';
 import type { LakewrightFunction } from './lakewright-function.ts';
@@ -90,6 +90,9 @@ export class RekeyJob extends Construct {
     }
     if (job.table) {
       grantPartitions(rekey.role, job.table);
+      if (job.addsColumns) {
+        grantColumns(rekey.role, job.table);
+      }
     }
     for (const secret of job.secrets) {
       grantSecret(rekey.role, secret);

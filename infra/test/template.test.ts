@@ -149,6 +149,20 @@ describe('the role', () => {
     );
   });
 
+  test('changes the tables to which columns are added, and no others', () => {
+    const of = template(TWO_JOBS.replace(/^(?=table = )/m, 'on_unknown = "add"\n'));
+    const changes = (template: Template) => permissions(template).filter(({ actions }) => actions.includes('glue:UpdateTable'));
+    const glue = 'arn:aws:glue:eu-central-1:111122223333:';
+    expect(changes(of).map(({ actions, resources: on, roles }) => [actions, on, roles.map((role) => role.replace(/[0-9A-F]{8}$/, ''))])).toEqual([
+      [
+        ['BatchCreatePartition', 'BatchGetPartition', 'GetTable', 'UpdateTable'].map((action) => `glue:${action}`),
+        [`${glue}catalog`, `${glue}database/anpr`, `${glue}table/anpr/by_event_time`],
+        ['RekeyRole'],
+      ],
+    ]);
+    expect(changes(stack)).toEqual([]);
+  });
+
   test('reads the secrets that columns are hashed with, and no others', () => {
     const hashed = (name: string, secret: string) => `  { name = "${name}", hash = { secret = "${secret}" } },`;
     const secrets = ['secretsmanager:lake/pseudonyms', 'secretsmanager:lake/pseudonyms', 'ssm:/lake/a', 'ssm:b'];

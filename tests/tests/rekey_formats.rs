@@ -7,6 +7,8 @@
     reason = "what is not as it should be fails the test, and the names are ours"
 )]
 
+#[path = "rekey_formats/adding.rs"]
+mod adding;
 #[path = "rekey_formats/avro.rs"]
 mod avro;
 #[path = "rekey_formats/bounds.rs"]

@@ -73,6 +73,41 @@ pub enum Policy {
     Fail,
 }
 
+/// What to do with a field that has no column in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownPolicy {
+    /// The record is quarantined.
+    Quarantine,
+    /// The field is left out, and the record is kept.
+    Drop,
+    /// The whole object is refused before anything is written.
+    Fail,
+    /// The field becomes a column of the table. A record with one that cannot is quarantined.
+    Add,
+}
+
+impl UnknownPolicy {
+    /// The policy for fields that do not become columns.
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Quarantine | Self::Add => Policy::Quarantine,
+            Self::Drop => Policy::Drop,
+            Self::Fail => Policy::Fail,
+        }
+    }
+}
+
+impl From<Policy> for UnknownPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Quarantine => Self::Quarantine,
+            Policy::Drop => Self::Drop,
+            Policy::Fail => Self::Fail,
+        }
+    }
+}
+
 impl Config {
     /// Parses and checks a `lakewright.toml`.
     ///

@@ -39,12 +39,16 @@ pub struct ObjectReport {
     pub rows_out: u64,
     /// The number of records quarantined.
     pub rows_quarantined: u64,
-    /// The number of fields that were left out because the table has no column for them and `on_unknown = "drop"`.
+    /// The number of fields that were left out because the table has no column for them: with `on_unknown = "drop"`, and with
+    /// `"add"` those without a value.
     #[serde(default)]
     pub fields_dropped: u64,
     /// The number of values that became null because they do not fit their column and `on_mismatch = "drop"`.
     #[serde(default)]
     pub values_dropped: u64,
+    /// The columns that were added to the table because of fields of the object, with their types.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns_added: BTreeMap<String, String>,
     /// The number of control messages of CloudWatch Logs. They are not counted as records.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub control_messages: u64,
@@ -126,6 +130,7 @@ impl ObjectReport {
             rows_quarantined: 0,
             fields_dropped: 0,
             values_dropped: 0,
+            columns_added: BTreeMap::new(),
             control_messages: 0,
             rows_by_route: BTreeMap::new(),
             quarantined_by_reason: BTreeMap::new(),

@@ -59,7 +59,8 @@ impl ModelGlue {
             .flat_map(|entry| entry.partitions.values())
     }
 
-    pub(super) fn table(&self, name: &TableName) -> Option<Table> {
+    /// The table of this name.
+    pub fn table(&self, name: &TableName) -> Option<Table> {
         self.tables.get(name).map(|entry| entry.table.clone())
     }
 

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use lakewright_core::{
-    catalog::{Table, TableName},
+    catalog::{Column, Table, TableName},
     location::Location,
 };
 use lakewright_model::Client;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use super::{
     mutant::Mutant,
     reader::{is_visible, recut},
+    source::OF_BROKEN,
 };
 
 /// The store of `invocation`, for writes below `target`.
@@ -55,6 +56,7 @@ enum Role {
     Output,
     Batch,
     Claim,
+    Column,
     Plan,
     Lost,
     Commit,
@@ -89,6 +91,7 @@ impl BrokenStore {
         match path.split('/').nth(1) {
             Some("batch") => Role::Batch,
             Some("claim") => Role::Claim,
+            Some("columns") => Role::Column,
             Some("plan") => Role::Plan,
             Some("lost") => Role::Lost,
             Some("commit") => Role::Commit,
@@ -243,7 +246,9 @@ impl StoreLayer for BrokenStore {
         let role = self.role(object);
         if matches!(
             (self.mutant, role),
-            (Mutant::PlanNotAdopted, Role::Plan) | (Mutant::NoCommitCheck, Role::Commit)
+            (Mutant::PlanNotAdopted, Role::Plan)
+                | (Mutant::NoCommitCheck, Role::Commit)
+                | (Mutant::OwnColumnType, Role::Column)
         ) {
             return Err(Self::not_found(object));
         }
@@ -294,8 +299,22 @@ impl StoreLayer for BrokenStore {
     ) -> Result<Written, StoreError> {
         let role = self.role(object);
         match (self.mutant, role) {
-            (Mutant::NoClaims, Role::Claim) | (Mutant::PlanNotAdopted, Role::Plan) => {
-                self.insist(object, body, options).await
+            (Mutant::NoClaims, Role::Claim)
+            | (Mutant::PlanNotAdopted, Role::Plan)
+            | (Mutant::OwnColumnType, Role::Column) => self.insist(object, body, options).await,
+            (Mutant::PlansOldColumns, Role::Plan) => {
+                let old = changed(&body, |plan| plan["table"] = Value::Null);
+                self.create(object, old, options).await?;
+                self.memory().untrue.insert(object.clone(), body);
+                Ok(Self::untrue())
+            }
+            (Mutant::ColumnOfQuarantined, Role::Column) => {
+                let other = changed(&body, |column| column["name"] = json!(OF_BROKEN));
+                let beside = self
+                    .target
+                    .join(&format!("_lakewright/columns/{OF_BROKEN}"));
+                self.create(&beside, other, options.clone()).await?;
+                self.inner.put(object, body, options).await
             }
             (Mutant::OwnClaimsOnly, Role::Claim) => {
                 let written = self.inner.put(object, body, options).await;
@@ -444,6 +463,22 @@ impl Catalog for BrokenCatalog {
     }
 
     async fn update_table(&self, table: &Table) -> Result<(), CatalogError> {
-        self.inner.update_table(table).await
+        let mut table = table.clone();
+        let mut add = |name: &str| {
+            table.storage.columns.push(Column {
+                name: name.to_owned(),
+                hive_type: "bigint".to_owned(),
+            });
+        };
+        match self.mutant {
+            Some(Mutant::ColumnOfQuarantined) => add(OF_BROKEN),
+            Some(Mutant::AddsPartitionKey) => add("year"),
+            Some(Mutant::ColumnsUnconditional) => {
+                let now = self.inner.table(&table.name).await?;
+                table.version_id = now.and_then(|now| now.version_id);
+            }
+            _ => {}
+        }
+        self.inner.update_table(&table).await
     }
 }

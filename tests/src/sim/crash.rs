@@ -56,6 +56,7 @@ const SMALL: Shape = Shape {
     concatenated: true,
     gzip: true,
     padding: 0,
+    new_fields: false,
     flaw: None,
     routed: false,
 };
@@ -98,6 +99,23 @@ pub const CASES: &[Case] = &[
         name: "one partition of a table, with quarantine",
         shapes: [Shape { broken: 1, ..SMALL }, SMALL, SMALL],
         table: true,
+        ..PLAIN
+    },
+    Case {
+        name: "a table that gets columns, with quarantine",
+        shapes: [
+            Shape {
+                new_fields: true,
+                ..SEVERAL
+            },
+            SMALL,
+            Shape {
+                new_fields: true,
+                ..SMALL
+            },
+        ],
+        table: true,
+        scenes: Scenes::Each,
         ..PLAIN
     },
     Case {
@@ -341,6 +359,7 @@ fn attempt(
             rates: FaultRates::default(),
             table: case.table,
             routed: case.is_routed(),
+            adds: case.shapes.iter().any(|shape| shape.new_fields),
             memory: case.memory,
             scratch: case.scratch,
             file_size: 200,

@@ -21,6 +21,8 @@ pub(super) struct Batch {
     pub(super) candidates: Vec<(Version, u32)>,
     /// Whether the rows are sorted by their time.
     pub(super) sorted: bool,
+    /// The table's columns.
+    columns: BTreeMap<String, String>,
 }
 
 /// Why a plan left an object out.
@@ -48,6 +50,8 @@ pub(super) struct Plan {
     pub(super) left_out: BTreeMap<Version, LeftOut>,
     pub(super) outputs: Vec<Planned>,
     pub(super) quarantine: Option<Planned>,
+    /// The columns that its outputs have, if there is a table.
+    pub(super) columns: BTreeMap<String, String>,
 }
 
 /// `commit/<bid>`.
@@ -56,6 +60,18 @@ pub(super) struct Commit {
     pub(super) lost: Vec<Version>,
     pub(super) outputs: Vec<OutputReport>,
     pub(super) quarantine: Option<String>,
+}
+
+/// `columns/<name>`.
+pub(super) fn added(object: &Object) -> Result<rekey::AddedColumn, String> {
+    read(object)
+}
+
+fn types(table: Option<rekey::TableColumns>) -> BTreeMap<String, String> {
+    let columns = table.into_iter().flat_map(|table| table.columns);
+    columns
+        .map(|column| (column.name, column.hive_type))
+        .collect()
 }
 
 /// The name of the error in `failed/<sid>`.
@@ -75,6 +91,7 @@ impl Batch {
                 .map(|candidate| ((candidate.source, candidate.etag), candidate.claim))
                 .collect(),
             sorted,
+            columns: types(batch.settings.table),
         })
     }
 
@@ -130,7 +147,12 @@ impl Plan {
             Ok((batch.named(&sid)?, why))
         });
         let outputs = plan.outputs.into_iter();
+        let columns = match plan.table {
+            None => batch.columns.clone(),
+            table => types(table),
+        };
         Ok(Self {
+            columns,
             members: members
                 .map(|member| batch.candidate(member.candidate))
                 .collect::<Result<_, _>>()?,

@@ -75,7 +75,13 @@ pub enum Scale {
 pub fn run(seed: u64, scale: Scale, mutant: Option<Mutant>) -> Run {
     virtual_time(async move {
         let mut rng = Rng::with_seed(seed ^ 0x005e_ed0f_da7a_1a4e);
-        let world = World::new(rng.u64(..), draw_setup(&mut rng, scale, mutant));
+        let world_seed = rng.u64(..);
+        let mut setup = draw_setup(&mut rng, scale, mutant);
+        let is_of_columns = mutant.is_some_and(Mutant::is_of_columns);
+        setup.table |= is_of_columns;
+        setup.routed &= !is_of_columns;
+        setup.adds = setup.table && !setup.routed && (is_of_columns || seed.is_multiple_of(3));
+        let world = World::new(world_seed, setup);
         let theatre = Arc::new(Theatre {
             world,
             stormy: AtomicBool::new(true),
@@ -119,6 +125,7 @@ fn draw_setup(rng: &mut Rng, scale: Scale, mutant: Option<Mutant>) -> Setup {
         },
         rates: FaultRates::draw(rng),
         table: rng.bool(),
+        adds: false,
         memory: match scale {
             // With none, every batch of rows is spooled.
             Scale::Small if rng.bool() => 0,
@@ -365,6 +372,7 @@ impl Theatre {
     fn shape(&self, shape: Shape) -> Shape {
         Shape {
             routed: self.world.is_routed(),
+            new_fields: shape.new_fields || self.world.adds(),
             ..shape
         }
     }

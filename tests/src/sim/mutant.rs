@@ -50,6 +50,16 @@ pub enum Mutant {
     TruncatedBodyAccepted,
     /// A range that is read again is used twice.
     RangeReadTwice,
+    /// A field of a record that is set aside becomes a column.
+    ColumnOfQuarantined,
+    /// Columns are added whatever version the table has.
+    ColumnsUnconditional,
+    /// A plan has the columns that the table had when the batch was made.
+    PlansOldColumns,
+    /// A column gets the type of the values at hand, though another invocation has brought it with another type.
+    OwnColumnType,
+    /// A part of the path becomes a column.
+    AddsPartitionKey,
 }
 
 impl Mutant {
@@ -78,6 +88,11 @@ impl Mutant {
         Self::LostAnswerTakenForSuccess,
         Self::TruncatedBodyAccepted,
         Self::RangeReadTwice,
+        Self::ColumnOfQuarantined,
+        Self::ColumnsUnconditional,
+        Self::PlansOldColumns,
+        Self::OwnColumnType,
+        Self::AddsPartitionKey,
     ];
 
     /// The invariants of which at least one must be violated.
@@ -104,7 +119,17 @@ impl Mutant {
             Self::LostLookedUpEarly => &["R3", "R4"],
             Self::DeletesUncommitted | Self::LostAnswerTakenForSuccess => &["R3", "R5"],
             Self::TruncatedBodyAccepted | Self::RangeReadTwice => &["R1", "R4", "R5"],
+            Self::ColumnOfQuarantined
+            | Self::ColumnsUnconditional
+            | Self::PlansOldColumns
+            | Self::OwnColumnType
+            | Self::AddsPartitionKey => &["R6"],
         }
+    }
+
+    /// Whether it shows only where columns are added.
+    pub(super) fn is_of_columns(self) -> bool {
+        self.breaks() == ["R6"]
     }
 
     /// Whether the error is in the adapter, below the retries, rather than in the protocol above them.

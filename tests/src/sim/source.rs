@@ -13,11 +13,21 @@ pub(super) type Record = Map<String, Value>;
 /// The first hour of the records; the job refuses earlier ones.
 const FIRST_HOUR: civil::DateTime = civil::date(2026, 4, 29).at(22, 0, 0, 0);
 
+/// How the fields of written records begin that the table has no column for, and the one of records in the quarantine.
+const NEW: &str = "new_";
+pub(super) const OF_BROKEN: &str = "of_broken";
+
+/// Whether a field is one that the table has no column for at first.
+pub(super) fn is_new(name: &str) -> bool {
+    name.starts_with(NEW)
+}
+
 /// The padding that makes records longer than one of the deployments takes.
 const LONG: usize = 600;
 
 /// The parameters of an object.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub struct Shape {
     /// Records with a valid time.
     pub rows: usize,
@@ -31,6 +41,8 @@ pub struct Shape {
     pub gzip: bool,
     /// Bytes of incompressible text in each record.
     pub padding: usize,
+    /// Whether records have fields that the table has no column for.
+    pub new_fields: bool,
     /// What is wrong with it, if anything is.
     pub flaw: Option<Flaw>,
     /// Whether the records have kinds, each with a table of its own or, one of them, with none.
@@ -73,6 +85,7 @@ impl Shape {
         concatenated: false,
         gzip: false,
         padding: 4_000,
+        new_fields: false,
         flaw: Some(Flaw::Long),
         routed: false,
     };
@@ -96,6 +109,7 @@ impl Shape {
             broken,
             concatenated: rng.bool(),
             gzip: rng.bool(),
+            new_fields: false,
             padding: if flaw == Some(Flaw::Long) { LONG } else { 0 },
             flaw,
             routed: false,
@@ -123,6 +137,13 @@ impl Source {
                 let padding: String = (0..shape.padding).map(|_| rng.alphanumeric()).collect();
                 record.insert("padding".to_owned(), json!(padding));
             }
+            if shape.new_fields && rng.u8(0..3) == 0 {
+                let value = match rng.u8(0..4) {
+                    0 => json!(format!("x{index}")),
+                    _ => json!(rng.u32(..)),
+                };
+                record.insert(format!("{NEW}{}", rng.u8(0..4)), value);
+            }
             let kind = if shape.routed {
                 rng.choice(["a", "b", "c"])
             } else {
@@ -142,7 +163,10 @@ impl Source {
             rows.insert(id, (place + &path(time), record));
         }
         for index in 0..shape.broken {
-            let text = broken(&format!("{name}-broken-{index}"), rng);
+            let mut text = broken(&format!("{name}-broken-{index}"), rng);
+            if shape.new_fields {
+                text = text.replace('{', &format!("{{\"{OF_BROKEN}\":1,"));
+            }
             quarantined.push(text.clone());
             texts.push((text, None));
         }

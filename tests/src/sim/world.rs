@@ -26,7 +26,7 @@ use lakewright_ports::{GetOptions, ObjectBody, Store, StoreError, StoreLayer};
 
 use super::{
     broken::{BrokenCatalog, BrokenStore},
-    checker::Checker,
+    checker::{Checker, Columns},
     mutant::Mutant,
     source::{Flaw, Source},
 };
@@ -51,6 +51,8 @@ pub(super) struct Setup {
     pub(super) table: bool,
     /// Whether it has two of them, and the records go to the one of their kind.
     pub(super) routed: bool,
+    /// Whether fields without a column become columns of it.
+    pub(super) adds: bool,
     /// Bytes of memory for each object.
     pub(super) memory: u64,
     /// Bytes of temporary files for each object.
@@ -103,10 +105,11 @@ impl StoreLayer for Poisoned {
 /// Deployments that make different files from the same rows: their plans name different outputs.
 #[expect(clippy::expect_used, reason = "the text is fixed")]
 fn jobs(setup: &Setup) -> Vec<Rekey> {
-    let table = if setup.table && !setup.routed {
-        "table = \"lake.sim\""
-    } else {
-        ""
+    let table = match (setup.table && !setup.routed, setup.adds) {
+        (false, _) => "",
+        (true, false) => "table = \"lake.sim\"",
+        // Whose value counts for the type of a column is a matter of chance, so one that does not fit it is null.
+        (true, true) => "table = \"lake.sim\"\non_unknown = \"add\"\non_mismatch = \"drop\"",
     };
     let route = if setup.routed {
         r#"
@@ -215,7 +218,9 @@ impl World {
                 tables.push((destination.target, name));
             }
         }
-        let checker = Watched::new(Checker::new(target, tables));
+        let columns = tables.first().filter(|_| setup.adds);
+        let columns = columns.map(|(target, name)| Columns::of(table(name.clone(), target)));
+        let checker = Watched::new(Checker::new(target, tables, columns));
         cloud.watch(Box::new(checker.clone()));
         Arc::new(Self {
             cloud,
@@ -291,6 +296,11 @@ impl World {
         self.cloud
             .note("put back", &source.location.to_string(), "by its owner");
         true
+    }
+
+    /// Whether the table gets columns.
+    pub(super) fn adds(&self) -> bool {
+        self.setup.adds
     }
 
     pub(super) fn invocations(&self) -> u32 {

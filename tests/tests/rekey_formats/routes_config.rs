@@ -59,6 +59,26 @@ fn the_compaction_of_a_destination_knows_both_ledgers() {
 }
 
 #[test]
+fn columns_are_not_added() {
+    stated("With `route`, `on_unknown = \"add\"` is refused.");
+    let with = |from: &str, to: &str| JOB.replace(from, to);
+    for (text, key, says) in [
+        (
+            with("timestamp =", "on_unknown = \"add\"\ntimestamp ="),
+            "rekey[0].on_unknown",
+            "with route there are several",
+        ),
+        (
+            with("on_mismatch = \"drop\"", "on_unknown = \"add\""),
+            "rekey[0].route.tables.refund.created.on_unknown",
+            "write \"quarantine\", \"drop\" or \"fail\"",
+        ),
+    ] {
+        is_refused(&text, key, says);
+    }
+}
+
+#[test]
 fn refusals_name_what_is_wrong() {
     let with = |from: &str, to: &str| JOB.replace(from, to);
     let other = JOB
@@ -145,11 +165,15 @@ fn refusals_name_what_is_wrong() {
             "csv.columns",
         ),
     ] {
-        let error = Config::parse(&text).unwrap_err();
-        let mut mistakes = error.mistakes().iter();
-        assert!(
-            mistakes.any(|mistake| mistake.key == key && mistake.message.contains(says)),
-            "{error:#?} should say {says} of {key}"
-        );
+        is_refused(&text, key, says);
     }
+}
+
+fn is_refused(text: &str, key: &str, says: &str) {
+    let error = Config::parse(text).unwrap_err();
+    let mut mistakes = error.mistakes().iter();
+    assert!(
+        mistakes.any(|mistake| mistake.key == key && mistake.message.contains(says)),
+        "{error:#?} should say {says} of {key}"
+    );
 }

@@ -112,7 +112,9 @@ fn totals<'a>(
     let p50: Vec<_> = late.iter().map(|late| late.p50_seconds).collect();
     let p99: Vec<_> = late.iter().map(|late| late.p99_seconds).collect();
     let max: Vec<_> = late.iter().map(|late| late.max_seconds).collect();
-    vec![
+    let added = sum(|report| report.columns_added.len() as u64);
+    let added = (added > 0).then(|| (Metric::count("ColumnsAdded"), json!(added)));
+    let totals = vec![
         (
             Metric::count("ObjectsCommitted"),
             json!(ended(Some(Status::Committed))),
@@ -137,7 +139,8 @@ fn totals<'a>(
         (Metric::seconds("LatenessP50"), json!(p50)),
         (Metric::seconds("LatenessP99"), json!(p99)),
         (Metric::seconds("LatenessMax"), json!(max)),
-    ]
+    ];
+    totals.into_iter().chain(added).collect()
 }
 
 #[cfg(test)]

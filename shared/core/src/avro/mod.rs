@@ -37,7 +37,7 @@ use self::{
 use crate::{
     chunk::Chunk,
     config::{Limits, Policy},
-    json::ParseTimestamp,
+    json::{NewColumns, ParseTimestamp},
     parquet_in::{
         BATCH_BYTES, BATCH_ROWS, ReadOptions, Rows, Shaper, Shapers, Times, schema as table_schema,
     },
@@ -244,6 +244,14 @@ struct Progress {
 }
 
 impl AvroRows {
+    /// Columns of the file that the table does not have may become columns of it: see [`Rows::new_fields`]. A row with a value
+    /// in one that cannot is refused.
+    #[must_use]
+    pub fn adding(mut self, rule: &NewColumns) -> Self {
+        self.shapers.adding(&self.open.decoder.schema(), rule);
+        self
+    }
+
     /// Takes the next bytes of the object, decompressed. Before, call [`next_rows`](Self::next_rows) until it returns `None`.
     pub fn push(&mut self, chunk: &mut Chunk) {
         self.container.push(chunk);

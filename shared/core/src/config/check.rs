@@ -10,7 +10,7 @@ use toml::{
 };
 
 use super::{
-    Config, Mode, Rekey,
+    Config, Mode, Rekey, UnknownPolicy,
     mistake::{ConfigError, Mistake, Path, Problem, Problems, Step, place, span_of},
     rekey, shape,
 };
@@ -192,6 +192,20 @@ impl Config {
         for (index, job) in self.repartition.iter().enumerate() {
             let mut problems = Problems::of("repartition", index, &job.name);
             job.check(&mut problems);
+            let adds = self.rekey.iter().find(|adds| {
+                adds.on_unknown == UnknownPolicy::Add
+                    && adds.table.is_some()
+                    && adds.table == job.table
+            });
+            if let Some(adds) = adds.filter(|_| job.manage_table) {
+                problems.say(
+                    "manage_table",
+                    format!(
+                        "manage_table would take the columns out again that rekey `{}` adds to the table (on_unknown = \"add\"): leave one of them out",
+                        adds.name
+                    ),
+                );
+            }
             add(problems);
         }
         for (index, job) in self.compact.iter().enumerate() {

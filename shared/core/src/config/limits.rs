@@ -19,6 +19,10 @@ pub struct Limits {
     pub compression_ratio: u32,
     /// The most partitions that the records of one object may belong to. An object that exceeds this is refused.
     pub partitions: u32,
+    /// The most columns of a table to which rekey adds columns (`on_unknown = "add"`), 1000 by default. A record with a field
+    /// for which there is no room is quarantined.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub columns: u32,
     /// The largest footer of a Parquet file. A file that exceeds this is refused.
     pub parquet_footer: Size,
     /// The largest decoded row group of a Parquet file. A file that exceeds this is refused.
@@ -32,10 +36,21 @@ impl Default for Limits {
             nesting_depth: u32::try_from(json::MAX_DEPTH).unwrap_or(u32::MAX),
             compression_ratio: 1_000,
             partitions: 20_000,
+            columns: COLUMNS,
             parquet_footer: Size::mib(16),
             parquet_row_group: Size::gib(2),
         }
     }
+}
+
+const COLUMNS: u32 = 1_000;
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_usual(columns: &u32) -> bool {
+    *columns == COLUMNS
 }
 
 /// A column's size is limited to 31 bits, and a record is in memory more than once.
@@ -61,6 +76,7 @@ impl Limits {
             ("nesting_depth", self.nesting_depth.into()),
             ("compression_ratio", self.compression_ratio.into()),
             ("partitions", self.partitions.into()),
+            ("columns", self.columns.into()),
             ("parquet_footer", self.parquet_footer.as_u64()),
             ("parquet_row_group", self.parquet_row_group.as_u64()),
         ] {

@@ -10,7 +10,7 @@ pub(super) use self::route::inside;
 pub use self::route::{Destination, Route};
 use super::{
     Batch, Csv, Encryption, InputFormat, Limits, Operation, OperationKind, Output, OutputFormat,
-    PathStyle, Pattern, Policy, Sweep, TimestampRule,
+    PathStyle, Pattern, Policy, Sweep, TimestampRule, UnknownPolicy,
     mistake::Problems,
     operation, output,
     size::{S3Uri, TableText},
@@ -78,7 +78,7 @@ pub struct Rekey {
     pub column: Vec<Operation>,
     /// What to do with a field that has no column in the table.
     #[serde(default = "drop_policy")]
-    pub on_unknown: Policy,
+    pub on_unknown: UnknownPolicy,
     /// What to do with a value that does not fit its column's type.
     #[serde(default = "quarantine_policy")]
     pub on_mismatch: Policy,
@@ -120,8 +120,8 @@ fn default_output() -> Vec<Output> {
     vec![Output::new(OutputFormat::Parquet)]
 }
 
-fn drop_policy() -> Policy {
-    Policy::Drop
+fn drop_policy() -> UnknownPolicy {
+    UnknownPolicy::Drop
 }
 
 fn quarantine_policy() -> Policy {
@@ -246,6 +246,25 @@ impl Rekey {
             }
         }
         Pattern::check(self.regex.as_ref(), Some(self.format), problems);
+        if self.on_unknown == UnknownPolicy::Add {
+            let csv = self.csv.as_ref();
+            if self.route.is_some() {
+                problems.say(
+                    "on_unknown",
+                    "on_unknown = \"add\" adds the columns to the table of the job, and with route there are several: leave one of them out",
+                );
+            } else if self.table.is_none() {
+                problems.say(
+                    "on_unknown",
+                    "on_unknown = \"add\" has no meaning without table, to which the columns are added",
+                );
+            } else if csv.is_some_and(|csv| !csv.header && csv.columns.is_empty()) {
+                problems.say(
+                    "on_unknown",
+                    "on_unknown = \"add\" has no meaning where the fields of CSV are the table's columns: name them in csv.columns",
+                );
+            }
+        }
         self.check_envelope(problems);
         self.check_columns(problems);
         if let Some(route) = &self.route {

@@ -39,8 +39,8 @@ pub(crate) struct Mapping {
     fields: Vec<Option<usize>>,
     /// The field with the record's time.
     pub(crate) timestamp: Option<usize>,
-    /// The names of fields that have no column.
-    unknown: Vec<String>,
+    /// The fields that have no column, and their names.
+    unknown: Vec<(usize, String)>,
     /// If there are routes: the field with the value, and the mapping for each destination.
     routed: Option<(Option<usize>, Vec<Self>)>,
 }
@@ -82,7 +82,7 @@ impl Mapping {
             }
             match column_of(&lower).and_then(|column| mapping.fields.get_mut(column)) {
                 Some(field) => *field = Some(index),
-                None => mapping.unknown.push(name.clone()),
+                None => mapping.unknown.push((index, name.clone())),
             }
         }
         mapping
@@ -113,10 +113,11 @@ impl Mapping {
         bytes: &[u8],
         columns: &mut Columns,
     ) -> Result<(u32, u32), RecordError> {
-        if let Some(name) = self.unknown.first()
-            && columns.options().on_unknown != Policy::Drop
-        {
-            return Err(RecordError::UnknownField { name: name.clone() });
+        if columns.options().on_unknown != Policy::Drop {
+            columns.begin_new();
+            for (index, name) in &self.unknown {
+                columns.unknown_text(name, || field(*index).is_some())?;
+            }
         }
         let text = |column: usize| field(self.fields.get(column).copied().flatten()?);
         let mismatched = columns.append_texts(text, bytes)?;

@@ -30,10 +30,12 @@ use arrow::{
 
 use self::routed::Routed;
 use super::{
-    Appended, ColumnsOptions, JsonScalar, KeyNames, RecordError, SchemaError,
+    Appended, ColumnsOptions, JsonScalar, KeyNames, NewColumns, NewFields, RecordError,
+    SchemaError,
     buffers::Text,
     fill::{Filled, Filling},
     lex::{self, Kind, Stop},
+    new_fields::Newcomers,
     node::StructNode,
     record::Reject,
 };
@@ -82,6 +84,7 @@ pub struct Columns {
     pub(super) key_names: KeyNames,
     /// The columns of several destinations, to which records are appended instead.
     routed: Option<Box<Routed>>,
+    pub(super) new: Option<Newcomers>,
 }
 
 impl Columns {
@@ -104,7 +107,45 @@ impl Columns {
             path,
             key_names: KeyNames::default(),
             routed: None,
+            new: None,
         })
+    }
+
+    /// Fields without a column may become columns: see [`take_new`](Self::take_new). A record with one that cannot is refused,
+    /// unless its value is null, or an object or array without any value.
+    #[must_use]
+    pub fn adding(mut self, new: NewColumns) -> Self {
+        self.new = Some(Newcomers::new(new, &self.options));
+        self
+    }
+
+    /// Starts with the fields without a column of the next row of texts.
+    pub(crate) fn begin_new(&mut self) {
+        if let Some(new) = &mut self.new {
+            new.begin();
+        }
+    }
+
+    /// Handles a field of text without a column. `has_value`: whether it is anything but null.
+    ///
+    /// # Errors
+    /// Its record is refused.
+    pub(crate) fn unknown_text(
+        &mut self,
+        name: &str,
+        has_value: impl FnOnce() -> bool,
+    ) -> Result<(), RecordError> {
+        let name = name.to_owned();
+        match &mut self.new {
+            None => Err(RecordError::UnknownField { name }),
+            Some(new) if has_value() => new.add_text(name),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// The fields of the record that was appended last that have a value and no column.
+    pub fn take_new(&mut self) -> Option<NewFields> {
+        self.new.as_mut().and_then(Newcomers::take)
     }
 
     /// Maps keys to columns by these rules instead of by name alone.
@@ -165,6 +206,10 @@ impl Columns {
             return Err(Stop::Syntax { at, error }.into());
         }
         let mut filling = Filling::new(buf, &self.options, &self.path, &self.key_names);
+        if let Some(new) = &mut self.new {
+            new.begin();
+            filling.new = Some(new);
+        }
         let end = filling.object(&mut self.root, at)?;
         if let Some(raw) = &mut self.raw {
             raw.push(buf.get(at..end).unwrap_or_default())?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{
     ColumnsOptions, KeyNames, RecordError,
     lex::{self, Element, Kind, Member, Stop},
+    new_fields::Newcomers,
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
     record::Reject,
 };
@@ -39,6 +40,8 @@ pub(super) struct Filling<'a> {
     pub(super) mismatched: u32,
     /// The position of the value at the timestamp's path.
     pub(super) timestamp: Option<(usize, usize)>,
+    /// The record's fields without a column, if they may become columns.
+    pub(super) new: Option<&'a mut Newcomers>,
     /// The key of the innermost object that is being read by which it was found.
     timestamp_key: (OnPath, usize),
 }
@@ -59,6 +62,7 @@ impl<'a> Filling<'a> {
             unknown: 0,
             mismatched: 0,
             timestamp: None,
+            new: None,
             timestamp_key: (OnPath::No, 0),
         }
     }
@@ -316,7 +320,11 @@ impl Filling<'_> {
         let end = lex::skip_value(self.buf, value, self.room)?;
         if self.options.on_unknown != Policy::Drop {
             let name = lex::string(self.buf, key)?.decode(self.buf).into_owned();
-            return Err(RecordError::UnknownField { name }.into());
+            let is_own = self.room + 1 == self.options.max_depth;
+            match self.new.as_deref_mut() {
+                Some(new) => new.add(self.buf, (name, value), self.room, is_own)?,
+                None => return Err(RecordError::UnknownField { name }.into()),
+            }
         }
         self.unknown += 1;
         Ok(end)

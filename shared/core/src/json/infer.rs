@@ -62,7 +62,7 @@ pub(super) mod seen {
 
 /// How columns are named.
 #[derive(Debug, Clone, Copy)]
-enum Names {
+pub(super) enum Names {
     LowerCase,
     AsSpelled,
 }
@@ -115,7 +115,7 @@ impl Place {
         }
     }
 
-    fn data_type(&self, names: Names) -> DataType {
+    pub(super) fn data_type(&self, names: Names) -> DataType {
         if self.seen == seen::BOOLEAN {
             return DataType::Boolean;
         }
@@ -145,7 +145,7 @@ impl Place {
 }
 
 /// Why the walk over a record stopped.
-enum Halt {
+pub(super) enum Halt {
     Stop(Stop),
     Error(InferError),
 }
@@ -215,12 +215,12 @@ impl Inference {
     }
 }
 
-struct Walk<'a> {
-    buf: &'a [u8],
+pub(super) struct Walk<'a> {
+    pub(super) buf: &'a [u8],
     /// How many more levels of objects and arrays are allowed.
-    room: usize,
-    columns: &'a mut usize,
-    limit: usize,
+    pub(super) room: usize,
+    pub(super) columns: &'a mut usize,
+    pub(super) limit: usize,
 }
 
 impl Walk<'_> {
@@ -229,7 +229,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn value(&mut self, place: &mut Place, at: usize) -> Result<usize, Halt> {
+    pub(super) fn value(&mut self, place: &mut Place, at: usize) -> Result<usize, Halt> {
         let kind = Kind::at(self.buf, at)?;
         let end = match kind {
             Kind::Object => {

@@ -167,9 +167,9 @@ fn inside(
 }
 
 /// Adds the values of later records to those of earlier ones.
-struct Sum<'a> {
-    columns: &'a mut usize,
-    limit: usize,
+pub(super) struct Sum<'a> {
+    pub(super) columns: &'a mut usize,
+    pub(super) limit: usize,
 }
 
 impl Sum<'_> {
@@ -198,7 +198,7 @@ impl Sum<'_> {
         Ok(())
     }
 
-    fn place(&mut self, place: &mut Place, later: Place) -> Result<(), InferError> {
+    pub(super) fn place(&mut self, place: &mut Place, later: Place) -> Result<(), InferError> {
         place.seen |= later.seen;
         if let Some(later) = later.element {
             let element = place.element.get_or_insert_with(|| Box::new(Place::new()));

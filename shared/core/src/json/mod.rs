@@ -11,6 +11,7 @@ mod inferred;
 mod key_names;
 mod keys;
 mod lex;
+mod new_fields;
 mod node;
 mod number;
 mod record;
@@ -24,6 +25,8 @@ pub use framer::{Aggregates, Frame, Framer};
 pub use infer::{InferError, Inference, MAX_COLUMNS};
 pub use inferred::InferredPlace;
 pub use key_names::KeyNames;
+pub(crate) use new_fields::untyped;
+pub use new_fields::{Conflict, NO_TYPE, NewColumns, NewFields};
 pub use record::{Appended, ColumnsOptions, JsonScalar, ParseTimestamp, RecordError, SchemaError};
 
 use thiserror::Error;

@@ -114,6 +114,14 @@ pub enum RecordError {
         /// The field, with the path to it.
         name: String,
     },
+    /// A field has no column, and cannot become one.
+    #[error("the field `{name}` has no column and cannot become one: {why}")]
+    NotAdded {
+        /// The field, with the path to it.
+        name: String,
+        /// The reason.
+        why: &'static str,
+    },
     /// A value does not fit its column.
     #[error("column `{column}` is {expected}, the record has {found}")]
     Mismatch {
@@ -190,7 +198,7 @@ impl RecordError {
             Self::Envelope { lack, .. } => Some(Broken::Envelope(*lack).reason()),
             Self::Csv(broken) => Some(broken.reason()),
             Self::NoMatch(_) => Some(Reason::NoMatch),
-            Self::UnknownField { .. } => Some(Reason::UnknownField),
+            Self::UnknownField { .. } | Self::NotAdded { .. } => Some(Reason::UnknownField),
             Self::Mismatch { .. } => Some(Reason::Mismatch),
             Self::KeyCollision { .. } => Some(Reason::KeyCollision),
             Self::AmbiguousTimestamp { .. } => Some(Reason::BadTimestamp),
@@ -245,7 +253,8 @@ impl RecordError {
     pub(super) fn inside(mut self, outer: &str) -> Self {
         if let Self::Mismatch { column, .. }
         | Self::KeyCollision { column, .. }
-        | Self::UnknownField { name: column } = &mut self
+        | Self::UnknownField { name: column }
+        | Self::NotAdded { name: column, .. } = &mut self
         {
             let dot = if column.is_empty() || column.starts_with(['[', '{']) {
                 ""

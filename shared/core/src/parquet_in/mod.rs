@@ -3,6 +3,7 @@
 //!
 //! A file is read by row groups, in batches of bounded size. Whatever its bytes, reading returns batches or an error.
 
+mod adding;
 mod convert;
 mod error;
 pub(crate) mod record;
@@ -38,7 +39,7 @@ pub use self::{
 };
 use crate::{
     config::{Limits, Policy},
-    json::ParseTimestamp,
+    json::{NewColumns, ParseTimestamp},
     routes::Routes,
 };
 
@@ -229,6 +230,18 @@ impl<R: ChunkReader + 'static> RowsReader<R> {
     /// The range of each row group in the file, for a caller that loads the bytes piece by piece.
     pub fn row_groups(&self) -> Vec<Range<u64>> {
         self.source.row_group_ranges()
+    }
+
+    /// Columns of the file that the table does not have may become columns of it: see [`Rows::new_fields`]. A row with a value
+    /// in one that cannot is refused.
+    #[must_use]
+    pub fn adding(mut self, mut rule: NewColumns) -> Self {
+        for meaning in self.source.meanings() {
+            let root = meaning.path.split('.').next().unwrap_or_default();
+            rule.refuse(root, "tables have no type with its meaning");
+        }
+        self.shapers.adding(self.source.schema(), &rule);
+        self
     }
 
     /// Returns the rows of only this many row groups, until more are allowed.

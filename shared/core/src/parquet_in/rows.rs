@@ -5,12 +5,13 @@ use std::{collections::VecDeque, sync::Arc};
 use arrow::{
     array::{RecordBatch, RecordBatchOptions, UInt32Array},
     compute::take_record_batch,
-    datatypes::{Schema, SchemaRef},
+    datatypes::{Field, Schema, SchemaRef},
 };
 use jiff::Timestamp;
 
 use super::{
     ReadError,
+    adding::{self, Unknown, Values},
     convert::Converter,
     record,
     routes::{find, texts_of},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     config::Policy,
-    json::{ParseTimestamp, RecordError},
+    json::{NewColumns, NewFields, ParseTimestamp, RecordError},
     quarantine::Reason,
     routes::Routes,
     shown::in_full,
@@ -59,6 +60,8 @@ pub struct Rows {
     pub mismatched: u64,
     /// The size of each row in bytes: of Parquet, the average decoded size in its row group.
     pub sizes: Vec<u64>,
+    /// The columns that may become columns of the table.
+    new: Vec<(Field, Values)>,
     source: RecordBatch,
 }
 
@@ -68,6 +71,11 @@ impl Rows {
         let places = self.places.as_ref();
         let place = places.and_then(|places| places.values().get(row));
         self.first + place.map_or(row as u64, |place| u64::from(*place))
+    }
+
+    /// The fields of a row that have a value and may become columns of the table.
+    pub fn new_fields(&self, row: usize) -> Option<NewFields> {
+        adding::new_fields(&self.new, row)
     }
 
     /// A row of the file, as one JSON object without a newline, for the quarantine.
@@ -91,6 +99,8 @@ pub(crate) struct Shaper {
     on_mismatch: Policy,
     unknown: u64,
     refuse_all: Option<RecordError>,
+    /// The file's columns that the table does not have, where they may become columns of it.
+    added: Vec<Unknown>,
     /// The number of the next row.
     row: u64,
 }
@@ -127,8 +137,16 @@ impl Shaper {
             on_mismatch,
             unknown: unknown.len() as u64,
             refuse_all: unknown_error.filter(|_| on_unknown == Policy::Quarantine),
+            added: Vec::new(),
             row: 0,
         })
+    }
+
+    /// Columns of the file that the table does not have may become columns of it. A row is refused for one that cannot, if it has
+    /// a value there.
+    fn adding(&mut self, file: &Schema, rule: &NewColumns) {
+        self.added = Unknown::all(file, &self.table, rule);
+        self.refuse_all = None;
     }
 
     /// The next rows of the file. `sizes`: how many bytes each has.
@@ -163,6 +181,13 @@ impl Shaper {
         if let Some(error) = &self.refuse_all {
             times.fill(Err(refused(error)));
         }
+        for (values, error) in self.added.iter().filter_map(|of| of.refused(&source)) {
+            for (row, time) in times.iter_mut().enumerate() {
+                if values.has(row) {
+                    *time = Err(refused(error));
+                }
+            }
+        }
         let mut mismatched = 0;
         for mismatch in self.converter.mismatches.drain(..) {
             let Some(time) = times.get_mut(mismatch.row) else {
@@ -191,6 +216,11 @@ impl Shaper {
             times,
             mismatched,
             sizes,
+            new: self
+                .added
+                .iter()
+                .filter_map(|of| of.taken(&source))
+                .collect(),
             source,
         })
     }
@@ -218,6 +248,13 @@ impl Shapers {
             None => None,
         };
         Ok(Self { of, routes, row: 0 })
+    }
+
+    /// Columns of the file that the tables do not have may become columns of them.
+    pub(crate) fn adding(&mut self, file: &Schema, rule: &NewColumns) {
+        for shaper in &mut self.of {
+            shaper.adding(file, rule);
+        }
     }
 
     /// Passes over the rows before this one.
@@ -288,6 +325,7 @@ impl Shapers {
                 dropped: 0,
                 mismatched: 0,
                 sizes,
+                new: Vec::new(),
                 source,
             });
         }

@@ -7,9 +7,10 @@ use lakewright_ports::Secrets;
 
 use super::{
     Budget, Ports,
+    columns::{self, Growth},
     destination::Destination,
     follow::Follow,
-    ledger::{Batch, Commit, Ledger, LeftOut, Plan, Why},
+    ledger::{AddedColumn, Batch, Commit, Ledger, LeftOut, Plan, TableColumns, Why},
     member::{Request, Wanted},
     plan::{self, Outputs},
     route::{ReadMember, Routed},
@@ -50,6 +51,8 @@ pub(super) struct Ended {
     pub(super) commit: Option<Commit>,
     /// The objects that were committed now, by their sid.
     pub(super) reports: BTreeMap<String, ObjectReport>,
+    /// The job's table, if it has other columns by now.
+    pub(super) table: Option<Table>,
 }
 
 impl Work<'_> {
@@ -72,9 +75,12 @@ impl Work<'_> {
             ledger: self.ledger,
             bid,
             batch,
+            settings: &batch.settings,
             destinations: &destinations,
+            adding: None,
             receives: self.receives,
         };
+        let mut growth = Growth::begin(self.tables, batch);
         let existing = if is_new {
             None
         } else {
@@ -90,12 +96,12 @@ impl Work<'_> {
             let (mine, routed) = if dissolve {
                 (without_members(batch, &members, BTreeMap::new()), None)
             } else {
-                propose(request, &members).await?
+                propose(request, &mut growth, &members).await?
             };
-            let members = mine.members.clone();
+            let (members, table) = (mine.members.clone(), mine.table.clone());
             let plan = self.ledger.propose(bid, mine).await?;
-            // The same members with the same landing times are always routed alike.
-            let is_mine = plan.members == members;
+            // The same members with the same landing times and columns are always routed alike.
+            let is_mine = plan.members == members && plan.table == table;
             match routed {
                 Some(routed) if is_mine => (plan, Some(routed), false),
                 other => {
@@ -104,18 +110,32 @@ impl Work<'_> {
                 }
             }
         };
+        let Growth { added, table, .. } = growth;
         if plan.members.is_empty() {
             discard(routed).await;
             return Ok(Ended {
                 left_out: plan.left_out,
+                table,
                 ..Ended::default()
             });
         }
+        let (settings, adding) = columns::planned(batch, &plan);
+        let destinations = settings.destinations();
+        let request = Request {
+            settings: &settings,
+            destinations: &destinations,
+            adding: adding.as_ref(),
+            ..request
+        };
         let (routed, lost) = match routed {
             Some(routed) => (routed, BTreeSet::new()),
             None => reread(request, &plan).await?,
         };
-        self.write(request, plan, routed, &lost, resumed).await
+        let written = self.write(request, plan, routed, &lost, &added, resumed);
+        Ok(Ended {
+            table,
+            ..written.await?
+        })
     }
 
     /// Writes the outputs of a plan and commits them. `lost`: the members of the plan that were not read.
@@ -125,6 +145,7 @@ impl Work<'_> {
         plan: Plan,
         mut routed: Routed,
         lost: &BTreeSet<u32>,
+        added: &[AddedColumn],
         resumed: bool,
     ) -> Result<Ended, JobError> {
         let store = &*self.ports.store;
@@ -139,7 +160,9 @@ impl Work<'_> {
         };
         routed.discard_rows().await;
         let mut all_new = stored.all_new;
-        all_new &= self.register(&mut outputs, &routed, &mut follow).await?;
+        all_new &= self
+            .register(&plan, &mut outputs, &routed, &mut follow)
+            .await?;
         let quarantine = outputs.has_quarantine.then_some(&plan.quarantine);
         let quarantine = quarantine.into_iter().flatten().next();
         let quarantine = quarantine.map(|planned| planned.key.clone());
@@ -178,7 +201,7 @@ impl Work<'_> {
                 let rows_by_route = by_route.get(&member.candidate).cloned();
                 let report = ObjectReport {
                     rows_by_route: rows_by_route.unwrap_or_default(),
-                    ..self.report(request, member, quarantine.as_ref())
+                    ..self.report(request, member, quarantine.as_ref(), added)
                 };
                 reports.insert(sid.clone(), report);
             }
@@ -198,7 +221,7 @@ impl Work<'_> {
             return Ok(Ended {
                 left_out: plan.left_out,
                 commit: Some(existing.ok_or_else(|| JobError::entry_vanished(location))?),
-                reports: BTreeMap::new(),
+                ..Ended::default()
             });
         }
         for (index, sid) in &sids {
@@ -212,6 +235,7 @@ impl Work<'_> {
             left_out: plan.left_out,
             commit: Some(commit),
             reports,
+            table: None,
         })
     }
 
@@ -219,6 +243,7 @@ impl Work<'_> {
     /// was new there.
     async fn register(
         &self,
+        plan: &Plan,
         outputs: &mut Outputs<'_>,
         routed: &Routed,
         follow: &mut Follow,
@@ -226,8 +251,11 @@ impl Work<'_> {
         let mut tables = Vec::new();
         for (index, Destination { job, .. }) in outputs.destinations.iter().enumerate() {
             let Some(name) = &job.table else { continue };
-            // A batch of another deployment uses the tables that it names.
-            let known = self.tables.iter().find(|table| table.name == *name);
+            // A batch of another deployment uses the tables that it names. New partitions have the columns of the plan.
+            let known = self.tables.iter().find(|table| {
+                let columns = plan.table.as_ref();
+                table.name == *name && columns.is_none_or(|of| *of == TableColumns::of(table))
+            });
             let table = match known {
                 Some(table) => Some(table.clone()),
                 None => plan::table(&*self.ports.catalog, job).await?,
@@ -267,12 +295,17 @@ impl Work<'_> {
         request: Request<'_>,
         member: &ReadMember,
         quarantine: Option<&String>,
+        added: &[AddedColumn],
     ) -> ObjectReport {
         let candidate = request.batch.candidates.get(member.candidate as usize);
         let source = candidate.map_or_else(
             || request.ledger.plan_at(request.bid),
             |candidate| candidate.source.clone(),
         );
+        let added = added.iter().filter(|added| {
+            candidate.is_some_and(|by| (&by.source, &by.etag) == (&added.source, &added.etag))
+        });
+        let added = added.map(|added| (added.name.clone(), added.hive_type.clone()));
         let quarantined = member.rows_quarantined();
         let age = self.ports.clock.now().duration_since(member.landed);
         ObjectReport {
@@ -282,6 +315,7 @@ impl Work<'_> {
             fields_dropped: member.fields_dropped,
             values_dropped: member.values_dropped,
             control_messages: member.control_messages,
+            columns_added: added.collect(),
             quarantined_by_reason: member.quarantined.clone(),
             lateness: member.lateness.clone(),
             quarantine: quarantine.filter(|_| quarantined > 0).cloned(),
@@ -310,6 +344,7 @@ fn by_route(destinations: &[Destination], routed: &Routed) -> BTreeMap<u32, BTre
 /// Reads the members and proposes a plan. Those that cannot be read, or not with the others, are left out.
 async fn propose(
     request: Request<'_>,
+    growth: &mut Growth<'_>,
     members: &[u32],
 ) -> Result<(Plan, Option<Routed>), JobError> {
     let batch = request.batch;
@@ -320,11 +355,10 @@ async fn propose(
     });
     let mut wanted = wanted.collect::<Vec<_>>();
     let mut left_out = BTreeMap::new();
-    for _ in 0..PASSES {
-        if wanted.is_empty() {
-            break;
-        }
-        let pass = timed::members(request, &wanted).await?;
+    let mut passes = 0;
+    while passes < PASSES && !wanted.is_empty() {
+        let with_columns = growth.request(request);
+        let pass = timed::members(with_columns, &wanted).await?;
         for (member, left) in pass.left {
             wanted.retain(|other| *other != member);
             let entry = left.entry();
@@ -337,12 +371,20 @@ async fn propose(
                 left_out.insert(candidate.sid(), entry);
             }
         }
-        if let Some(routed) = pass.routed {
-            let plan = Plan {
-                left_out,
-                ..plan::plan(request, &routed).await?
-            };
-            return Ok((plan, Some(routed)));
+        match pass.routed {
+            Some(mut routed) if routed.new.is_any() => {
+                routed.discard().await;
+                Box::pin(growth.add(request, &routed.new)).await?;
+            }
+            Some(routed) => {
+                let plan = Plan {
+                    table: growth.of_plan(),
+                    left_out,
+                    ..plan::plan(with_columns, &routed).await?
+                };
+                return Ok((plan, Some(routed)));
+            }
+            None => passes += 1,
         }
     }
     let rest = wanted.iter().map(|member| member.candidate);
@@ -367,6 +409,7 @@ fn without_members(
     }
     Plan {
         version: Plan::VERSION,
+        table: None,
         members: Vec::new(),
         left_out,
         outputs: Vec::new(),

@@ -17,7 +17,7 @@ use super::{
     asked::Asked,
     batch::{Ended, Work},
     find::{Finder, Known, ObjectState},
-    ledger::{Batch, CONCURRENT, Ledger, Settings},
+    ledger::{Batch, CONCURRENT, Ledger, Settings, TableColumns},
     plan, secrets,
 };
 use crate::{
@@ -135,9 +135,10 @@ impl<'a> Invocation<'a> {
                     }
                 }
             }
-            let Some((settings, tables)) = &current else {
+            let Some((settings, known)) = &current else {
                 return;
             };
+            let mut tables = known.clone();
             let mut due = self.read(met).await;
             for sids in self.group(free) {
                 match self.gather(settings, &sids) {
@@ -157,8 +158,15 @@ impl<'a> Invocation<'a> {
                 asked.just_landed = false;
             }
             for due in due {
-                match self.finish(settings, tables, &due).await {
-                    Ok(Some(ended)) => self.take(&due.bid, ended),
+                match self.finish(settings, &tables, &due).await {
+                    Ok(Some(ended)) => {
+                        for known in &mut tables {
+                            let now = ended.table.as_ref();
+                            let now = now.filter(|now| now.name == known.name);
+                            *known = now.unwrap_or(known).clone();
+                        }
+                        self.take(&due.bid, ended);
+                    }
                     Ok(None) => {}
                     Err(error) if error.kind() == ErrorKind::Deadline => {
                         self.fail(&due.sids, error);
@@ -167,6 +175,14 @@ impl<'a> Invocation<'a> {
                     Err(error) => self.look_again(due.sids, error),
                 }
             }
+            let table = tables
+                .iter()
+                .find(|of| self.job.table.as_ref() == Some(&of.name));
+            let settings = Settings {
+                table: table.map(TableColumns::of),
+                ..settings.clone()
+            };
+            current = Some((settings, tables));
         }
     }
 
@@ -404,7 +420,7 @@ impl<'a> Invocation<'a> {
         } else {
             alone::begin(ledger, bid, batch).await?
         };
-        let ended = work.finish(bid, batch, is_new, dissolve).await;
+        let ended = Box::pin(work.finish(bid, batch, is_new, dissolve)).await;
         if let Some(attempt) = attempt
             && ended.is_err()
         {
@@ -419,6 +435,7 @@ impl<'a> Invocation<'a> {
             left_out,
             commit,
             reports,
+            table: _,
         } = ended;
         let known = match commit {
             Some(commit) => Known::Committed(Box::new(commit)),

@@ -6,6 +6,7 @@
 //! - `batch/<bid>`: the objects that one invocation met together, and the settings.
 //! - `claim/<sid>/<n>`: the batch that an object belongs to. `n` is 0, or one more than that of the batch whose plan left
 //!   the object out.
+//! - `columns/<name>`: which object brought a column that was added to the table, and its type.
 //! - `plan/<bid>`: which members were read and which were left out, and the outputs with the rows of each member.
 //! - `lost/<bid>/<sid>`: a member disappeared after the plan. It exists before any output without its rows.
 //! - `progress/<bid>/<hash>/<n>`: which outputs existed when an attempt ran out of time, by the hash of their keys. The one
@@ -21,12 +22,12 @@ mod documents;
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use lakewright_core::{config, location::Location};
+use lakewright_core::{config, location::Location, partition::escape};
 use lakewright_ports::Store;
 
 pub use self::documents::{
-    Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan, PlannedOutput,
-    Reached, Settings, TableColumns, Why,
+    AddedColumn, Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan,
+    PlannedOutput, Reached, Settings, TableColumns, Why,
 };
 use crate::{
     kit::{JobError, Stage, ledger},
@@ -134,6 +135,23 @@ impl<'a> Ledger<'a> {
         let claims = stream::iter(claims.collect::<Vec<_>>()).buffered(CONCURRENT);
         let members = claims.try_collect::<Vec<_>>().await?;
         Ok(members.into_iter().flatten().collect())
+    }
+
+    fn column_at(&self, name: &str) -> Location {
+        self.at(&format!("columns/{}", escape(name)))
+    }
+
+    /// Who brought a column of this name, if it was added.
+    pub(super) async fn column(&self, name: &str) -> Result<Option<AddedColumn>, JobError> {
+        ledger::read(self.store, &self.column_at(name)).await
+    }
+
+    /// Says who brings a column, or returns who has brought it before.
+    pub(super) async fn propose_column(
+        &self,
+        column: AddedColumn,
+    ) -> Result<AddedColumn, JobError> {
+        ledger::propose(self.store, &self.column_at(&column.name), column).await
     }
 
     /// A batch's plan, if there is one.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use lakewright_core::shown::words;
+use lakewright_core::{json::NewColumns, shown::words};
 use lakewright_ports::{Secrets, StoreErrorKind};
 
 use super::{
@@ -27,15 +27,19 @@ pub(super) struct Request<'a> {
     pub(super) ledger: Ledger<'a>,
     pub(super) bid: &'a str,
     pub(super) batch: &'a Batch,
+    /// The batch's settings, with the columns that its members are read with.
+    pub(super) settings: &'a Settings,
     /// Where the batch's records go.
     pub(super) destinations: &'a [Destination],
+    /// Which fields without a column may become columns of the table, where the job adds any.
+    pub(super) adding: Option<&'a NewColumns>,
     /// How often a message of its objects was received.
     pub(super) receives: u32,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn settings(&self) -> &'a Settings {
-        &self.batch.settings
+        self.settings
     }
 
     pub(super) fn candidate(&self, index: u32) -> Result<&'a Candidate, JobError> {

@@ -10,6 +10,7 @@
 //!    looked up. If `batch/<bid>` exists already, its objects that have just landed are looked up before anything else.
 //! 3. Read and route the members into a spool, so that all outputs are known by name and rows. Members that cannot be
 //!    read, or not together with the others, are left out.
+//!    With `on_unknown = "add"`, fields without a column become columns of the table, and the members are read again.
 //! 4. PUT `plan/<bid>`: the members, those that were left out, and the outputs. If it exists, read the members that it
 //!    names; for one that has disappeared, PUT `lost/<bid>/<sid>`.
 //! 5. PUT the outputs. If the table is compacted, they go into the directory that the partition's state names. The state
@@ -19,12 +20,13 @@
 //! 7. PUT `commit/<bid>`, with what was lost.
 //! 8. Objects that were left out because they were refused are claimed anew, each alone.
 //!
-//! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R5 are in
+//! After a crash at any point, the next attempt resumes from the ledger. Invariants R1 to R6 are in
 //! docs/ARCHITECTURE.md; the simulation in `tests/` checks this code against them.
 
 mod alone;
 mod asked;
 mod batch;
+mod columns;
 mod cut;
 mod destination;
 mod find;
@@ -57,7 +59,7 @@ use self::{asked::identify, invocation::Invocation, ledger::CONCURRENT};
 pub use self::{
     find::{Finder, ObjectState},
     ledger::{
-        Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan,
+        AddedColumn, Alone, Batch, Candidate, Claim, Commit, GivenUp, LeftOut, Lost, Member, Plan,
         PlannedOutput, Reached, Settings, TableColumns, Why,
     },
     status::{ObjectStatus, State, status},

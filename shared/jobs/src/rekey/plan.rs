@@ -85,6 +85,7 @@ pub(super) async fn plan(request: Request<'_>, routed: &Routed) -> Result<Plan, 
     let refused = quarantined(&routed.members);
     Ok(Plan {
         version: Plan::VERSION,
+        table: None,
         members: members(&routed.members),
         left_out: BTreeMap::new(),
         outputs,

@@ -1,6 +1,7 @@
 //! Reads the members of a batch once and finds, for every record, the partition of its own time.
 
 mod account;
+mod adding;
 mod avro;
 mod parquet;
 mod router;
@@ -25,6 +26,7 @@ use lakewright_core::{
     time::TimestampReader,
 };
 
+pub(super) use self::adding::Found;
 use self::{
     account::Account,
     router::{Router, Row},
@@ -53,6 +55,8 @@ pub(super) struct Routed {
     /// The rows of each destination.
     pub(super) destinations: Vec<Separated>,
     pub(super) quarantine: Quarantine,
+    /// The fields of routed records that may become columns of the table.
+    pub(super) new: Found,
 }
 
 /// The rows that go to one destination, separated by partition.
@@ -277,6 +281,7 @@ impl Routers<'_> {
             members: self.account.members,
             destinations: self.of.into_iter().map(Router::finish).collect(),
             quarantine: self.account.quarantine,
+            new: self.account.new,
         }
     }
 }
@@ -329,7 +334,13 @@ impl<'a> Reading<'a> {
             InputFormat::Parquet | InputFormat::Avro => false,
         };
         let by = if is_text {
-            let columns = prepared.iter().map(Prepared::columns);
+            let columns = prepared.iter().map(|prepared| {
+                let columns = prepared.columns()?;
+                Ok::<_, JobError>(match request.adding {
+                    Some(new) => columns.adding(new.clone()),
+                    None => columns,
+                })
+            });
             let columns = columns.collect::<Result<_, _>>()?;
             Reader::Text(Box::new(text::Filler::new(
                 &request.settings().job,

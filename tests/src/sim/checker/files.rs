@@ -7,7 +7,10 @@ use lakewright_core::location::Location;
 use lakewright_model::Object;
 use serde_json::Value;
 
-use super::Checker;
+use super::{
+    Checker,
+    columns::{Types, shown},
+};
 use crate::sim::{
     documents::{Plan, Planned, Version},
     reader::{id, records},
@@ -19,6 +22,7 @@ pub(super) struct File {
     pub(super) bid: String,
     /// The rows of an output in their order, each with its object. Empty for a quarantine.
     rows: Vec<(Version, String)>,
+    columns: Types,
 }
 
 impl File {
@@ -92,6 +96,7 @@ pub(super) fn planned(
                 .into_iter()
                 .map(|(_, _, member, id)| (member, id))
                 .collect(),
+            columns: plan.columns.clone(),
         };
         if files.insert(output.key.clone(), file).is_some() {
             return Err(format!("{bid} plans {} twice", output.key));
@@ -104,8 +109,12 @@ pub(super) fn planned(
         ));
     }
     if let Some(quarantine) = &plan.quarantine {
-        let (bid, rows) = (bid.to_owned(), Vec::new());
-        files.insert(quarantine.key.clone(), File { bid, rows });
+        let file = File {
+            bid: bid.to_owned(),
+            rows: Vec::new(),
+            columns: Types::new(),
+        };
+        files.insert(quarantine.key.clone(), file);
     }
     Ok(files)
 }
@@ -131,7 +140,7 @@ impl Checker {
             let wanted = owner.and_then(|owner| self.sources.get(owner)?.rows.get(id));
             match (owner, wanted) {
                 (Some(owner), Some((partition, wanted)))
-                    if wanted == record
+                    if shown(wanted, &file.columns) == *record
                         && location.key[self.target.key.len()..].starts_with(partition) =>
                 {
                     found.push((owner, id));

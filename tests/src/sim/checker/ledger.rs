@@ -103,6 +103,7 @@ impl Checker {
                 other.0
             ));
         }
+        self.has_columns(bid, &plan)?;
         for (version, left_out) in &plan.left_out {
             self.is_left_out_rightly(version, *left_out)?;
         }

@@ -1,5 +1,6 @@
 //! Checks the invariants of rekey after every change below the target, and every answer.
 
+mod columns;
 mod files;
 mod ledger;
 
@@ -18,6 +19,7 @@ use lakewright_jobs::{
 };
 use lakewright_model::{Change, ModelGlue, ModelS3, Object, Observer};
 
+pub(super) use self::columns::Columns;
 use self::files::File;
 use super::{
     documents::{Batch, Plan, Version},
@@ -52,6 +54,8 @@ pub(super) struct Checker {
     target: Location,
     /// The tables and where their files lie.
     tables: Vec<(Location, TableName)>,
+    /// The columns of the first one, if the job adds any.
+    columns: Option<Columns>,
     sources: BTreeMap<Version, Source>,
     /// The name of each object in the ledger.
     sids: BTreeMap<String, Version>,
@@ -81,10 +85,15 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(target: Location, tables: Vec<(Location, TableName)>) -> Self {
+    pub(super) fn new(
+        target: Location,
+        tables: Vec<(Location, TableName)>,
+        columns: Option<Columns>,
+    ) -> Self {
         Self {
             target,
             tables,
+            columns,
             sources: BTreeMap::new(),
             sids: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -317,6 +326,7 @@ impl Checker {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["batch", bid] => self.batch(bid, object).map_err(unreadable),
             ["claim", sid, number] => self.claim(sid, number, object),
+            ["columns", _] => self.column(object),
             ["plan", bid] => self.plan(bid, object, now),
             ["lost", bid, sid] => self.mark(bid, sid),
             ["alone", bid, number] => self.alone(bid, number),
@@ -342,6 +352,9 @@ pub(super) fn version(source: &SourceObject) -> Version {
 
 impl Observer for Checker {
     fn step(&mut self, now: Timestamp, changes: &[Change], s3: &ModelS3, glue: &ModelGlue) {
+        if let Err(message) = self.catalog(glue) {
+            self.fail(now, message);
+        }
         for change in changes {
             if let Err(message) = self.changed(change, now, s3, glue) {
                 self.fail(now, message);

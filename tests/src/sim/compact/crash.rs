@@ -259,6 +259,7 @@ impl Stage {
             concatenated: true,
             gzip: false,
             padding: 0,
+            new_fields: false,
             flaw: None,
             routed: false,
         };

@@ -173,6 +173,7 @@ impl Theatre {
                 concatenated: true,
                 gzip: false,
                 padding: 0,
+                new_fields: false,
                 flaw: None,
                 routed: false,
             };

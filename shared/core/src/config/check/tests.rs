@@ -141,6 +141,18 @@ fn each_mistake_is_told_with_its_place_and_what_to_write() {
         ),
         (
             rekey,
+            "on_unknown = \"add\"",
+            (3, 1),
+            "no meaning without table",
+        ),
+        (
+            rekey,
+            "on_unknown = \"add\"\ntable = \"lake.t\"\nformat = \"csv\"\ncsv = { header = false }",
+            (3, 1),
+            "name them in csv.columns",
+        ),
+        (
+            rekey,
             "column = [{ name = \"a\", drop = true, constant = 1 }]",
             (3, 11),
             "both drop and constant",
@@ -491,4 +503,20 @@ fn targets_of_one_kind_may_not_lie_inside_one_another() {
     let nested = job("a", "a", "t") + &job("b", "b", "t/u");
     let error = Config::parse(&nested).unwrap_err().to_string();
     assert!(error.contains("lie inside one another"), "{error}");
+}
+
+#[test]
+fn a_table_to_which_columns_are_added_is_not_managed_by_another_job() {
+    let job = |managed, policy: &str| {
+        let becomes =
+            format!("target = \"s3://lake/anpr/\"\ntable = \"lake.ev\"\non_unknown = \"{policy}\"");
+        let text = JOBS.replacen("target = \"s3://lake/anpr/\"", &becomes, 1);
+        Config::parse(&format!(
+            "{text}table = \"lake.ev\"\nmanage_table = {managed}\n"
+        ))
+    };
+    assert!(job(false, "add").is_ok() && job(true, "drop").is_ok());
+    let error = job(true, "add").unwrap_err().to_string();
+    let says = "manage_table would take the columns out again that rekey `anpr` adds";
+    assert!(error.contains(says), "{error}");
 }

@@ -9,7 +9,7 @@ use super::Rekey;
 use crate::{
     catalog::TableName,
     config::{
-        Operation, Output, Policy,
+        Operation, Output, Policy, UnknownPolicy,
         mistake::Problems,
         output,
         size::{S3Uri, TableText},
@@ -165,7 +165,7 @@ impl Destination {
             partition_by: own.partition_by.unwrap_or_else(|| job.partition_by.clone()),
             column: own.column.unwrap_or_else(|| job.column.clone()),
             output: own.output.unwrap_or_else(|| job.output.clone()),
-            on_unknown: own.on_unknown.unwrap_or(job.on_unknown),
+            on_unknown: own.on_unknown.map_or(job.on_unknown, UnknownPolicy::from),
             on_mismatch: own.on_mismatch.unwrap_or(job.on_mismatch),
             route: None,
             ..job.clone()

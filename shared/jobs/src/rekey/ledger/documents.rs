@@ -67,7 +67,8 @@ pub struct TableColumns {
 }
 
 impl TableColumns {
-    fn of(table: &Table) -> Self {
+    /// The columns of this table.
+    pub(in crate::rekey) fn of(table: &Table) -> Self {
         Self {
             columns: table.storage.columns.clone(),
             partition_keys: table.partition_keys.clone(),
@@ -89,6 +90,9 @@ pub struct Claim {
 pub struct Plan {
     /// The version of this document's format.
     pub version: u32,
+    /// The table's columns, if they are not those that it had when the batch was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableColumns>,
     /// The members that were read, in the order of the candidates.
     pub members: Vec<Member>,
     /// The members that have no row in an output, by their sid.
@@ -99,6 +103,24 @@ pub struct Plan {
     /// The quarantined records, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<PlannedOutput>,
+}
+
+/// A column that was added to the table because of a field without a column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedColumn {
+    /// The version of this document's format.
+    pub version: u32,
+    /// Its name.
+    pub name: String,
+    /// Its type in Hive's syntax.
+    #[serde(rename = "type")]
+    pub hive_type: String,
+    /// The object that brought it.
+    pub source: Location,
+    /// The object's `ETag`.
+    pub etag: String,
+    /// The object's batch.
+    pub batch: String,
 }
 
 /// A member whose rows a plan has.
@@ -216,7 +238,7 @@ pub struct Commit {
     pub quarantine: Option<String>,
 }
 
-documents!(LEDGER_VERSION; Batch, Claim, Plan, Lost, Reached, Alone, GivenUp, Commit);
+documents!(LEDGER_VERSION; Batch, Claim, AddedColumn, Plan, Lost, Reached, Alone, GivenUp, Commit);
 
 impl Candidate {
     /// The id of the object.
@@ -305,6 +327,7 @@ mod tests {
             &[
                 ("batch/<bid>", again::<Batch>),
                 ("claim/<sid>/<n>", again::<Claim>),
+                ("columns/<name>", again::<AddedColumn>),
                 ("plan/<bid>", again::<Plan>),
                 ("lost/<bid>/<sid>", again::<Lost>),
                 ("progress/<bid>/<hash>/<n>", again::<Reached>),

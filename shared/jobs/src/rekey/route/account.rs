@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lakewright_core::{
+    json::{NewColumns, NewFields},
     lateness::LatenessMeter,
     quarantine::{Quarantined, Reason},
 };
 
-use super::ReadMember;
+use super::{ReadMember, adding::Found};
 use crate::{
     kit::{ErrorKind, JobError},
     rekey::{
@@ -26,6 +27,8 @@ pub(super) struct Account<'a> {
     wanted: Vec<Wanted>,
     pub(super) members: Vec<ReadMember>,
     pub(super) quarantine: Quarantine,
+    /// The fields of routed records that may become columns of the table.
+    pub(super) new: Found,
     /// The lateness of the rows of the member with this index.
     meter: Option<(usize, LatenessMeter)>,
     /// With several destinations: the members and times of rows that are not measured yet.
@@ -48,6 +51,7 @@ impl<'a> Account<'a> {
             wanted: Vec::new(),
             members: Vec::new(),
             quarantine: Quarantine::new(quarantine),
+            new: Found::default(),
             meter: None,
             times: (request.destinations.len() > 1).then(Vec::new),
             partitions: 0,
@@ -132,6 +136,16 @@ impl<'a> Account<'a> {
             && let Some(member) = self.members.get_mut(of)
         {
             member.lateness = meter.finish();
+        }
+    }
+
+    /// Takes the fields without a column of routed rows of the members with these indexes.
+    pub(super) fn bring(&mut self, new: impl IntoIterator<Item = (usize, NewFields)>) {
+        let room = self.request.adding.map_or(0, NewColumns::room);
+        for (member, fields) in new {
+            if let Some(member) = self.members.get(member) {
+                self.new.add(member.candidate, fields, room);
+            }
         }
     }
 

@@ -30,6 +30,9 @@ pub(super) async fn member(
     let by = routes(routers);
     let rows = file.read_routed(tables, by.as_ref());
     let mut rows = rows.map_err(unreadable)?;
+    if let Some(new) = request.adding {
+        rows = rows.adding(new);
+    }
     loop {
         while let Some(rows) = rows.next_rows().map_err(unreadable)? {
             take(routers, &location, &rows)?;

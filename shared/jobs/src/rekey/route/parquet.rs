@@ -36,6 +36,9 @@ pub(super) async fn member(
     let by = routes(routers);
     let rows = file.read_routed(tables, by.as_ref());
     let mut rows = rows.map_err(unreadable)?;
+    if let Some(new) = request.adding {
+        rows = rows.adding(new.clone());
+    }
     let room = Room {
         clock: &*request.ports.clock,
         deadline: request.budget.deadline,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lakewright_core::{
     config::{InputFormat, OutputFormat, Policy, Rekey},
     encode::{Layout, Parts},
-    json::RecordError,
+    json::{NewFields, RecordError},
     location::Location,
     naming::path_room,
     operations::{ObjectValues, Operations},
@@ -173,14 +173,14 @@ impl<'a> Router<'a> {
     }
 
     /// Applies the operations to a batch and spools its rows, except those that were already refused and have no [`Row`].
-    /// `record` returns the bytes of a row's record.
+    /// `record` returns the bytes of a row's record. Returns the number of each row's partition.
     pub(super) fn take<'b>(
         &mut self,
         account: &mut Account<'_>,
         batch: &'b RecordBatch,
         rows: &[Option<Row>],
         record: impl Fn(&'b RecordBatch, usize) -> Result<Cow<'b, [u8]>, JobError>,
-    ) -> Result<(), JobError> {
+    ) -> Result<Vec<u32>, JobError> {
         let record = |row| record(batch, row);
         let Some(operations) = &mut self.operations else {
             return self.spool(account, batch, rows, record);
@@ -200,6 +200,19 @@ impl<'a> Router<'a> {
             }
         }
         self.spool(account, &applied.batch, &rows, record)
+    }
+
+    /// Of fields without a column, by their rows, those of rows that were routed to these partitions, by their members.
+    pub(super) fn routed(
+        rows: &[Option<Row>],
+        partitions: &[u32],
+        new: impl Iterator<Item = (usize, NewFields)>,
+    ) -> impl Iterator<Item = (usize, NewFields)> {
+        new.filter_map(|(row, fields)| {
+            let is_routed = *partitions.get(row)? != NO_PARTITION;
+            let row = rows.get(row).copied().flatten().filter(|_| is_routed)?;
+            Some((row.member, fields))
+        })
     }
 
     /// Handles a value that does not fit its column.
@@ -243,7 +256,7 @@ impl<'a> Router<'a> {
         batch: &RecordBatch,
         rows: &[Option<Row>],
         record: impl Fn(usize) -> Result<Cow<'b, [u8]>, JobError>,
-    ) -> Result<(), JobError> {
+    ) -> Result<Vec<u32>, JobError> {
         let values = self.partition_values(batch)?;
         let mut numbers = Vec::with_capacity(rows.len());
         let mut key = Vec::new();
@@ -289,7 +302,8 @@ impl<'a> Router<'a> {
         }
         account.at = reading;
         let batch = self.spooled(account, batch, rows)?;
-        self.separated.spool.push(&batch, &numbers)
+        self.separated.spool.push(&batch, &numbers)?;
+        Ok(numbers)
     }
 
     /// The number of a row's partition. `None` if it has none and was set aside. `key`: a buffer.

@@ -34,7 +34,7 @@ pub(super) fn tables<'s>(
         check_fields(job.fields_of_columns(), names)
             .map_err(|error| no_such_column(location, "column", &error))?;
         let options = ReadOptions {
-            on_unknown: job.on_unknown,
+            on_unknown: job.on_unknown.policy(),
             on_mismatch: job.on_mismatch,
             timestamp: job.timestamp.column.clone(),
             timestamps: timestamps.clone(),
@@ -83,9 +83,11 @@ pub(super) fn take(
     }
     // Rows without a destination were all set aside.
     if let Some(router) = rows.destination.and_then(|number| of.get_mut(number)) {
-        router.take(account, &rows.batch, &timed, |_, row| {
+        let partitions = router.take(account, &rows.batch, &timed, |_, row| {
             record(row).map(Cow::Owned)
         })?;
+        let new = (0..timed.len()).filter_map(|row| Some((row, rows.new_fields(row)?)));
+        account.bring(Router::routed(&timed, &partitions, new));
     }
     account.measure();
     Ok(())

@@ -9,7 +9,7 @@ use arrow::{
 use jiff::Timestamp;
 use lakewright_core::{
     config::{Policy, Rekey},
-    json::{Appended, Columns, ColumnsOptions, JsonScalar, RecordError},
+    json::{Appended, Columns, ColumnsOptions, JsonScalar, NewFields, RecordError},
     location::Location,
     quarantine::Reason,
     records::{Filled, Records},
@@ -18,7 +18,7 @@ use lakewright_core::{
     time::{TimeError, TimestampReader},
 };
 
-use super::{Request, Routers, Row, unusable};
+use super::{Request, Router, Routers, Row, unusable};
 use crate::{
     kit::{ErrorKind, JobError},
     rekey::read::RecordReader,
@@ -29,6 +29,9 @@ use crate::{
 /// objects always make the same files.
 const BATCH: usize = 8 << 20;
 
+/// The most rows of a batch with fields that may become columns: these take memory until it is known whether the row is routed.
+const MOST_NEW: usize = 16_384;
+
 /// The column with a record's original bytes: no field of a record has this name.
 pub(super) const RAW: &str = "\u{0}raw";
 
@@ -37,6 +40,9 @@ pub(super) struct Filler {
     columns: Columns,
     /// The rows of each destination.
     rows: Vec<Vec<Option<Row>>>,
+    /// The fields without a column that may become columns of the table, of the rows of the only destination: a job with routes
+    /// adds none.
+    new: Vec<(usize, NewFields)>,
     /// The bytes of the records in all columns.
     bytes: usize,
 }
@@ -44,7 +50,7 @@ pub(super) struct Filler {
 /// Empty columns of the schema `read`. `keeps_raw`: whether the records' original bytes are kept.
 pub(super) fn columns(job: &Rekey, read: &Schema, keeps_raw: bool) -> Result<Columns, JobError> {
     let options = ColumnsOptions {
-        on_unknown: job.on_unknown,
+        on_unknown: job.on_unknown.policy(),
         on_mismatch: job.on_mismatch,
         timestamp: job.timestamp.column.split('.').map(String::from).collect(),
         parse_timestamp: timestamps(None, job.timestamp.zone.as_deref())?,
@@ -66,6 +72,7 @@ impl Filler {
         Ok(Self {
             columns,
             rows,
+            new: Vec::new(),
             bytes: 0,
         })
     }
@@ -113,7 +120,7 @@ impl Filler {
                 continue;
             }
             self.record(routers, filled, location, timestamps)?;
-            if self.bytes >= BATCH {
+            if self.bytes >= BATCH || self.new.len() >= MOST_NEW {
                 self.cut(routers)?;
             }
         }
@@ -156,6 +163,8 @@ impl Filler {
                     member.values_dropped += u64::from(appended.mismatched);
                 }
                 self.bytes += bytes.len() + router.made_bytes(at);
+                let new = self.columns.take_new();
+                self.new.extend(new.map(|new| (rows.len(), new)));
                 rows.push(Some(Row {
                     member: at,
                     time,
@@ -184,9 +193,10 @@ impl Filler {
             // The next batch may have a few rows more.
             let room = Vec::with_capacity(rows.len() + rows.len() / 16);
             let rows = std::mem::replace(rows, room);
-            router.take(account, &batch, &rows, |batch, row| {
+            let partitions = router.take(account, &batch, &rows, |batch, row| {
                 Ok(Cow::Borrowed(raw_of(batch, row)))
             })?;
+            account.bring(Router::routed(&rows, &partitions, self.new.drain(..)));
         }
         account.measure();
         Ok(())
@@ -232,7 +242,7 @@ fn reason(
     offset: u64,
 ) -> Result<Reason, JobError> {
     let policy = match error {
-        RecordError::UnknownField { .. } => job.on_unknown,
+        RecordError::UnknownField { .. } => job.on_unknown.policy(),
         RecordError::Mismatch { .. } => job.on_mismatch,
         _ => Policy::Quarantine,
     };
