@@ -210,8 +210,9 @@ struct Bench<'a> {
 }
 
 /// The end-to-end tests, here and in an account. Each marks what needs the local cloud.
-pub(crate) const END_TO_END: [&str; 12] = [
+pub(crate) const END_TO_END: [&str; 13] = [
     "test_end_to_end.py",
+    "test_tables.py",
     "test_read_back.py",
     "test_split.py",
     "test_compact.py",

@@ -33,11 +33,11 @@ use super::{
     Appended, ColumnsOptions, JsonScalar, KeyNames, NewColumns, NewFields, RecordError,
     SchemaError,
     buffers::Text,
-    fill::{Filled, Filling},
+    fill::Filling,
     lex::{self, Kind, Stop},
     new_fields::Newcomers,
     node::StructNode,
-    record::Reject,
+    record::{Filled, Reject},
 };
 
 /// The result of a record, with positions in the buffer.

@@ -7,7 +7,7 @@ use super::{
     lex::{self, Element, Kind, Member, Stop},
     new_fields::Newcomers,
     node::{ListNode, MapNode, Node, OnPath, Seen, StructNode, Target},
-    record::Reject,
+    record::Filled,
 };
 use crate::{config::Policy, shown::Found};
 
@@ -23,9 +23,6 @@ pub(super) fn shown(text: &[u8]) -> String {
         shown.trim_end_matches(char::REPLACEMENT_CHARACTER)
     )
 }
-
-/// The error is a pointer, so that a position is returned in registers.
-pub(super) type Filled<T = usize> = Result<T, Box<Reject>>;
 
 /// The state of parsing one record.
 pub(super) struct Filling<'a> {

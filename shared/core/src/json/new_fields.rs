@@ -1,14 +1,15 @@
 //! Fields of records that have no column, and may become columns of the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use arrow::datatypes::{DataType, Field, Fields};
+use indexmap::IndexMap;
 
 use super::{
     ColumnsOptions, MAX_COLUMNS, RecordError,
-    fill::Filled,
     infer::{Halt, InferError, Names, Place, Walk, seen},
     inferred::Sum,
+    record::Filled,
 };
 use crate::{catalog::Column, config::Policy, hive_type};
 
@@ -104,7 +105,7 @@ pub(crate) fn untyped(data_type: &DataType) -> Option<&'static str> {
 #[derive(Debug, Default)]
 pub struct NewFields {
     /// By their names in lower case.
-    fields: Vec<(String, Kind)>,
+    fields: IndexMap<String, Kind>,
     /// The number of fields inside them.
     inside: usize,
 }
@@ -125,7 +126,7 @@ impl NewFields {
     /// Adds a field with the type of a file's column.
     pub fn add_typed(&mut self, name: &str, data_type: &DataType) {
         let kind = Kind::Typed(data_type.clone());
-        self.fields.push((name.to_lowercase(), kind));
+        self.fields.insert(name.to_lowercase(), kind);
     }
 
     /// Whether none has a value.
@@ -144,23 +145,21 @@ impl NewFields {
     /// # Errors
     /// There are no such columns. Nothing is added.
     pub fn merge(&mut self, later: Self) -> Result<(), Conflict> {
-        let conflicts = later.fields.iter().any(|(name, kind)| {
-            let known = self.fields.iter().find(|(known, _)| known == name);
-            match (known.map(|(_, known)| known), kind) {
-                (Some(Kind::Typed(known)), Kind::Typed(data_type)) => known != data_type,
-                (Some(Kind::Seen(_)), Kind::Seen(_)) | (None, _) => false,
-                _ => true,
-            }
-        });
+        let conflicts =
+            later
+                .fields
+                .iter()
+                .any(|(name, kind)| match (self.fields.get(name), kind) {
+                    (Some(Kind::Typed(known)), Kind::Typed(data_type)) => known != data_type,
+                    (Some(Kind::Seen(_)), Kind::Seen(_)) | (None, _) => false,
+                    _ => true,
+                });
         if conflicts || self.inside + later.inside > MAX_COLUMNS {
             return Err(Conflict);
         }
         for (name, kind) in later.fields {
-            match (
-                self.fields.iter_mut().find(|(known, _)| *known == name),
-                kind,
-            ) {
-                (Some((_, Kind::Seen(known))), Kind::Seen(place)) => {
+            match (self.fields.get_mut(&name), kind) {
+                (Some(Kind::Seen(known)), Kind::Seen(place)) => {
                     let mut sum = Sum {
                         columns: &mut self.inside,
                         limit: MAX_COLUMNS,
@@ -169,7 +168,7 @@ impl NewFields {
                 }
                 (None, kind) => {
                     self.inside += kind.inside();
-                    self.fields.push((name, kind));
+                    self.fields.insert(name, kind);
                 }
                 (Some(_), _) => {}
             }
@@ -177,11 +176,11 @@ impl NewFields {
         Ok(())
     }
 
-    /// How many fields there would be with those of a later record.
-    pub fn len_with(&self, later: &Self) -> usize {
-        let is_known = |name: &str| self.names().any(|known| known == name);
-        let new = later.names().filter(|name| !is_known(name));
-        self.names().count() + new.count()
+    /// Whether no more than this many have a value, together with those of a later record.
+    pub fn has_room_for(&self, later: &Self, room: usize) -> bool {
+        let is_known = |name: &str| self.fields.get(name).is_some_and(Kind::has_value);
+        let new = later.names().filter(|name| !is_known(name)).count();
+        new == 0 || self.names().count() + new <= room
     }
 
     /// The columns.
@@ -212,7 +211,7 @@ impl NewFields {
     fn add_seen(&mut self, name: String, place: Place) {
         let one = Self {
             inside: place.inside(),
-            fields: vec![(name, Kind::Seen(place))],
+            fields: IndexMap::from([(name, Kind::Seen(place))]),
         };
         // A key that an object has twice: its last value counts, and the column holds both.
         let _: Result<(), Conflict> = self.merge(one);
@@ -264,12 +263,36 @@ impl Place {
     }
 }
 
+/// A key of the record that is being read.
+#[derive(Debug)]
+struct Key {
+    /// As the record spells it first.
+    spelled: String,
+    /// Another spelling; neither has a value then.
+    other: Option<String>,
+    has_value: bool,
+}
+
+impl Key {
+    /// The earlier spelling that this one collides with. `empty_collide`: whether two without values do.
+    fn collides(&self, spelled: &str, has_value: bool, empty_collide: bool) -> Option<&String> {
+        if !(has_value || self.has_value || empty_collide) {
+            return None;
+        }
+        let earlier = [Some(&self.spelled), self.other.as_ref()];
+        earlier
+            .into_iter()
+            .flatten()
+            .find(|earlier| *earlier != spelled)
+    }
+}
+
 /// The fields without a column of the record that is being read.
 #[derive(Debug)]
 pub(super) struct Newcomers {
     rule: NewColumns,
-    /// The keys of the record: in lower case, as it spells them, and whether there is a value.
-    keys: Vec<(String, String, bool)>,
+    /// The keys of the record, by their names in lower case.
+    keys: HashMap<String, Key>,
     found: NewFields,
     /// Whether a column is null where two keys mean it.
     drops_mismatches: bool,
@@ -279,7 +302,7 @@ impl Newcomers {
     pub(super) fn new(rule: NewColumns, options: &ColumnsOptions) -> Self {
         Self {
             rule,
-            keys: Vec::new(),
+            keys: HashMap::new(),
             found: NewFields::default(),
             drops_mismatches: options.on_mismatch == Policy::Drop,
         }
@@ -322,21 +345,7 @@ impl Newcomers {
         let has_value = refused.is_some() || place.has_value();
         let lower = name.to_lowercase();
         if is_own {
-            // Even without values, unless a column that others bring would be null: then the record would be set aside, after its
-            // other fields have become columns.
-            let collides = has_value || !self.drops_mismatches;
-            let earlier = self.keys.iter().find(|(known, spelled, had_value)| {
-                *known == lower && *spelled != name && (*had_value || collides)
-            });
-            if let Some((_, first, _)) = earlier {
-                let error = RecordError::KeyCollision {
-                    column: String::new(),
-                    first: first.clone(),
-                    second: name,
-                };
-                return Err(error.into());
-            }
-            self.keys.push((lower.clone(), name.clone(), has_value));
+            self.see_key(&lower, &name, has_value)?;
         }
         let refused = if is_own {
             self.rule.refusal(&lower).or(refused)
@@ -351,6 +360,37 @@ impl Newcomers {
         }
         place.lower();
         self.found.add_seen(lower, place);
+        Ok(())
+    }
+
+    /// Refuses a key of the record that differs from an earlier one only in case.
+    fn see_key(&mut self, lower: &str, name: &str, has_value: bool) -> Filled<()> {
+        match self.keys.entry(lower.to_owned()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Key {
+                    spelled: name.to_owned(),
+                    other: None,
+                    has_value,
+                });
+            }
+            Entry::Occupied(mut entry) => {
+                let key = entry.get_mut();
+                // Even without values, unless a column that others bring would be null: then the record would be set aside, after
+                // its other fields have become columns.
+                if let Some(first) = key.collides(name, has_value, !self.drops_mismatches) {
+                    let error = RecordError::KeyCollision {
+                        column: String::new(),
+                        first: first.clone(),
+                        second: name.to_owned(),
+                    };
+                    return Err(error.into());
+                }
+                key.has_value |= has_value;
+                if key.spelled != name {
+                    key.other = Some(name.to_owned());
+                }
+            }
+        }
         Ok(())
     }
 
@@ -373,143 +413,4 @@ impl Newcomers {
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::datatypes::Schema;
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::{hive_type::parse_field, json::Columns, semantics::stated};
-
-    fn columns(more: &[Column], rule: NewColumns, on_mismatch: Policy) -> Columns {
-        let known = [("t", "string"), ("s", "struct<a:int>")];
-        let known = known.map(|(name, hive_type)| parse_field(name, hive_type).unwrap());
-        let more = more.iter();
-        let more = more.map(|column| parse_field(&column.name, &column.hive_type).unwrap());
-        let options = ColumnsOptions {
-            on_unknown: Policy::Quarantine,
-            on_mismatch,
-            ..crate::json::tests::options()
-        };
-        let schema = Schema::new(known.into_iter().chain(more).collect::<Vec<_>>());
-        Columns::new(&schema, options).unwrap().adding(rule)
-    }
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(json!(null)),
-            Just(json!(true)),
-            Just(json!(1)),
-            Just(json!(9_007_199_254_740_993_i64)),
-            Just(json!(2.5)),
-            Just(json!("x")),
-        ];
-        leaf.prop_recursive(3, 12, 3, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                prop::collection::vec((name(), inner), 0..3).prop_map(object),
-            ]
-        })
-    }
-
-    fn name() -> impl Strategy<Value = &'static str> {
-        prop_oneof![
-            10 => prop::sample::select(vec!["a", "b", "s", "S", "t", "year"]),
-            1 => prop::sample::select(vec!["A", "B", "", "a\n"]),
-        ]
-    }
-
-    fn object(fields: Vec<(&str, Value)>) -> Value {
-        let fields = fields.into_iter();
-        Value::Object(fields.map(|(name, of)| (name.to_owned(), of)).collect())
-    }
-
-    #[test]
-    fn two_keys_that_differ_in_case_and_have_no_column() {
-        const BOTH: &str = "the keys `A` and `a` differ only in upper and lower case";
-        const OTHER: &str = "the keys `a` and `A` differ only in upper and lower case";
-        stated(
-            "Two keys of one record that differ in case set it aside by both names even if they have no column yet; with `on_mismatch = \"drop\"` they are left out if neither has a value.",
-        );
-        for (record, quarantine, drop) in [
-            (r#"{"A":1,"a":1}"#, BOTH, BOTH),
-            (r#"{"A":1,"a":null}"#, BOTH, BOTH),
-            (r#"{"A":[],"a":1}"#, BOTH, BOTH),
-            (r#"{"A":{},"a":[]}"#, BOTH, ""),
-            (r#"{"A":null,"a":null}"#, BOTH, ""),
-            (r#"{"A":null,"a":null,"A":1}"#, BOTH, OTHER),
-            (r#"{"a":{},"a":[]}"#, "", ""),
-            (r#"{"a":{"A":[]},"A":{}}"#, OTHER, ""),
-        ] {
-            for (on_mismatch, expected) in [(Policy::Quarantine, quarantine), (Policy::Drop, drop)]
-            {
-                let mut columns = columns(&[], NewColumns::default(), on_mismatch);
-                let appended = columns.append(record.as_bytes()).map(|_| ());
-                let error = appended.map_or_else(|error| error.to_string(), |()| String::new());
-                assert_eq!(error, expected, "{record}, {on_mismatch:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_field_without_values_has_a_place_in_a_column_that_others_bring() {
-        for (record, other, expected) in [
-            ("{}", r#"{"a":[true]}"#, "array<boolean>"),
-            (r#"{"a":{}}"#, r#"{"a":true}"#, "string"),
-            (r#"{"a":[]}"#, r#"{"a":{"b":1}}"#, "string"),
-            (
-                r#"{"a":{"b":{}}}"#,
-                r#"{"a":{"b":[1]}}"#,
-                "struct<b:string>",
-            ),
-            // This one is set aside.
-            (r#"{"a":{"":{}}}"#, r#"{"a":[true]}"#, "array<boolean>"),
-        ] {
-            let mut columns = columns(&[], NewColumns::default(), Policy::Quarantine);
-            let mut fields = NewFields::default();
-            for record in [record, other] {
-                let is_taken = columns.append(record.as_bytes()).is_ok();
-                assert_eq!(is_taken, !record.contains(r#""":"#), "{record}");
-                if let Some(new) = columns.take_new().filter(|_| is_taken) {
-                    fields.merge(new).unwrap();
-                }
-            }
-            let added = fields.columns().unwrap().into_iter();
-            let types = added.map(|column| column.hive_type).collect::<Vec<_>>();
-            assert_eq!(types, [expected], "{record} {other}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_record_that_brings_columns_has_a_place_in_them(
-            records in prop::collection::vec(prop::collection::vec((name(), value()), 0..4), 0..8),
-            on_mismatch in prop::sample::select(vec![Policy::Quarantine, Policy::Drop]),
-        ) {
-            let records = records.into_iter().map(|fields| object(fields).to_string());
-            let records = records.collect::<Vec<_>>();
-            let mut rule = NewColumns::default();
-            rule.refuse("Year", "it is a key");
-            let mut first = columns(&[], rule.clone(), on_mismatch);
-            let mut fields = NewFields::default();
-            let taken = records.iter().filter(|record| {
-                let is_taken = first.append(record.as_bytes()).is_ok();
-                if let Some(new) = first.take_new().filter(|_| is_taken) {
-                    fields.merge(new).unwrap();
-                }
-                is_taken
-            });
-            let taken = taken.collect::<Vec<_>>();
-            let added = fields.columns().unwrap();
-            let mut names = added.iter().map(|column| column.name.as_str());
-            prop_assert!(names.all(|name| ["a", "b"].contains(&name)), "{added:?}");
-            rule.close("it is too late");
-            let mut second = columns(&added, rule, on_mismatch);
-            for record in taken {
-                let appended = second.append(record.as_bytes());
-                prop_assert!(appended.is_ok(), "{record}: {appended:?} in {added:?}");
-                prop_assert!(second.take_new().is_none_or(|new| new.is_empty()));
-            }
-        }
-    }
-}
+mod tests;

@@ -208,6 +208,9 @@ impl RecordError {
     }
 }
 
+/// The error is a pointer, so that a position is returned in registers.
+pub(super) type Filled<T = usize> = Result<T, Box<Reject>>;
+
 /// Why the object at a position of the buffer was not appended.
 #[derive(Debug)]
 pub(super) enum Reject {

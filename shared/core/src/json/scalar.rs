@@ -3,12 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use jiff::civil;
 
-use super::{
-    JsonScalar,
-    fill::{Filled, Filling},
-    node::Node,
-    number,
-};
+use super::{JsonScalar, fill::Filling, node::Node, number, record::Filled};
 
 /// Pushes the value, if there is one. Returns whether there is.
 #[inline]

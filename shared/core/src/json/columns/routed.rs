@@ -5,7 +5,10 @@ use arrow::datatypes::Schema;
 use super::{Columns, Report};
 use crate::{
     config::Policy,
-    json::{ColumnsOptions, RecordError, SchemaError, fill::Filled, record::Reject},
+    json::{
+        ColumnsOptions, RecordError, SchemaError,
+        record::{Filled, Reject},
+    },
     routes::{Routes, text_of},
 };
 

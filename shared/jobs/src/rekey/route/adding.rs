@@ -21,7 +21,7 @@ impl Found {
             return;
         }
         // All or none: a record is set aside if one of its fields has no column.
-        if self.fields.len_with(&fields) > room {
+        if !self.fields.has_room_for(&fields, room) {
             self.is_full = true;
             return;
         }
